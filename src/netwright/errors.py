@@ -1,0 +1,21 @@
+"""The errors that netwright raises for what a user can mend. All derive from `NetwrightError`."""
+
+
+class NetwrightError(Exception):
+    """What went wrong, what was expected, what came, and what to do; the command line prints it and exits 1."""
+
+
+class DatasetError(NetwrightError):
+    """A dataset, or one file of it, cannot be used."""
+
+
+class SettingsError(NetwrightError):
+    """A setting has a wrong name or value."""
+
+
+class RunError(NetwrightError):
+    """A run folder is missing, damaged, in use, or already holds another run."""
+
+
+class InfeasibleArchitecture(NetwrightError):  # noqa: N818  a verdict on a choice, not a mishap
+    """A choice makes no network; the message says why."""

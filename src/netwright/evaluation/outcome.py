@@ -1,0 +1,69 @@
+"""What came of one candidate: a status first, then metrics, cost, curves and a reason in words."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """How an evaluation ended. All but ``CRASHED`` are knowledge that a strategy learns from."""
+
+    COMPLETE = "complete"
+    INFEASIBLE = "infeasible"
+    OUT_OF_MEMORY = "out_of_memory"
+    TOO_SLOW = "too_slow"
+    LOSS_STALLED = "loss_stalled"
+    DIVERGED = "diverged"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs.
+
+    ``parameters``: trainable and not. ``size_mb``: of the weights in float32, 1 MB = 1e6 bytes. ``flops``: of one
+    forward pass of one image (multiply and add counted separately). ``predicted_memory_mb`` and
+    ``peak_memory_mb``: of a training step, predicted from a dry run and measured. ``seconds_per_batch``: median
+    of the training batches. ``inference_ms``: median of one image of the network's input size. None: not measured.
+    """
+
+    parameters: int | None = None
+    size_mb: float | None = None
+    flops: float | None = None
+    predicted_memory_mb: float | None = None
+    peak_memory_mb: float | None = None
+    seconds_per_batch: float | None = None
+    inference_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of evaluating one candidate; survives a round trip through JSON.
+
+    ``metrics``: name to value, for example ``dice`` and ``dice.1``. ``curves``: name to one value an epoch.
+    ``epochs`` were finished of ``planned_epochs``; ``seconds`` is wall time in all.
+    """
+
+    status: Status
+    reason: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    cost: Cost = field(default_factory=Cost)
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    epochs: int = 0
+    planned_epochs: int = 0
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Outcome:
+        """The inverse of `to_dict`; unknown keys of a newer version are ignored."""
+        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        known["status"] = Status(known["status"])
+        cost = known.get("cost") or {}
+        known["cost"] = Cost(**{f.name: cost.get(f.name) for f in fields(Cost)})
+        return cls(**known)

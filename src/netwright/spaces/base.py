@@ -1,0 +1,93 @@
+"""What every search space offers: distributions, a canonical form, and a network for a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from optuna.distributions import BaseDistribution
+from torch import nn
+
+Value = int | float | str | bool
+Choice = Mapping[str, Value]
+
+
+class TaskShape(Protocol):
+    """The part of a task that a network must fit."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input image."""
+
+    @property
+    def classes(self) -> int:
+        """Classes of the output, background included."""
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Spatial size of the network's input, in voxels."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One box of a diagram; `column` and `row` are grid positions (column to the right, row downwards)."""
+
+    name: str
+    label: str
+    column: int
+    row: int
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One arrow of a diagram, from node name to node name."""
+
+    source: str
+    target: str
+    label: str = ""
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """A drawing of a block or a network, in plain data: the report turns it into a picture."""
+
+    title: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+
+@runtime_checkable
+class Space(Protocol):
+    """A family of networks, addressed by choices: a value for each named dimension."""
+
+    @property
+    def name(self) -> str:
+        """Short name, as in `SPACES`."""
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The dimensions, in a fixed order, as Optuna's distributions."""
+
+    def starting_choice(self) -> dict[str, Value]:
+        """A sensible choice to start from; always feasible."""
+
+    def canonical(self, choice: Choice) -> dict[str, Value]:
+        """What really shapes the network: unused genes dropped, so that equal networks have equal forms.
+
+        Never raises for a choice within the distributions, feasible or not.
+        """
+
+    def build(self, choice: Choice, task: TaskShape) -> nn.Module:
+        """The network: images (batch, channels, *spatial) to logits (batch, classes, *spatial).
+
+        Raises:
+            InfeasibleArchitecture: the choice makes no network; the message says why.
+        """
+
+    def describe(self, choice: Choice) -> str:
+        """One short line for tables, for example ``n=14 p=3 sup res``."""
+
+    def diagrams(self, choice: Choice, task: TaskShape) -> tuple[Diagram, ...]:
+        """Drawings of the choice, the finest structure first (for example: block, network)."""

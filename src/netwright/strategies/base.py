@@ -1,0 +1,73 @@
+"""The contract of a search strategy: a fold over observations, with `ask` and `tell`, pure and small.
+
+A strategy knows numpy alone. It never keeps state of its own: whoever drives it folds `tell` over what was
+observed and hands the result to `ask`, so that a resumed, copied or shared study loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+
+Value = int | float | str | bool | None
+Choice = dict[str, Value]
+Stamp = dict[str, Any]
+"""What the strategy must find again beside a result (kind of step, generation, parent); plain JSON values."""
+
+Status = Literal["complete", "pruned"]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A strategy's view of one distribution.
+
+    ``integer`` and ``float`` have inclusive bounds ``low`` and ``high``, a ``step`` (None: continuous) and may be
+    ``log`` scaled; ``categorical`` has ``choices`` (``low`` 0, ``high`` their number - 1, ``step`` 1).
+    """
+
+    name: str
+    kind: Literal["integer", "float", "categorical"]
+    low: float
+    high: float
+    step: float | None = None
+    log: bool = False
+    choices: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One finished candidate.
+
+    ``reward`` is maximised; None where the candidate made no network, did not fit or was stopped: such a
+    candidate ranks behind every candidate with a reward. ``stamp`` is what `ask` returned with the choice, or
+    None where the candidate came from elsewhere (enqueued by a user, reused from another study).
+    """
+
+    number: int
+    choice: Mapping[str, Value]
+    reward: float | None
+    status: Status
+    stamp: Stamp | None
+
+
+State = TypeVar("State")
+
+
+class Strategy(Protocol[State]):
+    """Proposes choices from what was observed. `State` is immutable: `tell` returns a new one."""
+
+    @property
+    def name(self) -> str:
+        """Short name, as in `STRATEGIES`."""
+
+    def init(self, dimensions: Sequence[Dimension]) -> State:
+        """The state before any observation."""
+
+    def ask(self, state: State, rng: np.random.Generator) -> tuple[Choice, Stamp]:
+        """A choice for every dimension, and the stamp to be told with its result."""
+
+    def tell(self, state: State, observation: Observation) -> State:
+        """The state after one more observation."""
