@@ -1,0 +1,13 @@
+"""Search spaces: distributions, and a network for every choice; `SPACES` has them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netwright.spaces.base import Choice, Diagram, Edge, Node, Space, TaskShape, Value
+from netwright.spaces.segnas import segnas4, segnas7, segnas11
+
+# Name -> maker, which takes the space's settings as keyword arguments.
+SPACES: dict[str, Callable[..., Space]] = {"segnas11": segnas11, "segnas4": segnas4, "segnas7": segnas7}
+
+__all__ = ["SPACES", "Choice", "Diagram", "Edge", "Node", "Space", "TaskShape", "Value"]

@@ -1,0 +1,101 @@
+"""What a network would cost, from a dry run with fake tensors: nothing is computed or allocated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from netwright.evaluation.memory import BYTES_PER_MB, LiveTensors
+from netwright.evaluation.outcome import Cost
+from netwright.spaces.base import TaskShape
+
+Task = TypeVar("Task", bound=TaskShape)
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+FLOAT_BYTES = 4
+
+
+def dry_run(
+    build: Callable[[Task], nn.Module],
+    task: Task,
+    batch_size: int,
+    *,
+    mixed_precision: bool = False,
+    loss: Loss | None = None,
+    optimizer_states: int = 2,
+) -> Cost:
+    """Builds the network and runs one training step on fake tensors, and counts.
+
+    The step's memory is that of weights, gradients, optimizer state, the batch, and every tensor while it is alive,
+    with copies of a convolution's operands as its workspace. The framework's own memory is not in it.
+
+    Args:
+        build: makes the network for the task.
+        batch_size: images in a training step.
+        mixed_precision: activations in bfloat16 under autocast.
+        loss: (logits, labels) to a scalar, for its memory; None for the sum of Dice and cross-entropy.
+        optimizer_states: numbers that the optimizer keeps for each weight; 2 for Nadam.
+
+    Returns:
+        parameters, size_mb, flops of one image, and predicted_memory_mb; all else None.
+
+    Raises:
+        InfeasibleArchitecture: from ``build``.
+    """
+    with FakeTensorMode():
+        network = build(task)
+        network.train()
+        flops, step_bytes = _training_step(
+            network, task, batch_size, mixed_precision, loss or dice_cross_entropy
+        )
+    weights = list(network.parameters())
+    parameters = sum(weight.numel() for weight in weights)
+    trainable = sum(weight.numel() for weight in weights if weight.requires_grad)
+    buffers = sum(buffer.numel() for buffer in network.buffers())
+    state_bytes = FLOAT_BYTES * (parameters + buffers + optimizer_states * trainable)
+    # The update needs the gradients of all weights and two temporaries of the largest one.
+    update_bytes = FLOAT_BYTES * (trainable + 2 * max((weight.numel() for weight in weights), default=0))
+    return Cost(
+        parameters=parameters,
+        size_mb=FLOAT_BYTES * parameters / BYTES_PER_MB,
+        flops=flops,
+        predicted_memory_mb=(state_bytes + max(step_bytes, update_bytes)) / BYTES_PER_MB,
+    )
+
+
+def fits(cost: Cost, limit_mb: float | None) -> bool:
+    """Whether the predicted memory is within the limit; True where either is not known."""
+    return limit_mb is None or cost.predicted_memory_mb is None or cost.predicted_memory_mb <= limit_mb
+
+
+def dice_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Dice and cross-entropy loss of logits (batch, classes, *spatial) and labels (batch, *spatial)."""
+    logits = logits.float()
+    truth = F.one_hot(labels, logits.shape[1]).movedim(-1, 1).float()
+    probabilities = logits.softmax(dim=1)
+    axes = tuple(range(2, logits.ndim))
+    overlap = (probabilities * truth).sum(axes)
+    dice = 2 * overlap / (probabilities.sum(axes) + truth.sum(axes) + 1e-5)
+    return F.cross_entropy(logits, labels) - dice.mean()
+
+
+def _training_step(
+    network: nn.Module, task: TaskShape, batch_size: int, mixed_precision: bool, loss: Loss
+) -> tuple[float, int]:
+    """FLOPs of the forward pass of one image, and bytes at the peak of a step, weights and states not counted."""
+    with LiveTensors() as tensors:
+        images = torch.empty(batch_size, task.channels, *task.size)
+        labels = torch.empty(batch_size, *task.size, dtype=torch.int64)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed_precision):
+            with FlopCounterMode(display=False) as counter:
+                logits = network(images)
+            value = loss(logits, labels)
+        del logits
+        value.backward()  # type: ignore[no-untyped-call]
+    return counter.get_total_flops() / batch_size, tensors.peak

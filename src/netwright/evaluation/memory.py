@@ -1,0 +1,134 @@
+"""The memory that a piece of work takes: predicted tensor by tensor, or measured in this process."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+BYTES_PER_MB = 1e6
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+# What the kernel takes to mean: set the peak of the resident memory back to what is resident now.
+RESET_PEAK = "5"
+
+
+class LiveTensors(TorchDispatchMode):
+    """Adds up the bytes of all tensors alive, operation by operation; inside `FakeTensorMode` none is allocated.
+
+    Attributes:
+        live: bytes of the storages alive that were made within the mode.
+        peak: the most that ``live``, with the workspace of the operation at work, has been.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = 0
+        self.peak = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Runs one operation and counts what it made."""
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self._watch(tensor.untyped_storage())
+        self.peak = max(self.peak, self.live + _workspace(func, args, result))
+        return result
+
+    def _watch(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key in self._known:
+            return
+        size = storage.nbytes()
+        self._known.add(key)
+        self.live += size
+        weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.live -= size
+
+
+def _workspace(func: Any, args: tuple[Any, ...], result: Any) -> int:
+    """Bytes that a convolution takes beside its operands: copies of them, and of its results, in a blocked layout."""
+    if "convolution" not in str(func):
+        return 0
+    tensors = [leaf for leaf in tree_leaves((args, result)) if isinstance(leaf, Tensor)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+@dataclass
+class MemoryUse:
+    """Peak memory of the block in MB (1e6 bytes) above its start; None until it ends, or where not measurable."""
+
+    peak_mb: float | None = None
+
+
+@contextmanager
+def measured_memory(device: torch.device | str = "cpu") -> Iterator[MemoryUse]:
+    """Measures the peak memory that the block takes above what was in use at its start.
+
+    On CUDA, the tensors allocated on ``device``; otherwise, on Linux, this process's resident memory (with that of
+    its other threads); elsewhere nothing is measured.
+    """
+    use = MemoryUse()
+    device = torch.device(device)
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        try:
+            yield use
+        finally:
+            use.peak_mb = (torch.cuda.max_memory_allocated(device) - before) / BYTES_PER_MB
+        return
+    _return_free_memory()
+    resident = _reset_resident_peak()
+    try:
+        yield use
+    finally:
+        peak = _resident("VmHWM")
+        if resident is not None and peak is not None:
+            use.peak_mb = max(0.0, peak - resident)
+
+
+def _reset_resident_peak() -> float | None:
+    """Resident memory in MB now, from which the peak starts again; None where the system does not offer it."""
+    try:
+        CLEAR_REFS.write_text(RESET_PEAK)
+    except OSError:
+        return None
+    return _resident("VmRSS")
+
+
+def _resident(field: str) -> float | None:
+    try:
+        lines = STATUS.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024 / BYTES_PER_MB
+    return None
+
+
+def _return_free_memory() -> None:
+    """Hands memory that earlier work freed back to the system, as it would hide what the block takes."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

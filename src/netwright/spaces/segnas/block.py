@@ -1,0 +1,169 @@
+"""The building block of SegNAS3D as a directed acyclic graph (Wong and Moradi 2019, Section 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from netwright.errors import InfeasibleArchitecture
+from netwright.spaces.segnas.operations import NONE, OPERATIONS, SKIP, make_operation
+
+# matrix[i][j] is the operation on the edge from node i to node j; zero on and below the diagonal.
+Matrix = tuple[tuple[int, ...], ...]
+
+
+def gene_count(nodes: int) -> int:
+    """Genes that fill the upper triangle of a ``nodes`` x ``nodes`` matrix."""
+    return nodes * (nodes - 1) // 2
+
+
+def operation_matrix(nodes: int, genes: Sequence[int]) -> Matrix:
+    """The upper triangular matrix filled column by column; genes beyond it are not used.
+
+    Column by column, the first three genes form the leading 3 x 3 matrix whatever the number of nodes, so
+    that {2, 0, 2} with three nodes is two cascaded Conv(3,1), as Table 2 says of SegNAS4.
+
+    Raises:
+        ValueError: too few genes, or one that is not an operation number of Table 1.
+    """
+    if len(genes) < gene_count(nodes):
+        raise ValueError(
+            f"A block of {nodes} nodes needs {gene_count(nodes)} operations, but got {len(genes)}."
+        )
+    matrix = [[NONE] * nodes for _ in range(nodes)]
+    remaining = iter(genes)
+    for target in range(1, nodes):
+        for source in range(target):
+            operation = int(next(remaining))
+            if not 0 <= operation < OPERATIONS:
+                raise ValueError(f"An operation is a number from 0 to {OPERATIONS - 1}, but got {operation}.")
+            matrix[source][target] = operation
+    return tuple(tuple(row) for row in matrix)
+
+
+def matrix_genes(matrix: Matrix) -> tuple[int, ...]:
+    """The inverse of `operation_matrix`: the upper triangle, column by column."""
+    return tuple(matrix[source][target] for target in range(1, len(matrix)) for source in range(target))
+
+
+def sources_of(matrix: Matrix, node: int) -> list[int]:
+    """Nodes with an edge to ``node``."""
+    return [source for source in range(node) if matrix[source][node] != NONE]
+
+
+def targets_of(matrix: Matrix, node: int) -> list[int]:
+    """Nodes with an edge from ``node``."""
+    return [target for target in range(node + 1, len(matrix)) if matrix[node][target] != NONE]
+
+
+def illegality(matrix: Matrix) -> str | None:
+    """Why the block cannot be built, or None where it can.
+
+    Only the first node may be a source (a column of zeros) and only the last a sink (a row of zeros). The
+    paper speaks of intermediate nodes; a last node that is a source, or a first node that is a sink, cuts the
+    block in two just as well and is illegal too (only a block of two nodes can have it without an illegal
+    intermediate node). Nodes are numbered from 1 in the message, as in the paper's Fig. 2.
+    """
+    last = len(matrix) - 1
+    for node in range(last + 1):
+        if node > 0 and not sources_of(matrix, node):
+            return f"node {node + 1} of {last + 1} is a source: no operation leads to it"
+        if node < last and not targets_of(matrix, node):
+            return f"node {node + 1} of {last + 1} is a sink: no operation leads away from it"
+    return None
+
+
+def simplify(matrix: Matrix) -> Matrix:
+    """The smallest matrix of the same network; equal for blocks that are only written differently.
+
+    A skip between nodes after the first is an identity, as they have the same channels: where one end has no
+    other edge on that side, the two nodes are one. In a block of four nodes whose middle nodes are not
+    connected, the two can be swapped. Illegal blocks are returned as they are.
+    """
+    if illegality(matrix) is not None:
+        return matrix
+    while (edge := _redundant_skip(matrix)) is not None:
+        matrix = _merge(matrix, *edge)
+    if len(matrix) == 4 and matrix[1][2] == NONE:
+        first, left, right = matrix[0], matrix[1][3], matrix[2][3]
+        swapped: Matrix = (
+            (NONE, first[2], first[1], first[3]),
+            (NONE, NONE, NONE, right),
+            (NONE, NONE, NONE, left),
+            (NONE,) * 4,
+        )
+        matrix = min(matrix, swapped, key=matrix_genes)
+    return matrix
+
+
+def _redundant_skip(matrix: Matrix) -> tuple[int, int] | None:
+    """A skip whose two nodes hold, or can hold, one and the same sum without parallel edges arising."""
+    for target in range(2, len(matrix)):
+        for source in range(1, target):
+            if matrix[source][target] != SKIP:
+                continue
+            same_value = sources_of(matrix, target) == [source]
+            one_use = targets_of(matrix, source) == [target]
+            shared_targets = set(targets_of(matrix, source)) & set(targets_of(matrix, target))
+            shared_sources = set(sources_of(matrix, source)) & set(sources_of(matrix, target))
+            if (same_value and not shared_targets) or (one_use and not shared_sources):
+                return source, target
+    return None
+
+
+def _merge(matrix: Matrix, source: int, target: int) -> Matrix:
+    """The matrix with ``source`` and ``target`` as one node, placed so that all its edges run forwards."""
+    keep = source if sources_of(matrix, target) == [source] else target
+    drop = target if keep == source else source
+    cells = [list(row) for row in matrix]
+    cells[source][target] = NONE
+    for node in range(len(matrix)):
+        cells[keep][node] = cells[keep][node] or cells[drop][node]
+        cells[node][keep] = cells[node][keep] or cells[node][drop]
+    rest = [node for node in range(len(matrix)) if node != drop]
+    return tuple(tuple(cells[row][column] for column in rest) for row in rest)
+
+
+class Block(nn.Module):
+    """A block: operations on the edges of a graph, summed at its nodes (Section 2.1, Fig. 2).
+
+    The first node holds the input. All other nodes have ``out_channels`` channels; the paper says only that
+    "the numbers of feature channels [are] systematically assigned" for each block, and sums need equal
+    counts, so the operations that leave the first node change the count. A skip among them is projected where
+    the counts differ. A sum is not followed by another activation, as the paper names none.
+
+    Args:
+        matrix: as from `operation_matrix`.
+
+    Raises:
+        InfeasibleArchitecture: a node other than the first is a source, or other than the last a sink.
+    """
+
+    def __init__(self, matrix: Matrix, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        reason = illegality(matrix)
+        if reason is not None:
+            raise InfeasibleArchitecture(f"Illegal block: {reason}.")
+        self.matrix = matrix
+        self.operations = nn.ModuleDict()
+        for target in range(1, len(matrix)):
+            for source in sources_of(matrix, target):
+                channels = in_channels if source == 0 else out_channels
+                self.operations[f"{source}_{target}"] = make_operation(
+                    matrix[source][target], channels, out_channels
+                )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, in_channels, *spatial) to (batch, out_channels, *spatial)."""
+        nodes = [features]
+        for target in range(1, len(self.matrix)):
+            incoming = [
+                self.operations[f"{source}_{target}"](nodes[source])
+                for source in sources_of(self.matrix, target)
+            ]
+            total = incoming[0]
+            for term in incoming[1:]:
+                total = total + term
+            nodes.append(total)
+        return nodes[-1]
