@@ -1,0 +1,25 @@
+"""Search strategies: pure ask/tell folds, one file each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from netwright.strategies.base import Dimension, Observation, Strategy
+from netwright.strategies.controlled_random_search import ControlledRandomSearch
+from netwright.strategies.random_search import RandomSearch
+
+STRATEGIES: dict[str, Callable[..., Strategy[Any]]] = {
+    "controlled-random-search": ControlledRandomSearch,
+    "random": RandomSearch,
+}
+"""Name to constructor; the keywords of the constructor are the strategy's settings."""
+
+__all__ = [
+    "STRATEGIES",
+    "ControlledRandomSearch",
+    "Dimension",
+    "Observation",
+    "RandomSearch",
+    "Strategy",
+]

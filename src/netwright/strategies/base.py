@@ -17,15 +17,15 @@ Choice = dict[str, Value]
 Stamp = dict[str, Any]
 """What the strategy must find again beside a result (kind of step, generation, parent); plain JSON values."""
 
-Status = Literal["complete", "pruned"]
+Status = Literal["complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
 class Dimension:
     """A strategy's view of one distribution.
 
-    ``integer`` and ``float`` have inclusive bounds ``low`` and ``high``, a ``step`` (None: continuous) and may be
-    ``log`` scaled; ``categorical`` has ``choices`` (``low`` 0, ``high`` their number - 1, ``step`` 1).
+    ``integer`` and ``float`` have inclusive bounds ``low`` and ``high``, a ``step`` (None: continuous) and
+    may be ``log`` scaled; ``categorical`` has ``choices`` (``low`` 0, ``high`` their number - 1, ``step`` 1).
     """
 
     name: str
@@ -43,7 +43,9 @@ class Observation:
 
     ``reward`` is maximised; None where the candidate made no network, did not fit or was stopped: such a
     candidate ranks behind every candidate with a reward. ``stamp`` is what `ask` returned with the choice, or
-    None where the candidate came from elsewhere (enqueued by a user, reused from another study).
+    None where the candidate came from elsewhere (enqueued by a user, reused from another study). A ``failed``
+    candidate (a bug, a lost machine) teaches nothing about its choice; it is told, where it has a stamp, so
+    that a strategy need not hand out one and the same proposal for ever.
     """
 
     number: int
@@ -63,11 +65,25 @@ class Strategy(Protocol[State]):
     def name(self) -> str:
         """Short name, as in `STRATEGIES`."""
 
-    def init(self, dimensions: Sequence[Dimension]) -> State:
-        """The state before any observation."""
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Every setting, as plain JSON values; with the name, they key what is stored."""
 
-    def ask(self, state: State, rng: np.random.Generator) -> tuple[Choice, Stamp]:
-        """A choice for every dimension, and the stamp to be told with its result."""
+    def init(self, dimensions: Sequence[Dimension]) -> State:
+        """The state before any observation.
+
+        Raises:
+            SettingsError: a setting does not fit the dimensions.
+        """
+
+    def ask(
+        self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
+    ) -> tuple[Choice, Stamp]:
+        """A choice for every dimension, and the stamp to be told with its result.
+
+        ``pending``: stamps of candidates that were asked for and have no result yet. They may bias a proposal
+        (one mutation is not handed out twice) and never block it.
+        """
 
     def tell(self, state: State, observation: Observation) -> State:
         """The state after one more observation."""

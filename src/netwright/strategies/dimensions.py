@@ -1,0 +1,97 @@
+"""The continuous relaxation: every dimension as a position in [0, 1], and back (SegNAS3D, section 2.3).
+
+A dimension of k values divides [0, 1] into k cells. On a linear scale they are equally wide, which is the
+paper's floor over the half-open interval [low, high + 1) up to an affine map; reflections, mutations and
+clipping commute with affine maps, so that a strategy proposes the same points in either coordinates. A
+position of exactly 1, where clipping leaves a point, belongs to the last cell. On a logarithmic scale, of
+which the paper is silent, the interval is mapped by its logarithm: [log(low), log(high + 1)] for integers,
+[log(low), log(high)] for floats. Categorical values are cells in the order of their choices, as in the
+paper's operation genes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.strategies.base import Choice, Dimension, Value
+
+Point = NDArray[np.float64]
+
+
+def cell_count(dimension: Dimension) -> int | None:
+    """The number of values of a dimension; None where it is continuous."""
+    if dimension.step is None:
+        return None
+    return round((dimension.high - dimension.low) / dimension.step) + 1
+
+
+def value_at(dimension: Dimension, position: float) -> Value:
+    """The value whose cell holds a position in [0, 1]: Python's own int or float, or one of the choices."""
+    low, high = dimension.low, dimension.high
+    if dimension.step is None:
+        return _float_at(dimension, position)
+    if dimension.log:
+        return int(min(max(low * ((high + 1) / low) ** position, low), high))
+    cells = round((high - low) / dimension.step) + 1
+    index = min(int(position * cells), cells - 1)
+    if dimension.kind == "categorical":
+        return dimension.choices[index]
+    if dimension.kind == "integer":
+        return int(low) + index * int(dimension.step)
+    return min(low + index * dimension.step, high)
+
+
+def _float_at(dimension: Dimension, position: float) -> float:
+    low, high = dimension.low, dimension.high
+    value: float = low * (high / low) ** position if dimension.log else low + position * (high - low)
+    return min(max(value, low), high)
+
+
+def position_of(dimension: Dimension, value: Value) -> float:
+    """The centre of a value's cell, in [0, 1]; of a continuous dimension, the value's own position.
+
+    Raises:
+        ValueError: the dimension has no such value.
+    """
+    if dimension.kind == "categorical":
+        if value not in dimension.choices:
+            raise ValueError(f"{dimension.name!r} is one of {dimension.choices}, not {value!r}")
+        return (dimension.choices.index(value) + 0.5) / len(dimension.choices)
+    low, high = dimension.low, dimension.high
+    if not isinstance(value, (int, float)) or not low <= value <= high:
+        raise ValueError(f"{dimension.name!r} lies between {low:g} and {high:g}, not at {value!r}")
+    if dimension.log:
+        top = high if dimension.step is None else high + 1
+        centre = value if dimension.step is None else math.sqrt(value * (value + 1.0))
+        return math.log(centre / low) / math.log(top / low) if top > low else 0.5
+    if dimension.step is None:
+        return (value - low) / (high - low) if high > low else 0.5
+    index = (value - low) / dimension.step
+    if abs(index - round(index)) > 1e-8:
+        raise ValueError(
+            f"{dimension.name!r} goes from {low:g} in steps of {dimension.step:g}, not to {value!r}"
+        )
+    return (round(index) + 0.5) / (round((high - low) / dimension.step) + 1)
+
+
+def choice_at(dimensions: Sequence[Dimension], point: Point) -> Choice:
+    """The choice whose cell holds a point: floor(x) of section 2.3.
+
+    Args:
+        point: positions in [0, 1], shape (dimensions,).
+    """
+    return {d.name: value_at(d, position) for d, position in zip(dimensions, point.tolist(), strict=True)}
+
+
+def point_of(dimensions: Sequence[Dimension], choice: Mapping[str, Value]) -> Point:
+    """The centre of a choice's cell, shape (dimensions,); names that are no dimension are ignored.
+
+    Raises:
+        KeyError: the choice lacks a dimension.
+        ValueError: a value is not one of its dimension's.
+    """
+    return np.array([position_of(d, choice[d.name]) for d in dimensions])

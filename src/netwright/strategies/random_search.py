@@ -1,0 +1,43 @@
+"""Uniform random search: the baseline that every strategy must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from netwright.strategies.base import Choice, Dimension, Observation, Stamp
+from netwright.strategies.dimensions import choice_at
+
+State = tuple[Dimension, ...]
+
+
+@dataclass(frozen=True)
+class RandomSearch:
+    """Every dimension uniformly (on its own scale) and independently, whatever was observed."""
+
+    @property
+    def name(self) -> str:
+        """Short name, as in `STRATEGIES`."""
+        return "random"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """None."""
+        return {}
+
+    def init(self, dimensions: Sequence[Dimension]) -> State:
+        """The dimensions are all that is kept."""
+        return tuple(dimensions)
+
+    def ask(
+        self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
+    ) -> tuple[Choice, Stamp]:
+        """A uniform choice."""
+        return choice_at(state, rng.random(len(state))), {"kind": "uniform"}
+
+    def tell(self, state: State, observation: Observation) -> State:
+        """The same state: nothing is learned."""
+        return state

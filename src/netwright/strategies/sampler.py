@@ -1,0 +1,310 @@
+"""Any strategy as an Optuna sampler: state is a fold over the storage, stamps are stored and never state.
+
+The one file that knows Optuna's private names. What is asked for depends on nothing but the seed, the trial's
+number and the results in the storage, so that a study can be killed, resumed, copied and shared between
+workers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import threading
+import zlib
+from bisect import bisect_left
+from collections.abc import Mapping
+from datetime import datetime
+from secrets import randbits
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    _get_single_value,
+)
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from netwright.errors import SettingsError
+from netwright.strategies import STRATEGIES
+from netwright.strategies.base import Dimension, Observation, Stamp, Status, Strategy
+from netwright.strategies.dimensions import value_at
+from netwright.strategies.fold import Fold
+
+Distributions = Mapping[str, BaseDistribution]
+
+VIEWS_KEPT = 4
+
+
+def sampler(
+    name: str, seed: int | None = None, *, distributions: Distributions | None = None, **settings: Any
+) -> StrategySampler:
+    """A strategy for anyone's Optuna study, on any mix of integer, categorical and float parameters.
+
+    Args:
+        name: one of `netwright.strategies.STRATEGIES`, for example ``"controlled-random-search"``.
+        seed: every random number comes from it and the trial's number; None: a new one.
+        distributions: see `StrategySampler`.
+        settings: the strategy's own, for example ``population=60``.
+
+    Raises:
+        SettingsError: there is no such strategy, or it has no such setting.
+    """
+    if name not in STRATEGIES:
+        raise SettingsError(f"no strategy is called {name!r}: choose one of {', '.join(sorted(STRATEGIES))}")
+    known = inspect.signature(STRATEGIES[name]).parameters
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        allowed = ", ".join(known) or "none"
+        raise SettingsError(f"{name} has no setting {unknown[0]!r}; its settings are: {allowed}")
+    return StrategySampler(STRATEGIES[name](**settings), seed, distributions=distributions)
+
+
+class StrategySampler(BaseSampler):
+    """Drives a strategy over an Optuna study of one objective.
+
+    The strategy sees the parameters that all finished trials share; a study's first trial, and any parameter
+    that comes and goes, is sampled uniformly. With ``distributions`` the parameters are known from the first
+    trial on.
+
+    Args:
+        strategy: the strategy.
+        seed: a natural number; None: drawn once.
+        distributions: the parameters of every trial, in the order that the strategy shall see them.
+
+    Raises:
+        SettingsError: ``seed`` is negative, or the strategy's settings do not fit ``distributions``.
+    """
+
+    def __init__(
+        self, strategy: Strategy[Any], seed: int | None = None, *, distributions: Distributions | None = None
+    ) -> None:
+        if seed is not None and seed < 0:
+            raise SettingsError(f"seed is {seed}, but a seed is a whole number of at least 0")
+        self._strategy = strategy
+        self._seed = randbits(63) if seed is None else seed
+        self._distributions = None if distributions is None else dict(distributions)
+        self._lock = threading.Lock()
+        self._ledgers: WeakKeyDictionary[BaseStorage, dict[int, _Ledger]] = WeakKeyDictionary()
+        if self._distributions is not None:
+            strategy.init(_dimensions(self._distributions))
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = self.__dict__.copy()
+        del kept["_lock"], kept["_ledgers"]
+        return kept
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self.__dict__.update(kept)
+        self._lock = threading.Lock()
+        self._ledgers = WeakKeyDictionary()
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The given distributions, or those that all finished trials share, sorted by name."""
+        if self._distributions is not None:
+            space = self._distributions
+        else:
+            with self._lock:
+                space = self._read(study).shared_distributions()
+        return {name: distribution for name, distribution in space.items() if not distribution.single()}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The strategy's proposal for a trial, whose stamp is stored with it.
+
+        Raises:
+            ValueError: the study has more than one objective.
+        """
+        self._raise_error_if_multi_objective(study)
+        fixed = {name: _get_single_value(d) for name, d in search_space.items() if d.single()}
+        free = {name: d for name, d in search_space.items() if name not in fixed}
+        if not free:
+            return fixed
+        with self._lock:
+            ledger = self._read(study)
+            view = ledger.view(free, self._strategy, study.direction)
+            state = view.fold.advance(ledger.finished)
+            pending = [view.stamp(other) for other in ledger.unfinished() if other.number != trial.number]
+        rng = np.random.default_rng([self._seed, trial.number])
+        choice, stamp = self._strategy.ask(state, rng, [stamp for stamp in pending if stamp is not None])
+        study._storage.set_trial_system_attr(trial._trial_id, view.stamp_key, stamp)
+        return {**choice, **fixed}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A uniform value for a parameter that the strategy does not see.
+
+        Raises:
+            ValueError: the study has more than one objective.
+        """
+        self._raise_error_if_multi_objective(study)
+        rng = np.random.default_rng([self._seed, trial.number, 1 + zlib.crc32(param_name.encode())])
+        return value_at(_dimension(param_name, param_distribution), rng.random())
+
+    def _read(self, study: Study) -> _Ledger:
+        """The ledger of a study, up to date with the storage (a pruner may show only some of the trials)."""
+        ledger = self._ledgers.setdefault(study._storage, {}).setdefault(study._study_id, _Ledger())
+        ledger.update(study._storage.get_all_trials(study._study_id, deepcopy=False))
+        return ledger
+
+
+class _View:
+    """What a strategy sees of a study under one set of distributions."""
+
+    def __init__(
+        self, distributions: dict[str, BaseDistribution], strategy: Strategy[Any], direction: StudyDirection
+    ) -> None:
+        self.distributions = distributions
+        self._sign = 1.0 if direction == StudyDirection.MAXIMIZE else -1.0
+        spelled = [[name, repr(distribution)] for name, distribution in distributions.items()]
+        key = json.dumps([strategy.settings, spelled], sort_keys=True)
+        self.stamp_key = f"netwright:{strategy.name}:{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        self._tell = strategy.tell
+        self.fold: Fold[Any, FrozenTrial] = Fold(strategy.init(_dimensions(distributions)), self._step)
+
+    def stamp(self, trial: FrozenTrial) -> Stamp | None:
+        """The strategy's own stamp on a trial."""
+        return trial.system_attrs.get(self.stamp_key)
+
+    def _step(self, state: Any, trial: FrozenTrial) -> Any:
+        observation = self._observation(trial)
+        return state if observation is None else self._tell(state, observation)
+
+    def _observation(self, trial: FrozenTrial) -> Observation | None:
+        """None where a trial has nothing to say about these distributions."""
+        stamp = self.stamp(trial)
+        if trial.state == TrialState.FAIL:
+            return None if stamp is None else Observation(trial.number, {}, None, "failed", stamp)
+        params = trial.params
+        choice = {}
+        for name, distribution in self.distributions.items():
+            if name not in params or not _holds(distribution, params[name]):
+                return None
+            choice[name] = params[name]
+        reward = self._sign * trial.values[0] if trial.values else None
+        status: Status = "complete" if trial.state == TrialState.COMPLETE else "pruned"
+        return Observation(trial.number, choice, reward, status, stamp)
+
+
+class _Ledger:
+    """What a storage held of one study when it was last read, so that an ask costs what is new since.
+
+    Never stored: a lost ledger is read again. Finished trials are in order of (time of completion, number);
+    one that arrives late, or from a machine whose clock is slow, is put in its place.
+    """
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self.finished: list[FrozenTrial] = []
+        self._keys: list[tuple[datetime, int]] = []
+        self._scanned = 0
+        self._unfinished: dict[int, FrozenTrial] = {}  # by place in the storage's list
+        self._last: tuple[int, FrozenTrial] | None = None  # one finished trial and its place
+        self._shared: dict[str, BaseDistribution] | None = None
+        self._views: list[_View] = []
+
+    def update(self, trials: list[FrozenTrial]) -> None:
+        """Takes in all trials of the study, as the storage lists them."""
+        if not self._continues(trials):
+            self._clear()
+        looked_at = [(place, trials[place]) for place in self._unfinished]
+        looked_at += enumerate(trials[self._scanned :], start=self._scanned)
+        self._scanned = len(trials)
+        fresh = [(place, trial) for place, trial in looked_at if trial.state.is_finished()]
+        self._unfinished = {place: trial for place, trial in looked_at if not trial.state.is_finished()}
+        if fresh:
+            self._last = fresh[-1]
+            self._insert([trial for _, trial in fresh])
+
+    def unfinished(self) -> list[FrozenTrial]:
+        """The trials that run or wait."""
+        return list(self._unfinished.values())
+
+    def shared_distributions(self) -> dict[str, BaseDistribution]:
+        """What all finished trials with parameters (failed ones apart) have in common, sorted by name."""
+        return dict(sorted((self._shared or {}).items()))
+
+    def view(
+        self, distributions: dict[str, BaseDistribution], strategy: Strategy[Any], direction: StudyDirection
+    ) -> _View:
+        """The view under these distributions: the one at hand, or a new one."""
+        for view in self._views:
+            if view.distributions == distributions and list(view.distributions) == list(distributions):
+                return view
+        view = _View(distributions, strategy, direction)
+        self._views = [*self._views[1 - VIEWS_KEPT :], view]
+        return view
+
+    def _continues(self, trials: list[FrozenTrial]) -> bool:
+        """Whether this is the same study, not another one under the identifier of a deleted one."""
+        if self._scanned > len(trials):
+            return False
+        if self._last is None:
+            return True
+        place, known = self._last
+        now = trials[place]
+        return now is known or (
+            now._trial_id == known._trial_id and now.datetime_complete == known.datetime_complete
+        )
+
+    def _insert(self, fresh: list[FrozenTrial]) -> None:
+        fresh.sort(key=_order)
+        start = bisect_left(self._keys, _order(fresh[0]))
+        tail = sorted([*self.finished[start:], *fresh], key=_order)
+        self.finished[start:] = tail
+        self._keys[start:] = map(_order, tail)
+        for view in self._views:
+            view.fold.rewind(start)
+        for trial in fresh:
+            if trial.state != TrialState.FAIL and trial.params:
+                self._share(trial.distributions)
+
+    def _share(self, distributions: dict[str, BaseDistribution]) -> None:
+        if self._shared is None:
+            self._shared = dict(distributions)
+        else:
+            self._shared = {n: d for n, d in self._shared.items() if distributions.get(n) == d}
+
+
+def _order(trial: FrozenTrial) -> tuple[datetime, int]:
+    return trial.datetime_complete or datetime.min, trial.number
+
+
+def _holds(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except ValueError:
+        return False
+
+
+def _dimensions(distributions: Distributions) -> list[Dimension]:
+    return [_dimension(name, distribution) for name, distribution in distributions.items()]
+
+
+def _dimension(name: str, distribution: BaseDistribution) -> Dimension:
+    match distribution:
+        case CategoricalDistribution():
+            choices = tuple(distribution.choices)
+            return Dimension(name, "categorical", 0, len(choices) - 1, 1, choices=choices)
+        case IntDistribution():
+            return Dimension(
+                name, "integer", distribution.low, distribution.high, distribution.step, distribution.log
+            )
+        case FloatDistribution():
+            return Dimension(
+                name, "float", distribution.low, distribution.high, distribution.step, distribution.log
+            )
+    raise SettingsError(
+        f"{name!r} is distributed as {distribution!r}: a strategy knows integer, float and categorical only"
+    )
