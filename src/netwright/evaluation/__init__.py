@@ -1,0 +1,1 @@
+"""One candidate: its training, its cost, its outcome."""

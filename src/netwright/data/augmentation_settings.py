@@ -1,0 +1,37 @@
+"""The settings of the augmentation, apart from it so that reading settings needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netwright.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """Random changes of a training image (Wong and Moradi, SegNAS3D, MICCAI 2019, Section 2.4).
+
+    ``probability``: that an image is changed at all. ``rotation_degrees``: at most, either way, about the
+    axial axis. ``shift``: at most, either way, as a share of the size of each axis. ``scale``: smallest and
+    largest magnification, one for all axes. All are drawn uniformly.
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+
+    probability: float = 0.8
+    rotation_degrees: float = 30.0
+    shift: float = 0.2
+    scale: tuple[float, float] = (0.8, 1.2)
+
+    def __post_init__(self) -> None:
+        for name, value, upper in (
+            ("probability", self.probability, 1.0),
+            ("rotation_degrees", self.rotation_degrees, 180.0),
+            ("shift", self.shift, 1.0),
+        ):
+            if not 0 <= value <= upper:
+                raise SettingsError(f"augmentation.{name} must be from 0 to {upper:g}, got {value}.")
+        low, high = self.scale
+        if not 0 < low <= high:
+            raise SettingsError(f"augmentation.scale must be (smallest, largest), over 0, got {self.scale}.")

@@ -1,0 +1,263 @@
+"""One candidate, whatever it does, becomes an outcome: predicted, built, trained, measured, saved."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gc
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from netwright.data.batches import PreparedVolumes
+from netwright.errors import InfeasibleArchitecture, NetwrightError
+from netwright.evaluation.cost import dry_run, fits
+from netwright.evaluation.curves import Curves, EpochRecord
+from netwright.evaluation.device import (
+    half_precision,
+    is_out_of_memory,
+    resolve_device,
+    threads,
+    to_channels_last,
+)
+from netwright.evaluation.inference import evaluating, forward
+from netwright.evaluation.memory import measured_memory
+from netwright.evaluation.outcome import Cost, Outcome, Status
+from netwright.evaluation.protocol import TrainingProtocol
+from netwright.evaluation.seeding import derive_seed, seeded
+from netwright.evaluation.training import Training, loss_of, train
+from netwright.evaluation.weights import save_weights
+from netwright.tasks.metrics import mean_dice
+from netwright.tasks.segmentation import SegmentationTask
+
+CURVES = "curves.jsonl"
+WEIGHTS = "weights.safetensors"
+LOG = "log.txt"
+
+Build = Callable[[SegmentationTask], nn.Module]
+OnEpoch = Callable[[EpochRecord], None]
+
+
+def evaluate_candidate(
+    build: Build,
+    prepared: PreparedVolumes,
+    training: Sequence[int],
+    validation: Sequence[int],
+    task: SegmentationTask,
+    protocol: TrainingProtocol,
+    *,
+    seed: int,
+    memory_limit_mb: float | None = None,
+    folder: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Outcome:
+    """Trains a candidate on the training cases and measures it on the validation cases.
+
+    Metrics of a complete outcome: ``dice``, the mean over cases and foreground labels, and ``dice.<label
+    name>``, left out where no case has the label; of the network after the last epoch (see `train`).
+
+    Nothing that the candidate does is raised: an infeasible or oversized network (predicted from a dry run,
+    or met), a loss that is not finite, a training that does not fit into its wall time and any other
+    exception become the outcome's status and reason. What ``on_epoch`` raises is passed on.
+
+    Args:
+        build: makes the network.
+        prepared: the volumes.
+        training: indices of the cases to train on.
+        validation: indices of the cases to validate on.
+        task: shapes and label names.
+        protocol: how to train.
+        seed: of every random number: weights, order, augmentation, dropout.
+        memory_limit_mb: for a training step; None for no limit.
+        folder: gets ``curves.jsonl`` as it happens, ``weights.safetensors`` at the end, ``log.txt`` with the
+            traceback of a crash; None for no files.
+        on_epoch: called after every epoch.
+
+    Raises:
+        NetwrightError: the machine or the settings are at fault, not the candidate: a full disk, no such
+        device.
+    """
+    begun = time.perf_counter()
+    device = resolve_device(protocol.device)
+    evaluation = _Evaluation(build, task, protocol, device, seed, folder)
+    callback = _Callback(on_epoch)
+    try:
+        outcome = evaluation.run(prepared, training, validation, memory_limit_mb, callback)
+    except InfeasibleArchitecture as error:
+        outcome = evaluation.failure(Status.INFEASIBLE, str(error))
+    except NetwrightError:
+        raise
+    except Exception as error:
+        if error is callback.raised:
+            raise
+        if is_out_of_memory(error):
+            outcome = evaluation.failure(Status.OUT_OF_MEMORY, f"memory ran out: {_one_line(error)}")
+        else:
+            _log_traceback(folder)
+            outcome = evaluation.failure(Status.CRASHED, f"{type(error).__name__}: {_one_line(error)}")
+    finally:
+        evaluation.curves.close()
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    return dataclasses.replace(outcome, seconds=time.perf_counter() - begun)
+
+
+class _Callback:
+    """Calls ``on_epoch`` and remembers what it raised, to tell it from what the candidate raises."""
+
+    def __init__(self, on_epoch: OnEpoch | None) -> None:
+        self._on_epoch = on_epoch
+        self.raised: Exception | None = None
+
+    def __call__(self, record: EpochRecord) -> None:
+        if self._on_epoch is None:
+            return
+        try:
+            self._on_epoch(record)
+        except Exception as error:
+            self.raised = error
+            raise
+
+
+class _Evaluation:
+    """What is known of a candidate so far, so that a failure at any point keeps it."""
+
+    def __init__(
+        self,
+        build: Build,
+        task: SegmentationTask,
+        protocol: TrainingProtocol,
+        device: torch.device,
+        seed: int,
+        folder: Path | None,
+    ) -> None:
+        self._build = build
+        self._task = task
+        self._protocol = protocol
+        self._device = device
+        self._seed = seed
+        self._folder = folder
+        self._cost = Cost()
+        self.curves = Curves(folder / CURVES if folder is not None else None)
+
+    def run(
+        self,
+        prepared: PreparedVolumes,
+        training: Sequence[int],
+        validation: Sequence[int],
+        memory_limit_mb: float | None,
+        on_epoch: OnEpoch,
+    ) -> Outcome:
+        with seeded(derive_seed(self._seed, "dry run")):
+            self._cost = self._predicted()
+        if not fits(self._cost, memory_limit_mb):
+            return self.failure(
+                Status.OUT_OF_MEMORY,
+                f"a training step of {self._protocol.batch_size} images would need "
+                f"{self._cost.predicted_memory_mb:.0f} MB, the limit is {memory_limit_mb:.0f} MB (predicted)",
+            )
+        with measured_memory(self._device) as memory:
+            with seeded(derive_seed(self._seed, "weights")):
+                network = self._build(self._task)
+            trained = train(
+                network,
+                prepared,
+                training,
+                validation,
+                self._task,
+                self._protocol,
+                seed=self._seed,
+                curves=self.curves,
+                on_epoch=on_epoch,
+            )
+        self._cost = dataclasses.replace(
+            self._cost, peak_memory_mb=memory.peak_mb, seconds_per_batch=trained.seconds_per_batch
+        )
+        if trained.status is not Status.COMPLETE:
+            return self.failure(trained.status, trained.reason, trained.epochs)
+        self._cost = dataclasses.replace(
+            self._cost, inference_ms=inference_ms(network, self._task, self._protocol, self._device)
+        )
+        if self._folder is not None:
+            save_weights(network, self._folder / WEIGHTS)
+        return dataclasses.replace(
+            self.failure(Status.COMPLETE, "", trained.epochs), metrics=_metrics(trained, self._task)
+        )
+
+    def failure(self, status: Status, reason: str, epochs: int | None = None) -> Outcome:
+        """An outcome with all that was found until now, and no metrics."""
+        return Outcome(
+            status=status,
+            reason=reason,
+            cost=self._cost,
+            curves=self.curves.values(),
+            epochs=len(self.curves.records) if epochs is None else epochs,
+            planned_epochs=self.curves.planned_epochs,
+        )
+
+    def _predicted(self) -> Cost:
+        protocol = self._protocol
+
+        def loss(logits: Tensor, labels: Tensor) -> Tensor:
+            return loss_of(protocol, torch.ones(self._task.classes))(logits, labels)
+
+        half = half_precision(self._device) if protocol.mixed_precision else None
+        return dry_run(
+            self._build, self._task, protocol.batch_size, mixed_precision=half is not None, loss=loss
+        )
+
+
+def inference_ms(
+    network: nn.Module, task: SegmentationTask, protocol: TrainingProtocol, device: torch.device
+) -> float:
+    """Median milliseconds of a forward pass of one image of the network's input size, as in validation.
+
+    Up to five passes after a first one, as many as start within two seconds.
+    """
+    network.to(device)
+    if protocol.channels_last:
+        to_channels_last(network)
+    image = torch.zeros((1, task.channels, *task.size), device=device)
+    run = partial(
+        forward,
+        network,
+        image,
+        mixed_precision=protocol.mixed_precision,
+        channels_last=protocol.channels_last,
+    )
+    times: list[float] = []
+    with threads(protocol.threads), evaluating(network):
+        for _ in range(6):
+            begun = time.perf_counter()
+            run()[0, 0].sum().item()  # waits for a GPU
+            times.append(1e3 * (time.perf_counter() - begun))
+            if sum(times) > 2e3:
+                break
+    return median(times[1:] or times)
+
+
+def _metrics(trained: Training, task: SegmentationTask) -> dict[str, float]:
+    metrics = {"dice": mean_dice(trained.dice)}
+    for column, name in enumerate(task.label_names):
+        of_label = trained.dice[:, column]
+        if not np.isnan(of_label).all():
+            metrics[f"dice.{name}"] = float(np.nanmean(of_label))
+    return metrics
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _log_traceback(folder: Path | None) -> None:
+    if folder is not None:
+        with contextlib.suppress(OSError), (folder / LOG).open("a", encoding="utf-8") as log:
+            traceback.print_exc(file=log)

@@ -1,0 +1,140 @@
+"""How many epochs fit into a share of wall time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+_WARM_UP_BATCHES = 2
+_TIMED_BATCHES = 5
+_VALIDATION_SHARE = 0.4  # a forward pass against a training step, until a validation has been timed
+
+
+class TooSlow(Exception):  # noqa: N818  a verdict on a candidate, not a mishap
+    """Not one epoch fits into the share; the message says why."""
+
+
+class Pace:
+    """Times batches and validations, and plans the epochs of a training.
+
+    Without a share, the plan is ``epochs``. With one, the batches after two warming-up ones are timed, and as
+    many epochs are planned, up to ``epochs``, as fit with their validations; the plan is made again after
+    every epoch, so that the end of the schedule and the end of the share meet even where the machine's speed
+    changes.
+
+    Args:
+        share: seconds of wall time, or None.
+        epochs: at most.
+        batches: of an epoch.
+        validation_batches: of a validation.
+        validate_every: epochs from one validation to the next.
+        clock: seconds; another one for tests.
+    """
+
+    def __init__(
+        self,
+        share: float | None,
+        epochs: int,
+        batches: int,
+        validation_batches: int,
+        validate_every: int,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.planned_epochs = epochs
+        self._share = share
+        self._epochs = epochs
+        self.batches = batches
+        self._validate_every = validate_every
+        self._validation_batches = validation_batches
+        self._validation_seconds: float | None = None
+        self._clock = clock
+        self._started = self._last = clock()
+        self._durations: list[float] = []
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._started
+
+    @property
+    def planned(self) -> bool:
+        """Whether ``planned_epochs`` is more than an upper bound."""
+        return self._share is None or len(self._durations) >= self._first_plan_after
+
+    @property
+    def seconds_per_batch(self) -> float | None:
+        """Median of the batches, warming-up ones left out where there are others."""
+        timed = self._durations[_WARM_UP_BATCHES:] or self._durations
+        return median(timed) if timed else None
+
+    def batch_done(self) -> bool:
+        """To be called after each batch; False where the share is used up, but for a last validation.
+
+        Raises:
+            TooSlow: not one epoch fits.
+        """
+        now = self._clock()
+        self._durations.append(now - self._last)
+        self._last = now
+        if self._share is None:
+            return True
+        count = len(self._durations)
+        within_first_epoch = count < self.batches
+        over = self.elapsed + self._validation_cost() >= self._share
+        if count == self._first_plan_after or (over and within_first_epoch):
+            self._plan(0, self._share)
+            if within_first_epoch and (over or self.planned_epochs < 1):
+                raise TooSlow(
+                    f"not one epoch fits into {self._share:.1f} s: an epoch of {self.batches} batches takes "
+                    f"{self._epoch_seconds():.1f} s and a validation {self._validation_cost():.1f} s"
+                )
+            self.planned_epochs = max(1, self.planned_epochs)
+        return not over
+
+    def epoch_starts(self) -> None:
+        """To be called before an epoch's first batch: what came between is not the batch's."""
+        self._last = self._clock()
+
+    def epoch_done(self, epoch: int) -> None:
+        """To be called after an epoch and before its validation: plans the rest again."""
+        if self._share is not None:
+            self._plan(epoch, self._share - self.elapsed - self._validation_cost())
+
+    def validation_due(self, epoch: int) -> bool:
+        """After the first epoch and every ``validate_every``; the last one's is a matter of course."""
+        return epoch == 1 or epoch % self._validate_every == 0
+
+    def validation_done(self, seconds: float) -> None:
+        """To be called with the time that a validation took."""
+        self._validation_seconds = seconds
+
+    @property
+    def _first_plan_after(self) -> int:
+        return min(_WARM_UP_BATCHES + _TIMED_BATCHES, self.batches)
+
+    def _plan(self, done: int, seconds: float) -> None:
+        more = affordable_epochs(
+            seconds, self._epoch_seconds(), self._validation_cost(), self._validate_every, self._epochs - done
+        )
+        self.planned_epochs = done + more
+
+    def _epoch_seconds(self) -> float:
+        recent = self._durations[_WARM_UP_BATCHES:][-self.batches :] or self._durations
+        return self.batches * sum(recent) / len(recent)
+
+    def _validation_cost(self) -> float:
+        if self._validation_seconds is not None:
+            return self._validation_seconds
+        return _VALIDATION_SHARE * self._validation_batches * (self.seconds_per_batch or 0.0)
+
+
+def affordable_epochs(
+    seconds: float, epoch_seconds: float, validation_seconds: float, validate_every: int, at_most: int
+) -> int:
+    """The most epochs, up to ``at_most``, that fit, with a validation each ``validate_every`` and last."""
+    for epochs in range(at_most, 0, -1):
+        validations = -(-epochs // validate_every)
+        if epochs * epoch_seconds + validations * validation_seconds <= seconds:
+            return epochs
+    return 0

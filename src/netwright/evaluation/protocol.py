@@ -1,0 +1,63 @@
+"""How a candidate is trained: every setting of it, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from netwright.data.augmentation_settings import AugmentationSettings
+from netwright.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class TrainingProtocol:
+    """Training as in SegNAS3D (Section 2.4) by default: Nadam 1e-3, batch 3, 100 epochs, augmentation.
+
+    optimizer: "sgd" has Nesterov momentum 0.9; the others have their usual constants. schedule: the paper
+    names none, hence "constant"; "cosine" warms up linearly, then falls to zero at the end. loss: a name of
+    `netwright.tasks.losses.LOSSES`, with its weights and exponent. batch_size: images a step. epochs: at
+    most; exactly that many where ``seconds`` is None. seconds: wall time of training and validation; the
+    epochs are then fitted to it, and the schedule to them. augmentation: of the training images; None for
+    none. mixed_precision: half precision where the device computes faster in it. channels_last: memory format
+    of weights and images; faster on CPU and GPU, same mathematics. validate_every: epochs from one validation
+    to the next; the first and the last epoch always end with one. threads: of the CPU. device: "auto" is the
+    GPU where there is one, else the CPU; else a name of torch's, for example "cuda:1".
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+
+    optimizer: Literal["nadam", "adam", "sgd"] = "nadam"
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
+    loss: Literal["exponential_logarithmic", "dice_cross_entropy"] = "exponential_logarithmic"
+    loss_dice_weight: float = 0.8
+    loss_cross_entropy_weight: float = 0.2
+    loss_gamma: float = 0.3
+    batch_size: int = 3
+    epochs: int = 100
+    seconds: float | None = None
+    augmentation: AugmentationSettings | None = field(default_factory=AugmentationSettings)
+    mixed_precision: bool = True
+    channels_last: bool = True
+    validate_every: int = 1
+    threads: int = 1
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "epochs", "validate_every", "threads"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"training.{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("learning_rate", "seconds", "loss_gamma"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise SettingsError(f"training.{name} must be over 0, got {value}.")
+        for name, known in (
+            ("optimizer", ("nadam", "adam", "sgd")),
+            ("schedule", ("constant", "cosine")),
+            ("loss", ("exponential_logarithmic", "dice_cross_entropy")),
+        ):
+            if getattr(self, name) not in known:
+                raise SettingsError(
+                    f"training.{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."
+                )

@@ -1,0 +1,46 @@
+"""Where random numbers come from: seeds derived from names, and a scope in which they rule."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A seed (0 to 2^63 - 1) from numbers and names, for example (7, "trial", 12); equal on every machine."""
+    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seeds torch, numpy and random, asks torch for deterministic algorithms, and puts all back at the end.
+
+    An operation without a deterministic form (some on GPUs) is used all the same.
+    """
+    import torch
+
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002  networks may use them
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory
+    with torch.random.fork_rng():
+        try:
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            memory.fill_uninitialized_memory = False  # costs time, changes no result
+            yield
+        finally:
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+            memory.fill_uninitialized_memory = fill
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002

@@ -1,0 +1,303 @@
+"""The training loop: one network, one dataset, one protocol."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from netwright.data.batches import Batches, PreparedVolumes
+from netwright.evaluation.curves import Curves, EpochRecord
+from netwright.evaluation.device import (
+    half_precision,
+    resolve_device,
+    tensor_channels_last,
+    threads,
+    to_channels_last,
+)
+from netwright.evaluation.inference import validation_dice
+from netwright.evaluation.outcome import Status
+from netwright.evaluation.pace import Pace, TooSlow
+from netwright.evaluation.protocol import TrainingProtocol
+from netwright.evaluation.seeding import derive_seed, seeded
+from netwright.tasks.losses import LOSSES, label_weights
+from netwright.tasks.metrics import mean_dice
+from netwright.tasks.segmentation import SegmentationTask
+
+_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "nadam": partial(torch.optim.NAdam, foreach=True),
+    "adam": partial(torch.optim.Adam, foreach=True),
+    "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True, foreach=True),
+}
+
+
+class Diverged(Exception):  # noqa: N818  a verdict on a candidate, not a mishap
+    """The loss or the output is no longer finite; the message says where."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained network and how its training went.
+
+    ``status`` is complete, diverged or too slow, with its ``reason``. ``dice``: of the last validation,
+    (validation cases, foreground labels); empty without one. ``epochs`` were finished; one cut short at the
+    end of a wall-time share is in the curves, but not in that number.
+    """
+
+    network: nn.Module
+    status: Status
+    reason: str
+    epochs: int
+    planned_epochs: int
+    curves: Curves
+    seconds_per_batch: float | None
+    seconds: float
+    dice: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+
+
+def train(
+    network: nn.Module,
+    prepared: PreparedVolumes,
+    training: Sequence[int],
+    validation: Sequence[int],
+    task: SegmentationTask,
+    protocol: TrainingProtocol,
+    *,
+    seed: int,
+    curves: Curves | None = None,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+) -> Training:
+    """Trains a network, in place, and validates it.
+
+    The network kept is the one after the last epoch, and its Dice, not the best of all epochs, is the result:
+    the paper does not say which it took, and the maximum over noisy validations flatters. On the CPU and with
+    ``protocol.seconds`` None, the same arguments give the same weights, bit for bit.
+
+    Args:
+        network: images (B, C, *size) to logits (B, K, *size); moved to the device of the protocol.
+        prepared: the volumes.
+        training: indices of the cases to train on.
+        validation: indices of the cases to validate on.
+        task: shapes and label names.
+        protocol: how.
+        seed: of the order of cases, their augmentation, and dropout.
+        curves: where to record the epochs.
+        on_epoch: called after every epoch; what it raises ends the training and is passed on.
+    """
+    device = resolve_device(protocol.device)
+    curves = Curves() if curves is None else curves
+    batches = Batches(
+        prepared,
+        training,
+        task.size,
+        protocol.batch_size,
+        device=device,
+        augmentation=protocol.augmentation,
+        generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
+    )
+    with threads(protocol.threads), seeded(derive_seed(seed, "training")):
+        step = TrainingStep(
+            network, protocol, device, label_weights(prepared.class_counts_of(training)), len(batches)
+        )
+        validate = partial(
+            validation_dice,
+            network,
+            prepared,
+            validation,
+            task.size,
+            task.classes,
+            device=device,
+            batch_size=protocol.batch_size,
+            mixed_precision=protocol.mixed_precision,
+            channels_last=protocol.channels_last,
+        )
+        pace = Pace(
+            protocol.seconds,
+            protocol.epochs,
+            len(batches),
+            math.ceil(len(validation) / protocol.batch_size),
+            protocol.validate_every,
+        )
+        loop = _Loop(step, batches, validate, pace, curves, on_epoch)
+        status, reason = loop.run()
+    return Training(
+        network=network,
+        status=status,
+        reason=reason,
+        epochs=loop.epochs,
+        planned_epochs=curves.planned_epochs or pace.planned_epochs,
+        curves=curves,
+        seconds_per_batch=pace.seconds_per_batch,
+        seconds=pace.elapsed,
+        dice=loop.dice,
+    )
+
+
+class TrainingStep:
+    """One step of the optimizer on one batch, in the precision and memory format of the protocol."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        protocol: TrainingProtocol,
+        device: torch.device,
+        class_weights: Tensor,
+        batches: int,
+    ) -> None:
+        self._network = network.to(device)
+        if protocol.channels_last:
+            to_channels_last(network)
+        self._channels_last = protocol.channels_last
+        self._half = half_precision(device) if protocol.mixed_precision else None
+        self._device = device
+        self._rate = protocol.learning_rate
+        self._cosine = protocol.schedule == "cosine"
+        self._batches = batches
+        self._optimizer = _OPTIMIZERS[protocol.optimizer](network.parameters(), lr=protocol.learning_rate)
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._half == torch.float16)
+        self._loss = loss_of(protocol, class_weights.to(device))
+        self.learning_rate = protocol.learning_rate
+        self.steps = 0
+
+    def __call__(self, images: Tensor, labels: Tensor, planned_epochs: int) -> float:
+        """The loss of the batch, before the step.
+
+        Raises:
+            Diverged: the loss is NaN or infinite; the weights are those before.
+        """
+        if self._cosine:
+            self.learning_rate = self._rate * cosine(
+                self.steps, planned_epochs * self._batches, self._batches
+            )
+            for group in self._optimizer.param_groups:
+                group["lr"] = self.learning_rate
+        if self._channels_last:
+            images = tensor_channels_last(images)
+        self._optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None):
+            logits = self._network(images)
+        loss = self._loss(logits, labels)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise Diverged(f"the training loss became {value} at step {self.steps + 1}")
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self.steps += 1
+        return value
+
+    def train_mode(self) -> None:
+        """Batch normalisation and dropout as in training."""
+        self._network.train()
+
+
+def loss_of(protocol: TrainingProtocol, class_weights: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of a protocol: logits (B, K, *size) and labels (B, *size) to a scalar."""
+    return partial(
+        LOSSES[protocol.loss],
+        class_weights=class_weights,
+        dice_weight=protocol.loss_dice_weight,
+        cross_entropy_weight=protocol.loss_cross_entropy_weight,
+        gamma=protocol.loss_gamma,
+    )
+
+
+def cosine(step: int, steps: int, batches: int) -> float:
+    """The share of the learning rate at a step (the first is 0): up over an epoch or 5 % of the steps,
+    whichever is shorter, then down to zero along half a cosine.
+    """
+    warm_up = min(batches, math.ceil(0.05 * steps))
+    if step < warm_up:
+        return (step + 1) / warm_up
+    progress = min(1.0, (step - warm_up) / max(1, steps - warm_up))
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class _Loop:
+    """Epochs over batches until the plan is done, the share is used up, or the loss is not finite."""
+
+    def __init__(
+        self,
+        step: TrainingStep,
+        batches: Iterable[tuple[Tensor, Tensor]],
+        validate: Callable[[], NDArray[np.float64]],
+        pace: Pace,
+        curves: Curves,
+        on_epoch: Callable[[EpochRecord], None] | None,
+    ) -> None:
+        self._step = step
+        self._batches = batches
+        self._validate = validate
+        self._pace = pace
+        self._curves = curves
+        self._on_epoch = on_epoch
+        self.epochs = 0
+        self.dice: NDArray[np.float64] = np.empty((0, 0))
+
+    def run(self) -> tuple[Status, str]:
+        """The status and its reason."""
+        if self._pace.planned:
+            self._curves.start(self._pace.planned_epochs)
+        try:
+            epoch = 1
+            while self._epoch(epoch):
+                epoch += 1
+        except Diverged as error:
+            return Status.DIVERGED, f"{error}, in epoch {epoch}"
+        except TooSlow as error:
+            return Status.TOO_SLOW, str(error)
+        return Status.COMPLETE, ""
+
+    def _epoch(self, epoch: int) -> bool:
+        """One epoch with its validation and record; whether there is another one."""
+        losses, in_time = self._train()
+        if in_time or len(losses) == self._pace.batches:
+            self._pace.epoch_done(epoch)
+            self.epochs = epoch
+        last = not in_time or epoch >= self._pace.planned_epochs
+        dice = None
+        if last or self._pace.validation_due(epoch):
+            dice = self._validated()
+        record = EpochRecord(
+            epoch=epoch,
+            planned_epochs=self._pace.planned_epochs,
+            train_loss=math.fsum(losses) / len(losses),
+            validation_dice=dice,
+            learning_rate=self._step.learning_rate,
+            seconds=self._pace.elapsed,
+        )
+        self._curves.add(record)
+        if self._on_epoch is not None:
+            self._on_epoch(record)
+        return not last
+
+    def _train(self) -> tuple[list[float], bool]:
+        """The losses of the epoch's batches, and whether there is time for more."""
+        losses: list[float] = []
+        self._step.train_mode()
+        self._pace.epoch_starts()
+        for images, labels in self._batches:
+            losses.append(self._step(images, labels, self._pace.planned_epochs))
+            known = self._pace.planned
+            in_time = self._pace.batch_done()
+            if self._pace.planned and not known:
+                self._curves.start(self._pace.planned_epochs)
+            if not in_time:
+                return losses, False
+        return losses, True
+
+    def _validated(self) -> float:
+        begun = time.perf_counter()
+        try:
+            self.dice = self._validate()
+        except FloatingPointError as error:
+            raise Diverged(str(error)) from None
+        self._pace.validation_done(time.perf_counter() - begun)
+        return mean_dice(self.dice)

@@ -1,0 +1,36 @@
+"""Metrics of segmentation, of label maps in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def dice_per_label(
+    prediction: NDArray[np.integer], truth: NDArray[np.integer], classes: int
+) -> NDArray[np.float64]:
+    """Dice of each foreground label, (classes - 1,): 2 |A and B| / (|A| + |B|); NaN where absent from both.
+
+    Args:
+        prediction: class indices under ``classes``, of any shape.
+        truth: the same.
+        classes: background included.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if prediction.shape != truth.shape:
+        raise ValueError(
+            f"Prediction and truth must have one shape, got {prediction.shape} and {truth.shape}."
+        )
+    pairs = truth.ravel().astype(np.int64) * classes + prediction.ravel()
+    confusion = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    sizes = confusion.sum(0) + confusion.sum(1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(2 * confusion.diagonal() / sizes)[1:]
+
+
+def mean_dice(dice: NDArray[np.float64]) -> float:
+    """Mean of (cases, classes - 1), labels absent from truth and prediction left out; 0 where all are."""
+    present = dice[~np.isnan(dice)]
+    return float(present.mean()) if present.size else 0.0
