@@ -1,0 +1,1 @@
+"""The report: statistics, verdict, plots, overlays and diagrams in one HTML file."""

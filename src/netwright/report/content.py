@@ -71,7 +71,8 @@ class ReportContent:
     """All that `render` needs. ``facts``: rows of a table (what was searched and how), in order.
 
     ``settings`` is the text of run.yaml. ``labels``: names of the foreground labels in order of value.
-    ``contestants`` is empty, and ``overlays`` too, while the final comparison has not been run.
+    ``contestants`` is empty, and ``overlays`` too, while the final comparison has not been run. ``reward_name``:
+    what the trials' ``reward`` is, in words.
     """
 
     title: str
@@ -88,3 +89,4 @@ class ReportContent:
     settings: str
     commands: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
+    reward_name: str = "validation Dice"

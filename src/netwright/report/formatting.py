@@ -1,0 +1,100 @@
+"""Numbers as the report and its sentences write them: Dice with three digits, h and m, M and MB."""
+
+from __future__ import annotations
+
+import math
+
+STATUS_WORDS = {
+    "complete": "complete",
+    "infeasible": "infeasible",
+    "out_of_memory": "out of memory",
+    "too_slow": "too slow",
+    "loss_stalled": "loss stalled",
+    "diverged": "diverged",
+    "crashed": "crashed",
+}
+
+DASH = "–"  # between the ends of an interval, and where there is no value
+
+
+def dice(value: float | None) -> str:
+    """Three digits, or a dash for what was not measured."""
+    return DASH if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def interval(low: float, high: float) -> str:
+    """``0.876–0.891``, or with "to" where a minus sign would be misread; empty where none can be told."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    if low < 0:
+        return f"{signed(low)} to {signed(high)}"
+    return f"{dice(low)}{DASH}{dice(high)}"
+
+
+def signed(value: float) -> str:
+    """A difference with its sign: ``+0.013``, ``−0.002``."""
+    text = f"{abs(value):.3f}"
+    return text if text == "0.000" else f"{'−' if value < 0 else '+'}{text}"
+
+
+def parameters(count: int | None) -> str:
+    """``0.41 M``, ``23.4 k`` or ``312``."""
+    if count is None:
+        return DASH
+    if count >= 100_000:
+        return f"{count / 1e6:.2f} M"
+    return f"{count / 1e3:.1f} k" if count >= 1000 else str(count)
+
+
+def megabytes(count: int | None) -> str:
+    """Size of so many parameters in float32; 1 MB = 1e6 bytes."""
+    if count is None:
+        return DASH
+    size = 4 * count / 1e6
+    return f"{size:.1f} MB" if size >= 0.1 else f"{size:.3f} MB"
+
+
+def duration(seconds: float | None) -> str:
+    """``1 h 14 m``, ``14 m``, ``3 m 12 s``, ``48 s`` or ``4.2 s``."""
+    if seconds is None or math.isnan(seconds):
+        return DASH
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 600:
+        return f"{whole // 60} m {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} m" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} m"
+
+
+def milliseconds(value: float | None) -> str:
+    """``46 ms``, ``8.3 ms`` or ``1.24 s``."""
+    if value is None or math.isnan(value):
+        return DASH
+    if value >= 1000:
+        return f"{value / 1000:.2f} s"
+    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
+
+
+def p_value(value: float) -> str:
+    """``p = 0.004`` or ``p < 0.001``; empty where there is none."""
+    if math.isnan(value):
+        return ""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def status(value: str) -> str:
+    """A status in words."""
+    return STATUS_WORDS.get(value, value.replace("_", " "))
+
+
+def names(items: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def sentence_case(text: str) -> str:
+    """The first letter large, the others as they are: ``3D U-Net`` stays."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,214 @@
+"""The way of one arrow between two boxes: straight where it can be, else around what lies between."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+Point = tuple[float, float]
+
+CLEARANCE = 7.0
+STEP = 6.0
+BULGES = (0.0, 36.0, 60.0, 90.0, 130.0, 180.0, 240.0, 320.0, 420.0)
+SLANTED = 1.5
+"""Length counts so much more where an S or a bow stands for what one corner could do."""
+
+CORNER = 10.0
+"""Radius of a rounded corner, in pixels."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle by its centre and size, in pixels; y grows downwards."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def centre(self) -> Point:
+        """The middle."""
+        return self.x, self.y
+
+    @property
+    def left(self) -> float:
+        """The left side's x."""
+        return self.x - self.width / 2
+
+    @property
+    def top(self) -> float:
+        """The upper side's y."""
+        return self.y - self.height / 2
+
+    @property
+    def corners(self) -> list[Point]:
+        """Upper left and lower right."""
+        return [(self.left, self.top), (self.left + self.width, self.top + self.height)]
+
+    def contains(self, point: Point, margin: float = 0.0) -> bool:
+        """Whether a point lies within, or closer than ``margin``."""
+        dx, dy = abs(point[0] - self.x), abs(point[1] - self.y)
+        return dx <= self.width / 2 + margin and dy <= self.height / 2 + margin
+
+    def overlaps(self, other: Box) -> bool:
+        """Whether two rectangles share an area."""
+        dx, dy = abs(other.x - self.x), abs(other.y - self.y)
+        return 2 * dx < self.width + other.width and 2 * dy < self.height + other.height
+
+    def port(self, dx: float, dy: float) -> Point:
+        """The middle of the side that looks in the direction (dx, dy), one of which is 0."""
+        return self.x + math.copysign(self.width / 2, dx) * (dx != 0), self.y + math.copysign(
+            self.height / 2, dy
+        ) * (dy != 0)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A chain of cubic Bezier segments: start, then three points a segment."""
+
+    controls: tuple[Point, ...]
+    slanted: bool = False
+
+    @cached_property
+    def points(self) -> list[Point]:
+        """Samples `STEP` apart along the curve, ends included."""
+        u = np.linspace(0, 1, 24)[:, None]
+        weights = ((1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u**2 * (1 - u), u**3)
+        dense = np.concatenate(
+            [
+                sum(w * np.asarray(p) for w, p in zip(weights, self.controls[i : i + 4], strict=True))
+                for i in range(0, len(self.controls) - 1, 3)
+            ]
+        )
+        along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(dense, axis=0).T))])
+        places = np.linspace(0, along[-1], max(16, round(along[-1] / STEP)))
+        x, y = (np.interp(places, along, dense[:, axis]) for axis in (0, 1))
+        return list(zip(x.tolist(), y.tolist(), strict=True))
+
+    def at(self, share: float) -> Point:
+        """The point at a share, in [0, 1], of the curve's length."""
+        return self.points[round(share * (len(self.points) - 1))]
+
+    def path(self) -> str:
+        """The ``d`` of an SVG path."""
+        text = [f"{x:.1f} {y:.1f}" for x, y in self.controls]
+        segments = (f"C{' '.join(text[i : i + 3])}" for i in range(1, len(text), 3))
+        return f"M{text[0]}{''.join(segments)}"
+
+
+def route(source: Box, target: Box, obstacles: Sequence[Box], drawn: Sequence[Curve]) -> Curve:
+    """The best of a fixed set of curves: through no box, close to no arrow drawn before, short.
+
+    The widest bulge clears any box of its row, so that a way around exists for every grid.
+    """
+    return min(_candidates(source, target), key=lambda curve: _cost(curve, source, target, obstacles, drawn))
+
+
+def _cost(curve: Curve, source: Box, target: Box, obstacles: Sequence[Box], drawn: Sequence[Curve]) -> float:
+    inner = curve.points[1:-1]
+    blocked = sum(box.contains(p, CLEARANCE) for box in obstacles for p in inner)
+    blocked += sum(box.contains(p, -1) for box in (source, target) for p in inner)
+    # Arrows that share an end meet there anyway, so only the middle counts.
+    crowded = sum(
+        math.dist(p, q) < CLEARANCE for other in drawn for p in inner[4:-4] for q in other.points[5:-5]
+    )
+    length = sum(math.dist(a, b) for a, b in pairwise(curve.points))
+    return 1000 * blocked + 12 * crowded + length * (SLANTED if curve.slanted else 1)
+
+
+def _candidates(source: Box, target: Box) -> Iterator[Curve]:
+    dx, dy = target.x - source.x, target.y - source.y
+    sideways, downwards = math.copysign(1, dx), math.copysign(1, dy)
+    aligned = abs(dy) < 1 or abs(dx) < 1
+    if abs(dx) >= 1:
+        yield _bezier(source.port(sideways, 0), target.port(-sideways, 0), (sideways, 0), aligned)
+    if abs(dy) >= 1:
+        yield _bezier(source.port(0, downwards), target.port(0, -downwards), (0, downwards), aligned)
+    if not aligned:
+        yield _elbow(source.port(0, downwards), target.port(-sideways, 0), vertical_first=True)
+        yield _elbow(source.port(sideways, 0), target.port(0, -downwards), vertical_first=False)
+    for bulge in BULGES[1:]:
+        for side in (-1.0, 1.0):
+            if abs(dx) >= 1:
+                yield _around(source.port(0, side), target.port(0, side), (0, side * bulge))
+                yield _arc(source.port(sideways, 0), target.port(-sideways, 0), (0, side * bulge))
+            if abs(dy) >= 1:
+                yield _around(source.port(side, 0), target.port(side, 0), (side * bulge, 0))
+                yield _arc(source.port(0, downwards), target.port(0, -downwards), (side * bulge, 0))
+
+
+def _bezier(start: Point, end: Point, leaving: Point, straight: bool) -> Curve:
+    """A straight line, or an S that leaves and arrives in one direction."""
+    if straight:
+        return Curve((start, _between(start, end, 1 / 3), _between(start, end, 2 / 3), end))
+    half_x, half_y = (end[0] - start[0]) / 2 * abs(leaving[0]), (end[1] - start[1]) / 2 * abs(leaving[1])
+    inner = (start[0] + half_x, start[1] + half_y), (end[0] - half_x, end[1] - half_y)
+    return Curve((start, *inner, end), slanted=True)
+
+
+def _elbow(start: Point, end: Point, *, vertical_first: bool) -> Curve:
+    """Two straight legs with one rounded corner."""
+    corner = (start[0], end[1]) if vertical_first else (end[0], start[1])
+    before = _towards(corner, start, CORNER)
+    after = _towards(corner, end, CORNER)
+    return Curve(
+        (
+            start,
+            *(_between(start, before, s) for s in (1 / 3, 2 / 3)),
+            before,
+            *(_between(before, corner, 0.55), _between(after, corner, 0.55)),
+            after,
+            *(_between(after, end, s) for s in (1 / 3, 2 / 3)),
+            end,
+        )
+    )
+
+
+def _arc(start: Point, end: Point, bulge: Point) -> Curve:
+    """One bow between two facing sides, pushed aside by ``bulge``."""
+    inner = [
+        (x + 4 / 3 * bulge[0], y + 4 / 3 * bulge[1])
+        for x, y in (_between(start, end, 0.2), _between(start, end, 0.8))
+    ]
+    slanted = abs(start[0] - end[0]) > 1 and abs(start[1] - end[1]) > 1
+    return Curve((start, *inner, end), slanted)
+
+
+def _around(start: Point, end: Point, bulge: Point) -> Curve:
+    """Out of one side, along, and into the same side of the other box; corners rounded."""
+    if bulge[0]:
+        edge = (max if bulge[0] > 0 else min)(start[0], end[0]) + bulge[0]
+        first, second = (edge, start[1]), (edge, end[1])
+    else:
+        edge = (max if bulge[1] > 0 else min)(start[1], end[1]) + bulge[1]
+        first, second = (start[0], edge), (end[0], edge)
+    a, b = _towards(first, start, 2 * CORNER), _towards(first, second, 2 * CORNER)
+    c, d = _towards(second, first, 2 * CORNER), _towards(second, end, 2 * CORNER)
+    thirds = (1 / 3, 2 / 3)
+    return Curve(
+        (
+            start,
+            *(_between(start, a, s) for s in thirds),
+            *(a, _between(a, first, 0.55), _between(b, first, 0.55), b),
+            *(_between(b, c, s) for s in thirds),
+            *(c, _between(c, second, 0.55), _between(d, second, 0.55), d),
+            *(_between(d, end, s) for s in thirds),
+            end,
+        )
+    )
+
+
+def _between(a: Point, b: Point, share: float) -> Point:
+    return a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])
+
+
+def _towards(corner: Point, other: Point, distance: float) -> Point:
+    """The point ``distance`` from ``corner`` on the way to ``other``, at most half of it."""
+    length = math.dist(corner, other)
+    return _between(corner, other, min(0.5, distance / length) if length else 0.0)
