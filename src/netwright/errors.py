@@ -9,6 +9,10 @@ class DatasetError(NetwrightError):
     """A dataset, or one file of it, cannot be used."""
 
 
+class StorageError(NetwrightError):
+    """A disk is full, or a folder cannot be written."""
+
+
 class SettingsError(NetwrightError):
     """A setting has a wrong name or value."""
 

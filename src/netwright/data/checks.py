@@ -1,0 +1,270 @@
+"""One case read and checked: what inspection reports as problems is what preparation refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.dataset import Case, Dataset
+from netwright.data.problems import Problem, UnusableFile, enumerate_words
+from netwright.data.volumes import (
+    Grid,
+    Volume,
+    read_grid,
+    read_image,
+    read_label,
+    require_file,
+    same_place,
+    shape_text,
+)
+
+_SHOWN_VALUES = 8
+
+
+@dataclass(frozen=True)
+class CheckedCase:
+    """One case as far as it can be read.
+
+    ``volume`` is its image, ``labels`` (X, Y, Z) its class indices, both in canonical RAS axes and None where
+    an error keeps them from being used; ``voxels`` counts the voxels of each label value after ``map_label``.
+    """
+
+    volume: Volume | None
+    labels: NDArray[np.uint8] | None
+    voxels: dict[int, int]
+    problems: tuple[Problem, ...]
+
+    def require_usable(self) -> tuple[Volume, NDArray[np.uint8]]:
+        """Image and labels.
+
+        Raises:
+            UnusableFile: there are errors; it carries the first.
+        """
+        for problem in self.problems:
+            if problem.severity == "error":
+                raise UnusableFile(problem)
+        assert self.volume is not None
+        assert self.labels is not None
+        return self.volume, self.labels
+
+
+def check_case(case: Case, dataset: Dataset) -> CheckedCase:
+    """Read a case's files and look for everything that would spoil a training."""
+    volume, problems = _check_image(case, dataset)
+    labels = None
+    voxels: dict[int, int] = {}
+    try:
+        values = read_label(require_label(case), volume.grid if volume else None)
+        path = case.label
+        assert path is not None
+        grid = read_grid(path)
+        if volume is not None:
+            problems += _compare(case, volume.grid, path, grid)
+        found, counts = np.unique(values, return_counts=True)
+        problems += _check_values(path, found, dataset)
+        if not any(problem.severity == "error" for problem in problems):
+            labels = _class_indices(values, dataset)
+            for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+                mapped = dataset.map_label.get(int(value), int(value))
+                voxels[mapped] = voxels.get(mapped, 0) + count
+    except UnusableFile as error:
+        problems.append(error.problem)
+    return CheckedCase(
+        volume, labels, voxels, tuple(problem.relative_to(dataset.root) for problem in problems)
+    )
+
+
+def require_label(case: Case) -> Path:
+    """The label file of a case.
+
+    Raises:
+        UnusableFile: the case has none, or the file is missing.
+    """
+    advice = (
+        "Add the label map, or remove the case from the dataset: only labelled cases can be learned from."
+    )
+    if case.label is None:
+        raise UnusableFile(
+            Problem(
+                "error",
+                str(case.images[0]),
+                "has no label map",
+                expected="an image and a label for every training case in dataset.json",
+                found="an image alone",
+                advice=advice,
+                kind="missing-label",
+            )
+        )
+    require_file(case.label, advice)
+    return case.label
+
+
+def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Problem]]:
+    try:
+        volume = read_image(case.images)
+    except UnusableFile as error:
+        return None, [error.problem]
+    problems = []
+    path = case.images[0]
+    channels = len(volume.array)
+    if channels != len(dataset.channels):
+        problems.append(
+            Problem(
+                "error",
+                str(path),
+                f"has {channels} channel{'s' if channels != 1 else ''}",
+                expected=f"{len(dataset.channels)} ({', '.join(dataset.channels)}), as dataset.json names "
+                "them",
+                found=str(channels),
+                advice="Name every channel in dataset.json, in order, or remove the volumes that are not "
+                "channels.",
+                kind="channels",
+            )
+        )
+    for number, values in enumerate(volume.array):
+        file = case.images[number] if len(case.images) == channels else path
+        problems += _check_intensities(file, number, values)
+    for file in case.images[1:]:
+        problems += _compare(case, volume.grid, file, read_grid(file))
+    return volume, problems
+
+
+def _check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> list[Problem]:
+    broken = int(values.size - np.count_nonzero(np.isfinite(values)))
+    if broken:
+        return [
+            Problem(
+                "error",
+                str(path),
+                "has voxels that are no numbers (NaN or infinite)",
+                expected="finite intensities",
+                found=f"{broken} of {values.size} voxels in channel {channel}",
+                advice="Resampling or dividing outside of the scanned region leaves them: replace them, for "
+                "example with numpy.nan_to_num, and save the volume again.",
+                kind="not-finite",
+            )
+        ]
+    if values.min() == values.max():
+        return [
+            Problem(
+                "warning",
+                str(path),
+                "is constant",
+                expected="an image",
+                found=f"the intensity {values.flat[0]:g} everywhere in channel {channel}",
+                advice="Nothing can be learned from it: look whether the export failed, or remove the case.",
+                kind="constant",
+            )
+        ]
+    return []
+
+
+def _compare(case: Case, image: Grid, path: Path, other: Grid) -> list[Problem]:
+    """How the grid of a label map, or of a further channel, differs from that of the first channel."""
+    if other.shape != image.shape and not same_place(image, other):
+        return [
+            Problem(
+                "error",
+                str(path),
+                f"does not fit its image {case.images[0].name}",
+                expected=f"the shape {shape_text(image.shape)}",
+                found=shape_text(other.shape),
+                advice="The two lie on different voxel grids: export the label on the image's grid, or "
+                "resample it (nearest neighbour) onto it. A label of another patient has another shape, too.",
+                kind="label-shape",
+            )
+        ]
+    if same_place(image, other):
+        return []
+    closest = np.allclose(image.spacing, other.spacing, rtol=0.01)
+    return [
+        Problem(
+            "warning",
+            str(path),
+            f"lies elsewhere than its image {case.images[0].name}",
+            expected=_place(image, closest),
+            found=_place(other, closest),
+            advice="The shapes agree, so it is taken voxel by voxel in the image's geometry, as most tools "
+            "that lose an affine mean it. Look at one such case in a viewer before you trust it.",
+            kind="geometry",
+        )
+    ]
+
+
+def _place(grid: Grid, same_spacing: bool) -> str:
+    if not same_spacing:
+        return "voxels of " + " x ".join(f"{edge:.3g}" for edge in grid.spacing) + " mm"
+    origin = ", ".join(f"{coordinate:.1f}" for coordinate in grid.matrix[:3, 3])
+    return f"axes {grid.orientation} from ({origin}) mm"
+
+
+def _check_values(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Problem]:
+    whole = np.isfinite(found) & (found == np.round(found))
+    named = f"{enumerate_words(list(dataset.labels))}, as dataset.json names them"
+    if not whole.all():
+        return [
+            Problem(
+                "error",
+                str(path),
+                "has labels that are not whole numbers",
+                expected=named,
+                found=_values(found[~whole]),
+                advice="Interpolation blends labels, and probabilities are not labels: resample with nearest "
+                "neighbour, or save the index of the largest probability.",
+                kind="not-integer",
+            )
+        ]
+    values = [int(value) for value in found]
+    unnamed = [value for value in values if dataset.map_label.get(value, value) not in dataset.labels]
+    if not unnamed:
+        return []
+    return [
+        Problem(
+            "error",
+            str(path),
+            "has labels that dataset.json does not name",
+            expected=enumerate_words(list(dataset.labels)),
+            found=_values(found),
+            advice=_advice_on_values(unnamed, dataset),
+            kind="unknown-label",
+        )
+    ]
+
+
+def _advice_on_values(unnamed: list[int], dataset: Dataset) -> str:
+    target, name = next((value, name) for value, name in dataset.labels.items() if value != 0)
+    first = unnamed[0]
+    if unnamed == [255]:
+        return (
+            "Masks saved as 8-bit images often use 255 for foreground. "
+            f"If 255 means {target} ({name}), run again with --map-label 255={target}."
+        )
+    if len(unnamed) > 2 * dataset.classes + _SHOWN_VALUES:
+        return "So many values look like an image's intensities: is this the label map?"
+    return (
+        f"Add the missing names to `labels` in dataset.json, or say what each value means, for example "
+        f"--map-label {first}={target} ({name}) or --map-label {first}=0 (background)."
+    )
+
+
+def _values(found: NDArray[Any]) -> str:
+    shown = [
+        f"{value:g}" if found.dtype.kind == "f" else str(value) for value in found[:_SHOWN_VALUES].tolist()
+    ]
+    rest = len(found) - len(shown)
+    return enumerate_words([*shown, f"{rest} more values"] if rest else shown)
+
+
+def _class_indices(values: NDArray[Any], dataset: Dataset) -> NDArray[np.uint8]:
+    """Label values to class indices, ``map_label`` first; every value is known to be named."""
+    index = {value: position for position, value in enumerate(dataset.label_values)}
+    index.update({value: index[target] for value, target in dataset.map_label.items()})
+    lowest = min(index)
+    table = np.zeros(max(index) - lowest + 1, dtype=np.uint8)
+    for value, position in index.items():
+        table[value - lowest] = position
+    return table[values.astype(np.int64) - lowest]

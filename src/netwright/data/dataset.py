@@ -1,0 +1,82 @@
+"""A labelled dataset as its folder describes it: which files belong together, and what their values mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from netwright.data.problems import enumerate_words
+from netwright.errors import DatasetError
+
+MAXIMUM_CLASSES = 256
+"""Prepared labels are stored in one byte a voxel."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan: one image file a channel, or a single file that holds them all, and its label map."""
+
+    name: str
+    images: tuple[Path, ...]
+    label: Path | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A folder of labelled volumes.
+
+    ``channels`` are the names of the image channels; ``labels`` maps the values in the label files to names,
+    in order of value, with 0 for background; ``map_label`` maps values found in the files to values of
+    ``labels`` before anything else sees them. The class index of a label is the position of its value in
+    ``labels``.
+
+    Raises:
+        DatasetError: the labels make no segmentation task, or ``map_label`` leads to a value without a name.
+    """
+
+    name: str
+    root: Path
+    format: str
+    channels: tuple[str, ...]
+    labels: dict[int, str]
+    cases: tuple[Case, ...]
+    map_label: Mapping[int, int] = field(default_factory=dict)
+    file_ending: str = ".nii.gz"
+
+    def __post_init__(self) -> None:
+        description = self.root / "dataset.json"
+        if 0 not in self.labels or len(self.labels) < 2:
+            raise DatasetError(
+                f"{description} names the labels {dict(self.labels)}: expected 0 for background and at least "
+                "one other. Add what is missing to its `labels`."
+            )
+        if len(self.labels) > MAXIMUM_CLASSES:
+            raise DatasetError(
+                f"{description} names {len(self.labels)} labels: at most {MAXIMUM_CLASSES} are supported. "
+                "Merge some with --map-label."
+            )
+        unnamed = sorted({value for value in self.map_label.values() if value not in self.labels})
+        if unnamed:
+            raise DatasetError(
+                f"--map-label leads to {enumerate_words(unnamed)}, but {description} names only "
+                f"{enumerate_words(sorted(self.labels))}. Map to one of these, or add the label to "
+                "dataset.json."
+            )
+        object.__setattr__(self, "labels", dict(sorted(self.labels.items())))
+        object.__setattr__(self, "map_label", dict(sorted(self.map_label.items())))
+
+    @property
+    def classes(self) -> int:
+        """Number of labels, background included."""
+        return len(self.labels)
+
+    @property
+    def label_values(self) -> tuple[int, ...]:
+        """The value of each class in the label files, in order of class index."""
+        return tuple(self.labels)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names of the foreground labels, in order of value."""
+        return tuple(name for value, name in self.labels.items() if value != 0)

@@ -1,0 +1,188 @@
+"""What a dataset looks like in numbers: shapes, spacings, intensities, labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.checks import CheckedCase, check_case
+from netwright.data.dataset import Case, Dataset
+from netwright.data.problems import Problem
+from netwright.data.volumes import Grid
+
+SAMPLED_VOXELS = 4096
+"""Voxels of a case and channel, evenly spread, from which percentiles are estimated."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Smallest, median and largest along each canonical RAS axis."""
+
+    minimum: tuple[float, float, float]
+    median: tuple[float, float, float]
+    maximum: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """Intensities of one channel over all voxels of all cases; percentiles from an even sample."""
+
+    name: str
+    mean: float
+    std: float
+    minimum: float
+    percentile_0_5: float
+    median: float
+    percentile_99_5: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class LabelStatistics:
+    """``voxels`` of a label over all cases, ``percent`` of all voxels, and the ``cases`` that have it."""
+
+    value: int
+    name: str
+    voxels: int
+    percent: float
+    cases: int
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A dataset in numbers. ``shape`` in voxels and ``spacing`` in mm, None where no case can be read.
+
+    ``orientations`` counts the axis directions of the image files, for example ``{"RAS": 200}``.
+    """
+
+    dataset: str
+    format: str
+    cases: int
+    shape: Range | None
+    spacing: Range | None
+    orientations: dict[str, int]
+    channels: tuple[ChannelStatistics, ...]
+    labels: tuple[LabelStatistics, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ChannelFacts:
+    """Intensities of one channel of one case, over its finite voxels."""
+
+    voxels: int
+    mean: float
+    variance: float
+    minimum: float
+    maximum: float
+    sample: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """What one case adds to the fingerprint, and what is wrong with it; ``content`` hashes its image."""
+
+    case: Case
+    grid: Grid | None
+    channels: tuple[ChannelFacts, ...]
+    voxels: dict[int, int]
+    content: str
+    problems: tuple[Problem, ...]
+
+
+def case_facts(case: Case, dataset: Dataset) -> CaseFacts:
+    """Read and measure one case."""
+    checked: CheckedCase = check_case(case, dataset)
+    if checked.volume is None:
+        return CaseFacts(case, None, (), checked.voxels, "", checked.problems)
+    array = checked.volume.array
+    content = blake2b(repr(array.shape).encode() + array.tobytes(), digest_size=16).hexdigest()
+    channels = tuple(facts for channel in array if (facts := _channel_facts(channel)))
+    return CaseFacts(case, checked.volume.grid, channels, checked.voxels, content, checked.problems)
+
+
+def summarise(dataset: Dataset, facts: Sequence[CaseFacts]) -> Fingerprint:
+    """The fingerprint of a dataset from the facts of its cases."""
+    grids = [case.grid for case in facts if case.grid is not None]
+    total = sum(sum(case.voxels.values()) for case in facts)
+    labels = []
+    for value, name in dataset.labels.items():
+        counts = [case.voxels.get(value, 0) for case in facts]
+        percent = 100 * sum(counts) / total if total else 0.0
+        labels.append(LabelStatistics(value, name, sum(counts), percent, sum(count > 0 for count in counts)))
+    return Fingerprint(
+        dataset=dataset.name,
+        format=dataset.format,
+        cases=len(dataset.cases),
+        shape=_range([grid.canonical_shape for grid in grids]),
+        spacing=_range([grid.spacing for grid in grids]),
+        orientations=dict(Counter(grid.orientation for grid in grids).most_common()),
+        channels=_channels(dataset, facts),
+        labels=tuple(labels),
+    )
+
+
+def _channel_facts(values: NDArray[np.float32]) -> ChannelFacts | None:
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return None
+    return ChannelFacts(
+        voxels=finite.size,
+        mean=float(finite.mean(dtype=np.float64)),
+        variance=float(finite.var(dtype=np.float64)),
+        minimum=float(finite.min()),
+        maximum=float(finite.max()),
+        sample=finite[:: max(1, finite.size // SAMPLED_VOXELS)].copy(),
+    )
+
+
+def _channels(dataset: Dataset, facts: Sequence[CaseFacts]) -> tuple[ChannelStatistics, ...]:
+    complete = [case for case in facts if len(case.channels) == len(dataset.channels)]
+    if not complete:
+        return ()
+    return tuple(
+        _pool(name, [case.channels[number] for case in complete])
+        for number, name in enumerate(dataset.channels)
+    )
+
+
+def _pool(name: str, facts: Sequence[ChannelFacts]) -> ChannelStatistics:
+    voxels = np.array([case.voxels for case in facts], dtype=np.float64)
+    means = np.array([case.mean for case in facts])
+    mean = float(np.average(means, weights=voxels))
+    # variance within the cases and variance between them
+    variance = np.average([case.variance for case in facts], weights=voxels)
+    variance += np.average((means - mean) ** 2, weights=voxels)
+    sample = np.concatenate([case.sample for case in facts])
+    weights = np.concatenate([np.full(len(case.sample), case.voxels / len(case.sample)) for case in facts])
+    low, middle, high = np.quantile(
+        sample, [0.005, 0.5, 0.995], weights=weights, method="inverted_cdf"
+    ).tolist()
+    return ChannelStatistics(
+        name=name,
+        mean=mean,
+        std=float(np.sqrt(variance)),
+        minimum=min(case.minimum for case in facts),
+        percentile_0_5=low,
+        median=middle,
+        percentile_99_5=high,
+        maximum=max(case.maximum for case in facts),
+    )
+
+
+def _range(rows: Sequence[Sequence[float]]) -> Range | None:
+    if not rows:
+        return None
+    low, middle, high = (
+        tuple(float(x) for x in measure(np.array(rows), axis=0)) for measure in (np.min, np.median, np.max)
+    )
+    return Range(*(((x, y, z)) for x, y, z in (low, middle, high)))

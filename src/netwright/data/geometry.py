@@ -1,0 +1,213 @@
+"""From a file's voxel grid to the prepared grid and back, by one linear interpolation each way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.volumes import Grid
+
+Shape = tuple[int, int, int]
+Spacing = tuple[float, float, float]
+
+_SNAP = 1e-3
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the voxels of a prepared volume come from.
+
+    Along each canonical RAS axis the centre of prepared voxel i lies at ``scale * i + offset`` in units of
+    the original voxels. Positions outside of the original field of view hold zeros (padding).
+
+    ``shape`` and ``affine`` are those of the original file, in its own axis order; ``size`` is the shape of
+    the prepared volume. Survives a round trip through JSON.
+    """
+
+    shape: Shape
+    affine: tuple[tuple[float, ...], ...]
+    size: Shape
+    scale: Spacing
+    offset: Spacing
+
+    @property
+    def grid(self) -> Grid:
+        """The original file's voxel grid."""
+        return Grid(self.shape, self.affine)
+
+    @property
+    def spacing(self) -> Spacing:
+        """Voxel size of the prepared volume in millimetres."""
+        x, y, z = (s * f for s, f in zip(self.grid.spacing, self.scale, strict=True))
+        return x, y, z
+
+    @property
+    def prepared_affine(self) -> NDArray[np.float64]:
+        """The affine (4, 4) of the prepared volume, in millimetres."""
+        steps = np.diag([*self.scale, 1.0])
+        steps[:3, 3] = self.offset
+        return self.grid.canonical_affine @ steps
+
+    def prepare_image(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """An image (C, X, Y, Z) in canonical axes on the prepared grid (C, *size): linear, zeros outside."""
+        return resample(image, self._sources())
+
+    def prepare_labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Class indices (X, Y, Z) in canonical axes on the prepared grid (*size), background outside."""
+        return resample_labels(labels, self._sources())
+
+    def restore(self, prediction: NDArray[Any]) -> NDArray[np.uint8]:
+        """Class indices on the original file's grid and in its axis order.
+
+        ``prediction``: probabilities (or logits) of the classes (K, *size), which are interpolated linearly
+        before the largest is taken, or class indices (*size).
+
+        Raises:
+            ValueError: the shape is not that of a prediction on the prepared grid.
+        """
+        if prediction.ndim not in (3, 4) or prediction.shape[-3:] != self.size:
+            raise ValueError(
+                f"a prediction of shape {prediction.shape} is not on the prepared grid: expected "
+                f"{self.size}, or (classes, *{self.size})"
+            )
+        targets = self._targets()
+        if prediction.ndim == 3:
+            labels = resample_labels(prediction.astype(np.uint8), targets)
+        else:
+            labels = _argmax(enumerate(prediction), targets)
+        return self.grid.from_canonical(labels)
+
+    def _sources(self) -> list[NDArray[np.float64]]:
+        """For each axis, the position of every prepared voxel among the original ones."""
+        axes = zip(self.size, self.scale, self.offset, strict=True)
+        return [scale * np.arange(length, dtype=np.float64) + offset for length, scale, offset in axes]
+
+    def _targets(self) -> list[NDArray[np.float64]]:
+        """For each axis, the position of every original voxel among the prepared ones."""
+        axes = zip(self.grid.canonical_shape, self.scale, self.offset, strict=True)
+        return [(np.arange(length, dtype=np.float64) - offset) / scale for length, scale, offset in axes]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Geometry:
+        """The inverse of `to_dict`."""
+        affine = tuple(tuple(float(x) for x in row) for row in values["affine"])
+        plain = {name: tuple(values[name]) for name in ("shape", "size", "scale", "offset")}
+        return cls(affine=affine, **plain)
+
+
+def resampled_shape(grid: Grid, spacing: Spacing | None) -> Shape:
+    """The canonical shape that covers the grid's field of view at a spacing in mm (None: its own)."""
+    factors = _factors(grid, spacing)
+    x, y, z = (max(1, round(n / factor)) for n, factor in zip(grid.canonical_shape, factors, strict=True))
+    return x, y, z
+
+
+def plan_geometry(grid: Grid, spacing: Spacing | None, size: Shape, *, pad: bool, resize: bool) -> Geometry:
+    """The way from a file's grid to the prepared grid (Wong and Moradi 2019, section 3.1).
+
+    Resampling to ``spacing`` (None: none), zero padding and resizing are joined into a single interpolation,
+    so that nothing is blurred twice. With ``resize`` the result has exactly ``size``: with ``pad`` the field
+    of view is first padded on both sides to the proportions of ``size``, else it is stretched. Without
+    ``resize``, ``pad`` fills up volumes that are smaller than ``size``; nothing is ever cut off.
+    """
+    fields = np.array(grid.canonical_shape, dtype=np.float64)
+    factors = np.array(_factors(grid, spacing))
+    shape = np.array(resampled_shape(grid, spacing))
+    low = np.zeros(3)
+    if resize:
+        stretch = fields / factors / np.array(size)
+        scale = factors * (stretch.max() if pad else stretch)
+        shape = np.array(size)
+    else:
+        scale = factors
+        if pad:
+            low = np.maximum(np.array(size) - shape, 0) // 2
+    # the two fields of view share their centre, (length - 1) / 2 in either grid's indices
+    offset = (fields - 1) / 2 - scale * (low + (shape - 1) / 2)
+    total = shape if resize or not pad else np.maximum(shape, size)
+    return Geometry(
+        grid.shape,
+        grid.affine,
+        size=(int(total[0]), int(total[1]), int(total[2])),
+        scale=(float(scale[0]), float(scale[1]), float(scale[2])),
+        offset=(float(offset[0]), float(offset[1]), float(offset[2])),
+    )
+
+
+def _factors(grid: Grid, spacing: Spacing | None) -> Spacing:
+    """Prepared over original voxel size along each axis; exactly 1 where they are as good as equal."""
+    if spacing is None:
+        return 1.0, 1.0, 1.0
+    ratios = (target / own for target, own in zip(spacing, grid.spacing, strict=True))
+    x, y, z = (1.0 if abs(ratio - 1) < _SNAP else ratio for ratio in ratios)
+    return x, y, z
+
+
+def resample(array: NDArray[np.float32], positions: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
+    """Linear interpolation of (..., X, Y, Z) at positions along the last three axes, in voxel indices.
+
+    A position within the field of view [-0.5, length - 0.5] but beyond the last centre takes the edge's
+    value; one outside of it gives zero. Separable, therefore one axis after the other.
+    """
+    for axis, along in enumerate(positions, start=array.ndim - 3):
+        array = _resample_axis(array, axis, along)
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _resample_axis(array: NDArray[Any], axis: int, positions: NDArray[np.float64]) -> NDArray[Any]:
+    length = array.shape[axis]
+    if len(positions) == length and np.array_equal(positions, np.arange(length)):
+        return array
+    inside = (positions >= -0.5 - _SNAP) & (positions <= length - 0.5 + _SNAP)
+    nearest = np.clip(positions, 0, length - 1)
+    below = np.floor(nearest).astype(np.intp)
+    shape = [1] * array.ndim
+    shape[axis] = -1
+    result = array.take(below, axis)
+    weight = (nearest - below).astype(np.float32)
+    if weight.any():
+        step = array.take(np.minimum(below + 1, length - 1), axis)
+        step -= result
+        step *= weight.reshape(shape)
+        result += step
+    if not inside.all():
+        result *= inside.reshape(shape).astype(result.dtype)
+    return result
+
+
+def resample_labels(labels: NDArray[np.uint8], positions: Sequence[NDArray[np.float64]]) -> NDArray[np.uint8]:
+    """Class indices (X, Y, Z) at positions: each class interpolated linearly as a mask, the largest wins.
+
+    Nearest-neighbour sampling would keep the labels as well, but moves their borders by up to half a voxel.
+    On the hippocampus the way to 0.7 mm and back keeps a mean Dice of ROUND_TRIP.
+    """
+    whole = all(np.array_equal(along, np.round(along)) for along in positions)
+    if whole:
+        result = labels
+        for axis, along in enumerate(positions):
+            result = _resample_axis(result, axis, along)
+        return np.ascontiguousarray(result)
+    present = sorted({0, *np.unique(labels).tolist()})
+    return _argmax(((index, labels == index) for index in present), positions)
+
+
+def _argmax(
+    scores: Iterable[tuple[int, NDArray[Any]]], positions: Sequence[NDArray[np.float64]]
+) -> NDArray[np.uint8]:
+    """The class with the largest interpolated score, one in memory at a time; ties go to the lower index."""
+    labels = np.zeros([len(along) for along in positions], dtype=np.uint8)
+    best = np.full(labels.shape, -np.inf, dtype=np.float32)
+    for index, score in scores:
+        resampled = resample(np.asarray(score, dtype=np.float32), positions)
+        ahead = resampled > best
+        np.copyto(best, resampled, where=ahead)
+        labels[ahead] = index
+    return labels

@@ -1,0 +1,160 @@
+"""Preprocessing as in SegNAS3D: isotropic spacing, zero padding, resizing, intensity normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.geometry import Geometry, Shape, Spacing, plan_geometry, resampled_shape
+from netwright.data.volumes import Grid, read_image
+from netwright.errors import DatasetError, SettingsError
+
+LARGEST_DEFAULT_SIZE = 128
+"""The paper's input size: a size chosen from the fingerprint is at most this along each axis."""
+
+SIZE_MULTIPLE = 8
+"""A size chosen from the fingerprint is a multiple of this, so that three poolings divide it."""
+
+
+@dataclass(frozen=True)
+class PreprocessingSettings:
+    """The steps of Wong and Moradi 2019, section 3.1, each switchable; survives a round trip through JSON.
+
+    ``spacing``: "isotropic" resamples every volume to cubic voxels of the dataset's minimum spacing (the
+    median over the cases of the smallest edge of a voxel, which for a dataset scanned alike is its minimum
+    spacing, and which a single odd scan does not change); "native" leaves the voxels as they are; or an edge
+    length in mm for each canonical axis.
+
+    ``pad``: with ``resize``, zeros on both sides give the field of view the proportions of ``size``; without,
+    they fill up volumes smaller than ``size``. ``resize``: every volume gets the shape ``size``, as in the
+    paper; without it volumes keep their shapes, training crops and inference slides a window. ``size``: the
+    network's input size in voxels; None: the median shape after resampling, rounded up to multiples of 8, at
+    most 128 along each axis.
+
+    ``normalise``: "zscore" (zero mean, unit variance), "minmax" (to [0, 1]) or "none", for each channel of
+    each case over the voxels of ``foreground``: "all", or "nonzero" for images whose background was set to
+    zero. The paper names no normalisation; z-scores of the whole image are what its authors' field does with
+    MR images. Zeros are padded after it, as augmentation and sliding windows pad too.
+
+    Raises:
+        SettingsError: a value that no step knows.
+    """
+
+    spacing: Literal["isotropic", "native"] | Spacing = "isotropic"
+    pad: bool = True
+    resize: bool = False
+    size: Shape | None = None
+    normalise: Literal["zscore", "minmax", "none"] = "zscore"
+    foreground: Literal["all", "nonzero"] = "all"
+
+    def __post_init__(self) -> None:
+        _require_choice("normalise", self.normalise, ("zscore", "minmax", "none"))
+        _require_choice("foreground", self.foreground, ("all", "nonzero"))
+        if isinstance(self.spacing, str):
+            _require_choice("spacing", self.spacing, ("isotropic", "native"))
+        else:
+            _require_three("spacing", self.spacing, "three edge lengths in mm, each above 0")
+        if self.size is not None:
+            _require_three("size", self.size, "three numbers of voxels, each above 0")
+            if any(length != int(length) for length in self.size):
+                raise SettingsError(f"size is {self.size}: expected three whole numbers of voxels.")
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether nothing is left to be chosen from a dataset."""
+        return self.size is not None and self.spacing != "isotropic"
+
+    def resolved(self, grids: Sequence[Grid]) -> PreprocessingSettings:
+        """The same settings with spacing and size chosen from the grids of a dataset's cases.
+
+        Raises:
+            DatasetError: there are no cases to choose from.
+        """
+        if self.is_resolved:
+            return self
+        if not grids:
+            raise DatasetError("No cases: spacing and size cannot be chosen. Add cases, or set both by hand.")
+        spacing = self.spacing
+        if spacing == "isotropic":
+            edge = float(np.median([min(grid.spacing) for grid in grids]))
+            spacing = (edge, edge, edge)
+        target = None if isinstance(spacing, str) else spacing
+        shapes = np.array([resampled_shape(grid, target) for grid in grids])
+        rounded = np.ceil(np.median(shapes, axis=0) / SIZE_MULTIPLE) * SIZE_MULTIPLE
+        x, y, z = (int(length) for length in np.minimum(rounded, LARGEST_DEFAULT_SIZE))
+        return replace(self, spacing=spacing, size=self.size or (x, y, z))
+
+    def geometry(self, grid: Grid) -> Geometry:
+        """Where a volume on ``grid`` ends up.
+
+        Raises:
+            SettingsError: spacing or size are still to be chosen.
+        """
+        if self.size is None or self.spacing == "isotropic":
+            raise SettingsError(
+                "Spacing and size must be chosen from a dataset first: use `settings.resolved`."
+            )
+        spacing = None if isinstance(self.spacing, str) else self.spacing
+        return plan_geometry(grid, spacing, self.size, pad=self.pad, resize=self.resize)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PreprocessingSettings:
+        """The inverse of `to_dict`; unknown keys of a newer version are ignored."""
+        known: dict[str, Any] = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in known.items()})
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """``image`` (C, X, Y, Z) float32 in canonical RAS axes, and the way back to the file's own grid."""
+
+    image: NDArray[np.float32]
+    geometry: Geometry
+
+
+def prepare_image(paths: Sequence[Path], settings: PreprocessingSettings) -> PreparedImage:
+    """Read one case's image and put it through every step, exactly as for training.
+
+    ``settings`` must be resolved, as those of a `Prepared` dataset are.
+
+    Raises:
+        UnusableFile: a file cannot be read.
+        SettingsError: the settings are not resolved.
+    """
+    volume = read_image(paths)
+    geometry = settings.geometry(volume.grid)
+    return PreparedImage(geometry.prepare_image(normalised(volume.array, settings)), geometry)
+
+
+def normalised(image: NDArray[np.float32], settings: PreprocessingSettings) -> NDArray[np.float32]:
+    """An image (C, X, Y, Z), each channel normalised over its foreground; a constant one becomes zeros."""
+    if settings.normalise == "none":
+        return image
+    result = np.empty_like(image)
+    for channel, values in enumerate(image):
+        within = values[values != 0] if settings.foreground == "nonzero" and values.any() else values
+        if settings.normalise == "zscore":
+            centre, width = within.mean(dtype=np.float64), within.std(dtype=np.float64)
+        else:
+            centre, width = float(within.min()), float(within.max()) - float(within.min())
+        result[channel] = (values - np.float32(centre)) * np.float32(1 / width if width > 0 else 0)
+    return result
+
+
+def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingsError(f"{name} is {value!r}: expected one of {', '.join(choices)}.")
+
+
+def _require_three(name: str, value: Sequence[float], expected: str) -> None:
+    if len(value) != 3 or not all(np.isfinite(number) and number > 0 for number in value):
+        raise SettingsError(f"{name} is {value!r}: expected {expected}.")

@@ -1,0 +1,80 @@
+"""Training, validation and test cases: seeded, and the same whatever order the cases come in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from netwright.data.problems import enumerate_words
+from netwright.errors import DatasetError, SettingsError
+
+FRACTIONS = (0.5, 0.2, 0.3)
+"""Training, validation and test (Wong and Moradi 2019, section 3.1)."""
+
+MINIMUM_CASES = 3
+"""One for each part."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The names of the cases of each part, sorted. The test part is for the winner alone."""
+
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, list[str]]:
+        """Plain values, for JSON."""
+        return {part: list(names) for part, names in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Splits:
+        """The inverse of `to_dict`."""
+        return cls(tuple(values["training"]), tuple(values["validation"]), tuple(values["test"]))
+
+
+def split(names: Sequence[str], seed: int, fractions: tuple[float, float, float] = FRACTIONS) -> Splits:
+    """Divide cases at random into parts as near to ``fractions`` as whole cases allow, none of them empty.
+
+    The order in which cases are dealt out is that of a hash of seed and name: it depends neither on the order
+    of ``names`` nor on the version of a random number generator.
+
+    Raises:
+        DatasetError: fewer than three cases, or a name that occurs twice.
+        SettingsError: the fractions are not three positive numbers that sum to 1.
+    """
+    if min(fractions) <= 0 or len(fractions) != 3 or abs(sum(fractions) - 1) > 1e-6:
+        raise SettingsError(f"The fractions are {fractions}: expected three positive numbers that sum to 1.")
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise DatasetError(
+            f"The cases {enumerate_words(twice)} occur twice: every case needs a name of its own."
+        )
+    if len(names) < MINIMUM_CASES:
+        raise DatasetError(
+            f"{len(names)} cases cannot be split into training, validation and test: expected at least "
+            f"{MINIMUM_CASES}. Label more cases."
+        )
+    dealt = sorted(names, key=lambda name: blake2b(f"{seed}/{name}".encode(), digest_size=16).digest())
+    training, validation, _ = _sizes(len(names), fractions)
+    return Splits(
+        tuple(sorted(dealt[:training])),
+        tuple(sorted(dealt[training : training + validation])),
+        tuple(sorted(dealt[training + validation :])),
+    )
+
+
+def _sizes(cases: int, fractions: tuple[float, float, float]) -> tuple[int, int, int]:
+    """Largest remainders, then one case from the largest part to each empty one."""
+    shares = np.array(fractions) * cases
+    sizes = np.floor(shares + 1e-9).astype(int)
+    for part in np.argsort(sizes - shares, kind="stable")[: cases - sizes.sum()]:
+        sizes[part] += 1
+    while sizes.min() == 0:
+        sizes[sizes.argmax()] -= 1
+        sizes[sizes.argmin()] += 1
+    return int(sizes[0]), int(sizes[1]), int(sizes[2])

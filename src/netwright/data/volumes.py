@@ -1,0 +1,302 @@
+"""NIfTI volumes with their geometry: read into canonical RAS axes, written on a reference's grid."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from netwright.data.problems import Problem, UnusableFile
+from netwright.errors import StorageError
+
+ENDINGS = (".nii.gz", ".nii")
+"""File endings of the volumes that netwright reads."""
+
+_orientations: Any = nibabel.orientations
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_NIFTI2_HEADER_BYTES = 540
+_UNREADABLE = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError, MemoryError)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The voxel grid of a file, in the file's own axis order.
+
+    ``shape`` (X, Y, Z) in voxels; ``affine`` 4 x 4, voxel indices to millimetres in RAS+ world coordinates.
+    """
+
+    shape: tuple[int, int, int]
+    affine: tuple[tuple[float, ...], ...]
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """The affine as an array (4, 4)."""
+        return np.array(self.affine, dtype=np.float64)
+
+    @property
+    def _orientation(self) -> NDArray[np.float64]:
+        """For each of the file's axes (3, 2): the canonical axis that it runs along, and 1 or -1."""
+        return np.asarray(_orientations.io_orientation(self.matrix))
+
+    @property
+    def _order(self) -> list[int]:
+        """For each canonical axis, the axis of the file that runs along it."""
+        return [int(axis) for axis in np.argsort(self._orientation[:, 0])]
+
+    @property
+    def orientation(self) -> str:
+        """The directions in which the file's axes run, for example ``RAS`` or ``LPI``."""
+        return "".join(_orientations.aff2axcodes(self.matrix))
+
+    @property
+    def canonical_shape(self) -> tuple[int, int, int]:
+        """The shape in canonical RAS axis order."""
+        x, y, z = (self.shape[axis] for axis in self._order)
+        return x, y, z
+
+    @property
+    def canonical_affine(self) -> NDArray[np.float64]:
+        """The affine (4, 4) of the volume in canonical RAS axis order."""
+        flip = _orientations.inv_ornt_aff(self._orientation, self.shape)
+        return np.asarray(self.matrix @ flip, dtype=np.float64)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size in millimetres, in canonical RAS axis order."""
+        x, y, z = (float(size) for size in np.linalg.norm(self.canonical_affine[:3, :3], axis=0))
+        return x, y, z
+
+    def to_canonical(self, array: NDArray[Any]) -> NDArray[Any]:
+        """From the file's axes (..., X, Y, Z) to canonical RAS axes, by flips and a permutation alone."""
+        lead = array.ndim - 3
+        order = [*range(lead), *(lead + axis for axis in self._order)]
+        return np.ascontiguousarray(np.flip(array, self._flips(lead)).transpose(order))
+
+    def from_canonical(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The inverse of `to_canonical`."""
+        lead = array.ndim - 3
+        order = [*range(lead), *(lead + int(axis) for axis in self._orientation[:, 0])]
+        return np.ascontiguousarray(np.flip(array.transpose(order), self._flips(lead)))
+
+    def _flips(self, lead: int) -> tuple[int, ...]:
+        return tuple(lead + axis for axis in range(3) if self._orientation[axis, 1] < 0)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An image in canonical RAS axes: ``array`` (C, X, Y, Z) float32, and the ``grid`` that its file has."""
+
+    array: NDArray[np.float32]
+    grid: Grid
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """The affine (4, 4) of ``array``, in millimetres."""
+        return self.grid.canonical_affine
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size of ``array`` in millimetres."""
+        return self.grid.spacing
+
+
+def read_grid(path: Path) -> Grid:
+    """The voxel grid of a file, from its header alone.
+
+    Raises:
+        UnusableFile: the file is missing or no readable NIfTI volume.
+    """
+    require_file(path)
+    try:
+        return _grid_of(path, nibabel.load(path))
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+def read_image(paths: Sequence[Path]) -> Volume:
+    """An image from one file a channel, or from one 3D file or 4D file with the channels last.
+
+    The first file's grid holds for all of them.
+
+    Raises:
+        UnusableFile: a file is missing, truncated or no NIfTI volume, or the files differ in shape.
+    """
+    images = [(path, *_load(path)) for path in paths]
+    grid = images[0][2]
+    channels = []
+    for path, array, other in images:
+        if other.shape != grid.shape:
+            raise UnusableFile(
+                Problem(
+                    "error",
+                    str(path),
+                    "has another shape than the first channel",
+                    expected=f"{shape_text(grid.shape)} as in {paths[0].name}",
+                    found=shape_text(other.shape),
+                    advice="All channels of a case must lie on one voxel grid: resample them onto the first.",
+                    kind="channel-shape",
+                )
+            )
+        channels += [array] if array.ndim == 3 else list(np.moveaxis(array, -1, 0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        stacked = np.stack([channel.astype(np.float32) for channel in channels])
+    return Volume(grid.to_canonical(stacked), grid)
+
+
+def read_label(path: Path, reference: Grid | None = None) -> NDArray[Any]:
+    """A label map (X, Y, Z) in canonical RAS axes, its values as they are stored.
+
+    Where ``reference``, the image's grid, is given and the file's own affine places it elsewhere, the label
+    map is taken voxel by voxel in the image's geometry: programs that draw masks often lose the affine,
+    rarely the order of the voxels.
+
+    Raises:
+        UnusableFile: the file is missing, truncated, no NIfTI volume, or holds more than one volume.
+    """
+    array, grid = _load(path)
+    if array.ndim != 3:
+        raise UnusableFile(
+            Problem(
+                "error",
+                str(path),
+                "holds more than one volume",
+                expected="one label map (X, Y, Z) with an integer a voxel",
+                found=f"an array of shape {shape_text(array.shape)}",
+                advice="If it is one-hot encoded, save the index of the largest channel instead.",
+                kind="label-dimensions",
+            )
+        )
+    lost = reference is not None and reference.shape == grid.shape and not same_place(reference, grid)
+    return (reference if reference is not None and lost else grid).to_canonical(array)
+
+
+def same_place(first: Grid, second: Grid) -> bool:
+    """Whether two grids cover the same voxels in the world, in whatever axis order, to a tenth of a voxel."""
+    if first.canonical_shape != second.canonical_shape:
+        return False
+    corner = np.array([*first.canonical_shape, 1.0])
+    difference = first.canonical_affine - second.canonical_affine
+    tolerance = 0.1 * min(first.spacing)
+    return bool(np.abs(difference @ np.diag(corner)).max() <= tolerance)
+
+
+def write_label_map(
+    path: Path, labels: NDArray[Any], reference: Path, values: Sequence[int] | None = None
+) -> None:
+    """Write class indices (X, Y, Z), in the reference file's own axis order, as a NIfTI label map.
+
+    Affine, shape and header geometry are the reference's. ``values`` are the label values of the classes, in
+    order of class index (by default the indices themselves). The file appears whole or not at all, and the
+    same labels give the same bytes.
+
+    Raises:
+        ValueError: the shape is not the reference's.
+        UnusableFile: the reference cannot be read.
+        StorageError: the file cannot be written.
+    """
+    grid = read_grid(reference)
+    if labels.shape != grid.shape:
+        raise ValueError(f"labels of shape {labels.shape} do not fit {reference}, which has {grid.shape}")
+    if values is not None:
+        labels = np.asarray(values)[labels]
+    stored = labels.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16)
+    header: Any = nibabel.load(reference).header.copy()
+    header.set_data_dtype(stored.dtype)
+    header["cal_min"], header["cal_max"] = 0, 0
+    image_class: Any = (
+        nibabel.Nifti2Image if header["sizeof_hdr"] == _NIFTI2_HEADER_BYTES else nibabel.Nifti1Image
+    )
+    write_volume(path, image_class(stored, grid.matrix, header))
+
+
+def write_volume(path: Path, image: Any) -> None:
+    """Write a nibabel image whole or not at all, without a time stamp: equal images give equal bytes."""
+    content = image.to_bytes()
+    if path.name.endswith(".gz"):
+        content = gzip.compress(content, compresslevel=6, mtime=0)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StorageError(
+            f"{path} could not be written ({error.strerror or error}): it needs {len(content) / 1e6:.1f} MB. "
+            "Make room, or choose another folder."
+        ) from error
+
+
+def require_file(path: Path, advice: str = "Restore the file, or remove the case from dataset.json.") -> None:
+    """Raise `UnusableFile` where there is no such file."""
+    if not path.is_file():
+        raise UnusableFile(
+            Problem(
+                "error", str(path), "is missing", "a NIfTI volume", "no file", advice, kind="missing-file"
+            )
+        )
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """``34 x 52 x 35``."""
+    return " x ".join(str(length) for length in shape)
+
+
+def _load(path: Path) -> tuple[NDArray[Any], Grid]:
+    """The array (X, Y, Z) or (X, Y, Z, C) as stored, and its grid; checks gzip's checksum."""
+    require_file(path)
+    try:
+        content = path.read_bytes()
+        if content.startswith(_GZIP_MAGIC):
+            content = gzip.decompress(content)
+        nifti2 = int.from_bytes(content[:4], "little") == _NIFTI2_HEADER_BYTES or (
+            int.from_bytes(content[:4], "big") == _NIFTI2_HEADER_BYTES
+        )
+        image = (nibabel.Nifti2Image if nifti2 else nibabel.Nifti1Image).from_bytes(content)
+        array = np.asanyarray(image.dataobj)
+        grid = _grid_of(path, image)
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    if array.dtype.kind not in "biuf":
+        raise _unreadable(path, f"voxels of type {array.dtype}, where integers or real numbers are expected")
+    array = array.reshape(*grid.shape, -1)
+    return (array[..., 0] if array.shape[-1] == 1 else array), grid
+
+
+def _grid_of(path: Path, image: Any) -> Grid:
+    shape = tuple(int(length) for length in image.shape)
+    affine = np.asarray(image.affine, dtype=np.float64)
+    vector = len(shape) == 5 and shape[3] == 1
+    if not (3 <= len(shape) <= 4 or vector) or min(shape) < 1:
+        raise _unreadable(path, f"an array of shape {shape_text(shape)}, where a 3D volume is expected")
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise _unreadable(path, "a header whose affine maps the voxels to no volume in space")
+    return Grid((shape[0], shape[1], shape[2]), tuple(tuple(float(x) for x in row) for row in affine))
+
+
+def _unreadable(path: Path, reason: object) -> UnusableFile:
+    if isinstance(reason, UnusableFile):
+        return reason
+    detail = (str(reason) or type(reason).__name__).strip().rstrip(".")
+    size = path.stat().st_size if path.exists() else 0
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            "cannot be read",
+            expected="a complete NIfTI volume",
+            found=f"{size} bytes and: {detail}",
+            advice="A copy or download that broke off leaves such files: fetch it again, or remove the case.",
+            kind="unreadable",
+        )
+    )
