@@ -109,8 +109,10 @@ class PreprocessingSettings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PreprocessingSettings:
         """The inverse of `to_dict`; unknown keys of a newer version are ignored."""
-        known: dict[str, Any] = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in known.items()})
+        known: dict[str, Any] = {}
+        for name in (field.name for field in fields(cls) if field.name in values):
+            known[name] = tuple(values[name]) if isinstance(values[name], list) else values[name]
+        return cls(**known)
 
 
 @dataclass(frozen=True)
