@@ -1,0 +1,224 @@
+"""What the command line and Python have in common: from a dataset and a recipe to a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netwright.data.cache import Prepared, prepare
+from netwright.data.dataset import Dataset
+from netwright.data.formats import open_dataset
+from netwright.data.inspection import Inspection, inspect_dataset
+from netwright.data.splits import Splits, split
+from netwright.recipes import find_recipe
+from netwright.settings import RunSettings, override, parse_settings
+from netwright.study.conduct import OnStatus, conduct
+from netwright.study.folder import create_run_folder, open_run_folder
+from netwright.study.material import available_cores, cache_root, memory_share_mb
+from netwright.study.parts import make_sampler, make_space
+from netwright.study.plan import Plan, make_plan, measure_start
+from netwright.study.run import Run
+
+CANDIDATES_AN_HOUR = 40
+"""Candidates that a search limited in hours aims at, for each hour of each worker."""
+FEWEST_CANDIDATES = 12
+SHORTEST_SHARE_SECONDS = 10.0
+EPOCHS_A_SHARE = 3
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a user says beyond dataset and recipe; None: the recipe's, or chosen from the data and the machine.
+
+    ``repeat``: the settings of a run to repeat, in place of the recipe's.
+    """
+
+    trials: int | None = None
+    hours: float | None = None
+    verdict_hours: float | None = None
+    workers: int | None = None
+    epochs: int | None = None
+    seed: int = 0
+    format: str | None = None
+    map_label: Mapping[int, int] | None = None
+    assignments: Mapping[str, Any] | None = None
+    repeat: RunSettings | None = None
+
+
+def search(
+    dataset: Path | str,
+    recipe: str = "segnas4",
+    *,
+    output: Path | str | None = None,
+    trials: int | None = None,
+    hours: float | None = None,
+    verdict_hours: float | None = None,
+    workers: int | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    on_status: OnStatus | None = None,
+) -> Run:
+    """Search a network for a dataset, compare it with what one would have taken without a search, and report.
+
+    In a script, call it below ``if __name__ == "__main__":``, since worker processes import the script.
+
+    Args:
+        dataset: a Medical Segmentation Decathlon or nnU-Net v2 raw folder.
+        recipe: a name in `netwright.recipes`.
+        output: the run folder, new or empty; by default ``runs/<dataset>-<recipe>``, numbered where it exists.
+        trials: candidates at most.
+        hours: wall time of the search at most. Without ``epochs``, each candidate then gets an equal share of it.
+        verdict_hours: wall time of the final comparison; half of the search's by default, 0 for none.
+        workers: candidates that train at once; by default one a core.
+        epochs: of each candidate; the recipe's by default.
+        seed: all random numbers come from it.
+        settings: any other setting by its dotted name, for example ``{"training.learning_rate": 2e-3}``.
+        on_status: called about twice a second with where the run stands.
+
+    Raises:
+        DatasetError: the dataset cannot be used; nothing was trained.
+        SettingsError: a setting has a wrong name or value.
+        RunError: ``output`` holds something already, or no candidate could be trained.
+        KeyboardInterrupt: the user ended it; `Run.resume` goes on.
+    """
+    wishes = Wishes(trials, hours, verdict_hours, workers, epochs, seed, assignments=settings)
+    run = create_run(Path(dataset), recipe, wishes, None if output is None else Path(output))
+    conduct(run.folder, on_status)
+    return run
+
+
+def open_run(path: Path | str) -> Run:
+    """A run on disk, running or not.
+
+    Raises:
+        RunError: there is none.
+    """
+    return Run(open_run_folder(Path(path)))
+
+
+def create_run(
+    dataset: Path,
+    recipe: str,
+    wishes: Wishes,
+    output: Path | None,
+    on_stage: Callable[[str], None] = lambda text: None,
+) -> Run:
+    """Check everything, prepare the data, resolve every setting, and make the run folder; nothing is searched yet.
+
+    ``on_stage`` is told in a few words what is being done.
+    """
+    settings = resolve(dataset, recipe, wishes)
+    make_sampler(settings, make_space(settings.space))
+    folder = output if output is not None else default_output(dataset, recipe)
+    settings, prepared, splits = _prepared(settings, on_stage)
+    if settings.training.seconds is None and settings.budget.hours is not None and wishes.epochs is None:
+        on_stage("measuring the starting candidate")
+        training = len(splits.training), len(splits.validation)
+        settings = with_time_share(settings, measure_start(settings, prepared, *training))
+    return Run(create_run_folder(folder, settings, splits))
+
+
+def resolve(dataset: Path, recipe: str, wishes: Wishes) -> RunSettings:
+    """The recipe's settings with the user's wishes, and what depends on the machine filled in.
+
+    Raises:
+        SettingsError: a name or a value is wrong.
+    """
+    if wishes.repeat is not None:
+        named = {k: v for k, v in _asked(wishes).items() if v is not None}
+        values: dict[str, Any] = wishes.repeat.model_dump(mode="json")
+        values["dataset"]["path"] = str(dataset.resolve())
+        return parse_settings(override(values, {**named, **(wishes.assignments or {})}))
+    values = {
+        "dataset": {
+            "path": str(dataset.resolve()),
+            "format": wishes.format,
+            "map_label": wishes.map_label or {},
+        },
+        "seed": wishes.seed,
+        **find_recipe(recipe).values,
+    }
+    defaults = parse_settings(values).model_dump(mode="json")
+    threads = (wishes.assignments or {}).get("machine.threads", 1)
+    workers = wishes.workers or max(1, available_cores() // max(1, int(threads)))
+    asked = {
+        **_asked(wishes),
+        "machine.workers": workers,
+        "machine.memory_limit_mb": memory_share_mb(workers),
+    }
+    named = {k: v for k, v in asked.items() if v is not None}
+    return parse_settings(override(defaults, {**named, **(wishes.assignments or {})}))
+
+
+def _asked(wishes: Wishes) -> dict[str, Any]:
+    return {
+        "budget.trials": wishes.trials,
+        "budget.hours": wishes.hours,
+        "verdict.hours": wishes.verdict_hours,
+        "training.epochs": wishes.epochs,
+        "machine.workers": wishes.workers,
+    }
+
+
+def plan_search(
+    dataset: Path, recipe: str, wishes: Wishes, on_stage: Callable[[str], None] = lambda text: None
+) -> Plan:
+    """What a search would cost here, measured.
+
+    Raises:
+        DatasetError: the dataset cannot be used.
+        SettingsError: a setting has a wrong name or value.
+    """
+    settings, prepared, splits = _prepared(resolve(dataset, recipe, wishes), on_stage)
+    on_stage("measuring candidates")
+    return make_plan(settings, prepared, len(splits.training), len(splits.validation))
+
+
+def _prepared(settings: RunSettings, on_stage: Callable[[str], None]) -> tuple[RunSettings, Prepared, Splits]:
+    """The data, inspected, prepared and split; and the settings with what was chosen from the data."""
+    on_stage(f"inspecting {settings.dataset.path}")
+    opened, inspection = inspected(settings)
+    inspection.require_usable()
+    on_stage(f"preparing {len(opened.cases)} cases")
+    prepared = prepare(opened, settings.preprocessing, cache_root(), workers=available_cores())
+    splits = split(prepared.names, settings.seed, settings.split)
+    return settings.model_copy(update={"preprocessing": prepared.settings}), prepared, splits
+
+
+def inspected(settings: RunSettings) -> tuple[Dataset, Inspection]:
+    """The dataset of the settings, and what is to be said of it."""
+    dataset = open_dataset(
+        settings.dataset.path, format=settings.dataset.format, map_label=settings.dataset.map_label
+    )
+    return dataset, inspect_dataset(dataset, workers=available_cores())
+
+
+def with_time_share(settings: RunSettings, epoch_seconds: float) -> RunSettings:
+    """Settings of a search limited in hours: an equal share of wall time for each candidate.
+
+    A fixed number of epochs would be a promise that a time limit cannot keep. The share is what lets about
+    `CANDIDATES_AN_HOUR` candidates finish in each hour of each worker, yet long enough for a few epochs of the
+    starting candidate. The learning rate then falls along a cosine, so that a short training ends settled.
+    """
+    hours = settings.budget.hours
+    if hours is None:
+        return settings
+    machine_seconds = hours * 3600.0 * settings.machine.workers
+    most = settings.budget.trials or math.inf
+    candidates = min(most, max(FEWEST_CANDIDATES, CANDIDATES_AN_HOUR * hours * settings.machine.workers))
+    share = max(machine_seconds / candidates, EPOCHS_A_SHARE * epoch_seconds, SHORTEST_SHARE_SECONDS)
+    values = override(
+        settings.model_dump(mode="json"), {"training.seconds": round(share, 1), "training.schedule": "cosine"}
+    )
+    return parse_settings(values)
+
+
+def default_output(dataset: Path, recipe: str) -> Path:
+    """A new folder for a run: ``runs/<dataset>-<recipe>``, with a number where that exists."""
+    base = Path("runs") / f"{dataset.resolve().name}-{recipe}"
+    candidates = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 1000))]
+    return next(path for path in candidates if not path.exists())

@@ -1,0 +1,346 @@
+"""The verbs of the ``netwright`` command."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from netwright.errors import NetwrightError, SettingsError
+
+app = typer.Typer(
+    name="netwright",
+    help="Designs a convolutional network for the data that you have.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+DatasetArgument = Annotated[Path, typer.Argument(help="Folder of a Decathlon or nnU-Net v2 raw dataset.")]
+RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, as given to search -o.")]
+RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="See 'netwright recipes'.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+FormatOption = Annotated[str | None, typer.Option("--format", help="msd or nnunet; recognised by default.")]
+MapLabelOption = Annotated[
+    list[str] | None, typer.Option("--map-label", metavar="OLD=NEW", help="Read label value OLD as NEW.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any setting by its dotted name, e.g. training.epochs=20."
+    ),
+]
+TrialsOption = Annotated[int | None, typer.Option(min=1, help="Candidates at most.")]
+HoursOption = Annotated[float | None, typer.Option(help="Wall time of the search at most.")]
+VerdictOption = Annotated[
+    float | None,
+    typer.Option(help="Wall time of the final comparison; half of the search's by default, 0: none."),
+]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Candidates at once; one a core by default.")]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="Epochs of each candidate.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="All random numbers come from it.")]
+TrialOption = Annotated[int | None, typer.Option(min=0, help="Number of a trial; the winner by default.")]
+
+
+def main() -> None:
+    """Run a verb. Exit code 0, 1 (failed) or 2 (wrong usage)."""
+    logging.captureWarnings(True)
+    warnings.filterwarnings("ignore")
+    try:
+        app()
+    except SettingsError as error:
+        _fail(error, 2)
+    except NetwrightError as error:
+        _fail(error, 1)
+    except OSError as error:
+        _fail(_describe(error), 1)
+    except KeyboardInterrupt:
+        _fail("stopped", 1)
+
+
+@app.callback()
+def options(verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")] = False) -> None:
+    """Designs a convolutional network for the data that you have."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
+    if verbose:
+        warnings.resetwarnings()
+
+
+@app.command()
+def sample(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write, new or empty.")],
+    cases: Annotated[int, typer.Option(min=3)] = 30,
+    seed: SeedOption = 0,
+) -> None:
+    """Write the built-in sample dataset: 3D phantoms with three labelled structures."""
+    from netwright.data.samples import write_sample
+
+    if output.exists() and any(output.iterdir()):
+        raise NetwrightError(f"{output} already holds files. Name a new folder with -o.")
+    write_sample(output, cases=cases, seed=seed)
+    out.print(f"sample     {cases} cases in {output}")
+    out.print(f"next       netwright inspect {output}")
+
+
+@app.command()
+def inspect(
+    dataset: DatasetArgument,
+    as_json: JsonOption = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Every problem, not the first of each kind.")
+    ] = False,
+    format: FormatOption = None,
+    map_label: MapLabelOption = None,
+) -> None:
+    """Say what is in a dataset, and everything that is wrong with it (exit code 1 if search would refuse it)."""
+    from netwright.cli.tables import inspection_lines
+    from netwright.data.formats import open_dataset
+    from netwright.data.inspection import inspect_dataset
+    from netwright.study.material import available_cores
+
+    opened = open_dataset(dataset, format=format, map_label=_label_map(map_label))
+    found = inspect_dataset(opened, workers=available_cores())
+    if as_json:
+        _print_json(found.to_dict())
+    else:
+        for line in inspection_lines(dataset, found, show_all=show_all):
+            out.print(line, markup=False)
+    if any(problem.severity == "error" for problem in found.problems):
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(
+    dataset: DatasetArgument,
+    recipe: RecipeOption = "segnas4",
+    trials: TrialsOption = None,
+    workers: WorkersOption = None,
+    epochs: EpochsOption = None,
+    seed: SeedOption = 0,
+    assignments: SetOption = None,
+    as_json: JsonOption = False,
+    format: FormatOption = None,
+    map_label: MapLabelOption = None,
+) -> None:
+    """Measure what candidates cost here, and say what the whole search would, before any hour is spent."""
+    from netwright.api import Wishes, plan_search
+    from netwright.cli.tables import plan_lines
+    from netwright.settings import read_assignments
+
+    wishes = Wishes(
+        trials=trials,
+        workers=workers,
+        epochs=epochs,
+        seed=seed,
+        format=format,
+        map_label=_label_map(map_label),
+        assignments=read_assignments(assignments or []),
+    )
+    found = plan_search(dataset, recipe, wishes, on_stage=_stage)
+    if as_json:
+        _print_json(found.to_dict())
+        return
+    for line in plan_lines(found, dataset):
+        out.print(line, markup=False)
+
+
+@app.command()
+def search(
+    dataset: DatasetArgument,
+    recipe: RecipeOption = "segnas4",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder, new or empty.")] = None,
+    trials: TrialsOption = None,
+    hours: HoursOption = None,
+    verdict_hours: VerdictOption = None,
+    workers: WorkersOption = None,
+    epochs: EpochsOption = None,
+    seed: SeedOption = 0,
+    assignments: SetOption = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option("--settings", help="A run.yaml to repeat: its settings in place of a recipe's."),
+    ] = None,
+    format: FormatOption = None,
+    map_label: MapLabelOption = None,
+) -> None:
+    """Search a network, compare it with what one would have taken without a search, and report."""
+    from netwright.api import Wishes, create_run
+    from netwright.settings import read_assignments, read_settings
+
+    wishes = Wishes(
+        trials=trials,
+        hours=hours,
+        verdict_hours=verdict_hours,
+        workers=workers,
+        epochs=epochs,
+        seed=seed,
+        format=format,
+        map_label=_label_map(map_label),
+        assignments=read_assignments(assignments or []),
+        repeat=None if settings is None else read_settings(settings),
+    )
+    run = create_run(dataset, recipe, wishes, output, on_stage=_stage)
+    _conduct(run)
+
+
+@app.command()
+def resume(run: RunArgument) -> None:
+    """Go on with a run that was stopped, killed or cut off."""
+    from netwright.api import open_run
+
+    _conduct(open_run(run))
+
+
+@app.command()
+def status(run: RunArgument, as_json: JsonOption = False) -> None:
+    """Say where a run stands; works while it runs."""
+    from netwright.api import open_run
+    from netwright.cli.tables import status_lines
+
+    found = open_run(run).status()
+    if as_json:
+        _print_json(found.to_dict())
+        return
+    for line in status_lines(found):
+        out.print(line, markup=False)
+
+
+@app.command()
+def train(
+    run: RunArgument,
+    trial: TrialOption = None,
+    epochs: EpochsOption = None,
+    hours: Annotated[float | None, typer.Option(help="Wall time, with as many epochs as fit.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for the network.")] = None,
+) -> None:
+    """Train a trial's network to the full protocol; the test cases stay closed."""
+    from netwright.api import open_run
+    from netwright.cli.tables import metric_lines
+
+    opened = open_run(run)
+    outcome = opened.train(trial, output=output, epochs=epochs, hours=hours)
+    out.print(f"trained    {outcome.epochs} epochs; on the validation cases:")
+    for line in metric_lines(outcome.metrics):
+        out.print(line, markup=False)
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    dataset: DatasetArgument,
+    trial: TrialOption = None,
+    as_json: JsonOption = False,
+    format: FormatOption = None,
+    map_label: MapLabelOption = None,
+) -> None:
+    """Dice of a run's network on a labelled dataset."""
+    from netwright.api import open_run
+    from netwright.cli.tables import evaluation_lines
+
+    found = open_run(run).evaluate(dataset, trial=trial, format=format, map_label=_label_map(map_label))
+    if as_json:
+        _print_json(found.to_dict())
+        return
+    for line in evaluation_lines(found):
+        out.print(line, markup=False)
+
+
+@app.command()
+def predict(
+    run: RunArgument,
+    images: Annotated[Path, typer.Argument(help="A NIfTI volume, or a folder of them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the label maps.")],
+    trial: TrialOption = None,
+) -> None:
+    """Segment images; label maps are written in each image's own geometry."""
+    from netwright.api import open_run
+
+    written = open_run(run).predict(images, output, trial=trial)
+    out.print(f"predicted  {len(written)} label map{'s' * (len(written) != 1)} in {output}")
+
+
+@app.command()
+def report(run: RunArgument) -> None:
+    """Write the report of what a run has so far."""
+    from netwright.api import open_run
+
+    out.print(f"report     {open_run(run).report()}")
+
+
+@app.command()
+def dashboard(
+    run: RunArgument,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+) -> None:
+    """Show a run's trials in the browser, live (optuna-dashboard, on this machine only)."""
+    from netwright.api import open_run
+    from netwright.cli.dashboard import serve
+
+    serve(open_run(run).folder, port, lambda url: out.print(f"dashboard  {url} (Ctrl-C ends it)"))
+
+
+@app.command()
+def recipes() -> None:
+    """List the published systems that can be searched with."""
+    from netwright.recipes import RECIPES
+
+    for recipe in RECIPES.values():
+        out.print(f"{recipe.name:<10} {recipe.title}", markup=False)
+        out.print(f"{'':<10} {recipe.paper}; {recipe.task}", markup=False)
+
+
+def _conduct(run: Any) -> None:
+    from netwright.cli.display import Display
+    from netwright.cli.tables import end_lines
+
+    display = Display(out)
+    try:
+        with display:
+            run.resume(display.show)
+    except KeyboardInterrupt:
+        err.print(f"stopped    netwright resume {run.folder.root}   goes on where this left off")
+        raise typer.Exit(1) from None
+    for line in end_lines(run):
+        out.print(line, markup=False)
+
+
+def _label_map(texts: list[str] | None) -> dict[int, int]:
+    result = {}
+    for text in texts or []:
+        old, equals, new = text.partition("=")
+        if not (equals and old.strip().lstrip("-").isdigit() and new.strip().isdigit()):
+            raise SettingsError(
+                f"--map-label expects OLD=NEW with whole numbers, for example 255=1; got {text!r}."
+            )
+        result[int(old)] = int(new)
+    return result
+
+
+def _stage(text: str) -> None:
+    err.print(f"{text} ...", markup=False)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
+
+
+def _fail(error: object, code: int) -> None:
+    err.print(f"error  {error}", markup=False)
+    sys.exit(code)
+
+
+def _describe(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = error.filename or "the run folder"
+        return f"The disk of {where} is full. Make room, then go on with 'netwright resume'; nothing finished is lost."
+    return f"{error.filename or ''}: {error.strerror or error}"

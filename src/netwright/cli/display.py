@@ -1,0 +1,72 @@
+"""The screen of a search: updated in place on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from netwright.cli.tables import status_lines
+from netwright.report import formatting
+from netwright.study.records import RUNNING
+from netwright.study.status import RunStatus
+
+QUIET_SECONDS = 60.0
+
+
+class Display:
+    """Shows a `RunStatus` whenever one comes. Use as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._told: tuple[object, ...] = ()
+        self._told_at = 0.0
+
+    def __enter__(self) -> Display:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, refresh_per_second=4, transient=False)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, status: RunStatus) -> None:
+        """Show where the run stands."""
+        if self._live is not None:
+            self._live.update(Text("\n".join(status_lines(status)), no_wrap=True, overflow="ellipsis"))
+            return
+        news = (status.phase, status.trials["total"] - status.trials[RUNNING], _comparing(status))
+        if news == self._told or (
+            news[:1] == self._told[:1] and self._soon() and status.phase == "searching"
+        ):
+            return
+        self._told, self._told_at = news, time.monotonic()
+        self._console.print(plain_line(status), markup=False)
+
+    def _soon(self) -> bool:
+        return time.monotonic() - self._told_at < QUIET_SECONDS / 20
+
+
+def _comparing(status: RunStatus) -> tuple[str, ...]:
+    return () if status.comparison is None else status.comparison.done
+
+
+def plain_line(status: RunStatus) -> str:
+    """Where a run stands, in one line for a log."""
+    finished = status.trials["total"] - status.trials[RUNNING]
+    parts = [f"{status.phase}", f"{finished} trials done"]
+    if status.best is not None:
+        parts.append(f"best {formatting.dice(status.best['reward'])} (trial {status.best['trial']})")
+    if status.phase == "searching" and status.seconds_left is not None:
+        parts.append(f"about {formatting.duration(status.seconds_left)} left")
+    if status.comparison is not None:
+        parts.append(f"compared {len(status.comparison.done)} of {len(status.comparison.entries)}")
+    return ", ".join(parts)

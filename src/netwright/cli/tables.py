@@ -1,0 +1,164 @@
+"""Lines of text for people: what inspect, plan, status, evaluate and the end of a search print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from netwright.data.inspection import Inspection
+from netwright.report import formatting
+from netwright.study.plan import Plan
+from netwright.study.run import Evaluation
+from netwright.study.status import RunStatus
+
+BAR = 26
+COUNTED = ("infeasible", "out_of_memory", "too_slow", "loss_stalled", "diverged", "crashed", "stopped")
+
+
+def status_lines(status: RunStatus) -> list[str]:
+    """Where a run stands."""
+    counts = status.trials
+    trained = counts["complete"] - min(counts["complete"], counts["cached"])
+    words = [f"{trained} trained", f"{counts['cached']} from cache"]
+    words += [f"{counts[name]} {formatting.status(name)}" for name in COUNTED if counts[name]]
+    lines = [f"{status.recipe} on {status.dataset}   {status.phase}   {status.run}"]
+    filled = round(BAR * status.done)
+    lines.append(
+        f"{status.done:4.0%}   {'█' * filled}{'░' * (BAR - filled)}  {_time(status)}   {' · '.join(words)}"
+    )
+    if status.best is not None:
+        best = status.best
+        size = formatting.parameters(best["parameters"])
+        lines.append(
+            f"best   {formatting.dice(best['reward'])}   trial {best['trial']}   {best['choice']}   {size} parameters"
+        )
+    if status.phase == "searching" and status.running:
+        lines.append("now    " + "   ".join(_running(t) for t in status.running))
+    if status.comparison is not None and status.phase != "finished":
+        lines.append(_comparison(status))
+    return lines
+
+
+def _time(status: RunStatus) -> str:
+    if status.phase == "searching" and status.seconds_left is not None and status.done > 0:
+        return f"{formatting.duration(status.seconds_left)} left"
+    return formatting.duration(status.seconds)
+
+
+def _running(trial: Any) -> str:
+    planned = trial.planned_epochs if trial.planned_epochs is not None else "?"
+    reward = "" if trial.reward is None else f" {formatting.dice(trial.reward)}"
+    return f"trial {trial.number} epoch {trial.epoch}/{planned}{reward}"
+
+
+def _comparison(status: RunStatus) -> str:
+    comparison = status.comparison
+    assert comparison is not None
+    done = f"{len(comparison.done)} of {len(comparison.entries)} networks retrained and tested"
+    if comparison.now is None:
+        return f"now    {done}; writing the report"
+    planned = comparison.planned_epochs if comparison.planned_epochs is not None else "?"
+    share = formatting.duration(comparison.share_seconds)
+    return f"now    comparing: {done}; {comparison.now} epoch {comparison.epoch}/{planned}, {share} each"
+
+
+def end_lines(run: Any) -> Iterator[str]:
+    """The end of a search: the verdict in sentences, and what to do next."""
+    from netwright.study.reporting import verdict_of
+
+    root = run.folder.root
+    yield ""
+    yield from verdict_of(run.folder, run.settings)
+    yield f"report   {run.folder.report}"
+    yield f"use it   netwright predict {root} /path/to/images -o /path/to/labels"
+
+
+def metric_lines(metrics: Mapping[str, float]) -> list[str]:
+    """One line a metric."""
+    return [f"{name:<24} {formatting.dice(value)}" for name, value in metrics.items()]
+
+
+def evaluation_lines(evaluation: Evaluation) -> list[str]:
+    """How a network does on a dataset, and on which cases worst."""
+    lines = [f"{evaluation.dataset}   {len(evaluation.cases)} cases"]
+    lines += [f"note   {evaluation.note}"] if evaluation.note else []
+    lines += metric_lines(evaluation.metrics)
+    means = {case: _mean(dice.values()) for case, dice in evaluation.cases.items()}
+    known = sorted((case for case in means if means[case] is not None), key=lambda case: means[case] or 0.0)
+    lines += [f"worst  {case}   {formatting.dice(means[case])}" for case in known[:3]]
+    return lines
+
+
+def _mean(values: Any) -> float | None:
+    known = [value for value in values if value == value]
+    return sum(known) / len(known) if known else None
+
+
+def plan_lines(plan: Plan, dataset: Path) -> Iterator[str]:
+    """What a search would cost."""
+    choices = "" if plan.choices is None else f", {plan.choices:,} choices"
+    size = " x ".join(map(str, plan.size))
+    yield f"{plan.recipe} on {plan.dataset}   {plan.dimensions} dimensions{choices}"
+    yield (
+        f"training on {plan.training_cases} cases, validation on {plan.validation_cases}, input {size}; "
+        f"{plan.workers} workers of {plan.threads} threads"
+    )
+    yield f"{'':<10} {'seconds an epoch':>17} {'peak memory':>12} {'parameters':>11}   choice"
+    for m in plan.measurements:
+        if m.status == "complete":
+            memory = m.peak_memory_mb if m.peak_memory_mb is not None else m.predicted_memory_mb
+            yield (
+                f"{m.name:<10} {m.seconds_an_epoch:>17.1f} {memory:>9.0f} MB "
+                f"{formatting.parameters(m.parameters):>11}   {m.choice}"
+            )
+        else:
+            yield f"{m.name:<10} {formatting.status(m.status)}: {m.reason}   {m.choice}"
+    if plan.seconds_a_candidate is None or plan.candidates_an_hour is None:
+        yield "None of these can be trained here: choose a smaller space or input."
+        return
+    yield (
+        f"a candidate of {plan.epochs} epochs takes about {formatting.duration(plan.seconds_a_candidate)}: "
+        f"{plan.candidates_an_hour:.1f} candidates an hour"
+    )
+    if plan.hours is not None:
+        yield f"{plan.trials} trials: about {formatting.duration(3600 * plan.hours)}, without results reused from cache"
+    yield f"next       netwright search {dataset} --recipe {plan.recipe} --hours 2"
+
+
+def inspection_lines(dataset: Path, found: Inspection, *, show_all: bool) -> Iterator[str]:
+    """What is in a dataset, and what is wrong with it."""
+    fingerprint = found.fingerprint
+    orientations = ", ".join(f"{name} {count}" for name, count in fingerprint.orientations.items())
+    yield f"{fingerprint.dataset}   {fingerprint.cases} cases   format {fingerprint.format}   orientation {orientations}"
+    if fingerprint.shape is not None and fingerprint.spacing is not None:
+        yield f"shape      {_range(fingerprint.shape, '.0f')} voxels (smallest, median, largest)"
+        yield f"spacing    {_range(fingerprint.spacing, '.3g')} mm"
+    for channel in fingerprint.channels:
+        yield (
+            f"channel    {channel.name}: mean {channel.mean:.4g}, standard deviation {channel.std:.4g}, "
+            f"0.5 to 99.5 % {channel.percentile_0_5:.4g} to {channel.percentile_99_5:.4g}"
+        )
+    for label in fingerprint.labels:
+        yield (
+            f"label      {label.value} {label.name}: {label.voxels:,} voxels, {label.percent:.2f} %, "
+            f"in {label.cases} cases"
+        )
+    shown: dict[str, int] = {}
+    for problem in found.problems:
+        shown[problem.kind] = shown.get(problem.kind, 0) + 1
+        if show_all or shown[problem.kind] == 1:
+            yield f"{problem.severity}  {problem}"
+    more = sum(count - 1 for count in shown.values())
+    if more and not show_all:
+        yield f"       {more} more of the same kinds: netwright inspect {dataset} --all"
+    if not any(problem.severity == "error" for problem in found.problems):
+        if not shown:
+            yield "looks fine labels complete, geometry consistent, no NaN, no duplicates"
+        yield f"next       netwright plan {dataset}"
+
+
+def _range(values: Any, form: str) -> str:
+    rows = (values.minimum, values.median, values.maximum)
+    texts = [" x ".join(format(x, form) for x in row) for row in rows]
+    return texts[0] if len(set(texts)) == 1 else ", ".join(texts)

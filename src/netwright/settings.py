@@ -1,0 +1,200 @@
+"""A run's settings: every resolved value, enough to repeat the run. Known to the command line, recipes and study.
+
+A recipe gives the defaults, ``--set key=value`` overrides one of them by its dotted name, and the result stands in
+the run folder as ``run.yaml``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from netwright.data.preprocessing import PreprocessingSettings
+from netwright.errors import RunError, SettingsError
+from netwright.evaluation.protocol import TrainingProtocol
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetSettings(_Model):
+    """Where the data lies. ``map_label`` renames label values on reading (255 to 1, say)."""
+
+    path: Path
+    format: str | None = None
+    map_label: dict[int, int] = Field(default_factory=dict)
+
+
+class Part(BaseModel):
+    """A member of a family by its name, with its own options beside the name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All but the name."""
+        return dict(self.model_extra or {})
+
+
+class BudgetSettings(_Model):
+    """When the search ends: after ``trials`` or ``hours``, whichever comes first.
+
+    ``count``: "all" counts every iteration as the paper does, "distinct" only networks that were not met before.
+    ``retries``: how often a candidate whose worker was lost or that crashed is run again.
+    """
+
+    trials: int | None = Field(default=None, ge=1)
+    hours: float | None = Field(default=None, gt=0)
+    count: Literal["all", "distinct"] = "all"
+    retries: int = Field(default=2, ge=0)
+
+
+class VerdictSettings(_Model):
+    """The final comparison. ``hours``: wall time in all, shared alike; None: half of the search's; 0: none.
+
+    ``random_choices``: how many random networks of the same space take part.
+    """
+
+    hours: float | None = Field(default=None, ge=0)
+    references: tuple[str, ...] = ("unet3d", "vnet", "monai-unet")
+    random_choices: int = Field(default=1, ge=0)
+
+
+class MachineSettings(_Model):
+    """``workers`` candidates train at once, each with ``threads`` threads and at most ``memory_limit_mb``."""
+
+    workers: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1)
+    memory_limit_mb: float | None = Field(default=None, gt=0)
+
+
+class RunSettings(_Model):
+    """Everything that a run depends on."""
+
+    recipe: str
+    dataset: DatasetSettings
+    seed: int = Field(default=0, ge=0)
+    split: tuple[float, float, float] = (0.5, 0.2, 0.3)
+    preprocessing: PreprocessingSettings = Field(default_factory=PreprocessingSettings)
+    space: Part
+    strategy: Part
+    objective: str = "dice"
+    training: TrainingProtocol = Field(default_factory=TrainingProtocol)
+    budget: BudgetSettings = Field(default_factory=BudgetSettings)
+    verdict: VerdictSettings = Field(default_factory=VerdictSettings)
+    machine: MachineSettings = Field(default_factory=MachineSettings)
+
+    def to_yaml(self) -> str:
+        """The text of ``run.yaml``."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def parse_settings(values: Mapping[str, Any]) -> RunSettings:
+    """Checked settings from plain values.
+
+    Raises:
+        SettingsError: a name or a value is wrong; the message gives the dotted name and what was expected.
+    """
+    try:
+        return RunSettings.model_validate(values)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()]
+        raise SettingsError("These settings cannot be used:\n  " + "\n  ".join(lines)) from None
+
+
+def read_settings(path: Path) -> RunSettings:
+    """The settings in a ``run.yaml``.
+
+    Raises:
+        RunError: the file is missing, unreadable or no YAML.
+        SettingsError: a setting in it is wrong.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}). Is {path.parent} a run folder?") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} is damaged: {error}. Restore it from a copy, or start a new run.") from None
+    if not isinstance(values, dict):
+        raise RunError(f"{path} is damaged: expected a table of settings, found {type(values).__name__}.")
+    return parse_settings(values)
+
+
+def override(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested settings with dotted names set: ``{"training.epochs": 5}``.
+
+    The text of a value is read as YAML. Options of ``space`` and ``strategy`` are checked later, by their makers.
+
+    Raises:
+        SettingsError: no setting has that name; the nearest names are given.
+    """
+    result: dict[str, Any] = _copied(values)
+    for name, value in assignments.items():
+        *parents, last = name.split(".")
+        table: Any = result
+        for parent in parents:
+            table = table.get(parent) if isinstance(table, dict) else None
+        open_table = parents in (["space"], ["strategy"])
+        if not isinstance(table, dict) or (last not in table and not open_table):
+            raise SettingsError(_unknown_name(name, values))
+        table[last] = value
+    return result
+
+
+def read_assignments(texts: list[str]) -> dict[str, Any]:
+    """``key=value`` texts as a table, values read as YAML (numbers, true, lists).
+
+    Raises:
+        SettingsError: a text has no ``=``, or its value is no YAML.
+    """
+    result: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise SettingsError(
+                f"--set expects key=value (for example training.learning_rate=0.002), got {text!r}."
+            )
+        try:
+            result[name.strip()] = _number(yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise SettingsError(
+                f"--set {name}: the value {value!r} cannot be read; quote texts with ':'."
+            ) from None
+    return result
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-3 as a text; people mean the number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _copied(values: Any) -> Any:
+    return {k: _copied(v) for k, v in values.items()} if isinstance(values, Mapping) else values
+
+
+def _names(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    names = []
+    for key, value in values.items():
+        names += _names(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [prefix + key]
+    return names
+
+
+def _unknown_name(name: str, values: Mapping[str, Any]) -> str:
+    known = _names(values)
+    last = name.rsplit(".", 1)[-1]
+    near = [k for k in known if k.rsplit(".", 1)[-1] == last]
+    near += [k for k in difflib.get_close_matches(name, known, n=3) if k not in near]
+    advice = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(known)}."
+    return f"There is no setting {name!r}. {advice}"

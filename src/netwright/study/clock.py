@@ -1,0 +1,36 @@
+"""How much of a search's hours is spent: counted over all the processes that worked on it."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import optuna
+
+SPENT = "seconds_spent"
+SAVE_EVERY_SECONDS = 5.0
+
+
+class Clock:
+    """Wall time of a search. What a kill loses is at most the seconds since the last `save`."""
+
+    def __init__(self, study: optuna.Study, hours: float | None) -> None:
+        self._study = study
+        self._limit = math.inf if hours is None else hours * 3600.0
+        self._before = float(study.user_attrs.get(SPENT, 0.0))
+        self._start = time.monotonic()
+        self._saved = self._start
+
+    def spent(self) -> float:
+        """Seconds spent so far."""
+        return self._before + time.monotonic() - self._start
+
+    def remaining(self) -> float:
+        """Seconds left; infinite without a limit, negative past it."""
+        return self._limit - self.spent()
+
+    def save(self, *, now: bool = False) -> None:
+        """Store the seconds spent, every few seconds or ``now``."""
+        if now or time.monotonic() - self._saved >= SAVE_EVERY_SECONDS:
+            self._study.set_user_attr(SPENT, self.spent())
+            self._saved = time.monotonic()

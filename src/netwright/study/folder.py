@@ -1,0 +1,170 @@
+"""The run folder: where everything of a run lies, and who may write to it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netwright.data.splits import Splits
+from netwright.errors import RunError
+from netwright.settings import RunSettings, read_settings
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run, by what lies there."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """Every resolved setting."""
+        return self.root / "run.yaml"
+
+    @property
+    def database(self) -> Path:
+        """Optuna's SQLite storage of the search."""
+        return self.root / "study.db"
+
+    @property
+    def splits_file(self) -> Path:
+        """Which case is in which part."""
+        return self.root / "splits.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the process that writes to the run."""
+        return self.root / "run.lock"
+
+    @property
+    def winner(self) -> Path:
+        """The retrained winner: weights, architecture, preprocessing, metrics."""
+        return self.root / "winner"
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML file."""
+        return self.root / "report.html"
+
+    def trial(self, number: int) -> Path:
+        """The folder of one candidate."""
+        return self.root / "trials" / f"{number:04d}"
+
+    def contestant(self, name: str) -> Path:
+        """The folder of one network of the final comparison; the searched one's is `winner`."""
+        return self.winner if name == "searched" else self.root / "verdict" / name
+
+    def settings(self) -> RunSettings:
+        """The settings of the run.
+
+        Raises:
+            RunError: ``run.yaml`` is missing or damaged.
+        """
+        return read_settings(self.settings_file)
+
+    def splits(self) -> Splits:
+        """The parts of the dataset, as drawn when the run was made.
+
+        Raises:
+            RunError: ``splits.json`` is missing or damaged.
+        """
+        return Splits.from_dict(read_json(self.splits_file))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for writing; the system lets go of it whatever becomes of this process.
+
+        Raises:
+            RunError: another process holds it.
+        """
+        with self.lock_file.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                owner = file.read().strip() or "unknown"
+                raise RunError(
+                    f"{self.root} is in use by another netwright process (number {owner}). Wait for it, look at it "
+                    f"with 'netwright status {self.root}', or end it first."
+                ) from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def in_use(self) -> bool:
+        """Whether a process holds the run now."""
+        if not self.lock_file.exists():
+            return False
+        with self.lock_file.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+
+def create_run_folder(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
+    """Make a new run folder. The settings are written last: a folder without them is no run.
+
+    Raises:
+        RunError: the folder holds something already.
+    """
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        found = "a run" if (root / "run.yaml").exists() else "other files"
+        advice = f"Go on with it by 'netwright resume {root}', or" if found == "a run" else "Empty it, or"
+        raise RunError(f"{root} already holds {found}. {advice} name another folder with -o.")
+    root.mkdir(parents=True, exist_ok=True)
+    folder = RunFolder(root)
+    write_json(folder.splits_file, splits.to_dict())
+    write_text(folder.settings_file, settings.to_yaml())
+    return folder
+
+
+def open_run_folder(root: Path) -> RunFolder:
+    """An existing run folder.
+
+    Raises:
+        RunError: it does not exist, or holds no run.
+    """
+    folder = RunFolder(root)
+    if not root.is_dir():
+        raise RunError(f"There is no run folder {root}. A run is made by 'netwright search ... -o {root}'.")
+    if not folder.settings_file.exists():
+        raise RunError(f"{root} holds no run: run.yaml is missing. Name the folder that was given to -o.")
+    return folder
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: whoever reads it never sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_text` of a value as JSON."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        RunError: the file is missing, unreadable or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}); the run folder is incomplete.") from None
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}). Restore it from a copy.") from None

@@ -1,0 +1,79 @@
+"""What a worker process is asked to do. Arguments and results are plain values; a worker finds the rest on disk."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from netwright.data.cache import Prepared, open_prepared
+from netwright.evaluation.outcome import Outcome
+from netwright.evaluation.protocol import TrainingProtocol
+from netwright.settings import RunSettings
+from netwright.study.parts import make_space, make_task
+
+
+@dataclass(frozen=True)
+class CandidateJob:
+    """One candidate to train.
+
+    ``training`` and ``validation`` are case indices of the prepared data; ``reference`` names a hand-made network
+    to train in place of ``choice``; ``folder`` is where curves and weights go.
+    """
+
+    settings: RunSettings
+    prepared: Path
+    training: tuple[int, ...]
+    validation: tuple[int, ...]
+    choice: dict[str, Any]
+    reference: str | None
+    protocol: TrainingProtocol
+    seed: int
+    folder: Path
+    memory_limit_mb: float | None
+
+
+def run_candidate(job: CandidateJob) -> dict[str, Any]:
+    """Train one candidate, in a worker. Returns `Outcome.to_dict()`."""
+    from netwright.evaluation.candidate import evaluate_candidate
+
+    prepared = opened(job.prepared)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    outcome = evaluate_candidate(
+        network_builder(job.settings, job.choice, job.reference),
+        prepared,
+        job.training,
+        job.validation,
+        make_task(prepared),
+        job.protocol,
+        seed=job.seed,
+        memory_limit_mb=job.memory_limit_mb,
+        folder=job.folder,
+    )
+    return outcome.to_dict()
+
+
+def network_builder(settings: RunSettings, choice: dict[str, Any], reference: str | None) -> Any:
+    """A function from a task to the network: a choice of the run's space, or a hand-made reference."""
+    if reference is not None:
+        from netwright.spaces.references import REFERENCES
+
+        return REFERENCES[reference].build
+    return functools.partial(make_space(settings.space).build, choice)
+
+
+def outcome_of(result: dict[str, Any], **changes: Any) -> Outcome:
+    """A worker's result as an outcome again."""
+    return replace(Outcome.from_dict(result), **changes)
+
+
+_OPEN: dict[Path, Prepared] = {}
+
+
+def opened(path: Path) -> Prepared:
+    """Prepared data, opened once a process."""
+    if path not in _OPEN:
+        _OPEN.clear()
+        _OPEN[path] = open_prepared(path)
+    return _OPEN[path]

@@ -1,0 +1,85 @@
+"""From names and options to the parts of a study: space, task, sampler, protocol, objective."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from optuna.samplers import BaseSampler
+
+from netwright.data.cache import Prepared
+from netwright.errors import SettingsError
+from netwright.evaluation.outcome import Outcome, Status
+from netwright.settings import Part, RunSettings
+from netwright.spaces import SPACES
+from netwright.spaces.base import Space
+from netwright.strategies import STRATEGIES
+from netwright.strategies.sampler import StrategySampler
+from netwright.tasks.segmentation import SegmentationTask
+
+
+def make_space(part: Part) -> Space:
+    """The search space of that name with its options.
+
+    Raises:
+        SettingsError: the name or an option is unknown, or a value is wrong.
+    """
+    maker = _member("space", SPACES, part.name)
+    space: Space = _made("space", part, maker)
+    return space
+
+
+def make_task(prepared: Prepared) -> SegmentationTask:
+    """The task that the prepared data poses."""
+    return SegmentationTask(channels=prepared.channels, label_names=prepared.label_names, size=prepared.size)
+
+
+def make_sampler(settings: RunSettings, space: Space) -> BaseSampler:
+    """The strategy as an Optuna sampler over the space, seeded by the run's seed.
+
+    Raises:
+        SettingsError: the name or an option is unknown, or a value is wrong.
+    """
+    strategy = _made("strategy", settings.strategy, _member("strategy", STRATEGIES, settings.strategy.name))
+    return StrategySampler(strategy, seed=settings.seed, distributions=space.distributions())
+
+
+def reward_of(outcome: Outcome, objective: str) -> float | None:
+    """What the search maximises: the metric named by the objective; None unless the candidate is complete."""
+    return outcome.metrics.get(objective) if outcome.status == Status.COMPLETE else None
+
+
+def _member(kind: str, family: dict[str, Any], name: str) -> Callable[..., Any]:
+    if name not in family:
+        near = difflib.get_close_matches(name, family, n=1)
+        advice = f"Did you mean {near[0]}? " if near else ""
+        raise SettingsError(f"There is no {kind} {name!r}. {advice}There are: {', '.join(family)}.")
+    maker: Callable[..., Any] = family[name]
+    return maker
+
+
+def _made(kind: str, part: Part, maker: Callable[..., Any]) -> Any:
+    known = _option_names(maker)
+    unknown = [name for name in part.options if known is not None and name not in known]
+    if unknown:
+        raise SettingsError(
+            f"{kind} {part.name!r} has no option {unknown[0]!r}. It has: {', '.join(known or []) or 'none'}."
+        )
+    try:
+        return maker(**{name: _tuples(value) for name, value in part.options.items()})
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{kind} {part.name!r} cannot be made of {part.options}: {error}") from None
+
+
+def _option_names(maker: Callable[..., Any]) -> list[str] | None:
+    """The names of a maker's options; None where it takes any, and checks them itself."""
+    parameters = inspect.signature(maker).parameters.values()
+    if any(p.kind == p.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,254 @@
+"""Measure before promising: what a candidate costs on this machine, and what the whole search would."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from netwright.data.cache import Prepared
+from netwright.errors import InfeasibleArchitecture, SettingsError
+from netwright.evaluation.outcome import Status
+from netwright.evaluation.seeding import derive_seed
+from netwright.settings import RunSettings
+from netwright.study.draw import draw_choice
+from netwright.study.executor import LocalExecutor, lost_worker
+from netwright.study.jobs import network_builder, opened
+from netwright.study.parts import make_space, make_task
+
+PROBE_BATCHES = 6
+PROBE_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one candidate costs. ``status``: "complete", or why it could not be measured, with its ``reason``.
+
+    ``seconds_an_epoch`` with its validation; ``peak_memory_mb`` measured during training steps (MB of 1e6 bytes),
+    ``predicted_memory_mb`` from a dry run; None where not known.
+    """
+
+    name: str
+    choice: str
+    status: str
+    reason: str
+    parameters: int | None = None
+    seconds_an_epoch: float | None = None
+    peak_memory_mb: float | None = None
+    predicted_memory_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search would be. ``choices`` counts the space; ``hours`` is what all candidates would take."""
+
+    recipe: str
+    dataset: str
+    choices: int | None
+    dimensions: int
+    training_cases: int
+    validation_cases: int
+    size: tuple[int, ...]
+    workers: int
+    threads: int
+    memory_limit_mb: float | None
+    trials: int | None
+    epochs: int
+    measurements: tuple[Measurement, ...]
+    seconds_a_candidate: float | None
+    hours: float | None
+    candidates_an_hour: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ProbeJob:
+    """A candidate to time: ``batches`` of an epoch, ``validation`` cases after it."""
+
+    name: str
+    settings: RunSettings
+    prepared: Path
+    choice: dict[str, Any]
+    training_cases: int
+    validation_cases: int
+
+
+def probe(job: ProbeJob) -> Measurement:
+    """Time a few training steps and a validation of one candidate, in a worker."""
+    from netwright.evaluation.cost import dry_run, fits
+    from netwright.evaluation.device import is_out_of_memory
+
+    settings = job.settings
+    task = make_task(opened(job.prepared))
+    choice = make_space(settings.space).describe(job.choice)
+    build = network_builder(settings, job.choice, None)
+    protocol = settings.training
+    try:
+        cost = dry_run(build, task, protocol.batch_size, mixed_precision=protocol.mixed_precision)
+    except InfeasibleArchitecture as error:
+        return Measurement(job.name, choice, Status.INFEASIBLE, str(error))
+    known: dict[str, Any] = {"parameters": cost.parameters, "predicted_memory_mb": cost.predicted_memory_mb}
+    limit = settings.machine.memory_limit_mb
+    if not fits(cost, limit):
+        reason = f"needs about {cost.predicted_memory_mb:.0f} MB, the limit is {limit:.0f} MB"
+        return Measurement(job.name, choice, Status.OUT_OF_MEMORY, reason, **known)
+    try:
+        seconds, peak = _timed(job, build(task))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return Measurement(job.name, choice, Status.OUT_OF_MEMORY, str(error).splitlines()[0], **known)
+    return Measurement(
+        job.name, choice, Status.COMPLETE, "", seconds_an_epoch=seconds, peak_memory_mb=peak, **known
+    )
+
+
+def _timed(job: ProbeJob, network: Any) -> tuple[float, float | None]:
+    """Seconds of an epoch with its validation, extrapolated from a few batches, and the peak memory in MB."""
+    import torch
+
+    from netwright.data.batches import Batches
+    from netwright.evaluation.device import resolve_device, threads
+    from netwright.evaluation.inference import validation_dice
+    from netwright.evaluation.memory import measured_memory
+    from netwright.evaluation.training import TrainingStep
+    from netwright.tasks.losses import label_weights
+
+    prepared, protocol = opened(job.prepared), job.settings.training
+    task, device = make_task(prepared), resolve_device(protocol.device)
+    cases = range(len(prepared.names))
+    generator = torch.Generator().manual_seed(0)
+    batches = Batches(
+        prepared,
+        cases,
+        task.size,
+        protocol.batch_size,
+        device=device,
+        augmentation=protocol.augmentation,
+        generator=generator,
+    )
+    durations: list[float] = []
+    with threads(job.settings.machine.threads), measured_memory(device) as memory:
+        weights = label_weights(prepared.class_counts_of(cases))
+        step = TrainingStep(network, protocol, device, weights, len(batches))
+        step.train_mode()
+        start = last = time.perf_counter()
+        for images, labels in batches:
+            step(images, labels, protocol.epochs)
+            now = time.perf_counter()
+            durations.append(now - last)
+            last = now
+            if len(durations) >= PROBE_BATCHES or (now - start > PROBE_SECONDS and len(durations) > 1):
+                break
+    steps = math.ceil(job.training_cases / protocol.batch_size)
+    with threads(job.settings.machine.threads):
+        some = range(min(protocol.batch_size, len(cases)))
+        start = time.perf_counter()
+        validation_dice(
+            network,
+            prepared,
+            some,
+            task.size,
+            task.classes,
+            device=device,
+            batch_size=protocol.batch_size,
+            mixed_precision=protocol.mixed_precision,
+            channels_last=protocol.channels_last,
+        )
+        validation = (time.perf_counter() - start) / len(some) * job.validation_cases
+    return steps * median(durations[1:] or durations) + validation, memory.peak_mb
+
+
+def measure(
+    settings: RunSettings,
+    prepared: Prepared,
+    cases: tuple[int, int],
+    choices: Sequence[tuple[str, dict[str, Any]]],
+) -> list[Measurement]:
+    """Measure named choices, as many at once as there are workers, so that they share the machine as in a search.
+
+    ``cases``: the number of training and of validation cases.
+    """
+    machine = settings.machine
+    executor = LocalExecutor(machine.workers, machine.threads)
+    jobs = [ProbeJob(name, settings, prepared.folder, choice, *cases) for name, choice in choices]
+    try:
+        futures = [executor.submit(probe, job) for job in jobs]
+        results = []
+        for job, future in zip(jobs, futures, strict=True):
+            try:
+                results.append(future.result())
+            except Exception as error:
+                lost = lost_worker(error)
+                if lost is None:
+                    raise
+                describe = make_space(settings.space).describe
+                results.append(Measurement(job.name, describe(job.choice), Status.CRASHED, str(lost)))
+        return results
+    finally:
+        executor.shutdown()
+
+
+def measure_start(settings: RunSettings, prepared: Prepared, training: int, validation: int) -> float:
+    """Seconds an epoch of the space's starting candidate, while as many run as there are workers.
+
+    Raises:
+        SettingsError: it cannot be trained on this machine.
+    """
+    start = make_space(settings.space).starting_choice()
+    names = [f"start {i}" for i in range(settings.machine.workers)]
+    found = measure(settings, prepared, (training, validation), [(name, start) for name in names])
+    seconds = [m.seconds_an_epoch for m in found if m.seconds_an_epoch is not None]
+    if not seconds:
+        raise SettingsError(
+            f"The starting candidate ({found[0].choice}) cannot be trained here: {found[0].reason}. Choose a smaller "
+            "space (--set space...), a smaller input (--set preprocessing.size=[...]) or fewer workers."
+        )
+    return max(seconds)
+
+
+def make_plan(
+    settings: RunSettings, prepared: Prepared, training: int, validation: int, randoms: int = 4
+) -> Plan:
+    """Measure the starting candidate and random ones, and reckon what the whole search would take.
+
+    A candidate's time is the mean of what was measured, each for all its epochs or for its share of the hours.
+    """
+    space = make_space(settings.space)
+    rng = np.random.default_rng(derive_seed(settings.seed, "plan"))
+    choices = [("start", dict(space.starting_choice()))]
+    choices += [(f"random {i + 1}", draw_choice(space.distributions(), rng)) for i in range(randoms)]
+    found = measure(settings, prepared, (training, validation), choices)
+    seconds = [m.seconds_an_epoch for m in found if m.seconds_an_epoch is not None]
+    a_candidate = sum(seconds) / len(seconds) * settings.training.epochs if seconds else None
+    trainable = len(seconds) / len(found)
+    workers, trials = settings.machine.workers, settings.budget.trials
+    return Plan(
+        recipe=settings.recipe,
+        dataset=settings.dataset.path.name,
+        choices=getattr(space, "count_choices", lambda: None)(),
+        dimensions=len(space.distributions()),
+        training_cases=training,
+        validation_cases=validation,
+        size=tuple(prepared.size),
+        workers=workers,
+        threads=settings.machine.threads,
+        memory_limit_mb=settings.machine.memory_limit_mb,
+        trials=trials,
+        epochs=settings.training.epochs,
+        measurements=tuple(found),
+        seconds_a_candidate=a_candidate,
+        hours=None
+        if a_candidate is None or trials is None
+        else trials * trainable * a_candidate / workers / 3600.0,
+        candidates_an_hour=None if a_candidate is None else 3600.0 * workers / a_candidate,
+    )

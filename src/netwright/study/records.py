@@ -1,0 +1,172 @@
+"""Trials as they lie in Optuna's storage, and as netwright reads them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from netwright.errors import RunError
+from netwright.evaluation.outcome import Outcome, Status
+from netwright.study.folder import RunFolder
+
+STUDY_NAME = "search"
+STOPPED = "stopped"
+RUNNING = "running"
+LEARNED = frozenset(Status) - {Status.COMPLETE, Status.CRASHED}
+"""Outcomes without a reward that a strategy learns from; stored as pruned trials."""
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One candidate of a run. ``status``: an `Outcome`'s, or "running", or "stopped" when the time was up.
+
+    ``outcome`` is None while it runs, and for a candidate that was stopped; ``cached_from`` is the trial that had
+    trained the same network; times are seconds since 1970.
+    """
+
+    number: int
+    choice: dict[str, Any]
+    status: str
+    reason: str
+    reward: float | None
+    outcome: Outcome | None
+    cached_from: int | None
+    started: float | None
+    finished: float | None
+
+
+def open_storage(folder: RunFolder) -> RDBStorage:
+    """Optuna's storage of the run.
+
+    Raises:
+        RunError: the database cannot be opened or is damaged.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        return RDBStorage(f"sqlite:///{folder.database}", engine_kwargs={"connect_args": {"timeout": 60}})
+    except Exception as error:
+        raise RunError(
+            f"{folder.database} cannot be opened ({error.__class__.__name__}: {first_line(error)}). "
+            f"Is the disk full, or the file damaged or not writable?"
+        ) from error
+
+
+def load_trials(folder: RunFolder) -> list[FrozenTrial]:
+    """All trials of a run, for reading; none where the search has not begun."""
+    if not folder.database.exists():
+        return []
+    storage = open_storage(folder)
+    try:
+        study_id = storage.get_study_id_from_name(STUDY_NAME)
+        return storage.get_all_trials(study_id)
+    except KeyError:
+        return []
+    except optuna.exceptions.StorageInternalError as error:
+        raise RunError(
+            f"{folder.database} is damaged ({first_line(error)}). Restore it from a copy."
+        ) from None
+    finally:
+        storage.engine.dispose()
+
+
+def record_of(trial: FrozenTrial) -> TrialRecord:
+    """A stored trial as netwright reads it."""
+    attributes = trial.user_attrs
+    outcome = attributes.get("outcome")
+    unfinished = TrialState.RUNNING if trial.state == TrialState.WAITING else trial.state
+    status = attributes.get("status", STOPPED) if unfinished.is_finished() else RUNNING
+    if unfinished == TrialState.COMPLETE and "status" not in attributes:
+        status = Status.COMPLETE.value
+    return TrialRecord(
+        number=trial.number,
+        choice=dict(trial.params),
+        status=status,
+        reason=attributes.get("reason", ""),
+        reward=trial.value if trial.state == TrialState.COMPLETE else None,
+        outcome=Outcome.from_dict(outcome) if outcome else None,
+        cached_from=attributes.get("cached_from"),
+        started=trial.datetime_start.timestamp() if trial.datetime_start else None,
+        finished=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
+    )
+
+
+def store_outcome(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    outcome: Outcome,
+    reward: float | None,
+    cached_from: int | None = None,
+) -> None:
+    """Finish a trial: complete with a reward, pruned where there is something to learn, else failed.
+
+    Curves stay in the trial's folder; the storage holds what tables need.
+    """
+    trial.set_user_attr("outcome", replace(outcome, curves={}).to_dict())
+    trial.set_user_attr("reason", outcome.reason)
+    trial.set_user_attr("status", outcome.status.value)
+    if cached_from is not None:
+        trial.set_user_attr("cached_from", cached_from)
+    if outcome.status == Status.COMPLETE and reward is not None:
+        study.tell(trial, reward)
+    elif outcome.status in LEARNED:
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        study.tell(trial, state=TrialState.FAIL)
+
+
+def stop_trial(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
+    """Finish a trial that was cut off: nothing is learned from it."""
+    trial.set_user_attr("status", STOPPED)
+    trial.set_user_attr("reason", reason)
+    study.tell(trial, state=TrialState.FAIL)
+
+
+def count_statuses(records: Iterable[TrialRecord]) -> dict[str, int]:
+    """How many trials have each status, all statuses named; "cached" counts again those that cost nothing."""
+    records = list(records)
+    counts = Counter(record.status for record in records)
+    named = {status.value: counts[status.value] for status in Status}
+    return {
+        "total": len(records),
+        **named,
+        STOPPED: counts[STOPPED],
+        RUNNING: counts[RUNNING],
+        "cached": sum(record.cached_from is not None for record in records),
+    }
+
+
+def best_of(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """The trial with the greatest reward, the earliest of equals."""
+    rewarded = [record for record in records if record.reward is not None]
+    return max(rewarded, key=lambda record: (record.reward, -record.number), default=None)
+
+
+def network_key(canonical: dict[str, Any]) -> str:
+    """A canonical choice as a text: equal texts are equal networks."""
+    return json.dumps(canonical, sort_keys=True)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, which is the part that people can use."""
+    return (str(error).strip().splitlines() or [error.__class__.__name__])[0]
+
+
+def now() -> float:
+    """Seconds since 1970."""
+    return time.time()
+
+
+def path_of(folder: RunFolder, record: TrialRecord) -> Path:
+    """The folder with a trial's curves and weights: of the trial that trained the network."""
+    return folder.trial(record.number if record.cached_from is None else record.cached_from)

@@ -1,0 +1,250 @@
+"""A run, from Python: what it found so far, and what can be done with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from netwright.data.formats import find_cases, open_dataset
+from netwright.data.volumes import write_label_map
+from netwright.errors import DatasetError, RunError
+from netwright.evaluation.outcome import Outcome, Status
+from netwright.evaluation.seeding import derive_seed
+from netwright.settings import RunSettings
+from netwright.study.conduct import OnStatus, conduct
+from netwright.study.executor import LocalExecutor
+from netwright.study.folder import RunFolder
+from netwright.study.jobs import CandidateJob
+from netwright.study.material import labelled, open_material
+from netwright.study.records import TrialRecord, best_of, load_trials, record_of
+from netwright.study.status import RunStatus, read_status
+from netwright.study.trained import Trained, load_trained, mean_dice, score_cases
+from netwright.study.verdict import ContestantJob, run_contestant
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a trained network does on labelled cases.
+
+    ``metrics``: "dice" (mean over labels and cases) and "dice.<label>"; ``cases``: case -> label -> Dice, NaN where
+    the label is absent from truth and prediction. ``note``: what a reader must know of the cases.
+    """
+
+    network: str
+    dataset: str
+    metrics: dict[str, float]
+    cases: dict[str, dict[str, float]]
+    note: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; NaN as None."""
+        text = json.dumps(asdict(self), default=str)
+        values: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
+        return values
+
+
+class Run:
+    """One run folder."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder.root)!r})"
+
+    @property
+    def settings(self) -> RunSettings:
+        """Every resolved setting."""
+        return self.folder.settings()
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """All candidates, in the order in which they were proposed."""
+        return [record_of(trial) for trial in load_trials(self.folder)]
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The candidate with the greatest reward; None while there is none."""
+        return best_of(self.trials)
+
+    def status(self) -> RunStatus:
+        """Where the run stands, whether it runs or not."""
+        return read_status(self.folder)
+
+    def resume(self, on_status: OnStatus | None = None) -> Run:
+        """Go on from where the run was cut off, to its end; a finished run is left as it is.
+
+        Raises:
+            RunError: another process holds the run, or it is damaged.
+        """
+        conduct(self.folder, on_status)
+        return self
+
+    def report(self) -> Path:
+        """Write the report of what there is so far. Returns its path."""
+        from netwright.study.reporting import write_report
+
+        settings = self.settings
+        return write_report(self.folder, settings, open_material(self.folder, settings))
+
+    def train(
+        self,
+        trial: int | None = None,
+        *,
+        output: Path | None = None,
+        epochs: int | None = None,
+        hours: float | None = None,
+    ) -> Outcome:
+        """Train a candidate to the full protocol and keep it, described so that it can be used.
+
+        The test part stays closed: the metrics are those of the validation part.
+
+        Args:
+            trial: its number; the best by default.
+            output: where to keep it; ``trained/<number>`` of the run by default.
+            epochs: in place of the protocol's.
+            hours: wall time, with as many epochs as fit.
+
+        Raises:
+            RunError: there is no such trial, or training it failed; the message says why.
+        """
+        settings = self.settings
+        record = self._trial(trial)
+        material = open_material(self.folder, settings)
+        folder = output or self._home(record.number)
+        protocol = replace(
+            settings.training,
+            epochs=epochs or settings.training.epochs,
+            seconds=None if hours is None else hours * 3600.0,
+            threads=settings.machine.threads * settings.machine.workers,
+        )
+        job = ContestantJob(
+            CandidateJob(
+                settings=settings,
+                prepared=material.prepared.folder,
+                training=material.data.training,
+                validation=material.data.validation,
+                choice=record.choice,
+                reference=None,
+                protocol=protocol,
+                seed=derive_seed(settings.seed, "trial", record.number),
+                folder=folder,
+                memory_limit_mb=None,
+            ),
+            material.dataset.label_values,
+            (),
+        )
+        executor = LocalExecutor(1, protocol.threads)
+        try:
+            outcome = Outcome.from_dict(executor.submit(run_contestant, job).result()["outcome"])
+        finally:
+            executor.shutdown()
+        if outcome.status != Status.COMPLETE:
+            raise RunError(f"Trial {record.number} could not be trained: {outcome.status}, {outcome.reason}.")
+        return outcome
+
+    def network(self, trial: int | None = None) -> Trained:
+        """The trained network: the winner's, or the one that `train` made of a trial.
+
+        Raises:
+            RunError: it has not been trained yet.
+        """
+        return load_trained(self._network_folder(trial), self.settings)
+
+    def evaluate(
+        self,
+        dataset: Path | str,
+        *,
+        trial: int | None = None,
+        format: str | None = None,
+        map_label: dict[int, int] | None = None,
+        on_case: Callable[[int, int], None] | None = None,
+    ) -> Evaluation:
+        """Dice of the trained network on a labelled dataset, on each case's own grid.
+
+        Of the run's own dataset only the test part is taken, since the network has seen the others.
+
+        Raises:
+            DatasetError: the dataset cannot be used.
+            RunError: there is no trained network yet.
+        """
+        trained = self.network(trial)
+        settings = self.settings
+        opened = open_dataset(Path(dataset), format=format, map_label=map_label or {})
+        cases = [labelled(case, opened) for case in opened.cases]
+        note = ""
+        if opened.root.resolve() == settings.dataset.path.resolve():
+            test = set(self.folder.splits().test)
+            note = f"the {len(test)} test cases of this run; the network was made with the other {len(cases) - len(test)}"
+            cases = [case for case in cases if case.name in test]
+        if not cases:
+            raise DatasetError(f"{dataset} has no labelled case to evaluate on.")
+        total = len(cases)
+        dice = score_cases(
+            trained, cases, on_case=None if on_case is None else lambda done: on_case(done, total)
+        )
+        return Evaluation(str(self._network_folder(trial)), str(dataset), mean_dice(dice), dice, note)
+
+    def predict(
+        self,
+        images: Path | str,
+        output: Path | str,
+        *,
+        trial: int | None = None,
+        on_case: Callable[[int, int], None] | None = None,
+    ) -> list[Path]:
+        """Segment a file or a folder of files; writes ``<case>.nii.gz`` into ``output``, each on its image's grid.
+
+        Raises:
+            DatasetError: a file cannot be used.
+            RunError: there is no trained network yet.
+        """
+        trained = self.network(trial)
+        cases = find_cases(Path(images), trained.task.channels)
+        folder = Path(output)
+        folder.mkdir(parents=True, exist_ok=True)
+        written = []
+        for number, case in enumerate(cases, 1):
+            labels, _ = trained.segment(case.images)
+            path = folder / f"{case.name}.nii.gz"
+            write_label_map(path, labels, case.images[0], trained.label_values)
+            written.append(path)
+            if on_case is not None:
+                on_case(number, len(cases))
+        return written
+
+    def _trial(self, number: int | None) -> TrialRecord:
+        records = self.trials
+        if number is None:
+            best = best_of(records)
+            if best is None:
+                raise RunError(f"{self.folder.root} has no trained candidate yet; see 'netwright status'.")
+            return best
+        found = next((r for r in records if r.number == number), None)
+        if found is None or not found.choice:
+            raise RunError(f"{self.folder.root} has no trial {number}; it has {_numbers(records)}.")
+        return found
+
+    def _home(self, number: int) -> Path:
+        return self.folder.root / "trained" / f"{number:04d}"
+
+    def _network_folder(self, trial: int | None) -> Path:
+        if trial is not None:
+            return self._home(trial)
+        best = self.best
+        trained = self._home(best.number) if best is not None else None
+        if (
+            not (self.folder.winner / "weights.safetensors").exists()
+            and trained is not None
+            and trained.exists()
+        ):
+            return trained
+        return self.folder.winner
+
+
+def _numbers(records: Sequence[TrialRecord]) -> str:
+    numbers = [record.number for record in records]
+    return f"trials {min(numbers)} to {max(numbers)}" if numbers else "none"

@@ -1,0 +1,247 @@
+"""The search: many candidates, proposed by a sampler, trained by workers, stored as they finish.
+
+Nothing lives in memory alone: trials are in the storage, curves and weights in the trial folders, results of equal
+networks are found again in the storage. A killed search is continued by running its unfinished trials again, first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from netwright.errors import NetwrightError
+from netwright.evaluation.outcome import Outcome, Status
+from netwright.evaluation.seeding import derive_seed
+from netwright.settings import RunSettings
+from netwright.spaces.base import Space
+from netwright.study.clock import Clock
+from netwright.study.executor import Executor, kills_for_memory, lost_worker
+from netwright.study.folder import RunFolder
+from netwright.study.jobs import CandidateJob, run_candidate
+from netwright.study.parts import reward_of
+from netwright.study.records import first_line, network_key, stop_trial, store_outcome
+
+TICK_SECONDS = 0.5
+GRACE_SECONDS = 60.0
+SIGKILL = 9
+
+
+@dataclass(frozen=True)
+class SearchData:
+    """What every candidate is trained on: prepared data, and case indices of two of its parts."""
+
+    prepared: Path
+    training: tuple[int, ...]
+    validation: tuple[int, ...]
+
+
+@dataclass
+class _Running:
+    trial: optuna.Trial
+    choice: dict[str, Any]
+    key: str
+    future: Future[Any]
+    system_kills: int | None
+    attempt: int = 0
+    followers: list[optuna.Trial] = field(default_factory=list)
+
+
+class Search:
+    """One search, from wherever it stands to the end of its budget.
+
+    `run` returns when the budget is spent, and leaves by KeyboardInterrupt when the user wants it; trials that were
+    running then stay unfinished in the storage, and a later `run` takes them up first.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        settings: RunSettings,
+        data: SearchData,
+        study: optuna.Study,
+        space: Space,
+        executor: Executor,
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._data = data
+        self._study = study
+        self._space = space
+        self._executor = executor
+        self._distributions = space.distributions()
+        self._clock = Clock(study, settings.budget.hours)
+        self._running: list[_Running] = []
+        self._known: dict[str, tuple[int, Outcome]] = {}
+        self._counted = 0
+        self._unfinished: list[optuna.Trial] = []
+
+    def run(self, on_tick: Callable[[], None] | None = None) -> None:
+        """Search until the budget is spent; ``on_tick`` is called about twice a second."""
+        self._read_storage()
+        while True:
+            self._fill()
+            if not self._running:
+                self._clock.save(now=True)
+                return
+            self._collect()
+            self._clock.save()
+            if on_tick is not None:
+                on_tick()
+
+    @property
+    def seconds_spent(self) -> float:
+        """Wall time of the search so far, over all processes that worked on it."""
+        return self._clock.spent()
+
+    def _read_storage(self) -> None:
+        """Take up what an earlier process left: results to reuse, trials to run again."""
+        for frozen in self._study.get_trials(deepcopy=False):
+            if not frozen.state.is_finished():
+                self._unfinished.append(optuna.Trial(self._study, frozen._trial_id))
+                continue
+            self._count(cached=frozen.user_attrs.get("cached_from") is not None)
+            key, outcome = frozen.user_attrs.get("network"), frozen.user_attrs.get("outcome")
+            if key and outcome and "cached_from" not in frozen.user_attrs:
+                self._remember(key, frozen.number, Outcome.from_dict(outcome))
+
+    def _count(self, *, cached: bool) -> None:
+        if not (cached and self._settings.budget.count == "distinct"):
+            self._counted += 1
+
+    def _remember(self, key: str, number: int, outcome: Outcome) -> None:
+        if outcome.status != Status.CRASHED:
+            self._known.setdefault(key, (number, outcome))
+
+    def _fill(self) -> None:
+        """Propose until every worker has something to do, or the budget ends."""
+        while len(self._running) < self._settings.machine.workers:
+            trial = self._next_trial()
+            if trial is None:
+                return
+            choice = {n: trial._suggest(n, d) for n, d in self._distributions.items()}
+            key = network_key(self._space.canonical(choice))
+            trial.set_user_attr("network", key)
+            if key in self._known:
+                self._reuse(trial, *self._known[key])
+                continue
+            twin = next((r for r in self._running if r.key == key), None)
+            if twin is not None:
+                twin.followers.append(trial)
+                if len(twin.followers) > self._settings.machine.workers:
+                    return
+                continue
+            self._running.append(
+                _Running(trial, choice, key, self._submit(trial, choice), kills_for_memory())
+            )
+
+    def _next_trial(self) -> optuna.Trial | None:
+        if self._unfinished:
+            return self._unfinished.pop(0)
+        pending = sum(1 + len(r.followers) for r in self._running)
+        trials = self._settings.budget.trials
+        if trials is not None and self._counted + pending >= trials:
+            return None
+        share = self._settings.training.seconds
+        if self._clock.remaining() < (share / 2 if share else 0.0) or self._clock.remaining() <= 0:
+            return None
+        return self._study.ask()
+
+    def _submit(self, trial: optuna.Trial, choice: dict[str, Any]) -> Future[Any]:
+        settings = self._settings
+        protocol = settings.training
+        if protocol.seconds is not None:
+            protocol = replace(protocol, seconds=max(1.0, min(protocol.seconds, self._clock.remaining())))
+        job = CandidateJob(
+            settings=settings,
+            prepared=self._data.prepared,
+            training=self._data.training,
+            validation=self._data.validation,
+            choice=choice,
+            reference=None,
+            protocol=replace(protocol, threads=settings.machine.threads),
+            seed=derive_seed(settings.seed, "trial", trial.number),
+            folder=self._folder.trial(trial.number),
+            memory_limit_mb=settings.machine.memory_limit_mb,
+        )
+        return self._executor.submit(run_candidate, job)
+
+    def _collect(self) -> None:
+        """Store what has finished; end what runs past the time."""
+        futures = [r.future for r in self._running]
+        done, _ = wait(futures, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
+        for running in [r for r in self._running if r.future in done]:
+            outcome = self._outcome(running)
+            if outcome is not None:
+                self._running.remove(running)
+                self._finish(running, outcome)
+        grace = GRACE_SECONDS if self._settings.training.seconds is not None else 0.0
+        if self._running and self._clock.remaining() < -grace:
+            self._stop_running()
+
+    def _outcome(self, running: _Running) -> Outcome | None:
+        """A finished future's outcome; None where the candidate is being run again."""
+        try:
+            outcome = Outcome.from_dict(running.future.result())
+        except CancelledError:
+            raise KeyboardInterrupt from None
+        except NetwrightError:
+            # The machine or the settings are at fault (a full disk, say): no other candidate would fare better.
+            raise
+        except Exception as error:
+            outcome = outcome_of_loss(error, running.attempt, running.system_kills, kills_for_memory())
+        if outcome.status == Status.CRASHED and running.attempt < self._settings.budget.retries:
+            running.attempt += 1
+            running.future = self._submit(running.trial, running.choice)
+            return None
+        return outcome
+
+    def _finish(self, running: _Running, outcome: Outcome) -> None:
+        store_outcome(self._study, running.trial, outcome, reward_of(outcome, self._settings.objective))
+        self._count(cached=False)
+        self._remember(running.key, running.trial.number, outcome)
+        for follower in running.followers:
+            if outcome.status == Status.CRASHED:
+                self._unfinished.append(follower)
+            else:
+                self._reuse(follower, running.trial.number, outcome)
+
+    def _reuse(self, trial: optuna.Trial, number: int, outcome: Outcome) -> None:
+        store_outcome(
+            self._study, trial, outcome, reward_of(outcome, self._settings.objective), cached_from=number
+        )
+        self._count(cached=True)
+
+    def _stop_running(self) -> None:
+        for running in self._running:
+            running.future.cancel()
+            for trial in (running.trial, *running.followers):
+                stop_trial(self._study, trial, "the search's time was up")
+        self._running.clear()
+        for trial in self._unfinished:
+            stop_trial(self._study, trial, "the search's time was up")
+        self._unfinished.clear()
+
+
+def outcome_of_loss(
+    error: Exception, attempt: int, kills_before: int | None, kills_now: int | None
+) -> Outcome:
+    """What a worker's end means.
+
+    A worker that died by signal 9 while the system's count of processes killed for memory rose was out of memory.
+    Where the system keeps no such count, being killed a second time is taken for it. All else is a crash.
+    """
+    lost = lost_worker(error)
+    if lost is None:
+        return Outcome(Status.CRASHED, f"{error.__class__.__name__}: {first_line(error)}")
+    if lost.signal_number == SIGKILL:
+        counted = kills_before is not None and kills_now is not None
+        if (counted and kills_now != kills_before) or (not counted and attempt >= 1):
+            return Outcome(
+                Status.OUT_OF_MEMORY, f"{lost}: the system had no memory left (machine.memory_limit_mb)"
+            )
+    return Outcome(Status.CRASHED, str(lost))

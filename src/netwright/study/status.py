@@ -1,0 +1,206 @@
+"""Where a run stands: read from its folder alone, while it runs or after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from netwright.settings import RunSettings
+from netwright.study.folder import RunFolder, read_json
+from netwright.study.records import (
+    RUNNING,
+    TrialRecord,
+    best_of,
+    count_statuses,
+    load_trials,
+    now,
+    path_of,
+    record_of,
+)
+from netwright.study.verdict import read_results
+
+FINISHED = "finished.json"
+COMPARING = "comparison.json"
+CURVES = "curves.jsonl"
+CURVE_NAMES = ("train_loss", "validation_dice")
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """A candidate in training: epochs done of those planned (None: not known yet), its last reward, seconds so far."""
+
+    number: int
+    choice: str
+    epoch: int
+    planned_epochs: int | None
+    reward: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The final comparison: who takes part, who is done, and who is in training, with its epochs."""
+
+    entries: tuple[str, ...]
+    done: tuple[str, ...]
+    share_seconds: float
+    now: str | None
+    epoch: int
+    planned_epochs: int | None
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """Where a run stands.
+
+    ``phase``: "searching", "comparing" (the final comparison), "finished", or "stopped" (cut off; it can be resumed).
+    ``trials``: how many have each status, and in all. ``best``: the best trial so far. ``seconds``: since the first
+    trial began, of ``budget_seconds`` if the search is limited in time.
+    """
+
+    run: str
+    recipe: str
+    dataset: str
+    phase: str
+    trials: dict[str, int]
+    budget_trials: int | None
+    budget_seconds: float | None
+    seconds: float
+    best: dict[str, Any] | None
+    running: tuple[RunningTrial, ...]
+    comparison: Comparison | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @property
+    def done(self) -> float:
+        """The part of the search's budget that is spent, 0 to 1."""
+        parts = [0.0]
+        if self.budget_trials:
+            parts.append((self.trials["total"] - self.trials[RUNNING]) / self.budget_trials)
+        if self.budget_seconds:
+            parts.append(self.seconds / self.budget_seconds)
+        return min(1.0, max(parts))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate of the search's time left, from the pace so far; None before there is one."""
+        estimates = []
+        finished = self.trials["total"] - self.trials[RUNNING]
+        if self.budget_trials and finished and self.seconds:
+            estimates.append(self.seconds / finished * max(0, self.budget_trials - finished))
+        if self.budget_seconds:
+            estimates.append(max(0.0, self.budget_seconds - self.seconds))
+        return min(estimates, default=None)
+
+
+def read_status(folder: RunFolder) -> RunStatus:
+    """Where the run stands now.
+
+    Raises:
+        RunError: the folder or its storage cannot be read.
+    """
+    return status_of(folder, folder.settings(), [record_of(t) for t in load_trials(folder)])
+
+
+def status_of(
+    folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord], seconds: float | None = None
+) -> RunStatus:
+    """Where the run stands, from its trials."""
+    from netwright.study.parts import make_space
+
+    describe = make_space(settings.space).describe
+    best = best_of(records)
+    return RunStatus(
+        run=str(folder.root),
+        recipe=settings.recipe,
+        dataset=settings.dataset.path.name,
+        phase=_phase(folder, records),
+        trials=count_statuses(records),
+        budget_trials=settings.budget.trials,
+        budget_seconds=None if settings.budget.hours is None else settings.budget.hours * 3600.0,
+        seconds=_seconds(records) if seconds is None else seconds,
+        best=None if best is None else _best(best, describe(best.choice)),
+        running=tuple(_running(folder, r, describe) for r in records if r.status == RUNNING and r.choice),
+        comparison=_comparison(folder),
+    )
+
+
+def _phase(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
+    if (folder.root / FINISHED).exists():
+        return "finished"
+    if not folder.in_use():
+        return "stopped"
+    return "comparing" if (folder.root / COMPARING).exists() else "searching"
+
+
+def _comparison(folder: RunFolder) -> Comparison | None:
+    if not (folder.root / COMPARING).exists():
+        return None
+    values = read_json(folder.root / COMPARING)
+    done = tuple(result["name"] for result in read_results(folder))
+    waiting = [name for name in values["entries"] if name not in done]
+    planned, curves = read_curves(folder.contestant(waiting[0])) if waiting else (None, {})
+    return Comparison(
+        entries=tuple(values["entries"]),
+        done=done,
+        share_seconds=values["share_seconds"],
+        now=waiting[0] if waiting else None,
+        epoch=max(map(len, curves.values()), default=0),
+        planned_epochs=planned,
+    )
+
+
+def _seconds(records: Sequence[TrialRecord]) -> float:
+    started = [r.started for r in records if r.started is not None]
+    ended = [r.finished if r.finished is not None else now() for r in records]
+    return max(ended) - min(started) if started else 0.0
+
+
+def _best(best: TrialRecord, description: str) -> dict[str, Any]:
+    return {
+        "trial": best.number,
+        "reward": best.reward,
+        "choice": description,
+        "parameters": best.outcome.cost.parameters if best.outcome else None,
+    }
+
+
+def _running(folder: RunFolder, record: TrialRecord, describe: Any) -> RunningTrial:
+    planned, curves = read_curves(path_of(folder, record))
+    return RunningTrial(
+        number=record.number,
+        choice=describe(record.choice),
+        epoch=max(map(len, curves.values()), default=0),
+        planned_epochs=planned,
+        reward=next((v for v in reversed(curves.get("validation_dice", [])) if v is not None), None),
+        seconds=now() - record.started if record.started else 0.0,
+    )
+
+
+def read_curves(folder: Path) -> tuple[int | None, dict[str, list[float]]]:
+    """The epochs planned, and one value an epoch of each curve, of a training that runs or ran in the folder.
+
+    A last line that is still being written is passed over.
+    """
+    planned: int | None = None
+    curves: dict[str, list[float]] = {}
+    try:
+        lines = (folder / CURVES).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None, {}
+    for line in lines:
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
+        planned = values.get("planned_epochs", planned)
+        for name in CURVE_NAMES:
+            if name in values:
+                curves.setdefault(name, []).append(values[name])
+    return planned, curves

@@ -1,0 +1,204 @@
+"""The final comparison: the winner and the networks one would have taken without a search, retrained alike.
+
+All get the same protocol and the same wall time, one after the other with the whole machine, and are then tested on
+the cases that the search never saw. The winner's test is the only one that a user should quote; the others say
+what it is worth.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import wait
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from netwright.errors import InfeasibleArchitecture, NetwrightError, RunError
+from netwright.evaluation.outcome import Outcome, Status
+from netwright.evaluation.seeding import derive_seed
+from netwright.settings import RunSettings
+from netwright.spaces.base import Space
+from netwright.study.draw import draw_choice
+from netwright.study.executor import Executor, kills_for_memory
+from netwright.study.folder import RunFolder, read_json, write_json
+from netwright.study.jobs import CandidateJob, opened, run_candidate
+from netwright.study.parts import make_task
+from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
+from netwright.study.trained import LabelledCase, describe_trained, load_trained, score_cases
+
+RESULT = "result.json"
+FEASIBLE_TRIES = 1000
+MOST_EPOCHS = 1000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network that takes part: a choice of the space, or a hand-made reference."""
+
+    name: str
+    title: str
+    choice: dict[str, Any]
+    reference: str | None
+
+
+@dataclass(frozen=True)
+class ContestantJob:
+    """Training as a candidate, then the test on ``cases``."""
+
+    candidate: CandidateJob
+    label_values: tuple[int, ...]
+    cases: tuple[LabelledCase, ...]
+
+
+def entries(settings: RunSettings, space: Space, data: SearchData, best: dict[str, Any]) -> list[Entry]:
+    """Who takes part: the winner, random choices of the same space, the references."""
+    from netwright.spaces.references import REFERENCES
+
+    result = [Entry("searched", "searched network", best, None)]
+    for index in range(settings.verdict.random_choices):
+        name = "random" if index == 0 else f"random-{index + 1}"
+        choice = random_choice(settings, space, data, index)
+        result.append(Entry(name, "random network of the same space", choice, None))
+    for name in settings.verdict.references:
+        if name not in REFERENCES:
+            raise RunError(f"There is no reference network {name!r}. There are: {', '.join(REFERENCES)}.")
+        result.append(Entry(name, REFERENCES[name].title, {}, name))
+    return result
+
+
+def random_choice(settings: RunSettings, space: Space, data: SearchData, index: int) -> dict[str, Any]:
+    """A choice drawn uniformly among those that make a network that fits.
+
+    Raises:
+        RunError: none was found in many tries.
+    """
+    from netwright.evaluation.cost import dry_run, fits
+
+    task = make_task(opened(data.prepared))
+    rng = np.random.default_rng(derive_seed(settings.seed, "random choice", index))
+    distributions = space.distributions()
+    for _ in range(FEASIBLE_TRIES):
+        choice = draw_choice(distributions, rng)
+        try:
+            cost = dry_run(partial(space.build, choice), task, settings.training.batch_size)
+        except InfeasibleArchitecture:
+            continue
+        if fits(cost, settings.machine.memory_limit_mb):
+            return choice
+    raise RunError(f"None of {FEASIBLE_TRIES} random choices of {space.name} makes a network that fits.")
+
+
+class Verdict:
+    """Retrains and tests every entry that has no result yet; a killed one is continued by the next entry."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        settings: RunSettings,
+        data: SearchData,
+        label_values: tuple[int, ...],
+        cases: tuple[LabelledCase, ...],
+        hours: float,
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._data = data
+        self._label_values = label_values
+        self._cases = cases
+        self._hours = hours
+
+    def run(self, who: list[Entry], executor: Executor, on_tick: Callable[[], None] | None = None) -> None:
+        """Go through the entries; ``on_tick`` is called about twice a second."""
+        share = self._hours * 3600.0 / len(who)
+        for entry in who:
+            if (self._folder.contestant(entry.name) / RESULT).exists():
+                continue
+            result = self._result(entry, executor, share, on_tick)
+            write_json(
+                self._folder.contestant(entry.name) / RESULT,
+                {**asdict(entry), "share_seconds": share, **result},
+            )
+
+    def _result(
+        self, entry: Entry, executor: Executor, share: float, on_tick: Callable[[], None] | None
+    ) -> dict[str, Any]:
+        for attempt in itertools.count():
+            kills = kills_for_memory()
+            future = executor.submit(run_contestant, self._job(entry, share))
+            while not future.done():
+                if on_tick is not None:
+                    on_tick()
+                wait([future], timeout=TICK_SECONDS)
+            try:
+                result: dict[str, Any] = future.result()
+            except NetwrightError:
+                raise
+            except Exception as error:
+                outcome = outcome_of_loss(error, attempt, kills, kills_for_memory())
+                result = {"outcome": outcome.to_dict(), "dice": {}}
+            if result["outcome"]["status"] != Status.CRASHED or attempt >= self._settings.budget.retries:
+                return result
+        raise AssertionError("the loop above returns")
+
+    def _job(self, entry: Entry, share: float) -> ContestantJob:
+        settings = self._settings
+        threads = settings.machine.threads * settings.machine.workers
+        protocol = verdict_protocol(settings, share)
+        return ContestantJob(
+            candidate=CandidateJob(
+                settings=settings,
+                prepared=self._data.prepared,
+                training=self._data.training,
+                validation=self._data.validation,
+                choice=entry.choice,
+                reference=entry.reference,
+                protocol=replace(protocol, threads=threads),
+                seed=derive_seed(settings.seed, "verdict", entry.name),
+                folder=self._folder.contestant(entry.name),
+                memory_limit_mb=_whole_machine(settings),
+            ),
+            label_values=self._label_values,
+            cases=self._cases,
+        )
+
+
+def verdict_protocol(settings: RunSettings, share: float) -> Any:
+    """The run's protocol with a share of wall time in place of a number of epochs, the learning rate falling to 0."""
+    return replace(settings.training, seconds=share, epochs=MOST_EPOCHS, schedule="cosine")
+
+
+def run_contestant(job: ContestantJob) -> dict[str, Any]:
+    """Train and test one entry, in a worker. Returns ``outcome`` and ``dice`` (case -> label -> Dice)."""
+    candidate = job.candidate
+    outcome = Outcome.from_dict(run_candidate(candidate))
+    if outcome.status != Status.COMPLETE:
+        return {"outcome": outcome.to_dict(), "dice": {}}
+    prepared = opened(candidate.prepared)
+    describe_trained(
+        candidate.folder,
+        candidate.settings,
+        make_task(prepared),
+        job.label_values,
+        prepared.settings,
+        candidate.choice,
+        candidate.reference,
+    )
+    trained = load_trained(candidate.folder, candidate.settings, candidate.protocol.device)
+    return {
+        "outcome": outcome.to_dict(),
+        "dice": score_cases(trained, job.cases, candidate.folder / "predictions"),
+    }
+
+
+def read_results(folder: RunFolder) -> list[dict[str, Any]]:
+    """The results there are so far, the winner's first."""
+    files = [folder.winner / RESULT, *sorted((folder.root / "verdict").glob(f"*/{RESULT}"))]
+    return [read_json(file) for file in files if file.exists()]
+
+
+def _whole_machine(settings: RunSettings) -> float | None:
+    limit = settings.machine.memory_limit_mb
+    return None if limit is None else limit * settings.machine.workers
