@@ -1,8 +1,9 @@
-"""A made-up but realistic report, for tests and for looking at: ``python tests/report/conftest.py OUT.html``."""
+"""A made-up but realistic report, for tests and to look at: ``python tests/report/conftest.py OUT.html``."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -208,7 +209,7 @@ def make_content() -> ReportContent:
             ("cases", "100 training, 40 validation, 60 test"),
             ("space", "segnas4: 4 dimensions (n, p, sup, res), block of two cascaded Conv(3, 1)"),
             ("strategy", "controlled random search with local mutation, population 5, seed 0"),
-            ("candidate training", "Nadam 0.001, exponential logarithmic loss, batches of 3, at most 12 epochs"),
+            ("candidate training", "Nadam 0.001, exponential logarithmic loss, batches of 3, 12 epochs"),
             ("budget", "30 m of search, 30 m of final comparison, 2 workers of 1 thread"),
             ("machine", "2 cores, 23.4 GB, no GPU"),
         ),
@@ -219,13 +220,16 @@ def make_content() -> ReportContent:
         diagrams=(make_block(), make_network()),
         contestants=contestants,
         overlays=make_overlays(),
-        settings="dataset: Task04_Hippocampus\nrecipe: segnas4\nseed: 0\ntraining:\n  optimizer: nadam\n  epochs: 12\n",
+        settings="dataset: Task04_Hippocampus\nrecipe: segnas4\nseed: 0\ntraining:\n  epochs: 12\n",
         commands=(
-            ("The whole run again, on another folder:", "netwright search Task04_Hippocampus --recipe segnas4 --hours 0.5 --seed 0 -o runs/again"),
+            (
+                "The whole run again, on another folder:",
+                "netwright search Task04_Hippocampus --recipe segnas4 --hours 0.5 --seed 0 -o runs/again",
+            ),
             ("Labels for new scans:", "netwright predict runs/hippocampus /path/to/scans -o /path/to/labels"),
         ),
         notes=("Trial times are of two workers that share two cores.",),
-    )  # fmt: skip
+    )
 
 
 def without_verdict(content: ReportContent) -> ReportContent:
@@ -236,6 +240,16 @@ def without_verdict(content: ReportContent) -> ReportContent:
 @pytest.fixture(scope="session")
 def content() -> ReportContent:
     return make_content()
+
+
+@pytest.fixture(scope="session")
+def block() -> Diagram:
+    return make_block()
+
+
+@pytest.fixture(scope="session", name="make_network")
+def network_maker() -> Callable[[int], Diagram]:
+    return make_network
 
 
 if __name__ == "__main__":

@@ -35,8 +35,8 @@ class TrialRow:
 class Contestant:
     """One network of the final comparison, retrained and tested like the others.
 
-    ``name``: "searched" for the winner, else for example "random", "unet3d", "vnet", "monai-unet". ``dice``: test
-    case -> label name -> Dice on the original grid (NaN where the label is absent from truth and prediction).
+    ``name``: "searched" for the winner, else for example "random", "unet3d", "vnet", "monai-unet". ``dice``:
+    test case -> label name -> Dice on the original grid (NaN where absent from truth and prediction).
     ``curves``: name -> one value an epoch. ``status`` and ``reason`` as in `netwright.evaluation.outcome`.
     """
 
@@ -55,7 +55,7 @@ class Contestant:
 
 @dataclass(frozen=True)
 class OverlayCase:
-    """A test case to show: one channel of the image and two label maps on one grid, each (X, Y, Z), RAS axes."""
+    """A test case to show: one channel of the image and two label maps on one grid (X, Y, Z), RAS axes."""
 
     role: str
     name: str
@@ -71,8 +71,8 @@ class ReportContent:
     """All that `render` needs. ``facts``: rows of a table (what was searched and how), in order.
 
     ``settings`` is the text of run.yaml. ``labels``: names of the foreground labels in order of value.
-    ``contestants`` is empty, and ``overlays`` too, while the final comparison has not been run. ``reward_name``:
-    what the trials' ``reward`` is, in words.
+    ``contestants`` is empty, and ``overlays`` too, while the final comparison has not been run.
+    ``reward_name``: what the trials' ``reward`` is, in words.
     """
 
     title: str

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from jinja2 import Environment
 from markupsafe import Markup
 
@@ -37,13 +38,15 @@ SVG = """\
 <path class="edge{{ ' dashed' if edge.dashed }}" d="{{ edge.path }}" marker-end="url(#{{ arrow }})"/>
 {% endfor -%}
 {% for box in boxes -%}
-<g class="box"><rect x="{{ box.left }}" y="{{ box.top }}" width="{{ box.width }}" height="{{ box.height }}" rx="6"/>
+<g class="box"><rect rx="6" x="{{ box.left }}" y="{{ box.top }}"
+ width="{{ box.width }}" height="{{ box.height }}"/>
 {% for line in box.lines -%}
 <text class="{{ line.kind }}" x="{{ box.x }}" y="{{ line.y }}">{{ line.text }}</text>
 {% endfor %}</g>
 {% endfor -%}
 {% for edge in edges if edge.label -%}
-<rect class="halo" x="{{ edge.left }}" y="{{ edge.top }}" width="{{ edge.width }}" height="{{ edge.height }}"/>
+<rect class="halo" x="{{ edge.left }}" y="{{ edge.top }}"
+ width="{{ edge.width }}" height="{{ edge.height }}"/>
 <text class="edge-label" x="{{ edge.x }}" y="{{ edge.y }}">{{ edge.label }}</text>
 {% endfor %}</svg>"""
 
@@ -80,15 +83,20 @@ def draw(diagram: Diagram, *, key: str = "diagram") -> Markup:
 
 
 def lay_out(diagram: Diagram) -> Drawing:
-    """Positions in pixels. Edges from or to unknown nodes are left out; shorter edges choose their way first."""
+    """Positions in pixels. Edges from or to unknown nodes are left out.
+
+    Edges along a row or column choose their way first, then the others, the shorter before the longer.
+    """
     boxes = _boxes(diagram)
     edges = [e for e in diagram.edges if e.source in boxes and e.target in boxes and e.source != e.target]
 
-    def length(edge: Edge) -> float:
-        return math.dist(boxes[edge.source].centre, boxes[edge.target].centre)
+    def order(i: int) -> tuple[bool, float]:
+        source, target = boxes[edges[i].source], boxes[edges[i].target]
+        slanted = source.x != target.x and source.y != target.y
+        return slanted, math.dist(source.centre, target.centre)
 
     curves: dict[int, Curve] = {}
-    for i in sorted(range(len(edges)), key=lambda i: length(edges[i])):
+    for i in sorted(range(len(edges)), key=order):
         edge = edges[i]
         others = [box for name, box in boxes.items() if name not in (edge.source, edge.target)]
         curves[i] = route(boxes[edge.source], boxes[edge.target], others, list(curves.values()))
@@ -126,7 +134,7 @@ def _boxes(diagram: Diagram) -> dict[str, Box]:
 def _apart(
     width: float, other_width: float, node: Node, other: Node, gap: Callable[[Node, Node], float]
 ) -> float:
-    """The least distance of two boxes' centres across: in different rows, room for an arrow with one corner."""
+    """The least distance of two boxes' centres; in different rows, room for an arrow with one corner."""
     if node.row == other.row:
         return (width + other_width) / 2 + gap(node, other)
     return max(width, other_width) / 2 + ELBOW
@@ -180,14 +188,15 @@ def _place_label(edge: Edge, curve: Curve, boxes: list[Box], rivals: list[Curve]
     def cost(share: float) -> float:
         label = places[share]
         covered = sum(label.overlaps(other) for other in (*boxes, *taken))
-        crossed = sum(label.contains(p) for rival in rivals for p in rival.points)
-        return 20 * covered + crossed + 4 * abs(share - 0.5)
+        crossed = sum(label.count(rival.points) for rival in rivals)
+        bends = label.count(np.asarray(curve.joints))
+        return 20 * covered + 8 * bends + crossed + 4 * abs(share - 0.5)
 
     return places[min(places, key=cost)]
 
 
 def _extent(drawing: Drawing) -> tuple[float, float, float, float]:
     points = [corner for box in (*drawing.boxes.values(), *drawing.labels) for corner in box.corners]
-    points += [point for _, curve in drawing.curves for point in curve.points]
-    xs, ys = zip(*points, strict=True)
-    return min(xs) - MARGIN, min(ys) - MARGIN, max(xs) + MARGIN, max(ys) + MARGIN
+    everything = np.concatenate([np.asarray(points), *(curve.points for _, curve in drawing.curves)])
+    (left, top), (right, bottom) = everything.min(axis=0) - MARGIN, everything.max(axis=0) + MARGIN
+    return float(left), float(top), float(right), float(bottom)

@@ -1,4 +1,4 @@
-"""The report's plots, as plotly figures. Colour means status, and only status; networks differ by shape and dash."""
+"""The report's plots, by plotly. Colour means status and nothing else; networks differ by shape and dash."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def status_colour(status: str) -> str:
 
 
 def best_so_far(trials: Sequence[TrialRow], reward_name: str) -> go.Figure:
-    """All trials as dots over their number, the best so far as a line; those without a reward in lanes below."""
+    """Trials as dots over their number, the best so far as a line; those without a reward in lanes below."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -97,7 +97,7 @@ def best_so_far(trials: Sequence[TrialRow], reward_name: str) -> go.Figure:
 def size_against_dice(
     trials: Sequence[TrialRow], summaries: Sequence[Summary], reward_name: str
 ) -> go.Figure:
-    """Parameters (log) against the search's reward with its Pareto front; beside it, the contestants' test Dice.
+    """Parameters against the search's reward with its Pareto front; beside it, the contestants' test Dice.
 
     Two panels, because a short training's validation Dice and a full training's test Dice are not comparable.
     """
@@ -125,9 +125,9 @@ def size_against_dice(
             hoverinfo="skip",
         )
     )
-    for i, summary in enumerate(summaries):
-        if summary in tested:
-            figure.add_trace(_contestant_point(summary, SYMBOLS[i % len(SYMBOLS)]))
+    for i, summary in enumerate(tested):
+        figure.add_trace(_contestant_point(summary, SYMBOLS[i % len(SYMBOLS)]))
+        figure.add_annotation(_contestant_name(summary))
     halves: tuple[list[float], list[float]] = ([0, 0.46], [0.56, 1]) if tested else ([0, 1], [0.99, 1])
     sizes = [float(t.parameters or 1) for t in known] + [float(s.contestant.parameters or 1) for s in tested]
     shared = {"type": "log", "title": "parameters", "range": _log_range(sizes), "dtick": 1}
@@ -146,8 +146,8 @@ def training_curves(
 ) -> go.Figure:
     """Losses on the left, Dice on the right: a dash a network, or a dash a curve where there is one network.
 
-    ``curves``: network -> name of the curve -> one value an epoch. ``seconds``: network -> its training time, for
-    a time axis; networks that it lacks put all on an axis of epochs.
+    ``curves``: network -> name of the curve -> one value an epoch. ``seconds``: network -> its training
+    time, for a time axis; networks that it lacks put all on an axis of epochs.
     """
     import plotly.graph_objects as go
 
@@ -183,7 +183,7 @@ def training_curves(
 
 
 def _curve(values: Sequence[float], scale: float, *, dash: str, first: bool) -> go.Scatter:
-    """One value an epoch, at the epochs' ends times ``scale``; gaps where an epoch was not validated are bridged."""
+    """One value an epoch, at the epochs' ends times ``scale``; epochs that were not validated are bridged."""
     import plotly.graph_objects as go
 
     return go.Scatter(
@@ -276,11 +276,8 @@ def _contestant_point(summary: Summary, symbol: str) -> go.Scatter:
         y=[overall.mean],
         xaxis="x2",
         yaxis="y2",
-        mode="markers+text",
+        mode="markers",
         text=[_text(_title(summary))],
-        textposition="middle right",
-        textfont={"color": INK, "size": 12, "weight": 700 if summary.searched else 400},
-        cliponaxis=False,
         marker={"symbol": symbol, "size": 13 if summary.searched else 9, "color": INK},
         error_y={
             "type": "data",
@@ -293,6 +290,24 @@ def _contestant_point(summary: Summary, symbol: str) -> go.Scatter:
         hovertemplate="%{text}<br>Dice %{y:.3f}<br>%{x:,} parameters<extra></extra>",
         showlegend=False,
     )
+
+
+def _contestant_name(summary: Summary) -> dict[str, Any]:
+    """The name above the interval, where the bars of neighbours seldom reach."""
+    overall = summary.overall
+    return {
+        "xref": "x2",
+        "yref": "y2",
+        "x": float(np.log10(summary.contestant.parameters or 1)),
+        "y": overall.high if np.isfinite(overall.high) else overall.mean,
+        "text": _text(_title(summary)),
+        "yanchor": "bottom",
+        "yshift": 3,
+        "showarrow": False,
+        "font": {"size": 12, "color": INK, "weight": 700 if summary.searched else 400},
+        "bgcolor": "rgba(255,255,255,0.75)",
+        "borderpad": 1,
+    }
 
 
 def _running_best(trials: Sequence[TrialRow]) -> list[float | None]:
@@ -329,11 +344,12 @@ def _shorten(text: str, limit: int = 90) -> str:
 
 
 def _log_range(values: Sequence[float]) -> list[float]:
-    """Decimal logarithms of the extremes, with room for the names on the right."""
+    """Decimal logarithms of the extremes, with room at both ends."""
     if not values:
         return [4.0, 7.0]
     low, high = np.log10(min(values)), np.log10(max(values))
-    return [float(low - 0.15), float(high + 0.15 + 0.35 * max(0.6, high - low))]
+    room = 0.12 * max(0.8, high - low)
+    return [float(low - room), float(high + room)]
 
 
 def _style(figure: go.Figure, *, height: int) -> None:

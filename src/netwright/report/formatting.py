@@ -51,7 +51,7 @@ def megabytes(count: int | None) -> str:
     if count is None:
         return DASH
     size = 4 * count / 1e6
-    return f"{size:.1f} MB" if size >= 0.1 else f"{size:.3f} MB"
+    return f"{size:.1f} MB" if size >= 0.1 else f"{size:.2g} MB"
 
 
 def duration(seconds: float | None) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from netwright.report.content import OverlayCase
 
-# Okabe and Ito's colours, told apart with any colour vision, without the two darkest; repeated past the eighth.
+# Okabe and Ito's colours, told apart with any colour vision, without the two darkest; then two more.
 LABEL_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#7F7FFF", "#B8E986")
 
 TILE = 232
@@ -21,6 +21,7 @@ TILE = 232
 
 GAP = 4
 FILL = 0.42
+WHOLE = 0.75
 WINDOW_PERCENTILES = (0.5, 99.5)
 
 PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
@@ -29,7 +30,7 @@ PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG as a data URI, its size in pixels, the slices shown (voxel index by plane), and what was cropped."""
+    """A PNG as a data URI, its size in pixels, the slices shown (plane, voxel index), if it is cropped."""
 
     uri: str
     width: int
@@ -44,11 +45,12 @@ def label_colour(value: int) -> str:
 
 
 def draw_overlay(case: OverlayCase) -> Picture:
-    """Rows: axial, coronal and sagittal slice through the truth's centre of mass; columns: image, truth, prediction.
+    """Rows: axial, coronal and sagittal slice; columns: image, truth, prediction.
 
-    Images are upscaled smoothly, labels by nearest neighbour so that voxels stay visible; both keep the aspect of
-    the spacing. The prediction's tile has the truth's outline in white. Shown as a radiologist sees it: the
-    patient's right on the left, anterior or superior up. Volumes much larger than what is labelled are cropped.
+    The slices go through the truth's centre of mass. Images are upscaled smoothly, labels by nearest
+    neighbour so that voxels stay visible; both keep the aspect of the spacing. The prediction's tile has the
+    truth's outline in white. Shown as a radiologist sees it: the patient's right on the left, anterior or
+    superior up. Volumes much larger than what is labelled are cropped.
 
     Raises:
         ValueError: image and label maps differ in shape or are not 3D.
@@ -64,10 +66,10 @@ def draw_overlay(case: OverlayCase) -> Picture:
     truth, prediction = case.truth[window], case.prediction[window]
     centre = _centre(truth if truth.any() else prediction)
     scale = TILE / max(s * n for s, n in zip(case.spacing, image.shape, strict=True))
-    rows = [
-        _row(*(_slice(volume, axis, centre[axis]) for volume in (image, truth, prediction)), size)
-        for axis, size in _sizes(image.shape, case.spacing, scale)
-    ]
+    rows = []
+    for axis, size in _sizes(image.shape, case.spacing, scale):
+        planes = (_slice(volume, axis, centre[axis]) for volume in (image, truth, prediction))
+        rows.append(_row(*planes, size=size))
     canvas = np.zeros((sum(len(r) for r in rows) + GAP * (len(rows) - 1), 3 * TILE + 2 * GAP, 3), np.uint8)
     top = 0
     for row in rows:
@@ -83,7 +85,10 @@ def draw_overlay(case: OverlayCase) -> Picture:
 
 
 def _crop(case: OverlayCase) -> tuple[slice, slice, slice]:
-    """Around all that is labelled, with half its extent on each side, but at least a third of the volume."""
+    """Around all that is labelled, with half its extent on each side, but at least a third of the volume.
+
+    An axis of which most would stay is left whole.
+    """
     labelled = (case.truth > 0) | (case.prediction > 0)
     if not labelled.any():
         return slice(0, labelled.shape[0]), slice(0, labelled.shape[1]), slice(0, labelled.shape[2])
@@ -91,7 +96,8 @@ def _crop(case: OverlayCase) -> tuple[slice, slice, slice]:
     for axis, extent in enumerate(labelled.shape):
         used = np.flatnonzero(labelled.any(axis=tuple(a for a in range(3) if a != axis)))
         first, last = int(used[0]), int(used[-1]) + 1
-        width = min(extent, max(2 * (last - first), extent // 3, 16))
+        width = max(2 * (last - first), extent // 3, 16)
+        width = extent if width > WHOLE * extent else width
         start = min(max(0, (first + last - width) // 2), extent - width)
         windows.append(slice(start, start + width))
     return windows[0], windows[1], windows[2]
@@ -106,7 +112,7 @@ def _grey(image: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _centre(labels: NDArray[np.uint8]) -> tuple[int, int, int]:
-    """Centre of mass; on an axis whose slice there is empty, the fullest slice; the middle where all is empty."""
+    """Centre of mass; the fullest slice where the one there is empty; the middle where all are empty."""
     mask = labels > 0
     if not mask.any():
         return labels.shape[0] // 2, labels.shape[1] // 2, labels.shape[2] // 2
@@ -119,7 +125,7 @@ def _centre(labels: NDArray[np.uint8]) -> tuple[int, int, int]:
 
 
 def _slice(volume: NDArray[np.uint8], axis: int, index: int) -> NDArray[np.uint8]:
-    """Rows downwards, columns to the right: x from right to left of the patient is drawn from the left, y and z up."""
+    """A plane as rows and columns of a picture: x from the right side to the left, y and z upwards."""
     plane = np.take(volume, index, axis=axis).T[::-1]
     return np.ascontiguousarray(plane if axis == 0 else plane[:, ::-1])
 
@@ -135,7 +141,11 @@ def _sizes(
 
 
 def _row(
-    image: NDArray[np.uint8], truth: NDArray[np.uint8], prediction: NDArray[np.uint8], size: tuple[int, int]
+    image: NDArray[np.uint8],
+    truth: NDArray[np.uint8],
+    prediction: NDArray[np.uint8],
+    *,
+    size: tuple[int, int],
 ) -> NDArray[np.uint8]:
     grey = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
     truth, prediction = (

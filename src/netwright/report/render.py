@@ -26,8 +26,8 @@ WIDE_LABELS = 4
 def render_report(content: ReportContent) -> str:
     """One self-contained HTML page, with no address of anything outside it.
 
-    Every text of ``content`` is escaped. Parts without content (no trial, no comparison yet) say so or are left
-    out. The page is about 5 MB, nearly all of it plotly's script, so that its plots work offline.
+    Every text of ``content`` is escaped. Parts without content (no trial, no comparison yet) say so or are
+    left out. The page is about 5 MB, nearly all of it plotly's script, so that its plots work offline.
 
     Raises:
         ValueError: an overlay's image and label maps differ in shape.

@@ -6,17 +6,20 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 Point = tuple[float, float]
 
 CLEARANCE = 7.0
 STEP = 6.0
 BULGES = (0.0, 36.0, 60.0, 90.0, 130.0, 180.0, 240.0, 320.0, 420.0)
-SLANTED = 1.5
-"""Length counts so much more where an S or a bow stands for what one corner could do."""
+BLOCKED, CROWDED = 1000.0, 12.0
+
+SLANTED, UNUSUAL = 1.5, 1.2
+"""Lengths count so much more for an S or a bow where one corner would do, and for a corner on the unusual side:
+a U is drawn down first and then across, on the way up across first."""
 
 CORNER = 10.0
 """Radius of a rounded corner, in pixels."""
@@ -51,10 +54,10 @@ class Box:
         """Upper left and lower right."""
         return [(self.left, self.top), (self.left + self.width, self.top + self.height)]
 
-    def contains(self, point: Point, margin: float = 0.0) -> bool:
-        """Whether a point lies within, or closer than ``margin``."""
-        dx, dy = abs(point[0] - self.x), abs(point[1] - self.y)
-        return dx <= self.width / 2 + margin and dy <= self.height / 2 + margin
+    def count(self, points: NDArray[np.float64], margin: float = 0.0) -> int:
+        """How many of the points, shape (n, 2), lie within, or closer than ``margin``."""
+        dx, dy = np.abs(points - self.centre).T
+        return int(np.count_nonzero((dx <= self.width / 2 + margin) & (dy <= self.height / 2 + margin)))
 
     def overlaps(self, other: Box) -> bool:
         """Whether two rectangles share an area."""
@@ -73,27 +76,30 @@ class Curve:
     """A chain of cubic Bezier segments: start, then three points a segment."""
 
     controls: tuple[Point, ...]
-    slanted: bool = False
+    weight: float = 1.0
 
     @cached_property
-    def points(self) -> list[Point]:
-        """Samples `STEP` apart along the curve, ends included."""
+    def points(self) -> NDArray[np.float64]:
+        """Samples about `STEP` apart along the curve, ends included, shape (n, 2)."""
         u = np.linspace(0, 1, 24)[:, None]
-        weights = ((1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u**2 * (1 - u), u**3)
+        weights = np.stack([(1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u**2 * (1 - u), u**3])
+        controls = np.asarray(self.controls)
         dense = np.concatenate(
-            [
-                sum(w * np.asarray(p) for w, p in zip(weights, self.controls[i : i + 4], strict=True))
-                for i in range(0, len(self.controls) - 1, 3)
-            ]
+            [(weights * controls[i : i + 4, None]).sum(axis=0) for i in range(0, len(controls) - 1, 3)]
         )
         along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(dense, axis=0).T))])
         places = np.linspace(0, along[-1], max(16, round(along[-1] / STEP)))
-        x, y = (np.interp(places, along, dense[:, axis]) for axis in (0, 1))
-        return list(zip(x.tolist(), y.tolist(), strict=True))
+        return np.stack([np.interp(places, along, dense[:, axis]) for axis in (0, 1)], axis=1)
+
+    @property
+    def joints(self) -> tuple[Point, ...]:
+        """Both ends, and where one segment meets the next."""
+        return self.controls[::3]
 
     def at(self, share: float) -> Point:
         """The point at a share, in [0, 1], of the curve's length."""
-        return self.points[round(share * (len(self.points) - 1))]
+        x, y = self.points[round(share * (len(self.points) - 1))]
+        return float(x), float(y)
 
     def path(self) -> str:
         """The ``d`` of an SVG path."""
@@ -107,19 +113,39 @@ def route(source: Box, target: Box, obstacles: Sequence[Box], drawn: Sequence[Cu
 
     The widest bulge clears any box of its row, so that a way around exists for every grid.
     """
-    return min(_candidates(source, target), key=lambda curve: _cost(curve, source, target, obstacles, drawn))
+    best, least = Curve((source.centre,) * 4), math.inf
+    priced = [
+        (_cost(curve, source, target, obstacles), i, curve)
+        for i, curve in enumerate(_candidates(source, target))
+    ]
+    for cost, _, curve in sorted(priced, key=lambda entry: entry[:2]):
+        if cost >= least:
+            break
+        cost += CROWDED * sum(_crowding(curve, other) for other in drawn)
+        if cost < least:
+            best, least = curve, cost
+    return best
 
 
-def _cost(curve: Curve, source: Box, target: Box, obstacles: Sequence[Box], drawn: Sequence[Curve]) -> float:
+def _cost(curve: Curve, source: Box, target: Box, obstacles: Sequence[Box]) -> float:
+    """Weighted length, and far more for each sample within a box."""
     inner = curve.points[1:-1]
-    blocked = sum(box.contains(p, CLEARANCE) for box in obstacles for p in inner)
-    blocked += sum(box.contains(p, -1) for box in (source, target) for p in inner)
-    # Arrows that share an end meet there anyway, so only the middle counts.
-    crowded = sum(
-        math.dist(p, q) < CLEARANCE for other in drawn for p in inner[4:-4] for q in other.points[5:-5]
-    )
-    length = sum(math.dist(a, b) for a, b in pairwise(curve.points))
-    return 1000 * blocked + 12 * crowded + length * (SLANTED if curve.slanted else 1)
+    blocked = sum(box.count(inner, CLEARANCE) for box in obstacles)
+    blocked += source.count(inner, -1) + target.count(inner, -1)
+    length = float(np.hypot(*np.diff(curve.points, axis=0).T).sum())
+    return BLOCKED * blocked + curve.weight * length
+
+
+def _crowding(curve: Curve, other: Curve) -> int:
+    """Pairs of samples that lie close together, but for the first and last steps, where arrows may meet.
+
+    Arrows to one box may share the straight last leg.
+    """
+    mine, theirs = curve.points[5:-5], other.points[5:-5]
+    if curve.controls[-1] == other.controls[-1]:
+        mine = mine[(np.abs(mine - curve.controls[-1]) > 0.5).all(axis=1)]
+    distances = np.hypot(*(mine[:, None] - theirs[None]).transpose(2, 0, 1))
+    return int(np.count_nonzero(distances < CLEARANCE))
 
 
 def _candidates(source: Box, target: Box) -> Iterator[Curve]:
@@ -131,8 +157,9 @@ def _candidates(source: Box, target: Box) -> Iterator[Curve]:
     if abs(dy) >= 1:
         yield _bezier(source.port(0, downwards), target.port(0, -downwards), (0, downwards), aligned)
     if not aligned:
-        yield _elbow(source.port(0, downwards), target.port(-sideways, 0), vertical_first=True)
-        yield _elbow(source.port(sideways, 0), target.port(0, -downwards), vertical_first=False)
+        down, up = (1.0, UNUSUAL) if dy > 0 else (UNUSUAL, 1.0)
+        yield _elbow(source.port(0, downwards), target.port(-sideways, 0), vertical_first=True, weight=down)
+        yield _elbow(source.port(sideways, 0), target.port(0, -downwards), vertical_first=False, weight=up)
     for bulge in BULGES[1:]:
         for side in (-1.0, 1.0):
             if abs(dx) >= 1:
@@ -149,10 +176,10 @@ def _bezier(start: Point, end: Point, leaving: Point, straight: bool) -> Curve:
         return Curve((start, _between(start, end, 1 / 3), _between(start, end, 2 / 3), end))
     half_x, half_y = (end[0] - start[0]) / 2 * abs(leaving[0]), (end[1] - start[1]) / 2 * abs(leaving[1])
     inner = (start[0] + half_x, start[1] + half_y), (end[0] - half_x, end[1] - half_y)
-    return Curve((start, *inner, end), slanted=True)
+    return Curve((start, *inner, end), weight=SLANTED)
 
 
-def _elbow(start: Point, end: Point, *, vertical_first: bool) -> Curve:
+def _elbow(start: Point, end: Point, *, vertical_first: bool, weight: float) -> Curve:
     """Two straight legs with one rounded corner."""
     corner = (start[0], end[1]) if vertical_first else (end[0], start[1])
     before = _towards(corner, start, CORNER)
@@ -166,7 +193,8 @@ def _elbow(start: Point, end: Point, *, vertical_first: bool) -> Curve:
             after,
             *(_between(after, end, s) for s in (1 / 3, 2 / 3)),
             end,
-        )
+        ),
+        weight,
     )
 
 
@@ -177,7 +205,7 @@ def _arc(start: Point, end: Point, bulge: Point) -> Curve:
         for x, y in (_between(start, end, 0.2), _between(start, end, 0.8))
     ]
     slanted = abs(start[0] - end[0]) > 1 and abs(start[1] - end[1]) > 1
-    return Curve((start, *inner, end), slanted)
+    return Curve((start, *inner, end), weight=SLANTED if slanted else 1.0)
 
 
 def _around(start: Point, end: Point, bulge: Point) -> Curve:

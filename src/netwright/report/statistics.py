@@ -20,7 +20,7 @@ CHUNK_ELEMENTS = 4_000_000
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Two networks on the same cases: mean of a - b, its 95 % interval, two-sided p-value, number of pairs."""
+    """Two networks on the same cases: mean of a - b, its 95 % interval, two-sided p-value, pairs."""
 
     mean_difference: float
     low: float
@@ -34,8 +34,8 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Bias-corrected and accelerated bootstrap interval of the mean over cases (BCa; Efron 1987).
 
-    As in Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 14.3. Rather than plain percentiles, because
-    Dice over cases is skewed: a few failures pull the mean down.
+    As in Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 14.3. Rather than plain
+    percentiles, because Dice over cases is skewed: a few failures pull the mean down.
 
     Args:
         values: one value a case, shape (n,). NaNs (label absent) are dropped.
@@ -79,8 +79,8 @@ def paired_comparison(a: ArrayLike, b: ArrayLike, seed: int = 0) -> PairedCompar
 
     The interval is the bootstrap's, of the mean difference. The p-value is that of the paired permutation
     (sign-flip) test of the same mean difference: exact for up to `EXACT_LIMIT` differing pairs, by random
-    patterns beyond. Preferred to Wilcoxon's signed ranks, which drop ties, test another quantity than the mean
-    that is reported, and can so contradict the interval beside it.
+    patterns beyond. Preferred to Wilcoxon's signed ranks, which drop ties, test another quantity than the
+    mean that is reported, and can so contradict the interval beside it.
 
     Args:
         a: one value a case, shape (n,); pairs with a NaN on either side are dropped.

@@ -26,9 +26,10 @@ class Estimate:
 class Summary:
     """One contestant in numbers.
 
-    ``case_dice``: test case -> mean Dice over the labels. ``overall``: its mean over cases. ``labels``: label ->
-    estimate. ``comparison``: the searched network minus this one, over the cases that both have, its p-value
-    adjusted for the number of comparisons (Holm); None for the searched network and where either is untested.
+    ``case_dice``: test case -> mean Dice over the labels. ``overall``: its mean over cases. ``labels``:
+    label -> estimate. ``comparison``: the searched network minus this one, over the cases that both have, its
+    p-value adjusted for the number of comparisons (Holm); None for the searched network and where either is
+    untested.
     """
 
     contestant: Contestant

@@ -1,4 +1,4 @@
-"""The verdict in sentences: what the searched network reaches, and against whom it is better, equal or worse."""
+"""The verdict in sentences: what the searched network reaches, and against whom it is better or worse."""
 
 from __future__ import annotations
 
@@ -108,9 +108,7 @@ def _difference(comparison: PairedComparison | None) -> str:
     cases = "1 case" if comparison.n == 1 else f"{comparison.n} cases"
     # The sign-flip test's smallest possible p-value is 2 / 2^n.
     if 2 / 2**comparison.n >= SIGNIFICANCE:
-        return (
-            f"{cases} are too few to tell a difference" if comparison.n > 1 else "1 case tells no difference"
-        )
+        return f"{cases} {'is' if comparison.n == 1 else 'are'} too few to tell a difference"
     evidence = f"{formatting.p_value(comparison.p_value)} over {cases}"
     kind = outcome(comparison)
     if kind == "equal":

@@ -1,0 +1,200 @@
+"""The page as a whole: whole HTML, nothing from outside, everything escaped, every state of a run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from netwright.report.content import Contestant, OverlayCase, ReportContent, TrialRow
+from netwright.report.render import render_report
+
+VOID = {"meta", "link", "img", "br", "hr", "input", "path", "rect"}
+EVIL = """<script>alert("1")</script>'"><img src=x onerror=alert(1)>"""
+
+
+class Page(HTMLParser):
+    """Elements, attributes and texts of a page; raises where tags are not nested."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open, f"</{tag}> closes nothing"
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.text.append(data)
+
+    def shown(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+    def plots(self) -> set[str | None]:
+        return {attributes["data-plot"] for _, attributes in self.tags if "data-plot" in attributes}
+
+    def ids(self) -> list[str | None]:
+        return [attributes["id"] for _, attributes in self.tags if "id" in attributes]
+
+
+@pytest.fixture(scope="module")
+def text(content: ReportContent) -> str:
+    return render_report(content)
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> Page:
+    return Page(text)
+
+
+def test_page_is_nested_and_identifiers_are_unique(page: Page) -> None:
+    assert len(page.ids()) == len(set(page.ids()))
+    targets = {a["href"] for tag, a in page.tags if tag == "a"}
+    assert targets <= {f"#{identifier}" for identifier in page.ids()}
+
+
+def test_nothing_comes_from_outside(text: str, page: Page) -> None:
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "action", "data", "srcset", "poster"):
+            value = attributes.get(name)
+            if value:
+                assert value.startswith(("data:", "#")), f"<{tag} {name}={value[:60]}>"
+        assert tag not in ("iframe", "object", "embed")
+    styles = "".join(re.findall(r"<style>(.*?)</style>", text, flags=re.DOTALL))
+    assert "url(" not in styles
+    assert "@import" not in styles
+
+
+def test_plotly_is_embedded_once(text: str) -> None:
+    assert len(re.findall(r"plotly\.js v\d", text)) == 1
+    assert 4e6 < len(text) < 8e6
+
+
+def test_everything_is_there(page: Page, content: ReportContent) -> None:
+    shown = page.shown()
+    assert page.plots() == {"search", "size", "cases", "retraining", "best"}
+    assert sum(tag == "img" for tag, _ in page.tags) == 3
+    assert sum(a.get("class") == "diagram" for tag, a in page.tags if tag == "svg") == 2
+    for trial in content.trials:
+        assert trial.choice in shown
+        assert trial.reason in shown
+    for contestant in content.contestants:
+        assert contestant.title[1:] in shown
+        assert contestant.reason in shown
+    for texts in (*content.facts, *content.commands):
+        assert all(" ".join(text.split()) in shown for text in texts)
+    assert " ".join(content.settings.split()) in shown
+    assert "The searched network segments unseen cases at 0.8" in shown
+    assert content.notes[0] in shown
+
+
+def test_order_is_that_of_a_results_page(page: Page) -> None:
+    order = ["verdict", "comparison", "cases", "search", "winner", "trials", "repeat"]
+    assert [i for i in page.ids() if i in order] == order
+
+
+def hostile(content: ReportContent) -> ReportContent:
+    contestants = tuple(
+        replace(
+            c,
+            title=EVIL,
+            description=EVIL,
+            reason=EVIL,
+            dice={EVIL: {EVIL: 0.5}},
+            curves={f"{EVIL} loss": [1.0]},
+        )
+        for c in content.contestants
+    )
+    return replace(
+        content,
+        title=EVIL, run_name=EVIL, recipe=EVIL, facts=((EVIL, EVIL),), labels=(EVIL,),
+        trials=tuple(replace(t, status=EVIL, reason=EVIL, choice=EVIL) for t in content.trials),
+        best_curves={f"{EVIL} dice": [0.5, 0.6]},
+        diagrams=tuple(replace(d, title=EVIL) for d in content.diagrams),
+        contestants=contestants,
+        overlays=tuple(replace(o, role=EVIL, name=EVIL) for o in content.overlays),
+        settings=EVIL, commands=((EVIL, EVIL),), notes=(EVIL,), reward_name=EVIL,
+    )  # fmt: skip
+
+
+def test_hostile_texts_stay_texts(page: Page, content: ReportContent) -> None:
+    text = render_report(hostile(content))
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+    evil = Page(text)
+    assert sum(tag == "script" for tag, _ in evil.tags) == sum(tag == "script" for tag, _ in page.tags)
+    assert not any(name.startswith("on") for _, attributes in evil.tags for name in attributes)
+    assert EVIL in evil.shown()
+
+
+def test_before_the_comparison(content: ReportContent) -> None:
+    page = Page(render_report(replace(content, contestants=(), overlays=())))
+    assert "The final comparison on the unseen test cases has not been run yet." in page.shown()
+    assert page.plots() == {"search", "size", "best"}
+    assert "comparison" not in page.ids()
+
+
+def test_no_trial_complete(content: ReportContent) -> None:
+    trials = tuple(
+        TrialRow(n, "infeasible", "node 2 is a sink", "n=8", None, None, 0, 12, 0.1, None) for n in range(3)
+    )
+    empty = replace(
+        content, trials=trials, best_trial=None, best_curves={}, diagrams=(), contestants=(), overlays=()
+    )
+    page = Page(render_report(empty))
+    assert "None of 3 trials has trained a network to its end yet." in page.shown()
+    assert page.plots() == {"search"}
+
+
+def test_nothing_at_all() -> None:
+    text = render_report(ReportContent("t", "r", "segnas4", (), (), (), None, {}, (), (), (), "", ()))
+    assert "No trial has been run yet." in Page(text).shown()
+    assert len(text) < 50_000
+
+
+def test_many_labels_get_a_table_of_their_own(content: ReportContent) -> None:
+    labels = tuple(f"structure {i}" for i in range(19))
+    contestants = tuple(
+        replace(c, dice={case: dict.fromkeys(labels, 0.8) for case in c.dice}) for c in content.contestants
+    )
+    page = Page(render_report(replace(content, labels=labels, contestants=contestants)))
+    assert "Dice per label" in page.shown()
+    assert all(label in page.shown() for label in labels)
+
+
+def test_comparison_where_no_one_finished(content: ReportContent) -> None:
+    contestants = tuple(
+        replace(c, status="too_slow", reason="one epoch takes 99 s", dice={}, curves={}, parameters=None)
+        for c in content.contestants
+    )
+    page = Page(render_report(replace(content, contestants=contestants, overlays=())))
+    assert "The searched network could not finish an epoch in its share of the time" in page.shown()
+    assert page.plots() == {"search", "size", "best"}
+
+
+def test_one_contestant_one_case_one_epoch(content: ReportContent) -> None:
+    alone = Contestant(
+        "searched", "it", "", "complete", "", 1000, 3.0, 1, None, {"a": {"anterior": 0.5}}, {"loss": [1.0]}
+    )
+    overlay = content.overlays[0]
+    cases = (OverlayCase("only", "a", 0.5, overlay.image, overlay.truth, overlay.prediction, (1, 1, 2.5)),)
+    page = Page(render_report(replace(content, labels=("anterior",), contestants=(alone,), overlays=cases)))
+    assert "one case only, so no interval can be given" in page.shown()
+    assert "1 epoch" in page.shown()

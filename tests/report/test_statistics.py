@@ -1,0 +1,160 @@
+"""Against closed forms, scipy and brute force."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from netwright.report.statistics import (
+    EXACT_LIMIT,
+    bootstrap_interval,
+    holm,
+    paired_comparison,
+    pareto_front,
+)
+
+
+@pytest.mark.parametrize("size", [8, 30, 60])
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_bootstrap_agrees_with_scipy(size: int, level: float) -> None:
+    values = 1 - np.random.default_rng(size).gamma(1.5, 0.05, size)  # skewed, as Dice is
+    expected = stats.bootstrap(
+        (values,), np.mean, confidence_level=level, n_resamples=20_000, method="BCa", rng=1
+    ).confidence_interval
+    low, high = bootstrap_interval(values, level=level, resamples=20_000)
+    width = expected.high - expected.low
+    assert low == pytest.approx(expected.low, abs=0.04 * width)
+    assert high == pytest.approx(expected.high, abs=0.04 * width)
+
+
+def test_bootstrap_of_normal_values_approaches_the_closed_form() -> None:
+    values = stats.norm.ppf((np.arange(400) + 0.5) / 400)  # symmetric: mean 0 exactly
+    low, high = bootstrap_interval(values)
+    half = 1.959964 * values.std() / math.sqrt(400)
+    assert (low, high) == pytest.approx((-half, half), abs=0.04 * half)
+
+
+def test_bootstrap_covers_the_mean_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    mean = 1 - 1.5 * 0.05
+    intervals = [
+        bootstrap_interval(1 - generator.gamma(1.5, 0.05, 40), seed=i, resamples=1000) for i in range(400)
+    ]
+    covered = np.mean([low <= mean <= high for low, high in intervals])
+    assert 0.90 <= covered <= 0.98
+
+
+def test_bootstrap_drops_nan_is_seeded_and_needs_two_values() -> None:
+    values = np.array([0.8, np.nan, 0.9, 0.7, 0.85, np.nan])
+    assert bootstrap_interval(values, seed=4) == bootstrap_interval(values[~np.isnan(values)], seed=4)
+    assert bootstrap_interval(values, seed=4) == bootstrap_interval(values, seed=4)
+    assert all(math.isnan(x) for x in bootstrap_interval([0.8, np.nan]))
+    assert all(math.isnan(x) for x in bootstrap_interval([]))
+    assert bootstrap_interval([0.25, 0.25, 0.25]) == (0.25, 0.25)
+
+
+def test_bootstrap_of_many_values_stays_small_in_memory() -> None:
+    values = np.random.default_rng(0).normal(size=20_000)
+    low, high = bootstrap_interval(values, resamples=500)
+    assert low < values.mean() < high
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=20))
+def test_bootstrap_lies_within_the_values(values: list[float]) -> None:
+    low, high = bootstrap_interval(values, resamples=200)
+    slack = 1e-12
+    assert min(values) - slack <= low <= high <= max(values) + slack
+
+
+def brute_force_p_value(differences: np.ndarray) -> float:
+    observed = abs(differences.sum())
+    flips = [
+        abs(np.dot(signs, differences)) >= observed - 1e-12
+        for signs in itertools.product((-1, 1), repeat=len(differences))
+    ]
+    return float(np.mean(flips))
+
+
+@pytest.mark.parametrize("size", [2, 5, 9, EXACT_LIMIT])
+def test_sign_flip_test_is_exact_for_few_pairs(size: int) -> None:
+    generator = np.random.default_rng(size)
+    a, b = generator.normal(0.3, 1, size), generator.normal(0, 1, size)
+    assert paired_comparison(a, b).p_value == pytest.approx(brute_force_p_value(a - b))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.2, 0.4])
+def test_sign_flip_test_agrees_with_scipy_for_many_pairs(shift: float) -> None:
+    generator = np.random.default_rng(5)
+    a, b = generator.normal(shift, 1, 50), generator.normal(0, 1, 50)
+    reference = stats.permutation_test(
+        (a, b), lambda x, y: np.mean(x - y), permutation_type="samples", vectorized=False,
+        n_resamples=4000, rng=0,
+    )  # fmt: skip
+    comparison = paired_comparison(a, b)
+    assert comparison.p_value == pytest.approx(reference.pvalue, abs=0.02)
+    assert comparison.p_value == pytest.approx(stats.ttest_rel(a, b).pvalue, abs=0.02)
+    assert comparison.mean_difference == pytest.approx(np.mean(a - b))
+    assert (comparison.low, comparison.high) == bootstrap_interval(a - b)
+    assert comparison.n == 50
+
+
+def test_sign_flip_test_is_calibrated_under_no_difference() -> None:
+    generator = np.random.default_rng(11)
+    p_values = [paired_comparison(generator.normal(size=10), np.zeros(10)).p_value for _ in range(400)]
+    assert np.mean(np.array(p_values) <= 0.05) == pytest.approx(0.05, abs=0.03)
+
+
+def test_comparison_is_antisymmetric_and_drops_pairs_with_nan() -> None:
+    a, b = np.array([0.9, 0.8, np.nan, 0.7, 0.6]), np.array([0.8, 0.8, 0.9, 0.6, np.nan])
+    forward, backward = paired_comparison(a, b), paired_comparison(b, a)
+    assert forward.n == 3
+    assert forward.mean_difference == pytest.approx(-backward.mean_difference)
+    assert forward.p_value == backward.p_value
+
+
+def test_equal_networks_differ_by_nothing() -> None:
+    same = paired_comparison([0.8, 0.9, 0.7], [0.8, 0.9, 0.7])
+    assert (same.mean_difference, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+
+
+def test_comparison_without_pairs_is_nan_and_of_unequal_lengths_raises() -> None:
+    assert math.isnan(paired_comparison([np.nan], [0.5]).p_value)
+    assert paired_comparison([], []).n == 0
+    with pytest.raises(ValueError, match="got 2 and 1"):
+        paired_comparison([0.1, 0.2], [0.1])
+
+
+def test_holm_by_hand() -> None:
+    # 0.01 * 4, 0.013 * 3 raised to its predecessor, 0.03 * 2, 0.2 * 1.
+    assert holm([0.03, 0.01, 0.2, 0.013]) == pytest.approx((0.06, 0.04, 0.2, 0.04))
+    assert holm([0.6, 0.7]) == (1.0, 1.0)
+    kept = holm([math.nan, 0.02])
+    assert math.isnan(kept[0])
+    assert kept[1] == 0.02
+
+
+points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 2)), max_size=25)
+
+
+@given(points)
+def test_pareto_front_by_brute_force(rows: list[tuple[int, int, int]]) -> None:
+    beaten = {
+        i
+        for i, a in enumerate(rows)
+        for b in rows
+        if all(y <= x for x, y in zip(a, b, strict=True)) and a != b
+    }
+    front = pareto_front(rows)
+    assert set(front) == set(range(len(rows))) - beaten
+    assert [rows[i][0] for i in front] == sorted(rows[i][0] for i in front)
+
+
+def test_pareto_front_leaves_out_nan() -> None:
+    assert pareto_front([(1.0, math.nan), (2.0, 1.0), (3.0, 2.0)]) == (1,)
+    assert pareto_front([]) == ()
