@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from netwright.errors import RunError
+from netwright.errors import StorageError
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Curves:
     """Collects records; with a path, writes each as a line of JSON after a first ``{"planned_epochs": N}``.
 
     Raises:
-        RunError: the file cannot be written (a full disk, say).
+        StorageError: the file cannot be written (a full disk, say).
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -79,7 +79,7 @@ class Curves:
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
         except OSError as error:
-            raise RunError(
+            raise StorageError(
                 f"{self._path} cannot be written ({error.strerror}). Make room or mend it, then resume."
             ) from error
 

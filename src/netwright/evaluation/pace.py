@@ -81,7 +81,7 @@ class Pace:
             return True
         count = len(self._durations)
         within_first_epoch = count < self.batches
-        over = self.elapsed + self._validation_cost() >= self._share
+        over = self.elapsed + self._validation_cost() > self._share
         if count == self._first_plan_after or (over and within_first_epoch):
             self._plan(0, self._share)
             if within_first_epoch and (over or self.planned_epochs < 1):

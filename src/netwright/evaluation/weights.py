@@ -7,14 +7,14 @@ from pathlib import Path
 
 from torch import nn
 
-from netwright.errors import RunError
+from netwright.errors import RunError, StorageError
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
     """Writes the state of a network, on the CPU and contiguous; the file is there whole or not at all.
 
     Raises:
-        RunError: the file cannot be written.
+        StorageError: the file cannot be written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -27,7 +27,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except (OSError, SafetensorError) as error:
-        raise RunError(
+        raise StorageError(
             f"{path} cannot be written: {error}. Make room or mend the folder, then resume."
         ) from error
 

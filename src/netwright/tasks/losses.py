@@ -105,7 +105,8 @@ LOSSES: dict[str, Loss] = {
 
 
 def _wide(logits: Tensor) -> Tensor:
-    return logits if logits.dtype == torch.float64 else logits.float()
+    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    return logits.to(dtype, memory_format=torch.contiguous_format)
 
 
 def _soft_dice(probabilities: Tensor, labels: Tensor, *, pseudocount: float) -> Tensor:
@@ -114,6 +115,6 @@ def _soft_dice(probabilities: Tensor, labels: Tensor, *, pseudocount: float) -> 
     spatial = tuple(range(2, probabilities.ndim))
     indices = torch.arange(classes, device=labels.device).view(1, classes, *(1 for _ in spatial))
     truth = labels[:, None] == indices  # kept as bool: a quarter of the memory of a float mask
-    overlap = torch.where(truth, probabilities, 0.0).sum(spatial)
+    overlap = (probabilities * truth).sum(spatial)
     total = truth.sum(spatial) + probabilities.sum(spatial)
     return (2 * overlap + pseudocount) / (total + pseudocount)

@@ -1,0 +1,166 @@
+"""The augmentation against torch's own three-dimensional sampling, `rot90`, shifted slices, and balls."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binomtest
+from torch.nn import functional as F
+
+from netwright.data.augmentation import AugmentationSettings, augment, draw, transform
+from netwright.errors import SettingsError
+
+
+def parameters(angle=0.0, shift=(0.0, 0.0, 0.0), scale=1.0, batch=1):
+    return (
+        torch.full((batch,), angle, dtype=torch.float64),
+        torch.tensor([shift] * batch, dtype=torch.float64),
+        torch.full((batch,), scale, dtype=torch.float64),
+    )
+
+
+def random_batch(shape, batch=1, channels=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(batch, channels, *shape, generator=generator)
+    labels = torch.randint(0, 4, (batch, *shape), generator=generator, dtype=torch.uint8)
+    return images, labels
+
+
+def ball(size, radius, spacing=(1.0, 1.0, 1.0), stretch=(1.0, 1.0, 1.0)):
+    axes = [(np.arange(n) - (n - 1) / 2) * s / t for n, s, t in zip(size, spacing, stretch, strict=True)]
+    distance = np.sqrt(sum(a**2 for a in np.meshgrid(*axes, indexing="ij")))
+    return torch.tensor(distance < radius)
+
+
+def test_no_change_is_the_identity():
+    images, labels = random_batch((5, 8, 6))
+    new_images, new_labels = transform(images, labels, *parameters())
+    torch.testing.assert_close(new_images, images)
+    assert torch.equal(new_labels, labels)
+    assert new_labels.dtype == labels.dtype
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3, -1])
+def test_right_angles_are_rot90_in_the_axial_plane(turns):
+    images, labels = random_batch((7, 7, 4))
+    new_images, new_labels = transform(images, labels, *parameters(angle=turns * math.pi / 2))
+    torch.testing.assert_close(new_images, torch.rot90(images, turns, (2, 3)), rtol=0, atol=1e-5)
+    assert torch.equal(new_labels, torch.rot90(labels, turns, (1, 2)))
+
+
+@pytest.mark.parametrize(("axis", "size"), [(0, 10), (1, 8), (2, 6)])
+@pytest.mark.parametrize("voxels", [2, -1])
+def test_shift_moves_by_a_share_of_the_axis_and_fills_with_zeros(axis, size, voxels):
+    images, labels = random_batch((10, 8, 6))
+    shift = [0.0, 0.0, 0.0]
+    shift[axis] = voxels / size
+    new_images, new_labels = transform(images, labels, *parameters(shift=tuple(shift)))
+    expected, expected_labels = (
+        torch.roll(images, voxels, 2 + axis),
+        torch.roll(labels, voxels, 1 + axis),
+    )
+    lost = slice(0, voxels) if voxels > 0 else slice(voxels, None)
+    expected.movedim(2 + axis, 0)[lost] = 0
+    expected_labels.movedim(1 + axis, 0)[lost] = 0
+    torch.testing.assert_close(new_images, expected, rtol=0, atol=1e-5)
+    assert torch.equal(new_labels, expected_labels)
+
+
+def test_equals_sampling_in_three_dimensions():
+    size, spacing = (9, 12, 7), (1.0, 0.5, 2.0)
+    images, labels = random_batch(size, batch=3)
+    rng = np.random.default_rng(0)
+    angles, shifts, scales = (
+        rng.uniform(-1, 1, 3),
+        rng.uniform(-0.2, 0.2, (3, 3)),
+        rng.uniform(0.8, 1.2, 3),
+    )
+    new_images, _ = transform(
+        images, labels, *(torch.tensor(v) for v in (angles, shifts, scales)), spacing=spacing
+    )
+    extent = np.array(size) * spacing
+    grids = []
+    for angle, shift, scale in zip(angles, shifts, scales, strict=True):
+        rotation = np.array(
+            [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
+        )
+        index = np.stack(np.meshgrid(*(np.arange(n) for n in size), indexing="ij"), -1)
+        output_mm = (index - (np.array(size) - 1) / 2) * spacing
+        input_mm = (output_mm - shift * extent) @ rotation / scale  # v @ R is R^-1 v
+        grids.append(2 * input_mm / extent)
+    grid = torch.tensor(np.stack(grids)[..., ::-1].copy(), dtype=torch.float32)
+    expected = F.grid_sample(images, grid, align_corners=False)
+    torch.testing.assert_close(new_images, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0.8, 0.9, 1.1, 1.2])
+def test_volume_of_a_ball_grows_with_the_cube_of_the_scale(scale):
+    labels = ball((32, 40, 36), 12)[None].to(torch.uint8)
+    images = labels[:, None].float()
+    new_images, new_labels = transform(images, labels, *parameters(angle=0.3, scale=scale))
+    assert new_labels.sum() / labels.sum() == pytest.approx(scale**3, rel=0.02)
+    assert new_images.sum() / images.sum() == pytest.approx(scale**3, rel=0.02)
+
+
+def test_rotation_is_one_in_space_where_size_and_spacing_differ_by_axis():
+    size, spacing = (48, 30, 10), (0.5, 1.0, 2.0)
+    upright = ball(size, 6, spacing, stretch=(1.5, 0.8, 1.0))
+    lying = ball(size, 6, spacing, stretch=(0.8, 1.5, 1.0))
+    labels = upright[None].to(torch.uint8)
+    _, turned = transform(labels[:, None].float(), labels, *parameters(angle=math.pi / 2), spacing=spacing)
+    overlap = 2 * (turned[0].bool() & lying).sum() / (turned.sum() + lying.sum())
+    assert overlap > 0.92
+
+
+def test_image_and_label_stay_aligned():
+    labels = torch.zeros(8, 24, 30, 20, dtype=torch.uint8)
+    labels[:, 6:18, 8:20, 5:14] = 1
+    images = labels[:, None].float()
+    generator = torch.Generator().manual_seed(3)
+    new_images, new_labels = augment(images, labels, AugmentationSettings(probability=1), generator)
+    assert not torch.equal(new_labels, labels)
+    agreement = ((new_images[:, 0] > 0.5) == new_labels.bool()).float().mean()
+    assert agreement > 0.99
+
+
+def test_share_of_changed_images_and_the_rest_untouched():
+    images, labels = random_batch((4, 5, 3), batch=500, channels=1)
+    generator = torch.Generator().manual_seed(0)
+    new_images, _ = augment(images, labels, AugmentationSettings(probability=0.8), generator)
+    changed = int((new_images != images).flatten(1).any(1).sum())
+    assert binomtest(changed, 500, 0.8).pvalue > 1e-4
+    generator = torch.Generator().manual_seed(0)
+    same, _ = augment(images, labels, AugmentationSettings(probability=0), generator)
+    assert torch.equal(same, images)
+
+
+def test_drawn_values_fill_their_ranges():
+    generator = torch.Generator().manual_seed(1)
+    settings = AugmentationSettings(rotation_degrees=30, shift=0.2, scale=(0.8, 1.3))
+    _, angles, shifts, scales = draw(4000, settings, generator)
+    for values, low, high in (
+        (angles.rad2deg(), -30, 30),
+        (shifts, -0.2, 0.2),
+        (scales, 0.8, 1.3),
+    ):
+        assert low <= values.min() < low + 0.01 * (high - low)
+        assert high - 0.01 * (high - low) < values.max() <= high
+        assert values.mean().item() == pytest.approx((low + high) / 2, abs=0.02 * (high - low))
+
+
+def test_same_generator_same_batch():
+    images, labels = random_batch((6, 6, 6), batch=3)
+    first, second = (
+        augment(images, labels, AugmentationSettings(), torch.Generator().manual_seed(5)) for _ in range(2)
+    )
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[1], second[1])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"probability": 1.5}, {"shift": -0.1}, {"scale": (1.2, 0.8)}, {"rotation_degrees": 200}]
+)
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        AugmentationSettings(**wrong)

@@ -1,0 +1,36 @@
+"""Trains tiny candidates and prints hashes of their weights, and their curves; run by a test in fresh
+processes.
+"""
+
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from conftest import SIZE, Balls, small_network
+
+from netwright.evaluation.candidate import evaluate_candidate
+from netwright.evaluation.protocol import TrainingProtocol
+from netwright.tasks.segmentation import SegmentationTask
+
+
+def trained(seed, settings):
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = evaluate_candidate(
+            small_network,
+            Balls(),
+            range(6),
+            (6, 7),
+            SegmentationTask(1, ("shell", "core"), SIZE),
+            TrainingProtocol(**settings),
+            seed=seed,
+            folder=Path(folder),
+        )
+        weights = hashlib.sha256((Path(folder) / "weights.safetensors").read_bytes()).hexdigest()
+    return weights, outcome.curves
+
+
+sys.stdout.write(json.dumps([trained(seed, settings) for seed, settings in json.loads(sys.argv[1])]))

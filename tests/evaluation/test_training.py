@@ -1,0 +1,159 @@
+"""The loop against a bare one of plain torch, its schedule, and what ends it."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from netwright.data.batches import Batches
+from netwright.errors import SettingsError
+from netwright.evaluation.curves import Curves
+from netwright.evaluation.outcome import Status
+from netwright.evaluation.protocol import TrainingProtocol
+from netwright.evaluation.seeding import derive_seed
+from netwright.evaluation.training import cosine, train
+from netwright.tasks.losses import exponential_logarithmic_loss, label_weights
+
+PLAIN = {"mixed_precision": False, "channels_last": False, "augmentation": None}
+
+
+def test_is_the_plain_loop_of_torch(balls, task, build):
+    def network():
+        torch.manual_seed(0)
+        return build(task, dropout=0.0)
+
+    trained = train(
+        network(),
+        balls,
+        range(6),
+        (6, 7),
+        task,
+        TrainingProtocol(epochs=3, batch_size=2, **PLAIN),
+        seed=9,
+    )
+    bare = network()
+    optimizer = torch.optim.NAdam(bare.parameters(), lr=1e-3)
+    weights = label_weights(balls.class_counts_of(range(6)))
+    generator = torch.Generator().manual_seed(derive_seed(9, "batches"))
+    batches = Batches(balls, range(6), task.size, 2, generator=generator)
+    losses = []
+    for _ in range(3):
+        losses.append([])
+        for images, labels in batches:
+            optimizer.zero_grad()
+            loss = exponential_logarithmic_loss(bare(images), labels, weights)
+            loss.backward()
+            optimizer.step()
+            losses[-1].append(loss.item())
+    for ours, theirs in zip(trained.network.parameters(), bare.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(trained.curves.values()["train_loss"], np.mean(losses, 1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["nadam", "adam", "sgd"])
+@pytest.mark.parametrize("loss", ["exponential_logarithmic", "dice_cross_entropy"])
+def test_learns(balls, task, build, optimizer, loss):
+    protocol = TrainingProtocol(
+        optimizer=optimizer, loss=loss, epochs=25, learning_rate=0.02, validate_every=25, augmentation=None
+    )
+    trained = train(build(task), balls, range(6), (6, 7), task, protocol, seed=0)
+    assert trained.status is Status.COMPLETE
+    curves = trained.curves.values()
+    assert curves["train_loss"][-1] < curves["train_loss"][0]
+    assert curves["validation_dice"][-1] > 0.4
+    assert trained.dice.shape == (2, 2)
+
+
+def test_validates_at_first_every_so_often_and_last(balls, task, build):
+    records = []
+    protocol = TrainingProtocol(epochs=7, validate_every=3, **PLAIN)
+    trained = train(build(task), balls, range(3), (6, 7), task, protocol, seed=0, on_epoch=records.append)
+    assert [r.epoch for r in records if r.validation_dice is not None] == [1, 3, 6, 7]
+    curve = trained.curves.values()["validation_dice"]
+    assert len(curve) == 7
+    assert curve[1] == curve[0]
+    assert curve[-1] == pytest.approx(trained.dice.mean())
+
+
+def test_batch_normalisation_keeps_learning_after_a_validation(balls, task, build):
+    network = build(task)
+    train(network, balls, range(6), (6, 7), task, TrainingProtocol(epochs=3, batch_size=3, **PLAIN), seed=0)
+    assert network[1].num_batches_tracked == 6
+
+
+def test_a_loss_that_is_not_finite_ends_it(balls, task, build):
+    trained = train(
+        build(task), balls, range(6), (6, 7), task, TrainingProtocol(epochs=3, learning_rate=1e30), seed=0
+    )
+    assert trained.status is Status.DIVERGED
+    assert "training loss became nan at step 2, in epoch 1" in trained.reason
+
+
+def test_an_output_that_is_not_finite_in_validation_ends_it(balls, task, oracle):
+    class OnlyTrains(oracle):
+        def forward(self, images):
+            return super().forward(images) * (1.0 if self.training else math.inf)
+
+    trained = train(OnlyTrains(), balls, range(6), (6, 7), task, TrainingProtocol(epochs=3), seed=0)
+    assert trained.status is Status.DIVERGED
+    assert "output is not finite, in epoch 1" in trained.reason
+
+
+def test_wall_time_share_is_filled_and_kept(balls, task, build):
+    protocol = TrainingProtocol(epochs=10**6, seconds=1.5, schedule="cosine")
+    records = []
+    trained = train(build(task), balls, range(6), (6, 7), task, protocol, seed=0, on_epoch=records.append)
+    assert trained.status is Status.COMPLETE
+    assert 1 < trained.epochs < 10**6
+    assert 0.5 < trained.seconds < 8
+    assert len(records) in (trained.epochs, trained.epochs + 1)
+
+
+def test_no_epoch_in_its_share_is_too_slow(balls, task, build):
+    protocol = TrainingProtocol(epochs=5, seconds=1e-3, batch_size=1)
+    trained = train(build(task), balls, range(6), (6, 7), task, protocol, seed=0)
+    assert trained.status is Status.TOO_SLOW
+    assert "not one epoch fits" in trained.reason
+    assert trained.epochs == 0
+
+
+def test_cosine_rises_over_a_short_warm_up_and_falls_to_zero():
+    rates = [cosine(step, 200, 30) for step in range(200)]
+    assert rates[0] == pytest.approx(0.1)
+    assert np.argmax(rates) in (9, 10)
+    assert max(rates) == 1.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[105] == pytest.approx(0.5, abs=0.01)
+    assert rates[-1] < 1e-3
+    assert cosine(250, 200, 30) == 0.0
+
+
+def test_curves_are_passed_in(balls, task, build):
+    curves = Curves()
+    train(
+        build(task), balls, range(3), (6,), task, TrainingProtocol(epochs=2, **PLAIN), seed=0, curves=curves
+    )
+    assert [record.epoch for record in curves.records] == [1, 2]
+    assert curves.planned_epochs == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"seconds": -1.0},
+        {"optimizer": "adagrad"},
+        {"schedule": "step"},
+        {"loss": "dice"},
+    ],
+)
+def test_protocol_refuses_nonsense(wrong):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        TrainingProtocol(**wrong)
+
+
+def test_a_device_that_is_not_there_is_named(balls, task, build):
+    with pytest.raises(SettingsError, match="abacus"):
+        train(build(task), balls, range(3), (6,), task, TrainingProtocol(device="abacus"), seed=0)
