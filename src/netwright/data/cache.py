@@ -57,17 +57,22 @@ def prepare(
     geometries, resolved = _plan(dataset, settings, workers)
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", dataset.name)[:60]
     folder = Path(cache_root) / f"{name}-{_key(dataset, resolved, workers)}"
-    with _storage_errors(folder, _bytes(dataset, geometries)):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    with _locked(lock, folder):
-        if folder.exists():
-            try:
-                return open_prepared(folder)
-            except DatasetError:
-                shutil.rmtree(folder)
+    if (found := _opened(folder)) is not None:
+        return found
+    with _locked(folder):
+        if (found := _opened(folder)) is not None:
+            return found
+        shutil.rmtree(folder, ignore_errors=True)
         _build(dataset, resolved, geometries, folder, workers, on_case)
     return open_prepared(folder)
+
+
+def _opened(folder: Path) -> Prepared | None:
+    """The cache in a folder, None where it is missing or damaged."""
+    try:
+        return open_prepared(folder)
+    except DatasetError:
+        return None
 
 
 def estimate_cache_bytes(dataset: Dataset, settings: PreprocessingSettings, *, workers: int = 1) -> int:
@@ -199,8 +204,11 @@ def _write_header(file: Any, length: int, dtype: str) -> None:
 
 
 @contextmanager
-def _locked(lock: FileLock, folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
+    """Held by one process at a time; the operating system releases it when the process dies."""
     with _storage_errors(folder, 0):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
         lock.acquire()
     try:
         yield

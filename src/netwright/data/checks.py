@@ -64,7 +64,7 @@ def check_case(case: Case, dataset: Dataset) -> CheckedCase:
         grid = read_grid(path)
         if volume is not None:
             problems += _compare(case, volume.grid, path, grid)
-        found, counts = np.unique(values, return_counts=True)
+        found, counts = _count_values(values)
         problems += _check_values(path, found, dataset)
         if not any(problem.severity == "error" for problem in problems):
             labels = _class_indices(values, dataset)
@@ -127,13 +127,14 @@ def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Prob
         )
     for number, values in enumerate(volume.array):
         file = case.images[number] if len(case.images) == channels else path
-        problems += _check_intensities(file, number, values)
+        problems += check_intensities(file, number, values)
     for file in case.images[1:]:
         problems += _compare(case, volume.grid, file, read_grid(file))
     return volume, problems
 
 
-def _check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> list[Problem]:
+def check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> list[Problem]:
+    """What is wrong with the intensities (X, Y, Z) of one channel: NaN or infinite voxels, or no contrast."""
     broken = int(values.size - np.count_nonzero(np.isfinite(values)))
     if broken:
         return [
@@ -200,6 +201,15 @@ def _place(grid: Grid, same_spacing: bool) -> str:
         return "voxels of " + " x ".join(f"{edge:.3g}" for edge in grid.spacing) + " mm"
     origin = ", ".join(f"{coordinate:.1f}" for coordinate in grid.matrix[:3, 3])
     return f"axes {grid.orientation} from ({origin}) mm"
+
+
+def _count_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """The values that occur, in order, and how often; counting small integers is faster than sorting them."""
+    if values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= np.iinfo(np.uint16).max:
+        counts = np.bincount(values.ravel())
+        found = np.flatnonzero(counts)
+        return found, counts[found]
+    return np.unique(values, return_counts=True)
 
 
 def _check_values(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Problem]:

@@ -105,9 +105,12 @@ def case_facts(case: Case, dataset: Dataset) -> CaseFacts:
     if checked.volume is None:
         return CaseFacts(case, None, (), checked.voxels, "", checked.problems)
     array = checked.volume.array
-    content = blake2b(repr(array.shape).encode() + array.tobytes(), digest_size=16).hexdigest()
+    content = blake2b(repr(array.shape).encode(), digest_size=16)
+    content.update(array)
     channels = tuple(facts for channel in array if (facts := _channel_facts(channel)))
-    return CaseFacts(case, checked.volume.grid, channels, checked.voxels, content, checked.problems)
+    return CaseFacts(
+        case, checked.volume.grid, channels, checked.voxels, content.hexdigest(), checked.problems
+    )
 
 
 def summarise(dataset: Dataset, facts: Sequence[CaseFacts]) -> Fingerprint:

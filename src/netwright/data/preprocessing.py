@@ -10,7 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.checks import check_intensities
 from netwright.data.geometry import Geometry, Shape, Spacing, plan_geometry, resampled_shape
+from netwright.data.problems import UnusableFile
 from netwright.data.volumes import Grid, read_image
 from netwright.errors import DatasetError, SettingsError
 
@@ -129,10 +131,14 @@ def prepare_image(paths: Sequence[Path], settings: PreprocessingSettings) -> Pre
     ``settings`` must be resolved, as those of a `Prepared` dataset are.
 
     Raises:
-        UnusableFile: a file cannot be read.
+        UnusableFile: a file cannot be read, or has voxels that are NaN or infinite.
         SettingsError: the settings are not resolved.
     """
     volume = read_image(paths)
+    for channel, values in enumerate(volume.array):
+        for problem in check_intensities(paths[min(channel, len(paths) - 1)], channel, values):
+            if problem.severity == "error":
+                raise UnusableFile(problem)
     geometry = settings.geometry(volume.grid)
     return PreparedImage(geometry.prepare_image(normalised(volume.array, settings)), geometry)
 
