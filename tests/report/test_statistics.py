@@ -59,6 +59,14 @@ def test_bootstrap_drops_nan_is_seeded_and_needs_two_values() -> None:
     assert bootstrap_interval([0.25, 0.25, 0.25]) == (0.25, 0.25)
 
 
+def test_bootstrap_with_one_far_outlier_keeps_its_order() -> None:
+    values = np.r_[np.zeros(999), 1.0]
+    low, high = bootstrap_interval(values)
+    assert 0 <= low <= values.mean() <= high <= 0.02
+    mirrored = bootstrap_interval(-values)
+    assert mirrored[0] <= -values.mean() <= mirrored[1] <= 0
+
+
 def test_bootstrap_of_many_values_stays_small_in_memory() -> None:
     values = np.random.default_rng(0).normal(size=20_000)
     low, high = bootstrap_interval(values, resamples=500)

@@ -139,11 +139,12 @@ def _cost(curve: Curve, source: Box, target: Box, obstacles: Sequence[Box]) -> f
 def _crowding(curve: Curve, other: Curve) -> int:
     """Pairs of samples that lie close together, but for the first and last steps, where arrows may meet.
 
-    Arrows to one box may share the straight last leg.
+    Arrows from one box may share the straight first leg, arrows to one box the last.
     """
     mine, theirs = curve.points[5:-5], other.points[5:-5]
-    if curve.controls[-1] == other.controls[-1]:
-        mine = mine[(np.abs(mine - curve.controls[-1]) > 0.5).all(axis=1)]
+    for end in (0, -1):
+        if curve.controls[end] == other.controls[end]:
+            mine = mine[(np.abs(mine - curve.controls[end]) > 0.5).all(axis=1)]
     distances = np.hypot(*(mine[:, None] - theirs[None]).transpose(2, 0, 1))
     return int(np.count_nonzero(distances < CLEARANCE))
 

@@ -63,13 +63,14 @@ def bootstrap_interval(
     below = float(np.mean(means < mean) + 0.5 * np.mean(means == mean))
     normal = NormalDist()
     bias = normal.inv_cdf(min(max(below, 0.5 / resamples), 1 - 0.5 / resamples))  # eq. 14.14
-    centred = sample - mean
+    centred = (sample - mean) / np.ptp(sample)
     # Eq. 14.15: the jackknife's acceleration, which has this closed form for a mean.
     acceleration = float(np.sum(centred**3) / (6 * np.sum(centred**2) ** 1.5))
     ends = []
     for tail in ((1 - level) / 2, (1 + level) / 2):
         shifted = bias + normal.inv_cdf(tail)
-        ends.append(normal.cdf(bias + shifted / (1 - acceleration * shifted)))  # eq. 14.10
+        # Eq. 14.10; past its pole, which one far outlier among many values can reach, the limit.
+        ends.append(normal.cdf(bias + shifted / max(1 - acceleration * shifted, 1e-9)))
     low, high = np.quantile(means, ends)
     return float(low), float(high)
 
