@@ -114,5 +114,5 @@ def _resample(volumes: Tensor, plane: Tensor, axial: Tensor, mode: str) -> Tenso
     grid = F.affine_grid(plane, [batch, 1, x, y], align_corners=False)
     slices = volumes.permute(0, 1, 4, 2, 3).reshape(batch, channels * z, x, y)
     slices = F.grid_sample(slices, grid, mode=mode, padding_mode="zeros", align_corners=False)
-    mixed = axial[:, None] @ slices.view(batch, channels, z, x * y)
-    return mixed.view(batch, channels, z, x, y).permute(0, 1, 3, 4, 2).contiguous()
+    columns = slices.reshape(batch, channels, z, x * y).mT @ axial[:, None].mT
+    return columns.view(batch, channels, x, y, z)
