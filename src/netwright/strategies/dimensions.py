@@ -22,11 +22,8 @@ from netwright.strategies.base import Choice, Dimension, Value
 Point = NDArray[np.float64]
 
 
-def cell_count(dimension: Dimension) -> int | None:
-    """The number of values of a dimension; None where it is continuous."""
-    if dimension.step is None:
-        return None
-    return round((dimension.high - dimension.low) / dimension.step) + 1
+def _cells(dimension: Dimension, step: float) -> int:
+    return round((dimension.high - dimension.low) / step) + 1
 
 
 def value_at(dimension: Dimension, position: float) -> Value:
@@ -36,7 +33,7 @@ def value_at(dimension: Dimension, position: float) -> Value:
         return _float_at(dimension, position)
     if dimension.log:
         return int(min(max(low * ((high + 1) / low) ** position, low), high))
-    cells = round((high - low) / dimension.step) + 1
+    cells = _cells(dimension, dimension.step)
     index = min(int(position * cells), cells - 1)
     if dimension.kind == "categorical":
         return dimension.choices[index]
@@ -75,7 +72,7 @@ def position_of(dimension: Dimension, value: Value) -> float:
         raise ValueError(
             f"{dimension.name!r} goes from {low:g} in steps of {dimension.step:g}, not to {value!r}"
         )
-    return (round(index) + 0.5) / (round((high - low) / dimension.step) + 1)
+    return (round(index) + 0.5) / _cells(dimension, dimension.step)
 
 
 def choice_at(dimensions: Sequence[Dimension], point: Point) -> Choice:

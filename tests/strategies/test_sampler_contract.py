@@ -1,0 +1,514 @@
+"""The rules of the fold: what any strategy owes anyone's Optuna study."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from netwright.errors import SettingsError
+from netwright.strategies import STRATEGIES, Observation
+from netwright.strategies.base import Choice, Dimension, Stamp
+from netwright.strategies.dimensions import choice_at
+from netwright.strategies.sampler import StrategySampler, sampler
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+SPACE: dict[str, BaseDistribution] = {
+    "width": IntDistribution(8, 32),
+    "depth": IntDistribution(1, 64, log=True),
+    "operation": CategoricalDistribution(("none", "skip", "convolution")),
+    "rate": FloatDistribution(1e-5, 1e-1, log=True),
+    "dropout": FloatDistribution(0.0, 0.5),
+    "scale": FloatDistribution(-1.0, 1.0, step=0.25),
+}
+SMALL: dict[str, dict[str, Any]] = {"controlled-random-search": {"population": 10}}
+
+Make = Callable[..., StrategySampler]
+Params = list[dict[str, Any]]
+
+
+@pytest.fixture(params=sorted(STRATEGIES))
+def make(request: pytest.FixtureRequest) -> Make:
+    """A strategy's sampler, with settings that leave its beginning early."""
+    return lambda seed=3, **more: sampler(request.param, seed, **SMALL.get(request.param, {}), **more)
+
+
+def value(params: Mapping[str, Any]) -> float | None:
+    """A loss, or None: not feasible."""
+    if params["operation"] == "none" and params["width"] > 24:
+        return None
+    distance = abs(params["width"] - 12) / 24 + abs(np.log10(params["rate"]) + 3) + params["dropout"]
+    return float(distance + abs(params["scale"]) + abs(np.log2(params["depth"]) - 3))
+
+
+def finish(study: optuna.Study, trial: optuna.Trial) -> None:
+    found = value(trial.params)
+    study.tell(trial, found, TrialState.PRUNED if found is None else TrialState.COMPLETE)
+
+
+def go_on(study: optuna.Study, trials: int) -> Params:
+    for _ in range(trials):
+        finish(study, study.ask(SPACE))
+    return [trial.params for trial in study.get_trials(deepcopy=False)]
+
+
+def copied(trials: Sequence[FrozenTrial], with_sampler: StrategySampler, **more: Any) -> optuna.Study:
+    study = optuna.create_study(sampler=with_sampler, **more)
+    study.add_trials(trials)
+    return study
+
+
+def next_params(study: optuna.Study, fresh: StrategySampler) -> dict[str, Any]:
+    """What a sampler without memory proposes for the next trial of a study, which is left as it is."""
+    return copied(study.get_trials(deepcopy=False), fresh).ask(SPACE).params
+
+
+class Recorder:
+    """A strategy whose state is all that it was told; asks at random."""
+
+    name = "recorder"
+    settings: Mapping[str, Any] = {}
+
+    def __init__(self) -> None:
+        self.told = 0
+        self.seen: list[Observation] = []
+        self.pending: list[Stamp] = []
+
+    def init(self, dimensions: Sequence[Dimension]) -> Any:
+        return tuple(dimensions), ()
+
+    def ask(
+        self, state: Any, rng: np.random.Generator, pending: Sequence[Stamp] = ()
+    ) -> tuple[Choice, Stamp]:
+        dimensions, seen = state
+        self.seen, self.pending = list(seen), list(pending)
+        return choice_at(dimensions, rng.random(len(dimensions))), {"after": len(seen)}
+
+    def tell(self, state: Any, observation: Observation) -> Any:
+        self.told += 1
+        return state[0], (*state[1], observation)
+
+
+def recorded(study: optuna.Study) -> Recorder:
+    """What a strategy would know if it were asked now."""
+    recorder = Recorder()
+    fresh = StrategySampler(recorder, 0, distributions=SPACE)
+    copied(study.get_trials(deepcopy=False), fresh, direction=study.direction).ask(SPACE)
+    return recorder
+
+
+# resume
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["given space", "inferred space"])
+def test_a_study_that_is_copied_at_any_point_goes_on_as_if_it_were_not(make: Make, known: bool) -> None:
+    more = {"distributions": SPACE} if known else {}
+    whole = optuna.create_study(sampler=make(**more))
+    expected = go_on(whole, 60)
+    for cut in (1, 2, 9, 10, 11, 30, 47, 59):
+        resumed = copied(whole.get_trials(deepcopy=False)[:cut], make(**more))
+        assert go_on(resumed, 60 - cut) == expected
+
+
+def test_a_file_that_is_opened_again_goes_on_as_if_it_had_never_been_closed(
+    make: Make, tmp_path: Path
+) -> None:
+    expected = go_on(optuna.create_study(sampler=make()), 16)
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    optuna.create_study(storage=url, study_name="s")
+    for trials in (4, 7, 5):
+        found = go_on(optuna.load_study(storage=url, study_name="s", sampler=make()), trials)
+    assert found == expected
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["killed in training", "killed before the proposal"])
+def test_a_killed_trial_that_waits_again_is_run_as_it_would_have_been(
+    make: Make, tmp_path: Path, asked: bool
+) -> None:
+    expected = go_on(optuna.create_study(sampler=make(distributions=SPACE)), 15)
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    study = optuna.create_study(storage=url, study_name="s", sampler=make(distributions=SPACE))
+    go_on(study, 12)
+    if asked:
+        study.ask(SPACE)
+    else:
+        study._storage.create_new_trial(study._study_id)
+    resumed = optuna.load_study(storage=url, study_name="s", sampler=make(distributions=SPACE))
+    (killed,) = resumed.get_trials(states=(TrialState.RUNNING,))
+    resumed._storage.set_trial_state_values(killed._trial_id, TrialState.WAITING)
+    assert go_on(resumed, 3) == expected
+
+
+def test_a_pickled_sampler_goes_on(make: Make) -> None:
+    expected = go_on(optuna.create_study(sampler=make()), 30)
+    first = optuna.create_study(sampler=make())
+    go_on(first, 15)
+    restored = pickle.loads(pickle.dumps(first.sampler))
+    assert go_on(copied(first.get_trials(), restored), 15) == expected
+
+
+def test_the_memory_is_of_one_study_though_its_identifier_is_used_again(make: Make, tmp_path: Path) -> None:
+    storage = optuna.storages.get_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    shared, found = make(), []
+    for seed in (8, 9):
+        study = optuna.create_study(storage=storage, study_name="s", sampler=make(seed))
+        go_on(study, 5)
+        study.sampler = shared
+        expected = next_params(study, make())
+        found.append(study._study_id)
+        assert study.ask(SPACE).params == expected
+        optuna.delete_study(study_name="s", storage=storage)
+    assert found[0] == found[1]
+
+
+# late, retried, and badly timed trials
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_results_in_any_order_are_folded_as_if_from_the_beginning(make: Make, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    study = optuna.create_study(sampler=make(distributions=SPACE))
+    running: list[optuna.Trial] = []
+    for _ in range(60):
+        expected = next_params(study, make(distributions=SPACE))
+        running.append(study.ask(SPACE))
+        assert running[-1].params == expected
+        while len(running) > 4 or (running and rng.random() < 0.3):
+            finish(study, running.pop(rng.integers(len(running))))
+
+
+def test_a_trial_from_a_slow_clock_is_put_in_its_place(make: Make) -> None:
+    study = optuna.create_study(sampler=make(distributions=SPACE))
+    go_on(study, 25)
+    middle = study.get_trials()[12]
+    late = optuna.create_trial(params=middle.params, distributions=SPACE, value=0.25)
+    late.datetime_complete = middle.datetime_complete - timedelta(microseconds=1)  # type: ignore[operator]
+    study.add_trial(late)
+    recorder = recorded(study)
+    assert [o.number for o in recorder.seen] == [*range(12), 25, *range(12, 25)]
+    expected = next_params(study, make(distributions=SPACE))
+    assert study.ask(SPACE).params == expected
+
+
+def test_a_retried_trial_does_no_harm(make: Make) -> None:
+    study = optuna.create_study(sampler=make(distributions=SPACE))
+    go_on(study, 20)
+    for _ in range(4):
+        crashed = study.ask(SPACE)
+        study.tell(crashed, state=TrialState.FAIL)
+        failed = study.get_trials()[-1]
+        study.add_trial(
+            optuna.create_trial(
+                state=TrialState.WAITING,
+                params={},
+                distributions={},
+                system_attrs={**failed.system_attrs, "fixed_params": failed.params},
+            )
+        )
+        retried = study.ask(SPACE)
+        assert retried.params == crashed.params
+        finish(study, retried)
+        expected = next_params(study, make(distributions=SPACE))
+        trial = study.ask(SPACE)
+        assert trial.params == expected
+        finish(study, trial)
+
+
+# what is told
+
+
+def test_a_strategy_is_told_rewards_to_maximise_in_order_of_completion() -> None:
+    for direction, sign in (("minimize", -1.0), ("maximize", 1.0)):
+        study = optuna.create_study(
+            sampler=StrategySampler(Recorder(), 0, distributions=SPACE), direction=direction
+        )
+        trials = [study.ask(SPACE) for _ in range(3)]
+        for number in (2, 0, 1):
+            study.tell(trials[number], float(number))
+        seen = recorded(study).seen
+        assert [o.number for o in seen] == [2, 0, 1]
+        assert [o.reward for o in seen] == [sign * 2, 0, sign]
+        assert [o.stamp for o in seen] == [{"after": 0}] * 3
+        assert [o.choice for o in seen] == [trials[n].params for n in (2, 0, 1)]
+
+
+def test_pruned_trials_count_and_failed_ones_teach_nothing() -> None:
+    study = optuna.create_study(sampler=StrategySampler(Recorder(), 0, distributions=SPACE))
+    without, within, failed = (study.ask(SPACE) for _ in range(3))
+    study.tell(without, state=TrialState.PRUNED)
+    within.report(0.5, 1)
+    study.tell(within, state=TrialState.PRUNED)
+    study.tell(failed, state=TrialState.FAIL)
+    study.add_trial(optuna.create_trial(state=TrialState.FAIL, params=failed.params, distributions=SPACE))
+    found = [(o.status, o.reward, bool(o.choice)) for o in recorded(study).seen]
+    assert found == [("pruned", None, True), ("pruned", -0.5, True), ("failed", None, False)]
+
+
+def test_the_choice_of_a_failed_trial_makes_no_difference(make: Make) -> None:
+    study = optuna.create_study(sampler=make(distributions=SPACE))
+    go_on(study, 20)
+    study.tell(study.ask(SPACE), state=TrialState.FAIL)
+    expected = study.ask(SPACE).params
+    *rest, failed = study.get_trials()[:21]
+    failed.params = {**failed.params, "width": 8 if failed.params["width"] > 8 else 9}
+    assert copied([*rest, failed], make(distributions=SPACE)).ask(SPACE).params == expected
+
+
+def test_infeasible_trials_are_learned_from() -> None:
+    study = optuna.create_study(sampler=sampler("controlled-random-search", 0, population=20))
+    go_on(study, 200)
+    pruned = [trial.state == TrialState.PRUNED for trial in study.get_trials(deepcopy=False)]
+    assert sum(pruned[:50]) > 0
+    assert sum(pruned[100:]) == 0
+
+
+def test_enqueued_trials_are_folded_by_their_own_parameters(make: Make) -> None:
+    study = optuna.create_study(sampler=make(distributions=SPACE))
+    go_on(study, 12)
+    study.enqueue_trial({"width": 12, "rate": 1e-3})
+    study.enqueue_trial({**study.best_params, "operation": "skip", "dropout": 0.0})
+    go_on(study, 2)
+    partly, wholly = recorded(study).seen[-2:]
+    assert (partly.choice["width"], partly.choice["rate"]) == (12, 1e-3)
+    assert (wholly.choice["operation"], wholly.choice["dropout"], wholly.stamp) == ("skip", 0.0, None)
+    go_on(study, 5)
+
+
+def test_an_enqueued_optimum_draws_controlled_random_search() -> None:
+    def spread(enqueued: bool) -> float:
+        make = sampler("controlled-random-search", 0, population=20, distributions=SPACE)
+        study = optuna.create_study(sampler=make)
+        if enqueued:
+            best = {"width": 12, "depth": 8, "operation": "skip", "rate": 1e-3, "dropout": 0.0, "scale": 0.0}
+            study.enqueue_trial(best)
+        go_on(study, 90)
+        late = [t.value for t in study.get_trials(deepcopy=False)[50:] if t.value is not None]
+        return float(np.median(late))
+
+    assert spread(enqueued=True) < spread(enqueued=False)
+
+
+def test_trials_of_other_parameters_are_passed_over() -> None:
+    study = optuna.create_study(sampler=StrategySampler(Recorder(), 0, distributions=SPACE))
+    go_on(study, 3)
+    outside = {**study.get_trials()[0].params, "width": 64}
+    wider = {**SPACE, "width": IntDistribution(8, 64)}
+    study.add_trial(optuna.create_trial(params=outside, distributions=wider, value=0.0))
+    partial = {"width": IntDistribution(8, 32)}
+    study.add_trial(optuna.create_trial(params={"width": 9}, distributions=dict(partial), value=0.0))
+    assert [o.number for o in recorded(study).seen] == [0, 1, 2]
+
+
+def test_the_stamps_of_unfinished_trials_are_pending() -> None:
+    recorder = Recorder()
+    study = optuna.create_study(sampler=StrategySampler(recorder, 0, distributions=SPACE))
+    trials = [study.ask(SPACE) for _ in range(3)]
+    assert recorder.pending == [{"after": 0}] * 2
+    finish(study, trials[0])
+    study.enqueue_trial({"width": 10})
+    study.ask(SPACE)
+    assert recorder.pending == [{"after": 0}] * 2
+
+
+def test_stamps_are_of_one_strategy_one_setting_and_one_space() -> None:
+    study = optuna.create_study()
+    keys = []
+    for settings in ({}, {"population": 10}, {"cell_centres": True}, {}):
+        study.sampler = sampler("controlled-random-search", 0, distributions=SPACE, **settings)
+        go_on(study, 2)
+        keys.append({key for t in study.trials[-2:] for key in t.system_attrs})
+    narrow = {**SPACE, "width": IntDistribution(8, 16)}
+    study.sampler = sampler("controlled-random-search", 0, distributions=narrow)
+    study.tell(study.ask(narrow), 1.0)
+    keys.append(set(study.trials[-1].system_attrs))
+    assert all(len(key) == 1 for key in keys)
+    assert keys[0] == keys[3]
+    assert len(set.union(*keys)) == 4
+    for trial in study.trials:
+        (stamp,) = trial.system_attrs.values()
+        assert json.loads(json.dumps(stamp)) == stamp
+
+
+# pruners, workers, seeds
+
+
+def test_a_pruner_hides_no_trial() -> None:
+    recorder = Recorder()
+    study = optuna.create_study(
+        sampler=StrategySampler(recorder, 0, distributions=SPACE),
+        pruner=optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9, reduction_factor=3),
+    )
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_int("width", 8, 32)
+        for step in range(9):
+            trial.report(step + trial.number, step)
+        for name, distribution in SPACE.items():
+            trial._suggest(name, distribution)
+        return 0.0
+
+    study.optimize(objective, n_trials=12)
+    assert [o.number for o in recorder.seen] == list(range(11))
+
+
+def test_each_ask_folds_what_is_new_and_nothing_else() -> None:
+    recorder = Recorder()
+    study = optuna.create_study(sampler=StrategySampler(recorder, 0, distributions=SPACE))
+    abandoned = study.ask(SPACE)
+    for number in range(120):
+        go_on(study, 1)
+        assert recorder.told == number
+    finish(study, abandoned)
+    study.ask(SPACE)
+    assert recorder.told == 121
+
+
+def test_threads_propose_different_trials(make: Make) -> None:
+    study = optuna.create_study(sampler=make(distributions=SPACE))
+
+    def objective(trial: optuna.Trial) -> float:
+        found = value({name: trial._suggest(name, d) for name, d in SPACE.items()})
+        if found is None:
+            raise optuna.TrialPruned
+        return found
+
+    study.optimize(objective, n_trials=80, n_jobs=4)
+    finished = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+    assert len(finished) == 80
+    assert len({json.dumps(t.params, sort_keys=True) for t in finished}) == 80
+    expected = next_params(study, make(distributions=SPACE))
+    assert study.ask(SPACE).params == expected
+
+
+WORKER = """
+import sys
+from test_sampler_contract import SMALL, SPACE, go_on, optuna, sampler
+name, url = sys.argv[1:]
+go_on(optuna.load_study(storage=url, study_name="s", sampler=sampler(name, 3, **SMALL.get(name, {}))), 8)
+"""
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_two_processes_with_one_seed_propose_different_trials(name: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    study = optuna.create_study(storage=url, study_name="s")
+    command = [sys.executable, "-c", WORKER, name, url]
+    workers = [subprocess.Popen(command, cwd=Path(__file__).parent) for _ in range(2)]
+    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+    trials = study.get_trials()
+    assert len(trials) == 16
+    assert len({json.dumps(trial.params, sort_keys=True) for trial in trials}) == 16
+
+
+def test_the_seed_decides(make: Make) -> None:
+    first, same, other = (go_on(optuna.create_study(sampler=make(seed)), 15) for seed in (5, 5, 6))
+    assert first == same
+    assert first != other
+    drawn = [go_on(optuna.create_study(sampler=make(None)), 2) for _ in range(2)]
+    assert drawn[0] != drawn[1]
+
+
+def test_a_loss_and_its_negative_reward_are_searched_alike(make: Make) -> None:
+    found = []
+    for direction, sign in (("minimize", 1.0), ("maximize", -1.0)):
+        study = optuna.create_study(sampler=make(), direction=direction)
+        for _ in range(40):
+            trial = study.ask(SPACE)
+            study.tell(trial, sign * (value(trial.params) or 0.0))
+        found.append([trial.params for trial in study.trials])
+    assert found[0] == found[1]
+
+
+# asking
+
+
+def test_bare_trials_get_every_key_in_pythons_own_types(make: Make) -> None:
+    space = {**SPACE, "fixed": IntDistribution(3, 3), "only": CategoricalDistribution(("one",))}
+    study = optuna.create_study(sampler=make())
+    trial = study._storage.get_trial(study._storage.create_new_trial(study._study_id))
+    params = study.sampler.sample_relative(study, trial, space)
+    assert set(params) == set(space)
+    assert {name: type(v) for name, v in params.items()} == {
+        "width": int,
+        "depth": int,
+        "operation": str,
+        "rate": float,
+        "dropout": float,
+        "scale": float,
+        "fixed": int,
+        "only": str,
+    }
+
+
+def test_a_given_space_is_searched_from_the_first_trial_on() -> None:
+    first = {"width": 9, "depth": 2, "operation": "skip", "rate": 1e-2, "dropout": 0.1, "scale": 0.5}
+    make = sampler("controlled-random-search", 0, distributions=SPACE, first=first)
+    study = optuna.create_study(sampler=make)
+    assert study.ask(SPACE).params == pytest.approx(first)
+
+
+def test_parameters_that_come_and_go_are_sampled_all_the_same(make: Make) -> None:
+    study = optuna.create_study(sampler=make())
+
+    def objective(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        return x + (trial.suggest_int("y", 0, 5) if x < 0.5 else trial.suggest_float("z", 2, 3))
+
+    study.optimize(objective, n_trials=40)
+    assert len(study.get_trials(states=(TrialState.COMPLETE,))) == 40
+    trial = study._storage.get_trial(study._storage.create_new_trial(study._study_id))
+    assert list(study.sampler.infer_relative_search_space(study, trial)) == ["x"]
+
+
+def test_the_shared_space_is_what_optuna_finds(make: Make) -> None:
+    study = optuna.create_study(sampler=make())
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        names = [name for name in SPACE if rng.random() < 0.85]
+        study.tell(study.ask({name: SPACE[name] for name in names}), 1.0)
+        found = study.sampler.infer_relative_search_space(study, study.get_trials()[-1])
+        assert found == optuna.search_space.intersection_search_space(study.get_trials(deepcopy=False))
+
+
+# errors
+
+
+def test_an_unknown_strategy_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match=r"'annealing'.*controlled-random-search, random"):
+        sampler("annealing")
+
+
+def test_an_unknown_setting_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(
+        SettingsError, match=r"no setting 'populaton'.*population, first, restart, cell_centres"
+    ):
+        sampler("controlled-random-search", populaton=9)
+    with pytest.raises(SettingsError, match=r"random has no setting 'population'; its settings are: none"):
+        sampler("random", population=9)
+
+
+def test_a_negative_seed_is_refused() -> None:
+    with pytest.raises(SettingsError, match="seed is -1"):
+        sampler("random", -1)
+
+
+def test_settings_that_do_not_fit_a_given_space_are_refused_at_once() -> None:
+    with pytest.raises(SettingsError, match="population is 6, but 6 dimensions need at least 7"):
+        sampler("controlled-random-search", 0, distributions=SPACE, population=6)
