@@ -106,7 +106,7 @@ def case_facts(case: Case, dataset: Dataset) -> CaseFacts:
         return CaseFacts(case, None, (), checked.voxels, "", checked.problems)
     array = checked.volume.array
     content = blake2b(repr(array.shape).encode(), digest_size=16)
-    content.update(array)
+    content.update(array.data)
     channels = tuple(facts for channel in array if (facts := _channel_facts(channel)))
     return CaseFacts(
         case, checked.volume.grid, channels, checked.voxels, content.hexdigest(), checked.problems

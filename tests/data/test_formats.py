@@ -1,0 +1,141 @@
+"""Dataset folders as they should be, and as they are found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netwright.data import find_cases, open_dataset
+from netwright.errors import DatasetError, SettingsError
+
+Folder = Callable[..., Path]
+
+
+def test_a_decathlon_folder(msd_folder: Folder) -> None:
+    root = msd_folder(4)
+    (root / "imagesTr" / "._case_00.nii.gz").write_bytes(b"left by another system")
+    dataset = open_dataset(root)
+    assert (dataset.name, dataset.format, dataset.channels) == ("Toy", "msd", ("MRI",))
+    assert dataset.labels == {0: "background", 1: "Anterior", 2: "Posterior"}
+    assert (dataset.classes, dataset.label_names) == (3, ("Anterior", "Posterior"))
+    assert [case.name for case in dataset.cases] == [f"case_{number:02d}" for number in range(4)]
+    assert all(file.is_file() for case in dataset.cases for file in (*case.images, case.label) if file)
+    assert open_dataset(root / "dataset.json") == dataset
+
+
+def test_an_nnunet_folder(nnunet_folder: Folder) -> None:
+    dataset = open_dataset(nnunet_folder())
+    assert (dataset.format, dataset.channels) == ("nnunet", ("T1", "T2"))
+    assert dataset.labels == {0: "background", 1: "tumour"}
+    assert [case.name for case in dataset.cases] == ["a", "b", "c"]
+    assert [file.name for file in dataset.cases[0].images] == ["a_0000.nii.gz", "a_0001.nii.gz"]
+
+
+def test_an_nnunet_folder_that_lists_its_files(nnunet_folder: Folder) -> None:
+    listed = {
+        "b": {"images": ["imagesTr/b_0000.nii.gz", "imagesTr/b_0001.nii.gz"], "label": "labelsTr/b.nii.gz"}
+    }
+    dataset = open_dataset(nnunet_folder(dataset=listed))
+    assert [case.name for case in dataset.cases] == ["b"]
+    assert dataset.cases[0].label == dataset.root / "labelsTr" / "b.nii.gz"
+
+
+def test_cases_with_missing_files_are_kept_for_the_inspection(nnunet_folder: Folder) -> None:
+    root = nnunet_folder()
+    for name in ("imagesTr/a_0000", "imagesTr/b_0000", "imagesTr/b_0001", "labelsTr/c"):
+        (root / f"{name}.nii.gz").unlink()
+    assert [case.name for case in open_dataset(root).cases] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ({"labels": {"background": 0, "whole": [1, 2]}}, r"'whole' as the region \[1, 2\].*value of its own"),
+        ({"labels": {"background": 0, "a": 1, "ignore": 2}}, r"`ignore` label \(2\).*--map-label 2=0"),
+        ({"labels": {"background": 0, "a": "x"}}, "expected a whole number"),
+        ({"labels": {"a": 1, "b": 2}}, "expected 0 for background"),
+        ({"labels": {"background": 0, "a": 1, "b": 1}}, "names the label value 1 twice"),
+        ({"labels": [1, 2]}, "expected a value for each name"),
+        ({"file_ending": ".png"}, r"'\.png': expected \.nii\.gz or \.nii"),
+        ({"channel_names": {"0": "T1"}}, r"_0001\.nii\.gz is channel 1, but .*names 1"),
+        ({"channel_names": {"1": "T1"}}, "name for each number from 0"),
+        ({"dataset": {"a": {"images": []}}}, "gives the case 'a'"),
+    ],
+)
+def test_nnunet_descriptions_that_cannot_be_used(
+    description: dict[str, Any], message: str, nnunet_folder: Folder
+) -> None:
+    with pytest.raises(DatasetError, match=message):
+        open_dataset(nnunet_folder(**description))
+
+
+def test_an_image_without_channel_number(nnunet_folder: Folder) -> None:
+    root = nnunet_folder()
+    (root / "imagesTr" / "d.nii.gz").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"d\.nii\.gz has no channel number: expected .* d_0000"):
+        open_dataset(root)
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ({"labels": None}, "expected a name for each value"),
+        ({"modality": None}, "expected `channel_names`"),
+        ({"training": [{"label": "a"}]}, "training case 0"),
+        (
+            {"training": [{"image": "a.nii", "label": "b"}, {"image": "x/a.nii", "label": "c"}]},
+            "a more than once",
+        ),
+    ],
+)
+def test_decathlon_descriptions_that_cannot_be_used(
+    description: dict[str, Any], message: str, msd_folder: Folder
+) -> None:
+    with pytest.raises(DatasetError, match=message):
+        open_dataset(msd_folder(3, **description))
+
+
+def test_folders_of_no_known_format_are_told_what_was_looked_for(tmp_path: Path, msd_folder: Folder) -> None:
+    with pytest.raises(DatasetError, match=r"nowhere is no folder"):
+        open_dataset(tmp_path / "nowhere")
+    root = msd_folder(3)
+    with pytest.raises(
+        DatasetError, match=r"no dataset\.json\. Looked for nnU-Net v2 raw: .*Did you mean .*MSD"
+    ):
+        open_dataset(root.parent)
+    (root / "dataset.json").write_text(json.dumps({"images": []}))
+    with pytest.raises(DatasetError, match=r"has the keys images\. Looked for .*Decathlon: .*`training`"):
+        open_dataset(root)
+    (root / "dataset.json").write_text("{")
+    with pytest.raises(DatasetError, match=r"dataset\.json cannot be read"):
+        open_dataset(root)
+    with pytest.raises(SettingsError, match="expected one of nnunet, msd"):
+        open_dataset(root, format="bids")
+
+
+def test_map_label_must_lead_to_a_name(msd_folder: Folder) -> None:
+    root = msd_folder(3)
+    assert open_dataset(root, map_label={255: 1}).map_label == {255: 1}
+    with pytest.raises(DatasetError, match=r"--map-label leads to 7, but .* names only 0, 1 and 2"):
+        open_dataset(root, map_label={255: 7})
+
+
+def test_cases_to_predict(nnunet_folder: Folder, tmp_path: Path, save_volume: Callable[..., Path]) -> None:
+    images = nnunet_folder() / "imagesTr"
+    assert [case.name for case in find_cases(images, channels=2)] == ["a", "b", "c"]
+    assert [len(case.images) for case in find_cases(images, channels=2)] == [2, 2, 2]
+    single = save_volume(tmp_path / "scans" / "scan_007.nii", np.zeros((3, 3, 3), np.float32))
+    assert [case.name for case in find_cases(single, channels=1)] == ["scan_007"]
+    assert find_cases(single.parent, channels=1) == find_cases(single, channels=1)
+    (images / "b_0001.nii.gz").unlink()
+    with pytest.raises(DatasetError, match="lacks channel 1 of case b"):
+        find_cases(images, channels=2)
+    with pytest.raises(DatasetError, match="holds nothing to read"):
+        find_cases(tmp_path, channels=1)
+    with pytest.raises(DatasetError, match="does not exist"):
+        find_cases(tmp_path / "nowhere", channels=1)
