@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Grid:
     @property
     def _orientation(self) -> NDArray[np.float64]:
         """For each of the file's axes (3, 2): the canonical axis that it runs along, and 1 or -1."""
-        return np.asarray(_orientations.io_orientation(self.matrix))
+        return _orientation_of(self.affine)
 
     @property
     def _order(self) -> list[int]:
@@ -119,6 +120,12 @@ class Volume:
     def spacing(self) -> tuple[float, float, float]:
         """Voxel size of ``array`` in millimetres."""
         return self.grid.spacing
+
+
+@lru_cache(maxsize=4096)
+def _orientation_of(affine: tuple[tuple[float, ...], ...]) -> NDArray[np.float64]:
+    """Kept, because a singular value decomposition is asked for at every turn and most scans of a dataset agree."""
+    return np.asarray(_orientations.io_orientation(np.array(affine)))
 
 
 def read_grid(path: Path) -> Grid:
