@@ -100,4 +100,4 @@ def _training_step(
         value = loss(logits, labels)
     del logits
     value.backward()  # type: ignore[no-untyped-call]
-    return counter.get_total_flops() / batch_size
+    return float(counter.get_total_flops()) / batch_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -149,6 +150,8 @@ def _resident(field: str) -> float | None:
 
 def _return_free_memory() -> None:
     """Hands memory that earlier work freed back to the system, as it would hide what the block takes."""
+    if sys.platform != "linux":
+        return
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

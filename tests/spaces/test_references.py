@@ -1,0 +1,96 @@
+"""The hand-made networks: published sizes, any input size, learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from netwright.errors import InfeasibleArchitecture
+from netwright.nn.layers import PadToMultiple
+from netwright.spaces.references import REFERENCES
+from netwright.spaces.unet3d import UNet3D
+from netwright.spaces.vnet import VNet
+
+
+@dataclass(frozen=True)
+class Shape:
+    channels: int = 1
+    classes: int = 3
+    size: tuple[int, ...] = (16, 16, 16)
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_unet3d_has_the_published_number_of_parameters() -> None:
+    """19,069,955 in Çiçek et al. 2016 for 3 channels and 3 classes, where normalisation has no scale of its own."""
+    network = UNet3D(3, 3)
+    scales = sum(module.num_features for module in network.modules() if isinstance(module, nn.BatchNorm3d))
+    assert count(network) - scales == 19_069_955
+    assert count(UNet3D(1, 20)) == 19_071_668
+
+
+def test_vnet_has_the_layout_of_the_paper() -> None:
+    """5^3 convolutions and 2^3 ones between the stages, counted from Fig. 2 of Milletari et al. 2016."""
+    stages = 16 + 2 * 32**2 + 3 * 64**2 + 3 * 128**2 + 3 * 256**2
+    stages += 3 * 256**2 + 3 * 128**2 + 2 * 64**2 + 32**2
+    down = 16 * 32 + 32 * 64 + 64 * 128 + 128 * 256
+    up = 256 * 128 + 256 * 64 + 128 * 32 + 64 * 16
+    convolutions = [m for m in VNet(1, 2).modules() if isinstance(m, nn.Conv3d | nn.ConvTranspose3d)]
+    assert sum(m.weight.numel() for m in convolutions) == 125 * stages + 8 * (down + up) + 32 * 2
+    assert 65.1e6 < count(VNet(1, 20)) < 65.3e6
+
+
+def test_monai_unet_has_1_2_million_parameters() -> None:
+    assert count(REFERENCES["monai-unet"].build(Shape())) == 1_187_766
+
+
+@pytest.mark.parametrize("name", ["unet3d", "vnet", "monai-unet"])
+@pytest.mark.parametrize("size", [(17, 9, 24), (5, 30, 16)])
+def test_any_size_comes_out_as_it_went_in(name: str, size: tuple[int, int, int]) -> None:
+    reference = REFERENCES[name]
+    assert reference.name == name
+    network = reference.build(Shape(2, 3)).eval()
+    with torch.no_grad():
+        assert network(torch.randn(1, 2, *size)).shape == (1, 3, *size)
+
+
+@pytest.mark.parametrize("name", ["unet3d", "monai-unet"])
+def test_learns_from_one_small_image(name: str) -> None:
+    torch.manual_seed(0)
+    network = REFERENCES[name].build(Shape())
+    optimizer = torch.optim.NAdam(network.parameters(), lr=1e-3)
+    images = torch.randn(1, 1, 8, 8, 8)
+    labels = (images[:, 0] > 0).long()
+    losses = []
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(network(images), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[1] < losses[0]
+
+
+def test_padding_repeats_the_border_and_is_cropped() -> None:
+    class Recorder(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            self.seen = images
+            return 2 * images
+
+    recorder = Recorder()
+    images = torch.randn(1, 1, 8, 3, 5)
+    result = PadToMultiple(recorder, 4)(images)
+    assert recorder.seen.shape == (1, 1, 8, 8, 8)
+    torch.testing.assert_close(recorder.seen[:, :, :, 3:, :5], images[:, :, :, 2:3].expand(-1, -1, -1, 5, -1))
+    torch.testing.assert_close(result, 2 * images)
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_refuses_2d_tasks(name: str) -> None:
+    with pytest.raises(InfeasibleArchitecture, match="3D"):
+        REFERENCES[name].build(Shape(size=(16, 16)))
