@@ -1,6 +1,7 @@
 """Candidates good, bad and malicious: each becomes an outcome."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,6 +170,13 @@ def test_a_folder_that_cannot_be_written_is_not_the_candidates_fault(balls, task
         evaluate_candidate(
             build, balls, range(3), (6,), task, SHORT, seed=0, folder=tmp_path / "not" / "there"
         )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_a_full_disk_is_not_the_candidates_fault(balls, task, build, tmp_path):
+    (tmp_path / "curves.jsonl").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match="No space left on device"):
+        evaluate_candidate(build, balls, range(3), (6,), task, SHORT, seed=0, folder=tmp_path)
 
 
 def test_a_second_attempt_replaces_the_curves(tmp_path):

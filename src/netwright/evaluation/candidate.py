@@ -90,18 +90,10 @@ def evaluate_candidate(
     callback = _Callback(on_epoch)
     try:
         outcome = evaluation.run(prepared, training, validation, memory_limit_mb, callback)
-    except InfeasibleArchitecture as error:
-        outcome = evaluation.failure(Status.INFEASIBLE, str(error))
-    except NetwrightError:
-        raise
     except Exception as error:
         if error is callback.raised:
             raise
-        if is_out_of_memory(error):
-            outcome = evaluation.failure(Status.OUT_OF_MEMORY, f"memory ran out: {_one_line(error)}")
-        else:
-            _log_traceback(folder)
-            outcome = evaluation.failure(Status.CRASHED, f"{type(error).__name__}: {_one_line(error)}")
+        outcome = evaluation.outcome(*_verdict(error, folder))
     finally:
         evaluation.curves.close()
         gc.collect()
@@ -159,7 +151,7 @@ class _Evaluation:
         with seeded(derive_seed(self._seed, "dry run")):
             self._cost = self._predicted()
         if not fits(self._cost, memory_limit_mb):
-            return self.failure(
+            return self.outcome(
                 Status.OUT_OF_MEMORY,
                 f"a training step of {self._protocol.batch_size} images would need "
                 f"{self._cost.predicted_memory_mb:.0f} MB, the limit is {memory_limit_mb:.0f} MB (predicted)",
@@ -182,17 +174,17 @@ class _Evaluation:
             self._cost, peak_memory_mb=memory.peak_mb, seconds_per_batch=trained.seconds_per_batch
         )
         if trained.status is not Status.COMPLETE:
-            return self.failure(trained.status, trained.reason, trained.epochs)
+            return self.outcome(trained.status, trained.reason, trained.epochs)
         self._cost = dataclasses.replace(
             self._cost, inference_ms=inference_ms(network, self._task, self._protocol, self._device)
         )
         if self._folder is not None:
             save_weights(network, self._folder / WEIGHTS)
         return dataclasses.replace(
-            self.failure(Status.COMPLETE, "", trained.epochs), metrics=_metrics(trained, self._task)
+            self.outcome(Status.COMPLETE, "", trained.epochs), metrics=_metrics(trained, self._task)
         )
 
-    def failure(self, status: Status, reason: str, epochs: int | None = None) -> Outcome:
+    def outcome(self, status: Status, reason: str, epochs: int | None = None) -> Outcome:
         """An outcome with all that was found until now, and no metrics."""
         return Outcome(
             status=status,
@@ -253,11 +245,19 @@ def _metrics(trained: Training, task: SegmentationTask) -> dict[str, float]:
     return metrics
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
-
-
-def _log_traceback(folder: Path | None) -> None:
+def _verdict(error: Exception, folder: Path | None) -> tuple[Status, str]:
+    """Status and reason of what a candidate raised; what is not its fault is raised again."""
+    if isinstance(error, InfeasibleArchitecture):
+        return Status.INFEASIBLE, str(error)
+    if isinstance(error, NetwrightError):
+        raise error
+    if is_out_of_memory(error):
+        return Status.OUT_OF_MEMORY, f"memory ran out: {_one_line(error)}"
     if folder is not None:
         with contextlib.suppress(OSError), (folder / LOG).open("a", encoding="utf-8") as log:
-            traceback.print_exc(file=log)
+            traceback.print_exception(error, file=log)
+    return Status.CRASHED, f"{type(error).__name__}: {_one_line(error)}"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from dataclasses import asdict, dataclass
@@ -65,7 +66,8 @@ class Curves:
     def close(self) -> None:
         """Closes the file; further records start it again at its end."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # every line was flushed, or has raised
+                self._file.close()
             self._file = None
 
     def _write(self, line: dict[str, Any], *, anew: bool = False) -> None:

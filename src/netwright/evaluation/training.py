@@ -91,39 +91,16 @@ def train(
         curves: where to record the epochs.
         on_epoch: called after every epoch; what it raises ends the training and is passed on.
     """
-    device = resolve_device(protocol.device)
     curves = Curves() if curves is None else curves
-    batches = Batches(
-        prepared,
-        training,
-        task.size,
-        protocol.batch_size,
-        device=device,
-        augmentation=protocol.augmentation,
-        generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
-    )
+    device = resolve_device(protocol.device)
+    batches = _batches(prepared, training, task, protocol, device, seed)
+    class_weights = label_weights(prepared.class_counts_of(training))
     with threads(protocol.threads), seeded(derive_seed(seed, "training")):
-        step = TrainingStep(
-            network, protocol, device, label_weights(prepared.class_counts_of(training)), len(batches)
-        )
-        validate = partial(
-            validation_dice,
-            network,
-            prepared,
-            validation,
-            task.size,
-            task.classes,
-            device=device,
-            batch_size=protocol.batch_size,
-            mixed_precision=protocol.mixed_precision,
-            channels_last=protocol.channels_last,
-        )
+        step = TrainingStep(network, protocol, device, class_weights, len(batches))
+        validate = _validation(network, prepared, validation, task, protocol, device)
+        validation_batches = math.ceil(len(validation) / protocol.batch_size)
         pace = Pace(
-            protocol.seconds,
-            protocol.epochs,
-            len(batches),
-            math.ceil(len(validation) / protocol.batch_size),
-            protocol.validate_every,
+            protocol.seconds, protocol.epochs, len(batches), validation_batches, protocol.validate_every
         )
         loop = _Loop(step, batches, validate, pace, curves, on_epoch)
         status, reason = loop.run()
@@ -137,6 +114,47 @@ def train(
         seconds_per_batch=pace.seconds_per_batch,
         seconds=pace.elapsed,
         dice=loop.dice,
+    )
+
+
+def _batches(
+    prepared: PreparedVolumes,
+    cases: Sequence[int],
+    task: SegmentationTask,
+    protocol: TrainingProtocol,
+    device: torch.device,
+    seed: int,
+) -> Batches:
+    return Batches(
+        prepared,
+        cases,
+        task.size,
+        protocol.batch_size,
+        device=device,
+        augmentation=protocol.augmentation,
+        generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
+    )
+
+
+def _validation(
+    network: nn.Module,
+    prepared: PreparedVolumes,
+    cases: Sequence[int],
+    task: SegmentationTask,
+    protocol: TrainingProtocol,
+    device: torch.device,
+) -> Callable[[], NDArray[np.float64]]:
+    return partial(
+        validation_dice,
+        network,
+        prepared,
+        cases,
+        task.size,
+        task.classes,
+        device=device,
+        batch_size=protocol.batch_size,
+        mixed_precision=protocol.mixed_precision,
+        channels_last=protocol.channels_last,
     )
 
 
