@@ -226,7 +226,7 @@ def _storage_errors(folder: Path, needed: int) -> Iterator[None]:
                 f"{folder} cannot be written ({error.strerror or error}): expected a folder for the "
                 "preprocessed dataset. Choose another folder for the cache, or change its permissions."
             ) from error
-        free = shutil.disk_usage(folder.parent).free
+        free = shutil.disk_usage(next(parent for parent in folder.parents if parent.exists())).free
         raise StorageError(
             f"{folder.parent} has no room for the preprocessed dataset: expected "
             f"{(needed + _MARGIN) / 1e6:.0f} MB, found {free / 1e6:.0f} MB free. Make room, choose another "

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from netwright.data.volumes import write_volume
+from netwright.data.volumes import write_volume, write_whole
 from netwright.errors import DatasetError, SettingsError
 
 _nibabel: Any = nibabel
@@ -85,7 +85,7 @@ def write_sample(path: Path, *, cases: int = 30, seed: int = 0, size: int = 32) 
         ],
         "test": [f"./imagesTs/{name}.nii.gz" for name in names[cases:]],
     }
-    (path / "dataset.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+    write_whole(path / "dataset.json", json.dumps(description, indent=1).encode())
     return path
 
 

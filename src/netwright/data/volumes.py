@@ -240,8 +240,15 @@ def write_label_map(
 def write_volume(path: Path, image: Any) -> None:
     """Write a nibabel image whole or not at all, without a time stamp: equal images give equal bytes."""
     content = image.to_bytes()
-    if path.name.endswith(".gz"):
-        content = gzip.compress(content, compresslevel=6, mtime=0)
+    write_whole(path, gzip.compress(content, 6, mtime=0) if path.name.endswith(".gz") else content)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, and the folders above it, whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -251,8 +258,7 @@ def write_volume(path: Path, image: Any) -> None:
         with suppress(OSError):
             partial.unlink()
         raise StorageError(
-            f"{path} could not be written ({error.strerror or error}): it needs {len(content) / 1e6:.1f} MB. "
-            "Make room, or choose another folder."
+            f"{path} could not be written ({error.strerror or error}). Make room, or choose another folder."
         ) from error
 
 
