@@ -1,0 +1,1 @@
+"""What good means: the tasks, their losses and their metrics."""
