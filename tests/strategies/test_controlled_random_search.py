@@ -208,6 +208,12 @@ def test_an_edited_choice_is_stored_at_the_centre_of_its_own_cell() -> None:
     assert state.points[0] == pytest.approx([0.35, (edited["y"] + 0.5) / 10])
 
 
+def test_an_edited_reflection_that_fails_brings_no_mutation() -> None:
+    strategy = ControlledRandomSearch()
+    _, stamp = strategy.ask(FIVE, np.random.default_rng(0))
+    assert strategy.tell(FIVE, Observation(9, {"x": 0.1, "y": 0.1}, -6.0, "complete", stamp)).queue == ()
+
+
 def test_members_are_stored_at_cell_centres_where_asked_for() -> None:
     state, _ = run(
         ControlledRandomSearch(cell_centres=True), GRID, lambda c: hash(tuple(c.values())) / 1e18, 200
@@ -337,6 +343,22 @@ def test_a_result_from_before_a_restart_joins_only_where_it_beats_the_best() -> 
     assert (state.generation, len(state.losses)) == (1, 1)
     assert told(strategy, state, 3, late[3], -1.0) is state
     assert told(strategy, state, 4, late[4], -0.5).losses.tolist() == [1.0, 0.5]
+
+
+def test_a_restart_forgets_what_was_under_way() -> None:
+    strategy, rng = ControlledRandomSearch(population=8), np.random.default_rng(0)
+    state = strategy.init(PLANE)
+    old = [strategy.ask(state, rng) for _ in range(20)]
+    for number, loss in enumerate([1.0] * 7 + [2.0]):
+        state = told(strategy, state, number, old[number], -loss)
+    failed = strategy.ask(state, rng)
+    assert len(told(strategy, state, 8, failed, -3.0).queue) == 1
+    state = told(strategy, told(strategy, state, 8, failed, -3.0), 9, old[9], -1.0)
+    assert (state.generation, len(state.losses), state.queue) == (1, 1, ())
+    for number in (10, 11):
+        state = told(strategy, state, number, strategy.ask(state, rng), -float(number))
+    pending = [stamp for _, stamp in old[10:]]
+    assert strategy.ask(state, rng, pending)[1]["kind"] == "initial"
 
 
 def test_a_constant_objective_is_searched_at_random() -> None:

@@ -168,12 +168,12 @@ def test_the_memory_is_of_one_study_though_its_identifier_is_used_again(make: Ma
     storage = optuna.storages.get_storage(f"sqlite:///{tmp_path / 'study.db'}")
     shared, found = make(), []
     for seed in (8, 9):
-        study = optuna.create_study(storage=storage, study_name="s", sampler=make(seed))
-        go_on(study, 5)
-        study.sampler = shared
-        expected = next_params(study, make())
+        other = optuna.create_study(sampler=make(seed))
+        go_on(other, 12)
+        study = optuna.create_study(storage=storage, study_name="s", sampler=shared)
+        study.add_trials(other.get_trials())
+        assert study.ask(SPACE).params == next_params(other, make())
         found.append(study._study_id)
-        assert study.ask(SPACE).params == expected
         optuna.delete_study(study_name="s", storage=storage)
     assert found[0] == found[1]
 
@@ -327,6 +327,15 @@ def test_the_stamps_of_unfinished_trials_are_pending() -> None:
     assert recorder.pending == [{"after": 0}] * 2
 
 
+def test_a_trial_is_not_pending_to_itself() -> None:
+    recorder = Recorder()
+    study = optuna.create_study(sampler=StrategySampler(recorder, 0, distributions=SPACE))
+    trial_id = study._storage.create_new_trial(study._study_id)
+    for _ in range(2):
+        study.sampler.sample_relative(study, study._storage.get_trial(trial_id), SPACE)
+        assert recorder.pending == []
+
+
 def test_stamps_are_of_one_strategy_one_setting_and_one_space() -> None:
     study = optuna.create_study()
     keys = []
@@ -360,6 +369,7 @@ def test_a_pruner_hides_no_trial() -> None:
         trial.suggest_int("width", 8, 32)
         for step in range(9):
             trial.report(step + trial.number, step)
+            trial.should_prune()
         for name, distribution in SPACE.items():
             trial._suggest(name, distribution)
         return 0.0
