@@ -136,7 +136,7 @@ def inspection_lines(dataset: Path, found: Inspection, *, show_all: bool) -> Ite
         yield f"spacing    {_range(fingerprint.spacing, '.3g')} mm"
     for channel in fingerprint.channels:
         yield (
-            f"channel    {channel.name}: mean {channel.mean:.4g}, standard deviation {channel.std:.4g}, "
+            f"channel    {channel.name}: mean {channel.mean:.1f}, standard deviation {channel.std:.4g}, "
             f"0.5 to 99.5 % {channel.percentile_0_5:.4g} to {channel.percentile_99_5:.4g}"
         )
     for label in fingerprint.labels:

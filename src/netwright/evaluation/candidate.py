@@ -149,7 +149,7 @@ class _Evaluation:
         on_epoch: OnEpoch,
     ) -> Outcome:
         with seeded(derive_seed(self._seed, "dry run")):
-            self._cost = self._predicted()
+            self._cost = predicted_cost(self._build, self._task, self._protocol)
         if not fits(self._cost, memory_limit_mb):
             return self.outcome(
                 Status.OUT_OF_MEMORY,
@@ -195,16 +195,27 @@ class _Evaluation:
             planned_epochs=self.curves.planned_epochs,
         )
 
-    def _predicted(self) -> Cost:
-        protocol = self._protocol
 
-        def loss(logits: Tensor, labels: Tensor) -> Tensor:
-            return loss_of(protocol, torch.ones(self._task.classes))(logits, labels)
+def predicted_cost(build: Build, task: SegmentationTask, protocol: TrainingProtocol) -> Cost:
+    """What a training step by the protocol would cost, from a dry run; nothing is allocated.
 
-        half = half_precision(self._device) if protocol.mixed_precision else None
-        return dry_run(
-            self._build, self._task, protocol.batch_size, mixed_precision=half is not None, loss=loss
-        )
+    Raises:
+        InfeasibleArchitecture: from ``build``.
+    """
+    device = resolve_device(protocol.device)
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        return loss_of(protocol, torch.ones(task.classes))(logits, labels)
+
+    half = half_precision(device) if protocol.mixed_precision else None
+    return dry_run(
+        build,
+        task,
+        protocol.batch_size,
+        device=device,
+        mixed_precision=half is not None,
+        loss=loss,
+    )
 
 
 def inference_ms(

@@ -25,6 +25,7 @@ from netwright.evaluation.device import (
 from netwright.evaluation.inference import validation_dice
 from netwright.evaluation.outcome import Status
 from netwright.evaluation.pace import Pace, TooSlow
+from netwright.evaluation.precision import half_precision_training
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed, seeded
 from netwright.tasks.losses import LOSSES, label_weights
@@ -199,7 +200,7 @@ class TrainingStep:
         if self._channels_last:
             images = tensor_channels_last(images)
         self._optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None):
+        with half_precision_training(self._device, self._half):
             logits = self._network(images)
         loss = self._loss(logits, labels)
         value = loss.item()

@@ -16,7 +16,7 @@ from netwright.spaces.vnet import VNet
 
 @dataclass(frozen=True)
 class Reference:
-    """A hand-made network: a short name, a title for tables, and how it is made for a task.
+    """A hand-made network: a short name, a title and a description for tables, and how it is made for a task.
 
     ``build`` gives images (batch, channels, *spatial) to logits (batch, classes, *spatial), for any spatial
     size.
@@ -24,6 +24,7 @@ class Reference:
 
     name: str
     title: str
+    description: str
     build: Callable[[TaskShape], nn.Module]
 
 
@@ -65,8 +66,8 @@ def _require_3d(task: TaskShape) -> None:
 REFERENCES: dict[str, Reference] = {
     reference.name: reference
     for reference in (
-        Reference("unet3d", "3D U-Net (Çiçek 2016)", build_unet3d),
-        Reference("vnet", "V-Net (Milletari 2016)", build_vnet),
-        Reference("monai-unet", "MONAI UNet, residual", build_monai_unet),
+        Reference("unet3d", "3D U-Net", "Çiçek et al. 2016, 32 to 512 channels", build_unet3d),
+        Reference("vnet", "V-Net", "Milletari et al. 2016, 16 to 256 channels", build_vnet),
+        Reference("monai-unet", "MONAI UNet", "residual, 16-32-64-128 channels", build_monai_unet),
     )
 }

@@ -61,7 +61,7 @@ class LocalExecutor:
 
     def shutdown(self) -> None:
         """End all workers at once."""
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
 

@@ -84,7 +84,8 @@ class ProbeJob:
 
 def probe(job: ProbeJob) -> Measurement:
     """Time a few training steps and a validation of one candidate, in a worker."""
-    from netwright.evaluation.cost import dry_run, fits
+    from netwright.evaluation.candidate import predicted_cost
+    from netwright.evaluation.cost import fits
     from netwright.evaluation.device import is_out_of_memory
 
     settings = job.settings
@@ -93,7 +94,7 @@ def probe(job: ProbeJob) -> Measurement:
     build = network_builder(settings, job.choice, None)
     protocol = settings.training
     try:
-        cost = dry_run(build, task, protocol.batch_size, mixed_precision=protocol.mixed_precision)
+        cost = predicted_cost(build, task, protocol)
     except InfeasibleArchitecture as error:
         return Measurement(job.name, choice, Status.INFEASIBLE, str(error))
     known: dict[str, Any] = {"parameters": cost.parameters, "predicted_memory_mb": cost.predicted_memory_mb}

@@ -148,7 +148,7 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
     return Contestant(
         name=result["name"],
         title=result["title"],
-        description=describe(result["choice"]) if result["reference"] is None else "",
+        description=_description(result, describe),
         status=outcome.status,
         reason=outcome.reason,
         parameters=outcome.cost.parameters,
@@ -158,6 +158,14 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
         dice=result["dice"],
         curves=read_curves(folder.contestant(result["name"]))[1],
     )
+
+
+def _description(result: Mapping[str, Any], describe: Any) -> str:
+    from netwright.spaces.references import REFERENCES
+
+    if result["reference"] is None:
+        return str(describe(result["choice"]))
+    return REFERENCES[result["reference"]].description
 
 
 def _overlays(

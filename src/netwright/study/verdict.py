@@ -57,11 +57,11 @@ def entries(settings: RunSettings, space: Space, data: SearchData, best: dict[st
     """Who takes part: the winner, random choices of the same space, the references."""
     from netwright.spaces.references import REFERENCES
 
-    result = [Entry("searched", "searched network", best, None)]
+    result = [Entry("searched", "the searched network", best, None)]
     for index in range(settings.verdict.random_choices):
         name = "random" if index == 0 else f"random-{index + 1}"
         choice = random_choice(settings, space, data, index)
-        result.append(Entry(name, "random network of the same space", choice, None))
+        result.append(Entry(name, "a random network of the same space", choice, None))
     for name in settings.verdict.references:
         if name not in REFERENCES:
             raise RunError(f"There is no reference network {name!r}. There are: {', '.join(REFERENCES)}.")
@@ -75,7 +75,8 @@ def random_choice(settings: RunSettings, space: Space, data: SearchData, index: 
     Raises:
         RunError: none was found in many tries.
     """
-    from netwright.evaluation.cost import dry_run, fits
+    from netwright.evaluation.candidate import predicted_cost
+    from netwright.evaluation.cost import fits
 
     task = make_task(opened(data.prepared))
     rng = np.random.default_rng(derive_seed(settings.seed, "random choice", index))
@@ -83,7 +84,7 @@ def random_choice(settings: RunSettings, space: Space, data: SearchData, index: 
     for _ in range(FEASIBLE_TRIES):
         choice = draw_choice(distributions, rng)
         try:
-            cost = dry_run(partial(space.build, choice), task, settings.training.batch_size)
+            cost = predicted_cost(partial(space.build, choice), task, settings.training)
         except InfeasibleArchitecture:
             continue
         if fits(cost, settings.machine.memory_limit_mb):

@@ -1,0 +1,40 @@
+"""The quick tour: a sample dataset, a small search on it, the final comparison, a prediction, a report.
+
+Usage: python examples/demo.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+
+def netwright(*arguments: object) -> None:
+    """Run the command line, as a user would, and show what is run."""
+    words = [str(argument) for argument in arguments]
+    print("\n$ netwright " + " ".join(words), flush=True)
+    subprocess.run([Path(sys.executable).with_name("netwright"), *words], check=True)
+
+
+def main() -> None:
+    """Go through the commands in order, in an empty folder."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo")
+    if folder.exists():
+        shutil.rmtree(folder)
+    dataset, run = folder / "Sample", folder / "run"
+    netwright("sample", "-o", dataset, "--cases", 24)
+    netwright("inspect", dataset)
+    netwright(
+        *("search", dataset, "--recipe", "segnas4", "-o", run),
+        *("--trials", 8, "--epochs", 4, "--verdict-hours", 0.025),
+        *("--set", "space.n=[4,13]", "--set", "space.p=[2,4]", "--set", "training.schedule=cosine"),
+    )
+    case = sorted((dataset / "imagesTr").iterdir())[0]
+    netwright("predict", run, case, "-o", folder / "prediction")
+    print(f"\nreport     {(run / 'report.html').resolve()}")
+
+
+if __name__ == "__main__":
+    main()

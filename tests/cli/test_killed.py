@@ -1,0 +1,134 @@
+"""Kill -9 at random moments: nothing finished is lost, and the run goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+import netwright as package
+from netwright_tests import EXECUTABLE, SMALL
+
+KILLS = 20
+TRIALS = 16
+SEARCH = ("--recipe", "segnas4", "--verdict-hours", "0", "--trials", str(TRIALS), "--seed", "5", *SMALL)
+
+
+def results(folder: Path) -> list[tuple[str, dict[str, object], float | None]]:
+    return [(t.status, t.choice, t.reward) for t in package.open_run(folder).trials]
+
+
+def kill(search: subprocess.Popen[bytes], target: str) -> None:
+    """End the search, its workers, or both, as a power cut would."""
+    try:
+        workers = psutil.Process(search.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return
+    for process in workers if target in ("worker", "both") else []:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    if target in ("search", "both"):
+        search.kill()
+        search.wait()
+
+
+def test_a_search_killed_twenty_times_equals_one_that_was_not(
+    dataset: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    done = netwright("search", dataset, "-o", straight, *SEARCH)
+    assert done.returncode == 0, done.stderr
+    expected = results(straight)
+    assert len(expected) == TRIALS
+
+    chance = random.Random(0)
+    command: list[object] = ["search", dataset, "-o", broken, *SEARCH]
+    kills = 0
+    kept: list[tuple[str, dict[str, object], float | None]] = []
+    while kills < KILLS:
+        search = subprocess.Popen(
+            [EXECUTABLE, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        while not (broken / "run.yaml").exists():
+            time.sleep(0.05)
+        command = ["resume", broken]
+        while search.poll() is None and kills < KILLS:
+            time.sleep(chance.uniform(0.2, 6.0))
+            kills += 1
+            target = chance.choice(["search", "worker", "both"])
+            kill(search, target)
+            if target != "worker":
+                break
+        search.kill()
+        search.wait()
+        finished = [r for r in results(broken) if r[2] is not None]
+        assert finished[: len(kept)] == kept, "a finished trial was lost or changed"
+        kept = finished
+    done = netwright("resume", broken)
+    assert done.returncode == 0, done.stderr
+    assert results(broken) == expected
+
+
+def test_ctrl_c_finishes_cleanly_says_how_to_resume_and_resumes(
+    dataset: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    search = subprocess.Popen(
+        [EXECUTABLE, "search", str(dataset), "-o", str(folder), *SEARCH],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 60
+    while not any((folder / "trials").glob("*/curves.jsonl")):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    seen = json.loads(netwright("status", folder, "--json").stdout)
+    assert seen["phase"] == "searching"
+    workers = psutil.Process(search.pid).children(recursive=True)
+    os.kill(search.pid, signal.SIGINT)
+    _, errors = search.communicate(timeout=30)
+    assert search.returncode == 1
+    assert f"netwright resume {folder}" in errors
+    assert "Traceback" not in errors
+    assert not [w for w in workers if w.is_running() and w.status() != psutil.STATUS_ZOMBIE]
+    assert json.loads(netwright("status", folder, "--json").stdout)["phase"] == "stopped"
+    done = netwright("resume", folder)
+    assert done.returncode == 0, done.stderr
+    status = json.loads(netwright("status", folder, "--json").stdout)
+    assert status["phase"] == "finished"
+    assert status["trials"]["total"] == TRIALS
+    assert status["trials"]["running"] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted by root alone")
+def test_a_full_disk_is_told_and_resumed_when_there_is_room(
+    dataset: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    try:
+        done = netwright("search", dataset, "-o", disk / "run", *SEARCH, "--set", "space.n=[8,17]")
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert "full" in done.stderr or "room" in done.stderr
+        subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
+        again = netwright("resume", disk / "run")
+        assert again.returncode == 0, again.stderr
+    finally:
+        subprocess.run(["umount", "-l", disk], check=False)

@@ -1,0 +1,70 @@
+"""Half precision on the CPU must give the gradients of full precision, to its own accuracy, for every shape."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from netwright.evaluation.device import half_precision
+from netwright.evaluation.precision import half_precision_training
+
+CPU = torch.device("cpu")
+
+
+def leave_rubbish() -> None:
+    """Fill memory that will be handed out again, so that what is read before it is written shows."""
+    for size in (100, 1000, 10_000, 100_000, 1_000_000, 3_000_000):
+        torch.full((size,), float("nan"))
+
+
+def gradient(
+    images: Tensor, weight: Tensor, upstream: Tensor, half: torch.dtype | None, transposed: bool
+) -> Tensor:
+    weight = weight.clone().requires_grad_()
+    convolution = F.conv_transpose3d if transposed else F.conv3d
+    leave_rubbish()
+    with half_precision_training(CPU, half):
+        result = convolution(images, weight, padding=weight.shape[-1] // 2)
+    leave_rubbish()
+    result.backward(upstream.to(result.dtype))
+    assert weight.grad is not None
+    return weight.grad
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(
+    ("size", "kernel"), [((2, 3, 2), 3), ((2, 2, 16), 5), ((3, 4, 3), 5), ((6, 6, 6), 3), ((2, 3, 2), 1)]
+)
+def test_weight_gradients_of_small_volumes_are_right(
+    size: tuple[int, ...], kernel: int, transposed: bool
+) -> None:
+    half = half_precision(CPU)
+    if half is None:
+        pytest.skip("this CPU has no fast half precision")
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        images = torch.randn(3, 16, *size, generator=generator)
+        shape = (16, 32) if transposed else (32, 16)
+        weight = 0.05 * torch.randn(*shape, kernel, kernel, kernel, generator=generator)
+        upstream = torch.randn(3, 32, *size, generator=generator)
+        exact = gradient(images, weight, upstream, None, transposed)
+        found = gradient(images, weight, upstream, half, transposed)
+        assert torch.isfinite(found).all()
+        assert (found - exact).abs().max() <= 0.02 * exact.abs().max()
+
+
+def test_large_volumes_stay_in_half_precision() -> None:
+    half = half_precision(CPU)
+    if half is None:
+        pytest.skip("this CPU has no fast half precision")
+    weight = torch.randn(8, 4, 3, 3, 3)
+    with half_precision_training(CPU, half):
+        assert F.conv3d(torch.randn(1, 4, 12, 12, 12), weight).dtype == half
+        assert F.conv3d(torch.randn(1, 4, 3, 12, 12), weight).dtype == torch.float32
+
+
+def test_full_precision_stays_full() -> None:
+    with half_precision_training(CPU, None):
+        assert F.conv3d(torch.randn(1, 4, 12, 12, 12), torch.randn(8, 4, 3, 3, 3)).dtype == torch.float32

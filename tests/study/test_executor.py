@@ -1,0 +1,106 @@
+"""Worker processes: real ones, really killed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from netwright.study.executor import LocalExecutor, kills_for_memory, lost_worker
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+jobs = importlib.import_module("jobs_for_workers")
+
+
+@pytest.fixture
+def executor() -> Iterator[LocalExecutor]:
+    pool = LocalExecutor(2, threads=1)
+    yield pool
+    pool.shutdown()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def test_workers_outlive_their_tasks_and_have_their_own_threads(executor: LocalExecutor) -> None:
+    found = [executor.submit(jobs.identify, i).result(30) for i in range(6)]
+    assert len({pid for pid, _ in found}) <= 2
+    assert {threads for _, threads in found} == {"1"}
+    assert os.getpid() not in {pid for pid, _ in found}
+
+
+def test_a_killed_worker_fails_its_own_task_only(executor: LocalExecutor, tmp_path: Path) -> None:
+    doomed = executor.submit(jobs.announce_and_sleep, str(tmp_path / "doomed"), 60)
+    other = executor.submit(jobs.announce_and_sleep, str(tmp_path / "other"), 1)
+    wait_for(lambda: (tmp_path / "doomed").exists() and bool((tmp_path / "doomed").read_text()))
+    os.kill(int((tmp_path / "doomed").read_text()), signal.SIGKILL)
+    error = doomed.exception(30)
+    assert error is not None
+    lost = lost_worker(error)
+    assert lost is not None
+    assert lost.signal_number == signal.SIGKILL
+    assert "SIGKILL" in str(lost)
+    assert other.result(30) == "slept"
+    assert executor.submit(jobs.identify).result(30)
+
+
+def test_an_ordinary_exception_is_not_a_lost_worker(executor: LocalExecutor) -> None:
+    error = executor.submit(jobs.fail, "why").exception(30)
+    assert isinstance(error, ValueError)
+    assert lost_worker(error) is None
+
+
+def test_an_allocation_past_the_limit_fails_in_the_worker() -> None:
+    pool = LocalExecutor(1, threads=1, memory_limit_mb=500)
+    try:
+        assert pool.submit(jobs.allocate, 100).result(60) == 12_500_000
+        assert isinstance(pool.submit(jobs.allocate, 4000).exception(60), MemoryError)
+    finally:
+        pool.shutdown()
+
+
+def test_cancelling_ends_the_worker(executor: LocalExecutor, tmp_path: Path) -> None:
+    future = executor.submit(jobs.announce_and_sleep, str(tmp_path / "pid"), 60)
+    wait_for(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
+    worker = int((tmp_path / "pid").read_text())
+    future.cancel()
+    wait_for(lambda: not psutil.pid_exists(worker) or psutil.Process(worker).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_workers_end_with_a_search_that_was_killed(tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(HERE)!r})\n"
+        "import jobs_for_workers as jobs\n"
+        "from netwright.study.executor import LocalExecutor\n"
+        "if __name__ == '__main__':\n"
+        f"    LocalExecutor(1, 1).submit(jobs.announce_and_sleep, {str(tmp_path / 'pid')!r}, 60).result()\n"
+    )
+    script = tmp_path / "search.py"
+    script.write_text(code)
+    search = subprocess.Popen([sys.executable, script])
+    wait_for(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
+    worker = int((tmp_path / "pid").read_text())
+    search.kill()
+    search.wait()
+    wait_for(lambda: not psutil.pid_exists(worker), 10)
+
+
+def test_the_count_of_kills_is_the_systems_own() -> None:
+    path = Path("/proc/vmstat")
+    if not path.exists() or "oom_kill " not in path.read_text():
+        assert kills_for_memory() is None
+    else:
+        assert kills_for_memory() == int(path.read_text().split("oom_kill ")[1].split()[0])

@@ -1,0 +1,137 @@
+"""The run folder: made once, held by one, and clear about what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from netwright.data.splits import Splits
+from netwright.errors import RunError, SettingsError
+from netwright.settings import RunSettings, override, parse_settings, read_assignments, read_settings
+from netwright.study.folder import RunFolder, create_run_folder, open_run_folder, write_json
+
+SPLITS = Splits(("a", "b"), ("c",), ("d",))
+
+
+def some_settings() -> RunSettings:
+    return parse_settings(
+        {
+            "recipe": "segnas4",
+            "dataset": {"path": "/data", "map_label": {255: 1}},
+            "space": {"name": "segnas4", "n": [8, 12]},
+            "strategy": {"name": "controlled-random-search"},
+            "preprocessing": {"size": [16, 24, 16]},
+            "budget": {"trials": 3, "hours": 0.5},
+        }
+    )
+
+
+def test_settings_and_splits_survive_the_disk(tmp_path: Path) -> None:
+    folder = create_run_folder(tmp_path / "run", some_settings(), SPLITS)
+    assert open_run_folder(tmp_path / "run").settings() == some_settings()
+    assert folder.splits() == SPLITS
+
+
+def test_a_folder_with_a_run_or_other_files_is_refused(tmp_path: Path) -> None:
+    create_run_folder(tmp_path / "run", some_settings(), SPLITS)
+    with pytest.raises(RunError, match=r"already holds a run.*netwright resume"):
+        create_run_folder(tmp_path / "run", some_settings(), SPLITS)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"already holds other files.*-o"):
+        create_run_folder(tmp_path / "other", some_settings(), SPLITS)
+
+
+def test_what_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="There is no run folder"):
+        open_run_folder(tmp_path / "none")
+    with pytest.raises(RunError, match=r"run.yaml is missing"):
+        open_run_folder(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "\x00\x01"])
+def test_a_damaged_run_yaml_is_a_run_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.yaml").write_text(text)
+    with pytest.raises(RunError, match=r"run.yaml is damaged"):
+        read_settings(tmp_path / "run.yaml")
+
+
+def test_a_wrong_value_in_run_yaml_is_named(tmp_path: Path) -> None:
+    text = some_settings().to_yaml().replace("trials: 3", "trials: many")
+    (tmp_path / "run.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=r"budget.trials = 'many'"):
+        read_settings(tmp_path / "run.yaml")
+
+
+def test_damaged_splits_are_named(tmp_path: Path) -> None:
+    folder = create_run_folder(tmp_path / "run", some_settings(), SPLITS)
+    folder.splits_file.write_text("{")
+    with pytest.raises(RunError, match=r"splits.json is damaged"):
+        folder.splits()
+
+
+def test_one_process_holds_a_run_and_a_dead_one_does_not(tmp_path: Path) -> None:
+    folder = create_run_folder(tmp_path / "run", some_settings(), SPLITS)
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom netwright.study.folder import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).locked():\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, folder.root], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert folder.in_use()
+        with (
+            pytest.raises(RunError, match=f"in use by another netwright process .number {holder.pid}"),
+            folder.locked(),
+        ):
+            pass
+        holder.kill()
+    assert not folder.in_use()
+    with folder.locked():
+        assert folder.lock_file.read_text() == str(os.getpid())
+
+
+def test_files_are_written_whole(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"x": 1})
+    write_json(tmp_path / "a.json", {"x": 2})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json"]
+    assert '"x": 2' in (tmp_path / "a.json").read_text()
+
+
+def test_dotted_names_override_and_unknown_ones_are_met_with_the_nearest() -> None:
+    values = some_settings().model_dump(mode="json")
+    changed = parse_settings(
+        override(values, {"training.epochs": 7, "space.p": [2, 4], "strategy.population": 9})
+    )
+    assert changed.training.epochs == 7
+    assert changed.space.options == {"n": [8, 12], "p": [2, 4]}
+    assert changed.strategy.options == {"population": 9}
+    assert some_settings().training.epochs == 100, "the source is left alone"
+    with pytest.raises(SettingsError, match=r"no setting 'epochs'.*training.epochs"):
+        override(values, {"epochs": 3})
+    with pytest.raises(SettingsError, match=r"no setting 'training.epoch'.*Did you mean training.epochs"):
+        override(values, {"training.epoch": 3})
+
+
+def test_assignments_are_read_as_values() -> None:
+    read = read_assignments(["a=1", "b=1e-3", "c=[8,17]", "d=true", "e=cosine", "f=null"])
+    assert read == {"a": 1, "b": 0.001, "c": [8, 17], "d": True, "e": "cosine", "f": None}
+    with pytest.raises(SettingsError, match="expects key=value"):
+        read_assignments(["training.epochs"])
+
+
+def test_run_folder_paths_stay_inside(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    paths = [folder.trial(17), folder.contestant("vnet"), folder.contestant("searched"), folder.report]
+    assert [str(p.relative_to(tmp_path)) for p in paths] == [
+        "trials/0017",
+        "verdict/vnet",
+        "winner",
+        "report.html",
+    ]

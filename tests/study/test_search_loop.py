@@ -1,0 +1,257 @@
+"""The search loop against an executor whose futures end as the test says: every way that a candidate can go."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from pebble import ProcessExpired
+
+from netwright.errors import StorageError
+from netwright.evaluation.outcome import Cost, Outcome, Status
+from netwright.settings import RunSettings, parse_settings
+from netwright.study.folder import RunFolder
+from netwright.study.jobs import CandidateJob
+from netwright.study.parts import make_sampler, make_space
+from netwright.study.records import record_of
+from netwright.study.search import Search, SearchData, outcome_of_loss
+
+Answer = Callable[[CandidateJob], Any]
+
+
+def trained(dice: float) -> dict[str, Any]:
+    return Outcome(Status.COMPLETE, metrics={"dice": dice}, cost=Cost(parameters=10), epochs=1).to_dict()
+
+
+def killed() -> ProcessExpired:
+    error = ProcessExpired("gone")
+    error.exitcode = -9
+    return error
+
+
+class Answering:
+    """An executor that answers at once, or, given ``hold``, only when the test releases it."""
+
+    def __init__(self, answer: Answer, hold: bool = False) -> None:
+        self.answer = answer
+        self.hold = hold
+        self.jobs: list[CandidateJob] = []
+        self.waiting: deque[tuple[Future[Any], CandidateJob]] = deque()
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.jobs.append(arguments[0])
+        self.waiting.append((future, arguments[0]))
+        if not self.hold:
+            self.release()
+        return future
+
+    def release(self) -> None:
+        future, job = self.waiting.popleft()
+        try:
+            future.set_result(self.answer(job))
+        except Exception as error:
+            future.set_exception(error)
+
+    def shutdown(self) -> None:
+        pass
+
+
+def settings_of(tmp_path: Path, **changes: Any) -> RunSettings:
+    values: dict[str, Any] = {
+        "recipe": "segnas4",
+        "dataset": {"path": str(tmp_path)},
+        "space": {"name": "segnas4"},
+        "strategy": {"name": "controlled-random-search", "population": 6},
+        "budget": {"trials": 12},
+    }
+    return parse_settings(values | changes)
+
+
+@pytest.fixture
+def storage() -> Iterator[optuna.storages.InMemoryStorage]:
+    return optuna.storages.InMemoryStorage()
+
+
+def make(
+    tmp_path: Path, executor: Answering, storage: Any, settings: RunSettings | None = None
+) -> tuple[Search, optuna.Study]:
+    settings = settings or settings_of(tmp_path)
+    space = make_space(settings.space)
+    study = optuna.create_study(
+        storage=storage,
+        study_name="search",
+        sampler=make_sampler(settings, space),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    data = SearchData(tmp_path, (0, 1), (2,))
+    return Search(RunFolder(tmp_path), settings, data, study, space, executor), study
+
+
+def test_every_status_is_stored_with_its_reason_and_none_ends_the_search(
+    tmp_path: Path, storage: Any
+) -> None:
+    statuses = [s for s in Status if s not in (Status.COMPLETE, Status.CRASHED)]
+
+    def answer(job: CandidateJob) -> Any:
+        number = int(job.folder.name)
+        if number < len(statuses):
+            return Outcome(statuses[number], f"because of {number}").to_dict()
+        return trained(0.5 + number / 100)
+
+    executor = Answering(answer)
+    search, study = make(tmp_path, executor, storage)
+    search.run()
+    records = [record_of(t) for t in study.trials]
+    assert len(records) == 12
+    for number, status in enumerate(statuses):
+        assert (records[number].status, records[number].reason) == (status, f"because of {number}")
+        assert study.trials[number].state == TrialState.PRUNED
+    assert study.best_value == max(r.reward for r in records if r.reward is not None)
+
+
+def test_a_crash_is_retried_and_then_failed(tmp_path: Path, storage: Any) -> None:
+    def answer(job: CandidateJob) -> Any:
+        if job.folder.name == "0001":
+            raise ValueError("a bug\nin two lines")
+        return trained(0.5)
+
+    executor = Answering(answer)
+    search, study = make(tmp_path, executor, storage)
+    search.run()
+    tries = [job for job in executor.jobs if job.folder.name == "0001"]
+    assert len(tries) == 3
+    assert len({(job.seed, tuple(job.choice.items())) for job in tries}) == 1
+    record = record_of(study.trials[1])
+    assert (record.status, record.reason) == ("crashed", "ValueError: a bug")
+    assert study.trials[1].state == TrialState.FAIL
+
+
+def test_a_worker_killed_once_is_run_again_to_the_same_result(tmp_path: Path, storage: Any) -> None:
+    first = {"0002": True}
+
+    def answer(job: CandidateJob) -> Any:
+        if first.pop(job.folder.name, False):
+            raise killed()
+        return trained(int(job.folder.name) / 100)
+
+    search, study = make(tmp_path, Answering(answer), storage)
+    search.run()
+    assert record_of(study.trials[2]).status == "complete"
+    assert record_of(study.trials[2]).reward == pytest.approx(0.02)
+
+
+def test_a_full_disk_ends_the_search_with_its_own_error(tmp_path: Path, storage: Any) -> None:
+    def answer(job: CandidateJob) -> Any:
+        raise StorageError("no room")
+
+    search, study = make(tmp_path, Answering(answer), storage)
+    with pytest.raises(StorageError, match="no room"):
+        search.run()
+    assert study.trials[0].state == TrialState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("attempt", "before", "now", "status"),
+    [
+        (0, 3, 4, Status.OUT_OF_MEMORY),
+        (5, 3, 3, Status.CRASHED),
+        (0, None, None, Status.CRASHED),
+        (1, None, None, Status.OUT_OF_MEMORY),
+    ],
+)
+def test_what_signal_9_means(attempt: int, before: int | None, now: int | None, status: Status) -> None:
+    assert outcome_of_loss(killed(), attempt, before, now).status == status
+
+
+def test_no_network_is_trained_twice(tmp_path: Path, storage: Any) -> None:
+    small = settings_of(tmp_path, space={"name": "segnas4", "n": [8, 10], "p": 2}, budget={"trials": 30})
+    executor = Answering(lambda job: trained(sum(map(int, job.choice.values())) / 100))
+    search, study = make(tmp_path, executor, storage, small)
+    search.run()
+    trained_choices = [tuple(job.choice.items()) for job in executor.jobs]
+    assert len(set(trained_choices)) == len(trained_choices) <= 8
+    records = [record_of(t) for t in study.trials]
+    assert len(records) == 30
+    by_number = {r.number: r for r in records}
+    for record in records:
+        if record.cached_from is not None:
+            origin = by_number[record.cached_from]
+            assert (origin.reward, origin.choice, origin.cached_from) == (record.reward, record.choice, None)
+    assert sum(r.cached_from is None for r in records) == len(trained_choices)
+
+
+def test_counting_only_distinct_networks(tmp_path: Path, storage: Any) -> None:
+    few = settings_of(
+        tmp_path,
+        space={"name": "segnas4", "n": [8, 12], "p": 2},
+        budget={"trials": 9, "count": "distinct"},
+    )
+    executor = Answering(lambda job: trained(0.5))
+    search, study = make(tmp_path, executor, storage, few)
+    search.run()
+    assert len(executor.jobs) == 9
+    assert len(study.trials) > 9
+
+
+def test_a_network_in_training_is_waited_for_and_not_trained_beside_itself(
+    tmp_path: Path, storage: Any
+) -> None:
+    two = settings_of(
+        tmp_path,
+        space={"name": "segnas4", "n": 8, "p": 2, "sup": 0},
+        machine={"workers": 2},
+        budget={"trials": 6},
+    )
+    executor = Answering(lambda job: trained(0.5), hold=True)
+    search, study = make(tmp_path, executor, storage, two)
+
+    def tick() -> None:
+        if executor.waiting:
+            executor.release()
+
+    search.run(tick)
+    assert len(executor.jobs) == 2
+    assert len(study.trials) == 6
+    assert all(record_of(t).status == "complete" for t in study.trials)
+
+
+def test_hours_end_the_search_and_what_runs_is_stopped(tmp_path: Path, storage: Any) -> None:
+    brief = settings_of(tmp_path, budget={"trials": 1000, "hours": 1.5 / 3600})
+    executor = Answering(lambda job: trained(0.5), hold=True)
+    search, study = make(tmp_path, executor, storage, brief)
+    search.run()
+    assert [record_of(t).status for t in study.trials] == ["stopped"]
+    again, _ = make(tmp_path, executor, storage, brief)
+    again.run()
+    assert len(study.trials) == 1, "the time that is spent counts over all processes"
+
+
+def test_unfinished_trials_are_run_first_with_the_same_choice_and_seed(tmp_path: Path, storage: Any) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    holding = Answering(lambda job: trained(0.5), hold=True)
+    search, study = make(tmp_path, holding, storage)
+    with pytest.raises(KeyboardInterrupt):
+        search.run(interrupt)
+    assert study.trials[0].state == TrialState.RUNNING
+    later = Answering(lambda job: trained(int(job.folder.name) / 100))
+    resumed, study = make(tmp_path, later, storage)
+    resumed.run()
+    assert (later.jobs[0].seed, later.jobs[0].choice) == (holding.jobs[0].seed, holding.jobs[0].choice)
+    assert len(study.trials) == 12
+    straight, other = make(
+        tmp_path,
+        Answering(lambda job: trained(int(job.folder.name) / 100)),
+        optuna.storages.InMemoryStorage(),
+    )
+    straight.run()
+    assert [t.params for t in other.trials] == [t.params for t in study.trials]
