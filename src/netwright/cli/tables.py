@@ -130,7 +130,10 @@ def inspection_lines(dataset: Path, found: Inspection, *, show_all: bool) -> Ite
     """What is in a dataset, and what is wrong with it."""
     fingerprint = found.fingerprint
     orientations = ", ".join(f"{name} {count}" for name, count in fingerprint.orientations.items())
-    yield f"{fingerprint.dataset}   {fingerprint.cases} cases   format {fingerprint.format}   orientation {orientations}"
+    yield (
+        f"{fingerprint.dataset}   {fingerprint.cases} cases   format {fingerprint.format}   "
+        f"orientation {orientations}"
+    )
     if fingerprint.shape is not None and fingerprint.spacing is not None:
         yield f"shape      {_range(fingerprint.shape, '.0f')} voxels (smallest, median, largest)"
         yield f"spacing    {_range(fingerprint.spacing, '.3g')} mm"

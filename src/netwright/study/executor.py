@@ -20,6 +20,9 @@ from typing import Any, Protocol
 from pebble import ProcessExpired, ProcessPool
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+MEMORY_SETTINGS = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+"""A training allocates and frees the same large tensors at every step: glibc is to keep them, not to hand them back
+to the system, which would clear them anew each time."""
 
 
 class Executor(Protocol):
@@ -44,7 +47,7 @@ class LocalExecutor:
     """Worker processes on this machine, each with its own threads and memory limit."""
 
     def __init__(self, workers: int, threads: int, memory_limit_mb: float | None = None) -> None:
-        self._settings = dict.fromkeys(THREAD_SETTINGS, str(threads))
+        self._settings = dict.fromkeys(THREAD_SETTINGS, str(threads)) | MEMORY_SETTINGS
         self._pool = ProcessPool(
             max_workers=workers,
             initializer=_start_worker,
@@ -54,7 +57,7 @@ class LocalExecutor:
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Run ``function(*arguments)`` in a worker; cancelling the future ends the worker."""
-        # Threading libraries read these once, on loading, so they must stand before the worker starts.
+        # Libraries read these once, on loading, so they must stand before the worker starts.
         os.environ.update(self._settings)
         future: Future[Any] = self._pool.schedule(function, args=list(arguments))
         return future

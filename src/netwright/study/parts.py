@@ -19,6 +19,9 @@ from netwright.strategies import STRATEGIES
 from netwright.strategies.sampler import StrategySampler
 from netwright.tasks.segmentation import SegmentationTask
 
+START = "start"
+"""The option ``first`` of a strategy where it stands for the space's starting choice."""
+
 
 def make_space(part: Part) -> Space:
     """The search space of that name with its options.
@@ -42,7 +45,10 @@ def make_sampler(settings: RunSettings, space: Space) -> BaseSampler:
     Raises:
         SettingsError: the name or an option is unknown, or a value is wrong.
     """
-    strategy = _made("strategy", settings.strategy, _member("strategy", STRATEGIES, settings.strategy.name))
+    part = settings.strategy
+    if part.options.get("first") == START:
+        part = Part(**{**part.model_dump(), "first": space.starting_choice()})
+    strategy = _made("strategy", part, _member("strategy", STRATEGIES, part.name))
     return StrategySampler(strategy, seed=settings.seed, distributions=space.distributions())
 
 

@@ -178,7 +178,8 @@ class Run:
         note = ""
         if opened.root.resolve() == settings.dataset.path.resolve():
             test = set(self.folder.splits().test)
-            note = f"the {len(test)} test cases of this run; the network was made with the other {len(cases) - len(test)}"
+            others = len(cases) - len(test)
+            note = f"the {len(test)} test cases of this run; the network was made with the other {others}"
             cases = [case for case in cases if case.name in test]
         if not cases:
             raise DatasetError(f"{dataset} has no labelled case to evaluate on.")

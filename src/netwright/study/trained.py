@@ -145,8 +145,8 @@ class LabelledCase:
         unknown = sorted(set(np.unique(labels).tolist()) - set(label_values))
         if unknown:
             raise DatasetError(
-                f"{self.label} has the label value {unknown[0]:g}; the network knows {', '.join(map(str, label_values))}."
-                f" Map it with --map-label {unknown[0]:g}=..., or correct the file."
+                f"{self.label} has the label value {unknown[0]:g}; the network knows "
+                f"{', '.join(map(str, label_values))}. Map it with --map-label {unknown[0]:g}=..., or correct the file."
             )
         return np.searchsorted(np.asarray(label_values), labels).astype(np.uint8)
 
