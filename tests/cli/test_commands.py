@@ -1,0 +1,296 @@
+"""The command line as a user meets it: real processes, real files, exit codes and what is printed."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import psutil
+import pytest
+import yaml
+
+import netwright as package
+from netwright_tests import EXECUTABLE, SMALL
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+VERBS = (
+    *("sample", "inspect", "plan", "search", "resume", "status"),
+    *("train", "evaluate", "predict", "report", "dashboard", "recipes"),
+)
+
+
+def test_help_is_everywhere(netwright: Command) -> None:
+    overview = netwright("--help")
+    assert overview.returncode == 0
+    for verb in VERBS:
+        assert verb in overview.stdout
+    for verb in ("search", "predict"):
+        assert netwright(verb, "--help").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("walk",),
+        ("search",),
+        ("search", "nowhere", "--epochs", "none"),
+        ("search", "nowhere", "--recipe", "segnas5"),
+        ("search", "nowhere", "--set", "training.epoch=3"),
+        ("search", "nowhere", "--set", "training.epochs=0"),
+        ("search", "nowhere", "--set", "space.m=[2,3]"),
+        ("search", "nowhere", "--map-label", "255:1"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_without_a_trace(netwright: Command, arguments: tuple[str, ...]) -> None:
+    done = netwright(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_names_are_met_with_the_right_ones(netwright: Command) -> None:
+    assert "Did you mean segnas" in netwright("search", "nowhere", "--recipe", "segnas5").stderr
+    assert "training.epochs" in netwright("search", "nowhere", "--set", "training.epoch=3").stderr
+
+
+def test_recipes_name_their_paper(netwright: Command) -> None:
+    lines = netwright("recipes").stdout
+    assert all(name in lines for name in ("segnas4", "segnas7", "segnas11", "SegNAS3D"))
+
+
+def test_inspect_tells_the_fingerprint_to_people_and_machines(netwright: Command, dataset: Path) -> None:
+    told = netwright("inspect", dataset)
+    assert told.returncode == 0
+    assert "8 cases" in told.stdout
+    found = json.loads(netwright("inspect", dataset, "--json").stdout)
+    assert found["fingerprint"]["cases"] == 8
+    assert {p["severity"] for p in found["problems"]} == {"warning"}, "eight cases are few"
+    voxels = sum(
+        int((np.asanyarray(nibabel.load(f).dataobj) == 1).sum()) for f in (dataset / "labelsTr").iterdir()
+    )
+    assert found["fingerprint"]["labels"][1]["voxels"] == voxels
+
+
+def test_inspect_and_search_refuse_the_same_dataset(
+    netwright: Command, dataset: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "Broken"
+    subprocess.run(["cp", "-r", dataset, broken], check=True)
+    bad = sorted((broken / "labelsTr").iterdir())[2]
+    image = nibabel.load(bad)
+    labels = np.asanyarray(image.dataobj).copy()
+    labels[labels == 1] = 255
+    nibabel.save(nibabel.Nifti1Image(labels.astype(np.uint8), image.affine), bad)
+    inspected = netwright("inspect", broken)
+    assert inspected.returncode == 1
+    assert bad.name in inspected.stdout
+    assert "--map-label 255=" in inspected.stdout
+    searched = netwright("search", broken, "-o", tmp_path / "run", *SMALL)
+    assert searched.returncode == 1
+    assert bad.name in searched.stderr
+    assert "Traceback" not in searched.stderr
+    assert not (tmp_path / "run").exists(), "nothing was begun"
+    assert netwright("inspect", broken, "--map-label", "255=1").returncode == 0
+
+
+def test_plan_measures(netwright: Command, dataset: Path) -> None:
+    words = ("plan", dataset, "--recipe", "segnas4", "--trials", 10, *SMALL)
+    plan = json.loads(netwright(*words, "--json").stdout)
+    assert plan["choices"] == 3 * 2 * 2 * 2
+    assert plan["trials"] == 10
+    start = plan["measurements"][0]
+    assert start["status"] == "complete"
+    assert 0 < start["seconds_an_epoch"] < 60
+    assert start["peak_memory_mb"] > 0
+    assert plan["hours"] == pytest.approx(10 * plan["seconds_a_candidate"] / 3600, rel=0.01)
+
+
+def test_a_finished_run_holds_all_it_should(finished_run: Path) -> None:
+    for name in ("run.yaml", "study.db", "splits.json", "report.html"):
+        assert (finished_run / name).stat().st_size > 0
+    for name in ("weights.safetensors", "architecture.json", "preprocessing.json", "result.json"):
+        assert (finished_run / "winner" / name).stat().st_size > 0
+    splits = json.loads((finished_run / "splits.json").read_text())
+    assert [len(splits[part]) for part in ("training", "validation", "test")] == [4, 2, 2]
+    result = json.loads((finished_run / "winner" / "result.json").read_text())
+    assert sorted(result["dice"]) == splits["test"]
+    report = (finished_run / "report.html").read_text()
+    assert "MONAI UNet" in report
+    assert "a random network of the same space" in report
+
+
+def test_status_counts_trials(netwright: Command, finished_run: Path) -> None:
+    status = json.loads(netwright("status", finished_run, "--json").stdout)
+    assert status["phase"] == "finished"
+    assert status["trials"]["total"] == 4
+    assert status["trials"]["complete"] + status["trials"]["diverged"] == 4
+    run = package.open_run(finished_run)
+    assert len(run.trials) == 4
+    assert run.best is not None
+    assert run.best.reward == max(t.reward for t in run.trials if t.reward is not None)
+    assert status["best"]["trial"] == run.best.number
+
+
+def test_a_second_search_into_a_run_is_refused_and_a_finished_one_left_alone(
+    netwright: Command, dataset: Path, finished_run: Path
+) -> None:
+    done = netwright("search", dataset, "-o", finished_run, *SMALL)
+    assert done.returncode == 1
+    assert "already holds a run" in done.stderr
+    before = (finished_run / "winner" / "weights.safetensors").stat().st_mtime_ns
+    assert netwright("resume", finished_run).returncode == 0
+    assert (finished_run / "winner" / "weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_predictions_lie_where_their_images_do(
+    netwright: Command, dataset: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    image = nibabel.load(sorted((dataset / "imagesTr").iterdir())[0])
+    images = tmp_path / "images"
+    images.mkdir()
+    array = np.asanyarray(image.dataobj)
+    nibabel.save(nibabel.Nifti1Image(array, image.affine), images / "plain.nii.gz")
+    turned = np.ascontiguousarray(array[::-1].transpose(2, 0, 1))
+    order = np.array([[0, -1, 0, array.shape[0] - 1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], dtype=float)
+    nibabel.save(nibabel.Nifti1Image(turned, image.affine @ order), images / "turned.nii.gz")
+    large = np.tile(array, (3, 2, 1))
+    nibabel.save(nibabel.Nifti1Image(large, image.affine), images / "large.nii")
+    done = netwright("predict", finished_run, images, "-o", tmp_path / "labels")
+    assert done.returncode == 0, done.stderr
+    for name in ("plain.nii.gz", "turned.nii.gz", "large.nii"):
+        source = nibabel.load(images / name)
+        label = nibabel.load(tmp_path / "labels" / (name.split(".")[0] + ".nii.gz"))
+        assert label.shape == source.shape
+        assert np.allclose(label.affine, source.affine)
+        assert set(np.unique(np.asanyarray(label.dataobj))) <= {0, 1, 2, 3}
+    plain = np.asanyarray(nibabel.load(tmp_path / "labels" / "plain.nii.gz").dataobj)
+    again = np.asanyarray(nibabel.load(tmp_path / "labels" / "turned.nii.gz").dataobj)
+    assert np.array_equal(again, plain[::-1].transpose(2, 0, 1))
+
+
+def test_evaluate_gives_the_dice_that_the_label_maps_have(
+    netwright: Command, dataset: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    own = json.loads(netwright("evaluate", finished_run, dataset, "--json").stdout)
+    splits = json.loads((finished_run / "splits.json").read_text())
+    assert sorted(own["cases"]) == splits["test"]
+    means = []
+    for case in splits["test"]:
+        found = np.asanyarray(
+            nibabel.load(finished_run / "winner" / "predictions" / f"{case}.nii.gz").dataobj
+        )
+        truth = np.asanyarray(nibabel.load(dataset / "labelsTr" / f"{case}.nii.gz").dataobj)
+        dice = [
+            2 * ((found == k) & (truth == k)).sum() / ((found == k).sum() + (truth == k).sum())
+            for k in (1, 2, 3)
+            if ((found == k) | (truth == k)).any()
+        ]
+        means.append(np.mean(dice))
+    assert own["metrics"]["dice"] == pytest.approx(np.mean(means), abs=1e-6)
+    copy = tmp_path / "Copy"
+    subprocess.run(["cp", "-r", dataset, copy], check=True)
+    all_cases = json.loads(netwright("evaluate", finished_run, copy, "--json").stdout)
+    assert len(all_cases["cases"]) == 8
+
+
+def test_train_keeps_a_network_of_any_trial(
+    netwright: Command, dataset: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    done = netwright("train", finished_run, "--trial", 0, "--epochs", 2)
+    assert done.returncode == 0, done.stderr
+    assert "2 epochs" in done.stdout
+    image = sorted((dataset / "imagesTr").iterdir())[0]
+    used = netwright("predict", finished_run, image, "--trial", 0, "-o", tmp_path / "labels")
+    assert used.returncode == 0, used.stderr
+    missing = netwright("predict", finished_run, image, "--trial", 1, "-o", tmp_path / "labels")
+    assert missing.returncode == 1
+    assert "netwright train" in missing.stderr
+    none = netwright("train", finished_run, "--trial", 99)
+    assert none.returncode == 1
+    assert "trials 0 to 3" in none.stderr
+
+
+def test_a_run_is_repeated_from_its_run_yaml(
+    netwright: Command, dataset: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    done = netwright(
+        *(
+            "search",
+            dataset,
+            "--settings",
+            finished_run / "run.yaml",
+            "--verdict-hours",
+            0,
+            "-o",
+            tmp_path / "again",
+        )
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (package.open_run(folder).trials for folder in (finished_run, tmp_path / "again"))
+    assert [(t.choice, t.reward) for t in first] == [(t.choice, t.reward) for t in second]
+    weights = [
+        folder / "trials" / "0000" / "weights.safetensors" for folder in (finished_run, tmp_path / "again")
+    ]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    settings = yaml.safe_load((tmp_path / "again" / "run.yaml").read_text())
+    assert settings["verdict"]["hours"] == 0
+
+
+def test_networks_that_do_not_fit_are_told_and_end_in_a_clear_error(
+    netwright: Command, dataset: Path, tmp_path: Path
+) -> None:
+    done = netwright(
+        *("search", dataset, "-o", tmp_path / "run", "--trials", 3, "--verdict-hours", 0, *SMALL),
+        *("--set", "machine.memory_limit_mb=1"),
+    )
+    assert done.returncode == 1
+    assert "3 out_of_memory" in done.stderr
+    status = json.loads(netwright("status", tmp_path / "run", "--json").stdout)
+    assert status["trials"]["out_of_memory"] == 3
+
+
+def test_the_dashboard_serves_the_run_on_this_machine_alone(finished_run: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [EXECUTABLE, "dashboard", str(finished_run), "--port", str(port)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        assert f"http://127.0.0.1:{port}/" in server.stdout.readline()
+        end = time.monotonic() + 20
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=5) as answer:
+                    studies = json.loads(answer.read())
+                break
+            except OSError:
+                assert time.monotonic() < end
+                time.sleep(0.1)
+        assert [s["study_name"] for s in studies["study_summaries"]] == ["search"]
+        listening = [c.laddr.ip for c in psutil.Process(server.pid).net_connections() if c.status == "LISTEN"]
+        assert listening == ["127.0.0.1"]
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_a_damaged_run_is_told(netwright: Command, finished_run: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    subprocess.run(["cp", "-r", finished_run, damaged], check=True)
+    (damaged / "study.db").write_bytes(b"this is no database" * 100)
+    done = netwright("status", damaged)
+    assert done.returncode == 1
+    assert "study.db" in done.stderr
+    assert "Traceback" not in done.stderr
+    (damaged / "winner" / "weights.safetensors").write_bytes(b"no weights")
+    used = netwright("predict", damaged, finished_run, "-o", tmp_path / "labels")
+    assert used.returncode == 1
+    assert "Traceback" not in used.stderr
