@@ -1,0 +1,135 @@
+"""The documentation against the code: settings and defaults, verbs and options, links, paths, Python."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from netwright.api import Wishes, resolve
+from netwright.cli.app import app
+from netwright.spaces.segnas import SegNAS
+from netwright.strategies import ControlledRandomSearch
+
+ROOT = Path(__file__).resolve().parents[1]
+SETTINGS = ROOT / "docs" / "settings.md"
+PAGES = [
+    page
+    for page in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+        *sorted(ROOT.glob("docs/*.md")),
+    )
+    if page.exists()
+]
+OPTIONS: dict[str, set[str]] = {
+    verb: {"--help", *(name for parameter in command.params for name in parameter.opts)}
+    for verb, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
+}
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values; an empty table is a value."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def defaults() -> dict[str, Any]:
+    """Of a search with `segnas4`, as they stand in run.yaml."""
+    return dict(leaves(resolve(Path("dataset"), "segnas4", Wishes()).model_dump(mode="json")))
+
+
+def rows() -> dict[str, list[str]]:
+    """Setting -> the other cells of its row in the page on settings."""
+    found = re.findall(r"^\| `([a-z_.]+)` \|(.*)\|$", SETTINGS.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: [cell.strip() for cell in cells.split(" | ")] for name, cells in found}
+
+
+def blocks(page: Path, language: str | None = None) -> list[str]:
+    """The fenced code blocks of a page, lines that go on joined."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [code.replace("\\\n", " ") for tag, code in found if language in (None, tag)]
+
+
+def commands(page: Path) -> list[tuple[str, str]]:
+    """(verb, the rest of the line) of every `netwright` command in code, blocks and spans alike."""
+    text = page.read_text(encoding="utf-8")
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    lines = [line for block in blocks(page) for line in block.splitlines()] + spans
+    pattern = re.compile(r"(?<![\w/.-])netwright +(?:-v +|--verbose +)?([a-z][a-z-]*)(?![\w.])([^|;&#]*)")
+    return [match for line in lines for match in pattern.findall(line)]
+
+
+def anchor(heading: str) -> str:
+    """The address of a heading, as code hosts make it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    parts = {f"space.{field.name}" for field in fields(SegNAS)}
+    parts |= {f"strategy.{field.name}" for field in fields(ControlledRandomSearch)} | {"strategy.name"}
+    assert set(rows()) == set(defaults()) | parts
+
+
+def test_documented_defaults_are_those_of_a_search() -> None:
+    written = {
+        name: yaml.safe_load(cells[0].strip("`"))
+        for name, cells in rows().items()
+        if re.fullmatch(r"`[^`]*`", cells[0])
+    }
+    found = defaults()
+    assert len(written) > 30
+    assert written == {name: found[name] for name in written}
+
+
+def test_every_verb_is_in_the_guide() -> None:
+    shown = {verb for verb, _ in commands(ROOT / "docs" / "guide.md")}
+    assert shown == set(OPTIONS)
+
+
+@pages
+def test_commands_exist(page: Path) -> None:
+    for verb, rest in commands(page):
+        assert verb in OPTIONS, f"netwright {verb}"
+        used = set(re.findall(r"(?<!\S)(--?[a-zA-Z][\w-]*)", rest))
+        assert used <= OPTIONS[verb], f"netwright {verb} {rest}"
+
+
+@pages
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, section = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        if section:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert section in map(anchor, headings), target
+
+
+@pages
+def test_named_files_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(r"(?<![\w/])(?:src|tests|benchmarks|docs|examples)/[\w./-]*\w", text):
+        assert (ROOT / path).exists() or (page.parent / path).exists(), path
+
+
+@pages
+def test_python_compiles(page: Path) -> None:
+    for number, block in enumerate(blocks(page, "python")):
+        compile(block, f"{page.name}, block {number}", "exec")
