@@ -202,7 +202,8 @@ def with_time_share(settings: RunSettings, epoch_seconds: float) -> RunSettings:
 
     A fixed number of epochs would be a promise that a time limit cannot keep. The share is what lets about
     `CANDIDATES_AN_HOUR` candidates finish in each hour of each worker, yet long enough for a few epochs of the
-    starting candidate. The learning rate then falls along a cosine, so that a short training ends settled.
+    starting candidate. The learning rate then falls along a cosine, so that a short training ends settled. Networks
+    met before cost no time, and do not count.
 
     The paper's population of 10 (n + 1) members would be all that such a search gets to: a controlled random search
     whose population is not set gets 2 (n + 1), kept at the centres of their cells, which is better at every budget
@@ -215,7 +216,11 @@ def with_time_share(settings: RunSettings, epoch_seconds: float) -> RunSettings:
     most = settings.budget.trials or math.inf
     candidates = min(most, max(FEWEST_CANDIDATES, CANDIDATES_AN_HOUR * hours * settings.machine.workers))
     share = max(machine_seconds / candidates, EPOCHS_A_SHARE * epoch_seconds, SHORTEST_SHARE_SECONDS)
-    changes = {"training.seconds": round(share, 1), "training.schedule": "cosine"}
+    changes = {
+        "training.seconds": round(share, 1),
+        "training.schedule": "cosine",
+        "budget.count": "distinct",
+    }
     strategy = settings.strategy
     if strategy.name == "controlled-random-search" and "population" not in strategy.options:
         dimensions = len(make_space(settings.space).distributions())

@@ -201,6 +201,19 @@ def test_counting_only_distinct_networks(tmp_path: Path, storage: Any) -> None:
     assert len(study.trials) > 9
 
 
+def test_a_space_that_is_used_up_ends_the_search(tmp_path: Path, storage: Any) -> None:
+    tiny = settings_of(
+        tmp_path,
+        space={"name": "segnas4", "n": 8, "p": 2},
+        budget={"trials": 100, "count": "distinct"},
+    )
+    executor = Answering(lambda job: trained(0.5))
+    search, study = make(tmp_path, executor, storage, tiny)
+    search.run()
+    assert len(executor.jobs) == 4
+    assert len(study.trials) < 400
+
+
 def test_a_network_in_training_is_waited_for_and_not_trained_beside_itself(
     tmp_path: Path, storage: Any
 ) -> None:

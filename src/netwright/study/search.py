@@ -29,6 +29,8 @@ from netwright.study.records import first_line, network_key, stop_trial, store_o
 TICK_SECONDS = 0.5
 GRACE_SECONDS = 60.0
 SIGKILL = 9
+REPEATS = 300
+"""A search that has proposed so many known networks in a row has nothing new to propose."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Search:
         self._running: list[_Running] = []
         self._known: dict[str, tuple[int, Outcome]] = {}
         self._counted = 0
+        self._repeats = 0
         self._unfinished: list[optuna.Trial] = []
 
     def run(self, on_tick: Callable[[], None] | None = None) -> None:
@@ -135,6 +138,7 @@ class Search:
                 if len(twin.followers) > self._settings.machine.workers:
                     return
                 continue
+            self._repeats = 0
             self._running.append(
                 _Running(trial, choice, key, self._submit(trial, choice), kills_for_memory())
             )
@@ -142,6 +146,8 @@ class Search:
     def _next_trial(self) -> optuna.Trial | None:
         if self._unfinished:
             return self._unfinished.pop(0)
+        if self._repeats >= REPEATS and self._settings.budget.count == "distinct":
+            return None
         pending = sum(1 + len(r.followers) for r in self._running)
         trials = self._settings.budget.trials
         if trials is not None and self._counted + pending >= trials:
@@ -215,6 +221,7 @@ class Search:
             self._study, trial, outcome, reward_of(outcome, self._settings.objective), cached_from=number
         )
         self._count(cached=True)
+        self._repeats += 1
 
     def _stop_running(self) -> None:
         for running in self._running:
