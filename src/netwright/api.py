@@ -17,7 +17,8 @@ from netwright.recipes import find_recipe
 from netwright.settings import RunSettings, override, parse_settings
 from netwright.study.conduct import OnStatus, conduct
 from netwright.study.folder import create_run_folder, open_run_folder
-from netwright.study.material import available_cores, cache_root, memory_share_mb
+from netwright.study.machine import available_cores, default_workers, memory_share_mb
+from netwright.study.material import cache_root
 from netwright.study.parts import make_sampler, make_space
 from netwright.study.plan import Plan, make_plan, measure_start
 from netwright.study.run import Run
@@ -144,11 +145,12 @@ def resolve(dataset: Path, recipe: str, wishes: Wishes) -> RunSettings:
     }
     defaults = parse_settings(values).model_dump(mode="json")
     threads = (wishes.assignments or {}).get("machine.threads", 1)
-    workers = wishes.workers or max(1, available_cores() // max(1, int(threads)))
+    device = (wishes.assignments or {}).get("training.device", defaults["training"]["device"])
+    workers = wishes.workers or default_workers(device, int(threads))
     asked = {
         **_asked(wishes),
         "machine.workers": workers,
-        "machine.memory_limit_mb": memory_share_mb(workers),
+        "machine.memory_limit_mb": memory_share_mb(device, workers),
     }
     named = {k: v for k, v in asked.items() if v is not None}
     return parse_settings(override(defaults, {**named, **(wishes.assignments or {})}))

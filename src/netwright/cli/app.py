@@ -106,7 +106,7 @@ def inspect(
     from netwright.cli.tables import inspection_lines
     from netwright.data.formats import open_dataset
     from netwright.data.inspection import inspect_dataset
-    from netwright.study.material import available_cores
+    from netwright.study.machine import available_cores
 
     opened = open_dataset(dataset, format=format, map_label=_label_map(map_label))
     found = inspect_dataset(opened, workers=available_cores())

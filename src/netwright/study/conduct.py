@@ -12,6 +12,7 @@ from netwright.settings import RunSettings
 from netwright.study.clock import SPENT
 from netwright.study.executor import LocalExecutor
 from netwright.study.folder import RunFolder, write_json
+from netwright.study.machine import process_limit_mb
 from netwright.study.material import Material, open_material
 from netwright.study.parts import make_sampler, make_space
 from netwright.study.records import STUDY_NAME, best_of, count_statuses, open_storage, record_of
@@ -64,7 +65,8 @@ def search(folder: RunFolder, settings: RunSettings, material: Material, on_stat
     study = open_study(folder, settings)
     space = make_space(settings.space)
     machine = settings.machine
-    executor = LocalExecutor(machine.workers, machine.threads, machine.memory_limit_mb)
+    limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
+    executor = LocalExecutor(machine.workers, machine.threads, limit)
 
     def tick() -> None:
         if on_status is not None:

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from netwright.data.cache import Prepared, prepare
 from netwright.data.dataset import Case, Dataset
 from netwright.data.formats import open_dataset
 from netwright.errors import DatasetError, RunError
 from netwright.settings import RunSettings
 from netwright.study.folder import RunFolder
+from netwright.study.machine import available_cores
 from netwright.study.search import SearchData
 from netwright.study.trained import LabelledCase
 
@@ -33,16 +32,6 @@ def cache_root() -> Path:
     """Where prepared data is kept for all runs: ``NETWRIGHT_CACHE``, or the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "netwright"
     return Path(os.environ.get("NETWRIGHT_CACHE", default))
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def memory_share_mb(workers: int) -> float:
-    """What each of the workers may use of the memory that is free now, a tenth kept back."""
-    return round(0.9 * psutil.virtual_memory().available / 1e6 / workers, 0)
 
 
 def open_material(

@@ -15,7 +15,8 @@ from netwright.evaluation.outcome import Outcome
 from netwright.report.content import Contestant, OverlayCase, ReportContent, TrialRow
 from netwright.settings import RunSettings
 from netwright.study.folder import RunFolder, write_text
-from netwright.study.material import Material, available_cores
+from netwright.study.machine import available_cores
+from netwright.study.material import Material
 from netwright.study.parts import make_space, make_task
 from netwright.study.records import TrialRecord, best_of, load_trials, path_of, record_of
 from netwright.study.status import read_curves

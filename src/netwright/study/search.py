@@ -23,6 +23,7 @@ from netwright.study.clock import Clock
 from netwright.study.executor import Executor, kills_for_memory, lost_worker
 from netwright.study.folder import RunFolder
 from netwright.study.jobs import CandidateJob, run_candidate
+from netwright.study.machine import devices
 from netwright.study.parts import reward_of
 from netwright.study.records import first_line, network_key, stop_trial, store_outcome
 
@@ -47,6 +48,7 @@ class _Running:
     trial: optuna.Trial
     choice: dict[str, Any]
     key: str
+    device: str
     future: Future[Any]
     system_kills: int | None
     attempt: int = 0
@@ -76,6 +78,7 @@ class Search:
         self._space = space
         self._executor = executor
         self._distributions = space.distributions()
+        self._devices = devices(settings.training.device)
         self._clock = Clock(study, settings.budget.hours)
         self._running: list[_Running] = []
         self._known: dict[str, tuple[int, Outcome]] = {}
@@ -139,9 +142,9 @@ class Search:
                     return
                 continue
             self._repeats = 0
-            self._running.append(
-                _Running(trial, choice, key, self._submit(trial, choice), kills_for_memory())
-            )
+            device = self._free_device()
+            future = self._submit(trial, choice, device)
+            self._running.append(_Running(trial, choice, key, device, future, kills_for_memory()))
 
     def _next_trial(self) -> optuna.Trial | None:
         if self._unfinished:
@@ -157,7 +160,12 @@ class Search:
             return None
         return self._study.ask()
 
-    def _submit(self, trial: optuna.Trial, choice: dict[str, Any]) -> Future[Any]:
+    def _free_device(self) -> str:
+        """The device with the fewest candidates on it."""
+        busy = [running.device for running in self._running]
+        return min(self._devices, key=busy.count)
+
+    def _submit(self, trial: optuna.Trial, choice: dict[str, Any], device: str) -> Future[Any]:
         settings = self._settings
         protocol = settings.training
         if protocol.seconds is not None:
@@ -169,7 +177,7 @@ class Search:
             validation=self._data.validation,
             choice=choice,
             reference=None,
-            protocol=replace(protocol, threads=settings.machine.threads),
+            protocol=replace(protocol, threads=settings.machine.threads, device=device),
             seed=derive_seed(settings.seed, "trial", trial.number),
             folder=self._folder.trial(trial.number),
             memory_limit_mb=settings.machine.memory_limit_mb,
@@ -202,7 +210,7 @@ class Search:
             outcome = outcome_of_loss(error, running.attempt, running.system_kills, kills_for_memory())
         if outcome.status == Status.CRASHED and running.attempt < self._settings.budget.retries:
             running.attempt += 1
-            running.future = self._submit(running.trial, running.choice)
+            running.future = self._submit(running.trial, running.choice, running.device)
             return None
         return outcome
 
