@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from netwright.data.splits import Splits, split
 from netwright.recipes import find_recipe
 from netwright.settings import RunSettings, override, parse_settings
 from netwright.study.conduct import OnStatus, conduct
-from netwright.study.folder import create_run_folder, open_run_folder
+from netwright.study.folder import create_run_folder, open_run_folder, require_new_folder
 from netwright.study.machine import available_cores, default_workers, memory_share_mb
 from netwright.study.material import cache_root
-from netwright.study.parts import make_sampler, make_space
+from netwright.study.parts import make_sampler, make_space, require_objective
 from netwright.study.plan import Plan, make_plan, measure_start
 from netwright.study.run import Run
 
@@ -42,7 +42,7 @@ class Wishes:
     verdict_hours: float | None = None
     workers: int | None = None
     epochs: int | None = None
-    seed: int = 0
+    seed: int | None = None
     format: str | None = None
     map_label: Mapping[int, int] | None = None
     assignments: Mapping[str, Any] | None = None
@@ -115,11 +115,15 @@ def create_run(
     settings = resolve(dataset, recipe, wishes)
     make_sampler(settings, make_space(settings.space))
     folder = output if output is not None else default_output(dataset, recipe)
+    require_new_folder(folder)
     settings, prepared, splits = _prepared(settings, on_stage)
-    if settings.training.seconds is None and settings.budget.hours is not None and wishes.epochs is None:
+    require_objective(settings, prepared)
+    said = set(wishes.assignments or {}) | ({"training.epochs"} if wishes.epochs is not None else set())
+    timed = settings.budget.hours is not None and settings.training.seconds is None and wishes.repeat is None
+    if timed and "training.epochs" not in said:
         on_stage("measuring the starting candidate")
-        training = len(splits.training), len(splits.validation)
-        settings = with_time_share(settings, measure_start(settings, prepared, *training))
+        seconds = measure_start(settings, prepared, len(splits.training), len(splits.validation))
+        settings = with_time_share(settings, seconds, said)
     return Run(create_run_folder(folder, settings, splits))
 
 
@@ -132,7 +136,9 @@ def resolve(dataset: Path, recipe: str, wishes: Wishes) -> RunSettings:
     if wishes.repeat is not None:
         named = {k: v for k, v in _asked(wishes).items() if v is not None}
         values: dict[str, Any] = wishes.repeat.model_dump(mode="json")
-        values["dataset"]["path"] = str(dataset.resolve())
+        values["dataset"] |= {"path": str(dataset.resolve())}
+        values["dataset"] |= {"format": wishes.format} if wishes.format else {}
+        values["dataset"] |= {"map_label": dict(wishes.map_label)} if wishes.map_label else {}
         return parse_settings(override(values, {**named, **(wishes.assignments or {})}))
     values = {
         "dataset": {
@@ -140,7 +146,6 @@ def resolve(dataset: Path, recipe: str, wishes: Wishes) -> RunSettings:
             "format": wishes.format,
             "map_label": wishes.map_label or {},
         },
-        "seed": wishes.seed,
         **find_recipe(recipe).values,
     }
     defaults = parse_settings(values).model_dump(mode="json")
@@ -158,6 +163,7 @@ def resolve(dataset: Path, recipe: str, wishes: Wishes) -> RunSettings:
 
 def _asked(wishes: Wishes) -> dict[str, Any]:
     return {
+        "seed": wishes.seed,
         "budget.trials": wishes.trials,
         "budget.hours": wishes.hours,
         "verdict.hours": wishes.verdict_hours,
@@ -199,13 +205,13 @@ def inspected(settings: RunSettings) -> tuple[Dataset, Inspection]:
     return dataset, inspect_dataset(dataset, workers=available_cores())
 
 
-def with_time_share(settings: RunSettings, epoch_seconds: float) -> RunSettings:
+def with_time_share(settings: RunSettings, epoch_seconds: float, said: Collection[str] = ()) -> RunSettings:
     """Settings of a search limited in hours: an equal share of wall time for each candidate.
 
     A fixed number of epochs would be a promise that a time limit cannot keep. The share is what lets about
     `CANDIDATES_AN_HOUR` candidates finish in each hour of each worker, yet long enough for a few epochs of the
     starting candidate. The learning rate then falls along a cosine, so that a short training ends settled. Networks
-    met before cost no time, and do not count.
+    met before cost no time, and do not count. What the user ``said``, by dotted names, stays.
 
     The paper's population of 10 (n + 1) members would be all that such a search gets to: a controlled random search
     whose population is not set gets 2 (n + 1), kept at the centres of their cells, which is better at every budget
@@ -227,7 +233,8 @@ def with_time_share(settings: RunSettings, epoch_seconds: float) -> RunSettings:
     if strategy.name == "controlled-random-search" and "population" not in strategy.options:
         dimensions = len(make_space(settings.space).distributions())
         changes |= {"strategy.population": 2 * (dimensions + 1), "strategy.cell_centres": True}
-    return parse_settings(override(settings.model_dump(mode="json"), changes))
+    chosen = {name: value for name, value in changes.items() if name not in said}
+    return parse_settings(override(settings.model_dump(mode="json"), chosen))
 
 
 def default_output(dataset: Path, recipe: str) -> Path:

@@ -130,13 +130,13 @@ def read_settings(path: Path) -> RunSettings:
 def override(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of nested settings with dotted names set: ``{"training.epochs": 5}``.
 
-    The text of a value is read as YAML. Options of ``space`` and ``strategy`` are checked later, by their makers.
+    A new ``space.name`` or ``strategy.name`` leaves the options of the old one behind. Options of ``space`` and ``strategy`` are checked later, by their makers.
 
     Raises:
         SettingsError: no setting has that name; the nearest names are given.
     """
     result: dict[str, Any] = _copied(values)
-    for name, value in assignments.items():
+    for name, value in sorted(assignments.items(), key=lambda item: not item[0].endswith(".name")):
         *parents, last = name.split(".")
         table: Any = result
         for parent in parents:
@@ -144,6 +144,8 @@ def override(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[
         open_table = parents in (["space"], ["strategy"])
         if not isinstance(table, dict) or (last not in table and not open_table):
             raise SettingsError(_unknown_name(name, values))
+        if open_table and last == "name" and value != table["name"]:
+            table.clear()  # options belong to the member that is replaced
         table[last] = value
     return result
 

@@ -164,7 +164,9 @@ def search(
     verdict_hours: VerdictOption = None,
     workers: WorkersOption = None,
     epochs: EpochsOption = None,
-    seed: SeedOption = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="All random numbers come from it; 0 by default.")
+    ] = None,
     assignments: SetOption = None,
     settings: Annotated[
         Path | None,
@@ -221,14 +223,13 @@ def train(
     trial: TrialOption = None,
     epochs: EpochsOption = None,
     hours: Annotated[float | None, typer.Option(help="Wall time, with as many epochs as fit.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for the network.")] = None,
 ) -> None:
     """Train a trial's network to the full protocol; the test cases stay closed."""
     from netwright.api import open_run
     from netwright.cli.tables import metric_lines
 
     opened = open_run(run)
-    outcome = opened.train(trial, output=output, epochs=epochs, hours=hours)
+    outcome = opened.train(trial, epochs=epochs, hours=hours)
     out.print(f"trained    {outcome.epochs} epochs; on the validation cases:")
     for line in metric_lines(outcome.metrics):
         out.print(line, markup=False)

@@ -11,6 +11,7 @@ from netwright.report import formatting
 from netwright.study.plan import Plan
 from netwright.study.run import Evaluation
 from netwright.study.status import RunStatus
+from netwright.study.trained import WEIGHTS
 
 BAR = 26
 COUNTED = ("infeasible", "out_of_memory", "too_slow", "loss_stalled", "diverged", "crashed", "stopped")
@@ -71,6 +72,8 @@ def end_lines(run: Any) -> Iterator[str]:
     yield ""
     yield from verdict_of(run.folder, run.settings)
     yield f"report   {run.folder.report}"
+    if not (run.folder.winner / WEIGHTS).exists():
+        yield f"train it netwright train {root}"
     yield f"use it   netwright predict {root} /path/to/images -o /path/to/labels"
 
 

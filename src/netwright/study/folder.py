@@ -110,16 +110,25 @@ class RunFolder:
         return False
 
 
+def require_new_folder(root: Path) -> None:
+    """Refuse a folder that holds something.
+
+    Raises:
+        RunError: it does; the message says what to do.
+    """
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        found = "a run" if (root / "run.yaml").exists() else "other files"
+        advice = f"Go on with it by 'netwright resume {root}', or" if found == "a run" else "Empty it, or"
+        raise RunError(f"{root} already holds {found}. {advice} name another folder with -o.")
+
+
 def create_run_folder(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
     """Make a new run folder. The settings are written last: a folder without them is no run.
 
     Raises:
         RunError: the folder holds something already.
     """
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        found = "a run" if (root / "run.yaml").exists() else "other files"
-        advice = f"Go on with it by 'netwright resume {root}', or" if found == "a run" else "Empty it, or"
-        raise RunError(f"{root} already holds {found}. {advice} name another folder with -o.")
+    require_new_folder(root)
     root.mkdir(parents=True, exist_ok=True)
     folder = RunFolder(root)
     write_json(folder.splits_file, splits.to_dict())

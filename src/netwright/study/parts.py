@@ -57,6 +57,17 @@ def reward_of(outcome: Outcome, objective: str) -> float | None:
     return outcome.metrics.get(objective) if outcome.status == Status.COMPLETE else None
 
 
+def require_objective(settings: RunSettings, prepared: Prepared) -> None:
+    """Refuse an objective that no outcome on this data will have.
+
+    Raises:
+        SettingsError: it is no metric; there are named.
+    """
+    known = ["dice", *(f"dice.{name}" for name in prepared.label_names)]
+    if settings.objective not in known:
+        raise SettingsError(f"There is no metric {settings.objective!r}. There are: {', '.join(known)}.")
+
+
 def _member(kind: str, family: dict[str, Any], name: str) -> Callable[..., Any]:
     if name not in family:
         near = difflib.get_close_matches(name, family, n=1)

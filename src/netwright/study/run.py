@@ -94,17 +94,15 @@ class Run:
         self,
         trial: int | None = None,
         *,
-        output: Path | None = None,
         epochs: int | None = None,
         hours: float | None = None,
     ) -> Outcome:
-        """Train a candidate to the full protocol and keep it, described so that it can be used.
+        """Train a candidate to the full protocol and keep it in ``trained/<number>``, ready to be used.
 
         The test part stays closed: the metrics are those of the validation part.
 
         Args:
             trial: its number; the best by default.
-            output: where to keep it; ``trained/<number>`` of the run by default.
             epochs: in place of the protocol's.
             hours: wall time, with as many epochs as fit.
 
@@ -114,7 +112,7 @@ class Run:
         settings = self.settings
         record = self._trial(trial)
         material = open_material(self.folder, settings)
-        folder = output or self._home(record.number)
+        folder = self._home(record.number)
         protocol = replace(
             settings.training,
             epochs=epochs or settings.training.epochs,

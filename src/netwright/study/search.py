@@ -110,7 +110,9 @@ class Search:
             if not frozen.state.is_finished():
                 self._unfinished.append(optuna.Trial(self._study, frozen._trial_id))
                 continue
-            self._count(cached=frozen.user_attrs.get("cached_from") is not None)
+            cached = frozen.user_attrs.get("cached_from") is not None
+            self._count(cached=cached)
+            self._repeats = self._repeats + 1 if cached else 0
             key, outcome = frozen.user_attrs.get("network"), frozen.user_attrs.get("outcome")
             if key and outcome and "cached_from" not in frozen.user_attrs:
                 self._remember(key, frozen.number, Outcome.from_dict(outcome))

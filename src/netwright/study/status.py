@@ -57,7 +57,8 @@ class RunStatus:
     """Where a run stands.
 
     ``phase``: "searching", "comparing" (the final comparison), "finished", or "stopped" (cut off; it can be resumed).
-    ``trials``: how many have each status, and in all. ``best``: the best trial so far. ``seconds``: since the first
+    ``trials``: how many have each status, and in all; ``counted`` of the finished ones count against
+    ``budget_trials``. ``best``: the best trial so far. ``seconds``: since the first
     trial began, of ``budget_seconds`` if the search is limited in time.
     """
 
@@ -66,6 +67,7 @@ class RunStatus:
     dataset: str
     phase: str
     trials: dict[str, int]
+    counted: int
     budget_trials: int | None
     budget_seconds: float | None
     seconds: float
@@ -82,7 +84,7 @@ class RunStatus:
         """The part of the search's budget that is spent, 0 to 1."""
         parts = [0.0]
         if self.budget_trials:
-            parts.append((self.trials["total"] - self.trials[RUNNING]) / self.budget_trials)
+            parts.append(self.counted / self.budget_trials)
         if self.budget_seconds:
             parts.append(self.seconds / self.budget_seconds)
         return min(1.0, max(parts))
@@ -91,9 +93,8 @@ class RunStatus:
     def seconds_left(self) -> float | None:
         """An estimate of the search's time left, from the pace so far; None before there is one."""
         estimates = []
-        finished = self.trials["total"] - self.trials[RUNNING]
-        if self.budget_trials and finished and self.seconds:
-            estimates.append(self.seconds / finished * max(0, self.budget_trials - finished))
+        if self.budget_trials and self.counted and self.seconds:
+            estimates.append(self.seconds / self.counted * max(0, self.budget_trials - self.counted))
         if self.budget_seconds:
             estimates.append(max(0.0, self.budget_seconds - self.seconds))
         return min(estimates, default=None)
@@ -116,12 +117,14 @@ def status_of(
 
     describe = make_space(settings.space).describe
     best = best_of(records)
+    counts, distinct = count_statuses(records), settings.budget.count == "distinct"
     return RunStatus(
         run=str(folder.root),
         recipe=settings.recipe,
         dataset=settings.dataset.path.name,
         phase=_phase(folder, records),
-        trials=count_statuses(records),
+        trials=counts,
+        counted=counts["total"] - counts[RUNNING] - (counts["cached"] if distinct else 0),
         budget_trials=settings.budget.trials,
         budget_seconds=None if settings.budget.hours is None else settings.budget.hours * 3600.0,
         seconds=_seconds(records) if seconds is None else seconds,
