@@ -28,8 +28,9 @@ def main() -> None:
     netwright("inspect", dataset)
     netwright(
         *("search", dataset, "--recipe", "segnas4", "-o", run),
-        *("--trials", 8, "--epochs", 4, "--verdict-hours", 0.025),
+        *("--trials", 8, "--epochs", 6, "--verdict-hours", 0.02),
         *("--set", "space.n=[4,13]", "--set", "space.p=[2,4]", "--set", "training.schedule=cosine"),
+        *("--set", "verdict.references=[monai-unet]"),
     )
     case = sorted((dataset / "imagesTr").iterdir())[0]
     netwright("predict", run, case, "-o", folder / "prediction")
