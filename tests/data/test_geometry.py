@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from nibabel.orientations import inv_ornt_aff
@@ -56,11 +57,14 @@ def test_a_ramp_in_the_world_stays_that_ramp(
     prepared = geometry.prepare_image(ramp)
     assert prepared.shape[1:] == geometry.size
     lengths = np.array(grid.canonical_shape)[:, None, None, None]
-    back = np.linalg.inv(grid.canonical_affine) @ geometry.prepared_affine
+    back = np.diag([*geometry.scale, 1.0])
+    back[:3, 3] = geometry.offset
     source = world(back, geometry.size)
-    between = ((source >= 0) & (source <= lengths - 1)).all(axis=0)
+    # where the result is coarser, its kernel reaches so many voxels further
+    reach = np.array([scale + 1 if scale > 1 else 0 for scale in geometry.scale])[:, None, None, None]
+    between = ((source >= reach) & (source <= lengths - 1 - reach)).all(axis=0)
     outside = ((source < -0.51) | (source > lengths - 0.49)).any(axis=0)
-    expected = world(geometry.prepared_affine, geometry.size)
+    expected = world(grid.canonical_affine @ back, geometry.size)
     np.testing.assert_allclose(prepared[:, between], expected[:, between], atol=1e-3)
     assert not prepared[:, outside].any()
 
@@ -119,6 +123,70 @@ def test_the_edge_s_value_holds_for_half_a_voxel_and_zero_beyond() -> None:
     zero = np.zeros(1)
     along = np.array([-0.6, -0.4, 0, 0.5, 1, 1.4, 1.6])
     np.testing.assert_array_equal(resample(image, [along, zero, zero]).ravel(), [0, 3, 3, 4, 5, 5, 0])
+
+
+def coarser(length: int, scale: float) -> list[np.ndarray]:
+    """Positions along the first axis alone, and a single voxel along the others."""
+    return [scale * np.arange(int(length / scale)) + (scale - 1) / 2, np.zeros(1), np.zeros(1)]
+
+
+@pytest.mark.parametrize("scale", [1.01, 1.5, 2, 2.7, 4])
+def test_coarser_grids_keep_constants_and_ramps(scale: float) -> None:
+    steps = (scale, 1.0, 1.0)
+    positions = coarser(64, scale)
+    constant = np.full((64, 1, 1), 7, np.float32)
+    np.testing.assert_allclose(resample(constant, positions, steps), 7, rtol=1e-5)
+    ramp = np.arange(64, dtype=np.float32).reshape(64, 1, 1)
+    inner = (positions[0] > scale + 1) & (positions[0] < 62 - scale)
+    found = resample(ramp, positions, steps).ravel()[inner]
+    assert len(found) > 8
+    np.testing.assert_allclose(found, positions[0][inner], atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_thin_sheet_keeps_its_mass_wherever_it_lies(scale: int) -> None:
+    for start in range(2 * scale, 48 - 2 * scale):
+        sheet = np.zeros((48, 1, 1), np.float32)
+        sheet[start : start + 2] = 1
+        found = resample(sheet, coarser(48, scale), (scale, 1.0, 1.0))
+        assert scale * found.sum() == pytest.approx(2, rel=1e-5)
+
+
+def test_noise_is_averaged_away_on_a_coarser_grid() -> None:
+    """Weights of a triangle of half width 4 around a point between two voxels: (1, 3, 5, 7, 7, 5, 3, 1) / 32."""
+    noise = np.random.default_rng(0).normal(size=(64, 64, 64)).astype(np.float32)
+    positions = [coarser(64, 4)[0]] * 3
+    found = resample(noise, positions, (4.0, 4.0, 4.0))[2:-2, 2:-2, 2:-2]
+    expected = (2 * (1 + 9 + 25 + 49) / 32**2) ** 1.5
+    assert found.std() == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_coarser_grids_are_those_of_torch(scale: int) -> None:
+    image = np.random.default_rng(0).normal(size=(24, 36, 1)).astype(np.float32)
+    positions = [*[scale * np.arange(n // scale) + (scale - 1) / 2 for n in (24, 36)], np.zeros(1)]
+    found = resample(image, positions, (scale, scale, 1.0))
+    reference = torch.nn.functional.interpolate(
+        torch.from_numpy(image[None, None, :, :, 0]),
+        scale_factor=1 / scale,
+        mode="bilinear",
+        antialias=True,
+        recompute_scale_factor=True,
+    )
+    np.testing.assert_allclose(found[:, :, 0], reference[0, 0].numpy(), atol=1e-5)
+
+
+def test_labels_of_a_coarser_grid_are_those_of_the_majority() -> None:
+    labels = np.zeros((32, 32, 32), np.uint8)
+    labels[:, :, 16:] = 2
+    labels[::4, ::4, ::4] = 1  # all that every fourth voxel shows
+    grid = Grid((32, 32, 32), tuple(map(tuple, np.eye(4).tolist())))
+    geometry = plan_geometry(grid, None, (8, 8, 8), pad=True, resize=True)
+    expected = np.zeros((8, 8, 8), np.uint8)
+    expected[:, :, 4:] = 2
+    np.testing.assert_array_equal(geometry.prepare_labels(labels), expected)
+    whole = [np.arange(0.0, 32, 4)] * 3
+    assert (resample_labels(labels, whole, (4.0, 4.0, 4.0)) != 1).all()
 
 
 def dice(first: np.ndarray, second: np.ndarray) -> float:

@@ -14,6 +14,7 @@ from netwright.data import PreprocessingSettings, UnusableFile, prepare_image
 from netwright.data.preprocessing import normalised
 from netwright.data.volumes import Grid
 from netwright.errors import DatasetError, SettingsError
+from netwright.settings import parse_settings
 
 
 def grid(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Grid:
@@ -82,6 +83,39 @@ def test_intensities() -> None:
     assert not normalised(
         np.zeros((1, 2, 2, 2), np.float32), PreprocessingSettings(foreground="nonzero")
     ).any()
+
+
+@pytest.mark.parametrize("normalise", ["zscore", "minmax", "none"])
+def test_background_of_zeros_stays_zero(
+    normalise: Any, tmp_path: Path, save_volume: Callable[..., Path]
+) -> None:
+    values = np.random.default_rng(0).normal(300, 40, (8, 9, 10)).astype(np.float32)
+    values[:, :4] = 0
+    settings = PreprocessingSettings(
+        spacing="native", size=(12, 12, 12), normalise=normalise, foreground="nonzero"
+    )
+    image = prepare_image([save_volume(tmp_path / "scan.nii", values, np.eye(4))], settings).image[0]
+    inside = image[2:10, 1:10, 1:11]
+    assert not inside[:, :4].any()
+    assert inside[:, 4:].std() > 0.1
+    assert np.count_nonzero(image) == np.count_nonzero(inside)
+
+
+@pytest.mark.parametrize(
+    "values", [{"preprocessing": {"spacin": "native"}}, {"training": {"augmentation": {"rotate": 3}}}]
+)
+def test_settings_of_a_run_with_unknown_names_are_refused(values: dict[str, Any]) -> None:
+    run: dict[str, Any] = {
+        "recipe": "segnas4",
+        "dataset": {"path": "."},
+        "space": {"name": "segnas4"},
+        "strategy": {"name": "random"},
+    }
+    parse_settings(
+        {**run, "preprocessing": {"spacing": "native"}, "training": {"augmentation": {"shift": 0.1}}}
+    )
+    with pytest.raises(SettingsError, match=r"spacin|rotate"):
+        parse_settings({**run, **values})
 
 
 def test_images_to_predict(tmp_path: Path, save_volume: Callable[..., Path]) -> None:

@@ -62,10 +62,10 @@ def test_legality_of_any_operations_is_reachability(genes: list[int]) -> None:
 @pytest.mark.parametrize(
     ("matrix", "message"),
     [
-        # The two illegal blocks of Fig. 2: (c) node 2 is a source, (d) node 1 is a sink in its numbering from 0.
-        (((0, 0, 2, 0), (0, 0, 2, 0), (0, 0, 0, 2), (0, 0, 0, 0)), "node 2 of 4 is a source"),
-        (((0, 2, 2, 0), (0, 0, 0, 0), (0, 0, 0, 2), (0, 0, 0, 0)), "node 2 of 4 is a sink"),
-        (((0, 0), (0, 0)), "node 1 of 2 is a sink"),
+        # As the two illegal blocks of Fig. 2, nodes numbered from 0: (c) column 2 is empty, (d) row 1 is empty.
+        (((0, 2, 0, 0), (0, 0, 0, 2), (0, 0, 0, 2), (0, 0, 0, 0)), "node 2 of 0 to 3 is a source"),
+        (((0, 2, 2, 0), (0, 0, 0, 0), (0, 0, 0, 2), (0, 0, 0, 0)), "node 1 of 0 to 3 is a sink"),
+        (((0, 0), (0, 0)), "node 0 of 0 to 1 is a sink"),
     ],
 )
 def test_names_the_node_and_the_reason(matrix: tuple[tuple[int, ...], ...], message: str) -> None:
@@ -74,8 +74,8 @@ def test_names_the_node_and_the_reason(matrix: tuple[tuple[int, ...], ...], mess
 
 
 def test_counts_of_legal_blocks_match_the_closed_form() -> None:
-    # Four nodes: op(1,2) and op(3,4) are not none, op(1,4) is free, and of the other three either op(2,3) is not
-    # none, or op(1,3) and op(2,4) are not: 6 * 6 * 7 * (6 * 7 * 7 + 6 * 6).
+    # Four nodes: op(0,1) and op(2,3) are not none, op(0,3) is free, and of the other three either op(1,2) is not
+    # none, or op(0,2) and op(1,3) are not: 6 * 6 * 7 * (6 * 7 * 7 + 6 * 6).
     weighted = sum(
         6 ** sum(genes)
         for genes in product([0, 1], repeat=6)
@@ -126,7 +126,7 @@ def test_2_0_2_is_two_cascaded_convolutions() -> None:
 
 
 def test_sums_at_nodes() -> None:
-    # Skips alone: node 2 = Px, node 3 = Qx + Px, node 4 = Rx + Px + (Qx + Px).
+    # Skips alone: node 1 = Px, node 2 = Qx + Px, node 3 = Rx + Px + (Qx + Px).
     block = Block(operation_matrix(4, [6] * 6), 2, 3)
     images = torch.randn(1, 2, 2, 2, 2)
     p, q, r = (block.operations[edge](images) for edge in ("0_1", "0_2", "0_3"))
@@ -178,6 +178,21 @@ def test_swapping_unconnected_middle_nodes_has_one_form(genes: list[int]) -> Non
 
 def test_a_trailing_skip_needs_no_node() -> None:
     assert simplify(operation_matrix(4, [2, 0, 3, 0, 0, 6])) == operation_matrix(3, [2, 0, 3])
-    # Both edges 2 -> 4 and 3 -> 4 go on, so that the two nodes cannot be one.
-    kept = operation_matrix(4, [2, 0, 6, 0, 3, 4])
-    assert simplify(kept) == kept
+    # Both edges 1 -> 3 and 2 -> 3 go on, so that the two nodes cannot be one.
+    assert len(simplify(operation_matrix(4, [2, 0, 6, 0, 3, 4]))) == 4
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # f(x) + g(x), as the terms of a sum have no order.
+        ([2, 3, 6], [3, 2, 6]),
+        # f(y) + g(y) of y = h(x): node 2 a copy of y, or one of the two terms.
+        ([1, 0, 6, 4, 2, 3], [1, 0, 3, 4, 2, 6]),
+        # y + f(x) + g(y), g(y) added at either end of the skip 2 -> 3.
+        ([1, 2, 3, 4, 0, 6], [1, 2, 0, 4, 3, 6]),
+    ],
+)
+def test_one_network_written_in_two_ways_has_one_form(one: list[int], other: list[int]) -> None:
+    nodes = 3 if len(one) == 3 else 4
+    assert simplify(operation_matrix(nodes, one)) == simplify(operation_matrix(nodes, other))

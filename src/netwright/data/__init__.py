@@ -1,6 +1,6 @@
 """Files to tensors: dataset folders read, inspected, preprocessed once, and mapped into memory by workers."""
 
-from netwright.data.cache import Prepared, estimate_cache_bytes, open_prepared, prepare
+from netwright.data.cache import Prepared, open_prepared, prepare
 from netwright.data.dataset import Case, Dataset
 from netwright.data.formats import FORMATS, find_cases, open_dataset
 from netwright.data.geometry import Geometry
@@ -23,7 +23,6 @@ __all__ = [
     "Splits",
     "UnusableFile",
     "Volume",
-    "estimate_cache_bytes",
     "find_cases",
     "inspect_dataset",
     "open_dataset",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from netwright.errors import SettingsError
 
@@ -18,6 +19,8 @@ class AugmentationSettings:
     Raises:
         SettingsError: a value is out of range.
     """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     probability: float = 0.8
     rotation_degrees: float = 30.0

@@ -27,7 +27,7 @@ from netwright.data.preprocessing import PreprocessingSettings, normalised
 from netwright.data.volumes import read_grid, require_file
 from netwright.errors import DatasetError, StorageError
 
-__all__ = ["Prepared", "estimate_cache_bytes", "open_prepared", "prepare"]
+__all__ = ["Prepared", "open_prepared", "prepare"]
 
 _MARGIN = 16e6
 """Bytes that stay free beside the cache, for the index and for what a file system keeps to itself."""
@@ -73,16 +73,6 @@ def _opened(folder: Path) -> Prepared | None:
         return open_prepared(folder)
     except DatasetError:
         return None
-
-
-def estimate_cache_bytes(dataset: Dataset, settings: PreprocessingSettings, *, workers: int = 1) -> int:
-    """The size of the cache in bytes, from the headers of the files.
-
-    Raises:
-        UnusableFile: an image is missing or has no readable header.
-        DatasetError: there are no cases.
-    """
-    return _bytes(dataset, _plan(dataset, settings, workers)[0])
 
 
 def _plan(

@@ -45,20 +45,13 @@ class Geometry:
         x, y, z = (s * f for s, f in zip(self.grid.spacing, self.scale, strict=True))
         return x, y, z
 
-    @property
-    def prepared_affine(self) -> NDArray[np.float64]:
-        """The affine (4, 4) of the prepared volume, in millimetres."""
-        steps = np.diag([*self.scale, 1.0])
-        steps[:3, 3] = self.offset
-        return self.grid.canonical_affine @ steps
-
     def prepare_image(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """An image (C, X, Y, Z) in canonical axes on the prepared grid (C, *size): linear, zeros outside."""
-        return resample(image, self._sources())
+        return resample(image, self._sources(), self.scale)
 
     def prepare_labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Class indices (X, Y, Z) in canonical axes on the prepared grid (*size), background outside."""
-        return resample_labels(labels, self._sources())
+        return resample_labels(labels, self._sources(), self.scale)
 
     def restore(self, prediction: NDArray[Any]) -> NDArray[np.uint8]:
         """Class indices on the original file's grid and in its axis order.
@@ -75,10 +68,11 @@ class Geometry:
                 f"{self.size}, or (classes, *{self.size})"
             )
         targets = self._targets()
+        steps = [1 / scale for scale in self.scale]
         if prediction.ndim == 3:
-            labels = resample_labels(prediction.astype(np.uint8), targets)
+            labels = resample_labels(prediction.astype(np.uint8), targets, steps)
         else:
-            labels = _argmax(enumerate(prediction), targets)
+            labels = _argmax(enumerate(prediction), targets, steps)
         return self.grid.from_canonical(labels)
 
     def _sources(self) -> list[NDArray[np.float64]]:
@@ -151,39 +145,79 @@ def _factors(grid: Grid, spacing: Spacing | None) -> Spacing:
     return x, y, z
 
 
-def resample(array: NDArray[np.float32], positions: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
+def resample(
+    array: NDArray[np.float32],
+    positions: Sequence[NDArray[np.float64]],
+    steps: Sequence[float] = (1.0, 1.0, 1.0),
+) -> NDArray[np.float32]:
     """Linear interpolation of (..., X, Y, Z) at positions along the last three axes, in voxel indices.
+
+    ``steps``: from one position to the next along each axis. Where it is above 1 the result is coarser than
+    the array: the linear kernel is then as much wider, so that every voxel counts and nothing is aliased.
 
     A position within the field of view [-0.5, length - 0.5] but beyond the last centre takes the edge's
     value; one outside of it gives zero. Separable, therefore one axis after the other.
     """
-    for axis, along in enumerate(positions, start=array.ndim - 3):
-        array = _resample_axis(array, axis, along)
+    for axis, (along, step) in enumerate(zip(positions, steps, strict=True), start=array.ndim - 3):
+        array = _resample_axis(array, axis, along, step)
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _resample_axis(array: NDArray[Any], axis: int, positions: NDArray[np.float64]) -> NDArray[Any]:
+def _resample_axis(
+    array: NDArray[Any], axis: int, positions: NDArray[np.float64], step: float
+) -> NDArray[Any]:
     length = array.shape[axis]
-    if len(positions) == length and np.array_equal(positions, np.arange(length)):
+    if step <= 1 and len(positions) == length and np.array_equal(positions, np.arange(length)):
         return array
     inside = (positions >= -0.5 - _SNAP) & (positions <= length - 0.5 + _SNAP)
-    nearest = np.clip(positions, 0, length - 1)
-    below = np.floor(nearest).astype(np.intp)
-    shape = [1] * array.ndim
-    shape[axis] = -1
-    result = array.take(below, axis)
-    weight = (nearest - below).astype(np.float32)
-    if weight.any():
-        step = array.take(np.minimum(below + 1, length - 1), axis)
-        step -= result
-        step *= weight.reshape(shape)
-        result += step
+    result = _averaged(array, axis, positions, step) if step > 1 else _interpolated(array, axis, positions)
     if not inside.all():
-        result *= inside.reshape(shape).astype(result.dtype)
+        result *= _along(inside, axis, array.ndim).astype(result.dtype)
     return result
 
 
-def resample_labels(labels: NDArray[np.uint8], positions: Sequence[NDArray[np.float64]]) -> NDArray[np.uint8]:
+def _interpolated(array: NDArray[Any], axis: int, positions: NDArray[np.float64]) -> NDArray[Any]:
+    last = array.shape[axis] - 1
+    nearest = np.clip(positions, 0, last)
+    below = np.floor(nearest).astype(np.intp)
+    result = array.take(below, axis)
+    weight = (nearest - below).astype(np.float32)
+    if weight.any():
+        step = array.take(np.minimum(below + 1, last), axis)
+        step -= result
+        step *= _along(weight, axis, array.ndim)
+        result += step
+    return result
+
+
+def _averaged(array: NDArray[Any], axis: int, positions: NDArray[np.float64], width: float) -> NDArray[Any]:
+    """Averages weighted by a triangle that reaches ``width`` voxels to either side, at least 1."""
+    last = array.shape[axis] - 1
+    first = np.floor(positions - width).astype(np.intp) + 1
+    indices = first[:, None] + np.arange(int(2 * width) + 1)
+    distances = indices - positions[:, None]
+    exists = (indices >= 0) & (indices <= last)
+    weights = np.maximum(1 - np.abs(distances) / width, 0) * exists
+    # Of a width that is no whole number the weights are a little lopsided: evened, ramps stay exact.
+    moment, spread = (weights * distances).sum(1), (weights * distances**2).sum(1)
+    lean = np.divide(moment, spread, out=np.zeros_like(moment), where=exists.all(1) & (spread > 0))
+    weights *= 1 - lean[:, None] * distances
+    weights /= np.maximum(weights.sum(1, keepdims=True), _SNAP)
+    result = np.zeros((*array.shape[:axis], len(positions), *array.shape[axis + 1 :]), np.float32)
+    for index, weight in zip(np.clip(indices, 0, last).T, weights.T.astype(np.float32), strict=True):
+        result += array.take(index, axis) * _along(weight, axis, array.ndim)
+    return result
+
+
+def _along(values: NDArray[Any], axis: int, dimensions: int) -> NDArray[Any]:
+    return values.reshape([-1 if one == axis else 1 for one in range(dimensions)])
+
+
+def resample_labels(
+    labels: NDArray[np.uint8],
+    positions: Sequence[NDArray[np.float64]],
+    steps: Sequence[float] = (1.0, 1.0, 1.0),
+) -> NDArray[np.uint8]:
     """Class indices (X, Y, Z) at positions: each class interpolated linearly as a mask, the largest wins.
 
     Nearest-neighbour sampling would keep the labels as well, but moves their borders by up to half a voxel:
@@ -191,23 +225,25 @@ def resample_labels(labels: NDArray[np.uint8], positions: Sequence[NDArray[np.fl
     on the new grid is 0.97 with interpolated masks and 0.95 with nearest neighbours.
     """
     whole = all(np.array_equal(along, np.round(along)) for along in positions)
-    if whole:
+    if whole and max(steps) <= 1:
         result = labels
-        for axis, along in enumerate(positions):
-            result = _resample_axis(result, axis, along)
+        for axis, (along, step) in enumerate(zip(positions, steps, strict=True)):
+            result = _resample_axis(result, axis, along, step)
         return np.ascontiguousarray(result)
     present = sorted({0, *np.flatnonzero(np.bincount(labels.ravel())).tolist()})
-    return _argmax(((index, labels == index) for index in present), positions)
+    return _argmax(((index, labels == index) for index in present), positions, steps)
 
 
 def _argmax(
-    scores: Iterable[tuple[int, NDArray[Any]]], positions: Sequence[NDArray[np.float64]]
+    scores: Iterable[tuple[int, NDArray[Any]]],
+    positions: Sequence[NDArray[np.float64]],
+    steps: Sequence[float],
 ) -> NDArray[np.uint8]:
     """The class with the largest interpolated score, one in memory at a time; ties go to the lower index."""
     labels = np.zeros([len(along) for along in positions], dtype=np.uint8)
     best = np.full(labels.shape, -np.inf, dtype=np.float32)
     for index, score in scores:
-        resampled = resample(np.asarray(score, dtype=np.float32), positions)
+        resampled = resample(np.asarray(score, dtype=np.float32), positions, steps)
         ahead = resampled > best
         np.copyto(best, resampled, where=ahead)
         labels[ahead] = index

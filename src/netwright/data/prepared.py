@@ -19,7 +19,7 @@ from netwright.errors import DatasetError
 INDEX = "index.json"
 IMAGES = "images.npy"
 LABELS = "labels.npy"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,6 @@ class Prepared:
         """Voxel size of the prepared volumes in mm; the median over the cases where they differ."""
         x, y, z = np.median([case.geometry.spacing for case in self.cases], axis=0).tolist()
         return x, y, z
-
-    @cached_property
-    def class_counts(self) -> tuple[int, ...]:
-        """Voxels of each class over all cases."""
-        return tuple(int(count) for count in self.class_counts_of(range(len(self.cases))))
 
     def class_counts_of(self, indices: Iterable[int]) -> NDArray[np.int64]:
         """Voxels of each class (classes,) over some cases."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +40,14 @@ class PreprocessingSettings:
 
     ``normalise``: "zscore" (zero mean, unit variance), "minmax" (to [0, 1]) or "none", for each channel of
     each case over the voxels of ``foreground``: "all", or "nonzero" for images whose background was set to
-    zero. The paper names no normalisation; z-scores of the whole image are what its authors' field does with
-    MR images. Zeros are padded after it, as augmentation and sliding windows pad too.
+    zero, where it stays. The paper names no normalisation; z-scores of the whole image are what its authors'
+    field does with MR images. Zeros are padded after it, as augmentation and sliding windows pad too.
 
     Raises:
         SettingsError: a value that no step knows.
     """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     spacing: Literal["isotropic", "native"] | Spacing = "isotropic"
     pad: bool = True
@@ -144,7 +146,10 @@ def prepare_image(paths: Sequence[Path], settings: PreprocessingSettings) -> Pre
 
 
 def normalised(image: NDArray[np.float32], settings: PreprocessingSettings) -> NDArray[np.float32]:
-    """An image (C, X, Y, Z), each channel normalised over its foreground; a constant one becomes zeros."""
+    """An image (C, X, Y, Z), each channel normalised over its foreground; a constant one becomes zeros.
+
+    Zeros that are not foreground stay zeros, as padding and augmentation fill up with zeros.
+    """
     if settings.normalise == "none":
         return image
     result = np.empty_like(image)
@@ -155,6 +160,8 @@ def normalised(image: NDArray[np.float32], settings: PreprocessingSettings) -> N
         else:
             centre, width = float(within.min()), float(within.max()) - float(within.min())
         result[channel] = (values - np.float32(centre)) * np.float32(1 / width if width > 0 else 0)
+        if settings.foreground == "nonzero":
+            result[channel][values == 0] = 0
     return result
 
 

@@ -77,11 +77,6 @@ def far_padding(size: Sequence[int], multiple: int) -> list[int]:
     return padding
 
 
-def count_parameters(network: nn.Module) -> int:
-    """Numbers in all parameters, trainable or not; buffers (running statistics) are not counted."""
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
 def resize_nearest(features: Tensor, size: Sequence[int] | torch.Size) -> Tensor:
     """Features (batch, channels, *spatial) repeated to the spatial ``size``."""
     return F.interpolate(features, size=list(size), mode="nearest")

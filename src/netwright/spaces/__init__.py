@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netwright.spaces.base import Choice, Diagram, Edge, Node, Space, TaskShape, Value
-from netwright.spaces.segnas import segnas4, segnas7, segnas11
+from netwright.spaces.segnas import SegNAS, SegNAS4, SegNAS7
 
 # Name -> maker, which takes the space's settings as keyword arguments.
-SPACES: dict[str, Callable[..., Space]] = {"segnas11": segnas11, "segnas4": segnas4, "segnas7": segnas7}
+SPACES: dict[str, Callable[..., Space]] = {"segnas11": SegNAS, "segnas4": SegNAS4, "segnas7": SegNAS7}
 
 __all__ = ["SPACES", "Choice", "Diagram", "Edge", "Node", "Space", "TaskShape", "Value"]

@@ -67,10 +67,11 @@ class ControlledRandomSearch:
 
     Args:
         population: members; None: 10 (n + 1). At least n + 1.
-        first: a choice to start from; None: uniform like the others. restart: on a floored objective the
-            population can collapse to one value of the loss; from then on only a new best can enter, while
-            every proposal falls where networks are known. Then a new population is drawn around nothing but
-            the best member, which is kept. Both papers are silent about it; False: never.
+        first: a choice to start from; None: uniform like the others.
+        restart: on a floored objective the population can collapse to one value of the loss; from then on
+            only a new best can enter, while every proposal falls where networks are known. Then a new
+            population is drawn around nothing but the best member, which is kept. Both papers are silent
+            about it; False: never.
         cell_centres: beyond the paper: members are stored at the centre of the cell that they fell into, so
             that where in a cell a point fell, which its loss cannot tell, has no say in later reflections.
     """

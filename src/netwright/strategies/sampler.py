@@ -94,7 +94,7 @@ class StrategySampler(BaseSampler):
         self._lock = threading.Lock()
         self._ledgers: WeakKeyDictionary[BaseStorage, dict[int, _Ledger]] = WeakKeyDictionary()
         if self._distributions is not None:
-            strategy.init(_dimensions(self._distributions))
+            strategy.init(dimensions_of(self._distributions))
 
     def __getstate__(self) -> dict[str, Any]:
         kept = self.__dict__.copy()
@@ -169,7 +169,7 @@ class _View:
         key = json.dumps([strategy.settings, spelled], sort_keys=True)
         self.stamp_key = f"netwright:{strategy.name}:{hashlib.sha256(key.encode()).hexdigest()[:16]}"
         self._tell = strategy.tell
-        self.fold: Fold[Any, FrozenTrial] = Fold(strategy.init(_dimensions(distributions)), self._step)
+        self.fold: Fold[Any, FrozenTrial] = Fold(strategy.init(dimensions_of(distributions)), self._step)
 
     def stamp(self, trial: FrozenTrial) -> Stamp | None:
         """The strategy's own stamp on a trial."""
@@ -288,7 +288,12 @@ def _holds(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
-def _dimensions(distributions: Distributions) -> list[Dimension]:
+def dimensions_of(distributions: Distributions) -> list[Dimension]:
+    """Optuna's distributions as a strategy sees them, in their order.
+
+    Raises:
+        SettingsError: a distribution is none of integer, float and categorical.
+    """
     return [_dimension(name, distribution) for name, distribution in distributions.items()]
 
 

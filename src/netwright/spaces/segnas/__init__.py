@@ -1,5 +1,5 @@
 """The search spaces of SegNAS3D (Wong and Moradi 2019)."""
 
-from netwright.spaces.segnas.space import SegNAS, segnas4, segnas7, segnas11
+from netwright.spaces.segnas.space import SegNAS, SegNAS4, SegNAS7
 
-__all__ = ["SegNAS", "segnas4", "segnas7", "segnas11"]
+__all__ = ["SegNAS", "SegNAS4", "SegNAS7"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
@@ -63,66 +63,74 @@ def illegality(matrix: Matrix) -> str | None:
     Only the first node may be a source (a column of zeros) and only the last a sink (a row of zeros). The
     paper speaks of intermediate nodes; a last node that is a source, or a first node that is a sink, cuts the
     block in two just as well and is illegal too (only a block of two nodes can have it without an illegal
-    intermediate node). Nodes are numbered from 1 in the message, as in the paper's Fig. 2.
+    intermediate node). Nodes are numbered from 0 in the message, as in the paper's Fig. 2.
     """
     last = len(matrix) - 1
     for node in range(last + 1):
         if node > 0 and not sources_of(matrix, node):
-            return f"node {node + 1} of {last + 1} is a source: no operation leads to it"
+            return f"node {node} of 0 to {last} is a source: no operation leads to it"
         if node < last and not targets_of(matrix, node):
-            return f"node {node + 1} of {last + 1} is a sink: no operation leads away from it"
+            return f"node {node} of 0 to {last} is a sink: no operation leads away from it"
     return None
 
 
 def simplify(matrix: Matrix) -> Matrix:
     """The smallest matrix of the same network; equal for blocks that are only written differently.
 
-    A skip between nodes after the first is an identity, as they have the same channels: where one end has no
-    other edge on that side, the two nodes are one. In a block of four nodes whose middle nodes are not
-    connected, the two can be swapped. Illegal blocks are returned as they are.
+    A skip between nodes after node 0 is an identity, as they have the same channels, and a sum has no order:
+    operations can move to the other end of such a skip, which can leave a node without use, and nodes that are
+    not connected can be swapped. Of all matrices that are reached so the one of fewest nodes is taken, and
+    among them the first in the order of its genes. Illegal blocks are returned as they are.
     """
     if illegality(matrix) is not None:
         return matrix
-    while (edge := _redundant_skip(matrix)) is not None:
-        matrix = _merge(matrix, *edge)
-    if len(matrix) == 4 and matrix[1][2] == NONE:
-        first, left, right = matrix[0], matrix[1][3], matrix[2][3]
-        swapped: Matrix = (
-            (NONE, first[2], first[1], first[3]),
-            (NONE, NONE, NONE, right),
-            (NONE, NONE, NONE, left),
-            (NONE,) * 4,
-        )
-        matrix = min(matrix, swapped, key=matrix_genes)
-    return matrix
+    found, new = {matrix}, [matrix]
+    while new:
+        step = set(_rewritten(new.pop())) - found
+        found |= step
+        new += step
+    return min(found, key=lambda one: (len(one), matrix_genes(one)))
 
 
-def _redundant_skip(matrix: Matrix) -> tuple[int, int] | None:
-    """A skip whose two nodes hold, or can hold, one and the same sum without parallel edges arising."""
-    for target in range(2, len(matrix)):
-        for source in range(1, target):
+def _rewritten(matrix: Matrix) -> Iterator[Matrix]:
+    """Matrices of the same network that are one change away."""
+    last = len(matrix) - 1
+    for source in range(1, last):
+        for target in range(source + 1, last + 1):
             if matrix[source][target] != SKIP:
                 continue
-            same_value = sources_of(matrix, target) == [source]
-            one_use = targets_of(matrix, source) == [target]
-            shared_targets = set(targets_of(matrix, source)) & set(targets_of(matrix, target))
-            shared_sources = set(sources_of(matrix, source)) & set(sources_of(matrix, target))
-            if (same_value and not shared_targets) or (one_use and not shared_sources):
-                return source, target
-    return None
+            # All that the source sums up goes to the target alone: any of it can be summed up there.
+            if targets_of(matrix, source) == [target]:
+                for node in range(source):
+                    yield _swapped(matrix, (node, source), (node, target))
+            # The target holds what the source holds: what leaves the one can leave the other.
+            if sources_of(matrix, target) == [source]:
+                for node in range(target + 1, last + 1):
+                    yield _swapped(matrix, (source, node), (target, node))
+    for node in range(1, last):
+        above, below = sources_of(matrix, node), targets_of(matrix, node)
+        skips = SKIP in (matrix[above[0]][node], matrix[node][below[0]])
+        # An identity before the one operation is an identity after it.
+        if len(above) == len(below) == 1 and above != [0] and skips:
+            yield _swapped(matrix, (above[0], node), (node, below[0]))
+        if node + 1 < last and matrix[node][node + 1] == NONE:
+            order = list(range(last + 1))
+            order[node : node + 2] = node + 1, node
+            yield _arranged(matrix, order)
 
 
-def _merge(matrix: Matrix, source: int, target: int) -> Matrix:
-    """The matrix with ``source`` and ``target`` as one node, placed so that all its edges run forwards."""
-    keep = source if sources_of(matrix, target) == [source] else target
-    drop = target if keep == source else source
+def _swapped(matrix: Matrix, one: tuple[int, int], other: tuple[int, int]) -> Matrix:
+    """The matrix with two operations swapped, without a node that is left without use."""
     cells = [list(row) for row in matrix]
-    cells[source][target] = NONE
-    for node in range(len(matrix)):
-        cells[keep][node] = cells[keep][node] or cells[drop][node]
-        cells[node][keep] = cells[node][keep] or cells[node][drop]
-    rest = [node for node in range(len(matrix)) if node != drop]
-    return tuple(tuple(cells[row][column] for column in rest) for row in rest)
+    cells[one[0]][one[1]], cells[other[0]][other[1]] = matrix[other[0]][other[1]], matrix[one[0]][one[1]]
+    swapped = tuple(map(tuple, cells))
+    last = len(matrix) - 1
+    middle = [node for node in range(1, last) if sources_of(swapped, node) and targets_of(swapped, node)]
+    return _arranged(swapped, [0, *middle, last])
+
+
+def _arranged(matrix: Matrix, order: Sequence[int]) -> Matrix:
+    return tuple(tuple(matrix[row][column] for column in order) for row in order)
 
 
 class Block(nn.Module):

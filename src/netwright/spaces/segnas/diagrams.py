@@ -9,16 +9,14 @@ from netwright.spaces.segnas.operations import SKIP, operation_name
 
 
 def block_diagram(matrix: Matrix) -> Diagram:
-    """The block's graph, nodes from left to right and numbered from 1 as in the paper's Fig. 2."""
+    """The block's graph, nodes from left to right and numbered from 0 as in the paper's Fig. 2."""
     last = len(matrix) - 1
     details = {0: "input", last: "output"}
-    nodes = tuple(
-        Node(str(node + 1), str(node + 1), node, 0, details.get(node, "")) for node in range(last + 1)
-    )
+    nodes = tuple(Node(str(node), str(node), node, 0, details.get(node, "")) for node in range(last + 1))
     edges = tuple(
         Edge(
-            str(source + 1),
-            str(target + 1),
+            str(source),
+            str(target),
             operation_name(matrix[source][target]),
             dashed=matrix[source][target] == SKIP,
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 from optuna.distributions import BaseDistribution, IntDistribution
 from torch import nn
@@ -35,14 +35,13 @@ STARTING_VALUES = {"n": 16, "p": 3, "sup": 1, "res": 1, "nodes": CASCADE_NODES}
 SMALLEST = {"n": 1, "p": 1, "sup": 0, "res": 0, "nodes": 2}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegNAS:
     """A U-shaped 3D network of repeated blocks; the defaults are SegNAS11.
 
     Every dimension is a fixed value or half-open bounds [a, b), and fixed ones are not searched.
 
     Args:
-        name: as in `netwright.spaces.SPACES`.
         n: feature channels of the first block.
         p: max poolings.
         sup: deep supervision, 0 or 1.
@@ -56,7 +55,8 @@ class SegNAS:
         SettingsError: bounds that are empty or make no sense, too few fixed operations, or illegal ones.
     """
 
-    name: str = "segnas11"
+    name: ClassVar[str] = "segnas11"
+
     n: Bounds = (8, 33)
     p: Bounds = (2, 6)
     sup: Bounds = (0, 2)
@@ -115,7 +115,8 @@ class SegNAS:
         """The searched dimensions that shape the network, in order.
 
         Operations of unused nodes are dropped, and a legal searched block is written in its smallest form
-        (see `netwright.spaces.segnas.block.simplify`), which can have fewer nodes than the bounds allow.
+        (see `netwright.spaces.segnas.block.simplify`). That can have fewer nodes than the bounds allow;
+        therefore ``nodes`` stands with searched operations even where it is fixed.
         """
         architecture = self.architecture(choice)
         values = {
@@ -125,26 +126,31 @@ class SegNAS:
             "res": int(architecture.res),
             "nodes": len(architecture.matrix),
         }
+        names = {*self.distributions()}
         if self.ops is None:
             genes = matrix_genes(architecture.matrix)
             values.update({f"op{index}": gene for index, gene in enumerate(genes, start=1)})
+            names.add("nodes")
         elif not isinstance(self.nodes, int):
-            values["nodes"] = self._value(choice, "nodes")
-        return {name: value for name, value in values.items() if name in self.distributions()}
+            same = (n for n in range(*self.nodes) if self._matrix(n, self.ops) == architecture.matrix)
+            values["nodes"] = next(same)
+        return {name: value for name, value in values.items() if name in names}
 
     def architecture(self, choice: Choice) -> Architecture:
-        """What the choice makes, fixed dimensions filled in and the block in its smallest form."""
+        """What the choice makes, fixed dimensions filled in, all in the smallest form."""
         nodes = self._value(choice, "nodes")
-        if self.ops is not None:
-            genes: Sequence[int] = self.ops
-        else:
-            genes = [self._value(choice, gene) for gene in self._genes[: gene_count(nodes)]]
+        genes = self.ops
+        if genes is None:
+            nodes = int(choice.get("nodes", nodes))
+            genes = tuple(int(choice[gene]) for gene in self._genes[: gene_count(nodes)])
+        p = self._value(choice, "p")
         return Architecture(
             n=self._value(choice, "n"),
-            p=self._value(choice, "p"),
-            sup=bool(self._value(choice, "sup")),
+            p=p,
+            # One pooling leaves one level in the decoder, whose logits are the output with or without.
+            sup=bool(self._value(choice, "sup")) and p > 1,
             res=bool(self._value(choice, "res")),
-            matrix=simplify(operation_matrix(nodes, genes)),
+            matrix=self._matrix(nodes, genes),
         )
 
     def build(self, choice: Choice, task: TaskShape) -> nn.Module:
@@ -185,8 +191,8 @@ class SegNAS:
         blocks: set[Matrix] = set()
         for nodes in counts:
             free = [range(OPERATIONS)] * gene_count(nodes) if self.ops is None else [[op] for op in self.ops]
-            matrices = (operation_matrix(nodes, genes) for genes in product(*free))
-            blocks.update(simplify(matrix) for matrix in matrices if illegality(matrix) is None)
+            matrices = (self._matrix(nodes, genes) for genes in product(*free))
+            blocks.update(matrix for matrix in matrices if illegality(matrix) is None)
         return len(blocks)
 
     @property
@@ -199,9 +205,35 @@ class SegNAS:
             return []
         return [f"op{index}" for index in range(1, gene_count(self._highest_nodes) + 1)]
 
+    @staticmethod
+    def _matrix(nodes: int, genes: Sequence[int]) -> Matrix:
+        return simplify(operation_matrix(nodes, genes))
+
     def _value(self, choice: Choice, dimension: str) -> int:
         bounds = getattr(self, dimension, None)
         return bounds if isinstance(bounds, int) else int(choice[dimension])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegNAS4(SegNAS):
+    """The block-connecting dimensions n, p, sup, res; the block is two cascaded Conv(3,1) (Table 2)."""
+
+    name: ClassVar[str] = "segnas4"
+
+    nodes: Bounds = CASCADE_NODES
+    ops: tuple[int, ...] | None = CASCADE_GENES
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegNAS7(SegNAS):
+    """The block's nodes and operations; n=16 p=4 res, inferred from the V-Net, are fixed (Table 2)."""
+
+    name: ClassVar[str] = "segnas7"
+
+    n: Bounds = 16
+    p: Bounds = 4
+    sup: Bounds = 0
+    res: Bounds = 1
 
 
 def _checked_bounds(dimension: str, bounds: Any) -> Bounds:
@@ -217,26 +249,3 @@ def _checked_bounds(dimension: str, bounds: Any) -> Bounds:
         allowed = "0 or 1" if dimension in ("sup", "res") else f"at least {SMALLEST[dimension]}"
         raise SettingsError(f"{dimension}: must be {allowed}, but got {bounds!r}.")
     return low if high == low + 1 else (low, high)
-
-
-def _make(name: str, defaults: dict[str, Any], settings: dict[str, Any]) -> SegNAS:
-    known = [field.name for field in fields(SegNAS) if field.name != "name"]
-    unknown = sorted(set(settings) - set(known))
-    if unknown:
-        raise SettingsError(f"{name} has no setting {unknown[0]!r}. Its settings are {', '.join(known)}.")
-    return SegNAS(name=name, **(defaults | settings))
-
-
-def segnas11(**settings: Any) -> SegNAS:
-    """All eleven dimensions (Table 2). ``settings`` are the arguments of `SegNAS`."""
-    return _make("segnas11", {}, settings)
-
-
-def segnas4(**settings: Any) -> SegNAS:
-    """The block-connecting dimensions n, p, sup, res; the block is two cascaded Conv(3,1) (Table 2)."""
-    return _make("segnas4", {"nodes": CASCADE_NODES, "ops": CASCADE_GENES}, settings)
-
-
-def segnas7(**settings: Any) -> SegNAS:
-    """The block's nodes and operations; n=16 p=4 res, inferred from the V-Net, are fixed (Table 2)."""
-    return _make("segnas7", {"n": 16, "p": 4, "sup": 0, "res": 1}, settings)
