@@ -112,9 +112,10 @@ def compare(
     def take_turns(record: EpochRecord) -> None:
         nonlocal begun
         ours.append(time.perf_counter() - begun)
+        deterministic = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(False)
         theirs.append(bare())
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
         begun = time.perf_counter()
 
     begun = time.perf_counter()

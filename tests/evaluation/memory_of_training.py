@@ -4,57 +4,51 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from netwright.evaluation.cost import dice_cross_entropy, dry_run
+from netwright.evaluation.candidate import predicted_cost
 from netwright.evaluation.memory import measured_memory
+from netwright.evaluation.protocol import TrainingProtocol
+from netwright.evaluation.training import TrainingStep
 from netwright.spaces import SPACES
 from netwright.spaces.references import REFERENCES
+from netwright.tasks.segmentation import SegmentationTask
 
 
-@dataclass(frozen=True)
-class Shape:
-    channels: int
-    classes: int
-    size: tuple[int, ...]
+def train(network: nn.Module, task: SegmentationTask, protocol: TrainingProtocol) -> None:
+    """Three steps, as the first one has no optimizer state yet."""
+    step = TrainingStep(network, protocol, torch.device("cpu"), torch.ones(task.classes), 3)
+    step.train_mode()
+    for _ in range(3):
+        images = torch.rand(protocol.batch_size, task.channels, *task.size)
+        labels = torch.randint(0, task.classes, (protocol.batch_size, *task.size))
+        step(images, labels, 1)
 
 
-def train(build: Callable[[Shape], nn.Module], task: Shape, batch_size: int, mixed_precision: bool) -> None:
-    network = build(task)
-    optimizer = torch.optim.NAdam(network.parameters(), lr=1e-3)
-    for _ in range(2):
-        images = torch.rand(batch_size, task.channels, *task.size)
-        labels = torch.randint(0, task.classes, (batch_size, *task.size))
-        optimizer.zero_grad()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed_precision):
-            loss = dice_cross_entropy(network(images), labels)
-        loss.backward()
-        optimizer.step()
-
-
-def main(network: dict[str, Any]) -> dict[str, float | None]:
+def main(case: dict[str, Any]) -> dict[str, float | None]:
+    """Predicted and measured MB of a network, its task and its protocol."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    task = Shape(1, network.get("classes", 3), tuple(network.get("size", (32, 40, 32))))
-    batch_size, mixed_precision = network.get("batch_size", 3), network.get("mixed_precision", False)
+    names = tuple(f"label {index}" for index in range(1, case.get("classes", 3)))
+    task = SegmentationTask(1, names, tuple(case.get("size", (32, 40, 32))))
+    protocol = TrainingProtocol(device="cpu", **case.get("protocol", {}))
 
-    def build(shape: Shape) -> nn.Module:
-        if "reference" in network:
-            return REFERENCES[network["reference"]].build(shape)
-        return SPACES["segnas4"]().build(network["choice"], shape)
+    def build(task: SegmentationTask) -> nn.Module:
+        if "reference" in case:
+            return REFERENCES[case["reference"]].build(task)
+        return SPACES[case.get("space", "segnas4")]().build(case["choice"], task)
 
-    # The first step loads libraries, which is not the network's memory.
-    train(build, Shape(1, task.classes, (16, 16, 16)), 1, mixed_precision)
+    # The first steps load libraries, which is not the network's memory.
+    small = SegmentationTask(1, names, (16, 16, 16))
+    train(build(small), small, protocol)
     with measured_memory() as memory:
-        train(build, task, batch_size, mixed_precision)
-    cost = dry_run(build, task, batch_size, mixed_precision=mixed_precision)
+        train(build(task), task, protocol)
+    cost = predicted_cost(build, task, protocol)
     return {"predicted_mb": cost.predicted_memory_mb, "measured_mb": memory.peak_mb}
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps([main(network) for network in json.loads(sys.argv[1])]))
+    sys.stdout.write(json.dumps([main(case) for case in json.loads(sys.argv[1])]))

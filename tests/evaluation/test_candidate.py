@@ -12,6 +12,7 @@ from torch import nn
 from netwright.errors import InfeasibleArchitecture, RunError, SettingsError, StorageError
 from netwright.evaluation.candidate import evaluate_candidate
 from netwright.evaluation.curves import Curves, EpochRecord
+from netwright.evaluation.device import is_out_of_memory
 from netwright.evaluation.inference import validation_dice
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.protocol import TrainingProtocol
@@ -72,6 +73,18 @@ def test_infeasible(evaluate):
     assert (outcome.status, outcome.reason) == (Status.INFEASIBLE, "node 2 is a source")
 
 
+def test_a_single_voxel_to_normalise_is_infeasible_in_words(evaluate):
+    def build(task):
+        return nn.Sequential(
+            nn.AvgPool3d(task.size), nn.BatchNorm3d(1), nn.Upsample(task.size), nn.Conv3d(1, 3, 1)
+        )
+
+    outcome = evaluate(build, TrainingProtocol(epochs=1, batch_size=1))
+    assert outcome.status is Status.INFEASIBLE
+    assert "batch of size 1 of images of 12 x 14 x 10 voxels leaves a single value" in outcome.reason
+    assert evaluate(build, TrainingProtocol(epochs=1, batch_size=2)).status is Status.COMPLETE
+
+
 def test_predicted_out_of_memory_is_never_built(evaluate):
     def build(task):
         assert torch._guards.active_fake_mode() is not None, "built in earnest"
@@ -120,6 +133,24 @@ def test_an_allocation_that_fails_is_out_of_memory(evaluate):
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried ...")])
 def test_memory_errors_are_out_of_memory(evaluate, error):
     assert evaluate(lambda task: Raises(error)).status is Status.OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("CUDA error: out of memory", True),
+        ("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: can't allocate memory", True),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+        ("Unable to find an engine to execute this computation", True),
+        ("std::bad_alloc", True),
+        ("cuDNN error: CUDNN_STATUS_BAD_PARAM", False),
+        ("mat1 and mat2 shapes cannot be multiplied", False),
+    ],
+)
+def test_messages_that_mean_out_of_memory(message, expected):
+    assert is_out_of_memory(RuntimeError(message)) is expected
+    assert not is_out_of_memory(ValueError(message))
 
 
 def test_a_crash_keeps_what_was_measured_and_its_traceback(evaluate, tmp_path):

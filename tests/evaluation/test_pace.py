@@ -1,6 +1,8 @@
 """The pace against a clock that is turned by hand."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netwright.evaluation.pace import Pace, TooSlow, affordable_epochs
 
@@ -75,11 +77,17 @@ def test_fewer_validations_leave_time_for_epochs():
     assert run(200.0, 1.0, validation=5.0)[0] < run(200.0, 1.0, validation=5.0, every=5)[0]
 
 
-@pytest.mark.parametrize("every", [1, 2, 5])
-@pytest.mark.parametrize("seconds", [0.5, 3.0, 40.0, 1e6])
-def test_affordable_epochs_is_the_largest_that_fits(seconds, every):
-    def cost(epochs):
-        return 2.0 * epochs + 0.75 * -(-epochs // every)
-
-    epochs = affordable_epochs(seconds, 2.0, 0.75, every, at_most=50)
-    assert epochs == max(e for e in range(51) if e == 0 or cost(e) <= seconds)
+@given(
+    seconds=st.floats(-10, 1e3),
+    epoch=st.floats(0, 20),
+    validation=st.floats(0, 20),
+    every=st.integers(1, 60),
+    at_most=st.integers(-2, 60),
+)
+def test_affordable_epochs_is_the_largest_that_fits(seconds, epoch, validation, every, at_most):
+    fitting = [
+        epochs
+        for epochs in range(1, at_most + 1)
+        if epochs * epoch + -(-epochs // every) * validation <= seconds
+    ]
+    assert affordable_epochs(seconds, epoch, validation, every, at_most) == max(fitting, default=0)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from netwright.evaluation.device import half_precision
+from netwright.evaluation.device import half_precision, tensor_channels_last
 from netwright.evaluation.precision import half_precision_training
 
 CPU = torch.device("cpu")
@@ -20,13 +20,20 @@ def leave_rubbish() -> None:
 
 
 def gradient(
-    images: Tensor, weight: Tensor, upstream: Tensor, half: torch.dtype | None, transposed: bool
+    images: Tensor,
+    weight: Tensor,
+    upstream: Tensor,
+    half: torch.dtype | None,
+    transposed: bool,
+    stride: int = 1,
+    dilation: int = 1,
 ) -> Tensor:
     weight = weight.clone().requires_grad_()
     convolution = F.conv_transpose3d if transposed else F.conv3d
     leave_rubbish()
     with half_precision_training(CPU, half):
-        result = convolution(images, weight, padding=weight.shape[-1] // 2)
+        padding = dilation * (weight.shape[-1] // 2)
+        result = convolution(images, weight, padding=padding, stride=stride, dilation=dilation)
     leave_rubbish()
     result.backward(upstream.to(result.dtype))
     assert weight.grad is not None
@@ -51,6 +58,28 @@ def test_weight_gradients_of_small_volumes_are_right(
         upstream = torch.randn(3, 32, *size, generator=generator)
         exact = gradient(images, weight, upstream, None, transposed)
         found = gradient(images, weight, upstream, half, transposed)
+        assert torch.isfinite(found).all()
+        assert (found - exact).abs().max() <= 0.02 * exact.abs().max()
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize(("stride", "dilation"), [(2, 1), (1, 2), (1, 3), (1, 1)])
+@pytest.mark.parametrize(("size", "kernel"), [((2, 4, 2), 3), ((6, 6, 8), 3), ((10, 2, 10), 5)])
+def test_weight_gradients_are_right_with_stride_dilation_and_channels_last(
+    size: tuple[int, ...], kernel: int, stride: int, dilation: int, channels_last: bool
+) -> None:
+    half = half_precision(CPU)
+    if half is None:
+        pytest.skip("this CPU has no fast half precision")
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        images = torch.randn(3, 8, *size, generator=generator)
+        weight = 0.05 * torch.randn(16, 8, kernel, kernel, kernel, generator=generator)
+        if channels_last:
+            images, weight = tensor_channels_last(images), tensor_channels_last(weight)
+        upstream = torch.randn(3, 16, *(-(-length // stride) for length in size), generator=generator)
+        exact = gradient(images, weight, upstream, None, False, stride, dilation)
+        found = gradient(images, weight, upstream, half, False, stride, dilation)
         assert torch.isfinite(found).all()
         assert (found - exact).abs().max() <= 0.02 * exact.abs().max()
 

@@ -47,6 +47,9 @@ def test_a_seeded_scope_leaves_no_trace():
         assert torch.are_deterministic_algorithms_enabled()
     with seeded(5):
         assert inside == (torch.rand(1).item(), np.random.random(), random.random())  # noqa: NPY002
+    with seeded(5, deterministic=False):
+        assert inside == (torch.rand(1).item(), np.random.random(), random.random())  # noqa: NPY002
+        assert not torch.are_deterministic_algorithms_enabled()
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1:] == (np.random.get_state()[1].tolist(), random.getstate())  # noqa: NPY002

@@ -12,7 +12,8 @@ from netwright.evaluation.curves import Curves
 from netwright.evaluation.outcome import Status
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed
-from netwright.evaluation.training import cosine, train
+from netwright.evaluation.training import Diverged, TrainingStep, cosine, train
+from netwright.settings import parse_settings
 from netwright.tasks.losses import exponential_logarithmic_loss, label_weights
 
 PLAIN = {"mixed_precision": False, "channels_last": False, "augmentation": None}
@@ -136,6 +137,44 @@ def test_curves_are_passed_in(balls, task, build):
     )
     assert [record.epoch for record in curves.records] == [1, 2]
     assert curves.planned_epochs == 2
+
+
+def test_float16_with_a_scaled_loss_learns(balls, task, build, monkeypatch):
+    monkeypatch.setattr("netwright.evaluation.training.half_precision", lambda device: torch.float16)
+    protocol = TrainingProtocol(epochs=25, learning_rate=0.02, validate_every=25, augmentation=None)
+    network = build(task)
+    trained = train(network, balls, range(6), (6, 7), task, protocol, seed=0)
+    assert trained.status is Status.COMPLETE
+    assert all(torch.isfinite(weight).all() for weight in network.parameters())
+    curves = trained.curves.values()
+    assert np.isfinite(curves["train_loss"]).all()
+    assert curves["train_loss"][-1] < 0.8 * curves["train_loss"][0]
+    assert curves["validation_dice"][-1] > 0.4
+
+
+@pytest.mark.parametrize("half", [None, torch.float16])
+def test_a_loss_that_is_not_finite_leaves_the_weights(task, build, monkeypatch, half):
+    monkeypatch.setattr("netwright.evaluation.training.half_precision", lambda device: half)
+    network = build(task)
+    step = TrainingStep(network, TrainingProtocol(), torch.device("cpu"), torch.ones(3), 2)
+    labels = torch.zeros(2, *task.size, dtype=torch.int64)
+    step(torch.rand(2, 1, *task.size), labels, 1)
+    before = [weight.detach().clone() for weight in network.parameters()]
+    with pytest.raises(Diverged, match="nan at step 2"):
+        step(torch.full((2, 1, *task.size), math.nan), labels, 1)
+    assert all(map(torch.equal, before, network.parameters()))
+
+
+def test_a_mistyped_setting_is_refused_with_its_name():
+    values = {
+        "recipe": "none",
+        "dataset": {"path": "data"},
+        "space": {"name": "segnas4"},
+        "strategy": {"name": "random"},
+        "training": {"learning_rat": 1e-3},
+    }
+    with pytest.raises(SettingsError, match=r"training\.learning_rat = 0\.001"):
+        parse_settings(values)
 
 
 @pytest.mark.parametrize(

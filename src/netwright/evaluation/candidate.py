@@ -40,6 +40,8 @@ from netwright.tasks.segmentation import SegmentationTask
 CURVES = "curves.jsonl"
 WEIGHTS = "weights.safetensors"
 LOG = "log.txt"
+# How torch's normalisation layers refuse, while training, a channel that has but one value.
+_SINGLE_VALUE = ("Expected more than 1 value per channel", "Expected more than 1 spatial element")
 
 Build = Callable[[SegmentationTask], nn.Module]
 OnEpoch = Callable[[EpochRecord], None]
@@ -200,7 +202,7 @@ def predicted_cost(build: Build, task: SegmentationTask, protocol: TrainingProto
     """What a training step by the protocol would cost, from a dry run; nothing is allocated.
 
     Raises:
-        InfeasibleArchitecture: from ``build``.
+        InfeasibleArchitecture: from ``build``, or the network leaves a normalisation a single value.
     """
     device = resolve_device(protocol.device)
 
@@ -208,14 +210,24 @@ def predicted_cost(build: Build, task: SegmentationTask, protocol: TrainingProto
         return loss_of(protocol, torch.ones(task.classes))(logits, labels)
 
     half = half_precision(device) if protocol.mixed_precision else None
-    return dry_run(
-        build,
-        task,
-        protocol.batch_size,
-        device=device,
-        mixed_precision=half is not None,
-        loss=loss,
-    )
+    try:
+        return dry_run(
+            build,
+            task,
+            protocol.batch_size,
+            loss=loss,
+            device=device,
+            mixed_precision=half is not None,
+        )
+    except ValueError as error:
+        if not str(error).startswith(_SINGLE_VALUE):
+            raise
+        size = " x ".join(map(str, task.size))
+        raise InfeasibleArchitecture(
+            f"A training batch of size {protocol.batch_size} of images of {size} voxels leaves a single value a "
+            "channel at the network's deepest level, which cannot be normalised. Use larger batches or images, "
+            "or fewer poolings."
+        ) from None
 
 
 def inference_ms(

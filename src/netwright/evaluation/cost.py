@@ -8,10 +8,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from netwright.evaluation.memory import BYTES_PER_MB, LiveTensors
+from netwright.evaluation.memory import BYTES_PER_MB, LiveTensors, heap_bytes
 from netwright.evaluation.outcome import Cost
 from netwright.spaces.base import TaskShape
 
@@ -26,9 +25,9 @@ def dry_run(
     task: Task,
     batch_size: int,
     *,
+    loss: Loss,
     device: torch.device | str = "cpu",
     mixed_precision: bool = False,
-    loss: Loss | None = None,
     optimizer_states: int = 2,
 ) -> Cost:
     """Builds the network and runs one training step on fake tensors, and counts.
@@ -40,9 +39,9 @@ def dry_run(
     Args:
         build: makes the network for the task.
         batch_size: images in a training step.
+        loss: (logits, labels) to a scalar.
         device: where the network would be trained.
         mixed_precision: activations in bfloat16 under autocast.
-        loss: (logits, labels) to a scalar, for its memory; None for the sum of Dice and cross-entropy.
         optimizer_states: numbers that the optimizer keeps for each weight; 2 for Nadam.
 
     Returns:
@@ -51,19 +50,21 @@ def dry_run(
     Raises:
         InfeasibleArchitecture: from ``build``.
     """
+    on_cpu = torch.device(device).type == "cpu"
     with FakeTensorMode():
         network = build(task)
         network.train()
-        tensors = LiveTensors(heap=torch.device(device).type == "cpu")
+        tensors = LiveTensors(heap=on_cpu)
         with tensors:
-            flops = _training_step(network, task, batch_size, mixed_precision, loss or dice_cross_entropy)
+            flops = _training_step(network, task, batch_size, mixed_precision, loss)
     weights = list(network.parameters())
     parameters = sum(weight.numel() for weight in weights)
     trainable = sum(weight.numel() for weight in weights if weight.requires_grad)
     buffers = sum(buffer.numel() for buffer in network.buffers())
     state_bytes = FLOAT_BYTES * (parameters + buffers + optimizer_states * trainable)
-    # The update needs the gradients of all weights and two temporaries of the largest one.
-    update_bytes = FLOAT_BYTES * (trainable + 2 * max((weight.numel() for weight in weights), default=0))
+    # The update of all weights at once (foreach) needs their gradients and a temporary copy of as many numbers.
+    taken = [FLOAT_BYTES * weight.numel() for weight in weights if weight.requires_grad]
+    update_bytes = 2 * sum(map(heap_bytes, taken) if on_cpu else taken)
     return Cost(
         parameters=parameters,
         size_mb=FLOAT_BYTES * parameters / BYTES_PER_MB,
@@ -75,17 +76,6 @@ def dry_run(
 def fits(cost: Cost, limit_mb: float | None) -> bool:
     """Whether the predicted memory is within the limit; True where either is not known."""
     return limit_mb is None or cost.predicted_memory_mb is None or cost.predicted_memory_mb <= limit_mb
-
-
-def dice_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Dice and cross-entropy loss of logits (batch, classes, *spatial) and labels (batch, *spatial)."""
-    logits = logits.float()
-    truth = F.one_hot(labels, logits.shape[1]).movedim(-1, 1).float()
-    probabilities = logits.softmax(dim=1)
-    axes = tuple(range(2, logits.ndim))
-    overlap = (probabilities * truth).sum(axes)
-    dice = 2 * overlap / (probabilities.sum(axes) + truth.sum(axes) + 1e-5)
-    return F.cross_entropy(logits, labels) - dice.mean()
 
 
 def _training_step(

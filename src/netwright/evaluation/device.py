@@ -10,6 +10,17 @@ from torch import Tensor, nn
 
 from netwright.errors import SettingsError
 
+# The last two are how cuDNN and cuBLAS say that they could not get their workspace.
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "out of memory",
+    "not enough memory",
+    "bad_alloc",
+    "std::length_error",
+    "status_alloc_failed",
+    "unable to find an engine",
+)
+
 
 def resolve_device(name: str) -> torch.device:
     """The device of a name; "auto" is the GPU where there is one, else the CPU.
@@ -33,11 +44,11 @@ def resolve_device(name: str) -> torch.device:
 def half_precision(device: torch.device) -> torch.dtype | None:
     """The type for mixed precision, or None where the device has no fast one.
 
-    bfloat16 on CPUs with instructions for it and on newer GPUs, else float16 on GPUs (with a scaled loss).
+    bfloat16 on CPUs with instructions for it and on newer GPUs (compute capability 8.0 on, Ampere), else float16
+    on GPUs (with a scaled loss).
     """
     if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if fast else torch.float16
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return torch.bfloat16
     return None
@@ -71,5 +82,4 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out, on the GPU or the CPU."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    signs = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc", "std::length_error")
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in signs)
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)

@@ -21,10 +21,11 @@ STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
 # What the kernel takes to mean: set the peak of the resident memory back to what is resident now.
 RESET_PEAK = "5"
-# The C library's heap keeps holes where tensors were. Above 32 MiB (its highest threshold for separate mappings)
-# there are none; below, 1.7 is what training steps of 16 networks took beside the sum of their tensors.
-HEAP_LIMIT = 32 * 2**20
-HEAP_OVERHEAD = 1.7
+# The C library's heap keeps holes where tensors were. Above the size from which a tensor gets a mapping of its own,
+# as `netwright.study.executor` sets it for workers, there are none; below, training steps of 14 networks took 1.3 to
+# 1.7 times the sum of their tensors, in no relation to their sizes. Towards the upper end, as it is for a limit.
+HEAP_LIMIT = 2**30
+HEAP_OVERHEAD = 1.6
 # Channels in a block of the layout into which convolutions copy their operands on the CPU.
 CHANNEL_BLOCK = 16
 
@@ -66,9 +67,7 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         key = storage._cdata
         if key in self._known:
             return
-        size = storage.nbytes()
-        if self.heap and size < HEAP_LIMIT:
-            size = int(size * HEAP_OVERHEAD)
+        size = heap_bytes(storage.nbytes()) if self.heap else storage.nbytes()
         self._known.add(key)
         self.live += size
         weakref.finalize(storage, self._forget, key, size)
@@ -76,6 +75,11 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _forget(self, key: int, size: int) -> None:
         self._known.discard(key)
         self.live -= size
+
+
+def heap_bytes(size: int) -> int:
+    """What a tensor of a size takes in main memory, holes beside it included."""
+    return int(size * HEAP_OVERHEAD) if size < HEAP_LIMIT else size
 
 
 def _workspace(func: Any, args: tuple[Any, ...], result: Any) -> int:
@@ -106,7 +110,8 @@ def measured_memory(device: torch.device | str = "cpu") -> Iterator[MemoryUse]:
     """Measures the peak memory that the block takes above what was in use at its start.
 
     On CUDA, the tensors allocated on ``device``; otherwise, on Linux, this process's resident memory (its other
-    threads included); elsewhere nothing is measured.
+    threads included) without the pages of files that it mapped meanwhile (a dataset, libraries), which the system
+    takes back as it needs them; elsewhere nothing is measured.
     """
     use = MemoryUse()
     device = torch.device(device)
@@ -119,13 +124,14 @@ def measured_memory(device: torch.device | str = "cpu") -> Iterator[MemoryUse]:
             use.peak_mb = (torch.cuda.max_memory_allocated(device) - before) / BYTES_PER_MB
         return
     _return_free_memory()
+    files = _resident("RssFile")
     resident = _reset_resident_peak()
     try:
         yield use
     finally:
-        peak = _resident("VmHWM")
-        if resident is not None and peak is not None:
-            use.peak_mb = max(0.0, peak - resident)
+        peak, files_now = _resident("VmHWM"), _resident("RssFile")
+        if resident is not None and peak is not None and files is not None and files_now is not None:
+            use.peak_mb = max(0.0, peak - resident - max(0.0, files_now - files))
 
 
 def _reset_resident_peak() -> float | None:

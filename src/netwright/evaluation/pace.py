@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from statistics import median
 
@@ -133,8 +134,8 @@ def affordable_epochs(
     seconds: float, epoch_seconds: float, validation_seconds: float, validate_every: int, at_most: int
 ) -> int:
     """The most epochs, up to ``at_most``, that fit, with a validation each ``validate_every`` and last."""
-    for epochs in range(at_most, 0, -1):
-        validations = -(-epochs // validate_every)
-        if epochs * epoch_seconds + validations * validation_seconds <= seconds:
-            return epochs
-    return 0
+
+    def needed(epochs: int) -> float:
+        return epochs * epoch_seconds + -(-epochs // validate_every) * validation_seconds
+
+    return bisect_right(range(1, at_most + 1), seconds, key=needed)

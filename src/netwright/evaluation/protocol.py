@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal, get_args
 
 from netwright.data.augmentation_settings import AugmentationSettings
 from netwright.errors import SettingsError
+
+Optimizer = Literal["nadam", "adam", "sgd"]
+Schedule = Literal["constant", "cosine"]
+Loss = Literal["exponential_logarithmic", "dice_cross_entropy"]
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,13 @@ class TrainingProtocol:
         SettingsError: a value is out of range.
     """
 
-    optimizer: Literal["nadam", "adam", "sgd"] = "nadam"
+    # Read by `netwright.settings`: a mistyped name is an error there, as it is here.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    optimizer: Optimizer = "nadam"
     learning_rate: float = 1e-3
-    schedule: Literal["constant", "cosine"] = "constant"
-    loss: Literal["exponential_logarithmic", "dice_cross_entropy"] = "exponential_logarithmic"
+    schedule: Schedule = "constant"
+    loss: Loss = "exponential_logarithmic"
     loss_dice_weight: float = 0.8
     loss_cross_entropy_weight: float = 0.2
     loss_gamma: float = 0.3
@@ -52,11 +59,8 @@ class TrainingProtocol:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SettingsError(f"training.{name} must be over 0, got {value}.")
-        for name, known in (
-            ("optimizer", ("nadam", "adam", "sgd")),
-            ("schedule", ("constant", "cosine")),
-            ("loss", ("exponential_logarithmic", "dice_cross_entropy")),
-        ):
+        for name, choices in (("optimizer", Optimizer), ("schedule", Schedule), ("loss", Loss)):
+            known = get_args(choices)
             if getattr(self, name) not in known:
                 raise SettingsError(
                     f"training.{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."

@@ -20,15 +20,19 @@ def derive_seed(*parts: int | str) -> int:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int, *, deterministic: bool = True) -> Iterator[None]:
     """Seeds torch, numpy and random, asks torch for deterministic algorithms, and puts all back at the end.
 
-    An operation without a deterministic form (some on GPUs) is used all the same.
+    Args:
+        seed: of all generators.
+        deterministic: ask for deterministic algorithms; an operation without one is used all the same. Not for work
+            on a GPU: several operations of a training have none there, so that the results differ anyway, and
+            cuDNN may only choose among few, slower ones.
     """
     import torch
 
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002  networks may use them
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic
     fill = memory.fill_uninitialized_memory
@@ -41,11 +45,12 @@ def seeded(seed: int) -> Iterator[None]:
             torch.manual_seed(seed)
             random.seed(seed)
             np.random.seed(seed % 2**32)  # noqa: NPY002
-            torch.use_deterministic_algorithms(True, warn_only=True)
+            if deterministic:
+                torch.use_deterministic_algorithms(True, warn_only=True)
             memory.fill_uninitialized_memory = False  # costs time, changes no result
             yield
         finally:
-            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+            torch.use_deterministic_algorithms(before, warn_only=warn_only)
             memory.fill_uninitialized_memory = fill
             random.setstate(python_state)
             np.random.set_state(numpy_state)  # noqa: NPY002

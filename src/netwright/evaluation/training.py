@@ -96,7 +96,8 @@ def train(
     device = resolve_device(protocol.device)
     batches = _batches(prepared, training, task, protocol, device, seed)
     class_weights = label_weights(prepared.class_counts_of(training))
-    with threads(protocol.threads), seeded(derive_seed(seed, "training")):
+    on_cpu = device.type == "cpu"
+    with threads(protocol.threads), seeded(derive_seed(seed, "training"), deterministic=on_cpu):
         step = TrainingStep(network, protocol, device, class_weights, len(batches))
         validate = _validation(network, prepared, validation, task, protocol, device)
         validation_batches = math.ceil(len(validation) / protocol.batch_size)
@@ -203,10 +204,10 @@ class TrainingStep:
         with half_precision_training(self._device, self._half):
             logits = self._network(images)
         loss = self._loss(logits, labels)
-        value = loss.item()
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        value = loss.item()  # waits for a GPU, hence only after all of the pass has been handed to it
         if not math.isfinite(value):
             raise Diverged(f"the training loss became {value} at step {self.steps + 1}")
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self.steps += 1
