@@ -78,24 +78,16 @@ def _member(kind: str, family: dict[str, Any], name: str) -> Callable[..., Any]:
 
 
 def _made(kind: str, part: Part, maker: Callable[..., Any]) -> Any:
-    known = _option_names(maker)
-    unknown = [name for name in part.options if known is not None and name not in known]
+    known = inspect.signature(maker).parameters
+    unknown = [name for name in part.options if name not in known]
     if unknown:
         raise SettingsError(
-            f"{kind} {part.name!r} has no option {unknown[0]!r}. It has: {', '.join(known or []) or 'none'}."
+            f"{kind} {part.name!r} has no option {unknown[0]!r}. It has: {', '.join(known) or 'none'}."
         )
     try:
         return maker(**{name: _tuples(value) for name, value in part.options.items()})
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{kind} {part.name!r} cannot be made of {part.options}: {error}") from None
-
-
-def _option_names(maker: Callable[..., Any]) -> list[str] | None:
-    """The names of a maker's options; None where it takes any, and checks them itself."""
-    parameters = inspect.signature(maker).parameters.values()
-    if any(p.kind == p.VAR_KEYWORD for p in parameters):
-        return None
-    return [p.name for p in parameters]
 
 
 def _tuples(value: Any) -> Any:
