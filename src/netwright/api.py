@@ -13,6 +13,7 @@ from netwright.data.dataset import Dataset
 from netwright.data.formats import open_dataset
 from netwright.data.inspection import Inspection, inspect_dataset
 from netwright.data.splits import Splits, split
+from netwright.errors import SettingsError
 from netwright.recipes import find_recipe
 from netwright.settings import RunSettings, override, parse_settings
 from netwright.study.conduct import OnStatus, conduct
@@ -22,7 +23,9 @@ from netwright.study.material import cache_root
 from netwright.study.parts import make_sampler, make_space, require_objective
 from netwright.study.plan import Plan, make_plan, measure_start
 from netwright.study.run import Run
+from netwright.study.verdict import require_references
 
+DEFAULT_RECIPE = "segnas4"
 CANDIDATES_AN_HOUR = 40
 """Candidates that a search limited in hours aims at, for each hour of each worker."""
 FEWEST_CANDIDATES = 12
@@ -51,7 +54,7 @@ class Wishes:
 
 def search(
     dataset: Path | str,
-    recipe: str = "segnas4",
+    recipe: str | None = None,
     *,
     output: Path | str | None = None,
     trials: int | None = None,
@@ -69,7 +72,7 @@ def search(
 
     Args:
         dataset: a Medical Segmentation Decathlon or nnU-Net v2 raw folder.
-        recipe: a name in `netwright.recipes`.
+        recipe: a name in `netwright.recipes`; segnas4 by default.
         output: the run folder, new or empty; by default ``runs/<dataset>-<recipe>``, numbered where it exists.
         trials: candidates at most.
         hours: wall time of the search at most. Without ``epochs``, each candidate then gets an equal share of it.
@@ -103,7 +106,7 @@ def open_run(path: Path | str) -> Run:
 
 def create_run(
     dataset: Path,
-    recipe: str,
+    recipe: str | None,
     wishes: Wishes,
     output: Path | None,
     on_stage: Callable[[str], None] = lambda text: None,
@@ -114,10 +117,11 @@ def create_run(
     """
     settings = resolve(dataset, recipe, wishes)
     make_sampler(settings, make_space(settings.space))
-    folder = output if output is not None else default_output(dataset, recipe)
+    folder = output if output is not None else default_output(dataset, settings.recipe)
     require_new_folder(folder)
     settings, prepared, splits = _prepared(settings, on_stage)
     require_objective(settings, prepared)
+    require_references(settings)
     said = set(wishes.assignments or {}) | ({"training.epochs"} if wishes.epochs is not None else set())
     timed = settings.budget.hours is not None and settings.training.seconds is None and wishes.repeat is None
     if timed and "training.epochs" not in said:
@@ -127,38 +131,42 @@ def create_run(
     return Run(create_run_folder(folder, settings, splits))
 
 
-def resolve(dataset: Path, recipe: str, wishes: Wishes) -> RunSettings:
+def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
     """The recipe's settings with the user's wishes, and what depends on the machine filled in.
 
     Raises:
         SettingsError: a name or a value is wrong.
     """
-    if wishes.repeat is not None:
-        named = {k: v for k, v in _asked(wishes).items() if v is not None}
-        values: dict[str, Any] = wishes.repeat.model_dump(mode="json")
-        values["dataset"] |= {"path": str(dataset.resolve())}
-        values["dataset"] |= {"format": wishes.format} if wishes.format else {}
-        values["dataset"] |= {"map_label": dict(wishes.map_label)} if wishes.map_label else {}
-        return parse_settings(override(values, {**named, **(wishes.assignments or {})}))
-    values = {
-        "dataset": {
-            "path": str(dataset.resolve()),
-            "format": wishes.format,
-            "map_label": wishes.map_label or {},
-        },
-        **find_recipe(recipe).values,
-    }
-    defaults = parse_settings(values).model_dump(mode="json")
-    threads = (wishes.assignments or {}).get("machine.threads", 1)
-    device = (wishes.assignments or {}).get("training.device", defaults["training"]["device"])
-    workers = wishes.workers or default_workers(device, int(threads))
-    asked = {
-        **_asked(wishes),
-        "machine.workers": workers,
-        "machine.memory_limit_mb": memory_share_mb(device, workers),
-    }
-    named = {k: v for k, v in asked.items() if v is not None}
-    return parse_settings(override(defaults, {**named, **(wishes.assignments or {})}))
+    assignments = dict(wishes.assignments or {})
+    named = {name: value for name, value in _asked(wishes).items() if value is not None}
+    settings = parse_settings(override(_base(dataset, recipe, wishes), {**named, **assignments}))
+    machine, device = settings.machine, settings.training.device
+    said = {*named, *assignments}
+    filled: dict[str, Any] = {}
+    if "machine.workers" not in said and wishes.repeat is None:
+        filled["machine.workers"] = default_workers(device, machine.threads)
+    if "machine.memory_limit_mb" not in said:
+        filled["machine.memory_limit_mb"] = memory_share_mb(
+            device, filled.get("machine.workers", machine.workers)
+        )
+    return parse_settings(override(settings.model_dump(mode="json"), filled))
+
+
+def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
+    """The settings before the user's wishes: of the recipe, or of the run to repeat."""
+    place: dict[str, Any] = {"path": str(dataset.resolve())}
+    place |= {"format": wishes.format} if wishes.format else {}
+    place |= {"map_label": dict(wishes.map_label)} if wishes.map_label else {}
+    if wishes.repeat is None:
+        found = find_recipe(recipe or DEFAULT_RECIPE)
+        return parse_settings({**found.values, "dataset": place}).model_dump(mode="json")
+    if recipe is not None:
+        raise SettingsError(
+            "Give --recipe, or --settings of a run to repeat, which names its own recipe; not both."
+        )
+    values = wishes.repeat.model_dump(mode="json")
+    values["dataset"] |= place
+    return values
 
 
 def _asked(wishes: Wishes) -> dict[str, Any]:
@@ -173,7 +181,7 @@ def _asked(wishes: Wishes) -> dict[str, Any]:
 
 
 def plan_search(
-    dataset: Path, recipe: str, wishes: Wishes, on_stage: Callable[[str], None] = lambda text: None
+    dataset: Path, recipe: str | None, wishes: Wishes, on_stage: Callable[[str], None] = lambda text: None
 ) -> Plan:
     """What a search would cost here, measured.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from netwright.data.preprocessing import PreprocessingSettings
 from netwright.errors import RunError, SettingsError
@@ -55,6 +55,12 @@ class BudgetSettings(_Model):
     count: Literal["all", "distinct"] = "all"
     retries: int = Field(default=2, ge=0)
 
+    @model_validator(mode="after")
+    def _ends(self) -> BudgetSettings:
+        if self.trials is None and self.hours is None:
+            raise ValueError("give a number of trials or of hours, else the search never ends")
+        return self
+
 
 class VerdictSettings(_Model):
     """The final comparison. ``hours``: wall time in all, shared alike; None: half of the search's; 0: none.
@@ -87,7 +93,7 @@ class RunSettings(_Model):
     strategy: Part
     objective: str = "dice"
     training: TrainingProtocol = Field(default_factory=TrainingProtocol)
-    budget: BudgetSettings = Field(default_factory=BudgetSettings)
+    budget: BudgetSettings = Field(default_factory=lambda: BudgetSettings(trials=300))
     verdict: VerdictSettings = Field(default_factory=VerdictSettings)
     machine: MachineSettings = Field(default_factory=MachineSettings)
 
@@ -113,8 +119,7 @@ def read_settings(path: Path) -> RunSettings:
     """The settings in a ``run.yaml``.
 
     Raises:
-        RunError: the file is missing, unreadable or no YAML.
-        SettingsError: a setting in it is wrong.
+        RunError: the file is missing, unreadable, no YAML, or a setting in it is wrong.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -124,13 +129,17 @@ def read_settings(path: Path) -> RunSettings:
         raise RunError(f"{path} is damaged: {error}. Restore it from a copy, or start a new run.") from None
     if not isinstance(values, dict):
         raise RunError(f"{path} is damaged: expected a table of settings, found {type(values).__name__}.")
-    return parse_settings(values)
+    try:
+        return parse_settings(values)
+    except SettingsError as error:
+        raise RunError(f"{path} is damaged. {error}") from None
 
 
 def override(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of nested settings with dotted names set: ``{"training.epochs": 5}``.
 
-    A new ``space.name`` or ``strategy.name`` leaves the options of the old one behind. Options of ``space`` and ``strategy`` are checked later, by their makers.
+    A new ``space.name`` or ``strategy.name`` leaves the options of the old one behind. Options of ``space`` and
+    ``strategy`` are checked later, by their makers.
 
     Raises:
         SettingsError: no setting has that name; the nearest names are given.

@@ -45,6 +45,8 @@ def test_help_is_everywhere(netwright: Command) -> None:
         ("search", "nowhere", "--set", "training.epoch=3"),
         ("search", "nowhere", "--set", "training.epochs=0"),
         ("search", "nowhere", "--set", "space.m=[2,3]"),
+        ("search", "nowhere", "--set", "machine.threads=abc"),
+        ("search", "nowhere", "--set", "budget.trials=null"),
         ("search", "nowhere", "--map-label", "255:1"),
     ],
 )
@@ -195,8 +197,19 @@ def test_evaluate_gives_the_dice_that_the_label_maps_have(
     assert own["metrics"]["dice"] == pytest.approx(np.mean(means), abs=1e-6)
     copy = tmp_path / "Copy"
     subprocess.run(["cp", "-r", dataset, copy], check=True)
-    all_cases = json.loads(netwright("evaluate", finished_run, copy, "--json").stdout)
-    assert len(all_cases["cases"]) == 8
+    for number, image in enumerate(sorted((copy / "imagesTr").iterdir())):
+        renamed = f"other_{number}.nii.gz"
+        (copy / "labelsTr" / image.name).rename(copy / "labelsTr" / renamed)
+        image.rename(image.with_name(renamed))
+    description = json.loads((copy / "dataset.json").read_text())
+    description["training"] = [
+        {"image": f"./imagesTr/other_{i}.nii.gz", "label": f"./labelsTr/other_{i}.nii.gz"} for i in range(8)
+    ]
+    (copy / "dataset.json").write_text(json.dumps(description))
+    moved = json.loads(netwright("evaluate", finished_run, copy, "--json").stdout)
+    assert len(moved["cases"]) == 2, "the cases that it was trained on are known by their content"
+    assert "6 cases" in moved["note"]
+    assert moved["metrics"] == own["metrics"]
 
 
 def test_train_keeps_a_network_of_any_trial(
@@ -240,6 +253,35 @@ def test_a_run_is_repeated_from_its_run_yaml(
     assert weights[0].read_bytes() == weights[1].read_bytes()
     settings = yaml.safe_load((tmp_path / "again" / "run.yaml").read_text())
     assert settings["verdict"]["hours"] == 0
+
+
+def test_what_cannot_be_is_refused_before_anything_is_searched(
+    netwright: Command, dataset: Path, tmp_path: Path
+) -> None:
+    for setting, name in (("verdict.references=[resnet]", "monai-unet"), ("objective=accuracy", "dice.Core")):
+        done = netwright("search", dataset, "-o", tmp_path / "run", *SMALL, "--set", setting)
+        assert done.returncode == 2
+        assert name in done.stderr
+        assert not (tmp_path / "run").exists()
+
+
+def test_hours_end_a_search_in_time_with_equal_shares(
+    netwright: Command, dataset: Path, tmp_path: Path
+) -> None:
+    begun = time.monotonic()
+    done = netwright(
+        *("search", dataset, "-o", tmp_path / "run", "--hours", 0.01, "--verdict-hours", 0, "--workers", 2),
+        *("--set", "space.n=[1,9]", "--set", "space.p=[1,3]"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - begun < 180
+    settings = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())
+    assert settings["training"]["seconds"] >= 10
+    assert settings["training"]["schedule"] == "cosine"
+    assert settings["strategy"]["population"] == 10
+    status = json.loads(netwright("status", tmp_path / "run", "--json").stdout)
+    assert status["trials"]["complete"] >= 2
+    assert status["seconds"] < 36 + 30
 
 
 def test_networks_that_do_not_fit_are_told_and_end_in_a_clear_error(

@@ -79,6 +79,31 @@ def test_a_search_killed_twenty_times_equals_one_that_was_not(
     assert results(broken) == expected
 
 
+def test_a_comparison_killed_between_two_networks_goes_on_with_the_next(
+    dataset: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    words = ["search", dataset, "-o", folder, "--recipe", "segnas4", "--trials", 2, *SMALL]
+    words += ["--verdict-hours", 0.01, "--set", "verdict.references=[monai-unet]"]
+    search = subprocess.Popen(
+        [EXECUTABLE, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    end = time.monotonic() + 120
+    while not (folder / "winner" / "result.json").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    kill(search, "both")
+    before = (folder / "winner" / "result.json").read_bytes()
+    assert not (folder / "report.html").exists()
+    assert json.loads(netwright("status", folder, "--json").stdout)["phase"] == "stopped"
+    done = netwright("resume", folder)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "winner" / "result.json").read_bytes() == before, "the winner was tested once"
+    results = [json.loads(p.read_text()) for p in (folder / "verdict").glob("*/result.json")]
+    assert {r["name"] for r in results} == {"random", "monai-unet"}
+    assert {r["share_seconds"] for r in results} == {json.loads(before)["share_seconds"]}
+
+
 def test_ctrl_c_finishes_cleanly_says_how_to_resume_and_resumes(
     dataset: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
@@ -112,13 +137,14 @@ def test_ctrl_c_finishes_cleanly_says_how_to_resume_and_resumes(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted by root alone")
+@pytest.mark.parametrize("size", ["200k", "1m"], ids=["in the database", "in the weights"])
 def test_a_full_disk_is_told_and_resumed_when_there_is_room(
-    dataset: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    dataset: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, size: str
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("mounting a small disk is not allowed here")

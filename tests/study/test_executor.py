@@ -40,6 +40,7 @@ def test_workers_outlive_their_tasks_and_have_their_own_threads(executor: LocalE
     assert len({pid for pid, _ in found}) <= 2
     assert {threads for _, threads in found} == {"1"}
     assert os.getpid() not in {pid for pid, _ in found}
+    assert os.environ.get("MALLOC_TRIM_THRESHOLD_") is None, "this process's own environment is left alone"
 
 
 def test_a_killed_worker_fails_its_own_task_only(executor: LocalExecutor, tmp_path: Path) -> None:

@@ -46,6 +46,25 @@ def test_a_folder_with_a_run_or_other_files_is_refused(tmp_path: Path) -> None:
         create_run_folder(tmp_path / "other", some_settings(), SPLITS)
 
 
+def test_what_a_kill_left_of_a_folder_in_the_making_is_no_hindrance(tmp_path: Path) -> None:
+    for name in ("splits.json", ".run.yaml.123"):
+        (tmp_path / name).write_text("{")
+    assert create_run_folder(tmp_path, some_settings(), SPLITS).settings() == some_settings()
+
+
+def test_a_search_without_an_end_is_refused() -> None:
+    values = some_settings().model_dump(mode="json")
+    with pytest.raises(SettingsError, match="number of trials or of hours"):
+        parse_settings(override(values, {"budget.trials": None, "budget.hours": None}))
+
+
+def test_a_new_strategy_does_not_inherit_the_options_of_the_old() -> None:
+    values = some_settings().model_dump(mode="json")
+    values["strategy"]["first"] = "start"
+    changed = parse_settings(override(values, {"strategy.seed": 3, "strategy.name": "random"}))
+    assert (changed.strategy.name, changed.strategy.options) == ("random", {"seed": 3})
+
+
 def test_what_is_no_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="There is no run folder"):
         open_run_folder(tmp_path / "none")
@@ -63,7 +82,7 @@ def test_a_damaged_run_yaml_is_a_run_error(tmp_path: Path, text: str) -> None:
 def test_a_wrong_value_in_run_yaml_is_named(tmp_path: Path) -> None:
     text = some_settings().to_yaml().replace("trials: 3", "trials: many")
     (tmp_path / "run.yaml").write_text(text)
-    with pytest.raises(SettingsError, match=r"budget.trials = 'many'"):
+    with pytest.raises(RunError, match=r"budget.trials = 'many'"):
         read_settings(tmp_path / "run.yaml")
 
 

@@ -236,6 +236,31 @@ def test_a_network_in_training_is_waited_for_and_not_trained_beside_itself(
     assert all(record_of(t).status == "complete" for t in study.trials)
 
 
+def test_waiting_for_a_network_costs_no_more_trials_than_there_are_workers(
+    tmp_path: Path, storage: Any
+) -> None:
+    collapsed = settings_of(
+        tmp_path,
+        space={"name": "segnas4", "n": 8, "p": 2, "sup": 0, "res": [0, 2]},
+        machine={"workers": 3},
+        budget={"trials": 300},
+    )
+    executor = Answering(lambda job: trained(0.5), hold=True)
+    search, study = make(tmp_path, executor, storage, collapsed)
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search.run(tick)
+    assert len(executor.jobs) == 2
+    assert len(study.trials) <= 2 + 2 * 3
+
+
 def test_hours_end_the_search_and_what_runs_is_stopped(tmp_path: Path, storage: Any) -> None:
     brief = settings_of(tmp_path, budget={"trials": 1000, "hours": 1.5 / 3600})
     executor = Answering(lambda job: trained(0.5), hold=True)

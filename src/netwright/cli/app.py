@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
 from rich.console import Console
 
@@ -57,15 +58,19 @@ def main() -> None:
     logging.captureWarnings(True)
     warnings.filterwarnings("ignore")
     try:
-        app()
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
     except SettingsError as error:
         _fail(error, 2)
     except NetwrightError as error:
         _fail(error, 1)
     except OSError as error:
         _fail(_describe(error), 1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         _fail("stopped", 1)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 @app.callback()
@@ -157,7 +162,9 @@ def plan(
 @app.command()
 def search(
     dataset: DatasetArgument,
-    recipe: RecipeOption = "segnas4",
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", "-r", help="See 'netwright recipes'; segnas4 by default.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder, new or empty.")] = None,
     trials: TrialsOption = None,
     hours: HoursOption = None,
@@ -229,10 +236,12 @@ def train(
     from netwright.cli.tables import metric_lines
 
     opened = open_run(run)
-    outcome = opened.train(trial, epochs=epochs, hours=hours)
-    out.print(f"trained    {outcome.epochs} epochs; on the validation cases:")
+    _stage("training; its progress is in the run's folder trained/")
+    number, outcome = opened.train(trial, epochs=epochs, hours=hours)
+    out.print(f"trained    trial {number}, {outcome.epochs} epochs; on the validation cases:")
     for line in metric_lines(outcome.metrics):
         out.print(line, markup=False)
+    out.print(f"use it     netwright predict {run} /path/to/images --trial {number} -o /path/to/labels")
 
 
 @app.command()
@@ -248,7 +257,9 @@ def evaluate(
     from netwright.api import open_run
     from netwright.cli.tables import evaluation_lines
 
-    found = open_run(run).evaluate(dataset, trial=trial, format=format, map_label=_label_map(map_label))
+    found = open_run(run).evaluate(
+        dataset, trial=trial, format=format, map_label=_label_map(map_label) or None
+    )
     if as_json:
         _print_json(found.to_dict())
         return
@@ -342,6 +353,6 @@ def _fail(error: object, code: int) -> None:
 
 def _describe(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = error.filename or "the run folder"
-        return f"The disk of {where} is full. Make room, then go on with 'netwright resume'; nothing finished is lost."
+        where = error.filename or "the output"
+        return f"The disk of {where} is full. Make room and try again; nothing that was finished is lost."
     return f"{error.filename or ''}: {error.strerror or error}"

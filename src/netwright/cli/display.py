@@ -15,6 +15,9 @@ from netwright.study.records import RUNNING
 from netwright.study.status import RunStatus
 
 QUIET_SECONDS = 60.0
+"""Without news, a line as often as this, so that a log shows that the search goes on."""
+BRIEF_SECONDS = 3.0
+"""News of one phase are told no more often than this."""
 
 
 class Display:
@@ -24,6 +27,7 @@ class Display:
         self._console = console
         self._live: Live | None = None
         self._told: tuple[object, ...] = ()
+        self._phase = ""
         self._told_at = 0.0
 
     def __enter__(self) -> Display:
@@ -44,15 +48,13 @@ class Display:
             self._live.update(Text("\n".join(status_lines(status)), no_wrap=True, overflow="ellipsis"))
             return
         news = (status.phase, status.trials["total"] - status.trials[RUNNING], _comparing(status))
-        if news == self._told or (
-            news[:1] == self._told[:1] and self._soon() and status.phase == "searching"
-        ):
+        quiet = time.monotonic() - self._told_at
+        same_phase = status.phase == self._phase
+        if quiet < (QUIET_SECONDS if news == self._told else BRIEF_SECONDS if same_phase else 0.0):
             return
+        self._phase = status.phase
         self._told, self._told_at = news, time.monotonic()
         self._console.print(plain_line(status), markup=False)
-
-    def _soon(self) -> bool:
-        return time.monotonic() - self._told_at < QUIET_SECONDS / 20
 
 
 def _comparing(status: RunStatus) -> tuple[str, ...]:

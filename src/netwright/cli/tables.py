@@ -20,8 +20,7 @@ COUNTED = ("infeasible", "out_of_memory", "too_slow", "loss_stalled", "diverged"
 def status_lines(status: RunStatus) -> list[str]:
     """Where a run stands."""
     counts = status.trials
-    trained = counts["complete"] - min(counts["complete"], counts["cached"])
-    words = [f"{trained} trained", f"{counts['cached']} from cache"]
+    words = [f"{counts['trained']} trained", f"{counts['cached']} from cache"]
     words += [f"{counts[name]} {formatting.status(name)}" for name in COUNTED if counts[name]]
     lines = [f"{status.recipe} on {status.dataset}   {status.phase}   {status.run}"]
     filled = round(BAR * status.done)
@@ -36,7 +35,7 @@ def status_lines(status: RunStatus) -> list[str]:
         )
     if status.phase == "searching" and status.running:
         lines.append("now    " + "   ".join(_running(t) for t in status.running))
-    if status.comparison is not None and status.phase != "finished":
+    if status.comparison is not None and status.phase == "comparing":
         lines.append(_comparison(status))
     return lines
 

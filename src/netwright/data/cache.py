@@ -105,12 +105,22 @@ def _key(dataset: Dataset, settings: PreprocessingSettings, workers: int) -> str
 
 
 def _case_digests(case: Case) -> list[str]:
-    digests = [case.name]
-    for path in (*case.images, require_label(case)):
-        require_file(path)
-        with path.open("rb") as file:
-            digests.append(file_digest(file, partial(blake2b, digest_size=16)).hexdigest())
-    return digests
+    return [case.name, *map(_file_digest, (*case.images, require_label(case)))]
+
+
+def image_digest(case: Case) -> str:
+    """A hash of the content of a case's image files, whatever they are called.
+
+    Raises:
+        UnusableFile: a file is missing.
+    """
+    return " ".join(map(_file_digest, case.images))
+
+
+def _file_digest(path: Path) -> str:
+    require_file(path)
+    with path.open("rb") as file:
+        return file_digest(file, partial(blake2b, digest_size=16)).hexdigest()
 
 
 def _build(

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import optuna
 
-from netwright.errors import RunError
+from netwright.errors import RunError, StorageError
+from netwright.evaluation.outcome import Status
 from netwright.settings import RunSettings
 from netwright.study.clock import SPENT
 from netwright.study.executor import LocalExecutor
-from netwright.study.folder import RunFolder, write_json
+from netwright.study.folder import RunFolder, read_json, write_json
 from netwright.study.machine import process_limit_mb
 from netwright.study.material import Material, open_material
 from netwright.study.parts import make_sampler, make_space
-from netwright.study.records import STUDY_NAME, best_of, count_statuses, open_storage, record_of
+from netwright.study.records import (
+    STUDY_NAME,
+    TrialRecord,
+    best_of,
+    count_statuses,
+    first_line,
+    open_storage,
+    record_of,
+)
 from netwright.study.search import Search
 from netwright.study.status import COMPARING, FINISHED, RunStatus, read_status, status_of
 from netwright.study.verdict import Verdict, entries
@@ -32,7 +42,9 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
     """
     from netwright.study.reporting import write_report
 
-    with folder.locked():
+    with folder.locked(), database_errors(folder):
+        if (folder.root / FINISHED).exists():
+            return
         settings = folder.settings()
         material = open_material(folder, settings)
         search(folder, settings, material, on_status)
@@ -81,30 +93,51 @@ def search(folder: RunFolder, settings: RunSettings, material: Material, on_stat
         executor.shutdown()
     records = [record_of(t) for t in study.get_trials(deepcopy=False)]
     if best_of(records) is None:
-        reasons = {r.reason for r in records if r.reason}
-        counts = {k: v for k, v in count_statuses(records).items() if v and k not in ("total", "cached")}
-        raise RunError(
-            f"No candidate of {folder.root} could be trained ("
-            + ", ".join(f"{v} {k}" for k, v in counts.items())
-            + f"). {'The first reasons: ' + '; '.join(sorted(reasons)[:3]) + '.' if reasons else ''} Give the search "
-            "more time, a smaller space (--set space...), or see the logs in "
-            f"{folder.root / 'trials'}."
+        raise RunError(_nothing_trained(folder, records))
+
+
+def _nothing_trained(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
+    counts = {k: v for k, v in count_statuses(records).items() if v and k not in ("total", "cached")}
+    reasons = sorted({r.reason for r in records if r.reason})[:3]
+    words = [
+        f"No candidate of {folder.root} could be trained ({', '.join(f'{v} {k}' for k, v in counts.items())})."
+    ]
+    words += [f"The first reasons: {'; '.join(reasons)}."] if reasons else []
+    if set(counts) == {Status.CRASHED.value}:
+        words.append(
+            f"This is an error of the program or its installation; the logs are in {folder.root / 'trials'}."
         )
+    else:
+        words.append("Give the search more time or memory, or a smaller space (--set space...).")
+    return " ".join(words)
 
 
 def comparison_hours(folder: RunFolder, settings: RunSettings) -> float:
-    """Wall time of the final comparison in hours; by default half of what the search took."""
+    """Wall time of the final comparison in hours, by default half of what the search took; fixed once it has begun."""
+    if (folder.root / COMPARING).exists():
+        return float(read_json(folder.root / COMPARING)["hours"])
     if settings.verdict.hours is not None:
         return settings.verdict.hours
-    if settings.budget.hours is not None:
-        return settings.budget.hours / 2
-    study = open_study(folder, settings)
-    return float(study.user_attrs.get(SPENT, 0.0)) / 3600.0 / 2
+    return float(open_study(folder, settings).user_attrs.get(SPENT, 0.0)) / 3600.0 / 2
+
+
+@contextlib.contextmanager
+def database_errors(folder: RunFolder) -> Iterator[None]:
+    """A database that cannot be written, as an error that says what to do."""
+    try:
+        yield
+    except optuna.exceptions.StorageInternalError as error:
+        raise StorageError(
+            f"{folder.database} cannot be written ({first_line(error.__cause__ or error)}). Is the disk full? Make "
+            f"room, then go on with 'netwright resume {folder.root}'; nothing finished is lost."
+        ) from error
 
 
 def compare(folder: RunFolder, settings: RunSettings, material: Material, on_status: OnStatus | None) -> None:
     """The final comparison: the only part that opens the test cases."""
-    records = [record_of(t) for t in open_study(folder, settings).get_trials(deepcopy=False)]
+    study = open_study(folder, settings)
+    records = [record_of(t) for t in study.get_trials(deepcopy=False)]
+    spent = float(study.user_attrs.get(SPENT, 0.0))
     best = best_of(records)
     if best is None:
         raise RunError(f"{folder.root} has no trained candidate to compare.")
@@ -112,14 +145,19 @@ def compare(folder: RunFolder, settings: RunSettings, material: Material, on_sta
     who = entries(settings, make_space(settings.space), material.data, best.choice)
     write_json(
         folder.root / COMPARING,
-        {"trial": best.number, "entries": [e.name for e in who], "share_seconds": hours * 3600.0 / len(who)},
+        {
+            "trial": best.number,
+            "hours": hours,
+            "entries": [e.name for e in who],
+            "share_seconds": hours * 3600.0 / len(who),
+        },
     )
     machine = settings.machine
     executor = LocalExecutor(1, machine.threads * machine.workers)
 
     def tick() -> None:
         if on_status is not None:
-            on_status(status_of(folder, settings, records))
+            on_status(status_of(folder, settings, records, spent))
 
     values = material.dataset.label_values
     try:

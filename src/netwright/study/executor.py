@@ -6,13 +6,16 @@ results are plain values or small dataclasses; data is memory-mapped by the work
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
+import multiprocessing.context
 import os
 import resource
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,18 +50,16 @@ class LocalExecutor:
     """Worker processes on this machine, each with its own threads and memory limit."""
 
     def __init__(self, workers: int, threads: int, memory_limit_mb: float | None = None) -> None:
-        self._settings = dict.fromkeys(THREAD_SETTINGS, str(threads)) | MEMORY_SETTINGS
+        settings = dict.fromkeys(THREAD_SETTINGS, str(threads)) | MEMORY_SETTINGS
         self._pool = ProcessPool(
             max_workers=workers,
             initializer=_start_worker,
             initargs=(os.getpid(), memory_limit_mb),
-            context=multiprocessing.get_context("spawn"),
+            context=_WorkerContext(settings),
         )
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Run ``function(*arguments)`` in a worker; cancelling the future ends the worker."""
-        # Libraries read these once, on loading, so they must stand before the worker starts.
-        os.environ.update(self._settings)
         future: Future[Any] = self._pool.schedule(function, args=list(arguments))
         return future
 
@@ -66,6 +67,40 @@ class LocalExecutor:
         """End all workers at once."""
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
+
+
+class _WorkerProcess(multiprocessing.context.SpawnProcess):
+    """A process that starts with its own environment: libraries read these settings once, on loading."""
+
+    environment: Mapping[str, str] = {}
+
+    def start(self) -> None:
+        """Start with the environment; this process's own is as before when it returns."""
+        with _ENVIRONMENT:
+            before = {name: os.environ.get(name) for name in self.environment}
+            os.environ.update(self.environment)
+            try:
+                super().start()
+            finally:
+                for name, value in before.items():
+                    if value is None:
+                        del os.environ[name]
+                    else:
+                        os.environ[name] = value
+
+
+_ENVIRONMENT = threading.Lock()
+
+
+class _WorkerContext(multiprocessing.context.SpawnContext):
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        super().__init__()
+        self._environment = dict(environment)
+
+    def Process(self, *arguments: Any, **named: Any) -> _WorkerProcess:  # type: ignore[override]  # noqa: N802
+        process = _WorkerProcess(*arguments, **named)
+        process.environment = self._environment
+        return process
 
 
 def lost_worker(error: BaseException) -> WorkerLost | None:
@@ -91,6 +126,7 @@ def kills_for_memory() -> int | None:
 
 def _start_worker(parent: int, memory_limit_mb: float | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if memory_limit_mb is not None:
         # An allocation past the limit then fails in this worker, where the system would kill whom it likes.
@@ -101,6 +137,15 @@ def _start_worker(parent: int, memory_limit_mb: float | None) -> None:
 
 _OWN_MEMORY_MB = 1500.0
 """What the interpreter and its libraries map beside the network, generously."""
+
+
+def _die_with_parent() -> None:
+    """On Linux the system ends this worker at once when its search dies, before a resumed one can meet it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+_SET_PARENT_DEATH_SIGNAL = 1
 
 
 def _end_with(parent: int) -> None:

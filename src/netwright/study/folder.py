@@ -6,14 +6,17 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from netwright.data.splits import Splits
-from netwright.errors import RunError
+from netwright.errors import RunError, StorageError
 from netwright.settings import RunSettings, read_settings
+
+LOCK_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,13 @@ class RunFolder:
             RunError: another process holds it.
         """
         with self.lock_file.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _acquired(file):
                 file.seek(0)
                 owner = file.read().strip() or "unknown"
                 raise RunError(
                     f"{self.root} is in use by another netwright process (number {owner}). Wait for it, look at it "
                     f"with 'netwright status {self.root}', or end it first."
-                ) from None
+                )
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
@@ -110,16 +111,35 @@ class RunFolder:
         return False
 
 
+def _acquired(file: IO[str]) -> bool:
+    """Whether the lock could be had within a second: one who asks for the status holds it for an instant."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(1.0 / LOCK_TRIES)
+        else:
+            return True
+    return False
+
+
 def require_new_folder(root: Path) -> None:
     """Refuse a folder that holds something.
 
     Raises:
         RunError: it does; the message says what to do.
     """
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+    if root.exists() and (
+        not root.is_dir() or any(not _left_by_a_kill(path.name) for path in root.iterdir())
+    ):
         found = "a run" if (root / "run.yaml").exists() else "other files"
         advice = f"Go on with it by 'netwright resume {root}', or" if found == "a run" else "Empty it, or"
         raise RunError(f"{root} already holds {found}. {advice} name another folder with -o.")
+
+
+def _left_by_a_kill(name: str) -> bool:
+    """Whether a file is what a kill leaves of a folder in the making, before its settings are written."""
+    return name == "splits.json" or name.startswith((".splits.json.", ".run.yaml."))
 
 
 def create_run_folder(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
@@ -151,13 +171,24 @@ def open_run_folder(root: Path) -> RunFolder:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: whoever reads it never sees half of it."""
+    """Write a file whole or not at all: whoever reads it never sees half of it.
+
+    Raises:
+        StorageError: it cannot be written (a full disk, say).
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(
+            f"{path} cannot be written ({error.strerror or error}). Make room or mend the folder, then go on with "
+            "'netwright resume'; nothing finished is lost."
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:

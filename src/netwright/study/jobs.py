@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from netwright.data.cache import Prepared, open_prepared
-from netwright.evaluation.outcome import Outcome
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.settings import RunSettings
 from netwright.study.parts import make_space, make_task
@@ -61,11 +60,6 @@ def network_builder(settings: RunSettings, choice: dict[str, Any], reference: st
 
         return REFERENCES[reference].build
     return functools.partial(make_space(settings.space).build, choice)
-
-
-def outcome_of(result: dict[str, Any], **changes: Any) -> Outcome:
-    """A worker's result as an outcome again."""
-    return replace(Outcome.from_dict(result), **changes)
 
 
 _OPEN: dict[Path, Prepared] = {}

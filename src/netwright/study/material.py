@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwright.data.cache import Prepared, prepare
+from netwright.data.cache import Prepared, image_digest, prepare
 from netwright.data.dataset import Case, Dataset
 from netwright.data.formats import open_dataset
+from netwright.data.splits import Splits
 from netwright.errors import DatasetError, RunError
 from netwright.settings import RunSettings
 from netwright.study.folder import RunFolder
@@ -81,3 +82,28 @@ def labelled(case: Case, dataset: Dataset) -> LabelledCase:
             f"{dataset.root}: case {case.name} has no label map; expected one to test against."
         )
     return LabelledCase(case.name, case.images, case.label, dict(dataset.map_label))
+
+
+def unseen_cases(
+    dataset: Dataset, settings: RunSettings, splits: Splits
+) -> tuple[list[LabelledCase], int, int]:
+    """The cases of a dataset that a run's networks were not made with; how many were left out; how many of the
+    others are the run's test cases.
+
+    Cases are the same where their image files have the same content. Where the run's own dataset is gone, those of
+    the same name are taken for the same.
+    """
+    seen, test = set(splits.training) | set(splits.validation), set(splits.test)
+    try:
+        own = open_dataset(settings.dataset.path, format=settings.dataset.format)
+        known = {image_digest(case): case.name for case in own.cases if case.name in seen | test}
+    except (DatasetError, OSError):
+        known = None
+    kept, left_out, tested = [], 0, 0
+    for case in dataset.cases:
+        name = case.name if known is None else known.get(image_digest(case), "")
+        left_out += name in seen
+        tested += name in test
+        if name not in seen:
+            kept.append(labelled(case, dataset))
+    return kept, left_out, tested

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from netwright.data.cache import Prepared
-from netwright.errors import InfeasibleArchitecture, SettingsError
+from netwright.errors import InfeasibleArchitecture, RunError
 from netwright.evaluation.outcome import Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
@@ -203,14 +203,14 @@ def measure_start(settings: RunSettings, prepared: Prepared, training: int, vali
     """Seconds an epoch of the space's starting candidate, while as many run as there are workers.
 
     Raises:
-        SettingsError: it cannot be trained on this machine.
+        RunError: it cannot be trained on this machine.
     """
     start = make_space(settings.space).starting_choice()
     names = [f"start {i}" for i in range(settings.machine.workers)]
     found = measure(settings, prepared, (training, validation), [(name, start) for name in names])
     seconds = [m.seconds_an_epoch for m in found if m.seconds_an_epoch is not None]
     if not seconds:
-        raise SettingsError(
+        raise RunError(
             f"The starting candidate ({found[0].choice}) cannot be trained here: {found[0].reason}. Choose a smaller "
             "space (--set space...), a smaller input (--set preprocessing.size=[...]) or fewer workers."
         )

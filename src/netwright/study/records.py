@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from netwright.errors import RunError
 from netwright.evaluation.outcome import Outcome, Status
+from netwright.study.clock import SPENT
 from netwright.study.folder import RunFolder
 
 STUDY_NAME = "search"
@@ -64,14 +64,24 @@ def open_storage(folder: RunFolder) -> RDBStorage:
 
 def load_trials(folder: RunFolder) -> list[FrozenTrial]:
     """All trials of a run, for reading; none where the search has not begun."""
+    return load_search(folder)[0]
+
+
+def load_search(folder: RunFolder) -> tuple[list[FrozenTrial], float]:
+    """All trials of a run, for reading, and the seconds spent on the search as last stored.
+
+    Raises:
+        RunError: the database is damaged.
+    """
     if not folder.database.exists():
-        return []
+        return [], 0.0
     storage = open_storage(folder)
     try:
         study_id = storage.get_study_id_from_name(STUDY_NAME)
-        return storage.get_all_trials(study_id)
+        spent = storage.get_study_user_attrs(study_id).get(SPENT, 0.0)
+        return storage.get_all_trials(study_id), float(spent)
     except KeyError:
-        return []
+        return [], 0.0
     except optuna.exceptions.StorageInternalError as error:
         raise RunError(
             f"{folder.database} is damaged ({first_line(error)}). Restore it from a copy."
@@ -133,7 +143,10 @@ def stop_trial(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
 
 
 def count_statuses(records: Iterable[TrialRecord]) -> dict[str, int]:
-    """How many trials have each status, all statuses named; "cached" counts again those that cost nothing."""
+    """How many trials have each status, all statuses named.
+
+    "cached" counts again those that cost nothing, "trained" those that are complete and did.
+    """
     records = list(records)
     counts = Counter(record.status for record in records)
     named = {status.value: counts[status.value] for status in Status}
@@ -143,6 +156,7 @@ def count_statuses(records: Iterable[TrialRecord]) -> dict[str, int]:
         STOPPED: counts[STOPPED],
         RUNNING: counts[RUNNING],
         "cached": sum(record.cached_from is not None for record in records),
+        "trained": sum(r.cached_from is None and r.status == Status.COMPLETE for r in records),
     }
 
 
@@ -160,11 +174,6 @@ def network_key(canonical: dict[str, Any]) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, which is the part that people can use."""
     return (str(error).strip().splitlines() or [error.__class__.__name__])[0]
-
-
-def now() -> float:
-    """Seconds since 1970."""
-    return time.time()
 
 
 def path_of(folder: RunFolder, record: TrialRecord) -> Path:

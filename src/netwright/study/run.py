@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pebble import ProcessExpired
+
 from netwright.data.formats import find_cases, open_dataset
 from netwright.data.volumes import write_label_map
 from netwright.errors import DatasetError, RunError
@@ -15,14 +17,15 @@ from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
 from netwright.study.conduct import OnStatus, conduct
-from netwright.study.executor import LocalExecutor
+from netwright.study.executor import LocalExecutor, kills_for_memory
 from netwright.study.folder import RunFolder
 from netwright.study.jobs import CandidateJob
-from netwright.study.material import labelled, open_material
+from netwright.study.material import open_material, unseen_cases
 from netwright.study.records import TrialRecord, best_of, load_trials, record_of
+from netwright.study.search import outcome_of_loss
 from netwright.study.status import RunStatus, read_status
-from netwright.study.trained import Trained, load_trained, mean_dice, score_cases
-from netwright.study.verdict import ContestantJob, run_contestant
+from netwright.study.trained import WEIGHTS, Trained, load_trained, mean_dice, score_cases
+from netwright.study.verdict import ContestantJob, run_contestant, whole_machine_mb
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class Run:
         *,
         epochs: int | None = None,
         hours: float | None = None,
-    ) -> Outcome:
+    ) -> tuple[int, Outcome]:
         """Train a candidate to the full protocol and keep it in ``trained/<number>``, ready to be used.
 
         The test part stays closed: the metrics are those of the validation part.
@@ -105,6 +108,9 @@ class Run:
             trial: its number; the best by default.
             epochs: in place of the protocol's.
             hours: wall time, with as many epochs as fit.
+
+        Returns:
+            The trial's number, and what came of it.
 
         Raises:
             RunError: there is no such trial, or training it failed; the message says why.
@@ -130,19 +136,22 @@ class Run:
                 protocol=protocol,
                 seed=derive_seed(settings.seed, "trial", record.number),
                 folder=folder,
-                memory_limit_mb=None,
+                memory_limit_mb=whole_machine_mb(settings),
             ),
             material.dataset.label_values,
             (),
         )
         executor = LocalExecutor(1, protocol.threads)
+        kills = kills_for_memory()
         try:
             outcome = Outcome.from_dict(executor.submit(run_contestant, job).result()["outcome"])
+        except ProcessExpired as error:
+            outcome = outcome_of_loss(error, 1, kills, kills_for_memory())
         finally:
             executor.shutdown()
         if outcome.status != Status.COMPLETE:
             raise RunError(f"Trial {record.number} could not be trained: {outcome.status}, {outcome.reason}.")
-        return outcome
+        return record.number, outcome
 
     def network(self, trial: int | None = None) -> Trained:
         """The trained network: the winner's, or the one that `train` made of a trial.
@@ -150,7 +159,14 @@ class Run:
         Raises:
             RunError: it has not been trained yet.
         """
-        return load_trained(self._network_folder(trial), self.settings)
+        folder = self._network_folder(trial)
+        if not (folder / WEIGHTS).exists():
+            wanted = "" if trial is None else f" --trial {trial}"
+            raise RunError(
+                f"{self.folder.root} has no trained network{'' if trial is None else f' of trial {trial}'} yet. It is "
+                f"made by 'netwright train {self.folder.root}{wanted}', or at the end of a search."
+            )
+        return load_trained(folder, self.settings)
 
     def evaluate(
         self,
@@ -163,24 +179,37 @@ class Run:
     ) -> Evaluation:
         """Dice of the trained network on a labelled dataset, on each case's own grid.
 
-        Of the run's own dataset only the test part is taken, since the network has seen the others.
+        Cases that the network was made with (training and validation), recognised by their images' content, are left
+        out wherever the dataset lies.
+
+        Args:
+            dataset: its folder.
+            trial: the network that `train` made of that trial; the winner by default.
+            format: as for a search.
+            map_label: as for a search; that of the run by default.
+            on_case: called with the cases done and their number.
 
         Raises:
-            DatasetError: the dataset cannot be used.
+            DatasetError: the dataset cannot be used, or has no case that the network has not seen.
             RunError: there is no trained network yet.
         """
         trained = self.network(trial)
         settings = self.settings
-        opened = open_dataset(Path(dataset), format=format, map_label=map_label or {})
-        cases = [labelled(case, opened) for case in opened.cases]
-        note = ""
-        if opened.root.resolve() == settings.dataset.path.resolve():
-            test = set(self.folder.splits().test)
-            others = len(cases) - len(test)
-            note = f"the {len(test)} test cases of this run; the network was made with the other {others}"
-            cases = [case for case in cases if case.name in test]
+        opened = open_dataset(
+            Path(dataset),
+            format=format,
+            map_label=settings.dataset.map_label if map_label is None else map_label,
+        )
+        cases, seen, test = unseen_cases(opened, settings, self.folder.splits())
+        note = f"{seen} cases that the network was made with are left out" if seen else ""
+        if test and trial is not None:
+            note += (
+                f"; {test} are test cases of the run: a network chosen by them is no longer tested by them"
+            )
         if not cases:
-            raise DatasetError(f"{dataset} has no labelled case to evaluate on.")
+            raise DatasetError(
+                f"{dataset} has no labelled case that the network was not made with. Give other cases."
+            )
         total = len(cases)
         dice = score_cases(
             trained, cases, on_case=None if on_case is None else lambda done: on_case(done, total)
@@ -235,11 +264,7 @@ class Run:
             return self._home(trial)
         best = self.best
         trained = self._home(best.number) if best is not None else None
-        if (
-            not (self.folder.winner / "weights.safetensors").exists()
-            and trained is not None
-            and trained.exists()
-        ):
+        if not (self.folder.winner / WEIGHTS).exists() and trained is not None and trained.exists():
             return trained
         return self.folder.winner
 

@@ -7,7 +7,7 @@ networks are found again in the storage. A killed search is continued by running
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from netwright.study.records import first_line, network_key, stop_trial, store_o
 TICK_SECONDS = 0.5
 GRACE_SECONDS = 60.0
 SIGKILL = 9
+TIME_IS_UP = "the search's time was up"
 REPEATS = 300
 """A search that has proposed so many known networks in a row has nothing new to propose."""
 
@@ -127,7 +128,8 @@ class Search:
 
     def _fill(self) -> None:
         """Propose until every worker has something to do, or the budget ends."""
-        while len(self._running) < self._settings.machine.workers:
+        workers = self._settings.machine.workers
+        while len(self._running) < workers and not any(len(r.followers) >= workers for r in self._running):
             trial = self._next_trial()
             if trial is None:
                 return
@@ -135,13 +137,12 @@ class Search:
             key = network_key(self._space.canonical(choice))
             trial.set_user_attr("network", key)
             if key in self._known:
+                self._repeats += 1
                 self._reuse(trial, *self._known[key])
                 continue
             twin = next((r for r in self._running if r.key == key), None)
             if twin is not None:
                 twin.followers.append(trial)
-                if len(twin.followers) > self._settings.machine.workers:
-                    return
                 continue
             self._repeats = 0
             device = self._free_device()
@@ -149,6 +150,9 @@ class Search:
             self._running.append(_Running(trial, choice, key, device, future, kills_for_memory()))
 
     def _next_trial(self) -> optuna.Trial | None:
+        if not self._has_time():
+            self._give_up_unfinished()
+            return None
         if self._unfinished:
             return self._unfinished.pop(0)
         if self._repeats >= REPEATS and self._settings.budget.count == "distinct":
@@ -157,10 +161,18 @@ class Search:
         trials = self._settings.budget.trials
         if trials is not None and self._counted + pending >= trials:
             return None
-        share = self._settings.training.seconds
-        if self._clock.remaining() < (share / 2 if share else 0.0) or self._clock.remaining() <= 0:
-            return None
         return self._study.ask()
+
+    def _has_time(self) -> bool:
+        """Whether a candidate that begins now gets at least half of its share."""
+        share = self._settings.training.seconds
+        remaining = self._clock.remaining()
+        return remaining > 0 and (share is None or remaining >= share / 2)
+
+    def _give_up_unfinished(self) -> None:
+        for trial in self._unfinished:
+            stop_trial(self._study, trial, TIME_IS_UP)
+        self._unfinished.clear()
 
     def _free_device(self) -> str:
         """The device with the fewest candidates on it."""
@@ -203,8 +215,6 @@ class Search:
         """A finished future's outcome; None where the candidate is being run again."""
         try:
             outcome = Outcome.from_dict(running.future.result())
-        except CancelledError:
-            raise KeyboardInterrupt from None
         except NetwrightError:
             # The machine or the settings are at fault (a full disk, say): no other candidate would fare better.
             raise
@@ -219,29 +229,31 @@ class Search:
     def _finish(self, running: _Running, outcome: Outcome) -> None:
         store_outcome(self._study, running.trial, outcome, reward_of(outcome, self._settings.objective))
         self._count(cached=False)
-        self._remember(running.key, running.trial.number, outcome)
+        if not self._shortened():
+            self._remember(running.key, running.trial.number, outcome)
         for follower in running.followers:
             if outcome.status == Status.CRASHED:
                 self._unfinished.append(follower)
             else:
                 self._reuse(follower, running.trial.number, outcome)
 
+    def _shortened(self) -> bool:
+        """Whether the end of the search cut the candidate's share: its result says less of the network."""
+        return self._settings.training.seconds is not None and self._clock.remaining() <= 0
+
     def _reuse(self, trial: optuna.Trial, number: int, outcome: Outcome) -> None:
         store_outcome(
             self._study, trial, outcome, reward_of(outcome, self._settings.objective), cached_from=number
         )
         self._count(cached=True)
-        self._repeats += 1
 
     def _stop_running(self) -> None:
         for running in self._running:
             running.future.cancel()
             for trial in (running.trial, *running.followers):
-                stop_trial(self._study, trial, "the search's time was up")
+                stop_trial(self._study, trial, TIME_IS_UP)
         self._running.clear()
-        for trial in self._unfinished:
-            stop_trial(self._study, trial, "the search's time was up")
-        self._unfinished.clear()
+        self._give_up_unfinished()
 
 
 def outcome_of_loss(

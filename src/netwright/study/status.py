@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +16,7 @@ from netwright.study.records import (
     TrialRecord,
     best_of,
     count_statuses,
-    load_trials,
-    now,
+    load_search,
     path_of,
     record_of,
 )
@@ -57,9 +57,10 @@ class RunStatus:
     """Where a run stands.
 
     ``phase``: "searching", "comparing" (the final comparison), "finished", or "stopped" (cut off; it can be resumed).
-    ``trials``: how many have each status, and in all; ``counted`` of the finished ones count against
-    ``budget_trials``. ``best``: the best trial so far. ``seconds``: since the first
-    trial began, of ``budget_seconds`` if the search is limited in time.
+    ``trials``: how many have each status, and in all (of a run that does not search, those cut off are
+    "unfinished"); ``counted`` of the finished ones count against
+    ``budget_trials``. ``best``: the best trial so far. ``seconds``: spent on
+    the search, of ``budget_seconds`` if it is limited in time.
     """
 
     run: str
@@ -106,30 +107,39 @@ def read_status(folder: RunFolder) -> RunStatus:
     Raises:
         RunError: the folder or its storage cannot be read.
     """
-    return status_of(folder, folder.settings(), [record_of(t) for t in load_trials(folder)])
+    trials, spent = load_search(folder)
+    return status_of(folder, folder.settings(), [record_of(t) for t in trials], spent)
 
 
 def status_of(
-    folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord], seconds: float | None = None
+    folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord], seconds: float
 ) -> RunStatus:
-    """Where the run stands, from its trials."""
+    """Where the run stands, from its trials and the seconds spent on the search."""
     from netwright.study.parts import make_space
 
     describe = make_space(settings.space).describe
     best = best_of(records)
     counts, distinct = count_statuses(records), settings.budget.count == "distinct"
+    finished = counts["total"] - counts[RUNNING]
+    phase = _phase(folder, records)
+    if phase != "searching":
+        counts |= {RUNNING: 0, "unfinished": counts[RUNNING]}
     return RunStatus(
         run=str(folder.root),
         recipe=settings.recipe,
         dataset=settings.dataset.path.name,
-        phase=_phase(folder, records),
+        phase=phase,
         trials=counts,
-        counted=counts["total"] - counts[RUNNING] - (counts["cached"] if distinct else 0),
+        counted=finished - (counts["cached"] if distinct else 0),
         budget_trials=settings.budget.trials,
         budget_seconds=None if settings.budget.hours is None else settings.budget.hours * 3600.0,
-        seconds=_seconds(records) if seconds is None else seconds,
+        seconds=seconds,
         best=None if best is None else _best(best, describe(best.choice)),
-        running=tuple(_running(folder, r, describe) for r in records if r.status == RUNNING and r.choice),
+        running=tuple(
+            _running(folder, r, describe)
+            for r in records
+            if phase == "searching" and r.status == RUNNING and r.choice
+        ),
         comparison=_comparison(folder),
     )
 
@@ -159,12 +169,6 @@ def _comparison(folder: RunFolder) -> Comparison | None:
     )
 
 
-def _seconds(records: Sequence[TrialRecord]) -> float:
-    started = [r.started for r in records if r.started is not None]
-    ended = [r.finished if r.finished is not None else now() for r in records]
-    return max(ended) - min(started) if started else 0.0
-
-
 def _best(best: TrialRecord, description: str) -> dict[str, Any]:
     return {
         "trial": best.number,
@@ -182,7 +186,7 @@ def _running(folder: RunFolder, record: TrialRecord, describe: Any) -> RunningTr
         epoch=max(map(len, curves.values()), default=0),
         planned_epochs=planned,
         reward=next((v for v in reversed(curves.get("validation_dice", [])) if v is not None), None),
-        seconds=now() - record.started if record.started else 0.0,
+        seconds=time.time() - record.started if record.started else 0.0,
     )
 
 

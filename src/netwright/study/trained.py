@@ -97,10 +97,7 @@ def load_trained(folder: Path, settings: RunSettings, device: str = "auto") -> T
     from netwright.evaluation.weights import load_weights
 
     if not (folder / WEIGHTS).exists():
-        raise RunError(
-            f"{folder} has no trained network yet ({WEIGHTS} is missing). It is made at the end of the search, "
-            f"or by 'netwright train {folder.parent}'."
-        )
+        raise RunError(f"{folder} has no trained network ({WEIGHTS} is missing).")
     architecture = read_json(folder / ARCHITECTURE)
     task = SegmentationTask(
         channels=architecture["channels"],

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from netwright.errors import InfeasibleArchitecture, NetwrightError, RunError
+from netwright.errors import InfeasibleArchitecture, NetwrightError, RunError, SettingsError
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
@@ -63,8 +63,6 @@ def entries(settings: RunSettings, space: Space, data: SearchData, best: dict[st
         choice = random_choice(settings, space, data, index)
         result.append(Entry(name, "a random network of the same space", choice, None))
     for name in settings.verdict.references:
-        if name not in REFERENCES:
-            raise RunError(f"There is no reference network {name!r}. There are: {', '.join(REFERENCES)}.")
         result.append(Entry(name, REFERENCES[name].title, {}, name))
     return result
 
@@ -115,7 +113,7 @@ class Verdict:
         """Go through the entries; ``on_tick`` is called about twice a second."""
         share = self._hours * 3600.0 / len(who)
         for entry in who:
-            if (self._folder.contestant(entry.name) / RESULT).exists():
+            if is_done(self._folder, entry.name):
                 continue
             result = self._result(entry, executor, share, on_tick)
             write_json(
@@ -159,7 +157,7 @@ class Verdict:
                 protocol=replace(protocol, threads=threads),
                 seed=derive_seed(settings.seed, "verdict", entry.name),
                 folder=self._folder.contestant(entry.name),
-                memory_limit_mb=_whole_machine(settings),
+                memory_limit_mb=whole_machine_mb(settings),
             ),
             label_values=self._label_values,
             cases=self._cases,
@@ -174,10 +172,8 @@ def verdict_protocol(settings: RunSettings, share: float) -> Any:
 def run_contestant(job: ContestantJob) -> dict[str, Any]:
     """Train and test one entry, in a worker. Returns ``outcome`` and ``dice`` (case -> label -> Dice)."""
     candidate = job.candidate
-    outcome = Outcome.from_dict(run_candidate(candidate))
-    if outcome.status != Status.COMPLETE:
-        return {"outcome": outcome.to_dict(), "dice": {}}
     prepared = opened(candidate.prepared)
+    # Before the weights, so that weights are never without what it takes to use them.
     describe_trained(
         candidate.folder,
         candidate.settings,
@@ -187,11 +183,35 @@ def run_contestant(job: ContestantJob) -> dict[str, Any]:
         candidate.choice,
         candidate.reference,
     )
+    outcome = Outcome.from_dict(run_candidate(candidate))
+    if outcome.status != Status.COMPLETE:
+        return {"outcome": outcome.to_dict(), "dice": {}}
     trained = load_trained(candidate.folder, candidate.settings, candidate.protocol.device)
     return {
         "outcome": outcome.to_dict(),
         "dice": score_cases(trained, job.cases, candidate.folder / "predictions"),
     }
+
+
+def is_done(folder: RunFolder, name: str) -> bool:
+    """Whether an entry has a result that stands; one that crashed is tried again when the run is resumed."""
+    path = folder.contestant(name) / RESULT
+    return path.exists() and read_json(path)["outcome"]["status"] != Status.CRASHED
+
+
+def require_references(settings: RunSettings) -> None:
+    """Refuse reference networks that there are not.
+
+    Raises:
+        SettingsError: there is no such network; there are named.
+    """
+    from netwright.spaces.references import REFERENCES
+
+    unknown = [name for name in settings.verdict.references if name not in REFERENCES]
+    if unknown:
+        raise SettingsError(
+            f"verdict.references: there is no reference network {unknown[0]!r}. There are: {', '.join(REFERENCES)}."
+        )
 
 
 def read_results(folder: RunFolder) -> list[dict[str, Any]]:
@@ -200,6 +220,7 @@ def read_results(folder: RunFolder) -> list[dict[str, Any]]:
     return [read_json(file) for file in files if file.exists()]
 
 
-def _whole_machine(settings: RunSettings) -> float | None:
+def whole_machine_mb(settings: RunSettings) -> float | None:
+    """The memory of all workers together, in MB; None: no limit."""
     limit = settings.machine.memory_limit_mb
     return None if limit is None else limit * settings.machine.workers
