@@ -10,7 +10,6 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 
@@ -52,25 +51,28 @@ EpochsOption = Annotated[int | None, typer.Option(min=1, help="Epochs of each ca
 SeedOption = Annotated[int, typer.Option(min=0, help="All random numbers come from it.")]
 TrialOption = Annotated[int | None, typer.Option(min=0, help="Number of a trial; the winner by default.")]
 
+INTERRUPTED = 130
+"""The exit code that typer gives to Ctrl-C."""
+
 
 def main() -> None:
     """Run a verb. Exit code 0, 1 (failed) or 2 (wrong usage)."""
     logging.captureWarnings(True)
     warnings.filterwarnings("ignore")
     try:
-        code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        app()
+    except SystemExit as end:
+        if end.code != INTERRUPTED:
+            raise
+        _fail("stopped", 1)
     except SettingsError as error:
         _fail(error, 2)
     except NetwrightError as error:
         _fail(error, 1)
     except OSError as error:
         _fail(_describe(error), 1)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         _fail("stopped", 1)
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 @app.callback()

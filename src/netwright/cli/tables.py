@@ -56,11 +56,12 @@ def _comparison(status: RunStatus) -> str:
     comparison = status.comparison
     assert comparison is not None
     done = f"{len(comparison.done)} of {len(comparison.entries)} networks retrained and tested"
-    if comparison.now is None:
+    if not comparison.running:
         return f"now    {done}; writing the report"
-    planned = comparison.planned_epochs if comparison.planned_epochs is not None else "?"
-    share = formatting.duration(comparison.share_seconds)
-    return f"now    comparing: {done}; {comparison.now} epoch {comparison.epoch}/{planned}, {share} each"
+    running = "   ".join(
+        f"{name} epoch {n}/{'?' if all_ is None else all_}" for name, n, all_ in comparison.running
+    )
+    return f"now    comparing: {done}, {formatting.duration(comparison.share_seconds)} each   {running}"
 
 
 def end_lines(run: Any) -> Iterator[str]:

@@ -28,7 +28,7 @@ from netwright.study.records import (
 )
 from netwright.study.search import Search
 from netwright.study.status import COMPARING, FINISHED, RunStatus, read_status, status_of
-from netwright.study.verdict import Verdict, entries
+from netwright.study.verdict import Verdict, entries, share_seconds
 
 OnStatus = Callable[[RunStatus], None]
 
@@ -143,17 +143,19 @@ def compare(folder: RunFolder, settings: RunSettings, material: Material, on_sta
         raise RunError(f"{folder.root} has no trained candidate to compare.")
     hours = comparison_hours(folder, settings)
     who = entries(settings, make_space(settings.space), material.data, best.choice)
+    machine = settings.machine
+    share = share_seconds(hours, len(who), machine.workers)
     write_json(
         folder.root / COMPARING,
         {
             "trial": best.number,
             "hours": hours,
             "entries": [e.name for e in who],
-            "share_seconds": hours * 3600.0 / len(who),
+            "share_seconds": share,
         },
     )
-    machine = settings.machine
-    executor = LocalExecutor(1, machine.threads * machine.workers)
+    limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
+    executor = LocalExecutor(machine.workers, machine.threads, limit)
 
     def tick() -> None:
         if on_status is not None:

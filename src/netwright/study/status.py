@@ -42,14 +42,12 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The final comparison: who takes part, who is done, and who is in training, with its epochs."""
+    """The final comparison: who takes part, who is done, and who is in training, with epochs done and planned."""
 
     entries: tuple[str, ...]
     done: tuple[str, ...]
     share_seconds: float
-    now: str | None
-    epoch: int
-    planned_epochs: int | None
+    running: tuple[tuple[str, int, int | None], ...]
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def status_of(
             for r in records
             if phase == "searching" and r.status == RUNNING and r.choice
         ),
-        comparison=_comparison(folder),
+        comparison=_comparison(folder, settings.machine.workers),
     )
 
 
@@ -152,21 +150,16 @@ def _phase(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
     return "comparing" if (folder.root / COMPARING).exists() else "searching"
 
 
-def _comparison(folder: RunFolder) -> Comparison | None:
+def _comparison(folder: RunFolder, workers: int) -> Comparison | None:
     if not (folder.root / COMPARING).exists():
         return None
     values = read_json(folder.root / COMPARING)
     done = tuple(result["name"] for result in read_results(folder))
-    waiting = [name for name in values["entries"] if name not in done]
-    planned, curves = read_curves(folder.contestant(waiting[0])) if waiting else (None, {})
-    return Comparison(
-        entries=tuple(values["entries"]),
-        done=done,
-        share_seconds=values["share_seconds"],
-        now=waiting[0] if waiting else None,
-        epoch=max(map(len, curves.values()), default=0),
-        planned_epochs=planned,
-    )
+    running = []
+    for name in [name for name in values["entries"] if name not in done][:workers]:
+        planned, curves = read_curves(folder.contestant(name))
+        running.append((name, max(map(len, curves.values()), default=0), planned))
+    return Comparison(tuple(values["entries"]), done, values["share_seconds"], tuple(running))
 
 
 def _best(best: TrialRecord, description: str) -> dict[str, Any]:

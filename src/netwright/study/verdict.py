@@ -1,15 +1,15 @@
 """The final comparison: the winner and the networks one would have taken without a search, retrained alike.
 
-All get the same protocol and the same wall time, one after the other with the whole machine, and are then tested on
-the cases that the search never saw. The winner's test is the only one that a user should quote; the others say
-what it is worth.
+All get the same protocol and the same wall time, as many at once as the search had workers and each with a worker's
+threads, and are then tested on the cases that the search never saw. The winner's test is the only one that a user
+should quote; the others say what it is worth.
 """
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Callable
-from concurrent.futures import wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from netwright.study.draw import draw_choice
 from netwright.study.executor import Executor, kills_for_memory
 from netwright.study.folder import RunFolder, read_json, write_json
 from netwright.study.jobs import CandidateJob, opened, run_candidate
+from netwright.study.machine import devices
 from netwright.study.parts import make_task
 from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
 from netwright.study.trained import LabelledCase, describe_trained, load_trained, score_cases
@@ -111,40 +112,39 @@ class Verdict:
 
     def run(self, who: list[Entry], executor: Executor, on_tick: Callable[[], None] | None = None) -> None:
         """Go through the entries; ``on_tick`` is called about twice a second."""
-        share = self._hours * 3600.0 / len(who)
-        for entry in who:
-            if is_done(self._folder, entry.name):
-                continue
-            result = self._result(entry, executor, share, on_tick)
-            write_json(
-                self._folder.contestant(entry.name) / RESULT,
-                {**asdict(entry), "share_seconds": share, **result},
-            )
+        workers = self._settings.machine.workers
+        share = share_seconds(self._hours, len(who), workers)
+        waiting = [entry for entry in who if not is_done(self._folder, entry.name)]
+        running: list[_Turn] = []
+        while waiting or running:
+            while waiting and len(running) < workers:
+                busy = [turn.device for turn in running]
+                device = min(devices(self._settings.training.device), key=busy.count)
+                running.append(self._start(waiting.pop(0), executor, share, device))
+            done, _ = wait([turn.future for turn in running], TICK_SECONDS, FIRST_COMPLETED)
+            for turn in [turn for turn in running if turn.future in done]:
+                running.remove(turn)
+                result = _result(turn)
+                if (
+                    result["outcome"]["status"] == Status.CRASHED
+                    and turn.attempt < self._settings.budget.retries
+                ):
+                    running.append(self._start(turn.entry, executor, share, turn.device, turn.attempt + 1))
+                    continue
+                write_json(
+                    self._folder.contestant(turn.entry.name) / RESULT,
+                    {**asdict(turn.entry), "share_seconds": share, **result},
+                )
+            if on_tick is not None:
+                on_tick()
 
-    def _result(
-        self, entry: Entry, executor: Executor, share: float, on_tick: Callable[[], None] | None
-    ) -> dict[str, Any]:
-        for attempt in itertools.count():
-            kills = kills_for_memory()
-            future = executor.submit(run_contestant, self._job(entry, share))
-            while not future.done():
-                if on_tick is not None:
-                    on_tick()
-                wait([future], timeout=TICK_SECONDS)
-            try:
-                result: dict[str, Any] = future.result()
-            except NetwrightError:
-                raise
-            except Exception as error:
-                outcome = outcome_of_loss(error, attempt, kills, kills_for_memory())
-                result = {"outcome": outcome.to_dict(), "dice": {}}
-            if result["outcome"]["status"] != Status.CRASHED or attempt >= self._settings.budget.retries:
-                return result
-        raise AssertionError("the loop above returns")
+    def _start(self, entry: Entry, executor: Executor, share: float, device: str, attempt: int = 0) -> _Turn:
+        kills = kills_for_memory()
+        future = executor.submit(run_contestant, self._job(entry, share, device))
+        return _Turn(entry, device, future, kills, attempt)
 
-    def _job(self, entry: Entry, share: float) -> ContestantJob:
+    def _job(self, entry: Entry, share: float, device: str) -> ContestantJob:
         settings = self._settings
-        threads = settings.machine.threads * settings.machine.workers
         protocol = verdict_protocol(settings, share)
         return ContestantJob(
             candidate=CandidateJob(
@@ -154,14 +154,41 @@ class Verdict:
                 validation=self._data.validation,
                 choice=entry.choice,
                 reference=entry.reference,
-                protocol=replace(protocol, threads=threads),
+                protocol=replace(protocol, threads=settings.machine.threads, device=device),
                 seed=derive_seed(settings.seed, "verdict", entry.name),
                 folder=self._folder.contestant(entry.name),
-                memory_limit_mb=whole_machine_mb(settings),
+                memory_limit_mb=settings.machine.memory_limit_mb,
             ),
             label_values=self._label_values,
             cases=self._cases,
         )
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """An entry in training."""
+
+    entry: Entry
+    device: str
+    future: Future[Any]
+    system_kills: int | None
+    attempt: int
+
+
+def _result(turn: _Turn) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = turn.future.result()
+    except NetwrightError:
+        raise
+    except Exception as error:
+        outcome = outcome_of_loss(error, turn.attempt, turn.system_kills, kills_for_memory())
+        return {"outcome": outcome.to_dict(), "dice": {}}
+    return result
+
+
+def share_seconds(hours: float, entries: int, workers: int) -> float:
+    """The wall time of each entry, in s, when as many train at once as there are workers."""
+    return hours * 3600.0 / math.ceil(entries / workers)
 
 
 def verdict_protocol(settings: RunSettings, share: float) -> Any:
