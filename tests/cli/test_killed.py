@@ -126,7 +126,8 @@ def test_ctrl_c_finishes_cleanly_says_how_to_resume_and_resumes(
     assert search.returncode == 1
     assert f"netwright resume {folder}" in errors
     assert "Traceback" not in errors
-    assert not [w for w in workers if w.is_running() and w.status() != psutil.STATUS_ZOMBIE]
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    assert not [w for w in alive if w.status() != psutil.STATUS_ZOMBIE]
     assert json.loads(netwright("status", folder, "--json").stdout)["phase"] == "stopped"
     done = netwright("resume", folder)
     assert done.returncode == 0, done.stderr
