@@ -21,7 +21,7 @@ from netwright.study.folder import create_run_folder, open_run_folder, require_n
 from netwright.study.machine import available_cores, default_workers, memory_share_mb
 from netwright.study.material import cache_root
 from netwright.study.parts import make_sampler, make_space, require_objective
-from netwright.study.plan import Plan, make_plan, measure_start
+from netwright.study.plan import Plan, make_plan, measure_start, plan_by_hours
 from netwright.study.run import Run
 from netwright.study.verdict import require_references
 
@@ -122,7 +122,7 @@ def create_run(
     settings, prepared, splits = _prepared(settings, on_stage)
     require_objective(settings, prepared)
     require_references(settings)
-    said = set(wishes.assignments or {}) | ({"training.epochs"} if wishes.epochs is not None else set())
+    said = said_by(wishes)
     timed = settings.budget.hours is not None and settings.training.seconds is None and wishes.repeat is None
     if timed and "training.epochs" not in said:
         on_stage("measuring the starting candidate")
@@ -191,7 +191,17 @@ def plan_search(
     """
     settings, prepared, splits = _prepared(resolve(dataset, recipe, wishes), on_stage)
     on_stage("measuring candidates")
-    return make_plan(settings, prepared, len(splits.training), len(splits.validation))
+    found = make_plan(settings, prepared, len(splits.training), len(splits.validation))
+    start = found.measurements[0].seconds_an_epoch
+    said = said_by(wishes)
+    if settings.budget.hours is None or "training.epochs" in said or start is None:
+        return found
+    return plan_by_hours(found, with_time_share(settings, start, said))
+
+
+def said_by(wishes: Wishes) -> set[str]:
+    """The dotted names of the settings that the user gave in person, where a time limit would choose them."""
+    return set(wishes.assignments or {}) | ({"training.epochs"} if wishes.epochs is not None else set())
 
 
 def _prepared(settings: RunSettings, on_stage: Callable[[str], None]) -> tuple[RunSettings, Prepared, Splits]:

@@ -132,6 +132,7 @@ def test_a_crash_is_retried_and_then_failed(tmp_path: Path, storage: Any) -> Non
     record = record_of(study.trials[1])
     assert (record.status, record.reason) == ("crashed", "ValueError: a bug")
     assert study.trials[1].state == TrialState.FAIL
+    assert "in two lines" in (tmp_path / "trials" / "0001" / "log.txt").read_text()
 
 
 def test_a_worker_killed_once_is_run_again_to_the_same_result(tmp_path: Path, storage: Any) -> None:

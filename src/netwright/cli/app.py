@@ -131,6 +131,7 @@ def plan(
     dataset: DatasetArgument,
     recipe: RecipeOption = "segnas4",
     trials: TrialsOption = None,
+    hours: HoursOption = None,
     workers: WorkersOption = None,
     epochs: EpochsOption = None,
     seed: SeedOption = 0,
@@ -146,6 +147,7 @@ def plan(
 
     wishes = Wishes(
         trials=trials,
+        hours=hours,
         workers=workers,
         epochs=epochs,
         seed=seed,

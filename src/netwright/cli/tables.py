@@ -120,13 +120,18 @@ def plan_lines(plan: Plan, dataset: Path) -> Iterator[str]:
     if plan.seconds_a_candidate is None or plan.candidates_an_hour is None:
         yield "None of these can be trained here: choose a smaller space or input."
         return
+    if plan.share_seconds is not None:
+        share = formatting.duration(plan.share_seconds)
+        yield f"in {plan.hours:g} h: about {plan.trials} candidates, {share} each, with the epochs that fit"
+        yield f"next       netwright search {dataset} --recipe {plan.recipe} --hours {plan.hours:g}"
+        return
     yield (
         f"a candidate of {plan.epochs} epochs takes about {formatting.duration(plan.seconds_a_candidate)}: "
         f"{plan.candidates_an_hour:.1f} candidates an hour"
     )
     if plan.hours is not None:
         yield f"{plan.trials} trials: about {formatting.duration(3600 * plan.hours)}, without results reused from cache"
-    yield f"next       netwright search {dataset} --recipe {plan.recipe} --hours 2"
+    yield f"next       netwright plan {dataset} --recipe {plan.recipe} --hours 2"
 
 
 def inspection_lines(dataset: Path, found: Inspection, *, show_all: bool) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -46,7 +46,11 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search would be. ``choices`` counts the space; ``hours`` is what all candidates would take."""
+    """What a search would be.
+
+    ``choices`` counts the space; ``seconds_a_candidate`` is what a candidate takes for all its epochs, and
+    ``share_seconds`` what it gets in a search limited in hours; ``hours`` is what the whole search would take.
+    """
 
     recipe: str
     dataset: str
@@ -62,6 +66,7 @@ class Plan:
     epochs: int
     measurements: tuple[Measurement, ...]
     seconds_a_candidate: float | None
+    share_seconds: float | None
     hours: float | None
     candidates_an_hour: float | None
 
@@ -217,12 +222,22 @@ def measure_start(settings: RunSettings, prepared: Prepared, training: int, vali
     return max(seconds)
 
 
+def plan_by_hours(plan: Plan, settings: RunSettings) -> Plan:
+    """The plan of a search limited in hours, in which every candidate gets an equal share."""
+    share, hours = settings.training.seconds, settings.budget.hours
+    if share is None or hours is None:
+        return plan
+    an_hour = 3600.0 * plan.workers / share
+    trials = min(settings.budget.trials or math.inf, an_hour * hours)
+    return replace(plan, share_seconds=share, candidates_an_hour=an_hour, trials=int(trials), hours=hours)
+
+
 def make_plan(
     settings: RunSettings, prepared: Prepared, training: int, validation: int, randoms: int = 4
 ) -> Plan:
     """Measure the starting candidate and random ones, and reckon what the whole search would take.
 
-    A candidate's time is the mean of what was measured, each for all its epochs or for its share of the hours.
+    A candidate's time is the mean of what was measured, each for all its epochs.
     """
     space = make_space(settings.space)
     rng = np.random.default_rng(derive_seed(settings.seed, "plan"))
@@ -248,6 +263,7 @@ def make_plan(
         epochs=settings.training.epochs,
         measurements=tuple(found),
         seconds_a_candidate=a_candidate,
+        share_seconds=None,
         hours=None
         if a_candidate is None or trials is None
         else trials * trainable * a_candidate / workers / 3600.0,

@@ -6,6 +6,7 @@ networks are found again in the storage. A killed search is continued by running
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
@@ -219,12 +220,20 @@ class Search:
             # The machine or the settings are at fault (a full disk, say): no other candidate would fare better.
             raise
         except Exception as error:
+            self._log(running, error)
             outcome = outcome_of_loss(error, running.attempt, running.system_kills, kills_for_memory())
         if outcome.status == Status.CRASHED and running.attempt < self._settings.budget.retries:
             running.attempt += 1
             running.future = self._submit(running.trial, running.choice, running.device)
             return None
         return outcome
+
+    def _log(self, running: _Running, error: Exception) -> None:
+        """Keep the trace of what a worker could not handle itself (an import, say) beside the trial."""
+        folder = self._folder.trial(running.trial.number)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "log.txt").open("a", encoding="utf-8") as log:
+            log.writelines(traceback.format_exception(error))
 
     def _finish(self, running: _Running, outcome: Outcome) -> None:
         store_outcome(self._study, running.trial, outcome, reward_of(outcome, self._settings.objective))
