@@ -1,10 +1,10 @@
 """How many more trials an hour do two workers finish than one?
 
-    python benchmarks/workers.py DATASET [--trials 12]
+    python benchmarks/workers.py DATASET [--trials 8] [--rounds 1]
 
 Runs the same short search (SegNAS4, fixed epochs, no final comparison) with one worker and with two, each worker
 with one thread, and prints the ratio of trials an hour, from the first trial's start to the last one's end, so that
-inspection and start-up are left out of both. The pair is run twice, the second time in the other order.
+inspection and start-up are left out of both. Every second round runs the pair in the other order.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def trials_an_hour(dataset: Path, workers: int, trials: int, folder: Path) -> fl
             "--recipe",
             "segnas4",
         ),
-        *("--trials", str(trials), "--epochs", "2", "--verdict-hours", "0", "--workers", str(workers)),
+        *("--trials", str(trials), "--epochs", "1", "--verdict-hours", "0", "--workers", str(workers)),
         *("--set", "space.n=[8,13]", "--set", "space.p=[2,4]", "--set", "budget.count=distinct"),
     ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -42,14 +42,16 @@ def trials_an_hour(dataset: Path, workers: int, trials: int, folder: Path) -> fl
 
 
 def main() -> None:
-    """Prints both paces and their ratio, twice."""
+    """Prints both paces and their ratio, once a round."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--trials", type=int, default=12)
+    parser.add_argument("--trials", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
-    for order in ((1, 2), (2, 1)):
+    for number in range(arguments.rounds):
+        order = (1, 2) if number % 2 == 0 else (2, 1)
         with tempfile.TemporaryDirectory() as folder:
             paces = {
                 workers: trials_an_hour(
