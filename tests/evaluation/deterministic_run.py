@@ -11,7 +11,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from conftest import SIZE, Balls, small_network
-
 from netwright.evaluation.candidate import evaluate_candidate
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.tasks.segmentation import SegmentationTask
