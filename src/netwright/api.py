@@ -126,7 +126,7 @@ def create_run(
     timed = settings.budget.hours is not None and settings.training.seconds is None and wishes.repeat is None
     if timed and "training.epochs" not in said:
         on_stage("measuring the starting candidate")
-        seconds = measure_start(settings, prepared, len(splits.training), len(splits.validation))
+        seconds = measure_start(settings, prepared, *_cases(prepared, splits))
         settings = with_time_share(settings, seconds, said)
     return Run(create_run_folder(folder, settings, splits))
 
@@ -191,12 +191,17 @@ def plan_search(
     """
     settings, prepared, splits = _prepared(resolve(dataset, recipe, wishes), on_stage)
     on_stage("measuring candidates")
-    found = make_plan(settings, prepared, len(splits.training), len(splits.validation))
+    found = make_plan(settings, prepared, *_cases(prepared, splits))
     start = found.measurements[0].seconds_an_epoch
     said = said_by(wishes)
     if settings.budget.hours is None or "training.epochs" in said or start is None:
         return found
     return plan_by_hours(found, with_time_share(settings, start, said))
+
+
+def _cases(prepared: Prepared, splits: Splits) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Indices of the training and of the validation cases: what is measured leaves the test cases closed, too."""
+    return prepared.indices(splits.training), prepared.indices(splits.validation)
 
 
 def said_by(wishes: Wishes) -> set[str]:

@@ -94,12 +94,12 @@ def train(
     """
     curves = Curves() if curves is None else curves
     device = resolve_device(protocol.device)
-    batches = _batches(prepared, training, task, protocol, device, seed)
+    batches = training_batches(prepared, training, task, protocol, device, seed)
     class_weights = label_weights(prepared.class_counts_of(training))
     on_cpu = device.type == "cpu"
     with threads(protocol.threads), seeded(derive_seed(seed, "training"), deterministic=on_cpu):
         step = TrainingStep(network, protocol, device, class_weights, len(batches))
-        validate = _validation(network, prepared, validation, task, protocol, device)
+        validate = validation_of(network, prepared, validation, task, protocol, device)
         validation_batches = math.ceil(len(validation) / protocol.batch_size)
         pace = Pace(
             protocol.seconds, protocol.epochs, len(batches), validation_batches, protocol.validate_every
@@ -119,7 +119,7 @@ def train(
     )
 
 
-def _batches(
+def training_batches(
     prepared: PreparedVolumes,
     cases: Sequence[int],
     task: SegmentationTask,
@@ -127,6 +127,7 @@ def _batches(
     device: torch.device,
     seed: int,
 ) -> Batches:
+    """The training batches of the protocol; all their random numbers come from the seed."""
     return Batches(
         prepared,
         cases,
@@ -138,7 +139,7 @@ def _batches(
     )
 
 
-def _validation(
+def validation_of(
     network: nn.Module,
     prepared: PreparedVolumes,
     cases: Sequence[int],
@@ -146,6 +147,7 @@ def _validation(
     protocol: TrainingProtocol,
     device: torch.device,
 ) -> Callable[[], NDArray[np.float64]]:
+    """What measures the network's Dice on the cases by the protocol: (cases, foreground labels)."""
     return partial(
         validation_dice,
         network,

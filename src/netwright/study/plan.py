@@ -77,14 +77,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class ProbeJob:
-    """A candidate to time: ``batches`` of an epoch, ``validation`` cases after it."""
+    """A candidate to time on the cases (indices of the prepared data) that a search trains and validates on."""
 
     name: str
     settings: RunSettings
     prepared: Path
     choice: dict[str, Any]
-    training_cases: int
-    validation_cases: int
+    training: Sequence[int]
+    validation: Sequence[int]
 
 
 def probe(job: ProbeJob) -> Measurement:
@@ -120,31 +120,17 @@ def probe(job: ProbeJob) -> Measurement:
 
 def _timed(job: ProbeJob, network: Any) -> tuple[float, float | None]:
     """Seconds of an epoch with its validation, extrapolated from a few batches, and the peak memory in MB."""
-    import torch
-
-    from netwright.data.batches import Batches
     from netwright.evaluation.device import resolve_device, threads
-    from netwright.evaluation.inference import validation_dice
     from netwright.evaluation.memory import measured_memory
-    from netwright.evaluation.training import TrainingStep
+    from netwright.evaluation.training import TrainingStep, training_batches, validation_of
     from netwright.tasks.losses import label_weights
 
     prepared, protocol = opened(job.prepared), job.settings.training
     task, device = make_task(prepared), resolve_device(protocol.device)
-    cases = range(len(prepared.names))
-    generator = torch.Generator().manual_seed(0)
-    batches = Batches(
-        prepared,
-        cases,
-        task.size,
-        protocol.batch_size,
-        device=device,
-        augmentation=protocol.augmentation,
-        generator=generator,
-    )
+    batches = training_batches(prepared, job.training, task, protocol, device, seed=0)
     durations: list[float] = []
     with threads(job.settings.machine.threads), measured_memory(device) as memory:
-        weights = label_weights(prepared.class_counts_of(cases))
+        weights = label_weights(prepared.class_counts_of(job.training))
         step = TrainingStep(network, protocol, device, weights, len(batches))
         step.train_mode()
         start = last = time.perf_counter()
@@ -155,34 +141,24 @@ def _timed(job: ProbeJob, network: Any) -> tuple[float, float | None]:
             last = now
             if len(durations) >= PROBE_BATCHES or (now - start > PROBE_SECONDS and len(durations) > 1):
                 break
-    steps = math.ceil(job.training_cases / protocol.batch_size)
     with threads(job.settings.machine.threads):
-        some = range(min(protocol.batch_size, len(cases)))
+        some = job.validation[: protocol.batch_size]
+        validate = validation_of(network, prepared, some, task, protocol, device)
         start = time.perf_counter()
-        validation_dice(
-            network,
-            prepared,
-            some,
-            task.size,
-            task.classes,
-            device=device,
-            batch_size=protocol.batch_size,
-            mixed_precision=protocol.mixed_precision,
-            channels_last=protocol.channels_last,
-        )
-        validation = (time.perf_counter() - start) / len(some) * job.validation_cases
-    return steps * median(durations[1:] or durations) + validation, memory.peak_mb
+        validate()
+        validation = (time.perf_counter() - start) / len(some) * len(job.validation)
+    return len(batches) * median(durations[1:] or durations) + validation, memory.peak_mb
 
 
 def measure(
     settings: RunSettings,
     prepared: Prepared,
-    cases: tuple[int, int],
+    cases: tuple[Sequence[int], Sequence[int]],
     choices: Sequence[tuple[str, dict[str, Any]]],
 ) -> list[Measurement]:
     """Measure named choices, as many at once as there are workers, so that they share the machine as in a search.
 
-    ``cases``: the number of training and of validation cases.
+    ``cases``: indices of the training and of the validation cases.
     """
     machine = settings.machine
     executor = LocalExecutor(machine.workers, machine.threads)
@@ -204,7 +180,9 @@ def measure(
         executor.shutdown()
 
 
-def measure_start(settings: RunSettings, prepared: Prepared, training: int, validation: int) -> float:
+def measure_start(
+    settings: RunSettings, prepared: Prepared, training: Sequence[int], validation: Sequence[int]
+) -> float:
     """Seconds an epoch of the space's starting candidate, while as many run as there are workers.
 
     Raises:
@@ -233,7 +211,11 @@ def plan_by_hours(plan: Plan, settings: RunSettings) -> Plan:
 
 
 def make_plan(
-    settings: RunSettings, prepared: Prepared, training: int, validation: int, randoms: int = 4
+    settings: RunSettings,
+    prepared: Prepared,
+    training: Sequence[int],
+    validation: Sequence[int],
+    randoms: int = 4,
 ) -> Plan:
     """Measure the starting candidate and random ones, and reckon what the whole search would take.
 
@@ -253,8 +235,8 @@ def make_plan(
         dataset=settings.dataset.path.name,
         choices=getattr(space, "count_choices", lambda: None)(),
         dimensions=len(space.distributions()),
-        training_cases=training,
-        validation_cases=validation,
+        training_cases=len(training),
+        validation_cases=len(validation),
         size=tuple(prepared.size),
         workers=workers,
         threads=settings.machine.threads,
