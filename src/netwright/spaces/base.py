@@ -59,6 +59,31 @@ class Diagram:
     edges: tuple[Edge, ...]
 
 
+@dataclass(frozen=True)
+class AgentGraph:
+    """The layers of a network that are decided one by one, and which feeds which.
+
+    ``agents``: in topological order, each the names of the dimensions that shape one layer. ``names``: of the
+    layers. ``edges``: pairs (i, j), i < j, where the output of layer i reaches layer j with no other decided
+    layer between, be it along the chain, a skip, a residual or a branch.
+    """
+
+    names: tuple[str, ...]
+    agents: tuple[tuple[str, ...], ...]
+    edges: tuple[tuple[int, int], ...]
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """What a space of layers offers besides."""
+
+    def agent_graph(self) -> AgentGraph:
+        """The layers and the edges between them."""
+
+    def original_choice(self) -> dict[str, Value]:
+        """The network as its authors made it, whether or not its values are among those searched."""
+
+
 @runtime_checkable
 class Space(Protocol):
     """A family of networks, addressed by choices: a value for each named dimension."""

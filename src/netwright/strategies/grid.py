@@ -1,0 +1,120 @@
+"""Every dimension as a finite, ordered list of values: what agents with tables choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from netwright.errors import SettingsError
+from netwright.strategies.base import Dimension, Value
+from netwright.strategies.dimensions import position_of, value_at
+
+MOST_LEVELS = 16
+"""A dimension of more values, or a continuous one, is divided into this many cells of equal width."""
+
+
+class Axis:
+    """One dimension's values: ``values`` in order, of which `level_of` finds the one that stands for a value.
+
+    ``ordered``: whether neighbours are alike: numbers always, the choices of a categorical dimension where they
+    are three or more numbers that rise.
+    """
+
+    def __init__(self, dimension: Dimension, most: int = MOST_LEVELS) -> None:
+        count = None
+        if dimension.step is not None:
+            count = round((dimension.high - dimension.low) / dimension.step) + 1
+        whole = dimension.kind == "categorical" or (count is not None and count <= most)
+        self.dimension = dimension
+        self._whole = whole
+        if whole and dimension.kind == "categorical":
+            self.values: tuple[Value, ...] = dimension.choices
+        elif whole:
+            assert count is not None and dimension.step is not None
+            listed = [dimension.low + i * dimension.step for i in range(count)]
+            self.values = tuple(
+                int(v) if dimension.kind == "integer" else min(v, dimension.high) for v in listed
+            )
+        else:
+            found = [value_at(dimension, (i + 0.5) / most) for i in range(most)]
+            self.values = tuple(dict.fromkeys(found))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def ordered(self) -> bool:
+        """Whether neighbouring values are alike."""
+        if self.dimension.kind != "categorical":
+            return True
+        numbers = [v for v in self.values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+        rising = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
+        return len(numbers) == len(self.values) > 2 and rising
+
+    def level_of(self, value: Value) -> int:
+        """The index of the value that stands for ``value``.
+
+        Raises:
+            ValueError: the dimension has no such value.
+        """
+        if value in self.values and not isinstance(value, float):
+            return self.values.index(value)
+        if self.dimension.kind == "categorical":
+            raise ValueError(f"{self.dimension.name!r} is one of {self.values}, not {value!r}")
+        position = position_of(self.dimension, value)
+        places = [position_of(self.dimension, known) for known in self.values]
+        return min(range(len(places)), key=lambda level: abs(places[level] - position))
+
+
+class Agent(NamedTuple):
+    """One agent: its ``name``, and the indices of the dimensions that it decides."""
+
+    name: str
+    dimensions: tuple[int, ...]
+
+
+def make_agents(
+    dimensions: Sequence[Dimension],
+    agents: Sequence[Sequence[str]] | None,
+    edges: Sequence[Sequence[int]] | None,
+) -> tuple[tuple[Agent, ...], tuple[tuple[int, int], ...]]:
+    """The agents over some dimensions, and the edges between them as pairs of indices (i, j), i < j.
+
+    Args:
+        dimensions: those that a strategy sees; a dimension of ``agents`` that is not among them (it has but one
+            value, say) is left out, and so is an agent that has none left, its neighbours then being joined.
+        agents: names of the dimensions of each agent; None: one agent a dimension.
+        edges: pairs of indices into ``agents``; None: the chain in their order.
+
+    Raises:
+        SettingsError: a dimension belongs to no agent or to two, or an edge does not lead forwards.
+    """
+    if agents is None:
+        agents = [[d.name] for d in dimensions]
+    if edges is None:
+        edges = [(i, i + 1) for i in range(len(agents) - 1)]
+    index = {d.name: i for i, d in enumerate(dimensions)}
+    named = [name for names in agents for name in names]
+    lost = sorted(set(index) - set(named)) or sorted({name for name in named if named.count(name) > 1})
+    if lost:
+        raise SettingsError(f"agents: expected each dimension to belong to one agent; {lost[0]!r} does not.")
+    count = len(agents)
+    for edge in edges:
+        if len(edge) != 2 or not 0 <= edge[0] < edge[1] < count:
+            raise SettingsError(f"edges: expected pairs (i, j) with 0 <= i < j < {count}, got {tuple(edge)}.")
+    pairs = {(int(i), int(j)) for i, j in edges}
+    members = [tuple(index[name] for name in names if name in index) for names in agents]
+    for gone in (i for i in range(count) if not members[i]):
+        before = [i for i, j in pairs if j == gone]
+        after = [j for i, j in pairs if i == gone]
+        pairs = {pair for pair in pairs if gone not in pair} | {(i, j) for i in before for j in after}
+    kept = [i for i in range(count) if members[i]]
+    place = {old: new for new, old in enumerate(kept)}
+    found = tuple(Agent(_agent_name(agents[i]), members[i]) for i in kept)
+    return found, tuple(sorted((place[i], place[j]) for i, j in pairs))
+
+
+def _agent_name(names: Sequence[str]) -> str:
+    """What the names of an agent's dimensions have in common before the last point."""
+    return names[0].rpartition(".")[0] or names[0]
