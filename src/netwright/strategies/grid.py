@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 from netwright.errors import SettingsError
@@ -31,7 +32,8 @@ class Axis:
         if whole and dimension.kind == "categorical":
             self.values: tuple[Value, ...] = dimension.choices
         elif whole:
-            assert count is not None and dimension.step is not None
+            assert count is not None
+            assert dimension.step is not None
             listed = [dimension.low + i * dimension.step for i in range(count)]
             self.values = tuple(
                 int(v) if dimension.kind == "integer" else min(v, dimension.high) for v in listed
@@ -49,7 +51,7 @@ class Axis:
         if self.dimension.kind != "categorical":
             return True
         numbers = [v for v in self.values if isinstance(v, (int, float)) and not isinstance(v, bool)]
-        rising = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
+        rising = all(a < b for a, b in pairwise(numbers))
         return len(numbers) == len(self.values) > 2 and rising
 
     def level_of(self, value: Value) -> int:
