@@ -143,7 +143,7 @@ def make_volume(index: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
 def make_overlays() -> tuple[OverlayCase, ...]:
     """Three cases with predictions that are wrong by more, some and little."""
     made = []
-    scores = make_contestants()[0].dice
+    scores = make_contestants()[0].scores
     ranked = sorted(scores, key=lambda name: np.mean(list(scores[name].values())))
     for i, (role, name, blur, shift) in enumerate(
         (("worst", ranked[0], 1.3, 0.8), ("median", ranked[30], 1.0, 0.4), ("best", ranked[-1], 0.7, 0.0))

@@ -117,7 +117,7 @@ def hostile(content: ReportContent) -> ReportContent:
             title=EVIL,
             description=EVIL,
             reason=EVIL,
-            dice={EVIL: {EVIL: 0.5}},
+            scores={EVIL: {EVIL: 0.5}},
             curves={f"{EVIL} loss": [1.0]},
         )
         for c in content.contestants
@@ -172,7 +172,7 @@ def test_nothing_at_all() -> None:
 def test_many_labels_get_a_table_of_their_own(content: ReportContent) -> None:
     labels = tuple(f"structure {i}" for i in range(19))
     contestants = tuple(
-        replace(c, dice={case: dict.fromkeys(labels, 0.8) for case in c.dice}) for c in content.contestants
+        replace(c, scores={case: dict.fromkeys(labels, 0.8) for case in c.scores}) for c in content.contestants
     )
     page = Page(render_report(replace(content, labels=labels, contestants=contestants)))
     assert "Dice per label" in page.shown()
@@ -181,7 +181,7 @@ def test_many_labels_get_a_table_of_their_own(content: ReportContent) -> None:
 
 def test_comparison_where_no_one_finished(content: ReportContent) -> None:
     contestants = tuple(
-        replace(c, status="too_slow", reason="one epoch takes 99 s", dice={}, curves={}, parameters=None)
+        replace(c, status="too_slow", reason="one epoch takes 99 s", scores={}, curves={}, parameters=None)
         for c in content.contestants
     )
     page = Page(render_report(replace(content, contestants=contestants, overlays=())))

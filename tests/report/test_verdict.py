@@ -34,7 +34,7 @@ SEARCHED = contestant("searched", 0.0, parameters=410_000, milliseconds=10.0)
 def test_first_sentence_gives_dice_interval_and_size() -> None:
     first = verdict_sentences([SEARCHED], LABELS)[0]
     summary = summarise([SEARCHED], LABELS)[0]
-    mean = np.mean([list(case.values()) for case in SEARCHED.dice.values()])
+    mean = np.mean([list(case.values()) for case in SEARCHED.scores.values()])
     assert f"at {mean:.3f} Dice" in first
     assert f"95 % interval {summary.overall.low:.3f}–{summary.overall.high:.3f}" in first
     assert "0.41 M parameters" in first
@@ -92,7 +92,7 @@ def test_missing_searched_network_is_said() -> None:
     told = verdict_sentences([other], LABELS)
     assert told[0] == "The searched network is missing from the final comparison."
     assert "Tested without it: plain 0.8" in told[1]
-    lost = replace(SEARCHED, status="diverged", reason="the loss became NaN", dice={})
+    lost = replace(SEARCHED, status="diverged", reason="the loss became NaN", scores={})
     told = verdict_sentences([lost, other], LABELS)
     assert told[0] == "The searched network diverged in training: the loss became NaN."
     assert "Tested without it" in told[1]
@@ -109,16 +109,16 @@ def test_few_cases_decide_nothing() -> None:
 
 def test_only_common_cases_are_compared() -> None:
     other = contestant("plain", -0.02)
-    half = replace(other, dice={f"case {i}": other.dice[f"case {i}"] for i in range(30)})
+    half = replace(other, scores={f"case {i}": other.scores[f"case {i}"] for i in range(30)})
     assert "over 30 cases" in verdict_sentences([SEARCHED, half], LABELS)[1]
-    foreign = replace(other, dice={"elsewhere": {"anterior": 0.5, "posterior": 0.5}})
+    foreign = replace(other, scores={"elsewhere": {"anterior": 0.5, "posterior": 0.5}})
     assert "no test case in common" in verdict_sentences([SEARCHED, foreign], LABELS)[1]
 
 
 def test_absent_labels_are_left_out_of_the_means() -> None:
     nan = float("nan")
     dice = {"a": {"anterior": 0.8, "posterior": nan}, "b": {"anterior": nan, "posterior": nan}}
-    summary = summarise([replace(SEARCHED, dice=dice)], LABELS)[0]
+    summary = summarise([replace(SEARCHED, scores=dice)], LABELS)[0]
     assert summary.case_dice == {"a": 0.8}
     assert summary.labels["anterior"].mean == 0.8
     assert np.isnan(summary.labels["posterior"].mean)

@@ -15,7 +15,8 @@ from netwright.spaces.base import Diagram
 class TrialRow:
     """One candidate of the search. ``seconds`` is wall time; ``finished_at`` seconds since the search began.
 
-    ``cached_from`` is the number of the trial that had trained the same network before.
+    ``cached_from`` is the number of the trial that had trained the same network before. ``phase``: of the
+    strategy when it asked, "exploration" or "exploitation", where it has such phases.
     """
 
     number: int
@@ -29,15 +30,22 @@ class TrialRow:
     seconds: float
     finished_at: float | None
     cached_from: int | None = None
+    phase: str | None = None
 
 
 @dataclass(frozen=True)
 class Contestant:
     """One network of the final comparison, retrained and tested like the others.
 
-    ``name``: "searched" for the winner, else for example "random", "unet3d", "vnet", "monai-unet". ``dice``:
-    test case -> label name -> Dice on the original grid (NaN where absent from truth and prediction).
-    ``curves``: name -> one value an epoch. ``status`` and ``reason`` as in `netwright.evaluation.outcome`.
+    ``name``: "searched" for the winner, else for example "random", "unet3d", "vnet", "monai-unet". ``scores``:
+    test case -> label name -> Dice on the original grid (NaN where absent from truth and prediction); for
+    classification test image -> its true class -> 1 where it is recognised, else 0. ``curves``: name -> one
+    value an epoch. ``status`` and ``reason`` as in `netwright.evaluation.outcome`. ``inference_ms``: of one
+    input.
+
+    ``role``: "original", "random search" or "searched" puts it into the table of costs beside the original,
+    for which ``size_mb`` (1 MB = 1e6 bytes), ``training_batch_ms`` (a training step of one batch) and
+    ``inference_batch_ms`` are there; what was not measured is None.
     """
 
     name: str
@@ -49,13 +57,21 @@ class Contestant:
     train_seconds: float
     epochs: int
     inference_ms: float | None
-    dice: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     curves: Mapping[str, list[float]] = field(default_factory=dict)
+    role: str | None = None
+    size_mb: float | None = None
+    training_batch_ms: float | None = None
+    inference_batch_ms: float | None = None
 
 
 @dataclass(frozen=True)
 class OverlayCase:
-    """A test case to show: one channel of the image and two label maps on one grid (X, Y, Z), RAS axes."""
+    """A test case to show: image and two label maps on one grid (X, Y, Z), RAS axes.
+
+    ``image``: one channel, (X, Y, Z), or red, green and blue, (X, Y, Z, 3). A grid of one slice, Z = 1, is a
+    picture: X runs to the right and Y down.
+    """
 
     role: str
     name: str
@@ -67,12 +83,65 @@ class OverlayCase:
 
 
 @dataclass(frozen=True)
+class AgentTable:
+    """What two connected agents have learned together: a value for each pair of their actions.
+
+    ``values``: shape (row actions, column actions), NaN where the pair has not been tried: Q-values of the
+    published agents, the mean reward (or its rank) of each pair for the coordinated ones. Actions are short
+    texts (`netwright.report.agents.action_text`). ``chosen``: row and column of the best trial's actions.
+    """
+
+    row_agent: str
+    column_agent: str
+    row_actions: tuple[str, ...]
+    column_actions: tuple[str, ...]
+    values: NDArray[np.float64]
+    chosen: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class LayerChoices:
+    """What each layer was given in each trial.
+
+    ``trials``: numbers, in order. ``values``: hyperparameter ("kernels", "kernel size", ...) -> the values
+    themselves (not their indices), shape (layers, trials), NaN where a layer has no such hyperparameter.
+    """
+
+    layers: tuple[str, ...]
+    trials: tuple[int, ...]
+    values: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """Test images of the searched network: ``counts`` by true class (row) and predicted class (column)."""
+
+    classes: tuple[str, ...]
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ImageExample:
+    """A test image, (C, H, W) or (H, W), values 0 to 1, its class and the one predicted with ``probability``."""
+
+    image: NDArray[np.float32]
+    truth: str
+    prediction: str
+    probability: float
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class ReportContent:
     """All that `render` needs. ``facts``: rows of a table (what was searched and how), in order.
 
-    ``settings`` is the text of run.yaml. ``labels``: names of the foreground labels in order of value.
-    ``contestants`` is empty, and ``overlays`` too, while the final comparison has not been run.
-    ``reward_name``: what the trials' ``reward`` is, in words.
+    ``settings`` is the text of run.yaml. ``labels``: names of the foreground labels in order of value, or of
+    the classes. ``contestants`` is empty, and ``overlays`` too, while the final comparison has not been run.
+    ``reward_name``: what the trials' ``reward`` is, in words. ``metric``: what the contestants' ``scores``
+    are, "Dice" or "accuracy". ``penalty``: what the strategy was told for a trial without a reward.
+    ``agent_tables`` in the network's order; ``agent_values``: what is in them, in words. ``batch_size``: of
+    the contestants' times a batch. ``mistakes``: test images that the searched network takes for another
+    class.
     """
 
     title: str
@@ -90,3 +159,11 @@ class ReportContent:
     commands: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
     reward_name: str = "validation Dice"
+    metric: str = "Dice"
+    penalty: float | None = None
+    agent_tables: tuple[AgentTable, ...] = ()
+    agent_values: str = "Q-value"
+    layer_choices: LayerChoices | None = None
+    batch_size: int | None = None
+    confusion: ConfusionMatrix | None = None
+    mistakes: tuple[ImageExample, ...] = ()

@@ -135,7 +135,7 @@ def _overlay(case: OverlayCase, content: ReportContent, summaries: tuple[Summary
     """The picture of a case, and what every tested network reached on it."""
     scores = []
     for summary in summaries:
-        by_label = summary.contestant.dice.get(case.name)
+        by_label = summary.contestant.scores.get(case.name)
         if by_label is not None and case.name in summary.case_dice:
             scores.append(
                 {

@@ -69,11 +69,11 @@ def summarise(contestants: Sequence[Contestant], labels: Sequence[str]) -> tuple
 def _summary(contestant: Contestant, labels: Sequence[str]) -> Summary:
     nan = float("nan")
     table = np.array(
-        [[case.get(label, nan) for label in labels] for case in contestant.dice.values()], dtype=np.float64
-    ).reshape(len(contestant.dice), len(labels))
+        [[case.get(label, nan) for label in labels] for case in contestant.scores.values()], dtype=np.float64
+    ).reshape(len(contestant.scores), len(labels))
     case_dice = {
         name: float(np.nanmean(row))
-        for name, row in zip(contestant.dice, table, strict=True)
+        for name, row in zip(contestant.scores, table, strict=True)
         if not np.isnan(row).all()
     }
     return Summary(

@@ -54,8 +54,13 @@ def report_content(folder: RunFolder, settings: RunSettings, material: Material)
         overlays=_overlays(folder, results, material),
         settings=settings.to_yaml(),
         commands=_commands(folder, settings),
-        reward_name=f"validation {settings.objective.capitalize()}",
+        reward_name=_reward_name(settings),
     )
+
+
+def _reward_name(settings: RunSettings) -> str:
+    words = settings.objective.words()
+    return f"validation {words.capitalize()}" if settings.objective.plain else f"reward: {words}"
 
 
 def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
@@ -156,7 +161,7 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
         train_seconds=outcome.seconds,
         epochs=outcome.epochs,
         inference_ms=outcome.cost.inference_ms,
-        dice=result["dice"],
+        scores=result["dice"],
         curves=read_curves(folder.contestant(result["name"]))[1],
     )
 
