@@ -17,6 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from netwright.data.preprocessing import PreprocessingSettings
 from netwright.errors import RunError, SettingsError
 from netwright.evaluation.protocol import TrainingProtocol
+from netwright.objective import ObjectiveSettings
+
+
+_FAMILIES = (("space",), ("strategy",))
+_OPEN_TABLES = (*_FAMILIES, ("space", "values"), ("objective", "costs"))
+"""Tables that take names beyond those that they have; they are checked where they are used."""
 
 
 class _Model(BaseModel):
@@ -47,13 +53,17 @@ class BudgetSettings(_Model):
     """When the search ends: after ``trials`` or ``hours``, whichever comes first.
 
     ``count``: "all" counts every iteration as the paper does, "distinct" only networks that were not met before.
-    ``retries``: how often a candidate whose worker was lost or that crashed is run again.
+    ``retries``: how often a candidate whose worker was lost or that crashed is run again. ``fewest_epochs``: with
+    a number, candidates begin with ``training.epochs``, and train as many as the quickest of them needed to bring
+    the loss under its threshold (``training.early.loss``), but no fewer than this (Iranfar et al. 2022, Section
+    VI-A); None: all train ``training.epochs``.
     """
 
     trials: int | None = Field(default=None, ge=1)
     hours: float | None = Field(default=None, gt=0)
     count: Literal["all", "distinct"] = "all"
     retries: int = Field(default=2, ge=0)
+    fewest_epochs: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _ends(self) -> BudgetSettings:
@@ -65,12 +75,30 @@ class BudgetSettings(_Model):
 class VerdictSettings(_Model):
     """The final comparison. ``hours``: wall time in all, shared alike; None: half of the search's; 0: none.
 
-    ``random_choices``: how many random networks of the same space take part.
+    ``references``: names of hand-made networks; None: all that suit the task, or the original alone where the space
+    tunes the layers of one. ``random_choices``: how many random networks of the same space take part. ``rival``: the
+    folder of another run on the same data and space (a random search, say), whose best network takes part.
     """
 
     hours: float | None = Field(default=None, ge=0)
-    references: tuple[str, ...] = ("unet3d", "vnet", "monai-unet")
+    references: tuple[str, ...] | None = None
     random_choices: int = Field(default=1, ge=0)
+    rival: Path | None = None
+
+
+class TerminationSettings(_Model):
+    """The thresholds of early termination (Iranfar et al. 2022, Fig. 7) where they are measured, not given.
+
+    From them ``training.early`` is made when a run begins. ``slower_than_start``: a batch is too slow when it takes
+    so many times as long as one of the starting network. ``batches``: so many in a row end the training.
+    ``loss_of_guess``: a loss is too high over this share of what guessing would give. ``epochs``: so many in a row
+    end the training. None: no such threshold. The paper gives no values.
+    """
+
+    slower_than_start: float | None = Field(default=None, gt=0)
+    batches: int = Field(default=10, ge=1)
+    loss_of_guess: float | None = Field(default=None, gt=0)
+    epochs: int = Field(default=3, ge=1)
 
 
 class MachineSettings(_Model):
@@ -91,8 +119,9 @@ class RunSettings(_Model):
     preprocessing: PreprocessingSettings = Field(default_factory=PreprocessingSettings)
     space: Part
     strategy: Part
-    objective: str = "dice"
+    objective: ObjectiveSettings = Field(default_factory=ObjectiveSettings)
     training: TrainingProtocol = Field(default_factory=TrainingProtocol)
+    termination: TerminationSettings = Field(default_factory=TerminationSettings)
     budget: BudgetSettings = Field(default_factory=lambda: BudgetSettings(trials=300))
     verdict: VerdictSettings = Field(default_factory=VerdictSettings)
     machine: MachineSettings = Field(default_factory=MachineSettings)
@@ -150,10 +179,9 @@ def override(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[
         table: Any = result
         for parent in parents:
             table = table.get(parent) if isinstance(table, dict) else None
-        open_table = parents in (["space"], ["strategy"])
-        if not isinstance(table, dict) or (last not in table and not open_table):
+        if not isinstance(table, dict) or (last not in table and tuple(parents) not in _OPEN_TABLES):
             raise SettingsError(_unknown_name(name, values))
-        if open_table and last == "name" and value != table["name"]:
+        if tuple(parents) in _FAMILIES and last == "name" and value != table["name"]:
             table.clear()  # options belong to the member that is replaced
         table[last] = value
     return result

@@ -9,10 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Recipe:
-    """``values``: the settings in which the system differs from the defaults of `netwright.settings`."""
+    """``values``: the settings in which the system differs from the defaults of `netwright.settings`.
+
+    ``tasks``: the tasks that it is for: "segmentation", "classification".
+    """
 
     name: str
     title: str
     paper: str
     task: str
     values: Mapping[str, Any]
+    tasks: tuple[str, ...] = ("segmentation",)

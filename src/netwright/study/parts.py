@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from optuna.samplers import BaseSampler
@@ -12,6 +13,7 @@ from optuna.samplers import BaseSampler
 from netwright.data.cache import Prepared
 from netwright.errors import SettingsError
 from netwright.evaluation.outcome import Outcome, Status
+from netwright.objective import ObjectiveSettings
 from netwright.settings import Part, RunSettings
 from netwright.spaces import SPACES
 from netwright.spaces.base import Space
@@ -52,20 +54,16 @@ def make_sampler(settings: RunSettings, space: Space) -> BaseSampler:
     return StrategySampler(strategy, seed=settings.seed, distributions=space.distributions())
 
 
-def reward_of(outcome: Outcome, objective: str) -> float | None:
-    """What the search maximises: the metric named by the objective; None unless the candidate is complete."""
-    return outcome.metrics.get(objective) if outcome.status == Status.COMPLETE else None
+def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:
+    """What the search maximises; None unless the candidate is complete."""
+    if outcome.status != Status.COMPLETE:
+        return None
+    return objective.reward(outcome.metrics, asdict(outcome.cost), outcome.epochs)
 
 
-def require_objective(settings: RunSettings, prepared: Prepared) -> None:
-    """Refuse an objective that no outcome on this data will have.
-
-    Raises:
-        SettingsError: it is no metric; there are named.
-    """
-    known = ["dice", *(f"dice.{name}" for name in prepared.label_names)]
-    if settings.objective not in known:
-        raise SettingsError(f"There is no metric {settings.objective!r}. There are: {', '.join(known)}.")
+def metric_names(task: SegmentationTask) -> tuple[str, ...]:
+    """The metrics that an outcome of the task has, the principal one first."""
+    return "dice", *(f"dice.{name}" for name in task.label_names)
 
 
 def _member(kind: str, family: dict[str, Any], name: str) -> Callable[..., Any]:

@@ -63,9 +63,15 @@ def entries(settings: RunSettings, space: Space, data: SearchData, best: dict[st
         name = "random" if index == 0 else f"random-{index + 1}"
         choice = random_choice(settings, space, data, index)
         result.append(Entry(name, "a random network of the same space", choice, None))
-    for name in settings.verdict.references:
+    for name in reference_names(settings):
         result.append(Entry(name, REFERENCES[name].title, {}, name))
     return result
+
+
+def reference_names(settings: RunSettings) -> tuple[str, ...]:
+    """The hand-made networks that take part."""
+    named = settings.verdict.references
+    return ("unet3d", "vnet", "monai-unet") if named is None else named
 
 
 def random_choice(settings: RunSettings, space: Space, data: SearchData, index: int) -> dict[str, Any]:
@@ -234,7 +240,7 @@ def require_references(settings: RunSettings) -> None:
     """
     from netwright.spaces.references import REFERENCES
 
-    unknown = [name for name in settings.verdict.references if name not in REFERENCES]
+    unknown = [name for name in settings.verdict.references or () if name not in REFERENCES]
     if unknown:
         raise SettingsError(
             f"verdict.references: there is no reference network {unknown[0]!r}. There are: {', '.join(REFERENCES)}."

@@ -1,0 +1,151 @@
+"""What a search maximises: a metric, less what the network costs, within hard limits."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from netwright.errors import SettingsError
+
+COSTS = (
+    "parameters",
+    "size_mb",
+    "flops",
+    "predicted_memory_mb",
+    "peak_memory_mb",
+    "seconds_per_batch",
+    "inference_ms",
+    "inference_ms_per_batch",
+)
+"""The costs that an objective may weigh or limit: the fields of `netwright.evaluation.outcome.Cost`."""
+
+_RELATIONS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_LIMIT = re.compile(r"\s*([A-Za-z_][\w. -]*?)\s*(<=|>=|<|>)\s*([-+0-9.eE]+)\s*")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A condition that a network must meet, for example ``parameters <= 2e6``."""
+
+    name: str
+    relation: str
+    bound: float
+
+    def violation(self, values: Mapping[str, float | None]) -> str | None:
+        """How known values break the limit, in words; None where they keep it or the value is not known."""
+        value = values.get(self.name)
+        if value is None or _RELATIONS[self.relation](value, self.bound):
+            return None
+        return f"{self.name} is {value:,.10g}, the limit is {self.relation} {self.bound:,.10g}"
+
+
+def read_limit(text: str) -> Limit:
+    """A limit from a text.
+
+    Raises:
+        SettingsError: it is no name, relation and number.
+    """
+    found = _LIMIT.fullmatch(text)
+    try:
+        if found is None:
+            raise ValueError
+        return Limit(found[1], found[2], float(found[3]))
+    except ValueError:
+        raise SettingsError(
+            f"{text!r} is no limit: expected a name, one of {' '.join(_RELATIONS)} and a number, for example "
+            "'parameters <= 2e6'."
+        ) from None
+
+
+class ObjectiveSettings(BaseModel):
+    """reward = weight x metric - sum over costs of its weight x the cost; maximised.
+
+    ``metric``: of the validation cases; None: the task's own (dice, accuracy). ``percent``: it counts from 0 to
+    100. ``per_epoch``: it is divided by the epochs that the candidate was trained, as in Iranfar et al. 2022,
+    Section VI-A. ``costs``: of `COSTS`, by name, with their weights. ``limits``: texts such as
+    ``parameters <= 2e6``; a network outside of one is infeasible, and not trained where that is known before.
+
+    Iranfar et al. 2022, Equation 2, is ``weight`` c_A and ``costs: {size_mb: c_S}`` with c_A + c_S = 1.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    metric: str | None = None
+    weight: float = Field(default=1.0, gt=0)
+    percent: bool = False
+    per_epoch: bool = False
+    costs: dict[str, float] = Field(default_factory=dict)
+    limits: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, values: Any) -> Any:
+        """The name of a metric alone stands for it."""
+        return {"metric": values} if isinstance(values, str) else values
+
+    @model_validator(mode="after")
+    def _known(self) -> ObjectiveSettings:
+        for name in self.costs:
+            if name not in COSTS:
+                near = difflib.get_close_matches(name, COSTS, n=1) or COSTS
+                raise ValueError(f"there is no cost {name!r}; did you mean {' or '.join(near)}?")
+        for text in self.limits:
+            try:
+                read_limit(text)
+            except SettingsError as error:
+                raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def plain(self) -> bool:
+        """Whether the reward is the metric itself."""
+        return self.weight == 1 and not (self.percent or self.per_epoch or self.costs)
+
+    def reward(self, metrics: Mapping[str, float], cost: Mapping[str, Any], epochs: int) -> float | None:
+        """The reward of a trained candidate; None where the metric or a cost of it is not known."""
+        value = metrics.get(self.metric or "")
+        known = {name: cost.get(name) for name in self.costs}
+        if value is None or any(number is None for number in known.values()):
+            return None
+        score = self.weight * value * (100.0 if self.percent else 1.0)
+        if self.per_epoch:
+            score /= max(1, epochs)  # A_val / N_epoch, section VI-A
+        return score - math.fsum(self.costs[name] * float(known[name] or 0.0) for name in self.costs)
+
+    def violation(self, metrics: Mapping[str, float], cost: Mapping[str, Any]) -> str | None:
+        """The first limit that is broken, in words."""
+        values = {**{name: cost.get(name) for name in COSTS}, **metrics}
+        return next((text for text in (read_limit(t).violation(values) for t in self.limits) if text), None)
+
+    def require_known(self, metrics: Collection[str]) -> None:
+        """Refuse what no outcome will have.
+
+        Raises:
+            SettingsError: the metric is none of ``metrics``, or a limit names neither metric nor cost.
+        """
+        if self.metric not in metrics:
+            raise SettingsError(f"There is no metric {self.metric!r}. There are: {', '.join(metrics)}.")
+        for limit in map(read_limit, self.limits):
+            if limit.name not in (*COSTS, *metrics):
+                known = ", ".join((*COSTS, *metrics))
+                raise SettingsError(f"There is no {limit.name!r} to be limited. There are: {known}.")
+
+    def words(self) -> str:
+        """For tables and axes, for example ``0.9 x dice % / epochs - 0.1 x size_mb``."""
+        if self.plain:
+            return str(self.metric)
+        text = f"{self.weight:g} x {self.metric}{' %' if self.percent else ''}"
+        text += " / epochs" if self.per_epoch else ""
+        return text + "".join(f" - {weight:g} x {name}" for name, weight in self.costs.items())

@@ -1,0 +1,70 @@
+"""What a search maximises, against the formula of Iranfar et al. 2022 and hand-made cases."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from netwright.errors import SettingsError
+from netwright.objective import Limit, ObjectiveSettings, read_limit
+
+PAPER = ObjectiveSettings(metric="accuracy", weight=0.9, percent=True, per_epoch=True, costs={"size_mb": 0.1})
+
+
+def test_reward_is_equation_2_with_the_score_of_section_vi_a() -> None:
+    # c_A A_val / N_epoch - c_S S_model, by hand: 0.9 * 60 / 6 - 0.1 * 7
+    assert PAPER.reward({"accuracy": 0.6}, {"size_mb": 7.0}, epochs=6) == pytest.approx(8.3)
+
+
+def test_a_metric_alone_is_its_own_reward() -> None:
+    objective = ObjectiveSettings.model_validate("dice")
+    assert objective.plain
+    assert objective.reward({"dice": 0.8125}, {}, epochs=40) == 0.8125
+    assert objective.words() == "dice"
+
+
+@pytest.mark.parametrize(
+    "cost", ["inference_ms", "seconds_per_batch", "flops", "parameters", "peak_memory_mb"]
+)
+def test_any_cost_can_be_weighed(cost: str) -> None:
+    objective = ObjectiveSettings(metric="dice", costs={cost: 0.25})
+    assert objective.reward({"dice": 1.0}, {cost: 2.0}, epochs=1) == pytest.approx(0.5)
+
+
+def test_a_reward_without_its_metric_or_a_cost_is_none() -> None:
+    assert PAPER.reward({"dice": 0.6}, {"size_mb": 7.0}, epochs=6) is None
+    assert PAPER.reward({"accuracy": 0.6}, {"size_mb": None}, epochs=6) is None
+
+
+def test_limits_are_kept_at_their_bound_and_broken_beyond_it() -> None:
+    objective = ObjectiveSettings(metric="dice", limits=("parameters <= 2e6", "dice>0.5"))
+    assert objective.violation({"dice": 0.6}, {"parameters": 2_000_000}) is None
+    assert objective.violation({}, {"parameters": None}) is None
+    broken = objective.violation({"dice": 0.6}, {"parameters": 2_000_001})
+    assert broken is not None
+    assert broken.startswith("parameters is 2,000,001")
+    assert "dice is 0.5" in str(objective.violation({"dice": 0.5}, {"parameters": 1}))
+
+
+def test_limits_are_read_with_any_spaces() -> None:
+    assert read_limit(" size_mb<5 ") == Limit("size_mb", "<", 5.0)
+    assert read_limit("dice.Core >= 0.7") == Limit("dice.Core", ">=", 0.7)
+
+
+@pytest.mark.parametrize("text", ["parameters", "parameters = 3", "<= 4", "size_mb <= many", ""])
+def test_what_is_no_limit_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(SettingsError, match="parameters <= 2e6"):
+        read_limit(text)
+
+
+def test_unknown_costs_and_metrics_are_refused_by_name() -> None:
+    with pytest.raises(ValidationError, match="size_mb"):
+        ObjectiveSettings(costs={"size": 1.0})
+    with pytest.raises(SettingsError, match=r"dice\.Core"):
+        ObjectiveSettings(metric="accuracy").require_known(("dice", "dice.Core"))
+    with pytest.raises(SettingsError, match="'weight'"):
+        ObjectiveSettings(metric="dice", limits=("weight<3",)).require_known(("dice",))
+
+
+def test_words_name_every_term() -> None:
+    assert PAPER.words() == "0.9 x accuracy % / epochs - 0.1 x size_mb"
