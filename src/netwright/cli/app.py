@@ -13,6 +13,26 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from netwright.cli.options import (
+    DatasetArgument,
+    EpochsOption,
+    FormatOption,
+    HoursOption,
+    JsonOption,
+    LimitOption,
+    MapLabelOption,
+    NetworkOption,
+    RecipeOption,
+    RunArgument,
+    SeedOption,
+    SetOption,
+    TrialOption,
+    TrialsOption,
+    VerdictOption,
+    WorkersOption,
+    read_label_map,
+    read_wishes,
+)
 from netwright.errors import NetwrightError, SettingsError
 
 app = typer.Typer(
@@ -25,31 +45,6 @@ app = typer.Typer(
 )
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-DatasetArgument = Annotated[Path, typer.Argument(help="Folder of a Decathlon or nnU-Net v2 raw dataset.")]
-RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, as given to search -o.")]
-RecipeOption = Annotated[str, typer.Option("--recipe", "-r", help="See 'netwright recipes'.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-FormatOption = Annotated[str | None, typer.Option("--format", help="msd or nnunet; recognised by default.")]
-MapLabelOption = Annotated[
-    list[str] | None, typer.Option("--map-label", metavar="OLD=NEW", help="Read label value OLD as NEW.")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Any setting by its dotted name, e.g. training.epochs=20."
-    ),
-]
-TrialsOption = Annotated[int | None, typer.Option(min=1, help="Candidates at most.")]
-HoursOption = Annotated[float | None, typer.Option(help="Wall time of the search at most.")]
-VerdictOption = Annotated[
-    float | None,
-    typer.Option(help="Wall time of the final comparison; half of the search's by default, 0: none."),
-]
-WorkersOption = Annotated[int | None, typer.Option(min=1, help="Candidates at once; one a core by default.")]
-EpochsOption = Annotated[int | None, typer.Option(min=1, help="Epochs of each candidate.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="All random numbers come from it.")]
-TrialOption = Annotated[int | None, typer.Option(min=0, help="Number of a trial; the winner by default.")]
 
 INTERRUPTED = 130
 """The exit code that typer gives to Ctrl-C."""
@@ -115,7 +110,7 @@ def inspect(
     from netwright.data.inspection import inspect_dataset
     from netwright.study.machine import available_cores
 
-    opened = open_dataset(dataset, format=format, map_label=_label_map(map_label))
+    opened = open_dataset(dataset, format=format, map_label=read_label_map(map_label))
     found = inspect_dataset(opened, workers=available_cores())
     if as_json:
         _print_json(found.to_dict())
@@ -129,31 +124,34 @@ def inspect(
 @app.command()
 def plan(
     dataset: DatasetArgument,
-    recipe: RecipeOption = "segnas4",
+    recipe: RecipeOption = None,
     trials: TrialsOption = None,
     hours: HoursOption = None,
     workers: WorkersOption = None,
     epochs: EpochsOption = None,
     seed: SeedOption = 0,
+    network: NetworkOption = None,
+    limit: LimitOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
     format: FormatOption = None,
     map_label: MapLabelOption = None,
 ) -> None:
     """Measure what candidates cost here, and say what the whole search would, before any hour is spent."""
-    from netwright.api import Wishes, plan_search
+    from netwright.api import plan_search
     from netwright.cli.tables import plan_lines
-    from netwright.settings import read_assignments
 
-    wishes = Wishes(
+    wishes = read_wishes(
         trials=trials,
         hours=hours,
         workers=workers,
         epochs=epochs,
         seed=seed,
         format=format,
-        map_label=_label_map(map_label),
-        assignments=read_assignments(assignments or []),
+        map_label=map_label,
+        assignments=assignments,
+        network=network,
+        limits=limit,
     )
     found = plan_search(dataset, recipe, wishes, on_stage=_stage)
     if as_json:
@@ -166,9 +164,7 @@ def plan(
 @app.command()
 def search(
     dataset: DatasetArgument,
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", "-r", help="See 'netwright recipes'; segnas4 by default.")
-    ] = None,
+    recipe: RecipeOption = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder, new or empty.")] = None,
     trials: TrialsOption = None,
     hours: HoursOption = None,
@@ -178,6 +174,8 @@ def search(
     seed: Annotated[
         int | None, typer.Option(min=0, help="All random numbers come from it; 0 by default.")
     ] = None,
+    network: NetworkOption = None,
+    limit: LimitOption = None,
     assignments: SetOption = None,
     settings: Annotated[
         Path | None,
@@ -187,10 +185,10 @@ def search(
     map_label: MapLabelOption = None,
 ) -> None:
     """Search a network, compare it with what one would have taken without a search, and report."""
-    from netwright.api import Wishes, create_run
-    from netwright.settings import read_assignments, read_settings
+    from netwright.api import create_run
+    from netwright.settings import read_settings
 
-    wishes = Wishes(
+    wishes = read_wishes(
         trials=trials,
         hours=hours,
         verdict_hours=verdict_hours,
@@ -198,8 +196,10 @@ def search(
         epochs=epochs,
         seed=seed,
         format=format,
-        map_label=_label_map(map_label),
-        assignments=read_assignments(assignments or []),
+        map_label=map_label,
+        assignments=assignments,
+        network=network,
+        limits=limit,
         repeat=None if settings is None else read_settings(settings),
     )
     run = create_run(dataset, recipe, wishes, output, on_stage=_stage)
@@ -262,7 +262,7 @@ def evaluate(
     from netwright.cli.tables import evaluation_lines
 
     found = open_run(run).evaluate(
-        dataset, trial=trial, format=format, map_label=_label_map(map_label) or None
+        dataset, trial=trial, format=format, map_label=read_label_map(map_label) or None
     )
     if as_json:
         _print_json(found.to_dict())
@@ -311,8 +311,8 @@ def recipes() -> None:
     from netwright.recipes import RECIPES
 
     for recipe in RECIPES.values():
-        out.print(f"{recipe.name:<10} {recipe.title}", markup=False)
-        out.print(f"{'':<10} {recipe.paper}; {recipe.task}", markup=False)
+        out.print(f"{recipe.name:<14} {recipe.title}", markup=False)
+        out.print(f"{'':<14} {recipe.paper}; {recipe.task}", markup=False)
 
 
 def _conduct(run: Any) -> None:
@@ -328,18 +328,6 @@ def _conduct(run: Any) -> None:
         raise typer.Exit(1) from None
     for line in end_lines(run):
         out.print(line, markup=False)
-
-
-def _label_map(texts: list[str] | None) -> dict[int, int]:
-    result = {}
-    for text in texts or []:
-        old, equals, new = text.partition("=")
-        if not (equals and old.strip().lstrip("-").isdigit() and new.strip().isdigit()):
-            raise SettingsError(
-                f"--map-label expects OLD=NEW with whole numbers, for example 255=1; got {text!r}."
-            )
-        result[int(old)] = int(new)
-    return result
 
 
 def _stage(text: str) -> None:

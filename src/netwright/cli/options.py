@@ -1,0 +1,95 @@
+"""The arguments and options that several verbs share, and the wishes that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from netwright.errors import SettingsError
+
+if TYPE_CHECKING:
+    from netwright.api import Wishes
+
+DatasetArgument = Annotated[Path, typer.Argument(help="Folder (or .npz file) of labelled images.")]
+RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, as given to search -o.")]
+RecipeOption = Annotated[
+    str | None,
+    typer.Option("--recipe", "-r", help="See 'netwright recipes'; one that suits the data by default."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+FormatOption = Annotated[str | None, typer.Option("--format", help="Of the dataset; recognised by default.")]
+MapLabelOption = Annotated[
+    list[str] | None, typer.Option("--map-label", metavar="OLD=NEW", help="Read label value OLD as NEW.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any setting by its dotted name, e.g. training.epochs=20."
+    ),
+]
+TrialsOption = Annotated[int | None, typer.Option(min=1, help="Candidates at most.")]
+HoursOption = Annotated[float | None, typer.Option(help="Wall time of the search at most.")]
+VerdictOption = Annotated[
+    float | None,
+    typer.Option(help="Wall time of the final comparison; half of the search's by default, 0: none."),
+]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Candidates at once; one a core by default.")]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="Epochs of each candidate.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="All random numbers come from it.")]
+TrialOption = Annotated[int | None, typer.Option(min=0, help="Number of a trial; the winner by default.")]
+NetworkOption = Annotated[
+    str | None,
+    typer.Option(
+        "--network",
+        metavar="PACKAGE.MODULE:FACTORY",
+        help="Your own network, tuned layer by layer (recipe marl).",
+    ),
+]
+LimitOption = Annotated[
+    list[str] | None,
+    typer.Option("--limit", metavar="LIMIT", help="What a network must keep, e.g. 'parameters<=2e6'."),
+]
+
+
+def read_wishes(
+    *,
+    map_label: Sequence[str] | None,
+    assignments: Sequence[str] | None,
+    network: str | None = None,
+    limits: Sequence[str] | None = None,
+    **wishes: Any,
+) -> Wishes:
+    """What the options ask for, checked as far as texts can be.
+
+    Raises:
+        SettingsError: a text cannot be read.
+    """
+    from netwright.api import Wishes
+    from netwright.settings import read_assignments
+
+    named = read_assignments(list(assignments or []))
+    if network is not None:
+        named["space.network"] = network
+    if limits:
+        named["objective.limits"] = list(limits)
+    return Wishes(map_label=read_label_map(map_label), assignments=named, **wishes)
+
+
+def read_label_map(texts: Sequence[str] | None) -> dict[int, int]:
+    """``OLD=NEW`` texts as a table.
+
+    Raises:
+        SettingsError: a text is none.
+    """
+    result = {}
+    for text in texts or []:
+        old, equals, new = text.partition("=")
+        if not (equals and old.strip().lstrip("-").isdigit() and new.strip().isdigit()):
+            raise SettingsError(
+                f"--map-label expects OLD=NEW with whole numbers, for example 255=1; got {text!r}."
+            )
+        result[int(old)] = int(new)
+    return result
