@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from optuna.samplers import BaseSampler
@@ -16,7 +16,7 @@ from netwright.evaluation.outcome import Outcome, Status
 from netwright.objective import ObjectiveSettings
 from netwright.settings import Part, RunSettings
 from netwright.spaces import SPACES
-from netwright.spaces.base import Space
+from netwright.spaces.base import Layered, Space
 from netwright.strategies import STRATEGIES
 from netwright.strategies.sampler import StrategySampler
 from netwright.tasks.segmentation import SegmentationTask
@@ -50,7 +50,11 @@ def make_sampler(settings: RunSettings, space: Space) -> BaseSampler:
     part = settings.strategy
     if part.options.get("first") == START:
         part = Part(**{**part.model_dump(), "first": space.starting_choice()})
-    strategy = _made("strategy", part, _member("strategy", STRATEGIES, part.name))
+    maker = _member("strategy", STRATEGIES, part.name)
+    if isinstance(space, Layered) and "agents" in inspect.signature(maker).parameters:
+        graph = space.agent_graph()
+        part = Part(**{"agents": graph.agents, "edges": graph.edges, **part.model_dump()})
+    strategy = _made("strategy", part, maker)
     return StrategySampler(strategy, seed=settings.seed, distributions=space.distributions())
 
 
@@ -59,6 +63,14 @@ def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:
     if outcome.status != Status.COMPLETE:
         return None
     return objective.reward(outcome.metrics, asdict(outcome.cost), outcome.epochs)
+
+
+def within_limits(outcome: Outcome, objective: ObjectiveSettings) -> Outcome:
+    """The outcome; infeasible where it is complete but breaks a limit of the objective."""
+    if outcome.status != Status.COMPLETE:
+        return outcome
+    broken = objective.violation(outcome.metrics, asdict(outcome.cost))
+    return outcome if broken is None else replace(outcome, status=Status.INFEASIBLE, reason=broken)
 
 
 def metric_names(task: SegmentationTask) -> tuple[str, ...]:

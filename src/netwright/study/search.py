@@ -25,13 +25,15 @@ from netwright.study.executor import Executor, kills_for_memory, lost_worker
 from netwright.study.folder import RunFolder
 from netwright.study.jobs import CandidateJob, run_candidate
 from netwright.study.machine import devices
-from netwright.study.parts import reward_of
+from netwright.study.parts import reward_of, within_limits
 from netwright.study.records import first_line, network_key, stop_trial, store_outcome
 
 TICK_SECONDS = 0.5
 GRACE_SECONDS = 60.0
 SIGKILL = 9
 TIME_IS_UP = "the search's time was up"
+EPOCHS = "epochs"
+"""The user attribute with the epochs that a trial was given, where the study chooses them."""
 REPEATS = 300
 """A search that has proposed so many known networks in a row has nothing new to propose."""
 
@@ -86,6 +88,7 @@ class Search:
         self._known: dict[str, tuple[int, Outcome]] = {}
         self._counted = 0
         self._repeats = 0
+        self._epochs = settings.training.epochs
         self._unfinished: list[optuna.Trial] = []
 
     def run(self, on_tick: Callable[[], None] | None = None) -> None:
@@ -124,8 +127,27 @@ class Search:
             self._counted += 1
 
     def _remember(self, key: str, number: int, outcome: Outcome) -> None:
+        self._learn_epochs(outcome)
         if outcome.status != Status.CRASHED:
             self._known.setdefault(key, (number, outcome))
+
+    def _learn_epochs(self, outcome: Outcome) -> None:
+        """Candidates train as many epochs as the quickest needed to bring its loss under the threshold, but not
+        fewer than the budget's fewest (Iranfar et al. 2022, Section VI-A).
+        """
+        fewest, met = self._settings.budget.fewest_epochs, outcome.loss_met_epoch
+        if fewest is not None and met is not None and outcome.status == Status.COMPLETE:
+            self._epochs = min(self._epochs, max(fewest, met))
+
+    def _epochs_of(self, trial: optuna.Trial) -> int:
+        """The epochs of a trial; one that is run again keeps those that it was given first."""
+        if self._settings.budget.fewest_epochs is None:
+            return self._settings.training.epochs
+        given = trial.user_attrs.get(EPOCHS)
+        if given is None:
+            given = self._epochs
+            trial.set_user_attr(EPOCHS, given)
+        return int(given)
 
     def _fill(self) -> None:
         """Propose until every worker has something to do, or the budget ends."""
@@ -182,7 +204,7 @@ class Search:
 
     def _submit(self, trial: optuna.Trial, choice: dict[str, Any], device: str) -> Future[Any]:
         settings = self._settings
-        protocol = settings.training
+        protocol = replace(settings.training, epochs=self._epochs_of(trial))
         if protocol.seconds is not None:
             protocol = replace(protocol, seconds=max(1.0, min(protocol.seconds, self._clock.remaining())))
         job = CandidateJob(
@@ -236,6 +258,7 @@ class Search:
             log.writelines(traceback.format_exception(error))
 
     def _finish(self, running: _Running, outcome: Outcome) -> None:
+        outcome = within_limits(outcome, self._settings.objective)
         store_outcome(self._study, running.trial, outcome, reward_of(outcome, self._settings.objective))
         self._count(cached=False)
         if not self._shortened():
