@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,17 +21,19 @@ from netwright.errors import InfeasibleArchitecture, NetwrightError, RunError, S
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
-from netwright.spaces.base import Space
+from netwright.spaces.base import Layered, Space
 from netwright.study.draw import draw_choice
 from netwright.study.executor import Executor, kills_for_memory
-from netwright.study.folder import RunFolder, read_json, write_json
+from netwright.study.folder import RunFolder, open_run_folder, read_json, write_json
 from netwright.study.jobs import CandidateJob, opened, run_candidate
 from netwright.study.machine import devices
 from netwright.study.parts import make_task
+from netwright.study.records import best_of, load_trials, record_of
 from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
 from netwright.study.trained import LabelledCase, describe_trained, load_trained, score_cases
 
 RESULT = "result.json"
+ORIGINAL = "original"
 FEASIBLE_TRIES = 1000
 MOST_EPOCHS = 1000
 
@@ -55,23 +58,50 @@ class ContestantJob:
 
 
 def entries(settings: RunSettings, space: Space, data: SearchData, best: dict[str, Any]) -> list[Entry]:
-    """Who takes part: the winner, random choices of the same space, the references."""
+    """Who takes part: the winner, the network whose layers were tuned, a rival run's best, random choices of the same
+    space, the references.
+    """
     from netwright.spaces.references import REFERENCES
 
     result = [Entry("searched", "the searched network", best, None)]
+    if isinstance(space, Layered):
+        result.append(Entry(ORIGINAL, "the original network", space.original_choice(), None))
+    if settings.verdict.rival is not None:
+        result.append(Entry("rival", *rival_choice(settings, settings.verdict.rival), None))
     for index in range(settings.verdict.random_choices):
         name = "random" if index == 0 else f"random-{index + 1}"
         choice = random_choice(settings, space, data, index)
         result.append(Entry(name, "a random network of the same space", choice, None))
-    for name in reference_names(settings):
+    for name in reference_names(settings, space):
         result.append(Entry(name, REFERENCES[name].title, {}, name))
     return result
 
 
-def reference_names(settings: RunSettings) -> tuple[str, ...]:
-    """The hand-made networks that take part."""
+def reference_names(settings: RunSettings, space: Space) -> tuple[str, ...]:
+    """The hand-made networks that take part: those named; else none where the space has an original of its own."""
     named = settings.verdict.references
-    return ("unet3d", "vnet", "monai-unet") if named is None else named
+    if named is not None:
+        return named
+    return () if isinstance(space, Layered) else ("unet3d", "vnet", "monai-unet")
+
+
+def rival_choice(settings: RunSettings, path: Path) -> tuple[str, dict[str, Any]]:
+    """A title for the best network of another run, and its choice.
+
+    Raises:
+        RunError: there is no such run, it has no best network, or it searched another space.
+    """
+    folder = open_run_folder(path)
+    other = folder.settings()
+    if other.space != settings.space:
+        raise RunError(
+            f"verdict.rival: {path} searched another space ({other.space.model_dump()}) than this run "
+            f"({settings.space.model_dump()}); expected one space, so that both could have found the same networks."
+        )
+    best = best_of([record_of(trial) for trial in load_trials(folder)])
+    if best is None:
+        raise RunError(f"verdict.rival: {path} has no trained candidate.")
+    return f"{other.strategy.name}, {path.name}", best.choice
 
 
 def random_choice(settings: RunSettings, space: Space, data: SearchData, index: int) -> dict[str, Any]:
