@@ -25,8 +25,10 @@ from netwright.data.augmentation import AugmentationSettings
 from netwright.data.batches import Batches
 from netwright.evaluation.curves import EpochRecord
 from netwright.evaluation.device import half_precision, resolve_device, tensor_channels_last, to_channels_last
+from netwright.evaluation.losses import loss_of
 from netwright.evaluation.protocol import TrainingProtocol
-from netwright.evaluation.training import loss_of, train
+from netwright.evaluation.training import train
+from netwright.evaluation.volume_problem import VolumeProblem
 from netwright.spaces import SPACES
 from netwright.tasks.losses import label_weights
 from netwright.tasks.segmentation import SegmentationTask
@@ -57,7 +59,10 @@ class Noise:
 
 
 def bare_loop(
-    network: nn.Module, batches: list[tuple[Tensor, Tensor]], protocol: TrainingProtocol
+    network: nn.Module,
+    batches: list[tuple[Tensor, Tensor]],
+    task: SegmentationTask,
+    protocol: TrainingProtocol,
 ) -> Callable:
     """One epoch a call, as one would write it in a notebook; returns its seconds."""
     device = resolve_device(protocol.device)
@@ -68,7 +73,7 @@ def bare_loop(
     weights = label_weights(
         np.bincount(torch.cat([labels.flatten() for _, labels in batches]).cpu(), minlength=3)
     )
-    loss_function = loss_of(protocol, weights.to(device))
+    loss_function = loss_of(protocol, task, weights.to(device))
 
     def epoch() -> float:
         begun = time.perf_counter()
@@ -104,7 +109,7 @@ def compare(
     cases = range(arguments.cases)
     device = resolve_device(protocol.device)
     ready = list(Batches(data, cases, size, 3, device=device, generator=torch.Generator().manual_seed(0)))
-    bare = bare_loop(copy.deepcopy(network), ready, protocol)
+    bare = bare_loop(copy.deepcopy(network), ready, task, protocol)
     ours: list[float] = []
     theirs: list[float] = []
     begun = 0.0
@@ -119,7 +124,7 @@ def compare(
         begun = time.perf_counter()
 
     begun = time.perf_counter()
-    train(network, data, cases, (), task, protocol, seed=0, on_epoch=take_turns)
+    train(network, VolumeProblem(data, task), cases, (), protocol, seed=0, on_epoch=take_turns)
     ratios = [a / b for a, b in zip(ours[1:], theirs[1:], strict=True)]
     return median(ratios), median(ours[1:]) / len(ready), median(theirs[1:]) / len(ready)
 

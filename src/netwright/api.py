@@ -20,7 +20,7 @@ from netwright.study.conduct import OnStatus, conduct
 from netwright.study.folder import create_run_folder, open_run_folder, require_new_folder
 from netwright.study.machine import available_cores, default_workers, memory_share_mb
 from netwright.study.material import cache_root
-from netwright.study.parts import make_sampler, make_space, make_task, metric_names
+from netwright.study.parts import make_sampler, make_space, metric_names, problem_of
 from netwright.study.plan import Plan, make_plan, measure_start, plan_by_hours
 from netwright.study.run import Run
 from netwright.study.verdict import require_references
@@ -120,7 +120,7 @@ def create_run(
     folder = output if output is not None else default_output(dataset, settings.recipe)
     require_new_folder(folder)
     settings, prepared, splits = _prepared(settings, on_stage)
-    settings.objective.require_known(metric_names(make_task(prepared)))
+    settings.objective.require_known(metric_names(problem_of(settings, prepared).task))
     require_references(settings)
     said = said_by(wishes)
     timed = settings.budget.hours is not None and settings.training.seconds is None and wishes.repeat is None
@@ -219,7 +219,9 @@ def _prepared(settings: RunSettings, on_stage: Callable[[str], None]) -> tuple[R
     splits = split(prepared.names, settings.seed, settings.split)
     objective = settings.objective
     if objective.metric is None:
-        objective = objective.model_copy(update={"metric": metric_names(make_task(prepared))[0]})
+        objective = objective.model_copy(
+            update={"metric": metric_names(problem_of(settings, prepared).task)[0]}
+        )
     changes = {"preprocessing": prepared.settings, "objective": objective}
     return settings.model_copy(update=changes), prepared, splits
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from netwright.evaluation.volume_problem import VolumeProblem
 from netwright.tasks.segmentation import SegmentationTask
 
 SIZE = (12, 14, 10)
@@ -74,6 +75,11 @@ def make_balls():
 @pytest.fixture
 def task():
     return SegmentationTask(channels=1, label_names=("shell", "core"), size=SIZE)
+
+
+@pytest.fixture
+def problem(balls, task):
+    return VolumeProblem(balls, task)
 
 
 @pytest.fixture

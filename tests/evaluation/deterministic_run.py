@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from conftest import SIZE, Balls, small_network
 from netwright.evaluation.candidate import evaluate_candidate
 from netwright.evaluation.protocol import TrainingProtocol
+from netwright.evaluation.volume_problem import VolumeProblem
 from netwright.tasks.segmentation import SegmentationTask
 
 
@@ -20,10 +21,9 @@ def trained(seed, settings):
     with tempfile.TemporaryDirectory() as folder:
         outcome = evaluate_candidate(
             small_network,
-            Balls(),
+            VolumeProblem(Balls(), SegmentationTask(1, ("shell", "core"), SIZE)),
             range(6),
             (6, 7),
-            SegmentationTask(1, ("shell", "core"), SIZE),
             TrainingProtocol(**settings),
             seed=seed,
             folder=Path(folder),

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from netwright.evaluation.candidate import predicted_cost
+from netwright.evaluation.losses import loss_of
 from netwright.evaluation.memory import measured_memory
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.training import TrainingStep
@@ -20,7 +21,9 @@ from netwright.tasks.segmentation import SegmentationTask
 
 def train(network: nn.Module, task: SegmentationTask, protocol: TrainingProtocol) -> None:
     """Three steps, as the first one has no optimizer state yet."""
-    step = TrainingStep(network, protocol, torch.device("cpu"), torch.ones(task.classes), 3)
+    step = TrainingStep(
+        network, protocol, torch.device("cpu"), loss_of(protocol, task, torch.ones(task.classes)), 3
+    )
     step.train_mode()
     for _ in range(3):
         images = torch.rand(protocol.batch_size, task.channels, *task.size)

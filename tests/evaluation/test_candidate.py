@@ -23,10 +23,10 @@ SHORT = TrainingProtocol(epochs=2)
 
 
 @pytest.fixture
-def evaluate(balls, task, tmp_path):
+def evaluate(problem, tmp_path):
     def run(build, protocol=SHORT, **settings):
         return evaluate_candidate(
-            build, balls, range(6), (6, 7), task, protocol, seed=1, folder=tmp_path, **settings
+            build, problem, range(6), (6, 7), protocol, seed=1, folder=tmp_path, **settings
         )
 
     return run
@@ -42,7 +42,7 @@ def test_complete_outcome_has_all_of_it_and_survives_json(evaluate, build, balls
     assert outcome.epochs == outcome.planned_epochs == 2
     assert {name: len(values) for name, values in outcome.curves.items()} == {
         "train_loss": 2,
-        "validation_dice": 2,
+        "validation_score": 2,
     }
     cost = outcome.cost
     assert cost.parameters == sum(p.numel() for p in build(task).parameters())
@@ -52,7 +52,7 @@ def test_complete_outcome_has_all_of_it_and_survives_json(evaluate, build, balls
     lines = [json.loads(line) for line in (tmp_path / "curves.jsonl").read_text().splitlines()]
     assert lines[0] == {"planned_epochs": 2}
     assert [line["epoch"] for line in lines[1:]] == [1, 2]
-    assert [line["validation_dice"] for line in lines[1:]] == outcome.curves["validation_dice"]
+    assert [line["validation_score"] for line in lines[1:]] == outcome.curves["validation_score"]
     assert not (tmp_path / "log.txt").exists()
 
 
@@ -196,18 +196,16 @@ def test_the_users_settings_are_not_the_candidates_fault(evaluate, build):
         evaluate(build, TrainingProtocol(device="abacus"))
 
 
-def test_a_folder_that_cannot_be_written_is_not_the_candidates_fault(balls, task, build, tmp_path):
+def test_a_folder_that_cannot_be_written_is_not_the_candidates_fault(problem, build, tmp_path):
     with pytest.raises(StorageError, match=r"curves.jsonl"):
-        evaluate_candidate(
-            build, balls, range(3), (6,), task, SHORT, seed=0, folder=tmp_path / "not" / "there"
-        )
+        evaluate_candidate(build, problem, range(3), (6,), SHORT, seed=0, folder=tmp_path / "not" / "there")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
-def test_a_full_disk_is_not_the_candidates_fault(balls, task, build, tmp_path):
+def test_a_full_disk_is_not_the_candidates_fault(problem, build, tmp_path):
     (tmp_path / "curves.jsonl").symlink_to("/dev/full")
     with pytest.raises(StorageError, match="No space left on device"):
-        evaluate_candidate(build, balls, range(3), (6,), task, SHORT, seed=0, folder=tmp_path)
+        evaluate_candidate(build, problem, range(3), (6,), SHORT, seed=0, folder=tmp_path)
 
 
 def test_a_second_attempt_replaces_the_curves(tmp_path):
@@ -219,7 +217,7 @@ def test_a_second_attempt_replaces_the_curves(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "curves.jsonl").read_text().splitlines()]
     assert len(lines) == 2
     assert lines[1]["train_loss"] == 1.0
-    assert lines[1]["validation_dice"] is None
+    assert lines[1]["validation_score"] is None
 
 
 def test_weights_of_another_network_and_damaged_files_are_refused(build, task, tmp_path):

@@ -9,6 +9,7 @@ import torch
 from netwright.data.batches import Batches
 from netwright.errors import SettingsError
 from netwright.evaluation.curves import Curves
+from netwright.evaluation.losses import loss_of
 from netwright.evaluation.outcome import Status
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed
@@ -19,17 +20,16 @@ from netwright.tasks.losses import exponential_logarithmic_loss, label_weights
 PLAIN = {"mixed_precision": False, "channels_last": False, "augmentation": None}
 
 
-def test_is_the_plain_loop_of_torch(balls, task, build):
+def test_is_the_plain_loop_of_torch(balls, problem, task, build):
     def network():
         torch.manual_seed(0)
         return build(task, dropout=0.0)
 
     trained = train(
         network(),
-        balls,
+        problem,
         range(6),
         (6, 7),
-        task,
         TrainingProtocol(epochs=3, batch_size=2, **PLAIN),
         seed=9,
     )
@@ -54,66 +54,66 @@ def test_is_the_plain_loop_of_torch(balls, task, build):
 
 @pytest.mark.parametrize("optimizer", ["nadam", "adam", "sgd"])
 @pytest.mark.parametrize("loss", ["exponential_logarithmic", "dice_cross_entropy"])
-def test_learns(balls, task, build, optimizer, loss):
+def test_learns(problem, task, build, optimizer, loss):
     protocol = TrainingProtocol(
         optimizer=optimizer, loss=loss, epochs=25, learning_rate=0.02, validate_every=25, augmentation=None
     )
-    trained = train(build(task), balls, range(6), (6, 7), task, protocol, seed=0)
+    trained = train(build(task), problem, range(6), (6, 7), protocol, seed=0)
     assert trained.status is Status.COMPLETE
     curves = trained.curves.values()
     assert curves["train_loss"][-1] < curves["train_loss"][0]
-    assert curves["validation_dice"][-1] > 0.4
-    assert trained.dice.shape == (2, 2)
+    assert curves["validation_score"][-1] > 0.4
+    assert trained.scores.shape == (2, 2)
 
 
-def test_validates_at_first_every_so_often_and_last(balls, task, build):
+def test_validates_at_first_every_so_often_and_last(problem, task, build):
     records = []
     protocol = TrainingProtocol(epochs=7, validate_every=3, **PLAIN)
-    trained = train(build(task), balls, range(3), (6, 7), task, protocol, seed=0, on_epoch=records.append)
-    assert [r.epoch for r in records if r.validation_dice is not None] == [1, 3, 6, 7]
-    curve = trained.curves.values()["validation_dice"]
+    trained = train(build(task), problem, range(3), (6, 7), protocol, seed=0, on_epoch=records.append)
+    assert [r.epoch for r in records if r.validation_score is not None] == [1, 3, 6, 7]
+    curve = trained.curves.values()["validation_score"]
     assert len(curve) == 7
     assert curve[1] == curve[0]
-    assert curve[-1] == pytest.approx(trained.dice.mean())
+    assert curve[-1] == pytest.approx(trained.scores.mean())
 
 
-def test_batch_normalisation_keeps_learning_after_a_validation(balls, task, build):
+def test_batch_normalisation_keeps_learning_after_a_validation(problem, task, build):
     network = build(task)
-    train(network, balls, range(6), (6, 7), task, TrainingProtocol(epochs=3, batch_size=3, **PLAIN), seed=0)
+    train(network, problem, range(6), (6, 7), TrainingProtocol(epochs=3, batch_size=3, **PLAIN), seed=0)
     assert network[1].num_batches_tracked == 6
 
 
-def test_a_loss_that_is_not_finite_ends_it(balls, task, build):
+def test_a_loss_that_is_not_finite_ends_it(problem, task, build):
     trained = train(
-        build(task), balls, range(6), (6, 7), task, TrainingProtocol(epochs=3, learning_rate=1e30), seed=0
+        build(task), problem, range(6), (6, 7), TrainingProtocol(epochs=3, learning_rate=1e30), seed=0
     )
     assert trained.status is Status.DIVERGED
     assert "training loss became nan at step 2, in epoch 1" in trained.reason
 
 
-def test_an_output_that_is_not_finite_in_validation_ends_it(balls, task, oracle):
+def test_an_output_that_is_not_finite_in_validation_ends_it(problem, task, oracle):
     class OnlyTrains(oracle):
         def forward(self, images):
             return super().forward(images) * (1.0 if self.training else math.inf)
 
-    trained = train(OnlyTrains(), balls, range(6), (6, 7), task, TrainingProtocol(epochs=3), seed=0)
+    trained = train(OnlyTrains(), problem, range(6), (6, 7), TrainingProtocol(epochs=3), seed=0)
     assert trained.status is Status.DIVERGED
     assert "output is not finite, in epoch 1" in trained.reason
 
 
-def test_wall_time_share_is_filled_and_kept(balls, task, build):
+def test_wall_time_share_is_filled_and_kept(problem, task, build):
     protocol = TrainingProtocol(epochs=10**6, seconds=1.5, schedule="cosine")
     records = []
-    trained = train(build(task), balls, range(6), (6, 7), task, protocol, seed=0, on_epoch=records.append)
+    trained = train(build(task), problem, range(6), (6, 7), protocol, seed=0, on_epoch=records.append)
     assert trained.status is Status.COMPLETE
     assert 1 < trained.epochs < 10**6
     assert 0.5 < trained.seconds < 8
     assert len(records) in (trained.epochs, trained.epochs + 1)
 
 
-def test_no_epoch_in_its_share_is_too_slow(balls, task, build):
+def test_no_epoch_in_its_share_is_too_slow(problem, task, build):
     protocol = TrainingProtocol(epochs=5, seconds=1e-3, batch_size=1)
-    trained = train(build(task), balls, range(6), (6, 7), task, protocol, seed=0)
+    trained = train(build(task), problem, range(6), (6, 7), protocol, seed=0)
     assert trained.status is Status.TOO_SLOW
     assert "not one epoch fits" in trained.reason
     assert trained.epochs == 0
@@ -130,33 +130,33 @@ def test_cosine_rises_over_a_short_warm_up_and_falls_to_zero():
     assert cosine(250, 200, 30) == 0.0
 
 
-def test_curves_are_passed_in(balls, task, build):
+def test_curves_are_passed_in(problem, task, build):
     curves = Curves()
-    train(
-        build(task), balls, range(3), (6,), task, TrainingProtocol(epochs=2, **PLAIN), seed=0, curves=curves
-    )
+    train(build(task), problem, range(3), (6,), TrainingProtocol(epochs=2, **PLAIN), seed=0, curves=curves)
     assert [record.epoch for record in curves.records] == [1, 2]
     assert curves.planned_epochs == 2
 
 
-def test_float16_with_a_scaled_loss_learns(balls, task, build, monkeypatch):
+def test_float16_with_a_scaled_loss_learns(problem, task, build, monkeypatch):
     monkeypatch.setattr("netwright.evaluation.training.half_precision", lambda device: torch.float16)
     protocol = TrainingProtocol(epochs=25, learning_rate=0.02, validate_every=25, augmentation=None)
     network = build(task)
-    trained = train(network, balls, range(6), (6, 7), task, protocol, seed=0)
+    trained = train(network, problem, range(6), (6, 7), protocol, seed=0)
     assert trained.status is Status.COMPLETE
     assert all(torch.isfinite(weight).all() for weight in network.parameters())
     curves = trained.curves.values()
     assert np.isfinite(curves["train_loss"]).all()
     assert curves["train_loss"][-1] < 0.8 * curves["train_loss"][0]
-    assert curves["validation_dice"][-1] > 0.4
+    assert curves["validation_score"][-1] > 0.4
 
 
 @pytest.mark.parametrize("half", [None, torch.float16])
 def test_a_loss_that_is_not_finite_leaves_the_weights(task, build, monkeypatch, half):
     monkeypatch.setattr("netwright.evaluation.training.half_precision", lambda device: half)
     network = build(task)
-    step = TrainingStep(network, TrainingProtocol(), torch.device("cpu"), torch.ones(3), 2)
+    step = TrainingStep(
+        network, TrainingProtocol(), torch.device("cpu"), loss_of(TrainingProtocol(), task, torch.ones(3)), 2
+    )
     labels = torch.zeros(2, *task.size, dtype=torch.int64)
     step(torch.rand(2, 1, *task.size), labels, 1)
     before = [weight.detach().clone() for weight in network.parameters()]
@@ -185,7 +185,7 @@ def test_a_mistyped_setting_is_refused_with_its_name():
         {"seconds": -1.0},
         {"optimizer": "adagrad"},
         {"schedule": "step"},
-        {"loss": "dice"},
+        {"loss": "iou"},
     ],
 )
 def test_protocol_refuses_nonsense(wrong):
@@ -193,6 +193,6 @@ def test_protocol_refuses_nonsense(wrong):
         TrainingProtocol(**wrong)
 
 
-def test_a_device_that_is_not_there_is_named(balls, task, build):
+def test_a_device_that_is_not_there_is_named(problem, task, build):
     with pytest.raises(SettingsError, match="abacus"):
-        train(build(task), balls, range(3), (6,), task, TrainingProtocol(device="abacus"), seed=0)
+        train(build(task), problem, range(3), (6,), TrainingProtocol(device="abacus"), seed=0)

@@ -87,7 +87,7 @@ def make_curves(epochs: int, dice: float, seed: int) -> dict[str, list[float]]:
     loss = 0.35 + 0.9 * np.exp(-steps / (0.2 * epochs)) + generator.normal(0, 0.012, epochs)
     quality = dice * (1 - 0.9 * np.exp(-steps / (0.13 * epochs))) + generator.normal(0, 0.006, epochs)
     quality[::2] = np.nan
-    return {"train_loss": loss.tolist(), "validation_dice": quality.tolist()}
+    return {"train_loss": loss.tolist(), "validation_score": quality.tolist()}
 
 
 def make_contestants(cases: int = 60) -> tuple[Contestant, ...]:

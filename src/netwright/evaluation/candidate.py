@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netwright.data.batches import PreparedVolumes
 from netwright.errors import InfeasibleArchitecture, NetwrightError
 from netwright.evaluation.cost import dry_run, fits
 from netwright.evaluation.curves import Curves, EpochRecord
@@ -28,14 +27,15 @@ from netwright.evaluation.device import (
     to_channels_last,
 )
 from netwright.evaluation.inference import evaluating, forward
+from netwright.evaluation.losses import loss_of
 from netwright.evaluation.memory import measured_memory
 from netwright.evaluation.outcome import Cost, Outcome, Status
+from netwright.evaluation.problem import Problem
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed, seeded
-from netwright.evaluation.training import Training, loss_of, train
+from netwright.evaluation.training import train
 from netwright.evaluation.weights import save_weights
-from netwright.tasks.metrics import mean_dice
-from netwright.tasks.segmentation import SegmentationTask
+from netwright.tasks.base import Task
 
 CURVES = "curves.jsonl"
 WEIGHTS = "weights.safetensors"
@@ -43,16 +43,16 @@ LOG = "log.txt"
 # How torch's normalisation layers refuse, while training, a channel that has but one value.
 _SINGLE_VALUE = ("Expected more than 1 value per channel", "Expected more than 1 spatial element")
 
-Build = Callable[[SegmentationTask], nn.Module]
+Build = Callable[[Any], nn.Module]
+"""From a task to a network."""
 OnEpoch = Callable[[EpochRecord], None]
 
 
 def evaluate_candidate(
     build: Build,
-    prepared: PreparedVolumes,
+    problem: Problem,
     training: Sequence[int],
     validation: Sequence[int],
-    task: SegmentationTask,
     protocol: TrainingProtocol,
     *,
     seed: int,
@@ -62,8 +62,7 @@ def evaluate_candidate(
 ) -> Outcome:
     """Trains a candidate on the training cases and measures it on the validation cases.
 
-    Metrics of a complete outcome: ``dice``, the mean over cases and foreground labels, and ``dice.<label
-    name>``, left out where no case has the label; of the network after the last epoch (see `train`).
+    Metrics of a complete outcome: those of the problem, of the network after the last epoch (see `train`).
 
     Nothing that the candidate does is raised: an infeasible or oversized network (predicted from a dry run,
     or met), a loss that is not finite, a training that does not fit into its wall time and any other
@@ -71,10 +70,9 @@ def evaluate_candidate(
 
     Args:
         build: makes the network.
-        prepared: the volumes.
+        problem: task and data.
         training: indices of the cases to train on.
         validation: indices of the cases to validate on.
-        task: shapes and label names.
         protocol: how to train.
         seed: of every random number: weights, order, augmentation, dropout.
         memory_limit_mb: for a training step; None for no limit.
@@ -88,10 +86,10 @@ def evaluate_candidate(
     """
     begun = time.perf_counter()
     device = resolve_device(protocol.device)
-    evaluation = _Evaluation(build, task, protocol, device, seed, folder)
+    evaluation = _Evaluation(build, problem, protocol, device, seed, folder)
     callback = _Callback(on_epoch)
     try:
-        outcome = evaluation.run(prepared, training, validation, memory_limit_mb, callback)
+        outcome = evaluation.run(training, validation, memory_limit_mb, callback)
     except Exception as error:
         if error is callback.raised:
             raise
@@ -127,14 +125,15 @@ class _Evaluation:
     def __init__(
         self,
         build: Build,
-        task: SegmentationTask,
+        problem: Problem,
         protocol: TrainingProtocol,
         device: torch.device,
         seed: int,
         folder: Path | None,
     ) -> None:
         self._build = build
-        self._task = task
+        self._problem = problem
+        self._task = problem.task
         self._protocol = protocol
         self._device = device
         self._seed = seed
@@ -144,7 +143,6 @@ class _Evaluation:
 
     def run(
         self,
-        prepared: PreparedVolumes,
         training: Sequence[int],
         validation: Sequence[int],
         memory_limit_mb: float | None,
@@ -163,10 +161,9 @@ class _Evaluation:
                 network = self._build(self._task)
             trained = train(
                 network,
-                prepared,
+                self._problem,
                 training,
                 validation,
-                self._task,
                 self._protocol,
                 seed=self._seed,
                 curves=self.curves,
@@ -183,7 +180,8 @@ class _Evaluation:
         if self._folder is not None:
             save_weights(network, self._folder / WEIGHTS)
         return dataclasses.replace(
-            self.outcome(Status.COMPLETE, "", trained.epochs), metrics=_metrics(trained, self._task)
+            self.outcome(Status.COMPLETE, "", trained.epochs),
+            metrics=dict(self._problem.metrics(trained.scores)),
         )
 
     def outcome(self, status: Status, reason: str, epochs: int | None = None) -> Outcome:
@@ -198,16 +196,17 @@ class _Evaluation:
         )
 
 
-def predicted_cost(build: Build, task: SegmentationTask, protocol: TrainingProtocol) -> Cost:
+def predicted_cost(build: Build, task: Task, protocol: TrainingProtocol) -> Cost:
     """What a training step by the protocol would cost, from a dry run; nothing is allocated.
 
     Raises:
         InfeasibleArchitecture: from ``build``, or the network leaves a normalisation a single value.
+        SettingsError: the protocol's loss is none for the task.
     """
     device = resolve_device(protocol.device)
 
-    def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        return loss_of(protocol, torch.ones(task.classes))(logits, labels)
+    def loss(outputs: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
+        return loss_of(protocol, task, torch.ones(task.classes))(outputs, labels)
 
     half = half_precision(device) if protocol.mixed_precision else None
     try:
@@ -216,6 +215,7 @@ def predicted_cost(build: Build, task: SegmentationTask, protocol: TrainingProto
             task,
             protocol.batch_size,
             loss=loss,
+            label_size=task.label_size,
             device=device,
             mixed_precision=half is not None,
         )
@@ -230,9 +230,7 @@ def predicted_cost(build: Build, task: SegmentationTask, protocol: TrainingProto
         ) from None
 
 
-def inference_ms(
-    network: nn.Module, task: SegmentationTask, protocol: TrainingProtocol, device: torch.device
-) -> float:
+def inference_ms(network: nn.Module, task: Task, protocol: TrainingProtocol, device: torch.device) -> float:
     """Median milliseconds of a forward pass of one image of the network's input size, as in validation.
 
     Up to five passes after a first one, as many as start within two seconds.
@@ -257,15 +255,6 @@ def inference_ms(
             if sum(times) > 2e3:
                 break
     return median(times[1:] or times)
-
-
-def _metrics(trained: Training, task: SegmentationTask) -> dict[str, float]:
-    metrics = {"dice": mean_dice(trained.dice)}
-    for column, name in enumerate(task.label_names):
-        of_label = trained.dice[:, column]
-        if not np.isnan(of_label).all():
-            metrics[f"dice.{name}"] = float(np.nanmean(of_label))
-    return metrics
 
 
 def _verdict(error: Exception, folder: Path | None) -> tuple[Status, str]:

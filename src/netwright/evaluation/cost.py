@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from netwright.evaluation.outcome import Cost
 from netwright.spaces.base import TaskShape
 
 Task = TypeVar("Task", bound=TaskShape)
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Any, Tensor], Tensor]
 
 FLOAT_BYTES = 4
 
@@ -26,6 +26,7 @@ def dry_run(
     batch_size: int,
     *,
     loss: Loss,
+    label_size: tuple[int, ...] | None = None,
     device: torch.device | str = "cpu",
     mixed_precision: bool = False,
     optimizer_states: int = 2,
@@ -39,7 +40,8 @@ def dry_run(
     Args:
         build: makes the network for the task.
         batch_size: images in a training step.
-        loss: (logits, labels) to a scalar.
+        loss: (what the network returns, labels) to a scalar.
+        label_size: shape of the labels of one image; () for one label an image, None for a label a voxel.
         device: where the network would be trained.
         mixed_precision: activations in bfloat16 under autocast.
         optimizer_states: numbers that the optimizer keeps for each weight; 2 for Nadam.
@@ -55,8 +57,9 @@ def dry_run(
         network = build(task)
         network.train()
         tensors = LiveTensors(heap=on_cpu)
+        label_shape = (batch_size, *(task.size if label_size is None else label_size))
         with tensors:
-            flops = _training_step(network, task, batch_size, mixed_precision, loss)
+            flops = _training_step(network, task, batch_size, label_shape, mixed_precision, loss)
     weights = list(network.parameters())
     parameters = sum(weight.numel() for weight in weights)
     trainable = sum(weight.numel() for weight in weights if weight.requires_grad)
@@ -79,15 +82,20 @@ def fits(cost: Cost, limit_mb: float | None) -> bool:
 
 
 def _training_step(
-    network: nn.Module, task: TaskShape, batch_size: int, mixed_precision: bool, loss: Loss
+    network: nn.Module,
+    task: TaskShape,
+    batch_size: int,
+    label_shape: tuple[int, ...],
+    mixed_precision: bool,
+    loss: Loss,
 ) -> float:
     """Runs forward and backward pass of one batch; gives the FLOPs of the forward pass of one image."""
     images = torch.empty(batch_size, task.channels, *task.size)
-    labels = torch.empty(batch_size, *task.size, dtype=torch.int64)
+    labels = torch.empty(label_shape, dtype=torch.int64)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed_precision):
         with FlopCounterMode(display=False) as counter:
-            logits = network(images)
-        value = loss(logits, labels)
-    del logits
+            outputs = network(images)
+        value = loss(outputs, labels)
+    del outputs
     value.backward()  # type: ignore[no-untyped-call]
     return float(counter.get_total_flops()) / batch_size

@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from netwright.errors import StorageError
+from netwright.evaluation.outcome import TRAIN_LOSS, VALIDATION_SCORE
 
 
 @dataclass(frozen=True)
 class EpochRecord:
     """The end of an epoch (the first is 1). ``seconds`` since the start of training.
 
-    ``train_loss``: mean of the epoch's batches. ``validation_dice``: mean over cases and foreground labels;
-    None where this epoch ended without a validation. ``planned_epochs`` as planned now.
+    ``train_loss``: mean of the epoch's batches. ``validation_score``: the task's metric on the
+    validation cases; None where this epoch ended without a validation. ``planned_epochs`` as planned now.
     """
 
     epoch: int
     planned_epochs: int
     train_loss: float
-    validation_dice: float | None
+    validation_score: float | None
     learning_rate: float
     seconds: float
 
@@ -54,14 +55,14 @@ class Curves:
         self._write({k: v if _is_json(v) else None for k, v in asdict(record).items()})
 
     def values(self) -> dict[str, list[float]]:
-        """``train_loss`` and ``validation_dice``, one value an epoch.
+        """``train_loss`` and ``validation_score``, one value an epoch.
 
         An epoch without a validation repeats the validation before it.
         """
-        dice: list[float] = []
+        scores: list[float] = []
         for record in self.records:
-            dice.append(record.validation_dice if record.validation_dice is not None else dice[-1])
-        return {"train_loss": [r.train_loss for r in self.records], "validation_dice": dice}
+            scores.append(record.validation_score if record.validation_score is not None else scores[-1])
+        return {TRAIN_LOSS: [r.train_loss for r in self.records], VALIDATION_SCORE: scores}
 
     def close(self) -> None:
         """Closes the file; further records start it again at its end."""

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from netwright.data.batches import PreparedVolumes, windows
 from netwright.evaluation.device import half_precision, tensor_channels_last
+from netwright.tasks.losses import main_output
 from netwright.tasks.metrics import dice_per_label
 
 
@@ -43,8 +44,8 @@ def forward(
     if channels_last:
         images = tensor_channels_last(images)
     with torch.autocast(images.device.type, dtype=half, enabled=half is not None):
-        logits: Tensor = network(images)
-    return logits
+        outputs = network(images)
+    return main_output(outputs)
 
 
 def predict_probabilities(

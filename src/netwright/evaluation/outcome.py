@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+TRAIN_LOSS = "train_loss"
+VALIDATION_SCORE = "validation_score"
+VALIDATION_DICE = "validation_dice"
+"""The name of the second curve in the files of version 0.1, which only segmented."""
 
 
 class Status(StrEnum):
@@ -43,7 +51,8 @@ class Outcome:
     """The result of evaluating one candidate; survives a round trip through JSON.
 
     ``metrics``: name to value, for example ``dice`` and ``dice.1``. ``curves``: name to one value an epoch.
-    ``epochs`` were finished of ``planned_epochs``; ``seconds`` is wall time in all.
+    ``epochs`` were finished of ``planned_epochs``; ``seconds`` is wall time in all. ``loss_met_epoch``: the first
+    epoch whose training loss was under the threshold of early termination; None: no threshold, or never.
     """
 
     status: Status
@@ -54,6 +63,7 @@ class Outcome:
     epochs: int = 0
     planned_epochs: int = 0
     seconds: float = 0.0
+    loss_met_epoch: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -64,6 +74,12 @@ class Outcome:
         """The inverse of `to_dict`; unknown keys of a newer version are ignored."""
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         known["status"] = Status(known["status"])
+        known["curves"] = current_names(known.get("curves", {}))
         cost = known.get("cost") or {}
         known["cost"] = Cost(**{f.name: cost.get(f.name) for f in fields(Cost)})
         return cls(**known)
+
+
+def current_names(curves: Mapping[str, T]) -> dict[str, T]:
+    """Curves, or the values of an epoch, with their names of today, whichever version wrote them."""
+    return {VALIDATION_SCORE if name == VALIDATION_DICE else name: values for name, values in curves.items()}

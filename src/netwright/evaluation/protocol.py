@@ -10,7 +10,7 @@ from netwright.errors import SettingsError
 
 Optimizer = Literal["nadam", "adam", "sgd"]
 Schedule = Literal["constant", "cosine"]
-Loss = Literal["exponential_logarithmic", "dice_cross_entropy"]
+Loss = Literal["exponential_logarithmic", "dice_cross_entropy", "dice", "cross_entropy"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,9 @@ class TrainingProtocol:
 
     optimizer: "sgd" has Nesterov momentum 0.9; the others have their usual constants. schedule: the paper
     names none, hence "constant"; "cosine" warms up linearly, then falls to zero at the end. loss: a name of
-    `netwright.tasks.losses.LOSSES`, with its weights and exponent. batch_size: images a step. epochs: at
+    `netwright.tasks.losses.LOSSES`, with its weights and exponent; "dice" has neither, and images that
+    are classified have "cross_entropy". loss_auxiliary_weight: of each auxiliary head of a network that has any,
+    beside 1 for its output. batch_size: images a step. epochs: at
     most; exactly that many where ``seconds`` is None. seconds: wall time of training and validation; the
     epochs are then fitted to it, and the schedule to them. augmentation: of the training images; None for
     none. mixed_precision: half precision where the device computes faster in it. channels_last: memory format
@@ -41,6 +43,7 @@ class TrainingProtocol:
     loss_dice_weight: float = 0.8
     loss_cross_entropy_weight: float = 0.2
     loss_gamma: float = 0.3
+    loss_auxiliary_weight: float = 0.3
     batch_size: int = 3
     epochs: int = 100
     seconds: float | None = None

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.data.batches import Batches, PreparedVolumes
 from netwright.evaluation.curves import Curves, EpochRecord
 from netwright.evaluation.device import (
     half_precision,
@@ -22,15 +21,13 @@ from netwright.evaluation.device import (
     threads,
     to_channels_last,
 )
-from netwright.evaluation.inference import validation_dice
+from netwright.evaluation.losses import TrainingLoss
 from netwright.evaluation.outcome import Status
 from netwright.evaluation.pace import Pace, TooSlow
 from netwright.evaluation.precision import half_precision_training
+from netwright.evaluation.problem import Problem
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed, seeded
-from netwright.tasks.losses import LOSSES, label_weights
-from netwright.tasks.metrics import mean_dice
-from netwright.tasks.segmentation import SegmentationTask
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "nadam": partial(torch.optim.NAdam, foreach=True),
@@ -47,9 +44,9 @@ class Diverged(Exception):  # noqa: N818  a verdict on a candidate, not a mishap
 class Training:
     """A trained network and how its training went.
 
-    ``status`` is complete, diverged or too slow, with its ``reason``. ``dice``: of the last validation,
-    (validation cases, foreground labels); empty without one. ``epochs`` were finished; one cut short at the
-    end of a wall-time share is in the curves, but not in that number.
+    ``status`` is complete, diverged or too slow, with its ``reason``. ``scores``: of the last validation,
+    (validation cases, columns) as the problem gives them; empty without one. ``epochs`` were finished; one cut
+    short at the end of a wall-time share is in the curves, but not in that number.
     """
 
     network: nn.Module
@@ -60,15 +57,14 @@ class Training:
     curves: Curves
     seconds_per_batch: float | None
     seconds: float
-    dice: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
 
 
 def train(
     network: nn.Module,
-    prepared: PreparedVolumes,
+    problem: Problem,
     training: Sequence[int],
     validation: Sequence[int],
-    task: SegmentationTask,
     protocol: TrainingProtocol,
     *,
     seed: int,
@@ -77,16 +73,16 @@ def train(
 ) -> Training:
     """Trains a network, in place, and validates it.
 
-    The network kept is the one after the last epoch, and its Dice, not the best of all epochs, is the result:
-    the paper does not say which it took, and the maximum over noisy validations flatters. On the CPU and with
+    The network kept is the one after the last epoch, and its scores, not the best of all epochs, are the result:
+    the papers do not say which they took, and the maximum over noisy validations flatters. On the CPU and with
     ``protocol.seconds`` None, the same arguments give the same weights, bit for bit.
 
     Args:
-        network: images (B, C, *size) to logits (B, K, *size); moved to the device of the protocol.
-        prepared: the volumes.
+        network: images (B, C, *size) to logits (B, K, *size), or (B, K) where images are classified, in training
+            maybe in a tuple with the logits of auxiliary heads; moved to the device of the protocol.
+        problem: task and data.
         training: indices of the cases to train on.
         validation: indices of the cases to validate on.
-        task: shapes and label names.
         protocol: how.
         seed: of the order of cases, their augmentation, and dropout.
         curves: where to record the epochs.
@@ -94,16 +90,23 @@ def train(
     """
     curves = Curves() if curves is None else curves
     device = resolve_device(protocol.device)
-    batches = training_batches(prepared, training, task, protocol, device, seed)
-    class_weights = label_weights(prepared.class_counts_of(training))
+    batches = problem.batches(training, protocol, device, seed)
+    loss = problem.loss(training, protocol, device)
     on_cpu = device.type == "cpu"
     with threads(protocol.threads), seeded(derive_seed(seed, "training"), deterministic=on_cpu):
-        step = TrainingStep(network, protocol, device, class_weights, len(batches))
-        validate = validation_of(network, prepared, validation, task, protocol, device)
-        validation_batches = math.ceil(len(validation) / protocol.batch_size)
+        step = TrainingStep(network, protocol, device, loss, len(batches))
         pace = Pace(
-            protocol.seconds, protocol.epochs, len(batches), validation_batches, protocol.validate_every
+            protocol.seconds,
+            protocol.epochs,
+            len(batches),
+            problem.validation_batches(validation, protocol),
+            protocol.validate_every,
         )
+
+        def validate() -> tuple[NDArray[np.float64], float]:
+            scores = problem.scores(network, validation, protocol, device)
+            return scores, problem.metrics(scores)[problem.task.metric]
+
         loop = _Loop(step, batches, validate, pace, curves, on_epoch)
         status, reason = loop.run()
     return Training(
@@ -115,50 +118,7 @@ def train(
         curves=curves,
         seconds_per_batch=pace.seconds_per_batch,
         seconds=pace.elapsed,
-        dice=loop.dice,
-    )
-
-
-def training_batches(
-    prepared: PreparedVolumes,
-    cases: Sequence[int],
-    task: SegmentationTask,
-    protocol: TrainingProtocol,
-    device: torch.device,
-    seed: int,
-) -> Batches:
-    """The training batches of the protocol; all their random numbers come from the seed."""
-    return Batches(
-        prepared,
-        cases,
-        task.size,
-        protocol.batch_size,
-        device=device,
-        augmentation=protocol.augmentation,
-        generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
-    )
-
-
-def validation_of(
-    network: nn.Module,
-    prepared: PreparedVolumes,
-    cases: Sequence[int],
-    task: SegmentationTask,
-    protocol: TrainingProtocol,
-    device: torch.device,
-) -> Callable[[], NDArray[np.float64]]:
-    """What measures the network's Dice on the cases by the protocol: (cases, foreground labels)."""
-    return partial(
-        validation_dice,
-        network,
-        prepared,
-        cases,
-        task.size,
-        task.classes,
-        device=device,
-        batch_size=protocol.batch_size,
-        mixed_precision=protocol.mixed_precision,
-        channels_last=protocol.channels_last,
+        scores=loop.scores,
     )
 
 
@@ -170,7 +130,7 @@ class TrainingStep:
         network: nn.Module,
         protocol: TrainingProtocol,
         device: torch.device,
-        class_weights: Tensor,
+        loss: TrainingLoss,
         batches: int,
     ) -> None:
         self._network = network.to(device)
@@ -184,7 +144,7 @@ class TrainingStep:
         self._batches = batches
         self._optimizer = _OPTIMIZERS[protocol.optimizer](network.parameters(), lr=protocol.learning_rate)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half == torch.float16)
-        self._loss = loss_of(protocol, class_weights.to(device))
+        self._loss = loss
         self.learning_rate = protocol.learning_rate
         self.steps = 0
 
@@ -204,8 +164,8 @@ class TrainingStep:
             images = tensor_channels_last(images)
         self._optimizer.zero_grad(set_to_none=True)
         with half_precision_training(self._device, self._half):
-            logits = self._network(images)
-        loss = self._loss(logits, labels)
+            outputs = self._network(images)
+        loss = self._loss(outputs, labels)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         value = loss.item()  # waits for a GPU, hence only after all of the pass has been handed to it
         if not math.isfinite(value):
@@ -218,17 +178,6 @@ class TrainingStep:
     def train_mode(self) -> None:
         """Batch normalisation and dropout as in training."""
         self._network.train()
-
-
-def loss_of(protocol: TrainingProtocol, class_weights: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of a protocol: logits (B, K, *size) and labels (B, *size) to a scalar."""
-    return partial(
-        LOSSES[protocol.loss],
-        class_weights=class_weights,
-        dice_weight=protocol.loss_dice_weight,
-        cross_entropy_weight=protocol.loss_cross_entropy_weight,
-        gamma=protocol.loss_gamma,
-    )
 
 
 def cosine(step: int, steps: int, batches: int) -> float:
@@ -249,7 +198,7 @@ class _Loop:
         self,
         step: TrainingStep,
         batches: Iterable[tuple[Tensor, Tensor]],
-        validate: Callable[[], NDArray[np.float64]],
+        validate: Callable[[], tuple[NDArray[np.float64], float]],
         pace: Pace,
         curves: Curves,
         on_epoch: Callable[[EpochRecord], None] | None,
@@ -261,7 +210,7 @@ class _Loop:
         self._curves = curves
         self._on_epoch = on_epoch
         self.epochs = 0
-        self.dice: NDArray[np.float64] = np.empty((0, 0))
+        self.scores: NDArray[np.float64] = np.empty((0, 0))
 
     def run(self) -> tuple[Status, str]:
         """The status and its reason."""
@@ -284,14 +233,14 @@ class _Loop:
             self._pace.epoch_done(epoch)
             self.epochs = epoch
         last = not in_time or epoch >= self._pace.planned_epochs
-        dice = None
+        score = None
         if last or self._pace.validation_due(epoch):
-            dice = self._validated()
+            score = self._validated()
         record = EpochRecord(
             epoch=epoch,
             planned_epochs=self._pace.planned_epochs,
             train_loss=math.fsum(losses) / len(losses),
-            validation_dice=dice,
+            validation_score=score,
             learning_rate=self._step.learning_rate,
             seconds=self._pace.elapsed,
         )
@@ -318,8 +267,8 @@ class _Loop:
     def _validated(self) -> float:
         begun = time.perf_counter()
         try:
-            self.dice = self._validate()
+            self.scores, score = self._validate()
         except FloatingPointError as error:
             raise Diverged(str(error)) from None
         self._pace.validation_done(time.perf_counter() - begun)
-        return mean_dice(self.dice)
+        return score

@@ -10,7 +10,7 @@ from typing import Any
 from netwright.data.cache import Prepared, open_prepared
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.settings import RunSettings
-from netwright.study.parts import make_space, make_task
+from netwright.study.parts import make_space, problem_of
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,12 @@ def run_candidate(job: CandidateJob) -> dict[str, Any]:
     """Train one candidate, in a worker. Returns `Outcome.to_dict()`."""
     from netwright.evaluation.candidate import evaluate_candidate
 
-    prepared = opened(job.prepared)
     job.folder.mkdir(parents=True, exist_ok=True)
     outcome = evaluate_candidate(
         network_builder(job.settings, job.choice, job.reference),
-        prepared,
+        problem_of(job.settings, opened(job.prepared)),
         job.training,
         job.validation,
-        make_task(prepared),
         job.protocol,
         seed=job.seed,
         memory_limit_mb=job.memory_limit_mb,

@@ -6,11 +6,10 @@ import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna.samplers import BaseSampler
 
-from netwright.data.cache import Prepared
 from netwright.errors import SettingsError
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.objective import ObjectiveSettings
@@ -19,7 +18,10 @@ from netwright.spaces import SPACES
 from netwright.spaces.base import Layered, Space
 from netwright.strategies import STRATEGIES
 from netwright.strategies.sampler import StrategySampler
-from netwright.tasks.segmentation import SegmentationTask
+from netwright.tasks.base import Task
+
+if TYPE_CHECKING:
+    from netwright.evaluation.problem import Problem
 
 START = "start"
 """The option ``first`` of a strategy where it stands for the space's starting choice."""
@@ -36,9 +38,11 @@ def make_space(part: Part) -> Space:
     return space
 
 
-def make_task(prepared: Prepared) -> SegmentationTask:
-    """The task that the prepared data poses."""
-    return SegmentationTask(channels=prepared.channels, label_names=prepared.label_names, size=prepared.size)
+def problem_of(settings: RunSettings, prepared: Any) -> Problem:
+    """What the run's networks are trained for: the problem that its prepared data poses under its settings."""
+    from netwright.evaluation.problem import make_problem  # here, as reading a run needs no training
+
+    return make_problem(prepared, getattr(settings, "slices", None))
 
 
 def make_sampler(settings: RunSettings, space: Space) -> BaseSampler:
@@ -73,9 +77,9 @@ def within_limits(outcome: Outcome, objective: ObjectiveSettings) -> Outcome:
     return outcome if broken is None else replace(outcome, status=Status.INFEASIBLE, reason=broken)
 
 
-def metric_names(task: SegmentationTask) -> tuple[str, ...]:
+def metric_names(task: Task) -> tuple[str, ...]:
     """The metrics that an outcome of the task has, the principal one first."""
-    return "dice", *(f"dice.{name}" for name in task.label_names)
+    return task.metric_names
 
 
 def _member(kind: str, family: dict[str, Any], name: str) -> Callable[..., Any]:

@@ -20,7 +20,7 @@ from netwright.settings import RunSettings
 from netwright.study.draw import draw_choice
 from netwright.study.executor import LocalExecutor, lost_worker
 from netwright.study.jobs import network_builder, opened
-from netwright.study.parts import make_space, make_task
+from netwright.study.parts import make_space, problem_of
 
 PROBE_BATCHES = 6
 PROBE_SECONDS = 20.0
@@ -94,7 +94,7 @@ def probe(job: ProbeJob) -> Measurement:
     from netwright.evaluation.device import is_out_of_memory
 
     settings = job.settings
-    task = make_task(opened(job.prepared))
+    task = problem_of(settings, opened(job.prepared)).task
     choice = make_space(settings.space).describe(job.choice)
     build = network_builder(settings, job.choice, None)
     protocol = settings.training
@@ -122,16 +122,15 @@ def _timed(job: ProbeJob, network: Any) -> tuple[float, float | None]:
     """Seconds of an epoch with its validation, extrapolated from a few batches, and the peak memory in MB."""
     from netwright.evaluation.device import resolve_device, threads
     from netwright.evaluation.memory import measured_memory
-    from netwright.evaluation.training import TrainingStep, training_batches, validation_of
-    from netwright.tasks.losses import label_weights
+    from netwright.evaluation.training import TrainingStep
 
-    prepared, protocol = opened(job.prepared), job.settings.training
-    task, device = make_task(prepared), resolve_device(protocol.device)
-    batches = training_batches(prepared, job.training, task, protocol, device, seed=0)
+    problem, protocol = problem_of(job.settings, opened(job.prepared)), job.settings.training
+    device = resolve_device(protocol.device)
+    batches = problem.batches(job.training, protocol, device, seed=0)
     durations: list[float] = []
     with threads(job.settings.machine.threads), measured_memory(device) as memory:
-        weights = label_weights(prepared.class_counts_of(job.training))
-        step = TrainingStep(network, protocol, device, weights, len(batches))
+        loss = problem.loss(job.training, protocol, device)
+        step = TrainingStep(network, protocol, device, loss, len(batches))
         step.train_mode()
         start = last = time.perf_counter()
         for images, labels in batches:
@@ -143,9 +142,8 @@ def _timed(job: ProbeJob, network: Any) -> tuple[float, float | None]:
                 break
     with threads(job.settings.machine.threads):
         some = job.validation[: protocol.batch_size]
-        validate = validation_of(network, prepared, some, task, protocol, device)
         start = time.perf_counter()
-        validate()
+        problem.scores(network, some, protocol, device)
         validation = (time.perf_counter() - start) / len(some) * len(job.validation)
     return len(batches) * median(durations[1:] or durations) + validation, memory.peak_mb
 

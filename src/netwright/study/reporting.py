@@ -17,7 +17,7 @@ from netwright.settings import RunSettings
 from netwright.study.folder import RunFolder, write_text
 from netwright.study.machine import available_cores
 from netwright.study.material import Material
-from netwright.study.parts import make_space, make_task
+from netwright.study.parts import make_space, problem_of
 from netwright.study.records import TrialRecord, best_of, load_trials, path_of, record_of
 from netwright.study.status import read_curves
 from netwright.study.trained import LabelledCase
@@ -49,7 +49,7 @@ def report_content(folder: RunFolder, settings: RunSettings, material: Material)
         trials=_rows(records, space.describe),
         best_trial=None if best is None else best.number,
         best_curves={} if best is None else read_curves(path_of(folder, best))[1],
-        diagrams=() if best is None else space.diagrams(best.choice, make_task(material.prepared)),
+        diagrams=() if best is None else space.diagrams(best.choice, problem_of(settings, material.prepared).task),
         contestants=tuple(_contestant(folder, result, space.describe) for result in results),
         overlays=_overlays(folder, results, material),
         settings=settings.to_yaml(),

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from netwright.evaluation.outcome import TRAIN_LOSS, VALIDATION_SCORE, current_names
 from netwright.settings import RunSettings
 from netwright.study.folder import RunFolder, read_json
 from netwright.study.records import (
@@ -25,7 +26,7 @@ from netwright.study.verdict import read_results
 FINISHED = "finished.json"
 COMPARING = "comparison.json"
 CURVES = "curves.jsonl"
-CURVE_NAMES = ("train_loss", "validation_dice")
+CURVE_NAMES = (TRAIN_LOSS, VALIDATION_SCORE)
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def _running(folder: RunFolder, record: TrialRecord, describe: Any) -> RunningTr
         choice=describe(record.choice),
         epoch=max(map(len, curves.values()), default=0),
         planned_epochs=planned,
-        reward=next((v for v in reversed(curves.get("validation_dice", [])) if v is not None), None),
+        reward=next((v for v in reversed(curves.get(VALIDATION_SCORE, [])) if v is not None), None),
         seconds=time.time() - record.started if record.started else 0.0,
     )
 
@@ -196,7 +197,7 @@ def read_curves(folder: Path) -> tuple[int | None, dict[str, list[float]]]:
         return None, {}
     for line in lines:
         try:
-            values = json.loads(line)
+            values = current_names(json.loads(line))
         except ValueError:
             continue
         planned = values.get("planned_epochs", planned)

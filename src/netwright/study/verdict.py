@@ -27,7 +27,7 @@ from netwright.study.executor import Executor, kills_for_memory
 from netwright.study.folder import RunFolder, open_run_folder, read_json, write_json
 from netwright.study.jobs import CandidateJob, opened, run_candidate
 from netwright.study.machine import devices
-from netwright.study.parts import make_task
+from netwright.study.parts import problem_of
 from netwright.study.records import best_of, load_trials, record_of
 from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
 from netwright.study.trained import LabelledCase, describe_trained, load_trained, score_cases
@@ -113,7 +113,7 @@ def random_choice(settings: RunSettings, space: Space, data: SearchData, index: 
     from netwright.evaluation.candidate import predicted_cost
     from netwright.evaluation.cost import fits
 
-    task = make_task(opened(data.prepared))
+    task = problem_of(settings, opened(data.prepared)).task
     rng = np.random.default_rng(derive_seed(settings.seed, "random choice", index))
     distributions = space.distributions()
     for _ in range(FEASIBLE_TRIES):
@@ -240,7 +240,7 @@ def run_contestant(job: ContestantJob) -> dict[str, Any]:
     describe_trained(
         candidate.folder,
         candidate.settings,
-        make_task(prepared),
+        problem_of(candidate.settings, prepared).task,
         job.label_values,
         prepared.settings,
         candidate.choice,

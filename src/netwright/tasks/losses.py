@@ -1,14 +1,15 @@
-"""Losses of segmentation, as pure functions of logits and labels, computed in float32 or better."""
+"""Losses of segmentation and classification: pure functions of logits and labels, in float32 or better."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 # (-ln x)^gamma has an infinite slope at x = 1: below this value of -ln x the loss is flat. At 1e-6 the
 # largest slope, 0.3 * 1e-6^-0.7 = 4.8e3, times float32's rounding stays far under the gradients that matter.
@@ -28,7 +29,10 @@ class Loss(Protocol):
         cross_entropy_weight: float,
         gamma: float,
     ) -> Tensor:
-        """Logits (B, K, *size), labels (B, *size) of class indices, class weights (K,) to a scalar."""
+        """Logits (B, K, *size), labels (B, *size) of class indices, class weights (K,) to a scalar.
+
+        Without ``*size``, an image has one label; only the losses of ``CLASSIFICATION_LOSSES`` are defined there.
+        """
 
 
 def label_weights(counts: Sequence[int] | NDArray[np.integer]) -> Tensor:
@@ -98,10 +102,75 @@ def dice_cross_entropy(
         return dice_weight * (1 - dice) + cross_entropy_weight * cross_entropy
 
 
+def dice_loss(
+    logits: Tensor,
+    labels: Tensor,
+    class_weights: Tensor,
+    *,
+    dice_weight: float = 1.0,
+    cross_entropy_weight: float = 1.0,
+    gamma: float = 0.3,
+) -> Tensor:
+    """1 - soft Dice of the foreground labels, of each image, with pseudocount 1; the rest has no part in it.
+
+    The loss of the U-Net of multi-agent Q-learning (Iranfar et al., Table II), which does not say over which
+    labels and over what a batch's Dice is taken: as in `dice_cross_entropy`.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        probabilities = _wide(logits).softmax(1)
+        return 1 - _soft_dice(probabilities, labels, pseudocount=1.0)[:, 1:].mean()
+
+
+def cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    class_weights: Tensor,
+    *,
+    dice_weight: float = 1.0,
+    cross_entropy_weight: float = 1.0,
+    gamma: float = 0.3,
+) -> Tensor:
+    """Categorical cross-entropy, unweighted, the mean over images (or voxels); the rest has no part in it.
+
+    The loss of VGG-16 and GoogLeNet in multi-agent Q-learning (Iranfar et al., Table II).
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        return F.cross_entropy(_wide(logits), labels)
+
+
 LOSSES: dict[str, Loss] = {
     "exponential_logarithmic": exponential_logarithmic_loss,
     "dice_cross_entropy": dice_cross_entropy,
+    "dice": dice_loss,
+    "cross_entropy": cross_entropy,
 }
+CLASSIFICATION_LOSSES = ("cross_entropy",)
+"""Those that need no area: a Dice is one of regions."""
+
+
+def main_output(outputs: Tensor | Sequence[Tensor]) -> Tensor:
+    """The logits of a network that may return auxiliary heads' logits behind them."""
+    return outputs if isinstance(outputs, Tensor) else outputs[0]
+
+
+def with_auxiliary(
+    loss: Callable[[Tensor, Tensor], Tensor], weight: float
+) -> Callable[[Tensor | Sequence[Tensor], Tensor], Tensor]:
+    """A loss of networks with auxiliary heads: that of the logits, and ``weight`` times that of each head.
+
+    GoogLeNet (Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, Section 5) has the weight 0.3. A
+    network without auxiliary heads, which returns a tensor, has the loss itself.
+    """
+
+    def total(outputs: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
+        if isinstance(outputs, Tensor):
+            return loss(outputs, labels)
+        value = loss(outputs[0], labels)
+        for auxiliary in outputs[1:]:
+            value = value + weight * loss(auxiliary, labels)
+        return value
+
+    return total
 
 
 def _wide(logits: Tensor) -> Tensor:

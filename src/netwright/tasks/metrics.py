@@ -1,4 +1,4 @@
-"""Metrics of segmentation, of label maps in numpy."""
+"""Metrics of segmentation and classification, of class indices in numpy."""
 
 from __future__ import annotations
 
@@ -34,3 +34,20 @@ def mean_dice(dice: NDArray[np.float64]) -> float:
     """Mean of (cases, classes - 1), labels absent from truth and prediction left out; 0 where all are."""
     present = dice[~np.isnan(dice)]
     return float(present.mean()) if present.size else 0.0
+
+
+def top_1_correct(prediction: NDArray[np.integer], truth: NDArray[np.integer]) -> NDArray[np.float64]:
+    """(images,), 1 where the predicted class is the true one, else 0; the mean is the top-1 accuracy.
+
+    Args:
+        prediction: class indices (images,), of the largest logit.
+        truth: the same.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if prediction.shape != truth.shape:
+        raise ValueError(
+            f"Prediction and truth must have one shape, got {prediction.shape} and {truth.shape}."
+        )
+    return np.asarray(prediction == truth, dtype=np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from netwright.errors import SettingsError
 
@@ -10,12 +11,16 @@ from netwright.errors import SettingsError
 @dataclass(frozen=True)
 class SegmentationTask:
     """Images (batch, channels, *size) to logits (batch, classes, *size); class 0 is the background.
+    Judged by the mean Dice of the foreground labels.
 
-    ``label_names``: of the foreground, in order of class index. ``size``: the network's input, in voxels.
+    ``label_names``: of the foreground, in order of class index. ``size``: the network's input, in voxels (three
+    numbers) or pixels (two).
 
     Raises:
         SettingsError: no channel, no foreground label, or a size that is not positive.
     """
+
+    metric: ClassVar[str] = "dice"
 
     channels: int
     label_names: tuple[str, ...]
@@ -32,3 +37,13 @@ class SegmentationTask:
     def classes(self) -> int:
         """Classes of the output, background included."""
         return len(self.label_names) + 1
+
+    @property
+    def label_size(self) -> tuple[int, ...]:
+        """Every voxel has a label."""
+        return self.size
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """``dice``, the mean, and one of each label."""
+        return "dice", *(f"dice.{name}" for name in self.label_names)

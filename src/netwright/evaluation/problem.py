@@ -1,0 +1,64 @@
+"""What networks are trained for on one dataset: its batches, its loss, and how well a network does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from netwright.evaluation.losses import TrainingLoss
+from netwright.evaluation.protocol import TrainingProtocol
+from netwright.evaluation.volume_problem import VolumeProblem
+from netwright.tasks.base import Task
+from netwright.tasks.segmentation import SegmentationTask
+
+
+class EpochBatches(Protocol):
+    """The batches of an epoch: iterating once is one epoch."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images (B, C, *size) float32 and labels (B, *label size) int64, on the device."""
+
+
+class Problem(Protocol):
+    """A task on a dataset. ``cases`` are always indices of the prepared data: volumes, pictures."""
+
+    @property
+    def task(self) -> Task:
+        """What a network gets, and what it must give."""
+
+    def batches(
+        self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
+    ) -> EpochBatches:
+        """The training batches, shuffled and augmented; all their random numbers come from the seed."""
+
+    def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
+        """The loss of a training on the cases."""
+
+    def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
+        """About how many forward passes `scores` takes."""
+
+    def scores(
+        self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
+    ) -> NDArray[np.float64]:
+        """How well a network on the device does on each case: (cases, columns), NaN where undefined.
+
+        Raises:
+            FloatingPointError: the network's output is not finite.
+        """
+
+    def metrics(self, scores: NDArray[np.float64]) -> Mapping[str, float]:
+        """The scores of all cases in numbers by name: of ``task.metric_names``, those that are defined."""
+
+
+def make_problem(prepared: Any, slices: None = None) -> Problem:
+    """The problem that prepared data poses."""
+    task = SegmentationTask(prepared.channels, prepared.label_names, prepared.size)
+    return VolumeProblem(prepared, task)

@@ -1,0 +1,85 @@
+"""Segmentation of volumes by networks that see them in all their dimensions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from netwright.data.batches import Batches, PreparedVolumes
+from netwright.evaluation.inference import validation_dice
+from netwright.evaluation.losses import TrainingLoss, loss_of
+from netwright.evaluation.protocol import TrainingProtocol
+from netwright.evaluation.seeding import derive_seed
+from netwright.tasks.losses import label_weights
+from netwright.tasks.metrics import mean_dice
+from netwright.tasks.segmentation import SegmentationTask
+
+
+class VolumeProblem:
+    """Segment each volume: a `Problem` whose scores are Dice, (cases, foreground labels), on the prepared grid.
+
+    Metrics: ``dice``, the mean over cases and foreground labels, and ``dice.<label name>``, left out where no case
+    has the label. Classes are weighted in the loss by their voxels in the training cases.
+    """
+
+    def __init__(self, prepared: PreparedVolumes, task: SegmentationTask) -> None:
+        self.task = task
+        self._prepared = prepared
+
+    def batches(
+        self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
+    ) -> Batches:
+        """As in `netwright.data.batches.Batches`: a volume a case."""
+        return Batches(
+            self._prepared,
+            cases,
+            self.task.size,
+            protocol.batch_size,
+            device=device,
+            augmentation=protocol.augmentation,
+            generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
+        )
+
+    def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
+        """The protocol's, with the class weights of the cases."""
+        weights = label_weights(self._prepared.class_counts_of(cases))
+        return loss_of(protocol, self.task, weights.to(device))
+
+    def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
+        """As many as batches of volumes."""
+        return math.ceil(len(cases) / protocol.batch_size)
+
+    def scores(
+        self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
+    ) -> NDArray[np.float64]:
+        """Dice (cases, foreground labels), NaN where a label is absent from truth and prediction."""
+        return validation_dice(
+            network,
+            self._prepared,
+            cases,
+            self.task.size,
+            self.task.classes,
+            device=device,
+            batch_size=protocol.batch_size,
+            mixed_precision=protocol.mixed_precision,
+            channels_last=protocol.channels_last,
+        )
+
+    def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
+        """``dice`` and ``dice.<label name>``."""
+        return dice_metrics(self.task, scores)
+
+
+def dice_metrics(task: SegmentationTask, scores: NDArray[np.float64]) -> dict[str, float]:
+    """The metrics of Dice (cases, foreground labels); a label that no case has is left out."""
+    metrics = {"dice": mean_dice(scores)}
+    for column, name in enumerate(task.label_names):
+        of_label = scores[:, column]
+        if not np.isnan(of_label).all():
+            metrics[f"dice.{name}"] = float(np.nanmean(of_label))
+    return metrics
