@@ -69,6 +69,7 @@ def settings_of(tmp_path: Path, **changes: Any) -> RunSettings:
         "dataset": {"path": str(tmp_path)},
         "space": {"name": "segnas4"},
         "strategy": {"name": "controlled-random-search", "population": 6},
+        "objective": "dice",
         "budget": {"trials": 12},
     }
     return parse_settings(values | changes)
@@ -294,3 +295,81 @@ def test_unfinished_trials_are_run_first_with_the_same_choice_and_seed(tmp_path:
     )
     straight.run()
     assert [t.params for t in other.trials] == [t.params for t in study.trials]
+
+
+def test_episodes_shrink_to_the_epochs_that_the_quickest_needed(tmp_path: Path, storage: Any) -> None:
+    met = {0: 8, 1: 6, 2: 7, 3: 1}  # the trial -> the epoch in which its loss came under the threshold
+
+    def answer(job: CandidateJob) -> Any:
+        number = int(job.folder.name)
+        return trained(0.5) | {"loss_met_epoch": met.get(number)}
+
+    executor = Answering(answer)
+    settings = settings_of(tmp_path, budget={"trials": 6, "fewest_epochs": 3}, training={"epochs": 10})
+    search, _ = make(tmp_path, executor, storage, settings)
+    search.run()
+    epochs = {int(job.folder.name): job.protocol.epochs for job in executor.jobs}
+    expected = {0: 10, 1: 8, 2: 6, 3: 6, 4: 3, 5: 3}
+    assert epochs == {number: expected[number] for number in epochs}
+    assert len(epochs) > 3, "networks met before are not trained again"
+
+
+def test_an_episode_that_is_run_again_keeps_its_epochs(tmp_path: Path, storage: Any) -> None:
+    settings = settings_of(
+        tmp_path,
+        budget={"trials": 4, "fewest_epochs": 3},
+        training={"epochs": 10},
+        machine={"workers": 2},
+    )
+    holding = Answering(lambda job: trained(0.5) | {"loss_met_epoch": 4}, hold=True)
+    search, _ = make(tmp_path, holding, storage, settings)
+
+    def once() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search.run(once)
+    given = {int(job.folder.name): job.protocol.epochs for job in holding.jobs}
+    assert set(given.values()) == {10}
+    again = Answering(holding.answer)
+    make(tmp_path, again, storage, settings)[0].run()
+    resumed = {int(job.folder.name): job.protocol.epochs for job in again.jobs}
+    assert all(resumed[number] == 10 for number in given)
+    assert {resumed[number] for number in resumed if number not in given} <= {4}
+
+
+def test_a_network_over_a_limit_is_infeasible_and_never_the_best(tmp_path: Path, storage: Any) -> None:
+    def answer(job: CandidateJob) -> Any:
+        number = int(job.folder.name)
+        cost = Cost(parameters=10 + number)
+        return Outcome(Status.COMPLETE, metrics={"dice": number / 100}, cost=cost, epochs=1).to_dict()
+
+    settings = settings_of(tmp_path, objective={"metric": "dice", "limits": ["parameters <= 14"]})
+    search, study = make(tmp_path, Answering(answer), storage, settings)
+    search.run()
+    records = [record_of(t) for t in study.trials]
+    over = [r for r in records if r.outcome is not None and (r.outcome.cost.parameters or 0) > 14]
+    assert over
+    for record in over:
+        assert record.status == Status.INFEASIBLE
+        assert "the limit is <= 14" in record.reason
+    assert study.best_value == 0.04
+
+
+def test_the_reward_weighs_what_a_network_costs(tmp_path: Path, storage: Any) -> None:
+    def answer(job: CandidateJob) -> Any:
+        cost = Cost(size_mb=float(job.folder.name))
+        return Outcome(Status.COMPLETE, metrics={"dice": 0.5}, cost=cost, epochs=2).to_dict()
+
+    objective = {
+        "metric": "dice",
+        "weight": 0.9,
+        "percent": True,
+        "per_epoch": True,
+        "costs": {"size_mb": 0.1},
+    }
+    search, study = make(tmp_path, Answering(answer), storage, settings_of(tmp_path, objective=objective))
+    search.run()
+    for trial in study.trials:
+        if trial.user_attrs.get("cached_from") is None:
+            assert trial.value == pytest.approx(0.9 * 50 / 2 - 0.1 * trial.number)
