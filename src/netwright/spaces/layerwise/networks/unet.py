@@ -1,0 +1,132 @@
+"""U-Net (Ronneberger, Fischer and Brox 2015, "U-Net: Convolutional Networks for Biomedical Image Segmentation")."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from netwright.errors import SettingsError
+from netwright.spaces.layerwise.networks.layers import activated, initialise
+
+KERNELS = (64, 128, 256, 512, 1024)
+DROPOUT = 0.5
+
+
+class UNet(nn.Module):
+    """Two 3 x 3 convolutions at each of five resolutions down and four up, and four up-convolutions: 22.
+
+    Kernels are 64 at the top and double with each pooling; encoder features are concatenated; a 1 x 1
+    convolution gives the logits (Fig. 1). For one channel and two classes it has 31,030,658 parameters, 124 MB.
+    The multi-agent Q-learning paper gives 138 MB: so large it is with up-convolutions of 3 x 3 (34,512,258
+    parameters), which its Table III knows too, and the original's 2 x 2 are not among. The default is the
+    original's, ``up_kernel=3`` the other.
+
+    It departs from the original in one point: convolutions are zero-padded, so that the output has the input's
+    size. Where a side is odd before a pooling, its up-convolution gives one pixel more (`output_padding`), so
+    that the features meet those of the encoder: any size from 16 pixels passes, the one that the network was
+    made for, or any that divides by 16 where that one does. Dropout at the end of the contracting path
+    (Section 3.1) is 0.5 after the fourth and fifth pair, as in the authors' own files. First weights are those
+    of He et al. 2015, as in the paper (Section 3).
+
+    Args:
+        channels: of the image.
+        classes: of the output, background included.
+        size: height and width of the image in pixels, at least 16 each.
+        up_kernel: width of the up-convolutions' kernels, at least 2.
+        batch_norm: batch normalisation after each convolution; the original has none.
+
+    Raises:
+        SettingsError: the image is too small for four poolings, or ``up_kernel`` is under 2.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        size: tuple[int, int],
+        *,
+        up_kernel: int = 2,
+        batch_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        if min(size) < 2 ** (len(KERNELS) - 1):
+            raise SettingsError(
+                f"U-Net pools four times and needs images of at least 16 x 16 pixels; these are {size}. "
+                "Choose a larger patch or image size."
+            )
+        if up_kernel < 2:
+            raise SettingsError(
+                f"up_kernel must be at least 2, the step of the up-convolutions; got {up_kernel}."
+            )
+        self.encoder = nn.ModuleList()
+        for level, kernels in enumerate(KERNELS):
+            dropout = DROPOUT if level >= len(KERNELS) - 2 else 0.0
+            self.encoder.append(Pair(channels, kernels, dropout=dropout, batch_norm=batch_norm))
+            channels = kernels
+        self.pools = nn.ModuleList(nn.MaxPool2d(2) for _ in KERNELS[1:])
+        self.ups = nn.ModuleList()
+        self.decoder = nn.ModuleList()
+        for level in reversed(range(len(KERNELS) - 1)):
+            odd = tuple((length >> level) % 2 for length in size)
+            self.ups.append(UpConvolution(channels, KERNELS[level], up_kernel, odd, batch_norm=batch_norm))
+            channels = KERNELS[level]
+            self.decoder.append(Pair(2 * channels, channels, batch_norm=batch_norm))
+        self.output = nn.Conv2d(channels, classes, 1)
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (batch, channels, *size) to logits (batch, classes, *size)."""
+        features = self.encoder[0](images)
+        copied = [features]
+        for pool, pair in zip(self.pools, list(self.encoder)[1:], strict=True):
+            features = pair(pool(features))
+            copied.append(features)
+        for up, pair, copy in zip(self.ups, self.decoder, copied[-2::-1], strict=True):
+            features = pair(torch.cat([copy, up(features)], dim=1))
+        logits: Tensor = self.output(features)
+        return logits
+
+
+class Pair(nn.Module):
+    """Two 3 x 3 convolutions, each with ReLU, and dropout where there is any."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, dropout: float = 0.0, batch_norm: bool = False
+    ) -> None:
+        super().__init__()
+        self.first = activated(in_channels, out_channels, 3, batch_norm=batch_norm)
+        self.second = activated(out_channels, out_channels, 3, batch_norm=batch_norm)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features to (batch, out_channels, *size)."""
+        result: Tensor = self.dropout(self.second(self.first(features)))
+        return result
+
+
+class UpConvolution(nn.Module):
+    """A transposed convolution with stride 2 and ReLU: sizes double, and grow by one more where ``odd`` is 1."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, odd: tuple[int, ...], *, batch_norm: bool
+    ) -> None:
+        super().__init__()
+        # 2 (in - 1) - 2 padding + kernel + output_padding is to be 2 in + odd, with the least output_padding.
+        padding = tuple((kernel - 1 - more) // 2 for more in odd)
+        added = tuple(2 + more + 2 * cut - kernel for more, cut in zip(odd, padding, strict=True))
+        self.conv = nn.ConvTranspose2d(
+            in_channels,
+            out_channels,
+            kernel,
+            stride=2,
+            padding=padding,  # type: ignore[arg-type]
+            output_padding=added,  # type: ignore[arg-type]
+            bias=not batch_norm,
+        )
+        self.norm = nn.BatchNorm2d(out_channels) if batch_norm else nn.Identity()
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features to (batch, out_channels, 2 * height + odd, 2 * width + odd)."""
+        result: Tensor = self.relu(self.norm(self.conv(features)))
+        return result

@@ -1,0 +1,76 @@
+"""VGG-16 (Simonyan and Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition")."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from math import prod
+
+from torch import Tensor, nn
+
+from netwright.spaces.layerwise.networks.layers import initialise
+
+# Kernels and number of 3 x 3 convolutions of each block (Table 1, column D); a pooling follows each.
+BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+UNITS = 4096
+DROPOUT = 0.5
+# Longest side in pixels up to which an image counts as small, as those of CIFAR and MNIST are.
+SMALL = 64
+
+
+class VGG16(nn.Module):
+    """Thirteen 3 x 3 convolutions in five blocks, a max pooling after each, dense layers (Table 1, column D).
+
+    Images with a side of more than 64 pixels have the original's two dense layers of 4096 before the output:
+    138,357,544 parameters for 3 x 224 x 224 and 1000 classes. Smaller ones have one, after Section VII of the
+    multi-agent Q-learning paper, which keeps its size to itself: 4096 as in the original is the default here;
+    ``units=512`` gives the 60 MB of its Table V for CIFAR-100.
+
+    Like the original it has no normalisation; ``batch_norm`` puts one behind each convolution, which trains
+    faster and from more choices, but is another network. The original was first trained with its shallower
+    sister's weights, or with Glorot's; here the first weights are those of He et al. 2015. Poolings round
+    sizes up, so that images down to a pixel pass; where sizes divide by 32 that changes nothing.
+
+    Args:
+        channels: of the image.
+        classes: of the output.
+        size: height and width of the image in pixels.
+        units: output dimension of the dense layers before the output.
+        batch_norm: batch normalisation after each convolution.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        size: tuple[int, int],
+        *,
+        units: int = UNITS,
+        batch_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for block, (kernels, convolutions) in enumerate(BLOCKS, 1):
+            for index in range(1, convolutions + 1):
+                name = f"{block}_{index}"
+                layers[f"conv{name}"] = nn.Conv2d(channels, kernels, 3, padding=1, bias=not batch_norm)
+                if batch_norm:
+                    layers[f"norm{name}"] = nn.BatchNorm2d(kernels)
+                layers[f"relu{name}"] = nn.ReLU(inplace=True)
+                channels = kernels
+            layers[f"pool{block}"] = nn.MaxPool2d(2, stride=2, ceil_mode=True)
+        self.features = nn.Sequential(layers)
+        inputs = channels * prod(-(-length // 2 ** len(BLOCKS)) for length in size)
+        dense: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+        for index in range(1, 2 if max(size) <= SMALL else 3):
+            dense[f"dense{index}"] = nn.Linear(inputs, units)
+            dense[f"relu{index}"] = nn.ReLU(inplace=True)
+            dense[f"dropout{index}"] = nn.Dropout(DROPOUT)
+            inputs = units
+        dense["output"] = nn.Linear(inputs, classes)
+        self.classifier = nn.Sequential(dense)
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (batch, channels, *size) to logits (batch, classes)."""
+        logits: Tensor = self.classifier(self.features(images))
+        return logits
