@@ -212,20 +212,22 @@ def test_every_parameter_learns_and_fx_reads_the_network(name: str) -> None:
 def test_first_weights_keep_the_strength_of_a_signal() -> None:
     """He et al. 2015: through ReLU layers, also transposed ones, the mean square stays where it is.
 
-    Torch's own first weights leave about 6^-6 of it.
+    Torch's own first weights leave about 6^-5 of it.
     """
     torch.manual_seed(0)
     plain = [
-        nn.Sequential(nn.Conv2d(64, 64, 3, padding=1, padding_mode="circular"), nn.ReLU()) for _ in range(4)
+        nn.Sequential(nn.Conv2d(32, 32, 3, padding=1, padding_mode="circular"), nn.ReLU()) for _ in range(3)
     ]
-    up = [nn.ConvTranspose2d(64, 64, 2, stride=2), nn.ReLU()]
-    dense = [nn.Flatten(), nn.Linear(64 * 16 * 16, 512), nn.ReLU()]
+    up = [nn.ConvTranspose2d(32, 32, 2, stride=2), nn.ReLU()]
+    dense = [nn.Flatten(), nn.Linear(32 * 8 * 8, 256), nn.ReLU()]
     network = nn.Sequential(*plain, *up, *dense)
-    initialise(network)
-    images = torch.randn(16, 64, 8, 8)
-    with torch.no_grad():
-        ratio = network(images).square().mean() / images.square().mean()
-    assert 0.6 < ratio < 1.7
+    images = torch.randn(16, 32, 4, 4)
+    ratios = []
+    for _ in range(30):
+        initialise(network)
+        with torch.no_grad():
+            ratios.append(network(images).square().mean() / images.square().mean())
+    assert 0.8 < torch.stack(ratios).mean() < 1.25
 
 
 def test_response_normalisation_is_that_of_caffe() -> None:
