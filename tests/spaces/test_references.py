@@ -10,9 +10,12 @@ from torch import nn
 
 from netwright.errors import InfeasibleArchitecture
 from netwright.nn.layers import PadToMultiple
-from netwright.spaces.references import REFERENCES
+from netwright.spaces.references import REFERENCES, suiting
+from netwright.spaces.resnet import ResidualBlock, ResNet20
 from netwright.spaces.unet3d import UNet3D
 from netwright.spaces.vnet import VNet
+from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.segmentation import SegmentationTask
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,26 @@ class Shape:
     channels: int = 1
     classes: int = 3
     size: tuple[int, ...] = (16, 16, 16)
+
+
+@dataclass(frozen=True)
+class WholeImage:
+    """A task with one label an image."""
+
+    channels: int = 1
+    classes: int = 3
+    size: tuple[int, ...] = (16, 16)
+    label_size: tuple[int, ...] = ()
+
+
+TASKS = {
+    "unet3d": Shape(),
+    "vnet": Shape(),
+    "monai-unet": Shape(),
+    "unet2d": Shape(size=(16, 16)),
+    "resnet20": WholeImage(),
+    "vgg16": WholeImage(),
+}
 
 
 def count(network: nn.Module) -> int:
@@ -49,6 +72,28 @@ def test_monai_unet_has_1_2_million_parameters() -> None:
     assert count(REFERENCES["monai-unet"].build(Shape())) == 1_187_766
 
 
+def test_resnet20_has_the_published_size() -> None:
+    """0.27 million in He et al. 2016, Table 6: 20 layers with weights, shortcuts without."""
+    network = ResNet20(3, 10)
+    stages = 6 * 16 * 16 + 16 * 32 + 5 * 32 * 32 + 32 * 64 + 5 * 64 * 64
+    normalised = 16 + 6 * (16 + 32 + 64)
+    assert count(network) == 9 * (3 * 16 + stages) + 2 * normalised + 64 * 10 + 10 == 269_722
+    assert sum(isinstance(module, nn.Conv2d | nn.Linear) for module in network.modules()) == 20
+
+
+def test_resnet20_passes_its_input_along_the_shortcuts() -> None:
+    """With the last scale of each block at zero, what remains is the ReLU, subsampled, with empty channels."""
+    same, growing = ResidualBlock(4, 4), ResidualBlock(4, 6)
+    images = torch.randn(2, 4, 5, 7)
+    for block in (same, growing):
+        nn.init.zeros_(block.layers[-1].weight)
+    torch.testing.assert_close(same(images), images.relu())
+    result = growing(images)
+    assert result.shape == (2, 6, 3, 4)
+    torch.testing.assert_close(result[:, :4], images[:, :, ::2, ::2].relu())
+    assert not result[:, 4:].any()
+
+
 @pytest.mark.parametrize("name", ["unet3d", "vnet", "monai-unet"])
 @pytest.mark.parametrize("size", [(17, 9, 24), (5, 30, 16)])
 def test_any_size_comes_out_as_it_went_in(name: str, size: tuple[int, int, int]) -> None:
@@ -59,13 +104,26 @@ def test_any_size_comes_out_as_it_went_in(name: str, size: tuple[int, int, int])
         assert network(torch.randn(1, 2, *size)).shape == (1, 3, *size)
 
 
-@pytest.mark.parametrize("name", ["unet3d", "monai-unet"])
-def test_learns_from_one_small_image(name: str) -> None:
+@pytest.mark.parametrize("name", ["unet2d", "monai-unet"])
+@pytest.mark.parametrize("size", [(17, 9), (50, 33)])
+def test_any_2d_size_comes_out_as_it_went_in(name: str, size: tuple[int, int]) -> None:
+    network = REFERENCES[name].build(Shape(2, 3, (32, 32))).eval()
+    with torch.no_grad():
+        assert network(torch.randn(1, 2, *size)).shape == (1, 3, *size)
+
+
+@pytest.mark.parametrize("name", sorted(set(TASKS) - {"vnet"}))
+def test_learns_from_one_small_batch(name: str) -> None:
     torch.manual_seed(0)
-    network = REFERENCES[name].build(Shape())
-    optimizer = torch.optim.NAdam(network.parameters(), lr=1e-3)
-    images = torch.randn(1, 1, 8, 8, 8)
-    labels = (images[:, 0] > 0).long()
+    task = TASKS[name]
+    network = REFERENCES[name].build(task)
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0  # chance would hide two steps of learning
+    normalised = any("Norm" in type(module).__name__ for module in network.modules())
+    optimizer = torch.optim.NAdam(network.parameters(), lr=1e-3 if normalised else 1e-4)
+    images = torch.randn(2, 1, *task.size)
+    labels = torch.tensor([0, 1]) if isinstance(task, WholeImage) else (images[:, 0] > 0).long()
     losses = []
     for _ in range(2):
         optimizer.zero_grad()
@@ -90,7 +148,22 @@ def test_padding_repeats_the_border_and_is_cropped() -> None:
     torch.testing.assert_close(result, 2 * images)
 
 
+def test_references_say_what_they_suit() -> None:
+    assert suiting(Shape()) == ("unet3d", "vnet", "monai-unet")
+    assert suiting(Shape(size=(16, 16))) == ("monai-unet", "unet2d")
+    assert suiting(WholeImage()) == ("resnet20", "vgg16")
+    assert suiting(WholeImage(size=(8, 8, 8))) == ()
+    assert suiting(SegmentationTask(1, ("a",), (16, 16))) == suiting(Shape(size=(16, 16)))
+    assert suiting(ClassificationTask(1, ("a", "b"), (16, 16))) == suiting(WholeImage())
+
+
 @pytest.mark.parametrize("name", sorted(REFERENCES))
-def test_refuses_2d_tasks(name: str) -> None:
-    with pytest.raises(InfeasibleArchitecture, match="3D"):
-        REFERENCES[name].build(Shape(size=(16, 16)))
+@pytest.mark.parametrize("task", [Shape(size=(16, 16)), Shape(), WholeImage()])
+def test_refuses_tasks_that_do_not_suit(name: str, task: Shape | WholeImage) -> None:
+    reference = REFERENCES[name]
+    if reference.suits(task):
+        with torch.device("meta"):
+            assert count(reference.build(task)) > 0
+        return
+    with pytest.raises(InfeasibleArchitecture, match=f"'{name}' is for .*Those that suit it: "):
+        reference.build(task)

@@ -64,7 +64,7 @@ class PadToMultiple(nn.Module):
             images = F.pad(images, padding, mode="replicate")
         logits: Tensor = self.network(images)
         if any(padding):
-            logits = logits[:, :, : size[0], : size[1], : size[2]]
+            logits = logits[:, :, *(slice(length) for length in size)]
         return logits
 
 

@@ -10,6 +10,8 @@ from torch import nn
 from netwright.errors import InfeasibleArchitecture
 from netwright.nn.layers import PadToMultiple
 from netwright.spaces.base import TaskShape
+from netwright.spaces.layerwise.networks import VGG16, UNet
+from netwright.spaces.resnet import ResNet20
 from netwright.spaces.unet3d import UNet3D
 from netwright.spaces.vnet import VNet
 
@@ -18,35 +20,71 @@ from netwright.spaces.vnet import VNet
 class Reference:
     """A hand-made network: a short name, a title and a description for tables, and how it is made for a task.
 
-    ``build`` gives images (batch, channels, *spatial) to logits (batch, classes, *spatial), for any spatial
-    size.
+    ``dense``: whether it labels every voxel or the whole image. ``dimensions``: numbers of spatial dimensions
+    that it takes. ``make`` gives images (batch, channels, *spatial) to logits (batch, classes, *spatial), for
+    any spatial size, or where it is not dense (batch, classes), for the task's size.
     """
 
     name: str
     title: str
     description: str
-    build: Callable[[TaskShape], nn.Module]
+    make: Callable[[TaskShape], nn.Module]
+    dense: bool
+    dimensions: tuple[int, ...]
+
+    def suits(self, task: TaskShape) -> bool:
+        """Whether the network is made for this kind of task and this number of dimensions."""
+        return self.dense == is_dense(task) and len(task.size) in self.dimensions
+
+    def build(self, task: TaskShape) -> nn.Module:
+        """The network for the task.
+
+        Raises:
+            InfeasibleArchitecture: it is not made for such a task.
+        """
+        if not self.suits(task):
+            expected = f"{_kind(self.dense)} in {' or '.join(f'{count}D' for count in self.dimensions)}"
+            raise InfeasibleArchitecture(
+                f"The reference network {self.name!r} is for {expected}, but the task is {_kind(is_dense(task))} "
+                f"of size {task.size}. Those that suit it: {', '.join(suiting(task)) or 'none'}."
+            )
+        return self.make(task)
 
 
-def build_unet3d(task: TaskShape) -> nn.Module:
+def is_dense(task: TaskShape) -> bool:
+    """Whether every voxel has a label, as in segmentation, and not the image as a whole."""
+    return bool(getattr(task, "label_size", task.size))
+
+
+def suiting(task: TaskShape) -> tuple[str, ...]:
+    """Names of the references made for tasks of this kind, in the order of `REFERENCES`."""
+    return tuple(name for name, reference in REFERENCES.items() if reference.suits(task))
+
+
+def make_unet3d(task: TaskShape) -> nn.Module:
     """The 3D U-Net of Çiçek et al. 2016."""
-    _require_3d(task)
     return PadToMultiple(UNet3D(task.channels, task.classes), 8)
 
 
-def build_vnet(task: TaskShape) -> nn.Module:
+def make_vnet(task: TaskShape) -> nn.Module:
     """The V-Net of Milletari et al. 2016."""
-    _require_3d(task)
     return PadToMultiple(VNet(task.channels, task.classes), 16)
 
 
-def build_monai_unet(task: TaskShape) -> nn.Module:
-    """MONAI's residual `UNet`, 16, 32, 64 and 128 channels, two units a level: 1.2 million parameters."""
+def make_unet2d(task: TaskShape) -> nn.Module:
+    """The U-Net of Ronneberger et al. 2015."""
+    return PadToMultiple(UNet(task.channels, task.classes, (32, 32)), 16)
+
+
+def make_monai_unet(task: TaskShape) -> nn.Module:
+    """MONAI's residual `UNet` in 2D or 3D, 16, 32, 64 and 128 channels, two units a level.
+
+    For three classes it has 1.2 million parameters in 3D, 0.4 million in 2D.
+    """
     from monai.networks.nets.unet import UNet
 
-    _require_3d(task)
     network = UNet(
-        spatial_dims=3,
+        spatial_dims=len(task.size),
         in_channels=task.channels,
         out_channels=task.classes,
         channels=(16, 32, 64, 128),
@@ -56,18 +94,31 @@ def build_monai_unet(task: TaskShape) -> nn.Module:
     return PadToMultiple(network, 8)
 
 
-def _require_3d(task: TaskShape) -> None:
-    if len(task.size) != 3:
-        raise InfeasibleArchitecture(
-            f"The reference networks are for 3D images, but the task's size is {task.size}."
-        )
+def make_resnet20(task: TaskShape) -> nn.Module:
+    """The residual network of He et al. 2016 for small images."""
+    return ResNet20(task.channels, task.classes)
+
+
+def make_vgg16(task: TaskShape) -> nn.Module:
+    """VGG-16 of Simonyan and Zisserman 2015."""
+    height, width = task.size
+    return VGG16(task.channels, task.classes, (height, width))
+
+
+def _kind(dense: bool) -> str:
+    return "segmentation" if dense else "classification"
 
 
 REFERENCES: dict[str, Reference] = {
     reference.name: reference
     for reference in (
-        Reference("unet3d", "3D U-Net", "Çiçek et al. 2016, 32 to 512 channels", build_unet3d),
-        Reference("vnet", "V-Net", "Milletari et al. 2016, 16 to 256 channels", build_vnet),
-        Reference("monai-unet", "MONAI UNet", "residual, 16-32-64-128 channels", build_monai_unet),
+        Reference("unet3d", "3D U-Net", "Çiçek et al. 2016, 32 to 512 channels", make_unet3d, True, (3,)),
+        Reference("vnet", "V-Net", "Milletari et al. 2016, 16 to 256 channels", make_vnet, True, (3,)),
+        Reference(
+            "monai-unet", "MONAI UNet", "residual, 16-32-64-128 channels", make_monai_unet, True, (2, 3)
+        ),
+        Reference("unet2d", "U-Net", "Ronneberger et al. 2015, 64 to 1024 channels", make_unet2d, True, (2,)),
+        Reference("resnet20", "ResNet-20", "He et al. 2016, 16 to 64 channels", make_resnet20, False, (2,)),
+        Reference("vgg16", "VGG-16", "Simonyan and Zisserman 2015", make_vgg16, False, (2,)),
     )
 }
