@@ -60,13 +60,20 @@ class Axis:
         Raises:
             ValueError: the dimension has no such value.
         """
-        if value in self.values and not isinstance(value, float):
+        if value in self.values:
             return self.values.index(value)
         if self.dimension.kind == "categorical":
+            nan = [level for level, known in enumerate(self.values) if known != known]
+            if value != value and nan:  # a NaN that was stored equals no other, nor itself
+                return nan[0]
             raise ValueError(f"{self.dimension.name!r} is one of {self.values}, not {value!r}")
         position = position_of(self.dimension, value)
-        places = [position_of(self.dimension, known) for known in self.values]
-        return min(range(len(places)), key=lambda level: abs(places[level] - position))
+        return min(range(len(self)), key=lambda level: abs(self._positions[level] - position))
+
+    @cached_property
+    def _positions(self) -> list[float]:
+        """Where each value lies in [0, 1]."""
+        return [position_of(self.dimension, known) for known in self.values]
 
 
 class Agent(NamedTuple):
@@ -96,6 +103,8 @@ def make_agents(
         agents = [[d.name] for d in dimensions]
     if edges is None:
         edges = [(i, i + 1) for i in range(len(agents) - 1)]
+    if not all(_is_names(names) for names in agents):
+        raise SettingsError(f"agents: expected a list of names for each agent, got {agents!r}.")
     index = {d.name: i for i, d in enumerate(dimensions)}
     named = [name for names in agents for name in names]
     lost = sorted(set(index) - set(named)) or sorted({name for name in named if named.count(name) > 1})
@@ -103,8 +112,8 @@ def make_agents(
         raise SettingsError(f"agents: expected each dimension to belong to one agent; {lost[0]!r} does not.")
     count = len(agents)
     for edge in edges:
-        if len(edge) != 2 or not 0 <= edge[0] < edge[1] < count:
-            raise SettingsError(f"edges: expected pairs (i, j) with 0 <= i < j < {count}, got {tuple(edge)}.")
+        if not _is_edge(edge, count):
+            raise SettingsError(f"edges: expected pairs (i, j) with 0 <= i < j < {count}, got {edge!r}.")
     pairs = {(int(i), int(j)) for i, j in edges}
     members = [tuple(index[name] for name in names if name in index) for names in agents]
     for gone in (i for i in range(count) if not members[i]):
@@ -117,6 +126,18 @@ def make_agents(
     return found, tuple(sorted((place[i], place[j]) for i, j in pairs))
 
 
+def _is_names(names: object) -> bool:
+    is_list = isinstance(names, Sequence) and not isinstance(names, str)
+    return is_list and all(isinstance(name, str) for name in names)
+
+
+def _is_edge(edge: object, count: int) -> bool:
+    if not isinstance(edge, Sequence) or len(edge) != 2:
+        return False
+    return all(isinstance(i, int) for i in edge) and 0 <= edge[0] < edge[1] < count
+
+
 def _agent_name(names: Sequence[str]) -> str:
-    """What the names of an agent's dimensions have in common before the last point."""
-    return names[0].rpartition(".")[0] or names[0]
+    """What the names of an agent's dimensions have in common before the last point, or all of them."""
+    prefixes = {name.rpartition(".")[0] for name in names}
+    return prefixes.pop() if len(prefixes) == 1 and "" not in prefixes else ", ".join(names)

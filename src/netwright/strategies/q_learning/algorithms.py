@@ -1,0 +1,104 @@
+"""Algorithms 1 to 3 of the published multi-agent Q-learning, over the tables of one layout.
+
+Beside each step stands the line of the paper's algorithm; what holds where an agent feeds several or is fed by
+several is section VI-D. The choices where the paper is silent are listed in `published`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.strategies.q_learning.tables import Indices, Layout, Values
+
+LARGEST = float(np.finfo(np.float32).max)
+"""Rewards and their sums stay finite in the tables."""
+
+
+def explore(layout: Layout, values: Values, rng: np.random.Generator) -> list[int]:
+    """Algorithm 1: an action for each agent such that the cells of its tables are unvisited, as far as possible.
+
+    Args:
+        values: all cells, NaN where unvisited, shape (cells,).
+    """
+    actions = np.zeros(layout.start + 1, np.intp)
+    for agent in range(layout.start):
+        if len(layout.incoming[agent]):
+            unvisited = np.isnan(layout.rows_into(values, agent, actions)).sum(axis=0)  # line 5
+            candidates = np.flatnonzero(unvisited == unvisited.max())
+            actions[agent] = candidates[rng.integers(len(candidates))]
+        else:
+            actions[agent] = _explore_first(layout, values, agent, rng)
+    found: list[int] = actions[:-1].tolist()
+    return found
+
+
+def _explore_first(layout: Layout, values: Values, agent: int, rng: np.random.Generator) -> int:
+    """Line 3, for the agent that acts first: with those it feeds, uniformly one of the unvisited combinations.
+
+    Its own action is drawn in proportion to the combinations that are left to the others, who draw theirs when
+    it is their turn.
+    """
+    unvisited = np.array(
+        [np.isnan(layout.table(values, edge)).sum(axis=1) for edge in layout.outgoing[agent]]
+    )
+    tables = (unvisited > 0).sum(axis=0)
+    combinations = np.log(np.maximum(unvisited, 1)).sum(axis=0)
+    combinations[tables < tables.max()] = -np.inf
+    weights = np.exp(combinations - combinations.max())
+    cumulative: NDArray[np.float64] = weights.cumsum()
+    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+
+
+def exploit(layout: Layout, values: Values) -> list[int]:
+    """Algorithm 3: the action for each agent that its tables value most.
+
+    Args:
+        values: all cells, NaN where unvisited, shape (cells,).
+    """
+    values = np.nan_to_num(values)
+    actions = np.zeros(layout.start + 1, np.intp)
+    for agent in range(layout.start):
+        if len(layout.incoming[agent]):
+            actions[agent] = _most_valued(layout.rows_into(values, agent, actions))
+        else:
+            tables = [layout.table(values, edge).max(axis=1) for edge in layout.outgoing[agent]]
+            actions[agent] = np.max(tables, axis=0).argmax()  # line 3
+    found: list[int] = actions[:-1].tolist()
+    return found
+
+
+def _most_valued(rows: Values) -> int:
+    """Line 5; for several tables, the action that maximises most of them, else the highest average.
+
+    Args:
+        rows: one a table, shape (tables, actions).
+    """
+    if len(rows) > 1:
+        maximised = (rows == rows.max(axis=1, keepdims=True)).sum(axis=0)
+        winners = np.flatnonzero(maximised == maximised.max())
+        if len(winners) == 1:
+            return int(winners[0])
+    return int(rows.mean(axis=0).argmax())
+
+
+def update(
+    layout: Layout, values: Values, actions: Indices, alpha: float, reward: float, gamma: float
+) -> Values:
+    """Algorithm 2, all tables at once: each learns from the next ones as they were before the episode.
+
+    Args:
+        values: all cells, NaN where unvisited, shape (cells,).
+        actions: of each agent, and the 0 of the start, shape (agents + 1,).
+
+    Returns:
+        The new value of each table's cell, in the order of `Layout.cells`, shape (tables,).
+    """
+    old = np.nan_to_num(values[layout.cells(actions)]).astype(np.float64)
+    following = layout.next_values(values, actions)[layout.targets].astype(np.float64)
+    new = np.where(
+        np.isnan(following),
+        old + alpha * reward,  # lines 3 and 6
+        (1 - alpha) * old + alpha * (reward + gamma * following),  # line 8
+    )
+    return new.clip(-LARGEST, LARGEST).astype(np.float32)

@@ -1,0 +1,312 @@
+"""Multi-agent Q-learning as published, on any directed acyclic graph of agents.
+
+A. Iranfar, M. Zapater, D. Atienza: "Multi-Agent Reinforcement Learning for Hyperparameter Optimization of
+Convolutional Neural Networks" (2022), sections V and VI, algorithms 1 to 3, equation 3 and section VI-D.
+Maximises the reward. On a chain these are the algorithms of the paper, line by line. Where it is silent,
+ambiguous or misprinted:
+
+- Equation 3: ``n`` counts the episodes that passed in the exploration-exploitation phase before this one, and
+  "old" is the constant 0.95 of the exploration phase: alpha = 0.95 x 0.999^n. Taken as a recursion it would be
+  0.999^(n (n + 1) / 2), and epsilon, which decays "similar to Eq. 3", would be 3e-6 after 50 episodes, where
+  figure 9 is "mostly random"; and a rate of 0.98 in place of 0.99 halves the number of episodes only without it.
+- epsilon = 0.99^n is drawn against once an episode: all agents exploit, or all act at random, uniformly.
+- gamma is not given: 0.9.
+- "= 0" in algorithms 1 and 2 means unvisited ("cells initialized to zero"): a visited cell may well hold 0.
+  An unvisited one is read as 0 where values are compared.
+- Algorithm 2 goes through the tables in ascending order, so that each is updated from the next one as it was
+  before the episode; line 5 asks for the row a*_{i+1} alone, not for the whole table.
+- Algorithm 3: of equal values the first action wins.
+- Several agents that an agent feeds or is fed by (section VI-D, whose indices do not fit each other):
+  in algorithm 1 an agent takes one of the actions with unvisited cells in the most of these tables, which are
+  all of them while that is possible (one agent without a predecessor looks at the tables that it shares with
+  those it feeds, and acts first); in algorithm 2 the next tables are those of all agents that it feeds, both
+  where one of them has an unvisited cell and for the maximum; in algorithm 3 an agent without a predecessor
+  takes the action of the greatest value in any of its tables, and an agent fed by several the one that
+  maximises more tables than any other does, else the one of the highest average.
+- An agent that is connected to none has a table of one row, for the initial state of section V-C.
+- A set that was met before changes no table, in either phase; it counts as an episode.
+- Convergence: the same set in ``convergence`` exploited episodes running; random episodes between them are
+  passed over, as the end of section VIII-A has it.
+- Episodes run one after another in the paper. With several workers, running episodes count for the length of
+  the exploration phase, their cells count as visited in algorithm 1, and where agents would exploit a set that
+  is running they act at random.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from netwright.errors import SettingsError
+from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
+from netwright.strategies.grid import MOST_LEVELS, Agent, Axis, make_agents
+from netwright.strategies.q_learning.algorithms import exploit, explore, update
+from netwright.strategies.q_learning.tables import Indices, Layout, Tables, Values
+
+Kind = Literal["exploration", "random", "exploitation"]
+
+
+class Plan:
+    """What is fixed by the dimensions: the actions of every agent and the layout of the tables.
+
+    An agent's actions are the tuples of its dimensions' values, those of the first dimension changing fastest
+    (section V-B).
+
+    Raises:
+        SettingsError: agents or edges do not fit the dimensions, or the tables would be too large.
+    """
+
+    def __init__(
+        self,
+        dimensions: Sequence[Dimension],
+        agents: Sequence[Sequence[str]] | None,
+        edges: Sequence[Sequence[int]] | None,
+        levels: int,
+    ) -> None:
+        self.axes = [Axis(dimension, levels) for dimension in dimensions]
+        self.agents: tuple[Agent, ...]
+        self.agents, pairs = make_agents(dimensions, agents, edges)
+        counts = [math.prod(len(self.axes[d]) for d in agent.dimensions) for agent in self.agents]
+        self.layout = Layout(counts, pairs)
+
+    def values_of(self, agent: int, action: int) -> list[Value]:
+        """The values that an action stands for, in the order of the agent's dimensions."""
+        values = []
+        for d in self.agents[agent].dimensions:
+            action, level = divmod(action, len(self.axes[d]))
+            values.append(self.axes[d].values[level])
+        return values
+
+    def choice_of(self, actions: Sequence[int]) -> Choice:
+        """The choice that a set of actions stands for, in the order of the dimensions."""
+        values: list[Value] = [None] * len(self.axes)
+        for agent in range(len(self.agents)):
+            for d, value in zip(
+                self.agents[agent].dimensions, self.values_of(agent, actions[agent]), strict=True
+            ):
+                values[d] = value
+        return {axis.dimension.name: value for axis, value in zip(self.axes, values, strict=True)}
+
+    def actions_of(self, choice: Mapping[str, Value]) -> list[int]:
+        """The set of actions that stands for a choice.
+
+        Raises:
+            ValueError: a value is not one of its dimension's.
+        """
+        actions = []
+        for agent in self.agents:
+            action = 0
+            for d in reversed(agent.dimensions):
+                axis = self.axes[d]
+                action = action * len(axis) + axis.level_of(choice[axis.dimension.name])
+            actions.append(action)
+        return actions
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What the agents know; immutable.
+
+    ``met``: the sets of actions that taught something; ``unvisited``: cells; ``episodes``: all that passed;
+    ``exploiting``: those of the exploration-exploitation phase among them. ``repeats``: in how many exploited
+    episodes running the set ``exploited`` was chosen.
+    """
+
+    plan: Plan
+    tables: Tables
+    unvisited: int
+    met: tuple[frozenset[bytes], ...] = ()
+    episodes: int = 0
+    exploiting: int = 0
+    exploited: tuple[int, ...] = ()
+    repeats: int = 0
+
+
+class QTable(NamedTuple):
+    """The table that two agents share, to be looked at.
+
+    ``values``: shape (actions of the source, actions of the target), NaN where unvisited; ``rows`` and
+    ``columns``: the values of each action, in the order of ``row_names`` and ``column_names`` (dimensions).
+    The source of an agent that is connected to none is "", with a single row.
+    """
+
+    source: str
+    target: str
+    row_names: tuple[str, ...]
+    column_names: tuple[str, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    columns: tuple[tuple[Value, ...], ...]
+    values: Values
+
+
+@dataclass(frozen=True)
+class PublishedQLearning:
+    """One agent a layer and a Q-table for every pair of connected agents.
+
+    Args:
+        agents: names of the dimensions that each agent decides, in topological order; None: one agent a
+            dimension.
+        edges: pairs (i, j), i < j, of agents that are connected; None: the chain.
+        levels: a dimension of more values, or a continuous one, is divided into so many.
+        exploration: episodes of the exploration phase; None: until no table has an unvisited cell, at least
+            max(N_A(i) x N_A(j)) over the tables.
+        alpha: learning rate of the exploration phase.
+        alpha_decay: of the learning rate, an episode of the exploration-exploitation phase.
+        epsilon_decay: of the probability of a random set, likewise.
+        gamma: discount of the next table's value.
+        penalty: what a candidate without a reward teaches (equation 2).
+        convergence: exploited episodes running with the same set that count as converged.
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+
+    agents: Sequence[Sequence[str]] | None = None
+    edges: Sequence[Sequence[int]] | None = None
+    levels: int = MOST_LEVELS
+    exploration: int | None = None
+    alpha: float = 0.95
+    alpha_decay: float = 0.999
+    epsilon_decay: float = 0.99
+    gamma: float = 0.9
+    penalty: float = -1.0
+    convergence: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "alpha_decay", "epsilon_decay", "gamma"):
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 <= value <= 1:
+                raise SettingsError(f"{name} is {value!r}, but expected a number from 0 to 1")
+        if not _is_number(self.penalty) or not math.isfinite(self.penalty):
+            raise SettingsError(f"penalty is {self.penalty!r}, but expected a finite number, for example -1")
+        for name, least in (("levels", 2), ("convergence", 1), ("exploration", 0)):
+            value = getattr(self, name)
+            if value is None and name == "exploration":
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise SettingsError(f"{name} is {value!r}, but expected a whole number of at least {least}")
+
+    @property
+    def name(self) -> str:
+        """Short name, as in `STRATEGIES`."""
+        return "q-learning"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Every setting, as plain JSON values."""
+        return {"variant": "published", **asdict(self)}
+
+    def init(self, dimensions: Sequence[Dimension]) -> State:
+        """Tables in which no cell is visited.
+
+        Raises:
+            SettingsError: agents or edges do not fit the dimensions, or the tables would be too large.
+        """
+        plan = Plan(dimensions, self.agents, self.edges, self.levels)
+        size = plan.layout.size
+        return State(plan, Tables(np.full(size, np.nan, np.float32)), size)
+
+    def ask(
+        self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
+    ) -> tuple[Choice, Stamp]:
+        """The next set of actions and its stamp: ``kind`` ("exploration", "random" or "exploitation") and
+        ``actions``, an index an agent.
+        """
+        layout = state.plan.layout
+        running = [stamp["actions"] for stamp in pending]
+        kind: Kind = "exploration"
+        if self._explores(state, len(running)):
+            values = state.tables.values()
+            for actions in running:
+                cells = layout.cells(np.array([*actions, 0]))
+                values[cells] = np.nan_to_num(values[cells])
+            found = explore(layout, values, rng)
+        else:
+            kind = "random" if rng.random() < self.epsilon_decay**state.exploiting else "exploitation"
+            found = exploit(layout, state.tables.values()) if kind == "exploitation" else []
+            if kind == "random" or found in running:
+                kind, found = "random", rng.integers(layout.counts[:-1]).tolist()
+        return state.plan.choice_of(found), {"kind": kind, "actions": found}
+
+    def tell(self, state: State, observation: Observation) -> State:
+        """The state after one more episode: a failed one is none, a set that was met before changes no table."""
+        if observation.status == "failed":
+            return state
+        found = state.plan.actions_of(observation.choice)
+        actions = np.array([*found, 0])
+        exploring = self._explores(state)
+        key = actions.astype(np.uint32).tobytes()
+        if not any(key in part for part in state.met):
+            rate = self.alpha if exploring else self.alpha * self.alpha_decay**state.exploiting  # equation 3
+            reward = observation.reward
+            if reward is None or not math.isfinite(reward):
+                reward = self.penalty
+            state = self._updated(state, actions, rate, reward)
+            state = replace(state, met=_with(state.met, key))
+        stamp = observation.stamp
+        if stamp is not None and stamp["kind"] == "exploitation" and stamp["actions"] == found:
+            repeats = state.repeats + 1 if tuple(found) == state.exploited else 1
+            state = replace(state, exploited=tuple(found), repeats=repeats)
+        exploiting = state.exploiting + (not exploring)
+        return replace(state, episodes=state.episodes + 1, exploiting=exploiting)
+
+    def converged(self, state: State) -> bool:
+        """Whether the agents chose the same set in several exploited episodes running (section VI-C)."""
+        return state.repeats >= self.convergence
+
+    def tables(self, state: State) -> tuple[QTable, ...]:
+        """Every table, in the order of its source and target."""
+        plan = state.plan
+        layout, values = plan.layout, state.tables.values()
+        labels = [
+            tuple(tuple(plan.values_of(agent, action)) for action in range(layout.counts[agent]))
+            for agent in range(layout.start)
+        ]
+        names = [
+            tuple(plan.axes[d].dimension.name for d in plan.agents[agent].dimensions)
+            for agent in range(layout.start)
+        ]
+        agent_names = [*(agent.name for agent in plan.agents), ""]
+        names, labels = [*names, ()], [*labels, ((),)]
+        return tuple(
+            QTable(
+                agent_names[i],
+                agent_names[j],
+                names[i],
+                names[j],
+                labels[i],
+                labels[j],
+                layout.table(values, e),
+            )
+            for e, (i, j) in enumerate(zip(layout.sources.tolist(), layout.targets.tolist(), strict=True))
+        )
+
+    def _explores(self, state: State, running: int = 0) -> bool:
+        """Whether the next episode belongs to the exploration phase."""
+        if self.exploration is None:
+            return state.unvisited > 0
+        return state.episodes + running < self.exploration
+
+    def _updated(self, state: State, actions: Indices, alpha: float, reward: float) -> State:
+        layout, values = state.plan.layout, state.tables.values()
+        cells = layout.cells(actions)
+        unvisited = state.unvisited - int(np.isnan(values[cells]).sum())
+        learned = update(layout, values, actions, alpha, reward, self.gamma)
+        return replace(state, tables=state.tables.changed(cells, learned), unvisited=unvisited)
+
+
+def _with(parts: tuple[frozenset[bytes], ...], key: bytes) -> tuple[frozenset[bytes], ...]:
+    """With one more member, in parts of which each is larger than the next, so that most are shared."""
+    new = frozenset((key,))
+    while parts and len(parts[-1]) <= len(new):
+        new |= parts[-1]
+        parts = parts[:-1]
+    return (*parts, new)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,139 @@
+"""The Q-tables of connected agents: one flat array, of which an older state stays as it was.
+
+A cell that no episode has visited is NaN, apart from one that holds 0, and is read as the zero that the paper
+starts from. Four bytes a cell and nothing beside them tell both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.errors import SettingsError
+
+Values = NDArray[np.float32]
+Indices = NDArray[np.intp]
+
+MOST_CELLS = 20_000_000
+"""All tables together hold at most so many cells (80 MB)."""
+
+CHANGES_KEPT = 1 / 16
+"""Changes are written into a new array once they are so many, as a share of the cells."""
+
+
+class Layout:
+    """Where the tables lie in the flat array: plain numbers, made once.
+
+    The table of an edge (i, j) has a row for each action of agent i and a column for each action of agent j
+    (section V-D). An agent that has no edge gets a table of one row, for the initial state in which "the first
+    agent in the sequence is always considered to remain" (section V-C): its source is `start`, whose only
+    action is 0.
+
+    Args:
+        counts: number of actions of each agent, in topological order.
+        edges: pairs (i, j), i < j.
+
+    Raises:
+        SettingsError: the tables would hold more than `MOST_CELLS` cells.
+    """
+
+    def __init__(self, counts: Sequence[int], edges: Sequence[tuple[int, int]]) -> None:
+        self.start = len(counts)
+        alone = sorted(set(range(len(counts))) - {agent for edge in edges for agent in edge})
+        pairs = sorted([*edges, *((self.start, agent) for agent in alone)])
+        actions = [*counts, 1]
+        sizes = [actions[i] * actions[j] for i, j in pairs]
+        self.size = sum(sizes)
+        if self.size > MOST_CELLS:
+            raise SettingsError(
+                f"the tables of the agents would hold {self.size:,} cells, more than {MOST_CELLS:,}: give each "
+                "agent fewer dimensions, or set fewer levels"
+            )
+        self.counts: Indices = np.array(actions, dtype=np.intp)
+        self.sources: Indices = np.array([i for i, _ in pairs], dtype=np.intp)
+        self.targets: Indices = np.array([j for _, j in pairs], dtype=np.intp)
+        self.starts: Indices = np.cumsum([0, *sizes], dtype=np.intp)[:-1]
+        self.incoming = [np.flatnonzero(self.targets == agent) for agent in range(self.start)]
+        self.outgoing = [np.flatnonzero(self.sources == agent).tolist() for agent in range(self.start)]
+        self._columns = [np.arange(count) for count in actions]
+        self._set_up_next_rows()
+
+    def _set_up_next_rows(self) -> None:
+        """The row of action 0 in every table of each agent that feeds others, and the step to its next row."""
+        self._feeding = [agent for agent in range(self.start) if len(self.outgoing[agent])]
+        if self._feeding:
+            edges = np.concatenate([self.outgoing[agent] for agent in self._feeding])
+            widths = self.counts[self.targets[edges]]
+            self._row_cells = np.concatenate(
+                [self.starts[edge] + self._columns[self.targets[edge]] for edge in edges]
+            )
+            self._row_steps = np.repeat(widths, widths)
+            self._row_agents = np.repeat(self.sources[edges], widths)
+            self._row_starts = np.searchsorted(self._row_agents, self._feeding)
+
+    def table(self, values: Values, edge: int) -> Values:
+        """One table, as a view of shape (actions of its source, actions of its target)."""
+        start = self.starts[edge]
+        shape = self.counts[self.sources[edge]], self.counts[self.targets[edge]]
+        return values[start : start + shape[0] * shape[1]].reshape(shape)
+
+    def cells(self, actions: Indices) -> Indices:
+        """The cell of every table in which a set of actions stands, shape (tables,).
+
+        Args:
+            actions: of each agent, and the 0 of `start`, shape (agents + 1,).
+        """
+        cells: Indices = (
+            self.starts + actions[self.sources] * self.counts[self.targets] + actions[self.targets]
+        )
+        return cells
+
+    def rows_into(self, values: Values, agent: int, actions: Indices) -> Values:
+        """The row of each table shared with those that feed an agent, shape (tables, its actions)."""
+        edges = self.incoming[agent]
+        first = self.starts[edges] + actions[self.sources[edges]] * self.counts[agent]
+        rows: Values = values[first[:, None] + self._columns[agent]]
+        return rows
+
+    def next_values(self, values: Values, actions: Indices) -> Values:
+        """max Qt[a*, .] over the tables that each agent shares with those it feeds, shape (agents,).
+
+        NaN where one of these cells is unvisited (the condition of Algorithm 2, line 5) and for an agent that
+        feeds none (line 2).
+        """
+        found = np.full(self.start, np.nan, np.float32)
+        if self._feeding:
+            rows = values[self._row_cells + actions[self._row_agents] * self._row_steps]
+            found[self._feeding] = np.maximum.reduceat(rows, self._row_starts)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """The cells of all tables; immutable.
+
+    ``base``: all cells, shape (cells,), shared by many states; ``changes``: cells and values set since, the
+    latest last. One episode sets one cell a table, so that a state costs a few bytes a table beside the state
+    before it.
+    """
+
+    base: Values
+    changes: tuple[tuple[NDArray[np.int32], Values], ...] = ()
+
+    def values(self) -> Values:
+        """A copy of all cells, shape (cells,)."""
+        values = self.base.copy()
+        if self.changes:
+            cells = np.concatenate([cells for cells, _ in self.changes])
+            values[cells] = np.concatenate([changed for _, changed in self.changes])
+        return values
+
+    def changed(self, cells: Indices, values: Values) -> Tables:
+        """With other values in some cells."""
+        tables = Tables(self.base, (*self.changes, (cells.astype(np.int32), values)))
+        if len(tables.changes) * len(cells) > CHANGES_KEPT * self.base.size:
+            return Tables(tables.values())
+        return tables
