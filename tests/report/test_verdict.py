@@ -119,7 +119,7 @@ def test_absent_labels_are_left_out_of_the_means() -> None:
     nan = float("nan")
     dice = {"a": {"anterior": 0.8, "posterior": nan}, "b": {"anterior": nan, "posterior": nan}}
     summary = summarise([replace(SEARCHED, scores=dice)], LABELS)[0]
-    assert summary.case_dice == {"a": 0.8}
+    assert summary.case_scores == {"a": 0.8}
     assert summary.labels["anterior"].mean == 0.8
     assert np.isnan(summary.labels["posterior"].mean)
 

@@ -31,10 +31,20 @@ def interval(low: float, high: float) -> str:
     return f"{dice(low)}{DASH}{dice(high)}"
 
 
-def signed(value: float) -> str:
-    """A difference with its sign: ``+0.013``, ``−0.002``."""
-    text = f"{abs(value):.3f}"
-    return text if text == "0.000" else f"{'−' if value < 0 else '+'}{text}"
+def signed(value: float, digits: int = 3) -> str:
+    """A difference with its sign: ``+0.013``, ``−0.002``; what rounds to zero has none."""
+    text = f"{abs(value):.{digits}f}"
+    return text if float(text) == 0 else f"{'−' if value < 0 else '+'}{text}"
+
+
+def reward(value: float | None) -> str:
+    """A trial's reward, of any size: ``0.884``, ``31.2``, ``−1``; a dash for what was not measured."""
+    if value is None or math.isnan(value):
+        return DASH
+    text = (
+        f"{abs(value):.0f}" if float(value).is_integer() else f"{abs(value):.{3 if abs(value) < 10 else 1}f}"
+    )
+    return f"−{text}" if value < 0 else text
 
 
 def parameters(count: int | None) -> str:
@@ -51,6 +61,13 @@ def megabytes(count: int | None) -> str:
     if count is None:
         return DASH
     size = 4 * count / 1e6
+    return mb(size)
+
+
+def mb(size: float | None) -> str:
+    """A size in MB: ``31.0 MB``, ``0.094 MB``."""
+    if size is None:
+        return DASH
     return f"{size:.1f} MB" if size >= 0.1 else f"{size:.2g} MB"
 
 
@@ -75,6 +92,8 @@ def milliseconds(value: float | None) -> str:
         return DASH
     if value >= 1000:
         return f"{value / 1000:.2f} s"
+    if value < 1:
+        return f"{value:.2g} ms"
     return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
 
 

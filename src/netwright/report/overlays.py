@@ -1,4 +1,4 @@
-"""Test cases as pictures: three orthogonal slices, each as image, truth and prediction."""
+"""Test cases as pictures: three orthogonal slices, or a 2D image's one, each as image, truth and prediction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG as a data URI, its size in pixels, the slices shown (plane, voxel index), if it is cropped."""
+    """A PNG as a data URI, its size in pixels, the slices shown (plane, voxel index; none of 2D), if it is cropped."""
 
     uri: str
     width: int
@@ -50,25 +50,29 @@ def draw_overlay(case: OverlayCase) -> Picture:
     The slices go through the truth's centre of mass. Images are upscaled smoothly, labels by nearest
     neighbour so that voxels stay visible; both keep the aspect of the spacing. The prediction's tile has the
     truth's outline in white. Shown as a radiologist sees it: the patient's right on the left, anterior or
-    superior up. Volumes much larger than what is labelled are cropped.
+    superior up. Volumes much larger than what is labelled are cropped. A grid of one slice is a picture: one
+    row, whole, as it is on disk, x to the right and y down.
 
     Raises:
-        ValueError: image and label maps differ in shape or are not 3D.
+        ValueError: image and label maps differ in shape, are not 3D, or an image has channels other than three.
     """
-    shapes = {case.image.shape, case.truth.shape, case.prediction.shape}
-    if len(shapes) != 1 or case.image.ndim != 3:
+    colours = case.image.ndim == 4 and case.image.shape[3] == 3
+    shapes = {case.image.shape[:3] if colours else case.image.shape, case.truth.shape, case.prediction.shape}
+    if len(shapes) != 1 or case.truth.ndim != 3:
         raise ValueError(
             f"overlay case {case.name!r} needs image, truth and prediction of one 3D shape, "
             f"got {case.image.shape}, {case.truth.shape} and {case.prediction.shape}"
         )
-    window = _crop(case)
+    planar = is_planar(case)
+    window = (slice(None), slice(None), slice(None)) if planar else _crop(case)
     image = _grey(case.image)[window]
     truth, prediction = case.truth[window], case.prediction[window]
     centre = _centre(truth if truth.any() else prediction)
-    scale = TILE / max(s * n for s, n in zip(case.spacing, image.shape, strict=True))
+    seen = 2 if planar else 3
+    scale = TILE / max(s * n for s, n in zip(case.spacing[:seen], truth.shape[:seen], strict=True))
     rows = []
-    for axis, size in _sizes(image.shape, case.spacing, scale):
-        planes = (_slice(volume, axis, centre[axis]) for volume in (image, truth, prediction))
+    for axis, size in _sizes(truth.shape, case.spacing, scale, PLANES[:1] if planar else PLANES):
+        planes = (_slice(volume, axis, centre[axis], planar) for volume in (image, truth, prediction))
         rows.append(_row(*planes, size=size))
     canvas = np.zeros((sum(len(r) for r in rows) + GAP * (len(rows) - 1), 3 * TILE + 2 * GAP, 3), np.uint8)
     top = 0
@@ -76,12 +80,17 @@ def draw_overlay(case: OverlayCase) -> Picture:
         canvas[top : top + len(row)] = row
         top += len(row) + GAP
     return Picture(
-        _png(canvas),
+        png_uri(canvas),
         canvas.shape[1],
         canvas.shape[0],
-        tuple((name, centre[axis] + window[axis].start) for name, axis in PLANES),
-        image.shape != case.image.shape,
+        () if planar else tuple((name, centre[axis] + window[axis].start) for name, axis in PLANES),
+        truth.shape != case.truth.shape,
     )
+
+
+def is_planar(case: OverlayCase) -> bool:
+    """Whether the case is a 2D image: a grid of one slice."""
+    return case.truth.shape[2:] == (1,)
 
 
 def _crop(case: OverlayCase) -> tuple[slice, slice, slice]:
@@ -124,17 +133,26 @@ def _centre(labels: NDArray[np.uint8]) -> tuple[int, int, int]:
     return found[0], found[1], found[2]
 
 
-def _slice(volume: NDArray[np.uint8], axis: int, index: int) -> NDArray[np.uint8]:
-    """A plane as rows and columns of a picture: x from the right side to the left, y and z upwards."""
-    plane = np.take(volume, index, axis=axis).T[::-1]
+def _slice(volume: NDArray[np.uint8], axis: int, index: int, planar: bool) -> NDArray[np.uint8]:
+    """A plane as rows and columns of a picture: x from the right side to the left, y and z upwards.
+
+    Of a 2D image as on disk: x to the right, y down.
+    """
+    plane = np.take(volume, index, axis=axis).swapaxes(0, 1)
+    if planar:
+        return np.ascontiguousarray(plane)
+    plane = plane[::-1]
     return np.ascontiguousarray(plane if axis == 0 else plane[:, ::-1])
 
 
 def _sizes(
-    shape: tuple[int, ...], spacing: tuple[float, float, float], scale: float
+    shape: tuple[int, ...],
+    spacing: tuple[float, float, float],
+    scale: float,
+    planes: tuple[tuple[str, int], ...],
 ) -> Iterator[tuple[int, tuple[int, int]]]:
     """For each plane its normal axis and the slice's (width, height) in pixels."""
-    for _, axis in PLANES:
+    for _, axis in planes:
         across, up = (a for a in range(3) if a != axis)
         width, height = (max(1, round(shape[a] * spacing[a] * scale)) for a in (across, up))
         yield axis, (width, height)
@@ -147,12 +165,12 @@ def _row(
     *,
     size: tuple[int, int],
 ) -> NDArray[np.uint8]:
-    grey = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    grey = np.array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
     truth, prediction = (
         np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
         for labels in (truth, prediction)
     )
-    plain = np.repeat(grey[..., None], 3, axis=2)
+    plain = grey if grey.ndim == 3 else np.repeat(grey[..., None], 3, axis=2)
     predicted = _paint(plain, prediction)
     predicted[_outline(truth)] = 255
     row = np.zeros((size[1], 3 * TILE + 2 * GAP, 3), np.uint8)
@@ -183,7 +201,8 @@ def _outline(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return edge & (labels > 0)
 
 
-def _png(pixels: NDArray[np.uint8]) -> str:
+def png_uri(pixels: NDArray[np.uint8]) -> str:
+    """Rows, columns and red, green, blue as a picture inside the page."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

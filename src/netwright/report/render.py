@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from netwright.report import figures, formatting
+from netwright.report import agents, classification, comparison_figures, formatting, search_figures
 from netwright.report.content import OverlayCase, ReportContent, TrialRow
+from netwright.report.costs import cost_rows
 from netwright.report.diagrams import draw
-from netwright.report.overlays import draw_overlay, label_colour
+from netwright.report.metrics import Metric, metric_named
+from netwright.report.overlays import draw_overlay, is_planar, label_colour
+from netwright.report.style import INK, in_order, status_colour
 from netwright.report.summaries import Estimate, Summary, summarise
 from netwright.report.verdict import outcome, progress_sentences, sentences
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 WIDE_LABELS = 4
-"""With more labels than this, Dice per label gets a table of its own."""
+"""With more labels than this, the score of each gets a table of its own."""
 
 
 def render_report(content: ReportContent) -> str:
@@ -30,7 +33,7 @@ def render_report(content: ReportContent) -> str:
     left out. The page is about 5 MB, nearly all of it plotly's script, so that its plots work offline.
 
     Raises:
-        ValueError: an overlay's image and label maps differ in shape.
+        ValueError: an overlay's image and label maps differ in shape, or an image is not one.
     """
     environment = Environment(
         loader=PackageLoader("netwright.report", "."),
@@ -40,14 +43,23 @@ def render_report(content: ReportContent) -> str:
         lstrip_blocks=True,
     )
     summaries = summarise(content.contestants, content.labels)
-    plots = _plots(content, summaries)
+    metric = metric_named(content.metric)
+    told = agents.telling(content.agent_tables)
+    plots = _plots(content, summaries, metric)
     return environment.get_template("template.html.j2").render(
         content=content,
         style=Markup(resources.files("netwright.report").joinpath("report.css").read_text(encoding="utf-8")),
-        sentences=sentences(summaries) or progress_sentences(content),
-        networks=[_network_row(s, content.labels) for s in summaries],
+        metric=metric,
+        sentences=sentences(summaries, metric) or progress_sentences(content),
+        networks=[_network_row(s, content.labels, metric) for s in summaries],
+        costs=cost_rows(summaries, metric),
         wide=len(content.labels) > WIDE_LABELS,
         overlays=[_overlay(case, content, summaries) for case in content.overlays],
+        planar=any(is_planar(case) for case in content.overlays),
+        confusions=[] if content.confusion is None else classification.confusions(content.confusion),
+        mistakes=classification.mistakes(content.mistakes),
+        tables=[agents.thumbnail(content.agent_tables[i]) for i in told],
+        phased=any(t.phase for t in content.trials),
         counts=_counts(content.trials),
         trials=[_trial_row(t, content.best_trial) for t in content.trials],
         diagrams=[
@@ -58,32 +70,50 @@ def render_report(content: ReportContent) -> str:
     )
 
 
-def _plots(content: ReportContent, summaries: tuple[Summary, ...]) -> dict[str, dict[str, Any]]:
+def _plots(
+    content: ReportContent, summaries: tuple[Summary, ...], metric: Metric
+) -> dict[str, dict[str, Any]]:
     """The plots for which there is something to plot, by name: figure as JSON and height in pixels."""
     drawn: dict[str, go.Figure] = {}
+    tested = any(s.tested for s in summaries)
     if content.trials:
-        drawn["search"] = figures.best_so_far(content.trials, content.reward_name)
-    if any(t.reward is not None and t.parameters for t in content.trials) or any(s.tested for s in summaries):
-        drawn["size"] = figures.size_against_dice(content.trials, summaries, content.reward_name)
-    if any(s.tested for s in summaries):
-        drawn["cases"] = figures.dice_by_case(summaries)
-    retrained = {
-        formatting.sentence_case(s.contestant.title): s.contestant.curves
-        for s in summaries
-        if any(s.contestant.curves.values())
-    }
-    if retrained:
-        seconds = {
-            formatting.sentence_case(s.contestant.title): s.contestant.train_seconds for s in summaries
-        }
-        drawn["retraining"] = figures.training_curves(retrained, seconds)
-    if any(content.best_curves.values()):
-        drawn["best"] = figures.training_curves({f"trial {content.best_trial}": content.best_curves}, {})
+        drawn["search"] = search_figures.best_so_far(content.trials, content.reward_name, content.penalty)
+    if tested or any(t.reward is not None and t.parameters for t in content.trials):
+        drawn["size"] = search_figures.size_against_score(
+            content.trials, summaries, content.reward_name, metric
+        )
+    if tested and not metric.classifies:
+        drawn["cases"] = comparison_figures.score_by_case(summaries, metric)
+    if content.confusion is not None:
+        drawn["confusion"] = classification.confusion_figure(content.confusion)
+    if content.layer_choices is not None and content.layer_choices.trials:
+        drawn["choices"] = agents.choices_figure(content.layer_choices, content.best_trial)
+    if content.agent_tables:
+        shown = [content.agent_tables[i] for i in agents.telling(content.agent_tables)]
+        drawn["agents"] = agents.tables_figure(shown, content.agent_values)
+    drawn |= _curves(content, summaries, metric)
     # Plotly's own encoder writes <, > and / as \\u escapes, so that no text can close the script element.
     return {
         name: {"json": Markup(figure.to_json()), "height": figure.layout.height}
         for name, figure in drawn.items()
     }
+
+
+def _curves(content: ReportContent, summaries: tuple[Summary, ...], metric: Metric) -> dict[str, go.Figure]:
+    drawn: dict[str, go.Figure] = {}
+    titles = [formatting.sentence_case(s.contestant.title) for s in summaries]
+    retrained = {
+        title: s.contestant.curves
+        for title, s in zip(titles, summaries, strict=True)
+        if any(s.contestant.curves.values())
+    }
+    if retrained:
+        seconds = {title: s.contestant.train_seconds for title, s in zip(titles, summaries, strict=True)}
+        drawn["retraining"] = comparison_figures.training_curves(retrained, seconds, metric)
+    if any(content.best_curves.values()):
+        best = {f"trial {content.best_trial}": content.best_curves}
+        drawn["best"] = comparison_figures.training_curves(best, {}, metric)
+    return drawn
 
 
 def _plotly_script() -> Markup:
@@ -93,23 +123,23 @@ def _plotly_script() -> Markup:
 
 
 def _status(value: str) -> dict[str, str]:
-    return {"words": formatting.status(value), "colour": figures.status_colour(value)}
+    return {"words": formatting.status(value), "colour": status_colour(value)}
 
 
-def _estimate(estimate: Estimate) -> dict[str, str]:
+def _estimate(estimate: Estimate, metric: Metric) -> dict[str, str]:
     return {
-        "mean": formatting.dice(estimate.mean),
-        "interval": formatting.interval(estimate.low, estimate.high),
+        "mean": metric.value(estimate.mean),
+        "interval": metric.interval(estimate.low, estimate.high),
     }
 
 
-def _network_row(summary: Summary, labels: tuple[str, ...]) -> dict[str, Any]:
+def _network_row(summary: Summary, labels: tuple[str, ...], metric: Metric) -> dict[str, Any]:
     contestant, comparison = summary.contestant, summary.comparison
     difference = None
     if comparison is not None and comparison.n:
         difference = {
-            "mean": formatting.signed(comparison.mean_difference),
-            "interval": formatting.interval(comparison.low, comparison.high),
+            "mean": metric.difference(comparison.mean_difference),
+            "interval": metric.difference_interval(comparison.low, comparison.high),
             "p": formatting.p_value(comparison.p_value),
             "outcome": {"equal": "no measurable difference"}.get(outcome(comparison), outcome(comparison)),
         }
@@ -118,8 +148,8 @@ def _network_row(summary: Summary, labels: tuple[str, ...]) -> dict[str, Any]:
         "description": contestant.description,
         "searched": summary.searched,
         "tested": summary.tested,
-        "overall": _estimate(summary.overall),
-        "labels": [_estimate(summary.labels[label]) for label in labels],
+        "overall": _estimate(summary.overall, metric),
+        "labels": [_estimate(summary.labels[label], metric) for label in labels],
         "difference": difference,
         "parameters": formatting.parameters(contestant.parameters),
         "megabytes": formatting.megabytes(contestant.parameters),
@@ -136,12 +166,12 @@ def _overlay(case: OverlayCase, content: ReportContent, summaries: tuple[Summary
     scores = []
     for summary in summaries:
         by_label = summary.contestant.scores.get(case.name)
-        if by_label is not None and case.name in summary.case_dice:
+        if by_label is not None and case.name in summary.case_scores:
             scores.append(
                 {
                     "title": formatting.sentence_case(summary.contestant.title),
                     "searched": summary.searched,
-                    "mean": formatting.dice(summary.case_dice[case.name]),
+                    "mean": formatting.dice(summary.case_scores[case.name]),
                     "labels": [formatting.dice(by_label.get(label)) for label in content.labels],
                 }
             )
@@ -150,8 +180,9 @@ def _overlay(case: OverlayCase, content: ReportContent, summaries: tuple[Summary
         "name": case.name,
         "dice": formatting.dice(case.dice),
         "picture": draw_overlay(case),
+        "planar": is_planar(case),
         "spacing": " × ".join(f"{s:.2f}".rstrip("0").rstrip(".") for s in case.spacing),
-        "shape": " × ".join(str(n) for n in case.image.shape),
+        "shape": " × ".join(str(n) for n in case.truth.shape),
         "scores": scores,
         "legend": [
             {"name": label, "colour": label_colour(value)}
@@ -163,15 +194,10 @@ def _overlay(case: OverlayCase, content: ReportContent, summaries: tuple[Summary
 
 def _counts(trials: tuple[TrialRow, ...]) -> list[dict[str, Any]]:
     counted = Counter(t.status for t in trials)
-    order = [s for s in figures.STATUS_COLOURS if s in counted] + sorted(
-        set(counted) - set(figures.STATUS_COLOURS)
-    )
-    rows = [{**_status(status), "count": counted[status], "hollow": False} for status in order]
+    rows = [{**_status(status), "count": counted[status], "hollow": False} for status in in_order(counted)]
     cached = sum(t.cached_from is not None for t in trials)
     if cached:
-        rows.append(
-            {"words": "of these from the cache", "colour": figures.INK, "count": cached, "hollow": True}
-        )
+        rows.append({"words": "of these from the cache", "colour": INK, "count": cached, "hollow": True})
     return rows
 
 
@@ -183,7 +209,7 @@ def _trial_row(trial: TrialRow, best: int | None) -> dict[str, Any]:
         "trial": trial,
         "best": trial.number == best,
         "status": _status(trial.status),
-        "reward": formatting.dice(trial.reward),
+        "reward": formatting.reward(trial.reward),
         "parameters": formatting.parameters(trial.parameters),
         "seconds": formatting.duration(trial.seconds),
         "finished": formatting.duration(trial.finished_at),

@@ -17,6 +17,9 @@ SIGN_PATTERNS = 50_000
 
 CHUNK_ELEMENTS = 4_000_000
 
+FEW_VALUES = 8
+"""A sample of so few different values (right or wrong, 1 or 0) is resampled by their counts alone."""
+
 
 @dataclass(frozen=True)
 class PairedComparison:
@@ -54,13 +57,9 @@ def bootstrap_interval(
     if np.ptp(sample) == 0:
         return mean, mean
     generator = np.random.default_rng(seed)
-    means = np.concatenate(
-        [
-            sample[generator.integers(0, sample.size, (rows, sample.size))].mean(axis=1)
-            for rows in _chunks(resamples, sample.size)
-        ]
-    )
-    below = float(np.mean(means < mean) + 0.5 * np.mean(means == mean))
+    means = _resampled_means(sample, resamples, generator)
+    same = np.abs(means - mean) <= 1e-12 * np.ptp(sample)
+    below = float(np.mean((means < mean) & ~same) + 0.5 * np.mean(same))
     normal = NormalDist()
     bias = normal.inv_cdf(min(max(below, 0.5 / resamples), 1 - 0.5 / resamples))  # eq. 14.14
     centred = (sample - mean) / np.ptp(sample)
@@ -75,13 +74,32 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def _resampled_means(
+    sample: NDArray[np.float64], resamples: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Means of so many resamples of the cases, each with replacement and as large as the sample."""
+    values, counts = np.unique(sample, return_counts=True)
+    if values.size <= FEW_VALUES:
+        # How often each value is drawn is multinomial, so that ten thousand test images cost no more than ten.
+        drawn = generator.multinomial(sample.size, counts / sample.size, size=resamples)
+        return np.asarray(drawn @ values / sample.size, dtype=np.float64)
+    return np.concatenate(
+        [
+            sample[generator.integers(0, sample.size, (rows, sample.size))].mean(axis=1)
+            for rows in _chunks(resamples, sample.size)
+        ]
+    )
+
+
 def paired_comparison(a: ArrayLike, b: ArrayLike, seed: int = 0) -> PairedComparison:
     """Compare two networks case by case; positive differences favour ``a``.
 
     The interval is the bootstrap's, of the mean difference. The p-value is that of the paired permutation
     (sign-flip) test of the same mean difference: exact for up to `EXACT_LIMIT` differing pairs, by random
-    patterns beyond. Preferred to Wilcoxon's signed ranks, which drop ties, test another quantity than the
-    mean that is reported, and can so contradict the interval beside it.
+    patterns beyond. Where all pairs differ by the same amount, as cases that are right or wrong do, the test
+    is McNemar's (1947) on the binomial distribution, and exact for any number. Preferred to Wilcoxon's
+    signed ranks, which drop ties, test another quantity than the mean that is reported, and can so contradict
+    the interval beside it.
 
     Args:
         a: one value a case, shape (n,); pairs with a NaN on either side are dropped.
@@ -109,6 +127,8 @@ def _sign_flip_p_value(differences: NDArray[np.float64], generator: np.random.Ge
     differing = differences[differences != 0]
     if differing.size == 0:
         return 1.0
+    if np.ptp(np.abs(differing)) == 0:
+        return _mcnemar_p_value(int(np.count_nonzero(differing > 0)), int(differing.size))
     threshold = abs(float(differing.sum())) - 1e-9 * float(np.abs(differing).sum())
     if differing.size <= EXACT_LIMIT:
         patterns = np.arange(2**differing.size)[:, None] >> np.arange(differing.size) & 1
@@ -119,6 +139,15 @@ def _sign_flip_p_value(differences: NDArray[np.float64], generator: np.random.Ge
         extreme += int(np.count_nonzero(np.abs(signs @ differing) >= threshold))
     # The observed pattern counts as one of them, so that p is never zero (Phipson and Smyth 2010).
     return (extreme + 1) / (SIGN_PATTERNS + 1)
+
+
+def _mcnemar_p_value(favourable: int, differing: int) -> float:
+    """Two-sided probability of so uneven a split of the differing pairs by fair coins, in whole numbers."""
+    term, tail = 1, 0
+    for i in range(min(favourable, differing - favourable) + 1):
+        tail += term
+        term = term * (differing - i) // (i + 1)
+    return min(1.0, 2 * tail / 2**differing)
 
 
 def _chunks(rows: int, columns: int) -> Iterator[int]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from netwright.report.content import Contestant
 from netwright.report.statistics import PairedComparison, bootstrap_interval, holm, paired_comparison
 
 SEARCHED = "searched"
+ORIGINAL = "original"
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Estimate:
 class Summary:
     """One contestant in numbers.
 
-    ``case_dice``: test case -> mean Dice over the labels. ``overall``: its mean over cases. ``labels``:
-    label -> estimate. ``comparison``: the searched network minus this one, over the cases that both have, its
-    p-value adjusted for the number of comparisons (Holm); None for the searched network and where either is
-    untested.
+    ``case_scores``: test case -> mean score over its labels (Dice; right or wrong). ``overall``: its mean
+    over cases. ``labels``: label -> estimate. ``comparison``: the searched network minus this one, over the
+    cases that both have, its p-value adjusted for the number of comparisons (Holm); None for the searched
+    network and where either is untested.
     """
 
     contestant: Contestant
-    case_dice: Mapping[str, float]
+    case_scores: Mapping[str, float]
     overall: Estimate
     labels: Mapping[str, Estimate]
     comparison: PairedComparison | None = None
@@ -44,9 +44,14 @@ class Summary:
         return self.contestant.name == SEARCHED
 
     @property
+    def original(self) -> bool:
+        """Whether this is the network whose layers were searched, as it was."""
+        return self.contestant.role == ORIGINAL
+
+    @property
     def tested(self) -> bool:
-        """Whether it was trained to the end and has a Dice on at least one test case."""
-        return self.contestant.status == "complete" and bool(self.case_dice)
+        """Whether it was trained to the end and has a score on at least one test case."""
+        return self.contestant.status == "complete" and bool(self.case_scores)
 
 
 def summarise(contestants: Sequence[Contestant], labels: Sequence[str]) -> tuple[Summary, ...]:
@@ -67,31 +72,32 @@ def summarise(contestants: Sequence[Contestant], labels: Sequence[str]) -> tuple
 
 
 def _summary(contestant: Contestant, labels: Sequence[str]) -> Summary:
-    nan = float("nan")
-    table = np.array(
-        [[case.get(label, nan) for label in labels] for case in contestant.scores.values()], dtype=np.float64
-    ).reshape(len(contestant.scores), len(labels))
-    case_dice = {
-        name: float(np.nanmean(row))
-        for name, row in zip(contestant.scores, table, strict=True)
-        if not np.isnan(row).all()
-    }
+    case_scores: dict[str, float] = {}
+    by_label: dict[str, list[float]] = {label: [] for label in labels}
+    # A classified image has a score for one of perhaps a thousand classes, so no full table is made.
+    for name, scores in contestant.scores.items():
+        present = {
+            label: score for label, score in scores.items() if label in by_label and not math.isnan(score)
+        }
+        for label, score in present.items():
+            by_label[label].append(score)
+        if present:
+            case_scores[name] = sum(present.values()) / len(present)
     return Summary(
         contestant,
-        case_dice,
-        _estimate(np.array(list(case_dice.values()))),
-        {label: _estimate(column) for label, column in zip(labels, table.T, strict=True)},
+        case_scores,
+        _estimate(list(case_scores.values())),
+        {label: _estimate(values) for label, values in by_label.items()},
     )
 
 
-def _estimate(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Estimate:
-    present = values[~np.isnan(values)]
-    low, high = bootstrap_interval(present)
-    return Estimate(float(present.mean()) if present.size else float("nan"), low, high)
+def _estimate(values: Sequence[float]) -> Estimate:
+    low, high = bootstrap_interval(values)
+    return Estimate(sum(values) / len(values) if values else float("nan"), low, high)
 
 
 def _compare(searched: Summary, other: Summary) -> PairedComparison:
-    common = [name for name in searched.case_dice if name in other.case_dice]
+    common = [name for name in searched.case_scores if name in other.case_scores]
     return paired_comparison(
-        [searched.case_dice[name] for name in common], [other.case_dice[name] for name in common]
+        [searched.case_scores[name] for name in common], [other.case_scores[name] for name in common]
     )

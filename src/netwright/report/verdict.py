@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 from netwright.report import formatting
 from netwright.report.content import Contestant, ReportContent
+from netwright.report.costs import ratio_text
+from netwright.report.metrics import Metric, metric_named
 from netwright.report.statistics import PairedComparison
 from netwright.report.summaries import Summary, summarise
 
 SIGNIFICANCE = 0.05
-
-SAME = 1.05
-"""Ratios of size or time up to here are called the same."""
 
 NOT_TESTED = {
     "too_slow": "could not finish an epoch in its share of the time",
@@ -26,7 +25,9 @@ NOT_TESTED = {
 }
 
 
-def verdict_sentences(contestants: Sequence[Contestant], labels: Sequence[str]) -> tuple[str, ...]:
+def verdict_sentences(
+    contestants: Sequence[Contestant], labels: Sequence[str], metric: str = "Dice"
+) -> tuple[str, ...]:
     """What came of the final comparison, one sentence or line each, the searched network first.
 
     "Better" and "worse" need p < 0.05 in the paired test over the test cases, adjusted for the number of
@@ -34,27 +35,31 @@ def verdict_sentences(contestants: Sequence[Contestant], labels: Sequence[str]) 
 
     Args:
         contestants: all networks of the comparison, finished or not, in the order to be told.
-        labels: names of the foreground labels; the Dice compared is the mean over them.
+        labels: names of the foreground labels; the Dice compared is the mean over them. For classification
+            names of the classes.
+        metric: what the scores are, "Dice" or "accuracy".
 
     Returns:
         Empty for no contestants.
     """
-    return sentences(summarise(contestants, labels))
+    return sentences(summarise(contestants, labels), metric_named(metric))
 
 
-def sentences(summaries: Sequence[Summary]) -> tuple[str, ...]:
+def sentences(summaries: Sequence[Summary], metric: Metric) -> tuple[str, ...]:
     """`verdict_sentences` for contestants that are summarised already."""
     if not summaries:
         return ()
     searched = next((s for s in summaries if s.searched), None)
     others = [s for s in summaries if not s.searched]
-    told = [_searched_sentence(searched)]
+    told = [_searched_sentence(searched, metric)]
     if searched is not None and searched.tested:
-        told += [_against(searched, s) for s in others if s.tested]
+        told += [_against(searched, s, metric) for s in others if s.tested]
     elif any(s.tested for s in others):
-        told.append(f"Tested without it: {formatting.names([_score(s) for s in others if s.tested])}.")
+        told.append(
+            f"Tested without it: {formatting.names([_score(s, metric) for s in others if s.tested])}."
+        )
     told += [_not_tested(s.contestant) for s in others if not s.tested]
-    told += _in_short(others)
+    told += _in_short(others, metric)
     return tuple(told)
 
 
@@ -69,12 +74,12 @@ def progress_sentences(content: ReportContent) -> tuple[str, ...]:
     size = f" with {formatting.parameters(best.parameters)} parameters" if best.parameters else ""
     return (
         f"The best of {len(content.trials)} trials so far is trial {best.number}: "
-        f"{content.reward_name} {formatting.dice(best.reward)}{size} ({best.choice}).",
-        "The final comparison on the unseen test cases has not been run yet.",
+        f"{content.reward_name} {formatting.reward(best.reward)}{size} ({best.choice}).",
+        f"The final comparison on the unseen test {metric_named(content.metric).cases} has not been run yet.",
     )
 
 
-def _searched_sentence(searched: Summary | None) -> str:
+def _searched_sentence(searched: Summary | None, metric: Metric) -> str:
     if searched is None:
         return "The searched network is missing from the final comparison."
     contestant = searched.contestant
@@ -82,38 +87,60 @@ def _searched_sentence(searched: Summary | None) -> str:
         return _not_tested(contestant, subject="The searched network")
     low, high = searched.overall.low, searched.overall.high
     if math.isnan(low):
-        certainty = "one case only, so no interval can be given"
+        certainty = f"one {metric.case} only, so no interval can be given"
     else:
-        certainty = f"95 % interval {formatting.interval(low, high)}"
+        certainty = f"95 % interval {metric.interval(low, high)}"
     size = f" with {formatting.parameters(contestant.parameters)} parameters" if contestant.parameters else ""
-    mean = formatting.dice(searched.overall.mean)
-    return f"The searched network segments unseen cases at {mean} Dice ({certainty}){size}."
+    mean = metric.value(searched.overall.mean)
+    if metric.classifies:
+        return f"The searched network classifies {mean} of unseen images correctly ({certainty}){size}."
+    return f"The searched network segments unseen cases at {mean} {metric.name} ({certainty}){size}."
 
 
-def _against(searched: Summary, other: Summary) -> str:
-    contestant = other.contestant
-    numbers = formatting.dice(other.overall.mean)
-    if contestant.parameters:
-        numbers += f", {formatting.parameters(contestant.parameters)}"
-    parts = [_difference(other.comparison)]
-    mine = searched.contestant
-    parts += _ratio(mine.parameters, contestant.parameters, "smaller", "larger", "the same size")
-    parts += _ratio(mine.inference_ms, contestant.inference_ms, "faster", "slower", "as fast")
-    return f"Against {contestant.title} ({numbers}): {', '.join(parts)}."
+def _against(searched: Summary, other: Summary, metric: Metric) -> str:
+    mine, theirs = searched.contestant, other.contestant
+    numbers = metric.value(other.overall.mean)
+    if theirs.parameters:
+        numbers += f", {formatting.parameters(theirs.parameters)}"
+    parts = [_difference(other.comparison, metric)]
+    parts += _ratio(mine.parameters, theirs.parameters, "smaller", "larger", "the same size")
+    # Measured a batch where both were, because that is what the search was told to lower.
+    if mine.inference_batch_ms and theirs.inference_batch_ms:
+        inference = (mine.inference_batch_ms, theirs.inference_batch_ms)
+    else:
+        inference = (mine.inference_ms, theirs.inference_ms)
+    training = (mine.training_batch_ms, theirs.training_batch_ms)
+    if all(training):
+        parts += _ratio(*inference, "faster in inference", "slower in inference", "as fast in inference")
+        parts += _ratio(*training, "faster in training", "slower in training", "as fast in training")
+    else:
+        parts += _ratio(*inference, "faster", "slower", "as fast")
+    told = f"Against {theirs.title} ({numbers}): {', '.join(parts)}."
+    return f"{told} {_within(searched, other, metric)}" if other.original else told
 
 
-def _difference(comparison: PairedComparison | None) -> str:
+def _within(searched: Summary, original: Summary, metric: Metric) -> str:
+    """Whether the searched network's mean is in the interval of the network that it was made from."""
+    overall, mean = original.overall, searched.overall.mean
+    if math.isnan(overall.low):
+        return f"One {metric.case} gives the original no interval to hold it against."
+    where = "below" if mean < overall.low else "above" if mean > overall.high else "within"
+    interval = metric.interval(overall.low, overall.high)
+    return f"Its {metric.name} of {metric.value(mean)} is {where} the original's 95 % interval ({interval})."
+
+
+def _difference(comparison: PairedComparison | None, metric: Metric) -> str:
     if comparison is None or comparison.n == 0:
-        return "no test case in common"
-    cases = "1 case" if comparison.n == 1 else f"{comparison.n} cases"
+        return f"no test {metric.case} in common"
     # The sign-flip test's smallest possible p-value is 2 / 2^n.
     if 2 / 2**comparison.n >= SIGNIFICANCE:
-        return f"{cases} {'is' if comparison.n == 1 else 'are'} too few to tell a difference"
-    evidence = f"{formatting.p_value(comparison.p_value)} over {cases}"
+        verb = "is" if comparison.n == 1 else "are"
+        return f"{metric.count(comparison.n)} {verb} too few to tell a difference"
+    evidence = f"{formatting.p_value(comparison.p_value)} over {metric.count(comparison.n)}"
     kind = outcome(comparison)
     if kind == "equal":
-        return "no measurable difference in Dice"
-    return f"{kind} by {abs(comparison.mean_difference):.3f} Dice, {evidence}"
+        return f"no measurable difference in {metric.name}"
+    return f"{kind} by {metric.amount(comparison.mean_difference)}, {evidence}"
 
 
 def outcome(comparison: PairedComparison) -> str:
@@ -126,28 +153,25 @@ def outcome(comparison: PairedComparison) -> str:
 def _ratio(mine: float | None, theirs: float | None, smaller: str, larger: str, same: str) -> tuple[str, ...]:
     if not mine or not theirs:
         return ()
-    ratio = max(mine, theirs) / min(mine, theirs)
-    if ratio <= SAME:
-        return (same,)
-    times = f"{ratio:.2f}" if ratio < 1.1 else f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:.0f}"
-    return (f"{times} times {smaller if mine < theirs else larger}",)
+    times = ratio_text(mine, theirs)
+    return (f"{times} times {smaller if mine < theirs else larger}",) if times else (same,)
 
 
-def _in_short(others: Sequence[Summary]) -> list[str]:
+def _in_short(others: Sequence[Summary], metric: Metric) -> list[str]:
     """The plain word where the searched network is not better than all."""
     compared = [(s, outcome(s.comparison)) for s in others if s.comparison is not None and s.comparison.n]
     worse = [s.contestant.title for s, kind in compared if kind == "worse"]
     equal = [s.contestant.title for s, kind in compared if kind == "equal"]
     told = []
     if worse:
-        told.append(f"In Dice the searched network is worse than {formatting.names(worse)}.")
+        told.append(f"In {metric.name} the searched network is worse than {formatting.names(worse)}.")
     if equal:
-        told.append(f"In Dice the search brought no measurable gain over {formatting.names(equal)}.")
+        told.append(f"In {metric.name} the search brought no measurable gain over {formatting.names(equal)}.")
     return told
 
 
-def _score(summary: Summary) -> str:
-    return f"{summary.contestant.title} {formatting.dice(summary.overall.mean)}"
+def _score(summary: Summary, metric: Metric) -> str:
+    return f"{summary.contestant.title} {metric.value(summary.overall.mean)}"
 
 
 def _not_tested(contestant: Contestant, subject: str | None = None) -> str:

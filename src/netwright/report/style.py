@@ -1,0 +1,106 @@
+"""What the report's plots share: colours, symbols, fonts, axes. Colour means status, or the value of a cell."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netwright.report import formatting
+from netwright.report.summaries import Summary
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+INK, QUIET, GRID = "#1c2430", "#7b8494", "#e6e9ee"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+STATUS_COLOURS = {
+    "complete": "#0072B2",
+    "infeasible": "#8a93a0",
+    "out_of_memory": "#D55E00",
+    "too_slow": "#E69F00",
+    "loss_stalled": "#CC79A7",
+    "diverged": "#7a4fbf",
+    "crashed": "#a3142b",
+    "running": "#2aa198",
+}
+STATUS_SYMBOLS = {
+    "complete": "circle",
+    "infeasible": "x",
+    "out_of_memory": "square",
+    "too_slow": "triangle-right",
+    "loss_stalled": "diamond",
+    "diverged": "triangle-up",
+    "crashed": "cross",
+}
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("star", "circle-open", "square-open", "diamond-open", "triangle-up-open", "cross-open", "x-open")
+PHASE_TINT = "#eef1f5"
+
+
+def status_colour(status: str) -> str:
+    """The one colour of a status, in every plot and table."""
+    return STATUS_COLOURS.get(status, QUIET)
+
+
+def in_order(statuses: Collection[str]) -> list[str]:
+    """Statuses without repetition, the known ones first and in their order."""
+    return [s for s in STATUS_COLOURS if s in statuses] + sorted(set(statuses) - set(STATUS_COLOURS))
+
+
+def network_title(summary: Summary) -> str:
+    """The name of a contestant in a plot."""
+    return "Searched" if summary.searched else formatting.sentence_case(summary.contestant.title)
+
+
+def words(name: str) -> str:
+    """The name of a curve or a status as it is said."""
+    return name.replace("_", " ")
+
+
+def escaped(text: str) -> str:
+    """Plotly reads a little HTML in its texts."""
+    return html.escape(text)
+
+
+def shorten(text: str, limit: int = 90) -> str:
+    """At most so many letters, the last a mark of omission."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def log_range(values: Sequence[float]) -> list[float]:
+    """Decimal logarithms of the extremes, with room at both ends."""
+    if not values:
+        return [4.0, 7.0]
+    low, high = np.log10(min(values)), np.log10(max(values))
+    room = 0.12 * max(0.8, high - low)
+    return [float(low - room), float(high + room)]
+
+
+def style(figure: go.Figure, *, height: int) -> None:
+    """Fonts, margins and axes of every plot, and its ``height`` in pixels."""
+    axis = {
+        "gridcolor": GRID,
+        "zeroline": False,
+        "linecolor": "#b9c0ca",
+        "ticks": "outside",
+        "tickcolor": "#b9c0ca",
+        "automargin": True,
+        "title_font_size": 13,
+        "title_standoff": 10,
+    }
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 64, "r": 16, "t": 34, "b": 48},
+        font={"family": FONT, "size": 13, "color": INK},
+        paper_bgcolor="#ffffff",
+        plot_bgcolor="#ffffff",
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        hoverlabel={"bgcolor": "#ffffff", "bordercolor": "#b9c0ca", "font": {"color": INK}},
+    )
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(**axis)
