@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.dataset import Case, Dataset
+from netwright.data.files import require_file
+from netwright.data.pictures import is_picture
 from netwright.data.problems import Problem, UnusableFile, enumerate_words
 from netwright.data.volumes import (
     Grid,
@@ -17,7 +19,6 @@ from netwright.data.volumes import (
     read_grid,
     read_image,
     read_label,
-    require_file,
     same_place,
     shape_text,
 )
@@ -87,6 +88,8 @@ def require_label(case: Case) -> Path:
     advice = (
         "Add the label map, or remove the case from the dataset: only labelled cases can be learned from."
     )
+    if case.label is None and is_picture(case.images[0]):
+        raise UnusableFile(_no_mask(case.images[0]))
     if case.label is None:
         raise UnusableFile(
             Problem(
@@ -103,7 +106,33 @@ def require_label(case: Case) -> Path:
     return case.label
 
 
+def _no_mask(image: Path) -> Problem:
+    return Problem(
+        "error",
+        str(image),
+        "has no mask",
+        expected=f"a mask {image.stem} in PNG, TIFF or BMP in the folder {image.parent.parent / 'masks'}",
+        found="none of that stem",
+        advice="Add the mask, or remove the image: only images with masks can be learned from.",
+        kind="missing-label",
+    )
+
+
+def _no_image(case: Case) -> Problem:
+    return Problem(
+        "error",
+        str(case.label),
+        "has no image",
+        expected=f"an image {case.name} in PNG, TIFF, JPEG or BMP in the folder {case.images[0].parent}",
+        found="none of that stem",
+        advice="Add the image, or remove the mask.",
+        kind="missing-image",
+    )
+
+
 def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Problem]]:
+    if is_picture(case.images[0]) and not case.images[0].is_file():
+        return None, [_no_image(case)]
     try:
         volume = read_image(case.images)
     except UnusableFile as error:
@@ -111,7 +140,9 @@ def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Prob
     problems = []
     path = case.images[0]
     channels = len(volume.array)
-    if channels != len(dataset.channels):
+    if channels != len(dataset.channels) and is_picture(path):
+        problems.append(_other_colours(path, channels, dataset))
+    elif channels != len(dataset.channels):
         problems.append(
             Problem(
                 "error",
@@ -131,6 +162,21 @@ def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Prob
     for file in case.images[1:]:
         problems += _compare(case, volume.grid, file, read_grid(file))
     return volume, problems
+
+
+def _other_colours(path: Path, channels: int, dataset: Dataset) -> Problem:
+    kinds = {1: "a grey picture", 3: "a picture in red, green and blue"}
+    expected = kinds.get(len(dataset.channels), f"{len(dataset.channels)} channels")
+    return Problem(
+        "error",
+        str(path),
+        "is grey among colours" if channels == 1 else "is coloured among greys",
+        expected=f"{expected}, as the first image is",
+        found=kinds[channels],
+        advice="A network takes either: convert all images to one kind, for example with Pillow: "
+        f"Image.open(path).convert('{'RGB' if channels == 1 else 'L'}').save(path).",
+        kind="channels",
+    )
 
 
 def check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> list[Problem]:
@@ -214,7 +260,7 @@ def _count_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]
 
 def _check_values(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Problem]:
     whole = np.isfinite(found) & (found == np.round(found))
-    named = f"{enumerate_words(list(dataset.labels))}, as dataset.json names them"
+    named = f"{enumerate_words(list(dataset.labels))}, as {dataset.naming} names them"
     if not whole.all():
         return [
             Problem(
@@ -232,17 +278,36 @@ def _check_values(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Pro
     unnamed = [value for value in values if dataset.map_label.get(value, value) not in dataset.labels]
     if not unnamed:
         return []
+    if dataset.proposed:
+        return [_unconfirmed(path, found, dataset)]
     return [
         Problem(
             "error",
             str(path),
-            "has labels that dataset.json does not name",
+            f"has labels that {dataset.naming} does not name",
             expected=enumerate_words(list(dataset.labels)),
             found=_values(found),
             advice=_advice_on_values(unnamed, dataset),
             kind="unknown-label",
         )
     ]
+
+
+def _unconfirmed(path: Path, found: NDArray[Any], dataset: Dataset) -> Problem:
+    """Masks whose values are not 0, 1, 2, ...: which label each would become, and the flag that confirms it."""
+    readings = [f"{value} -> {label} ({dataset.labels[label]})" for value, label in dataset.proposed.items()]
+    flag = ",".join(f"{value}={label}" for value, label in dataset.proposed.items() if value != label)
+    return Problem(
+        "error",
+        str(path),
+        "has values that are not numbered 0, 1, 2, ... in order",
+        expected=enumerate_words(list(dataset.labels)),
+        found=_values(found),
+        advice=f"The masks' values would become labels so: {', '.join(readings)}. If that is right, confirm it with "
+        f"--map-label {flag}; else give each value the label that it means there, or name the values as they are in a "
+        "dataset.json.",
+        kind="unconfirmed-labels",
+    )
 
 
 def _advice_on_values(unnamed: list[int], dataset: Dataset) -> str:

@@ -15,7 +15,7 @@ MAXIMUM_CLASSES = 256
 
 @dataclass(frozen=True)
 class Case:
-    """One scan: one image file a channel, or a single file that holds them all, and its label map."""
+    """One scan or picture: one image file a channel, or a single file that holds them all, and its label map."""
 
     name: str
     images: tuple[Path, ...]
@@ -24,12 +24,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A folder of labelled volumes.
+    """A folder of labelled volumes, or of pictures with masks.
 
     ``channels`` are the names of the image channels; ``labels`` maps the values in the label files to names,
     in order of value, with 0 for background; ``map_label`` maps values found in the files to values of
     ``labels`` before anything else sees them. The class index of a label is the position of its value in
-    ``labels``.
+    ``labels``. ``naming`` is the file that names the labels, or the folder of the masks whose values they are;
+    ``proposed`` the labels that values of masks would get, where these are not numbered in order and nobody has said
+    what they mean.
 
     Raises:
         DatasetError: the labels make no segmentation task, or ``map_label`` leads to a value without a name.
@@ -43,9 +45,11 @@ class Dataset:
     cases: tuple[Case, ...]
     map_label: Mapping[int, int] = field(default_factory=dict)
     file_ending: str = ".nii.gz"
+    naming: str = "dataset.json"
+    proposed: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        description = self.root / "dataset.json"
+        description = self.root / self.naming
         if 0 not in self.labels or len(self.labels) < 2:
             raise DatasetError(
                 f"{description} names the labels {dict(self.labels)}: expected 0 for background and at least "

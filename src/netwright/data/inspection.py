@@ -142,7 +142,7 @@ def _absent_labels(dataset: Dataset, fingerprint: Fingerprint) -> list[Problem]:
     return [
         Problem(
             "warning",
-            str(dataset.root / "dataset.json"),
+            str(dataset.root / dataset.naming),
             f"names the label {label.value} ({label.name}), which no case has",
             expected="voxels of every label in some case",
             found="none",

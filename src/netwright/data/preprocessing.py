@@ -22,6 +22,12 @@ LARGEST_DEFAULT_SIZE = 128
 SIZE_MULTIPLE = 8
 """A size chosen from the fingerprint is a multiple of this, so that three poolings divide it."""
 
+LARGEST_FLAT_SIZE = 512
+"""The same for pictures and other volumes of one slice, which cost a fraction of the memory."""
+
+FLAT_MULTIPLE = 16
+"""The same: networks for pictures pool four times (Ronneberger et al. 2015)."""
+
 
 @dataclass(frozen=True)
 class PreprocessingSettings:
@@ -36,7 +42,8 @@ class PreprocessingSettings:
     they fill up volumes smaller than ``size``. ``resize``: every volume gets the shape ``size``, as in the
     paper; without it volumes keep their shapes, training crops and inference slides a window. ``size``: the
     network's input size in voxels; None: the median shape after resampling, rounded up to multiples of 8, at
-    most 128 along each axis.
+    most 128 along each axis; of pictures, and other volumes of one slice, rounded up to multiples of 16, at most 512
+    along the first two axes and 1 along the third.
 
     ``normalise``: "zscore" (zero mean, unit variance), "minmax" (to [0, 1]) or "none", for each channel of
     each case over the voxels of ``foreground``: "all", or "nonzero" for images whose background was set to
@@ -84,14 +91,20 @@ class PreprocessingSettings:
         if not grids:
             raise DatasetError("No cases: spacing and size cannot be chosen. Add cases, or set both by hand.")
         spacing = self.spacing
+        flat = all(grid.canonical_shape[2] == 1 for grid in grids)
         if spacing == "isotropic":
-            edge = float(np.median([min(grid.spacing) for grid in grids]))
-            spacing = (edge, edge, edge)
+            used = 2 if flat else 3
+            edge = float(np.median([min(grid.spacing[:used]) for grid in grids]))
+            # the thickness of a single slice is none of a voxel's edges: it stays as it is
+            spacing = (edge, edge, float(np.median([grid.spacing[2] for grid in grids])) if flat else edge)
         target = None if isinstance(spacing, str) else spacing
         shapes = np.array([resampled_shape(grid, target) for grid in grids])
-        rounded = np.ceil(np.median(shapes, axis=0) / SIZE_MULTIPLE) * SIZE_MULTIPLE
-        x, y, z = (int(length) for length in np.minimum(rounded, LARGEST_DEFAULT_SIZE))
-        return replace(self, spacing=spacing, size=self.size or (x, y, z))
+        multiple, largest = (
+            (FLAT_MULTIPLE, LARGEST_FLAT_SIZE) if flat else (SIZE_MULTIPLE, LARGEST_DEFAULT_SIZE)
+        )
+        rounded = np.ceil(np.median(shapes, axis=0) / multiple) * multiple
+        x, y, z = (int(length) for length in np.minimum(rounded, largest))
+        return replace(self, spacing=spacing, size=self.size or (x, y, 1 if flat else z))
 
     def geometry(self, grid: Grid) -> Geometry:
         """Where a volume on ``grid`` ends up.

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from netwright.data.volumes import write_volume, write_whole
+from netwright.data.files import write_whole
+from netwright.data.volumes import write_volume
 from netwright.errors import DatasetError, SettingsError
 
 _nibabel: Any = nibabel

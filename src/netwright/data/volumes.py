@@ -1,11 +1,15 @@
-"""NIfTI volumes with their geometry: read into canonical RAS axes, written on a reference's grid."""
+"""Volumes with their geometry: read into canonical RAS axes, written on a reference's grid.
+
+They are NIfTI files, or pictures: a picture is a volume (columns, rows, 1) of 1 mm voxels, whose columns run to the
+patient's left and whose rows to the back, as radiologists look at axial slices. So it is shown upright, and its
+canonical array is (columns, rows, 1), both reversed.
+"""
 
 from __future__ import annotations
 
 import gzip
 import zlib
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,8 +22,9 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
+from netwright.data.files import require_file, write_whole
+from netwright.data.pictures import is_picture, mask_size, read_mask, read_picture, write_label_picture
 from netwright.data.problems import Problem, UnusableFile
-from netwright.errors import StorageError
 
 ENDINGS = (".nii.gz", ".nii")
 """File endings of the volumes that netwright reads."""
@@ -132,8 +137,10 @@ def read_grid(path: Path) -> Grid:
     """The voxel grid of a file, from its header alone.
 
     Raises:
-        UnusableFile: the file is missing or no readable NIfTI volume.
+        UnusableFile: the file is missing or no readable NIfTI volume or picture.
     """
+    if is_picture(path):
+        return _grid_of_picture(mask_size(path))
     require_file(path)
     try:
         return _grid_of(path, nibabel.load(path))
@@ -142,12 +149,12 @@ def read_grid(path: Path) -> Grid:
 
 
 def read_image(paths: Sequence[Path]) -> Volume:
-    """An image from one file a channel, or from one 3D file or 4D file with the channels last.
+    """An image from one file a channel, or from one 3D file, 4D file with the channels last, or picture.
 
     The first file's grid holds for all of them.
 
     Raises:
-        UnusableFile: a file is missing, truncated or no NIfTI volume, or the files differ in shape.
+        UnusableFile: a file is missing, truncated or neither NIfTI volume nor picture, or the files differ in shape.
     """
     images = [(path, *_load(path)) for path in paths]
     grid = images[0][2]
@@ -179,8 +186,11 @@ def read_label(path: Path, reference: Grid | None = None) -> NDArray[Any]:
     rarely the order of the voxels.
 
     Raises:
-        UnusableFile: the file is missing, truncated, no NIfTI volume, or holds more than one volume.
+        UnusableFile: the file is missing, truncated, neither NIfTI volume nor mask, or holds more than one volume.
     """
+    if is_picture(path):
+        labels = read_mask(path)
+        return _grid_of_picture(labels.shape).to_canonical(labels.T[..., None])
     array, grid = _load(path)
     if array.ndim != 3:
         raise UnusableFile(
@@ -211,11 +221,11 @@ def same_place(first: Grid, second: Grid) -> bool:
 def write_label_map(
     path: Path, labels: NDArray[Any], reference: Path, values: Sequence[int] | None = None
 ) -> None:
-    """Write class indices (X, Y, Z), in the reference file's own axis order, as a NIfTI label map.
+    """Write class indices (X, Y, Z), in the reference file's own axis order, as a label map of its kind.
 
-    Affine, shape and header geometry are the reference's. ``values`` are the label values of the classes, in
-    order of class index (by default the indices themselves). The file appears whole or not at all, and the
-    same labels give the same bytes.
+    Shape, and of a volume affine and header geometry, are the reference's. ``values`` are the label values of the
+    classes, in order of class index (by default the indices themselves). The file appears whole or not at all, and
+    the same labels give the same bytes.
 
     Raises:
         ValueError: the shape is not the reference's.
@@ -227,6 +237,9 @@ def write_label_map(
         raise ValueError(f"labels of shape {labels.shape} do not fit {reference}, which has {grid.shape}")
     if values is not None:
         labels = np.asarray(values)[labels]
+    if is_picture(reference):
+        write_label_picture(path, labels, reference)
+        return
     stored = labels.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16)
     header: Any = nibabel.load(reference).header.copy()
     header.set_data_dtype(stored.dtype)
@@ -237,39 +250,15 @@ def write_label_map(
     write_volume(path, image_class(stored, grid.matrix, header))
 
 
+def label_ending(reference: Path) -> str:
+    """The file ending of a label map for an image: ".png" for a picture, else that of a packed volume."""
+    return ".png" if is_picture(reference) else ENDINGS[0]
+
+
 def write_volume(path: Path, image: Any) -> None:
     """Write a nibabel image whole or not at all, without a time stamp: equal images give equal bytes."""
     content = image.to_bytes()
     write_whole(path, gzip.compress(content, 6, mtime=0) if path.name.endswith(".gz") else content)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, and the folders above it, whole or not at all.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise StorageError(
-            f"{path} could not be written ({error.strerror or error}). Make room, or choose another folder."
-        ) from error
-
-
-def require_file(path: Path, advice: str = "Restore the file, or remove the case from dataset.json.") -> None:
-    """Raise `UnusableFile` where there is no such file."""
-    if not path.is_file():
-        raise UnusableFile(
-            Problem(
-                "error", str(path), "is missing", "a NIfTI volume", "no file", advice, kind="missing-file"
-            )
-        )
 
 
 def shape_text(shape: Sequence[int]) -> str:
@@ -279,6 +268,9 @@ def shape_text(shape: Sequence[int]) -> str:
 
 def _load(path: Path) -> tuple[NDArray[Any], Grid]:
     """The array (X, Y, Z) or (X, Y, Z, C) as stored, and its grid; checks gzip's checksum."""
+    if is_picture(path):
+        pixels = read_picture(path).pixels
+        return np.moveaxis(pixels, 0, 1)[:, :, None], _grid_of_picture(pixels.shape)
     require_file(path)
     try:
         content = path.read_bytes()
@@ -296,6 +288,18 @@ def _load(path: Path) -> tuple[NDArray[Any], Grid]:
         raise _unreadable(path, f"voxels of type {array.dtype}, where integers or real numbers are expected")
     array = array.reshape(*grid.shape, -1)
     return (array[..., 0] if array.shape[-1] == 1 else array), grid
+
+
+def _grid_of_picture(shape: Sequence[int]) -> Grid:
+    """The grid of a picture (rows, columns): its last pixel lies at the origin."""
+    height, width = shape[:2]
+    rows = (
+        (-1.0, 0.0, 0.0, width - 1.0),
+        (0.0, -1.0, 0.0, height - 1.0),
+        (0.0, 0.0, 1.0, 0.0),
+        (0.0, 0.0, 0.0, 1.0),
+    )
+    return Grid((width, height, 1), rows)
 
 
 def _grid_of(path: Path, image: Any) -> Grid:

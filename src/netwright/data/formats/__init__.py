@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from netwright.data.dataset import Case, Dataset
-from netwright.data.formats import msd, nnunet
+from netwright.data.formats import image_masks, msd, nnunet
 from netwright.data.formats.description import DESCRIPTION, read_description, stem
+from netwright.data.pictures import PICTURE_ENDINGS, is_picture
+from netwright.data.problems import enumerate_words
 from netwright.data.volumes import ENDINGS
 from netwright.errors import DatasetError, SettingsError
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a kind of folder is recognised by its ``dataset.json``, in code and in words, and read."""
+    """How a kind of folder is recognised by itself and its ``dataset.json``, in code and in words, and read."""
 
     title: str
     looked_for: str
-    matches: Callable[[Mapping[str, Any]], bool]
-    read: Callable[[Path, Mapping[str, Any]], Dataset]
+    matches: Callable[[Path, Mapping[str, Any]], bool]
+    read: Callable[[Path, Mapping[str, Any], Mapping[int, int]], Dataset]
 
 
 FORMATS: dict[str, Format] = {
     "nnunet": Format("nnU-Net v2 raw", nnunet.LOOKED_FOR, nnunet.matches, nnunet.read),
     "msd": Format("Medical Segmentation Decathlon", msd.LOOKED_FOR, msd.matches, msd.read),
+    "image-masks": Format(
+        "pictures with masks", image_masks.LOOKED_FOR, image_masks.matches, image_masks.read
+    ),
 }
 """The formats that are read, the more particular first."""
 
@@ -50,34 +55,39 @@ def open_dataset(
         raise SettingsError(f"The format is {format!r}: expected one of {', '.join(FORMATS)}.")
     if not root.is_dir():
         raise DatasetError(f"{root} is no folder: expected the folder of a dataset, with its {DESCRIPTION}.")
-    if not (root / DESCRIPTION).is_file():
-        raise DatasetError(f"{root} has no {DESCRIPTION}. {_looked_for()}{_nested(root)}")
-    description = read_description(root)
-    names = [format] if format else [name for name, known in FORMATS.items() if known.matches(description)]
-    if not names or not FORMATS[names[0]].matches(description):
-        raise DatasetError(
-            f"{root / DESCRIPTION} has the keys {', '.join(description) or 'none'}. {_looked_for(format)}"
-        )
-    dataset = FORMATS[names[0]].read(root, description)
-    return replace(dataset, map_label=dict(map_label or {}))
+    described = (root / DESCRIPTION).is_file()
+    description = read_description(root) if described else {}
+    names = (
+        [format] if format else [name for name, known in FORMATS.items() if known.matches(root, description)]
+    )
+    if names and FORMATS[names[0]].matches(root, description):
+        return FORMATS[names[0]].read(root, description, map_label or {})
+    if not described:
+        raise DatasetError(f"{root} has no {DESCRIPTION}. {looked_for(format)}{_nested(root)}")
+    raise DatasetError(
+        f"{root / DESCRIPTION} has the keys {', '.join(description) or 'none'}. {looked_for(format)}"
+    )
 
 
 def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
     """The unlabelled cases of a file or folder, to predict.
 
     Files that are all named as nnU-Net does (``{case}_{channel:04d}``) are grouped by case; else each file is
-    one.
+    one. A folder of pictures has a case for each.
 
     Raises:
-        DatasetError: nothing is there to read, or a case lacks a channel.
+        DatasetError: nothing is there to read, a case lacks a channel, or two pictures have one stem.
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise DatasetError(f"{path} does not exist: expected a NIfTI volume or a folder of them.")
+        raise DatasetError(f"{path} does not exist: expected a NIfTI volume, a picture or a folder of them.")
+    if pictures := find_pictures(path):
+        return tuple(Case(stem(file), (file,), None) for file in pictures)
     files = nnunet.list_files(path, ENDINGS) if path.is_dir() else [path]
     if not files or not files[0].name.endswith(ENDINGS):
         raise DatasetError(
-            f"{path} holds nothing to read: expected volumes that end in {' or '.join(ENDINGS)}."
+            f"{path} holds nothing to read: expected volumes that end in {' or '.join(ENDINGS)}, or "
+            f"pictures that end in {enumerate_words(PICTURE_ENDINGS, 'or')}."
         )
     numbers = [re.search(r"_(\d{4})$", stem(file)) for file in files]
     if not all(number and int(number[1]) < channels for number in numbers):
@@ -95,7 +105,29 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
     )
 
 
-def _looked_for(format: str | None = None) -> str:
+def find_pictures(path: Path) -> tuple[Path, ...]:
+    """A picture, or the pictures of a folder in which no volumes lie; none where there are none.
+
+    Raises:
+        DatasetError: two have one stem, so that what is written for them would have one name.
+    """
+    if not path.is_dir():
+        return (path,) if is_picture(path) else ()
+    if nnunet.list_files(path, ENDINGS):
+        return ()
+    files = image_masks.list_pictures(path)
+    stems: dict[str, Path] = {}
+    for file in files:
+        if (other := stems.setdefault(stem(file), file)) is not file:
+            raise DatasetError(
+                f"{path} holds {other.name} and {file.name}: expected one file for each stem. Predict them one by one, "
+                "or rename one."
+            )
+    return tuple(files)
+
+
+def looked_for(format: str | None = None) -> str:
+    """What makes a folder one of the formats, or of a named one."""
     formats = [FORMATS[format]] if format else list(FORMATS.values())
     return "Looked for " + "; or ".join(f"{known.title}: {known.looked_for}" for known in formats) + "."
 

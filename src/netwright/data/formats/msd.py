@@ -17,12 +17,12 @@ from netwright.errors import DatasetError
 LOOKED_FOR = "dataset.json with a list `training` of {image, label}"
 
 
-def matches(description: Mapping[str, Any]) -> bool:
-    """Whether a ``dataset.json`` is of this format."""
+def matches(root: Path, description: Mapping[str, Any]) -> bool:
+    """Whether a folder's ``dataset.json`` is of this format."""
     return isinstance(description.get("training"), list)
 
 
-def read(root: Path, description: Mapping[str, Any]) -> Dataset:
+def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
     """The dataset in ``root``; whether its files exist and hold what they should is not looked at.
 
     Raises:
@@ -43,6 +43,7 @@ def read(root: Path, description: Mapping[str, Any]) -> Dataset:
         channels=read_channels(root, description),
         labels=read_labels(root, labels, _value_first(labels)),
         cases=require_unique(root, cases),
+        map_label=map_label,
         file_ending=sorted(endings)[0] if endings else ".nii.gz",
     )
 

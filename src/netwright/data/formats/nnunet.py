@@ -21,12 +21,12 @@ from netwright.errors import DatasetError
 LOOKED_FOR = "dataset.json with `channel_names`, `labels` and `file_ending` beside imagesTr and labelsTr"
 
 
-def matches(description: Mapping[str, Any]) -> bool:
-    """Whether a ``dataset.json`` is of this format."""
+def matches(root: Path, description: Mapping[str, Any]) -> bool:
+    """Whether a folder's ``dataset.json`` is of this format."""
     return "file_ending" in description and "channel_names" in description
 
 
-def read(root: Path, description: Mapping[str, Any]) -> Dataset:
+def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
     """The dataset in ``root``; whether its files exist and hold what they should is not looked at.
 
     Raises:
@@ -55,6 +55,7 @@ def read(root: Path, description: Mapping[str, Any]) -> Dataset:
         channels=channels,
         labels=read_labels(root, labels, [(value, name) for name, value in labels.items()]),
         cases=require_unique(root, cases),
+        map_label=map_label,
         file_ending=ending,
     )
 

@@ -1,0 +1,105 @@
+"""Folders that are built once for all processes, and appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from filelock import FileLock
+
+from netwright.errors import DatasetError, StorageError
+
+MARGIN = 16e6
+"""Bytes that stay free beside the arrays, for the index and for what a file system keeps to itself."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+Opened = TypeVar("Opened")
+
+
+def built_once(
+    folder: Path, opened: Callable[[Path], Opened], build: Callable[[Path], None], needed: int
+) -> Opened:
+    """What ``opened`` finds in a folder, which ``build`` fills where it is missing or damaged.
+
+    Processes that want the same folder wait for the first; one that is killed leaves nothing that would be taken for
+    whole. ``build`` writes into a folder beside it, about ``needed`` bytes.
+
+    Raises:
+        StorageError: there is no room, or the folder cannot be written.
+    """
+    if (found := _found(folder, opened)) is not None:
+        return found
+    with _locked(folder):
+        if (found := _found(folder, opened)) is not None:
+            return found
+        shutil.rmtree(folder, ignore_errors=True)
+        partial_folder = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial_folder, ignore_errors=True)
+        with storage_errors(folder, needed):
+            if shutil.disk_usage(folder.parent).free < needed + MARGIN:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            partial_folder.mkdir()
+        try:
+            build(partial_folder)
+            with storage_errors(folder, needed):
+                partial_folder.replace(folder)
+        finally:
+            shutil.rmtree(partial_folder, ignore_errors=True)
+    return opened(folder)
+
+
+def write_header(file: Any, shape: tuple[int, ...], dtype: str) -> None:
+    """Begin a .npy file whose values follow in order."""
+    header = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+@contextmanager
+def storage_errors(folder: Path, needed: int) -> Iterator[None]:
+    """What the operating system says of a folder for prepared data, in words for its user.
+
+    Raises:
+        StorageError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise StorageError(
+                f"{folder} cannot be written ({error.strerror or error}): expected a folder for the "
+                "preprocessed dataset. Choose another folder for the cache, or change its permissions."
+            ) from error
+        free = shutil.disk_usage(next(parent for parent in folder.parents if parent.exists())).free
+        raise StorageError(
+            f"{folder.parent} has no room for the preprocessed dataset: expected "
+            f"{(needed + MARGIN) / 1e6:.0f} MB, found {free / 1e6:.0f} MB free. Make room, choose another "
+            "folder for the cache, or a smaller size."
+        ) from error
+
+
+def _found(folder: Path, opened: Callable[[Path], Opened]) -> Opened | None:
+    """The contents of a folder, None where it is missing or damaged."""
+    try:
+        return opened(folder)
+    except DatasetError:
+        return None
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Held by one process at a time; the operating system releases it when the process dies."""
+    with storage_errors(folder, 0):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

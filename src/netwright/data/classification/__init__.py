@@ -1,0 +1,1 @@
+"""Labelled pictures: read, inspected, prepared once, and mapped into memory by workers."""

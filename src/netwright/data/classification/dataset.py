@@ -1,0 +1,68 @@
+"""A labelled set of pictures as its folder or file describes it: which pictures there are, and of what class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from netwright.data.arrays import ArrayFile
+from netwright.data.problems import Problem
+
+Part = Literal["train", "val", "test"]
+"""A part that the makers of a dataset have laid down."""
+
+Depth = Literal["uint8", "uint16", "float32"]
+"""The type of number in which pictures are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One labelled picture.
+
+    ``label`` is the index of its class; ``part`` None where the dataset has no parts of its own; ``path`` the file
+    that holds it, and ``row`` where in it, where that is a file of many. ``size`` (height, width) in pixels as
+    the file's header has it, None where that cannot be read.
+    """
+
+    name: str
+    label: int
+    part: Part | None
+    path: Path
+    row: int | None = None
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled pictures, one class each.
+
+    ``channels`` and ``classes`` are names; ``records`` are in order of name; ``depth`` is the type that holds the
+    pixels of all of them. ``arrays`` are the files of many pictures, by part, where the format has such.
+    ``problems`` were met while the names and headers were read.
+    """
+
+    name: str
+    root: Path
+    format: str
+    channels: tuple[str, ...]
+    classes: tuple[str, ...]
+    records: tuple[Record, ...]
+    depth: Depth = "uint8"
+    arrays: dict[Part, ArrayFile] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the pictures."""
+        return tuple(record.name for record in self.records)
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The index of each picture's class."""
+        return tuple(record.label for record in self.records)
+
+    @property
+    def parts(self) -> tuple[Part | None, ...]:
+        """The official part of each picture, None where there is none."""
+        return tuple(record.part for record in self.records)
