@@ -14,15 +14,18 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from netwright.data.classification.settings import ImageSettings
 from netwright.data.preprocessing import PreprocessingSettings
+from netwright.data.slices import SliceSettings
 from netwright.errors import RunError, SettingsError
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.objective import ObjectiveSettings
 
-
 _FAMILIES = (("space",), ("strategy",))
 _OPEN_TABLES = (*_FAMILIES, ("space", "values"), ("objective", "costs"))
 """Tables that take names beyond those that they have; they are checked where they are used."""
+_OPTIONAL_TABLES = (("slices",), ("training", "early"), ("training", "augmentation"))
+"""Tables that may be absent; a name in one of them makes it."""
 
 
 class _Model(BaseModel):
@@ -110,13 +113,19 @@ class MachineSettings(_Model):
 
 
 class RunSettings(_Model):
-    """Everything that a run depends on."""
+    """Everything that a run depends on.
+
+    ``preprocessing`` is that of volumes and of pictures with masks, ``images`` that of pictures with a class each.
+    ``slices``: for a 2D network on volumes; None: the network takes whole volumes.
+    """
 
     recipe: str
     dataset: DatasetSettings
     seed: int = Field(default=0, ge=0)
     split: tuple[float, float, float] = (0.5, 0.2, 0.3)
     preprocessing: PreprocessingSettings = Field(default_factory=PreprocessingSettings)
+    images: ImageSettings = Field(default_factory=ImageSettings)
+    slices: SliceSettings | None = None
     space: Part
     strategy: Part
     objective: ObjectiveSettings = Field(default_factory=ObjectiveSettings)
@@ -176,12 +185,16 @@ def override(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[
     result: dict[str, Any] = _copied(values)
     for name, value in sorted(assignments.items(), key=lambda item: not item[0].endswith(".name")):
         *parents, last = name.split(".")
+        place = tuple(parents)
         table: Any = result
         for parent in parents:
+            if isinstance(table, dict) and place in _OPTIONAL_TABLES and table.get(parent) is None:
+                table[parent] = {}
             table = table.get(parent) if isinstance(table, dict) else None
-        if not isinstance(table, dict) or (last not in table and tuple(parents) not in _OPEN_TABLES):
+        known = isinstance(table, dict) and (last in table or place in (*_OPEN_TABLES, *_OPTIONAL_TABLES))
+        if not known:
             raise SettingsError(_unknown_name(name, values))
-        if tuple(parents) in _FAMILIES and last == "name" and value != table["name"]:
+        if place in _FAMILIES and last == "name" and value != table["name"]:
             table.clear()  # options belong to the member that is replaced
         table[last] = value
     return result

@@ -161,9 +161,8 @@ def compare(folder: RunFolder, settings: RunSettings, material: Material, on_sta
         if on_status is not None:
             on_status(status_of(folder, settings, records, spent))
 
-    values = material.dataset.label_values
     try:
-        Verdict(folder, settings, material.data, values, material.test, hours).run(who, executor, tick)
+        Verdict(folder, settings, material.data, material.test, hours).run(who, executor, tick)
         tick()
     finally:
         executor.shutdown()

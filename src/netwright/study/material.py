@@ -16,7 +16,7 @@ from netwright.settings import RunSettings
 from netwright.study.folder import RunFolder
 from netwright.study.machine import available_cores
 from netwright.study.search import SearchData
-from netwright.study.trained import LabelledCase
+from netwright.study.segmenter import LabelledCase
 
 
 @dataclass(frozen=True)

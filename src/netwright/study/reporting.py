@@ -19,8 +19,8 @@ from netwright.study.machine import available_cores
 from netwright.study.material import Material
 from netwright.study.parts import make_space, problem_of
 from netwright.study.records import TrialRecord, best_of, load_trials, path_of, record_of
+from netwright.study.segmenter import LabelledCase
 from netwright.study.status import read_curves
-from netwright.study.trained import LabelledCase
 from netwright.study.verdict import read_results
 
 ROLES = ("worst", "median", "best")
@@ -49,7 +49,9 @@ def report_content(folder: RunFolder, settings: RunSettings, material: Material)
         trials=_rows(records, space.describe),
         best_trial=None if best is None else best.number,
         best_curves={} if best is None else read_curves(path_of(folder, best))[1],
-        diagrams=() if best is None else space.diagrams(best.choice, problem_of(settings, material.prepared).task),
+        diagrams=()
+        if best is None
+        else space.diagrams(best.choice, problem_of(settings, material.prepared).task),
         contestants=tuple(_contestant(folder, result, space.describe) for result in results),
         overlays=_overlays(folder, results, material),
         settings=settings.to_yaml(),
@@ -70,7 +72,7 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     space = make_space(settings.space)
     results = read_results(folder)
     if results:
-        labels = tuple(next((list(case) for r in results for case in r["dice"].values()), []))
+        labels = tuple(next((list(case) for r in results for case in r["scores"].values()), []))
         return verdict_sentences([_contestant(folder, r, space.describe) for r in results], labels)
     best = best_of([record_of(t) for t in load_trials(folder)])
     if best is None or best.reward is None:
@@ -161,7 +163,7 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
         train_seconds=outcome.seconds,
         epochs=outcome.epochs,
         inference_ms=outcome.cost.inference_ms,
-        scores=result["dice"],
+        scores=result["scores"],
         curves=read_curves(folder.contestant(result["name"]))[1],
     )
 
@@ -178,10 +180,10 @@ def _overlays(
     folder: RunFolder, results: Sequence[Mapping[str, Any]], material: Material
 ) -> tuple[OverlayCase, ...]:
     """The winner's worst, median and best test case."""
-    winner = next((r for r in results if r["name"] == "searched" and r["dice"]), None)
+    winner = next((r for r in results if r["name"] == "searched" and r["scores"]), None)
     if winner is None:
         return ()
-    means = {case: float(np.nanmean(list(dice.values()))) for case, dice in winner["dice"].items()}
+    means = {case: float(np.nanmean(list(dice.values()))) for case, dice in winner["scores"].items()}
     ranked = sorted((case for case in means if not math.isnan(means[case])), key=lambda case: means[case])
     picks = dict(zip(ROLES, (ranked[0], ranked[(len(ranked) - 1) // 2], ranked[-1]), strict=True))
     cases = {case.name: case for case in material.test}

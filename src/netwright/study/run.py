@@ -10,8 +10,7 @@ from typing import Any
 
 from pebble import ProcessExpired
 
-from netwright.data.formats import find_cases, open_dataset
-from netwright.data.volumes import write_label_map
+from netwright.data.formats import open_dataset
 from netwright.errors import DatasetError, RunError
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
@@ -24,7 +23,7 @@ from netwright.study.material import open_material, unseen_cases
 from netwright.study.records import TrialRecord, best_of, load_trials, record_of
 from netwright.study.search import outcome_of_loss
 from netwright.study.status import RunStatus, read_status
-from netwright.study.trained import WEIGHTS, Trained, load_trained, mean_dice, score_cases
+from netwright.study.trained import WEIGHTS, Trained, load_trained, mean_scores
 from netwright.study.verdict import ContestantJob, run_contestant, whole_machine_mb
 
 
@@ -138,7 +137,6 @@ class Run:
                 folder=folder,
                 memory_limit_mb=whole_machine_mb(settings),
             ),
-            material.dataset.label_values,
             (),
         )
         executor = LocalExecutor(1, protocol.threads)
@@ -210,11 +208,9 @@ class Run:
             raise DatasetError(
                 f"{dataset} has no labelled case that the network was not made with. Give other cases."
             )
-        total = len(cases)
-        dice = score_cases(
-            trained, cases, on_case=None if on_case is None else lambda done: on_case(done, total)
-        )
-        return Evaluation(str(self._network_folder(trial)), str(dataset), mean_dice(dice), dice, note)
+        scores = trained.score(cases, on_case=on_case)
+        metrics = mean_scores(scores, trained.task.metric)
+        return Evaluation(str(self._network_folder(trial)), str(dataset), metrics, scores, note)
 
     def predict(
         self,
@@ -230,19 +226,7 @@ class Run:
             DatasetError: a file cannot be used.
             RunError: there is no trained network yet.
         """
-        trained = self.network(trial)
-        cases = find_cases(Path(images), trained.task.channels)
-        folder = Path(output)
-        folder.mkdir(parents=True, exist_ok=True)
-        written = []
-        for number, case in enumerate(cases, 1):
-            labels, _ = trained.segment(case.images)
-            path = folder / f"{case.name}.nii.gz"
-            write_label_map(path, labels, case.images[0], trained.label_values)
-            written.append(path)
-            if on_case is not None:
-                on_case(number, len(cases))
-        return written
+        return self.network(trial).predict(Path(images), Path(output), on_case)
 
     def _trial(self, number: int | None) -> TrialRecord:
         records = self.trials

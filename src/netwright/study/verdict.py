@@ -30,7 +30,8 @@ from netwright.study.machine import devices
 from netwright.study.parts import problem_of
 from netwright.study.records import best_of, load_trials, record_of
 from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
-from netwright.study.trained import LabelledCase, describe_trained, load_trained, score_cases
+from netwright.study.segmenter import LabelledCase
+from netwright.study.trained import describe_trained, load_trained
 
 RESULT = "result.json"
 ORIGINAL = "original"
@@ -53,7 +54,6 @@ class ContestantJob:
     """Training as a candidate, then the test on ``cases``."""
 
     candidate: CandidateJob
-    label_values: tuple[int, ...]
     cases: tuple[LabelledCase, ...]
 
 
@@ -135,14 +135,12 @@ class Verdict:
         folder: RunFolder,
         settings: RunSettings,
         data: SearchData,
-        label_values: tuple[int, ...],
         cases: tuple[LabelledCase, ...],
         hours: float,
     ) -> None:
         self._folder = folder
         self._settings = settings
         self._data = data
-        self._label_values = label_values
         self._cases = cases
         self._hours = hours
 
@@ -195,7 +193,6 @@ class Verdict:
                 folder=self._folder.contestant(entry.name),
                 memory_limit_mb=settings.machine.memory_limit_mb,
             ),
-            label_values=self._label_values,
             cases=self._cases,
         )
 
@@ -218,7 +215,7 @@ def _result(turn: _Turn) -> dict[str, Any]:
         raise
     except Exception as error:
         outcome = outcome_of_loss(error, turn.attempt, turn.system_kills, kills_for_memory())
-        return {"outcome": outcome.to_dict(), "dice": {}}
+        return {"outcome": outcome.to_dict(), "scores": {}}
     return result
 
 
@@ -233,26 +230,25 @@ def verdict_protocol(settings: RunSettings, share: float) -> Any:
 
 
 def run_contestant(job: ContestantJob) -> dict[str, Any]:
-    """Train and test one entry, in a worker. Returns ``outcome`` and ``dice`` (case -> label -> Dice)."""
+    """Train and test one entry, in a worker. Returns ``outcome`` and ``scores`` (case -> column -> score)."""
     candidate = job.candidate
     prepared = opened(candidate.prepared)
     # Before the weights, so that weights are never without what it takes to use them.
     describe_trained(
         candidate.folder,
         candidate.settings,
+        prepared,
         problem_of(candidate.settings, prepared).task,
-        job.label_values,
-        prepared.settings,
         candidate.choice,
         candidate.reference,
     )
     outcome = Outcome.from_dict(run_candidate(candidate))
     if outcome.status != Status.COMPLETE:
-        return {"outcome": outcome.to_dict(), "dice": {}}
+        return {"outcome": outcome.to_dict(), "scores": {}}
     trained = load_trained(candidate.folder, candidate.settings, candidate.protocol.device)
     return {
         "outcome": outcome.to_dict(),
-        "dice": score_cases(trained, job.cases, candidate.folder / "predictions"),
+        "scores": trained.score(job.cases, candidate.folder / "predictions"),
     }
 
 

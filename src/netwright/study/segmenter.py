@@ -1,0 +1,161 @@
+"""A trained segmentation network: label maps of images, and how well they fit the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from netwright.data.formats import find_cases
+from netwright.data.geometry import Geometry
+from netwright.data.prepared import Prepared
+from netwright.data.preprocessing import PreprocessingSettings, prepare_image
+from netwright.data.volumes import Grid, read_label, write_label_map
+from netwright.errors import DatasetError
+from netwright.tasks.metrics import dice_per_label
+from netwright.tasks.segmentation import SegmentationTask
+
+OnCase = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class LabelledCase:
+    """A labelled case to test on: its files, and the changes of label values that the dataset was read with."""
+
+    name: str
+    images: tuple[Path, ...]
+    label: Path
+    map_label: dict[int, int]
+
+    def classes(self, grid: Grid, label_values: Sequence[int]) -> NDArray[np.uint8]:
+        """The true class indices (X, Y, Z), in canonical axes.
+
+        Raises:
+            DatasetError: the label map is unusable, lies on another grid than the image, or has other values.
+        """
+        labels = read_label(self.label, grid)
+        if labels.shape != grid.canonical_shape:
+            raise DatasetError(
+                f"{self.label} has the shape {labels.shape}, its image {grid.canonical_shape} (in canonical axes): "
+                "expected one grid. Run 'netwright inspect' on the dataset."
+            )
+        for old, new in self.map_label.items():
+            labels = np.where(labels == old, new, labels)
+        unknown = sorted(set(np.unique(labels).tolist()) - set(label_values))
+        if unknown:
+            raise DatasetError(
+                f"{self.label} has the label value {unknown[0]:g}; the network knows "
+                f"{', '.join(map(str, label_values))}. Map it with --map-label {unknown[0]:g}=..., or correct the file."
+            )
+        return np.searchsorted(np.asarray(label_values), labels).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A network with its weights, ready on a device, and all that turns a file into its input and back.
+
+    ``label_values``: the value in label maps of each class, background first.
+    """
+
+    network: nn.Module
+    task: SegmentationTask
+    label_values: tuple[int, ...]
+    preprocessing: PreprocessingSettings
+    device: Any
+
+    @classmethod
+    def task_of(cls, architecture: Mapping[str, Any]) -> SegmentationTask:
+        """The task that a network was made for, from its description."""
+        return SegmentationTask(
+            channels=architecture["channels"],
+            label_names=tuple(architecture["label_names"]),
+            size=tuple(architecture["size"]),
+        )
+
+    @staticmethod
+    def description(prepared: Prepared) -> dict[str, Any]:
+        """What the description of a trained network says beyond its task's channels and size."""
+        return {"label_names": list(prepared.label_names), "label_values": list(prepared.label_values)}
+
+    @classmethod
+    def load(
+        cls,
+        network: nn.Module,
+        architecture: Mapping[str, Any],
+        preprocessing: Mapping[str, Any],
+        device: Any,
+    ) -> Segmenter:
+        """With a network that has its weights, on a device."""
+        return cls(
+            network=network,
+            task=cls.task_of(architecture),
+            label_values=tuple(architecture["label_values"]),
+            preprocessing=PreprocessingSettings.from_dict(preprocessing),
+            device=device,
+        )
+
+    def probabilities(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Class probabilities (K, X, Y, Z) of a prepared image (C, X, Y, Z)."""
+        from netwright.evaluation.inference import predict_probabilities
+
+        return predict_probabilities(self.network, image, self.task.size, device=self.device)
+
+    def segment(self, images: Sequence[Path]) -> tuple[NDArray[np.uint8], Geometry]:
+        """Class indices of one case, on the grid and in the axis order of its files (one a channel, or one for all).
+
+        Raises:
+            DatasetError: a file cannot be used, or has another number of channels than the network was trained on.
+        """
+        prepared = prepare_image(images, self.preprocessing)
+        channels = prepared.image.shape[0]
+        if channels != self.task.channels:
+            raise DatasetError(
+                f"{images[0]} has {channels} channel{'s' * (channels != 1)}; this network was trained on "
+                f"{self.task.channels}. Give images like those it was trained on."
+            )
+        return prepared.geometry.restore(self.probabilities(prepared.image)), prepared.geometry
+
+    def score(
+        self, cases: Sequence[LabelledCase], predictions: Path | None = None, on_case: OnCase | None = None
+    ) -> dict[str, dict[str, float]]:
+        """Dice of every foreground label on every case's own grid: case -> label name -> Dice (NaN: absent from both).
+
+        Label maps are written to the folder ``predictions`` if given.
+        """
+        result = {}
+        for number, case in enumerate(cases, 1):
+            found, geometry = self.segment(case.images)
+            if predictions is not None:
+                self._write(predictions, case.name, found, case.images[0])
+            truth = case.classes(geometry.grid, self.label_values)
+            scores = dice_per_label(geometry.grid.to_canonical(found), truth, self.task.classes)
+            result[case.name] = dict(zip(self.task.label_names, map(float, scores), strict=True))
+            if on_case is not None:
+                on_case(number, len(cases))
+        return result
+
+    def predict(self, images: Path, output: Path, on_case: OnCase | None = None) -> list[Path]:
+        """A label map for each image of a file or folder, on the image's own grid. Returns the files written.
+
+        Raises:
+            DatasetError: a file cannot be used.
+        """
+        cases = find_cases(images, self.task.channels)
+        written = []
+        for number, case in enumerate(cases, 1):
+            labels, _ = self.segment(case.images)
+            written.append(self._write(output, case.name, labels, case.images[0]))
+            if on_case is not None:
+                on_case(number, len(cases))
+        return written
+
+    def _write(self, folder: Path, name: str, labels: NDArray[np.uint8], image: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}.nii.gz"
+        write_label_map(path, labels, image, self.label_values)
+        return path
