@@ -127,8 +127,9 @@ def make_agents(
 
 
 def _is_names(names: object) -> bool:
-    is_list = isinstance(names, Sequence) and not isinstance(names, str)
-    return is_list and all(isinstance(name, str) for name in names)
+    if not isinstance(names, Sequence) or isinstance(names, str):
+        return False
+    return all(isinstance(name, str) for name in names)
 
 
 def _is_edge(edge: object, count: int) -> bool:
