@@ -121,11 +121,11 @@ class Segmenter:
         return prepared.geometry.restore(self.probabilities(prepared.image)), prepared.geometry
 
     def score(
-        self, cases: Sequence[LabelledCase], predictions: Path | None = None, on_case: OnCase | None = None
+        self, cases: Sequence[Any], predictions: Path | None = None, on_case: OnCase | None = None
     ) -> dict[str, dict[str, float]]:
         """Dice of every foreground label on every case's own grid: case -> label name -> Dice (NaN: absent from both).
 
-        Label maps are written to the folder ``predictions`` if given.
+        ``cases`` are `LabelledCase`. Label maps are written to the folder ``predictions`` if given.
         """
         result = {}
         for number, case in enumerate(cases, 1):

@@ -7,25 +7,32 @@ from typing import Any
 
 import numpy as np
 
+from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
 from netwright.errors import RunError
 from netwright.settings import RunSettings
+from netwright.study.classifier import Classifier, LabelledPicture
 from netwright.study.folder import read_json, write_json
 from netwright.study.jobs import network_builder
-from netwright.study.segmenter import Segmenter
+from netwright.study.segmenter import LabelledCase, Segmenter
 from netwright.tasks.base import Task
 
 ARCHITECTURE = "architecture.json"
 PREPROCESSING = "preprocessing.json"
 WEIGHTS = "weights.safetensors"
 
-Trained = Segmenter
+Trained = Segmenter | Classifier
+TestCase = LabelledCase | LabelledPicture
+"""What a network is tested on: a `Segmenter` on label maps, a `Classifier` on pictures with a class."""
+
+_KINDS: dict[str, type[Segmenter] | type[Classifier]] = {"dice": Segmenter, "accuracy": Classifier}
+"""By the task's metric."""
 
 
 def describe_trained(
     folder: Path,
     settings: RunSettings,
-    prepared: Prepared,
+    prepared: Prepared | PreparedImages,
     task: Task,
     choice: dict[str, Any],
     reference: str | None,
@@ -35,15 +42,23 @@ def describe_trained(
     write_json(
         folder / ARCHITECTURE,
         {
+            "metric": task.metric,
             "reference": reference,
             "space": settings.space.model_dump(mode="json"),
             "choice": choice,
             "channels": task.channels,
             "size": list(task.size),
-            **Segmenter.description(prepared),
+            **_description(prepared),
         },
     )
-    write_json(folder / PREPROCESSING, prepared.settings.to_dict())
+    steps = prepared.preparation if isinstance(prepared, PreparedImages) else prepared.settings
+    write_json(folder / PREPROCESSING, steps.to_dict())
+
+
+def _description(prepared: Prepared | PreparedImages) -> dict[str, Any]:
+    if isinstance(prepared, PreparedImages):
+        return Classifier.description(prepared)
+    return Segmenter.description(prepared)
 
 
 def load_trained(folder: Path, settings: RunSettings, device: str = "auto") -> Trained:
@@ -58,11 +73,12 @@ def load_trained(folder: Path, settings: RunSettings, device: str = "auto") -> T
     if not (folder / WEIGHTS).exists():
         raise RunError(f"{folder} has no trained network ({WEIGHTS} is missing).")
     architecture = read_json(folder / ARCHITECTURE)
-    task = Segmenter.task_of(architecture)
+    kind = _KINDS[architecture.get("metric", "dice")]
+    task = kind.task_of(architecture)
     network = network_builder(settings, architecture["choice"], architecture["reference"])(task)
     load_weights(network, folder / WEIGHTS)
     chosen = resolve_device(device)
-    return Segmenter.load(network.to(chosen).eval(), architecture, read_json(folder / PREPROCESSING), chosen)
+    return kind.load(network.to(chosen).eval(), architecture, read_json(folder / PREPROCESSING), chosen)
 
 
 def mean_scores(scores: dict[str, dict[str, float]], metric: str) -> dict[str, float]:

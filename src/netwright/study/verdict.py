@@ -30,8 +30,7 @@ from netwright.study.machine import devices
 from netwright.study.parts import problem_of
 from netwright.study.records import best_of, load_trials, record_of
 from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
-from netwright.study.segmenter import LabelledCase
-from netwright.study.trained import describe_trained, load_trained
+from netwright.study.trained import TestCase, describe_trained, load_trained
 
 RESULT = "result.json"
 ORIGINAL = "original"
@@ -54,7 +53,7 @@ class ContestantJob:
     """Training as a candidate, then the test on ``cases``."""
 
     candidate: CandidateJob
-    cases: tuple[LabelledCase, ...]
+    cases: tuple[TestCase, ...]
 
 
 def entries(settings: RunSettings, space: Space, data: SearchData, best: dict[str, Any]) -> list[Entry]:
@@ -135,7 +134,7 @@ class Verdict:
         folder: RunFolder,
         settings: RunSettings,
         data: SearchData,
-        cases: tuple[LabelledCase, ...],
+        cases: tuple[TestCase, ...],
         hours: float,
     ) -> None:
         self._folder = folder

@@ -1,0 +1,213 @@
+"""A trained classification network: classes of pictures, and how many of them are right."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from netwright.data.classification.prepared import PreparedImages
+from netwright.data.classification.settings import PicturePreparation, stored
+from netwright.data.files import write_whole
+from netwright.data.pictures import is_picture, read_picture
+from netwright.errors import DatasetError
+from netwright.study.jobs import opened
+from netwright.tasks.classification import ClassificationTask
+
+OnCase = Callable[[int, int], None]
+
+PREDICTIONS = "predictions.csv"
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class LabelledPicture:
+    """A labelled picture to test on: where it is kept prepared, and its index there."""
+
+    name: str
+    prepared: Path
+    index: int
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network with its weights, ready on a device, and all that turns a picture into its input."""
+
+    network: nn.Module
+    task: ClassificationTask
+    preparation: PicturePreparation
+    device: Any
+
+    @classmethod
+    def task_of(cls, architecture: Mapping[str, Any]) -> ClassificationTask:
+        """The task that a network was made for, from its description."""
+        return ClassificationTask(
+            channels=architecture["channels"],
+            class_names=tuple(architecture["class_names"]),
+            size=tuple(architecture["size"]),
+        )
+
+    @staticmethod
+    def description(prepared: PreparedImages) -> dict[str, Any]:
+        """What the description of a trained network says beyond its task's channels and size."""
+        return {"class_names": list(prepared.class_names)}
+
+    @classmethod
+    def load(
+        cls,
+        network: nn.Module,
+        architecture: Mapping[str, Any],
+        preprocessing: Mapping[str, Any],
+        device: Any,
+    ) -> Classifier:
+        """With a network that has its weights, on a device."""
+        preparation = PicturePreparation.from_dict(preprocessing)
+        return cls(network, cls.task_of(architecture), preparation, device)
+
+    def probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Class probabilities (N, K) of prepared pictures (N, C, H, W)."""
+        import torch
+
+        from netwright.evaluation.inference import evaluating, forward
+
+        with evaluating(self.network):
+            logits = forward(self.network, torch.from_numpy(np.ascontiguousarray(images)).to(self.device))
+        return np.asarray(logits.float().softmax(1).cpu().numpy())
+
+    def score(
+        self, cases: Sequence[Any], predictions: Path | None = None, on_case: OnCase | None = None
+    ) -> dict[str, dict[str, float]]:
+        """1 for every picture whose class is found, 0 for the others: name -> ``accuracy`` -> 0 or 1.
+
+        ``cases`` are `LabelledPicture`. With the folder ``predictions``, what was found of each picture is written
+        there as a table.
+
+        Raises:
+            DatasetError: a picture has a class that the network does not know.
+        """
+        found = np.concatenate([self._of(chunk) for chunk in _chunks(cases)]) if cases else np.empty((0, 1))
+        truths = self._truths(cases)
+        if predictions is not None:
+            names = [case.name for case in cases]
+            _write_table(predictions / PREDICTIONS, names, found, self.task.class_names, truths)
+        if on_case is not None:
+            on_case(len(cases), len(cases))
+        right = found.argmax(1) == truths
+        return {case.name: {self.task.metric: float(hit)} for case, hit in zip(cases, right, strict=True)}
+
+    def predict(self, images: Path, output: Path, on_case: OnCase | None = None) -> list[Path]:
+        """The class of a picture, or of each in a folder, as a table in ``output``. Returns the file written.
+
+        Raises:
+            DatasetError: nothing is there to read, or a picture cannot be used.
+        """
+        files = find_pictures(images)
+        found = []
+        for number, file in enumerate(files, 1):
+            found.append(self.probabilities(self._prepared(file)[None])[0])
+            if on_case is not None:
+                on_case(number, len(files))
+        base = images if images.is_dir() else images.parent
+        names = [file.relative_to(base).as_posix() for file in files]
+        path = output / PREDICTIONS
+        _write_table(path, names, np.array(found, dtype=np.float32), self.task.class_names)
+        return [path]
+
+    def _prepared(self, file: Path) -> NDArray[np.float32]:
+        """A picture (C, H, W), exactly as for training.
+
+        Raises:
+            DatasetError: it is in colours where the network was trained on grey, or of another depth.
+        """
+        try:
+            pixels = stored(
+                read_picture(file).pixels,
+                self.task.channels,
+                self.preparation.depth,
+                self.preparation.settings,
+            )
+        except ValueError as error:
+            raise DatasetError(f"{file}: {error}. Give pictures like those it was trained on.") from None
+        return self.preparation.normalised(pixels)
+
+    def _of(self, cases: Sequence[LabelledPicture]) -> NDArray[np.float32]:
+        prepared = _pictures(cases[0].prepared)
+        raw = prepared.raw_images([case.index for case in cases])
+        return self.probabilities(self.preparation.normalised(raw))
+
+    def _truths(self, cases: Sequence[LabelledPicture]) -> NDArray[np.int64]:
+        """The index of each picture's class among those of the network, (N,)."""
+        truths: list[int] = []
+        for chunk in _chunks(cases, len(cases)):
+            prepared = _pictures(chunk[0].prepared)
+            for name in (prepared.class_names[prepared.label(case.index)] for case in chunk):
+                if name not in self.task.class_names:
+                    raise DatasetError(
+                        f"{prepared.dataset} has the class {name!r}; the network knows "
+                        f"{', '.join(self.task.class_names)}. Rename the class, or leave its pictures out."
+                    )
+                truths.append(self.task.class_names.index(name))
+        return np.array(truths, dtype=np.int64)
+
+
+def _pictures(folder: Path) -> PreparedImages:
+    prepared = opened(folder)
+    if not isinstance(prepared, PreparedImages):
+        raise DatasetError(f"{folder} holds prepared volumes: expected pictures with a class each.")
+    return prepared
+
+
+def find_pictures(path: Path) -> list[Path]:
+    """A picture, or those in a folder and its folders, in order of name.
+
+    Raises:
+        DatasetError: nothing is there to read.
+    """
+    path = path.expanduser()
+    files = sorted(file for file in path.rglob("*") if is_picture(file)) if path.is_dir() else [path]
+    if not files or not files[0].is_file() or not is_picture(files[0]):
+        raise DatasetError(
+            f"{path} holds nothing to read: expected a picture (PNG, JPEG, TIFF, BMP) or a folder."
+        )
+    return files
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a table that `Classifier.score` wrote."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _write_table(
+    path: Path,
+    names: Sequence[str],
+    found: NDArray[np.float32],
+    classes: Sequence[str],
+    truths: NDArray[np.int64] | None = None,
+) -> None:
+    """One row a picture: name, the truth where it is known, the class found and the probability of each class."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["picture", *(["truth"] if truths is not None else []), "found", *classes])
+    for row, name in enumerate(names):
+        truth = [classes[truths[row]]] if truths is not None else []
+        table.writerow([name, *truth, classes[int(found[row].argmax())], *(f"{p:.6f}" for p in found[row])])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.getvalue().encode())
+
+
+def _chunks(cases: Sequence[LabelledPicture], most: int = BATCH) -> list[Sequence[LabelledPicture]]:
+    """Runs of cases kept in one place, at most ``most`` long."""
+    result: list[list[LabelledPicture]] = []
+    for case in cases:
+        if not result or len(result[-1]) == most or result[-1][0].prepared != case.prepared:
+            result.append([])
+        result[-1].append(case)
+    return list(result)
