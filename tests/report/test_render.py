@@ -172,7 +172,8 @@ def test_nothing_at_all() -> None:
 def test_many_labels_get_a_table_of_their_own(content: ReportContent) -> None:
     labels = tuple(f"structure {i}" for i in range(19))
     contestants = tuple(
-        replace(c, scores={case: dict.fromkeys(labels, 0.8) for case in c.scores}) for c in content.contestants
+        replace(c, scores={case: dict.fromkeys(labels, 0.8) for case in c.scores})
+        for c in content.contestants
     )
     page = Page(render_report(replace(content, labels=labels, contestants=contestants)))
     assert "Dice per label" in page.shown()

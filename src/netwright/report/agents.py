@@ -67,7 +67,7 @@ def thumbnail(table: AgentTable) -> dict[str, Any]:
     said: dict[str, Any] = {
         "rows": table.row_agent,
         "columns": table.column_agent,
-        "uri": png_uri(np.asarray(picture.quantize(64).convert("RGB")) if side > 1 else np.asarray(picture)),
+        "uri": png_uri(np.asarray(picture)),
         "width": picture.width,
         "height": picture.height,
         "size": f"{rows} × {columns}",
@@ -76,7 +76,7 @@ def thumbnail(table: AgentTable) -> dict[str, Any]:
         "best": "",
     }
     if finite.any():
-        row, column = np.unravel_index(int(np.nanargmax(table.values)), table.values.shape)
+        row, column = divmod(int(np.nanargmax(table.values)), columns)
         said["range"] = f"{_number(np.nanmin(table.values))} to {_number(np.nanmax(table.values))}"
         said["best"] = f"{table.row_actions[row]} → {table.column_actions[column]}"
     return said
@@ -133,11 +133,7 @@ def tables_figure(tables: Sequence[AgentTable], value_name: str) -> go.Figure:
     figure.update_layout(margin={"t": 58}, plot_bgcolor=UNVISITED)
     figure.update_xaxes(showgrid=False, side="bottom")
     figure.update_yaxes(showgrid=False)
-    figure.update_layout({name: value for name, value in _axes(tables[0]).items() if "." not in name})
-    for name, value in _axes(tables[0]).items():
-        if "." in name:
-            axis, key = name.split(".")
-            figure.layout[axis][key] = value
+    figure.update_layout({name.replace(".", "_"): value for name, value in _axes(tables[0]).items()})
     return figure
 
 
@@ -153,7 +149,7 @@ def _heat_map(table: AgentTable, value_name: str) -> go.Heatmap:
         ygap=1,
         texttemplate="%{z:.3g}" if small else "",
         colorbar={
-            "title": {"text": escaped(value_name), "side": "right"},
+            "title": {"text": escaped(value_name), "side": "right", "font": {"size": 13}},
             "thickness": 12,
             "outlinewidth": 0,
         },
@@ -182,13 +178,13 @@ def _axes(table: AgentTable) -> dict[str, Any]:
         "xaxis.tickvals": list(range(columns)),
         "xaxis.ticktext": [escaped(a) for a in table.column_actions],
         "xaxis.range": [-0.5, columns - 0.5],
-        "xaxis.title": {"text": escaped(table.column_agent)},
+        "xaxis.title": {"text": escaped(table.column_agent), "font": {"size": 13}, "standoff": 10},
         "xaxis.tickfont": {"size": small},
         "xaxis.tickangle": -90 if columns > NUMBERED else 0,
         "yaxis.tickvals": list(range(rows)),
         "yaxis.ticktext": [escaped(a) for a in table.row_actions],
         "yaxis.range": [rows - 0.5, -0.5],
-        "yaxis.title": {"text": escaped(table.row_agent)},
+        "yaxis.title": {"text": escaped(table.row_agent), "font": {"size": 13}, "standoff": 10},
         "yaxis.tickfont": {"size": small},
     }
 
@@ -237,9 +233,11 @@ def choices_figure(choices: LayerChoices, best_trial: int | None) -> go.Figure:
         top -= height / total
     last = "" if len(panels) == 1 else str(len(panels))
     if best is not None:
-        figure.add_vline(x=best_trial, line={"color": BEST, "width": 1.2, "dash": "dot"})
+        figure.add_shape(
+            type="line", xref="x", yref="paper", x0=best_trial, x1=best_trial, y0=0, y1=1,
+            line={"color": BEST, "width": 1.5, "dash": "dot"},
+        )  # fmt: skip
     figure.update_layout(axes)
-    style(figure, height=int(total + 84))
     figure.update_layout(
         xaxis={
             "title": "trial", "domain": [0, 0.93 if best is not None else 1], "anchor": f"y{last}",
@@ -249,9 +247,9 @@ def choices_figure(choices: LayerChoices, best_trial: int | None) -> go.Figure:
             "domain": [0.945, 1], "anchor": f"y{last}", "showgrid": False, "tickvals": [0],
             "ticktext": [f"best: {best_trial}"], "visible": best is not None,
         },
-        plot_bgcolor=UNVISITED,
-        margin={"t": 30, "r": 90},
     )  # fmt: skip
+    style(figure, height=int(total + 84))
+    figure.update_layout(plot_bgcolor=UNVISITED, margin={"t": 30, "r": 90})
     return figure
 
 

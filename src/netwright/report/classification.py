@@ -56,8 +56,8 @@ def confusion_figure(confusion: ConfusionMatrix) -> go.Figure:
             ygap=1,
             hoverongaps=False,
             colorbar={
-                "title": {"text": "share of the true class", "side": "right"}, "tickformat": ".0%",
-                "thickness": 12, "outlinewidth": 0,
+                "title": {"text": "share of the true class", "side": "right", "font": {"size": 13}},
+                "tickformat": ".0%", "thickness": 12, "outlinewidth": 0,
             },
             hovertemplate="%{y}, taken for %{x}<br>%{customdata} images, %{z:.1%} of the class<extra></extra>",
         )

@@ -71,6 +71,8 @@ def best_so_far(trials: Sequence[TrialRow], reward_name: str, penalty: float | N
         new = not any(t.status == status for t in rewarded)
         figure.add_trace(_dots(chosen, lane, status, legend=new, axis="y2", size=size))
     share = 0.075 * len(lanes)
+    values = [t.reward for t in rewarded if t.reward is not None]
+    span = max(values, default=1.0) - min(values, default=0.0) or 1.0
     numbers = [t.number for t in trials]
     figure.update_layout(
         xaxis={
@@ -78,7 +80,12 @@ def best_so_far(trials: Sequence[TrialRow], reward_name: str, penalty: float | N
             "range": [min(numbers, default=0) - 0.8, max(numbers, default=0) + 0.8],
             "anchor": "y2" if lanes else "y",
         },
-        yaxis={"title": escaped(reward_name), "domain": [share + 0.04 if lanes else 0, 1]},
+        yaxis={
+            "title": escaped(reward_name),
+            "domain": [share + 0.04 if lanes else 0, 1],
+            # Room above the best for the phases' names.
+            "range": [min(values, default=0) - 0.06 * span, max(values, default=1) + 0.13 * span],
+        },
         yaxis2={
             "domain": [0, share] if lanes else [0, 0.01],
             "type": "category",
@@ -109,7 +116,7 @@ def _moving_average(rewarded: Sequence[TrialRow]) -> go.Scatter:
         x=x,
         y=y,
         mode="lines",
-        line={"color": "#E69F00", "width": 2.5},
+        line={"color": QUIET, "width": 2.5},
         name=f"mean of the last {WINDOW}",
         hoverinfo="skip",
     )
@@ -182,7 +189,7 @@ def size_against_score(
     )
     for i, summary in enumerate(tested):
         figure.add_trace(_contestant_point(summary, SYMBOLS[i % len(SYMBOLS)], metric))
-        figure.add_annotation(_contestant_name(summary))
+        figure.add_annotation(_contestant_name(summary, tested))
     halves: tuple[list[float], list[float]] = ([0, 0.46], [0.56, 1]) if tested else ([0, 1], [0.99, 1])
     sizes = [float(t.parameters or 1) for t in known] + [float(s.contestant.parameters or 1) for s in tested]
     shared = {"type": "log", "title": "parameters", "range": log_range(sizes), "dtick": 1}
@@ -266,17 +273,30 @@ def _contestant_point(summary: Summary, symbol: str, metric: Metric) -> go.Scatt
     )
 
 
-def _contestant_name(summary: Summary) -> dict[str, Any]:
-    """The name above the interval, where the bars of neighbours seldom reach."""
-    overall = summary.overall
+def _contestant_name(summary: Summary, tested: Sequence[Summary]) -> dict[str, Any]:
+    """The name above the interval, or below it where it would hide another network's point."""
+    overall, title = summary.overall, network_title(summary)
+    known = np.isfinite(overall.low)
+    at = float(np.log10(summary.contestant.parameters or 1))
+    top, bottom = (overall.high, overall.low) if known else (overall.mean, overall.mean)
+    reach = 0.011 * len(title) * np.ptp(log_range([float(s.contestant.parameters or 1) for s in tested]))
+    neighbours = [
+        s.overall.mean
+        for s in tested
+        if s is not summary and abs(np.log10(s.contestant.parameters or 1) - at) < reach
+    ]
+    means = [s.overall.mean for s in tested]
+    near = 0.25 * (max(means) - min(means))
+    hides = any(top <= mean <= top + near or abs(mean - top) < near / 2 for mean in neighbours)
+    below = hides and not any(abs(mean - bottom) < near / 2 for mean in neighbours)
     return {
         "xref": "x2",
         "yref": "y2",
-        "x": float(np.log10(summary.contestant.parameters or 1)),
-        "y": overall.high if np.isfinite(overall.high) else overall.mean,
-        "text": escaped(network_title(summary)),
-        "yanchor": "bottom",
-        "yshift": 3,
+        "x": at,
+        "y": bottom if below else top,
+        "text": escaped(title),
+        "yanchor": "top" if below else "bottom",
+        "yshift": -3 if below else 3,
         "showarrow": False,
         "font": {"size": 12, "color": INK, "weight": 700 if summary.searched else 400},
         "bgcolor": "rgba(255,255,255,0.75)",

@@ -147,7 +147,7 @@ def _mcnemar_p_value(favourable: int, differing: int) -> float:
     for i in range(min(favourable, differing - favourable) + 1):
         tail += term
         term = term * (differing - i) // (i + 1)
-    return min(1.0, 2 * tail / 2**differing)
+    return float(min(1.0, 2 * tail / 2**differing))
 
 
 def _chunks(rows: int, columns: int) -> Iterator[int]:

@@ -105,10 +105,11 @@ def _against(searched: Summary, other: Summary, metric: Metric) -> str:
     parts = [_difference(other.comparison, metric)]
     parts += _ratio(mine.parameters, theirs.parameters, "smaller", "larger", "the same size")
     # Measured a batch where both were, because that is what the search was told to lower.
-    if mine.inference_batch_ms and theirs.inference_batch_ms:
-        inference = (mine.inference_batch_ms, theirs.inference_batch_ms)
-    else:
-        inference = (mine.inference_ms, theirs.inference_ms)
+    a_batch = bool(mine.inference_batch_ms and theirs.inference_batch_ms)
+    inference = (
+        mine.inference_batch_ms if a_batch else mine.inference_ms,
+        theirs.inference_batch_ms if a_batch else theirs.inference_ms,
+    )
     training = (mine.training_batch_ms, theirs.training_batch_ms)
     if all(training):
         parts += _ratio(*inference, "faster in inference", "slower in inference", "as fast in inference")
