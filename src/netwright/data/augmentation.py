@@ -1,4 +1,4 @@
-"""Random rotation, shift and scaling of a batch of volumes, on the device where the batch lies."""
+"""Random flips, rotation, shift and scaling of a batch of images, on the device where the batch lies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from netwright.data.augmentation_settings import AugmentationSettings
 
-__all__ = ["AugmentationSettings", "augment", "draw", "transform"]
+__all__ = ["AugmentationSettings", "augment", "draw", "transform", "transform_plane"]
 
 
 def augment(
@@ -20,32 +20,40 @@ def augment(
     settings: AugmentationSettings,
     generator: torch.Generator,
     *,
-    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    spacing: Sequence[float] | None = None,
+    mirrored: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """A batch in which some images, and their labels alike, are rotated, shifted and scaled.
+    """A batch in which some images, and their labels alike, are mirrored, rotated, shifted and scaled.
 
     SegNAS3D, Section 2.4: each image is changed with a probability of 0.8; a changed one gets all three
     changes.
 
     Args:
-        images: (B, C, X, Y, Z) floats; the axial axis is Z (right, anterior, superior).
-        labels: (B, X, Y, Z) class indices, of any integer type.
+        images: (B, C, X, Y, Z) floats; the axial axis is Z (right, anterior, superior). Or (B, C, H, W).
+        labels: (B, X, Y, Z) or (B, H, W), class indices, of any integer type; or (B,), the classes of the images,
+            which stay as they are.
         settings: how much.
-        generator: on the CPU; six numbers an image are drawn, whatever the settings.
-        spacing: of the voxels, in mm: a rotation is one in space, not of the grid.
+        generator: on the CPU; six numbers an image are drawn, whatever the settings, and one more where there are
+            flips.
+        spacing: of the voxels or pixels, in mm: a rotation is one in space, not of the grid. None: all alike.
+        mirrored: the spatial axis that runs from left to right: X of volumes, W of pictures.
 
     Returns:
         New tensors of the same shapes and types. Images are interpolated linearly, labels take the nearest
         voxel; what comes from outside is 0, as in the paper's zero padding.
     """
+    spacing = (1.0,) * (images.ndim - 2) if spacing is None else spacing
     changed, angles, shifts, scales = draw(len(images), settings, generator)
+    if settings.flip > 0:
+        flipped = torch.rand(len(images), generator=generator) < settings.flip
+        images, labels = _flipped(images, labels, flipped.nonzero()[:, 0].to(images.device), mirrored)
     rows = changed.nonzero()[:, 0]
     if not len(rows):
         return images, labels
-    new_images, new_labels = transform(
-        images[rows], labels[rows], angles[rows], shifts[rows], scales[rows], spacing=spacing
-    )
+    of_rows = (angles[rows], shifts[rows], scales[rows])
     rows = rows.to(images.device)
+    changing = transform if images.ndim == 5 else transform_plane
+    new_images, new_labels = changing(images[rows], labels[rows], *of_rows, spacing=spacing)
     return images.index_copy(0, rows, new_images), labels.index_copy(0, rows, new_labels)
 
 
@@ -87,6 +95,38 @@ def transform(
     new_images = _resample(images, plane, linear, "bilinear")
     new_labels = _resample(labels[:, None].to(images.dtype), plane, nearest, "nearest")[:, 0]
     return new_images, new_labels.to(labels.dtype)
+
+
+def transform_plane(
+    images: Tensor,
+    labels: Tensor,
+    angles: Tensor,
+    shifts: Tensor,
+    scales: Tensor,
+    *,
+    spacing: Sequence[float] = (1.0, 1.0),
+) -> tuple[Tensor, Tensor]:
+    """Each picture scaled and rotated about its centre (from H to W), then shifted; shapes as in `augment`.
+
+    Only the first two shifts of each picture, along H and W, are used.
+    """
+    batch, _, height, width = images.shape
+    maps = _axial_plane_maps(angles, shifts, scales, (height, width), spacing).to(images)
+    grid = F.affine_grid(maps, [batch, 1, height, width], align_corners=False)
+    new_images = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    if labels.ndim == 1:
+        return new_images, labels
+    of_labels = labels[:, None].to(images.dtype)
+    new_labels = F.grid_sample(of_labels, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    return new_images, new_labels[:, 0].to(labels.dtype)
+
+
+def _flipped(images: Tensor, labels: Tensor, rows: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """The batch with some rows mirrored along a spatial axis."""
+    images = images.index_copy(0, rows, images[rows].flip(2 + axis))
+    if labels.ndim > 1:
+        labels = labels.index_copy(0, rows, labels[rows].flip(1 + axis))
+    return images, labels
 
 
 def _axial_plane_maps(

@@ -10,11 +10,13 @@ from netwright.errors import SettingsError
 
 @dataclass(frozen=True)
 class AugmentationSettings:
-    """Random changes of a training image (Wong and Moradi, SegNAS3D, MICCAI 2019, Section 2.4).
+    """Random changes of a training image (Wong and Moradi, SegNAS3D, MICCAI 2019, Section 2.4), and flips.
 
-    ``probability``: that an image is changed at all. ``rotation_degrees``: at most, either way, about the
-    axial axis. ``shift``: at most, either way, as a share of the size of each axis. ``scale``: smallest and
-    largest magnification, one for all axes. All are drawn uniformly.
+    ``probability``: that an image is rotated, shifted and scaled at all. ``rotation_degrees``: at most,
+    either way, about the axial axis. ``shift``: at most, either way, as a share of the size of each axis.
+    ``scale``: smallest and largest magnification, one for all axes. All are drawn uniformly. ``flip``:
+    probability that an image is mirrored left to right, whether or not it is changed otherwise (the
+    horizontal flip of Iranfar et al. 2022, Section VII); off by default, as SegNAS3D has none.
 
     Raises:
         SettingsError: a value is out of range.
@@ -26,12 +28,14 @@ class AugmentationSettings:
     rotation_degrees: float = 30.0
     shift: float = 0.2
     scale: tuple[float, float] = (0.8, 1.2)
+    flip: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value, upper in (
             ("probability", self.probability, 1.0),
             ("rotation_degrees", self.rotation_degrees, 180.0),
             ("shift", self.shift, 1.0),
+            ("flip", self.flip, 1.0),
         ):
             if not 0 <= value <= upper:
                 raise SettingsError(f"augmentation.{name} must be from 0 to {upper:g}, got {value}.")

@@ -1,4 +1,4 @@
-"""Batches of prepared volumes: read, cropped or padded to one size, stacked, augmented on the device."""
+"""Batches of prepared volumes or slices: read, cropped or padded to one size, stacked, augmented on the device."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ from torch import Tensor
 from netwright.data.augmentation import AugmentationSettings, augment
 
 
-class PreparedVolumes(Protocol):
-    """The part of `netwright.data.cache.Prepared` that training needs."""
+class Items(Protocol):
+    """What batches are made of: images and labels by number, of three dimensions or of two."""
 
     @property
     def channels(self) -> int:
         """Channels of every image."""
 
     @property
-    def spacing(self) -> tuple[float, float, float]:
-        """Of the voxels, in mm."""
+    def spacing(self) -> tuple[float, ...]:
+        """Of the voxels, in mm, one an axis."""
 
     def image(self, index: int) -> NDArray[np.float32]:
-        """(C, X, Y, Z)."""
+        """(C, X, Y, Z), or (C, X, Y)."""
 
     def label(self, index: int) -> NDArray[np.uint8]:
-        """(X, Y, Z), class indices."""
+        """(X, Y, Z), or (X, Y): class indices."""
+
+
+class PreparedVolumes(Items, Protocol):
+    """The part of `netwright.data.cache.Prepared` that training needs."""
 
     def class_counts_of(self, indices: Sequence[int]) -> NDArray[Any]:
         """(classes,), voxels of each class in these cases."""
@@ -65,9 +69,9 @@ class Batches:
     out as seldom. Without a generator: in order, cropped at the centre, all cases, never augmented.
 
     Args:
-        prepared: the volumes.
+        prepared: the volumes, or slices.
         indices: which of them.
-        size: of the network's input, in voxels.
+        size: of the network's input, in voxels, one an axis.
         batch_size: cases a batch.
         device: where the batches are wanted.
         augmentation: None for none.
@@ -76,7 +80,7 @@ class Batches:
 
     def __init__(
         self,
-        prepared: PreparedVolumes,
+        prepared: Items,
         indices: Sequence[int],
         size: Sequence[int],
         batch_size: int,

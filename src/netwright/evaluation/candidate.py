@@ -33,7 +33,7 @@ from netwright.evaluation.outcome import Cost, Outcome, Status
 from netwright.evaluation.problem import Problem
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed, seeded
-from netwright.evaluation.training import train
+from netwright.evaluation.training import Training, train
 from netwright.evaluation.weights import save_weights
 from netwright.tasks.base import Task
 
@@ -42,6 +42,7 @@ WEIGHTS = "weights.safetensors"
 LOG = "log.txt"
 # How torch's normalisation layers refuse, while training, a channel that has but one value.
 _SINGLE_VALUE = ("Expected more than 1 value per channel", "Expected more than 1 spatial element")
+_LEAST_SECONDS = 1e-3
 
 Build = Callable[[Any], nn.Module]
 """From a task to a network."""
@@ -66,7 +67,8 @@ def evaluate_candidate(
 
     Nothing that the candidate does is raised: an infeasible or oversized network (predicted from a dry run,
     or met), a loss that is not finite, a training that does not fit into its wall time and any other
-    exception become the outcome's status and reason. What ``on_epoch`` raises is passed on.
+    exception become the outcome's status and reason. A training whose loss stalls is begun again once, with new
+    weights, from a seed derived from the candidate's. What ``on_epoch`` raises is passed on.
 
     Args:
         build: makes the network.
@@ -139,6 +141,7 @@ class _Evaluation:
         self._seed = seed
         self._folder = folder
         self._cost = Cost()
+        self._restarts = 0
         self.curves = Curves(folder / CURVES if folder is not None else None)
 
     def run(
@@ -157,32 +160,62 @@ class _Evaluation:
                 f"{self._cost.predicted_memory_mb:.0f} MB, the limit is {memory_limit_mb:.0f} MB (predicted)",
             )
         with measured_memory(self._device) as memory:
-            with seeded(derive_seed(self._seed, "weights")):
-                network = self._build(self._task)
-            trained = train(
-                network,
-                self._problem,
-                training,
-                validation,
-                self._protocol,
-                seed=self._seed,
-                curves=self.curves,
-                on_epoch=on_epoch,
-            )
+            trained = self._trained(training, validation, on_epoch)
         self._cost = dataclasses.replace(
             self._cost, peak_memory_mb=memory.peak_mb, seconds_per_batch=trained.seconds_per_batch
         )
         if trained.status is not Status.COMPLETE:
-            return self.outcome(trained.status, trained.reason, trained.epochs)
-        self._cost = dataclasses.replace(
-            self._cost, inference_ms=inference_ms(network, self._task, self._protocol, self._device)
+            return dataclasses.replace(
+                self.outcome(trained.status, trained.reason, trained.epochs),
+                loss_met_epoch=trained.loss_met_epoch,
+            )
+        of_one, of_batch = (
+            inference_ms(trained.network, self._task, self._protocol, self._device, images)
+            for images in (1, self._protocol.batch_size)
         )
+        self._cost = dataclasses.replace(self._cost, inference_ms=of_one, inference_ms_per_batch=of_batch)
         if self._folder is not None:
-            save_weights(network, self._folder / WEIGHTS)
+            save_weights(trained.network, self._folder / WEIGHTS)
         return dataclasses.replace(
             self.outcome(Status.COMPLETE, "", trained.epochs),
             metrics=dict(self._problem.metrics(trained.scores)),
+            loss_met_epoch=trained.loss_met_epoch,
         )
+
+    def _trained(self, training: Sequence[int], validation: Sequence[int], on_epoch: OnEpoch) -> Training:
+        """The training; begun again once, with new weights, where its loss did not fall (Section V-E, Fig. 7).
+
+        A second one has what the first has left of a share of wall time.
+        """
+
+        def attempt(protocol: TrainingProtocol, seed: int) -> Training:
+            with seeded(derive_seed(seed, "weights")):
+                network = self._build(self._task)
+            return train(
+                network,
+                self._problem,
+                training,
+                validation,
+                protocol,
+                seed=seed,
+                curves=self.curves,
+                on_epoch=on_epoch,
+            )
+
+        trained = attempt(self._protocol, self._seed)
+        if trained.status is not Status.LOSS_STALLED:
+            return trained
+        first, share = trained.reason, self._protocol.seconds
+        rest = None if share is None else max(share - trained.seconds, _LEAST_SECONDS)
+        del trained  # its network, before there is another one
+        self._restarts = 1
+        trained = attempt(
+            dataclasses.replace(self._protocol, seconds=rest), derive_seed(self._seed, "restart")
+        )
+        reason = trained.reason
+        if trained.status is Status.LOSS_STALLED:
+            reason = f"{first}; started again with new weights, {reason}"
+        return dataclasses.replace(trained, reason=reason)
 
     def outcome(self, status: Status, reason: str, epochs: int | None = None) -> Outcome:
         """An outcome with all that was found until now, and no metrics."""
@@ -193,6 +226,7 @@ class _Evaluation:
             curves=self.curves.values(),
             epochs=len(self.curves.records) if epochs is None else epochs,
             planned_epochs=self.curves.planned_epochs,
+            restarts=self._restarts,
         )
 
 
@@ -218,6 +252,7 @@ def predicted_cost(build: Build, task: Task, protocol: TrainingProtocol) -> Cost
             label_size=task.label_size,
             device=device,
             mixed_precision=half is not None,
+            optimizer_states=1 if protocol.optimizer == "sgd" else 2,
         )
     except ValueError as error:
         if not str(error).startswith(_SINGLE_VALUE):
@@ -230,19 +265,21 @@ def predicted_cost(build: Build, task: Task, protocol: TrainingProtocol) -> Cost
         ) from None
 
 
-def inference_ms(network: nn.Module, task: Task, protocol: TrainingProtocol, device: torch.device) -> float:
-    """Median milliseconds of a forward pass of one image of the network's input size, as in validation.
+def inference_ms(
+    network: nn.Module, task: Task, protocol: TrainingProtocol, device: torch.device, images: int = 1
+) -> float:
+    """Median milliseconds of a forward pass of some images of the network's input size, as in validation.
 
     Up to five passes after a first one, as many as start within two seconds.
     """
     network.to(device)
     if protocol.channels_last:
         to_channels_last(network)
-    image = torch.zeros((1, task.channels, *task.size), device=device)
+    batch = torch.zeros((images, task.channels, *task.size), device=device)
     run = partial(
         forward,
         network,
-        image,
+        batch,
         mixed_precision=protocol.mixed_precision,
         channels_last=protocol.channels_last,
     )
@@ -250,7 +287,7 @@ def inference_ms(network: nn.Module, task: Task, protocol: TrainingProtocol, dev
     with threads(protocol.threads), evaluating(network):
         for _ in range(6):
             begun = time.perf_counter()
-            run()[0, 0].sum().item()  # waits for a GPU
+            run()[:, 0].sum().item()  # waits for a GPU
             times.append(1e3 * (time.perf_counter() - begun))
             if sum(times) > 2e3:
                 break

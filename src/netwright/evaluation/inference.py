@@ -1,4 +1,7 @@
-"""From an image to label probabilities: one forward pass where it fits the network's input, else windows."""
+"""From an image to label probabilities: one forward pass where it fits the network's input, else windows.
+
+Volumes by networks of three dimensions, or slice by slice by networks of two; pictures to classes.
+"""
 
 from __future__ import annotations
 
@@ -76,14 +79,74 @@ def predict_probabilities(
         channels_last: as in training.
     """
     volume = torch.from_numpy(np.array(image, np.float32)) if isinstance(image, np.ndarray) else image.float()
-    shape = tuple(volume.shape[1:])
+    settings = _Settings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
+    found = _probabilities(network, volume[None], size, overlap, batch_size, settings)
+    return np.ascontiguousarray(found[0])
+
+
+def predict_slices(
+    network: nn.Module,
+    image: Tensor | NDArray[np.float32],
+    size: Sequence[int],
+    axis: int,
+    *,
+    device: torch.device | str = "cpu",
+    overlap: float = 0.5,
+    batch_size: int = 8,
+    mixed_precision: bool = False,
+    channels_last: bool = False,
+) -> NDArray[np.float32]:
+    """Class probabilities (K, X, Y, Z), in float32, of an image (C, X, Y, Z) by a network of two dimensions.
+
+    Each slice along ``axis`` (from 0 to 2; the two other axes keep their order) is predicted as a picture, as
+    in `predict_probabilities`, ``batch_size`` slices (or windows, where slices are larger than ``size``) at once.
+
+    Args:
+        network: as in `predict_probabilities`, of inputs (B, C, H, W).
+        image: prepared as the training images were.
+        size: the network's input, in pixels.
+        axis: that the slices are normal to.
+        device: as in `predict_probabilities`.
+        overlap: as there.
+        batch_size: as there.
+        mixed_precision: as there.
+        channels_last: as there.
+    """
+    volume = torch.from_numpy(np.array(image, np.float32)) if isinstance(image, np.ndarray) else image.float()
+    settings = _Settings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
+    slices = volume.movedim(axis + 1, 0)
+    fits = all(a <= b for a, b in zip(slices.shape[2:], size, strict=True))
+    at_once = batch_size if fits else 1
+    found = [
+        _probabilities(network, slices[start : start + at_once], size, overlap, batch_size, settings)
+        for start in range(0, len(slices), at_once)
+    ]
+    return np.ascontiguousarray(np.moveaxis(np.concatenate(found), 0, axis + 1))
+
+
+def _probabilities(
+    network: nn.Module,
+    images: Tensor,
+    size: Sequence[int],
+    overlap: float,
+    batch_size: int,
+    settings: _Settings,
+) -> NDArray[np.float32]:
+    """Class probabilities (N, K, *shape) of images (N, C, *shape), all at once where they are within ``size``."""
+    shape = tuple(images.shape[2:])
     padded_shape = [max(a, b) for a, b in zip(shape, size, strict=True)]
     _, target = windows(shape, padded_shape)
     padding = [(t.start, n - t.stop) for t, n in zip(target, padded_shape, strict=True)]
-    padded = F.pad(volume, [side for pair in reversed(padding) for side in pair])[None]
+    padded = F.pad(images, [side for pair in reversed(padding) for side in pair])
+    device = settings["device"]
 
-    def predict(images: Tensor) -> Tensor:
-        logits = forward(network, images, mixed_precision=mixed_precision, channels_last=channels_last)
+    def predict(inputs: Tensor) -> Tensor:
+        logits = forward(
+            network,
+            inputs,
+            mixed_precision=settings["mixed_precision"],
+            channels_last=settings["channels_last"],
+        )
         return logits.float().softmax(1)
 
     with evaluating(network):
@@ -102,7 +165,8 @@ def predict_probabilities(
                 sw_device=device,
                 device="cpu",
             )
-    return np.ascontiguousarray(probabilities.numpy()[0][:, *target])
+    found: NDArray[np.float32] = probabilities.numpy()[:, :, *target]
+    return found
 
 
 def validation_dice(
@@ -164,6 +228,70 @@ def _predict_padded(
         _require_finite(bool(logits.isfinite().all()))
         labels = logits.argmax(1).to(torch.uint8).cpu().numpy()
     return [labels[row][target] for row, target in enumerate(targets)]
+
+
+def slice_dice(
+    network: nn.Module,
+    volumes: PreparedVolumes,
+    indices: Sequence[int],
+    size: Sequence[int],
+    axis: int,
+    classes: int,
+    *,
+    device: torch.device | str = "cpu",
+    batch_size: int = 1,
+    mixed_precision: bool = False,
+    channels_last: bool = False,
+) -> NDArray[np.float64]:
+    """Dice of each volume whose slices along ``axis`` are predicted one by one and stacked, (cases, classes - 1).
+
+    All slices of a volume count, those without foreground among them. Batches are filled with slices of several
+    volumes where these are within ``size``; larger ones are predicted by sliding windows. Padding is not counted.
+
+    Raises:
+        FloatingPointError: the network's output is not finite.
+    """
+    settings = _Settings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
+    labels = [volumes.label(index) for index in indices]
+    found = [np.empty(label.shape, np.uint8) for label in labels]
+    small: list[tuple[int, int]] = []
+    for row, (index, label) in enumerate(zip(indices, labels, strict=True)):
+        plane = label.shape[:axis] + label.shape[axis + 1 :]
+        if all(a <= b for a, b in zip(plane, size, strict=True)):
+            small += [(row, position) for position in range(label.shape[axis])]
+            continue
+        image = volumes.image(index)
+        probabilities = predict_slices(network, image, size, axis, batch_size=batch_size, **settings)
+        _require_finite(bool(np.isfinite(probabilities).all()))
+        found[row] = probabilities.argmax(0).astype(np.uint8)
+    for start in range(0, len(small), batch_size):
+        chosen = small[start : start + batch_size]
+        images = [np.moveaxis(volumes.image(indices[row]), axis + 1, 0)[position] for row, position in chosen]
+        predictions = _predict_padded(network, images, size, **settings)
+        for (row, position), prediction in zip(chosen, predictions, strict=True):
+            np.moveaxis(found[row], axis, 0)[position] = prediction
+    dice = [dice_per_label(one, label, classes) for one, label in zip(found, labels, strict=True)]
+    return np.array(dice, dtype=np.float64).reshape(len(indices), classes - 1)
+
+
+def predict_classes(
+    network: nn.Module,
+    images: NDArray[np.float32],
+    *,
+    device: torch.device | str = "cpu",
+    mixed_precision: bool = False,
+    channels_last: bool = False,
+) -> NDArray[np.int64]:
+    """The class of the largest logit (N,) of pictures (N, C, H, W), in one forward pass.
+
+    Raises:
+        FloatingPointError: the network's output is not finite.
+    """
+    with evaluating(network):
+        batch = torch.from_numpy(images).to(device)
+        logits = forward(network, batch, mixed_precision=mixed_precision, channels_last=channels_last)
+        _require_finite(bool(logits.isfinite().all()))
+        return np.asarray(logits.argmax(1).cpu().numpy(), dtype=np.int64)
 
 
 def _require_finite(finite: bool) -> None:

@@ -34,7 +34,8 @@ class Cost:
     ``parameters``: trainable and not. ``size_mb``: of the weights in float32, 1 MB = 1e6 bytes. ``flops``: of one
     forward pass of one image (multiply and add counted separately). ``predicted_memory_mb`` and
     ``peak_memory_mb``: of a training step, predicted from a dry run and measured. ``seconds_per_batch``: median
-    of the training batches. ``inference_ms``: median of one image of the network's input size. None: not measured.
+    of the training batches. ``inference_ms``: median of one image of the network's input size;
+    ``inference_ms_per_batch``: of as many images as a training batch has. None: not measured.
     """
 
     parameters: int | None = None
@@ -44,6 +45,7 @@ class Cost:
     peak_memory_mb: float | None = None
     seconds_per_batch: float | None = None
     inference_ms: float | None = None
+    inference_ms_per_batch: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,10 @@ class Outcome:
     """The result of evaluating one candidate; survives a round trip through JSON.
 
     ``metrics``: name to value, for example ``dice`` and ``dice.1``. ``curves``: name to one value an epoch.
-    ``epochs`` were finished of ``planned_epochs``; ``seconds`` is wall time in all. ``loss_met_epoch``: the first
-    epoch whose training loss was under the threshold of early termination; None: no threshold, or never.
+    ``epochs`` were finished of ``planned_epochs``; ``seconds`` is wall time in all. ``restarts``: how often the
+    training was begun again with new weights, as its loss stayed over the threshold of early termination; curves and
+    epochs are of the last one. ``loss_met_epoch``: its first epoch whose training loss was not over that threshold;
+    None: no threshold, or never.
     """
 
     status: Status
@@ -63,6 +67,7 @@ class Outcome:
     epochs: int = 0
     planned_epochs: int = 0
     seconds: float = 0.0
+    restarts: int = 0
     loss_met_epoch: int | None = None
 
     def to_dict(self) -> dict[str, Any]:

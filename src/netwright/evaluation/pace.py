@@ -69,6 +69,11 @@ class Pace:
         timed = self._durations[_WARM_UP_BATCHES:] or self._durations
         return median(timed) if timed else None
 
+    @property
+    def last_batch_seconds(self) -> float:
+        """Of the batch that `batch_done` was last called for."""
+        return self._durations[-1]
+
     def batch_done(self) -> bool:
         """To be called after each batch; False where the share is used up, but for a last validation.
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from netwright.data.classification.prepared import PreparedImages
+from netwright.data.prepared import Prepared
+from netwright.data.slices import Slices, SliceSettings
+from netwright.evaluation.image_problem import ImageProblem
 from netwright.evaluation.losses import TrainingLoss
 from netwright.evaluation.protocol import TrainingProtocol
+from netwright.evaluation.slice_problem import SliceProblem
 from netwright.evaluation.volume_problem import VolumeProblem
 from netwright.tasks.base import Task
+from netwright.tasks.classification import ClassificationTask
 from netwright.tasks.segmentation import SegmentationTask
 
 
@@ -58,7 +64,21 @@ class Problem(Protocol):
         """The scores of all cases in numbers by name: of ``task.metric_names``, those that are defined."""
 
 
-def make_problem(prepared: Any, slices: None = None) -> Problem:
-    """The problem that prepared data poses."""
-    task = SegmentationTask(prepared.channels, prepared.label_names, prepared.size)
-    return VolumeProblem(prepared, task)
+def make_problem(prepared: Prepared | PreparedImages, slices: SliceSettings | None = None) -> Problem:
+    """The problem that prepared data poses: to classify pictures, or to segment volumes.
+
+    Args:
+        prepared: labelled pictures, or volumes with label maps.
+        slices: to segment the volumes slice by slice, by networks of two dimensions; None: as volumes. Without
+            meaning where pictures are classified.
+    """
+    if isinstance(prepared, PreparedImages):
+        return ImageProblem(
+            prepared, ClassificationTask(prepared.channels, prepared.class_names, prepared.size)
+        )
+    if slices is None:
+        return VolumeProblem(
+            prepared, SegmentationTask(prepared.channels, prepared.label_names, prepared.size)
+        )
+    view = Slices(prepared, slices)
+    return SliceProblem(view, SegmentationTask(prepared.channels, prepared.label_names, view.size))

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, get_args
 
 from netwright.data.augmentation_settings import AugmentationSettings
 from netwright.errors import SettingsError
+from netwright.evaluation.early import EarlyTermination
 
 Optimizer = Literal["nadam", "adam", "sgd"]
 Schedule = Literal["constant", "cosine"]
@@ -19,15 +20,17 @@ class TrainingProtocol:
 
     optimizer: "sgd" has Nesterov momentum 0.9; the others have their usual constants. schedule: the paper
     names none, hence "constant"; "cosine" warms up linearly, then falls to zero at the end. loss: a name of
-    `netwright.tasks.losses.LOSSES`, with its weights and exponent; "dice" has neither, and images that
-    are classified have "cross_entropy". loss_auxiliary_weight: of each auxiliary head of a network that has any,
-    beside 1 for its output. batch_size: images a step. epochs: at
-    most; exactly that many where ``seconds`` is None. seconds: wall time of training and validation; the
-    epochs are then fitted to it, and the schedule to them. augmentation: of the training images; None for
-    none. mixed_precision: half precision where the device computes faster in it. channels_last: memory format
-    of weights and images; faster on CPU and GPU, same mathematics. validate_every: epochs from one validation
-    to the next; the first and the last epoch always end with one. threads: of the CPU. device: "auto" is the
-    GPU where there is one, else the CPU; else a name of torch's, for example "cuda:1".
+    `netwright.tasks.losses.LOSSES`, with its weights and exponent; "dice" has neither, and images that are
+    classified have "cross_entropy". loss_auxiliary_weight: of each auxiliary head of a network that has any,
+    beside 1 for its output. batch_size: images a step. epochs: at most; exactly that many where ``seconds``
+    is None. seconds: wall time of training and validation; the epochs are then fitted to it, and the schedule
+    to them. augmentation: of the training images; None for none. mixed_precision: half precision where the
+    device computes faster in it. channels_last: memory format of weights and images; faster on CPU and GPU,
+    same mathematics. validate_every: epochs from one validation to the next; the first and the last epoch
+    always end with one. early: what ends a training before its time as hopeless; None for nothing. patience:
+    a training ends, complete, when so many successive epochs (of those with a validation) have not improved
+    the task's metric by more than minimum_gain; None for no such end. threads: of the CPU. device: "auto" is
+    the GPU where there is one, else the CPU; else a name of torch's, for example "cuda:1".
 
     Raises:
         SettingsError: a value is out of range.
@@ -51,13 +54,20 @@ class TrainingProtocol:
     mixed_precision: bool = True
     channels_last: bool = True
     validate_every: int = 1
+    early: EarlyTermination | None = None
+    patience: int | None = None
+    minimum_gain: float = 1e-4
     threads: int = 1
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "validate_every", "threads"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"training.{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("batch_size", "epochs", "validate_every", "patience", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SettingsError(f"training.{name} must be at least 1, got {value}.")
+        for name in ("minimum_gain", "loss_auxiliary_weight"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(f"training.{name} must be at least 0, got {getattr(self, name)}.")
         for name in ("learning_rate", "seconds", "loss_gamma"):
             value = getattr(self, name)
             if value is not None and not value > 0:

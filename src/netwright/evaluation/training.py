@@ -21,6 +21,7 @@ from netwright.evaluation.device import (
     threads,
     to_channels_last,
 )
+from netwright.evaluation.early import LossStalled, Patience, Watch
 from netwright.evaluation.losses import TrainingLoss
 from netwright.evaluation.outcome import Status
 from netwright.evaluation.pace import Pace, TooSlow
@@ -44,9 +45,10 @@ class Diverged(Exception):  # noqa: N818  a verdict on a candidate, not a mishap
 class Training:
     """A trained network and how its training went.
 
-    ``status`` is complete, diverged or too slow, with its ``reason``. ``scores``: of the last validation,
+    ``status`` is complete, diverged, too slow or stalled, with its ``reason``. ``scores``: of the last validation,
     (validation cases, columns) as the problem gives them; empty without one. ``epochs`` were finished; one cut
-    short at the end of a wall-time share is in the curves, but not in that number.
+    short at the end of a wall-time share is in the curves, but not in that number. ``loss_met_epoch``: as in
+    `netwright.evaluation.outcome.Outcome`.
     """
 
     network: nn.Module
@@ -57,6 +59,7 @@ class Training:
     curves: Curves
     seconds_per_batch: float | None
     seconds: float
+    loss_met_epoch: int | None = None
     scores: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
 
 
@@ -107,7 +110,8 @@ def train(
             scores = problem.scores(network, validation, protocol, device)
             return scores, problem.metrics(scores)[problem.task.metric]
 
-        loop = _Loop(step, batches, validate, pace, curves, on_epoch)
+        patience = Patience(protocol.patience, protocol.minimum_gain)
+        loop = _Loop(step, batches, validate, pace, Watch(protocol.early), patience, curves, on_epoch)
         status, reason = loop.run()
     return Training(
         network=network,
@@ -118,6 +122,7 @@ def train(
         curves=curves,
         seconds_per_batch=pace.seconds_per_batch,
         seconds=pace.elapsed,
+        loss_met_epoch=loop.loss_met_epoch,
         scores=loop.scores,
     )
 
@@ -192,7 +197,7 @@ def cosine(step: int, steps: int, batches: int) -> float:
 
 
 class _Loop:
-    """Epochs over batches until the plan is done, the share is used up, or the loss is not finite."""
+    """Epochs over batches until the plan is done, the share is used up, patience ends, or there is no hope."""
 
     def __init__(
         self,
@@ -200,6 +205,8 @@ class _Loop:
         batches: Iterable[tuple[Tensor, Tensor]],
         validate: Callable[[], tuple[NDArray[np.float64], float]],
         pace: Pace,
+        watch: Watch,
+        patience: Patience,
         curves: Curves,
         on_epoch: Callable[[EpochRecord], None] | None,
     ) -> None:
@@ -207,10 +214,17 @@ class _Loop:
         self._batches = batches
         self._validate = validate
         self._pace = pace
+        self._watch = watch
+        self._patience = patience
         self._curves = curves
         self._on_epoch = on_epoch
         self.epochs = 0
         self.scores: NDArray[np.float64] = np.empty((0, 0))
+
+    @property
+    def loss_met_epoch(self) -> int | None:
+        """As in `Training`."""
+        return self._watch.loss_met_epoch
 
     def run(self) -> tuple[Status, str]:
         """The status and its reason."""
@@ -224,18 +238,22 @@ class _Loop:
             return Status.DIVERGED, f"{error}, in epoch {epoch}"
         except TooSlow as error:
             return Status.TOO_SLOW, str(error)
+        except LossStalled as error:
+            return Status.LOSS_STALLED, str(error)
         return Status.COMPLETE, ""
 
     def _epoch(self, epoch: int) -> bool:
         """One epoch with its validation and record; whether there is another one."""
         losses, in_time = self._train()
-        if in_time or len(losses) == self._pace.batches:
+        whole = in_time or len(losses) == self._pace.batches
+        if whole:
             self._pace.epoch_done(epoch)
             self.epochs = epoch
         last = not in_time or epoch >= self._pace.planned_epochs
         score = None
         if last or self._pace.validation_due(epoch):
             score = self._validated()
+            last = self._patience.ends_after(score) or last
         record = EpochRecord(
             epoch=epoch,
             planned_epochs=self._pace.planned_epochs,
@@ -247,6 +265,8 @@ class _Loop:
         self._curves.add(record)
         if self._on_epoch is not None:
             self._on_epoch(record)
+        if whole:
+            self._watch.epoch(epoch, record.train_loss)
         return not last
 
     def _train(self) -> tuple[list[float], bool]:
@@ -260,6 +280,7 @@ class _Loop:
             in_time = self._pace.batch_done()
             if self._pace.planned and not known:
                 self._curves.start(self._pace.planned_epochs)
+            self._watch.batch(self._pace.last_batch_seconds)
             if not in_time:
                 return losses, False
         return losses, True

@@ -15,7 +15,8 @@ from netwright.data.formats import find_cases
 from netwright.data.geometry import Geometry
 from netwright.data.prepared import Prepared
 from netwright.data.preprocessing import PreprocessingSettings, prepare_image
-from netwright.data.volumes import Grid, read_label, write_label_map
+from netwright.data.slices import SliceSettings
+from netwright.data.volumes import Grid, label_ending, read_label, write_label_map
 from netwright.errors import DatasetError
 from netwright.tasks.metrics import dice_per_label
 from netwright.tasks.segmentation import SegmentationTask
@@ -59,7 +60,8 @@ class LabelledCase:
 class Segmenter:
     """A network with its weights, ready on a device, and all that turns a file into its input and back.
 
-    ``label_values``: the value in label maps of each class, background first.
+    ``label_values``: the value in label maps of each class, background first. ``slice_axis``: the canonical axis that
+    the slices are normal to which a network of two dimensions sees; None for one that sees volumes.
     """
 
     network: nn.Module
@@ -67,6 +69,7 @@ class Segmenter:
     label_values: tuple[int, ...]
     preprocessing: PreprocessingSettings
     device: Any
+    slice_axis: int | None = None
 
     @classmethod
     def task_of(cls, architecture: Mapping[str, Any]) -> SegmentationTask:
@@ -78,9 +81,13 @@ class Segmenter:
         )
 
     @staticmethod
-    def description(prepared: Prepared) -> dict[str, Any]:
+    def description(prepared: Prepared, slices: SliceSettings | None) -> dict[str, Any]:
         """What the description of a trained network says beyond its task's channels and size."""
-        return {"label_names": list(prepared.label_names), "label_values": list(prepared.label_values)}
+        return {
+            "label_names": list(prepared.label_names),
+            "label_values": list(prepared.label_values),
+            "slice_axis": None if slices is None else slices.axis_of(prepared),
+        }
 
     @classmethod
     def load(
@@ -97,12 +104,15 @@ class Segmenter:
             label_values=tuple(architecture["label_values"]),
             preprocessing=PreprocessingSettings.from_dict(preprocessing),
             device=device,
+            slice_axis=architecture.get("slice_axis"),
         )
 
     def probabilities(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities (K, X, Y, Z) of a prepared image (C, X, Y, Z)."""
-        from netwright.evaluation.inference import predict_probabilities
+        from netwright.evaluation.inference import predict_probabilities, predict_slices
 
+        if self.slice_axis is not None:
+            return predict_slices(self.network, image, self.task.size, self.slice_axis, device=self.device)
         return predict_probabilities(self.network, image, self.task.size, device=self.device)
 
     def segment(self, images: Sequence[Path]) -> tuple[NDArray[np.uint8], Geometry]:
@@ -156,6 +166,6 @@ class Segmenter:
 
     def _write(self, folder: Path, name: str, labels: NDArray[np.uint8], image: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{name}.nii.gz"
+        path = folder / f"{name}{label_ending(image)}"
         write_label_map(path, labels, image, self.label_values)
         return path

@@ -48,17 +48,17 @@ def describe_trained(
             "choice": choice,
             "channels": task.channels,
             "size": list(task.size),
-            **_description(prepared),
+            **_description(settings, prepared),
         },
     )
     steps = prepared.preparation if isinstance(prepared, PreparedImages) else prepared.settings
     write_json(folder / PREPROCESSING, steps.to_dict())
 
 
-def _description(prepared: Prepared | PreparedImages) -> dict[str, Any]:
+def _description(settings: RunSettings, prepared: Prepared | PreparedImages) -> dict[str, Any]:
     if isinstance(prepared, PreparedImages):
         return Classifier.description(prepared)
-    return Segmenter.description(prepared)
+    return Segmenter.description(prepared, getattr(settings, "slices", None))
 
 
 def load_trained(folder: Path, settings: RunSettings, device: str = "auto") -> Trained:
@@ -82,14 +82,16 @@ def load_trained(folder: Path, settings: RunSettings, device: str = "auto") -> T
 
 
 def mean_scores(scores: dict[str, dict[str, float]], metric: str) -> dict[str, float]:
-    """Means over cases: the metric over all columns (the mean of each case's mean), "<metric>.<column>" for each
-    where there is more than the metric itself.
+    """Means over cases: the metric (the mean of each case's mean), and "<metric>.<label>" for each label or class
+    over the cases that have it. NaN is left out.
     """
-    rows = [list(case.values()) for case in scores.values()]
-    if not rows:
+    table = [(label, value) for case in scores.values() for label, value in case.items()]
+    if not table:
         return {}
-    table = np.asarray(rows, dtype=np.float64)
-    columns = list(next(iter(scores.values())))
-    by_column = {f"{metric}.{name}": float(np.nanmean(table[:, i])) for i, name in enumerate(columns)}
-    overall = {metric: float(np.nanmean(np.nanmean(table, axis=1)))}
-    return overall if columns == [metric] else {**overall, **by_column}
+    of_cases = [float(np.nanmean(list(case.values()))) for case in scores.values()]
+    labels = dict.fromkeys(label for label, _ in table)
+    of_labels = {
+        f"{metric}.{label}": float(np.nanmean([value for name, value in table if name == label]))
+        for label in labels
+    }
+    return {metric: float(np.nanmean(of_cases)), **of_labels}
