@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from netwright.errors import SettingsError
+from netwright.spaces.layerwise.first_weights import FirstWeights
 from netwright.spaces.layerwise.networks import VGG16, GoogLeNet, UNet
 from netwright.spaces.layerwise.networks.layers import initialise
 
@@ -237,3 +238,38 @@ def test_response_normalisation_is_that_of_caffe() -> None:
     squares = nn.functional.pad(features.flatten().square(), (2, 2)).unfold(0, 5, 1).sum(-1)
     expected = features.flatten() / (1 + 1e-4 / 5 * squares) ** 0.75
     torch.testing.assert_close(layer(features).flatten(), expected)
+
+
+class Chain(nn.Module):
+    def __init__(self, width: int, kernel: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, width, kernel)
+        self.norm = nn.BatchNorm2d(width)
+        self.up = nn.ConvTranspose2d(width, 3 * width, kernel, stride=2)
+        self.dense = nn.Linear(width * 16, 2 * width)
+
+
+def test_first_weights_follow_the_original_into_other_widths() -> None:
+    """A network of other widths, initialised by the rule itself, and by what is read from the original."""
+    torch.manual_seed(0)
+    source, by_rule, rebuilt = Chain(24, 3), Chain(40, 5), Chain(40, 5)
+    for network in (source, by_rule):
+        initialise(network)
+        nn.init.zeros_(network.norm.weight)  # as some residual networks do
+    FirstWeights.read(source).apply(rebuilt)
+    for name, parameter in rebuilt.named_parameters():
+        expected = by_rule.get_parameter(name)
+        assert parameter.std().item() == pytest.approx(expected.std().item(), rel=0.05), name
+        assert parameter.mean().item() == pytest.approx(0, abs=0.02), name
+    assert not rebuilt.norm.weight.any()
+
+
+def test_first_weights_of_torch_stay_as_they_are() -> None:
+    torch.manual_seed(0)
+    source, fresh = Chain(64, 3), Chain(32, 3)
+    before = {name: parameter.clone() for name, parameter in fresh.named_parameters()}
+    FirstWeights.read(source).apply(fresh)
+    for name, parameter in fresh.named_parameters():
+        ratio = parameter / before[name] if before[name].any() else torch.ones(1)
+        assert ratio.min() > 0.97, name
+        assert ratio.max() < 1.03, name

@@ -6,6 +6,8 @@ from collections import OrderedDict
 
 from torch import nn
 
+from netwright.spaces.layerwise.first_weights import terms_of
+
 OUTPUT_DEVIATION = 0.01
 
 
@@ -40,10 +42,7 @@ def initialise(network: nn.Module) -> None:
     for name, module in network.named_modules():
         if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             continue
-        terms = module.weight[0].numel()  # that each output value sums
-        if isinstance(module, nn.ConvTranspose2d):
-            terms = module.weight[:, 0].numel() // (module.stride[0] * module.stride[1])
         output = name.rpartition(".")[2] == "output"
-        nn.init.normal_(module.weight, std=OUTPUT_DEVIATION if output else (2 / terms) ** 0.5)
+        nn.init.normal_(module.weight, std=OUTPUT_DEVIATION if output else (2 / terms_of(module)) ** 0.5)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

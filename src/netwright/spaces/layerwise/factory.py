@@ -1,0 +1,190 @@
+"""A user's own network, made by a function that is named as ``package.module:factory``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netwright.errors import SettingsError
+
+EXAMPLE_BATCH = 2
+
+
+def make_network(network: str, channels: int, classes: int, size: tuple[int, ...]) -> nn.Module:
+    """The module that the factory of this name makes; it gets those of the other arguments that it names.
+
+    Args:
+        network: ``package.module:factory``; the current directory is importable, as with ``python -m``.
+        channels: of the image.
+        classes: of the output.
+        size: of the image in voxels.
+
+    Raises:
+        SettingsError: there is no such module or factory, the factory fails or needs arguments that are not
+            known, or what it makes is no network.
+    """
+    factory = load_factory(network)
+    arguments = _accepted(network, factory, {"channels": channels, "classes": classes, "size": size})
+    try:
+        module = factory(**arguments)
+    except Exception as error:
+        given = ", ".join(f"{name}={value}" for name, value in arguments.items())
+        raise SettingsError(f"network: {network}({given}) failed: {_told(error)}.") from error
+    if not isinstance(module, nn.Module):
+        raise SettingsError(
+            f"network: {network} made {_article(type(module).__name__)}; expected a torch.nn.Module."
+        )
+    return module
+
+
+def load_factory(network: str) -> Callable[..., Any]:
+    """The function or class of this name.
+
+    Raises:
+        SettingsError: the name is no ``package.module:factory``, its module cannot be imported, or there is
+            nothing in it of this name that can be called.
+    """
+    path, _, attribute = network.partition(":")
+    if not path or not attribute:
+        raise SettingsError(
+            f"network: expected package.module:factory, for example my_networks:make_network; got {network!r}."
+        )
+    module = _imported(path)
+    try:
+        factory = reduce(getattr, attribute.split("."), module)
+    except AttributeError:
+        there = [
+            name for name, item in vars(module).items() if callable(item) and _is_own(item, module.__name__)
+        ]
+        listed = f" It has: {', '.join(there)}." if there else ""
+        raise SettingsError(f"network: {module.__file__} has no {attribute!r}.{listed}") from None
+    if isinstance(factory, nn.Module) or not callable(factory):
+        raise SettingsError(
+            f"network: {network} is {_article(type(factory).__name__)}; expected a function or class that makes a "
+            "network. A module that is ready can be given by a function without arguments."
+        )
+    made: Callable[..., Any] = factory
+    return made
+
+
+def require_output(
+    name: str, module: nn.Module, channels: int, classes: int, size: tuple[int, ...], dense: bool | None
+) -> None:
+    """Runs the network on a batch of zeros in evaluation mode, and refuses an output of a wrong shape.
+
+    Args:
+        name: of the network, for messages.
+        module: images (batch, channels, *size) to logits.
+        channels: of the image.
+        classes: of the output.
+        size: of the image in voxels.
+        dense: whether logits are (batch, classes, *size), not (batch, classes); None: either.
+
+    Raises:
+        SettingsError: the network fails on the batch, or its output has another shape.
+    """
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            output = module(torch.zeros(EXAMPLE_BATCH, channels, *size))
+    except Exception as error:
+        raise SettingsError(
+            f"network: {name} fails on images of shape {(EXAMPLE_BATCH, channels, *size)} "
+            f"(batch, channels, *size): {_told(error)}."
+        ) from error
+    finally:
+        module.train(was_training)
+    if isinstance(output, tuple | list) and output:
+        output = output[0]
+    expected = {True: (EXAMPLE_BATCH, classes, *size), False: (EXAMPLE_BATCH, classes)}
+    allowed = list(expected.values()) if dense is None else [expected[dense]]
+    if not isinstance(output, Tensor):
+        raise SettingsError(
+            f"network: {name} returns {_article(type(output).__name__)}; expected a tensor of logits, or a tuple "
+            "with the logits first."
+        )
+    if tuple(output.shape) not in allowed:
+        kinds = {True: "segmentation", False: "classification"}
+        what = " or ".join(
+            f"{expected[kind]} for {kinds[kind]}" for kind in (True, False) if dense in (None, kind)
+        )
+        raise SettingsError(
+            f"network: {name} gives an output of shape {tuple(output.shape)} for images of shape "
+            f"{(EXAMPLE_BATCH, channels, *size)}; expected {what}."
+        )
+
+
+def _imported(path: str) -> Any:
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)  # stays: what the factory imports later lies there too
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (path == error.name or path.startswith(f"{error.name}.")):
+            raise SettingsError(
+                f"network: there is no module {error.name!r} in {here} or among the installed packages. "
+                "Start netwright in the folder that holds it, or install it."
+            ) from None
+        raise SettingsError(f"network: importing {path} failed: {_told(error)}.") from error
+    except (Exception, SystemExit) as error:
+        raise SettingsError(f"network: importing {path} failed: {_told(error)}.") from error
+
+
+def _accepted(network: str, factory: Callable[..., Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Those of the known arguments that the factory takes."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # some built-in callables have no signature
+        return known
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        takes = set(known)
+    else:
+        takes = {
+            parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY
+        }
+    needed = [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        and (parameter.name not in known or parameter.kind is parameter.POSITIONAL_ONLY)
+    ]
+    if needed:
+        raise SettingsError(
+            f"network: {network} needs {', '.join(map(repr, needed))}; what is known of the data is "
+            f"{', '.join(known)}. Write a function of those (channels, classes, size) that returns the network, "
+            "and name it instead."
+        )
+    return {name: value for name, value in known.items() if name in takes}
+
+
+def _told(error: BaseException) -> str:
+    """The error, and the line of the user's code where it arose."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<") and frame.filename != __file__
+    ]
+    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {str(error).rstrip('.')}{where}"
+
+
+def _is_own(item: Any, module: str) -> bool:
+    return getattr(item, "__module__", None) == module
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiouAEIOU' else 'a'} {noun}"
