@@ -29,7 +29,12 @@ def gradient(
     dilation: int = 1,
 ) -> Tensor:
     weight = weight.clone().requires_grad_()
-    convolution = F.conv_transpose3d if transposed else F.conv3d
+    convolution = {
+        (2, False): F.conv2d,
+        (2, True): F.conv_transpose2d,
+        (3, False): F.conv3d,
+        (3, True): F.conv_transpose3d,
+    }[images.ndim - 2, transposed]
     leave_rubbish()
     with half_precision_training(CPU, half):
         padding = dilation * (weight.shape[-1] // 2)
@@ -80,6 +85,33 @@ def test_weight_gradients_are_right_with_stride_dilation_and_channels_last(
         upstream = torch.randn(3, 16, *(-(-length // stride) for length in size), generator=generator)
         exact = gradient(images, weight, upstream, None, False, stride, dilation)
         found = gradient(images, weight, upstream, half, False, stride, dilation)
+        assert torch.isfinite(found).all()
+        assert (found - exact).abs().max() <= 0.02 * exact.abs().max()
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(("stride", "channels_last"), [(1, False), (2, False), (2, True), (3, True)])
+@pytest.mark.parametrize(
+    ("size", "kernel"), [((1, 1), 2), ((1, 1), 3), ((2, 3), 3), ((4, 4), 5), ((2, 16), 3)]
+)
+def test_weight_gradients_of_small_pictures_are_right(
+    size: tuple[int, ...], kernel: int, stride: int, channels_last: bool, transposed: bool
+) -> None:
+    half = half_precision(CPU)
+    if half is None:
+        pytest.skip("this CPU has no fast half precision")
+    generator = torch.Generator().manual_seed(0)
+    for inputs, outputs in ((3, 16), (16, 32), (64, 10)):
+        images = torch.randn(3, inputs, *size, generator=generator)
+        shape = (inputs, outputs) if transposed else (outputs, inputs)
+        weight = 0.1 * torch.randn(*shape, kernel, kernel, generator=generator)
+        if channels_last:
+            images, weight = tensor_channels_last(images), tensor_channels_last(weight)
+        convolution = F.conv_transpose2d if transposed else F.conv2d
+        result = convolution(images, weight, padding=kernel // 2, stride=stride)
+        upstream = torch.randn(result.shape, generator=generator)
+        exact = gradient(images, weight, upstream, None, transposed, stride)
+        found = gradient(images, weight, upstream, half, transposed, stride)
         assert torch.isfinite(found).all()
         assert (found - exact).abs().max() <= 0.02 * exact.abs().max()
 

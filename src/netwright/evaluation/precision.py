@@ -10,17 +10,23 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-_CONVOLUTIONS = {torch.conv3d, torch.conv_transpose3d}
+_CONVOLUTIONS = {
+    torch.conv2d,
+    torch.conv3d,
+    torch.conv_transpose2d,
+    torch.conv_transpose3d,
+}
 
 
 @contextmanager
 def half_precision_training(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
     """Autocast for a training step; None is full precision.
 
-    On the CPU, convolutions over volumes that are smaller along an axis than their kernel run in float32: there
-    oneDNN's bfloat16 kernel for the gradient of the weights reads memory that it never wrote (torch 2.13; NaN, huge
-    or silently wrong gradients, sometimes a crash; `tests/evaluation/test_precision.py`). Such volumes are the
-    deepest level of a network, and small, so nothing is lost.
+    On the CPU, convolutions over volumes or pictures that are shorter along an axis than twice their kernel run in
+    float32: there oneDNN's bfloat16 kernel for the gradient of the weights reads memory that it never wrote (torch
+    2.13; NaN, huge or silently wrong gradients, sometimes a crash; in two dimensions with strides of 2 and more;
+    `tests/evaluation/test_precision.py`). Such inputs are the deepest level of a network, and small, so nothing is
+    lost.
     """
     if dtype is None:
         yield
@@ -29,11 +35,11 @@ def half_precision_training(device: torch.device, dtype: torch.dtype | None) -> 
         if device.type != "cpu":
             yield
             return
-        with _SmallVolumesInFull():
+        with _SmallInputsInFull():
             yield
 
 
-class _SmallVolumesInFull(TorchFunctionMode):
+class _SmallInputsInFull(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],
