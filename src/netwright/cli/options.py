@@ -85,7 +85,7 @@ def read_label_map(texts: Sequence[str] | None) -> dict[int, int]:
         SettingsError: a text is none.
     """
     result = {}
-    for text in texts or []:
+    for text in [part for text in texts or [] for part in text.split(",")]:
         old, equals, new = text.partition("=")
         if not (equals and old.strip().lstrip("-").isdigit() and new.strip().isdigit()):
             raise SettingsError(

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from netwright.data.classification.fingerprint import ImageFingerprint
+from netwright.data.fingerprint import Fingerprint
 from netwright.data.inspection import Inspection
 from netwright.report import formatting
 from netwright.study.plan import Plan
@@ -137,6 +139,28 @@ def plan_lines(plan: Plan, dataset: Path) -> Iterator[str]:
 def inspection_lines(dataset: Path, found: Inspection, *, show_all: bool) -> Iterator[str]:
     """What is in a dataset, and what is wrong with it."""
     fingerprint = found.fingerprint
+    if isinstance(fingerprint, ImageFingerprint):
+        yield from _picture_lines(fingerprint)
+        fine = "looks fine every picture can be read, one size and kind, no duplicates"
+    else:
+        yield from _volume_lines(fingerprint)
+        fine = "looks fine labels complete, geometry consistent, no NaN, no duplicates"
+    shown: dict[str, int] = {}
+    for problem in found.problems:
+        shown[problem.kind] = shown.get(problem.kind, 0) + 1
+        if show_all or shown[problem.kind] == 1:
+            yield f"{problem.severity}  {problem}"
+    more = sum(count - 1 for count in shown.values())
+    if more and not show_all:
+        yield f"       {more} more of the same kinds: netwright inspect {dataset} --all"
+    if not any(problem.severity == "error" for problem in found.problems):
+        if not shown:
+            yield fine
+        yield f"next       netwright plan {dataset}"
+
+
+def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
+    """Volumes, or pictures with masks, in numbers."""
     orientations = ", ".join(f"{name} {count}" for name, count in fingerprint.orientations.items())
     yield (
         f"{fingerprint.dataset}   {fingerprint.cases} cases   format {fingerprint.format}   "
@@ -155,18 +179,22 @@ def inspection_lines(dataset: Path, found: Inspection, *, show_all: bool) -> Ite
             f"label      {label.value} {label.name}: {label.voxels:,} voxels, {label.percent:.2f} %, "
             f"in {label.cases} cases"
         )
-    shown: dict[str, int] = {}
-    for problem in found.problems:
-        shown[problem.kind] = shown.get(problem.kind, 0) + 1
-        if show_all or shown[problem.kind] == 1:
-            yield f"{problem.severity}  {problem}"
-    more = sum(count - 1 for count in shown.values())
-    if more and not show_all:
-        yield f"       {more} more of the same kinds: netwright inspect {dataset} --all"
-    if not any(problem.severity == "error" for problem in found.problems):
-        if not shown:
-            yield "looks fine labels complete, geometry consistent, no NaN, no duplicates"
-        yield f"next       netwright plan {dataset}"
+
+
+def _picture_lines(fingerprint: ImageFingerprint) -> Iterator[str]:
+    """Labelled pictures in numbers."""
+    parts = ", ".join(f"{part} {count}" for part, count in fingerprint.parts.items())
+    official = "" if set(fingerprint.parts) <= {"all"} else f" ({parts})"
+    yield f"{fingerprint.dataset}   {fingerprint.cases} pictures{official}   format {fingerprint.format}"
+    if fingerprint.size is not None:
+        yield f"size       {_range(fingerprint.size, '.0f')} pixels (height x width; smallest, median, largest)"
+    for channel in fingerprint.channels:
+        yield (
+            f"channel    {channel.name}: mean {channel.mean:.1f}, standard deviation {channel.std:.4g}, "
+            f"from {channel.minimum:.4g} to {channel.maximum:.4g}"
+        )
+    for number, one in enumerate(fingerprint.classes):
+        yield f"class      {number} {one.name}: {one.pictures:,} pictures, {one.percent:.2f} %"
 
 
 def _range(values: Any, form: str) -> str:

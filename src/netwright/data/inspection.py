@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from netwright.data.classification.fingerprint import ImageFingerprint
 from netwright.data.dataset import Dataset
 from netwright.data.fingerprint import CaseFacts, Fingerprint, case_facts, summarise
 from netwright.data.parallel import in_order
@@ -26,7 +27,7 @@ class Inspection:
     """What a look at all files of a dataset brought to light; errors come before warnings."""
 
     root: Path
-    fingerprint: Fingerprint
+    fingerprint: Fingerprint | ImageFingerprint
     problems: tuple[Problem, ...]
 
     @property

@@ -1,0 +1,218 @@
+"""Pictures prepared once for all: a folder keyed by their content and the settings, built atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.built import built_once, storage_errors, write_header
+from netwright.data.classification.dataset import ImageSet
+from netwright.data.classification.prepared import (
+    IMAGES,
+    INDEX,
+    VERSION,
+    PreparedImages,
+    open_prepared_images,
+)
+from netwright.data.classification.reading import TOGETHER, stored_chunks
+from netwright.data.classification.settings import WHITE, ImageSettings, PicturePreparation
+from netwright.data.classification.splits import image_splits
+from netwright.data.files import content_digest
+from netwright.data.parallel import in_order
+from netwright.data.problems import UnusableFile
+from netwright.data.splits import FRACTIONS
+from netwright.errors import DatasetError
+
+OnPicture = Callable[[int, int], None]
+
+
+def prepare_images(
+    dataset: ImageSet,
+    settings: ImageSettings,
+    cache_root: Path,
+    *,
+    seed: int = 0,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    workers: int = 1,
+    on_case: OnPicture | None = None,
+) -> PreparedImages:
+    """Every picture brought to one size and written to a folder under ``cache_root``, or that folder as found.
+
+    Size, means and standard deviations are those of the official training part. Where there is no official test
+    part, they are those of the training part that ``seed`` and ``fractions`` give in `image_splits`, and the folder
+    is one for that division: no test picture ever has a say in them. ``on_case(done, total)`` is called while pictures
+    are written.
+
+    Raises:
+        UnusableFile: a picture cannot be used; it is the error that `inspect_images` reports.
+        DatasetError: there are too few pictures.
+        StorageError: there is no room for the cache, or it cannot be written.
+    """
+    for problem in dataset.problems:
+        if problem.severity == "error":
+            raise UnusableFile(problem)
+    training = _training(dataset, seed, fractions)
+    known = [
+        record.size
+        for record, chosen in zip(dataset.records, training, strict=True)
+        if chosen and record.size
+    ]
+    resolved = settings.resolved(known)
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", dataset.name)[:60]
+    folder = Path(cache_root) / f"{name}-{_key(dataset, resolved, training, workers)}"
+
+    def build(partial_folder: Path) -> None:
+        _build(dataset, resolved, training, partial_folder, workers, on_case)
+
+    return built_once(folder, open_prepared_images, build, _bytes(dataset, resolved))
+
+
+def content_digests(dataset: ImageSet, workers: int = 1) -> dict[str, str]:
+    """A hash of the content of each picture by name: of the bytes of its file, or of its row in an array.
+
+    Pictures are the same where these agree, whatever they are called.
+
+    Raises:
+        UnusableFile: a file is missing or damaged.
+    """
+    return dict(zip(dataset.names, _digests(dataset, workers), strict=True))
+
+
+def _training(dataset: ImageSet, seed: int, fractions: tuple[float, float, float]) -> NDArray[np.bool_]:
+    """For each picture, whether what is measured may depend on it."""
+    parts = dataset.parts
+    if "test" in parts:
+        return np.array([part == "train" for part in parts])
+    names = set(image_splits(dataset, seed, fractions).training)
+    return np.array([name in names for name in dataset.names])
+
+
+def _bytes(dataset: ImageSet, settings: ImageSettings) -> int:
+    assert settings.size is not None
+    pixels = settings.size[0] * settings.size[1] * len(dataset.channels)
+    return len(dataset.records) * pixels * np.dtype(dataset.depth).itemsize
+
+
+def _key(dataset: ImageSet, settings: ImageSettings, training: NDArray[np.bool_], workers: int) -> str:
+    """A hash of everything that the cache depends on; where the dataset lies is no part of it."""
+    digest = blake2b(digest_size=8)
+    meaning = {
+        "version": VERSION,
+        "dataset": dataset.name,
+        "channels": dataset.channels,
+        "classes": dataset.classes,
+        "depth": dataset.depth,
+        "settings": settings.to_dict(),
+        "names": dataset.names,
+        "labels": dataset.labels,
+        "parts": dataset.parts,
+        "training": np.packbits(training).tobytes().hex(),
+    }
+    digest.update(json.dumps(meaning, sort_keys=True).encode())
+    files = sorted({file.path for file in dataset.arrays.values()})
+    for content in map(content_digest, files) if files else _digests(dataset, workers):
+        digest.update(content.encode())
+    return digest.hexdigest()
+
+
+def _digests(dataset: ImageSet, workers: int) -> Iterator[str]:
+    if dataset.arrays:
+        for file in dataset.arrays.values():
+            for chunk in file.chunks():
+                for row in np.ascontiguousarray(chunk):
+                    yield blake2b(row.data, digest_size=16).hexdigest()
+        return
+    paths = [record.path for record in dataset.records]
+    chunks = [paths[first : first + TOGETHER] for first in range(0, len(paths), TOGETHER)]
+    for digests in in_order(lambda chunk: list(map(content_digest, chunk)), chunks, workers):
+        yield from digests
+
+
+def _build(
+    dataset: ImageSet,
+    settings: ImageSettings,
+    training: NDArray[np.bool_],
+    folder: Path,
+    workers: int,
+    on_case: OnPicture | None,
+) -> None:
+    needed = _bytes(dataset, settings)
+    assert settings.size is not None
+    total, channels = len(dataset.records), len(dataset.channels)
+    moments = Moments(channels)
+    with storage_errors(folder, needed), (folder / IMAGES).open("wb") as file:
+        write_header(file, (total, channels, *settings.size), np.dtype(dataset.depth).newbyteorder("<").str)
+        done = 0
+        for chunk in stored_chunks(dataset, settings, workers):
+            file.write(chunk.astype(chunk.dtype.newbyteorder("<"), copy=False).data)
+            moments.add(chunk[training[done : done + len(chunk)]])
+            done += len(chunk)
+            if on_case is not None:
+                on_case(done, total)
+        file.flush()
+        os.fsync(file.fileno())
+    if done != total:
+        raise DatasetError(
+            f"{dataset.root} changed while it was read: expected {total} pictures, found {done}."
+        )
+    means, stds = _scales(settings, dataset, moments)
+    prepared = PreparedImages(
+        folder=folder,
+        dataset=dataset.name,
+        preparation=PicturePreparation(settings, dataset.channels, dataset.depth, means, stds),
+        class_names=dataset.classes,
+        names=dataset.names,
+        labels=dataset.labels,
+        parts=dataset.parts,
+    )
+    with storage_errors(folder, needed):
+        (folder / INDEX).write_text(json.dumps(prepared.to_dict()), encoding="utf-8")
+
+
+@dataclass
+class Moments:
+    """Mean and variance of each channel over pictures (N, C, H, W) that come bit by bit (Chan et al. 1979)."""
+
+    channels: int
+
+    def __post_init__(self) -> None:
+        self.pixels = 0
+        self.mean = np.zeros(self.channels)
+        self.squares = np.zeros(self.channels)
+
+    def add(self, pictures: NDArray[np.generic]) -> None:
+        """Take some more."""
+        if not pictures.size:
+            return
+        pixels = pictures.size // self.channels
+        means = pictures.mean(axis=(2, 3), dtype=np.float64)
+        mean = means.mean(axis=0)
+        inner = pictures.var(axis=(2, 3), dtype=np.float64).mean(axis=0)
+        total, shift = self.pixels + pixels, mean - self.mean
+        self.squares += pixels * (inner + means.var(axis=0)) + shift**2 * self.pixels * pixels / total
+        self.mean = self.mean + shift * pixels / total
+        self.pixels = total
+
+    @property
+    def std(self) -> NDArray[np.float64]:
+        """The standard deviation of each channel."""
+        return np.asarray(np.sqrt(self.squares / max(self.pixels, 1)))
+
+
+def _scales(
+    settings: ImageSettings, dataset: ImageSet, moments: Moments
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What normalisation subtracts from each channel and divides it by."""
+    channels = len(dataset.channels)
+    if settings.normalise == "zscore":
+        return tuple(moments.mean.tolist()), tuple(moments.std.tolist())
+    scale = WHITE[dataset.depth] if settings.normalise == "unit" else 1.0
+    return (0.0,) * channels, (scale,) * channels

@@ -1,0 +1,57 @@
+"""What a set of labelled pictures looks like in numbers: sizes, intensities, classes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SizeRange:
+    """Smallest, median and largest (height, width) in pixels, each axis by itself."""
+
+    minimum: tuple[int, int]
+    median: tuple[float, float]
+    maximum: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class PixelStatistics:
+    """One channel over all pixels of the pictures that can be read, in units of the files."""
+
+    name: str
+    mean: float
+    std: float
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class ClassStatistics:
+    """``pictures`` of a class in all, ``percent`` of all pictures, and how many each official part has."""
+
+    name: str
+    pictures: int
+    percent: float
+    parts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class ImageFingerprint:
+    """A set of labelled pictures in numbers. ``cases`` counts the pictures, ``parts`` those of each official part.
+
+    ``size`` is None where no picture can be read; ``depth`` is the type of the numbers that hold the pixels.
+    """
+
+    dataset: str
+    format: str
+    cases: int
+    parts: dict[str, int]
+    size: SizeRange | None
+    depth: str
+    channels: tuple[PixelStatistics, ...]
+    classes: tuple[ClassStatistics, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)

@@ -1,0 +1,212 @@
+"""Image folders: ``train/<class>/*`` and ``test/<class>/*`` (and ``val``), or one folder for each class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from netwright.data.classification.dataset import Depth, ImageSet, Part, Record
+from netwright.data.parallel import in_order
+from netwright.data.pictures import PICTURE_ENDINGS, PictureHead, channel_names, is_picture, read_head
+from netwright.data.problems import Problem, UnusableFile, enumerate_words
+from netwright.errors import DatasetError
+
+LOOKED_FOR = (
+    "folders `train/<class>` and `test/<class>` (and `val/<class>`) with pictures, or one folder of pictures "
+    "for each class"
+)
+
+PARTS: dict[str, Part] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""What the folders of parts are called, in lower case."""
+
+_READERS = 4
+_HEADS_AT_ONCE = 64
+_DEPTHS: tuple[Depth, ...] = ("float32", "uint16", "uint8")
+"""The widest first."""
+
+
+def matches(root: Path) -> bool:
+    """Whether a folder has folders with pictures, of classes or of parts."""
+    return root.is_dir() and any(_first_picture(folder) for folder in _folders(root))
+
+
+def read(root: Path) -> ImageSet:
+    """The pictures in ``root``, their headers read; whether they can be decoded is not looked at.
+
+    Raises:
+        DatasetError: there are no classes to tell apart, or parts without a training part.
+    """
+    parts = _parts(root)
+    if parts and "train" not in parts:
+        raise DatasetError(
+            f"{root} has the part {enumerate_words([folder.name for folder in parts.values()])} but no `train`: "
+            "expected train/<class>/... beside it. Add the training pictures, or move the class folders up."
+        )
+    homes: list[tuple[Part | None, Path]] = [*parts.items()] if parts else [(None, root)]
+    training = parts.get("train", root)
+    classes = tuple(folder.name for folder in _folders(training))
+    if len(classes) < 2:
+        raise DatasetError(
+            f"{training} has {len(classes) or 'no'} class folder{'s' * (len(classes) != 1)}"
+            f"{f' ({classes[0]})' if classes else ''}: expected at least two to tell apart, each with its pictures. "
+            "Sort the pictures into a folder for each class; for segmentation, put `images` beside `masks`."
+        )
+    found: list[tuple[str, int, Part | None, Path]] = []
+    problems: list[Problem] = []
+    for part, home in homes:
+        found += _pictures_of(root, part, home, classes, problems)
+    found.sort(key=lambda entry: entry[0])
+    heads = _heads([path for *_, path in found])
+    known = [head for head in heads if head is not None]
+    records = tuple(
+        Record(name, label, part, path, size=head.size if head else None)
+        for (name, label, part, path), head in zip(found, heads, strict=True)
+    )
+    return ImageSet(
+        name=root.resolve().name,
+        root=root,
+        format="image-folder",
+        channels=channel_names(max((head.channels for head in known), default=1)),
+        classes=classes,
+        records=records,
+        depth=next((depth for depth in _DEPTHS if any(head.depth == depth for head in known)), "uint8"),
+        problems=tuple(problem.relative_to(root) for problem in problems),
+    )
+
+
+def _parts(root: Path) -> dict[Part, Path]:
+    parts: dict[Part, Path] = {}
+    for folder in _folders(root):
+        part = PARTS.get(folder.name.lower())
+        if part is None:
+            continue
+        if part in parts:
+            raise DatasetError(
+                f"{root} has {parts[part].name} and {folder.name}: expected one folder for each part. Join the two."
+            )
+        parts[part] = folder
+    return parts
+
+
+def _pictures_of(
+    root: Path, part: Part | None, home: Path, classes: Sequence[str], problems: list[Problem]
+) -> Iterator[tuple[str, int, Part | None, Path]]:
+    """Name, class, part and path of the pictures of a part; what does not belong there becomes a problem."""
+    loose = [entry for entry in sorted(home.iterdir()) if entry.is_file() and is_picture(entry)]
+    if loose:
+        problems.append(
+            _ignored(loose[0], len(loose), "lies in no class folder", "a picture in the folder of its class")
+        )
+    for folder in _folders(home):
+        if folder.name not in classes:
+            problems.append(_unknown_class(folder, classes))
+            continue
+        others: list[Path] = []
+        count = 0
+        for path in _files(folder):
+            name = path.relative_to(root).as_posix()
+            if not is_picture(path):
+                others.append(path)
+            elif not name.isprintable():
+                problems.append(_unreadable_name(path))
+            else:
+                count += 1
+                yield name, classes.index(folder.name), part, path
+        if others:
+            expected = f"pictures that end in {enumerate_words(PICTURE_ENDINGS, 'or')}"
+            problems.append(_ignored(others[0], len(others), "is no picture", expected))
+        if not count and part in (None, "train"):
+            problems.append(_empty_class(folder))
+
+
+def _folders(home: Path) -> list[Path]:
+    """The folders within, sorted, without those that systems and tools leave."""
+    return sorted(entry for entry in home.iterdir() if entry.is_dir() and entry.name[0] not in "._")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below a folder, in order, without hidden ones."""
+    for home, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        for name in sorted(files):
+            if name[0] != "." and name != "Thumbs.db":
+                yield Path(home, name)
+
+
+def _first_picture(folder: Path) -> Path | None:
+    return next((path for path in _files(folder) if is_picture(path)), None)
+
+
+def _heads(paths: Sequence[Path]) -> list[PictureHead | None]:
+    """The headers of pictures, None where they cannot be read: inspection says why."""
+    chunks = [paths[first : first + _HEADS_AT_ONCE] for first in range(0, len(paths), _HEADS_AT_ONCE)]
+    return [head for heads in in_order(_heads_of, chunks, _READERS) for head in heads]
+
+
+def _heads_of(paths: Sequence[Path]) -> list[PictureHead | None]:
+    heads: list[PictureHead | None] = []
+    for path in paths:
+        try:
+            heads.append(read_head(path))
+        except UnusableFile:
+            heads.append(None)
+    return heads
+
+
+def _empty_class(folder: Path) -> Problem:
+    return Problem(
+        "error",
+        str(folder),
+        "is a class with no image",
+        expected="pictures of it to learn from",
+        found="none",
+        advice="Look whether they were copied; or remove the folder, if there is no such class.",
+        kind="empty-class",
+    )
+
+
+def _unknown_class(folder: Path, classes: Sequence[str]) -> Problem:
+    shown = enumerate_words([*classes[:5], f"{len(classes) - 5} more"] if len(classes) > 6 else classes)
+    return Problem(
+        "error",
+        str(folder),
+        "is a class that training lacks",
+        expected=f"the classes of the training part ({shown})",
+        found=folder.name,
+        advice="Nobody can learn what is never shown: add pictures of it to training, or remove the folder. Look "
+        "whether the name is spelled alike.",
+        kind="unknown-class",
+    )
+
+
+def _ignored(file: Path, count: int, what: str, expected: str) -> Problem:
+    return Problem(
+        "warning",
+        str(file),
+        what,
+        expected=expected,
+        found=f"{count} file{'s' * (count != 1)} of this sort in its folder",
+        advice="It is left out. Move or convert it if it belongs to the dataset.",
+        kind="ignored-file",
+    )
+
+
+def _unreadable_name(path: Path) -> Problem:
+    return Problem(
+        "error",
+        str(path).encode("utf-8", "backslashreplace").decode(),
+        "has a name that cannot be read",
+        expected="a name of printable Unicode characters",
+        found=repr(path.name),
+        advice="Another system wrote it in another encoding: rename the file.",
+        kind="unreadable-name",
+    )

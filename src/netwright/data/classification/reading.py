@@ -1,0 +1,161 @@
+"""The pixels of a set of pictures, many at a time, in the order of its records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.classification.dataset import ImageSet, Record
+from netwright.data.classification.prepared import PreparedImages
+from netwright.data.classification.settings import ImageSettings, PicturePreparation, stored
+from netwright.data.parallel import in_order
+from netwright.data.pictures import Picture, read_picture
+from netwright.data.problems import Problem, UnusableFile
+
+TOGETHER = 64
+"""Files that a thread reads at one go: handing each over alone would cost more than reading it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A picture as it was read, or why it cannot be."""
+
+    record: Record
+    picture: Picture | None
+    problem: Problem | None
+
+
+def read_files(records: Sequence[Record], workers: int) -> Iterator[Row]:
+    """The pictures of records that are files of their own, in order."""
+    chunks = [records[first : first + TOGETHER] for first in range(0, len(records), TOGETHER)]
+    for rows in in_order(_read_chunk, chunks, workers):
+        yield from rows
+
+
+def array_chunks(dataset: ImageSet) -> Iterator[NDArray[Any]]:
+    """The pictures (N, H, W, C) of a dataset's array files, in the order of its records.
+
+    Raises:
+        UnusableFile: a file is damaged.
+    """
+    for file in dataset.arrays.values():
+        for chunk in file.chunks():
+            pictures = chunk if chunk.ndim == 4 else chunk[..., None]
+            yield pictures.astype(dataset.depth, copy=False)
+
+
+def stored_chunks(dataset: ImageSet, settings: ImageSettings, workers: int) -> Iterator[NDArray[Any]]:
+    """The pictures (N, C, H, W) of a dataset as they are kept, in the order of its records.
+
+    Raises:
+        UnusableFile: a picture cannot be used; it is the error that `inspect_images` reports.
+    """
+    channels = len(dataset.channels)
+    if not dataset.arrays:
+        chunks = [
+            dataset.records[first : first + TOGETHER] for first in range(0, len(dataset.records), TOGETHER)
+        ]
+        yield from in_order(partial(_stored_files, dataset=dataset, settings=settings), chunks, workers)
+        return
+    for chunk in array_chunks(dataset):
+        if (problem := not_finite(dataset, chunk)) is not None:
+            raise UnusableFile(problem)
+        if chunk.shape[1:3] == settings.size:
+            yield np.ascontiguousarray(np.moveaxis(chunk, -1, 1))
+        else:
+            yield np.stack([stored(pixels, channels, dataset.depth, settings) for pixels in chunk])
+
+
+def prepare_one(path: Path, prepared: PreparedImages | PicturePreparation) -> NDArray[np.float32]:
+    """A picture file (C, H, W), put through every step exactly as for training.
+
+    Raises:
+        UnusableFile: it cannot be read, has colours where the training had grey, or another type of numbers.
+    """
+    preparation = prepared.preparation if isinstance(prepared, PreparedImages) else prepared
+    picture = read_picture(path)
+    problem = unfit(path, picture, len(preparation.channel_names), preparation.depth)
+    if problem is not None:
+        raise UnusableFile(problem)
+    return preparation.normalised(
+        stored(picture.pixels, len(preparation.channel_names), preparation.depth, preparation.settings)
+    )
+
+
+def unfit(path: Path, picture: Picture, channels: int, depth: str) -> Problem | None:
+    """Why a picture cannot stand among others of so many channels and such numbers, None where it can."""
+    pixels = picture.pixels
+    if pixels.ndim == 3 and channels == 1:
+        return Problem(
+            "error",
+            str(path),
+            "is a picture in colours",
+            expected="a grey one, as in training",
+            found="red, green and blue",
+            advice="Convert it, for example with Pillow: Image.open(path).convert('L').save(path).",
+            kind="channels",
+        )
+    if pixels.dtype != depth and not (pixels.dtype == np.uint8 and depth == "uint16"):
+        return Problem(
+            "error",
+            str(path),
+            f"holds {_words(pixels.dtype.name)}",
+            expected=f"{_words(depth)}, as the other pictures",
+            found=_words(pixels.dtype.name),
+            advice="Black and white do not lie at the same values there: save all pictures with one type of numbers.",
+            kind="depth",
+        )
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        return _broken(str(path), int(np.count_nonzero(~np.isfinite(pixels))))
+    return None
+
+
+def not_finite(dataset: ImageSet, chunk: NDArray[Any]) -> Problem | None:
+    """What is wrong with a chunk of pictures of real numbers of which some are none."""
+    if chunk.dtype.kind != "f" or (finite := np.isfinite(chunk)).all():
+        return None
+    return _broken(str(dataset.root), int(np.count_nonzero(~finite)))
+
+
+def _broken(file: str, count: int) -> Problem:
+    return Problem(
+        "error",
+        file,
+        "has pixels that are no numbers (NaN or infinite)",
+        expected="finite values",
+        found=f"{count} pixel{'s' * (count != 1)} that are not",
+        advice="Replace them, for example with numpy.nan_to_num, and save the pictures again.",
+        kind="not-finite",
+    )
+
+
+def _words(depth: str) -> str:
+    return {"uint8": "8-bit numbers", "uint16": "16-bit numbers"}.get(depth, "real or 32-bit numbers")
+
+
+def _read_chunk(records: Sequence[Record]) -> list[Row]:
+    rows = []
+    for record in records:
+        try:
+            rows.append(Row(record, read_picture(record.path), None))
+        except UnusableFile as error:
+            rows.append(Row(record, None, error.problem))
+    return rows
+
+
+def _stored_files(records: Sequence[Record], dataset: ImageSet, settings: ImageSettings) -> NDArray[Any]:
+    channels = len(dataset.channels)
+    pictures = []
+    for record in records:
+        picture = read_picture(record.path)
+        problem = unfit(record.path, picture, channels, dataset.depth)
+        if problem is not None:
+            raise UnusableFile(problem.relative_to(dataset.root))
+        pictures.append(stored(picture.pixels, channels, dataset.depth, settings))
+    return np.stack(pictures)

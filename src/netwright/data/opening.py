@@ -1,0 +1,181 @@
+"""One door to all datasets: recognised, inspected, prepared, divided into parts, and opened again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from netwright.data.cache import prepare
+from netwright.data.classification import folder, tables
+from netwright.data.classification.cache import prepare_images
+from netwright.data.classification.dataset import ImageSet
+from netwright.data.classification.inspection import inspect_images
+from netwright.data.classification.prepared import INDEX, KIND, PreparedImages, open_prepared_images
+from netwright.data.classification.settings import ImageSettings
+from netwright.data.classification.splits import image_splits
+from netwright.data.dataset import Dataset
+from netwright.data.formats import FORMATS, looked_for, open_dataset
+from netwright.data.formats.description import DESCRIPTION, read_description
+from netwright.data.inspection import Inspection, inspect_dataset
+from netwright.data.prepared import Prepared, open_prepared
+from netwright.data.preprocessing import PreprocessingSettings
+from netwright.data.splits import FRACTIONS, Splits, split
+from netwright.errors import DatasetError, SettingsError
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """How labelled pictures of a kind are recognised, in code and in words, and read."""
+
+    title: str
+    looked_for: str
+    matches: Callable[[Path], bool]
+    read: Callable[[Path], ImageSet]
+
+
+def _read_npz(root: Path) -> ImageSet:
+    path = tables.npz_in(root)
+    assert path is not None  # as `matches` has found it
+    return tables.read_npz(path)
+
+
+IMAGE_FORMATS: dict[str, ImageFormat] = {
+    "idx": ImageFormat("IDX", tables.IDX_LOOKED_FOR, tables.matches_idx, tables.read_idx),
+    "npz": ImageFormat(
+        "NumPy .npz", tables.NPZ_LOOKED_FOR, lambda root: tables.npz_in(root) is not None, _read_npz
+    ),
+    "image-folder": ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, folder.read),
+}
+"""The formats of labelled pictures, the more particular first."""
+
+
+def open_any(
+    root: Path, format: str | None = None, map_label: Mapping[int, int] | None = None
+) -> Dataset | ImageSet:
+    """The dataset in a folder or file, of whatever kind: to be segmented (`Dataset`) or classified (`ImageSet`).
+
+    ``format`` is one of `FORMATS` or `IMAGE_FORMATS`, None to recognise it. ``map_label``: value found in label maps
+    -> value to take.
+
+    Raises:
+        DatasetError: nothing is there, it is of no known format, or it cannot be used.
+        SettingsError: an unknown name of a format, or ``map_label`` for a dataset without label maps.
+    """
+    root = Path(root).expanduser()
+    root = root.parent if root.name == DESCRIPTION and root.is_file() else root
+    known = [*FORMATS, *IMAGE_FORMATS]
+    if format is not None and format not in known:
+        raise SettingsError(f"The format is {format!r}: expected one of {', '.join(known)}.")
+    if not root.exists():
+        raise DatasetError(f"{root} does not exist: expected the folder of a dataset, or an .npz file.")
+    if format in FORMATS or (format is None and _is_segmentation(root)):
+        return open_dataset(root, format=format, map_label=map_label)
+    for name in [format] if format else IMAGE_FORMATS:
+        if IMAGE_FORMATS[name].matches(root):
+            if map_label:
+                raise SettingsError(
+                    f"--map-label is for the values of label maps, but {root} holds labelled pictures "
+                    f"({IMAGE_FORMATS[name].title}). Leave it out."
+                )
+            return IMAGE_FORMATS[name].read(root)
+    raise DatasetError(f"{root} holds no dataset that is known. {_all_looked_for(root, format)}")
+
+
+def inspect_any(dataset: Dataset | ImageSet, workers: int = 1) -> Inspection:
+    """Every file of a dataset read once: its fingerprint, and every problem. Never raises for what a file holds."""
+    if isinstance(dataset, ImageSet):
+        return inspect_images(dataset, workers=workers)
+    return inspect_dataset(dataset, workers=workers)
+
+
+def default_settings(dataset: Dataset | ImageSet) -> PreprocessingSettings | ImageSettings:
+    """The settings of preprocessing that suit a dataset, all of them left at their defaults."""
+    return ImageSettings() if isinstance(dataset, ImageSet) else PreprocessingSettings()
+
+
+def prepare_any(
+    dataset: Dataset | ImageSet,
+    settings: PreprocessingSettings | ImageSettings,
+    cache_root: Path,
+    *,
+    seed: int = 0,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    workers: int = 1,
+    on_case: Callable[[int, int], None] | None = None,
+) -> Prepared | PreparedImages:
+    """A dataset preprocessed into a folder under ``cache_root``: see `prepare` and `prepare_images`.
+
+    ``seed`` and ``fractions`` are those of `split_any`; they matter to pictures without an official test part, whose
+    normalisation is measured on the training part alone.
+
+    Raises:
+        UnusableFile: a file cannot be used.
+        DatasetError: there are too few cases.
+        SettingsError: the settings are those of another kind of dataset.
+        StorageError: there is no room for the cache, or it cannot be written.
+    """
+    if isinstance(dataset, ImageSet) and isinstance(settings, ImageSettings):
+        return prepare_images(
+            dataset, settings, cache_root, seed=seed, fractions=fractions, workers=workers, on_case=on_case
+        )
+    if isinstance(dataset, Dataset) and isinstance(settings, PreprocessingSettings):
+        return prepare(dataset, settings, cache_root, workers=workers, on_case=on_case)
+    expected, kind = (
+        ("ImageSettings", "labelled pictures")
+        if isinstance(dataset, ImageSet)
+        else ("PreprocessingSettings", "images with label maps")
+    )
+    raise SettingsError(
+        f"{dataset.root} holds {kind}, but the preprocessing is given as {type(settings).__name__}: expected "
+        f"{expected}."
+    )
+
+
+def split_any(
+    prepared: Prepared | PreparedImages, seed: int, fractions: tuple[float, float, float] = FRACTIONS
+) -> Splits:
+    """Training, validation and test cases: see `split` and `image_splits`.
+
+    Raises:
+        DatasetError: too few cases.
+        SettingsError: the fractions are not three positive numbers that sum to 1.
+    """
+    if isinstance(prepared, PreparedImages):
+        return image_splits(prepared, seed, fractions)
+    return split(prepared.names, seed, fractions)
+
+
+def open_prepared_any(folder: Path) -> Prepared | PreparedImages:
+    """What `prepare_any` has written.
+
+    Raises:
+        DatasetError: the folder is none, of another version, or damaged.
+    """
+    try:
+        kind = json.loads((Path(folder) / INDEX).read_text(encoding="utf-8")).get("kind")
+    except (OSError, ValueError, AttributeError):
+        kind = None  # whatever is wrong with it, `open_prepared` says
+    return open_prepared_images(folder) if kind == KIND else open_prepared(folder)
+
+
+def _is_segmentation(root: Path) -> bool:
+    """Whether a folder is of one of the formats with label maps."""
+    if not root.is_dir():
+        return False
+    description = read_description(root) if (root / DESCRIPTION).is_file() else {}
+    return any(known.matches(root, description) for known in FORMATS.values())
+
+
+def _all_looked_for(root: Path, format: str | None) -> str:
+    """What would have been recognised, and what lies there instead."""
+    kinds = [IMAGE_FORMATS[format]] if format in IMAGE_FORMATS else list(IMAGE_FORMATS.values())
+    texts = [f"{kind.title}: {kind.looked_for}" for kind in kinds]
+    if format is None:
+        texts.insert(0, looked_for().removeprefix("Looked for ").removesuffix("."))
+    inner = sorted(root.iterdir()) if root.is_dir() else []
+    names = ", ".join(path.name for path in inner[:8]) + (", ..." if len(inner) > 8 else "")
+    found = (f"; found {names}." if inner else "; it is empty.") if root.is_dir() else "; it is a file."
+    nested = next((path for path in inner if path.is_dir() and (path / DESCRIPTION).is_file()), None)
+    return f"Looked for {'; or '.join(texts)}{found}" + (f" Did you mean {nested}?" if nested else "")
