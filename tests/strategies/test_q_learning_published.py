@@ -516,6 +516,7 @@ def test_settings_and_stamps_are_plain_json() -> None:
         ({"convergence": 0}, "convergence"),
         ({"levels": 1}, "levels"),
         ({"variant": "improved"}, "improved"),
+        ({"variant": "coordinated", "exploration": 5}, "'coordinated'.*'exploration'"),
     ],
 )
 def test_a_wrong_setting_is_named(options: dict[str, Any], part: str) -> None:

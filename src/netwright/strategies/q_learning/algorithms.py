@@ -22,22 +22,26 @@ def explore(layout: Layout, values: Values, rng: np.random.Generator) -> list[in
         values: all cells, NaN where unvisited, shape (cells,).
     """
     actions = np.zeros(layout.start + 1, np.intp)
-    for agent in range(layout.start):
-        if len(layout.incoming[agent]):
+    drawn = rng.random(layout.start).tolist()
+    for agent, position in enumerate(drawn):
+        if layout.incoming[agent]:
             unvisited = np.isnan(layout.rows_into(values, agent, actions)).sum(axis=0)  # line 5
             candidates = np.flatnonzero(unvisited == unvisited.max())
-            actions[agent] = candidates[rng.integers(len(candidates))]
+            actions[agent] = candidates[int(position * len(candidates))]
         else:
-            actions[agent] = _explore_first(layout, values, agent, rng)
+            actions[agent] = _explore_first(layout, values, agent, position)
     found: list[int] = actions[:-1].tolist()
     return found
 
 
-def _explore_first(layout: Layout, values: Values, agent: int, rng: np.random.Generator) -> int:
+def _explore_first(layout: Layout, values: Values, agent: int, position: float) -> int:
     """Line 3, for the agent that acts first: with those it feeds, uniformly one of the unvisited combinations.
 
     Its own action is drawn in proportion to the combinations that are left to the others, who draw theirs when
     it is their turn.
+
+    Args:
+        position: drawn from [0, 1).
     """
     unvisited = np.array(
         [np.isnan(layout.table(values, edge)).sum(axis=1) for edge in layout.outgoing[agent]]
@@ -47,7 +51,7 @@ def _explore_first(layout: Layout, values: Values, agent: int, rng: np.random.Ge
     combinations[tables < tables.max()] = -np.inf
     weights = np.exp(combinations - combinations.max())
     cumulative: NDArray[np.float64] = weights.cumsum()
-    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+    return int(np.searchsorted(cumulative, position * cumulative[-1], side="right"))
 
 
 def exploit(layout: Layout, values: Values) -> list[int]:
@@ -56,14 +60,13 @@ def exploit(layout: Layout, values: Values) -> list[int]:
     Args:
         values: all cells, NaN where unvisited, shape (cells,).
     """
-    values = np.nan_to_num(values)
     actions = np.zeros(layout.start + 1, np.intp)
     for agent in range(layout.start):
-        if len(layout.incoming[agent]):
-            actions[agent] = _most_valued(layout.rows_into(values, agent, actions))
+        if layout.incoming[agent]:
+            actions[agent] = _most_valued(_as_zero(layout.rows_into(values, agent, actions)))
         else:
-            tables = [layout.table(values, edge).max(axis=1) for edge in layout.outgoing[agent]]
-            actions[agent] = np.max(tables, axis=0).argmax()  # line 3
+            tables = [_as_zero(layout.table(values, edge)) for edge in layout.outgoing[agent]]
+            actions[agent] = np.max([table.max(axis=1) for table in tables], axis=0).argmax()  # line 3
     found: list[int] = actions[:-1].tolist()
     return found
 
@@ -79,7 +82,14 @@ def _most_valued(rows: Values) -> int:
         winners = np.flatnonzero(maximised == maximised.max())
         if len(winners) == 1:
             return int(winners[0])
-    return int(rows.mean(axis=0).argmax())
+        return int(rows.mean(axis=0).argmax())
+    return int(rows[0].argmax())
+
+
+def _as_zero(values: Values) -> Values:
+    """Unvisited cells as the zeros that the paper starts from."""
+    found: Values = np.where(np.isnan(values), np.float32(0), values)
+    return found
 
 
 def update(
@@ -94,7 +104,7 @@ def update(
     Returns:
         The new value of each table's cell, in the order of `Layout.cells`, shape (tables,).
     """
-    old = np.nan_to_num(values[layout.cells(actions)]).astype(np.float64)
+    old = _as_zero(values[layout.cells(actions)]).astype(np.float64)
     following = layout.next_values(values, actions)[layout.targets].astype(np.float64)
     new = np.where(
         np.isnan(following),

@@ -37,6 +37,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -72,24 +73,20 @@ class Plan:
         self.agents, pairs = make_agents(dimensions, agents, edges)
         counts = [math.prod(len(self.axes[d]) for d in agent.dimensions) for agent in self.agents]
         self.layout = Layout(counts, pairs)
-
-    def values_of(self, agent: int, action: int) -> list[Value]:
-        """The values that an action stands for, in the order of the agent's dimensions."""
-        values = []
-        for d in self.agents[agent].dimensions:
-            action, level = divmod(action, len(self.axes[d]))
-            values.append(self.axes[d].values[level])
-        return values
+        self._sizes = np.array([len(axis) for axis in self.axes])
+        self._agent_of, self._steps = np.zeros((2, len(self.axes)), np.intp)
+        for index, agent in enumerate(self.agents):
+            members = list(agent.dimensions)
+            self._agent_of[members] = index
+            self._steps[members] = np.cumprod([1, *self._sizes[members]])[:-1]
 
     def choice_of(self, actions: Sequence[int]) -> Choice:
         """The choice that a set of actions stands for, in the order of the dimensions."""
-        values: list[Value] = [None] * len(self.axes)
-        for agent in range(len(self.agents)):
-            for d, value in zip(
-                self.agents[agent].dimensions, self.values_of(agent, actions[agent]), strict=True
-            ):
-                values[d] = value
-        return {axis.dimension.name: value for axis, value in zip(self.axes, values, strict=True)}
+        levels = np.array(actions)[self._agent_of] // self._steps % self._sizes
+        return {
+            axis.dimension.name: axis.values[level]
+            for axis, level in zip(self.axes, levels.tolist(), strict=True)
+        }
 
     def actions_of(self, choice: Mapping[str, Value]) -> list[int]:
         """The set of actions that stands for a choice.
@@ -97,14 +94,16 @@ class Plan:
         Raises:
             ValueError: a value is not one of its dimension's.
         """
-        actions = []
-        for agent in self.agents:
-            action = 0
-            for d in reversed(agent.dimensions):
-                axis = self.axes[d]
-                action = action * len(axis) + axis.level_of(choice[axis.dimension.name])
-            actions.append(action)
-        return actions
+        levels = [axis.level_of(choice[axis.dimension.name]) for axis in self.axes]
+        actions = np.zeros(len(self.agents), np.intp)
+        np.add.at(actions, self._agent_of, levels * self._steps)
+        found: list[int] = actions.tolist()
+        return found
+
+    def labels(self, agent: int) -> tuple[tuple[Value, ...], ...]:
+        """The values of each action of an agent, in the order of the agent's dimensions."""
+        axes = [self.axes[d] for d in self.agents[agent].dimensions]
+        return tuple(values[::-1] for values in product(*(axis.values for axis in reversed(axes))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +222,7 @@ class PublishedQLearning:
             values = state.tables.values()
             for actions in running:
                 cells = layout.cells(np.array([*actions, 0]))
-                values[cells] = np.nan_to_num(values[cells])
+                values[cells] = 0.0  # any number: visited
             found = explore(layout, values, rng)
         else:
             kind = "random" if rng.random() < self.epsilon_decay**state.exploiting else "exploitation"
@@ -239,7 +238,7 @@ class PublishedQLearning:
         found = state.plan.actions_of(observation.choice)
         actions = np.array([*found, 0])
         exploring = self._explores(state)
-        key = actions.astype(np.uint32).tobytes()
+        key = actions.astype(np.min_scalar_type(state.plan.layout.counts.max())).tobytes()
         if not any(key in part for part in state.met):
             rate = self.alpha if exploring else self.alpha * self.alpha_decay**state.exploiting  # equation 3
             reward = observation.reward
@@ -262,14 +261,8 @@ class PublishedQLearning:
         """Every table, in the order of its source and target."""
         plan = state.plan
         layout, values = plan.layout, state.tables.values()
-        labels = [
-            tuple(tuple(plan.values_of(agent, action)) for action in range(layout.counts[agent]))
-            for agent in range(layout.start)
-        ]
-        names = [
-            tuple(plan.axes[d].dimension.name for d in plan.agents[agent].dimensions)
-            for agent in range(layout.start)
-        ]
+        labels = [plan.labels(agent) for agent in range(layout.start)]
+        names = [tuple(plan.axes[d].dimension.name for d in agent.dimensions) for agent in plan.agents]
         agent_names = [*(agent.name for agent in plan.agents), ""]
         names, labels = [*names, ()], [*labels, ((),)]
         return tuple(
