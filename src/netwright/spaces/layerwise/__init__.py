@@ -1,0 +1,5 @@
+"""Any network as a space of layers: read, taken apart, and rebuilt for other values of its layers."""
+
+from netwright.spaces.layerwise.space import LayerwiseSpace, copy_weights, from_module
+
+__all__ = ["LayerwiseSpace", "copy_weights", "from_module"]

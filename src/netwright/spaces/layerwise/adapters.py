@@ -1,0 +1,175 @@
+"""What a rebuilt network has between its layers that the original has not: adapters, and sizes that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isqrt, prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LINEAR_MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
+CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
+
+# Axes of the input and of the output that belong together in a change of shape.
+AxisGroups = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+
+
+class Adapter(nn.Module):
+    """Fits features to others that they meet: a 1 x 1 projection of the channels, a resize of all else.
+
+    The projection is the shortcut's of He et al. 2016, eq. 2, and has no bias; it is done where there are
+    fewer voxels, before or after the resize. The resize is a linear interpolation.
+
+    Args:
+        in_channels: of the features.
+        out_channels: that they need; where equal, nothing is projected.
+        axis: of the channels, the second or the last.
+        rank: number of axes of the features.
+        resizes: whether sizes are fitted.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, axis: int, rank: int, *, resizes: bool) -> None:
+        super().__init__()
+        self.axis = axis
+        self.resizes = resizes
+        self.projection: nn.Module | None = None
+        if in_channels != out_channels:
+            if axis == 1 and rank in CONVOLUTIONS:
+                self.projection = CONVOLUTIONS[rank](in_channels, out_channels, 1, bias=False)
+            elif axis == rank - 1:
+                self.projection = nn.Linear(in_channels, out_channels, bias=False)
+            else:
+                raise ValueError(f"there is no projection along axis {axis} of {rank}")
+
+    def forward(self, features: Tensor, reference: Tensor | None = None) -> Tensor:
+        """Features fitted to the size of the ``reference``."""
+        if not self.resizes or reference is None:
+            return self._project(features)
+        size = [length for axis, length in enumerate(reference.shape) if axis not in (0, self.axis)]
+        if prod(size) * features.shape[self.axis] > features[0].numel():
+            return self._resize(self._project(features), size)
+        return self._project(self._resize(features, size))
+
+    def extra_repr(self) -> str:
+        """What is done besides the projection."""
+        return "resize" if self.resizes else ""
+
+    def _project(self, features: Tensor) -> Tensor:
+        if self.projection is None:
+            return features
+        projected: Tensor = self.projection(features)
+        return projected
+
+    def _resize(self, features: Tensor, size: Sequence[int]) -> Tensor:
+        return resize(features.movedim(self.axis, 1), size).movedim(1, self.axis)
+
+
+class FarPadding(nn.Module):
+    """Pads each axis at its far end, so that a kernel of even width keeps the size at stride 1.
+
+    Args:
+        lengths: of each spatial axis, in voxels.
+        mode: as in `torch.nn.functional.pad`.
+    """
+
+    def __init__(self, lengths: Sequence[int], mode: str) -> None:
+        super().__init__()
+        self.padding = [amount for length in reversed(lengths) for amount in (0, length)]
+        self.mode = mode
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, channels, *spatial), longer by the lengths."""
+        return F.pad(features, self.padding, mode=self.mode)
+
+    def extra_repr(self) -> str:
+        """The padding and its mode."""
+        return f"{self.padding}, mode={self.mode!r}"
+
+
+def resize(features: Tensor, size: Sequence[int]) -> Tensor:
+    """Features (batch, channels, *spatial) interpolated linearly to a spatial size; themselves where equal."""
+    if tuple(features.shape[2:]) == tuple(size):
+        return features
+    return F.interpolate(features, size=list(size), mode=LINEAR_MODES[len(size)], align_corners=False)
+
+
+def resize_output(logits: Tensor, images: Tensor, ratios: Sequence[tuple[int, int]]) -> Tensor:
+    """Logits resized to the images' size, each axis times its ratio (numerator, denominator)."""
+    sizes = zip(images.shape[2:], ratios, strict=True)
+    return resize(logits, [max(1, round(length * top / bottom)) for length, (top, bottom) in sizes])
+
+
+def follow_size(features: Tensor, ratios: Sequence[tuple[int, int]]) -> list[int]:
+    """The last axes' sizes, each times its ratio: a size that was written as a number and now follows."""
+    lengths = features.shape[features.ndim - len(ratios) :]
+    sizes = zip(lengths, ratios, strict=True)
+    return [max(1, round(length * top / bottom)) for length, (top, bottom) in sizes]
+
+
+def follow_repeats(images: Tensor, sizes: Sequence[int | None]) -> list[int]:
+    """Sizes or repeats with the batch's size in place of None."""
+    return [images.shape[0] if size is None else size for size in sizes]
+
+
+def follow_parts(features: Tensor, parts: Sequence[int], axis: int) -> tuple[Tensor, ...]:
+    """Features split along an axis in the proportions of ``parts``, whatever the axis' length."""
+    total, length = sum(parts), features.shape[axis]
+    ends = [round(length * sum(parts[: index + 1]) / total) for index in range(len(parts))]
+    return torch.split(features, [end - start for start, end in zip([0, *ends], ends, strict=False)], axis)
+
+
+def follow_shape(features: Tensor, groups: AxisGroups, sizes: Sequence[int], channels: int) -> Tensor:
+    """A reshape that follows its input, where the original's was to fixed ``sizes``.
+
+    Axes that were kept are kept, those that were merged are merged. Where one was split, all parts scale
+    alike if the new length allows it (a grid of tokens), and for ``channels``, the axis of the channels, or
+    else, the last takes what is left (groups and heads are as many as before).
+
+    Raises:
+        ValueError: the new length cannot be split.
+    """
+    shape: list[int] = []
+    for sources, targets in groups:
+        length = prod(features.shape[axis] for axis in sources)
+        parts = [sizes[axis] for axis in targets]
+        if len(parts) > 1 and prod(parts) != length:
+            parts = _split(length, parts, scale=channels not in sources)
+        shape += [length] if len(parts) == 1 else parts
+    return features.reshape(shape)
+
+
+def axis_groups(before: Sequence[int], after: Sequence[int]) -> AxisGroups:
+    """Which axes of a shape became which, from their products: (2, 8, 4, 4) to (2, 128) is 0-0, 123-1."""
+    groups: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+    first, second = 0, 0
+    while first < len(before) or second < len(after):
+        sources, targets = [], []
+        if first < len(before):
+            sources.append(first)
+        if second < len(after):
+            targets.append(second)
+        first, second = first + len(sources), second + len(targets)
+        while (left := prod(before[a] for a in sources)) != (right := prod(after[a] for a in targets)):
+            if left < right and first < len(before):
+                sources.append(first)
+                first += 1
+            elif right < left and second < len(after):
+                targets.append(second)
+                second += 1
+            else:
+                raise ValueError(f"shape {tuple(before)} does not become {tuple(after)}")
+        groups.append((tuple(sources), tuple(targets)))
+    return tuple(groups)
+
+
+def _split(length: int, parts: Sequence[int], *, scale: bool) -> list[int]:
+    if scale and len(parts) == 2:
+        first = isqrt(length * parts[0] // parts[1])
+        if first and length % first == 0 and first * parts[1] == length // first * parts[0]:
+            return [first, length // first]
+    kept = prod(parts[:-1])
+    if length % kept:
+        raise ValueError(f"{length} cannot be split into {' x '.join(map(str, parts[:-1]))} parts")
+    return [*parts[:-1], length // kept]

@@ -1,0 +1,228 @@
+"""A network as a graph of operations between layers, in plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+StepKind = Literal["input", "module", "function", "method", "attribute"]
+LayerKind = Literal["convolution", "up-convolution", "pooling", "dense"]
+
+INPUT = "input"
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Stands in arguments for the value of the step of this name."""
+
+    step: str
+
+
+@dataclass(frozen=True)
+class ByMode:
+    """Stands in arguments for a constant that differs between training and evaluation."""
+
+    training: Any
+    evaluation: Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation.
+
+    ``name``: unique; of a module its dotted name (with ``@2`` at its second use), else that of the module
+    around it and the operation, for example ``layer1.0.add``. ``target``: the dotted name of a module, of a
+    parameter or of a buffer, a function, or the name of a tensor's method. ``args`` and ``kwargs``: nested
+    tuples, lists, dictionaries and slices of constants, `Ref` and `ByMode`.
+    """
+
+    name: str
+    kind: StepKind
+    target: str | Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def operation(self) -> str:
+        """Plain name of what is done, the same for function, method, in-place and ATen form: ``add``."""
+        return operation_name(self.target)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the operation changes its first operand."""
+        if self.kind in ("module", "input", "attribute"):
+            return False
+        name = raw_name(self.target)
+        if name in IN_PLACE_OPERATORS or self.kwargs.get("inplace") is True:
+            return True
+        return name.endswith("_") and not name.endswith("__")
+
+    def sources(self) -> tuple[str, ...]:
+        """Names of the steps whose values this one takes, in order, each once."""
+        return tuple(dict.fromkeys(ref.step for ref in refs_in((self.args, self.kwargs))))
+
+
+@dataclass(frozen=True)
+class Held:
+    """A parameter or buffer that operations take directly.
+
+    ``persistent``: whether state_dict has it. ``mean`` and ``deviation``: of its values.
+    """
+
+    value: Tensor
+    parameter: bool
+    persistent: bool
+    mean: float = 0.0
+    deviation: float = 0.0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A tunable layer: ``original`` has its hyperparameters' values in the network as it was read.
+
+    The hyperparameters are kernels, kernel_size and stride of a convolution, kernels and kernel_size of an
+    up-convolution, pool_size of a pooling layer, and units of a dense one, without those that are not free:
+    the output's channels, and the kernels of a depthwise convolution.
+    """
+
+    name: str
+    kind: LayerKind
+    original: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class LayerNetwork:
+    """A network that was read from a module.
+
+    ``steps``: in an order in which they can be done. ``training``: the steps whose values are the output in
+    training mode, the logits first, then the auxiliary heads'. ``evaluation``: the step that gives the logits
+    in evaluation mode. ``modules``: those that the steps call, by dotted name, on the meta device.
+    ``tensors``: parameters and buffers that the steps take directly. ``example``: shape of the input, and
+    ``shapes``: of the values of all steps on it, None for what is no tensor. ``layers``: the tunable ones, in
+    topological order. ``reader``: torch.fx or torch.export; with the latter, sizes that the module works out
+    are constants.
+    """
+
+    title: str
+    steps: tuple[Step, ...]
+    training: tuple[str, ...]
+    evaluation: str
+    modules: Mapping[str, nn.Module]
+    tensors: Mapping[str, Held]
+    example: tuple[int, ...]
+    shapes: Mapping[str, tuple[int, ...] | None]
+    layers: tuple[Layer, ...]
+    reader: str
+
+    @cached_property
+    def step(self) -> dict[str, Step]:
+        """The steps by name."""
+        return {step.name: step for step in self.steps}
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Every step that gives an output in any mode."""
+        return tuple(dict.fromkeys((*self.training, self.evaluation)))
+
+    @cached_property
+    def depths(self) -> dict[str, int]:
+        """The most modules on any way from the input to each step."""
+        depths: dict[str, int] = {}
+        for step in self.steps:
+            before = max((depths[source] for source in step.sources()), default=0)
+            depths[step.name] = before + (step.kind == "module")
+        return depths
+
+    def edges(self, layers: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+        """Pairs (i, j), i < j, where the output of ``layers[i]`` reaches ``layers[j]`` past none of the others.
+
+        Where a layer with weights is used several times, an edge can point back to it; it then counts as an
+        edge from it, so that the graph has no cycle.
+        """
+        index = {name: position for position, name in enumerate(layers)}
+        reached: dict[str, frozenset[int]] = {}
+        edges: set[tuple[int, int]] = set()
+        for step in self.steps:
+            sources = frozenset[int]().union(*(reached[source] for source in step.sources()))
+            own = index.get(layer_name(step, self.modules))
+            if own is not None:
+                edges.update((min(other, own), max(other, own)) for other in sources if other != own)
+                sources = frozenset((own,))
+            reached[step.name] = sources
+        return tuple(sorted(edges))
+
+
+def layer_name(step: Step, modules: Mapping[str, nn.Module]) -> str:
+    """Name of the layer that a step is a use of: one for all uses of a module with weights, else one a use."""
+    if step.kind != "module" or not isinstance(step.target, str):
+        return ""
+    shared = any(True for _ in modules[step.target].parameters())
+    return step.target if shared else step.name
+
+
+def refs_in(value: Any) -> Iterator[Ref]:
+    """Every `Ref` in nested arguments."""
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from refs_in(item)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from refs_in(item)
+    elif isinstance(value, slice):
+        yield from refs_in((value.start, value.stop, value.step))
+
+
+def map_arguments(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Nested arguments with every leaf changed; a named tuple keeps its class."""
+    if isinstance(value, tuple):
+        items = [map_arguments(item, change) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    if isinstance(value, list):
+        return [map_arguments(item, change) for item in value]
+    if isinstance(value, Mapping):
+        return {key: map_arguments(item, change) for key, item in value.items()}
+    if isinstance(value, slice):
+        return slice(*(map_arguments(item, change) for item in (value.start, value.stop, value.step)))
+    return change(value)
+
+
+def needed_steps(steps: tuple[Step, ...] | list[Step], outputs: tuple[str, ...]) -> list[Step]:
+    """The steps that the outputs need, in order: their sources, and what changes a needed value in place."""
+    needed: set[str] = set(outputs)
+    while True:
+        before = len(needed)
+        for step in reversed(steps):
+            sources = step.sources()
+            if step.in_place and sources and sources[0] in needed:
+                needed.add(step.name)
+            if step.name in needed:
+                needed.update(sources)
+        if len(needed) == before:
+            return [step for step in steps if step.name in needed]
+
+
+def raw_name(target: str | Callable[..., Any]) -> str:
+    """Name of a function or method as it is called: ``add_``, ``iadd``, ``relu``."""
+    if isinstance(target, str):
+        return target
+    schema = getattr(target, "_schema", None)
+    if schema is not None:
+        return str(schema.name).split("::")[-1]
+    return str(getattr(target, "__name__", target))
+
+
+def operation_name(target: str | Callable[..., Any]) -> str:
+    """The same name for every form of an operation: ``add`` for add, add_, iadd and aten::add.Tensor."""
+    name = raw_name(target)
+    if name in IN_PLACE_OPERATORS:
+        return name[1:]
+    return name.strip("_") or name
+
+
+IN_PLACE_OPERATORS = frozenset({"iadd", "isub", "imul", "itruediv", "ifloordiv", "ipow", "imod", "imatmul"})

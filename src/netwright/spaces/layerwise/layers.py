@@ -1,0 +1,265 @@
+"""The layers of a network: which are tunable, and how each is made anew for other inputs and values."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import gcd, prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netwright.errors import InfeasibleArchitecture
+from netwright.spaces.layerwise.graph import Layer
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+CHANNEL_NORMS = (nn.modules.batchnorm._NormBase,)
+# What `fit_layer` can make for other inputs.
+FITTED = (
+    *CONVOLUTIONS,
+    *TRANSPOSED,
+    *POOLS,
+    *CHANNEL_NORMS,
+    nn.Linear,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.PReLU,
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a layer is made from the original one: its changed attributes and the shapes of its tensors.
+
+    ``far_padding``: what each axis needs at its far end before the layer, see `adapters.FarPadding`.
+    """
+
+    prototype: nn.Module
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    far_padding: tuple[int, ...] = ()
+
+    def make(self, *, initialise: bool) -> nn.Module:
+        """The layer on the default device, with new weights, or without any where they are not wanted."""
+        replaced: dict[int, Any] = {}
+        for name, tensor in (*self.prototype.named_parameters(), *self.prototype.named_buffers()):
+            empty: Tensor = torch.empty(self.shapes.get(name, tuple(tensor.shape)), dtype=tensor.dtype)
+            if isinstance(tensor, nn.Parameter):
+                empty = nn.Parameter(empty, requires_grad=tensor.requires_grad)
+            replaced[id(tensor)] = empty
+        layer = copy.deepcopy(self.prototype, replaced)
+        for name, value in self.attributes.items():
+            setattr(layer, name, value)
+        if initialise:
+            for module in layer.modules():
+                reset = getattr(module, "reset_parameters", getattr(module, "_reset_parameters", None))
+                if reset is not None:
+                    reset()
+        return layer
+
+
+def tunable(name: str, module: nn.Module, *, gives_output: bool) -> Layer | None:
+    """The layer's hyperparameters and their values; None for what is not tunable.
+
+    Args:
+        name: of the layer.
+        module: the original.
+        gives_output: whether its channels are the network's output, or an auxiliary head's: they stay.
+    """
+    original: dict[str, int] = {}
+    if isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)):
+        if not gives_output and not is_depthwise(module):
+            original["kernels"] = module.out_channels
+        original["kernel_size"] = max(module.kernel_size)
+        if isinstance(module, TRANSPOSED):
+            return Layer(name, "up-convolution", original)
+        return Layer(name, "convolution", {**original, "stride": max(module.stride)})
+    if isinstance(module, POOLS) and not getattr(module, "return_indices", False):
+        return Layer(name, "pooling", {"pool_size": max(_tuple(module.kernel_size))})
+    if isinstance(module, nn.Linear) and not gives_output:
+        return Layer(name, "dense", {"units": module.out_features})
+    return None
+
+
+def is_depthwise(module: nn.Module) -> bool:
+    """Whether each channel has kernels of its own: these follow the input's channels."""
+    groups = int(getattr(module, "groups", 1))
+    return groups > 1 and groups == getattr(module, "in_channels", None)
+
+
+def fit_layer(
+    name: str, module: nn.Module, shape: Sequence[int], values: Mapping[str, int]
+) -> Recipe:
+    """The layer for an input of a shape (batch, ...), with the given values of its hyperparameters.
+
+    Raises:
+        InfeasibleArchitecture: there is no such layer.
+    """
+    if isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)):
+        return _fit_convolution(name, module, shape, values)
+    if isinstance(module, nn.Linear):
+        units = values.get("units", module.out_features)
+        features = shape[-1]
+        shapes = {"weight": (units, features), "bias": (units,)}
+        return Recipe(module, {"in_features": features, "out_features": units}, shapes)
+    if isinstance(module, POOLS):
+        return _fit_pool(name, module, shape, values)
+    if isinstance(module, CHANNEL_NORMS):
+        vector = ("weight", "bias", "running_mean", "running_var")
+        return Recipe(module, {"num_features": shape[1]}, {key: (shape[1],) for key in vector})
+    if isinstance(module, nn.GroupNorm):
+        return _fit_group_norm(name, module, shape)
+    if isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
+        normalised = tuple(shape[len(shape) - len(module.normalized_shape) :])
+        return Recipe(module, {"normalized_shape": normalised}, dict.fromkeys(("weight", "bias"), normalised))
+    if isinstance(module, nn.PReLU) and module.num_parameters > 1:
+        return Recipe(module, {"num_parameters": shape[1]}, {"weight": (shape[1],)})
+    return Recipe(module)
+
+
+def _fit_convolution(name: str, module: Any, shape: Sequence[int], values: Mapping[str, int]) -> Recipe:
+    channels, rank = shape[1], len(module.kernel_size)
+    kernels, groups = values.get("kernels", module.out_channels), module.groups
+    if is_depthwise(module):
+        kernels, groups = channels * (module.out_channels // module.in_channels), channels
+    for count, what in ((channels, "input channels"), (kernels, "kernels")):
+        if count % groups:
+            raise InfeasibleArchitecture(
+                f"Layer {name}: {count} {what} cannot be divided into its {groups} groups."
+            )
+    width = values.get("kernel_size", max(module.kernel_size))
+    kernel = _changed(module.kernel_size, width, [length > 1 for length in module.kernel_size])
+    attributes = {"in_channels": channels, "out_channels": kernels, "groups": groups, "kernel_size": kernel}
+    far: tuple[int, ...] = ()
+    if isinstance(module, TRANSPOSED):
+        if kernel != module.kernel_size:
+            attributes.update(_transposed_padding(name, module, kernel))
+        weight = (channels, kernels // groups, *kernel)
+    else:
+        step = max(module.stride)
+        stride = _changed(module.stride, values.get("stride", step), [s == step for s in module.stride])
+        padding, far = _padding(module, kernel, stride)
+        attributes.update(stride=stride, padding=padding)
+        if not isinstance(padding, str):
+            doubled = [amount for length in reversed(padding) for amount in (length, length)]
+            attributes["_reversed_padding_repeated_twice"] = doubled
+            sizes = [s + 2 * p + f for s, p, f in zip(shape[2:], padding, far or (0,) * rank, strict=True)]
+            _check_kernel(name, kernel, sizes, module.dilation)
+        weight = (kernels, channels // groups, *kernel)
+    return Recipe(module, attributes, {"weight": weight, "bias": (kernels,)}, far)
+
+
+def _padding(
+    module: Any, kernel: Sequence[int], stride: Sequence[int]
+) -> tuple[str | tuple[int, ...], tuple[int, ...]]:
+    """Padding of a convolution, and what is padded at the far end besides.
+
+    Where the original's padding kept the size (at stride 1, or apart from the stride), the new one does as
+    well; else it stays as it is.
+    """
+    if kernel == module.kernel_size and stride == module.stride:
+        return module.padding, ()
+    if module.padding == "valid":
+        return "valid", ()
+    same = module.padding == "same"
+    if same and max(stride) == 1:
+        return "same", ()
+    padding, far = [], []
+    for axis, (width, step) in enumerate(zip(kernel, stride, strict=True)):
+        reach = module.dilation[axis] * (width - 1)
+        was = module.dilation[axis] * (module.kernel_size[axis] - 1)
+        kept = same or _keeps_size(was, module.padding[axis], module.stride[axis])
+        padding.append(reach // 2 if kept else module.padding[axis])
+        far.append(reach % 2 if kept and step == 1 else 0)
+    return tuple(padding), tuple(far) if any(far) else ()
+
+
+def _keeps_size(reach: int, padding: int, stride: int) -> bool:
+    """Whether a layer whose kernel reaches over ``reach`` further voxels divides the size by the stride."""
+    return padding == reach // 2 and (reach % 2 == 0 or stride > 1)
+
+
+def _transposed_padding(name: str, module: Any, kernel: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Padding with which another kernel gives the size that the original gave."""
+    padding, output_padding = [], []
+    for axis, width in enumerate(kernel):
+        dilation, stride = module.dilation[axis], module.stride[axis]
+        grown = dilation * (module.kernel_size[axis] - 1)
+        grown += module.output_padding[axis] - 2 * module.padding[axis]
+        surplus = dilation * (width - 1) - grown
+        pad = max(0, -(-surplus // 2))
+        extra = 2 * pad - surplus
+        if extra >= max(stride, dilation):
+            raise InfeasibleArchitecture(
+                f"Layer {name}: kernels of {width} leave gaps between steps of {stride}, and the output would "
+                f"be too small."
+            )
+        padding.append(pad)
+        output_padding.append(extra)
+    return {"padding": tuple(padding), "output_padding": tuple(output_padding)}
+
+
+def _fit_pool(name: str, module: Any, shape: Sequence[int], values: Mapping[str, int]) -> Recipe:
+    rank = len(shape) - 2
+    size, stride = _tuple(module.kernel_size, rank), _tuple(module.stride or module.kernel_size, rank)
+    padding, dilation = _tuple(module.padding, rank), _tuple(getattr(module, "dilation", 1), rank)
+    width = values.get("pool_size", max(size))
+    if width == max(size):
+        _check_kernel(name, size, [s + 2 * p for s, p in zip(shape[2:], padding, strict=True)], dilation)
+        return Recipe(module)
+    new = _changed(size, width, [length == max(size) for length in size])
+    steps, pads, far = [], [], []
+    for axis, length in enumerate(new):
+        tiles = size[axis] == stride[axis] and padding[axis] == 0
+        steps.append(length if tiles else stride[axis])
+        reach, was = dilation[axis] * (length - 1), dilation[axis] * (size[axis] - 1)
+        kept = not tiles and _keeps_size(was, padding[axis], stride[axis])
+        pads.append(min(reach // 2, length // 2) if kept else padding[axis])
+        far.append(reach % 2 if kept and steps[-1] == 1 else 0)
+    sizes = [s + 2 * p + f for s, p, f in zip(shape[2:], pads, far, strict=True)]
+    _check_kernel(name, new, sizes, dilation)
+    attributes = {"kernel_size": new, "stride": tuple(steps), "padding": tuple(pads)}
+    return Recipe(module, attributes, {}, tuple(far) if any(far) else ())
+
+
+def _fit_group_norm(name: str, module: nn.GroupNorm, shape: Sequence[int]) -> Recipe:
+    """As many groups as the original where they divide the channels, else the most that divide both."""
+    channels = shape[1]
+    groups = gcd(module.num_groups, channels)
+    if channels // groups * prod(shape[2:]) == 1:
+        raise InfeasibleArchitecture(f"Layer {name}: normalises over a single value, which makes it 0.")
+    shapes = dict.fromkeys(("weight", "bias"), (channels,))
+    return Recipe(module, {"num_channels": channels, "num_groups": groups}, shapes)
+
+
+def _check_kernel(
+    name: str, kernel: Sequence[int], padded: Sequence[int], dilation: Sequence[int]
+) -> None:
+    reach = [step * (length - 1) + 1 for length, step in zip(kernel, dilation, strict=True)]
+    if any(length > size for length, size in zip(reach, padded, strict=True)):
+        raise InfeasibleArchitecture(
+            f"Layer {name}: kernel {_times(reach)} is larger than its padded input {_times(padded)}."
+        )
+
+
+def _changed(original: Sequence[int], value: int, free: Sequence[bool]) -> tuple[int, ...]:
+    """The original with the value on the free axes; the original itself where that is its largest value."""
+    if value == max(original):
+        return tuple(original)
+    everywhere = not any(free)
+    return tuple(
+        value if everywhere or is_free else length for length, is_free in zip(original, free, strict=True)
+    )
+
+
+def _tuple(value: int | Sequence[int], rank: int = 1) -> tuple[int, ...]:
+    return (value,) * rank if isinstance(value, int) else tuple(value)
+
+
+def _times(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))

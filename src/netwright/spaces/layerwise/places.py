@@ -1,0 +1,49 @@
+"""Where in a user's module an error arose."""
+
+from __future__ import annotations
+
+import linecache
+from pathlib import Path
+from types import FrameType
+
+import torch
+from torch import nn
+
+LIBRARY_FILES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, as a sentence."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def place_of(error: BaseException, module: nn.Module) -> str:
+    """Layer, file, line and its text of the innermost source that is neither PyTorch's nor ours.
+
+    Begins with a space, or is empty where none is known.
+    """
+    frames = _frames(error)
+    names: dict[int, str] = {}
+    layer, place = "", ""
+    for frame, line in frames:
+        owner = frame.f_locals.get("self")
+        if not names and type(owner) is type(module):
+            names = {id(part): path for path, part in owner.named_modules()}
+        layer = names.get(id(owner)) or layer
+        file = frame.f_code.co_filename
+        if names and not file.startswith(LIBRARY_FILES) and (text := linecache.getline(file, line).strip()):
+            place = f"{file}, line {line}: {text}"
+    words = [f"in layer {layer}" if layer else "", place]
+    text = ", ".join(word for word in words if word)
+    return f" It is {text}." if text.startswith("in") else f" See {text}." if text else ""
+
+
+def _frames(error: BaseException) -> list[tuple[FrameType, int]]:
+    found: list[tuple[FrameType, int]] = []
+    trace = error.__traceback__
+    while trace is not None:
+        found.append((trace.tb_frame, trace.tb_lineno))
+        trace = trace.tb_next
+    return found

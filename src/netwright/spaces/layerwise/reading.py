@@ -1,0 +1,272 @@
+"""Reads a module as a graph of layers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netwright.errors import SettingsError
+from netwright.spaces.layerwise.graph import Held, Layer, LayerNetwork, Step, layer_name
+from netwright.spaces.layerwise.layers import CONVOLUTIONS, TRANSPOSED, tunable
+from netwright.spaces.layerwise.modes import Merged, merge_modes
+from netwright.spaces.layerwise.network import LayeredNetwork
+from netwright.spaces.layerwise.places import first_line, place_of
+from netwright.spaces.layerwise.tracing import Trace, trace_by_export, trace_symbolically
+
+TOLERANCE = 1e-5
+
+Outputs = tuple[Tensor, ...]
+
+
+class _Unread(Exception):
+    """A reader could not read the module, or read it wrongly."""
+
+
+def read_module(module: nn.Module, example_input: Tensor) -> LayerNetwork:
+    """The module's forward pass as a graph of layers.
+
+    torch.fx reads first. What it read must give the module's own output, in evaluation and in training mode
+    and for another size of the batch; it can trace wrongly without a word (where a forward pass asks whether
+    its values are tensors, the answer is no). Else torch.export reads, and is checked in the same way.
+
+    Args:
+        module: takes one tensor of images, and gives logits, or a tuple of logits and those of auxiliary
+            heads. It is not changed.
+        example_input: images (batch, channels, *spatial) as the network will get them.
+
+    Raises:
+        SettingsError: the module does not run on the example, or none of the readers can follow it; the
+            message has the line of the module's source.
+    """
+    if not isinstance(example_input, Tensor) or example_input.ndim < 2:
+        raise SettingsError("example_input must be one tensor of images (batch, channels, *spatial).")
+    own = _copy_of(module)
+    _refuse_tied_weights(own)
+    example = example_input.detach().to("cpu")
+    if example.shape[0] == 1:  # one image tells no batch axis from others, and cannot be normalised
+        example = torch.cat([example, example.flip(-1)])
+    with _seeded():
+        expected = _expected_outputs(own, example)
+        failures: list[str] = []
+        readers: dict[str, Callable[[nn.Module], Trace]] = {
+            "torch.fx": trace_symbolically,
+            "torch.export": lambda m: trace_by_export(m, example, strict=False),
+            "torch.export, strict": lambda m: trace_by_export(m, example, strict=True),
+        }
+        for reader, trace in readers.items():
+            try:
+                merged = _read(own, trace)
+                return _checked_network(own, merged, example, expected, reader)
+            except _Unread as error:
+                failures.append(f"{reader}: {error}")
+    raise SettingsError(
+        f"{type(module).__name__} cannot be read as a graph of layers. " + " ".join(failures) + " The forward "
+        "pass must do the same for every image: no branch or loop may depend on the values of tensors."
+    )
+
+
+def _read(module: nn.Module, trace: Callable[[nn.Module], Trace]) -> Merged:
+    try:
+        traces = [trace(copy.deepcopy(module).train(mode)) for mode in (True, False)]
+        return merge_modes(*traces)
+    except SettingsError:
+        raise
+    except Exception as error:  # whatever a tracer stumbles over, the next may read
+        raise _Unread(f"{first_line(error)}{place_of(error, module)}") from error
+
+
+def _checked_network(
+    module: nn.Module, merged: Merged, example: Tensor, expected: dict[str, Outputs], reader: str
+) -> LayerNetwork:
+    """The network of the steps, if it gives the module's outputs."""
+    own = copy.deepcopy(module)
+    modules = {step.target: own.get_submodule(step.target) for step in merged.steps if _calls_module(step)}
+    tensors = _held_tensors(own, merged.steps)
+    shapes: dict[str, tuple[int, ...] | None] = {}
+
+    def observe(step: Step, value: Any) -> None:
+        shapes[step.name] = tuple(value.shape) if isinstance(value, Tensor) else None
+
+    network = LayeredNetwork(merged.steps, merged.training, merged.evaluation, modules, tensors)
+    try:
+        for mode, outputs in expected.items():
+            images = _larger_batch(example) if mode == "larger batch" else example
+            got = _outputs(network, images, training=mode == "training", observe=observe)
+            if mode != "training":
+                outputs = outputs[:1]
+            _compare(got, outputs, mode)
+            if mode == "larger batch":
+                shapes.clear()
+    except _Unread:
+        raise
+    except Exception as error:  # a wrong graph fails anywhere
+        raise _Unread(f"what it read does not run ({first_line(error)}).") from error
+    prototypes = {path: copy.deepcopy(layer).to("meta") for path, layer in modules.items()}
+    return LayerNetwork(
+        title=type(module).__name__,
+        steps=merged.steps,
+        training=merged.training,
+        evaluation=merged.evaluation,
+        modules=prototypes,
+        tensors=tensors,
+        example=tuple(example.shape),
+        shapes=shapes,
+        layers=_tunable_layers(merged, prototypes),
+        reader=reader,
+    )
+
+
+def _expected_outputs(module: nn.Module, example: Tensor) -> dict[str, Outputs]:
+    """What the module itself gives: for a larger batch where it takes one, in evaluation and in training."""
+    expected: dict[str, Outputs] = {}
+    for mode in ("larger batch", "evaluation", "training"):
+        images = _larger_batch(example) if mode == "larger batch" else example
+        try:
+            outputs = _outputs(copy.deepcopy(module), images, training=mode == "training")
+        except SettingsError:
+            raise
+        except Exception as error:
+            if mode == "larger batch":
+                continue
+            size = " x ".join(map(str, example.shape))
+            raise SettingsError(
+                f"{type(module).__name__} does not run on the example of shape {size} in {mode} mode: "
+                f"{first_line(error)}{place_of(error, module)} Give an example_input of the shape (batch, "
+                f"channels, *spatial) that the network takes."
+            ) from error
+        expected[mode] = outputs
+    again = _outputs(copy.deepcopy(module), example, training=True)
+    if not all(torch.equal(one, other) for one, other in zip(again, expected["training"], strict=True)):
+        del expected["training"]
+    return expected
+
+
+def _outputs(module: nn.Module, images: Tensor, *, training: bool, **options: Any) -> Outputs:
+    torch.manual_seed(0)
+    module.train(training)
+    with torch.no_grad():
+        value = module.run(images, **options) if isinstance(module, LayeredNetwork) else module(images)
+    items = list(value.values()) if isinstance(value, dict) else value
+    items = [items] if isinstance(items, Tensor) else items
+    if not isinstance(items, (tuple, list)):
+        raise SettingsError(
+            f"{type(module).__name__} must return its logits, or a tuple of the logits and those of auxiliary "
+            f"heads, but returns {type(value).__name__}."
+        )
+    kept = tuple(item for item in items if item is not None)
+    if not kept or not all(isinstance(item, Tensor) for item in kept):
+        raise SettingsError(
+            f"{type(module).__name__} must return tensors: the logits first, then those of auxiliary heads."
+        )
+    return kept
+
+
+def _compare(got: Outputs, expected: Outputs, mode: str) -> None:
+    if [item.shape for item in got] != [item.shape for item in expected]:
+        raise _Unread(
+            f"what it read gives shapes {[tuple(item.shape) for item in got]} instead of "
+            f"{[tuple(item.shape) for item in expected]} ({mode})."
+        )
+    for one, other in zip(got, expected, strict=True):
+        scale = max(1.0, float(other.abs().max())) if other.numel() else 1.0
+        if not torch.allclose(one, other, rtol=0.0, atol=TOLERANCE * scale, equal_nan=True):
+            difference = float((one - other).abs().max())
+            raise _Unread(f"what it read gives another output, by up to {difference:.3g} ({mode}).")
+
+
+def _tunable_layers(merged: Merged, modules: dict[str, nn.Module]) -> tuple[Layer, ...]:
+    """The tunable layers in topological order."""
+    giving = _output_layers(merged, modules)
+    layers: dict[str, Layer] = {}
+    for step in merged.steps:
+        if not _calls_module(step):
+            continue
+        name = layer_name(step, modules)
+        layer = tunable(name, modules[str(step.target)], gives_output=step.target in giving)
+        if layer is not None and layer.original:
+            layers.setdefault(name, layer)
+    return tuple(layers.values())
+
+
+def _output_layers(merged: Merged, modules: dict[str, nn.Module]) -> set[str]:
+    """The layers whose channels come out, of the network or of an auxiliary head."""
+    steps = {step.name: step for step in merged.steps}
+    waiting, seen, found = [*merged.training, merged.evaluation], set[str](), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        step = steps[name]
+        makes = _calls_module(step) and isinstance(
+            modules[str(step.target)], (*CONVOLUTIONS, *TRANSPOSED, nn.Linear)
+        )
+        if makes:
+            found.add(str(step.target))
+        if not makes or getattr(modules[str(step.target)], "groups", 1) > 1:
+            waiting.extend(step.sources())
+    return found
+
+
+def _held_tensors(module: nn.Module, steps: Iterable[Step]) -> dict[str, Held]:
+    persistent = set(module.state_dict())
+    held: dict[str, Held] = {}
+    for step in steps:
+        if step.kind == "attribute":
+            path = str(step.target)
+            value: Any = module
+            for part in path.split("."):
+                value = getattr(value, part)
+            numbers = value.detach().double()
+            held[path] = Held(
+                value.detach().requires_grad_(value.requires_grad),
+                isinstance(value, nn.Parameter),
+                path in persistent,
+                float(numbers.mean()),
+                float(numbers.std(correction=0)),
+            )
+    return held
+
+
+def _calls_module(step: Step) -> bool:
+    return step.kind == "module"
+
+
+def _larger_batch(example: Tensor) -> Tensor:
+    return torch.cat([example, example[:1]])
+
+
+def _copy_of(module: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(module).to("cpu")
+    except Exception as error:
+        raise SettingsError(f"{type(module).__name__} cannot be copied: {first_line(error)}") from error
+
+
+def _refuse_tied_weights(module: nn.Module) -> None:
+    for path, part in module.named_modules():
+        if torch.nn.utils.parametrize.is_parametrized(part):
+            raise SettingsError(
+                f"Layer {path} has parametrised weights (weight or spectral normalisation), which cannot follow "
+                f"a change. Remove them with torch.nn.utils.parametrize.remove_parametrizations."
+            )
+    owners: dict[int, str] = {}
+    for path, parameter in module.named_parameters(remove_duplicate=False):
+        first = owners.setdefault(id(parameter), path)
+        same_module = module.get_submodule(first.rpartition(".")[0]) is module.get_submodule(path.rpartition(".")[0])
+        if first != path and not same_module:
+            raise SettingsError(
+                f"Parameters {first} and {path} are one tensor in two layers. Layers that change apart cannot "
+                f"share weights: use one layer twice, or give each its own."
+            )
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        yield

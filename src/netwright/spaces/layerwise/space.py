@@ -1,0 +1,260 @@
+"""A network's layers as a search space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+import torch
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from torch import Tensor, nn
+
+from netwright.errors import InfeasibleArchitecture, SettingsError
+from netwright.spaces.base import AgentGraph, Choice, Diagram, TaskShape, Value
+from netwright.spaces.layerwise.diagrams import layer_diagram
+from netwright.spaces.layerwise.graph import Layer, LayerNetwork
+from netwright.spaces.layerwise.network import LayeredNetwork
+from netwright.spaces.layerwise.reading import read_module
+from netwright.spaces.layerwise.rebuild import plan, rebuild
+
+HYPERPARAMETERS = ("kernels", "kernel_size", "stride", "pool_size", "units")
+DEFAULT_FRACTIONS = (4, 2, 1)  # of kernels and units: a quarter, a half, all of the original's
+DEFAULT_KERNEL_SIZES = (3, 5)
+
+
+class LayerwiseSpace:
+    """The hyperparameters of every tunable layer of a network, each a dimension ``layer.hyperparameter``.
+
+    Args:
+        network: that is tuned, as it was read.
+        values: values that are searched, by hyperparameter (kernels, kernel_size, stride, pool_size, units);
+            what has none is not searched. None for the default: a quarter, a half and all of a layer's own
+            kernels and units, and kernel sizes 3, 5 and its own, but 1 where it has 1.
+        frozen: patterns of layer names, as of `fnmatch`, that stay as they are.
+        name: of the space.
+
+    Raises:
+        SettingsError: values that make no sense, a pattern that fits no layer, or nothing left to search.
+    """
+
+    def __init__(
+        self,
+        network: LayerNetwork,
+        values: Mapping[str, Sequence[int]] | None = None,
+        frozen: Sequence[str] = (),
+        name: str = "layerwise",
+    ) -> None:
+        self.network = network
+        self._name = name
+        given = None if values is None else _checked_values(values)
+        _check_patterns(network, frozen)
+        free = [x for x in network.layers if not any(fnmatchcase(x.name, pattern) for pattern in frozen)]
+        self._values: dict[str, tuple[int, ...]] = {}
+        self._layers: dict[str, tuple[str, ...]] = {}
+        for layer in free:
+            searched = _searched(layer, given)
+            if searched:
+                self._layers[layer.name] = tuple(searched)
+                self._values.update(searched)
+        if not self._values:
+            raise SettingsError(
+                f"{network.title} has no layer to tune: of its {len(network.layers)} tunable layers "
+                f"{len(network.layers) - len(free)} are frozen, and the values leave the others as they are."
+            )
+
+    @property
+    def name(self) -> str:
+        """As in `netwright.spaces.SPACES`."""
+        return self._name
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """A categorical distribution of rising values for each dimension, the layers in topological order."""
+        return {name: CategoricalDistribution(values) for name, values in self._values.items()}
+
+    def agent_graph(self) -> AgentGraph:
+        """One agent a layer that is searched, and an edge where one layer's output reaches another."""
+        names = tuple(self._layers)
+        return AgentGraph(names, tuple(self._layers.values()), self.network.edges(names))
+
+    def original_choice(self) -> dict[str, Value]:
+        """The values of the network as it was read, whether or not they are searched."""
+        original = self._originals
+        return {name: original[name] for name in self._values}
+
+    def starting_choice(self) -> dict[str, Value]:
+        """The searched values nearest to the original's; see `_nearest_feasible` where these make no network."""
+        return dict(self._start)
+
+    def canonical(self, choice: Choice) -> dict[str, Value]:
+        """The searched dimensions alone, in order."""
+        return {name: int(choice[name]) for name in self._values if name in choice}
+
+    def build(self, choice: Choice, task: TaskShape) -> LayeredNetwork:
+        """The network for a choice of any positive values: images (batch, channels, *size) to logits.
+
+        What the choice does not name stays as in the original. See
+        `netwright.spaces.layerwise.rebuild.rebuild` for what follows a change, and how branches meet.
+
+        Raises:
+            InfeasibleArchitecture: the choice makes no network; the message says at which layer and why.
+            SettingsError: the original network is not for this task, or a value is not positive.
+        """
+        self._check_task(task)
+        return rebuild(self.network, self.layer_values(choice), task.channels, task.size)
+
+    def describe(self, choice: Choice) -> str:
+        """For example ``22 layers, 16-128 kernels of 3-5, 2 with stride, pools of 2-3, 512 units``."""
+        values = self.canonical({**self.original_choice(), **choice})
+        found = {key: [int(v) for name, v in values.items() if name.endswith(f".{key}")] for key in HYPERPARAMETERS}
+        words = [f"{len(self._layers)} layers"]
+        kernels, sizes = found["kernels"], found["kernel_size"]
+        if kernels or sizes:
+            words.append((f"{_range(kernels)} " if kernels else "") + "kernels" + (f" of {_range(sizes)}" if sizes else ""))
+        if strided := sum(value > 1 for value in found["stride"]):
+            words.append(f"{strided} with stride")
+        words += [f"pools of {_range(found['pool_size'])}"] if found["pool_size"] else []
+        words += [f"{_range(found['units'])} units"] if found["units"] else []
+        return ", ".join(words)
+
+    def diagrams(self, choice: Choice, task: TaskShape) -> tuple[Diagram, ...]:
+        """The layers and how they are connected, with their values."""
+        self._check_task(task)
+        values = self.layer_values(choice)
+        builder = plan(self.network, values, task.channels, task.size)
+        return (layer_diagram(self.network, values, builder, task),)
+
+    def layer_values(self, choice: Choice) -> dict[str, dict[str, int]]:
+        """The choice by layer: hyperparameter to value, those of the original where the choice has none.
+
+        Raises:
+            SettingsError: a value is not positive.
+        """
+        values = {layer.name: dict(layer.original) for layer in self.network.layers}
+        for name in self._values:
+            if name in choice:
+                layer, _, hyperparameter = name.rpartition(".")
+                values[layer][hyperparameter] = _positive(name, choice[name])
+        return values
+
+    @cached_property
+    def _originals(self) -> dict[str, int]:
+        return {
+            f"{layer.name}.{key}": value for layer in self.network.layers for key, value in layer.original.items()
+        }
+
+    @cached_property
+    def _start(self) -> dict[str, Value]:
+        return self._nearest_feasible()
+
+    def _nearest_feasible(self) -> dict[str, Value]:
+        """The nearest searched values, strides and pools the smallest where the nearest leave nothing.
+
+        If that is no network either, kernel sizes and kernels are the smallest, too.
+        """
+        original = self._originals
+        choice: dict[str, Value] = {}
+        for name, values in self._values.items():
+            choice[name] = min(values, key=lambda value: abs(value - original[name]))
+        channels, size = self.network.example[1], self.network.example[2:]
+        for smallest in ((), ("stride",), ("stride", "pool_size"), ("stride", "pool_size", "kernel_size")):
+            for name, values in self._values.items():
+                if name.rpartition(".")[2] in smallest:
+                    choice[name] = values[0]
+            try:
+                plan(self.network, self.layer_values(choice), channels, size)
+                return choice
+            except InfeasibleArchitecture as error:
+                reason = str(error)
+        raise SettingsError(
+            f"{self.network.title}: even the smallest strides, pools and kernels of the values make no network "
+            f"for images of size {size}: {reason} Give smaller values, or larger images."
+        )
+
+    def _check_task(self, task: TaskShape) -> None:
+        logits = self.network.shapes[self.network.training[0]] or ()
+        if len(task.size) != len(self.network.example) - 2:
+            raise SettingsError(
+                f"{self.network.title} is a network for images of {len(self.network.example) - 2} dimensions, "
+                f"but the task's size is {task.size}."
+            )
+        if len(logits) > 1 and logits[1] != task.classes:
+            raise SettingsError(
+                f"{self.network.title} gives {logits[1]} classes, but the task has {task.classes}. Make the "
+                f"network with as many."
+            )
+
+
+def from_module(
+    module: nn.Module,
+    example_input: Tensor,
+    values: Mapping[str, Sequence[int]] | None = None,
+    frozen: Sequence[str] = (),
+    name: str = "layerwise",
+) -> LayerwiseSpace:
+    """The search space of a network's layers; the arguments are those of `read_module` and `LayerwiseSpace`.
+
+    Raises:
+        SettingsError: the module cannot be read (the message has the line of its source), or the values make
+            no sense.
+    """
+    return LayerwiseSpace(read_module(module, example_input), values, frozen, name)
+
+
+def copy_weights(source: nn.Module, rebuilt: nn.Module) -> tuple[str, ...]:
+    """Copies parameters and buffers of equal name and shape into a rebuilt network; gives their names."""
+    given, own = source.state_dict(), rebuilt.state_dict()
+    copied = tuple(name for name, value in own.items() if name in given and given[name].shape == value.shape)
+    with torch.no_grad():
+        for name in copied:
+            own[name].copy_(given[name])
+    return copied
+
+
+def _checked_values(values: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    checked: dict[str, tuple[int, ...]] = {}
+    for key, given in values.items():
+        if key not in HYPERPARAMETERS:
+            raise SettingsError(f"values: expected some of {', '.join(HYPERPARAMETERS)}, but got {key!r}.")
+        if isinstance(given, (str, int)) or not given:
+            raise SettingsError(f"values: {key} must be a list of positive integers, but is {given!r}.")
+        checked[key] = tuple(sorted({_positive(f"values: {key}", value) for value in given}))
+    return checked
+
+
+def _positive(name: str, value: Value) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SettingsError(f"{name} must be a positive integer, but is {value!r}.")
+    return value
+
+
+def _check_patterns(network: LayerNetwork, frozen: Sequence[str]) -> None:
+    names = [layer.name for layer in network.layers]
+    for pattern in frozen:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise SettingsError(f"frozen: {pattern!r} fits none of the layers {', '.join(names)}.")
+
+
+def _searched(layer: Layer, given: Mapping[str, tuple[int, ...]] | None) -> dict[str, tuple[int, ...]]:
+    """The values of a layer's dimensions that are searched."""
+    searched: dict[str, tuple[int, ...]] = {}
+    for key, original in layer.original.items():
+        values = given.get(key, ()) if given is not None else _default_values(key, original)
+        if values:
+            searched[f"{layer.name}.{key}"] = values
+    return searched
+
+
+def _default_values(key: str, original: int) -> tuple[int, ...]:
+    """Empty where the original's value is the only one."""
+    values = {original}
+    if key in ("kernels", "units"):
+        values = {max(1, original // fraction) for fraction in DEFAULT_FRACTIONS}
+    elif key == "kernel_size" and original > 1:
+        values = {original, *DEFAULT_KERNEL_SIZES}
+    return tuple(sorted(values)) if len(values) > 1 else ()
+
+
+def _range(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return str(low) if low == high else f"{low}-{high}"
