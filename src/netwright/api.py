@@ -8,24 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netwright.data.cache import Prepared, prepare
+from netwright.data.classification.dataset import ImageSet
+from netwright.data.classification.prepared import PreparedImages
 from netwright.data.dataset import Dataset
-from netwright.data.formats import open_dataset
-from netwright.data.inspection import Inspection, inspect_dataset
-from netwright.data.splits import Splits, split
+from netwright.data.opening import inspect_any, open_any, split_any
+from netwright.data.prepared import Prepared
+from netwright.data.splits import Splits
 from netwright.errors import SettingsError
-from netwright.recipes import find_recipe
+from netwright.recipes import RECIPES, find_recipe
 from netwright.settings import RunSettings, override, parse_settings
 from netwright.study.conduct import OnStatus, conduct
+from netwright.study.fitting import (
+    PICTURES_WITH_MASKS,
+    fit_settings,
+    kind_of,
+    needs_start,
+    takes_task,
+    with_termination,
+)
 from netwright.study.folder import create_run_folder, open_run_folder, require_new_folder
 from netwright.study.machine import available_cores, default_workers, memory_share_mb
-from netwright.study.material import cache_root
-from netwright.study.parts import make_sampler, make_space, metric_names, problem_of
-from netwright.study.plan import Plan, make_plan, measure_start, plan_by_hours
+from netwright.study.material import open_own, prepare_own
+from netwright.study.parts import make_sampler, make_space, problem_of
+from netwright.study.plan import Plan, batches_of, make_plan, measure_start, plan_by_hours
 from netwright.study.run import Run
 from netwright.study.verdict import require_references
 
-DEFAULT_RECIPE = "segnas4"
 CANDIDATES_AN_HOUR = 40
 """Candidates that a search limited in hours aims at, for each hour of each worker."""
 FEWEST_CANDIDATES = 12
@@ -116,19 +124,36 @@ def create_run(
     ``on_stage`` is told in a few words what is being done.
     """
     settings = resolve(dataset, recipe, wishes)
-    make_sampler(settings, make_space(settings.space))
+    if not takes_task(settings.space):
+        make_sampler(settings, make_space(settings.space))
+    require_references(settings)
     folder = output if output is not None else default_output(dataset, settings.recipe)
     require_new_folder(folder)
-    settings, prepared, splits = _prepared(settings, on_stage)
-    settings.objective.require_known(metric_names(problem_of(settings, prepared).task))
-    require_references(settings)
-    said = said_by(wishes)
-    timed = settings.budget.hours is not None and settings.training.seconds is None and wishes.repeat is None
-    if timed and "training.epochs" not in said:
-        on_stage("measuring the starting candidate")
-        seconds = measure_start(settings, prepared, *_cases(prepared, splits))
-        settings = with_time_share(settings, seconds, said)
+    settings, prepared, splits = _prepared(settings, wishes, on_stage)
+    make_sampler(settings, make_space(settings.space))
+    if wishes.repeat is None:
+        settings = _measured(settings, prepared, splits, said_by(wishes), on_stage)
     return Run(create_run_folder(folder, settings, splits))
+
+
+def _measured(
+    settings: RunSettings,
+    prepared: Prepared | PreparedImages,
+    splits: Splits,
+    said: Collection[str],
+    on_stage: Callable[[str], None],
+) -> RunSettings:
+    """The settings with what depends on how fast the starting candidate is here."""
+    timed = settings.budget.hours is not None and settings.training.seconds is None
+    timed = timed and "training.epochs" not in said
+    seconds, batch_seconds = None, None
+    if timed or needs_start(settings):
+        on_stage("measuring the starting candidate")
+        cases = _cases(prepared, splits)
+        seconds = measure_start(settings, prepared, *cases)
+        batch_seconds = seconds / batches_of(settings, prepared, cases[0])
+    settings = with_termination(settings, problem_of(settings, prepared).task, batch_seconds)
+    return with_time_share(settings, seconds, said) if timed and seconds is not None else settings
 
 
 def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
@@ -158,7 +183,7 @@ def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
     place |= {"format": wishes.format} if wishes.format else {}
     place |= {"map_label": dict(wishes.map_label)} if wishes.map_label else {}
     if wishes.repeat is None:
-        found = find_recipe(recipe or DEFAULT_RECIPE)
+        found = find_recipe(recipe or _suitable_recipe(place, wishes))
         return parse_settings({**found.values, "dataset": place}).model_dump(mode="json")
     if recipe is not None:
         raise SettingsError(
@@ -167,6 +192,20 @@ def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
     values = wishes.repeat.model_dump(mode="json")
     values["dataset"] |= place
     return values
+
+
+def _suitable_recipe(place: Mapping[str, Any], wishes: Wishes) -> str:
+    """The recipe that is taken where none is named: by the user's network, or by what the dataset holds.
+
+    Raises:
+        DatasetError: the dataset cannot be opened.
+    """
+    if "space.network" in (wishes.assignments or {}):
+        return "marl"
+    dataset = open_any(Path(place["path"]), format=wishes.format, map_label=wishes.map_label)
+    if isinstance(dataset, ImageSet):
+        return "marl-vgg16"
+    return "marl-unet" if dataset.format == PICTURES_WITH_MASKS else "segnas4"
 
 
 def _asked(wishes: Wishes) -> dict[str, Any]:
@@ -189,7 +228,7 @@ def plan_search(
         DatasetError: the dataset cannot be used.
         SettingsError: a setting has a wrong name or value.
     """
-    settings, prepared, splits = _prepared(resolve(dataset, recipe, wishes), on_stage)
+    settings, prepared, splits = _prepared(resolve(dataset, recipe, wishes), wishes, on_stage)
     on_stage("measuring candidates")
     found = make_plan(settings, prepared, *_cases(prepared, splits))
     start = found.measurements[0].seconds_an_epoch
@@ -199,7 +238,7 @@ def plan_search(
     return plan_by_hours(found, with_time_share(settings, start, said))
 
 
-def _cases(prepared: Prepared, splits: Splits) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _cases(prepared: Prepared | PreparedImages, splits: Splits) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Indices of the training and of the validation cases: what is measured leaves the test cases closed, too."""
     return prepared.indices(splits.training), prepared.indices(splits.validation)
 
@@ -209,29 +248,36 @@ def said_by(wishes: Wishes) -> set[str]:
     return set(wishes.assignments or {}) | ({"training.epochs"} if wishes.epochs is not None else set())
 
 
-def _prepared(settings: RunSettings, on_stage: Callable[[str], None]) -> tuple[RunSettings, Prepared, Splits]:
+def _prepared(
+    settings: RunSettings, wishes: Wishes, on_stage: Callable[[str], None]
+) -> tuple[RunSettings, Prepared | PreparedImages, Splits]:
     """The data, inspected, prepared and split; and the settings with what was chosen from the data."""
     on_stage(f"inspecting {settings.dataset.path}")
-    opened, inspection = inspected(settings)
-    inspection.require_usable()
-    on_stage(f"preparing {len(opened.cases)} cases")
-    prepared = prepare(opened, settings.preprocessing, cache_root(), workers=available_cores())
-    splits = split(prepared.names, settings.seed, settings.split)
-    objective = settings.objective
-    if objective.metric is None:
-        objective = objective.model_copy(
-            update={"metric": metric_names(problem_of(settings, prepared).task)[0]}
-        )
-    changes = {"preprocessing": prepared.settings, "objective": objective}
-    return settings.model_copy(update=changes), prepared, splits
+    opened = open_own(settings)
+    _require_suited(settings, opened)
+    inspect_any(opened, workers=available_cores()).require_usable()
+    many = f"{len(opened.records)} pictures" if isinstance(opened, ImageSet) else f"{len(opened.cases)} cases"
+    on_stage(f"preparing {many}")
+    prepared = prepare_own(opened, settings)
+    settings = fit_settings(settings, opened, prepared, said_by(wishes))
+    return settings, prepared, split_any(prepared, settings.seed, settings.split)
 
 
-def inspected(settings: RunSettings) -> tuple[Dataset, Inspection]:
-    """The dataset of the settings, and what is to be said of it."""
-    dataset = open_dataset(
-        settings.dataset.path, format=settings.dataset.format, map_label=settings.dataset.map_label
+def _require_suited(settings: RunSettings, dataset: Dataset | ImageSet) -> None:
+    """Refuse a recipe for another task.
+
+    Raises:
+        SettingsError: with those that suit.
+    """
+    kind = kind_of(dataset)
+    recipe = RECIPES.get(settings.recipe)
+    if recipe is None or kind in recipe.tasks:
+        return
+    suited = [name for name, other in RECIPES.items() if kind in other.tasks]
+    raise SettingsError(
+        f"{settings.recipe} is for {recipe.task}, but {dataset.root} is for {kind}. Recipes for it: "
+        f"{', '.join(suited)}."
     )
-    return dataset, inspect_dataset(dataset, workers=available_cores())
 
 
 def with_time_share(settings: RunSettings, epoch_seconds: float, said: Collection[str] = ()) -> RunSettings:
@@ -258,6 +304,9 @@ def with_time_share(settings: RunSettings, epoch_seconds: float, said: Collectio
         "training.schedule": "cosine",
         "budget.count": "distinct",
     }
+    if settings.objective.per_epoch:
+        # Shares of time, not epochs, make episodes alike.
+        changes |= {"objective.per_epoch": False, "budget.fewest_epochs": None}
     strategy = settings.strategy
     if strategy.name == "controlled-random-search" and "population" not in strategy.options:
         dimensions = len(make_space(settings.space).distributions())

@@ -106,6 +106,20 @@ class StrategySampler(BaseSampler):
         self._lock = threading.Lock()
         self._ledgers = WeakKeyDictionary()
 
+    @property
+    def strategy(self) -> Strategy[Any]:
+        """What is driven."""
+        return self._strategy
+
+    def state(self, study: Study) -> Any:
+        """The strategy's state after all that the storage holds of a study, to be looked at."""
+        space = self._distributions
+        with self._lock:
+            ledger = self._read(study)
+            found = ledger.shared_distributions() if space is None else space
+            free = {name: d for name, d in found.items() if not d.single()}
+            return ledger.view(free, self._strategy, study.direction).fold.advance(ledger.finished)
+
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The given distributions, or those that all finished trials share, sorted by name."""
         if self._distributions is not None:

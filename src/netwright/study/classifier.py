@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.data.classification.prepared import PreparedImages
-from netwright.data.classification.settings import PicturePreparation, stored
+from netwright.data.classification.reading import prepare_one
+from netwright.data.classification.settings import PicturePreparation
 from netwright.data.files import write_whole
-from netwright.data.pictures import is_picture, read_picture
+from netwright.data.pictures import is_picture
 from netwright.errors import DatasetError
 from netwright.study.jobs import opened
 from netwright.tasks.classification import ClassificationTask
@@ -84,7 +85,7 @@ class Classifier:
     def score(
         self, cases: Sequence[Any], predictions: Path | None = None, on_case: OnCase | None = None
     ) -> dict[str, dict[str, float]]:
-        """1 for every picture whose class is found, 0 for the others: name -> ``accuracy`` -> 0 or 1.
+        """1 for every picture whose class is found, 0 for the others: name -> its true class -> 0 or 1.
 
         ``cases`` are `LabelledPicture`. With the folder ``predictions``, what was found of each picture is written
         there as a table.
@@ -92,7 +93,8 @@ class Classifier:
         Raises:
             DatasetError: a picture has a class that the network does not know.
         """
-        found = np.concatenate([self._of(chunk) for chunk in _chunks(cases)]) if cases else np.empty((0, 1))
+        chunks = [self._of(chunk) for chunk in _chunks(cases)]
+        found = np.concatenate([np.empty((0, self.task.classes), np.float32), *chunks])
         truths = self._truths(cases)
         if predictions is not None:
             names = [case.name for case in cases]
@@ -100,7 +102,8 @@ class Classifier:
         if on_case is not None:
             on_case(len(cases), len(cases))
         right = found.argmax(1) == truths
-        return {case.name: {self.task.metric: float(hit)} for case, hit in zip(cases, right, strict=True)}
+        rows = zip(cases, truths, right, strict=True)
+        return {case.name: {self.task.class_names[truth]: float(hit)} for case, truth, hit in rows}
 
     def predict(self, images: Path, output: Path, on_case: OnCase | None = None) -> list[Path]:
         """The class of a picture, or of each in a folder, as a table in ``output``. Returns the file written.
@@ -111,7 +114,7 @@ class Classifier:
         files = find_pictures(images)
         found = []
         for number, file in enumerate(files, 1):
-            found.append(self.probabilities(self._prepared(file)[None])[0])
+            found.append(self.probabilities(prepare_one(file, self.preparation)[None])[0])
             if on_case is not None:
                 on_case(number, len(files))
         base = images if images.is_dir() else images.parent
@@ -119,23 +122,6 @@ class Classifier:
         path = output / PREDICTIONS
         _write_table(path, names, np.array(found, dtype=np.float32), self.task.class_names)
         return [path]
-
-    def _prepared(self, file: Path) -> NDArray[np.float32]:
-        """A picture (C, H, W), exactly as for training.
-
-        Raises:
-            DatasetError: it is in colours where the network was trained on grey, or of another depth.
-        """
-        try:
-            pixels = stored(
-                read_picture(file).pixels,
-                self.task.channels,
-                self.preparation.depth,
-                self.preparation.settings,
-            )
-        except ValueError as error:
-            raise DatasetError(f"{file}: {error}. Give pictures like those it was trained on.") from None
-        return self.preparation.normalised(pixels)
 
     def _of(self, cases: Sequence[LabelledPicture]) -> NDArray[np.float32]:
         prepared = _pictures(cases[0].prepared)

@@ -16,14 +16,12 @@ from netwright.study.executor import LocalExecutor
 from netwright.study.folder import RunFolder, read_json, write_json
 from netwright.study.machine import process_limit_mb
 from netwright.study.material import Material, open_material
-from netwright.study.parts import make_sampler, make_space
+from netwright.study.parts import make_space, open_study
 from netwright.study.records import (
-    STUDY_NAME,
     TrialRecord,
     best_of,
     count_statuses,
     first_line,
-    open_storage,
     record_of,
 )
 from netwright.study.search import Search
@@ -54,18 +52,6 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
         write_json(folder.root / FINISHED, {"finished": time.time()})
     if on_status is not None:
         on_status(read_status(folder))
-
-
-def open_study(folder: RunFolder, settings: RunSettings) -> optuna.Study:
-    """The run's Optuna study, made where there is none, with the run's sampler."""
-    space = make_space(settings.space)
-    return optuna.create_study(
-        storage=open_storage(folder),
-        study_name=STUDY_NAME,
-        sampler=make_sampler(settings, space),
-        direction="maximize",
-        load_if_exists=True,
-    )
 
 
 def search(folder: RunFolder, settings: RunSettings, material: Material, on_status: OnStatus | None) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netwright.data.cache import Prepared, open_prepared
+from netwright.data.classification.prepared import PreparedImages
+from netwright.data.opening import open_prepared_any
+from netwright.data.prepared import Prepared
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.settings import RunSettings
 from netwright.study.parts import make_space, problem_of
@@ -60,12 +62,12 @@ def network_builder(settings: RunSettings, choice: dict[str, Any], reference: st
     return functools.partial(make_space(settings.space).build, choice)
 
 
-_OPEN: dict[Path, Prepared] = {}
+_OPEN: dict[Path, Prepared | PreparedImages] = {}
 
 
-def opened(path: Path) -> Prepared:
+def opened(path: Path) -> Prepared | PreparedImages:
     """Prepared data, opened once a process."""
     if path not in _OPEN:
         _OPEN.clear()
-        _OPEN[path] = open_prepared(path)
+        _OPEN[path] = open_prepared_any(path)
     return _OPEN[path]

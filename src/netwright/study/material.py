@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwright.data.cache import Prepared, image_digest, prepare
+from netwright.data.cache import image_digest
+from netwright.data.classification.cache import content_digests
+from netwright.data.classification.dataset import ImageSet
+from netwright.data.classification.prepared import PreparedImages
 from netwright.data.dataset import Case, Dataset
-from netwright.data.formats import open_dataset
+from netwright.data.opening import open_any, prepare_any
+from netwright.data.prepared import Prepared
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, RunError
 from netwright.settings import RunSettings
+from netwright.study.classifier import LabelledPicture
 from netwright.study.folder import RunFolder
 from netwright.study.machine import available_cores
 from netwright.study.search import SearchData
 from netwright.study.segmenter import LabelledCase
+from netwright.study.trained import TestCase
+
+OnCase = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Material:
     """A run's dataset, opened and prepared."""
 
-    dataset: Dataset
-    prepared: Prepared
+    dataset: Dataset | ImageSet
+    prepared: Prepared | PreparedImages
     data: SearchData
-    test: tuple[LabelledCase, ...]
+    test: tuple[TestCase, ...]
 
 
 def cache_root() -> Path:
@@ -35,21 +43,45 @@ def cache_root() -> Path:
     return Path(os.environ.get("NETWRIGHT_CACHE", default))
 
 
-def open_material(
-    folder: RunFolder, settings: RunSettings, on_case: Callable[[int, int], None] | None = None
-) -> Material:
-    """The run's dataset, prepared as the run says; what is in the cache already is not done again.
+def open_own(settings: RunSettings) -> Dataset | ImageSet:
+    """The dataset of a run's settings.
+
+    Raises:
+        DatasetError: it cannot be opened.
+    """
+    place = settings.dataset
+    return open_any(place.path, format=place.format, map_label=place.map_label)
+
+
+def prepare_own(
+    dataset: Dataset | ImageSet, settings: RunSettings, on_case: OnCase | None = None
+) -> Prepared | PreparedImages:
+    """A dataset prepared as the run says; what is in the cache already is not done again.
+
+    Raises:
+        DatasetError: a file cannot be used.
+    """
+    steps = settings.images if isinstance(dataset, ImageSet) else settings.preprocessing
+    return prepare_any(
+        dataset,
+        steps,
+        cache_root(),
+        seed=settings.seed,
+        fractions=settings.split,
+        workers=available_cores(),
+        on_case=on_case,
+    )
+
+
+def open_material(folder: RunFolder, settings: RunSettings, on_case: OnCase | None = None) -> Material:
+    """The run's dataset, prepared as the run says.
 
     Raises:
         DatasetError: the dataset is gone, or has changed in a way that it cannot be used.
         RunError: cases of the run's parts are missing.
     """
-    dataset = open_dataset(
-        settings.dataset.path, format=settings.dataset.format, map_label=settings.dataset.map_label
-    )
-    prepared = prepare(
-        dataset, settings.preprocessing, cache_root(), workers=available_cores(), on_case=on_case
-    )
+    dataset = open_own(settings)
+    prepared = prepare_own(dataset, settings, on_case)
     splits = folder.splits()
     index = {name: i for i, name in enumerate(prepared.names)}
     missing = [n for n in (*splits.training, *splits.validation, *splits.test) if n not in index]
@@ -58,7 +90,6 @@ def open_material(
             f"{settings.dataset.path} no longer has the case {missing[0]} ({len(missing)} of the run's cases are "
             f"missing). Put them back, or start a new run."
         )
-    cases = {case.name: case for case in dataset.cases}
     return Material(
         dataset=dataset,
         prepared=prepared,
@@ -67,7 +98,24 @@ def open_material(
             training=tuple(index[n] for n in splits.training),
             validation=tuple(index[n] for n in splits.validation),
         ),
-        test=tuple(labelled(cases[n], dataset) for n in splits.test),
+        test=_test_cases(dataset, prepared, splits.test),
+    )
+
+
+def _test_cases(
+    dataset: Dataset | ImageSet, prepared: Prepared | PreparedImages, names: Sequence[str]
+) -> tuple[TestCase, ...]:
+    if isinstance(dataset, ImageSet):
+        return pictures_of(prepared, names)
+    cases = {case.name: case for case in dataset.cases}
+    return tuple(labelled(cases[name], dataset) for name in names)
+
+
+def pictures_of(prepared: Prepared | PreparedImages, names: Sequence[str]) -> tuple[LabelledPicture, ...]:
+    """Named pictures, ready for testing."""
+    return tuple(
+        LabelledPicture(name, prepared.folder, index)
+        for name, index in zip(names, prepared.indices(names), strict=True)
     )
 
 
@@ -85,25 +133,40 @@ def labelled(case: Case, dataset: Dataset) -> LabelledCase:
 
 
 def unseen_cases(
-    dataset: Dataset, settings: RunSettings, splits: Splits
-) -> tuple[list[LabelledCase], int, int]:
+    dataset: Dataset | ImageSet, settings: RunSettings, splits: Splits
+) -> tuple[list[TestCase], int, int]:
     """The cases of a dataset that a run's networks were not made with; how many were left out; how many of the
     others are the run's test cases.
 
-    Cases are the same where their image files have the same content. Where the run's own dataset is gone, those of
-    the same name are taken for the same.
+    Cases are the same where their images have the same content. Where the run's own dataset is gone, those of the
+    same name are taken for the same.
     """
     seen, test = set(splits.training) | set(splits.validation), set(splits.test)
     try:
-        own = open_dataset(settings.dataset.path, format=settings.dataset.format)
-        known = {image_digest(case): case.name for case in own.cases if case.name in seen | test}
+        own: Dataset | ImageSet | None = open_own(settings)
     except (DatasetError, OSError):
-        known = None
+        own = None
+    contents = _contents(dataset)
+    known = None if own is None or type(own) is not type(dataset) else _names_by_content(own, seen | test)
     kept, left_out, tested = [], 0, 0
-    for case in dataset.cases:
-        name = case.name if known is None else known.get(image_digest(case), "")
-        left_out += name in seen
-        tested += name in test
-        if name not in seen:
-            kept.append(labelled(case, dataset))
-    return kept, left_out, tested
+    for name, content in contents.items():
+        own_name = name if known is None else known.get(content, "")
+        left_out += own_name in seen
+        tested += own_name in test
+        if own_name not in seen:
+            kept.append(name)
+    if isinstance(dataset, ImageSet):
+        return list(pictures_of(prepare_own(dataset, settings), kept)), left_out, tested
+    cases = {case.name: case for case in dataset.cases}
+    return [labelled(cases[name], dataset) for name in kept], left_out, tested
+
+
+def _names_by_content(own: Dataset | ImageSet, names: set[str]) -> dict[str, str]:
+    return {content: name for name, content in _contents(own).items() if name in names}
+
+
+def _contents(dataset: Dataset | ImageSet) -> dict[str, str]:
+    """A digest of each case's image files, or of each picture."""
+    if isinstance(dataset, ImageSet):
+        return content_digests(dataset, available_cores())
+    return {case.name: image_digest(case) for case in dataset.cases}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+import optuna
 from optuna.samplers import BaseSampler
 
 from netwright.errors import SettingsError
@@ -18,6 +19,8 @@ from netwright.spaces import SPACES
 from netwright.spaces.base import Layered, Space
 from netwright.strategies import STRATEGIES
 from netwright.strategies.sampler import StrategySampler
+from netwright.study.folder import RunFolder
+from netwright.study.records import STUDY_NAME, open_storage
 from netwright.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -60,6 +63,18 @@ def make_sampler(settings: RunSettings, space: Space) -> BaseSampler:
         part = Part(**{"agents": graph.agents, "edges": graph.edges, **part.model_dump()})
     strategy = _made("strategy", part, maker)
     return StrategySampler(strategy, seed=settings.seed, distributions=space.distributions())
+
+
+def open_study(folder: RunFolder, settings: RunSettings) -> optuna.Study:
+    """The run's Optuna study, made where there is none, with the run's sampler."""
+    space = make_space(settings.space)
+    return optuna.create_study(
+        storage=open_storage(folder),
+        study_name=STUDY_NAME,
+        sampler=make_sampler(settings, space),
+        direction="maximize",
+        load_if_exists=True,
+    )
 
 
 def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from netwright.data.cache import Prepared
+from netwright.data.classification.prepared import PreparedImages
+from netwright.data.prepared import Prepared
 from netwright.errors import InfeasibleArchitecture, RunError
 from netwright.evaluation.outcome import Status
 from netwright.evaluation.seeding import derive_seed
@@ -150,7 +151,7 @@ def _timed(job: ProbeJob, network: Any) -> tuple[float, float | None]:
 
 def measure(
     settings: RunSettings,
-    prepared: Prepared,
+    prepared: Prepared | PreparedImages,
     cases: tuple[Sequence[int], Sequence[int]],
     choices: Sequence[tuple[str, dict[str, Any]]],
 ) -> list[Measurement]:
@@ -179,7 +180,10 @@ def measure(
 
 
 def measure_start(
-    settings: RunSettings, prepared: Prepared, training: Sequence[int], validation: Sequence[int]
+    settings: RunSettings,
+    prepared: Prepared | PreparedImages,
+    training: Sequence[int],
+    validation: Sequence[int],
 ) -> float:
     """Seconds an epoch of the space's starting candidate, while as many run as there are workers.
 
@@ -198,6 +202,15 @@ def measure_start(
     return max(seconds)
 
 
+def batches_of(settings: RunSettings, prepared: Prepared | PreparedImages, training: Sequence[int]) -> int:
+    """Training batches of an epoch."""
+    from netwright.evaluation.device import resolve_device
+
+    protocol = settings.training
+    problem = problem_of(settings, prepared)
+    return len(problem.batches(training, protocol, resolve_device(protocol.device), seed=0))
+
+
 def plan_by_hours(plan: Plan, settings: RunSettings) -> Plan:
     """The plan of a search limited in hours, in which every candidate gets an equal share."""
     share, hours = settings.training.seconds, settings.budget.hours
@@ -210,7 +223,7 @@ def plan_by_hours(plan: Plan, settings: RunSettings) -> Plan:
 
 def make_plan(
     settings: RunSettings,
-    prepared: Prepared,
+    prepared: Prepared | PreparedImages,
     training: Sequence[int],
     validation: Sequence[int],
     randoms: int = 4,
@@ -235,7 +248,7 @@ def make_plan(
         dimensions=len(space.distributions()),
         training_cases=len(training),
         validation_cases=len(validation),
-        size=tuple(prepared.size),
+        size=problem_of(settings, prepared).task.size,
         workers=workers,
         threads=settings.machine.threads,
         memory_limit_mb=settings.machine.memory_limit_mb,

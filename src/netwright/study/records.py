@@ -31,7 +31,8 @@ class TrialRecord:
     """One candidate of a run. ``status``: an `Outcome`'s, or "running", or "stopped" when the time was up.
 
     ``outcome`` is None while it runs, and for a candidate that was stopped; ``cached_from`` is the trial that had
-    trained the same network; times are seconds since 1970.
+    trained the same network; times are seconds since 1970. ``phase``: "exploration" or "exploitation" where the
+    strategy has these phases.
     """
 
     number: int
@@ -43,6 +44,7 @@ class TrialRecord:
     cached_from: int | None
     started: float | None
     finished: float | None
+    phase: str | None = None
 
 
 def open_storage(folder: RunFolder) -> RDBStorage:
@@ -108,7 +110,18 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         cached_from=attributes.get("cached_from"),
         started=trial.datetime_start.timestamp() if trial.datetime_start else None,
         finished=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
+        phase=_phase(trial),
     )
+
+
+def _phase(trial: FrozenTrial) -> str | None:
+    """Of published Q-learning; its random episodes belong to the phase in which they alternate with others."""
+    kinds = [
+        s.get("kind") for name, s in trial.system_attrs.items() if name.startswith("netwright:q-learning:")
+    ]
+    if not kinds or kinds[-1] not in ("exploration", "random", "exploitation"):
+        return None
+    return "exploration" if kinds[-1] == "exploration" else "exploitation"
 
 
 def store_outcome(

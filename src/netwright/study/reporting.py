@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from netwright.data.volumes import read_image, read_label
+from netwright.data.classification.prepared import PreparedImages
+from netwright.data.prepared import Prepared
 from netwright.evaluation.outcome import Outcome
-from netwright.report.content import Contestant, OverlayCase, ReportContent, TrialRow
+from netwright.report.content import Contestant, ReportContent, TrialRow
 from netwright.settings import RunSettings
+from netwright.study.explained import agent_tables, layer_choices
 from netwright.study.folder import RunFolder, write_text
 from netwright.study.machine import available_cores
 from netwright.study.material import Material
-from netwright.study.parts import make_space, problem_of
+from netwright.study.parts import make_space, open_study, problem_of
 from netwright.study.records import TrialRecord, best_of, load_trials, path_of, record_of
-from netwright.study.segmenter import LabelledCase
+from netwright.study.shown import confusion, mistakes, overlays
 from netwright.study.status import read_curves
-from netwright.study.verdict import read_results
+from netwright.study.verdict import ORIGINAL, RIVAL, SEARCHED, read_results
 
-ROLES = ("worst", "median", "best")
+METRICS = {"dice": "Dice", "accuracy": "accuracy"}
+ROLES = {ORIGINAL: "original", RIVAL: "random search", SEARCHED: "searched"}
+"""The part that a network of the comparison plays in the table of costs."""
 
 
 def write_report(folder: RunFolder, settings: RunSettings, material: Material) -> Path:
@@ -40,29 +41,53 @@ def report_content(folder: RunFolder, settings: RunSettings, material: Material)
     space = make_space(settings.space)
     best = best_of(records)
     results = read_results(folder)
+    task = problem_of(settings, material.prepared).task
     return ReportContent(
         title=f"{settings.recipe} on {material.dataset.name}",
         run_name=folder.root.name,
         recipe=settings.recipe,
         facts=_facts(folder, settings, material, records),
-        labels=material.prepared.label_names,
+        labels=_labels(material.prepared),
         trials=_rows(records, space.describe),
         best_trial=None if best is None else best.number,
         best_curves={} if best is None else read_curves(path_of(folder, best))[1],
-        diagrams=()
-        if best is None
-        else space.diagrams(best.choice, problem_of(settings, material.prepared).task),
+        diagrams=() if best is None else space.diagrams(best.choice, task),
         contestants=tuple(_contestant(folder, result, space.describe) for result in results),
-        overlays=_overlays(folder, results, material),
+        overlays=overlays(folder, results, material),
         settings=settings.to_yaml(),
         commands=_commands(folder, settings),
         reward_name=_reward_name(settings),
+        metric=METRICS[task.metric],
+        penalty=_penalty(settings),
+        agent_tables=agent_tables(open_study(folder, settings), best) if records else (),
+        agent_values=_agent_values(settings),
+        layer_choices=layer_choices(space, records),
+        batch_size=settings.training.batch_size,
+        confusion=confusion(folder, material),
+        mistakes=mistakes(folder, material),
     )
+
+
+def _labels(prepared: Prepared | PreparedImages) -> tuple[str, ...]:
+    return prepared.class_names if isinstance(prepared, PreparedImages) else prepared.label_names
 
 
 def _reward_name(settings: RunSettings) -> str:
     words = settings.objective.words()
     return f"validation {words.capitalize()}" if settings.objective.plain else f"reward: {words}"
+
+
+def _penalty(settings: RunSettings) -> float | None:
+    """What published agents are told of a candidate without a reward."""
+    options = settings.strategy.options
+    if settings.strategy.name != "q-learning" or options.get("variant") != "published":
+        return None
+    return float(options.get("penalty", -1.0))
+
+
+def _agent_values(settings: RunSettings) -> str:
+    published = settings.strategy.options.get("variant") == "published"
+    return "Q-value" if published else "expected rank of the reward, as learned"
 
 
 def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
@@ -72,8 +97,11 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     space = make_space(settings.space)
     results = read_results(folder)
     if results:
-        labels = tuple(next((list(case) for r in results for case in r["scores"].values()), []))
-        return verdict_sentences([_contestant(folder, r, space.describe) for r in results], labels)
+        labels = tuple(
+            dict.fromkeys(label for r in results for case in r["scores"].values() for label in case)
+        )
+        metric = METRICS[settings.objective.metric.partition(".")[0] if settings.objective.metric else "dice"]
+        return verdict_sentences([_contestant(folder, r, space.describe) for r in results], labels, metric)
     best = best_of([record_of(t) for t in load_trials(folder)])
     if best is None or best.reward is None:
         return ("No candidate has been trained.",)
@@ -85,9 +113,7 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
 def _facts(
     folder: RunFolder, settings: RunSettings, material: Material, records: Sequence[TrialRecord]
 ) -> tuple[tuple[str, str], ...]:
-    dataset, prepared, splits = material.dataset, material.prepared, folder.splits()
-    spacing = " x ".join(f"{s:.3g}" for s in prepared.spacing)
-    size = " x ".join(map(str, prepared.size))
+    splits = folder.splits()
     training, machine = settings.training, settings.machine
     length = (
         f"{training.epochs} epochs"
@@ -98,13 +124,11 @@ def _facts(
     budget = [f"{settings.budget.trials} trials{counting}"] if settings.budget.trials else []
     budget += [f"{settings.budget.hours:g} h"] if settings.budget.hours else []
     return (
-        ("dataset", f"{dataset.name}, {len(dataset.cases)} cases, channels {', '.join(dataset.channels)}"),
-        ("labels", ", ".join(f"{value} {name}" for value, name in dataset.labels.items())),
+        *_data_facts(settings, material),
         (
             "parts",
             f"{len(splits.training)} training, {len(splits.validation)} validation, {len(splits.test)} test",
         ),
-        ("network input", f"{size} voxels of {spacing} mm"),
         ("search space", f"{settings.space.name}, {_choices(settings)}"),
         ("strategy", settings.strategy.name),
         ("budget", " or ".join(budget) or "none"),
@@ -118,6 +142,30 @@ def _facts(
         ),
         ("seed", str(settings.seed)),
         ("trials", str(len(records))),
+    )
+
+
+def _data_facts(settings: RunSettings, material: Material) -> tuple[tuple[str, str], ...]:
+    dataset, prepared = material.dataset, material.prepared
+    task = problem_of(settings, prepared).task
+    size = " x ".join(map(str, task.size))
+    count = len(prepared)
+    if isinstance(prepared, PreparedImages):
+        return (
+            ("dataset", f"{dataset.name}, {count} pictures, channels {', '.join(dataset.channels)}"),
+            ("classes", ", ".join(prepared.class_names)),
+            ("network input", f"{size} pixels"),
+        )
+    spacing = " x ".join(f"{s:.3g}" for s in prepared.spacing)
+    shape = (
+        f"{size} voxels of {spacing} mm"
+        if len(task.size) == len(prepared.size)
+        else f"slices of {size} pixels"
+    )
+    return (
+        ("dataset", f"{dataset.name}, {count} cases, channels {', '.join(dataset.channels)}"),
+        ("labels", ", ".join(map(str, prepared.label_names))),
+        ("network input", shape),
     )
 
 
@@ -146,6 +194,7 @@ def _rows(records: Sequence[TrialRecord], describe: Any) -> tuple[TrialRow, ...]
                 seconds=0.0 if outcome is None or record.cached_from is not None else outcome.seconds,
                 finished_at=None if record.finished is None else record.finished - began,
                 cached_from=record.cached_from,
+                phase=record.phase,
             )
         )
     return tuple(rows)
@@ -156,6 +205,10 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
     return Contestant(
         name=result["name"],
         title=result["title"],
+        role=ROLES.get(result["name"]),
+        size_mb=outcome.cost.size_mb,
+        training_batch_ms=_milliseconds(outcome.cost.seconds_per_batch),
+        inference_batch_ms=outcome.cost.inference_ms_per_batch,
         description=_description(result, describe),
         status=outcome.status,
         reason=outcome.reason,
@@ -168,48 +221,16 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
     )
 
 
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else 1e3 * seconds
+
+
 def _description(result: Mapping[str, Any], describe: Any) -> str:
     from netwright.spaces.references import REFERENCES
 
     if result["reference"] is None:
         return str(describe(result["choice"]))
     return REFERENCES[result["reference"]].description
-
-
-def _overlays(
-    folder: RunFolder, results: Sequence[Mapping[str, Any]], material: Material
-) -> tuple[OverlayCase, ...]:
-    """The winner's worst, median and best test case."""
-    winner = next((r for r in results if r["name"] == "searched" and r["scores"]), None)
-    if winner is None:
-        return ()
-    means = {case: float(np.nanmean(list(dice.values()))) for case, dice in winner["scores"].items()}
-    ranked = sorted((case for case in means if not math.isnan(means[case])), key=lambda case: means[case])
-    picks = dict(zip(ROLES, (ranked[0], ranked[(len(ranked) - 1) // 2], ranked[-1]), strict=True))
-    cases = {case.name: case for case in material.test}
-    overlays: dict[str, OverlayCase] = {}
-    for role, name in picks.items():
-        prediction = folder.winner / "predictions" / f"{name}.nii.gz"
-        overlays.setdefault(
-            name, _overlay(role, cases[name], means[name], prediction, material.dataset.label_values)
-        )
-    return tuple(overlays.values())
-
-
-def _overlay(
-    role: str, case: LabelledCase, dice: float, prediction: Path, values: Sequence[int]
-) -> OverlayCase:
-    image = read_image(case.images)
-    found = read_label(prediction, image.grid)
-    return OverlayCase(
-        role=role,
-        name=case.name,
-        dice=dice,
-        image=image.array[0],
-        truth=case.classes(image.grid, values),
-        prediction=np.searchsorted(np.asarray(values), found).astype(np.uint8),
-        spacing=image.spacing,
-    )
 
 
 def _commands(folder: RunFolder, settings: RunSettings) -> tuple[tuple[str, str], ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pebble import ProcessExpired
 
-from netwright.data.formats import open_dataset
+from netwright.data.opening import open_any
 from netwright.errors import DatasetError, RunError
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
@@ -193,7 +193,7 @@ class Run:
         """
         trained = self.network(trial)
         settings = self.settings
-        opened = open_dataset(
+        opened = open_any(
             Path(dataset),
             format=format,
             map_label=settings.dataset.map_label if map_label is None else map_label,

@@ -33,7 +33,7 @@ from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
 from netwright.study.trained import TestCase, describe_trained, load_trained
 
 RESULT = "result.json"
-ORIGINAL = "original"
+SEARCHED, ORIGINAL, RIVAL = "searched", "original", "rival"
 FEASIBLE_TRIES = 1000
 MOST_EPOCHS = 1000
 
@@ -62,11 +62,11 @@ def entries(settings: RunSettings, space: Space, data: SearchData, best: dict[st
     """
     from netwright.spaces.references import REFERENCES
 
-    result = [Entry("searched", "the searched network", best, None)]
+    result = [Entry(SEARCHED, "the searched network", best, None)]
     if isinstance(space, Layered):
         result.append(Entry(ORIGINAL, "the original network", space.original_choice(), None))
     if settings.verdict.rival is not None:
-        result.append(Entry("rival", *rival_choice(settings, settings.verdict.rival), None))
+        result.append(Entry(RIVAL, *rival_choice(settings, settings.verdict.rival), None))
     for index in range(settings.verdict.random_choices):
         name = "random" if index == 0 else f"random-{index + 1}"
         choice = random_choice(settings, space, data, index)

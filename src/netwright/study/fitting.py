@@ -1,0 +1,125 @@
+"""Settings that depend on the data: what a run leaves open is chosen here, once, before anything is searched."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from netwright.data.classification.dataset import ImageSet
+from netwright.data.classification.prepared import PreparedImages
+from netwright.data.dataset import Dataset
+from netwright.data.prepared import Prepared
+from netwright.data.slices import SliceSettings
+from netwright.errors import SettingsError
+from netwright.settings import Part, RunSettings, parse_settings
+from netwright.spaces import SPACES
+from netwright.study.parts import problem_of
+from netwright.tasks.base import Task
+from netwright.tasks.classification import ClassificationTask
+
+PICTURES_WITH_MASKS = "image-masks"
+CROSS_ENTROPY = "cross_entropy"
+GUESS = {"dice": 1.0}
+"""The loss of a guess, for losses without classes to choose among."""
+
+
+def kind_of(dataset: Dataset | ImageSet) -> str:
+    """The task that a dataset is for: "classification" or "segmentation"."""
+    return "classification" if isinstance(dataset, ImageSet) else "segmentation"
+
+
+def takes_task(part: Part) -> bool:
+    """Whether a space must know channels, classes and size before it can be made."""
+    return part.name in SPACES and "classes" in inspect.signature(SPACES[part.name]).parameters
+
+
+def fit_settings(
+    settings: RunSettings,
+    dataset: Dataset | ImageSet,
+    prepared: Prepared | PreparedImages,
+    said: Collection[str] = (),
+) -> RunSettings:
+    """The settings with preprocessing, slices, the space's shape, the loss and the metric chosen from the data.
+
+    ``said``: dotted names of settings that the user gave, which stay.
+
+    Raises:
+        SettingsError: a setting does not suit the data.
+    """
+    if isinstance(prepared, PreparedImages):
+        if settings.slices is not None:
+            raise SettingsError("slices are for volumes; this dataset has pictures with a class each.")
+        settings = _with(settings, {"images": prepared.settings.to_dict()})
+    else:
+        settings = _with(settings, {"preprocessing": prepared.settings.to_dict()})
+        if settings.slices is None and _flat(dataset):
+            settings = _with(settings, {"slices": SliceSettings().to_dict()})
+    task = problem_of(settings, prepared).task
+    if takes_task(settings.space):
+        shape = {"channels": task.channels, "classes": task.classes, "size": list(task.size)}
+        settings = _with(settings, {"space": {**settings.space.model_dump(mode="json"), **shape}})
+    if isinstance(task, ClassificationTask) != (settings.training.loss == CROSS_ENTROPY):
+        settings = _with_loss(settings, task, said)
+    if settings.objective.metric is None:
+        settings = _with(settings, {"objective": {**settings.objective.model_dump(), "metric": task.metric}})
+    settings.objective.require_known(task.metric_names)
+    return settings
+
+
+def needs_start(settings: RunSettings) -> bool:
+    """Whether early termination waits for the time a batch of the starting network."""
+    early = settings.training.early
+    known = early is not None and early.batch_seconds is not None
+    return settings.termination.slower_than_start is not None and not known
+
+
+def with_termination(settings: RunSettings, task: Task, batch_seconds: float | None) -> RunSettings:
+    """The settings with ``training.early`` made of ``termination`` (Iranfar et al. 2022, Fig. 7).
+
+    ``batch_seconds``: of a training step of the starting network; None: not measured.
+
+    Raises:
+        SettingsError: the loss has no guess to be measured by.
+    """
+    given, early = settings.termination, settings.training.early
+    if early is not None or (given.slower_than_start is None and given.loss_of_guess is None):
+        return settings
+    made: dict[str, Any] = {"batches": given.batches, "loss_epochs": given.epochs}
+    if given.slower_than_start is not None and batch_seconds is not None:
+        made["batch_seconds"] = float(f"{given.slower_than_start * batch_seconds:.3g}")
+    if given.loss_of_guess is not None:
+        made["loss"] = float(f"{given.loss_of_guess * _guess(settings.training.loss, task):.4g}")
+    return _with(settings, {"training": {**settings.model_dump(mode="json")["training"], "early": made}})
+
+
+def _guess(loss: str, task: Task) -> float:
+    """The loss of a network that has learned nothing."""
+    if loss == CROSS_ENTROPY:
+        return math.log(task.classes)
+    if loss in GUESS:
+        return GUESS[loss]
+    raise SettingsError(
+        f"termination.loss_of_guess: it is not known what a guess gives with training.loss={loss}. Set "
+        "training.early.loss to a number, or termination.loss_of_guess=null."
+    )
+
+
+def _with_loss(settings: RunSettings, task: Task, said: Collection[str]) -> RunSettings:
+    classifies = isinstance(task, ClassificationTask)
+    loss = CROSS_ENTROPY if classifies else "dice"
+    if "training.loss" in said:
+        what = "pictures with a class each" if classifies else "images with label maps"
+        raise SettingsError(
+            f"training.loss is {settings.training.loss}, but this dataset has {what}: take {loss}."
+        )
+    return _with(settings, {"training": {**settings.model_dump(mode="json")["training"], "loss": loss}})
+
+
+def _flat(dataset: Dataset | ImageSet) -> bool:
+    return isinstance(dataset, Dataset) and dataset.format == PICTURES_WITH_MASKS
+
+
+def _with(settings: RunSettings, changes: Mapping[str, Any]) -> RunSettings:
+    return parse_settings({**settings.model_dump(mode="json"), **changes})

@@ -1,0 +1,94 @@
+"""Test cases for the report to show: overlays of segmentations, confusions and mistakes of classifications."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netwright.data.classification.prepared import PreparedImages
+from netwright.data.classification.settings import WHITE
+from netwright.data.volumes import label_ending, read_image, read_label
+from netwright.report.content import ConfusionMatrix, ImageExample, OverlayCase
+from netwright.study.classifier import PREDICTIONS, read_table
+from netwright.study.folder import RunFolder
+from netwright.study.material import Material
+from netwright.study.segmenter import LabelledCase
+
+ROLES = ("worst", "median", "best")
+COLOURS = 3
+MOST_MISTAKES = 24
+
+
+def overlays(
+    folder: RunFolder, results: Sequence[Mapping[str, Any]], material: Material
+) -> tuple[OverlayCase, ...]:
+    """The winner's worst, median and best test case of a segmentation."""
+    winner = next((r for r in results if r["name"] == "searched" and r["scores"]), None)
+    if winner is None or isinstance(material.prepared, PreparedImages):
+        return ()
+    cases = {case.name: case for case in material.test if isinstance(case, LabelledCase)}
+    values = material.prepared.label_values
+    means = {case: float(np.nanmean(list(dice.values()))) for case, dice in winner["scores"].items()}
+    ranked = sorted((case for case in means if not math.isnan(means[case])), key=lambda case: means[case])
+    picks = dict(zip(ROLES, (ranked[0], ranked[(len(ranked) - 1) // 2], ranked[-1]), strict=True))
+    found: dict[str, OverlayCase] = {}
+    for role, name in picks.items():
+        case = cases[name]
+        prediction = folder.winner / "predictions" / f"{name}{label_ending(case.images[0])}"
+        found.setdefault(name, _overlay(role, case, means[name], prediction, values))
+    return tuple(found.values())
+
+
+def _overlay(
+    role: str, case: LabelledCase, dice: float, prediction: Path, values: Sequence[int]
+) -> OverlayCase:
+    image = read_image(case.images)
+    found = read_label(prediction, image.grid)
+    coloured = image.array.shape[0] == COLOURS and image.array.shape[-1] == 1
+    return OverlayCase(
+        role=role,
+        name=case.name,
+        dice=dice,
+        image=np.moveaxis(image.array, 0, -1) if coloured else image.array[0],
+        truth=case.classes(image.grid, values),
+        prediction=np.searchsorted(np.asarray(values), found).astype(np.uint8),
+        spacing=image.spacing,
+    )
+
+
+def confusion(folder: RunFolder, material: Material) -> ConfusionMatrix | None:
+    """Which class the winner takes for which, on the test pictures; None where there is no such test."""
+    table = folder.winner / "predictions" / PREDICTIONS
+    if not isinstance(material.prepared, PreparedImages) or not table.exists():
+        return None
+    classes = material.prepared.class_names
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for row in read_table(table):
+        counts[classes.index(row["truth"]), classes.index(row["found"])] += 1
+    return ConfusionMatrix(classes, counts)
+
+
+def mistakes(folder: RunFolder, material: Material) -> tuple[ImageExample, ...]:
+    """The test pictures that the winner takes for another class, the surest mistakes first."""
+    table, prepared = folder.winner / "predictions" / PREDICTIONS, material.prepared
+    if not isinstance(prepared, PreparedImages) or not table.exists():
+        return ()
+    wrong = [row for row in read_table(table) if row["truth"] != row["found"]]
+    wrong.sort(key=lambda row: -float(row[row["found"]]))
+    wrong = wrong[:MOST_MISTAKES]
+    white = WHITE[prepared.preparation.depth]
+    images = prepared.raw_images(prepared.indices(row["picture"] for row in wrong)) if wrong else ()
+    return tuple(
+        ImageExample(
+            image=np.clip(image.astype(np.float32) / white, 0, 1),
+            truth=row["truth"],
+            prediction=row["found"],
+            probability=float(row[row["found"]]),
+            name=row["picture"],
+        )
+        for row, image in zip(wrong, images, strict=True)
+    )
