@@ -77,7 +77,8 @@ class Network:
 
 def vgg16() -> Network:
     """13 convolutions, five poolings, one dense layer (section VII)."""
-    network, last = Network("VGG-16", VGG16, 164), []
+    network = Network("VGG-16", VGG16, 164)
+    last: list[int] = []
     for convolutions in (2, 2, 3, 3, 3):
         for _ in range(convolutions):
             last = network.convolution(last)
@@ -128,7 +129,8 @@ def googlenet_chain() -> Network:
 
 def unet() -> Network:
     """22 convolutions, four of them up-convolutions, four poolings, four skips."""
-    network, last = Network("U-Net", UNET, 255), []
+    network = Network("U-Net", UNET, 255)
+    last: list[int] = []
     skips: list[list[int]] = []
     for level in range(5):
         last = network.convolution(network.convolution(last))

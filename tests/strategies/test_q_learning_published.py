@@ -390,12 +390,15 @@ def test_running_episodes_count_for_the_length_of_exploration() -> None:
     assert [stamp["kind"] for stamp in running] == ["exploration"] * 3 + ["random"] * 2
 
 
-def test_a_running_set_is_not_exploited_a_second_time() -> None:
+def test_a_running_set_is_exploited_half_as_often_and_never_blocked() -> None:
     strategy = PublishedQLearning(exploration=4, epsilon_decay=0.0)
     state, _ = run(strategy, [4, 4], tabled(2), 5)
-    _, first = strategy.ask(state, np.random.default_rng(0))
-    _, second = strategy.ask(state, np.random.default_rng(1), [first])
-    assert (first["kind"], second["kind"]) == ("exploitation", "random")
+    _, greedy = strategy.ask(state, np.random.default_rng(0))
+    assert greedy["kind"] == "exploitation"
+    kinds = [strategy.ask(state, np.random.default_rng(i), [greedy])[1]["kind"] for i in range(400)]
+    assert 150 < kinds.count("random") == 400 - kinds.count("exploitation") < 250
+    other = {**greedy, "actions": [(action + 1) % 4 for action in greedy["actions"]]}
+    assert strategy.ask(state, np.random.default_rng(0), [other])[1] == greedy
 
 
 # convergence

@@ -29,7 +29,7 @@ ambiguous or misprinted:
   passed over, as the end of section VIII-A has it.
 - Episodes run one after another in the paper. With several workers, running episodes count for the length of
   the exploration phase, their cells count as visited in algorithm 1, and where agents would exploit a set that
-  is running they act at random.
+  is running they act at random half of the time (only half: it may run on a machine that was lost).
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ class PublishedQLearning:
         else:
             kind = "random" if rng.random() < self.epsilon_decay**state.exploiting else "exploitation"
             found = exploit(layout, state.tables.values()) if kind == "exploitation" else []
-            if kind == "random" or found in running:
+            if kind == "random" or (found in running and rng.random() < 0.5):
                 kind, found = "random", rng.integers(layout.counts[:-1]).tolist()
         return state.plan.choice_of(found), {"kind": kind, "actions": found}
 
