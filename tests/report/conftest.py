@@ -9,6 +9,7 @@ import pytest
 from made_up_marl_report import make_classification, make_marl_content
 from made_up_report import make_block, make_content, make_network
 from netwright.report.content import ReportContent
+from netwright.report.render import render_report
 from netwright.spaces.base import Diagram
 
 
@@ -25,6 +26,21 @@ def marl() -> ReportContent:
 @pytest.fixture(scope="session")
 def images() -> ReportContent:
     return make_classification()
+
+
+@pytest.fixture(scope="session")
+def content_page(content: ReportContent) -> str:
+    return render_report(content)
+
+
+@pytest.fixture(scope="session")
+def marl_page(marl: ReportContent) -> str:
+    return render_report(marl)
+
+
+@pytest.fixture(scope="session")
+def images_page(images: ReportContent) -> str:
+    return render_report(images)
 
 
 @pytest.fixture(scope="session")

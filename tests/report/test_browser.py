@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-
-from netwright.report.content import ReportContent
-from netwright.report.render import render_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
@@ -34,12 +33,10 @@ addEventListener("load", () => setTimeout(() => {
 </script>"""
 
 
-@pytest.fixture(scope="module")
-def document(content: ReportContent, tmp_path_factory: pytest.TempPathFactory) -> str:
+def elements(text: str, folder: Path) -> str:
     """The page's elements after its scripts have run."""
-    folder: Path = tmp_path_factory.mktemp("browser")
     file = folder / "report.html"
-    file.write_text(render_report(content).replace("<head>", WATCH, 1), encoding="utf-8")
+    file.write_text(text.replace("<head>", WATCH, 1), encoding="utf-8")
     command = [
         str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -49,15 +46,22 @@ def document(content: ReportContent, tmp_path_factory: pytest.TempPathFactory) -
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
-@pytest.fixture(scope="module")
-def seen(document: str) -> dict[str, list[str]]:
-    import html
-    import json
-
+def watched(document: str) -> dict[str, list[str]]:
+    """What the page's watch has written down."""
     found = re.search(r'<body[^>]* data-seen="([^"]*)"', document)
     assert found is not None, "the page's scripts did not come to their end"
     value: dict[str, list[str]] = json.loads(html.unescape(found[1]))
     return value
+
+
+@pytest.fixture(scope="module")
+def document(content_page: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return elements(content_page, tmp_path_factory.mktemp("browser"))
+
+
+@pytest.fixture(scope="module")
+def seen(document: str) -> dict[str, list[str]]:
+    return watched(document)
 
 
 def test_no_errors_and_nothing_asked_from_outside(seen: dict[str, list[str]]) -> None:
@@ -79,3 +83,15 @@ def test_trials_sort_and_missing_values_stay_last(seen: dict[str, list[str]]) ->
     assert seen["falling"][: len(values)] == values[::-1]
     assert set(seen["rising"][len(values) :]) == set(seen["falling"][len(values) :]) == {"–"}
     assert seen["numbers"] == sorted(seen["numbers"])
+
+
+def test_agents_and_images_are_drawn(images_page: str, tmp_path: Path) -> None:
+    document = elements(images_page, tmp_path)
+    seen = watched(document)
+    assert seen["errors"] == []
+    assert seen["asked"] == []
+    places = re.findall(r'data-plot="(\w+)"', document)
+    assert set(places) == {"search", "size", "confusion", "choices", "agents", "retraining", "best"}
+    assert len(re.findall(r'class="plot js-plotly-plot"', document)) == len(places)
+    # A heat map is an image: the confusion matrix, the visible table, three panels and their best columns.
+    assert len(re.findall(r'<g class="hm">', document)) == 8

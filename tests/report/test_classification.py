@@ -22,14 +22,9 @@ from netwright.report.verdict import verdict_sentences
 from report_pages import array, plot
 
 
-@pytest.fixture(scope="module")
-def text(images: ReportContent) -> str:
-    return render_report(images)
-
-
-def test_confusion_matrix_is_in_the_page_as_it_was(text: str, images: ReportContent) -> None:
+def test_confusion_matrix_is_in_the_page_as_it_was(images_page: str, images: ReportContent) -> None:
     assert images.confusion is not None
-    figure = plot(text, "confusion")
+    figure = plot(images_page, "confusion")
     (trace,) = figure["data"]
     counts = images.confusion.counts
     np.testing.assert_array_equal(array(trace["customdata"]), counts)
@@ -64,7 +59,7 @@ def test_most_frequent_confusions_leave_out_what_is_right() -> None:
     assert confusions(ConfusionMatrix(("a", "b"), np.diag([3, 4]))) == []
 
 
-def test_mistakes_show_the_image_itself_surest_first(text: str) -> None:
+def test_mistakes_show_the_image_itself_surest_first(images_page: str) -> None:
     image = np.zeros((3, 4, 6), np.float32)
     image[0, 0, 5] = 1.0
     grey = np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6)
@@ -78,7 +73,7 @@ def test_mistakes_show_the_image_itself_surest_first(text: str) -> None:
     shown = [np.asarray(Image.open(io.BytesIO(base64.b64decode(r["uri"].split(",")[1])))) for r in rows]
     np.testing.assert_array_equal(shown[1], np.rint(255 * image).transpose(1, 2, 0))
     np.testing.assert_array_equal(shown[0][..., 2], np.rint(255 * grey))
-    assert "6 more are not shown" in " ".join(text.split())
+    assert "6 more are not shown" in " ".join(images_page.split())
 
 
 def test_an_image_of_another_shape_is_refused() -> None:
@@ -86,8 +81,8 @@ def test_an_image_of_another_shape_is_refused() -> None:
         mistakes([ImageExample(np.zeros(3, np.float32), "cat", "dog", 0.5, "a")])
 
 
-def test_words_and_numbers_fit_images(text: str, images: ReportContent) -> None:
-    flat = " ".join(text.split())
+def test_words_and_numbers_fit_images(images_page: str, images: ReportContent) -> None:
+    flat = " ".join(images_page.split())
     right = [score for case in images.contestants[0].scores.values() for score in case.values()]
     assert f"classifies {100 * np.mean(right):.1f} % of unseen images correctly" in flat
     for words in (
@@ -100,7 +95,7 @@ def test_words_and_numbers_fit_images(text: str, images: ReportContent) -> None:
     shown = flat[: flat.index("plotly.js")]
     for words in ("Dice", "sign-flip", "Worst, median", "segments"):
         assert words not in shown
-    assert 'data-plot="cases"' not in text
+    assert 'data-plot="cases"' not in images_page
 
 
 def test_accuracy_per_class_is_of_the_images_of_that_class() -> None:

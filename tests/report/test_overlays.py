@@ -126,3 +126,39 @@ def test_shapes_that_differ_are_refused() -> None:
     case = make_case()
     with pytest.raises(ValueError, match=r"'case' needs .* one 3D shape, got \(20, 30, 10\), \(20, 30, 9\)"):
         draw_overlay(replace(case, truth=case.truth[..., :9]))
+
+
+def make_picture_case(colours: bool = False) -> OverlayCase:
+    """A 2D image of 30 columns and 20 rows that grows lighter to the right, labelled in its top left corner."""
+    image = np.broadcast_to(np.linspace(0, 1, 30, dtype=np.float32)[:, None, None], (30, 20, 1))
+    if colours:
+        image = np.stack([image, 0 * image, 0 * image], axis=-1)
+    truth = np.zeros((30, 20, 1), np.uint8)
+    truth[:9, :6] = 1
+    return OverlayCase("worst", "picture", 0.5, image, truth, truth, (1.0, 1.0, 1.0))
+
+
+def test_a_picture_is_one_row_the_way_it_is_on_disk() -> None:
+    picture = draw_overlay(make_picture_case())
+    page = pixels(picture)
+    assert page.shape == (round(TILE * 20 / 30), 3 * TILE + 2 * GAP, 3)
+    assert picture.slices == ()
+    assert not picture.cropped
+    image, truth = page[:, :TILE], page[:, TILE + GAP : 2 * TILE + GAP]
+    assert image[-1, -5, 0] > 200
+    assert image[-1, 5, 0] < 60
+    rows, columns = np.nonzero(tinted(truth))
+    scale = TILE / 30
+    assert (rows.max() + 1, columns.max() + 1) == pytest.approx((6 * scale, 9 * scale), abs=2)
+
+
+def test_a_picture_in_colours_keeps_them() -> None:
+    image = pixels(draw_overlay(make_picture_case(colours=True)))[:, :TILE]
+    assert image[-1, -5, 0] > 200
+    assert image[..., 1:].max() == 0
+
+
+def test_other_numbers_of_channels_are_refused() -> None:
+    case = make_picture_case(colours=True)
+    with pytest.raises(ValueError, match="'picture' needs"):
+        draw_overlay(replace(case, image=case.image[..., :2]))

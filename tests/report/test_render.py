@@ -6,9 +6,19 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
-from netwright.report.content import Contestant, OverlayCase, ReportContent, TrialRow
+from netwright.report.content import (
+    AgentTable,
+    ConfusionMatrix,
+    Contestant,
+    ImageExample,
+    LayerChoices,
+    OverlayCase,
+    ReportContent,
+    TrialRow,
+)
 from netwright.report.render import render_report
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "path", "rect"}
@@ -55,13 +65,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def text(content: ReportContent) -> str:
-    return render_report(content)
-
-
-@pytest.fixture(scope="module")
-def page(text: str) -> Page:
-    return Page(text)
+def page(content_page: str) -> Page:
+    return Page(content_page)
 
 
 def test_page_is_nested_and_identifiers_are_unique(page: Page) -> None:
@@ -70,21 +75,21 @@ def test_page_is_nested_and_identifiers_are_unique(page: Page) -> None:
     assert targets <= {f"#{identifier}" for identifier in page.ids()}
 
 
-def test_nothing_comes_from_outside(text: str, page: Page) -> None:
+def test_nothing_comes_from_outside(content_page: str, page: Page) -> None:
     for tag, attributes in page.tags:
         for name in ("src", "href", "action", "data", "srcset", "poster"):
             value = attributes.get(name)
             if value:
                 assert value.startswith(("data:", "#")), f"<{tag} {name}={value[:60]}>"
         assert tag not in ("iframe", "object", "embed")
-    styles = "".join(re.findall(r"<style>(.*?)</style>", text, flags=re.DOTALL))
+    styles = "".join(re.findall(r"<style>(.*?)</style>", content_page, flags=re.DOTALL))
     assert "url(" not in styles
     assert "@import" not in styles
 
 
-def test_plotly_is_embedded_once(text: str) -> None:
-    assert len(re.findall(r"plotly\.js v\d", text)) == 1
-    assert 4e6 < len(text) < 8e6
+def test_plotly_is_embedded_once(content_page: str) -> None:
+    assert len(re.findall(r"plotly\.js v\d", content_page)) == 1
+    assert 4e6 < len(content_page) < 8e6
 
 
 def test_everything_is_there(page: Page, content: ReportContent) -> None:
@@ -142,6 +147,26 @@ def test_hostile_texts_stay_texts(page: Page, content: ReportContent) -> None:
     assert sum(tag == "script" for tag, _ in evil.tags) == sum(tag == "script" for tag, _ in page.tags)
     assert not any(name.startswith("on") for _, attributes in evil.tags for name in attributes)
     assert EVIL in evil.shown()
+
+
+def test_hostile_names_of_layers_and_classes_stay_texts(images: ReportContent) -> None:
+    table = AgentTable(EVIL, EVIL, (EVIL,), (EVIL,), np.ones((1, 1)), (0, 0))
+    choices = LayerChoices((EVIL,), (0,), {EVIL: np.ones((1, 1))})
+    example = ImageExample(np.zeros((2, 2), np.float32), EVIL, EVIL, 0.5, EVIL)
+    content = replace(
+        images,
+        agent_tables=(table,), agent_values=EVIL, layer_choices=choices, mistakes=(example,), labels=(EVIL,),
+        confusion=ConfusionMatrix((EVIL, EVIL), np.array([[1, 2], [3, 4]])), metric=EVIL,
+        trials=tuple(replace(t, phase=EVIL) for t in images.trials[:3]),
+        contestants=tuple(replace(c, title=EVIL, scores={"a": {EVIL: 1.0}}) for c in images.contestants),
+    )  # fmt: skip
+    text = render_report(content)
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+    page = Page(text)
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert page.plots() >= {"agents", "choices", "confusion"}
+    assert len(page.ids()) == len(set(page.ids()))
 
 
 def test_before_the_comparison(content: ReportContent) -> None:
