@@ -24,6 +24,7 @@ from netwright.cli.options import (
     NetworkOption,
     RecipeOption,
     RunArgument,
+    SampleKind,
     SeedOption,
     SetOption,
     TrialOption,
@@ -32,6 +33,7 @@ from netwright.cli.options import (
     WorkersOption,
     read_label_map,
     read_wishes,
+    write_kind,
 )
 from netwright.errors import NetwrightError, SettingsError
 
@@ -81,16 +83,19 @@ def options(verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say m
 @app.command()
 def sample(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write, new or empty.")],
-    cases: Annotated[int, typer.Option(min=3)] = 30,
+    kind: Annotated[
+        SampleKind,
+        typer.Option(help="3D phantoms with label maps, pictures with masks, or pictures of classes."),
+    ] = SampleKind.VOLUMES,
+    cases: Annotated[
+        int | None, typer.Option(min=4, help="How many; of pictures with classes, in each class.")
+    ] = None,
     seed: SeedOption = 0,
 ) -> None:
-    """Write the built-in sample dataset: 3D phantoms with three labelled structures."""
-    from netwright.data.samples import write_sample
-
+    """Write a built-in sample dataset."""
     if output.exists() and any(output.iterdir()):
         raise NetwrightError(f"{output} already holds files. Name a new folder with -o.")
-    write_sample(output, cases=cases, seed=seed)
-    out.print(f"sample     {cases} cases in {output}")
+    out.print(f"sample     {write_kind(kind, output, cases, seed)} in {output}")
     out.print(f"next       netwright inspect {output}")
 
 
@@ -106,12 +111,11 @@ def inspect(
 ) -> None:
     """Say what is in a dataset, and everything that is wrong with it (exit code 1 if search would refuse it)."""
     from netwright.cli.tables import inspection_lines
-    from netwright.data.formats import open_dataset
-    from netwright.data.inspection import inspect_dataset
+    from netwright.data.opening import inspect_any, open_any
     from netwright.study.machine import available_cores
 
-    opened = open_dataset(dataset, format=format, map_label=read_label_map(map_label))
-    found = inspect_dataset(opened, workers=available_cores())
+    opened = open_any(dataset, format=format, map_label=read_label_map(map_label))
+    found = inspect_any(opened, workers=available_cores())
     if as_json:
         _print_json(found.to_dict())
     else:
@@ -245,7 +249,7 @@ def train(
     out.print(f"trained    trial {number}, {outcome.epochs} epochs; on the validation cases:")
     for line in metric_lines(outcome.metrics):
         out.print(line, markup=False)
-    out.print(f"use it     netwright predict {run} /path/to/images --trial {number} -o /path/to/labels")
+    out.print(f"use it     netwright predict {run} /path/to/images --trial {number} -o /path/to/output")
 
 
 @app.command()
@@ -257,7 +261,7 @@ def evaluate(
     format: FormatOption = None,
     map_label: MapLabelOption = None,
 ) -> None:
-    """Dice of a run's network on a labelled dataset."""
+    """Dice or accuracy of a run's network on a labelled dataset."""
     from netwright.api import open_run
     from netwright.cli.tables import evaluation_lines
 
@@ -274,15 +278,17 @@ def evaluate(
 @app.command()
 def predict(
     run: RunArgument,
-    images: Annotated[Path, typer.Argument(help="A NIfTI volume, or a folder of them.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the label maps.")],
+    images: Annotated[Path, typer.Argument(help="A NIfTI volume or picture, or a folder of them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the label maps or classes.")],
     trial: TrialOption = None,
 ) -> None:
-    """Segment images; label maps are written in each image's own geometry."""
+    """Segment images, each on its own grid, or tell the classes of pictures, in a table."""
     from netwright.api import open_run
 
     written = open_run(run).predict(images, output, trial=trial)
-    out.print(f"predicted  {len(written)} label map{'s' * (len(written) != 1)} in {output}")
+    table = written[0].suffix == ".csv"
+    maps = f"{len(written)} label map{'s' * (len(written) != 1)} in {output}"
+    out.print(f"predicted  {f'the classes in {written[0]}' if table else maps}")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +53,29 @@ LimitOption = Annotated[
     list[str] | None,
     typer.Option("--limit", metavar="LIMIT", help="What a network must keep, e.g. 'parameters<=2e6'."),
 ]
+
+
+class SampleKind(StrEnum):
+    """The built-in sample datasets."""
+
+    VOLUMES = "volumes"
+    MASKS = "masks"
+    CLASSES = "classes"
+
+
+def write_kind(kind: SampleKind, output: Path, cases: int | None, seed: int) -> str:
+    """Write a built-in sample dataset. Returns what was written, in words."""
+    from netwright.data.picture_samples import CLASSES, write_classification_sample, write_segmentation_sample
+    from netwright.data.samples import write_sample
+
+    if kind == SampleKind.VOLUMES:
+        write_sample(output, cases=cases or 30, seed=seed)
+        return f"{cases or 30} cases"
+    if kind == SampleKind.MASKS:
+        write_segmentation_sample(output, pictures=cases or 24, seed=seed)
+        return f"{cases or 24} pictures with masks"
+    write_classification_sample(output, pictures=cases or 40, seed=seed)
+    return f"{cases or 40} pictures for training in each of {len(CLASSES)} classes"
 
 
 def read_wishes(
