@@ -109,7 +109,7 @@ def read_label_map(texts: Sequence[str] | None) -> dict[int, int]:
         SettingsError: a text is none.
     """
     result = {}
-    for text in [part for text in texts or [] for part in text.split(",")]:
+    for text in ",".join(texts or []).split(",") if texts else ():
         old, equals, new = text.partition("=")
         if not (equals and old.strip().lstrip("-").isdigit() and new.strip().isdigit()):
             raise SettingsError(

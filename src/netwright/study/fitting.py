@@ -58,7 +58,8 @@ def fit_settings(
             settings = _with(settings, {"slices": SliceSettings().to_dict()})
     task = problem_of(settings, prepared).task
     if takes_task(settings.space):
-        shape = {"channels": task.channels, "classes": task.classes, "size": list(task.size)}
+        shape: dict[str, Any] = {"channels": task.channels, "classes": task.classes, "size": list(task.size)}
+        shape["dense"] = not isinstance(task, ClassificationTask)
         settings = _with(settings, {"space": {**settings.space.model_dump(mode="json"), **shape}})
     if isinstance(task, ClassificationTask) != (settings.training.loss == CROSS_ENTROPY):
         settings = _with_loss(settings, task, said)
