@@ -273,3 +273,19 @@ def test_first_weights_of_torch_stay_as_they_are() -> None:
         ratio = parameter / before[name] if before[name].any() else torch.ones(1)
         assert ratio.min() > 0.97, name
         assert ratio.max() < 1.03, name
+
+
+class Unusual(nn.Linear):
+    """Its class says how it begins, and says so again when it is rebuilt."""
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=5)
+        nn.init.ones_(self.bias)
+
+
+def test_first_weights_leave_layers_that_begin_in_their_own_way() -> None:
+    source, fresh = nn.Sequential(Unusual(8, 50)), nn.Sequential(Unusual(8, 50), nn.LazyLinear(3))
+    before = fresh[0].weight.clone()
+    FirstWeights.read(source).apply(fresh)
+    torch.testing.assert_close(fresh[0].weight, before)
+    assert "1" not in FirstWeights.read(fresh).gains

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netwright.spaces.base import Choice, Diagram, Edge, Node, Space, TaskShape, Value
+from netwright.spaces.layerwise.makers import googlenet, layerwise, unet, vgg16
 from netwright.spaces.segnas import SegNAS, SegNAS4, SegNAS7
 
 # Name -> maker, which takes the space's settings as keyword arguments.
-SPACES: dict[str, Callable[..., Space]] = {"segnas11": SegNAS, "segnas4": SegNAS4, "segnas7": SegNAS7}
+SPACES: dict[str, Callable[..., Space]] = {
+    "segnas11": SegNAS,
+    "segnas4": SegNAS4,
+    "segnas7": SegNAS7,
+    "vgg16": vgg16,
+    "googlenet": googlenet,
+    "unet": unet,
+    "layerwise": layerwise,
+}
 
 __all__ = ["SPACES", "Choice", "Diagram", "Edge", "Node", "Space", "TaskShape", "Value"]

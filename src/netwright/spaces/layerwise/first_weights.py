@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod, sqrt
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -28,15 +30,18 @@ class FirstWeights:
 
     @classmethod
     def read(cls, network: nn.Module) -> FirstWeights:
-        """From a network whose weights are real tensors."""
+        """From a network whose weights are real tensors; lazy ones that are not there yet are left out.
+
+        So are gains of layers of classes with a first weight of their own, which has it when rebuilt, too.
+        """
         gains = {}
         for name, module in network.named_modules():
-            if isinstance(module, WEIGHTED) and _varies(module.weight):
+            if _begins_as_torch_has_it(module) and _varies(module.weight):
                 gains[name] = float(module.weight.detach().double().std()) * sqrt(terms_of(module))
         constants = {
             name: float(parameter.detach().flatten()[0])
             for name, parameter in network.named_parameters()
-            if parameter.numel() > 1 and not _varies(parameter)
+            if not is_lazy(parameter) and parameter.numel() > 1 and not _varies(parameter)
         }
         return cls(gains, constants)
 
@@ -64,5 +69,12 @@ def terms_of(layer: nn.Module) -> float:
     return float(weight[0].numel())
 
 
+def _begins_as_torch_has_it(module: nn.Module) -> TypeGuard[nn.Linear | nn.Conv2d]:
+    own = getattr(type(module), "reset_parameters", None)
+    return isinstance(module, WEIGHTED) and own in [kind.reset_parameters for kind in WEIGHTED]
+
+
 def _varies(parameter: Tensor) -> bool:
+    if is_lazy(parameter):
+        return False
     return parameter.numel() > 1 and bool((parameter != parameter.flatten()[0]).any())

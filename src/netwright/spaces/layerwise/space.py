@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.spaces.base import AgentGraph, Choice, Diagram, TaskShape, Value
 from netwright.spaces.layerwise.diagrams import layer_diagram
+from netwright.spaces.layerwise.first_weights import FirstWeights
 from netwright.spaces.layerwise.graph import Layer, LayerNetwork
 from netwright.spaces.layerwise.network import LayeredNetwork
 from netwright.spaces.layerwise.reading import read_module
@@ -33,6 +34,7 @@ class LayerwiseSpace:
             kernels and units, and kernel sizes 3, 5 and its own, but 1 where it has 1.
         frozen: patterns of layer names, as of `fnmatch`, that stay as they are.
         name: of the space.
+        first_weights: how the weights of rebuilt networks begin; None for PyTorch's defaults.
 
     Raises:
         SettingsError: values that make no sense, a pattern that fits no layer, or nothing left to search.
@@ -44,9 +46,11 @@ class LayerwiseSpace:
         values: Mapping[str, Sequence[int]] | None = None,
         frozen: Sequence[str] = (),
         name: str = "layerwise",
+        first_weights: FirstWeights | None = None,
     ) -> None:
         self.network = network
         self._name = name
+        self._first_weights = first_weights
         given = None if values is None else _checked_values(values)
         _check_patterns(network, frozen)
         free = [x for x in network.layers if not any(fnmatchcase(x.name, pattern) for pattern in frozen)]
@@ -101,7 +105,10 @@ class LayerwiseSpace:
             SettingsError: the original network is not for this task, or a value is not positive.
         """
         self._check_task(task)
-        return rebuild(self.network, self.layer_values(choice), task.channels, task.size)
+        rebuilt = rebuild(self.network, self.layer_values(choice), task.channels, task.size)
+        if self._first_weights is not None:
+            self._first_weights.apply(rebuilt)
+        return rebuilt
 
     def describe(self, choice: Choice) -> str:
         """For example ``22 layers, 16-128 kernels of 3-5, 2 with stride, pools of 2-3, 512 units``."""
@@ -194,11 +201,14 @@ def from_module(
 ) -> LayerwiseSpace:
     """The search space of a network's layers; the arguments are those of `read_module` and `LayerwiseSpace`.
 
+    Rebuilt networks begin with weights as strong as the module's: see `FirstWeights`.
+
     Raises:
         SettingsError: the module cannot be read (the message has the line of its source), or the values make
             no sense.
     """
-    return LayerwiseSpace(read_module(module, example_input), values, frozen, name)
+    network = read_module(module, example_input)
+    return LayerwiseSpace(network, values, frozen, name, FirstWeights.read(module))
 
 
 def copy_weights(source: nn.Module, rebuilt: nn.Module) -> tuple[str, ...]:

@@ -1,0 +1,237 @@
+"""Makers of the layer-wise spaces, from plain settings: the built-in networks, and a user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from netwright.errors import SettingsError
+from netwright.spaces.layerwise.factory import make_network, require_output
+from netwright.spaces.layerwise.networks import VGG16, GoogLeNet, UNet
+from netwright.spaces.layerwise.networks.vgg16 import UNITS
+from netwright.spaces.layerwise.space import LayerwiseSpace, from_module
+from netwright.spaces.layerwise.table3 import Given, checked_values, table_3_values
+
+# Spaces that a process keeps: a run has one, and tests and notebooks a few.
+KEPT = 8
+
+
+def vgg16(
+    channels: int,
+    classes: int,
+    size: tuple[int, ...],
+    values: Given = None,
+    frozen: Sequence[str] = (),
+    *,
+    units: int = UNITS,
+    batch_norm: bool = False,
+    dense: bool | None = None,
+) -> LayerwiseSpace:
+    """VGG-16, for classification, with the values of Table III; see `netwright.spaces.layerwise.networks.VGG16`.
+
+    Args:
+        channels: of the image.
+        classes: of the output.
+        size: height and width of the image in pixels.
+        values: replaces values of Table III: kernels, kernel_size, stride, pool_size, units; only those that
+            are given, and what is empty or None is not searched.
+        frozen: layers left as they are, by name or pattern: ``features.conv1_*``.
+        units: output dimension of the original's dense layers before the output.
+        batch_norm: batch normalisation after each convolution, which the original has not.
+        dense: whether the task wants a label for each pixel; None: not known.
+
+    Raises:
+        SettingsError: a value is wrong, or the network is not for such images or such a task.
+    """
+    return _built_in(
+        "vgg16", channels, classes, size, values, frozen, dense, units=units, batch_norm=batch_norm
+    )
+
+
+def googlenet(
+    channels: int,
+    classes: int,
+    size: tuple[int, ...],
+    values: Given = None,
+    frozen: Sequence[str] = (),
+    *,
+    batch_norm: bool = False,
+    dense: bool | None = None,
+) -> LayerwiseSpace:
+    """GoogLeNet, for classification, with the values of Table III; arguments and errors as of `vgg16`.
+
+    See `netwright.spaces.layerwise.networks.GoogLeNet`.
+    """
+    return _built_in("googlenet", channels, classes, size, values, frozen, dense, batch_norm=batch_norm)
+
+
+def unet(
+    channels: int,
+    classes: int,
+    size: tuple[int, ...],
+    values: Given = None,
+    frozen: Sequence[str] = (),
+    *,
+    up_kernel: int = 2,
+    batch_norm: bool = False,
+    dense: bool | None = None,
+) -> LayerwiseSpace:
+    """U-Net, for segmentation, with the values of Table III; arguments and errors as of `vgg16`, and
+
+    ``up_kernel``: width of the original's up-convolutions. See `netwright.spaces.layerwise.networks.UNet`.
+    """
+    return _built_in(
+        "unet", channels, classes, size, values, frozen, dense, up_kernel=up_kernel, batch_norm=batch_norm
+    )
+
+
+def layerwise(
+    network: str,
+    channels: int,
+    classes: int,
+    size: tuple[int, ...],
+    values: Given = None,
+    frozen: Sequence[str] = (),
+    *,
+    dense: bool | None = None,
+) -> LayerwiseSpace:
+    """A user's own network, 2D or 3D.
+
+    Args:
+        network: ``package.module:factory``, where the factory is a function or class that makes a
+            `torch.nn.Module` and takes any of channels, classes and size as keywords; the current directory is
+            importable.
+        channels: of the image.
+        classes: of the output.
+        size: of the image in voxels.
+        values: the values to search, by hyperparameter (kernels, kernel_size, stride, pool_size, units); what
+            is not given is not searched. None: values around the network's own, see `LayerwiseSpace`.
+        frozen: layers left as they are, by name or pattern: ``encoder.0.*``.
+        dense: whether the task wants a label for each voxel and logits (batch, classes, *size), or one for the
+            image and (batch, classes); None: not known, either will do.
+
+    Raises:
+        SettingsError: a value is wrong, the factory cannot be found or fails, or its network cannot be read or
+            has an output of another shape.
+    """
+    checked = None if values is None else checked_values(values)
+    given = None if checked is None else tuple((key, found) for key, found in checked.items() if found)
+    return _user_space(network, channels, classes, tuple(size), given, _patterns(frozen), dense)
+
+
+def original(space: str, /, **settings: Any) -> nn.Module:
+    """The network as its authors made it, with new weights: what the spaces' results are compared with.
+
+    Args:
+        space: vgg16, googlenet, unet or layerwise.
+        settings: those of the space; what concerns the search alone is left out of account.
+
+    Raises:
+        SettingsError: there is no such network, or a value is wrong.
+    """
+    if space not in ORIGINALS:
+        raise SettingsError(
+            f"There is no original of the space {space!r}. There is of: {', '.join(ORIGINALS)}."
+        )
+    kept = {name: value for name, value in settings.items() if name not in ("values", "frozen", "dense")}
+    if space != "layerwise":
+        _require_images(space, kept["size"], settings.get("dense"))
+    kept["size"] = tuple(kept["size"])
+    return ORIGINALS[space](**kept)
+
+
+ORIGINALS: Mapping[str, Callable[..., nn.Module]] = {
+    "vgg16": VGG16,
+    "googlenet": GoogLeNet,
+    "unet": UNet,
+    "layerwise": make_network,
+}
+"""Space -> maker of its original network, from channels, classes, size and what else the network can be."""
+
+DENSE = ("unet",)
+"""Built-in networks that label every pixel; the others label images."""
+
+
+def _built_in(
+    name: str,
+    channels: int,
+    classes: int,
+    size: tuple[int, ...],
+    values: Given,
+    frozen: Sequence[str],
+    dense: bool | None,
+    **network: Any,
+) -> LayerwiseSpace:
+    _require_images(name, size, dense)
+    searched = tuple(table_3_values(name, values).items())
+    options = tuple(sorted(network.items()))
+    return _built_in_space(name, channels, classes, tuple(size), searched, _patterns(frozen), options)
+
+
+@lru_cache(maxsize=KEPT)
+def _built_in_space(
+    name: str,
+    channels: int,
+    classes: int,
+    size: tuple[int, ...],
+    values: tuple[tuple[str, tuple[int, ...]], ...],
+    frozen: tuple[str, ...],
+    network: tuple[tuple[str, Any], ...],
+) -> LayerwiseSpace:
+    make = partial(ORIGINALS[name], channels, classes, size, **dict(network))
+    return _read(make, channels, size, dict(values), frozen, name)
+
+
+@lru_cache(maxsize=KEPT)
+def _user_space(
+    network: str,
+    channels: int,
+    classes: int,
+    size: tuple[int, ...],
+    values: tuple[tuple[str, tuple[int, ...]], ...] | None,
+    frozen: tuple[str, ...],
+    dense: bool | None,
+) -> LayerwiseSpace:
+    def make() -> nn.Module:
+        module = make_network(network, channels, classes, size)
+        require_output(network, module, channels, classes, size, dense)
+        return module
+
+    return _read(make, channels, size, None if values is None else dict(values), frozen, "layerwise")
+
+
+def _read(
+    make: Callable[[], nn.Module],
+    channels: int,
+    size: tuple[int, ...],
+    values: dict[str, tuple[int, ...]] | None,
+    frozen: tuple[str, ...],
+    name: str,
+) -> LayerwiseSpace:
+    """Reads a fresh original, and leaves torch's random numbers as they were: a space may be cached or not."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        example = torch.randn(2, channels, *size)
+        return from_module(make(), example, values=values, frozen=frozen, name=name)
+
+
+def _require_images(name: str, size: Sequence[int], dense: bool | None) -> None:
+    if len(size) != 2:
+        raise SettingsError(
+            f"{name} is a network for 2D images, but these have the size {tuple(size)}. Search in slices of the "
+            "volumes, or name a 3D network of your own with the space 'layerwise'."
+        )
+    if dense is not None and dense != (name in DENSE):
+        kinds = ("segmentation", "classification")
+        is_for, task = kinds if name in DENSE else kinds[::-1]
+        raise SettingsError(f"{name} is a network for {is_for}, but the task is {task}.")
+
+
+def _patterns(frozen: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(frozen, str) or not all(isinstance(pattern, str) for pattern in frozen):
+        raise SettingsError(f"frozen: expected a list of layer names or patterns, got {frozen!r}.")
+    return tuple(frozen)
