@@ -8,7 +8,7 @@ import torch
 from scipy.stats import binomtest
 from torch.nn import functional as F
 
-from netwright.data.augmentation import AugmentationSettings, augment, draw, transform
+from netwright.data.augmentation import AugmentationSettings, augment, draw, transform, transform_plane
 from netwright.errors import SettingsError
 
 
@@ -158,8 +158,89 @@ def test_same_generator_same_batch():
     assert torch.equal(first[1], second[1])
 
 
+def random_pictures(shape, batch=1, channels=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(batch, channels, *shape, generator=generator)
+    return images, torch.randint(0, 4, (batch, *shape), generator=generator, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_right_angles_of_pictures_are_rot90(turns):
+    images, labels = random_pictures((9, 9))
+    new_images, new_labels = transform_plane(images, labels, *parameters(angle=turns * math.pi / 2))
+    torch.testing.assert_close(new_images, torch.rot90(images, turns, (2, 3)), rtol=0, atol=1e-5)
+    assert torch.equal(new_labels, torch.rot90(labels, turns, (1, 2)))
+
+
+@pytest.mark.parametrize(("axis", "size"), [(0, 10), (1, 8)])
+@pytest.mark.parametrize("pixels", [3, -2])
+def test_pictures_shift_in_height_and_width(axis, size, pixels):
+    images, labels = random_pictures((10, 8))
+    shift = [0.0, 0.0, 0.0]
+    shift[axis] = pixels / size
+    new_images, new_labels = transform_plane(images, labels, *parameters(shift=tuple(shift)))
+    expected, expected_labels = torch.roll(images, pixels, 2 + axis), torch.roll(labels, pixels, 1 + axis)
+    lost = slice(0, pixels) if pixels > 0 else slice(pixels, None)
+    expected.movedim(2 + axis, 0)[lost] = 0
+    expected_labels.movedim(1 + axis, 0)[lost] = 0
+    torch.testing.assert_close(new_images, expected, rtol=0, atol=1e-5)
+    assert torch.equal(new_labels, expected_labels)
+
+
+def test_a_picture_changes_as_the_slices_of_a_volume_do():
+    images, labels = random_pictures((12, 9), batch=4)
+    settings = AugmentationSettings(probability=1, scale=(1, 1))
+    angles, shifts, scales = draw(4, settings, torch.Generator().manual_seed(2))[1:]
+    shifts[:, 2] = 0
+    found, found_labels = transform_plane(images, labels, angles, shifts, scales, spacing=(0.5, 1.0))
+    volumes = images[..., None].expand(-1, -1, -1, -1, 3).contiguous()
+    of_labels = labels[..., None].expand(-1, -1, -1, 3).contiguous()
+    expected, expected_labels = transform(volumes, of_labels, angles, shifts, scales, spacing=(0.5, 1.0, 2.0))
+    torch.testing.assert_close(found, expected[..., 1], rtol=0, atol=1e-5)
+    assert torch.equal(found_labels, expected_labels[..., 1])
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_certain_flips_mirror_one_axis_of_image_and_label_alike(axis):
+    images, labels = random_pictures((6, 7), batch=3)
+    settings = AugmentationSettings(probability=0, flip=1)
+    new_images, new_labels = augment(images, labels, settings, torch.Generator(), mirrored=axis)
+    assert torch.equal(new_images, images.flip(2 + axis))
+    assert torch.equal(new_labels, labels.flip(1 + axis))
+
+
+def test_volumes_are_flipped_from_left_to_right():
+    images, labels = random_batch((4, 5, 3), batch=2)
+    new_images, new_labels = augment(
+        images, labels, AugmentationSettings(probability=0, flip=1), torch.Generator()
+    )
+    assert torch.equal(new_images, images.flip(2))
+    assert torch.equal(new_labels, labels.flip(1))
+
+
+def test_flips_are_as_frequent_as_set_and_independent_of_the_other_changes():
+    images, _ = random_pictures((3, 4), batch=800, channels=1)
+    classes = torch.arange(800)
+    settings = AugmentationSettings(probability=0, flip=0.3)
+    new_images, same = augment(images, classes, settings, torch.Generator().manual_seed(0), mirrored=1)
+    flipped = (new_images == images.flip(3)).flatten(1).all(1)
+    assert torch.equal(new_images[~flipped], images[~flipped])
+    assert binomtest(int(flipped.sum()), 800, 0.3).pvalue > 1e-4
+    assert torch.equal(same, classes)
+
+
+def test_no_flips_draw_no_numbers():
+    """What was augmented before there were flips is augmented the same with them off."""
+    images, labels = random_batch((4, 5, 3), batch=2)
+    generators = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    augment(images, labels, AugmentationSettings(), generators[0])
+    draw(2, AugmentationSettings(), generators[1])
+    assert torch.equal(*(generator.get_state() for generator in generators))
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"probability": 1.5}, {"shift": -0.1}, {"scale": (1.2, 0.8)}, {"rotation_degrees": 200}]
+    "wrong",
+    [{"flip": 1.5}, {"probability": 1.5}, {"shift": -0.1}, {"scale": (1.2, 0.8)}, {"rotation_degrees": 200}],
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):

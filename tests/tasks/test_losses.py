@@ -8,9 +8,13 @@ from hypothesis import strategies as st
 
 from netwright.tasks.losses import (
     LOSSES,
+    cross_entropy,
     dice_cross_entropy,
+    dice_loss,
     exponential_logarithmic_loss,
     label_weights,
+    main_output,
+    with_auxiliary,
 )
 
 
@@ -120,6 +124,55 @@ def test_dice_cross_entropy_is_monai_s():
     expected = reference(torch.tensor(logits), torch.tensor(labels)[:, None])
     loss = dice_cross_entropy(torch.tensor(logits), torch.tensor(labels), torch.tensor(weights))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [(3, 4, 2), (5, 6)])
+def test_dice_loss_is_monai_s(size):
+    from monai.losses import DiceLoss
+
+    logits, labels, weights = (torch.tensor(values) for values in random_case(6, size=size))
+    reference = DiceLoss(
+        include_background=False, to_onehot_y=True, softmax=True, smooth_nr=1.0, smooth_dr=1.0
+    )
+    expected = reference(logits, labels[:, None])
+    assert dice_loss(logits, labels, weights).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@given(seed=st.integers(0, 10**6), images=st.integers(1, 6), classes=st.integers(2, 20))
+@settings(max_examples=30, deadline=None)
+def test_cross_entropy_of_images_is_the_mean_surprise(seed, images, classes):
+    rng = np.random.default_rng(seed)
+    logits, labels = rng.normal(0, 3, (images, classes)), rng.integers(0, classes, images)
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    expected = -np.log(probabilities[np.arange(images), labels]).mean()
+    weights = torch.tensor(rng.uniform(1, 9, classes))
+    found = cross_entropy(torch.tensor(logits), torch.tensor(labels), weights)
+    assert found.item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_cross_entropy_of_voxels_is_torch_s():
+    logits, labels, weights = (torch.tensor(values) for values in random_case(7, size=(4, 5)))
+    expected = torch.nn.NLLLoss()(logits.log_softmax(1), labels)
+    assert cross_entropy(logits, labels, weights).item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+def test_a_guess_costs_the_logarithm_of_the_number_of_classes():
+    loss = cross_entropy(torch.zeros(8, 100), torch.arange(8), torch.ones(100))
+    assert loss.item() == pytest.approx(np.log(100), rel=1e-6)
+
+
+def test_auxiliary_heads_are_added_by_their_weight():
+    generator = torch.Generator().manual_seed(0)
+    heads = [torch.randn(5, 3, generator=generator) for _ in range(3)]
+    labels = torch.tensor([0, 1, 2, 1, 0])
+    loss = with_auxiliary(torch.nn.functional.cross_entropy, 0.3)
+    alone = [torch.nn.functional.cross_entropy(head, labels).item() for head in heads]
+    assert loss(heads[0], labels).item() == alone[0]
+    assert loss((heads[0],), labels).item() == alone[0]
+    for outputs in (tuple(heads), heads):
+        assert loss(outputs, labels).item() == pytest.approx(alone[0] + 0.3 * (alone[1] + alone[2]))
+        assert main_output(outputs) is heads[0]
+    assert main_output(heads[1]) is heads[1]
 
 
 def test_label_weights_are_the_root_of_the_inverse_frequency():

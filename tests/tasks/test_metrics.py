@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from netwright.errors import SettingsError
-from netwright.tasks.metrics import dice_per_label, mean_dice
+from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.metrics import dice_per_label, mean_dice, top_1_correct
 from netwright.tasks.segmentation import SegmentationTask
 
 
@@ -46,3 +47,22 @@ def test_task_counts_the_background_and_refuses_nonsense():
     assert SegmentationTask(1, ("a", "b"), (8, 8, 8)).classes == 3
     with pytest.raises(SettingsError, match="foreground"):
         SegmentationTask(1, (), (8, 8, 8))
+
+
+def test_top_1_is_one_where_the_class_is_right():
+    truth = np.array([3, 1, 0, 2, 2])
+    np.testing.assert_array_equal(top_1_correct(np.array([3, 0, 0, 2, 1]), truth), [1, 0, 1, 1, 0])
+    with pytest.raises(ValueError, match="one shape"):
+        top_1_correct(np.array([1]), np.array([1, 2]))
+
+
+def test_tasks_tell_the_shape_of_their_labels_and_their_metrics():
+    segmentation = SegmentationTask(1, ("a", "b"), (8, 6))
+    assert (segmentation.label_size, segmentation.metric) == ((8, 6), "dice")
+    assert segmentation.metric_names == ("dice", "dice.a", "dice.b")
+    classification = ClassificationTask(3, ("cat", "dog", "owl"), (8, 6))
+    assert (classification.label_size, classification.metric, classification.classes) == ((), "accuracy", 3)
+    assert classification.metric_names == ("accuracy",)
+    for wrong in ((0, ("a", "b"), (8, 8)), (1, ("a",), (8, 8)), (1, ("a", "b"), ()), (1, ("a", "b"), (8, 0))):
+        with pytest.raises(SettingsError, match="classification task needs"):
+            ClassificationTask(*wrong)
