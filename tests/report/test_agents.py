@@ -119,6 +119,12 @@ def test_layer_without_a_value_in_one_trial_is_left_blank(marl: ReportContent) -
     assert trace["colorbar"]["ticktext"] == ["16", "32", "64"]
 
 
+def test_choices_without_a_value_are_not_drawn(marl: ReportContent) -> None:
+    for trials in ((), (0, 1)):
+        empty = LayerChoices(("first",), trials, {"kernels": np.full((1, len(trials)), NAN)})
+        assert 'id="plot-choices"' not in render_report(replace(marl, layer_choices=empty, agent_tables=()))
+
+
 def test_very_many_trials_are_thinned_evenly() -> None:
     kept = shown_columns(make_layer_choices(trials=4500, layers=("a", "b")))
     assert len(kept) == COLUMNS

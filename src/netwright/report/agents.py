@@ -221,7 +221,7 @@ def choices_figure(choices: LayerChoices, best_trial: int | None) -> go.Figure:
         layers = [choices.layers[r] for r in rows]
         figure.add_trace(_panel(name, layers, chosen[:, columns], trials, chosen, key, domain))
         if best is not None:
-            figure.add_trace(_best_column(name, layers, chosen, best, key))
+            figure.add_trace(_best_column(name, layers, chosen[:, best], chosen, key))
         axes[f"yaxis{key}"] = {
             "domain": list(domain), "tickvals": list(range(len(layers))), "range": [len(layers) - 0.5, -0.5],
             "ticktext": [escaped(n) for n in layers], "showgrid": False, "tickfont": {"size": 11 if pitch > 15 else 9},
@@ -234,7 +234,7 @@ def choices_figure(choices: LayerChoices, best_trial: int | None) -> go.Figure:
     last = "" if len(panels) == 1 else str(len(panels))
     if best is not None:
         figure.add_shape(
-            type="line", xref="x", yref="paper", x0=best_trial, x1=best_trial, y0=0, y1=1,
+            type="line", xref="x", yref="paper", x0=best_trial, x1=best_trial, y0=domain[0], y1=1,
             line={"color": BEST, "width": 1.5, "dash": "dot"},
         )  # fmt: skip
     figure.update_layout(axes)
@@ -251,6 +251,11 @@ def choices_figure(choices: LayerChoices, best_trial: int | None) -> go.Figure:
     style(figure, height=int(total + 84))
     figure.update_layout(plot_bgcolor=UNVISITED, margin={"t": 30, "r": 90})
     return figure
+
+
+def any_choice(choices: LayerChoices) -> bool:
+    """Whether there is anything to draw: a layer with a value in some trial."""
+    return any(np.isfinite(values).any() for values in choices.values.values())
 
 
 def shown_columns(choices: LayerChoices) -> NDArray[np.int64]:
@@ -292,18 +297,19 @@ def _panel(
 
 
 def _best_column(
-    name: str, layers: Sequence[str], values: NDArray[np.float64], best: int, axis: str
+    name: str, layers: Sequence[str], best: NDArray[np.float64], every: NDArray[np.float64], axis: str
 ) -> go.Heatmap:
     """The best trial's values once more, wide enough to be read."""
     import plotly.graph_objects as go
 
-    levels, ranks = _ranked(values, values[:, [best]])
+    levels, ranks = _ranked(every, best[:, None])
     return go.Heatmap(
         x=[0],
         y=list(range(len(layers))),
         z=ranks,
-        text=[["" if np.isnan(v) else f"{v:g}"] for v in values[:, best]],
+        text=[["" if np.isnan(v) else f"{v:g}"] for v in best],
         texttemplate="%{text}",
+        textfont={"size": 11 if len(layers) <= 30 else 9},
         xaxis="x2",
         yaxis=f"y{axis}",
         **_scale(len(levels)),

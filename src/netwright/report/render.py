@@ -86,7 +86,7 @@ def _plots(
         drawn["cases"] = comparison_figures.score_by_case(summaries, metric)
     if content.confusion is not None:
         drawn["confusion"] = classification.confusion_figure(content.confusion)
-    if content.layer_choices is not None and content.layer_choices.trials:
+    if content.layer_choices is not None and agents.any_choice(content.layer_choices):
         drawn["choices"] = agents.choices_figure(content.layer_choices, content.best_trial)
     if content.agent_tables:
         shown = [content.agent_tables[i] for i in agents.telling(content.agent_tables)]
@@ -182,7 +182,7 @@ def _overlay(case: OverlayCase, content: ReportContent, summaries: tuple[Summary
         "picture": draw_overlay(case),
         "planar": is_planar(case),
         "spacing": " × ".join(f"{s:.2f}".rstrip("0").rstrip(".") for s in case.spacing),
-        "shape": " × ".join(str(n) for n in case.truth.shape),
+        "shape": " × ".join(str(n) for n in case.truth.shape[: 2 if is_planar(case) else 3]),
         "scores": scores,
         "legend": [
             {"name": label, "colour": label_colour(value)}
