@@ -173,6 +173,7 @@ def test_auxiliary_heads_are_added_by_their_weight():
         assert loss(outputs, labels).item() == pytest.approx(alone[0] + 0.3 * (alone[1] + alone[2]))
         assert main_output(outputs) is heads[0]
     assert main_output(heads[1]) is heads[1]
+    assert loss((heads[0], None), labels).item() == alone[0], "a head that is switched off"
 
 
 def test_label_weights_are_the_root_of_the_inverse_frequency():

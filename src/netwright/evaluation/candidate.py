@@ -36,6 +36,7 @@ from netwright.evaluation.seeding import derive_seed, seeded
 from netwright.evaluation.training import Training, train
 from netwright.evaluation.weights import save_weights
 from netwright.tasks.base import Task
+from netwright.tasks.losses import Outputs
 
 CURVES = "curves.jsonl"
 WEIGHTS = "weights.safetensors"
@@ -239,7 +240,7 @@ def predicted_cost(build: Build, task: Task, protocol: TrainingProtocol) -> Cost
     """
     device = resolve_device(protocol.device)
 
-    def loss(outputs: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
+    def loss(outputs: Outputs, labels: Tensor) -> Tensor:
         return loss_of(protocol, task, torch.ones(task.classes))(outputs, labels)
 
     half = half_precision(device) if protocol.mixed_precision else None

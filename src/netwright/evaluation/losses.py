@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor
@@ -10,9 +10,9 @@ from torch import Tensor
 from netwright.errors import SettingsError
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.tasks.base import Task
-from netwright.tasks.losses import CLASSIFICATION_LOSSES, LOSSES, with_auxiliary
+from netwright.tasks.losses import CLASSIFICATION_LOSSES, LOSSES, Outputs, with_auxiliary
 
-TrainingLoss = Callable[[Tensor | Sequence[Tensor], Tensor], Tensor]
+TrainingLoss = Callable[[Outputs, Tensor], Tensor]
 """What a network returns in training, logits (B, K, *size) or those with auxiliary heads', and labels, to a scalar."""
 
 

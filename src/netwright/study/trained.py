@@ -58,7 +58,7 @@ def describe_trained(
 def _description(settings: RunSettings, prepared: Prepared | PreparedImages) -> dict[str, Any]:
     if isinstance(prepared, PreparedImages):
         return Classifier.description(prepared)
-    return Segmenter.description(prepared, getattr(settings, "slices", None))
+    return Segmenter.description(prepared, settings.slices)
 
 
 def load_trained(folder: Path, settings: RunSettings, device: str = "auto") -> Trained:

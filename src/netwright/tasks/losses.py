@@ -148,26 +148,31 @@ CLASSIFICATION_LOSSES = ("cross_entropy",)
 """Those that need no area: a Dice is one of regions."""
 
 
-def main_output(outputs: Tensor | Sequence[Tensor]) -> Tensor:
+Outputs = Tensor | Sequence[Tensor | None]
+"""Of a network: its logits, or those and the logits of auxiliary heads, None for heads that are switched off."""
+
+
+def main_output(outputs: Outputs) -> Tensor:
     """The logits of a network that may return auxiliary heads' logits behind them."""
-    return outputs if isinstance(outputs, Tensor) else outputs[0]
+    logits = outputs if isinstance(outputs, Tensor) else outputs[0]
+    assert logits is not None
+    return logits
 
 
 def with_auxiliary(
     loss: Callable[[Tensor, Tensor], Tensor], weight: float
-) -> Callable[[Tensor | Sequence[Tensor], Tensor], Tensor]:
+) -> Callable[[Outputs, Tensor], Tensor]:
     """A loss of networks with auxiliary heads: that of the logits, and ``weight`` times that of each head.
 
     GoogLeNet (Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, Section 5) has the weight 0.3. A
     network without auxiliary heads, which returns a tensor, has the loss itself.
     """
 
-    def total(outputs: Tensor | Sequence[Tensor], labels: Tensor) -> Tensor:
-        if isinstance(outputs, Tensor):
-            return loss(outputs, labels)
-        value = loss(outputs[0], labels)
-        for auxiliary in outputs[1:]:
-            value = value + weight * loss(auxiliary, labels)
+    def total(outputs: Outputs, labels: Tensor) -> Tensor:
+        value = loss(main_output(outputs), labels)
+        for auxiliary in () if isinstance(outputs, Tensor) else outputs[1:]:
+            if auxiliary is not None:
+                value = value + weight * loss(auxiliary, labels)
         return value
 
     return total
