@@ -324,7 +324,7 @@ def _ranked(
 ) -> tuple[NDArray[np.float64], NDArray[Any]]:
     """The values that occur anywhere, rising, and the rank of each that is shown; NaN stays.
 
-    Ranks take a byte each where they can: a deep network's page is a third smaller for it.
+    Ranks take a byte each where they can, rather than four: there may be a hundred thousand.
     """
     values = np.unique(every[np.isfinite(every)])
     missing = np.isnan(shown)
