@@ -1,0 +1,88 @@
+"""Slices of prepared volumes: which there are, and that each is what its volume holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netwright.data import Prepared, PreprocessingSettings, open_dataset, prepare
+from netwright.data.geometry import Geometry
+from netwright.data.prepared import PreparedCase
+from netwright.data.slices import Slices, SliceSettings
+from netwright.errors import SettingsError
+
+
+@pytest.fixture(scope="module")
+def prepared(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return prepare(open_dataset(sample), PreprocessingSettings(pad=False), tmp_path_factory.mktemp("cache"))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slices_put_together_are_the_volumes(prepared: Prepared, axis: int) -> None:
+    slices = Slices(prepared, SliceSettings(axis=axis))
+    for case in (0, 3):
+        found = slices.of([case])
+        assert found == [(case, position) for position in range(prepared.label(case).shape[axis])]
+        images = np.stack([slices.image(*one) for one in found], axis=axis + 1)
+        labels = np.stack([slices.label(*one) for one in found], axis=axis)
+        np.testing.assert_array_equal(images, prepared.image(case))
+        np.testing.assert_array_equal(labels, prepared.label(case))
+    assert slices.size == tuple(length for one, length in enumerate(prepared.size) if one != axis)
+    assert slices.spacing == tuple(edge for one, edge in enumerate(prepared.spacing) if one != axis)
+    assert slices.class_counts_of([0, 3]).tolist() == prepared.class_counts_of([0, 3]).tolist()
+
+
+def test_empty_slices(prepared: Prepared) -> None:
+    every = Slices(prepared, SliceSettings(axis=2)).of(range(len(prepared)))
+    filled = [one for one in every if prepared.label(one[0])[:, :, one[1]].any()]
+    assert 0 < len(filled) < len(every)
+    dropped = Slices(prepared, SliceSettings(axis=2, empty="drop"))
+    assert dropped.of(range(len(prepared))) == filled
+    assert dropped.all_of(range(len(prepared))) == every
+    assert Slices(prepared, SliceSettings(axis=2, empty=1.0)).of([0]) == [one for one in every if one[0] == 0]
+    half = Slices(prepared, SliceSettings(axis=2, empty=0.5)).of([0])
+    empty = [one for one in every if one[0] == 0 and one not in filled]
+    kept = [one for one in half if one in empty]
+    assert len(kept) == round(len(empty) / 2)
+    assert sorted(half) == half
+    counts = dropped.class_counts_of([0, 1])
+    assert counts[1:].tolist() == prepared.class_counts_of([0, 1])[1:].tolist()
+    assert counts[0] < prepared.class_counts_of([0, 1])[0]
+
+
+def flat_prepared(size: tuple[int, int, int], spacing: tuple[float, float, float]) -> Any:
+    """Of one case without any foreground; only what the axis is chosen from."""
+    affine = tuple(tuple(float(row == column) for column in range(4)) for row in range(4))
+    geometry = Geometry(size, affine, size, spacing, (0.0, 0.0, 0.0))
+    settings = PreprocessingSettings(size=size, spacing="native")
+    return Prepared(Path(), "x", ("c",), ("a",), (0, 1), settings, (PreparedCase("c", geometry, (1, 0)),))
+
+
+@pytest.mark.parametrize(
+    ("size", "spacing", "axis"),
+    [
+        ((8, 8, 8), (1.0, 1.0, 1.0), 2),
+        ((8, 8, 8), (1.0, 5.0, 1.0), 1),
+        ((8, 8, 8), (3.0, 1.0, 1.0), 0),
+        ((8, 8, 8), (1.0, 3.0, 3.0), 2),
+        ((8, 1, 8), (1.0, 1.0, 4.0), 1),
+        ((8, 8, 1), (4.0, 1.0, 1.0), 2),
+    ],
+)
+def test_the_axis_is_the_thin_one_else_the_one_with_the_largest_spacing_else_the_last(
+    size: tuple[int, int, int], spacing: tuple[float, float, float], axis: int
+) -> None:
+    assert SliceSettings().axis_of(flat_prepared(size, spacing)) == axis
+    assert SliceSettings(axis="y").axis_of(flat_prepared(size, spacing)) == 1
+    assert SliceSettings(axis="sagittal").axis_of(flat_prepared(size, spacing)) == 0
+
+
+def test_settings() -> None:
+    settings = SliceSettings(axis="axial", empty=0.25)
+    assert SliceSettings.from_dict(settings.to_dict()) == settings
+    for bad in ({"axis": 3}, {"axis": "w"}, {"axis": -1}, {"empty": "some"}, {"empty": 1.5}, {"empty": -0.1}):
+        with pytest.raises(SettingsError):
+            SliceSettings(**bad)  # type: ignore[arg-type]
