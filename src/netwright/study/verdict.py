@@ -71,17 +71,22 @@ def entries(settings: RunSettings, space: Space, data: SearchData, best: dict[st
         name = "random" if index == 0 else f"random-{index + 1}"
         choice = random_choice(settings, space, data, index)
         result.append(Entry(name, "a random network of the same space", choice, None))
-    for name in reference_names(settings, space):
+    for name in reference_names(settings, space, data):
         result.append(Entry(name, REFERENCES[name].title, {}, name))
     return result
 
 
-def reference_names(settings: RunSettings, space: Space) -> tuple[str, ...]:
-    """The hand-made networks that take part: those named; else none where the space has an original of its own."""
-    named = settings.verdict.references
-    if named is not None:
-        return named
-    return () if isinstance(space, Layered) else ("unet3d", "vnet", "monai-unet")
+def reference_names(settings: RunSettings, space: Space, data: SearchData) -> tuple[str, ...]:
+    """The hand-made networks that take part: those named; else those made for such a task, or none where the space
+    has an original of its own.
+    """
+    from netwright.spaces.references import suiting
+
+    if settings.verdict.references is not None:
+        return settings.verdict.references
+    if isinstance(space, Layered):
+        return ()
+    return suiting(problem_of(settings, opened(data.prepared)).task)
 
 
 def rival_choice(settings: RunSettings, path: Path) -> tuple[str, dict[str, Any]]:
