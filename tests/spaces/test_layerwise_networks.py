@@ -150,16 +150,14 @@ def test_unet_with_wider_up_convolutions_has_the_size_of_table_v() -> None:
 
 
 @pytest.mark.parametrize("up_kernel", [2, 3, 4, 5])
-@pytest.mark.parametrize("size", [(16, 16), (35, 51), (28, 31), (63, 64)])
+@pytest.mark.parametrize("size", [(16, 16), (35, 51), (1, 3), (28, 31), (63, 64)])
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_unet_gives_the_size_that_it_got(up_kernel: int, size: tuple[int, int], batch_norm: bool) -> None:
-    network = on_meta(UNet, 2, 3, size, up_kernel=up_kernel, batch_norm=batch_norm)
+    network = on_meta(UNet, 2, 3, size, up_kernel=up_kernel, batch_norm=batch_norm).eval()
     assert network(torch.zeros(2, 2, *size, device="meta")).shape == (2, 3, *size)
 
 
 def test_unet_says_what_it_cannot_be() -> None:
-    with pytest.raises(SettingsError, match="16 x 16"):
-        UNet(1, 2, (40, 15))
     with pytest.raises(SettingsError, match="up_kernel"):
         UNet(1, 2, (40, 40), up_kernel=1)
 

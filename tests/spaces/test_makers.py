@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -134,6 +135,21 @@ def test_the_smallest_networks_are_built_and_learn(name: str) -> None:
     result = network.eval()(images)
     assert isinstance(result, Tensor)
     assert tuple(result.shape) == expected
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_no_choice_of_table_3_runs_out_of_image(name: str) -> None:
+    """Whatever strides and poolings leave of a small image, the next layers take: sizes end at one pixel."""
+    space, task = made(name), TASKS[name]
+    random = Random(0)
+    choices = [
+        {key: random.choice(dist.choices) for key, dist in space.distributions().items()} for _ in range(12)
+    ]  # type: ignore[attr-defined]
+    choices.append({key: dist.choices[-1] for key, dist in space.distributions().items()})  # type: ignore[attr-defined]
+    for choice in choices:
+        with FakeTensorMode():
+            result = space.build(choice, task).eval()(torch.zeros(1, task.channels, *task.size))
+        assert tuple(result.shape) == ((1, task.classes, *task.size) if name == "unet" else (1, task.classes))
 
 
 def test_subsets_of_table_3_and_frozen_layers() -> None:

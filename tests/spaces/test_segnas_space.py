@@ -35,6 +35,7 @@ def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
+SEGNAS = ("segnas11", "segnas4", "segnas7")
 CONNECTING = {"n": (8, 32), "p": (2, 5), "sup": (0, 1), "res": (0, 1)}
 BLOCK = {"nodes": (2, 4), **{f"op{index}": (0, 6) for index in range(1, 7)}}
 
@@ -125,7 +126,7 @@ VARIANTS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("name", sorted(SPACES))
+@pytest.mark.parametrize("name", SEGNAS)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), variant=st.sampled_from(VARIANTS))
 def test_one_canonical_form_means_one_network(
@@ -182,7 +183,7 @@ def test_unused_operations_are_dropped() -> None:
     assert space.canonical(one) == space.canonical(other) == base
 
 
-@pytest.mark.parametrize("name", sorted(SPACES))
+@pytest.mark.parametrize("name", SEGNAS)
 @pytest.mark.parametrize("changes", [{}, {"n": (4, 17)}, {"p": (2, 3)}, {"n": [4, 9], "p": 1, "sup": 0}])
 def test_starting_choice_is_within_and_feasible(name: str, changes: dict[str, Any]) -> None:
     space = SPACES[name](**changes)

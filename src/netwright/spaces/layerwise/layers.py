@@ -30,6 +30,29 @@ FITTED = (
     nn.RMSNorm,
     nn.PReLU,
 )
+# What gives the shape that it gets, and need not be tried to know it.
+SHAPE_KEEPING = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.PReLU,
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Sigmoid,
+    nn.Tanh,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.Identity,
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +75,7 @@ class Recipe:
             if isinstance(tensor, nn.Parameter):
                 empty = nn.Parameter(empty, requires_grad=tensor.requires_grad)
             replaced[id(tensor)] = empty
-        layer = copy.deepcopy(self.prototype, replaced)
+        layer = _copied(self.prototype, replaced)
         for name, value in self.attributes.items():
             setattr(layer, name, value)
         if initialise:
@@ -93,9 +116,11 @@ def is_depthwise(module: nn.Module) -> bool:
 
 
 def fit_layer(
-    name: str, module: nn.Module, shape: Sequence[int], values: Mapping[str, int]
+    name: str, module: nn.Module, shape: Sequence[int], axis: int, values: Mapping[str, int]
 ) -> Recipe:
     """The layer for an input of a shape (batch, ...), with the given values of its hyperparameters.
+
+    ``axis``: of the channels that a layer normalisation of one axis takes.
 
     Raises:
         InfeasibleArchitecture: there is no such layer.
@@ -108,14 +133,18 @@ def fit_layer(
         shapes = {"weight": (units, features), "bias": (units,)}
         return Recipe(module, {"in_features": features, "out_features": units}, shapes)
     if isinstance(module, POOLS):
-        return _fit_pool(name, module, shape, values)
+        return _fit_pool(module, shape, values)
     if isinstance(module, CHANNEL_NORMS):
+        if isinstance(module, nn.modules.instancenorm._InstanceNorm):
+            _check_values(name, prod(shape[2:]))
         vector = ("weight", "bias", "running_mean", "running_var")
         return Recipe(module, {"num_features": shape[1]}, {key: (shape[1],) for key in vector})
     if isinstance(module, nn.GroupNorm):
         return _fit_group_norm(name, module, shape)
     if isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
-        normalised = tuple(shape[len(shape) - len(module.normalized_shape) :])
+        count = len(module.normalized_shape)
+        normalised = (shape[axis],) if count == 1 else tuple(shape[len(shape) - count :])
+        _check_values(name, prod(normalised))
         return Recipe(module, {"normalized_shape": normalised}, dict.fromkeys(("weight", "bias"), normalised))
     if isinstance(module, nn.PReLU) and module.num_parameters > 1:
         return Recipe(module, {"num_parameters": shape[1]}, {"weight": (shape[1],)})
@@ -159,8 +188,8 @@ def _padding(
 ) -> tuple[str | tuple[int, ...], tuple[int, ...]]:
     """Padding of a convolution, and what is padded at the far end besides.
 
-    Where the original's padding kept the size (at stride 1, or apart from the stride), the new one does as
-    well; else it stays as it is.
+    Where the original's padding kept the size, but for the stride, so does the new one: the output has the
+    input's size divided by the stride, rounded up. Else the padding stays as it is.
     """
     if kernel == module.kernel_size and stride == module.stride:
         return module.padding, ()
@@ -170,12 +199,12 @@ def _padding(
     if same and max(stride) == 1:
         return "same", ()
     padding, far = [], []
-    for axis, (width, step) in enumerate(zip(kernel, stride, strict=True)):
+    for axis, width in enumerate(kernel):
         reach = module.dilation[axis] * (width - 1)
         was = module.dilation[axis] * (module.kernel_size[axis] - 1)
         kept = same or _keeps_size(was, module.padding[axis], module.stride[axis])
         padding.append(reach // 2 if kept else module.padding[axis])
-        far.append(reach % 2 if kept and step == 1 else 0)
+        far.append(reach % 2 if kept else 0)
     return tuple(padding), tuple(far) if any(far) else ()
 
 
@@ -204,26 +233,35 @@ def _transposed_padding(name: str, module: Any, kernel: Sequence[int]) -> dict[s
     return {"padding": tuple(padding), "output_padding": tuple(output_padding)}
 
 
-def _fit_pool(name: str, module: Any, shape: Sequence[int], values: Mapping[str, int]) -> Recipe:
+def _fit_pool(module: Any, shape: Sequence[int], values: Mapping[str, int]) -> Recipe:
+    """A window larger than what is left of the image takes all of it.
+
+    So the size ends at one voxel, as where poolings round up ("same" in Keras, which the paper used), and not
+    nearly every choice of Table III is lost on small images.
+    """
     rank = len(shape) - 2
     size, stride = _tuple(module.kernel_size, rank), _tuple(module.stride or module.kernel_size, rank)
     padding, dilation = _tuple(module.padding, rank), _tuple(getattr(module, "dilation", 1), rank)
     width = values.get("pool_size", max(size))
-    if width == max(size):
-        _check_kernel(name, size, [s + 2 * p for s, p in zip(shape[2:], padding, strict=True)], dilation)
-        return Recipe(module)
     new = _changed(size, width, [length == max(size) for length in size])
-    steps, pads, far = [], [], []
+    steps, pads, far = list(stride), list(padding), [0] * rank
     for axis, length in enumerate(new):
+        if length == size[axis]:
+            continue
         tiles = size[axis] == stride[axis] and padding[axis] == 0
-        steps.append(length if tiles else stride[axis])
+        steps[axis] = length if tiles else stride[axis]
         reach, was = dilation[axis] * (length - 1), dilation[axis] * (size[axis] - 1)
-        kept = not tiles and _keeps_size(was, padding[axis], stride[axis])
-        pads.append(min(reach // 2, length // 2) if kept else padding[axis])
-        far.append(reach % 2 if kept and steps[-1] == 1 else 0)
-    sizes = [s + 2 * p + f for s, p, f in zip(shape[2:], pads, far, strict=True)]
-    _check_kernel(name, new, sizes, dilation)
-    attributes = {"kernel_size": new, "stride": tuple(steps), "padding": tuple(pads)}
+        if not tiles and _keeps_size(was, padding[axis], stride[axis]):
+            pads[axis] = min(reach // 2, length // 2)
+            # Where the original rounded sizes up, an even window needs a voxel more for that.
+            far[axis] = reach % 2 if steps[axis] == 1 or was % 2 == 0 else 0
+    padded = [s + 2 * p + f for s, p, f in zip(shape[2:], pads, far, strict=True)]
+    window = tuple(
+        min(length, (limit - 1) // step + 1) for length, limit, step in zip(new, padded, dilation, strict=True)
+    )
+    if window == size:
+        return Recipe(module)
+    attributes = {"kernel_size": window, "stride": tuple(steps), "padding": tuple(pads)}
     return Recipe(module, attributes, {}, tuple(far) if any(far) else ())
 
 
@@ -231,10 +269,14 @@ def _fit_group_norm(name: str, module: nn.GroupNorm, shape: Sequence[int]) -> Re
     """As many groups as the original where they divide the channels, else the most that divide both."""
     channels = shape[1]
     groups = gcd(module.num_groups, channels)
-    if channels // groups * prod(shape[2:]) == 1:
-        raise InfeasibleArchitecture(f"Layer {name}: normalises over a single value, which makes it 0.")
+    _check_values(name, channels // groups * prod(shape[2:]))
     shapes = dict.fromkeys(("weight", "bias"), (channels,))
     return Recipe(module, {"num_channels": channels, "num_groups": groups}, shapes)
+
+
+def _check_values(name: str, count: int) -> None:
+    if count == 1:
+        raise InfeasibleArchitecture(f"Layer {name}: would normalise single values, and so make them all 0.")
 
 
 def _check_kernel(
@@ -245,6 +287,19 @@ def _check_kernel(
         raise InfeasibleArchitecture(
             f"Layer {name}: kernel {_times(reach)} is larger than its padded input {_times(padded)}."
         )
+
+
+def _copied(module: nn.Module, replaced: dict[int, Any]) -> nn.Module:
+    """A copy with other tensors, by their identity; several times faster than a deep one for plain layers."""
+    if module._modules:
+        return copy.deepcopy(module, replaced)
+    layer = copy.copy(module)
+    for key, value in vars(module).items():
+        if isinstance(value, (dict, list, set)):
+            vars(layer)[key] = copy.copy(value)
+    for tensors in (layer._parameters, layer._buffers):
+        tensors.update({name: replaced.get(id(tensor), tensor) for name, tensor in tensors.items()})
+    return layer
 
 
 def _changed(original: Sequence[int], value: int, free: Sequence[bool]) -> tuple[int, ...]:

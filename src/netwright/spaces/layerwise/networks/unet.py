@@ -22,21 +22,21 @@ class UNet(nn.Module):
     original's, ``up_kernel=3`` the other.
 
     It departs from the original in one point: convolutions are zero-padded, so that the output has the input's
-    size. Where a side is odd before a pooling, its up-convolution gives one pixel more (`output_padding`), so
-    that the features meet those of the encoder: any size from 16 pixels passes, the one that the network was
-    made for, or any that divides by 16 where that one does. Dropout at the end of the contracting path
+    size. Where a side is odd before a pooling, the pooling rounds it up and the up-convolution gives one pixel
+    less, so that its features meet those of the encoder: the network takes the size that it was made for,
+    whatever that is, and any that divides by 16 where that one does. Dropout at the end of the contracting path
     (Section 3.1) is 0.5 after the fourth and fifth pair, as in the authors' own files. First weights are those
     of He et al. 2015, as in the paper (Section 3).
 
     Args:
         channels: of the image.
         classes: of the output, background included.
-        size: height and width of the image in pixels, at least 16 each.
+        size: height and width of the image in pixels.
         up_kernel: width of the up-convolutions' kernels, at least 2.
         batch_norm: batch normalisation after each convolution; the original has none.
 
     Raises:
-        SettingsError: the image is too small for four poolings, or ``up_kernel`` is under 2.
+        SettingsError: ``up_kernel`` is under 2.
     """
 
     def __init__(
@@ -49,11 +49,6 @@ class UNet(nn.Module):
         batch_norm: bool = False,
     ) -> None:
         super().__init__()
-        if min(size) < 2 ** (len(KERNELS) - 1):
-            raise SettingsError(
-                f"U-Net pools four times and needs images of at least 16 x 16 pixels; these are {size}. "
-                "Choose a larger patch or image size."
-            )
         if up_kernel < 2:
             raise SettingsError(
                 f"up_kernel must be at least 2, the step of the up-convolutions; got {up_kernel}."
@@ -63,11 +58,11 @@ class UNet(nn.Module):
             dropout = DROPOUT if level >= len(KERNELS) - 2 else 0.0
             self.encoder.append(Pair(channels, kernels, dropout=dropout, batch_norm=batch_norm))
             channels = kernels
-        self.pools = nn.ModuleList(nn.MaxPool2d(2) for _ in KERNELS[1:])
+        self.pools = nn.ModuleList(nn.MaxPool2d(2, ceil_mode=True) for _ in KERNELS[1:])
         self.ups = nn.ModuleList()
         self.decoder = nn.ModuleList()
         for level in reversed(range(len(KERNELS) - 1)):
-            odd = tuple((length >> level) % 2 for length in size)
+            odd = tuple(-(-length // 2**level) % 2 for length in size)
             self.ups.append(UpConvolution(channels, KERNELS[level], up_kernel, odd, batch_norm=batch_norm))
             channels = KERNELS[level]
             self.decoder.append(Pair(2 * channels, channels, batch_norm=batch_norm))
@@ -105,15 +100,15 @@ class Pair(nn.Module):
 
 
 class UpConvolution(nn.Module):
-    """A transposed convolution with stride 2 and ReLU: sizes double, and grow by one more where ``odd`` is 1."""
+    """A transposed convolution with stride 2 and ReLU: sizes double, less one where ``odd`` is 1."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel: int, odd: tuple[int, ...], *, batch_norm: bool
     ) -> None:
         super().__init__()
-        # 2 (in - 1) - 2 padding + kernel + output_padding is to be 2 in + odd, with the least output_padding.
-        padding = tuple((kernel - 1 - more) // 2 for more in odd)
-        added = tuple(2 + more + 2 * cut - kernel for more, cut in zip(odd, padding, strict=True))
+        # 2 (in - 1) - 2 padding + kernel + output_padding is to be 2 in - odd, with the least output_padding.
+        padding = tuple((kernel - 1 + less) // 2 for less in odd)
+        added = tuple(2 - less + 2 * cut - kernel for less, cut in zip(odd, padding, strict=True))
         self.conv = nn.ConvTranspose2d(
             in_channels,
             out_channels,
@@ -127,6 +122,6 @@ class UpConvolution(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features to (batch, out_channels, 2 * height + odd, 2 * width + odd)."""
+        """Features to (batch, out_channels, 2 * height - odd, 2 * width - odd)."""
         result: Tensor = self.relu(self.norm(self.conv(features)))
         return result
