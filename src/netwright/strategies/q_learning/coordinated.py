@@ -1,4 +1,18 @@
-"""Agents that share pair tables and choose jointly, by Thompson sampling in a Bayesian linear model."""
+"""Agents that share pair tables and choose jointly, by Thompson sampling in a Bayesian linear model.
+
+The better variant of multi-agent Q-learning. As published (`PublishedQLearning`) each agent follows its
+neighbour's greedy action, and tables add rewards up; here
+- what is learned is the rank of the reward, so that nothing but the order of the rewards counts, and a candidate
+  without a reward ranks last;
+- the tables are the weights of a Bayesian linear model: of every dimension and of every pair of dimensions whose
+  agents are connected (C. Guestrin, D. Koller, R. Parr: "Multiagent planning with factored MDPs", NIPS 2001;
+  J. R. Kok, N. Vlassis, JMLR 7, 2006), with a prior that the ranks themselves choose;
+- all agents choose at once the joint action that maximises the sum of tables drawn from the posterior (S. Agrawal,
+  N. Goyal: "Thompson sampling for contextual bandits with linear payoffs", ICML 2013), never one seen before.
+
+Beyond the tables each joint action has a small correction of its own, so that what no sum of tables can say is not
+lost. Where dimensions have more values than levels, a level is a cell of values, which may be visited again.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +23,29 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp
-from netwright.strategies.q_learning.joint_choice import choose, key_of
-from netwright.strategies.q_learning.layout import Layout
-from netwright.strategies.q_learning.posterior import Model, fit_prior
+from netwright.strategies.q_learning.joint_choice import key_of
+from netwright.strategies.q_learning.layout import Layout, Levels
+from netwright.strategies.q_learning.posterior import Draw, Model
+from netwright.strategies.q_learning.prior import fit_prior, representative
+from netwright.strategies.q_learning.proposal import propose
 
+FIRST = 10
+"""Proposals that are spread out before any model is asked."""
 
-class Memo:
-    """The model of the last state that was asked of, to be continued where the next state begins with it."""
+BREADTHS = (0.3, 1.0)
+"""Each proposal explores by one of these, at random: 1 is Thompson sampling, less is closer to the mean."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.rows: tuple[bytes, ...] = ()
-        self.values: tuple[Any, ...] = ()
-        self.fitted = 0
-        self.model: Model | None = None
+GROWTH, MOST_GROWTH = 5, 150
+"""A prior is found anew when there are a fifth more results, or so many."""
+
+MOST_MODELLED = 700
+"""The model begins with at most so many results: the best half, and others of all ranks."""
+
+BEST_STARTS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,20 +53,37 @@ class State:
     """What was observed; immutable.
 
     ``rows``: levels of each candidate; ``rewards``: theirs, None ranks last. ``failed``: levels that were proposed
-    and came to nothing, not to be proposed again.
+    and came to nothing, not to be proposed again. ``memo`` saves work and holds no knowledge.
     """
 
     layout: Layout
     rows: tuple[bytes, ...] = ()
     rewards: tuple[float | None, ...] = ()
-    failed: frozenset[bytes] = frozenset()
-    memo: Memo = field(default_factory=Memo, repr=False)
+    failed: tuple[bytes, ...] = ()
+    memo: Memo = field(default_factory=lambda: Memo(), repr=False)
 
 
 @dataclass(frozen=True)
 class CoordinatedAgents:
-    agents: tuple[tuple[str, ...], ...] | None = None
-    edges: tuple[tuple[int, int], ...] | None = None
+    """Multi-agent Q-learning with shared tables and a joint choice.
+
+    Args:
+        agents: names of the dimensions that each agent decides; None: one agent a dimension.
+        edges: pairs (i, j), i < j, of agents that share a table; None: every pair does.
+        levels: a dimension of more values is divided into so many cells.
+        first: proposals that are spread out before the model is asked.
+    """
+
+    agents: Sequence[Sequence[str]] | None = None
+    edges: Sequence[Sequence[int]] | None = None
+    levels: int = 32
+    first: int = FIRST
+
+    def __post_init__(self) -> None:
+        if self.levels < 2:
+            raise SettingsError(f"levels is {self.levels}, but a dimension needs at least 2")
+        if self.first < 1:
+            raise SettingsError(f"first is {self.first}, but at least 1 proposal comes before any model")
 
     @property
     def name(self) -> str:
@@ -58,72 +96,119 @@ class CoordinatedAgents:
         return {"variant": "coordinated", **asdict(self)}
 
     def init(self, dimensions: Sequence[Dimension]) -> State:
-        return State(Layout(dimensions, self.agents, self.edges))
+        """Nothing observed.
+
+        Raises:
+            SettingsError: the agents do not fit the dimensions, or those have too many levels.
+        """
+        return State(Layout(dimensions, self.agents, self.edges, self.levels))
 
     def ask(
         self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
     ) -> tuple[Choice, Stamp]:
+        """A choice and its stamp: ``levels``, and ``kind`` "first", "joint", or "repeat" where nothing is left.
+
+        What is pending counts as seen; that tables are drawn makes many workers' proposals differ.
+        """
         layout = state.layout
-        seen = {*state.failed, *(key_of(np.array(stamp["levels"])) for stamp in pending)}
-        if layout.whole:
-            seen.update(state.rows)
-        first = first_proposals(layout)
-        if len(state.rows) < first:
-            levels, kind = layout.spread(state.rows, seen, rng), "first"
+        given = tuple(key_of(np.array(stamp["levels"])) for stamp in pending)
+        told = state.rows if layout.whole else ()
+        seen = layout.levels_from(tuple(dict.fromkeys((*told, *state.failed, *given))))
+        if len(state.rows) < self.first:
+            kind, levels = "first", _first(state, given, seen, rng)
         else:
-            levels, kind = self._joint(state, seen, rng), "joint"
+            kind, levels = "joint", self._joint(state, seen, rng)
+        if levels is None:
+            kind, levels = "repeat", self._joint(state, seen[:0], rng)
         return layout.choice_of(levels, rng), {"kind": kind, "levels": levels.tolist()}
 
-    def _joint(self, state, seen, rng):
-        layout = state.layout
-        X = np.frombuffer(b"".join(state.rows), dtype=np.int32).reshape(len(state.rows), -1).astype(np.int64)
-        y = targets(state.rewards)
-        model = self._model(state, X, y)
-        u, W = model.draw(y, rng)
-        top = X[np.argsort(-y, kind="stable")[:8]]
-        return layout.best(u, W, seen, top, rng)
-
-    def _model(self, state, X, y):
-        memo = state.memo
-        n = len(X)
-        with memo.lock:
-            counts = [first_proposals(state.layout)]
-            while counts[-1] <= n:
-                counts.append(max(counts[-1] + 1, int(counts[-1] * 1.2)))
-            base = counts[-2]
-            if (
-                memo.model is None
-                or memo.fitted != base
-                or memo.rows != state.rows[: len(memo.rows)]
-                or memo.values != state.rewards[:base]
-            ):
-                yb = targets(state.rewards[:base])
-                prior = fit_prior(state.layout, X[:base], yb)
-                memo.model = Model(state.layout, prior, X[:base])
-                memo.fitted = base
-                memo.values = state.rewards[:base]
-            for x in X[memo.model.n :]:
-                memo.model.extend(x)
-            memo.rows = state.rows
-            return memo.model
+    def _joint(self, state: State, seen: Levels, rng: np.random.Generator) -> Levels | None:
+        """The joint choice by tables drawn from the posterior."""
+        targets = ranks(state.rewards)
+        draw, far = state.memo.draw(state, targets, self.first, BREADTHS[rng.integers(len(BREADTHS))], rng)
+        best = np.argsort(-targets, kind="stable")[:BEST_STARTS].tolist()
+        starts = state.layout.levels_from(tuple(state.rows[place] for place in best))
+        return propose(state.layout, draw, far, seen, starts, rng)
 
     def tell(self, state: State, observation: Observation) -> State:
+        """With one more result; of a failed candidate nothing but that it is not proposed again."""
         if observation.status == "failed":
             if observation.stamp is None:
                 return state
-            return replace(state, failed=state.failed | {key_of(np.array(observation.stamp["levels"]))})
+            return replace(state, failed=(*state.failed, key_of(np.array(observation.stamp["levels"]))))
         reward = observation.reward
-        if reward is not None and math.isnan(reward):
-            reward = None
         row = key_of(state.layout.levels_of(observation.choice))
-        return replace(state, rows=(*state.rows, row), rewards=(*state.rewards, reward))
+        known = None if reward is None or math.isnan(reward) else reward
+        return replace(state, rows=(*state.rows, row), rewards=(*state.rewards, known))
 
 
-def first_proposals(layout):
-    return 10
-
-
-def targets(rewards):
-    values = np.array([-np.inf if reward is None else reward for reward in rewards])
+def ranks(rewards: Sequence[float | None]) -> NDArray[np.float64]:
+    """Ranks in (-1/2, 1/2), the mean of those that tie; the candidates without a reward tie at the end."""
+    values = np.array([-math.inf if reward is None else reward for reward in rewards])
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(count) - count / 2)[place] / len(values) - 0.5
+    found: NDArray[np.float64] = (np.cumsum(count) - count / 2)[place] / max(len(values), 1) - 0.5
+    return found
+
+
+def _first(state: State, given: Sequence[bytes], seen: Levels, rng: np.random.Generator) -> Levels | None:
+    """Levels far from all that are known; any new ones where those are not."""
+    layout = state.layout
+    levels = layout.spread(layout.levels_from((*state.rows, *state.failed, *given)), rng)
+    if not (seen == levels).all(axis=1).any():
+        return levels
+    return propose(layout, random_draw(layout, rng), False, seen, levels[None], rng)
+
+
+class Memo:
+    """The model of the last state that was asked of, gone on with where the next state begins with that one.
+
+    A model is the same, to the last bit, whether it was gone on with or made anew: its prior and its first
+    results follow from the number of results, and the others are added one by one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rows: tuple[bytes, ...] = ()
+        self._rewards: tuple[float | None, ...] = ()
+        self._kept: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._model: Model | None = None
+
+    def draw(
+        self, state: State, targets: NDArray[np.float64], first: int, breadth: float, rng: np.random.Generator
+    ) -> tuple[Draw, bool]:
+        """Tables drawn for a state with targets (rows,), and whether the agents that no edge joins share any.
+
+        Fewer than ``first`` results, and fewer than 2, make no model: tables of chance.
+        """
+        if len(state.rows) < max(first, 2):
+            return random_draw(state.layout, rng), False
+        with self._lock:
+            model = self._up_to_date(state, last_fit(len(state.rows), max(first, 2)))
+            used = np.concatenate([self._kept, np.arange(len(self._rewards), len(state.rows))])
+            return model.draw(targets[used], breadth, rng), model.prior.far > 0
+
+    def _up_to_date(self, state: State, fitted: int) -> Model:
+        layout, model = state.layout, self._model
+        continues = self._rewards == state.rewards[:fitted] and self._rows == state.rows[: len(self._rows)]
+        if model is None or not continues:
+            targets, levels = ranks(state.rewards[:fitted]), layout.levels_from(state.rows[:fitted])
+            self._kept = representative(targets, MOST_MODELLED)
+            self._rows, self._rewards = state.rows[:fitted], state.rewards[:fitted]
+            model = self._model = Model(layout, fit_prior(layout, levels, targets), levels[self._kept])
+        for levels in layout.levels_from(state.rows[len(self._rows) :]):
+            model.extend(levels)
+        self._rows = state.rows
+        return model
+
+
+def random_draw(layout: Layout, rng: np.random.Generator) -> Draw:
+    """Tables that know nothing."""
+    return Draw(rng.standard_normal(layout.count), np.zeros((layout.count, layout.count)))
+
+
+def last_fit(results: int, first: int) -> int:
+    """The number of results at which the prior of so many results was found."""
+    fitted = first
+    while (following := fitted + min(max(fitted // GROWTH, 1), MOST_GROWTH)) <= results:
+        fitted = following
+    return fitted

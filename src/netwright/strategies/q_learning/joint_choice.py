@@ -1,47 +1,44 @@
 """The joint action of all agents that maximises the sum of their tables, and was not tried yet.
 
-Exact where the agents are few (every joint action is looked at) and on chains and trees (max-sum, of which the
-joint actions come in falling order until one is new). On other graphs all agents improve in turn from many
-starts, and then whole forests of agents at once, given the rest.
+Exact where the joint actions are few (each is looked at) and on chains and trees (max-sum, from which they come in
+falling order until one is new). On other graphs the agents improve in turn from many starts at once, and then
+whole forests of agents, exactly, given the rest.
 
-C. Guestrin, D. Koller, R. Parr: "Multiagent planning with factored MDPs", NIPS 2001, and "Coordinated
-reinforcement learning", ICML 2002; J. R. Kok, N. Vlassis: "Collaborative multiagent reinforcement learning by
-payoff propagation", JMLR 7 (2006), 1789-1828.
+C. Guestrin, D. Koller, R. Parr: "Multiagent planning with factored MDPs", NIPS 2001; C. Guestrin, M. Lagoudakis,
+R. Parr: "Coordinated reinforcement learning", ICML 2002; J. R. Kok, N. Vlassis: "Collaborative multiagent
+reinforcement learning by payoff propagation", JMLR 7 (2006), 1789-1828.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Actions = NDArray[np.int64]
+Order = list[tuple[int, int | None]]
 
-MOST_ENUMERATED = 1 << 16
-STARTS = 24
-SWEEPS = 30
-FORESTS = 6
+DRAWN_STARTS = 16
+MOST_SWEEPS = 30
 REFINED = 3
-MOST_POPPED = 20_000
-
-
-def key_of(actions: Actions) -> bytes:
-    """A joint action as a set holds it."""
-    return actions.astype(np.int32).tobytes()
+FORESTS = 4
+MOST_FALLING = 200
+"""So many joint actions of a tree are passed over because they were seen, before neighbours are looked at."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tables:
     """What the agents share.
 
-    ``sizes``: actions of each agent, which are numbered through from the first to the last. ``single``: (actions,).
-    ``pairs``: (actions, actions), symmetric, 0 between actions of one agent. ``edges``: the pairs of agents (i, j),
-    i < j, that share a table.
+    ``sizes``: actions of each agent, numbered through from the first agent to the last. ``single``: (actions,).
+    ``pairs``: (actions, actions), symmetric, 0 between the actions of one agent and where agents share no table.
+    ``edges``: the pairs of agents (i, j), i < j, that share one.
     """
 
     sizes: tuple[int, ...]
@@ -52,7 +49,13 @@ class Tables:
     @cached_property
     def offsets(self) -> Actions:
         """Number of each agent's first action."""
-        return np.concatenate([[0], np.cumsum(self.sizes)])[:-1].astype(np.int64)
+        return np.cumsum([0, *self.sizes], dtype=np.int64)[:-1]
+
+    @cached_property
+    def parts(self) -> tuple[slice, ...]:
+        """The numbers of each agent's actions."""
+        starts = self.offsets.tolist()
+        return tuple(slice(start, start + size) for start, size in zip(starts, self.sizes, strict=True))
 
     @cached_property
     def neighbours(self) -> tuple[tuple[int, ...], ...]:
@@ -63,83 +66,122 @@ class Tables:
             found[j].append(i)
         return tuple(tuple(sorted(near)) for near in found)
 
-    def part(self, agent: int) -> slice:
-        """The numbers of an agent's actions."""
-        start = int(self.offsets[agent])
-        return slice(start, start + self.sizes[agent])
+    @cached_property
+    def is_forest(self) -> bool:
+        """Whether no two agents are joined by two ways."""
+        return len(_random_forest(self, range(len(self.sizes)))) == len(self.sizes)
 
     def gains(self, actions: Actions) -> Array:
-        """What every action would add, given the other agents' (starts, agents): shape (starts, all actions)."""
-        gains: Array = self.single + self.pairs[actions + self.offsets].sum(axis=1)
+        """What every action adds, given the other agents' (rows, agents): shape (rows, all actions)."""
+        gains = np.repeat(self.single[None], len(actions), axis=0)
+        for agent in range(len(self.sizes)):
+            gains += self.pairs[actions[:, agent] + self.offsets[agent]]
         return gains
 
     def values(self, actions: Actions, gains: Array) -> Array:
-        """The sum of the tables at joint actions (starts, agents)."""
+        """The sum of the tables at joint actions (rows, agents), given their gains: shape (rows,)."""
         chosen = actions + self.offsets
-        own = self.single[chosen].sum(axis=1)
-        total: Array = 0.5 * (own + np.take_along_axis(gains, chosen, axis=1).sum(axis=1))
+        own = self.single[chosen] + np.take_along_axis(gains, chosen, axis=1)
+        total: Array = 0.5 * own.sum(axis=1)  # the gains count every pair twice
         return total
 
 
-def choose(tables: Tables, seen: Set[bytes], starts: Actions, rng: np.random.Generator) -> Actions | None:
-    """The best joint action that is not among those seen, shape (agents,).
+def key_of(actions: Actions) -> bytes:
+    """A joint action as a set holds it."""
+    return actions.astype(np.int32).tobytes()
 
-    ``starts``: joint actions worth improving on, (any number, agents). None where nothing new was found.
+
+def enumerated(tables: Tables, seen: Actions, more: Array | None = None) -> Actions | None:
+    """The best joint action of all that are not among those seen, or None where none is left.
+
+    Args:
+        seen: (rows, agents).
+        more: what to add to the sum of the tables for every joint action, of shape ``sizes``.
     """
-    if np.prod([float(size) for size in tables.sizes]) <= MOST_ENUMERATED:
-        return _enumerated(tables, seen)
-    if _is_forest(tables):
-        for count, actions in enumerate(falling(tables)):
-            if key_of(actions) not in seen:
-                return actions
-            if count > len(seen) or count >= 200:
-                break
-    return _improved(tables, seen, starts, rng)
-
-
-def _enumerated(tables: Tables, seen: Set[bytes]) -> Actions | None:
-    sizes = tables.sizes
-    total = np.zeros(sizes)
-    for i, size in enumerate(sizes):
-        shape = [1] * len(sizes)
-        shape[i] = size
-        total += tables.single[tables.part(i)].reshape(shape)
+    total = np.zeros(tables.sizes) if more is None else more.copy()
+    agents = range(len(tables.sizes))
+    for i in agents:
+        total += tables.single[tables.parts[i]].reshape([-1 if k == i else 1 for k in agents])
     for i, j in tables.edges:
-        shape = [1] * len(sizes)
-        shape[i], shape[j] = sizes[i], sizes[j]
-        total += tables.pairs[tables.part(i), tables.part(j)].reshape(shape)
+        table = tables.pairs[tables.parts[i], tables.parts[j]]
+        total += table.reshape([tables.sizes[k] if k in (i, j) else 1 for k in agents])
     flat = total.ravel()
-    if seen:
-        known = np.frombuffer(b"".join(seen), dtype=np.int32).reshape(len(seen), len(sizes))
-        flat[np.ravel_multi_index(tuple(known.T), sizes)] = -np.inf
+    flat[np.ravel_multi_index(tuple(seen.T), tables.sizes)] = -np.inf
     best = int(flat.argmax())
     if flat[best] == -np.inf:
         return None
-    return np.array(np.unravel_index(best, sizes), dtype=np.int64)
+    return np.array(np.unravel_index(best, tables.sizes), dtype=np.int64)
 
 
-def _is_forest(tables: Tables) -> bool:
-    root = list(range(len(tables.sizes)))
+def best_of_forest(tables: Tables, seen: Set[bytes]) -> Actions | None:
+    """The best joint action that is not among those seen, where the agents' graph is a forest.
 
-    def find(i: int) -> int:
-        while root[i] != i:
-            i = root[i]
-        return i
-
-    for i, j in tables.edges:
-        a, b = find(i), find(j)
-        if a == b:
-            return False
-        root[a] = b
-    return True
+    None where it is not among the first `MOST_FALLING`.
+    """
+    for actions in islice(falling(tables), MOST_FALLING):
+        if key_of(actions) not in seen:
+            return actions
+    return None
 
 
-def _orders(tables: Tables, members: Set[int]) -> list[tuple[int, int | None]]:
+def falling(tables: Tables) -> Iterator[Actions]:
+    """Every joint action of a forest of agents, from the best on.
+
+    A joint action's sum is the maximum less what each agent's action loses against the best one under its
+    parent's action: a best-first search whose bound is exact. A group of joint actions is known by its first few
+    agents' actions; the rest of it follows the best, and its siblings differ in the last of those few.
+    """
+    order = _walk(tables, set(range(len(tables.sizes))))
+    sums = _max_sums(tables, order, tables.single)
+    place = {agent: i for i, (agent, _) in enumerate(order)}
+    above = [None if parent is None else place[parent] for _, parent in order]
+    ranked = [np.argsort(-sums[agent], axis=1, kind="stable") for agent, _ in order]
+    lost = [
+        np.take_along_axis(sums[agent].max(axis=1, keepdims=True) - sums[agent], ranks, axis=1)
+        for (agent, _), ranks in zip(order, ranked, strict=True)
+    ]
+
+    def row(decided: Sequence[int], depth: int) -> int:
+        parent = above[depth]
+        return 0 if parent is None else decided[parent]
+
+    heap: list[tuple[float, tuple[int, ...], int, float]] = [(0.0, (), -1, 0.0)]
+    while heap:
+        spent, decided, rank, before = heapq.heappop(heap)
+        last = len(decided) - 1
+        if last >= 0:
+            _push(heap, lost, ranked, decided, last, row(decided, last), rank + 1, before)
+        for depth in range(last + 1, len(order)):
+            at = row(decided, depth)
+            decided = (*decided, int(ranked[depth][at, 0]))
+            _push(heap, lost, ranked, decided, depth, at, 1, spent)
+        actions = np.empty(len(order), dtype=np.int64)
+        actions[[agent for agent, _ in order]] = decided
+        yield actions
+
+
+def _push(
+    heap: list[tuple[float, tuple[int, ...], int, float]],
+    lost: list[Array],
+    ranked: list[Actions],
+    decided: tuple[int, ...],
+    depth: int,
+    row: int,
+    rank: int,
+    before: float,
+) -> None:
+    """Queues the group in which the last decided agent takes its rank'th best action."""
+    if rank < ranked[depth].shape[1]:
+        group = (*decided[:-1], int(ranked[depth][row, rank]))
+        heapq.heappush(heap, (before + float(lost[depth][row, rank]), group, rank, before))
+
+
+def _walk(tables: Tables, members: Set[int]) -> Order:
     """The members of a forest, each after its parent: (agent, parent)."""
-    order: list[tuple[int, int | None]] = []
+    order: Order = []
     reached: set[int] = set()
     for root in sorted(members):
-        stack: list[tuple[int, int | None]] = [] if root in reached else [(root, None)]
+        stack: Order = [] if root in reached else [(root, None)]
         while stack:
             agent, parent = stack.pop()
             reached.add(agent)
@@ -150,91 +192,55 @@ def _orders(tables: Tables, members: Set[int]) -> list[tuple[int, int | None]]:
     return order
 
 
-def _messages(tables: Tables, order: list[tuple[int, int | None]], single: Array) -> dict[int, Array]:
-    """For each agent of a forest: the best sum below and at it, (parent's actions, its actions), or (1, ...)."""
-    below: dict[int, Array] = {agent: single[tables.part(agent)].copy() for agent, _ in order}
-    full: dict[int, Array] = {}
+def _max_sums(tables: Tables, order: Order, single: Array) -> dict[int, Array]:
+    """Max-sum from the leaves on: for each agent the best sum of its subtree, (parent's actions, own actions).
+
+    Of a root: (1, own actions).
+    """
+    below = {agent: single[tables.parts[agent]].copy() for agent, _ in order}
+    sums: dict[int, Array] = {}
     for agent, parent in reversed(order):
         if parent is None:
-            full[agent] = below[agent][None]
+            sums[agent] = below[agent][None]
         else:
-            full[agent] = tables.pairs[tables.part(parent), tables.part(agent)] + below[agent]
-            below[parent] += full[agent].max(axis=1)
-    return full
+            sums[agent] = tables.pairs[tables.parts[parent], tables.parts[agent]] + below[agent]
+            below[parent] += sums[agent].max(axis=1)
+    return sums
 
 
-def falling(tables: Tables) -> Iterator[Actions]:
-    """Every joint action of a forest of agents, from the best on.
+def improved(tables: Tables, starts: Actions, rng: np.random.Generator) -> Actions:
+    """Joint actions of which no agent and no tried forest of agents can be improved alone, (rows, agents).
 
-    A joint action's sum is the maximum less what each agent's action loses against the best one below its
-    parent's action; so the least lost comes first (A* search whose bound is exact).
+    Args:
+        starts: where to begin, beside random ones, (rows, agents).
     """
-    order = _orders(tables, set(range(len(tables.sizes))))
-    full = _messages(tables, order, tables.single)
-    place = {agent: i for i, (agent, _) in enumerate(order)}
-    ranked = {agent: np.argsort(-table, axis=1, kind="stable") for agent, table in full.items()}
-    lost = {
-        a: t.max(axis=1, keepdims=True) - np.take_along_axis(t, ranked[a], axis=1) for a, t in full.items()
-    }
-    parents = [0 if parent is None else place[parent] for _, parent in order]
-    # (lost so far, tie breaker, actions decided, rank of the last one, lost before it)
-    heap: list[tuple[float, int, tuple[int, ...], int, float]] = [(0.0, 0, (), 0, 0.0)]
-    ticket = 1
-    while heap:
-        spent, _, decided, rank, before = heapq.heappop(heap)
-        depth = len(decided)
-        if depth:
-            agent, parent = order[depth - 1]
-            row = 0 if parent is None else decided[parents[depth - 1]]
-            if rank + 1 < tables.sizes[agent]:
-                sibling = (*decided[:-1], int(ranked[agent][row, rank + 1]))
-                heapq.heappush(
-                    heap, (before + float(lost[agent][row, rank + 1]), ticket, sibling, rank + 1, before)
-                )
-                ticket += 1
-        while depth < len(order):
-            agent, parent = order[depth]
-            row = 0 if parent is None else decided[parents[depth]]
-            decided = (*decided, int(ranked[agent][row, 0]))
-            depth += 1
-            if tables.sizes[agent] > 1:
-                sibling = (*decided[:-1], int(ranked[agent][row, 1]))
-                heapq.heappush(heap, (spent + float(lost[agent][row, 1]), ticket, sibling, 1, spent))
-                ticket += 1
-        actions = np.empty(len(order), dtype=np.int64)
-        for (agent, _), action in zip(order, decided, strict=True):
-            actions[agent] = action
-        yield actions
-
-
-def _improved(tables: Tables, seen: Set[bytes], starts: Actions, rng: np.random.Generator) -> Actions | None:
-    agents = len(tables.sizes)
-    drawn = rng.integers(0, tables.sizes, size=(STARTS, agents))
-    actions = np.concatenate([starts.reshape(-1, agents), drawn]).astype(np.int64)
+    drawn = rng.integers(0, tables.sizes, size=(DRAWN_STARTS, len(tables.sizes)))
+    actions = np.concatenate([starts, drawn])
     gains = tables.gains(actions)
     _ascend(tables, actions, gains, rng)
-    best = np.argsort(-tables.values(actions, gains), kind="stable")[:REFINED]
-    actions = actions[best]
-    for row in actions:
+    order = np.argsort(-tables.values(actions, gains), kind="stable")
+    distinct = list({key_of(actions[row]): row for row in order[::-1]}.values())[::-1]
+    best = actions[distinct[:REFINED]]
+    for row in best:
         for _ in range(FORESTS):
             _improve_forest(tables, row, rng)
-    gains = tables.gains(actions)
-    return _best_new(tables, actions, gains, seen)
+    gains = tables.gains(best)
+    _ascend(tables, best, gains, rng)
+    ordered: Actions = best[np.argsort(-tables.values(best, gains), kind="stable")]
+    return ordered
 
 
 def _ascend(tables: Tables, actions: Actions, gains: Array, rng: np.random.Generator) -> None:
-    """Lets the agents improve in turn, from all starts at once and in place, until none can."""
-    for _ in range(SWEEPS):
+    """Lets the agents improve in turn, in every row at once and in place, until none can."""
+    for _ in range(MOST_SWEEPS):
         changed = False
         for agent in rng.permutation(len(tables.sizes)).tolist():
-            found = gains[:, tables.part(agent)].argmax(axis=1)
+            found = gains[:, tables.parts[agent]].argmax(axis=1)
             moved = np.flatnonzero(found != actions[:, agent])
             if len(moved):
                 changed = True
-                first = tables.offsets[agent]
-                gains[moved] += (
-                    tables.pairs[first + found[moved]] - tables.pairs[first + actions[moved, agent]]
-                )
+                rows = found[moved] + tables.offsets[agent], actions[moved, agent] + tables.offsets[agent]
+                gains[moved] += tables.pairs[rows[0]] - tables.pairs[rows[1]]
                 actions[moved, agent] = found[moved]
         if not changed:
             return
@@ -242,37 +248,48 @@ def _ascend(tables: Tables, actions: Actions, gains: Array, rng: np.random.Gener
 
 def _improve_forest(tables: Tables, actions: Actions, rng: np.random.Generator) -> None:
     """Chooses a random forest of agents at once, exactly, given the others; in place."""
-    members = _random_forest(tables, rng)
-    fixed = [agent for agent in range(len(tables.sizes)) if agent not in members]
-    single = tables.single + tables.pairs[actions[fixed] + tables.offsets[fixed]].sum(axis=0)
-    order = _orders(tables, members)
-    full = _messages(tables, order, single)
+    members = _random_forest(tables, rng.permutation(len(tables.sizes)).tolist())
+    others = [agent for agent in range(len(tables.sizes)) if agent not in members]
+    single = tables.single + tables.pairs[actions[others] + tables.offsets[others]].sum(axis=0)
+    order = _walk(tables, members)
+    sums = _max_sums(tables, order, single)
     for agent, parent in order:
-        actions[agent] = full[agent][0 if parent is None else actions[parent]].argmax()
+        actions[agent] = sums[agent][0 if parent is None else actions[parent]].argmax()
 
 
-def _random_forest(tables: Tables, rng: np.random.Generator) -> set[int]:
-    """Agents of which no two are joined by two ways, as many as a random order gives."""
+def _random_forest(tables: Tables, order: Sequence[int]) -> set[int]:
+    """Agents of which no two are joined by two ways: each in this order that leaves it so."""
     tree: dict[int, int] = {}
-    for agent in rng.permutation(len(tables.sizes)).tolist():
+    for agent in order:
         touched = [tree[near] for near in tables.neighbours[agent] if near in tree]
         if len(set(touched)) == len(touched):
             tree[agent] = agent
-            for member, label in tree.items():
-                if label in touched:
-                    tree[member] = agent
+            tree.update({member: agent for member, label in tree.items() if label in touched})
     return set(tree)
 
 
-def _best_new(tables: Tables, actions: Actions, gains: Array, seen: Set[bytes]) -> Actions | None:
-    """The best of these joint actions and of those that differ in one agent's action, but for those seen."""
+def best_new(tables: Tables, actions: Actions, seen: Set[bytes]) -> Actions | None:
+    """The best of joint actions (rows, agents) and of those that differ from one in one agent, but for those seen."""
+    gains = tables.gains(actions)
+    return best_change(tables, actions, tables.values(actions, gains), gains, seen)
+
+
+def best_change(
+    tables: Tables, actions: Actions, values: Array, gains: Array, seen: Set[bytes]
+) -> Actions | None:
+    """As `best_new`, of given values (rows,) and gains (rows, all actions)."""
     owner = np.repeat(np.arange(len(tables.sizes)), tables.sizes)
     chosen = np.take_along_axis(gains, actions + tables.offsets, axis=1)
-    values = tables.values(actions, gains)[:, None] + gains - chosen[:, owner]
-    for flat in np.argsort(-values, axis=None, kind="stable").tolist():
-        start, number = divmod(flat, values.shape[1])
-        candidate = actions[start].copy()
-        candidate[owner[number]] = number - tables.offsets[owner[number]]
-        if key_of(candidate) not in seen:
-            return candidate
+    changed = values[:, None] + gains - chosen[:, owner]
+    for flat in np.argsort(-changed, axis=None, kind="stable").tolist():
+        row, number = divmod(flat, changed.shape[1])
+        found: Actions = actions[row].copy()
+        found[owner[number]] = number - tables.offsets[owner[number]]
+        if key_of(found) not in seen:
+            return found
     return None
+
+
+def all_pairs(agents: int) -> tuple[tuple[int, int], ...]:
+    """Every pair of so many agents."""
+    return tuple(combinations(range(agents), 2))

@@ -1,200 +1,180 @@
-"""A Bayesian linear model of the reward on the levels of every dimension and of pairs of dimensions."""
+"""The tables given the results: a Bayesian linear model, drawn from without a matrix of all its weights.
+
+Thompson sampling in linear models: S. Agrawal, N. Goyal, "Thompson sampling for contextual bandits with linear
+payoffs", ICML 2013. A draw from the posterior is a draw from the prior, corrected by what the results say of its
+errors (G. Matheron's rule; J. T. Wilson et al., "Efficiently sampling functions from Gaussian process
+posteriors", ICML 2020): the matrices are of the size of the results, whatever the size of the tables.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from netwright.strategies.q_learning.layout import Layout, Levels
+from netwright.strategies.q_learning.prior import (
+    CONSTANT,
+    JITTER,
+    Matrix,
+    Prior,
+    combined,
+    joint_covariance,
+    level_covariance,
+    pair_counts,
+    tables_covariance,
+)
 
+MOST_ENUMERATED = 1 << 15
+"""Up to so many joint actions, each has its own correction drawn."""
 
-class Prior(NamedTuple):
-    sharing: float = 0.0
-    noise: float = 0.01
-    near: float = 0.6
-    far: float = 0.0
-
-    @property
-    def single(self):
-        return 1.0 - self.near - self.far
-
-
-def level_kernel(layout, sharing):
-    k = np.zeros((layout.count, layout.count))
-    for d, n in enumerate(layout.sizes):
-        D = np.abs(np.arange(n)[:, None] - np.arange(n))
-        if not layout.axes[d].ordered or sharing == 0:
-            b = np.eye(n)
-        elif sharing < 1:
-            b = sharing**D
-        else:
-            b = 0.98 * np.exp(-0.5 * (D * sharing / max(n - 1, 1)) ** 2) + 0.02 * np.eye(n)
-        o = layout.offsets[d]
-        k[o : o + n, o : o + n] = b
-    return k
+JOINT_BREADTH = 0.3
+"""How far the drawn corrections stray, in standard deviations: among very many joint actions the largest of
+independent errors would win, not the largest mean."""
 
 
-def bases(layout, kernel, rows, columns):
-    """(3, rows, columns): single, near, far."""
-    R = rows + layout.offsets[:-1]
-    C = columns + layout.offsets[:-1]
-    V = len(layout.sizes)
-    total = np.zeros((len(R), len(C)))
-    square = np.zeros_like(total)
-    near = np.zeros_like(total)
-    G = []
-    for d in range(V):
-        g = kernel[R[:, d]][:, C[:, d]]
-        G.append(g)
-        total += g
-        square += g * g
-    pairs = (total * total - square) / 2
-    if layout.near.sum() == V * (V - 1) // 2:
-        near = pairs
-    else:
-        for i in range(V):
-            js = np.flatnonzero(layout.near[i])
-            if len(js):
-                near += G[i] * sum(G[j] for j in js)
-    n1, n2, n3 = counts(layout)
-    return np.stack([total / n1, near / n2, (pairs - near) / n3])
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """Tables to maximise.
 
+    ``single``: (count,). ``pairs``: (count, count), symmetric. ``whole``: correction of each joint action, the
+    shape is that of the levels; None: not enumerated. Then ``weights`` (n,) and ``alike`` (n, count) give its
+    mean: the sum over the results of their weight times the product of ``alike`` over the dimensions.
+    """
 
-def counts(layout):
-    V = len(layout.sizes)
-    near = int(layout.near.sum())
-    return V, max(near, 1), max(V * (V - 1) // 2 - near, 1)
-
-
-CONSTANT = 0.1
-
-
-def combine(b, p):
-    return CONSTANT + p.single * b[0] + p.near * b[1] + p.far * b[2]
-
-
-def log_evidence(K, y, noise):
-    n = len(y)
-    K = K + noise * np.eye(n)
-    C = np.linalg.cholesky(K)
-    a = np.linalg.solve(C, y)
-    s2 = (a @ a) / n
-    return -0.5 * n * np.log(s2 + 1e-12) - np.log(np.diag(C)).sum()
-
-
-SHARINGS = (0.0, 0.6, 0.9, 1.0, 2.0, 4.0)
-NOISES = (1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
-SPLITS = ((0.0, 0.0), (0.3, 0.0), (0.6, 0.0), (0.85, 0.0))
-FAR = ((0.2, 0.1), (0.4, 0.2), (0.5, 0.35))
-MOST = 300
-
-
-def fit_prior(layout, X, y, start=Prior(), opt={}):
-    if len(X) > MOST:
-        order = np.argsort(-y, kind="stable")
-        keep = np.sort(
-            np.concatenate(
-                [
-                    order[: MOST // 2],
-                    order[MOST // 2 :: max(1, (len(X) - MOST // 2) // (MOST // 2))][: MOST // 2],
-                ]
-            )
-        )
-        X, y = X[keep], y[keep]
-    sh = opt.get("sharings", SHARINGS if any(a.ordered for a in layout.axes) else (0.0,))
-    noises = opt.get("noises", NOISES)
-    sp = opt.get("splits", SPLITS)
-    if layout.near.sum() < len(layout.sizes) * (len(layout.sizes) - 1) // 2:
-        sp = sp + opt.get("far", FAR)
-    best, bs = start, {}
-
-    def score(p):
-        if p.sharing not in bs:
-            bs[p.sharing] = bases(layout, level_kernel(layout, p.sharing), X, X)
-        return log_evidence(combine(bs[p.sharing], p), y, p.noise)
-
-    cache = {}
-
-    def get(p):
-        if p not in cache:
-            cache[p] = score(p)
-        return cache[p]
-
-    for _ in range(2):
-        best = max((best._replace(sharing=s) for s in sh), key=get)
-        best = max((best._replace(near=a, far=b) for a, b in sp), key=get)
-        best = max((best._replace(noise=s) for s in noises), key=get)
-    return best
+    single: Matrix
+    pairs: Matrix
+    whole: Matrix | None = None
+    weights: Matrix | None = None
+    alike: Matrix | None = None
 
 
 class Model:
-    def __init__(self, layout, prior, X):
-        self.layout, self.prior = layout, prior
-        self.kernel = level_kernel(layout, prior.sharing)
-        V = len(layout.sizes)
-        n = len(X)
-        self.n = n
-        cap = 2 * n + 16
-        self.X = np.zeros((cap, V), np.int64)
-        self.A = np.zeros((cap, layout.count))
-        self.T = np.zeros((cap, cap))
-        self.X[:n] = X
-        self.A[:n] = self.columns(X)
-        K = combine(bases(layout, self.kernel, X, X), prior) + prior.noise * np.eye(n)
-        C = np.linalg.cholesky(K)
-        self.T[:n, :n] = np.linalg.inv(C)
-        self.n1, self.n2, self.n3 = counts(layout)
-        near = layout.near[layout.dimension_of][:, layout.dimension_of]
-        far = np.triu(~layout.near, 1)[layout.dimension_of][:, layout.dimension_of]
-        self.pair_variance = near * prior.near / self.n2 + far * prior.far / self.n3
-        # square root of kernel
-        w, v = np.linalg.eigh(self.kernel)
-        self.root = v * np.sqrt(np.maximum(w, 0))
+    """The posterior of the tables for one prior; results are added one by one.
 
-    def columns(self, X):
-        return self.kernel[X + self.layout.offsets[:-1]].sum(axis=1)
+    ``inverse`` is the inverse of the Cholesky factor of the results' covariance: a new result adds a row and
+    changes none.
+    """
 
-    def extend(self, x):
-        n = self.n
-        if n + 1 > len(self.T):
-            for name in ("X", "A"):
-                old = getattr(self, name)
-                new = np.zeros((2 * n, old.shape[1]), old.dtype)
-                new[:n] = old[:n]
-                setattr(self, name, new)
-            T = np.zeros((2 * n, 2 * n))
-            T[:n, :n] = self.T[:n, :n]
-            self.T = T
-        x = x[None]
-        k = combine(bases(self.layout, self.kernel, self.X[:n], x), self.prior)[:, 0]
-        kk = combine(bases(self.layout, self.kernel, x, x), self.prior)[0, 0] + self.prior.noise
-        T = self.T[:n, :n]
-        l = T @ k
-        d = np.sqrt(max(kk - l @ l, 1e-10))
-        self.T[n, :n] = -(l @ T) / d
-        self.T[n, n] = 1 / d
-        self.X[n] = x[0]
-        self.A[n] = self.columns(x)[0]
-        self.n += 1
+    def __init__(self, layout: Layout, prior: Prior, levels: Levels) -> None:
+        self.layout, self.prior, self.size = layout, prior, len(levels)
+        self._levels_covariance = level_covariance(layout, prior)
+        capacity = 2 * self.size + 64
+        self._levels = np.zeros((capacity, len(layout.sizes)), dtype=np.int64)
+        self._one_hot = np.zeros((capacity, layout.count))
+        self._columns = np.zeros((capacity, layout.count))
+        self._inverse = np.zeros((capacity, capacity))
+        self._put(slice(0, self.size), levels)
+        covariance = self._covariance(slice(0, self.size), slice(0, self.size))
+        covariance[np.diag_indices_from(covariance)] += prior.noise + JITTER
+        self._inverse[: self.size, : self.size] = np.tril(np.linalg.inv(np.linalg.cholesky(covariance)))
+        self._single, self._pairs = self._variances()
+        values, vectors = np.linalg.eigh(self._levels_covariance)
+        self._root: Matrix = vectors * np.sqrt(np.maximum(values, 0.0))
 
-    def draw(self, y, rng, temper=1.0):
-        n, lay, p = self.n, self.layout, self.prior
-        X, A, T = self.X[:n], self.A[:n], self.T[:n, :n]
-        a = T @ y
-        s = np.sqrt((a @ a) / n) * temper
-        c = np.sqrt(CONSTANT) * rng.standard_normal()
-        u = np.sqrt(p.single / self.n1) * (self.root @ rng.standard_normal(lay.count))
-        Z = rng.standard_normal((lay.count, lay.count))
-        W = np.sqrt(self.pair_variance) * (self.root @ Z @ self.root.T)
-        H = X + lay.offsets[:-1]
-        f = c + u[H].sum(1)
-        onehot = np.zeros((n, lay.count))
-        onehot[np.arange(n)[:, None], H] = 1
-        f += ((onehot @ W) * onehot).sum(1)
-        r = y - s * (f + np.sqrt(p.noise) * rng.standard_normal(n))
-        alpha = T.T @ (T @ r)
-        u = s * u + p.single / self.n1 * (A.T @ alpha)
-        W = s * W + self.pair_variance * (A.T @ (alpha[:, None] * A))
-        return u, W + W.T
+    def _variances(self) -> tuple[float, Matrix]:
+        """Of a level's own weight, and of each pair's that share a table, in one of two triangles."""
+        single, near, far, _ = self.prior.shares
+        near_count, far_count = pair_counts(self.layout)
+        by_dimension = np.where(self.layout.near, near / near_count, far / far_count)
+        spread = np.triu(by_dimension, 1)
+        return single / len(self.layout.sizes), spread[self.layout.owner][:, self.layout.owner]
+
+    def _put(self, rows: slice, levels: Levels) -> None:
+        self._levels[rows] = levels
+        self._one_hot[rows] = self.layout.one_hot(levels)
+        self._columns[rows] = self._levels_covariance[levels + self.layout.offsets].sum(axis=1)
+
+    def _covariance(self, rows: slice, others: slice) -> Matrix:
+        columns, one_hot = self._columns[rows], self._one_hot[others]
+        tables = tables_covariance(self.layout, columns, one_hot)
+        joint = np.zeros(tables.shape[1:])
+        if self.prior.joint:
+            joint = joint_covariance(columns, one_hot, self.prior.alike)
+        return combined(self.prior, tables, joint)
+
+    def extend(self, levels: Levels) -> None:
+        """One more result at levels (dimensions,)."""
+        n = self.size
+        if n == len(self._inverse):
+            self._grow()
+        last = slice(n, n + 1)
+        self._put(last, levels[None])
+        covariance = self._covariance(last, slice(0, n + 1))[0]
+        inverse = self._inverse[:n, :n]
+        row = inverse @ covariance[:n]
+        own = max(covariance[n] + self.prior.noise + JITTER - row @ row, JITTER) ** 0.5
+        self._inverse[n, :n] = -(row @ inverse) / own
+        self._inverse[n, n] = 1.0 / own
+        self.size = n + 1
+
+    def _grow(self) -> None:
+        more = self.size
+        self._levels = np.pad(self._levels, ((0, more), (0, 0)))
+        self._one_hot = np.pad(self._one_hot, ((0, more), (0, 0)))
+        self._columns = np.pad(self._columns, ((0, more), (0, 0)))
+        self._inverse = np.pad(self._inverse, ((0, more), (0, more)))
+
+    def draw(self, targets: Matrix, breadth: float, rng: np.random.Generator) -> Draw:
+        """Tables from the posterior given targets (n,).
+
+        ``breadth``: deviations from the posterior's mean are drawn so many times as wide; 0 gives the mean.
+        """
+        n = self.size
+        inverse, columns = self._inverse[:n, :n], self._columns[:n]
+        scale = breadth * float(np.sqrt(np.mean((inverse @ targets) ** 2)))
+        prior = self._draw_prior(rng)
+        noise = np.sqrt(self.prior.noise) * rng.standard_normal(n)
+        errors = targets - scale * (self._constant(rng) + self._evaluate(prior) + noise)
+        weights = inverse.T @ (inverse @ errors)
+        single = scale * prior.single + self._single * (columns.T @ weights)
+        pairs = scale * prior.pairs + self._pairs * (columns.T @ (weights[:, None] * columns))
+        if not self.prior.joint:
+            return Draw(single, pairs + pairs.T)
+        if prior.whole is None:
+            alike = self.prior.alike + (1 - self.prior.alike) * columns
+            return Draw(single, pairs + pairs.T, None, self.prior.joint * weights, alike)
+        whole = scale * prior.whole + self.prior.joint * self._spread(weights)
+        return Draw(single, pairs + pairs.T, whole)
+
+    def _constant(self, rng: np.random.Generator) -> float:
+        return CONSTANT**0.5 * float(rng.standard_normal())
+
+    def _draw_prior(self, rng: np.random.Generator) -> Draw:
+        """Tables from the prior; of the pairs' one triangle only."""
+        count = self.layout.count
+        single = self._single**0.5 * (self._root @ rng.standard_normal(count))
+        normal = rng.standard_normal((count, count))
+        pairs = np.sqrt(self._pairs) * (self._root @ normal @ self._root.T)
+        if not self.prior.joint or self.layout.choices > MOST_ENUMERATED:
+            return Draw(single, pairs)
+        whole = rng.standard_normal(self.layout.sizes)
+        for dimension in range(len(self.layout.sizes)):
+            whole = _along(whole, np.linalg.cholesky(self._factor(dimension)), dimension)
+        return Draw(single, pairs, JOINT_BREADTH * self.prior.joint**0.5 * whole)
+
+    def _evaluate(self, draw: Draw) -> Matrix:
+        """What drawn tables say of the results, (n,)."""
+        one_hot = self._one_hot[: self.size]
+        said: Matrix = one_hot @ draw.single + ((one_hot @ draw.pairs) * one_hot).sum(axis=1)
+        return said if draw.whole is None else said + draw.whole[tuple(self._levels[: self.size].T)]
+
+    def _spread(self, weights: Matrix) -> Matrix:
+        """The corrections' mean at every joint action: a product over the dimensions."""
+        mean = np.zeros(self.layout.sizes)
+        np.add.at(mean, tuple(self._levels[: self.size].T), weights)
+        for dimension in range(len(self.layout.sizes)):
+            mean = _along(mean, self._factor(dimension), dimension)
+        return mean
+
+    def _factor(self, dimension: int) -> Matrix:
+        """Covariance of the corrections along one dimension."""
+        start = int(self.layout.offsets[dimension])
+        part = slice(start, start + self.layout.sizes[dimension])
+        factor: Matrix = self.prior.alike + (1 - self.prior.alike) * self._levels_covariance[part, part]
+        return factor + JITTER * np.eye(len(factor))
+
+
+def _along(values: Matrix, matrix: Matrix, dimension: int) -> Matrix:
+    """Multiplies by a matrix along one dimension."""
+    return np.moveaxis(np.tensordot(matrix, values, (1, dimension)), 0, dimension)

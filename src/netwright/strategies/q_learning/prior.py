@@ -1,0 +1,216 @@
+"""What is believed of the tables before any result, and how that is found from the results themselves.
+
+The reward's rank is a sum of tables: one of each dimension, one of each pair of dimensions, and a correction that
+is the joint action's own, alike for joint actions that differ in little. All are Gaussian, so that the ranks have
+a covariance of few numbers, which are those of greatest marginal likelihood (C. E. Rasmussen, C. K. I. Williams:
+"Gaussian processes for machine learning", 2006, section 5.4.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.strategies.q_learning.layout import Layout, Levels
+
+Matrix = NDArray[np.float64]
+
+CONSTANT = 0.1
+"""Variance of the mean, as a share of the tables': ranks have the mean 0, but those seen need not be typical."""
+
+NUGGET = 0.02
+"""Share of a smooth dimension's variance that is each level's own."""
+
+JITTER = 1e-6
+
+MOST_COMPARED = 256
+"""Of so many results the marginal likelihood is computed: the best half, and others of all ranks."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Shares of the variance, which add up to 1, and how like neighbours are.
+
+    ``near``, ``far``: pairs of dimensions that share a table by the agents' graph, and all others; the rest is the
+    dimensions' own. ``joint``: of all of it, the joint action's own correction, which falls by ``alike`` with
+    every dimension that differs. ``noise``: variance of what the tables cannot tell, in units of theirs.
+    ``sharing``: covariance of the levels of an ordered dimension, ``amount`` its correlation from level to level
+    ("steps") or the length scales that its range holds ("smooth"); levels that are "apart" share nothing.
+    """
+
+    sharing: Literal["apart", "steps", "smooth"] = "apart"
+    amount: float = 0.0
+    near: float = 0.6
+    far: float = 0.0
+    joint: float = 0.0
+    alike: float = 0.5
+    noise: float = 0.03
+
+    @property
+    def shares(self) -> tuple[float, float, float, float]:
+        """Of the dimensions, near pairs, far pairs, joint actions."""
+        tables = 1.0 - self.joint
+        return tables * (1.0 - self.near - self.far), tables * self.near, tables * self.far, self.joint
+
+
+SHARING = [
+    {"sharing": kind, "amount": amount}
+    for kind, amount in (
+        ("apart", 0.0),
+        ("steps", 0.6),
+        ("steps", 0.9),
+        ("smooth", 1.0),
+        ("smooth", 2.0),
+        ("smooth", 4.0),
+    )
+]
+NEAR = [{"near": near, "far": 0.0} for near in (0.0, 0.3, 0.6, 0.85)]
+FAR = [{"near": near, "far": far} for near, far in ((0.2, 0.1), (0.4, 0.2), (0.5, 0.35))]
+NOISE = [{"noise": noise} for noise in (1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)]
+JOINT = [{"joint": joint, "alike": alike} for joint in (0.0, 0.1, 0.3, 0.6, 0.9) for alike in (0.4, 0.7)]
+
+
+def level_covariance(layout: Layout, prior: Prior) -> Matrix:
+    """Covariance of the levels within each dimension, ones on the diagonal: shape (count, count)."""
+    covariance = np.zeros((layout.count, layout.count))
+    for axis, start, size in zip(layout.axes, layout.offsets.tolist(), layout.sizes, strict=True):
+        distance = np.abs(np.arange(size)[:, None] - np.arange(size))
+        if not axis.ordered or prior.sharing == "apart":
+            block = np.eye(size)
+        elif prior.sharing == "steps":
+            block = prior.amount**distance
+        else:
+            smooth = np.exp(-0.5 * (distance * prior.amount / max(size - 1, 1)) ** 2)
+            block = (1 - NUGGET) * smooth + NUGGET * np.eye(size)
+        covariance[start : start + size, start : start + size] = block
+    return covariance
+
+
+def pair_counts(layout: Layout) -> tuple[int, int]:
+    """How many pairs of dimensions are near and far; at least 1."""
+    dimensions = len(layout.sizes)
+    near = int(layout.near.sum()) // 2
+    return max(near, 1), max(dimensions * (dimensions - 1) // 2 - near, 1)
+
+
+def tables_covariance(layout: Layout, columns: Matrix, one_hot: Matrix) -> Matrix:
+    """Covariance of what the tables say of rows and of others, each kind of table of variance 1.
+
+    Args:
+        columns: covariance of the rows' levels with all levels, (rows, count).
+        one_hot: the others, (others, count).
+
+    Returns:
+        Of dimensions, near and far pairs: shape (3, rows, others).
+    """
+    total = columns @ one_hot.T
+    pairs = 0.5 * (total**2 - columns**2 @ one_hot.T)
+    near = pairs if layout.complete else _near_covariance(layout, columns, one_hot)
+    near_count, far_count = pair_counts(layout)
+    return np.stack([total / len(layout.sizes), near / near_count, (pairs - near) / far_count])
+
+
+def _near_covariance(layout: Layout, columns: Matrix, one_hot: Matrix) -> Matrix:
+    agents = []
+    near = np.zeros((len(columns), len(one_hot)))
+    for members in layout.members:
+        mine = np.flatnonzero(np.isin(layout.owner, members))
+        own, other = columns[:, mine], one_hot[:, mine].T
+        agents.append(own @ other)
+        if len(members) > 1:
+            near += 0.5 * (agents[-1] ** 2 - own**2 @ other)
+    for a, b in layout.links:
+        near += agents[a] * agents[b]
+    return near
+
+
+def joint_covariance(columns: Matrix, one_hot: Matrix, alike: float) -> Matrix:
+    """Covariance of the joint actions' own corrections: a product over the dimensions, (rows, others)."""
+    covariance: Matrix = np.exp(np.log(alike + (1 - alike) * columns) @ one_hot.T)
+    return covariance
+
+
+def combined(prior: Prior, tables: Matrix, joint: Matrix) -> Matrix:
+    """The covariance of everything, without noise."""
+    single, near, far, own = prior.shares
+    covariance: Matrix = CONSTANT + single * tables[0] + near * tables[1] + far * tables[2] + own * joint
+    return covariance
+
+
+def log_evidence(covariance: Matrix, targets: Matrix) -> float:
+    """Log marginal likelihood of targets (n,) up to a constant, at the scale of the covariance that maximises it.
+
+    With the targets as one more row, one Cholesky factor holds all: its last row is L^-1 y.
+    """
+    n = len(targets)
+    bordered = np.empty((n + 1, n + 1))
+    bordered[:n, :n] = covariance
+    bordered[n, :n] = targets
+    bordered[n, n] = 1e12
+    factor = np.linalg.cholesky(bordered)
+    scale = float(np.mean(factor[n, :n] ** 2)) + 1e-9
+    return -0.5 * n * float(np.log(scale)) - float(np.log(np.diag(factor)[:n]).sum())
+
+
+def fit_prior(layout: Layout, levels: Levels, targets: Matrix) -> Prior:
+    """The prior of greatest marginal likelihood, its settings improved in turn, twice.
+
+    Args:
+        levels: (n, dimensions).
+        targets: (n,).
+    """
+    kept = representative(targets, MOST_COMPARED)
+    evidence = _Evidence(layout, levels[kept], targets[kept])
+    groups: list[Sequence[dict[str, float]]] = [NEAR if layout.complete else NEAR + FAR, NOISE, JOINT]
+    if any(axis.ordered for axis in layout.axes):
+        groups.insert(0, SHARING)  # type: ignore[arg-type]
+    best = Prior()
+    for _ in range(2):
+        for group in groups:
+            best = max((replace(best, **settings) for settings in group), key=evidence)  # type: ignore[arg-type]
+    return best
+
+
+class _Evidence:
+    """Log evidence by prior, of which the costly parts are computed once."""
+
+    def __init__(self, layout: Layout, levels: Levels, targets: Matrix) -> None:
+        self._layout, self._targets = layout, targets
+        self._one_hot = layout.one_hot(levels)
+        self._tables: dict[tuple[str, float], tuple[Matrix, Matrix]] = {}
+        self._joint: dict[tuple[str, float, float], Matrix] = {}
+        self._found: dict[Prior, float] = {}
+
+    def __call__(self, prior: Prior) -> float:
+        if prior not in self._found:
+            covariance = combined(prior, *self._parts(prior))
+            covariance[np.diag_indices_from(covariance)] += prior.noise + JITTER
+            self._found[prior] = log_evidence(covariance, self._targets)
+        return self._found[prior]
+
+    def _parts(self, prior: Prior) -> tuple[Matrix, Matrix]:
+        kind = (prior.sharing, prior.amount)
+        if kind not in self._tables:
+            columns = self._one_hot @ level_covariance(self._layout, prior)
+            self._tables[kind] = columns, tables_covariance(self._layout, columns, self._one_hot)
+        columns, tables = self._tables[kind]
+        if not prior.joint:
+            return tables, np.zeros(tables.shape[1:])
+        key = (*kind, prior.alike)
+        if key not in self._joint:
+            self._joint[key] = joint_covariance(columns, self._one_hot, prior.alike)
+        return tables, self._joint[key]
+
+
+def representative(targets: Matrix, most: int) -> NDArray[np.int64]:
+    """Places of at most so many results: the best half, and of the others every so many'th by rank."""
+    if len(targets) <= most:
+        return np.arange(len(targets))
+    order = np.argsort(-targets, kind="stable")
+    best = most // 2
+    others = np.linspace(best, len(order) - 1, most - best).astype(np.int64)
+    return np.sort(order[np.concatenate([np.arange(best), others])])

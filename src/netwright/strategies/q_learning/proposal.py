@@ -1,0 +1,108 @@
+"""From drawn tables over levels to the choice that is proposed."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import numpy as np
+
+from netwright.strategies.q_learning.joint_choice import (
+    Tables,
+    all_pairs,
+    best_change,
+    best_new,
+    best_of_forest,
+    enumerated,
+    improved,
+    key_of,
+)
+from netwright.strategies.q_learning.layout import Layout, Levels
+from netwright.strategies.q_learning.posterior import MOST_ENUMERATED, Draw
+from netwright.strategies.q_learning.prior import Matrix
+
+MOST_STEPS = 12
+"""Changes of one dimension at a time, once the joint actions' own corrections are known."""
+
+
+def propose(
+    layout: Layout, draw: Draw, far: bool, seen: Levels, starts: Levels, rng: np.random.Generator
+) -> Levels | None:
+    """The levels (dimensions,) that maximise a draw and are not among those seen; None: all were.
+
+    Args:
+        far: whether dimensions share a table that the agents' graph holds apart.
+        seen: (rows, dimensions).
+        starts: where a search may begin, (rows, dimensions).
+    """
+    by_dimension = Tables(layout.sizes, draw.single, draw.pairs, all_pairs(len(layout.sizes)))
+    if layout.choices <= MOST_ENUMERATED:
+        return enumerated(by_dimension, seen, draw.whole)
+    tables = node_tables(layout, draw, far)
+    if draw.weights is None:
+        known = {key_of(row) for row in layout.actions_of(seen)}
+        actions = best_of_forest(tables, known) if tables.is_forest else None
+        if actions is None:
+            actions = best_new(tables, improved(tables, layout.actions_of(starts), rng), known)
+        return None if actions is None else layout.levels_at(actions[None])[0]
+    found = layout.levels_at(improved(tables, layout.actions_of(starts), rng))
+    return corrected(
+        by_dimension, draw, np.concatenate([found[:1], starts[:1]]), {key_of(row) for row in seen}
+    )
+
+
+def node_tables(layout: Layout, draw: Draw, far: bool) -> Tables:
+    """The tables between the nodes' joint actions, the sums of those between their dimensions."""
+    sizes = tuple(len(actions) for actions in layout.actions)
+    offsets = np.cumsum([0, *sizes])
+    levels = [np.flatnonzero(np.isin(layout.owner, node)) for node in layout.nodes]
+    one_hot = []
+    for node, actions, mine in zip(layout.nodes, layout.actions, levels, strict=True):
+        rows = np.zeros((len(actions), layout.count))
+        rows[np.arange(len(actions))[:, None], actions + layout.offsets[list(node)]] = 1.0
+        one_hot.append(rows[:, mine])
+    edges = tuple(
+        (i, j)
+        for i, j in all_pairs(len(sizes))
+        if far or layout.near[np.ix_(layout.nodes[i], layout.nodes[j])].any()
+    )
+    single, pairs = np.empty(offsets[-1]), np.zeros((offsets[-1], offsets[-1]))
+    for i, rows in enumerate(one_hot):
+        within = 0.5 * ((rows @ draw.pairs[np.ix_(levels[i], levels[i])]) * rows).sum(axis=1)
+        single[offsets[i] : offsets[i + 1]] = rows @ draw.single[levels[i]] + within
+    for i, j in edges:
+        table = one_hot[i] @ draw.pairs[np.ix_(levels[i], levels[j])] @ one_hot[j].T
+        pairs[offsets[i] : offsets[i + 1], offsets[j] : offsets[j + 1]] = table
+        pairs[offsets[j] : offsets[j + 1], offsets[i] : offsets[i + 1]] = table.T
+    return Tables(sizes, single, pairs, edges)
+
+
+def corrected(tables: Tables, draw: Draw, starts: Levels, seen: Set[bytes]) -> Levels | None:
+    """The best that is new near levels which no change of one dimension improves, the corrections counted in."""
+    levels = starts.copy()
+    values, gains = _corrected_gains(tables, draw, levels)
+    owner = np.repeat(np.arange(len(tables.sizes)), tables.sizes)
+    for _ in range(MOST_STEPS):
+        better = gains - np.take_along_axis(gains, levels + tables.offsets, axis=1)[:, owner]
+        best = better.argmax(axis=1)
+        rows = np.flatnonzero(better[np.arange(len(levels)), best] > 1e-12)
+        if not len(rows):
+            break
+        levels[rows, owner[best[rows]]] = best[rows] - tables.offsets[owner[best[rows]]]
+        values[rows], gains[rows] = _corrected_gains(tables, draw, levels[rows])
+    return best_change(tables, levels, values, gains, seen)
+
+
+def _corrected_gains(tables: Tables, draw: Draw, levels: Levels) -> tuple[Matrix, Matrix]:
+    """Sums with the corrections (rows,), and what every level adds given the others, (rows, all levels)."""
+    assert draw.weights is not None
+    assert draw.alike is not None
+    gains = tables.gains(levels)
+    values = tables.values(levels, gains)
+    for row, chosen in enumerate(levels + tables.offsets):
+        factors = draw.alike[:, chosen]
+        products = draw.weights * factors.prod(axis=1)
+        values[row] += products.sum()
+        others = products[:, None] / factors
+        for dimension, part in enumerate(tables.parts):
+            gains[row, part] += others[:, dimension] @ draw.alike[:, part]
+    return values, gains
