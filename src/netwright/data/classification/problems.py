@@ -104,7 +104,7 @@ def mixed_sizes(dataset: ImageSet, sizes: Sequence[tuple[int, int]]) -> list[Pro
             found=f"{len(different)} sizes from {smallest[0]} x {smallest[1]} to {largest[0]} x {largest[1]}"
             f"{stretched}",
             advice=f"All are brought to about {height} x {width}, their median: proportions kept, the rest black. "
-            "Another size: preprocessing.size; without black borders: preprocessing.fit=stretch.",
+            "Another size: images.size; without black borders: images.fit=stretch.",
             kind="sizes",
         )
     ]
