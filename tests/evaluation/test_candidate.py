@@ -229,3 +229,16 @@ def test_weights_of_another_network_and_damaged_files_are_refused(build, task, t
     with pytest.raises(RunError, match="cannot be read"):
         load_weights(nn.Conv3d(1, 3, 1), path)
     assert [p.name for p in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+def test_a_network_that_is_not_wanted_is_not_trained(evaluate, build):
+    seen, epochs = [], []
+
+    def refuse(cost):
+        seen.append(cost.parameters)
+        return "too many parameters"
+
+    outcome = evaluate(build, refuse=refuse, on_epoch=epochs.append)
+    assert (outcome.status, outcome.reason) == (Status.INFEASIBLE, "too many parameters")
+    assert seen == [outcome.cost.parameters]
+    assert not epochs

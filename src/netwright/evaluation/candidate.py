@@ -48,6 +48,7 @@ _LEAST_SECONDS = 1e-3
 Build = Callable[[Any], nn.Module]
 """From a task to a network."""
 OnEpoch = Callable[[EpochRecord], None]
+Refuse = Callable[[Cost], str | None]
 
 
 def evaluate_candidate(
@@ -59,6 +60,7 @@ def evaluate_candidate(
     *,
     seed: int,
     memory_limit_mb: float | None = None,
+    refuse: Refuse | None = None,
     folder: Path | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Outcome:
@@ -79,6 +81,7 @@ def evaluate_candidate(
         protocol: how to train.
         seed: of every random number: weights, order, augmentation, dropout.
         memory_limit_mb: for a training step; None for no limit.
+        refuse: says of what is known before the training why the candidate is not wanted, or None.
         folder: gets ``curves.jsonl`` as it happens, ``weights.safetensors`` at the end, ``log.txt`` with the
             traceback of a crash; None for no files.
         on_epoch: called after every epoch.
@@ -92,7 +95,7 @@ def evaluate_candidate(
     evaluation = _Evaluation(build, problem, protocol, device, seed, folder)
     callback = _Callback(on_epoch)
     try:
-        outcome = evaluation.run(training, validation, memory_limit_mb, callback)
+        outcome = evaluation.run(training, validation, memory_limit_mb, refuse, callback)
     except Exception as error:
         if error is callback.raised:
             raise
@@ -150,10 +153,14 @@ class _Evaluation:
         training: Sequence[int],
         validation: Sequence[int],
         memory_limit_mb: float | None,
+        refuse: Refuse | None,
         on_epoch: OnEpoch,
     ) -> Outcome:
         with seeded(derive_seed(self._seed, "dry run")):
             self._cost = predicted_cost(self._build, self._task, self._protocol)
+        refused = None if refuse is None else refuse(self._cost)
+        if refused is not None:
+            return self.outcome(Status.INFEASIBLE, refused)
         if not fits(self._cost, memory_limit_mb):
             return self.outcome(
                 Status.OUT_OF_MEMORY,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ class CandidateJob:
     """One candidate to train.
 
     ``training`` and ``validation`` are case indices of the prepared data; ``reference`` names a hand-made network
-    to train in place of ``choice``; ``folder`` is where curves and weights go.
+    to train in place of ``choice``; ``folder`` is where curves and weights go. ``limited``: whether the limits of
+    the objective hold; the networks of the final comparison need not keep them.
     """
 
     settings: RunSettings
@@ -33,6 +34,7 @@ class CandidateJob:
     seed: int
     folder: Path
     memory_limit_mb: float | None
+    limited: bool = False
 
 
 def run_candidate(job: CandidateJob) -> dict[str, Any]:
@@ -48,6 +50,7 @@ def run_candidate(job: CandidateJob) -> dict[str, Any]:
         job.protocol,
         seed=job.seed,
         memory_limit_mb=job.memory_limit_mb,
+        refuse=lambda cost: job.settings.objective.violation({}, asdict(cost)) if job.limited else None,
         folder=job.folder,
     )
     return outcome.to_dict()

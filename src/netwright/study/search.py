@@ -218,6 +218,7 @@ class Search:
             seed=derive_seed(settings.seed, "trial", trial.number),
             folder=self._folder.trial(trial.number),
             memory_limit_mb=settings.machine.memory_limit_mb,
+            limited=True,
         )
         return self._executor.submit(run_candidate, job)
 
