@@ -14,9 +14,15 @@ LAST_AXIS_LAYERS = (nn.Linear, nn.LayerNorm, nn.RMSNorm)
 RESHAPING = frozenset({"view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "follow_shape"})
 
 
-def layer_axis(module: nn.Module, rank: int) -> int:
-    """The axis that a layer takes as the channels of a value of so many axes."""
-    return rank - 1 if isinstance(module, LAST_AXIS_LAYERS) else min(1, rank - 1)
+def layer_axis(module: nn.Module, shape: tuple[int, ...]) -> int:
+    """The axis that a layer takes as the channels, of the ``shape`` that it takes in the original.
+
+    A layer normalisation of one axis takes the last; one that is derived from it may move the axes, and takes
+    the second where that has its length.
+    """
+    if isinstance(module, nn.LayerNorm) and type(module) is not nn.LayerNorm and len(shape) > 2:
+        return 1 if module.normalized_shape == (shape[1],) else len(shape) - 1
+    return len(shape) - 1 if isinstance(module, LAST_AXIS_LAYERS) else min(1, len(shape) - 1)
 
 
 def channel_axis(
@@ -41,16 +47,17 @@ def channel_axis(
         return -1
     if value.ndim == 2:
         return 1
-    if step.kind == "module" and isinstance(modules[str(step.target)], LAST_AXIS_LAYERS):
-        return value.ndim - 1
+    if step.kind == "module" and isinstance(modules[str(step.target)], LAST_AXIS_LAYERS) and before:
+        return layer_axis(modules[str(step.target)], before)
     if axis is None or axis < 0 or before is None or after is None:
         return 1
     if step.operation == "permute":
-        order = step.args[1] if isinstance(step.args[1], (tuple, list)) else step.args[1:]
-        return [entry % len(before) for entry in order].index(axis)
+        given = step.args[1] if isinstance(step.args[1], (tuple, list)) else step.args[1:]
+        order: list[int] = [entry % len(before) for entry in given]
+        return order.index(axis)
     if step.operation in ("transpose", "swapaxes", "swapdims"):
-        first, second = (entry % len(before) for entry in step.args[1:3])
-        return {first: second, second: first}.get(axis, axis)
+        first, second = (int(entry) % len(before) for entry in step.args[1:3])
+        return second if axis == first else first if axis == second else axis
     if step.operation in RESHAPING or (step.kind == "module" and len(before) != len(after)):
         return _after_reshape(axis, before, after)
     return axis if len(before) == len(after) else 1

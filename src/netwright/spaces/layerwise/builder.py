@@ -15,7 +15,7 @@ from netwright.spaces.layerwise.adapters import Adapter, FarPadding, resize_outp
 from netwright.spaces.layerwise.axes import channel_axis, layer_axis
 from netwright.spaces.layerwise.follow import RESHAPES, following_steps, reshaped
 from netwright.spaces.layerwise.graph import INPUT, LayerNetwork, Ref, Step, layer_name, map_arguments
-from netwright.spaces.layerwise.layers import FITTED, Recipe, fit_layer
+from netwright.spaces.layerwise.layers import FITTED, POOLS, SHAPE_KEEPING, Recipe, fit_layer
 from netwright.spaces.layerwise.network import call, resolve
 from netwright.spaces.layerwise.places import first_line
 
@@ -23,7 +23,8 @@ Values = Mapping[str, Mapping[str, int]]
 Shape = tuple[int, ...]
 
 ELEMENTWISE = frozenset(
-    "add sub subtract mul multiply div divide truediv true_divide floordiv maximum minimum stack".split()
+    {"add", "sub", "subtract", "mul", "multiply", "div", "divide", "truediv", "true_divide", "floordiv"}
+    | {"maximum", "minimum", "stack"}
 )
 CONCATENATIONS = frozenset({"cat", "concat", "concatenate"})
 
@@ -51,7 +52,9 @@ class Builder:
         self.steps: list[Step] = []
         self.values: dict[str, Any] = {}
         self.makers: dict[str, Callable[[], nn.Module]] = {}
-        self.held: dict[str, Shape] = {path: tuple(item.value.shape) for path, item in network.tensors.items()}
+        self.held: dict[str, Shape] = {
+            path: tuple(item.value.shape) for path, item in network.tensors.items()
+        }
         self.outputs: dict[str, str] = {}
         self._axes: dict[str, int] = {}
         self._probes: dict[str, nn.Module] = {}
@@ -115,17 +118,17 @@ class Builder:
                 step = _with_sources(step, {source: fitted})
             self._do_or_restore(step)
             return
-        recipe = fit_layer(step.name, original, tuple(value.shape), self.choice.get(name, {}))
+        axis = layer_axis(original, self._original(source) or tuple(value.shape))
+        recipe = fit_layer(step.name, original, tuple(value.shape), axis, self.choice.get(name, {}))
         if recipe.far_padding:
             mode = "constant" if any(True for _ in original.parameters()) else "replicate"
             padded = f"{step.name}_padding"
             self._add_module(padded, lambda: FarPadding(recipe.far_padding, mode))
             self._do(Step(padded, "module", padded, (Ref(source),)))
             step = _with_sources(step, {source: padded})
-        if name != target and recipe.attributes:
-            step = replace(step, target=step.name.replace("@", "_"))
-        if name == target:
-            axis = layer_axis(original, value.ndim)
+        if isinstance(original, POOLS):  # each use is a layer of its own
+            step = replace(step, target=step.name)
+        elif name == target:
             self._takes[target] = (axis, value.shape[axis])
         self._add_module(str(step.target), recipe)
         if isinstance(original, FITTED):
@@ -195,8 +198,9 @@ class Builder:
                 self._reshape_held(name, main)
             else:
                 label = f"{step.name}_adapter{len(fitted) or ''}"
-                channels, resizes = self._channels_of(main), self._differs_in_size(name, main)
-                fitted[name] = self._adapted(name, main, label, channels=channels, resizes=resizes)
+                axis = self._axes[main if self.values[name].ndim == self.values[main].ndim else name]
+                channels, resizes = self._channels_of(main), self._differs_in_size(name, main, axis)
+                fitted[name] = self._adapted(name, main, label, channels=channels, axis=axis, resizes=resizes)
         return _with_sources(step, fitted)
 
     def _joined(self, step: Step) -> Step:
@@ -207,7 +211,7 @@ class Builder:
         rank = self.values[operands[0]].ndim
         given = step.args[1] if len(step.args) > 1 else step.kwargs.get("dim", step.kwargs.get("axis", 0))
         joined = given % rank if isinstance(given, int) else 1
-        axis = self._axes[operands[0]]
+        axis = self._axes[max(operands, key=lambda name: self.network.depths[name])]
         kept = [a for a in range(1, rank) if a not in (joined, axis)]
         main = max(operands, key=lambda name: prod(self.values[name].shape[a] for a in kept))
         fitted: dict[str, str] = {}
@@ -218,7 +222,7 @@ class Builder:
                 channels = own[axis] if joined == axis else other[axis]
                 label = f"{step.name}_adapter{len(fitted) or ''}"
                 resizes = any(own[a] != other[a] for a in kept) or self._stands_by
-                fitted[name] = self._adapted(name, main, label, channels=channels, resizes=resizes)
+                fitted[name] = self._adapted(name, main, label, channels=channels, axis=axis, resizes=resizes)
         return _with_sources(step, fitted)
 
     def _mismatches(self, name: str, main: str) -> list[int]:
@@ -233,16 +237,23 @@ class Builder:
             if own != other and (was == was_other or own != 1)
         ]
 
-    def _differs_in_size(self, name: str, main: str) -> bool:
+    def _differs_in_size(self, name: str, main: str, axis: int) -> bool:
         """Whether axes other than the channels' differ, or could for images of another size."""
         rank = self.values[name].ndim
-        if any(rank - axis not in (0, self._axes[name]) for axis in self._mismatches(name, main)):
+        if any(rank - other not in (0, axis) for other in self._mismatches(name, main)):
             return True
         own, other = self._original(name) or (), self._original(main) or ()
         return self._stands_by and rank > 2 and own[2:] == other[2:]
 
     def _adapted(
-        self, name: str, main: str, label: str, *, channels: int | None, axis: int | None = None, resizes: bool = False
+        self,
+        name: str,
+        main: str,
+        label: str,
+        *,
+        channels: int | None,
+        axis: int | None = None,
+        resizes: bool = False,
     ) -> str:
         """A new step that fits a value to ``channels``, and with ``resizes`` to the size of ``main``."""
         value: Tensor = self.values[name]
@@ -310,8 +321,7 @@ class Builder:
         self.steps.append(step)
         self.values[step.name] = value
         self._used.update(step.sources())
-        sources = self._tensors(step)
-        first = sources[0] if sources else ""
+        first = max(self._tensors(step), key=lambda name: self.values[name].numel(), default="")
         self._axes[step.name] = channel_axis(
             step,
             value,
@@ -326,9 +336,10 @@ class Builder:
             return torch.empty(self.shape)
         if step.kind == "attribute":
             return torch.empty(self.held[str(step.target)])
-        args, kwargs = resolve((step.args, dict(step.kwargs)), self.values, True)
+        args, kwargs = resolve((step.args, dict(step.kwargs)), self.values, True, torch.device("meta"))
         if step.kind == "module":
-            return self._probes[str(step.target)](*args, **kwargs)
+            module = self._probes[str(step.target)]
+            return args[0] if type(module) in SHAPE_KEEPING else module(*args, **kwargs)
         return call(step, args, kwargs)
 
 

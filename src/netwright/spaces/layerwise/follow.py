@@ -22,6 +22,7 @@ from netwright.spaces.layerwise.network import call
 RESHAPES = frozenset({"view", "reshape", "unflatten"})
 SPLITS = frozenset({"split", "split_with_sizes", "chunk", "tensor_split", "unsafe_split", "unsafe_chunk"})
 REPEATS = frozenset({"expand", "repeat", "tile"})
+CREATIONS = frozenset({"rand", "randn", "zeros", "ones", "full", "empty"})
 
 
 def following_steps(step: Step, network: LayerNetwork, channels: int, shape: Sequence[int]) -> list[Step]:
@@ -34,6 +35,8 @@ def following_steps(step: Step, network: LayerNetwork, channels: int, shape: Seq
         shape: that its first operand has now.
     """
     operation = step.operation
+    if operation in CREATIONS:
+        return _created(step, network)
     sources = step.sources()
     before = network.shapes.get(sources[0]) if sources else None
     if before is None or not _is_operand(step, sources[0]):
@@ -96,6 +99,15 @@ def _repeated(step: Step, network: LayerNetwork, before: Sequence[int]) -> list[
             sizes.append(number)
     helper = Step(f"{step.name}_sizes", "function", follow_repeats, (Ref(INPUT), tuple(sizes)))
     return [helper, replace(step, args=(step.args[0], Ref(helper.name)))]
+
+
+def _created(step: Step, network: LayerNetwork) -> list[Step]:
+    """A new tensor for as many images as the example had is made for as many as there are."""
+    sizes = step.args[0] if step.args and isinstance(step.args[0], (tuple, list)) else ()
+    if not sizes or next(refs_in(sizes), None) is not None or sizes[0] != network.example[0]:
+        return [step]
+    helper = Step(f"{step.name}_sizes", "function", follow_repeats, (Ref(INPUT), (None, *sizes[1:])))
+    return [helper, replace(step, args=(Ref(helper.name), *step.args[1:]))]
 
 
 def _parted(step: Step, before: Sequence[int]) -> list[Step]:

@@ -31,6 +31,11 @@ class ByMode:
 
 
 @dataclass(frozen=True)
+class ImageDevice:
+    """Stands in arguments for the device of the images, where a reader saw the example's."""
+
+
+@dataclass(frozen=True)
 class Step:
     """One operation.
 
@@ -154,6 +159,11 @@ class LayerNetwork:
                 sources = frozenset((own,))
             reached[step.name] = sources
         return tuple(sorted(edges))
+
+
+def calls_module(step: Step) -> bool:
+    """Whether the step is a call of a module."""
+    return step.kind == "module"
 
 
 def layer_name(step: Step, modules: Mapping[str, nn.Module]) -> str:

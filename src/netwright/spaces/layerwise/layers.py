@@ -138,7 +138,7 @@ def fit_layer(
         if isinstance(module, nn.modules.instancenorm._InstanceNorm):
             _check_values(name, prod(shape[2:]))
         vector = ("weight", "bias", "running_mean", "running_var")
-        return Recipe(module, {"num_features": shape[1]}, {key: (shape[1],) for key in vector})
+        return Recipe(module, {"num_features": shape[1]}, dict.fromkeys(vector, (shape[1],)))
     if isinstance(module, nn.GroupNorm):
         return _fit_group_norm(name, module, shape)
     if isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
@@ -257,7 +257,8 @@ def _fit_pool(module: Any, shape: Sequence[int], values: Mapping[str, int]) -> R
             far[axis] = reach % 2 if steps[axis] == 1 or was % 2 == 0 else 0
     padded = [s + 2 * p + f for s, p, f in zip(shape[2:], pads, far, strict=True)]
     window = tuple(
-        min(length, (limit - 1) // step + 1) for length, limit, step in zip(new, padded, dilation, strict=True)
+        min(length, (limit - 1) // step + 1)
+        for length, limit, step in zip(new, padded, dilation, strict=True)
     )
     if window == size:
         return Recipe(module)
@@ -279,9 +280,7 @@ def _check_values(name: str, count: int) -> None:
         raise InfeasibleArchitecture(f"Layer {name}: would normalise single values, and so make them all 0.")
 
 
-def _check_kernel(
-    name: str, kernel: Sequence[int], padded: Sequence[int], dilation: Sequence[int]
-) -> None:
+def _check_kernel(name: str, kernel: Sequence[int], padded: Sequence[int], dilation: Sequence[int]) -> None:
     reach = [step * (length - 1) + 1 for length, step in zip(kernel, dilation, strict=True)]
     if any(length > size for length, size in zip(reach, padded, strict=True)):
         raise InfeasibleArchitecture(

@@ -19,7 +19,7 @@ class Merged:
     evaluation: str
 
 
-class _Different(Exception):
+class _DifferentError(Exception):
     """Two arguments are not the same."""
 
 
@@ -34,7 +34,8 @@ def merge_modes(training: Trace, evaluation: Trace) -> Merged:
     names: dict[str, str] = {}
     for step in needed_steps(evaluation.steps, evaluation.outputs[:1]):
         args, kwargs = map_arguments(
-            (step.args, dict(step.kwargs)), lambda item: Ref(names[item.step]) if isinstance(item, Ref) else item
+            (step.args, dict(step.kwargs)),
+            lambda item: Ref(names[item.step]) if isinstance(item, Ref) else item,
         )
         own = replace(step, args=args, kwargs=kwargs)
         for other in unmatched.values():
@@ -57,24 +58,24 @@ def _joined(first: Step, second: Step) -> Step | None:
         return None
     try:
         args, kwargs = _join((first.args, dict(first.kwargs)), (second.args, dict(second.kwargs)))
-    except _Different:
+    except _DifferentError:
         return None
     return replace(first, args=args, kwargs=kwargs)
 
 
 def _join(first: Any, second: Any) -> Any:
     if type(first) is not type(second):
-        raise _Different
+        raise _DifferentError
     if isinstance(first, (tuple, list)) and not hasattr(first, "_fields"):
         if len(first) != len(second):
-            raise _Different
+            raise _DifferentError
         return type(first)(_join(one, other) for one, other in zip(first, second, strict=True))
     if isinstance(first, Mapping):
         if first.keys() != second.keys():
-            raise _Different
+            raise _DifferentError
         return {key: _join(item, second[key]) for key, item in first.items()}
     if first == second or first is second:
         return first
     if isinstance(first, (bool, float)):
         return ByMode(first, second)
-    raise _Different
+    raise _DifferentError

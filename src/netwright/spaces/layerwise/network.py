@@ -6,9 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from netwright.spaces.layerwise.graph import ByMode, Held, Ref, Step, map_arguments, needed_steps, refs_in
+from netwright.spaces.layerwise.graph import (
+    ByMode,
+    Held,
+    ImageDevice,
+    Ref,
+    Step,
+    map_arguments,
+    needed_steps,
+    refs_in,
+)
 
 Observer = Callable[[Step, Any], None]
 
@@ -64,7 +74,7 @@ class LayeredNetwork(nn.Module):
         values: dict[str, Any] = {}
         steps = self._training_steps if self.training else self._evaluation_steps
         for step, last_uses in steps:
-            value = images if step.kind == "input" else self._do(step, values)
+            value = images if step.kind == "input" else self._do(step, values, images.device)
             values[step.name] = value
             if observe is not None:
                 observe(step, value)
@@ -79,13 +89,23 @@ class LayeredNetwork(nn.Module):
         """What network this is a form of."""
         return self.title
 
-    def _do(self, step: Step, values: Mapping[str, Any]) -> Any:
+    def _do(self, step: Step, values: Mapping[str, Any], device: torch.device) -> Any:
         if step.kind == "attribute":
             return reduce(getattr, str(step.target).split("."), self)
-        args, kwargs = resolve((step.args, step.kwargs), values, self.training)
+        args, kwargs = resolve((step.args, step.kwargs), values, self.training, device)
         if step.kind == "module":
             return reduce(getattr, str(step.target).split("."), self)(*args, **kwargs)
         return call(step, args, kwargs)
+
+
+def copy_weights(source: nn.Module, rebuilt: nn.Module) -> tuple[str, ...]:
+    """Copies parameters and buffers of equal name and shape into a rebuilt network; gives their names."""
+    given, own = source.state_dict(), rebuilt.state_dict()
+    copied = tuple(name for name, value in own.items() if name in given and given[name].shape == value.shape)
+    with torch.no_grad():
+        for name in copied:
+            own[name].copy_(given[name])
+    return copied
 
 
 def call(step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -95,7 +115,7 @@ def call(step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     return step.target(*args, **kwargs)
 
 
-def resolve(arguments: Any, values: Mapping[str, Any], training: bool) -> Any:
+def resolve(arguments: Any, values: Mapping[str, Any], training: bool, device: torch.device) -> Any:
     """Arguments with the values in place of what stands for them."""
 
     def value_of(item: Any) -> Any:
@@ -103,7 +123,7 @@ def resolve(arguments: Any, values: Mapping[str, Any], training: bool) -> Any:
             return values[item.step]
         if isinstance(item, ByMode):
             return item.training if training else item.evaluation
-        return item
+        return device if isinstance(item, ImageDevice) else item
 
     return map_arguments(arguments, value_of)
 

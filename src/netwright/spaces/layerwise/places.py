@@ -24,20 +24,20 @@ def place_of(error: BaseException, module: nn.Module) -> str:
 
     Begins with a space, or is empty where none is known.
     """
-    frames = _frames(error)
     names: dict[int, str] = {}
     layer, place = "", ""
-    for frame, line in frames:
-        owner = frame.f_locals.get("self")
+    for frame, line in _frames(error):
+        first = frame.f_code.co_varnames[: min(1, frame.f_code.co_argcount)]  # self, by whatever name
+        owner = frame.f_locals.get(first[0]) if first else None
         if not names and type(owner) is type(module):
             names = {id(part): path for path, part in owner.named_modules()}
         layer = names.get(id(owner)) or layer
         file = frame.f_code.co_filename
         if names and not file.startswith(LIBRARY_FILES) and (text := linecache.getline(file, line).strip()):
-            place = f"{file}, line {line}: {text}"
-    words = [f"in layer {layer}" if layer else "", place]
-    text = ", ".join(word for word in words if word)
-    return f" It is {text}." if text.startswith("in") else f" See {text}." if text else ""
+            place = f"{file}, line {line}: `{text}`"
+    if layer and place:
+        return f" It is in layer {layer}, {place}."
+    return f" It is in layer {layer}." if layer else f" It is in {place}." if place else ""
 
 
 def _frames(error: BaseException) -> list[tuple[FrameType, int]]:

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from netwright.errors import SettingsError
-from netwright.spaces.layerwise.graph import Held, Layer, LayerNetwork, Step, layer_name
-from netwright.spaces.layerwise.layers import CONVOLUTIONS, TRANSPOSED, tunable
+from netwright.errors import InfeasibleArchitecture, SettingsError
+from netwright.spaces.layerwise.graph import Held, Layer, LayerNetwork, Step, calls_module, layer_name
+from netwright.spaces.layerwise.layers import CONVOLUTIONS, FITTED, TRANSPOSED, tunable
 from netwright.spaces.layerwise.modes import Merged, merge_modes
-from netwright.spaces.layerwise.network import LayeredNetwork
+from netwright.spaces.layerwise.network import LayeredNetwork, copy_weights
 from netwright.spaces.layerwise.places import first_line, place_of
-from netwright.spaces.layerwise.tracing import Trace, trace_by_export, trace_symbolically
+from netwright.spaces.layerwise.rebuild import rebuild
+from netwright.spaces.layerwise.tracing import (
+    Trace,
+    is_layer,
+    other_arguments,
+    trace_by_export,
+    trace_symbolically,
+)
 
 TOLERANCE = 1e-5
 
 Outputs = tuple[Tensor, ...]
 
 
-class _Unread(Exception):
+LARGER_BATCH, EVALUATION, TRAINING = "evaluation of a larger batch", "evaluation", "training"
+
+
+class _UnreadError(Exception):
     """A reader could not read the module, or read it wrongly."""
 
 
@@ -45,8 +55,9 @@ def read_module(module: nn.Module, example_input: Tensor) -> LayerNetwork:
     """
     if not isinstance(example_input, Tensor) or example_input.ndim < 2:
         raise SettingsError("example_input must be one tensor of images (batch, channels, *spatial).")
+    other_arguments(module)
     own = _copy_of(module)
-    _refuse_tied_weights(own)
+    _refuse_bound_weights(own)
     example = example_input.detach().to("cpu")
     if example.shape[0] == 1:  # one image tells no batch axis from others, and cannot be normalised
         example = torch.cat([example, example.flip(-1)])
@@ -62,10 +73,12 @@ def read_module(module: nn.Module, example_input: Tensor) -> LayerNetwork:
             try:
                 merged = _read(own, trace)
                 return _checked_network(own, merged, example, expected, reader)
-            except _Unread as error:
+            except _UnreadError as error:
                 failures.append(f"{reader}: {error}")
     raise SettingsError(
-        f"{type(module).__name__} cannot be read as a graph of layers. " + " ".join(failures) + " The forward "
+        f"{type(module).__name__} cannot be read as a graph of layers. "
+        + " ".join(failures)
+        + " The forward "
         "pass must do the same for every image: no branch or loop may depend on the values of tensors."
     )
 
@@ -77,35 +90,42 @@ def _read(module: nn.Module, trace: Callable[[nn.Module], Trace]) -> Merged:
     except SettingsError:
         raise
     except Exception as error:  # whatever a tracer stumbles over, the next may read
-        raise _Unread(f"{first_line(error)}{place_of(error, module)}") from error
+        raise _UnreadError(f"{first_line(error)}{place_of(error, module)}") from error
 
 
 def _checked_network(
-    module: nn.Module, merged: Merged, example: Tensor, expected: dict[str, Outputs], reader: str
+    module: nn.Module, merged: Merged, example: Tensor, expected: Mapping[str, Outputs], reader: str
 ) -> LayerNetwork:
-    """The network of the steps, if it gives the module's outputs."""
-    own = copy.deepcopy(module)
-    modules = {step.target: own.get_submodule(step.target) for step in merged.steps if _calls_module(step)}
-    tensors = _held_tensors(own, merged.steps)
+    """The network of the steps, if it and its rebuilt form give the module's outputs."""
+    network = _network_of(copy.deepcopy(module), merged, example, reader)
+    try:
+        rebuilt = rebuild(network, {}, example.shape[1], example.shape[2:])
+    except InfeasibleArchitecture as error:
+        raise _UnreadError(f"what it read cannot be rebuilt. {error}") from error
+    copy_weights(module, rebuilt)
+    with _unread("what it read does not run"):
+        for mode, outputs in expected.items():
+            got = _outputs(copy.deepcopy(rebuilt), _images(example, mode), mode)
+            if mode == TRAINING or len(outputs) == 1:
+                _compare(got, outputs, mode)
+            else:
+                _compare(got, outputs[:1], mode)
+    return network
+
+
+def _network_of(module: nn.Module, merged: Merged, example: Tensor, reader: str) -> LayerNetwork:
+    paths = [str(step.target) for step in merged.steps if calls_module(step)]
+    modules = {path: module.get_submodule(path) for path in paths}
+    tensors = _held_tensors(module, merged.steps)
     shapes: dict[str, tuple[int, ...] | None] = {}
 
     def observe(step: Step, value: Any) -> None:
         shapes[step.name] = tuple(value.shape) if isinstance(value, Tensor) else None
 
     network = LayeredNetwork(merged.steps, merged.training, merged.evaluation, modules, tensors)
-    try:
-        for mode, outputs in expected.items():
-            images = _larger_batch(example) if mode == "larger batch" else example
-            got = _outputs(network, images, training=mode == "training", observe=observe)
-            if mode != "training":
-                outputs = outputs[:1]
-            _compare(got, outputs, mode)
-            if mode == "larger batch":
-                shapes.clear()
-    except _Unread:
-        raise
-    except Exception as error:  # a wrong graph fails anywhere
-        raise _Unread(f"what it read does not run ({first_line(error)}).") from error
+    with _unread("what it read does not run"):
+        for mode in (EVALUATION, TRAINING):
+            _outputs(network, example, mode, observe=observe)
     prototypes = {path: copy.deepcopy(layer).to("meta") for path, layer in modules.items()}
     return LayerNetwork(
         title=type(module).__name__,
@@ -122,33 +142,39 @@ def _checked_network(
 
 
 def _expected_outputs(module: nn.Module, example: Tensor) -> dict[str, Outputs]:
-    """What the module itself gives: for a larger batch where it takes one, in evaluation and in training."""
+    """What the module itself gives, by mode: for a larger batch if it takes one, in training if it repeats."""
     expected: dict[str, Outputs] = {}
-    for mode in ("larger batch", "evaluation", "training"):
-        images = _larger_batch(example) if mode == "larger batch" else example
+    for mode in (LARGER_BATCH, EVALUATION, TRAINING):
         try:
-            outputs = _outputs(copy.deepcopy(module), images, training=mode == "training")
+            expected[mode] = _outputs(copy.deepcopy(module), _images(example, mode), mode)
         except SettingsError:
             raise
         except Exception as error:
-            if mode == "larger batch":
+            if mode == LARGER_BATCH:
                 continue
             size = " x ".join(map(str, example.shape))
             raise SettingsError(
-                f"{type(module).__name__} does not run on the example of shape {size} in {mode} mode: "
+                f"{type(module).__name__} does not run on the example of shape {size} in {mode}: "
                 f"{first_line(error)}{place_of(error, module)} Give an example_input of the shape (batch, "
                 f"channels, *spatial) that the network takes."
             ) from error
-        expected[mode] = outputs
-    again = _outputs(copy.deepcopy(module), example, training=True)
-    if not all(torch.equal(one, other) for one, other in zip(again, expected["training"], strict=True)):
-        del expected["training"]
+    for outputs in (expected[EVALUATION][:1], expected[TRAINING]):
+        for logits in outputs:
+            if logits.ndim not in (2, example.ndim):
+                raise SettingsError(
+                    f"{type(module).__name__} gives logits of shape {tuple(logits.shape)}; expected (batch, "
+                    f"classes), or (batch, classes, *spatial) for images of shape {tuple(example.shape)}, those "
+                    f"of each auxiliary head apart."
+                )
+    again = _outputs(copy.deepcopy(module), example, TRAINING)
+    if not all(torch.equal(one, other) for one, other in zip(again, expected[TRAINING], strict=True)):
+        del expected[TRAINING]
     return expected
 
 
-def _outputs(module: nn.Module, images: Tensor, *, training: bool, **options: Any) -> Outputs:
+def _outputs(module: nn.Module, images: Tensor, mode: str, **options: Any) -> Outputs:
     torch.manual_seed(0)
-    module.train(training)
+    module.train(mode == TRAINING)
     with torch.no_grad():
         value = module.run(images, **options) if isinstance(module, LayeredNetwork) else module(images)
     items = list(value.values()) if isinstance(value, dict) else value
@@ -168,7 +194,7 @@ def _outputs(module: nn.Module, images: Tensor, *, training: bool, **options: An
 
 def _compare(got: Outputs, expected: Outputs, mode: str) -> None:
     if [item.shape for item in got] != [item.shape for item in expected]:
-        raise _Unread(
+        raise _UnreadError(
             f"what it read gives shapes {[tuple(item.shape) for item in got]} instead of "
             f"{[tuple(item.shape) for item in expected]} ({mode})."
         )
@@ -176,7 +202,7 @@ def _compare(got: Outputs, expected: Outputs, mode: str) -> None:
         scale = max(1.0, float(other.abs().max())) if other.numel() else 1.0
         if not torch.allclose(one, other, rtol=0.0, atol=TOLERANCE * scale, equal_nan=True):
             difference = float((one - other).abs().max())
-            raise _Unread(f"what it read gives another output, by up to {difference:.3g} ({mode}).")
+            raise _UnreadError(f"what it read gives another output, by up to {difference:.3g} ({mode}).")
 
 
 def _tunable_layers(merged: Merged, modules: dict[str, nn.Module]) -> tuple[Layer, ...]:
@@ -184,7 +210,7 @@ def _tunable_layers(merged: Merged, modules: dict[str, nn.Module]) -> tuple[Laye
     giving = _output_layers(merged, modules)
     layers: dict[str, Layer] = {}
     for step in merged.steps:
-        if not _calls_module(step):
+        if not calls_module(step):
             continue
         name = layer_name(step, modules)
         layer = tunable(name, modules[str(step.target)], gives_output=step.target in giving)
@@ -203,7 +229,7 @@ def _output_layers(merged: Merged, modules: dict[str, nn.Module]) -> set[str]:
             continue
         seen.add(name)
         step = steps[name]
-        makes = _calls_module(step) and isinstance(
+        makes = calls_module(step) and isinstance(
             modules[str(step.target)], (*CONVOLUTIONS, *TRANSPOSED, nn.Linear)
         )
         if makes:
@@ -233,12 +259,8 @@ def _held_tensors(module: nn.Module, steps: Iterable[Step]) -> dict[str, Held]:
     return held
 
 
-def _calls_module(step: Step) -> bool:
-    return step.kind == "module"
-
-
-def _larger_batch(example: Tensor) -> Tensor:
-    return torch.cat([example, example[:1]])
+def _images(example: Tensor, mode: str) -> Tensor:
+    return torch.cat([example, example[:1]]) if mode == LARGER_BATCH else example
 
 
 def _copy_of(module: nn.Module) -> nn.Module:
@@ -248,22 +270,39 @@ def _copy_of(module: nn.Module) -> nn.Module:
         raise SettingsError(f"{type(module).__name__} cannot be copied: {first_line(error)}") from error
 
 
-def _refuse_tied_weights(module: nn.Module) -> None:
+def _refuse_bound_weights(module: nn.Module) -> None:
+    """Weights that are made of others, or that two layers have, cannot follow a change."""
     for path, part in module.named_modules():
-        if torch.nn.utils.parametrize.is_parametrized(part):
+        names = {name for name, _ in part.named_parameters(recurse=False)}
+        own_kind = isinstance(part, FITTED) and not names <= {"weight", "bias"} and is_layer(part)
+        if own_kind or torch.nn.utils.parametrize.is_parametrized(part):
             raise SettingsError(
-                f"Layer {path} has parametrised weights (weight or spectral normalisation), which cannot follow "
-                f"a change. Remove them with torch.nn.utils.parametrize.remove_parametrizations."
+                f"Layer {path or type(part).__name__} has weights that are made of others (weight or spectral "
+                f"normalisation), which cannot follow a change. Remove that from the network first, see "
+                f"torch.nn.utils.parametrize.remove_parametrizations and torch.nn.utils.remove_weight_norm."
             )
     owners: dict[int, str] = {}
     for path, parameter in module.named_parameters(remove_duplicate=False):
         first = owners.setdefault(id(parameter), path)
-        same_module = module.get_submodule(first.rpartition(".")[0]) is module.get_submodule(path.rpartition(".")[0])
+        same_module = module.get_submodule(first.rpartition(".")[0]) is module.get_submodule(
+            path.rpartition(".")[0]
+        )
         if first != path and not same_module:
             raise SettingsError(
                 f"Parameters {first} and {path} are one tensor in two layers. Layers that change apart cannot "
                 f"share weights: use one layer twice, or give each its own."
             )
+
+
+@contextmanager
+def _unread(what: str) -> Iterator[None]:
+    """Whatever a wrong graph fails with says that it was read wrongly."""
+    try:
+        yield
+    except (_UnreadError, SettingsError):
+        raise
+    except Exception as error:
+        raise _UnreadError(f"{what} ({first_line(error)})") from error
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._guards import detect_fake_mode
 
 from netwright.errors import InfeasibleArchitecture
@@ -26,8 +26,8 @@ def rebuild(network: LayerNetwork, choice: Values, channels: int, size: Sequence
     function with weights of its own, attention) gets its original ones by a projection. Outputs keep their
     channels, and dense predictions their size in relation to the image's.
 
-    Weights are new, by PyTorch's defaults; parameters that the forward pass takes directly are drawn with the
-    mean and the standard deviation of the original's.
+    Weights are new, as their layers begin by themselves; parameters that the forward pass takes directly are
+    drawn with the mean and the standard deviation of the original's.
 
     Raises:
         InfeasibleArchitecture: no network is possible; the message says at which layer and why.

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
 
-import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from torch import Tensor, nn
 
@@ -15,9 +14,11 @@ from netwright.spaces.base import AgentGraph, Choice, Diagram, TaskShape, Value
 from netwright.spaces.layerwise.diagrams import layer_diagram
 from netwright.spaces.layerwise.first_weights import FirstWeights
 from netwright.spaces.layerwise.graph import Layer, LayerNetwork
-from netwright.spaces.layerwise.network import LayeredNetwork
+from netwright.spaces.layerwise.network import LayeredNetwork, copy_weights
 from netwright.spaces.layerwise.reading import read_module
 from netwright.spaces.layerwise.rebuild import plan, rebuild
+
+__all__ = ["LayerwiseSpace", "copy_weights", "from_module"]
 
 HYPERPARAMETERS = ("kernels", "kernel_size", "stride", "pool_size", "units")
 DEFAULT_FRACTIONS = (4, 2, 1)  # of kernels and units: a quarter, a half, all of the original's
@@ -63,8 +64,9 @@ class LayerwiseSpace:
                 self._values.update(searched)
         if not self._values:
             raise SettingsError(
-                f"{network.title} has no layer to tune: of its {len(network.layers)} tunable layers "
-                f"{len(network.layers) - len(free)} are frozen, and the values leave the others as they are."
+                f"{network.title} has nothing to tune: of its {len(network.layers)} layers with free "
+                f"hyperparameters, {len(network.layers) - len(free)} are frozen, and the values leave the rest "
+                f"as they are."
             )
 
     @property
@@ -113,11 +115,17 @@ class LayerwiseSpace:
     def describe(self, choice: Choice) -> str:
         """For example ``22 layers, 16-128 kernels of 3-5, 2 with stride, pools of 2-3, 512 units``."""
         values = self.canonical({**self.original_choice(), **choice})
-        found = {key: [int(v) for name, v in values.items() if name.endswith(f".{key}")] for key in HYPERPARAMETERS}
+        found = {
+            key: [int(v) for name, v in values.items() if name.endswith(f".{key}")] for key in HYPERPARAMETERS
+        }
         words = [f"{len(self._layers)} layers"]
         kernels, sizes = found["kernels"], found["kernel_size"]
         if kernels or sizes:
-            words.append((f"{_range(kernels)} " if kernels else "") + "kernels" + (f" of {_range(sizes)}" if sizes else ""))
+            words.append(
+                (f"{_range(kernels)} " if kernels else "")
+                + "kernels"
+                + (f" of {_range(sizes)}" if sizes else "")
+            )
         if strided := sum(value > 1 for value in found["stride"]):
             words.append(f"{strided} with stride")
         words += [f"pools of {_range(found['pool_size'])}"] if found["pool_size"] else []
@@ -147,7 +155,9 @@ class LayerwiseSpace:
     @cached_property
     def _originals(self) -> dict[str, int]:
         return {
-            f"{layer.name}.{key}": value for layer in self.network.layers for key, value in layer.original.items()
+            f"{layer.name}.{key}": value
+            for layer in self.network.layers
+            for key, value in layer.original.items()
         }
 
     @cached_property
@@ -209,16 +219,6 @@ def from_module(
     """
     network = read_module(module, example_input)
     return LayerwiseSpace(network, values, frozen, name, FirstWeights.read(module))
-
-
-def copy_weights(source: nn.Module, rebuilt: nn.Module) -> tuple[str, ...]:
-    """Copies parameters and buffers of equal name and shape into a rebuilt network; gives their names."""
-    given, own = source.state_dict(), rebuilt.state_dict()
-    copied = tuple(name for name, value in own.items() if name in given and given[name].shape == value.shape)
-    with torch.no_grad():
-        for name in copied:
-            own[name].copy_(given[name])
-    return copied
 
 
 def _checked_values(values: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:

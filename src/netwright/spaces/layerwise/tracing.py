@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,15 @@ import torch
 from torch import Tensor, fx, nn
 
 from netwright.errors import SettingsError
-from netwright.spaces.layerwise.graph import INPUT, Ref, Step, map_arguments, operation_name
+from netwright.spaces.layerwise.graph import (
+    INPUT,
+    ImageDevice,
+    Ref,
+    Step,
+    StepKind,
+    map_arguments,
+    operation_name,
+)
 
 # Layers whose subclasses are taken whole too, where their parameters are the usual ones.
 LAYER_CLASSES = (
@@ -54,7 +64,7 @@ def trace_symbolically(module: nn.Module) -> Trace:
     checked.
     """
     tracer = _Tracer()
-    graph = tracer.trace(module, concrete_args=_other_arguments(module))
+    graph = tracer.trace(module, concrete_args=other_arguments(module))
     writer = _Writer()
     for node in graph.nodes:
         arguments = map_arguments((tuple(node.args), dict(node.kwargs)), writer.reference)
@@ -69,7 +79,7 @@ def trace_symbolically(module: nn.Module) -> Trace:
         elif node.op == "output":
             return Trace(tuple(writer.steps.values()), flat_outputs(arguments[0][0]))
         else:
-            kind = "method" if node.op == "call_method" else "function"
+            kind: StepKind = "method" if node.op == "call_method" else "function"
             writer.add(node, Step(writer.name(scope, node.target), kind, node.target, *arguments))
     raise AssertionError("A graph of torch.fx ends with its output.")
 
@@ -79,7 +89,8 @@ def trace_by_export(module: nn.Module, example: Tensor, *, strict: bool) -> Trac
 
     Layers come as their operations, and are put together again by the names of their modules.
     """
-    program = torch.export.export(module, (example,), strict=strict)
+    with _quiet():
+        program = torch.export.export(module, (example,), strict=strict)
     signature = program.graph_signature
     held: dict[str, str] = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     held.update(signature.inputs_to_lifted_tensor_constants)
@@ -157,6 +168,8 @@ class _Writer:
         self.add(node, Step(target, "attribute", target))
 
     def reference(self, value: Any) -> Any:
+        if isinstance(value, torch.device):
+            return ImageDevice()
         if not isinstance(value, fx.Node):
             return value
         if value not in self._names and value in self.lifted:
@@ -220,7 +233,7 @@ def _module_step(call: _LayerCall, writer: _Writer) -> Step:
 
 def _write_operation(node: fx.Node, writer: _Writer) -> None:
     stack: Mapping[str, tuple[str, Any]] = node.meta.get("nn_module_stack") or {}
-    scope = next(reversed(stack.values()))[0] if stack else ""
+    scope = list(stack.values())[-1][0] if stack else ""
     arguments = map_arguments((tuple(node.args), dict(node.kwargs)), writer.reference)
     if node.op == "get_attr":
         writer.attribute(node, str(node.target))
@@ -228,8 +241,23 @@ def _write_operation(node: fx.Node, writer: _Writer) -> None:
         writer.add(node, Step(writer.name(scope, node.target), "function", node.target, *arguments))
 
 
-def _other_arguments(module: nn.Module) -> dict[str, Any]:
-    """Defaults of what the forward pass takes besides the image."""
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch.export logs whole graphs where it fails; the error says enough."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+
+
+def other_arguments(module: nn.Module) -> dict[str, Any]:
+    """Defaults of what the forward pass takes besides the images.
+
+    Raises:
+        SettingsError: it asks for more than the images.
+    """
     parameters = list(inspect.signature(module.forward).parameters.values())
     named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     missing = [p.name for p in named[1:] if p.default is p.empty]
