@@ -100,11 +100,14 @@ def test_a_class_with_no_image(build: Folder) -> None:
     (root / "train" / "eel").mkdir()
     (root / "test" / "eel").mkdir()
     found = problems(image_folder.read(root))
+    assert [(problem.severity, problem.kind) for problem in found] == [("error", "empty-class")]
+    assert "train/eel is a class with no image" in str(found[0])
+    save(root / "train" / "eel" / "x.png", picture(1000))
+    found = problems(image_folder.read(root))
     assert [(problem.severity, problem.kind) for problem in found] == [
-        ("error", "empty-class"),
+        ("warning", "few-cases"),
         ("warning", "untested-class"),
     ]
-    assert "train/eel is a class with no image" in str(found[0])
 
 
 def test_a_class_that_only_the_test_has(build: Folder) -> None:
@@ -248,6 +251,18 @@ def test_folders_that_are_none(tmp_path: Path, build: Folder) -> None:
     with pytest.raises(DatasetError, match="one folder for each part"):
         image_folder.read(root)
     assert not image_folder.matches(tmp_path / "nowhere")
+    save(tmp_path / "home" / "pets" / "train" / "cat" / "x.png", picture(0))
+    save(tmp_path / "home" / "other" / "x.png", picture(0))
+    with pytest.raises(DatasetError, match=r"pets, which is a dataset itself"):
+        image_folder.read(tmp_path / "home")
+
+
+def test_pictures_deeper_in_a_class_belong_to_it(build: Folder) -> None:
+    root = build()
+    save(root / "train" / "cat" / "patient 1" / "left" / "x.PNG", picture(500))
+    dataset = image_folder.read(root)
+    assert "train/cat/patient 1/left/x.PNG" in dataset.names
+    assert problems(dataset) == ()
 
 
 def test_real_pictures() -> None:

@@ -71,6 +71,14 @@ def test_a_jpeg_is_close_to_its_pixels(tmp_path: Path) -> None:
     assert np.abs(read_picture(path).pixels.astype(int) - smooth).max() <= 4
 
 
+def test_a_photograph_of_a_telephone_with_a_preview_is_its_first_picture(tmp_path: Path) -> None:
+    smooth = np.add.outer(np.arange(32), np.arange(48)).astype(np.uint8)
+    pages = [Image.fromarray(smooth), Image.fromarray(smooth[::2, ::2])]
+    pages[0].save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=pages[1:], quality=95)
+    assert np.abs(read_picture(tmp_path / "a.jpg").pixels.astype(int) - smooth).max() <= 4
+    assert kind_of(tmp_path / "a.jpg", read_mask) == "lossy-mask"
+
+
 def test_palettes_become_their_colours(tmp_path: Path) -> None:
     image = Image.fromarray(COLOUR).quantize(7)
     image.save(tmp_path / "a.png")

@@ -260,7 +260,7 @@ def _count_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]
 
 def _check_values(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Problem]:
     whole = np.isfinite(found) & (found == np.round(found))
-    named = f"{enumerate_words(list(dataset.labels))}, as {dataset.naming} names them"
+    named = f"{enumerate_words(list(dataset.labels))}, {dataset.as_named}"
     if not whole.all():
         return [
             Problem(

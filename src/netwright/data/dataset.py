@@ -76,6 +76,15 @@ class Dataset:
         return len(self.labels)
 
     @property
+    def as_named(self) -> str:
+        """In words, where the labels come from."""
+        return (
+            "as dataset.json names them"
+            if self.naming == "dataset.json"
+            else f"as the {self.naming} have them"
+        )
+
+    @property
     def label_values(self) -> tuple[int, ...]:
         """The value of each class in the label files, in order of class index."""
         return tuple(self.labels)

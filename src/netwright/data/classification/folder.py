@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netwright.data.classification.dataset import Depth, ImageSet, Part, Record
+from netwright.data.formats.description import DESCRIPTION
 from netwright.data.parallel import in_order
 from netwright.data.pictures import PICTURE_ENDINGS, PictureHead, channel_names, is_picture, read_head
 from netwright.data.problems import Problem, UnusableFile, enumerate_words
@@ -53,6 +54,10 @@ def read(root: Path) -> ImageSet:
         )
     homes: list[tuple[Part | None, Path]] = [*parts.items()] if parts else [(None, root)]
     training = parts.get("train", root)
+    if not parts and (inner := next(filter(_is_dataset, _folders(root)), None)) is not None:
+        raise DatasetError(
+            f"{root} holds the folder {inner.name}, which is a dataset itself: expected one dataset. Name it: {inner}."
+        )
     classes = tuple(folder.name for folder in _folders(training))
     if len(classes) < 2:
         raise DatasetError(
@@ -97,6 +102,12 @@ def _parts(root: Path) -> dict[Part, Path]:
     return parts
 
 
+def _is_dataset(folder: Path) -> bool:
+    """Whether a folder that would be a class looks like a whole dataset."""
+    names = {entry.name.lower() for entry in folder.iterdir() if entry.is_dir()}
+    return (folder / DESCRIPTION).is_file() or not names.isdisjoint(PARTS) or names >= {"images", "masks"}
+
+
 def _pictures_of(
     root: Path, part: Part | None, home: Path, classes: Sequence[str], problems: list[Problem]
 ) -> Iterator[tuple[str, int, Part | None, Path]]:
@@ -130,7 +141,11 @@ def _pictures_of(
 
 def _folders(home: Path) -> list[Path]:
     """The folders within, sorted, without those that systems and tools leave."""
-    return sorted(entry for entry in home.iterdir() if entry.is_dir() and entry.name[0] not in "._")
+    return sorted(
+        entry
+        for entry in home.iterdir()
+        if entry.is_dir() and entry.name[0] != "." and entry.name != "__MACOSX"
+    )
 
 
 def _files(folder: Path) -> Iterator[Path]:

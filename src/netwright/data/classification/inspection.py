@@ -27,13 +27,11 @@ from netwright.data.classification.problems import (
     sort_of_classes,
     transparent,
 )
-from netwright.data.classification.reading import array_chunks, not_finite, read_files, unfit
+from netwright.data.classification.reading import TOGETHER, array_chunks, not_finite, unfit
 from netwright.data.inspection import Inspection
 from netwright.data.parallel import in_order
-from netwright.data.pictures import Picture
+from netwright.data.pictures import Picture, read_picture
 from netwright.data.problems import Problem, UnusableFile
-
-_TOGETHER = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,10 @@ def inspect_images(dataset: ImageSet, *, workers: int = 1) -> Inspection:
     problems += transparent(dataset, [fact.record for fact in facts if fact.transparent])
     problems += constant(dataset, [(fact.record, fact.low[0]) for fact in facts if fact.low == fact.high])
     problems += duplicates(dataset, [(fact.record, fact.content) for fact in facts])
-    relative = [problem.relative_to(dataset.root) for problem in problems]
+    whole = str(dataset.root)
+    relative = [
+        problem if problem.file == whole else problem.relative_to(dataset.root) for problem in problems
+    ]
     return Inspection(
         dataset.root,
         _fingerprint(dataset, facts),
@@ -78,21 +79,11 @@ def inspect_images(dataset: ImageSet, *, workers: int = 1) -> Inspection:
 
 
 def _file_facts(dataset: ImageSet, workers: int, problems: list[Problem]) -> Iterator[PictureFacts]:
-    channels = len(dataset.channels)
     records = dataset.records
-    chunks = [records[first : first + _TOGETHER] for first in range(0, len(records), _TOGETHER)]
+    chunks = [records[first : first + TOGETHER] for first in range(0, len(records), TOGETHER)]
 
     def look(chunk: Sequence[Record]) -> list[PictureFacts | Problem]:
-        found: list[PictureFacts | Problem] = []
-        for row in read_files(chunk, 1):
-            problem = row.problem
-            if row.picture is not None:
-                problem = unfit(row.record.path, row.picture, channels, dataset.depth)
-            if problem is None and row.picture is not None:
-                found.append(_facts(row.record, row.picture))
-            elif problem is not None:
-                found.append(problem)
-        return found
+        return [_look(record, dataset) for record in chunk]
 
     for results in in_order(look, chunks, workers):
         for result in results:
@@ -100,6 +91,15 @@ def _file_facts(dataset: ImageSet, workers: int, problems: list[Problem]) -> Ite
                 problems.append(result)
             else:
                 yield result
+
+
+def _look(record: Record, dataset: ImageSet) -> PictureFacts | Problem:
+    """Read and measure one picture, or say what is wrong with it; its pixels are not kept."""
+    try:
+        picture = read_picture(record.path)
+    except UnusableFile as error:
+        return error.problem
+    return unfit(record.path, picture, len(dataset.channels), dataset.depth) or _facts(record, picture)
 
 
 def _facts(record: Record, picture: Picture) -> PictureFacts:

@@ -56,7 +56,7 @@ def sort_of_classes(dataset: ImageSet) -> list[Problem]:
             problems.append(
                 _about(dataset, "warning", name, "has few images to learn from", learned[label], "few-cases")
             )
-        if tested and not tested[label]:
+        if tested and not tested[label] and learned[label]:
             problems.append(
                 _about(dataset, "warning", name, "has no image in the test part", 0, "untested-class")
             )
@@ -179,6 +179,7 @@ def constant(dataset: ImageSet, found: Sequence[tuple[Record, float]]) -> list[P
 def duplicates(dataset: ImageSet, found: Sequence[tuple[Record, bytes]]) -> list[Problem]:
     """Pictures of the same pixels: across parts they flatter the test, in two classes they confuse the training."""
     first: dict[bytes, Record] = {}
+    tested = "test" in dataset.parts
     problems = []
     for record, content in found:
         other = first.setdefault(content, record)
@@ -194,7 +195,7 @@ def duplicates(dataset: ImageSet, found: Sequence[tuple[Record, bytes]]) -> list
             kind, what = "duplicate", "is a duplicate"
             advice = (
                 "It counts twice."
-                if record.part
+                if tested
                 else "With one of them in training and the other in test, the result looks better than it is: "
                 "remove one."
             )

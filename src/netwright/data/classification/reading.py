@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,22 +19,6 @@ from netwright.data.problems import Problem, UnusableFile
 
 TOGETHER = 64
 """Files that a thread reads at one go: handing each over alone would cost more than reading it."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A picture as it was read, or why it cannot be."""
-
-    record: Record
-    picture: Picture | None
-    problem: Problem | None
-
-
-def read_files(records: Sequence[Record], workers: int) -> Iterator[Row]:
-    """The pictures of records that are files of their own, in order."""
-    chunks = [records[first : first + TOGETHER] for first in range(0, len(records), TOGETHER)]
-    for rows in in_order(_read_chunk, chunks, workers):
-        yield from rows
 
 
 def array_chunks(dataset: ImageSet) -> Iterator[NDArray[Any]]:
@@ -137,16 +120,6 @@ def _broken(file: str, count: int) -> Problem:
 
 def _words(depth: str) -> str:
     return {"uint8": "8-bit numbers", "uint16": "16-bit numbers"}.get(depth, "real or 32-bit numbers")
-
-
-def _read_chunk(records: Sequence[Record]) -> list[Row]:
-    rows = []
-    for record in records:
-        try:
-            rows.append(Row(record, read_picture(record.path), None))
-        except UnusableFile as error:
-            rows.append(Row(record, None, error.problem))
-    return rows
 
 
 def _stored_files(records: Sequence[Record], dataset: ImageSet, settings: ImageSettings) -> NDArray[Any]:
