@@ -16,10 +16,12 @@ from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.training import TrainingStep
 from netwright.spaces import SPACES
 from netwright.spaces.references import REFERENCES
+from netwright.tasks.base import Task
+from netwright.tasks.classification import ClassificationTask
 from netwright.tasks.segmentation import SegmentationTask
 
 
-def train(network: nn.Module, task: SegmentationTask, protocol: TrainingProtocol) -> None:
+def train(network: nn.Module, task: Task, protocol: TrainingProtocol) -> None:
     """Three steps, as the first one has no optimizer state yet."""
     step = TrainingStep(
         network, protocol, torch.device("cpu"), loss_of(protocol, task, torch.ones(task.classes)), 3
@@ -27,7 +29,7 @@ def train(network: nn.Module, task: SegmentationTask, protocol: TrainingProtocol
     step.train_mode()
     for _ in range(3):
         images = torch.rand(protocol.batch_size, task.channels, *task.size)
-        labels = torch.randint(0, task.classes, (protocol.batch_size, *task.size))
+        labels = torch.randint(0, task.classes, (protocol.batch_size, *task.label_size))
         step(images, labels, 1)
 
 
@@ -36,17 +38,23 @@ def main(case: dict[str, Any]) -> dict[str, float | None]:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     names = tuple(f"label {index}" for index in range(1, case.get("classes", 3)))
-    task = SegmentationTask(1, names, tuple(case.get("size", (32, 40, 32))))
+    size = tuple(case.get("size", (32, 40, 32)))
+    classify = case.get("classify", False)
+    task: Task = ClassificationTask(1, names, size) if classify else SegmentationTask(1, names, size)
     protocol = TrainingProtocol(device="cpu", **case.get("protocol", {}))
 
-    def build(task: SegmentationTask) -> nn.Module:
+    def build(task: Task) -> nn.Module:
+        if "layerwise" in case:
+            space = SPACES[case["layerwise"]](channels=1, classes=task.classes, size=size)
+            return space.build(space.original_choice(), task)
         if "reference" in case:
             return REFERENCES[case["reference"]].build(task)
         return SPACES[case.get("space", "segnas4")]().build(case["choice"], task)
 
     # The first steps load libraries, which is not the network's memory.
-    small = SegmentationTask(1, names, (16, 16, 16))
-    train(build(small), small, protocol)
+    if len(size) == 3:
+        small = SegmentationTask(1, names, (16, 16, 16))
+        train(build(small), small, protocol)
     with measured_memory() as memory:
         train(build(task), task, protocol)
     cost = predicted_cost(build, task, protocol)

@@ -18,13 +18,17 @@ import torch
 from torch import Tensor, nn
 
 from netwright.errors import InfeasibleArchitecture
+from netwright.evaluation.candidate import predicted_cost
 from netwright.evaluation.cost import dry_run, fits
 from netwright.evaluation.memory import HEAP_LIMIT, measured_memory
 from netwright.evaluation.outcome import Cost
+from netwright.evaluation.protocol import TrainingProtocol
 from netwright.spaces import SPACES
 from netwright.spaces.references import REFERENCES
 from netwright.study.executor import MEMORY_SETTINGS
+from netwright.tasks.classification import ClassificationTask
 from netwright.tasks.losses import dice_cross_entropy
+from netwright.tasks.segmentation import SegmentationTask
 
 # Trains in a process of its own, as what a process did before changes what it takes.
 TRAINING = Path(__file__).with_name("memory_of_training.py")
@@ -126,13 +130,20 @@ def test_predicts_what_no_machine_could_hold_without_allocating_it() -> None:
     assert torch.equal(torch.get_rng_state(), state), "A dry run must not draw from the generator."
 
 
-@pytest.mark.parametrize("name", sorted(REFERENCES))
-def test_reference_networks_can_be_dry_run(name: str) -> None:
-    network = REFERENCES[name].build(Shape())
-    cost = dry(REFERENCES[name].build, Shape(), 2)
+@pytest.mark.parametrize(
+    ("name", "dimensions"),
+    [(name, dimensions) for name, reference in REFERENCES.items() for dimensions in reference.dimensions],
+)
+def test_reference_networks_can_be_dry_run(name: str, dimensions: int) -> None:
+    reference, size = REFERENCES[name], (32,) * dimensions
+    task = (
+        SegmentationTask(1, ("a", "b"), size) if reference.dense else ClassificationTask(1, ("a", "b"), size)
+    )
+    network = reference.build(task)
+    cost = predicted_cost(reference.build, task, TrainingProtocol(loss="cross_entropy", batch_size=2))
     assert cost.parameters == sum(parameter.numel() for parameter in network.parameters())
     assert cost.flops is not None
-    assert cost.flops > 1e8
+    assert cost.flops > 1e7
 
 
 def test_infeasible_choices_are_raised() -> None:
@@ -188,6 +199,14 @@ CASES: list[dict[str, Any]] = [
     {"choice": {"n": 12, "p": 3, "sup": 1, "res": 1}, "classes": 12},
     {"choice": {"n": 8, "p": 3, "sup": 1, "res": 1}, "size": [40, 56, 40], "protocol": FULL},
     {"reference": "monai-unet", "size": [64, 48, 48]},
+    {"layerwise": "unet", "size": [32, 48], "protocol": {"loss": "dice", "optimizer": "adam"}},
+    {
+        "layerwise": "vgg16",
+        "size": [32, 32],
+        "classes": 10,
+        "classify": True,
+        "protocol": {"loss": "cross_entropy", "optimizer": "sgd", "batch_size": 12},
+    },
 ]
 
 
