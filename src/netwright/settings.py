@@ -105,11 +105,15 @@ class TerminationSettings(_Model):
 
 
 class MachineSettings(_Model):
-    """``workers`` candidates train at once, each with ``threads`` threads and at most ``memory_limit_mb``."""
+    """``workers`` candidates train at once, each with ``threads`` threads and at most ``memory_limit_mb``.
+
+    ``keep_weights``: whose weights stay on disk, of the "best" candidate so far or of "all".
+    """
 
     workers: int = Field(default=1, ge=1)
     threads: int = Field(default=1, ge=1)
     memory_limit_mb: float | None = Field(default=None, gt=0)
+    keep_weights: Literal["best", "all"] = "best"
 
 
 class RunSettings(_Model):

@@ -373,3 +373,22 @@ def test_the_reward_weighs_what_a_network_costs(tmp_path: Path, storage: Any) ->
     for trial in study.trials:
         if trial.user_attrs.get("cached_from") is None:
             assert trial.value == pytest.approx(0.9 * 50 / 2 - 0.1 * trial.number)
+
+
+@pytest.mark.parametrize("keep", ["best", "all"])
+def test_the_weights_that_stay_are_those_of_the_best(tmp_path: Path, storage: Any, keep: str) -> None:
+    rewards = {0: 0.4, 1: 0.6, 2: 0.5, 3: 0.6, 4: 0.7, 5: 0.1}
+
+    def answer(job: CandidateJob) -> Any:
+        job.folder.mkdir(parents=True)
+        (job.folder / "weights.safetensors").write_bytes(b"weights")
+        return trained(rewards.get(int(job.folder.name), 0.2))
+
+    settings = settings_of(tmp_path, machine={"keep_weights": keep})
+    search, study = make(tmp_path, Answering(answer), storage, settings)
+    search.run()
+    trained_ones = {t.number: t.value for t in study.trials if "cached_from" not in t.user_attrs}
+    kept = {int(path.parent.name) for path in tmp_path.glob("trials/*/weights.safetensors")}
+    best = max(trained_ones, key=lambda number: (trained_ones[number], -number))
+    assert kept == ({best} if keep == "best" else set(trained_ones))
+    assert len(trained_ones) > 3

@@ -27,6 +27,7 @@ from netwright.study.jobs import CandidateJob, run_candidate
 from netwright.study.machine import devices
 from netwright.study.parts import reward_of, within_limits
 from netwright.study.records import first_line, network_key, stop_trial, store_outcome
+from netwright.study.trained import WEIGHTS
 
 TICK_SECONDS = 0.5
 GRACE_SECONDS = 60.0
@@ -89,6 +90,7 @@ class Search:
         self._counted = 0
         self._repeats = 0
         self._epochs = settings.training.epochs
+        self._best: tuple[float, int] | None = None
         self._unfinished: list[optuna.Trial] = []
 
     def run(self, on_tick: Callable[[], None] | None = None) -> None:
@@ -120,6 +122,7 @@ class Search:
             self._repeats = self._repeats + 1 if cached else 0
             key, outcome = frozen.user_attrs.get("network"), frozen.user_attrs.get("outcome")
             if key and outcome and "cached_from" not in frozen.user_attrs:
+                self._keep_weights(frozen.number, frozen.value)
                 self._remember(key, frozen.number, Outcome.from_dict(outcome))
 
     def _count(self, *, cached: bool) -> None:
@@ -130,6 +133,17 @@ class Search:
         self._learn_epochs(outcome)
         if outcome.status != Status.CRASHED:
             self._known.setdefault(key, (number, outcome))
+
+    def _keep_weights(self, number: int, reward: float | None) -> None:
+        """Of two candidates, the weights of the one that is not the best so far go: networks may be large."""
+        if self._settings.machine.keep_weights == "all":
+            return
+        lost = number
+        if reward is not None and (self._best is None or (reward, -number) > (self._best[0], -self._best[1])):
+            lost, self._best = (number if self._best is None else self._best[1]), (reward, number)
+            if lost == number:
+                return
+        (self._folder.trial(lost) / WEIGHTS).unlink(missing_ok=True)
 
     def _learn_epochs(self, outcome: Outcome) -> None:
         """Candidates train as many epochs as the quickest needed to bring its loss under the threshold, but not
@@ -260,7 +274,9 @@ class Search:
 
     def _finish(self, running: _Running, outcome: Outcome) -> None:
         outcome = within_limits(outcome, self._settings.objective)
-        store_outcome(self._study, running.trial, outcome, reward_of(outcome, self._settings.objective))
+        reward = reward_of(outcome, self._settings.objective)
+        store_outcome(self._study, running.trial, outcome, reward)
+        self._keep_weights(running.trial.number, reward)
         self._count(cached=False)
         if not self._shortened():
             self._remember(running.key, running.trial.number, outcome)
