@@ -39,13 +39,13 @@ FIRST = 10
 BREADTHS = (0.3, 1.0)
 """Each proposal explores by one of these, at random: 1 is Thompson sampling, less is closer to the mean."""
 
-GROWTH, MOST_GROWTH = 5, 150
+GROWTH, MOST_GROWTH = 5, 100
 """A prior is found anew when there are a fifth more results, or so many."""
 
-MOST_MODELLED = 700
+MOST_MODELLED = 500
 """The model begins with at most so many results: the best half, and others of all ranks."""
 
-BEST_STARTS = 8
+BEST_STARTS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +120,7 @@ class CoordinatedAgents:
             kind, levels = "joint", self._joint(state, seen, rng)
         if levels is None:
             kind, levels = "repeat", self._joint(state, seen[:0], rng)
+            assert levels is not None
         return layout.choice_of(levels, rng), {"kind": kind, "levels": levels.tolist()}
 
     def _joint(self, state: State, seen: Levels, rng: np.random.Generator) -> Levels | None:

@@ -20,11 +20,13 @@ from itertools import combinations, islice
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.strategies.q_learning.layout import consecutive
+
 Array = NDArray[np.float64]
 Actions = NDArray[np.int64]
 Order = list[tuple[int, int | None]]
 
-DRAWN_STARTS = 16
+DRAWN_STARTS = 8
 MOST_SWEEPS = 30
 REFINED = 3
 FORESTS = 4
@@ -54,8 +56,7 @@ class Tables:
     @cached_property
     def parts(self) -> tuple[slice, ...]:
         """The numbers of each agent's actions."""
-        starts = self.offsets.tolist()
-        return tuple(slice(start, start + size) for start, size in zip(starts, self.sizes, strict=True))
+        return consecutive(self.sizes)
 
     @cached_property
     def neighbours(self) -> tuple[tuple[int, ...], ...]:
@@ -89,6 +90,12 @@ class Tables:
 def key_of(actions: Actions) -> bytes:
     """A joint action as a set holds it."""
     return actions.astype(np.int32).tobytes()
+
+
+def keys_of(actions: Actions) -> set[bytes]:
+    """The keys of joint actions (rows, agents)."""
+    packed = np.ascontiguousarray(actions, dtype=np.int32)
+    return set(packed.view(f"V{packed.itemsize * packed.shape[1]}").ravel().tolist())
 
 
 def enumerated(tables: Tables, seen: Actions, more: Array | None = None) -> Actions | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,21 +24,42 @@ Matrix = NDArray[np.float64]
 MOST_ACTIONS = 256
 """An agent with more joint actions chooses its dimensions one by one, each given the others."""
 
-MOST_LEVELS_IN_ALL = 3000
-"""Of all dimensions together: tables of more would be too big to draw at every proposal."""
+MOST_LEVELS = 3000
+"""Of all dimensions together: tables of more would be too big to draw for every proposal."""
 
 CANDIDATES = 32
 
 
-class Layout:
-    """The dimensions as levels 0, 1, ..., numbered through from the first dimension to the last.
+class Node:
+    """What is chosen at once: an agent, or one dimension of an agent of very many actions.
 
-    ``sizes``: levels of each dimension. ``offsets``: number of the first one, shape (dimensions,). ``count``: all
-    levels. ``owner``: the dimension of each, (count,). ``whole``: no level stands for more than one value.
+    ``dimensions``: consecutive ones. ``levels``: their numbers. ``actions``: (actions, dimensions), the levels of
+    each joint action. ``one_hot``: the same, (actions, levels). ``strides``: (dimensions,), the product with the
+    levels is the joint action's number.
+    """
+
+    def __init__(self, layout: Layout, dimensions: slice) -> None:
+        sizes = layout.sizes[dimensions]
+        self.dimensions = dimensions
+        self.levels = layout.levels_in(dimensions)
+        self.actions: Levels = np.array(list(product(*map(range, sizes))), dtype=np.int64)
+        self.strides = np.array(
+            [math.prod(sizes[place + 1 :]) for place in range(len(sizes))], dtype=np.int64
+        )
+        starts = layout.offsets[dimensions] - self.levels.start
+        self.one_hot = np.zeros((len(self.actions), sum(sizes)))
+        self.one_hot[np.arange(len(self.actions))[:, None], self.actions + starts] = 1.0
+
+
+class Layout:
+    """The dimensions, agent by agent, as levels 0, 1, ..., numbered through from the first to the last.
+
+    ``sizes``: levels of each dimension. ``parts``: their numbers. ``count``: all levels. ``owner``: the dimension
+    of each, (count,). ``choices``: all joint choices of levels. ``whole``: no level stands for more than one value.
     ``members``, ``links``: the dimensions of each agent, and the pairs of agents that share a table.
-    ``complete``: whether those are all pairs. ``near``: (dimensions, dimensions), symmetric, True where two belong
-    to one agent or to two that share a table. ``nodes``: the dimensions that are chosen at once, ``actions`` the
-    levels of each of their joint actions, (actions, dimensions of the node).
+    ``near``: (dimensions, dimensions), symmetric, True where two belong to one agent or to two that share a table;
+    ``complete``: all are. ``nodes``: what is chosen at once;
+    ``node_links``: the pairs of them with near dimensions.
 
     Args:
         dimensions: what a strategy sees.
@@ -56,48 +77,49 @@ class Layout:
         edges: Sequence[Sequence[int]] | None,
         levels: int,
     ) -> None:
-        self.axes = tuple(Axis(dimension, levels) for dimension in dimensions)
+        found, links = make_agents(dimensions, agents, edges)
+        self.axes = tuple(Axis(dimensions[d], levels) for agent in found for d in agent.dimensions)
         self.sizes = tuple(len(axis) for axis in self.axes)
         self.count = sum(self.sizes)
-        if self.count > MOST_LEVELS_IN_ALL:
+        if self.count > MOST_LEVELS:
             raise SettingsError(
-                f"the dimensions have {self.count:,} levels in all, but agents that choose jointly can share "
-                f"tables of {MOST_LEVELS_IN_ALL:,} at most: give the dimensions fewer values"
+                f"the dimensions have {self.count:,} values in all, but agents that choose jointly can share "
+                f"tables of {MOST_LEVELS:,} at most: give the dimensions fewer values, or set levels below {levels}"
             )
-        self.offsets = np.cumsum([0, *self.sizes], dtype=np.int64)[:-1]
-        self.owner = np.repeat(np.arange(len(self.sizes)), self.sizes)
         self.choices = math.prod(self.sizes)
+        self.offsets = np.cumsum([0, *self.sizes], dtype=np.int64)[:-1]
+        self.parts = consecutive(self.sizes)
+        self.owner = np.repeat(np.arange(len(self.sizes)), self.sizes)
         self._cells = tuple(len(axis) < _value_count(axis.dimension) for axis in self.axes)
         self.whole = not any(self._cells)
-        found, links = make_agents(dimensions, agents, edges)
-        self.members = tuple(tuple(sorted(agent.dimensions)) for agent in found)
+        self.members = consecutive([len(agent.dimensions) for agent in found])
         self.links = links if edges is not None else tuple(combinations(range(len(found)), 2))
-        self.near = self._make_near()
+        self.near = np.zeros((len(self.sizes), len(self.sizes)), dtype=bool)
+        for a, b in (*self.links, *((a, a) for a in range(len(found)))):
+            self.near[self.members[a], self.members[b]] = True
+            self.near[self.members[b], self.members[a]] = True
+        np.fill_diagonal(self.near, False)
         self.complete = bool(self.near.sum() == len(self.sizes) * (len(self.sizes) - 1))
-        self.nodes = self._make_nodes()
-        self.actions = tuple(
-            np.array(list(product(*(range(self.sizes[d]) for d in node))), dtype=np.int64).reshape(
-                -1, len(node)
-            )
-            for node in self.nodes
+        self.nodes = tuple(node for members in self.members for node in self._make_nodes(members))
+
+        self._strides = np.zeros((len(self.sizes), len(self.nodes)))  # float: numpy multiplies those fast
+        for place, node in enumerate(self.nodes):
+            self._strides[node.dimensions, place] = node.strides
+        self.node_links = tuple(
+            (i, j)
+            for i, j in combinations(range(len(self.nodes)), 2)
+            if self.near[self.nodes[i].dimensions, self.nodes[j].dimensions].any()
         )
 
-    def _make_near(self) -> NDArray[np.bool_]:
-        near = np.zeros((len(self.sizes), len(self.sizes)), dtype=bool)
-        for members in self.members:
-            near[np.ix_(members, members)] = True
-        for a, b in self.links:
-            near[np.ix_(self.members[a], self.members[b])] = True
-            near[np.ix_(self.members[b], self.members[a])] = True
-        np.fill_diagonal(near, False)
-        return near
+    def _make_nodes(self, members: slice) -> list[Node]:
+        """An agent as one node, or one for each of its dimensions where it has too many actions."""
+        if math.prod(self.sizes[members]) <= MOST_ACTIONS:
+            return [Node(self, members)]
+        return [Node(self, slice(d, d + 1)) for d in range(members.start, members.stop)]
 
-    def _make_nodes(self) -> tuple[tuple[int, ...], ...]:
-        nodes: list[tuple[int, ...]] = []
-        for members in self.members:
-            whole = math.prod(self.sizes[d] for d in members) <= MOST_ACTIONS
-            nodes.extend([members] if whole else [(d,) for d in members])
-        return tuple(nodes)
+    def levels_in(self, dimensions: slice) -> slice:
+        """The numbers of the levels of consecutive dimensions."""
+        return slice(self.parts[dimensions.start].start, self.parts[dimensions.stop - 1].stop)
 
     def levels_of(self, choice: Mapping[str, Value]) -> Levels:
         """The levels of a choice, shape (dimensions,).
@@ -129,17 +151,13 @@ class Layout:
 
     def actions_of(self, levels: Levels) -> Levels:
         """The number of each node's joint action at levels (rows, dimensions): shape (rows, nodes)."""
-        columns = [
-            np.ravel_multi_index(tuple(levels[:, list(node)].T), [self.sizes[d] for d in node])
-            for node in self.nodes
-        ]
-        return np.stack(columns, axis=1).astype(np.int64)
+        return (levels @ self._strides).astype(np.int64)
 
     def levels_at(self, actions: Levels) -> Levels:
         """The levels (rows, dimensions) of joint actions (rows, nodes)."""
         levels = np.empty((len(actions), len(self.sizes)), dtype=np.int64)
-        for place, (node, known) in enumerate(zip(self.nodes, self.actions, strict=True)):
-            levels[:, list(node)] = known[actions[:, place]]
+        for place, node in enumerate(self.nodes):
+            levels[:, node.dimensions] = node.actions[actions[:, place]]
         return levels
 
     def spread(self, known: Levels, rng: np.random.Generator) -> Levels:
@@ -147,12 +165,18 @@ class Layout:
 
         Of a few candidates the one whose nearest neighbour is furthest; then the one of least tried levels.
         """
-        drawn = rng.integers(0, self.sizes, size=(CANDIDATES, len(self.sizes)))
+        drawn: Levels = rng.integers(0, self.sizes, size=(CANDIDATES, len(self.sizes)))
         if not len(known):
-            return drawn[0]
+            return np.array(drawn[0])
         nearest = (drawn[:, None] != known).sum(axis=2).min(axis=1)
         tried = self.one_hot(known).sum(axis=0)[drawn + self.offsets].sum(axis=1)
-        return drawn[np.lexsort((tried, -nearest))[0]]
+        return np.array(drawn[np.lexsort((tried, -nearest))[0]])
+
+
+def consecutive(sizes: Sequence[int]) -> tuple[slice, ...]:
+    """Slices of these sizes, one after the other."""
+    ends = np.cumsum([0, *sizes]).tolist()
+    return tuple(slice(start, end) for start, end in pairwise(ends))
 
 
 def _value_count(dimension: Dimension) -> float:

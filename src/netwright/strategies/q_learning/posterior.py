@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netwright.strategies.q_learning.layout import Layout, Levels
 from netwright.strategies.q_learning.prior import (
@@ -69,8 +70,8 @@ class Model:
         covariance[np.diag_indices_from(covariance)] += prior.noise + JITTER
         self._inverse[: self.size, : self.size] = np.tril(np.linalg.inv(np.linalg.cholesky(covariance)))
         self._single, self._pairs = self._variances()
-        values, vectors = np.linalg.eigh(self._levels_covariance)
-        self._root: Matrix = vectors * np.sqrt(np.maximum(values, 0.0))
+        jitter = JITTER * np.eye(layout.count)
+        self._roots = [np.linalg.cholesky((self._levels_covariance + jitter)[p, p]) for p in layout.parts]
 
     def _variances(self) -> tuple[float, Matrix]:
         """Of a level's own weight, and of each pair's that share a table, in one of two triangles."""
@@ -83,7 +84,7 @@ class Model:
     def _put(self, rows: slice, levels: Levels) -> None:
         self._levels[rows] = levels
         self._one_hot[rows] = self.layout.one_hot(levels)
-        self._columns[rows] = self._levels_covariance[levels + self.layout.offsets].sum(axis=1)
+        self._columns[rows] = self._one_hot[rows] @ self._levels_covariance
 
     def _covariance(self, rows: slice, others: slice) -> Matrix:
         columns, one_hot = self._columns[rows], self._one_hot[others]
@@ -138,20 +139,28 @@ class Model:
         return Draw(single, pairs + pairs.T, whole)
 
     def _constant(self, rng: np.random.Generator) -> float:
-        return CONSTANT**0.5 * float(rng.standard_normal())
+        return float(CONSTANT**0.5 * rng.standard_normal())
 
     def _draw_prior(self, rng: np.random.Generator) -> Draw:
         """Tables from the prior; of the pairs' one triangle only."""
         count = self.layout.count
-        single = self._single**0.5 * (self._root @ rng.standard_normal(count))
-        normal = rng.standard_normal((count, count))
-        pairs = np.sqrt(self._pairs) * (self._root @ normal @ self._root.T)
+        single = self._single**0.5 * self._correlated(rng.standard_normal((count, 1)))[:, 0]
+        both = self._correlated(self._correlated(rng.standard_normal((count, count))).T)
+        pairs = np.sqrt(self._pairs) * both
         if not self.prior.joint or self.layout.choices > MOST_ENUMERATED:
             return Draw(single, pairs)
-        whole = rng.standard_normal(self.layout.sizes)
+        whole: Matrix = rng.standard_normal(self.layout.sizes)
         for dimension in range(len(self.layout.sizes)):
             whole = _along(whole, np.linalg.cholesky(self._factor(dimension)), dimension)
         return Draw(single, pairs, JOINT_BREADTH * self.prior.joint**0.5 * whole)
+
+    def _correlated(self, normal: Matrix) -> Matrix:
+        """Gives independent rows (count, any number) the levels' covariance."""
+        if self.prior.sharing == "apart":
+            return normal
+        return np.concatenate(
+            [root @ normal[part] for root, part in zip(self._roots, self.layout.parts, strict=True)]
+        )
 
     def _evaluate(self, draw: Draw) -> Matrix:
         """What drawn tables say of the results, (n,)."""
@@ -169,12 +178,11 @@ class Model:
 
     def _factor(self, dimension: int) -> Matrix:
         """Covariance of the corrections along one dimension."""
-        start = int(self.layout.offsets[dimension])
-        part = slice(start, start + self.layout.sizes[dimension])
+        part = self.layout.parts[dimension]
         factor: Matrix = self.prior.alike + (1 - self.prior.alike) * self._levels_covariance[part, part]
         return factor + JITTER * np.eye(len(factor))
 
 
-def _along(values: Matrix, matrix: Matrix, dimension: int) -> Matrix:
+def _along(values: NDArray[np.floating], matrix: NDArray[np.floating], dimension: int) -> Matrix:
     """Multiplies by a matrix along one dimension."""
     return np.moveaxis(np.tensordot(matrix, values, (1, dimension)), 0, dimension)

@@ -77,7 +77,8 @@ JOINT = [{"joint": joint, "alike": alike} for joint in (0.0, 0.1, 0.3, 0.6, 0.9)
 def level_covariance(layout: Layout, prior: Prior) -> Matrix:
     """Covariance of the levels within each dimension, ones on the diagonal: shape (count, count)."""
     covariance = np.zeros((layout.count, layout.count))
-    for axis, start, size in zip(layout.axes, layout.offsets.tolist(), layout.sizes, strict=True):
+    for axis, part in zip(layout.axes, layout.parts, strict=True):
+        size = len(axis)
         distance = np.abs(np.arange(size)[:, None] - np.arange(size))
         if not axis.ordered or prior.sharing == "apart":
             block = np.eye(size)
@@ -86,7 +87,7 @@ def level_covariance(layout: Layout, prior: Prior) -> Matrix:
         else:
             smooth = np.exp(-0.5 * (distance * prior.amount / max(size - 1, 1)) ** 2)
             block = (1 - NUGGET) * smooth + NUGGET * np.eye(size)
-        covariance[start : start + size, start : start + size] = block
+        covariance[part, part] = block
     return covariance
 
 
@@ -118,10 +119,10 @@ def _near_covariance(layout: Layout, columns: Matrix, one_hot: Matrix) -> Matrix
     agents = []
     near = np.zeros((len(columns), len(one_hot)))
     for members in layout.members:
-        mine = np.flatnonzero(np.isin(layout.owner, members))
-        own, other = columns[:, mine], one_hot[:, mine].T
+        levels = layout.levels_in(members)
+        own, other = columns[:, levels], one_hot[:, levels].T
         agents.append(own @ other)
-        if len(members) > 1:
+        if members.stop - members.start > 1:
             near += 0.5 * (agents[-1] ** 2 - own**2 @ other)
     for a, b in layout.links:
         near += agents[a] * agents[b]

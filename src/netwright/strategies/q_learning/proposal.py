@@ -14,9 +14,9 @@ from netwright.strategies.q_learning.joint_choice import (
     best_of_forest,
     enumerated,
     improved,
-    key_of,
+    keys_of,
 )
-from netwright.strategies.q_learning.layout import Layout, Levels
+from netwright.strategies.q_learning.layout import Layout, Levels, consecutive
 from netwright.strategies.q_learning.posterior import MOST_ENUMERATED, Draw
 from netwright.strategies.q_learning.prior import Matrix
 
@@ -39,40 +39,29 @@ def propose(
         return enumerated(by_dimension, seen, draw.whole)
     tables = node_tables(layout, draw, far)
     if draw.weights is None:
-        known = {key_of(row) for row in layout.actions_of(seen)}
+        known = keys_of(layout.actions_of(seen))
         actions = best_of_forest(tables, known) if tables.is_forest else None
         if actions is None:
             actions = best_new(tables, improved(tables, layout.actions_of(starts), rng), known)
         return None if actions is None else layout.levels_at(actions[None])[0]
     found = layout.levels_at(improved(tables, layout.actions_of(starts), rng))
-    return corrected(
-        by_dimension, draw, np.concatenate([found[:1], starts[:1]]), {key_of(row) for row in seen}
-    )
+    return corrected(by_dimension, draw, np.concatenate([found[:1], starts[:1]]), keys_of(seen))
 
 
 def node_tables(layout: Layout, draw: Draw, far: bool) -> Tables:
     """The tables between the nodes' joint actions, the sums of those between their dimensions."""
-    sizes = tuple(len(actions) for actions in layout.actions)
-    offsets = np.cumsum([0, *sizes])
-    levels = [np.flatnonzero(np.isin(layout.owner, node)) for node in layout.nodes]
-    one_hot = []
-    for node, actions, mine in zip(layout.nodes, layout.actions, levels, strict=True):
-        rows = np.zeros((len(actions), layout.count))
-        rows[np.arange(len(actions))[:, None], actions + layout.offsets[list(node)]] = 1.0
-        one_hot.append(rows[:, mine])
-    edges = tuple(
-        (i, j)
-        for i, j in all_pairs(len(sizes))
-        if far or layout.near[np.ix_(layout.nodes[i], layout.nodes[j])].any()
-    )
-    single, pairs = np.empty(offsets[-1]), np.zeros((offsets[-1], offsets[-1]))
-    for i, rows in enumerate(one_hot):
-        within = 0.5 * ((rows @ draw.pairs[np.ix_(levels[i], levels[i])]) * rows).sum(axis=1)
-        single[offsets[i] : offsets[i + 1]] = rows @ draw.single[levels[i]] + within
+    sizes = tuple(len(node.actions) for node in layout.nodes)
+    places = consecutive(sizes)
+    edges = all_pairs(len(sizes)) if far else layout.node_links
+    single, pairs = np.empty(sum(sizes)), np.zeros((sum(sizes), sum(sizes)))
+    for node, place in zip(layout.nodes, places, strict=True):
+        within = node.one_hot @ draw.pairs[node.levels, node.levels]
+        single[place] = node.one_hot @ draw.single[node.levels] + 0.5 * (within * node.one_hot).sum(axis=1)
     for i, j in edges:
-        table = one_hot[i] @ draw.pairs[np.ix_(levels[i], levels[j])] @ one_hot[j].T
-        pairs[offsets[i] : offsets[i + 1], offsets[j] : offsets[j + 1]] = table
-        pairs[offsets[j] : offsets[j + 1], offsets[i] : offsets[i + 1]] = table.T
+        first, second = layout.nodes[i], layout.nodes[j]
+        table = first.one_hot @ draw.pairs[first.levels, second.levels] @ second.one_hot.T
+        pairs[places[i], places[j]] = table
+        pairs[places[j], places[i]] = table.T
     return Tables(sizes, single, pairs, edges)
 
 
