@@ -84,7 +84,7 @@ def evaluate_candidate(
         refuse: says of what is known before the training why the candidate is not wanted, or None.
         folder: gets ``curves.jsonl`` as it happens, ``weights.safetensors`` at the end, ``log.txt`` with the
             traceback of a crash; None for no files.
-        on_epoch: called after every epoch.
+        on_epoch: called after every epoch; those of a training that is begun again count from 1 again.
 
     Raises:
         NetwrightError: the machine or the settings are at fault, not the candidate: a full disk, no such

@@ -14,10 +14,11 @@ from netwright.evaluation.pace import TooSlow
 class EarlyTermination:
     """Early termination of multi-agent Q-learning (Iranfar, Zapater and Atienza 2022, Section V-E and Fig. 7).
 
-    ``batch_seconds`` is t_th and ``batches`` N_th,t: a training in which so many batches running take longer than
-    that ends at once, too slow. ``loss`` is l_th and ``loss_epochs`` N_th,l: a training whose loss is over that
-    at the end of so many epochs running is started again, once, with new weights, and ends the second time. A
-    threshold of None is never violated. The paper gives the mechanism, but no values: those of the counts are ours.
+    ``batch_seconds`` is t_th and ``batches`` N_th,t: a training in which so many batches running take longer
+    than that, from one batch to the next with reading and augmentation, ends at once, too slow. ``loss`` is
+    l_th and ``loss_epochs`` N_th,l: a training whose loss is over that at the end of so many epochs running
+    is started again, once, with new weights, and ends the second time. A threshold of None is never violated.
+    The paper gives the mechanism, but no values: those of the counts are ours.
 
     Raises:
         SettingsError: a threshold that is not over 0, or a count under 1.

@@ -26,6 +26,9 @@ class SliceProblem:
 
     Trained on the slices that the settings choose, shuffled over all cases; judged on whole volumes, every slice of
     them, by the metrics of `netwright.evaluation.volume_problem.VolumeProblem`. Pictures are volumes of one slice.
+
+    Augmentation mirrors along the first axis of a slice: from left to right, but from back to front in sagittal
+    slices, which have no left and right.
     """
 
     def __init__(self, slices: Slices, task: SegmentationTask) -> None:
