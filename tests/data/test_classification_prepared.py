@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from netwright.data.classification import folder
-from netwright.data.classification.cache import Moments, content_digests, prepare_images
+from netwright.data.classification.cache import Moments, content_digests, prepare_images, prepare_like
 from netwright.data.classification.dataset import ImageSet, Part, Record
 from netwright.data.classification.prepared import PreparedImages, open_prepared_images
 from netwright.data.classification.reading import prepare_one
@@ -145,6 +145,30 @@ def test_a_picture_to_predict_goes_the_same_way(pets: Build, tmp_path: Path) -> 
     np.testing.assert_allclose(
         prepare_one(grey, carried)[1], (7 - prepared.means[1]) / prepared.stds[1], rtol=1e-5
     )
+
+
+def test_other_pictures_are_prepared_like_those_of_the_training(pets: Build, tmp_path: Path) -> None:
+    prepared = prepared_of(pets(), tmp_path, ImageSettings(size=(8, 8)))
+    save(tmp_path / "E" / "dog" / "a.png", np.arange(64, dtype=np.uint8).reshape(8, 8))
+    save(tmp_path / "E" / "eel" / "b.png", np.arange(72, dtype=np.uint8).reshape(8, 3, 3))
+    files = prepare_like(folder.read(tmp_path / "E"), prepared.preparation, tmp_path / "cache")
+    assert files.preparation == prepared.preparation
+    assert files.class_names == ("dog", "eel")
+    for index, name in enumerate(files.names):
+        np.testing.assert_array_equal(files.image(index), prepare_one(tmp_path / "E" / name, prepared))
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "e.npz", train_images=images, train_labels=[0, 1])
+    rows = prepare_like(read_npz(tmp_path / "e.npz"), prepared.preparation, tmp_path / "cache")
+    np.testing.assert_array_equal(rows.raw_images([0, 1]), images[:, None].repeat(3, axis=1))
+    deep = replace(prepared.preparation, depth="uint16")
+    rows = prepare_like(read_npz(tmp_path / "e.npz"), deep, tmp_path / "cache")
+    np.testing.assert_array_equal(rows.raw_images([0, 1])[:, 1], images * 257.0)
+    grey = replace(prepared.preparation, channel_names=("grey",), means=(0.0,), stds=(1.0,))
+    with pytest.raises(DatasetError, match="pictures in colours"):
+        prepare_like(folder.read(tmp_path / "E"), grey, tmp_path / "cache")
+    np.savez(tmp_path / "f.npz", train_images=images / 255, train_labels=[0, 1])
+    with pytest.raises(DatasetError, match="holds real or 32-bit numbers"):
+        prepare_like(read_npz(tmp_path / "f.npz"), prepared.preparation, tmp_path / "cache")
 
 
 def test_a_picture_to_predict_that_does_not_fit(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from netwright.data.classification.prepared import (
     PreparedImages,
     open_prepared_images,
 )
-from netwright.data.classification.reading import TOGETHER, stored_chunks
+from netwright.data.classification.reading import TOGETHER, as_trained, stored_chunks
 from netwright.data.classification.settings import WHITE, ImageSettings, PicturePreparation
 from netwright.data.classification.splits import image_splits
 from netwright.data.files import content_digest
@@ -56,23 +56,68 @@ def prepare_images(
         DatasetError: there are too few pictures.
         StorageError: there is no room for the cache, or it cannot be written.
     """
-    for problem in dataset.problems:
-        if problem.severity == "error":
-            raise UnusableFile(problem)
+    _require_usable(dataset)
     training = _training(dataset, seed, fractions)
     known = [
         record.size
         for record, chosen in zip(dataset.records, training, strict=True)
         if chosen and record.size
     ]
-    resolved = settings.resolved(known)
+    return _prepared(dataset, settings.resolved(known), training, Path(cache_root), workers, on_case)
+
+
+def prepare_like(
+    dataset: ImageSet,
+    preparation: PicturePreparation,
+    cache_root: Path,
+    *,
+    workers: int = 1,
+    on_case: OnPicture | None = None,
+) -> PreparedImages:
+    """Pictures prepared as others were, on which a network was trained: nothing is measured on them.
+
+    Any number of them will do, and any classes.
+
+    Raises:
+        UnusableFile: a picture cannot be used.
+        DatasetError: there are none, or they have colours or numbers that the training had not.
+        StorageError: there is no room for the cache, or it cannot be written.
+    """
+    _require_usable(dataset)
+    if not dataset.records:
+        raise DatasetError(f"{dataset.root} holds no pictures: expected some. Look whether they were copied.")
+    return _prepared(
+        as_trained(dataset, preparation),
+        preparation.settings,
+        preparation,
+        Path(cache_root),
+        workers,
+        on_case,
+    )
+
+
+def _require_usable(dataset: ImageSet) -> None:
+    for problem in dataset.problems:
+        if problem.severity == "error":
+            raise UnusableFile(problem)
+
+
+def _prepared(
+    dataset: ImageSet,
+    settings: ImageSettings,
+    scales: PicturePreparation | NDArray[np.bool_],
+    cache_root: Path,
+    workers: int,
+    on_case: OnPicture | None,
+) -> PreparedImages:
+    """``scales``: where means and standard deviations come from, or for each picture whether they are its too."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", dataset.name)[:60]
-    folder = Path(cache_root) / f"{name}-{_key(dataset, resolved, training, workers)}"
+    folder = cache_root / f"{name}-{_key(dataset, settings, scales, workers)}"
 
     def build(partial_folder: Path) -> None:
-        _build(dataset, resolved, training, partial_folder, workers, on_case)
+        _build(dataset, settings, scales, partial_folder, workers, on_case)
 
-    return built_once(folder, open_prepared_images, build, _bytes(dataset, resolved))
+    return built_once(folder, open_prepared_images, build, _bytes(dataset, settings))
 
 
 def content_digests(dataset: ImageSet, workers: int = 1) -> dict[str, str]:
@@ -101,7 +146,9 @@ def _bytes(dataset: ImageSet, settings: ImageSettings) -> int:
     return len(dataset.records) * pixels * np.dtype(dataset.depth).itemsize
 
 
-def _key(dataset: ImageSet, settings: ImageSettings, training: NDArray[np.bool_], workers: int) -> str:
+def _key(
+    dataset: ImageSet, settings: ImageSettings, scales: PicturePreparation | NDArray[np.bool_], workers: int
+) -> str:
     """A hash of everything that the cache depends on; where the dataset lies is no part of it."""
     digest = blake2b(digest_size=8)
     meaning = {
@@ -114,7 +161,9 @@ def _key(dataset: ImageSet, settings: ImageSettings, training: NDArray[np.bool_]
         "names": dataset.names,
         "labels": dataset.labels,
         "parts": dataset.parts,
-        "training": np.packbits(training).tobytes().hex(),
+        "scales": scales.to_dict()
+        if isinstance(scales, PicturePreparation)
+        else np.packbits(scales).tobytes().hex(),
     }
     digest.update(json.dumps(meaning, sort_keys=True).encode())
     files = sorted({file.path for file in dataset.arrays.values()})
@@ -139,7 +188,7 @@ def _digests(dataset: ImageSet, workers: int) -> Iterator[str]:
 def _build(
     dataset: ImageSet,
     settings: ImageSettings,
-    training: NDArray[np.bool_],
+    scales: PicturePreparation | NDArray[np.bool_],
     folder: Path,
     workers: int,
     on_case: OnPicture | None,
@@ -153,7 +202,8 @@ def _build(
         done = 0
         for chunk in stored_chunks(dataset, settings, workers):
             file.write(chunk.astype(chunk.dtype.newbyteorder("<"), copy=False).data)
-            moments.add(chunk[training[done : done + len(chunk)]])
+            if not isinstance(scales, PicturePreparation):
+                moments.add(chunk[scales[done : done + len(chunk)]])
             done += len(chunk)
             if on_case is not None:
                 on_case(done, total)
@@ -163,11 +213,12 @@ def _build(
         raise DatasetError(
             f"{dataset.root} changed while it was read: expected {total} pictures, found {done}."
         )
-    means, stds = _scales(settings, dataset, moments)
     prepared = PreparedImages(
         folder=folder,
         dataset=dataset.name,
-        preparation=PicturePreparation(settings, dataset.channels, dataset.depth, means, stds),
+        preparation=scales
+        if isinstance(scales, PicturePreparation)
+        else _measured(settings, dataset, moments),
         class_names=dataset.classes,
         names=dataset.names,
         labels=dataset.labels,
@@ -207,12 +258,13 @@ class Moments:
         return np.asarray(np.sqrt(self.squares / max(self.pixels, 1)))
 
 
-def _scales(
-    settings: ImageSettings, dataset: ImageSet, moments: Moments
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """What normalisation subtracts from each channel and divides it by."""
+def _measured(settings: ImageSettings, dataset: ImageSet, moments: Moments) -> PicturePreparation:
+    """With what normalisation subtracts from each channel and divides it by."""
     channels = len(dataset.channels)
+    means, stds = (
+        (0.0,) * channels,
+        (WHITE[dataset.depth] if settings.normalise == "unit" else 1.0,) * channels,
+    )
     if settings.normalise == "zscore":
-        return tuple(moments.mean.tolist()), tuple(moments.std.tolist())
-    scale = WHITE[dataset.depth] if settings.normalise == "unit" else 1.0
-    return (0.0,) * channels, (scale,) * channels
+        means, stds = tuple(moments.mean.tolist()), tuple(moments.std.tolist())
+    return PicturePreparation(settings, dataset.channels, dataset.depth, means, stds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 
 from netwright.data.classification.dataset import ImageSet, Record
 from netwright.data.classification.prepared import PreparedImages
-from netwright.data.classification.settings import ImageSettings, PicturePreparation, stored
+from netwright.data.classification.settings import ImageSettings, PicturePreparation, converted, stored
 from netwright.data.parallel import in_order
 from netwright.data.pictures import Picture, read_picture
 from netwright.data.problems import Problem, UnusableFile
+from netwright.errors import DatasetError
 
 TOGETHER = 64
 """Files that a thread reads at one go: handing each over alone would cost more than reading it."""
@@ -30,7 +32,7 @@ def array_chunks(dataset: ImageSet) -> Iterator[NDArray[Any]]:
     for file in dataset.arrays.values():
         for chunk in file.chunks():
             pictures = chunk if chunk.ndim == 4 else chunk[..., None]
-            yield pictures.astype(dataset.depth, copy=False)
+            yield pictures.astype(np.float32, copy=False) if pictures.dtype.kind == "f" else pictures
 
 
 def stored_chunks(dataset: ImageSet, settings: ImageSettings, workers: int) -> Iterator[NDArray[Any]]:
@@ -50,9 +52,29 @@ def stored_chunks(dataset: ImageSet, settings: ImageSettings, workers: int) -> I
         if (problem := not_finite(dataset, chunk)) is not None:
             raise UnusableFile(problem)
         if chunk.shape[1:3] == settings.size:
-            yield np.ascontiguousarray(np.moveaxis(chunk, -1, 1))
+            yield np.ascontiguousarray(np.moveaxis(converted(chunk, channels, dataset.depth), -1, 1))
         else:
             yield np.stack([stored(pixels, channels, dataset.depth, settings) for pixels in chunk])
+
+
+def as_trained(dataset: ImageSet, preparation: PicturePreparation) -> ImageSet:
+    """A set of pictures, to be read as those that a network was trained on: grey as colours, 8 bits as 16.
+
+    Raises:
+        DatasetError: its pictures cannot be read so.
+    """
+    channels, depth = preparation.channel_names, preparation.depth
+    if len(dataset.channels) > len(channels):
+        raise DatasetError(
+            f"{dataset.root} holds pictures in colours: expected grey ones, as the network was trained on. Convert "
+            "them to grey."
+        )
+    if dataset.depth != depth and not (dataset.depth == "uint8" and depth == "uint16"):
+        raise DatasetError(
+            f"{dataset.root} holds {_words(dataset.depth)}: expected {_words(depth)}, as the network was trained on. "
+            "Save the pictures with these."
+        )
+    return replace(dataset, channels=channels, depth=depth)
 
 
 def prepare_one(path: Path, prepared: PreparedImages | PicturePreparation) -> NDArray[np.float32]:

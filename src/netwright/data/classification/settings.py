@@ -145,17 +145,20 @@ def stored(
     Raises:
         ValueError: a colour picture where one channel is kept, or numbers that ``depth`` cannot hold.
     """
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], channels, axis=-1)
-    if pixels.shape[-1] != channels:
-        raise ValueError(f"a picture of {pixels.shape[-1]} channels where {channels} are expected")
-    if pixels.dtype != depth:
-        if pixels.dtype == np.uint8 and depth == "uint16":
-            pixels = pixels.astype(np.uint16) * np.uint16(257)
-        else:
-            raise ValueError(f"a picture of {pixels.dtype} pixels where {depth} is expected")
+    pixels = converted(pixels[..., None] if pixels.ndim == 2 else pixels, channels, depth)
     assert settings.size is not None
     return np.ascontiguousarray(np.moveaxis(fitted(pixels, settings.size, settings.fit), -1, 0))
+
+
+def converted(pixels: NDArray[Any], channels: int, depth: Depth) -> NDArray[Any]:
+    """Pixels (..., C) with other channels and another type of numbers: see `stored`."""
+    if pixels.shape[-1] not in (1, channels):
+        raise ValueError(f"a picture of {pixels.shape[-1]} channels where {channels} are expected")
+    if pixels.dtype == np.uint8 and depth == "uint16":
+        pixels = pixels.astype(np.uint16) * np.uint16(257)
+    if pixels.dtype != depth:
+        raise ValueError(f"a picture of {pixels.dtype} pixels where {depth} is expected")
+    return pixels if pixels.shape[-1] == channels else np.repeat(pixels, channels, axis=-1)
 
 
 def fitted(pixels: NDArray[Any], size: tuple[int, int], fit: str) -> NDArray[Any]:
