@@ -14,7 +14,6 @@ from typing import Any
 
 from netwright.errors import SettingsError
 from netwright.strategies.base import Strategy
-from netwright.strategies.grid import MOST_LEVELS
 
 VARIANTS = {
     "coordinated": ("netwright.strategies.q_learning.coordinated", "CoordinatedAgents"),
@@ -27,7 +26,8 @@ def q_learning(
     variant: str = "coordinated",
     agents: Sequence[Sequence[str]] | None = None,
     edges: Sequence[Sequence[int]] | None = None,
-    levels: int = MOST_LEVELS,
+    levels: int | None = None,
+    first: int = 10,
     exploration: int | None = None,
     alpha: float = 0.95,
     alpha_decay: float = 0.999,
@@ -42,8 +42,10 @@ def q_learning(
         variant: "coordinated", or "published" for the paper's own algorithm.
         agents: names of the dimensions that each agent decides, in topological order; None: one agent a
             dimension.
-        edges: pairs (i, j), i < j, of agents that are connected; None: the chain.
-        levels: see either class, as every other option: `PublishedQLearning`, `CoordinatedAgents`.
+        edges: pairs (i, j), i < j, of agents that are connected; None: the chain where published, every pair where
+            coordinated.
+        levels: see either class, as every other option: `PublishedQLearning`, `CoordinatedAgents`; None: its own
+            default.
 
     Raises:
         SettingsError: there is no such variant, it has no such option, or a value is wrong.
@@ -62,4 +64,4 @@ def q_learning(
             f"the variant {variant!r} of q-learning has no option {unknown[0]!r}; its options are: "
             f"{', '.join(sorted(known))}"
         )
-    return maker(**{name: value for name, value in given.items() if name in known})
+    return maker(**{name: value for name, value in given.items() if name in known and value != default[name]})
