@@ -24,7 +24,7 @@ from netwright.objective import ObjectiveSettings
 _FAMILIES = (("space",), ("strategy",))
 _OPEN_TABLES = (*_FAMILIES, ("space", "values"), ("objective", "costs"))
 """Tables that take names beyond those that they have; they are checked where they are used."""
-_OPTIONAL_TABLES = (("slices",), ("training", "early"), ("training", "augmentation"))
+_OPTIONAL_TABLES = (("slices",), ("space", "values"), ("training", "early"), ("training", "augmentation"))
 """Tables that may be absent; a name in one of them makes it."""
 
 

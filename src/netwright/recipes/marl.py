@@ -101,7 +101,7 @@ RECIPES = {
             "every layer of your own network (--network package.module:factory), one agent each",
             "classification or segmentation",
             ("classification", "segmentation"),
-            _values("marl", {"name": "layerwise"}, {"epochs": 10, "patience": 10}, 0.9),
+            _values("marl", {"name": "layerwise"}, {"loss": "dice", "epochs": 10, "patience": 10}, 0.9),
         ),
     )
 }

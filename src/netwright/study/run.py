@@ -122,6 +122,7 @@ class Run:
             settings.training,
             epochs=epochs or settings.training.epochs,
             seconds=None if hours is None else hours * 3600.0,
+            early=None,
             threads=settings.machine.threads * settings.machine.workers,
         )
         job = ContestantJob(
