@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ StepKind = Literal["input", "module", "function", "method", "attribute"]
 LayerKind = Literal["convolution", "up-convolution", "pooling", "dense"]
 
 INPUT = "input"
+IN_EVALUATION = "_in_evaluation"  # ends the name of a step that only evaluation does, beside training's
 
 
 @dataclass(frozen=True)
@@ -170,8 +172,9 @@ def layer_name(step: Step, modules: Mapping[str, nn.Module]) -> str:
     """Name of the layer that a step is a use of: one for all uses of a module with weights, else one a use."""
     if step.kind != "module" or not isinstance(step.target, str):
         return ""
-    shared = any(True for _ in modules[step.target].parameters())
-    return step.target if shared else step.name
+    module = modules[step.target]
+    # Not its state_dict, whose copies of meta tensors cannot be made where tensors are fake.
+    return step.target if any(True for _ in chain(module.parameters(), module.buffers())) else step.name
 
 
 def refs_in(value: Any) -> Iterator[Ref]:
