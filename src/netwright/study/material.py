@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.data.cache import image_digest
-from netwright.data.classification.cache import content_digests
+from netwright.data.classification.cache import content_digests, prepare_like
 from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.prepared import PreparedImages
+from netwright.data.classification.settings import PicturePreparation
 from netwright.data.dataset import Case, Dataset
 from netwright.data.opening import open_any, prepare_any
 from netwright.data.prepared import Prepared
@@ -133,13 +134,16 @@ def labelled(case: Case, dataset: Dataset) -> LabelledCase:
 
 
 def unseen_cases(
-    dataset: Dataset | ImageSet, settings: RunSettings, splits: Splits
+    dataset: Dataset | ImageSet,
+    settings: RunSettings,
+    splits: Splits,
+    preparation: PicturePreparation | None = None,
 ) -> tuple[list[TestCase], int, int]:
     """The cases of a dataset that a run's networks were not made with; how many were left out; how many of the
     others are the run's test cases.
 
     Cases are the same where their images have the same content. Where the run's own dataset is gone, those of the
-    same name are taken for the same.
+    same name are taken for the same. Pictures are prepared by ``preparation``, as those of the training were.
     """
     seen, test = set(splits.training) | set(splits.validation), set(splits.test)
     try:
@@ -155,8 +159,11 @@ def unseen_cases(
         tested += own_name in test
         if own_name not in seen:
             kept.append(name)
+    if isinstance(dataset, ImageSet) and preparation is not None:
+        prepared = prepare_like(dataset, preparation, cache_root(), workers=available_cores())
+        return list(pictures_of(prepared, kept)), left_out, tested
     if isinstance(dataset, ImageSet):
-        return list(pictures_of(prepare_own(dataset, settings), kept)), left_out, tested
+        raise DatasetError(f"{dataset.root} holds pictures with a class each; the network segments images.")
     cases = {case.name: case for case in dataset.cases}
     return [labelled(cases[name], dataset) for name in kept], left_out, tested
 

@@ -10,11 +10,13 @@ from typing import Any
 
 from pebble import ProcessExpired
 
+from netwright.data.dataset import Dataset
 from netwright.data.opening import open_any
 from netwright.errors import DatasetError, RunError
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
+from netwright.study.classifier import Classifier
 from netwright.study.conduct import OnStatus, conduct
 from netwright.study.executor import LocalExecutor, kills_for_memory
 from netwright.study.folder import RunFolder
@@ -31,8 +33,9 @@ from netwright.study.verdict import ContestantJob, run_contestant, whole_machine
 class Evaluation:
     """How a trained network does on labelled cases.
 
-    ``metrics``: "dice" (mean over labels and cases) and "dice.<label>"; ``cases``: case -> label -> Dice, NaN where
-    the label is absent from truth and prediction. ``note``: what a reader must know of the cases.
+    ``metrics``: the task's, "dice" (mean over labels and cases) and "dice.<label>", or "accuracy" and
+    "accuracy.<class>"; ``cases``: case -> label -> Dice, NaN where the label is absent from truth and prediction, or
+    case -> its class -> 1 where it was found, else 0. ``note``: what a reader must know of the cases.
     """
 
     network: str
@@ -176,7 +179,7 @@ class Run:
         map_label: dict[int, int] | None = None,
         on_case: Callable[[int, int], None] | None = None,
     ) -> Evaluation:
-        """Dice of the trained network on a labelled dataset, on each case's own grid.
+        """Dice of the trained network on a labelled dataset, on each case's own grid, or its accuracy.
 
         Cases that the network was made with (training and validation), recognised by their images' content, are left
         out wherever the dataset lies.
@@ -199,7 +202,12 @@ class Run:
             format=format,
             map_label=settings.dataset.map_label if map_label is None else map_label,
         )
-        cases, seen, test = unseen_cases(opened, settings, self.folder.splits())
+        preparation = trained.preparation if isinstance(trained, Classifier) else None
+        if preparation is not None and isinstance(opened, Dataset):
+            raise DatasetError(
+                f"{dataset} holds images with label maps; the network tells classes of pictures."
+            )
+        cases, seen, test = unseen_cases(opened, settings, self.folder.splits(), preparation)
         note = f"{seen} cases that the network was made with are left out" if seen else ""
         if test and trial is not None:
             note += (
@@ -221,7 +229,9 @@ class Run:
         trial: int | None = None,
         on_case: Callable[[int, int], None] | None = None,
     ) -> list[Path]:
-        """Segment a file or a folder of files; writes ``<case>.nii.gz`` into ``output``, each on its image's grid.
+        """Segment a file or a folder of files, each on its image's grid, or tell the classes of pictures.
+
+        Writes ``<case>.nii.gz`` or ``<case>.png`` a case, or one ``predictions.csv``, into ``output``.
 
         Raises:
             DatasetError: a file cannot be used.
