@@ -15,7 +15,7 @@ from netwright.spaces.layerwise.adapters import Adapter, FarPadding, resize_outp
 from netwright.spaces.layerwise.axes import channel_axis, layer_axis
 from netwright.spaces.layerwise.follow import RESHAPES, following_steps, reshaped
 from netwright.spaces.layerwise.graph import INPUT, LayerNetwork, Ref, Step, layer_name, map_arguments
-from netwright.spaces.layerwise.layers import FITTED, POOLS, SHAPE_KEEPING, Recipe, fit_layer
+from netwright.spaces.layerwise.layers import FITTED, SHAPE_KEEPING, Recipe, fit_layer
 from netwright.spaces.layerwise.network import call, resolve
 from netwright.spaces.layerwise.places import first_line
 
@@ -126,9 +126,9 @@ class Builder:
             self._add_module(padded, lambda: FarPadding(recipe.far_padding, mode))
             self._do(Step(padded, "module", padded, (Ref(source),)))
             step = _with_sources(step, {source: padded})
-        if isinstance(original, POOLS):  # each use is a layer of its own
-            step = replace(step, target=step.name)
-        elif name == target:
+        if name != target and isinstance(original, FITTED):  # without weights each use is a layer of its own
+            step = replace(step, target=name)
+        elif name == target and recipe.attributes:
             self._takes[target] = (axis, value.shape[axis])
         self._add_module(str(step.target), recipe)
         if isinstance(original, FITTED):
@@ -211,17 +211,17 @@ class Builder:
         rank = self.values[operands[0]].ndim
         given = step.args[1] if len(step.args) > 1 else step.kwargs.get("dim", step.kwargs.get("axis", 0))
         joined = given % rank if isinstance(given, int) else 1
-        axis = self._axes[max(operands, key=lambda name: self.network.depths[name])]
-        kept = [a for a in range(1, rank) if a not in (joined, axis)]
-        main = max(operands, key=lambda name: prod(self.values[name].shape[a] for a in kept))
+        deepest = max(operands, key=lambda name: self.network.depths[name])
+        axis = self._axes[deepest]
+        sizes = [a for a in range(1, rank) if a != axis] if joined == axis else []
+        main = max(operands, key=lambda name: prod(self.values[name].shape[a] for a in sizes))
         fitted: dict[str, str] = {}
         for name in operands:
-            own, other = self.values[name].shape, self.values[main].shape
-            wrong = any(own[a] != other[a] for a in range(1, rank) if a != joined)
-            if name != main and (wrong or (self._stands_by and kept and joined == axis)):
-                channels = own[axis] if joined == axis else other[axis]
+            own = self.values[name].shape
+            resizes = any(own[a] != self.values[main].shape[a] for a in sizes) or bool(sizes and self._stands_by)
+            channels = own[axis] if joined == axis else self.values[deepest].shape[axis]
+            if (name != main and resizes) or own[axis] != channels:
                 label = f"{step.name}_adapter{len(fitted) or ''}"
-                resizes = any(own[a] != other[a] for a in kept) or self._stands_by
                 fitted[name] = self._adapted(name, main, label, channels=channels, axis=axis, resizes=resizes)
         return _with_sources(step, fitted)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netwright.spaces.layerwise.graph import ByMode, Ref, Step, map_arguments, needed_steps
+from netwright.spaces.layerwise.graph import IN_EVALUATION, ByMode, Ref, Step, map_arguments, needed_steps
 from netwright.spaces.layerwise.tracing import Trace
 
 
@@ -46,7 +46,7 @@ def merge_modes(training: Trace, evaluation: Trace) -> Merged:
                 del unmatched[other.name]
                 break
         else:
-            name = step.name if step.name not in steps else f"{step.name}_in_evaluation"
+            name = step.name if step.name not in steps else f"{step.name}{IN_EVALUATION}"
             names[step.name] = name
             steps[name] = replace(own, name=name)
     return Merged(tuple(steps.values()), training.outputs, names[evaluation.outputs[0]])

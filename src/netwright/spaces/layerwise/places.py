@@ -9,7 +9,8 @@ from types import FrameType
 import torch
 from torch import nn
 
-LIBRARY_FILES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+OWN_FILES = str(Path(__file__).parent)
+LIBRARY_FILES = (str(Path(torch.__file__).parent), OWN_FILES)
 
 
 def first_line(error: BaseException) -> str:
@@ -28,11 +29,11 @@ def place_of(error: BaseException, module: nn.Module) -> str:
     layer, place = "", ""
     for frame, line in _frames(error):
         first = frame.f_code.co_varnames[: min(1, frame.f_code.co_argcount)]  # self, by whatever name
-        owner = frame.f_locals.get(first[0]) if first else None
+        file = frame.f_code.co_filename
+        owner = frame.f_locals.get(first[0]) if first and not file.startswith(OWN_FILES) else None
         if not names and type(owner) is type(module):
             names = {id(part): path for path, part in owner.named_modules()}
         layer = names.get(id(owner)) or layer
-        file = frame.f_code.co_filename
         if names and not file.startswith(LIBRARY_FILES) and (text := linecache.getline(file, line).strip()):
             place = f"{file}, line {line}: `{text}`"
     if layer and place:

@@ -6,8 +6,9 @@ import inspect
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
 import torch
@@ -243,11 +244,12 @@ def _write_operation(node: fx.Node, writer: _Writer) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """torch.export logs whole graphs where it fails; the error says enough."""
+    """torch.export logs and prints whole graphs where it fails; the error says enough."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            yield
     finally:
         logging.disable(disabled)
 
