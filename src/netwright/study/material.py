@@ -151,7 +151,7 @@ def unseen_cases(
     except (DatasetError, OSError):
         own = None
     contents = _contents(dataset)
-    known = None if own is None or type(own) is not type(dataset) else _names_by_content(own, seen | test)
+    known = None if own is None or type(own) is not type(dataset) else _names_by_content(own, seen, test)
     kept, left_out, tested = [], 0, 0
     for name, content in contents.items():
         own_name = name if known is None else known.get(content, "")
@@ -168,8 +168,10 @@ def unseen_cases(
     return [labelled(cases[name], dataset) for name in kept], left_out, tested
 
 
-def _names_by_content(own: Dataset | ImageSet, names: set[str]) -> dict[str, str]:
-    return {content: name for name, content in _contents(own).items() if name in names}
+def _names_by_content(own: Dataset | ImageSet, seen: set[str], test: set[str]) -> dict[str, str]:
+    """Content -> name; of a content that is there twice, the name under which it was trained on."""
+    contents = _contents(own)
+    return {contents[name]: name for names in (test, seen) for name in contents if name in names}
 
 
 def _contents(dataset: Dataset | ImageSet) -> dict[str, str]:

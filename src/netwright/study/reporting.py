@@ -74,7 +74,7 @@ def _labels(prepared: Prepared | PreparedImages) -> tuple[str, ...]:
 
 def _reward_name(settings: RunSettings) -> str:
     words = settings.objective.words()
-    return f"validation {words.capitalize()}" if settings.objective.plain else f"reward: {words}"
+    return f"validation {words[0].upper()}{words[1:]}" if settings.objective.plain else f"reward: {words}"
 
 
 def _penalty(settings: RunSettings) -> float | None:

@@ -34,6 +34,8 @@ def overlays(
     values = material.prepared.label_values
     means = {case: float(np.nanmean(list(dice.values()))) for case, dice in winner["scores"].items()}
     ranked = sorted((case for case in means if not math.isnan(means[case])), key=lambda case: means[case])
+    if not ranked:
+        return ()
     picks = dict(zip(ROLES, (ranked[0], ranked[(len(ranked) - 1) // 2], ranked[-1]), strict=True))
     found: dict[str, OverlayCase] = {}
     for role, name in picks.items():
