@@ -14,7 +14,7 @@ from netwright.data.dataset import Dataset
 from netwright.data.opening import inspect_any, open_any, split_any
 from netwright.data.prepared import Prepared
 from netwright.data.splits import Splits
-from netwright.errors import SettingsError
+from netwright.errors import DatasetError, SettingsError
 from netwright.recipes import RECIPES, find_recipe
 from netwright.settings import RunSettings, override, parse_settings
 from netwright.study.conduct import OnStatus, conduct
@@ -23,16 +23,15 @@ from netwright.study.fitting import (
     fit_settings,
     kind_of,
     needs_start,
-    takes_task,
     with_termination,
 )
 from netwright.study.folder import create_run_folder, open_run_folder, require_new_folder
 from netwright.study.machine import available_cores, default_workers, memory_share_mb
 from netwright.study.material import open_own, prepare_own
-from netwright.study.parts import make_sampler, make_space, problem_of
-from netwright.study.plan import Plan, batches_of, make_plan, measure_start, plan_by_hours
+from netwright.study.parts import make_sampler, make_space, problem_of, require_parts
+from netwright.study.plan import Plan, make_plan, measure_start, plan_by_hours
 from netwright.study.run import Run
-from netwright.study.verdict import require_references
+from netwright.study.verdict import require_references, require_rival
 
 CANDIDATES_AN_HOUR = 40
 """Candidates that a search limited in hours aims at, for each hour of each worker."""
@@ -124,13 +123,13 @@ def create_run(
     ``on_stage`` is told in a few words what is being done.
     """
     settings = resolve(dataset, recipe, wishes)
-    if not takes_task(settings.space):
-        make_sampler(settings, make_space(settings.space))
+    require_parts(settings)
     require_references(settings)
     folder = output if output is not None else default_output(dataset, settings.recipe)
     require_new_folder(folder)
     settings, prepared, splits = _prepared(settings, wishes, on_stage)
     make_sampler(settings, make_space(settings.space))
+    require_rival(settings)
     if wishes.repeat is None:
         settings = _measured(settings, prepared, splits, said_by(wishes), on_stage)
     return Run(create_run_folder(folder, settings, splits))
@@ -149,9 +148,7 @@ def _measured(
     seconds, batch_seconds = None, None
     if timed or needs_start(settings):
         on_stage("measuring the starting candidate")
-        cases = _cases(prepared, splits)
-        seconds = measure_start(settings, prepared, *cases)
-        batch_seconds = seconds / batches_of(settings, prepared, cases[0])
+        seconds, batch_seconds = measure_start(settings, prepared, *_cases(prepared, splits))
     settings = with_termination(settings, problem_of(settings, prepared).task, batch_seconds)
     return with_time_share(settings, seconds, said) if timed and seconds is not None else settings
 
@@ -168,6 +165,8 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
     machine, device = settings.machine, settings.training.device
     said = {*named, *assignments}
     filled: dict[str, Any] = {}
+    if settings.verdict.rival is not None:
+        filled["verdict.rival"] = str(settings.verdict.rival.expanduser().resolve())
     if "machine.workers" not in said and wishes.repeat is None:
         filled["machine.workers"] = default_workers(device, machine.threads)
     if "machine.memory_limit_mb" not in said:
@@ -197,12 +196,15 @@ def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
 def _suitable_recipe(place: Mapping[str, Any], wishes: Wishes) -> str:
     """The recipe that is taken where none is named: by the user's network, or by what the dataset holds.
 
-    Raises:
-        DatasetError: the dataset cannot be opened.
+    Where that cannot be told it is the first one; what is wrong with the dataset is said when it is opened, after
+    what is wrong with the settings.
     """
     if "space.network" in (wishes.assignments or {}):
         return "marl"
-    dataset = open_any(Path(place["path"]), format=wishes.format, map_label=wishes.map_label)
+    try:
+        dataset = open_any(Path(place["path"]), format=wishes.format, map_label=wishes.map_label)
+    except DatasetError:
+        return "segnas4"
     if isinstance(dataset, ImageSet):
         return "marl-vgg16"
     return "marl-unet" if dataset.format == PICTURES_WITH_MASKS else "segnas4"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from netwright.data.classification.dataset import ImageSet
@@ -12,10 +13,12 @@ from netwright.data.classification.prepared import PreparedImages
 from netwright.data.dataset import Dataset
 from netwright.data.prepared import Prepared
 from netwright.data.slices import SliceSettings
-from netwright.errors import SettingsError
+from netwright.errors import InfeasibleArchitecture, SettingsError
+from netwright.evaluation.early import EarlyTermination
 from netwright.settings import Part, RunSettings, parse_settings
 from netwright.spaces import SPACES
-from netwright.study.parts import problem_of
+from netwright.spaces.base import Space
+from netwright.study.parts import make_space, problem_of
 from netwright.tasks.base import Task
 from netwright.tasks.classification import ClassificationTask
 
@@ -61,6 +64,8 @@ def fit_settings(
         shape: dict[str, Any] = {"channels": task.channels, "classes": task.classes, "size": list(task.size)}
         shape["dense"] = not isinstance(task, ClassificationTask)
         settings = _with(settings, {"space": {**settings.space.model_dump(mode="json"), **shape}})
+    else:
+        _require_suited(make_space(settings.space), task)
     if isinstance(task, ClassificationTask) != (settings.training.loss == CROSS_ENTROPY):
         settings = _with_loss(settings, task, said)
     if settings.objective.metric is None:
@@ -77,21 +82,24 @@ def needs_start(settings: RunSettings) -> bool:
 
 
 def with_termination(settings: RunSettings, task: Task, batch_seconds: float | None) -> RunSettings:
-    """The settings with ``training.early`` made of ``termination`` (Iranfar et al. 2022, Fig. 7).
+    """The settings with ``training.early`` made of ``termination`` (Iranfar et al. 2022, Fig. 7); what is set there
+    stays.
 
     ``batch_seconds``: of a training step of the starting network; None: not measured.
 
     Raises:
         SettingsError: the loss has no guess to be measured by.
     """
-    given, early = settings.termination, settings.training.early
-    if early is not None or (given.slower_than_start is None and given.loss_of_guess is None):
+    given, early = settings.termination, settings.training.early or EarlyTermination()
+    if given.slower_than_start is None and given.loss_of_guess is None:
         return settings
     made: dict[str, Any] = {"batches": given.batches, "loss_epochs": given.epochs}
     if given.slower_than_start is not None and batch_seconds is not None:
         made["batch_seconds"] = float(f"{given.slower_than_start * batch_seconds:.3g}")
-    if given.loss_of_guess is not None:
+    if given.loss_of_guess is not None and early.loss is None:
         made["loss"] = float(f"{given.loss_of_guess * _guess(settings.training.loss, task):.4g}")
+    default = asdict(EarlyTermination())
+    made |= {name: value for name, value in asdict(early).items() if value != default[name]}
     return _with(settings, {"training": {**settings.model_dump(mode="json")["training"], "early": made}})
 
 
@@ -116,6 +124,13 @@ def _with_loss(settings: RunSettings, task: Task, said: Collection[str]) -> RunS
             f"training.loss is {settings.training.loss}, but this dataset has {what}: take {loss}."
         )
     return _with(settings, {"training": {**settings.model_dump(mode="json")["training"], "loss": loss}})
+
+
+def _require_suited(space: Space, task: Task) -> None:
+    try:
+        space.build(space.starting_choice(), task)
+    except InfeasibleArchitecture as error:
+        raise SettingsError(f"The space {space.name!r} is not for this dataset. {error}") from None
 
 
 def _flat(dataset: Dataset | ImageSet) -> bool:

@@ -17,6 +17,7 @@ from netwright.objective import ObjectiveSettings
 from netwright.settings import Part, RunSettings
 from netwright.spaces import SPACES
 from netwright.spaces.base import Layered, Space
+from netwright.spaces.layerwise.factory import load_factory
 from netwright.strategies import STRATEGIES
 from netwright.strategies.sampler import StrategySampler
 from netwright.study.folder import RunFolder
@@ -39,6 +40,31 @@ def make_space(part: Part) -> Space:
     maker = _member("space", SPACES, part.name)
     space: Space = _made("space", part, maker)
     return space
+
+
+def require_parts(settings: RunSettings) -> None:
+    """Refuse what is wrong with space and strategy as far as it can be told before the data is prepared.
+
+    Raises:
+        SettingsError: as `make_space` and `make_sampler`, or a network is needed that is not named or not there.
+    """
+    part = settings.space
+    maker = _member("space", SPACES, part.name)
+    known = inspect.signature(maker).parameters
+    if "classes" not in known:
+        make_sampler(settings, make_space(part))
+        return
+    _require_options("space", part, maker)
+    if "network" in known:
+        if not part.options.get("network"):
+            raise SettingsError(
+                f"The space {part.name!r} needs your network: give --network package.module:factory, where the factory "
+                "makes a torch.nn.Module."
+            )
+        load_factory(str(part.options["network"]))
+    strategy = settings.strategy
+    without = {name: value for name, value in strategy.model_dump().items() if name != "first"}
+    _made("strategy", Part(**without), _member("strategy", STRATEGIES, strategy.name))
 
 
 def problem_of(settings: RunSettings, prepared: Any) -> Problem:
@@ -106,13 +132,17 @@ def _member(kind: str, family: dict[str, Any], name: str) -> Callable[..., Any]:
     return maker
 
 
-def _made(kind: str, part: Part, maker: Callable[..., Any]) -> Any:
+def _require_options(kind: str, part: Part, maker: Callable[..., Any]) -> None:
     known = inspect.signature(maker).parameters
     unknown = [name for name in part.options if name not in known]
     if unknown:
         raise SettingsError(
             f"{kind} {part.name!r} has no option {unknown[0]!r}. It has: {', '.join(known) or 'none'}."
         )
+
+
+def _made(kind: str, part: Part, maker: Callable[..., Any]) -> Any:
+    _require_options(kind, part, maker)
     try:
         return maker(**{name: _tuples(value) for name, value in part.options.items()})
     except (TypeError, ValueError) as error:

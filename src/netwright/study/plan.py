@@ -31,8 +31,8 @@ PROBE_SECONDS = 20.0
 class Measurement:
     """What one candidate costs. ``status``: "complete", or why it could not be measured, with its ``reason``.
 
-    ``seconds_an_epoch`` with its validation; ``peak_memory_mb`` measured during training steps (MB of 1e6 bytes),
-    ``predicted_memory_mb`` from a dry run; None where not known.
+    ``seconds_an_epoch`` with its validation, ``seconds_a_batch`` of a training step; ``peak_memory_mb`` measured
+    during training steps (MB of 1e6 bytes), ``predicted_memory_mb`` from a dry run; None where not known.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Measurement:
     reason: str
     parameters: int | None = None
     seconds_an_epoch: float | None = None
+    seconds_a_batch: float | None = None
     peak_memory_mb: float | None = None
     predicted_memory_mb: float | None = None
 
@@ -109,18 +110,16 @@ def probe(job: ProbeJob) -> Measurement:
         reason = f"needs about {cost.predicted_memory_mb:.0f} MB, the limit is {limit:.0f} MB"
         return Measurement(job.name, choice, Status.OUT_OF_MEMORY, reason, **known)
     try:
-        seconds, peak = _timed(job, build(task))
+        timed = _timed(job, build(task))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         return Measurement(job.name, choice, Status.OUT_OF_MEMORY, str(error).splitlines()[0], **known)
-    return Measurement(
-        job.name, choice, Status.COMPLETE, "", seconds_an_epoch=seconds, peak_memory_mb=peak, **known
-    )
+    return Measurement(job.name, choice, Status.COMPLETE, "", **timed, **known)
 
 
-def _timed(job: ProbeJob, network: Any) -> tuple[float, float | None]:
-    """Seconds of an epoch with its validation, extrapolated from a few batches, and the peak memory in MB."""
+def _timed(job: ProbeJob, network: Any) -> dict[str, Any]:
+    """What a measurement has of times, those of an epoch extrapolated from a few batches, and of peak memory."""
     from netwright.evaluation.device import resolve_device, threads
     from netwright.evaluation.memory import measured_memory
     from netwright.evaluation.training import TrainingStep
@@ -146,7 +145,12 @@ def _timed(job: ProbeJob, network: Any) -> tuple[float, float | None]:
         start = time.perf_counter()
         problem.scores(network, some, protocol, device)
         validation = (time.perf_counter() - start) / len(some) * len(job.validation)
-    return len(batches) * median(durations[1:] or durations) + validation, memory.peak_mb
+    a_batch = median(durations[1:] or durations)
+    return {
+        "seconds_an_epoch": len(batches) * a_batch + validation,
+        "seconds_a_batch": a_batch,
+        "peak_memory_mb": memory.peak_mb,
+    }
 
 
 def measure(
@@ -184,8 +188,9 @@ def measure_start(
     prepared: Prepared | PreparedImages,
     training: Sequence[int],
     validation: Sequence[int],
-) -> float:
-    """Seconds an epoch of the space's starting candidate, while as many run as there are workers.
+) -> tuple[float, float]:
+    """Seconds an epoch, and a training step, of the space's starting candidate, while as many run as there are
+    workers.
 
     Raises:
         RunError: it cannot be trained on this machine.
@@ -193,22 +198,13 @@ def measure_start(
     start = make_space(settings.space).starting_choice()
     names = [f"start {i}" for i in range(settings.machine.workers)]
     found = measure(settings, prepared, (training, validation), [(name, start) for name in names])
-    seconds = [m.seconds_an_epoch for m in found if m.seconds_an_epoch is not None]
-    if not seconds:
+    epochs = [m.seconds_an_epoch for m in found if m.seconds_an_epoch is not None]
+    if not epochs:
         raise RunError(
             f"The starting candidate ({found[0].choice}) cannot be trained here: {found[0].reason}. Choose a smaller "
             "space (--set space...), a smaller input (--set preprocessing.size=[...]) or fewer workers."
         )
-    return max(seconds)
-
-
-def batches_of(settings: RunSettings, prepared: Prepared | PreparedImages, training: Sequence[int]) -> int:
-    """Training batches of an epoch."""
-    from netwright.evaluation.device import resolve_device
-
-    protocol = settings.training
-    problem = problem_of(settings, prepared)
-    return len(problem.batches(training, protocol, resolve_device(protocol.device), seed=0))
+    return max(epochs), max(m.seconds_a_batch for m in found if m.seconds_a_batch is not None)
 
 
 def plan_by_hours(plan: Plan, settings: RunSettings) -> Plan:

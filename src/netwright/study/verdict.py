@@ -281,6 +281,16 @@ def require_references(settings: RunSettings) -> None:
         )
 
 
+def require_rival(settings: RunSettings) -> None:
+    """Refuse a rival that could not take part.
+
+    Raises:
+        RunError: as `rival_choice`.
+    """
+    if settings.verdict.rival is not None:
+        rival_choice(settings, settings.verdict.rival)
+
+
 def read_results(folder: RunFolder) -> list[dict[str, Any]]:
     """The results there are so far, the winner's first."""
     files = [folder.winner / RESULT, *sorted((folder.root / "verdict").glob(f"*/{RESULT}"))]
