@@ -23,6 +23,9 @@ from typing import Any
 
 from netwright.recipes.base import Recipe
 
+_HEADS = 1.6
+"""The loss of GoogLeNet with its two auxiliary heads, each of weight 0.3, beside that of its output alone."""
+
 _CLASSIFICATION = {
     "loss": "cross_entropy",
     "optimizer": "sgd",
@@ -82,7 +85,9 @@ RECIPES = {
             "every layer of GoogLeNet, inception modules and auxiliary heads included, one agent each",
             "classification of images",
             ("classification",),
-            _values("marl-googlenet", {"name": "googlenet"}, {**_CLASSIFICATION, "batch_size": 32}, 0.9),
+            _values(
+                "marl-googlenet", {"name": "googlenet"}, {**_CLASSIFICATION, "batch_size": 32}, 0.98 * _HEADS
+            ),
         ),
         _recipe(
             "marl-unet",
