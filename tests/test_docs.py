@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,17 @@ import yaml
 
 from netwright.api import Wishes, resolve
 from netwright.cli.app import app
+from netwright.data.slices import SliceSettings
+from netwright.evaluation.early import EarlyTermination
+from netwright.recipes import RECIPES
+from netwright.spaces.layerwise import makers
 from netwright.spaces.segnas import SegNAS
 from netwright.strategies import ControlledRandomSearch
+from netwright.strategies.q_learning import q_learning
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ROOT / "docs" / "settings.md"
+MARL = ROOT / "docs" / "multi-agent-q-learning.md"
 PAGES = [
     page
     for page in (
@@ -33,6 +39,19 @@ OPTIONS: dict[str, set[str]] = {
     verb: {"--help", *(name for parameter in command.params for name in parameter.opts)}
     for verb, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
 }
+
+OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
+    ("space.", SegNAS),
+    ("space.", makers.vgg16),
+    ("space.", makers.googlenet),
+    ("space.", makers.unet),
+    ("space.", makers.layerwise),
+    ("strategy.", q_learning),
+    ("strategy.", ControlledRandomSearch),
+    ("slices.", SliceSettings),
+    ("training.early.", EarlyTermination),
+]
+"""Tables whose settings depend on what is chosen, and what takes them."""
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -49,6 +68,15 @@ def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 def defaults() -> dict[str, Any]:
     """Of a search with `segnas4`, as they stand in run.yaml."""
     return dict(leaves(resolve(Path("dataset"), "segnas4", Wishes()).model_dump(mode="json")))
+
+
+def options() -> dict[str, Any]:
+    """Settings that a search with `segnas4` need not have, and their defaults."""
+    return {
+        prefix + name: list(parameter.default) if parameter.default == () else parameter.default
+        for prefix, maker in OPTIONS_OF
+        for name, parameter in inspect.signature(maker).parameters.items()
+    }
 
 
 def rows() -> dict[str, list[str]]:
@@ -79,9 +107,7 @@ def anchor(heading: str) -> str:
 
 
 def test_every_setting_is_documented_and_no_other() -> None:
-    parts = {f"space.{field.name}" for field in fields(SegNAS)}
-    parts |= {f"strategy.{field.name}" for field in fields(ControlledRandomSearch)} | {"strategy.name"}
-    assert set(rows()) == set(defaults()) | parts
+    assert set(rows()) == set(defaults()) | set(options())
 
 
 def test_documented_defaults_are_those_of_a_search() -> None:
@@ -90,9 +116,29 @@ def test_documented_defaults_are_those_of_a_search() -> None:
         for name, cells in rows().items()
         if re.fullmatch(r"`[^`]*`", cells[0])
     }
-    found = defaults()
-    assert len(written) > 30
+    found = {**options(), **defaults()}
+    assert len(written) > 70
     assert written == {name: found[name] for name in written}
+
+
+def test_recipes_of_multi_agent_q_learning_differ_as_documented() -> None:
+    lines = re.findall(r"^\| `([a-z_.]+)` \|(.*)\|$", MARL.read_text(encoding="utf-8"), re.MULTILINE)
+    written = {name: [cell.strip(" `") for cell in cells.split(" | ")] for name, cells in lines}
+    names = [name for name in RECIPES if name.startswith("marl")]
+    usual = {**options(), **defaults()}
+    for column, recipe in enumerate(names):
+        given = dict(leaves(RECIPES[recipe].values))
+        assert {name for name in given if name != "recipe"} <= set(written), recipe
+        for name, cells in written.items():
+            if cells[column] == "–":
+                assert name not in given, (recipe, name)
+                continue
+            expected = _plain(given[name] if name in given else usual[name])
+            assert yaml.safe_load(cells[column]) == expected, (recipe, name)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def test_every_verb_is_in_the_guide() -> None:
