@@ -77,7 +77,7 @@ RECIPES = {
             "classification of images",
             ("classification",),
             _values(
-                "marl-vgg16", {"name": "vgg16", "units": 512}, {**_CLASSIFICATION, "batch_size": 128}, 0.9
+                "marl-vgg16", {"name": "vgg16", "units": 512}, {**_CLASSIFICATION, "batch_size": 128}, 0.98
             ),
         ),
         _recipe(
@@ -96,7 +96,7 @@ RECIPES = {
             ("segmentation",),
             {
                 **_values(
-                    "marl-unet", {"name": "unet", "up_kernel": 3}, {**_SEGMENTATION, "batch_size": 20}, 0.7
+                    "marl-unet", {"name": "unet", "up_kernel": 3}, {**_SEGMENTATION, "batch_size": 20}, 0.9
                 ),
                 "slices": {},
             },
@@ -106,7 +106,12 @@ RECIPES = {
             "every layer of your own network (--network package.module:factory), one agent each",
             "classification or segmentation",
             ("classification", "segmentation"),
-            _values("marl", {"name": "layerwise"}, {"loss": "dice", "epochs": 10, "patience": 10}, 0.9),
+            _values(
+                "marl",
+                {"name": "layerwise"},
+                {**_SEGMENTATION, "learning_rate": 1e-3, "batch_size": 16},
+                0.95,
+            ),
         ),
     )
 }
