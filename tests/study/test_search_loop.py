@@ -392,3 +392,13 @@ def test_the_weights_that_stay_are_those_of_the_best(tmp_path: Path, storage: An
     best = max(trained_ones, key=lambda number: (trained_ones[number], -number))
     assert kept == ({best} if keep == "best" else set(trained_ones))
     assert len(trained_ones) > 3
+
+
+def test_a_search_ends_when_the_agents_have_converged(tmp_path: Path, storage: Any) -> None:
+    strategy = {"name": "q-learning", "variant": "published", "exploration": 3, "epsilon_decay": 0.0}
+    settings = settings_of(tmp_path, strategy={**strategy, "convergence": 4}, budget={"trials": 200})
+    search, study = make(tmp_path, Answering(lambda job: trained(0.5)), storage, settings)
+    search.run()
+    last = [tuple(trial.params.values()) for trial in study.trials[-4:]]
+    assert len(set(last)) == 1, "the same set in four episodes running"
+    assert len(study.trials) < 200

@@ -20,6 +20,7 @@ from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
+from netwright.strategies.sampler import StrategySampler
 from netwright.study.clock import Clock
 from netwright.study.executor import Executor, kills_for_memory, lost_worker
 from netwright.study.folder import RunFolder
@@ -198,7 +199,15 @@ class Search:
         trials = self._settings.budget.trials
         if trials is not None and self._counted + pending >= trials:
             return None
-        return self._study.ask()
+        return None if self._converged() else self._study.ask()
+
+    def _converged(self) -> bool:
+        """Whether the strategy has nothing more to find out, where it can tell."""
+        sampler = self._study.sampler
+        converged = (
+            getattr(sampler.strategy, "converged", None) if isinstance(sampler, StrategySampler) else None
+        )
+        return converged is not None and bool(converged(sampler.state(self._study)))
 
     def _has_time(self) -> bool:
         """Whether a candidate that begins now gets at least half of its share."""
