@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from netwright.data.picture_samples import write_classification_sample, write_segmentation_sample
 from netwright.data.samples import write_sample
 from netwright_tests import EXECUTABLE, SMALL
 
@@ -34,13 +35,26 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def netwright() -> Command:
-    """The installed command, run to its end."""
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of four classes, 8 of each for training and 2 for testing, 16 pixels a side."""
+    return write_classification_sample(tmp_path_factory.mktemp("data") / "Shapes", pictures=8, size=16)
 
-    def run(*arguments: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [EXECUTABLE, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False
-        )
+
+@pytest.fixture(scope="session")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten pictures of 24 pixels a side, with masks of two labels."""
+    return write_segmentation_sample(tmp_path_factory.mktemp("data") / "Cells", pictures=10, size=24)
+
+
+@pytest.fixture(scope="session")
+def netwright() -> Command:
+    """The installed command, run to its end; ``cwd`` is the folder it is started in."""
+
+    def run(
+        *arguments: object, timeout: float = 300, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        words = [EXECUTABLE, *map(str, arguments)]
+        return subprocess.run(words, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd)
 
     return run
 

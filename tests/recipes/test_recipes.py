@@ -1,0 +1,65 @@
+"""Every recipe makes what it says: settings that hold, a space and a strategy for each of its tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from netwright.recipes import RECIPES
+from netwright.settings import Part, RunSettings, parse_settings
+from netwright.spaces.base import Layered
+from netwright.strategies.sampler import StrategySampler
+from netwright.study.fitting import takes_task
+from netwright.study.parts import make_sampler, make_space
+
+CASES = [(name, task) for name, recipe in RECIPES.items() for task in recipe.tasks]
+NETWORKS = {"classification": "tiny_networks:classifier", "segmentation": "tiny_networks:segmenter"}
+TABLE_2 = {
+    "marl-vgg16": ("sgd", "cross_entropy", 128),
+    "marl-googlenet": ("sgd", "cross_entropy", 32),
+    "marl-unet": ("adam", "dice", 20),
+}
+"""Iranfar et al. 2022, Table II: optimiser, loss and batch size."""
+
+
+def settings_for(name: str, task: str) -> RunSettings:
+    settings = parse_settings({**RECIPES[name].values, "dataset": {"path": "."}})
+    if not takes_task(settings.space):
+        return settings
+    shape: dict[str, Any] = {"channels": 1, "classes": 4, "size": [32, 32], "dense": task == "segmentation"}
+    options = {**settings.space.model_dump(), **shape}
+    options |= {"network": NETWORKS[task]} if options["name"] == "layerwise" else {}
+    return settings.model_copy(update={"space": Part(**options)})
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_a_recipe_makes_a_space_and_a_strategy(name: str, task: str) -> None:
+    settings = settings_for(name, task)
+    assert settings.recipe == name
+    space = make_space(settings.space)
+    assert space.name == settings.space.name
+    sampler = make_sampler(settings, space)
+    assert isinstance(sampler, StrategySampler)
+    start, distributions = space.starting_choice(), space.distributions()
+    assert set(start) == set(distributions)
+    assert all(d._contains(d.to_internal_repr(start[n])) for n, d in distributions.items())
+    if isinstance(space, Layered):
+        graph = space.agent_graph()
+        assert [n for agent in graph.agents for n in agent] == list(distributions)
+        told = sampler.strategy.settings
+        assert [list(agent) for agent in told["agents"]] == [list(agent) for agent in graph.agents]
+        assert [list(edge) for edge in told["edges"]] == [list(edge) for edge in graph.edges]
+
+
+@pytest.mark.parametrize("name", TABLE_2)
+def test_training_is_that_of_table_2_and_section_vii(name: str) -> None:
+    settings = parse_settings({**RECIPES[name].values, "dataset": {"path": "."}})
+    training = settings.training
+    assert (training.optimizer, training.loss, training.batch_size) == TABLE_2[name]
+    assert (training.patience, training.minimum_gain) == (10, 1e-4), "0.01 % for 10 successive epochs"
+    assert (training.epochs, settings.budget.fewest_epochs) == (10, 3), "section VI-A"
+    weights = settings.objective.weight, *settings.objective.costs.values()
+    assert sum(weights) == pytest.approx(1), "c_A + c_S = 1, equation 2"
+    assert settings.objective.per_epoch
+    assert settings.strategy.name == "q-learning"

@@ -1,0 +1,174 @@
+"""What a run leaves open is chosen from its data: by real datasets, and against closed forms."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netwright.api import Wishes, create_run, resolve
+from netwright.errors import SettingsError
+from netwright.settings import RunSettings, parse_settings
+from netwright.study.fitting import fit_settings, needs_start, with_termination
+from netwright.study.material import open_own, prepare_own
+from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.segmentation import SegmentationTask
+
+CLASSIFIER = {"space.network": "tiny_networks:classifier"}
+SHAPES = ClassificationTask(1, ("disc", "ring", "square", "triangle"), (16, 16))
+CELLS = SegmentationTask(1, ("cell", "nucleus"), (24, 24))
+
+
+def fitted(path: Path, recipe: str | None, **said: Any) -> RunSettings:
+    assignments = {name.replace("__", "."): value for name, value in said.items()}
+    settings = resolve(path, recipe, Wishes(assignments=assignments))
+    opened = open_own(settings)
+    return fit_settings(settings, opened, prepare_own(opened, settings), assignments)
+
+
+def settings_with(**changes: Any) -> RunSettings:
+    values = {"recipe": "marl", "dataset": {"path": "."}, "strategy": {"name": "q-learning"}}
+    return parse_settings({**values, "space": {"name": "vgg16"}, **changes})
+
+
+def test_a_user_s_network_is_fitted_to_classes(shapes: Path) -> None:
+    found = fitted(shapes, "marl", space__network="tiny_networks:classifier")
+    shape = {"channels": 1, "classes": 4, "size": [16, 16], "dense": False}
+    assert found.space.options == {"network": "tiny_networks:classifier", **shape}
+    assert found.training.loss == "cross_entropy"
+    assert found.objective.metric == "accuracy"
+    assert found.slices is None
+    assert found.images.size == (16, 16)
+
+
+def test_a_user_s_network_is_fitted_to_masks(cells: Path) -> None:
+    found = fitted(cells, "marl", space__network="tiny_networks:segmenter")
+    assert found.preprocessing.size is not None
+    size = list(found.preprocessing.size[:2])
+    shape = {"channels": 1, "classes": 3, "size": size, "dense": True}
+    assert found.space.options == {"network": "tiny_networks:segmenter", **shape}
+    assert found.training.loss == "dice"
+    assert found.objective.metric == "dice"
+    assert found.slices is not None, "pictures are volumes of one slice"
+
+
+def test_volumes_are_cut_into_slices_where_that_is_said(dataset: Path) -> None:
+    whole = fitted(dataset, "segnas4")
+    assert whole.slices is None
+    width, height, depth = whole.preprocessing.size or (0, 0, 0)
+    for axis, size in (("x", [height, depth]), ("y", [width, depth]), ("z", [width, height])):
+        found = fitted(dataset, "marl", space__network="tiny_networks:segmenter", slices__axis=axis)
+        assert found.space.options["size"] == size
+
+
+def test_a_loss_that_was_said_stays_or_is_refused(shapes: Path, cells: Path) -> None:
+    kept = fitted(
+        cells, "marl", space__network="tiny_networks:segmenter", training__loss="dice_cross_entropy"
+    )
+    assert kept.training.loss == "dice_cross_entropy"
+    with pytest.raises(SettingsError, match="take cross_entropy"):
+        fitted(shapes, "marl-vgg16", training__loss="dice")
+    with pytest.raises(SettingsError, match="take dice"):
+        fitted(cells, "marl-unet", training__loss="cross_entropy")
+
+
+def test_a_metric_that_was_said_stays_and_an_unknown_one_is_refused(cells: Path) -> None:
+    assert fitted(cells, "marl-unet", objective__metric="dice.nucleus").objective.metric == "dice.nucleus"
+    with pytest.raises(SettingsError, match=r"dice\.nucleus"):
+        fitted(cells, "marl-unet", objective__metric="accuracy")
+    with pytest.raises(SettingsError, match="'weight'"):
+        fitted(cells, "marl-unet", objective__limits=["weight<=3"])
+
+
+def test_what_does_not_suit_the_data_is_refused(shapes: Path, cells: Path) -> None:
+    with pytest.raises(SettingsError, match="slices are for volumes"):
+        fitted(shapes, "marl-vgg16", slices={})
+    with pytest.raises(SettingsError, match="3D"):
+        fitted(cells, "segnas4")
+
+
+@pytest.mark.parametrize(("dataset_name", "recipe"), [("shapes", "marl-unet"), ("cells", "marl-vgg16")])
+def test_a_recipe_for_another_task_names_those_that_suit(
+    request: pytest.FixtureRequest, tmp_path: Path, dataset_name: str, recipe: str
+) -> None:
+    suited = {"shapes": "marl-vgg16, marl-googlenet, marl", "cells": "marl-unet, marl"}[dataset_name]
+    with pytest.raises(SettingsError, match=suited):
+        create_run(request.getfixturevalue(dataset_name), recipe, Wishes(trials=1), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_recipe_follows_the_data_and_the_user_s_network(shapes: Path, cells: Path, dataset: Path) -> None:
+    recipes = [resolve(path, None, Wishes()).recipe for path in (shapes, cells, dataset)]
+    assert recipes == ["marl-vgg16", "marl-unet", "segnas4"]
+    assert resolve(shapes, None, Wishes(assignments=CLASSIFIER)).recipe == "marl"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "assignments", "named"),
+    [
+        ("marl", {}, "--network"),
+        ("marl", {"space.network": "nowhere_at_all:make"}, "nowhere_at_all"),
+        ("marl", {"space.network": "tiny_networks:make"}, "classifier, segmenter"),
+        ("marl", {**CLASSIFIER, "space.valeus": {}}, "values"),
+        ("marl-vgg16", {"strategy.variant": "greedy"}, "published"),
+        ("marl-vgg16", {"strategy.alhpa": 1}, "alpha"),
+    ],
+)
+def test_wrong_parts_are_refused_before_the_data_is_looked_at(
+    shapes: Path, tmp_path: Path, recipe: str, assignments: dict[str, Any], named: str
+) -> None:
+    stages: list[str] = []
+    with pytest.raises(SettingsError, match=named):
+        create_run(shapes, recipe, Wishes(assignments=assignments), tmp_path / "run", stages.append)
+    assert stages == []
+
+
+@pytest.mark.parametrize(
+    ("loss", "task", "guess"),
+    [("cross_entropy", SHAPES, math.log(4)), ("dice", CELLS, 1.0)],
+)
+def test_thresholds_are_shares_of_a_guess_and_of_the_starting_network_s_time(
+    loss: str, task: Any, guess: float
+) -> None:
+    given = {"slower_than_start": 2.5, "loss_of_guess": 0.8, "batches": 7, "epochs": 4}
+    settings = settings_with(training={"loss": loss}, termination=given)
+    assert needs_start(settings)
+    early = with_termination(settings, task, 0.03).training.early
+    assert early is not None
+    assert early.batch_seconds == pytest.approx(2.5 * 0.03, rel=1e-2)
+    assert early.loss == pytest.approx(0.8 * guess, rel=1e-3)
+    assert (early.batches, early.loss_epochs) == (7, 4)
+
+
+def test_thresholds_that_are_set_stay_and_the_others_are_measured() -> None:
+    given = {"slower_than_start": 2.0, "loss_of_guess": 0.9, "batches": 7}
+    settings = settings_with(
+        training={"loss": "cross_entropy", "early": {"loss": 1.0, "loss_epochs": 5}}, termination=given
+    )
+    assert needs_start(settings)
+    early = with_termination(settings, SHAPES, 0.1).training.early
+    assert early is not None
+    assert (early.loss, early.loss_epochs, early.batch_seconds, early.batches) == (1.0, 5, 0.2, 7)
+    timed = settings_with(training={"early": {"batch_seconds": 0.5}}, termination={"slower_than_start": 2.0})
+    assert not needs_start(timed)
+    assert with_termination(timed, SHAPES, None).training.early == timed.training.early
+
+
+def test_without_shares_there_are_no_thresholds() -> None:
+    settings = settings_with()
+    assert not needs_start(settings)
+    assert with_termination(settings, SHAPES, 0.1) == settings
+
+
+def test_a_loss_without_a_known_guess_says_what_to_set() -> None:
+    settings = settings_with(training={"loss": "dice_cross_entropy"}, termination={"loss_of_guess": 0.9})
+    with pytest.raises(SettingsError, match=r"training\.early\.loss"):
+        with_termination(settings, CELLS, None)
+    known = settings_with(
+        training={"loss": "dice_cross_entropy", "early": {"loss": 2.0}}, termination={"loss_of_guess": 0.9}
+    )
+    early = with_termination(known, CELLS, None).training.early
+    assert early is not None
+    assert early.loss == 2.0
