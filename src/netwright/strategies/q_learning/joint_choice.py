@@ -12,7 +12,7 @@ reinforcement learning by payoff propagation", JMLR 7 (2006), 1789-1828.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, islice
@@ -30,6 +30,9 @@ DRAWN_STARTS = 8
 MOST_SWEEPS = 30
 REFINED = 3
 FORESTS = 4
+PASSED = 16
+"""Of joint actions that were all seen, so many are looked about from next."""
+
 MOST_FALLING = 200
 """So many joint actions of a tree are passed over because they were seen, before neighbours are looked at."""
 
@@ -277,23 +280,39 @@ def _random_forest(tables: Tables, order: Sequence[int]) -> set[int]:
 
 def best_new(tables: Tables, actions: Actions, seen: Set[bytes]) -> Actions | None:
     """The best of joint actions (rows, agents) and of those that differ from one in one agent, but for those seen."""
-    gains = tables.gains(actions)
-    return best_change(tables, actions, tables.values(actions, gains), gains, seen)
+
+    def score(rows: Actions) -> tuple[Array, Array]:
+        gains = tables.gains(rows)
+        return tables.values(rows, gains), gains
+
+    return best_change(tables, actions, score, seen)
 
 
 def best_change(
-    tables: Tables, actions: Actions, values: Array, gains: Array, seen: Set[bytes]
+    tables: Tables, actions: Actions, score: Callable[[Actions], tuple[Array, Array]], seen: Set[bytes]
 ) -> Actions | None:
-    """As `best_new`, of given values (rows,) and gains (rows, all actions)."""
+    """As `best_new`, by any values (rows,) and gains (rows, all actions) of joint actions.
+
+    Where all of those are seen, the same of the best of them, and so on.
+    """
     owner = np.repeat(np.arange(len(tables.sizes)), tables.sizes)
-    chosen = np.take_along_axis(gains, actions + tables.offsets, axis=1)
-    changed = values[:, None] + gains - chosen[:, owner]
-    for flat in np.argsort(-changed, axis=None, kind="stable").tolist():
-        row, number = divmod(flat, changed.shape[1])
-        found: Actions = actions[row].copy()
-        found[owner[number]] = number - tables.offsets[owner[number]]
-        if key_of(found) not in seen:
-            return found
+    visited = keys_of(actions)
+    while len(actions):
+        values, gains = score(actions)
+        chosen = np.take_along_axis(gains, actions + tables.offsets, axis=1)
+        changed = values[:, None] + gains - chosen[:, owner]
+        passed: list[Actions] = []
+        for flat in np.argsort(-changed, axis=None, kind="stable").tolist():
+            row, number = divmod(flat, changed.shape[1])
+            found: Actions = actions[row].copy()
+            found[owner[number]] = number - tables.offsets[owner[number]]
+            key = key_of(found)
+            if key not in seen:
+                return found
+            if key not in visited and len(passed) < PASSED:
+                visited.add(key)
+                passed.append(found)
+        actions = np.array(passed, dtype=np.int64).reshape(-1, len(tables.sizes))
     return None
 
 

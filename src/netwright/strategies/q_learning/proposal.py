@@ -68,7 +68,7 @@ def node_tables(layout: Layout, draw: Draw, far: bool) -> Tables:
 def corrected(tables: Tables, draw: Draw, starts: Levels, seen: Set[bytes]) -> Levels | None:
     """The best that is new near levels which no change of one dimension improves, the corrections counted in."""
     levels = starts.copy()
-    values, gains = _corrected_gains(tables, draw, levels)
+    gains = _corrected_gains(tables, draw, levels)[1]
     owner = np.repeat(np.arange(len(tables.sizes)), tables.sizes)
     for _ in range(MOST_STEPS):
         better = gains - np.take_along_axis(gains, levels + tables.offsets, axis=1)[:, owner]
@@ -77,8 +77,8 @@ def corrected(tables: Tables, draw: Draw, starts: Levels, seen: Set[bytes]) -> L
         if not len(rows):
             break
         levels[rows, owner[best[rows]]] = best[rows] - tables.offsets[owner[best[rows]]]
-        values[rows], gains[rows] = _corrected_gains(tables, draw, levels[rows])
-    return best_change(tables, levels, values, gains, seen)
+        gains[rows] = _corrected_gains(tables, draw, levels[rows])[1]
+    return best_change(tables, levels, lambda rows: _corrected_gains(tables, draw, rows), seen)
 
 
 def _corrected_gains(tables: Tables, draw: Draw, levels: Levels) -> tuple[Matrix, Matrix]:
