@@ -78,8 +78,8 @@ def search(
     In a script, call it below ``if __name__ == "__main__":``, since worker processes import the script.
 
     Args:
-        dataset: a Medical Segmentation Decathlon or nnU-Net v2 raw folder.
-        recipe: a name in `netwright.recipes`; segnas4 by default.
+        dataset: the folder (or ``.npz`` file) of a dataset, to be segmented or classified.
+        recipe: a name in `netwright.recipes`; by default one that suits the data, or the user's own network.
         output: the run folder, new or empty; by default ``runs/<dataset>-<recipe>``, numbered where it exists.
         trials: candidates at most.
         hours: wall time of the search at most. Without ``epochs``, each candidate then gets an equal share of it.
