@@ -197,15 +197,9 @@ def cases() -> dict[str, Case]:
         unet: Any = partial(UNet, d, 1, 2, channels=(4, 6, 8), strides=(2, 2), num_res_units=2)
         found[f"UNet {d}D"] = Case(unet, Shape(1, 2, size), values)
         segresnet: Any = partial(
-            SegResNet,
-            d,
-            init_filters=8,
-            in_channels=1,
-            out_channels=2,
-            blocks_down=(1, 2, 2),
-            blocks_up=(1, 1),
+            SegResNet, d, init_filters=8, in_channels=1, out_channels=2, blocks_down=(1, 1), blocks_up=(1,)
         )
-        found[f"SegResNet {d}D"] = Case(segresnet, Shape(1, 2, size), {**values, "kernels": [4, 8, 12]})
+        found[f"SegResNet {d}D"] = Case(segresnet, Shape(1, 2, size), {**values, "kernels": [8, 12, 16]})
         dense: Any = partial(DenseNet121, d, 1, 2, init_features=4, growth_rate=2, bn_size=2)
         found[f"DenseNet121 {d}D"] = Case(dense, large, calm)
     return found

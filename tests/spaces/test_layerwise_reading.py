@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from spaces.layerwise_networks import Case, Shape, cases, unit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,6 +16,7 @@ from netwright.errors import SettingsError
 from netwright.spaces.layerwise import LayerwiseSpace, copy_weights, from_module
 from netwright.spaces.layerwise.reading import read_module
 from netwright.spaces.layerwise.tracing import trace_symbolically
+from spaces.layerwise_networks import Case, Shape, cases, unit
 
 CASES = cases()
 
@@ -48,7 +48,10 @@ def test_the_original_choice_with_copied_weights_gives_the_original_output(name:
             torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
     one_image = images[:1]
     torch.testing.assert_close(
-        outputs(rebuilt, one_image, training=False), outputs(module, one_image, training=False), rtol=0, atol=1e-5
+        outputs(rebuilt, one_image, training=False),
+        outputs(module, one_image, training=False),
+        rtol=0,
+        atol=1e-5,
     )
 
 
@@ -150,7 +153,9 @@ class FixedSizes(nn.Module):
 
 
 def test_sizes_written_as_numbers_follow() -> None:
-    space = from_module(FixedSizes(), torch.randn(2, 1, 16, 16), {"kernels": [4], "stride": [1, 2], "units": [5]})
+    space = from_module(
+        FixedSizes(), torch.randn(2, 1, 16, 16), {"kernels": [4], "stride": [1, 2], "units": [5]}
+    )
     assert space.network.reader == "torch.export"
     choice = {**space.starting_choice(), "conv2.stride": 2}
     rebuilt = space.build(choice, Shape(1, 3, (16, 16)))
@@ -223,14 +228,26 @@ class Stacked(nn.Module):
 @pytest.mark.parametrize(
     ("module", "example", "words"),
     [
-        (nn.Sequential(unit(2, 1, 4), unit(2, 5, 4)), (2, 1, 8, 8), ["does not run", "2 x 1 x 8 x 8", "layer 1.0"]),
+        (
+            nn.Sequential(unit(2, 1, 4), unit(2, 5, 4)),
+            (2, 1, 8, 8),
+            ["does not run", "2 x 1 x 8 x 8", "layer 1.0"],
+        ),
         (unit(2, 3, 4), (2, 1, 8, 8), ["does not run", "to have 3 channels", "example_input"]),
         (tied(), (2, 1, 8, 8), ["1.weight and 2.weight", "one tensor"]),
         (TwoInputs(), (2, 1, 8, 8), ["must take one tensor", "mask"]),
         (Words(), (2, 1, 8, 8), ["must return", "str"]),
         (Stacked(), (2, 1, 8, 8), ["logits of shape (2, 2, 1, 8, 8)"]),
-        (nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 2, 1)), (2, 1, 8, 8), ["weights that are made of"]),
-        (nn.Sequential(nn.utils.spectral_norm(nn.Conv2d(1, 2, 1))), (2, 1, 8, 8), ["Layer 0", "made of others"]),
+        (
+            nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 2, 1)),
+            (2, 1, 8, 8),
+            ["weights that are made of"],
+        ),
+        (
+            nn.Sequential(nn.utils.spectral_norm(nn.Conv2d(1, 2, 1))),
+            (2, 1, 8, 8),
+            ["Layer 0", "made of others"],
+        ),
         (nn.ReLU(), (5,), ["must be one tensor"]),
     ],
 )

@@ -122,7 +122,7 @@ class Builder:
         recipe = fit_layer(step.name, original, tuple(value.shape), axis, self.choice.get(name, {}))
         if recipe.far_padding:
             mode = "constant" if any(True for _ in original.parameters()) else "replicate"
-            padded = f"{step.name}_padding"
+            padded = self._free(f"{step.name}_padding")
             self._add_module(padded, lambda: FarPadding(recipe.far_padding, mode))
             self._do(Step(padded, "module", padded, (Ref(source),)))
             step = _with_sources(step, {source: padded})
@@ -218,7 +218,9 @@ class Builder:
         fitted: dict[str, str] = {}
         for name in operands:
             own = self.values[name].shape
-            resizes = any(own[a] != self.values[main].shape[a] for a in sizes) or bool(sizes and self._stands_by)
+            resizes = any(own[a] != self.values[main].shape[a] for a in sizes) or bool(
+                sizes and self._stands_by
+            )
             channels = own[axis] if joined == axis else self.values[deepest].shape[axis]
             if (name != main and resizes) or own[axis] != channels:
                 label = f"{step.name}_adapter{len(fitted) or ''}"
@@ -257,6 +259,7 @@ class Builder:
     ) -> str:
         """A new step that fits a value to ``channels``, and with ``resizes`` to the size of ``main``."""
         value: Tensor = self.values[name]
+        label = self._free(label)
         axis = self._axes[name] if axis is None else axis
         own = value.shape[axis]
         wanted = own if channels is None or (own == 1 and self._is_spread(name, main, axis)) else channels
@@ -295,6 +298,12 @@ class Builder:
 
     def _tensors(self, step: Step) -> list[str]:
         return [name for name in step.sources() if isinstance(self.values[name], Tensor)]
+
+    def _free(self, label: str) -> str:
+        """The label, or one like it that no module has."""
+        while label in self.makers or label in self.network.modules:
+            label = f"{label}_"
+        return label
 
     def _add_module(self, path: str, recipe: Recipe | Callable[[], nn.Module]) -> None:
         if path in self.makers:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from netwright.spaces.base import Diagram, Edge, Node, TaskShape
 from netwright.spaces.layerwise.builder import Builder
-from netwright.spaces.layerwise.graph import Layer, LayerNetwork, layer_name
+from netwright.spaces.layerwise.graph import INPUT, Layer, LayerNetwork, layer_name
 
-INPUT, OUTPUT = ".input", ".output"  # no layer has such a name
+OUTPUT = ".output"  # no layer has such a name
 ROWS = 8  # of a column, where layers follow one another
 BRANCHES = 3  # layers side by side from which a network is drawn by depth
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 StepKind = Literal["input", "module", "function", "method", "attribute"]
 LayerKind = Literal["convolution", "up-convolution", "pooling", "dense"]
 
-INPUT = "input"
+INPUT = ".input"  # no layer has such a name
 IN_EVALUATION = "_in_evaluation"  # ends the name of a step that only evaluation does, beside training's
 
 

@@ -225,8 +225,8 @@ def _transposed_padding(name: str, module: Any, kernel: Sequence[int]) -> dict[s
         extra = 2 * pad - surplus
         if extra >= max(stride, dilation):
             raise InfeasibleArchitecture(
-                f"Layer {name}: kernels of {width} leave gaps between steps of {stride}, and the output would "
-                f"be too small."
+                f"Layer {name}: with kernels of {width} and steps of {stride}, no padding gives the output the "
+                f"size that it has with kernels of {module.kernel_size[axis]}."
             )
         padding.append(pad)
         output_padding.append(extra)

@@ -66,7 +66,7 @@ def trace_symbolically(module: nn.Module) -> Trace:
     """
     tracer = _Tracer()
     graph = tracer.trace(module, concrete_args=other_arguments(module))
-    writer = _Writer()
+    writer = _Writer(module)
     for node in graph.nodes:
         arguments = map_arguments((tuple(node.args), dict(node.kwargs)), writer.reference)
         scope = str(node.meta.get("scope", ""))
@@ -102,7 +102,7 @@ def trace_by_export(module: nn.Module, example: Tensor, *, strict: bool) -> Trac
         held[name] = target
     graph = program.graph_module.graph
     groups = _layer_calls(graph, module)
-    writer = _Writer()
+    writer = _Writer(module)
     outputs: tuple[str, ...] = ()
     done: set[int] = set()
     for node in graph.nodes:
@@ -155,8 +155,10 @@ class _Tracer(fx.Tracer):
 class _Writer:
     """Turns nodes into steps with readable names."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: nn.Module) -> None:
         self.steps: dict[str, Step] = {}
+        named = (module.named_modules(), module.named_parameters(), module.named_buffers())
+        self._taken = {name for names in named for name, _ in names}  # not for operations
         self.lifted: dict[fx.Node, str] = {}  # parameters and buffers, which become steps when they are used
         self._names: dict[fx.Node, str] = {}
         self._uses: Counter[str] = Counter()
@@ -184,6 +186,8 @@ class _Writer:
 
     def name(self, scope: str, target: Any) -> str:
         stem = f"{scope}.{operation_name(target)}".lstrip(".")
+        while stem in self._taken:
+            stem = f"{stem}_"
         self._uses[stem] += 1
         return stem if self._uses[stem] == 1 else f"{stem}_{self._uses[stem]}"
 
