@@ -198,6 +198,8 @@ def override(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[
         known = isinstance(table, dict) and (last in table or place in (*_OPEN_TABLES, *_OPTIONAL_TABLES))
         if not known:
             raise SettingsError(_unknown_name(name, values))
+        if name == "objective" and isinstance(value, str):
+            value = ObjectiveSettings(metric=value).model_dump(mode="json")
         if place in _FAMILIES and last == "name" and value != table["name"]:
             table.clear()  # options belong to the member that is replaced
         table[last] = value

@@ -24,6 +24,8 @@ from netwright.tasks.classification import ClassificationTask
 
 PICTURES_WITH_MASKS = "image-masks"
 CROSS_ENTROPY = "cross_entropy"
+LEAST_BATCH_SECONDS = 0.05
+"""Batches of milliseconds wait for other programs at times: no threshold is lower."""
 GUESS = {"dice": 1.0}
 """The loss of a guess, for losses without classes to choose among."""
 
@@ -95,7 +97,8 @@ def with_termination(settings: RunSettings, task: Task, batch_seconds: float | N
         return settings
     made: dict[str, Any] = {"batches": given.batches, "loss_epochs": given.epochs}
     if given.slower_than_start is not None and batch_seconds is not None:
-        made["batch_seconds"] = float(f"{given.slower_than_start * batch_seconds:.3g}")
+        threshold = max(given.slower_than_start * batch_seconds, LEAST_BATCH_SECONDS)
+        made["batch_seconds"] = float(f"{threshold:.3g}")
     if given.loss_of_guess is not None and early.loss is None:
         made["loss"] = float(f"{given.loss_of_guess * _guess(settings.training.loss, task):.4g}")
     default = asdict(EarlyTermination())

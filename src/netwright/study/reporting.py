@@ -23,7 +23,7 @@ from netwright.study.status import read_curves
 from netwright.study.verdict import ORIGINAL, RIVAL, SEARCHED, read_results
 
 METRICS = {"dice": "Dice", "accuracy": "accuracy"}
-ROLES = {ORIGINAL: "original", RIVAL: "random search", SEARCHED: "searched"}
+ROLES = {ORIGINAL: "original", RIVAL: "another search", SEARCHED: "searched"}
 """The part that a network of the comparison plays in the table of costs."""
 
 
@@ -205,7 +205,7 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
     return Contestant(
         name=result["name"],
         title=result["title"],
-        role=ROLES.get(result["name"]),
+        role=_role(result),
         size_mb=outcome.cost.size_mb,
         training_batch_ms=_milliseconds(outcome.cost.seconds_per_batch),
         inference_batch_ms=outcome.cost.inference_ms_per_batch,
@@ -219,6 +219,12 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
         scores=result["scores"],
         curves=read_curves(folder.contestant(result["name"]))[1],
     )
+
+
+def _role(result: Mapping[str, Any]) -> str | None:
+    if result["name"] == RIVAL and str(result["title"]).startswith("random,"):
+        return "random search"
+    return ROLES.get(result["name"])
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -93,7 +93,7 @@ def rival_choice(settings: RunSettings, path: Path) -> tuple[str, dict[str, Any]
     """A title for the best network of another run, and its choice.
 
     Raises:
-        RunError: there is no such run, it has no best network, or it searched another space.
+        RunError: there is no such run, it has no best network, or it searched another space or on other cases.
     """
     folder = open_run_folder(path)
     other = folder.settings()
@@ -101,6 +101,11 @@ def rival_choice(settings: RunSettings, path: Path) -> tuple[str, dict[str, Any]
         raise RunError(
             f"verdict.rival: {path} searched another space ({other.space.model_dump()}) than this run "
             f"({settings.space.model_dump()}); expected one space, so that both could have found the same networks."
+        )
+    if (other.dataset, other.seed, other.split) != (settings.dataset, settings.seed, settings.split):
+        raise RunError(
+            f"verdict.rival: {path} has other training, validation and test cases than this run; expected the same "
+            "dataset, seed and split, so that no test case was seen by either."
         )
     best = best_of([record_of(trial) for trial in load_trials(folder)])
     if best is None:
