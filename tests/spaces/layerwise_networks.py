@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -14,6 +14,8 @@ from monai.networks.nets.segresnet import SegResNet
 from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from netwright.spaces.layerwise import LayerwiseSpace, from_module
 
 CONVOLUTION = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 UP = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -203,3 +205,14 @@ def cases() -> dict[str, Case]:
         dense: Any = partial(DenseNet121, d, 1, 2, init_features=4, growth_rate=2, bn_size=2)
         found[f"DenseNet121 {d}D"] = Case(dense, large, calm)
     return found
+
+
+CASES = cases()
+
+
+@cache
+def prepared(name: str) -> tuple[nn.Module, LayerwiseSpace]:
+    """A network of the cases, and the space that was read from it."""
+    torch.manual_seed(3)
+    module = CASES[name].make()
+    return module, from_module(module, CASES[name].example(), CASES[name].values)

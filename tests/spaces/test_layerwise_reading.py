@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,20 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netwright.errors import SettingsError
-from netwright.spaces.layerwise import LayerwiseSpace, copy_weights, from_module
+from netwright.spaces.layerwise import copy_weights, from_module
 from netwright.spaces.layerwise.reading import read_module
 from netwright.spaces.layerwise.tracing import trace_symbolically
-from spaces.layerwise_networks import Case, Shape, cases, unit
-
-CASES = cases()
-
-
-@cache
-def prepared(name: str) -> tuple[nn.Module, LayerwiseSpace]:
-    torch.manual_seed(3)
-    case: Case = CASES[name]
-    module = case.make()
-    return module, from_module(module, case.example(), case.values)
+from spaces.layerwise_networks import CASES, Shape, prepared, unit
 
 
 def outputs(network: nn.Module, images: Tensor, *, training: bool) -> list[Tensor]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import random
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import pytest
@@ -18,18 +18,10 @@ from torch.nn import functional as F
 
 from netwright.errors import InfeasibleArchitecture
 from netwright.spaces.layerwise import LayerwiseSpace, copy_weights, from_module
-from spaces.layerwise_networks import Case, Plain, Residual, Shape, SmallUNet, cases, unit
+from spaces.layerwise_networks import CASES, Plain, Residual, Shape, SmallUNet, prepared, unit
 
-CASES = cases()
 # The full number, 200, is in benchmarks/rebuild_any_network.py.
 ATTEMPTS, TRAINED = 30, 4
-
-
-@cache
-def prepared(name: str) -> LayerwiseSpace:
-    torch.manual_seed(3)
-    case: Case = CASES[name]
-    return from_module(case.make(), case.example(), case.values)
 
 
 def random_choice(space: LayerwiseSpace, rng: random.Random) -> dict[str, Any]:
@@ -62,7 +54,7 @@ def assert_learns(network: nn.Module) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_random_choices_train_one_step_or_are_infeasible_with_a_reason(name: str) -> None:
-    space, task, rng = prepared(name), CASES[name].task, random.Random(name)
+    space, task, rng = prepared(name)[1], CASES[name].task, random.Random(name)
     trained, reasons = 0, []
     for _ in range(ATTEMPTS):
         try:
@@ -79,7 +71,7 @@ def test_random_choices_train_one_step_or_are_infeasible_with_a_reason(name: str
 
 @pytest.mark.parametrize("name", ["plain 2D", "inception 2D", "u-net 3D", "BasicUNet 2D", "UNet 2D"])
 def test_a_network_of_fake_tensors_is_the_network(name: str) -> None:
-    space, task = prepared(name), CASES[name].task
+    space, task = prepared(name)[1], CASES[name].task
     choice = space.starting_choice()
     with FakeTensorMode():
         fake = {key: value.shape for key, value in space.build(choice, task).state_dict().items()}
@@ -88,7 +80,7 @@ def test_a_network_of_fake_tensors_is_the_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_names_are_the_original_s_and_adapters_stand_beside_the_steps_that_need_them(name: str) -> None:
-    space, task, rng = prepared(name), CASES[name].task, random.Random(1)
+    space, task, rng = prepared(name)[1], CASES[name].task, random.Random(1)
     original = set(space.build(space.original_choice(), task).state_dict())
     for _ in range(4):
         try:
@@ -329,6 +321,16 @@ def test_what_cannot_follow_gets_its_original_channels() -> None:
     assert tuple(network.get_parameter("position").shape) == (1, 49, 5)
     assert network.get_submodule("attention").embed_dim == 8
     assert_learns(train_one_step_of(network, Shape(1, 3, (16, 16))))
+
+
+@pytest.mark.parametrize("name", ["inception 2D", "BasicUNet 2D", "UNet 3D"])
+def test_spaces_and_networks_go_to_other_processes_and_into_exported_programs(name: str) -> None:
+    space: LayerwiseSpace = pickle.loads(pickle.dumps(prepared(name)[1]))
+    network, images = space.build(space.starting_choice(), CASES[name].task).eval(), CASES[name].example()
+    twin = pickle.loads(pickle.dumps(network))
+    program = torch.export.export(network, (images,), strict=False).module()
+    for other in (twin, program):
+        torch.testing.assert_close(other(images), network(images))
 
 
 def test_a_rebuilt_network_can_be_copied_and_its_copies_are_its_own() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -14,16 +13,7 @@ from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.evaluation.cost import dry_run
 from netwright.spaces.base import Layered, Space
 from netwright.spaces.layerwise import LayerwiseSpace, from_module
-from spaces.layerwise_networks import Case, Inception, Plain, Residual, Shape, SmallUNet, cases, unit
-
-CASES = cases()
-
-
-@cache
-def prepared(name: str) -> LayerwiseSpace:
-    torch.manual_seed(3)
-    case: Case = CASES[name]
-    return from_module(case.make(), case.example(), case.values)
+from spaces.layerwise_networks import CASES, Inception, Plain, Residual, Shape, SmallUNet, prepared, unit
 
 
 def space_of(module: nn.Module, size: int = 16, **settings: object) -> LayerwiseSpace:
@@ -37,7 +27,7 @@ def named_edges(space: LayerwiseSpace) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_a_space_of_layers(name: str) -> None:
-    space = prepared(name)
+    space = prepared(name)[1]
     assert isinstance(space, Space)
     assert isinstance(space, Layered)
     graph = space.agent_graph()
@@ -199,7 +189,7 @@ def test_layers_may_be_called_as_we_call_our_steps() -> None:
 
 
 def test_a_dry_run_counts_the_parameters_of_a_choice() -> None:
-    space, task = prepared("u-net 2D"), CASES["u-net 2D"].task
+    space, task = prepared("u-net 2D")[1], CASES["u-net 2D"].task
 
     def loss(logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels)
@@ -214,7 +204,7 @@ def test_a_dry_run_counts_the_parameters_of_a_choice() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_drawings_have_every_layer_once_and_nothing_over_another(name: str) -> None:
-    space, task = prepared(name), CASES[name].task
+    space, task = prepared(name)[1], CASES[name].task
     (diagram,) = space.diagrams(space.starting_choice(), task)
     names = [node.name for node in diagram.nodes]
     layers = [layer.name for layer in space.network.layers]
@@ -230,7 +220,7 @@ def test_drawings_have_every_layer_once_and_nothing_over_another(name: str) -> N
 
 
 def test_a_u_is_drawn_as_one_with_the_values_of_its_layers() -> None:
-    space = prepared("u-net 2D")
+    space = prepared("u-net 2D")[1]
     choice = {**space.original_choice(), "down.1.1.0.kernels": 7, "down.1.1.0.kernel_size": 5}
     (diagram,) = space.diagrams(choice, CASES["u-net 2D"].task)
     nodes = {node.name: node for node in diagram.nodes}
@@ -243,7 +233,16 @@ def test_a_u_is_drawn_as_one_with_the_values_of_its_layers() -> None:
     assert {("down.0.1.0", "merge.1.0"), ("down.1.1.0", "merge.0.0")} == dashed
 
 
+def test_what_stands_side_by_side_is_drawn_so() -> None:
+    space = prepared("inception 2D")[1]
+    (diagram,) = space.diagrams(space.original_choice(), CASES["inception 2D"].task)
+    places = {node.name: (node.column, node.row) for node in diagram.nodes}
+    branches = ("one.0", "three.0.0", "five.0.0", "pool.0")
+    assert [places[f"block1.{branch}"] for branch in branches] == [(2, 0), (2, 1), (2, 2), (2, 3)]
+    assert places["block1.three.1.0"][0] == 3
+
+
 def test_words_say_what_a_choice_has() -> None:
-    space = prepared("plain 2D")
+    space = prepared("plain 2D")[1]
     choice = {**space.original_choice(), "conv1.stride": 2}
     assert space.describe(choice) == "5 layers, 4-8 kernels of 3, 1 with stride, pools of 2, 12 units"

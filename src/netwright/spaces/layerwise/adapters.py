@@ -97,15 +97,20 @@ def resize(features: Tensor, size: Sequence[int]) -> Tensor:
 
 def resize_output(logits: Tensor, images: Tensor, ratios: Sequence[tuple[int, int]]) -> Tensor:
     """Logits resized to the images' size, each axis times its ratio (numerator, denominator)."""
-    sizes = zip(images.shape[2:], ratios, strict=True)
-    return resize(logits, [max(1, round(length * top / bottom)) for length, (top, bottom) in sizes])
+    return resize(logits, scaled(images.shape[2:], ratios))
 
 
 def follow_size(features: Tensor, ratios: Sequence[tuple[int, int]]) -> list[int]:
     """The last axes' sizes, each times its ratio: a size that was written as a number and now follows."""
-    lengths = features.shape[features.ndim - len(ratios) :]
-    sizes = zip(lengths, ratios, strict=True)
-    return [max(1, round(length * top / bottom)) for length, (top, bottom) in sizes]
+    return scaled(features.shape[features.ndim - len(ratios) :], ratios)
+
+
+def scaled(lengths: Sequence[int], ratios: Sequence[tuple[int, int]]) -> list[int]:
+    """Each length times its ratio (numerator, denominator), rounded, at least 1."""
+    return [
+        length if top == bottom else max(1, (2 * length * top + bottom) // (2 * bottom))
+        for length, (top, bottom) in zip(lengths, ratios, strict=True)
+    ]
 
 
 def follow_repeats(images: Tensor, sizes: Sequence[int | None]) -> list[int]:

@@ -11,10 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from netwright.errors import InfeasibleArchitecture
-from netwright.spaces.layerwise.adapters import Adapter, FarPadding, resize_output
+from netwright.spaces.layerwise.adapters import Adapter, FarPadding, resize_output, scaled
 from netwright.spaces.layerwise.axes import channel_axis, layer_axis
 from netwright.spaces.layerwise.follow import RESHAPES, following_steps, reshaped
-from netwright.spaces.layerwise.graph import INPUT, LayerNetwork, Ref, Step, layer_name, map_arguments
+from netwright.spaces.layerwise.graph import (
+    IN_PLACE_OPERATORS,
+    INPUT,
+    LayerNetwork,
+    Ref,
+    Step,
+    layer_name,
+    map_arguments,
+    raw_name,
+)
 from netwright.spaces.layerwise.layers import FITTED, SHAPE_KEEPING, Recipe, fit_layer
 from netwright.spaces.layerwise.network import call, resolve
 from netwright.spaces.layerwise.places import first_line
@@ -89,8 +98,7 @@ class Builder:
         if len(original) != len(example) or len(original) == 2:
             return name
         ratios = tuple((1, 1) if o == e else (o, e) for o, e in zip(original[2:], example[2:], strict=True))
-        target = [round(s * top / bottom) for s, (top, bottom) in zip(self.shape[2:], ratios, strict=True)]
-        if tuple(target) == shape[2:] and not self._stands_by:
+        if tuple(scaled(self.shape[2:], ratios)) == shape[2:] and not self._stands_by:
             return name
         self._do(Step(f"{name}_resize", "function", resize_output, (Ref(name), Ref(INPUT), ratios)))
         return f"{name}_resize"
@@ -188,7 +196,8 @@ class Builder:
             return step
         depths, shapes = self.network.depths, {name: self._original(name) or () for name in operands}
         main = max(features, key=lambda name: (prod(shapes[name]), depths[name]))
-        if step.in_place and not str(step.target).startswith("i") and operands[0] in features:
+        rebinds = raw_name(step.target) in IN_PLACE_OPERATORS  # nothing takes the first operand after x += y
+        if step.in_place and not rebinds and operands[0] in features:
             main = operands[0]
         fitted: dict[str, str] = {}
         for name in operands:
@@ -218,9 +227,8 @@ class Builder:
         fitted: dict[str, str] = {}
         for name in operands:
             own = self.values[name].shape
-            resizes = any(own[a] != self.values[main].shape[a] for a in sizes) or bool(
-                sizes and self._stands_by
-            )
+            differs = any(own[a] != self.values[main].shape[a] for a in sizes)
+            resizes = differs or bool(sizes and self._stands_by)
             channels = own[axis] if joined == axis else self.values[deepest].shape[axis]
             if (name != main and resizes) or own[axis] != channels:
                 label = f"{step.name}_adapter{len(fitted) or ''}"

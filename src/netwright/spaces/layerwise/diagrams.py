@@ -34,13 +34,13 @@ def layer_diagram(
     levels = {name: _level(task.size, shape) for name, shape in shapes.items()}
     edges = _edges(network)
     depths = _depths(edges, [*levels, OUTPUT])
-    positions = _positions(levels, depths)
+    logits = tuple(built.values[built.outputs[network.evaluation]].shape)
+    positions = _positions(levels, depths, dense=len(logits) > 2)
     last = max(column for column, _ in positions.values()) + 1
     nodes = [Node(INPUT, "image", 0, 0, _size(task.channels, task.size))]
     for layer in network.layers:
         column, row = positions[layer.name]
         nodes.append(Node(layer.name, layer.name, column, row, _detail(layer, values[layer.name], shapes)))
-    logits = tuple(built.values[built.outputs[network.evaluation]].shape)
     nodes.append(Node(OUTPUT, "logits", last, 0, _size(logits[1], logits[2:])))
     main = {target: max((s for s, t in edges if t == target), key=lambda s: depths[s]) for _, target in edges}
     drawn = tuple(Edge(source, target, dashed=main[target] != source) for source, target in edges)
@@ -87,8 +87,8 @@ def _depths(edges: Sequence[tuple[str, str]], names: Sequence[str]) -> dict[str,
     return depths
 
 
-def _positions(levels: Mapping[str, int], depths: Mapping[str, int]) -> Positions:
-    """Column and row of each layer."""
+def _positions(levels: Mapping[str, int], depths: Mapping[str, int], *, dense: bool) -> Positions:
+    """Column and row of each layer; ``dense``: whether the network gives logits for each voxel."""
     stretches: list[list[str]] = []
     last: int | None = None
     for name, level in levels.items():
@@ -97,7 +97,7 @@ def _positions(levels: Mapping[str, int], depths: Mapping[str, int]) -> Position
         stretches[-1].append(name)
         last = level
     course = [levels[stretch[0]] for stretch in stretches]
-    if any(later < earlier for earlier, later in pairwise(course)):
+    if dense and any(later < earlier for earlier, later in pairwise(course)):
         return _as_u(stretches, course)
     side_by_side = Counter(depths[name] for name in levels)
     if max(side_by_side.values()) >= BRANCHES:

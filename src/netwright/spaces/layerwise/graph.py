@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 StepKind = Literal["input", "module", "function", "method", "attribute"]
@@ -35,6 +36,20 @@ class ByMode:
 @dataclass(frozen=True)
 class ImageDevice:
     """Stands in arguments for the device of the images, where a reader saw the example's."""
+
+
+@dataclass(frozen=True)
+class TorchOperation:
+    """An operation of PyTorch by its names, which unlike the operation itself can be pickled."""
+
+    namespace: str
+    name: str
+    overload: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Does it."""
+        packet = getattr(getattr(torch.ops, self.namespace), self.name)
+        return getattr(packet, self.overload)(*args, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -224,9 +239,8 @@ def raw_name(target: str | Callable[..., Any]) -> str:
     """Name of a function or method as it is called: ``add_``, ``iadd``, ``relu``."""
     if isinstance(target, str):
         return target
-    schema = getattr(target, "_schema", None)
-    if schema is not None:
-        return str(schema.name).split("::")[-1]
+    if isinstance(target, TorchOperation):
+        return target.name
     return str(getattr(target, "__name__", target))
 
 

@@ -21,6 +21,7 @@ from netwright.spaces.layerwise.graph import (
     Ref,
     Step,
     StepKind,
+    TorchOperation,
     map_arguments,
     operation_name,
 )
@@ -243,7 +244,15 @@ def _write_operation(node: fx.Node, writer: _Writer) -> None:
     if node.op == "get_attr":
         writer.attribute(node, str(node.target))
     else:
-        writer.add(node, Step(writer.name(scope, node.target), "function", node.target, *arguments))
+        target = _by_name(node.target)
+        writer.add(node, Step(writer.name(scope, target), "function", target, *arguments))
+
+
+def _by_name(target: Any) -> Any:
+    if not isinstance(target, torch._ops.OpOverload):
+        return target
+    namespace, name = target._schema.name.split("::")
+    return TorchOperation(namespace, name, target._overloadname)
 
 
 @contextmanager
