@@ -141,8 +141,8 @@ def test_the_starting_choice_takes_small_strides_where_the_nearest_leave_nothing
         ({"values": {"kernels": 4}}, ["kernels", "list of positive integers"]),
         ({"values": {"kernels": []}}, ["kernels", "list of positive integers"]),
         ({"frozen": ["encoder.*"]}, ["encoder.*", "conv1"]),
-        ({"frozen": ["*"]}, ["nothing to tune", "5 are frozen"]),
-        ({"values": {}}, ["nothing to tune"]),
+        ({"frozen": ["*"]}, ["no layer to tune", "5 are frozen"]),
+        ({"values": {}}, ["no layer to tune"]),
     ],
 )
 def test_wrong_settings_are_told(settings: dict[str, object], words: list[str]) -> None:

@@ -64,7 +64,7 @@ class LayerwiseSpace:
                 self._values.update(searched)
         if not self._values:
             raise SettingsError(
-                f"{network.title} has nothing to tune: of its {len(network.layers)} layers with free "
+                f"{network.title} has no layer to tune: of its {len(network.layers)} layers with free "
                 f"hyperparameters, {len(network.layers) - len(free)} are frozen, and the values leave the rest "
                 f"as they are."
             )
