@@ -1,0 +1,106 @@
+"""A user's own network tuned layer by layer: killed and resumed, and on slices of volumes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import yaml
+
+import netwright as package
+from netwright_tests import EXECUTABLE, LAYERS
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+Results = list[tuple[str, dict[str, object], float | None, int]]
+
+
+def results(folder: Path) -> Results:
+    found = []
+    for trial in package.open_run(folder).trials:
+        epochs = 0 if trial.outcome is None else trial.outcome.epochs
+        found.append((trial.status, trial.choice, trial.reward, epochs))
+    return found
+
+
+def search_until(folder: Path, workshop: Path, trials: int, *words: object) -> None:
+    """Start a search, and kill it with all its workers once it has finished some trials and begun another."""
+    command = [EXECUTABLE, "search", *words, "-o", folder, "--verdict-hours", 0]
+    search = subprocess.Popen(
+        [*map(str, command)],
+        cwd=workshop,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    end = time.monotonic() + 240
+    while not (folder / "trials" / f"{trials:04d}").exists():
+        assert search.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    os.killpg(search.pid, signal.SIGKILL)
+    search.wait()
+
+
+@pytest.mark.parametrize(
+    ("variant", "data", "network"),
+    [("published", "shapes", "classifier"), ("coordinated", "cells", "segmenter")],
+)
+def test_a_search_killed_with_all_its_workers_equals_one_that_was_not(
+    request: pytest.FixtureRequest,
+    netwright: Command,
+    workshop: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variant: str,
+    data: str,
+    network: str,
+) -> None:
+    straight: Path = request.getfixturevalue(f"{data}_run")
+    folder = workshop / f"killed-{data}"
+    words = [request.getfixturevalue(data), "--network", f"own_networks:{network}", *LAYERS[variant]]
+    words += ["--limit", "parameters<=1000"] if data == "shapes" else []
+    search_until(folder, workshop, 3, *words)
+    left = results(folder)
+    assert len(left) < 8
+    monkeypatch.chdir(workshop)
+    assert package.open_run(folder).status().phase == "stopped"
+    done = netwright("resume", folder, cwd=workshop)
+    assert done.returncode == 0, done.stderr
+    assert results(folder) == results(straight)
+
+
+def test_a_network_of_two_dimensions_searches_in_slices_of_volumes(
+    netwright: Command, dataset: Path, workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a time a batch that is measured first, and settings that depend on it."""
+    folder = tmp_path / "run"
+    done = netwright(
+        *("search", dataset, "--network", "own_networks:segmenter", "-o", folder, "--set", "slices={}"),
+        *("--trials", 2, "--epochs", 1, "--workers", 1, "--verdict-hours", 0.001),
+        *("--set", "training.batch_size=16", "--set", "space.frozen=['4']"),
+        *("--set", "termination.slower_than_start=1000", "--set", "verdict.random_choices=0"),
+        cwd=workshop,
+    )
+    assert done.returncode == 0, done.stderr
+    settings = yaml.safe_load((folder / "run.yaml").read_text())
+    assert settings["training"]["early"]["batch_seconds"] > 0
+    size = settings["preprocessing"]["size"]
+    assert sorted(settings["space"]["size"]) == sorted(size[:2]), "the last axis, as the spacing is the same"
+    assert all(not name.startswith("4.") for t in package.open_run(folder).trials for name in t.choice)
+    image = sorted((dataset / "imagesTr").iterdir())[0]
+    monkeypatch.chdir(workshop)
+    (written,) = package.open_run(folder).predict(image, tmp_path / "labels")
+    assert written.name == image.name
+    label = nibabel.load(written)
+    assert label.shape == nibabel.load(image).shape
+    assert np.allclose(label.affine, nibabel.load(image).affine)
+    results_of = json.loads((folder / "winner" / "result.json").read_text())
+    assert results_of["outcome"]["status"] == "complete"
+    assert sorted(results_of["scores"]) == json.loads((folder / "splits.json").read_text())["test"]
