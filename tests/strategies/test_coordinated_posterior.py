@@ -17,7 +17,7 @@ from netwright.strategies.q_learning.prior import (
     JITTER,
     NUGGET,
     Prior,
-    fit_prior,
+    fit_priors,
     level_covariance,
     log_evidence,
     representative,
@@ -191,12 +191,13 @@ def test_the_prior_that_made_the_targets_is_recognised() -> None:
     layout = Layout(dimensions, None, None, 32)
     levels = rng.integers(0, 10, size=(200, 6))
     bowl = -((levels - 4.2) ** 2).sum(axis=1) / 30
-    assert fit_prior(layout, levels, bowl).sharing == "smooth"
-    assert fit_prior(layout, levels, bowl).noise <= 0.01
+    assert fit_priors(layout, levels, bowl)[0].sharing == "smooth"
+    assert fit_priors(layout, levels, bowl)[0].noise <= 0.01
     shuffled = np.argsort(rng.random((6, 10)), axis=1)
     jumbled = bowl_of(np.take_along_axis(shuffled, levels.T, axis=1).T)
-    assert fit_prior(layout, levels, jumbled).sharing == "apart"
-    assert fit_prior(layout, levels, bowl + 3 * bowl.std() * rng.normal(size=200)).noise >= 0.3
+    assert fit_priors(layout, levels, jumbled)[0].sharing == "apart"
+    noisy = bowl + 3 * bowl.std() * rng.normal(size=200)
+    assert fit_priors(layout, levels, noisy)[0].noise >= 0.3
 
 
 def bowl_of(levels: np.ndarray) -> np.ndarray:

@@ -30,13 +30,13 @@ from netwright.strategies.base import Choice, Dimension, Observation, Stamp
 from netwright.strategies.q_learning.joint_choice import key_of
 from netwright.strategies.q_learning.layout import Layout, Levels
 from netwright.strategies.q_learning.posterior import Draw, Model
-from netwright.strategies.q_learning.prior import fit_prior, representative
+from netwright.strategies.q_learning.prior import fit_priors, representative
 from netwright.strategies.q_learning.proposal import propose
 
 FIRST = 10
-"""Proposals that are spread out before any model is asked."""
+"""Random proposals before any model is asked."""
 
-BREADTHS = (0.3, 1.0)
+BREADTHS = (0.5, 1.0)
 """Each proposal explores by one of these, at random: 1 is Thompson sampling, less is closer to the mean."""
 
 GROWTH, MOST_GROWTH = 5, 100
@@ -71,7 +71,7 @@ class CoordinatedAgents:
         agents: names of the dimensions that each agent decides; None: one agent a dimension.
         edges: pairs (i, j), i < j, of agents that share a table; None: every pair does.
         levels: a dimension of more values is divided into so many cells.
-        first: proposals that are spread out before the model is asked.
+        first: random proposals before the model is asked.
     """
 
     agents: Sequence[Sequence[str]] | None = None
@@ -115,7 +115,7 @@ class CoordinatedAgents:
         told = state.rows if layout.whole else ()
         seen = layout.levels_from(tuple(dict.fromkeys((*told, *state.failed, *given))))
         if len(state.rows) < self.first:
-            kind, levels = "first", _first(state, given, seen, rng)
+            kind, levels = "first", _first(layout, seen, rng)
         else:
             kind, levels = "joint", self._joint(state, seen, rng)
         if levels is None:
@@ -126,7 +126,7 @@ class CoordinatedAgents:
     def _joint(self, state: State, seen: Levels, rng: np.random.Generator) -> Levels | None:
         """The joint choice by tables drawn from the posterior."""
         targets = ranks(state.rewards)
-        draw, far = state.memo.draw(state, targets, self.first, BREADTHS[rng.integers(len(BREADTHS))], rng)
+        draw, far = state.memo.draw(state, targets, self.first, rng)
         best = np.argsort(-targets, kind="stable")[:BEST_STARTS].tolist()
         starts = state.layout.levels_from(tuple(state.rows[place] for place in best))
         return propose(state.layout, draw, far, seen, starts, rng)
@@ -151,17 +151,16 @@ def ranks(rewards: Sequence[float | None]) -> NDArray[np.float64]:
     return found
 
 
-def _first(state: State, given: Sequence[bytes], seen: Levels, rng: np.random.Generator) -> Levels | None:
-    """Levels far from all that are known; any new ones where those are not."""
-    layout = state.layout
-    levels = layout.spread(layout.levels_from((*state.rows, *state.failed, *given)), rng)
+def _first(layout: Layout, seen: Levels, rng: np.random.Generator) -> Levels | None:
+    """Random levels that are not among those seen."""
+    levels: Levels = rng.integers(0, layout.sizes)
     if not (seen == levels).all(axis=1).any():
         return levels
     return propose(layout, random_draw(layout, rng), False, seen, levels[None], rng)
 
 
 class Memo:
-    """The model of the last state that was asked of, gone on with where the next state begins with that one.
+    """The models of the last state that was asked of, gone on with where the next state begins with that one.
 
     A model is the same, to the last bit, whether it was gone on with or made anew: its prior and its first
     results follow from the number of results, and the others are added one by one.
@@ -172,34 +171,37 @@ class Memo:
         self._rows: tuple[bytes, ...] = ()
         self._rewards: tuple[float | None, ...] = ()
         self._kept: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        self._model: Model | None = None
+        self.models: tuple[Model, ...] = ()
 
     def draw(
-        self, state: State, targets: NDArray[np.float64], first: int, breadth: float, rng: np.random.Generator
+        self, state: State, targets: NDArray[np.float64], first: int, rng: np.random.Generator
     ) -> tuple[Draw, bool]:
-        """Tables drawn for a state with targets (rows,), and whether the agents that no edge joins share any.
+        """Tables drawn for a state with targets (rows,), and whether agents that no edge joins share any.
 
         Fewer than ``first`` results, and fewer than 2, make no model: tables of chance.
         """
         if len(state.rows) < max(first, 2):
             return random_draw(state.layout, rng), False
         with self._lock:
-            model = self._up_to_date(state, last_fit(len(state.rows), max(first, 2)))
+            self._catch_up(state, last_fit(len(state.rows), max(first, 2)))
             used = np.concatenate([self._kept, np.arange(len(self._rewards), len(state.rows))])
+            model = self.models[rng.integers(len(self.models))]
+            breadth = BREADTHS[rng.integers(len(BREADTHS))]
             return model.draw(targets[used], breadth, rng), model.prior.far > 0
 
-    def _up_to_date(self, state: State, fitted: int) -> Model:
-        layout, model = state.layout, self._model
+    def _catch_up(self, state: State, fitted: int) -> None:
+        layout = state.layout
         continues = self._rewards == state.rewards[:fitted] and self._rows == state.rows[: len(self._rows)]
-        if model is None or not continues:
+        if not self.models or not continues:
             targets, levels = ranks(state.rewards[:fitted]), layout.levels_from(state.rows[:fitted])
             self._kept = representative(targets, MOST_MODELLED)
             self._rows, self._rewards = state.rows[:fitted], state.rewards[:fitted]
-            model = self._model = Model(layout, fit_prior(layout, levels, targets), levels[self._kept])
+            priors = fit_priors(layout, levels, targets)
+            self.models = tuple(Model(layout, prior, levels[self._kept]) for prior in priors)
         for levels in layout.levels_from(state.rows[len(self._rows) :]):
-            model.extend(levels)
+            for model in self.models:
+                model.extend(levels)
         self._rows = state.rows
-        return model
 
 
 def random_draw(layout: Layout, rng: np.random.Generator) -> Draw:

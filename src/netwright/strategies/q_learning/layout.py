@@ -27,8 +27,6 @@ MOST_ACTIONS = 256
 MOST_LEVELS = 3000
 """Of all dimensions together: tables of more would be too big to draw for every proposal."""
 
-CANDIDATES = 32
-
 
 class Node:
     """What is chosen at once: an agent, or one dimension of an agent of very many actions.
@@ -159,18 +157,6 @@ class Layout:
         for place, node in enumerate(self.nodes):
             levels[:, node.dimensions] = node.actions[actions[:, place]]
         return levels
-
-    def spread(self, known: Levels, rng: np.random.Generator) -> Levels:
-        """Random levels that differ in many dimensions from all that are known, (rows, dimensions).
-
-        Of a few candidates the one whose nearest neighbour is furthest; then the one of least tried levels.
-        """
-        drawn: Levels = rng.integers(0, self.sizes, size=(CANDIDATES, len(self.sizes)))
-        if not len(known):
-            return np.array(drawn[0])
-        nearest = (drawn[:, None] != known).sum(axis=2).min(axis=1)
-        tried = self.one_hot(known).sum(axis=0)[drawn + self.offsets].sum(axis=1)
-        return np.array(drawn[np.lexsort((tried, -nearest))[0]])
 
 
 def consecutive(sizes: Sequence[int]) -> tuple[slice, ...]:

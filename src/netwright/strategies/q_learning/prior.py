@@ -8,9 +8,9 @@ a covariance of few numbers, which are those of greatest marginal likelihood (C.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ class Prior:
         return tables * (1.0 - self.near - self.far), tables * self.near, tables * self.far, self.joint
 
 
-SHARING = [
+SHARING: list[Mapping[str, Any]] = [
     {"sharing": kind, "amount": amount}
     for kind, amount in (
         ("apart", 0.0),
@@ -68,10 +68,14 @@ SHARING = [
         ("smooth", 4.0),
     )
 ]
-NEAR = [{"near": near, "far": 0.0} for near in (0.0, 0.3, 0.6, 0.85)]
-FAR = [{"near": near, "far": far} for near, far in ((0.2, 0.1), (0.4, 0.2), (0.5, 0.35))]
-NOISE = [{"noise": noise} for noise in (1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)]
-JOINT = [{"joint": joint, "alike": alike} for joint in (0.0, 0.1, 0.3, 0.6, 0.9) for alike in (0.4, 0.7)]
+NEAR: list[Mapping[str, Any]] = [{"near": near, "far": 0.0} for near in (0.0, 0.3, 0.6, 0.85)]
+FAR: list[Mapping[str, Any]] = [
+    {"near": near, "far": far} for near, far in ((0.2, 0.1), (0.4, 0.2), (0.5, 0.35))
+]
+NOISE: list[Mapping[str, Any]] = [{"noise": noise} for noise in (1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)]
+JOINT: list[Mapping[str, Any]] = [
+    {"joint": joint, "alike": alike} for joint in (0.0, 0.1, 0.3, 0.6, 0.9) for alike in (0.4, 0.7)
+]
 
 
 def level_covariance(layout: Layout, prior: Prior) -> Matrix:
@@ -157,8 +161,11 @@ def log_evidence(covariance: Matrix, targets: Matrix) -> float:
     return -0.5 * n * float(np.log(scale)) - float(np.log(np.diag(factor)[:n]).sum())
 
 
-def fit_prior(layout: Layout, levels: Levels, targets: Matrix) -> Prior:
-    """The prior of greatest marginal likelihood, its settings improved in turn, twice.
+def fit_priors(layout: Layout, levels: Levels, targets: Matrix) -> tuple[Prior, ...]:
+    """The priors of greatest marginal likelihood, their settings improved in turn, twice.
+
+    First of those by which the tables say everything, then, where one is likelier that leaves joint actions
+    something of their own, that one too.
 
     Args:
         levels: (n, dimensions).
@@ -166,14 +173,18 @@ def fit_prior(layout: Layout, levels: Levels, targets: Matrix) -> Prior:
     """
     kept = representative(targets, MOST_COMPARED)
     evidence = _Evidence(layout, levels[kept], targets[kept])
-    groups: list[Sequence[dict[str, float]]] = [NEAR if layout.complete else NEAR + FAR, NOISE, JOINT]
+    groups: list[Sequence[Mapping[str, Any]]] = [NEAR if layout.complete else NEAR + FAR, NOISE]
     if any(axis.ordered for axis in layout.axes):
-        groups.insert(0, SHARING)  # type: ignore[arg-type]
-    best = Prior()
-    for _ in range(2):
-        for group in groups:
-            best = max((replace(best, **settings) for settings in group), key=evidence)  # type: ignore[arg-type]
-    return best
+        groups.insert(0, SHARING)
+    tables = _improved(_improved(Prior(), groups, evidence), groups, evidence)
+    whole = _improved(_improved(tables, [JOINT, *groups], evidence), [JOINT, *groups], evidence)
+    return (tables, whole) if whole.joint else (tables,)
+
+
+def _improved(prior: Prior, groups: Sequence[Sequence[Mapping[str, Any]]], evidence: _Evidence) -> Prior:
+    for group in groups:
+        prior = max((replace(prior, **settings) for settings in group), key=evidence)
+    return prior
 
 
 class _Evidence:
