@@ -126,7 +126,7 @@ def test_a_finished_run_holds_all_it_should(finished_run: Path) -> None:
     splits = json.loads((finished_run / "splits.json").read_text())
     assert [len(splits[part]) for part in ("training", "validation", "test")] == [4, 2, 2]
     result = json.loads((finished_run / "winner" / "result.json").read_text())
-    assert sorted(result["dice"]) == splits["test"]
+    assert sorted(result["scores"]) == splits["test"]
     report = (finished_run / "report.html").read_text()
     assert "MONAI UNet" in report
     assert "a random network of the same space" in report
@@ -252,8 +252,11 @@ def test_a_run_is_repeated_from_its_run_yaml(
     assert done.returncode == 0, done.stderr
     first, second = (package.open_run(folder).trials for folder in (finished_run, tmp_path / "again"))
     assert [(t.choice, t.reward) for t in first] == [(t.choice, t.reward) for t in second]
+    best = package.open_run(finished_run).best
+    assert best is not None
     weights = [
-        folder / "trials" / "0000" / "weights.safetensors" for folder in (finished_run, tmp_path / "again")
+        folder / "trials" / f"{best.number:04d}" / "weights.safetensors"
+        for folder in (finished_run, tmp_path / "again")
     ]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     settings = yaml.safe_load((tmp_path / "again" / "run.yaml").read_text())

@@ -12,11 +12,11 @@ from netwright.api import Wishes, create_run
 from netwright.data.splits import Splits
 from netwright.errors import RunError
 from netwright.settings import RunSettings, parse_settings
-from netwright.study.folder import create_run_folder
+from netwright.study.folder import create_run_folder, write_json
 from netwright.study.material import open_material
 from netwright.study.parts import make_space, open_study
 from netwright.study.search import SearchData
-from netwright.study.verdict import entries, require_rival
+from netwright.study.verdict import entries, read_results, require_rival
 
 SPLITS = Splits(("a",), ("b",), ("c",))
 SHAPE = {"channels": 1, "classes": 3, "size": [24, 24], "dense": True}
@@ -86,6 +86,16 @@ def test_a_rival_that_cannot_be_is_refused_before_anything_is_searched(cells: Pa
     with pytest.raises(RunError, match="nowhere"):
         create_run(cells, None, Wishes(assignments=said, trials=1), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_results_of_version_0_1_are_read_as_scores(tmp_path: Path) -> None:
+    folder = create_run_folder(tmp_path / "run", settings_of(), SPLITS)
+    old = {"name": "searched", "outcome": {"status": "complete"}, "dice": {"a": {"core": 0.5}}}
+    new = {"name": "random", "outcome": {"status": "crashed"}, "scores": {}}
+    for name, result in (("searched", old), ("random", new)):
+        folder.contestant(name).mkdir(parents=True)
+        write_json(folder.contestant(name) / "result.json", result)
+    assert [result["scores"] for result in read_results(folder)] == [{"a": {"core": 0.5}}, {}]
 
 
 def test_random_networks_are_drawn_from_the_run_s_seed(shapes: Path, tmp_path: Path) -> None:

@@ -297,9 +297,10 @@ def require_rival(settings: RunSettings) -> None:
 
 
 def read_results(folder: RunFolder) -> list[dict[str, Any]]:
-    """The results there are so far, the winner's first."""
+    """The results there are so far, the winner's first. Version 0.1 called the scores "dice"."""
     files = [folder.winner / RESULT, *sorted((folder.root / "verdict").glob(f"*/{RESULT}"))]
-    return [read_json(file) for file in files if file.exists()]
+    results = [read_json(file) for file in files if file.exists()]
+    return [{"scores": result.get("dice", {}), **result} for result in results]
 
 
 def whole_machine_mb(settings: RunSettings) -> float | None:
