@@ -204,9 +204,9 @@ class Search:
     def _converged(self) -> bool:
         """Whether the strategy has nothing more to find out, where it can tell."""
         sampler = self._study.sampler
-        converged = (
-            getattr(sampler.strategy, "converged", None) if isinstance(sampler, StrategySampler) else None
-        )
+        if not isinstance(sampler, StrategySampler):
+            return False
+        converged = getattr(sampler.strategy, "converged", None)
         return converged is not None and bool(converged(sampler.state(self._study)))
 
     def _has_time(self) -> bool:
