@@ -402,3 +402,4 @@ def test_a_search_ends_when_the_agents_have_converged(tmp_path: Path, storage: A
     last = [tuple(trial.params.values()) for trial in study.trials[-4:]]
     assert len(set(last)) == 1, "the same set in four episodes running"
     assert len(study.trials) < 200
+    assert "one and the same network" in study.user_attrs["ended"]

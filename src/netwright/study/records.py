@@ -20,6 +20,8 @@ from netwright.study.clock import SPENT
 from netwright.study.folder import RunFolder
 
 STUDY_NAME = "search"
+ENDED = "ended"
+"""The study's attribute with the reason for which a search ended before its budget."""
 STOPPED = "stopped"
 RUNNING = "running"
 LEARNED = frozenset(Status) - {Status.COMPLETE, Status.CRASHED}

@@ -17,14 +17,12 @@ from netwright.study.folder import RunFolder, write_text
 from netwright.study.machine import available_cores
 from netwright.study.material import Material
 from netwright.study.parts import make_space, open_study, problem_of
-from netwright.study.records import TrialRecord, best_of, load_trials, path_of, record_of
+from netwright.study.records import ENDED, TrialRecord, best_of, load_trials, path_of, record_of
 from netwright.study.shown import confusion, mistakes, overlays
 from netwright.study.status import read_curves
-from netwright.study.verdict import ORIGINAL, RIVAL, SEARCHED, read_results
+from netwright.study.verdict import read_results
 
 METRICS = {"dice": "Dice", "accuracy": "accuracy"}
-ROLES = {ORIGINAL: "original", RIVAL: "another search", SEARCHED: "searched"}
-"""The part that a network of the comparison plays in the table of costs."""
 
 
 def write_report(folder: RunFolder, settings: RunSettings, material: Material) -> Path:
@@ -57,6 +55,7 @@ def report_content(folder: RunFolder, settings: RunSettings, material: Material)
         settings=settings.to_yaml(),
         commands=_commands(folder, settings),
         reward_name=_reward_name(settings),
+        notes=_notes(folder, settings, len(records)),
         metric=METRICS[task.metric],
         penalty=_penalty(settings),
         agent_tables=agent_tables(open_study(folder, settings), best) if records else (),
@@ -75,6 +74,12 @@ def _labels(prepared: Prepared | PreparedImages) -> tuple[str, ...]:
 def _reward_name(settings: RunSettings) -> str:
     words = settings.objective.words()
     return f"validation {words[0].upper()}{words[1:]}" if settings.objective.plain else f"reward: {words}"
+
+
+def _notes(folder: RunFolder, settings: RunSettings, trials: int) -> tuple[str, ...]:
+    """Why the search ended before its budget, where it did."""
+    ended = open_study(folder, settings).user_attrs.get(ENDED) if trials else None
+    return () if ended is None else (f"The search ended after {trials} trials: {ended}.",)
 
 
 def _penalty(settings: RunSettings) -> float | None:
@@ -96,17 +101,20 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
 
     space = make_space(settings.space)
     results = read_results(folder)
+    notes = _notes(folder, settings, len(load_trials(folder)))
     if results:
         labels = tuple(
             dict.fromkeys(label for r in results for case in r["scores"].values() for label in case)
         )
         metric = METRICS[settings.objective.metric.partition(".")[0] if settings.objective.metric else "dice"]
-        return verdict_sentences([_contestant(folder, r, space.describe) for r in results], labels, metric)
+        told = verdict_sentences([_contestant(folder, r, space.describe) for r in results], labels, metric)
+        return (*told, *notes)
     best = best_of([record_of(t) for t in load_trials(folder)])
     if best is None or best.reward is None:
         return ("No candidate has been trained.",)
     return (
         f"Best of the search: trial {best.number}, {space.describe(best.choice)}, {best.reward:.3f} on validation.",
+        *notes,
     )
 
 
@@ -205,7 +213,7 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
     return Contestant(
         name=result["name"],
         title=result["title"],
-        role=_role(result),
+        role=result.get("role"),
         size_mb=outcome.cost.size_mb,
         training_batch_ms=_milliseconds(outcome.cost.seconds_per_batch),
         inference_batch_ms=outcome.cost.inference_ms_per_batch,
@@ -219,12 +227,6 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
         scores=result["scores"],
         curves=read_curves(folder.contestant(result["name"]))[1],
     )
-
-
-def _role(result: Mapping[str, Any]) -> str | None:
-    if result["name"] == RIVAL and str(result["title"]).startswith("random,"):
-        return "random search"
-    return ROLES.get(result["name"])
 
 
 def _milliseconds(seconds: float | None) -> float | None:

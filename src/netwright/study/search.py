@@ -27,7 +27,7 @@ from netwright.study.folder import RunFolder
 from netwright.study.jobs import CandidateJob, run_candidate
 from netwright.study.machine import devices
 from netwright.study.parts import reward_of, within_limits
-from netwright.study.records import first_line, network_key, stop_trial, store_outcome
+from netwright.study.records import ENDED, first_line, network_key, stop_trial, store_outcome
 from netwright.study.trained import WEIGHTS
 
 TICK_SECONDS = 0.5
@@ -36,6 +36,7 @@ SIGKILL = 9
 TIME_IS_UP = "the search's time was up"
 EPOCHS = "epochs"
 """The user attribute with the epochs that a trial was given, where the study chooses them."""
+CONVERGED = "the agents chose one and the same network in several episodes running"
 REPEATS = 300
 """A search that has proposed so many known networks in a row has nothing new to propose."""
 
@@ -199,7 +200,10 @@ class Search:
         trials = self._settings.budget.trials
         if trials is not None and self._counted + pending >= trials:
             return None
-        return None if self._converged() else self._study.ask()
+        if self._converged():
+            self._study.set_user_attr(ENDED, CONVERGED)
+            return None
+        return self._study.ask()
 
     def _converged(self) -> bool:
         """Whether the strategy has nothing more to find out, where it can tell."""

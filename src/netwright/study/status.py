@@ -81,7 +81,9 @@ class RunStatus:
 
     @property
     def done(self) -> float:
-        """The part of the search's budget that is spent, 0 to 1."""
+        """The part of the search's budget that is spent, 0 to 1; 1 once the search has ended, spent or not."""
+        if self.phase in ("comparing", "finished"):
+            return 1.0
         parts = [0.0]
         if self.budget_trials:
             parts.append(self.counted / self.budget_trials)

@@ -40,12 +40,16 @@ MOST_EPOCHS = 1000
 
 @dataclass(frozen=True)
 class Entry:
-    """A network that takes part: a choice of the space, or a hand-made reference."""
+    """A network that takes part: a choice of the space, or a hand-made reference.
+
+    ``role``: its part in the table of costs beside the original, None where it has none there.
+    """
 
     name: str
     title: str
     choice: dict[str, Any]
     reference: str | None
+    role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,11 @@ def entries(settings: RunSettings, space: Space, data: SearchData, best: dict[st
     """
     from netwright.spaces.references import REFERENCES
 
-    result = [Entry(SEARCHED, "the searched network", best, None)]
+    result = [Entry(SEARCHED, "the searched network", best, None, SEARCHED)]
     if isinstance(space, Layered):
-        result.append(Entry(ORIGINAL, "the original network", space.original_choice(), None))
+        result.append(Entry(ORIGINAL, "the original network", space.original_choice(), None, ORIGINAL))
     if settings.verdict.rival is not None:
-        result.append(Entry(RIVAL, *rival_choice(settings, settings.verdict.rival), None))
+        result.append(rival(settings, settings.verdict.rival))
     for index in range(settings.verdict.random_choices):
         name = "random" if index == 0 else f"random-{index + 1}"
         choice = random_choice(settings, space, data, index)
@@ -89,8 +93,8 @@ def reference_names(settings: RunSettings, space: Space, data: SearchData) -> tu
     return suiting(problem_of(settings, opened(data.prepared)).task)
 
 
-def rival_choice(settings: RunSettings, path: Path) -> tuple[str, dict[str, Any]]:
-    """A title for the best network of another run, and its choice.
+def rival(settings: RunSettings, path: Path) -> Entry:
+    """The best network of another run, with what that run spent in its title.
 
     Raises:
         RunError: there is no such run, it has no best network, or it searched another space or on other cases.
@@ -107,10 +111,13 @@ def rival_choice(settings: RunSettings, path: Path) -> tuple[str, dict[str, Any]
             f"verdict.rival: {path} has other training, validation and test cases than this run; expected the same "
             "dataset, seed and split, so that no test case was seen by either."
         )
-    best = best_of([record_of(trial) for trial in load_trials(folder)])
+    records = [record_of(trial) for trial in load_trials(folder)]
+    best = best_of(records)
     if best is None:
         raise RunError(f"verdict.rival: {path} has no trained candidate.")
-    return f"{other.strategy.name}, {path.name}", best.choice
+    by_chance = other.strategy.name == "random"
+    title = f"{'random search' if by_chance else other.strategy.name}, {len(records)} trials ({path.name})"
+    return Entry(RIVAL, title, best.choice, None, "random search" if by_chance else "another search")
 
 
 def random_choice(settings: RunSettings, space: Space, data: SearchData, index: int) -> dict[str, Any]:
@@ -290,10 +297,10 @@ def require_rival(settings: RunSettings) -> None:
     """Refuse a rival that could not take part.
 
     Raises:
-        RunError: as `rival_choice`.
+        RunError: as `rival`.
     """
     if settings.verdict.rival is not None:
-        rival_choice(settings, settings.verdict.rival)
+        rival(settings, settings.verdict.rival)
 
 
 def read_results(folder: RunFolder) -> list[dict[str, Any]]:
