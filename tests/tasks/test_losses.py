@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from netwright.tasks.losses import (
     LOSSES,
+    AuxiliaryLoss,
     cross_entropy,
     dice_cross_entropy,
     dice_loss,
     exponential_logarithmic_loss,
     label_weights,
     main_output,
-    with_auxiliary,
 )
 
 
@@ -165,7 +165,7 @@ def test_auxiliary_heads_are_added_by_their_weight():
     generator = torch.Generator().manual_seed(0)
     heads = [torch.randn(5, 3, generator=generator) for _ in range(3)]
     labels = torch.tensor([0, 1, 2, 1, 0])
-    loss = with_auxiliary(torch.nn.functional.cross_entropy, 0.3)
+    loss = AuxiliaryLoss(torch.nn.functional.cross_entropy, 0.3)
     alone = [torch.nn.functional.cross_entropy(head, labels).item() for head in heads]
     assert loss(heads[0], labels).item() == alone[0]
     assert loss((heads[0],), labels).item() == alone[0]

@@ -43,7 +43,6 @@ WEIGHTS = "weights.safetensors"
 LOG = "log.txt"
 # How torch's normalisation layers refuse, while training, a channel that has but one value.
 _SINGLE_VALUE = ("Expected more than 1 value per channel", "Expected more than 1 spatial element")
-_LEAST_SECONDS = 1e-3
 
 Build = Callable[[Any], nn.Module]
 """From a task to a network."""
@@ -145,7 +144,7 @@ class _Evaluation:
         self._seed = seed
         self._folder = folder
         self._cost = Cost()
-        self._restarts = 0
+        self._stalled = ""
         self.curves = Curves(folder / CURVES if folder is not None else None)
 
     def run(
@@ -193,7 +192,8 @@ class _Evaluation:
     def _trained(self, training: Sequence[int], validation: Sequence[int], on_epoch: OnEpoch) -> Training:
         """The training; begun again once, with new weights, where its loss did not fall (Section V-E, Fig. 7).
 
-        A second one has what the first has left of a share of wall time.
+        A second one has what the first has left of a share of wall time; there is none where that is less than an
+        epoch of the first has taken.
         """
 
         def attempt(protocol: TrainingProtocol, seed: int) -> Training:
@@ -213,20 +213,21 @@ class _Evaluation:
         trained = attempt(self._protocol, self._seed)
         if trained.status is not Status.LOSS_STALLED:
             return trained
-        first, share = trained.reason, self._protocol.seconds
-        rest = None if share is None else max(share - trained.seconds, _LEAST_SECONDS)
+        share = self._protocol.seconds
+        rest = None if share is None else share - trained.seconds
+        if rest is not None and rest < trained.seconds / trained.epochs:
+            return trained
+        self._stalled = trained.reason
         del trained  # its network, before there is another one
-        self._restarts = 1
-        trained = attempt(
-            dataclasses.replace(self._protocol, seconds=rest), derive_seed(self._seed, "restart")
-        )
-        reason = trained.reason
-        if trained.status is Status.LOSS_STALLED:
-            reason = f"{first}; started again with new weights, {reason}"
-        return dataclasses.replace(trained, reason=reason)
+        return attempt(dataclasses.replace(self._protocol, seconds=rest), derive_seed(self._seed, "restart"))
 
     def outcome(self, status: Status, reason: str, epochs: int | None = None) -> Outcome:
-        """An outcome with all that was found until now, and no metrics."""
+        """An outcome with all that was found until now, and no metrics.
+
+        The failure of a training that was begun again is told with why it was.
+        """
+        if self._stalled and reason:
+            reason = f"{self._stalled}; started again with new weights, {reason}"
         return Outcome(
             status=status,
             reason=reason,
@@ -234,7 +235,7 @@ class _Evaluation:
             curves=self.curves.values(),
             epochs=len(self.curves.records) if epochs is None else epochs,
             planned_epochs=self.curves.planned_epochs,
-            restarts=self._restarts,
+            restarts=int(bool(self._stalled)),
         )
 
 

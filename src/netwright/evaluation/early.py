@@ -17,8 +17,11 @@ class EarlyTermination:
     ``batch_seconds`` is t_th and ``batches`` N_th,t: a training in which so many batches running take longer
     than that, from one batch to the next with reading and augmentation, ends at once, too slow. ``loss`` is
     l_th and ``loss_epochs`` N_th,l: a training whose loss is over that at the end of so many epochs running
-    is started again, once, with new weights, and ends the second time. A threshold of None is never violated.
-    The paper gives the mechanism, but no values: those of the counts are ours.
+    is started again, once, with new weights, and ends the second time. The loss is that of the network's output
+    alone, without auxiliary heads. ``least_steps``: epochs that end before so many steps of the optimiser are no
+    violations; the paper's epochs have hundreds of steps and more, those of few pictures one, which no network
+    learns in. A threshold of None is never violated. The paper gives the mechanism, but no values: those of the
+    counts are ours.
 
     Raises:
         SettingsError: a threshold that is not over 0, or a count under 1.
@@ -30,13 +33,14 @@ class EarlyTermination:
     batches: int = 10
     loss: float | None = None
     loss_epochs: int = 3
+    least_steps: int = 200
 
     def __post_init__(self) -> None:
         for name in ("batch_seconds", "loss"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SettingsError(f"training.early.{name} must be over 0 or null, got {value}.")
-        for name in ("batches", "loss_epochs"):
+        for name in ("batches", "loss_epochs", "least_steps"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"training.early.{name} must be at least 1, got {getattr(self, name)}.")
 
@@ -55,17 +59,21 @@ class Watch:
     def __init__(self, settings: EarlyTermination | None) -> None:
         self._settings = settings or EarlyTermination()
         self._slow = 0
+        self._largest = 0
         self._stalled = 0
         self.loss_met_epoch: int | None = None
 
-    def batch(self, seconds: float) -> None:
-        """To be called after each training batch with the time that it took.
+    def batch(self, seconds: float, images: int) -> None:
+        """To be called after each training batch with the time that it took and its size.
+
+        The last batch of an epoch may be smaller than the others, and tells nothing: it is neither slow nor not.
 
         Raises:
             TooSlow: it is one too many.
         """
         limit = self._settings.batch_seconds
-        if limit is None:
+        self._largest = max(self._largest, images)
+        if limit is None or images < self._largest:
             return
         self._slow = self._slow + 1 if seconds > limit else 0
         if self._slow == self._settings.batches:
@@ -73,8 +81,8 @@ class Watch:
                 f"{self._slow} batches running took longer than {limit:.3g} s, the last one {seconds:.3g} s"
             )
 
-    def epoch(self, epoch: int, loss: float) -> None:
-        """To be called at the end of each epoch with the mean loss of its batches.
+    def epoch(self, epoch: int, loss: float, steps: int) -> None:
+        """To be called at the end of each epoch with the mean loss of its batches and the steps since the start.
 
         Raises:
             LossStalled: it is one too many.
@@ -86,6 +94,8 @@ class Watch:
             self._stalled = 0
             if self.loss_met_epoch is None:
                 self.loss_met_epoch = epoch
+            return
+        if steps < self._settings.least_steps:
             return
         self._stalled += 1
         if self._stalled == self._settings.loss_epochs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor
@@ -10,9 +9,9 @@ from torch import Tensor
 from netwright.errors import SettingsError
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.tasks.base import Task
-from netwright.tasks.losses import CLASSIFICATION_LOSSES, LOSSES, Outputs, with_auxiliary
+from netwright.tasks.losses import CLASSIFICATION_LOSSES, LOSSES, AuxiliaryLoss
 
-TrainingLoss = Callable[[Outputs, Tensor], Tensor]
+TrainingLoss = AuxiliaryLoss
 """What a network returns in training, logits (B, K, *size) or those with auxiliary heads', and labels, to a scalar."""
 
 
@@ -39,4 +38,4 @@ def loss_of(protocol: TrainingProtocol, task: Task, class_weights: Tensor) -> Tr
         cross_entropy_weight=protocol.loss_cross_entropy_weight,
         gamma=protocol.loss_gamma,
     )
-    return with_auxiliary(loss, protocol.loss_auxiliary_weight)
+    return AuxiliaryLoss(loss, protocol.loss_auxiliary_weight)

@@ -153,8 +153,8 @@ class TrainingStep:
         self.learning_rate = protocol.learning_rate
         self.steps = 0
 
-    def __call__(self, images: Tensor, labels: Tensor, planned_epochs: int) -> float:
-        """The loss of the batch, before the step.
+    def __call__(self, images: Tensor, labels: Tensor, planned_epochs: int) -> tuple[float, float]:
+        """The loss of the batch before the step, and that of the output alone, without auxiliary heads.
 
         Raises:
             Diverged: the loss is NaN or infinite; the weights are those before.
@@ -170,7 +170,7 @@ class TrainingStep:
         self._optimizer.zero_grad(set_to_none=True)
         with half_precision_training(self._device, self._half):
             outputs = self._network(images)
-        loss = self._loss(outputs, labels)
+        loss, of_output = self._loss.parts(outputs, labels)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         value = loss.item()  # waits for a GPU, hence only after all of the pass has been handed to it
         if not math.isfinite(value):
@@ -178,7 +178,7 @@ class TrainingStep:
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self.steps += 1
-        return value
+        return value, value if of_output is loss else of_output.item()
 
     def train_mode(self) -> None:
         """Batch normalisation and dropout as in training."""
@@ -257,7 +257,7 @@ class _Loop:
         record = EpochRecord(
             epoch=epoch,
             planned_epochs=self._pace.planned_epochs,
-            train_loss=math.fsum(losses) / len(losses),
+            train_loss=_mean([loss for loss, _ in losses]),
             validation_score=score,
             learning_rate=self._step.learning_rate,
             seconds=self._pace.elapsed,
@@ -266,12 +266,12 @@ class _Loop:
         if self._on_epoch is not None:
             self._on_epoch(record)
         if whole:
-            self._watch.epoch(epoch, record.train_loss)
+            self._watch.epoch(epoch, _mean([of_output for _, of_output in losses]), self._step.steps)
         return not last
 
-    def _train(self) -> tuple[list[float], bool]:
-        """The losses of the epoch's batches, and whether there is time for more."""
-        losses: list[float] = []
+    def _train(self) -> tuple[list[tuple[float, float]], bool]:
+        """The losses of the epoch's batches, as of `TrainingStep`, and whether there is time for more."""
+        losses: list[tuple[float, float]] = []
         self._step.train_mode()
         self._pace.epoch_starts()
         for images, labels in self._batches:
@@ -280,7 +280,7 @@ class _Loop:
             in_time = self._pace.batch_done()
             if self._pace.planned and not known:
                 self._curves.start(self._pace.planned_epochs)
-            self._watch.batch(self._pace.last_batch_seconds)
+            self._watch.batch(self._pace.last_batch_seconds, len(images))
             if not in_time:
                 return losses, False
         return losses, True
@@ -293,3 +293,7 @@ class _Loop:
             raise Diverged(str(error)) from None
         self._pace.validation_done(time.perf_counter() - begun)
         return score
+
+
+def _mean(losses: list[float]) -> float:
+    return math.fsum(losses) / len(losses)

@@ -10,7 +10,7 @@ U-Net with up-convolutions of 3 x 3 (138 MB).
 What the paper leaves open, and was chosen here: c_A = 0.9 and c_S = 0.1, accuracy counting from 0 to 100 as the
 rewards of Fig. 9 do; learning rates (0.01 for SGD; 0.0001 for Adam, as a U-Net without normalisation does not learn
 at 0.001); the amounts of augmentation; the thresholds of early termination (twice the original's time a batch for
-ten batches; a share of a guess's loss for three epochs).
+ten batches; a share of a guess's loss for three epochs, from the 200th step on).
 
 The agents choose jointly (``strategy.variant: coordinated``), for which 300 episodes are a fair number. With
 ``strategy.variant=published`` they follow the paper's algorithms, for which it takes 500 (VGG-16), 4,500 (GoogLeNet)
@@ -22,9 +22,6 @@ from __future__ import annotations
 from typing import Any
 
 from netwright.recipes.base import Recipe
-
-_HEADS = 1.6
-"""The loss of GoogLeNet with its two auxiliary heads, each of weight 0.3, beside that of its output alone."""
 
 _CLASSIFICATION = {
     "loss": "cross_entropy",
@@ -85,9 +82,7 @@ RECIPES = {
             "every layer of GoogLeNet, inception modules and auxiliary heads included, one agent each",
             "classification of images",
             ("classification",),
-            _values(
-                "marl-googlenet", {"name": "googlenet"}, {**_CLASSIFICATION, "batch_size": 32}, 0.98 * _HEADS
-            ),
+            _values("marl-googlenet", {"name": "googlenet"}, {**_CLASSIFICATION, "batch_size": 32}, 0.98),
         ),
         _recipe(
             "marl-unet",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -159,23 +160,28 @@ def main_output(outputs: Outputs) -> Tensor:
     return logits
 
 
-def with_auxiliary(
-    loss: Callable[[Tensor, Tensor], Tensor], weight: float
-) -> Callable[[Outputs, Tensor], Tensor]:
+@dataclass(frozen=True)
+class AuxiliaryLoss:
     """A loss of networks with auxiliary heads: that of the logits, and ``weight`` times that of each head.
 
     GoogLeNet (Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, Section 5) has the weight 0.3. A
     network without auxiliary heads, which returns a tensor, has the loss itself.
     """
 
-    def total(outputs: Outputs, labels: Tensor) -> Tensor:
-        value = loss(main_output(outputs), labels)
+    loss: Callable[[Tensor, Tensor], Tensor]
+    weight: float
+
+    def __call__(self, outputs: Outputs, labels: Tensor) -> Tensor:
+        """The sum, to be minimised."""
+        return self.parts(outputs, labels)[0]
+
+    def parts(self, outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum, and the loss of the logits alone; the same tensor where there are no heads."""
+        main = total = self.loss(main_output(outputs), labels)
         for auxiliary in () if isinstance(outputs, Tensor) else outputs[1:]:
             if auxiliary is not None:
-                value = value + weight * loss(auxiliary, labels)
-        return value
-
-    return total
+                total = total + self.weight * self.loss(auxiliary, labels)
+        return total, main
 
 
 def _wide(logits: Tensor) -> Tensor:
