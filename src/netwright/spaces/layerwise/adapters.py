@@ -146,10 +146,17 @@ def follow_shape(features: Tensor, groups: AxisGroups, sizes: Sequence[int], cha
 
 
 def axis_groups(before: Sequence[int], after: Sequence[int]) -> AxisGroups:
-    """Which axes of a shape became which, from their products: (2, 8, 4, 4) to (2, 128) is 0-0, 123-1."""
+    """Which axes of a shape became which, from their products: (2, 8, 4, 4) to (2, 128) is 0-0, 123-1.
+
+    So is (2, 8, 1, 1) to (2, 8): last axes of length 1 went into the one before, unless that is the batch.
+    """
     groups: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
     first, second = 0, 0
     while first < len(before) or second < len(after):
+        if second == len(after) > 1 and before[first] == 1:
+            groups[-1] = ((*groups[-1][0], first), groups[-1][1])
+            first += 1
+            continue
         sources, targets = [], []
         if first < len(before):
             sources.append(first)
