@@ -120,6 +120,49 @@ def test_each_mode_does_what_the_module_does_in_it() -> None:
     assert not called  # auxiliary heads are not computed in evaluation
 
 
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al. 2016), which in evaluation is not there at all."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.training:
+            return features
+        kept = features.new_empty((features.shape[0], 1, 1, 1)).bernoulli_(0.8)
+        return features * kept / 0.8
+
+
+class Stochastic(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.block, self.last = unit(2, 1, 4), unit(2, 4, 4), unit(2, 4, 4)
+        self.drop = DropPath()
+        self.pool = nn.MaxPool2d(2)
+        self.classify = nn.Linear(4, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.stem(images)
+        features = self.pool(features + self.drop(self.block(features)))
+        if self.training:
+            features = features + 0.1 * torch.randn_like(features)
+        return self.classify((features + self.drop(self.last(features))).mean((2, 3)))
+
+
+def test_what_stands_behind_a_stochastic_depth_is_the_same_in_both_modes() -> None:
+    values = {"kernels": [4, 6], "pool_size": [2, 3]}
+    module = Stochastic()
+    space = from_module(module, torch.randn(2, 1, 8, 8), values)
+    assert space.agent_graph().names == ("stem.0", "block.0", "pool", "last.0")
+    images, task = torch.randn(4, 1, 8, 8), Shape(1, 3, (8, 8))
+    same = space.build(space.original_choice(), task)
+    copy_weights(module, same)
+    for training in (False, True):
+        theirs, ours = (outputs(network, images, training=training) for network in (module, same))
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    rebuilt = space.build({"stem.0.kernels": 6, "last.0.kernels": 6, "pool.pool_size": 3}, task).train()
+    rebuilt(images).square().sum().backward()
+    assert any("adapter" in name for name, _ in rebuilt.named_parameters())
+    assert all(parameter.grad is not None for parameter in rebuilt.parameters())  # none is evaluation's alone
+
+
 class FixedSizes(nn.Module):
     """Sizes that are numbers in the source, behind a question that torch.fx cannot answer."""
 

@@ -21,8 +21,8 @@ from netwright.spaces.layerwise.graph import (
     Ref,
     Step,
     layer_name,
-    map_arguments,
     raw_name,
+    with_sources,
 )
 from netwright.spaces.layerwise.layers import FITTED, SHAPE_KEEPING, Recipe, fit_layer
 from netwright.spaces.layerwise.network import call, resolve
@@ -33,7 +33,7 @@ Shape = tuple[int, ...]
 
 ELEMENTWISE = frozenset(
     {"add", "sub", "subtract", "mul", "multiply", "div", "divide", "truediv", "true_divide", "floordiv"}
-    | {"maximum", "minimum", "stack"}
+    | {"maximum", "minimum", "stack", "lerp", "expand_as", "by_mode"}
 )
 CONCATENATIONS = frozenset({"cat", "concat", "concatenate"})
 
@@ -67,7 +67,8 @@ class Builder:
         self.outputs: dict[str, str] = {}
         self._axes: dict[str, int] = {}
         self._probes: dict[str, nn.Module] = {}
-        self._takes: dict[str, tuple[int, int]] = {}  # axis and number of the channels a module is made for
+        # Axis and number of the channels that a module is made for, and what is padded at the far end before it.
+        self._takes: dict[str, tuple[int, int, tuple[int, ...]]] = {}
         self._used: set[str] = set()  # steps whose values others have taken
 
     def take(self, step: Step) -> None:
@@ -120,29 +121,35 @@ class Builder:
         value: Tensor = self.values[source]
         name = layer_name(step, self.network.modules)
         if target in self._takes and name == target:
-            axis, channels = self._takes[target]
+            axis, channels, far_padding = self._takes[target]
             if value.ndim > axis and value.shape[axis] != channels:  # the weights of its first use
                 fitted = self._adapted(source, source, f"{step.name}_adapter", channels=channels, axis=axis)
-                step = _with_sources(step, {source: fitted})
-            self._do_or_restore(step)
+                step = with_sources(step, {source: fitted})
+            self._do_or_restore(self._padded(step, far_padding))
             return
         axis = layer_axis(original, self._original(source) or tuple(value.shape))
         recipe = fit_layer(step.name, original, tuple(value.shape), axis, self.choice.get(name, {}))
-        if recipe.far_padding:
-            mode = "constant" if any(True for _ in original.parameters()) else "replicate"
-            padded = self._free(f"{step.name}_padding")
-            self._add_module(padded, lambda: FarPadding(recipe.far_padding, mode))
-            self._do(Step(padded, "module", padded, (Ref(source),)))
-            step = _with_sources(step, {source: padded})
+        step = self._padded(step, recipe.far_padding)
         if name != target and isinstance(original, FITTED):  # without weights each use is a layer of its own
             step = replace(step, target=name)
         elif name == target and recipe.attributes:
-            self._takes[target] = (axis, value.shape[axis])
+            self._takes[target] = (axis, value.shape[axis], recipe.far_padding)
         self._add_module(str(step.target), recipe)
         if isinstance(original, FITTED):
             self._do(step)
         else:
             self._do_or_restore(step)
+
+    def _padded(self, step: Step, lengths: tuple[int, ...]) -> Step:
+        """The step of a layer on its input padded at the far end, where its kernel needs that."""
+        if not lengths:
+            return step
+        weighted = any(True for _ in self.network.modules[str(step.target)].parameters())
+        mode, (source,) = "constant" if weighted else "replicate", self._tensors(step)
+        padded = self._free(f"{step.name}_padding")
+        self._add_module(padded, lambda: FarPadding(lengths, mode))
+        self._do(Step(padded, "module", padded, (Ref(source),)))
+        return with_sources(step, {source: padded})
 
     def _take_function(self, step: Step) -> None:
         sources = step.sources()
@@ -184,7 +191,7 @@ class Builder:
                     label = f"{step.name}_adapter{len(fitted) or ''}"
                     fitted[source] = self._adapted(source, source, label, channels=original[axis])
         try:
-            self._do(_with_sources(step, fitted))
+            self._do(with_sources(step, fitted))
         except InfeasibleArchitecture:
             raise reason from None
 
@@ -210,7 +217,7 @@ class Builder:
                 axis = self._axes[main if self.values[name].ndim == self.values[main].ndim else name]
                 channels, resizes = self._channels_of(main), self._differs_in_size(name, main, axis)
                 fitted[name] = self._adapted(name, main, label, channels=channels, axis=axis, resizes=resizes)
-        return _with_sources(step, fitted)
+        return with_sources(step, fitted)
 
     def _joined(self, step: Step) -> Step:
         """A concatenation whose operands have the size of the largest, and the channels if these are not joined."""
@@ -233,7 +240,7 @@ class Builder:
             if (name != main and resizes) or own[axis] != channels:
                 label = f"{step.name}_adapter{len(fitted) or ''}"
                 fitted[name] = self._adapted(name, main, label, channels=channels, axis=axis, resizes=resizes)
-        return _with_sources(step, fitted)
+        return with_sources(step, fitted)
 
     def _mismatches(self, name: str, main: str) -> list[int]:
         """Axes, counted from the last as 1, that differ and did not, or were not spread over the other's."""
@@ -271,6 +278,9 @@ class Builder:
         axis = self._axes[name] if axis is None else axis
         own = value.shape[axis]
         wanted = own if channels is None or (own == 1 and self._is_spread(name, main, axis)) else channels
+        differs = own != wanted or (resizes and value.shape[2:] != self.values[main].shape[2:])
+        if differs and not value.is_floating_point():  # indices of a pooling, masks
+            raise InfeasibleArchitecture(f"{label}: values of {value.dtype} cannot be projected or resized.")
         try:
             rank = value.ndim
             self._add_module(label, lambda: Adapter(own, wanted, axis, rank, resizes=resizes and rank > 2))
@@ -358,17 +368,6 @@ class Builder:
             module = self._probes[str(step.target)]
             return args[0] if type(module) in SHAPE_KEEPING else module(*args, **kwargs)
         return call(step, args, kwargs)
-
-
-def _with_sources(step: Step, names: Mapping[str, str]) -> Step:
-    """The step with other values in place of some that it takes."""
-    if not names:
-        return step
-    args, kwargs = map_arguments(
-        (step.args, dict(step.kwargs)),
-        lambda item: Ref(names.get(item.step, item.step)) if isinstance(item, Ref) else item,
-    )
-    return replace(step, args=args, kwargs=kwargs)
 
 
 def _times(sizes: Sequence[int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any, Literal
@@ -31,6 +31,11 @@ class ByMode:
 
     training: Any
     evaluation: Any
+
+
+def by_mode(value: Any, *others: Any) -> Any:
+    """Its first operand: a step that does this has two, training's value and evaluation's, see `in_mode`."""
+    return value
 
 
 @dataclass(frozen=True)
@@ -233,6 +238,24 @@ def needed_steps(steps: tuple[Step, ...] | list[Step], outputs: tuple[str, ...])
                 needed.update(sources)
         if len(needed) == before:
             return [step for step in steps if step.name in needed]
+
+
+def with_sources(step: Step, names: Mapping[str, str]) -> Step:
+    """The step with other values in place of some that it takes."""
+    if not names:
+        return step
+    args, kwargs = map_arguments(
+        (step.args, dict(step.kwargs)),
+        lambda item: Ref(names.get(item.step, item.step)) if isinstance(item, Ref) else item,
+    )
+    return replace(step, args=args, kwargs=kwargs)
+
+
+def in_mode(step: Step, *, training: bool) -> Step:
+    """The step as one mode does it: a choice `by_mode` takes that mode's value alone."""
+    return (
+        replace(step, args=step.args[:1] if training else step.args[1:]) if step.target is by_mode else step
+    )
 
 
 def raw_name(target: str | Callable[..., Any]) -> str:

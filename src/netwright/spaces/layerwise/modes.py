@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netwright.spaces.layerwise.graph import IN_EVALUATION, ByMode, Ref, Step, map_arguments, needed_steps
+from netwright.spaces.layerwise.graph import (
+    IN_EVALUATION,
+    ByMode,
+    Ref,
+    Step,
+    by_mode,
+    needed_steps,
+    with_sources,
+)
 from netwright.spaces.layerwise.tracing import Trace
 
 
@@ -26,30 +34,69 @@ class _DifferentError(Exception):
 def merge_modes(training: Trace, evaluation: Trace) -> Merged:
     """Steps that both modes do are kept once; constants that differ, such as ``training=``, follow the mode.
 
-    What only evaluation does, a softmax for example, comes after what training does. Of the outputs in
-    evaluation mode the first is kept, the logits.
+    So do values: after a stochastic depth, which in evaluation is not there, a step `by_mode` takes what each
+    mode has, and the steps behind it are one in both. What only one mode does, a softmax for example, stays
+    between the steps that both do. Of the outputs in evaluation mode the first is kept, the logits.
     """
-    steps = {step.name: step for step in needed_steps(training.steps, training.outputs)}
-    unmatched = dict(steps)
+    first = needed_steps(training.steps, training.outputs)
+    steps: dict[str, Step] = {}
     names: dict[str, str] = {}
+    choices: dict[tuple[str, str], str] = {}
+    taken = 0  # of the first
     for step in needed_steps(evaluation.steps, evaluation.outputs[:1]):
-        args, kwargs = map_arguments(
-            (step.args, dict(step.kwargs)),
-            lambda item: Ref(names[item.step]) if isinstance(item, Ref) else item,
-        )
-        own = replace(step, args=args, kwargs=kwargs)
-        for other in unmatched.values():
-            joined = _joined(other, own)
-            if joined is not None:
-                steps[other.name] = joined
-                names[step.name] = other.name
-                del unmatched[other.name]
-                break
+        own = with_sources(step, names)
+        match = _match(first, taken, own, choices)
+        if match is None:
+            known = {*steps, *(other.name for other in first)}
+            names[step.name] = step.name if step.name not in known else f"{step.name}{IN_EVALUATION}"
+            added = [replace(own, name=names[step.name])]
         else:
-            name = step.name if step.name not in steps else f"{step.name}{IN_EVALUATION}"
-            names[step.name] = name
-            steps[name] = replace(own, name=name)
+            position, joined = match
+            names[step.name] = first[position].name
+            added = [*first[taken:position], *joined]
+            taken = position + 1
+        steps.update({new.name: new for new in added})
+    steps.update({rest.name: rest for rest in first[taken:]})
     return Merged(tuple(steps.values()), training.outputs, names[evaluation.outputs[0]])
+
+
+def _match(
+    first: Sequence[Step], taken: int, own: Step, choices: dict[tuple[str, str], str]
+) -> tuple[int, list[Step]] | None:
+    """Position of the same step in training, and what does both; else of one that takes another value there.
+
+    ``choices``: names of the steps that choose between a value of training and one of evaluation.
+    """
+    places = range(taken, len(first))
+    for position in places:
+        joined = _joined(first[position], own)
+        if joined is not None:
+            return position, [joined]
+    for position in places:
+        other = first[position]
+        sources = zip(other.sources(), own.sources(), strict=False)
+        differing = [pair for pair in sources if pair[0] != pair[1]]
+        new = [pair for pair in differing if pair not in choices]
+        if _scope(other) != _scope(own) or len(new) > 1:
+            continue
+        added = dict.fromkeys(new, f"{other.name}_by_mode")
+        chosen = [(one, another, (choices | added)[one, another]) for one, another in differing]
+        joined = _joined(
+            with_sources(other, {one: choice for one, _, choice in chosen}),
+            with_sources(own, {another: choice for _, another, choice in chosen}),
+        )
+        if joined is not None:
+            choices.update(added)
+            made = [
+                Step(name, "function", by_mode, (Ref(one), Ref(two))) for (one, two), name in added.items()
+            ]
+            return position, [*made, joined]
+    return None
+
+
+def _scope(step: Step) -> str:
+    """The module around a step."""
+    return step.name.rpartition(".")[0]
 
 
 def _joined(first: Step, second: Step) -> Step | None:

@@ -15,6 +15,7 @@ from netwright.spaces.layerwise.graph import (
     ImageDevice,
     Ref,
     Step,
+    in_mode,
     map_arguments,
     needed_steps,
     refs_in,
@@ -62,8 +63,10 @@ class LayeredNetwork(nn.Module):
         steps = list(steps)
         self._training_outputs = training
         self._evaluation_output = evaluation
-        self._training_steps = _with_last_uses(needed_steps(steps, training), training)
-        self._evaluation_steps = _with_last_uses(needed_steps(steps, (evaluation,)), (evaluation,))
+        self._training_steps, self._evaluation_steps = (
+            _with_last_uses(needed_steps([in_mode(step, training=mode) for step in steps], outputs), outputs)
+            for mode, outputs in ((True, training), (False, (evaluation,)))
+        )
 
     def forward(self, images: Tensor) -> Any:
         """Images (batch, channels, *spatial) to logits, in training mode with those of auxiliary heads."""
