@@ -257,6 +257,11 @@ class Stacked(nn.Module):
         return torch.stack([images, images])
 
 
+class WithFeatures(nn.Module):
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return images[:, :2], images
+
+
 @pytest.mark.parametrize(
     ("module", "example", "words"),
     [
@@ -270,6 +275,8 @@ class Stacked(nn.Module):
         (TwoInputs(), (2, 1, 8, 8), ["must take one tensor", "mask"]),
         (Words(), (2, 1, 8, 8), ["must return", "str"]),
         (Stacked(), (2, 1, 8, 8), ["logits of shape (2, 2, 1, 8, 8)"]),
+        (WithFeatures(), (2, 3, 8, 8), ["2 classes", "(2, 3, 8, 8)", "auxiliary heads"]),
+        (torch.jit.trace(nn.Conv2d(1, 2, 1), torch.zeros(1, 1, 4, 4)), (2, 1, 8, 8), ["TorchScript"]),
         (
             nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 2, 1)),
             (2, 1, 8, 8),

@@ -55,6 +55,10 @@ def read_module(module: nn.Module, example_input: Tensor) -> LayerNetwork:
     """
     if not isinstance(example_input, Tensor) or example_input.ndim < 2:
         raise SettingsError("example_input must be one tensor of images (batch, channels, *spatial).")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise SettingsError(
+            "A TorchScript module cannot be read: its layers are compiled. Give the module it was made of."
+        )
     other_arguments(module)
     own = _copy_of(module)
     _refuse_bound_weights(own)
@@ -165,6 +169,12 @@ def _expected_outputs(module: nn.Module, example: Tensor) -> dict[str, Outputs]:
                     f"{type(module).__name__} gives logits of shape {tuple(logits.shape)}; expected (batch, "
                     f"classes), or (batch, classes, *spatial) for images of shape {tuple(example.shape)}, those "
                     f"of each auxiliary head apart."
+                )
+            if logits.shape[1] != outputs[0].shape[1]:
+                raise SettingsError(
+                    f"{type(module).__name__} gives logits of {outputs[0].shape[1]} classes and another output of "
+                    f"shape {tuple(logits.shape)}; what it returns besides must be logits of auxiliary heads, of "
+                    f"as many classes. Wrap the network in a module that leaves the rest out."
                 )
     again = _outputs(copy.deepcopy(module), example, TRAINING)
     if not all(torch.equal(one, other) for one, other in zip(again, expected[TRAINING], strict=True)):
