@@ -77,7 +77,7 @@ def test_pixels_labels_and_parts(pets: Build, tmp_path: Path) -> None:
         pixels = np.asarray(Image.open(tmp_path / "Pets" / name))
         np.testing.assert_array_equal(prepared.raw_images([index])[0], pixels.transpose(2, 0, 1))
         assert prepared.label(index) == ("dog" in name)
-        assert prepared.part_of(index) == name.split("/")[0]
+        assert prepared.parts[index] == name.split("/")[0]
     assert prepared.class_counts_of(range(0, 40, 2)).tolist() == [10, 10]
     assert prepared.indices(["train/dog/3.png", "test/cat/0.png"]) == (
         prepared.names.index("train/dog/3.png"),

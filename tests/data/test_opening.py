@@ -16,7 +16,6 @@ from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.classification.settings import ImageSettings
 from netwright.data.opening import (
-    default_settings,
     inspect_any,
     open_any,
     open_prepared_any,
@@ -59,7 +58,8 @@ def test_every_format_through_the_door(roots: dict[str, Path], name: str, tmp_pa
     inspection.require_usable()
     lines = list(inspection_lines(roots[name], inspection, show_all=False))
     assert f"format {name}" in lines[0]
-    prepared = prepare_any(dataset, default_settings(dataset), tmp_path, workers=2)
+    settings = ImageSettings() if isinstance(dataset, ImageSet) else PreprocessingSettings()
+    prepared = prepare_any(dataset, settings, tmp_path, workers=2)
     assert isinstance(prepared, PreparedImages if isinstance(dataset, ImageSet) else Prepared)
     again = open_prepared_any(prepared.folder)
     assert again.to_dict() == prepared.to_dict()

@@ -90,11 +90,6 @@ def inspect_any(dataset: Dataset | ImageSet, workers: int = 1) -> Inspection:
     return inspect_dataset(dataset, workers=workers)
 
 
-def default_settings(dataset: Dataset | ImageSet) -> PreprocessingSettings | ImageSettings:
-    """The settings of preprocessing that suit a dataset, all of them left at their defaults."""
-    return ImageSettings() if isinstance(dataset, ImageSet) else PreprocessingSettings()
-
-
 def prepare_any(
     dataset: Dataset | ImageSet,
     settings: PreprocessingSettings | ImageSettings,

@@ -19,9 +19,6 @@ from netwright.data.problems import Problem, UnusableFile
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 """File endings of the pictures that netwright reads, in lower case."""
 
-MASK_ENDINGS = (".png", ".tif", ".tiff", ".bmp")
-"""Those of masks: JPEG changes the values that it stores."""
-
 GREY = ("grey",)
 COLOUR = ("red", "green", "blue")
 

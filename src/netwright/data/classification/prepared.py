@@ -88,10 +88,6 @@ class PreparedImages:
         """The indices of some pictures' classes (N,)."""
         return self._label_array[np.asarray(indices, dtype=np.intp)]
 
-    def part_of(self, index: int) -> Part | None:
-        """The official part of a picture, None where the dataset has none."""
-        return self.parts[index]
-
     def image(self, index: int) -> NDArray[np.float32]:
         """A picture (C, H, W), normalised."""
         return self.preparation.normalised(self._images[index])
