@@ -51,7 +51,24 @@ def test_limits_are_read_with_any_spaces() -> None:
     assert read_limit("dice.Core >= 0.7") == Limit("dice.Core", ">=", 0.7)
 
 
-@pytest.mark.parametrize("text", ["parameters", "parameters = 3", "<= 4", "size_mb <= many", ""])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_weights_are_numbers(number: float) -> None:
+    with pytest.raises(ValidationError, match="finite number"):
+        ObjectiveSettings(costs={"size_mb": number})
+    with pytest.raises(ValidationError, match="weight"):
+        ObjectiveSettings(weight=number)
+
+
+def test_a_cost_that_was_not_measured_is_refused_by_name() -> None:
+    objective = ObjectiveSettings(metric="dice", costs={"size_mb": 1.0, "peak_memory_mb": 0.5})
+    objective.require_measured({"size_mb": 0.0, "peak_memory_mb": 0.0})
+    with pytest.raises(SettingsError, match="weighs peak_memory_mb"):
+        objective.require_measured({"size_mb": 0.0, "peak_memory_mb": None})
+
+
+@pytest.mark.parametrize(
+    "text", ["parameters", "parameters = 3", "<= 4", "size_mb <= many", "size_mb <= 1e999", ""]
+)
 def test_what_is_no_limit_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(SettingsError, match="parameters <= 2e6"):
         read_limit(text)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from netwright.errors import SettingsError
 
@@ -25,6 +25,9 @@ COSTS = (
     "inference_ms_per_batch",
 )
 """The costs that an objective may weigh or limit: the fields of `netwright.evaluation.outcome.Cost`."""
+
+_REASONS = {"peak_memory_mb": " (it takes a GPU, or Linux with /proc/self/clear_refs)"}
+"""Why a cost may not be known of a network that was trained."""
 
 _RELATIONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -55,11 +58,11 @@ def read_limit(text: str) -> Limit:
     """A limit from a text.
 
     Raises:
-        SettingsError: it is no name, relation and number.
+        SettingsError: it is no name, relation and finite number.
     """
     found = _LIMIT.fullmatch(text)
     try:
-        if found is None:
+        if found is None or not math.isfinite(float(found[3])):
             raise ValueError
         return Limit(found[1], found[2], float(found[3]))
     except ValueError:
@@ -73,7 +76,7 @@ class ObjectiveSettings(BaseModel):
     """reward = weight x metric - sum over costs of its weight x the cost; maximised.
 
     ``metric``: of the validation cases; None: the task's own (dice, accuracy). ``percent``: it counts from 0 to
-    100. ``per_epoch``: it is divided by the epochs that the candidate was trained, as in Iranfar et al. 2022,
+    100. ``per_epoch``: it is divided by the epochs that the candidate was given, as in Iranfar et al. 2022,
     Section VI-A. ``costs``: of `COSTS`, by name, with their weights. ``limits``: texts such as
     ``parameters <= 2e6``; a network outside of one is infeasible, and not trained where that is known before.
 
@@ -83,10 +86,10 @@ class ObjectiveSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     metric: str | None = None
-    weight: float = Field(default=1.0, gt=0)
+    weight: FiniteFloat = Field(default=1.0, gt=0)
     percent: bool = False
     per_epoch: bool = False
-    costs: dict[str, float] = Field(default_factory=dict)
+    costs: dict[str, FiniteFloat] = Field(default_factory=dict)
     limits: tuple[str, ...] = ()
 
     @model_validator(mode="before")
@@ -123,6 +126,19 @@ class ObjectiveSettings(BaseModel):
         if self.per_epoch:
             score /= max(1, epochs)  # A_val / N_epoch, section VI-A
         return score - math.fsum(self.costs[name] * float(known[name] or 0.0) for name in self.costs)
+
+    def require_measured(self, cost: Mapping[str, Any]) -> None:
+        """Refuse to weigh what could not be measured of a trained network.
+
+        Raises:
+            SettingsError: naming the cost.
+        """
+        for name in self.costs:
+            if cost.get(name) is None:
+                raise SettingsError(
+                    f"objective.costs weighs {name}, which this machine cannot measure{_REASONS.get(name, '')}. "
+                    "Start a search without it, for example with predicted_memory_mb in its place."
+                )
 
     def violation(self, metrics: Mapping[str, float], cost: Mapping[str, Any]) -> str | None:
         """The first limit that is broken, in words."""

@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import TrialState
 from pebble import ProcessExpired
 
-from netwright.errors import StorageError
+from netwright.errors import SettingsError, StorageError
 from netwright.evaluation.outcome import Cost, Outcome, Status
 from netwright.settings import RunSettings, parse_settings
 from netwright.study.folder import RunFolder
@@ -359,7 +359,9 @@ def test_a_network_over_a_limit_is_infeasible_and_never_the_best(tmp_path: Path,
 def test_the_reward_weighs_what_a_network_costs(tmp_path: Path, storage: Any) -> None:
     def answer(job: CandidateJob) -> Any:
         cost = Cost(size_mb=float(job.folder.name))
-        return Outcome(Status.COMPLETE, metrics={"dice": 0.5}, cost=cost, epochs=2).to_dict()
+        return Outcome(
+            Status.COMPLETE, metrics={"dice": 0.5}, cost=cost, epochs=1, planned_epochs=2
+        ).to_dict()
 
     objective = {
         "metric": "dice",
@@ -373,6 +375,17 @@ def test_the_reward_weighs_what_a_network_costs(tmp_path: Path, storage: Any) ->
     for trial in study.trials:
         if trial.user_attrs.get("cached_from") is None:
             assert trial.value == pytest.approx(0.9 * 50 / 2 - 0.1 * trial.number)
+
+
+def test_a_cost_that_the_machine_cannot_measure_ends_the_search_by_name(tmp_path: Path, storage: Any) -> None:
+    def answer(job: CandidateJob) -> Any:
+        return trained(0.5)
+
+    objective = {"metric": "dice", "costs": {"parameters": 1e-6, "peak_memory_mb": 0.1}}
+    search, study = make(tmp_path, Answering(answer), storage, settings_of(tmp_path, objective=objective))
+    with pytest.raises(SettingsError, match=r"weighs peak_memory_mb, .*clear_refs.*predicted_memory_mb"):
+        search.run()
+    assert not any(trial.state.is_finished() for trial in study.trials)
 
 
 @pytest.mark.parametrize("keep", ["best", "all"])

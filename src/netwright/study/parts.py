@@ -22,7 +22,6 @@ from netwright.strategies import STRATEGIES
 from netwright.strategies.sampler import StrategySampler
 from netwright.study.folder import RunFolder
 from netwright.study.records import STUDY_NAME, open_storage
-from netwright.tasks.base import Task
 
 if TYPE_CHECKING:
     from netwright.evaluation.problem import Problem
@@ -104,10 +103,19 @@ def open_study(folder: RunFolder, settings: RunSettings) -> optuna.Study:
 
 
 def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:
-    """What the search maximises; None unless the candidate is complete."""
+    """What the search maximises; None unless the candidate is complete.
+
+    N_epoch of Iranfar et al. 2022, Section VI-A, are the epochs that the episode was given: one that patience ended
+    earlier is no better for that.
+
+    Raises:
+        SettingsError: a cost that is weighed was not measured, so that no candidate here would have a reward.
+    """
     if outcome.status != Status.COMPLETE:
         return None
-    return objective.reward(outcome.metrics, asdict(outcome.cost), outcome.epochs)
+    costs = asdict(outcome.cost)
+    objective.require_measured(costs)
+    return objective.reward(outcome.metrics, costs, outcome.planned_epochs)
 
 
 def within_limits(outcome: Outcome, objective: ObjectiveSettings) -> Outcome:
@@ -116,11 +124,6 @@ def within_limits(outcome: Outcome, objective: ObjectiveSettings) -> Outcome:
         return outcome
     broken = objective.violation(outcome.metrics, asdict(outcome.cost))
     return outcome if broken is None else replace(outcome, status=Status.INFEASIBLE, reason=broken)
-
-
-def metric_names(task: Task) -> tuple[str, ...]:
-    """The metrics that an outcome of the task has, the principal one first."""
-    return task.metric_names
 
 
 def _member(kind: str, family: dict[str, Any], name: str) -> Callable[..., Any]:
