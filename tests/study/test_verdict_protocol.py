@@ -8,11 +8,11 @@ from netwright.api import Wishes, resolve
 from netwright.study.verdict import verdict_protocol
 
 
-def test_no_network_of_the_comparison_is_ended_as_hopeless() -> None:
+def test_no_network_of_the_comparison_is_ended_before_its_share() -> None:
     early = {"training.early.batch_seconds": 0.1, "training.early.loss": 1.0, "training.patience": 7}
     settings = resolve(Path("dataset"), "marl-unet", Wishes(assignments=early))
     assert settings.training.early is not None
     protocol = verdict_protocol(settings, 60.0)
     assert protocol.early is None
-    assert (protocol.seconds, protocol.schedule, protocol.patience) == (60.0, "cosine", 7)
+    assert (protocol.seconds, protocol.schedule, protocol.patience) == (60.0, "cosine", None)
     assert protocol.loss == settings.training.loss

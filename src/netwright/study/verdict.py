@@ -243,10 +243,13 @@ def share_seconds(hours: float, entries: int, workers: int) -> float:
 def verdict_protocol(settings: RunSettings, share: float) -> Any:
     """The run's protocol with a share of wall time in place of a number of epochs, the learning rate falling to 0.
 
-    Nothing is ended as hopeless: that spares a search time, but would leave the original, which is slower than most
-    candidates, without a result (Iranfar et al. 2022, Section VII).
+    Patience would end a training before its learning rate has fallen. Nothing is ended as hopeless: that spares a
+    search time, but would leave the original, which is slower than most candidates, without a result (Iranfar et al.
+    2022, Section VII).
     """
-    return replace(settings.training, seconds=share, epochs=MOST_EPOCHS, schedule="cosine", early=None)
+    return replace(
+        settings.training, seconds=share, epochs=MOST_EPOCHS, schedule="cosine", early=None, patience=None
+    )
 
 
 def run_contestant(job: ContestantJob) -> dict[str, Any]:
