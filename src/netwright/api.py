@@ -23,6 +23,7 @@ from netwright.study.fitting import (
     fit_settings,
     kind_of,
     needs_start,
+    require_guess,
     with_termination,
 )
 from netwright.study.folder import create_run_folder, open_run_folder, require_new_folder
@@ -125,6 +126,8 @@ def create_run(
     settings = resolve(dataset, recipe, wishes)
     require_parts(settings)
     require_references(settings)
+    if wishes.repeat is None:
+        require_guess(settings, said_by(wishes))
     folder = output if output is not None else default_output(dataset, settings.recipe)
     require_new_folder(folder)
     settings, prepared, splits = _prepared(settings, wishes, on_stage)
@@ -146,10 +149,10 @@ def _measured(
     timed = settings.budget.hours is not None and settings.training.seconds is None
     timed = timed and "training.epochs" not in said
     seconds, batch_seconds = None, None
-    if timed or needs_start(settings):
+    if timed or needs_start(settings, said):
         on_stage("measuring the starting candidate")
         seconds, batch_seconds = measure_start(settings, prepared, *_cases(prepared, splits))
-    settings = with_termination(settings, problem_of(settings, prepared).task, batch_seconds)
+    settings = with_termination(settings, problem_of(settings, prepared).task, batch_seconds, said)
     return with_time_share(settings, seconds, said) if timed and seconds is not None else settings
 
 
@@ -246,8 +249,12 @@ def _cases(prepared: Prepared | PreparedImages, splits: Splits) -> tuple[tuple[i
 
 
 def said_by(wishes: Wishes) -> set[str]:
-    """The dotted names of the settings that the user gave in person, where a time limit would choose them."""
-    return set(wishes.assignments or {}) | ({"training.epochs"} if wishes.epochs is not None else set())
+    """The dotted names of the settings that the user gave in person, where data or a time limit would choose them;
+    of a table also the names in it.
+    """
+    given = wishes.assignments or {}
+    inner = {f"{name}.{key}" for name, table in given.items() if isinstance(table, Mapping) for key in table}
+    return set(given) | inner | ({"training.epochs"} if wishes.epochs is not None else set())
 
 
 def _prepared(

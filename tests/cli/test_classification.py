@@ -190,8 +190,16 @@ def test_a_network_that_is_not_there_any_more_is_told(
 @pytest.mark.parametrize(
     ("status", "threshold", "words"),
     [
-        ("too_slow", {"batch_seconds": 1e-9, "batches": 2}, "2 batches running took longer"),
-        ("loss_stalled", {"loss": 1e-3, "loss_epochs": 1}, "started again with new weights"),
+        (
+            "too_slow",
+            {"batch_seconds": 1e-9, "batches": 2},
+            r"2 batches running took longer.*Raise termination\.slower_than_start",
+        ),
+        (
+            "loss_stalled",
+            {"loss": 1e-3, "loss_epochs": 1, "least_steps": 1},
+            r"started again with new weights.*Raise termination\.loss_of_guess",
+        ),
     ],
 )
 def test_trainings_that_end_early_are_counted(

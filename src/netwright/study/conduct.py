@@ -79,10 +79,10 @@ def search(folder: RunFolder, settings: RunSettings, material: Material, on_stat
         executor.shutdown()
     records = [record_of(t) for t in study.get_trials(deepcopy=False)]
     if best_of(records) is None:
-        raise RunError(_nothing_trained(folder, records))
+        raise RunError(_nothing_trained(folder, settings, records))
 
 
-def _nothing_trained(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
+def _nothing_trained(folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord]) -> str:
     counts = {k: v for k, v in count_statuses(records).items() if v and k not in ("total", "cached")}
     reasons = sorted({r.reason for r in records if r.reason})[:3]
     words = [
@@ -93,6 +93,13 @@ def _nothing_trained(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
         words.append(
             f"This is an error of the program or its installation; the logs are in {folder.root / 'trials'}."
         )
+    elif set(counts) <= {Status.LOSS_STALLED.value, Status.TOO_SLOW.value} and settings.training.early:
+        thresholds = {
+            Status.LOSS_STALLED: "termination.loss_of_guess (or training.early.loss)",
+            Status.TOO_SLOW: "termination.slower_than_start (or training.early.batch_seconds)",
+        }
+        raised = " and ".join(words for status, words in thresholds.items() if status.value in counts)
+        words.append(f"Raise {raised}, set training.early=null to end nothing early, or give it more time.")
     else:
         words.append("Give the search more time or memory, or a smaller space (--set space...).")
     return " ".join(words)

@@ -15,6 +15,7 @@ from netwright.data.prepared import Prepared
 from netwright.data.slices import SliceSettings
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.evaluation.early import EarlyTermination
+from netwright.evaluation.protocol import TrainingProtocol
 from netwright.settings import Part, RunSettings, parse_settings
 from netwright.spaces import SPACES
 from netwright.spaces.base import Space
@@ -26,8 +27,8 @@ PICTURES_WITH_MASKS = "image-masks"
 CROSS_ENTROPY = "cross_entropy"
 LEAST_BATCH_SECONDS = 0.05
 """Batches of milliseconds wait for other programs at times: no threshold is lower."""
-GUESS = {"dice": 1.0}
-"""The loss of a guess, for losses without classes to choose among."""
+GUESSED = ("cross_entropy", "dice", "dice_cross_entropy")
+"""The losses of which it is known what a guess gives."""
 
 
 def kind_of(dataset: Dataset | ImageSet) -> str:
@@ -76,46 +77,74 @@ def fit_settings(
     return settings
 
 
-def needs_start(settings: RunSettings) -> bool:
+def needs_start(settings: RunSettings, said: Collection[str] = ()) -> bool:
     """Whether early termination waits for the time a batch of the starting network."""
-    early = settings.training.early
-    known = early is not None and early.batch_seconds is not None
-    return settings.termination.slower_than_start is not None and not known
+    given = settings.termination.slower_than_start is not None
+    return given and not _is_set(settings, said, "batch_seconds")
 
 
-def with_termination(settings: RunSettings, task: Task, batch_seconds: float | None) -> RunSettings:
-    """The settings with ``training.early`` made of ``termination`` (Iranfar et al. 2022, Fig. 7); what is set there
-    stays.
-
-    ``batch_seconds``: of a training step of the starting network; None: not measured.
+def require_guess(settings: RunSettings, said: Collection[str] = ()) -> None:
+    """Refuse a loss whose threshold cannot be measured.
 
     Raises:
-        SettingsError: the loss has no guess to be measured by.
+        SettingsError: it is not known what a guess gives.
     """
-    given, early = settings.termination, settings.training.early or EarlyTermination()
-    if given.slower_than_start is None and given.loss_of_guess is None:
-        return settings
-    made: dict[str, Any] = {"batches": given.batches, "loss_epochs": given.epochs}
-    if given.slower_than_start is not None and batch_seconds is not None:
-        threshold = max(given.slower_than_start * batch_seconds, LEAST_BATCH_SECONDS)
-        made["batch_seconds"] = float(f"{threshold:.3g}")
-    if given.loss_of_guess is not None and early.loss is None:
-        made["loss"] = float(f"{given.loss_of_guess * _guess(settings.training.loss, task):.4g}")
-    default = asdict(EarlyTermination())
-    made |= {name: value for name, value in asdict(early).items() if value != default[name]}
-    return _with(settings, {"training": {**settings.model_dump(mode="json")["training"], "early": made}})
-
-
-def _guess(loss: str, task: Task) -> float:
-    """The loss of a network that has learned nothing."""
-    if loss == CROSS_ENTROPY:
-        return math.log(task.classes)
-    if loss in GUESS:
-        return GUESS[loss]
+    loss = settings.training.loss
+    if settings.termination.loss_of_guess is None or _is_set(settings, said, "loss") or loss in GUESSED:
+        return
     raise SettingsError(
         f"termination.loss_of_guess: it is not known what a guess gives with training.loss={loss}. Set "
         "training.early.loss to a number, or termination.loss_of_guess=null."
     )
+
+
+def with_termination(
+    settings: RunSettings, task: Task, batch_seconds: float | None, said: Collection[str] = ()
+) -> RunSettings:
+    """The settings with ``training.early`` made of ``termination`` (Iranfar et al. 2022, Fig. 7); what is set there
+    stays.
+
+    ``batch_seconds``: of a training step of the starting network; None: not measured. ``said``: dotted names of
+    settings that the user gave; in ``training.early`` they stay also where the value is None or the default.
+
+    Raises:
+        SettingsError: as `require_guess`.
+    """
+    given, early = settings.termination, settings.training.early or EarlyTermination()
+    measured = given.slower_than_start is not None or given.loss_of_guess is not None
+    if not measured or _is_off(settings, said):
+        return settings
+    require_guess(settings, said)
+    made: dict[str, Any] = {"batches": given.batches, "loss_epochs": given.epochs}
+    if given.slower_than_start is not None and batch_seconds is not None:
+        threshold = max(given.slower_than_start * batch_seconds, LEAST_BATCH_SECONDS)
+        made["batch_seconds"] = float(f"{threshold:.3g}")
+    if given.loss_of_guess is not None and not _is_set(settings, said, "loss"):
+        made["loss"] = float(f"{given.loss_of_guess * _guess(settings.training, task):.4g}")
+    made |= {name: value for name, value in asdict(early).items() if _is_set(settings, said, name)}
+    return _with(settings, {"training": {**settings.model_dump(mode="json")["training"], "early": made}})
+
+
+def _is_off(settings: RunSettings, said: Collection[str]) -> bool:
+    """Whether the user wants no early termination."""
+    return settings.training.early is None and "training.early" in said
+
+
+def _is_set(settings: RunSettings, said: Collection[str], name: str) -> bool:
+    """Whether a setting of ``training.early`` is not to be measured."""
+    early = settings.training.early or EarlyTermination()
+    default = getattr(EarlyTermination(), name)
+    return (
+        _is_off(settings, said) or f"training.early.{name}" in said or bool(getattr(early, name) != default)
+    )
+
+
+def _guess(training: TrainingProtocol, task: Task) -> float:
+    """The loss of a network that has learned nothing: every class alike, no overlap."""
+    cross_entropy, dice = math.log(task.classes), 1.0
+    if training.loss == "dice_cross_entropy":
+        return training.loss_dice_weight * dice + training.loss_cross_entropy_weight * cross_entropy
+    return cross_entropy if training.loss == CROSS_ENTROPY else dice
 
 
 def _with_loss(settings: RunSettings, task: Task, said: Collection[str]) -> RunSettings:
