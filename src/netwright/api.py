@@ -311,6 +311,7 @@ def with_time_share(settings: RunSettings, epoch_seconds: float, said: Collectio
     changes = {
         "training.seconds": round(share, 1),
         "training.schedule": "cosine",
+        "training.patience": None,  # it would end a training before its learning rate has fallen
         "budget.count": "distinct",
     }
     if settings.objective.per_epoch:

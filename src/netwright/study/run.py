@@ -126,6 +126,7 @@ class Run:
             epochs=epochs or settings.training.epochs,
             seconds=None if hours is None else hours * 3600.0,
             early=None,
+            patience=settings.training.patience if hours is None else None,
             threads=settings.machine.threads * settings.machine.workers,
         )
         job = ContestantJob(
