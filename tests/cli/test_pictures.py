@@ -13,7 +13,6 @@ import yaml
 from PIL import Image
 
 import netwright as package
-from netwright.strategies.q_learning.coordinated import CoordinatedAgents
 from report_pages import array, plot
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -41,9 +40,6 @@ def test_agents_choose_among_the_values_given(cells_run: Path) -> None:
     assert {value for pair in choices for value in pair} == {2, 4, 8}
 
 
-@pytest.mark.xfail(
-    not hasattr(CoordinatedAgents, "tables"), reason="coordinated agents do not show their tables yet"
-)
 def test_the_report_shows_agents_layers_costs_and_cases(cells_run: Path) -> None:
     page = (cells_run / "report.html").read_text()
     (table,) = plot(page, "agents")["data"]

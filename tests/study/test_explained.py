@@ -12,7 +12,6 @@ import pytest
 from netwright.report.agents import action_text
 from netwright.settings import Part, RunSettings, parse_settings
 from netwright.spaces.base import Layered
-from netwright.strategies.q_learning.coordinated import CoordinatedAgents
 from netwright.study.explained import agent_tables, layer_choices
 from netwright.study.parts import make_sampler, make_space
 from netwright.study.records import best_of, record_of
@@ -55,12 +54,7 @@ def searched(variant: str) -> optuna.Study:
     return study
 
 
-without_tables = pytest.mark.xfail(
-    not hasattr(CoordinatedAgents, "tables"), reason="coordinated agents do not show their tables yet"
-)
-
-
-@pytest.mark.parametrize("variant", ["published", pytest.param("coordinated", marks=without_tables)])
+@pytest.mark.parametrize("variant", ["published", "coordinated"])
 def test_each_pair_of_connected_agents_has_a_table_of_their_actions(variant: str) -> None:
     study = searched(variant)
     space = make_space(settings_of(variant).space)
@@ -89,8 +83,7 @@ def test_each_pair_of_connected_agents_has_a_table_of_their_actions(variant: str
             (table.row_actions.index(r), table.column_actions.index(c)) for r, c in zip(*texts, strict=True)
         }
         shown = set(zip(*np.nonzero(np.isfinite(table.values)), strict=True))
-        assert visited <= shown
-        assert variant == "coordinated" or shown == visited, "cells that no episode visited hold nothing"
+        assert shown == visited, "cells that no episode visited hold nothing"
         assert table.chosen == (
             table.row_actions.index(texts[0][best.number]),
             table.column_actions.index(texts[1][best.number]),

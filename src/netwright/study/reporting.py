@@ -92,7 +92,7 @@ def _penalty(settings: RunSettings) -> float | None:
 
 def _agent_values(settings: RunSettings) -> str:
     published = settings.strategy.options.get("variant") == "published"
-    return "Q-value" if published else "expected rank of the reward, as learned"
+    return "Q-value" if published else "mean rank of the reward, 0 to 1"
 
 
 def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:

@@ -32,6 +32,8 @@ from netwright.strategies.q_learning.layout import Layout, Levels
 from netwright.strategies.q_learning.posterior import Draw, Model
 from netwright.strategies.q_learning.prior import fit_priors, representative
 from netwright.strategies.q_learning.proposal import propose
+from netwright.strategies.q_learning.shown import mean_ranks
+from netwright.strategies.q_learning.tables import QTable
 
 FIRST = 10
 """Random proposals before any model is asked."""
@@ -141,6 +143,10 @@ class CoordinatedAgents:
         row = key_of(state.layout.levels_of(observation.choice))
         known = None if reward is None or math.isnan(reward) else reward
         return replace(state, rows=(*state.rows, row), rewards=(*state.rewards, known))
+
+    def tables(self, state: State) -> tuple[QTable, ...]:
+        """What each pair of agents has seen: mean ranks, from 0 to 1, of the candidates with each pair of actions."""
+        return mean_ranks(state.layout, state.layout.levels_from(state.rows), ranks(state.rewards) + 0.5)
 
 
 def ranks(rewards: Sequence[float | None]) -> NDArray[np.float64]:

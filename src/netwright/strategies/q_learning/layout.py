@@ -54,7 +54,7 @@ class Layout:
 
     ``sizes``: levels of each dimension. ``parts``: their numbers. ``count``: all levels. ``owner``: the dimension
     of each, (count,). ``choices``: all joint choices of levels. ``whole``: no level stands for more than one value.
-    ``members``, ``links``: the dimensions of each agent, and the pairs of agents that share a table.
+    ``names``, ``members``, ``links``: of each agent its name and dimensions, and the pairs that share a table.
     ``near``: (dimensions, dimensions), symmetric, True where two belong to one agent or to two that share a table;
     ``complete``: all are. ``nodes``: what is chosen at once;
     ``node_links``: the pairs of them with near dimensions.
@@ -90,6 +90,7 @@ class Layout:
         self.owner = np.repeat(np.arange(len(self.sizes)), self.sizes)
         self._cells = tuple(len(axis) < _value_count(axis.dimension) for axis in self.axes)
         self.whole = not any(self._cells)
+        self.names = tuple(agent.name for agent in found)
         self.members = consecutive([len(agent.dimensions) for agent in found])
         self.links = links if edges is not None else tuple(combinations(range(len(found)), 2))
         self.near = np.zeros((len(self.sizes), len(self.sizes)), dtype=bool)

@@ -38,7 +38,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -46,7 +46,7 @@ from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
 from netwright.strategies.grid import MOST_LEVELS, Agent, Axis, make_agents
 from netwright.strategies.q_learning.algorithms import exploit, explore, update
-from netwright.strategies.q_learning.tables import Indices, Layout, Tables, Values
+from netwright.strategies.q_learning.tables import Indices, Layout, QTable, Tables
 
 Kind = Literal["exploration", "random", "exploitation"]
 
@@ -123,23 +123,6 @@ class State:
     exploiting: int = 0
     exploited: tuple[int, ...] = ()
     repeats: int = 0
-
-
-class QTable(NamedTuple):
-    """The table that two agents share, to be looked at.
-
-    ``values``: shape (actions of the source, actions of the target), NaN where unvisited; ``rows`` and
-    ``columns``: the values of each action, in the order of ``row_names`` and ``column_names`` (dimensions).
-    The source of an agent that is connected to none is "", with a single row.
-    """
-
-    source: str
-    target: str
-    row_names: tuple[str, ...]
-    column_names: tuple[str, ...]
-    rows: tuple[tuple[Value, ...], ...]
-    columns: tuple[tuple[Value, ...], ...]
-    values: Values
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netwright.errors import SettingsError
+from netwright.strategies.base import Value
 
 Values = NDArray[np.float32]
 Indices = NDArray[np.intp]
@@ -22,6 +24,23 @@ MOST_CELLS = 20_000_000
 
 CHANGES_KEPT = 1 / 16
 """Changes are written into a new array once they are so many, as a share of the cells."""
+
+
+class QTable(NamedTuple):
+    """The table that two agents share, to be looked at.
+
+    ``values``: shape (actions of the source, actions of the target), NaN where unvisited; ``rows`` and
+    ``columns``: the values of each action, in the order of ``row_names`` and ``column_names`` (dimensions).
+    The source of an agent that is connected to none is "", with a single row.
+    """
+
+    source: str
+    target: str
+    row_names: tuple[str, ...]
+    column_names: tuple[str, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    columns: tuple[tuple[Value, ...], ...]
+    values: Values | NDArray[np.float64]
 
 
 class Layout:
