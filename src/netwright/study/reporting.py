@@ -72,8 +72,9 @@ def _labels(prepared: Prepared | PreparedImages) -> tuple[str, ...]:
 
 
 def _reward_name(settings: RunSettings) -> str:
+    """Short, for axes; what a reward is made of is among the facts."""
     words = settings.objective.words()
-    return f"validation {words[0].upper()}{words[1:]}" if settings.objective.plain else f"reward: {words}"
+    return f"validation {METRICS.get(words, words)}" if settings.objective.plain else "reward"
 
 
 def _notes(folder: RunFolder, settings: RunSettings, trials: int) -> tuple[str, ...]:
@@ -139,6 +140,7 @@ def _facts(
         ),
         ("search space", f"{settings.space.name}, {_choices(settings)}"),
         ("strategy", settings.strategy.name),
+        ("reward", settings.objective.words()),
         ("budget", " or ".join(budget) or "none"),
         (
             "each candidate",
