@@ -5,7 +5,8 @@
     python benchmarks/search_efficiency.py --strategies coordinated gp --trials 100 --seeds 5
 
 Netwright's strategies run through the fold, Optuna's samplers in a study in memory. Regret is the best value there
-is, less the true value of the choice that looked best so far; behind it stands its standard error over the seeds.
+is, less the best true value of the choices tried so far; behind it stands its standard error over the seeds. Where
+there is noise, a second row has the true value of the choice that looked best instead ("looks").
 Of NAS-Bench-201's table it is in points of accuracy, else in standard deviations of random choices' values.
 CMA-ES, which knows numbers only, is given the places of categorical values as integers.
 """
@@ -151,27 +152,32 @@ STRATEGIES: dict[str, Callable[[Objective, int], Ask]] = {
 
 
 def regrets(name: str, strategy: str, seed: int, trials: int) -> tuple[NDArray[np.float64], float]:
-    """The regret after each evaluation, NaN while all were infeasible, and seconds an evaluation."""
+    """Regrets after each evaluation, NaN while all were infeasible, and seconds an evaluation.
+
+    Shape (2, trials): of the best that was tried, and of the one that looked best.
+    """
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     objective = OBJECTIVES[name](seed)
     ask = STRATEGIES[strategy](objective, seed)
     noise = np.random.default_rng([seed, 99])
-    looked_best, found, curve = -np.inf, np.nan, np.empty(trials)
+    looked_best, looks, found, curve = -np.inf, np.nan, np.nan, np.empty((2, trials))
     start = time.perf_counter()
     for number in range(trials):
         choice, tell = ask(number)
         true = objective.true(choice)
         reward = None if true is None else true + objective.noise * float(noise.standard_normal())
         tell(reward)
-        if true is not None and reward is not None and reward > looked_best:
-            looked_best, found = reward, true
-        curve[number] = (objective.best - found) / objective.unit
+        if true is not None and reward is not None:
+            found = float(np.fmax(found, true))
+            if reward > looked_best:
+                looked_best, looks = reward, true
+        curve[:, number] = (objective.best - np.array([found, looks])) / objective.unit
     return curve, (time.perf_counter() - start) / trials
 
 
 def curves(arguments: argparse.Namespace) -> Iterator[tuple[str, str, NDArray[np.float64], float]]:
-    """Objective, strategy, regrets (seeds, trials), seconds an evaluation."""
+    """Objective, strategy, regrets (seeds, 2, trials), seconds an evaluation."""
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     with ProcessPoolExecutor(arguments.workers) as pool:
         for name in arguments.objectives:
@@ -213,6 +219,11 @@ def plotted(name: str, rows: dict[str, list[float]], trials: int) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
+def spelled(values: NDArray[np.float64]) -> str:
+    """Mean and standard error."""
+    return f"{np.nanmean(values):11.4f} ±{np.nanstd(values) / np.sqrt(len(values)):7.4f}"
+
+
 def main() -> None:
     """Prints a row a strategy, and draws the curves of the first objective where asked to."""
     known = [name for name in OBJECTIVES if TABLE.exists() or not name.startswith("nas-bench")]
@@ -229,15 +240,14 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="mean curves of all, as JSON")
     arguments = parser.parse_args()
     budgets = [budget for budget in BUDGETS if budget <= arguments.trials]
-    print(f"{'':38}" + "".join(f"{f'after {budget}':>20}" for budget in budgets) + f"{'ms':>9}")
+    print(f"{'':44}" + "".join(f"{f'after {budget}':>20}" for budget in budgets) + f"{'ms':>9}")
     means: dict[str, dict[str, list[float]]] = {}
     for name, strategy, found, seconds in curves(arguments):
-        cells = []
-        for budget in budgets:
-            at = found[:, budget - 1]
-            cells.append(f"{np.nanmean(at):11.4f} ±{np.nanstd(at) / np.sqrt(len(at)):7.4f}")
-        print(f"{name:26}{strategy:12}" + "".join(cells) + f"{1000 * seconds:9.1f}", flush=True)
-        means.setdefault(name, {})[strategy] = [round(float(v), 6) for v in np.nanmean(found, axis=0)]
+        noisy = OBJECTIVES[name](arguments.first_seed).noise > 0
+        for row, label in enumerate(["", " looks"] if noisy else [""]):
+            cells = [spelled(found[:, row, budget - 1]) for budget in budgets]
+            print(f"{name:26}{strategy + label:18}" + "".join(cells) + f"{1000 * seconds:9.1f}", flush=True)
+        means.setdefault(name, {})[strategy] = [round(float(v), 6) for v in np.nanmean(found[:, 0], axis=0)]
     if arguments.plot is not None:
         first = arguments.objectives[0]
         arguments.plot.write_text(plotted(first, means[first], arguments.trials), encoding="utf-8")

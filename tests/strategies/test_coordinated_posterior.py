@@ -100,7 +100,7 @@ def test_draws_have_the_covariance_of_the_posterior(prior: Prior) -> None:
     levels, targets = data(layout, 25)
     model, rng = Model(layout, prior, levels), np.random.default_rng(1)
     everything = every_choice(layout)[::3]
-    drawn = np.array([said(layout, model.draw(targets, 1.0, rng), everything) for _ in range(4000)])
+    drawn = np.array([said(layout, model.draw(targets, 1.0, rng), everything) for _ in range(2000)])
     x, at = features(layout, prior, levels), features(layout, prior, everything)
     own = x.shape[1] - int(np.prod([size + 1 for size in layout.sizes]))
     x[:, own:] *= JOINT_BREADTH  # the corrections' own deviations are drawn narrower ...
@@ -116,7 +116,7 @@ def test_draws_have_the_covariance_of_the_posterior(prior: Prior) -> None:
     errors = at - gain @ x
     expected = scale * (errors @ errors.T + prior.noise * gain @ gain.T)
     found = np.cov(drawn.T)
-    assert np.abs(found - expected).max() < 0.12 * expected.max()
+    assert np.abs(found - expected).max() < 0.16 * expected.max()
     mean = model.draw(targets, 0.0, rng)
     assert np.abs(drawn.mean(axis=0) - said(layout, mean, everything)).max() < 5 * np.sqrt(
         expected.max() / 4000

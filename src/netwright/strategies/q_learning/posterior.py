@@ -29,7 +29,7 @@ from netwright.strategies.q_learning.prior import (
 MOST_ENUMERATED = 1 << 15
 """Up to so many joint actions, each has its own correction drawn."""
 
-JOINT_BREADTH = 0.3
+JOINT_BREADTH = 0.6
 """How far the drawn corrections stray, in standard deviations: among very many joint actions the largest of
 independent errors would win, not the largest mean."""
 

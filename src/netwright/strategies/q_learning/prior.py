@@ -27,6 +27,9 @@ NUGGET = 0.02
 
 JITTER = 1e-6
 
+MOST_FAR = 100
+"""Up to so many levels, dimensions that the agents' graph holds apart may share tables, too."""
+
 MOST_COMPARED = 256
 """Of so many results the marginal likelihood is computed: the best half, and others of all ranks."""
 
@@ -173,7 +176,8 @@ def fit_priors(layout: Layout, levels: Levels, targets: Matrix) -> tuple[Prior, 
     """
     kept = representative(targets, MOST_COMPARED)
     evidence = _Evidence(layout, levels[kept], targets[kept])
-    groups: list[Sequence[Mapping[str, Any]]] = [NEAR if layout.complete else NEAR + FAR, NOISE]
+    small = not layout.complete and layout.count <= MOST_FAR
+    groups: list[Sequence[Mapping[str, Any]]] = [NEAR + FAR if small else NEAR, NOISE]
     if any(axis.ordered for axis in layout.axes):
         groups.insert(0, SHARING)
     tables = _improved(_improved(Prior(), groups, evidence), groups, evidence)
