@@ -41,8 +41,12 @@ from netwright.strategies.q_learning.tables import QTable
 FIRST = 10
 """Random proposals before any model is asked."""
 
-BREADTH = 0.8
-"""How far drawn tables stray from the mean, in standard deviations of the posterior: 1 is Thompson sampling."""
+BREADTHS = (0.5, 1.0)
+"""How far drawn tables stray from the mean, in standard deviations of the posterior, by turns at random: 1 is Thompson
+sampling, less is sooner at a good choice."""
+
+CHANCE = 0.07
+"""Share of the proposals that are drawn by chance: where all that is tried is alike, tables tell of nothing else."""
 
 TABLES_ALONE = 2 / 3
 """Share of the proposals by the model whose tables say everything, where there is another one."""
@@ -190,15 +194,16 @@ class Memo:
     ) -> tuple[Draw, bool]:
         """Tables drawn for a state with targets (rows,), and whether agents that no edge joins share any.
 
-        Fewer than ``first`` results, and fewer than 2, make no model: tables of chance.
+        Fewer than ``first`` results, and fewer than 2, make no model: tables of chance, as now and then later.
         """
-        if len(state.rows) < max(first, 2):
+        if len(state.rows) < max(first, 2) or rng.random() < CHANCE:
             return random_draw(state.layout, rng), False
         with self._lock:
             self._catch_up(state, last_fit(len(state.rows), max(first, 2)))
             used = np.concatenate([self._kept, np.arange(len(self._rewards), len(state.rows))])
             model = self.models[0 if rng.random() < TABLES_ALONE else -1]
-            return model.draw(targets[used], BREADTH, rng), model.prior.far > 0
+            breadth = BREADTHS[rng.integers(len(BREADTHS))]
+            return model.draw(targets[used], breadth, rng), model.prior.far > 0
 
     def _catch_up(self, state: State, fitted: int) -> None:
         layout = state.layout
