@@ -26,10 +26,10 @@ Array = NDArray[np.float64]
 Actions = NDArray[np.int64]
 Order = list[tuple[int, int | None]]
 
-DRAWN_STARTS = 8
+DRAWN_STARTS = 6
 MOST_SWEEPS = 30
-REFINED = 3
-FORESTS = 4
+REFINED = 2
+FORESTS = 2
 PASSED = 16
 """Of joint actions that were all seen, so many are looked about from next."""
 
@@ -246,7 +246,7 @@ def _ascend(tables: Tables, actions: Actions, gains: Array, rng: np.random.Gener
         changed = False
         for agent in rng.permutation(len(tables.sizes)).tolist():
             found = gains[:, tables.parts[agent]].argmax(axis=1)
-            moved = np.flatnonzero(found != actions[:, agent])
+            moved = (found != actions[:, agent]).nonzero()[0]
             if len(moved):
                 changed = True
                 rows = found[moved] + tables.offsets[agent], actions[moved, agent] + tables.offsets[agent]
