@@ -12,8 +12,8 @@ neighbour's greedy action, and tables add rewards up; here
 
 Two models take turns where the ranks call for it: one whose tables say everything, which keeps exploring, and one in
 which each joint action has a correction of its own beside them, so that what no sum of tables can say is not lost.
-How often each, and how far draws stray, was found on made-up tables and NAS-Bench-201, with other seeds than those
-that `benchmarks/search_efficiency.py` begins with. Where dimensions have more values than levels, a level is a cell
+How often each, how far draws stray and how often chance decides was tried out on NAS-Bench-201 and made-up tables
+(docs/choosing.md). Where dimensions have more values than levels, a level is a cell
 of values, which may be visited again.
 """
 
