@@ -1,7 +1,11 @@
-"""Constants that several test files share."""
+"""What several test files share."""
 
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
 
 EXECUTABLE = Path(sys.executable).with_name("netwright")
 SMALL = ("--epochs", "1", "--workers", "1", "--set", "space.n=[1,4]", "--set", "space.p=[1,3]")
@@ -11,3 +15,20 @@ _LAYERS += ("--set", "training.batch_size=8", "--set", "space.values.kernels=[2,
 _LAYERS += ("--set", "space.values.units=[4,16]", "--set", "termination.slower_than_start=null")
 LAYERS = {name: (*_LAYERS, "--set", f"strategy.variant={name}") for name in ("published", "coordinated")}
 """Searches of a tiny network's layers that depend on nothing but the seed: no time is measured."""
+
+
+def save_picture(path: Path, pixels: Any, **options: Any) -> Path:
+    """Pixels (height, width) or (height, width, channels) as a file, its folders made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def mean_dice(found: Any, truth: Any, labels: int) -> float:
+    """Of two label maps: the mean over the labels 1, 2, ... that either of them has."""
+    dice = [
+        2 * ((found == k) & (truth == k)).sum() / ((found == k).sum() + (truth == k).sum())
+        for k in range(1, labels + 1)
+        if ((found == k) | (truth == k)).any()
+    ]
+    return float(np.mean(dice))

@@ -11,7 +11,7 @@ from typing import Any
 from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.dataset import Dataset
-from netwright.data.opening import inspect_any, open_any, split_any
+from netwright.data.opening import IMAGE_FORMATS, inspect_any, recognise, split_any
 from netwright.data.prepared import Prepared
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, SettingsError
@@ -185,7 +185,7 @@ def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
     place |= {"format": wishes.format} if wishes.format else {}
     place |= {"map_label": dict(wishes.map_label)} if wishes.map_label else {}
     if wishes.repeat is None:
-        found = find_recipe(recipe or _suitable_recipe(place, wishes))
+        found = find_recipe(recipe or _suitable_recipe(dataset, wishes))
         return parse_settings({**found.values, "dataset": place}).model_dump(mode="json")
     if recipe is not None:
         raise SettingsError(
@@ -196,7 +196,7 @@ def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
     return values
 
 
-def _suitable_recipe(place: Mapping[str, Any], wishes: Wishes) -> str:
+def _suitable_recipe(dataset: Path, wishes: Wishes) -> str:
     """The recipe that is taken where none is named: by the user's network, or by what the dataset holds.
 
     Where that cannot be told it is the first one; what is wrong with the dataset is said when it is opened, after
@@ -205,12 +205,12 @@ def _suitable_recipe(place: Mapping[str, Any], wishes: Wishes) -> str:
     if "space.network" in (wishes.assignments or {}):
         return "marl"
     try:
-        dataset = open_any(Path(place["path"]), format=wishes.format, map_label=wishes.map_label)
+        format = wishes.format or recognise(dataset)
     except DatasetError:
         return "segnas4"
-    if isinstance(dataset, ImageSet):
+    if format in IMAGE_FORMATS:
         return "marl-vgg16"
-    return "marl-unet" if dataset.format == PICTURES_WITH_MASKS else "segnas4"
+    return "marl-unet" if format == PICTURES_WITH_MASKS else "segnas4"
 
 
 def _asked(wishes: Wishes) -> dict[str, Any]:
@@ -233,7 +233,9 @@ def plan_search(
         DatasetError: the dataset cannot be used.
         SettingsError: a setting has a wrong name or value.
     """
-    settings, prepared, splits = _prepared(resolve(dataset, recipe, wishes), wishes, on_stage)
+    settings = resolve(dataset, recipe, wishes)
+    require_parts(settings)
+    settings, prepared, splits = _prepared(settings, wishes, on_stage)
     on_stage("measuring candidates")
     found = make_plan(settings, prepared, *_cases(prepared, splits))
     start = found.measurements[0].seconds_an_epoch

@@ -95,7 +95,7 @@ def test_a_comparison_killed_between_two_networks_goes_on_with_the_next(
     kill(search, "both")
     before = (folder / "winner" / "result.json").read_bytes()
     assert not (folder / "report.html").exists()
-    assert json.loads(netwright("status", folder, "--json").stdout)["phase"] == "stopped"
+    assert package.open_run(folder).status().phase == "stopped"
     done = netwright("resume", folder)
     assert done.returncode == 0, done.stderr
     assert (folder / "winner" / "result.json").read_bytes() == before, "the winner was tested once"
@@ -118,8 +118,8 @@ def test_ctrl_c_finishes_cleanly_says_how_to_resume_and_resumes(
     while not any((folder / "trials").glob("*/curves.jsonl")):
         assert time.monotonic() < end
         time.sleep(0.05)
-    seen = json.loads(netwright("status", folder, "--json").stdout)
-    assert seen["phase"] == "searching"
+    # Asked in this process: a command takes seconds, in which a search as small as this one may end.
+    assert package.open_run(folder).status().phase == "searching"
     workers = psutil.Process(search.pid).children(recursive=True)
     os.kill(search.pid, signal.SIGINT)
     _, errors = search.communicate(timeout=30)
@@ -128,13 +128,13 @@ def test_ctrl_c_finishes_cleanly_says_how_to_resume_and_resumes(
     assert "Traceback" not in errors
     _, alive = psutil.wait_procs(workers, timeout=5)
     assert not [w for w in alive if w.status() != psutil.STATUS_ZOMBIE]
-    assert json.loads(netwright("status", folder, "--json").stdout)["phase"] == "stopped"
+    assert package.open_run(folder).status().phase == "stopped"
     done = netwright("resume", folder)
     assert done.returncode == 0, done.stderr
-    status = json.loads(netwright("status", folder, "--json").stdout)
-    assert status["phase"] == "finished"
-    assert status["trials"]["total"] == TRIALS
-    assert status["trials"]["running"] == 0
+    status = package.open_run(folder).status()
+    assert status.phase == "finished"
+    assert status.trials["total"] == TRIALS
+    assert status.trials["running"] == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted by root alone")

@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 import netwright as package
+from netwright_tests import mean_dice
 from report_pages import array, plot
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -61,12 +62,7 @@ def test_evaluate_gives_the_dice_of_the_masks_that_were_written(
     for case in splits["test"]:
         seen = mask(cells_run / "winner" / "predictions" / f"{case}.png")
         truth = mask(cells / "masks" / f"{case}.png")
-        dice = [
-            2 * ((seen == k) & (truth == k)).sum() / ((seen == k).sum() + (truth == k).sum())
-            for k in (1, 2)
-            if ((seen == k) | (truth == k)).any()
-        ]
-        means.append(np.mean(dice))
+        means.append(mean_dice(seen, truth, 2))
     assert found["metrics"]["dice"] == pytest.approx(np.mean(means), abs=1e-6)
 
 

@@ -17,6 +17,7 @@ from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.inspection import inspect_images
 from netwright.data.problems import Problem
 from netwright.errors import DatasetError
+from netwright_tests import save_picture as save
 
 Folder = Callable[..., Path]
 
@@ -25,12 +26,6 @@ CIFAR = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "cifar1
 
 def picture(seed: int, shape: tuple[int, ...] = (12, 16)) -> Any:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def save(path: Path, pixels: Any, **options: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, **options)
-    return path
 
 
 @pytest.fixture

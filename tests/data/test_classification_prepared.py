@@ -31,14 +31,9 @@ from netwright.data.classification.tables import read_npz
 from netwright.data.problems import UnusableFile
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, SettingsError, StorageError
+from netwright_tests import save_picture as save
 
 Build = Callable[..., Path]
-
-
-def save(path: Path, pixels: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-    return path
 
 
 @pytest.fixture

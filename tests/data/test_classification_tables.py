@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from netwright.data.arrays import idx_file, npz_files
+from netwright.data.classification.cache import content_digests
 from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.inspection import inspect_images
 from netwright.data.classification.reading import array_chunks
@@ -309,3 +310,12 @@ def test_fashion_mnist() -> None:
     fingerprint = inspection.fingerprint.to_dict()
     assert [row["pictures"] for row in fingerprint["classes"]] == [7000] * 10
     assert fingerprint["parts"] == {"test": 10000, "train": 60000}
+
+
+def test_digests_leave_out_pictures_whose_labels_are_out_of_range(idx_folder: Build) -> None:
+    root = idx_folder()
+    whole = content_digests(read_idx(root))
+    (root / "t10k-labels-idx1-ubyte").write_bytes(idx(np.array([0, 1, 2, 0, 1, 9, 9, 7], np.uint8)))
+    assert content_digests(read_idx(root)) == {
+        name: digest for name, digest in whole.items() if name not in ("test/5", "test/6", "test/7")
+    }

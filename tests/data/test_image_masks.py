@@ -23,6 +23,7 @@ from netwright.data import (
     write_label_map,
 )
 from netwright.errors import DatasetError
+from netwright_tests import save_picture as save
 
 Folder = Callable[..., Path]
 
@@ -44,11 +45,6 @@ def folder(tmp_path: Path) -> Folder:
         return root
 
     return build
-
-
-def save(path: Path, pixels: Any) -> Path:
-    Image.fromarray(pixels).save(path)
-    return path
 
 
 def kinds(dataset: Dataset) -> list[str]:

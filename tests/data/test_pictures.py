@@ -13,16 +13,11 @@ from PIL import Image, PngImagePlugin
 from netwright.data.pictures import read_head, read_mask, read_picture, write_label_picture
 from netwright.data.problems import UnusableFile
 from netwright.data.volumes import label_ending, read_grid, read_image, read_label, write_label_map
+from netwright_tests import save_picture as save
 
 GREY = np.random.default_rng(0).integers(0, 256, (5, 8), dtype=np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (5, 8, 3), dtype=np.uint8)
 DEEP = np.random.default_rng(2).integers(0, 65536, (5, 8), dtype=np.uint16)
-
-
-def save(path: Path, pixels: Any, **options: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, **options)
-    return path
 
 
 def kind_of(path: Path, reader: Any = read_picture) -> str:

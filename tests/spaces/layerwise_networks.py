@@ -216,3 +216,17 @@ def prepared(name: str) -> tuple[nn.Module, LayerwiseSpace]:
     torch.manual_seed(3)
     module = CASES[name].make()
     return module, from_module(module, CASES[name].example(), CASES[name].values)
+
+
+def outputs(network: nn.Module, images: Tensor, *, training: bool) -> list[Tensor]:
+    """All that a network gives, with the same random numbers each time."""
+    torch.manual_seed(7)
+    value: Any = network.train(training)(images)
+    return [value] if isinstance(value, Tensor) else list(value)
+
+
+def assert_learns(network: nn.Module) -> None:
+    """Every parameter gets a finite gradient, and some of them one that is not 0."""
+    gradients = [parameter.grad for parameter in network.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+    assert any(gradient is not None and gradient.any() for gradient in gradients)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import random
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,87 +11,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
 from netwright.errors import InfeasibleArchitecture
 from netwright.spaces.layerwise import LayerwiseSpace, copy_weights, from_module
-from spaces.layerwise_networks import CASES, Plain, Residual, Shape, SmallUNet, prepared, unit
-
-# The full number, 200, is in benchmarks/rebuild_any_network.py.
-ATTEMPTS, TRAINED = 30, 4
-
-
-def random_choice(space: LayerwiseSpace, rng: random.Random) -> dict[str, Any]:
-    return {name: rng.choice(values.choices) for name, values in space.distributions().items()}  # type: ignore[attr-defined]
-
-
-def as_tuple(value: Any) -> tuple[Tensor, ...]:
-    return value if isinstance(value, tuple) else (value,)
-
-
-def train_one_step(space: LayerwiseSpace, choice: Mapping[str, Any], task: Shape) -> nn.Module:
-    """Forward, loss and backward of one batch of two; the outputs' shapes are those of the task."""
-    network = space.build(choice, task).train()
-    outputs = as_tuple(network(torch.randn(2, task.channels, *task.size)))
-    dense = len(space.network.shapes[space.network.training[0]] or ()) > 2
-    expected = (2, task.classes, *(task.size if dense else ()))
-    assert {tuple(output.shape) for output in outputs} == {expected}
-    labels = torch.zeros(2, *(task.size if dense else ()), dtype=torch.int64)
-    loss = sum((F.cross_entropy(output, labels) for output in outputs), torch.zeros(()))
-    loss.backward()  # type: ignore[no-untyped-call]
-    return network
-
-
-def assert_learns(network: nn.Module) -> None:
-    """Every parameter gets a finite gradient, and some of them one that is not 0."""
-    gradients = [parameter.grad for parameter in network.parameters()]
-    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
-    assert any(gradient is not None and gradient.any() for gradient in gradients)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_random_choices_train_one_step_or_are_infeasible_with_a_reason(name: str) -> None:
-    space, task, rng = prepared(name)[1], CASES[name].task, random.Random(name)
-    trained, reasons = 0, []
-    for _ in range(ATTEMPTS):
-        try:
-            assert_learns(train_one_step(space, random_choice(space, rng), task))
-            trained += 1
-        except InfeasibleArchitecture as reason:
-            reasons.append(str(reason))
-        if trained == TRAINED:
-            break
-    assert trained > 0
-    for reason in reasons:
-        assert any(step in reason for step in space.network.step), f"names no step: {reason}"
-
-
-@pytest.mark.parametrize("name", ["plain 2D", "inception 2D", "u-net 3D", "BasicUNet 2D", "UNet 2D"])
-def test_a_network_of_fake_tensors_is_the_network(name: str) -> None:
-    space, task = prepared(name)[1], CASES[name].task
-    choice = space.starting_choice()
-    with FakeTensorMode():
-        fake = {key: value.shape for key, value in space.build(choice, task).state_dict().items()}
-    assert fake == {key: value.shape for key, value in space.build(choice, task).state_dict().items()}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_names_are_the_original_s_and_adapters_stand_beside_the_steps_that_need_them(name: str) -> None:
-    space, task, rng = prepared(name)[1], CASES[name].task, random.Random(1)
-    original = set(space.build(space.original_choice(), task).state_dict())
-    for _ in range(4):
-        try:
-            network = space.build(random_choice(space, rng), task)
-        except InfeasibleArchitecture:
-            continue
-        names = set(network.state_dict())
-        assert original <= names
-        for added in names - original:
-            step = added.rpartition("_adapter")[0]
-            assert step in space.network.step, added
-        pointers = [value.data_ptr() for value in network.state_dict().values()]
-        assert len(pointers) == len(set(pointers))
+from spaces.layerwise_networks import (
+    CASES,
+    Plain,
+    Residual,
+    Shape,
+    SmallUNet,
+    assert_learns,
+    prepared,
+    unit,
+)
 
 
 def build(module: nn.Module, choice: dict[str, int], task: Shape, values: dict[str, list[int]]) -> nn.Module:

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.evaluation.cost import dry_run
-from netwright.spaces.base import Layered, Space
 from netwright.spaces.layerwise import LayerwiseSpace, from_module
 from spaces.layerwise_networks import CASES, Inception, Plain, Residual, Shape, SmallUNet, prepared, unit
 
@@ -23,32 +22,6 @@ def space_of(module: nn.Module, size: int = 16, **settings: object) -> Layerwise
 def named_edges(space: LayerwiseSpace) -> set[tuple[str, str]]:
     graph = space.agent_graph()
     return {(graph.names[i], graph.names[j]) for i, j in graph.edges}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_it_is_a_space_of_layers(name: str) -> None:
-    space = prepared(name)[1]
-    assert isinstance(space, Space)
-    assert isinstance(space, Layered)
-    graph = space.agent_graph()
-    distributions = space.distributions()
-    assert [dimension for agent in graph.agents for dimension in agent] == list(distributions)
-    for layer, agent in zip(graph.names, graph.agents, strict=True):
-        assert all(dimension.rpartition(".")[0] == layer for dimension in agent)
-    assert all(i < j for i, j in graph.edges)
-    assert {j for _, j in graph.edges} == set(range(len(graph.names))) - fed_by_the_image(space)
-    start = space.starting_choice()
-    assert all(start[key] in values.choices for key, values in distributions.items())  # type: ignore[attr-defined]
-    space.build(start, CASES[name].task)
-    assert space.canonical({**start, "other": 1}) == start
-    assert len(space.describe(start)) < 80
-
-
-def fed_by_the_image(space: LayerwiseSpace) -> set[int]:
-    names = space.agent_graph().names
-    firsts = {"conv1", "stem.0", "down.0.0.0", "conv_0.conv_0.conv", "convInit.conv", "features.conv0"}
-    firsts |= {"model.0.conv.unit0.conv", "model.0.residual"}
-    return {index for index, name in enumerate(names) if name in firsts}
 
 
 def test_layers_of_a_chain_are_connected_one_by_one() -> None:
@@ -200,23 +173,6 @@ def test_a_dry_run_counts_the_parameters_of_a_choice() -> None:
     assert cost.parameters == sum(parameter.numel() for parameter in network.parameters())
     assert cost.flops is not None
     assert cost.flops > 0
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_drawings_have_every_layer_once_and_nothing_over_another(name: str) -> None:
-    space, task = prepared(name)[1], CASES[name].task
-    (diagram,) = space.diagrams(space.starting_choice(), task)
-    names = [node.name for node in diagram.nodes]
-    layers = [layer.name for layer in space.network.layers]
-    assert names[1:-1] == layers
-    places = {(node.column, node.row) for node in diagram.nodes}
-    assert len(places) == len(names)
-    assert all(edge.source in names and edge.target in names for edge in diagram.edges)
-    column = {node.name: node.column for node in diagram.nodes}
-    assert all(column[edge.source] <= column[edge.target] for edge in diagram.edges)
-    if "DenseNet" not in name:
-        assert max(column.values()) <= 12
-    assert {edge.target for edge in diagram.edges} == set(names[1:])
 
 
 def test_a_u_is_drawn_as_one_with_the_values_of_its_layers() -> None:

@@ -34,6 +34,7 @@ class Task:
 
 
 TASKS = {"vgg16": Task(3, 10, (32, 32)), "googlenet": Task(1, 10, (28, 28)), "unet": Task(1, 3, (35, 51))}
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 MODULES = {"vgg16": VGG16, "googlenet": GoogLeNet, "unet": UNet}
 
 
@@ -105,6 +106,39 @@ def test_googlenet_s_branches_meet_in_the_next_module() -> None:
     assert set(itertools.product(sources, targets)) <= set(graph.edges)
     assert (index["inception.4d.one.conv"], index["auxiliary2.pool"]) in graph.edges
     assert max(actions(space)) == 60
+
+
+def rows_of(page: str) -> dict[str, list[str]]:
+    """First cell -> the others, of the tables of a page; the first row of a name counts."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines()]
+    return {row[0]: row[1:] for row in reversed(rows) if len(row) > 1}
+
+
+def test_the_pages_have_the_figures_of_the_built_in_networks() -> None:
+    """The networks are those of the recipes, for pictures of 32 x 32; tables have four bytes a cell."""
+    space_page, results = rows_of("multi-agent-q-learning.md"), rows_of("results.md")
+    recipes = {"vgg16": {"units": 512}, "googlenet": {}, "unet": {"up_kernel": 3}}
+    for column, (name, title) in enumerate(
+        (("vgg16", "VGG-16"), ("googlenet", "GoogLeNet"), ("unet", "U-Net"))
+    ):
+        space = made(name)
+        graph, sizes, distributions = space.agent_graph(), actions(space), space.distributions()
+        agents, edges = len(graph.agents), len(graph.edges)
+        assert space_page["agents, edges between them"][column] == f"{agents}, {edges}"
+        dimensions, choices = space_page["dimensions, choices"][column].split(", ")
+        assert dimensions == str(len(distributions))
+        assert prod(sizes) == pytest.approx(float(choices), rel=0.2)
+        shape = {"channels": 1, "classes": 3} if name == "unet" else {"channels": 3, "classes": 10}
+        with torch.device("meta"):
+            weights = count(original(name, **shape, size=(32, 32), **recipes[name]))
+        assert space_page["parameters of the original"][column] == f"{weights / 1e6:.1f} M"
+        cells = sum(sizes[i] * sizes[j] for i, j in graph.edges)
+        kilobytes = f"{4 * cells / 1000:,.0f}"
+        assert results[title][:4] == [str(agents), str(edges), f"{cells:,}", kilobytes]
+    for values, column in ((TABLE_3["vgg16"], 0), (TABLE_3["googlenet"], 1), (TABLE_3["unet"], 2)):
+        for key in ("kernels", "kernel_size", "stride", "pool_size"):
+            assert space_page[key.replace("_", " ")][column] == ", ".join(map(str, values[key]))
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))

@@ -28,11 +28,24 @@ def executor() -> Iterator[LocalExecutor]:
     pool.shutdown()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def comes_true(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
+    """Whether a condition is met before so many seconds are over."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "waited too long"
+        if time.monotonic() > end:
+            return False
         time.sleep(0.02)
+    return True
+
+
+def process_in(path: Path) -> int:
+    """The process that announces itself in a file."""
+    assert comes_true(lambda: path.exists() and bool(path.read_text())), "waited too long"
+    return int(path.read_text())
+
+
+def has_ended(process: int) -> bool:
+    return not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
 
 
 def test_workers_outlive_their_tasks_and_have_their_own_threads(executor: LocalExecutor) -> None:
@@ -46,8 +59,7 @@ def test_workers_outlive_their_tasks_and_have_their_own_threads(executor: LocalE
 def test_a_killed_worker_fails_its_own_task_only(executor: LocalExecutor, tmp_path: Path) -> None:
     doomed = executor.submit(jobs.announce_and_sleep, str(tmp_path / "doomed"), 60)
     other = executor.submit(jobs.announce_and_sleep, str(tmp_path / "other"), 1)
-    wait_for(lambda: (tmp_path / "doomed").exists() and bool((tmp_path / "doomed").read_text()))
-    os.kill(int((tmp_path / "doomed").read_text()), signal.SIGKILL)
+    os.kill(process_in(tmp_path / "doomed"), signal.SIGKILL)
     error = doomed.exception(30)
     assert error is not None
     lost = lost_worker(error)
@@ -75,10 +87,9 @@ def test_an_allocation_past_the_limit_fails_in_the_worker() -> None:
 
 def test_cancelling_ends_the_worker(executor: LocalExecutor, tmp_path: Path) -> None:
     future = executor.submit(jobs.announce_and_sleep, str(tmp_path / "pid"), 60)
-    wait_for(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
-    worker = int((tmp_path / "pid").read_text())
+    worker = process_in(tmp_path / "pid")
     future.cancel()
-    wait_for(lambda: not psutil.pid_exists(worker) or psutil.Process(worker).status() == psutil.STATUS_ZOMBIE)
+    assert comes_true(lambda: has_ended(worker))
 
 
 def test_workers_end_with_a_search_that_was_killed(tmp_path: Path) -> None:
@@ -92,11 +103,10 @@ def test_workers_end_with_a_search_that_was_killed(tmp_path: Path) -> None:
     script = tmp_path / "search.py"
     script.write_text(code)
     search = subprocess.Popen([sys.executable, script])
-    wait_for(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
-    worker = int((tmp_path / "pid").read_text())
+    worker = process_in(tmp_path / "pid")
     search.kill()
     search.wait()
-    wait_for(lambda: not psutil.pid_exists(worker), 10)
+    assert comes_true(lambda: not psutil.pid_exists(worker), 10)
 
 
 def test_the_count_of_kills_is_the_systems_own() -> None:

@@ -56,7 +56,7 @@ class ArrayFile:
     @property
     def place(self) -> str:
         """The file, and the array in it."""
-        return f"{self.path} ({self.key})" if self.key else str(self.path)
+        return _place(self.path, self.key)
 
     def chunks(self) -> Iterator[NDArray[Any]]:
         """The rows in order, some at a time, in the machine's order of bytes.
@@ -67,17 +67,14 @@ class ArrayFile:
         dtype = np.dtype(self.dtype)
         row = prod(self.shape[1:]) * dtype.itemsize
         step = max(1, CHUNK_BYTES // max(row, 1))
-        try:
-            with _stream(self.path, self.key) as file:
-                _exactly(file, self.start)
-                for first in range(0, self.shape[0], step):
-                    count = min(step, self.shape[0] - first)
-                    values = np.frombuffer(_exactly(file, count * row), dtype=dtype)
-                    yield values.reshape(count, *self.shape[1:]).astype(dtype.newbyteorder("="), copy=False)
-                if file.read(1):
-                    raise ValueError(f"bytes follow the {self.shape[0]} rows that the header announces")
-        except _UNREADABLE as error:
-            raise _damaged(self.path, self.key, error) from error
+        with _named_errors(self.path, self.key), _stream(self.path, self.key) as file:
+            _exactly(file, self.start)
+            for first in range(0, self.shape[0], step):
+                count = min(step, self.shape[0] - first)
+                values = np.frombuffer(_exactly(file, count * row), dtype=dtype)
+                yield values.reshape(count, *self.shape[1:]).astype(dtype.newbyteorder("="), copy=False)
+            if file.read(1):
+                raise ValueError(f"bytes follow the {self.shape[0]} rows that the header announces")
 
     def read(self) -> NDArray[Any]:
         """The whole array.
@@ -137,7 +134,7 @@ def _npy_header(path: Path, key: str, file: Any) -> ArrayFile:
         raise UnusableFile(
             Problem(
                 "error",
-                f"{path} ({key})",
+                _place(path, key),
                 "is a pickled array",
                 expected="numbers",
                 found="Python objects",
@@ -170,8 +167,6 @@ def _member(path: Path, key: str) -> Iterator[Any]:
 def _named_errors(path: Path, key: str) -> Iterator[None]:
     try:
         yield
-    except UnusableFile:
-        raise
     except _UNREADABLE as error:
         raise _damaged(path, key, error) from error
 
@@ -183,18 +178,18 @@ def _exactly(file: Any, count: int) -> bytes:
     return content
 
 
+def _place(path: Path, key: str) -> str:
+    return f"{path} ({key})" if key else str(path)
+
+
 def _damaged(path: Path, key: str, reason: BaseException) -> UnusableFile:
-    if isinstance(reason, UnusableFile):
-        return reason
     size = path.stat().st_size if path.is_file() else 0
     return UnusableFile(
         Problem(
             "error",
-            f"{path} ({key})" if key else str(path),
+            _place(path, key),
             "cannot be read",
-            expected="a complete IDX file"
-            if not path.name.lower().endswith(".npz")
-            else "a complete .npz file",
+            expected=f"a complete {'.npz' if path.name.lower().endswith('.npz') else 'IDX'} file",
             found=f"{size} bytes and: {(str(reason) or type(reason).__name__).strip().rstrip('.')}",
             advice="A copy or download that broke off leaves such files: fetch it again.",
             kind="unreadable",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,12 @@ MARGIN = 16e6
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 Opened = TypeVar("Opened")
+
+
+def cache_folder(root: Path, dataset: str, key: str) -> Path:
+    """Where a dataset is kept prepared: its name, in characters that every file system takes, and its key."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", dataset)[:60]
+    return root / f"{name}-{key}"
 
 
 def built_once(
@@ -42,13 +49,12 @@ def built_once(
         shutil.rmtree(folder, ignore_errors=True)
         partial_folder = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(partial_folder, ignore_errors=True)
-        with storage_errors(folder, needed):
-            if shutil.disk_usage(folder.parent).free < needed + MARGIN:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            partial_folder.mkdir()
         try:
-            build(partial_folder)
-            with storage_errors(folder, needed):
+            with _storage_errors(folder, needed):
+                if shutil.disk_usage(folder.parent).free < needed + MARGIN:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                partial_folder.mkdir()
+                build(partial_folder)
                 partial_folder.replace(folder)
         finally:
             shutil.rmtree(partial_folder, ignore_errors=True)
@@ -61,8 +67,29 @@ def write_header(file: Any, shape: tuple[int, ...], dtype: str) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
+def _found(folder: Path, opened: Callable[[Path], Opened]) -> Opened | None:
+    """The contents of a folder, None where it is missing or damaged."""
+    try:
+        return opened(folder)
+    except DatasetError:
+        return None
+
+
 @contextmanager
-def storage_errors(folder: Path, needed: int) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
+    """Held by one process at a time; the operating system releases it when the process dies."""
+    with _storage_errors(folder, 0):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _storage_errors(folder: Path, needed: int) -> Iterator[None]:
     """What the operating system says of a folder for prepared data, in words for its user.
 
     Raises:
@@ -82,24 +109,3 @@ def storage_errors(folder: Path, needed: int) -> Iterator[None]:
             f"{(needed + MARGIN) / 1e6:.0f} MB, found {free / 1e6:.0f} MB free. Make room, choose another "
             "folder for the cache, or a smaller size."
         ) from error
-
-
-def _found(folder: Path, opened: Callable[[Path], Opened]) -> Opened | None:
-    """The contents of a folder, None where it is missing or damaged."""
-    try:
-        return opened(folder)
-    except DatasetError:
-        return None
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Held by one process at a time; the operating system releases it when the process dies."""
-    with storage_errors(folder, 0):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import blake2b
@@ -13,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.built import built_once, storage_errors, write_header
-from netwright.data.checks import check_case, require_label
+from netwright.data.built import built_once, cache_folder, write_header
+from netwright.data.checks import check_case, require_images, require_label
 from netwright.data.dataset import Case, Dataset
 from netwright.data.files import content_digest
 from netwright.data.geometry import Geometry
@@ -47,8 +46,7 @@ def prepare(
         StorageError: there is no room for the cache, or it cannot be written.
     """
     geometries, resolved = _plan(dataset, settings, workers)
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", dataset.name)[:60]
-    folder = Path(cache_root) / f"{name}-{_key(dataset, resolved, workers)}"
+    folder = cache_folder(Path(cache_root), dataset.name, _key(dataset, resolved, workers))
 
     def build(partial_folder: Path) -> None:
         _build(dataset, resolved, geometries, partial_folder, workers, on_case)
@@ -61,7 +59,7 @@ def _plan(
 ) -> tuple[list[Geometry], PreprocessingSettings]:
     if not dataset.cases:
         raise DatasetError(f"{dataset.root} has no labelled cases: nothing can be prepared. Add cases.")
-    grids = list(in_order(lambda case: read_grid(case.images[0]), dataset.cases, workers))
+    grids = list(in_order(lambda case: read_grid(require_images(case)[0]), dataset.cases, workers))
     resolved = settings.resolved(grids)
     return [resolved.geometry(grid) for grid in grids], resolved
 
@@ -95,7 +93,7 @@ def image_digest(case: Case) -> str:
     Raises:
         UnusableFile: a file is missing.
     """
-    return " ".join(map(content_digest, case.images))
+    return " ".join(map(content_digest, require_images(case)))
 
 
 def _build(
@@ -116,8 +114,7 @@ def _build(
         settings,
         tuple(cases),
     )
-    with storage_errors(folder, _bytes(dataset, geometries)):
-        (folder / INDEX).write_text(json.dumps(prepared.to_dict()), encoding="utf-8")
+    (folder / INDEX).write_text(json.dumps(prepared.to_dict()), encoding="utf-8")
 
 
 def _write_arrays(
@@ -129,16 +126,11 @@ def _write_arrays(
     on_case: Callable[[int, int], None] | None,
 ) -> list[PreparedCase]:
     """Written as plain files, in order: a full disk then is an error, where a memory map would be a crash."""
-    needed = _bytes(dataset, geometries)
     voxels = sum(int(np.prod(geometry.size)) for geometry in geometries)
     process = partial(_process, dataset=dataset, settings=settings)
     pairs = list(zip(dataset.cases, geometries, strict=True))
     cases: list[PreparedCase] = []
-    with (
-        storage_errors(folder, needed),
-        (folder / IMAGES).open("wb") as images,
-        (folder / LABELS).open("wb") as labels,
-    ):
+    with (folder / IMAGES).open("wb") as images, (folder / LABELS).open("wb") as labels:
         write_header(images, (voxels * len(dataset.channels),), "<f4")
         write_header(labels, (voxels,), "|u1")
         for (case, geometry), (image, label) in zip(pairs, in_order(process, pairs, workers), strict=True):

@@ -106,6 +106,17 @@ def require_label(case: Case) -> Path:
     return case.label
 
 
+def require_images(case: Case) -> tuple[Path, ...]:
+    """The image files of a case.
+
+    Raises:
+        UnusableFile: it is a mask without a picture.
+    """
+    if is_picture(case.images[0]) and not case.images[0].is_file():
+        raise UnusableFile(_no_image(case))
+    return case.images
+
+
 def _no_mask(image: Path) -> Problem:
     return Problem(
         "error",
@@ -131,10 +142,8 @@ def _no_image(case: Case) -> Problem:
 
 
 def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Problem]]:
-    if is_picture(case.images[0]) and not case.images[0].is_file():
-        return None, [_no_image(case)]
     try:
-        volume = read_image(case.images)
+        volume = read_image(require_images(case))
     except UnusableFile as error:
         return None, [error.problem]
     problems = []

@@ -63,24 +63,39 @@ def open_any(
         DatasetError: nothing is there, it is of no known format, or it cannot be used.
         SettingsError: an unknown name of a format, or ``map_label`` for a dataset without label maps.
     """
-    root = Path(root).expanduser()
-    root = root.parent if root.name == DESCRIPTION and root.is_file() else root
+    root = _place_of(root)
     known = [*FORMATS, *IMAGE_FORMATS]
     if format is not None and format not in known:
         raise SettingsError(f"The format is {format!r}: expected one of {', '.join(known)}.")
     if not root.exists():
         raise DatasetError(f"{root} does not exist: expected the folder of a dataset, or an .npz file.")
-    if format in FORMATS or (format is None and _is_segmentation(root)):
-        return open_dataset(root, format=format, map_label=map_label)
-    for name in [format] if format else IMAGE_FORMATS:
-        if IMAGE_FORMATS[name].matches(root):
-            if map_label:
-                raise SettingsError(
-                    f"--map-label is for the values of label maps, but {root} holds labelled pictures "
-                    f"({IMAGE_FORMATS[name].title}). Leave it out."
-                )
-            return IMAGE_FORMATS[name].read(root)
+    name = format or recognise(root)
+    if name in FORMATS:
+        return open_dataset(root, format=name, map_label=map_label)
+    if name is not None and IMAGE_FORMATS[name].matches(root):
+        if map_label:
+            raise SettingsError(
+                f"--map-label is for the values of label maps, but {root} holds labelled pictures "
+                f"({IMAGE_FORMATS[name].title}). Leave it out."
+            )
+        return IMAGE_FORMATS[name].read(root)
     raise DatasetError(f"{root} holds no dataset that is known. {_all_looked_for(root, format)}")
+
+
+def recognise(root: Path) -> str | None:
+    """The format of what lies in a folder or file, one of `FORMATS` or `IMAGE_FORMATS`; nothing of it is read but its
+    description. None: of no known format.
+
+    Raises:
+        DatasetError: the description cannot be read.
+    """
+    root = _place_of(root)
+    if root.is_dir():
+        description = read_description(root) if (root / DESCRIPTION).is_file() else {}
+        for name, known in FORMATS.items():
+            if known.matches(root, description):
+                return name
+    return next((name for name, known in IMAGE_FORMATS.items() if known.matches(root)), None)
 
 
 def inspect_any(dataset: Dataset | ImageSet, workers: int = 1) -> Inspection:
@@ -155,12 +170,10 @@ def open_prepared_any(folder: Path) -> Prepared | PreparedImages:
     return open_prepared_images(folder) if kind == KIND else open_prepared(folder)
 
 
-def _is_segmentation(root: Path) -> bool:
-    """Whether a folder is of one of the formats with label maps."""
-    if not root.is_dir():
-        return False
-    description = read_description(root) if (root / DESCRIPTION).is_file() else {}
-    return any(known.matches(root, description) for known in FORMATS.values())
+def _place_of(root: Path) -> Path:
+    """The folder or file that is meant, also where its description is named."""
+    root = Path(root).expanduser()
+    return root.parent if root.name == DESCRIPTION and root.is_file() else root
 
 
 def _all_looked_for(root: Path, format: str | None) -> str:

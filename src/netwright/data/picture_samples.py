@@ -14,7 +14,8 @@ from PIL import Image
 from scipy import ndimage
 
 from netwright.data.files import write_whole
-from netwright.errors import DatasetError, SettingsError
+from netwright.data.samples import require_own
+from netwright.errors import SettingsError
 
 CLASSES = ("disc", "ring", "square", "triangle")
 """What the pictures of the classification sample show; all else about them is nuisance."""
@@ -48,7 +49,7 @@ def write_classification_sample(path: Path, *, pictures: int = 40, seed: int = 0
     """
     _require(pictures, 4, "pictures a class", size)
     path = Path(path).expanduser()
-    _require_own(path, CLASSES_NAME)
+    require_own(path, CLASSES_NAME)
     for label, name in enumerate(CLASSES):
         for number in range(pictures + max(1, pictures // _TEST_EVERY)):
             part = "train" if number < pictures else "test"
@@ -73,7 +74,7 @@ def write_segmentation_sample(path: Path, *, pictures: int = 24, seed: int = 0, 
     """
     _require(pictures, 3, "pictures", size)
     path = Path(path).expanduser()
-    _require_own(path, MASKS_NAME)
+    require_own(path, MASKS_NAME)
     for number in range(pictures):
         picture, mask = _cells(np.random.default_rng([seed, number]), size, _hard(number))
         _write_picture(path / "images" / f"cells_{number:03d}.png", picture)
@@ -92,18 +93,6 @@ def _require(count: int, least: int, what: str, size: int) -> None:
         raise SettingsError(
             f"A sample of {count} {what} of size {size}: expected at least {least} of size {SMALLEST_SIZE} or more."
         )
-
-
-def _require_own(path: Path, name: str) -> None:
-    """Refuse to write among files of others; an earlier sample is written over."""
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    try:
-        if json.loads((path / _MARK).read_text(encoding="utf-8"))["name"] == name:
-            return
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise DatasetError(f"{path} is not empty: expected a new folder for the sample. Choose another.")
 
 
 def _write_mark(path: Path, name: str, description: str, more: Mapping[str, Any]) -> None:

@@ -106,7 +106,7 @@ def read_mask(path: Path) -> NDArray[Any]:
 
 
 def mask_size(path: Path) -> tuple[int, int]:
-    """Height and width of a mask, without decoding it.
+    """Height and width of a picture or mask, without decoding it.
 
     Raises:
         UnusableFile: the file is missing or no picture.

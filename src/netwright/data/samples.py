@@ -62,7 +62,7 @@ def write_sample(path: Path, *, cases: int = 30, seed: int = 0, size: int = 32) 
             f"A sample of {cases} cases of size {size}: expected at least 3 cases of size {SMALLEST_SIZE} or "
             "more."
         )
-    _require_own(path)
+    require_own(path, NAME)
     names = [f"phantom_{number:03d}" for number in range(cases + _UNLABELLED)]
     for number, name in enumerate(names):
         rng = np.random.default_rng([seed, number])
@@ -90,12 +90,16 @@ def write_sample(path: Path, *, cases: int = 30, seed: int = 0, size: int = 32) 
     return path
 
 
-def _require_own(path: Path) -> None:
-    """Refuse to write among files of others; an earlier sample is written over."""
+def require_own(path: Path, name: str) -> None:
+    """Refuse to write among files of others; an earlier sample of that name is written over.
+
+    Raises:
+        DatasetError: the folder holds something else.
+    """
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     try:
-        if json.loads((path / "dataset.json").read_text(encoding="utf-8"))["name"] == NAME:
+        if json.loads((path / "dataset.json").read_text(encoding="utf-8"))["name"] == name:
             return
     except (OSError, ValueError, KeyError, TypeError):
         pass

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from math import prod
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -141,13 +143,12 @@ class Slices:
 
     def class_counts_of(self, cases: Iterable[int]) -> NDArray[np.int64]:
         """Pixels of each class (classes,) over the slices of some cases that are trained on."""
-        counts = np.zeros(self.classes, dtype=np.int64)
-        chosen: dict[int, list[int]] = {}
-        for case, position in self.of(cases):
-            chosen.setdefault(case, []).append(position)
-        for case, positions in chosen.items():
-            labels = self.prepared.label(case).take(positions, axis=self.axis)
-            counts += np.bincount(labels.ravel(), minlength=self.classes)
+        cases = list(cases)
+        counts = np.array(self.prepared.class_counts_of(cases), dtype=np.int64)
+        kept = Counter(case for case, _ in self.of(cases))
+        for case in cases:  # what is left out holds nothing but background
+            pixels = prod(self._rest(self.prepared.cases[case].geometry.size))
+            counts[0] -= (self.lengths[case] - kept[case]) * pixels
         return counts
 
     def _chosen(self, case: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any
@@ -47,8 +47,7 @@ def split(names: Sequence[str], seed: int, fractions: tuple[float, float, float]
         DatasetError: fewer than three cases, or a name that occurs twice.
         SettingsError: the fractions are not three positive numbers that sum to 1.
     """
-    if min(fractions) <= 0 or len(fractions) != 3 or abs(sum(fractions) - 1) > 1e-6:
-        raise SettingsError(f"The fractions are {fractions}: expected three positive numbers that sum to 1.")
+    require_fractions(fractions)
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise DatasetError(
@@ -59,8 +58,8 @@ def split(names: Sequence[str], seed: int, fractions: tuple[float, float, float]
             f"{len(names)} cases cannot be split into training, validation and test: expected at least "
             f"{MINIMUM_CASES}. Label more cases."
         )
-    dealt = sorted(names, key=lambda name: blake2b(f"{seed}/{name}".encode(), digest_size=16).digest())
-    training, validation, _ = _sizes(len(names), fractions)
+    dealt = in_order_of_seed(names, seed)
+    training, validation, _ = whole_sizes(len(names), fractions)
     return Splits(
         tuple(sorted(dealt[:training])),
         tuple(sorted(dealt[training : training + validation])),
@@ -68,13 +67,28 @@ def split(names: Sequence[str], seed: int, fractions: tuple[float, float, float]
     )
 
 
-def _sizes(cases: int, fractions: tuple[float, float, float]) -> tuple[int, int, int]:
-    """Largest remainders, then one case from the largest part to each empty one."""
+def require_fractions(fractions: Sequence[float]) -> None:
+    """Raise `SettingsError` where the fractions are not those of training, validation and test."""
+    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise SettingsError(f"The fractions are {fractions}: expected three positive numbers that sum to 1.")
+
+
+def in_order_of_seed(names: Iterable[str], seed: int) -> list[str]:
+    """Names in the order of a hash of seed and name: that of dealing them out."""
+
+    def digest(name: str) -> bytes:
+        return blake2b(f"{seed}/{name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+    return sorted(names, key=digest)
+
+
+def whole_sizes(cases: int, fractions: Sequence[float]) -> list[int]:
+    """Largest remainders, then, where there are enough for all, one case from the largest part to each empty one."""
     shares = np.array(fractions) * cases
     sizes = np.floor(shares + 1e-9).astype(int)
     for part in np.argsort(sizes - shares, kind="stable")[: cases - sizes.sum()]:
         sizes[part] += 1
-    while sizes.min() == 0:
+    while sizes.min() == 0 and cases >= len(sizes):
         sizes[sizes.argmax()] -= 1
         sizes[sizes.argmin()] += 1
-    return int(sizes[0]), int(sizes[1]), int(sizes[2])
+    return [int(size) for size in sizes]

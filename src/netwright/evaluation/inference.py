@@ -80,7 +80,7 @@ def predict_probabilities(
     """
     volume = torch.from_numpy(np.array(image, np.float32)) if isinstance(image, np.ndarray) else image.float()
     settings = _Settings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
-    found = _probabilities(network, volume[None], size, overlap, batch_size, settings)
+    found = _probabilities(network, volume[None], size, overlap, batch_size, **settings)
     return np.ascontiguousarray(found[0])
 
 
@@ -115,10 +115,9 @@ def predict_slices(
     volume = torch.from_numpy(np.array(image, np.float32)) if isinstance(image, np.ndarray) else image.float()
     settings = _Settings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
     slices = volume.movedim(axis + 1, 0)
-    fits = all(a <= b for a, b in zip(slices.shape[2:], size, strict=True))
-    at_once = batch_size if fits else 1
+    at_once = batch_size if _is_within(slices.shape[2:], size) else 1
     found = [
-        _probabilities(network, slices[start : start + at_once], size, overlap, batch_size, settings)
+        _probabilities(network, slices[start : start + at_once], size, overlap, batch_size, **settings)
         for start in range(0, len(slices), at_once)
     ]
     return np.ascontiguousarray(np.moveaxis(np.concatenate(found), 0, axis + 1))
@@ -130,7 +129,10 @@ def _probabilities(
     size: Sequence[int],
     overlap: float,
     batch_size: int,
-    settings: _Settings,
+    *,
+    device: torch.device | str,
+    mixed_precision: bool,
+    channels_last: bool,
 ) -> NDArray[np.float32]:
     """Class probabilities (N, K, *shape) of images (N, C, *shape), all at once where they are within ``size``."""
     shape = tuple(images.shape[2:])
@@ -138,15 +140,9 @@ def _probabilities(
     _, target = windows(shape, padded_shape)
     padding = [(t.start, n - t.stop) for t, n in zip(target, padded_shape, strict=True)]
     padded = F.pad(images, [side for pair in reversed(padding) for side in pair])
-    device = settings["device"]
 
     def predict(inputs: Tensor) -> Tensor:
-        logits = forward(
-            network,
-            inputs,
-            mixed_precision=settings["mixed_precision"],
-            channels_last=settings["channels_last"],
-        )
+        logits = forward(network, inputs, mixed_precision=mixed_precision, channels_last=channels_last)
         return logits.float().softmax(1)
 
     with evaluating(network):
@@ -191,7 +187,7 @@ def validation_dice(
     """
     settings = _Settings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
     labels = [prepared.label(index) for index in indices]
-    fits = [all(a <= b for a, b in zip(label.shape, size, strict=True)) for label in labels]
+    fits = [_is_within(label.shape, size) for label in labels]
     dice = np.full((len(indices), classes - 1), np.nan)
     rows = [row for row, fit in enumerate(fits) if fit]
     for start in range(0, len(rows), batch_size):
@@ -257,8 +253,7 @@ def slice_dice(
     found = [np.empty(label.shape, np.uint8) for label in labels]
     small: list[tuple[int, int]] = []
     for row, (index, label) in enumerate(zip(indices, labels, strict=True)):
-        plane = label.shape[:axis] + label.shape[axis + 1 :]
-        if all(a <= b for a, b in zip(plane, size, strict=True)):
+        if _is_within(label.shape[:axis] + label.shape[axis + 1 :], size):
             small += [(row, position) for position in range(label.shape[axis])]
             continue
         image = volumes.image(index)
@@ -293,6 +288,10 @@ def predict_classes(
         logits = forward(network, batch, mixed_precision=mixed_precision, channels_last=channels_last)
         _require_finite(bool(logits.isfinite().all()))
         return np.asarray(logits.argmax(1).cpu().numpy(), dtype=np.int64)
+
+
+def _is_within(shape: Sequence[int], size: Sequence[int]) -> bool:
+    return all(length <= largest for length, largest in zip(shape, size, strict=True))
 
 
 def _require_finite(finite: bool) -> None:

@@ -15,8 +15,7 @@ from netwright.data.slices import Slices
 from netwright.evaluation.inference import slice_dice
 from netwright.evaluation.losses import TrainingLoss, loss_of
 from netwright.evaluation.protocol import TrainingProtocol
-from netwright.evaluation.seeding import derive_seed
-from netwright.evaluation.volume_problem import dice_metrics
+from netwright.evaluation.volume_problem import dice_metrics, training_batches
 from netwright.tasks.losses import label_weights
 from netwright.tasks.segmentation import SegmentationTask
 
@@ -45,15 +44,7 @@ class SliceProblem:
     ) -> Batches:
         """As in `netwright.data.batches.Batches`: a slice an item."""
         items = _Items(self._slices, cases)
-        return Batches(
-            items,
-            range(len(items)),
-            self.task.size,
-            protocol.batch_size,
-            device=device,
-            augmentation=protocol.augmentation,
-            generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
-        )
+        return training_batches(items, range(len(items)), self.task, protocol, device, seed)
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
         """The protocol's, with the class weights of the slices that are trained on."""

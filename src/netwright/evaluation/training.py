@@ -105,13 +105,9 @@ def train(
             problem.validation_batches(validation, protocol),
             protocol.validate_every,
         )
-
-        def validate() -> tuple[NDArray[np.float64], float]:
-            scores = problem.scores(network, validation, protocol, device)
-            return scores, problem.metrics(scores)[problem.task.metric]
-
-        patience = Patience(protocol.patience, protocol.minimum_gain)
-        loop = _Loop(step, batches, validate, pace, Watch(protocol.early), patience, curves, on_epoch)
+        validate = partial(_validate, network, problem, validation, protocol, device)
+        watch, patience = Watch(protocol.early), Patience(protocol.patience, protocol.minimum_gain)
+        loop = _Loop(step, batches, validate, pace, watch, patience, curves, on_epoch)
         status, reason = loop.run()
     return Training(
         network=network,
@@ -122,9 +118,21 @@ def train(
         curves=curves,
         seconds_per_batch=pace.seconds_per_batch,
         seconds=pace.elapsed,
-        loss_met_epoch=loop.loss_met_epoch,
+        loss_met_epoch=watch.loss_met_epoch,
         scores=loop.scores,
     )
+
+
+def _validate(
+    network: nn.Module,
+    problem: Problem,
+    cases: Sequence[int],
+    protocol: TrainingProtocol,
+    device: torch.device,
+) -> tuple[NDArray[np.float64], float]:
+    """The scores of the cases, and the task's metric of them."""
+    scores = problem.scores(network, cases, protocol, device)
+    return scores, problem.metrics(scores)[problem.task.metric]
 
 
 class TrainingStep:
@@ -220,11 +228,6 @@ class _Loop:
         self._on_epoch = on_epoch
         self.epochs = 0
         self.scores: NDArray[np.float64] = np.empty((0, 0))
-
-    @property
-    def loss_met_epoch(self) -> int | None:
-        """As in `Training`."""
-        return self._watch.loss_met_epoch
 
     def run(self) -> tuple[Status, str]:
         """The status and its reason."""

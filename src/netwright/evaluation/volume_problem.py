@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from netwright.data.batches import Batches, PreparedVolumes
+from netwright.data.batches import Batches, Items, PreparedVolumes
 from netwright.evaluation.inference import validation_dice
 from netwright.evaluation.losses import TrainingLoss, loss_of
 from netwright.evaluation.protocol import TrainingProtocol
@@ -35,15 +35,7 @@ class VolumeProblem:
         self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
     ) -> Batches:
         """As in `netwright.data.batches.Batches`: a volume a case."""
-        return Batches(
-            self._prepared,
-            cases,
-            self.task.size,
-            protocol.batch_size,
-            device=device,
-            augmentation=protocol.augmentation,
-            generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
-        )
+        return training_batches(self._prepared, cases, self.task, protocol, device, seed)
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
         """The protocol's, with the class weights of the cases."""
@@ -73,6 +65,26 @@ class VolumeProblem:
     def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
         """``dice`` and ``dice.<label name>``."""
         return dice_metrics(self.task, scores)
+
+
+def training_batches(
+    items: Items,
+    indices: Sequence[int],
+    task: SegmentationTask,
+    protocol: TrainingProtocol,
+    device: torch.device,
+    seed: int,
+) -> Batches:
+    """Shuffled and augmented batches of images with label maps."""
+    return Batches(
+        items,
+        indices,
+        task.size,
+        protocol.batch_size,
+        device=device,
+        augmentation=protocol.augmentation,
+        generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
+    )
 
 
 def dice_metrics(task: SegmentationTask, scores: NDArray[np.float64]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from netwright.report import agents, classification, comparison_figures, formatting, search_figures
-from netwright.report.content import OverlayCase, ReportContent, TrialRow
+from netwright.report.content import AgentTable, OverlayCase, ReportContent, TrialRow
 from netwright.report.costs import cost_rows
 from netwright.report.diagrams import draw
 from netwright.report.metrics import Metric, metric_named
@@ -44,8 +45,8 @@ def render_report(content: ReportContent) -> str:
     )
     summaries = summarise(content.contestants, content.labels)
     metric = metric_named(content.metric)
-    told = agents.telling(content.agent_tables)
-    plots = _plots(content, summaries, metric)
+    tables = [content.agent_tables[i] for i in agents.telling(content.agent_tables)]
+    plots = _plots(content, summaries, metric, tables)
     return environment.get_template("template.html.j2").render(
         content=content,
         style=Markup(resources.files("netwright.report").joinpath("report.css").read_text(encoding="utf-8")),
@@ -58,7 +59,7 @@ def render_report(content: ReportContent) -> str:
         planar=any(is_planar(case) for case in content.overlays),
         confusions=[] if content.confusion is None else classification.confusions(content.confusion),
         mistakes=classification.mistakes(content.mistakes),
-        tables=[agents.thumbnail(content.agent_tables[i]) for i in told],
+        tables=[agents.thumbnail(table) for table in tables],
         phased=any(t.phase for t in content.trials),
         counts=_counts(content.trials),
         trials=[_trial_row(t, content.best_trial) for t in content.trials],
@@ -71,7 +72,7 @@ def render_report(content: ReportContent) -> str:
 
 
 def _plots(
-    content: ReportContent, summaries: tuple[Summary, ...], metric: Metric
+    content: ReportContent, summaries: tuple[Summary, ...], metric: Metric, tables: Sequence[AgentTable]
 ) -> dict[str, dict[str, Any]]:
     """The plots for which there is something to plot, by name: figure as JSON and height in pixels."""
     drawn: dict[str, go.Figure] = {}
@@ -88,9 +89,8 @@ def _plots(
         drawn["confusion"] = classification.confusion_figure(content.confusion)
     if content.layer_choices is not None and agents.any_choice(content.layer_choices):
         drawn["choices"] = agents.choices_figure(content.layer_choices, content.best_trial)
-    if content.agent_tables:
-        shown = [content.agent_tables[i] for i in agents.telling(content.agent_tables)]
-        drawn["agents"] = agents.tables_figure(shown, content.agent_values)
+    if tables:
+        drawn["agents"] = agents.tables_figure(tables, content.agent_values)
     drawn |= _curves(content, summaries, metric)
     # Plotly's own encoder writes <, > and / as \\u escapes, so that no text can close the script element.
     return {

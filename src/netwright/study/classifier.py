@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,8 @@ from netwright.data.classification.settings import PicturePreparation
 from netwright.data.files import write_whole
 from netwright.data.pictures import is_picture
 from netwright.errors import DatasetError
-from netwright.study.jobs import opened
+from netwright.study.jobs import OnCase, opened
 from netwright.tasks.classification import ClassificationTask
-
-OnCase = Callable[[int, int], None]
 
 PREDICTIONS = "predictions.csv"
 BATCH = 64

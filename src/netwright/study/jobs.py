@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,9 @@ def network_builder(settings: RunSettings, choice: dict[str, Any], reference: st
         return REFERENCES[reference].build
     return functools.partial(make_space(settings.space).build, choice)
 
+
+OnCase = Callable[[int, int], None]
+"""Told, case by case, how many are done and of how many."""
 
 _OPEN: dict[Path, Prepared | PreparedImages] = {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +20,11 @@ from netwright.errors import DatasetError, RunError
 from netwright.settings import RunSettings
 from netwright.study.classifier import LabelledPicture
 from netwright.study.folder import RunFolder
+from netwright.study.jobs import OnCase
 from netwright.study.machine import available_cores
 from netwright.study.search import SearchData
 from netwright.study.segmenter import LabelledCase
 from netwright.study.trained import TestCase
-
-OnCase = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

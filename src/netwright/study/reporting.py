@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
+
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
 from netwright.evaluation.outcome import Outcome
 from netwright.report.content import Contestant, ReportContent, TrialRow
+from netwright.report.metrics import metric_named
 from netwright.settings import RunSettings
 from netwright.study.explained import agent_tables, layer_choices
 from netwright.study.folder import RunFolder, write_text
@@ -21,8 +24,6 @@ from netwright.study.records import ENDED, TrialRecord, best_of, load_trials, pa
 from netwright.study.shown import confusion, mistakes, overlays
 from netwright.study.status import read_curves
 from netwright.study.verdict import read_results
-
-METRICS = {"dice": "Dice", "accuracy": "accuracy"}
 
 
 def write_report(folder: RunFolder, settings: RunSettings, material: Material) -> Path:
@@ -40,6 +41,7 @@ def report_content(folder: RunFolder, settings: RunSettings, material: Material)
     best = best_of(records)
     results = read_results(folder)
     task = problem_of(settings, material.prepared).task
+    study = open_study(folder, settings) if records else None
     return ReportContent(
         title=f"{settings.recipe} on {material.dataset.name}",
         run_name=folder.root.name,
@@ -55,10 +57,10 @@ def report_content(folder: RunFolder, settings: RunSettings, material: Material)
         settings=settings.to_yaml(),
         commands=_commands(folder, settings),
         reward_name=_reward_name(settings),
-        notes=_notes(folder, settings, len(records)),
-        metric=METRICS[task.metric],
+        notes=_notes(study, len(records)),
+        metric=metric_named(task.metric).name,
         penalty=_penalty(settings),
-        agent_tables=agent_tables(open_study(folder, settings), best) if records else (),
+        agent_tables=() if study is None else agent_tables(study, best),
         agent_values=_agent_values(settings),
         layer_choices=layer_choices(space, records),
         batch_size=settings.training.batch_size,
@@ -73,13 +75,16 @@ def _labels(prepared: Prepared | PreparedImages) -> tuple[str, ...]:
 
 def _reward_name(settings: RunSettings) -> str:
     """Short, for axes; what a reward is made of is among the facts."""
-    words = settings.objective.words()
-    return f"validation {METRICS.get(words, words)}" if settings.objective.plain else "reward"
+    return (
+        f"validation {metric_named(settings.objective.words()).name}"
+        if settings.objective.plain
+        else "reward"
+    )
 
 
-def _notes(folder: RunFolder, settings: RunSettings, trials: int) -> tuple[str, ...]:
+def _notes(study: optuna.Study | None, trials: int) -> tuple[str, ...]:
     """Why the search ended before its budget, where it did."""
-    ended = open_study(folder, settings).user_attrs.get(ENDED) if trials else None
+    ended = None if study is None else study.user_attrs.get(ENDED)
     return () if ended is None else (f"The search ended after {trials} trials: {ended}.",)
 
 
@@ -102,15 +107,18 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
 
     space = make_space(settings.space)
     results = read_results(folder)
-    notes = _notes(folder, settings, len(load_trials(folder)))
+    records = [record_of(t) for t in load_trials(folder)]
+    notes = _notes(open_study(folder, settings) if records else None, len(records))
     if results:
         labels = tuple(
             dict.fromkeys(label for r in results for case in r["scores"].values() for label in case)
         )
-        metric = METRICS[settings.objective.metric.partition(".")[0] if settings.objective.metric else "dice"]
-        told = verdict_sentences([_contestant(folder, r, space.describe) for r in results], labels, metric)
+        metric = metric_named((settings.objective.metric or "dice").partition(".")[0])
+        told = verdict_sentences(
+            [_contestant(folder, r, space.describe) for r in results], labels, metric.name
+        )
         return (*told, *notes)
-    best = best_of([record_of(t) for t in load_trials(folder)])
+    best = best_of(records)
     if best is None or best.reward is None:
         return ("No candidate has been trained.",)
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,9 @@ from netwright.data.preprocessing import PreprocessingSettings, prepare_image
 from netwright.data.slices import SliceSettings
 from netwright.data.volumes import Grid, label_ending, read_label, write_label_map
 from netwright.errors import DatasetError
+from netwright.study.jobs import OnCase
 from netwright.tasks.metrics import dice_per_label
 from netwright.tasks.segmentation import SegmentationTask
-
-OnCase = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.classification.settings import WHITE
 from netwright.data.volumes import label_ending, read_image, read_label
+from netwright.report.classification import MISTAKES
 from netwright.report.content import ConfusionMatrix, ImageExample, OverlayCase
 from netwright.study.classifier import PREDICTIONS, read_table
 from netwright.study.folder import RunFolder
@@ -20,7 +21,6 @@ from netwright.study.segmenter import LabelledCase
 
 ROLES = ("worst", "median", "best")
 COLOURS = 3
-MOST_MISTAKES = 24
 
 
 def overlays(
@@ -81,7 +81,7 @@ def mistakes(folder: RunFolder, material: Material) -> tuple[ImageExample, ...]:
         return ()
     wrong = [row for row in read_table(table) if row["truth"] != row["found"]]
     wrong.sort(key=lambda row: -float(row[row["found"]]))
-    wrong = wrong[:MOST_MISTAKES]
+    wrong = wrong[:MISTAKES]
     white = WHITE[prepared.preparation.depth]
     images = prepared.raw_images(prepared.indices(row["picture"] for row in wrong)) if wrong else ()
     return tuple(

@@ -85,13 +85,14 @@ def mean_scores(scores: dict[str, dict[str, float]], metric: str) -> dict[str, f
     """Means over cases: the metric (the mean of each case's mean), and "<metric>.<label>" for each label or class
     over the cases that have it. NaN is left out.
     """
-    table = [(label, value) for case in scores.values() for label, value in case.items()]
-    if not table:
+    if not scores:
         return {}
+    of_labels: dict[str, list[float]] = {}
+    for case in scores.values():
+        for label, value in case.items():
+            of_labels.setdefault(label, []).append(value)
     of_cases = [float(np.nanmean(list(case.values()))) for case in scores.values()]
-    labels = dict.fromkeys(label for label, _ in table)
-    of_labels = {
-        f"{metric}.{label}": float(np.nanmean([value for name, value in table if name == label]))
-        for label in labels
+    return {
+        metric: float(np.nanmean(of_cases)),
+        **{f"{metric}.{label}": float(np.nanmean(values)) for label, values in of_labels.items()},
     }
-    return {metric: float(np.nanmean(of_cases)), **of_labels}

@@ -121,7 +121,8 @@ def rival(settings: RunSettings, path: Path) -> Entry:
 
 
 def random_choice(settings: RunSettings, space: Space, data: SearchData, index: int) -> dict[str, Any]:
-    """A choice drawn uniformly among those that make a network that fits.
+    """A choice drawn uniformly among those that make a network that fits and keeps the limits, as far as these are
+    known before a training.
 
     Raises:
         RunError: none was found in many tries.
@@ -138,7 +139,8 @@ def random_choice(settings: RunSettings, space: Space, data: SearchData, index: 
             cost = predicted_cost(partial(space.build, choice), task, settings.training)
         except InfeasibleArchitecture:
             continue
-        if fits(cost, settings.machine.memory_limit_mb):
+        refused = settings.objective.violation({}, asdict(cost))
+        if fits(cost, settings.machine.memory_limit_mb) and refused is None:
             return choice
     raise RunError(f"None of {FEASIBLE_TRIES} random choices of {space.name} makes a network that fits.")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.built import built_once, storage_errors, write_header
+from netwright.data.built import built_once, cache_folder, write_header
 from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.prepared import (
     IMAGES,
@@ -22,11 +21,11 @@ from netwright.data.classification.prepared import (
     PreparedImages,
     open_prepared_images,
 )
-from netwright.data.classification.reading import TOGETHER, as_trained, stored_chunks
+from netwright.data.classification.reading import as_trained, stored_chunks
 from netwright.data.classification.settings import WHITE, ImageSettings, PicturePreparation
 from netwright.data.classification.splits import image_splits
 from netwright.data.files import content_digest
-from netwright.data.parallel import in_order
+from netwright.data.parallel import many_in_order
 from netwright.data.problems import UnusableFile
 from netwright.data.splits import FRACTIONS
 from netwright.errors import DatasetError
@@ -111,8 +110,7 @@ def _prepared(
     on_case: OnPicture | None,
 ) -> PreparedImages:
     """``scales``: where means and standard deviations come from, or for each picture whether they are its too."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", dataset.name)[:60]
-    folder = cache_root / f"{name}-{_key(dataset, settings, scales, workers)}"
+    folder = cache_folder(cache_root, dataset.name, _key(dataset, settings, scales, workers))
 
     def build(partial_folder: Path) -> None:
         _build(dataset, settings, scales, partial_folder, workers, on_case)
@@ -128,7 +126,10 @@ def content_digests(dataset: ImageSet, workers: int = 1) -> dict[str, str]:
     Raises:
         UnusableFile: a file is missing or damaged.
     """
-    return dict(zip(dataset.names, _digests(dataset, workers), strict=True))
+    digests = (
+        _row_digests(dataset) if dataset.arrays else many_in_order(content_digest, _files(dataset), workers)
+    )
+    return dict(zip(dataset.names, digests, strict=True))
 
 
 def _training(dataset: ImageSet, seed: int, fractions: tuple[float, float, float]) -> NDArray[np.bool_]:
@@ -167,22 +168,22 @@ def _key(
     }
     digest.update(json.dumps(meaning, sort_keys=True).encode())
     files = sorted({file.path for file in dataset.arrays.values()})
-    for content in map(content_digest, files) if files else _digests(dataset, workers):
+    for content in many_in_order(content_digest, files or _files(dataset), workers):
         digest.update(content.encode())
     return digest.hexdigest()
 
 
-def _digests(dataset: ImageSet, workers: int) -> Iterator[str]:
-    if dataset.arrays:
-        for file in dataset.arrays.values():
-            for chunk in file.chunks():
-                for row in np.ascontiguousarray(chunk):
-                    yield blake2b(row.data, digest_size=16).hexdigest()
-        return
-    paths = [record.path for record in dataset.records]
-    chunks = [paths[first : first + TOGETHER] for first in range(0, len(paths), TOGETHER)]
-    for digests in in_order(lambda chunk: list(map(content_digest, chunk)), chunks, workers):
-        yield from digests
+def _files(dataset: ImageSet) -> list[Path]:
+    return [record.path for record in dataset.records]
+
+
+def _row_digests(dataset: ImageSet) -> Iterator[str]:
+    known = {(record.part, record.row) for record in dataset.records}
+    for part, file in dataset.arrays.items():
+        rows = (row for chunk in file.chunks() for row in np.ascontiguousarray(chunk))
+        for number, row in enumerate(rows):
+            if (part, number) in known:
+                yield blake2b(row.data, digest_size=16).hexdigest()
 
 
 def _build(
@@ -193,11 +194,10 @@ def _build(
     workers: int,
     on_case: OnPicture | None,
 ) -> None:
-    needed = _bytes(dataset, settings)
     assert settings.size is not None
     total, channels = len(dataset.records), len(dataset.channels)
     moments = Moments(channels)
-    with storage_errors(folder, needed), (folder / IMAGES).open("wb") as file:
+    with (folder / IMAGES).open("wb") as file:
         write_header(file, (total, channels, *settings.size), np.dtype(dataset.depth).newbyteorder("<").str)
         done = 0
         for chunk in stored_chunks(dataset, settings, workers):
@@ -224,8 +224,7 @@ def _build(
         labels=dataset.labels,
         parts=dataset.parts,
     )
-    with storage_errors(folder, needed):
-        (folder / INDEX).write_text(json.dumps(prepared.to_dict()), encoding="utf-8")
+    (folder / INDEX).write_text(json.dumps(prepared.to_dict()), encoding="utf-8")
 
 
 @dataclass
@@ -260,11 +259,10 @@ class Moments:
 
 def _measured(settings: ImageSettings, dataset: ImageSet, moments: Moments) -> PicturePreparation:
     """With what normalisation subtracts from each channel and divides it by."""
-    channels = len(dataset.channels)
-    means, stds = (
-        (0.0,) * channels,
-        (WHITE[dataset.depth] if settings.normalise == "unit" else 1.0,) * channels,
-    )
     if settings.normalise == "zscore":
         means, stds = tuple(moments.mean.tolist()), tuple(moments.std.tolist())
+    else:
+        channels = len(dataset.channels)
+        white = WHITE[dataset.depth] if settings.normalise == "unit" else 1.0
+        means, stds = (0.0,) * channels, (white,) * channels
     return PicturePreparation(settings, dataset.channels, dataset.depth, means, stds)

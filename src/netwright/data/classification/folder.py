@@ -8,7 +8,7 @@ from pathlib import Path
 
 from netwright.data.classification.dataset import Depth, ImageSet, Part, Record
 from netwright.data.formats.description import DESCRIPTION
-from netwright.data.parallel import in_order
+from netwright.data.parallel import many_in_order
 from netwright.data.pictures import PICTURE_ENDINGS, PictureHead, channel_names, is_picture, read_head
 from netwright.data.problems import Problem, UnusableFile, enumerate_words
 from netwright.errors import DatasetError
@@ -30,7 +30,6 @@ PARTS: dict[str, Part] = {
 """What the folders of parts are called, in lower case."""
 
 _READERS = 4
-_HEADS_AT_ONCE = 64
 _DEPTHS: tuple[Depth, ...] = ("float32", "uint16", "uint8")
 """The widest first."""
 
@@ -70,7 +69,7 @@ def read(root: Path) -> ImageSet:
     for part, home in homes:
         found += _pictures_of(root, part, home, classes, problems)
     found.sort(key=lambda entry: entry[0])
-    heads = _heads([path for *_, path in found])
+    heads = list(many_in_order(_head, [path for *_, path in found], _READERS))
     known = [head for head in heads if head is not None]
     records = tuple(
         Record(name, label, part, path, size=head.size if head else None)
@@ -121,6 +120,7 @@ def _pictures_of(
         if folder.name not in classes:
             problems.append(_unknown_class(folder, classes))
             continue
+        label = classes.index(folder.name)
         others: list[Path] = []
         count = 0
         for path in _files(folder):
@@ -131,7 +131,7 @@ def _pictures_of(
                 problems.append(_unreadable_name(path))
             else:
                 count += 1
-                yield name, classes.index(folder.name), part, path
+                yield name, label, part, path
         if others:
             expected = f"pictures that end in {enumerate_words(PICTURE_ENDINGS, 'or')}"
             problems.append(_ignored(others[0], len(others), "is no picture", expected))
@@ -161,20 +161,12 @@ def _first_picture(folder: Path) -> Path | None:
     return next((path for path in _files(folder) if is_picture(path)), None)
 
 
-def _heads(paths: Sequence[Path]) -> list[PictureHead | None]:
-    """The headers of pictures, None where they cannot be read: inspection says why."""
-    chunks = [paths[first : first + _HEADS_AT_ONCE] for first in range(0, len(paths), _HEADS_AT_ONCE)]
-    return [head for heads in in_order(_heads_of, chunks, _READERS) for head in heads]
-
-
-def _heads_of(paths: Sequence[Path]) -> list[PictureHead | None]:
-    heads: list[PictureHead | None] = []
-    for path in paths:
-        try:
-            heads.append(read_head(path))
-        except UnusableFile:
-            heads.append(None)
-    return heads
+def _head(path: Path) -> PictureHead | None:
+    """The header of a picture, None where it cannot be read: inspection says why."""
+    try:
+        return read_head(path)
+    except UnusableFile:
+        return None
 
 
 def _empty_class(folder: Path) -> Problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -27,9 +28,9 @@ from netwright.data.classification.problems import (
     sort_of_classes,
     transparent,
 )
-from netwright.data.classification.reading import TOGETHER, array_chunks, not_finite, unfit
+from netwright.data.classification.reading import array_chunks, not_finite, unfit
 from netwright.data.inspection import Inspection
-from netwright.data.parallel import in_order
+from netwright.data.parallel import many_in_order
 from netwright.data.pictures import Picture, read_picture
 from netwright.data.problems import Problem, UnusableFile
 
@@ -64,8 +65,8 @@ def inspect_images(dataset: ImageSet, *, workers: int = 1) -> Inspection:
     problems += mixed_kinds(
         dataset, Counter(len(fact.low) for fact in facts), Counter(fact.depth for fact in facts)
     )
-    problems += transparent(dataset, [fact.record for fact in facts if fact.transparent])
-    problems += constant(dataset, [(fact.record, fact.low[0]) for fact in facts if fact.low == fact.high])
+    problems += transparent([fact.record for fact in facts if fact.transparent])
+    problems += constant([(fact.record, fact.low[0]) for fact in facts if fact.low == fact.high])
     problems += duplicates(dataset, [(fact.record, fact.content) for fact in facts])
     whole = str(dataset.root)
     relative = [
@@ -79,18 +80,11 @@ def inspect_images(dataset: ImageSet, *, workers: int = 1) -> Inspection:
 
 
 def _file_facts(dataset: ImageSet, workers: int, problems: list[Problem]) -> Iterator[PictureFacts]:
-    records = dataset.records
-    chunks = [records[first : first + TOGETHER] for first in range(0, len(records), TOGETHER)]
-
-    def look(chunk: Sequence[Record]) -> list[PictureFacts | Problem]:
-        return [_look(record, dataset) for record in chunk]
-
-    for results in in_order(look, chunks, workers):
-        for result in results:
-            if isinstance(result, Problem):
-                problems.append(result)
-            else:
-                yield result
+    for result in many_in_order(partial(_look, dataset=dataset), dataset.records, workers):
+        if isinstance(result, Problem):
+            problems.append(result)
+        else:
+            yield result
 
 
 def _look(record: Record, dataset: ImageSet) -> PictureFacts | Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -44,11 +45,11 @@ def sort_of_classes(dataset: ImageSet) -> list[Problem]:
     """Classes that cannot be learned, or not be tested, for want of pictures."""
     learned = Counter(record.label for record in dataset.records if record.part in (None, "train"))
     tested = Counter(record.label for record in dataset.records if record.part == "test")
-    said = {problem.file for problem in dataset.problems if problem.kind == "empty-class"}
+    said = {Path(problem.file).name for problem in dataset.problems if problem.kind == "empty-class"}
     problems = []
     for label, name in enumerate(dataset.classes):
         if learned[label] == 0:
-            if not any(file.endswith(name) for file in said):
+            if name not in said:
                 problems.append(
                     _about(dataset, "error", name, "has no image to learn from", 0, "empty-class")
                 )
@@ -142,7 +143,7 @@ def mixed_kinds(dataset: ImageSet, channels: Mapping[int, int], depths: Mapping[
     return problems
 
 
-def transparent(dataset: ImageSet, records: Sequence[Record]) -> list[Problem]:
+def transparent(records: Sequence[Record]) -> list[Problem]:
     """Pictures of which something shows through."""
     if not records:
         return []
@@ -159,7 +160,7 @@ def transparent(dataset: ImageSet, records: Sequence[Record]) -> list[Problem]:
     ]
 
 
-def constant(dataset: ImageSet, found: Sequence[tuple[Record, float]]) -> list[Problem]:
+def constant(found: Sequence[tuple[Record, float]]) -> list[Problem]:
     """Pictures of one intensity."""
     return [
         Problem(
@@ -172,7 +173,6 @@ def constant(dataset: ImageSet, found: Sequence[tuple[Record, float]]) -> list[P
             kind="constant",
         )
         for record, value in found
-        if value == value
     ]
 
 

@@ -14,13 +14,10 @@ from numpy.typing import NDArray
 from netwright.data.classification.dataset import ImageSet, Record
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.classification.settings import ImageSettings, PicturePreparation, converted, stored
-from netwright.data.parallel import in_order
+from netwright.data.parallel import chunks, in_order
 from netwright.data.pictures import Picture, read_picture
 from netwright.data.problems import Problem, UnusableFile
 from netwright.errors import DatasetError
-
-TOGETHER = 64
-"""Files that a thread reads at one go: handing each over alone would cost more than reading it."""
 
 
 def array_chunks(dataset: ImageSet) -> Iterator[NDArray[Any]]:
@@ -43,10 +40,8 @@ def stored_chunks(dataset: ImageSet, settings: ImageSettings, workers: int) -> I
     """
     channels = len(dataset.channels)
     if not dataset.arrays:
-        chunks = [
-            dataset.records[first : first + TOGETHER] for first in range(0, len(dataset.records), TOGETHER)
-        ]
-        yield from in_order(partial(_stored_files, dataset=dataset, settings=settings), chunks, workers)
+        stored_files = partial(_stored_files, dataset=dataset, settings=settings)
+        yield from in_order(stored_files, chunks(dataset.records), workers)
         return
     for chunk in array_chunks(dataset):
         if (problem := not_finite(dataset, chunk)) is not None:

@@ -51,11 +51,6 @@ class ImageSettings:
                 f"size is {self.size}: expected height and width of pictures in pixels, two whole numbers above 0."
             )
 
-    @property
-    def is_resolved(self) -> bool:
-        """Whether nothing is left to be chosen from a dataset."""
-        return self.size is not None
-
     def resolved(self, sizes: Sequence[tuple[int, int]]) -> ImageSettings:
         """The same settings with the size chosen from those of pictures (height, width).
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 
 from netwright.data.classification.dataset import ImageSet, Part
 from netwright.data.classification.prepared import PreparedImages
-from netwright.data.splits import FRACTIONS, MINIMUM_CASES, Splits
-from netwright.errors import DatasetError, SettingsError
+from netwright.data.splits import (
+    FRACTIONS,
+    MINIMUM_CASES,
+    Splits,
+    in_order_of_seed,
+    require_fractions,
+    whole_sizes,
+)
+from netwright.errors import DatasetError
 
 
 def image_splits(
@@ -25,8 +31,7 @@ def image_splits(
         DatasetError: fewer than three pictures, or too few to give every part one.
         SettingsError: the fractions are not three positive numbers that sum to 1.
     """
-    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise SettingsError(f"The fractions are {fractions}: expected three positive numbers that sum to 1.")
+    require_fractions(fractions)
     official: dict[Part, list[str]] = {"train": [], "val": [], "test": []}
     shared: dict[int, list[str]] = {}
     for name, label, part in zip(pictures.names, pictures.labels, pictures.parts, strict=True):
@@ -53,22 +58,9 @@ def _dealt(names: Sequence[str], seed: int, shares: Sequence[float]) -> list[lis
 
     Each part gets one where there are enough for all.
     """
-    order = sorted(
-        names,
-        key=lambda name: blake2b(
-            f"{seed}/{name}".encode("utf-8", "surrogateescape"), digest_size=16
-        ).digest(),
-    )
-    quotas = [share / sum(shares) * len(order) for share in shares]
-    sizes = [int(quota + 1e-9) for quota in quotas]
-    by_remainder = sorted(range(len(shares)), key=lambda part: (sizes[part] - quotas[part], part))
-    for part in by_remainder[: len(order) - sum(sizes)]:
-        sizes[part] += 1
-    if len(order) >= len(shares):
-        while min(sizes) == 0:
-            sizes[sizes.index(max(sizes))] -= 1
-            sizes[sizes.index(0)] += 1
-    elif order and sizes[0] == 0:
+    order = in_order_of_seed(names, seed)
+    sizes = whole_sizes(len(order), [share / sum(shares) for share in shares])
+    if order and sizes[0] == 0:
         sizes[sizes.index(max(sizes))] -= 1
         sizes[0] += 1
     ends = [sum(sizes[: part + 1]) for part in range(len(sizes))]

@@ -68,7 +68,7 @@ def read_idx(root: Path) -> ImageSet:
 
 
 def npz_in(root: Path) -> Path | None:
-    """The .npz file that is meant: the path itself, or the only one in a folder that holds training images.
+    """The .npz file that is meant: the path itself, or the only one in a folder; None where there is none.
 
     Raises:
         DatasetError: a folder holds several.

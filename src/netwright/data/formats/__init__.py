@@ -115,15 +115,7 @@ def find_pictures(path: Path) -> tuple[Path, ...]:
         return (path,) if is_picture(path) else ()
     if nnunet.list_files(path, ENDINGS):
         return ()
-    files = image_masks.list_pictures(path)
-    stems: dict[str, Path] = {}
-    for file in files:
-        if (other := stems.setdefault(stem(file), file)) is not file:
-            raise DatasetError(
-                f"{path} holds {other.name} and {file.name}: expected one file for each stem. Predict them one by one, "
-                "or rename one."
-            )
-    return tuple(files)
+    return tuple(image_masks.by_stem(path, "Predict them one by one, or rename one.").values())
 
 
 def looked_for(format: str | None = None) -> str:

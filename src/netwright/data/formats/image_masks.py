@@ -16,7 +16,7 @@ import numpy as np
 from netwright.data.dataset import Case, Dataset
 from netwright.data.formats.description import DESCRIPTION, read_labels, stem
 from netwright.data.parallel import in_order
-from netwright.data.pictures import PICTURE_ENDINGS, channel_names, read_head, read_mask
+from netwright.data.pictures import channel_names, is_picture, read_head, read_mask
 from netwright.data.problems import UnusableFile, enumerate_words
 from netwright.errors import DatasetError
 
@@ -42,9 +42,7 @@ def list_pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        file
-        for file in folder.iterdir()
-        if file.name.lower().endswith(PICTURE_ENDINGS) and file.name[0] != "." and file.is_file()
+        file for file in folder.iterdir() if is_picture(file) and file.name[0] != "." and file.is_file()
     )
 
 
@@ -54,7 +52,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     Raises:
         DatasetError: no image has a mask, two files have one stem, or the masks hold no labels.
     """
-    images, masks = (_by_stem(root / folder) for folder in (IMAGES, MASKS))
+    images, masks = (by_stem(root / folder) for folder in (IMAGES, MASKS))
     if not images.keys() & masks.keys():
         raise DatasetError(_no_pair(root, images, masks))
     cases = []
@@ -81,12 +79,17 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     )
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def by_stem(folder: Path, advice: str = "Remove or rename one.") -> dict[str, Path]:
+    """The pictures in a folder by stem, sorted.
+
+    Raises:
+        DatasetError: two have one stem.
+    """
     files: dict[str, Path] = {}
     for file in list_pictures(folder):
         if (other := files.setdefault(stem(file), file)) is not file:
             raise DatasetError(
-                f"{folder} holds {other.name} and {file.name}: expected one file for each stem. Remove or rename one."
+                f"{folder} holds {other.name} and {file.name}: expected one file for each stem. {advice}"
             )
     return files
 
