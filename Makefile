@@ -19,7 +19,7 @@ demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py $(DEMO)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types imports
 

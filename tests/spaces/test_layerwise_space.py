@@ -110,9 +110,9 @@ def test_the_starting_choice_takes_small_strides_where_the_nearest_leave_nothing
     ("settings", "words"),
     [
         ({"values": {"width": [1]}}, ["kernels, kernel_size, stride", "width"]),
-        ({"values": {"kernels": [0, 2]}}, ["kernels", "positive integer", "0"]),
-        ({"values": {"kernels": 4}}, ["kernels", "list of positive integers"]),
-        ({"values": {"kernels": []}}, ["kernels", "list of positive integers"]),
+        ({"values": {"kernels": [0, 2]}}, ["kernels", "positive whole number", "0"]),
+        ({"values": {"kernels": 4}}, ["kernels", "list of positive whole numbers"]),
+        ({"values": {"kernels": []}}, ["no layer to tune"]),
         ({"frozen": ["encoder.*"]}, ["encoder.*", "conv1"]),
         ({"frozen": ["*"]}, ["no layer to tune", "5 are frozen"]),
         ({"values": {}}, ["no layer to tune"]),

@@ -18,7 +18,7 @@ from netwright.strategies.base import Stamp
 from netwright.strategies.q_learning import q_learning
 from netwright.strategies.q_learning.algorithms import exploit, explore, update
 from netwright.strategies.q_learning.published import PublishedQLearning, State
-from netwright.strategies.q_learning.tables import Layout
+from netwright.strategies.q_learning.tables import TableLayout
 
 Reward = Callable[[Sequence[int]], float | None]
 
@@ -172,7 +172,7 @@ def test_equal_layers_are_explored_in_as_many_episodes_as_a_table_has_cells(
 
 
 def test_the_first_pair_is_drawn_uniformly_among_the_unvisited() -> None:
-    layout = Layout([3, 4, 2], [(0, 1), (1, 2)])
+    layout = TableLayout([3, 4, 2], [(0, 1), (1, 2)])
     values = np.full(layout.size, np.nan, np.float32)
     layout.table(values, 0)[...] = [[0, 0, 0, np.nan], [0, np.nan, np.nan, np.nan], [0, 0, 0, 0]]
     drawn = [tuple(explore(layout, values, np.random.default_rng(seed))[:2]) for seed in range(4000)]
@@ -248,12 +248,12 @@ def test_exploited_sets_are_better_than_random_ones() -> None:
 # any graph
 
 
-def filled(layout: Layout, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
+def filled(layout: TableLayout, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.random.default_rng(seed).normal(size=layout.size).astype(np.float32)
 
 
 def test_a_layer_that_feeds_several_is_first_with_an_action_that_is_new_to_all_of_them() -> None:
-    layout = Layout([3, 2, 2], [(0, 1), (0, 2)])
+    layout = TableLayout([3, 2, 2], [(0, 1), (0, 2)])
     values = np.zeros(layout.size, np.float32)
     layout.table(values, 0)[[0, 1], [0, 1]] = np.nan
     layout.table(values, 1)[[1, 2], [0, 1]] = np.nan
@@ -265,7 +265,7 @@ def test_a_layer_that_feeds_several_is_first_with_an_action_that_is_new_to_all_o
 
 
 def test_a_layer_that_is_fed_by_several_takes_what_is_new_to_most_of_them() -> None:
-    layout = Layout([1, 1, 1, 4], [(0, 3), (1, 3), (2, 3)])
+    layout = TableLayout([1, 1, 1, 4], [(0, 3), (1, 3), (2, 3)])
     values = np.zeros(layout.size, np.float32)
     for edge, columns in enumerate(([0, 2], [1, 2], [1])):
         layout.table(values, edge)[0, columns] = np.nan
@@ -274,7 +274,7 @@ def test_a_layer_that_is_fed_by_several_takes_what_is_new_to_most_of_them() -> N
 
 
 def test_where_nothing_is_new_actions_are_uniform() -> None:
-    layout = Layout([2, 2, 2], [(0, 1), (0, 2), (1, 2)])
+    layout = TableLayout([2, 2, 2], [(0, 1), (0, 2), (1, 2)])
     values = np.zeros(layout.size, np.float32)
     drawn = [tuple(explore(layout, values, np.random.default_rng(seed))) for seed in range(2400)]
     shares = [drawn.count(found) / 2400 for found in product(range(2), repeat=3)]
@@ -282,7 +282,7 @@ def test_where_nothing_is_new_actions_are_uniform() -> None:
 
 
 def test_a_table_learns_from_all_that_its_target_feeds() -> None:
-    layout = Layout([2, 2, 3, 2], [(0, 1), (1, 2), (1, 3), (2, 3)])
+    layout = TableLayout([2, 2, 3, 2], [(0, 1), (1, 2), (1, 3), (2, 3)])
     values = filled(layout)
     actions = np.array([1, 0, 2, 1, 0])
     into, first, second, last = (layout.table(values, edge) for edge in range(4))
@@ -301,7 +301,7 @@ def test_a_table_learns_from_all_that_its_target_feeds() -> None:
 
 
 def test_a_layer_that_feeds_several_takes_the_action_of_the_greatest_value_in_any_table() -> None:
-    layout = Layout([3, 2, 2], [(0, 1), (0, 2)])
+    layout = TableLayout([3, 2, 2], [(0, 1), (0, 2)])
     values = np.zeros(layout.size, np.float32)
     layout.table(values, 0)[...] = [[1, 5], [2, 3], [0, 0]]
     layout.table(values, 1)[...] = [[1, 0], [2, 3], [6, 1]]
@@ -323,7 +323,7 @@ def test_a_layer_that_feeds_several_takes_the_action_of_the_greatest_value_in_an
 )
 def test_a_layer_that_is_fed_by_several_goes_with_most_of_them(rows: list[list[int]], expected: int) -> None:
     fed = len(rows)
-    layout = Layout([1] * fed + [3], [(i, fed) for i in range(fed)])
+    layout = TableLayout([1] * fed + [3], [(i, fed) for i in range(fed)])
     values = np.array(rows, np.float32).ravel()
     assert exploit(layout, values)[-1] == expected
 

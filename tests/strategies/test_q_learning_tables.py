@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.errors import SettingsError
-from netwright.strategies.q_learning.tables import CHANGES_KEPT, Layout, Tables
+from netwright.strategies.q_learning.tables import CHANGES_KEPT, TableLayout, Tables
 
 COUNTS = [3, 2, 4, 5, 1]
 EDGES = [(0, 1), (0, 2), (1, 2), (2, 4)]  # agent 3 is connected to none
 
 
 def test_every_table_has_cells_of_its_own() -> None:
-    layout = Layout(COUNTS, EDGES)
+    layout = TableLayout(COUNTS, EDGES)
     assert layout.size == 6 + 12 + 8 + 4 + 5
     assert list(zip(layout.sources, layout.targets, strict=True)) == [*EDGES, (layout.start, 3)]
     values = np.arange(layout.size, dtype=np.float32)
@@ -27,7 +27,7 @@ def test_every_table_has_cells_of_its_own() -> None:
 
 
 def test_a_set_of_actions_stands_in_one_cell_a_table() -> None:
-    layout = Layout(COUNTS, EDGES)
+    layout = TableLayout(COUNTS, EDGES)
     values = np.random.default_rng(0).normal(size=layout.size).astype(np.float32)
     for actions in product(*map(range, COUNTS)):
         chosen = np.array([*actions, 0])
@@ -41,7 +41,7 @@ def test_a_set_of_actions_stands_in_one_cell_a_table() -> None:
 
 
 def test_the_next_value_is_the_greatest_of_the_rows_that_an_agent_leads_to() -> None:
-    layout = Layout(COUNTS, EDGES)
+    layout = TableLayout(COUNTS, EDGES)
     values = np.random.default_rng(1).normal(size=layout.size).astype(np.float32)
     layout.table(values, 2)[1, 3] = np.nan
     for actions in product(*map(range, COUNTS)):
@@ -87,4 +87,4 @@ def test_a_state_shares_its_cells_with_the_states_before_it() -> None:
 
 def test_tables_of_too_many_cells_are_refused() -> None:
     with pytest.raises(SettingsError, match="25,000,000"):
-        Layout([5000, 5000], [(0, 1)])
+        TableLayout([5000, 5000], [(0, 1)])

@@ -14,7 +14,8 @@ from netwright.spaces.layerwise.factory import make_network, require_output
 from netwright.spaces.layerwise.networks import VGG16, GoogLeNet, UNet
 from netwright.spaces.layerwise.networks.vgg16 import UNITS
 from netwright.spaces.layerwise.space import LayerwiseSpace, from_module
-from netwright.spaces.layerwise.table3 import Given, checked_values, table_3_values
+from netwright.spaces.layerwise.table3 import table_3_values
+from netwright.spaces.layerwise.values import Given, checked_values
 
 # Spaces that a process keeps: a run has one, and tests and notebooks a few.
 KEPT = 8
@@ -24,7 +25,7 @@ def vgg16(
     channels: int,
     classes: int,
     size: tuple[int, ...],
-    values: Given = None,
+    values: Given | None = None,
     frozen: Sequence[str] = (),
     *,
     units: int = UNITS,
@@ -56,7 +57,7 @@ def googlenet(
     channels: int,
     classes: int,
     size: tuple[int, ...],
-    values: Given = None,
+    values: Given | None = None,
     frozen: Sequence[str] = (),
     *,
     batch_norm: bool = False,
@@ -73,7 +74,7 @@ def unet(
     channels: int,
     classes: int,
     size: tuple[int, ...],
-    values: Given = None,
+    values: Given | None = None,
     frozen: Sequence[str] = (),
     *,
     up_kernel: int = 2,
@@ -94,7 +95,7 @@ def layerwise(
     channels: int,
     classes: int,
     size: tuple[int, ...],
-    values: Given = None,
+    values: Given | None = None,
     frozen: Sequence[str] = (),
     *,
     dense: bool | None = None,
@@ -161,7 +162,7 @@ def _built_in(
     channels: int,
     classes: int,
     size: tuple[int, ...],
-    values: Given,
+    values: Given | None,
     frozen: Sequence[str],
     dense: bool | None,
     **network: Any,

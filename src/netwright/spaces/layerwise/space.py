@@ -17,10 +17,10 @@ from netwright.spaces.layerwise.graph import Layer, LayerNetwork
 from netwright.spaces.layerwise.network import LayeredNetwork, copy_weights
 from netwright.spaces.layerwise.reading import read_module
 from netwright.spaces.layerwise.rebuild import plan, rebuild
+from netwright.spaces.layerwise.values import HYPERPARAMETERS, Given, checked_values
 
 __all__ = ["LayerwiseSpace", "copy_weights", "from_module"]
 
-HYPERPARAMETERS = ("kernels", "kernel_size", "stride", "pool_size", "units")
 DEFAULT_FRACTIONS = (4, 2, 1)  # of kernels and units: a quarter, a half, all of the original's
 DEFAULT_KERNEL_SIZES = (3, 5)
 
@@ -44,7 +44,7 @@ class LayerwiseSpace:
     def __init__(
         self,
         network: LayerNetwork,
-        values: Mapping[str, Sequence[int]] | None = None,
+        values: Given | None = None,
         frozen: Sequence[str] = (),
         name: str = "layerwise",
         first_weights: FirstWeights | None = None,
@@ -52,7 +52,7 @@ class LayerwiseSpace:
         self.network = network
         self._name = name
         self._first_weights = first_weights
-        given = None if values is None else _checked_values(values)
+        given = None if values is None else checked_values(values)
         _check_patterns(network, frozen)
         free = [x for x in network.layers if not any(fnmatchcase(x.name, pattern) for pattern in frozen)]
         self._values: dict[str, tuple[int, ...]] = {}
@@ -205,7 +205,7 @@ class LayerwiseSpace:
 def from_module(
     module: nn.Module,
     example_input: Tensor,
-    values: Mapping[str, Sequence[int]] | None = None,
+    values: Given | None = None,
     frozen: Sequence[str] = (),
     name: str = "layerwise",
 ) -> LayerwiseSpace:
@@ -219,17 +219,6 @@ def from_module(
     """
     network = read_module(module, example_input)
     return LayerwiseSpace(network, values, frozen, name, FirstWeights.read(module))
-
-
-def _checked_values(values: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
-    checked: dict[str, tuple[int, ...]] = {}
-    for key, given in values.items():
-        if key not in HYPERPARAMETERS:
-            raise SettingsError(f"values: expected some of {', '.join(HYPERPARAMETERS)}, but got {key!r}.")
-        if isinstance(given, (str, int)) or not given:
-            raise SettingsError(f"values: {key} must be a list of positive integers, but is {given!r}.")
-        checked[key] = tuple(sorted({_positive(f"values: {key}", value) for value in given}))
-    return checked
 
 
 def _positive(name: str, value: Value) -> int:

@@ -11,17 +11,12 @@ first convolution is 7 pixels wide, and U-Net's up-convolutions 2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 
-from netwright.errors import SettingsError
-
-KEYS = ("kernels", "kernel_size", "stride", "pool_size", "units")
-"""The hyperparameters that a layer can have, in the order of the table's columns."""
+from netwright.spaces.layerwise.values import HYPERPARAMETERS, Given, checked_values
 
 Values = Mapping[str, tuple[int, ...]]
-Given = Mapping[str, Sequence[int] | None] | None
-"""Value sets as they are set: what is empty or None is not searched."""
 
 _UNITS = (128, 256, 512, 1024, 2048, 4096)
 
@@ -52,38 +47,11 @@ TABLE_3: Mapping[str, Values] = MappingProxyType(
 """Network -> hyperparameter -> values. U-Net has no dense layer."""
 
 
-def table_3_values(name: str, given: Given) -> dict[str, tuple[int, ...]]:
+def table_3_values(name: str, given: Given | None) -> dict[str, tuple[int, ...]]:
     """The values of Table III for a built-in network, with those given in their place; empty ones left out.
 
     Raises:
-        SettingsError: a key is unknown, or values are not positive whole numbers in rising order.
+        SettingsError: a hyperparameter is unknown, or values are not positive whole numbers.
     """
     merged = {**TABLE_3[name], **checked_values(given or {})}
-    return {key: merged[key] for key in KEYS if merged.get(key)}
-
-
-def checked_values(given: Mapping[str, Sequence[int] | None]) -> dict[str, tuple[int, ...]]:
-    """Value sets as tuples; those given as None are empty.
-
-    Raises:
-        SettingsError: a key is unknown, or values are not positive whole numbers in rising order.
-    """
-    if not isinstance(given, Mapping):
-        raise SettingsError(f"values: expected a table such as {{kernels: [16, 32, 64]}}, got {given!r}.")
-    checked: dict[str, tuple[int, ...]] = {}
-    for key, numbers in given.items():
-        if key not in KEYS:
-            raise SettingsError(f"values: layers have no {key!r}. There are: {', '.join(KEYS)}.")
-        found = () if numbers is None else numbers
-        if isinstance(found, str) or not isinstance(found, Sequence):
-            raise SettingsError(f"values.{key}: expected a list of numbers, got {numbers!r}.")
-        for number in found:
-            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-                raise SettingsError(f"values.{key}: expected positive whole numbers, got {number!r}.")
-        if list(found) != sorted(set(found)):
-            raise SettingsError(
-                f"values.{key}: expected rising numbers, each once, got {list(found)}; "
-                f"write {sorted(set(found))}."
-            )
-        checked[key] = tuple(found)
-    return checked
+    return {key: merged[key] for key in HYPERPARAMETERS if merged.get(key)}

@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.strategies.q_learning.tables import Indices, Layout, Values
+from netwright.strategies.q_learning.tables import Indices, TableLayout, Values
 
 LARGEST = float(np.finfo(np.float32).max)
 """Rewards and their sums stay finite in the tables."""
 
 
-def explore(layout: Layout, values: Values, rng: np.random.Generator) -> list[int]:
+def explore(layout: TableLayout, values: Values, rng: np.random.Generator) -> list[int]:
     """Algorithm 1: an action for each agent such that the cells of its tables are unvisited, as far as possible.
 
     Args:
@@ -34,7 +34,7 @@ def explore(layout: Layout, values: Values, rng: np.random.Generator) -> list[in
     return found
 
 
-def _explore_first(layout: Layout, values: Values, agent: int, position: float) -> int:
+def _explore_first(layout: TableLayout, values: Values, agent: int, position: float) -> int:
     """Line 3, for the agent that acts first: with those it feeds, uniformly one of the unvisited combinations.
 
     Its own action is drawn in proportion to the combinations that are left to the others, who draw theirs when
@@ -54,7 +54,7 @@ def _explore_first(layout: Layout, values: Values, agent: int, position: float) 
     return int(np.searchsorted(cumulative, position * cumulative[-1], side="right"))
 
 
-def exploit(layout: Layout, values: Values) -> list[int]:
+def exploit(layout: TableLayout, values: Values) -> list[int]:
     """Algorithm 3: the action for each agent that its tables value most.
 
     Args:
@@ -93,7 +93,7 @@ def _as_zero(values: Values) -> Values:
 
 
 def update(
-    layout: Layout, values: Values, actions: Indices, alpha: float, reward: float, gamma: float
+    layout: TableLayout, values: Values, actions: Indices, alpha: float, reward: float, gamma: float
 ) -> Values:
     """Algorithm 2, all tables at once: each learns from the next ones as they were before the episode.
 
@@ -102,7 +102,7 @@ def update(
         actions: of each agent, and the 0 of the start, shape (agents + 1,).
 
     Returns:
-        The new value of each table's cell, in the order of `Layout.cells`, shape (tables,).
+        The new value of each table's cell, in the order of `TableLayout.cells`, shape (tables,).
     """
     old = _as_zero(values[layout.cells(actions)]).astype(np.float64)
     following = layout.next_values(values, actions)[layout.targets].astype(np.float64)

@@ -46,7 +46,7 @@ from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
 from netwright.strategies.grid import MOST_LEVELS, Agent, Axis, make_agents
 from netwright.strategies.q_learning.algorithms import exploit, explore, update
-from netwright.strategies.q_learning.tables import Indices, Layout, QTable, Tables
+from netwright.strategies.q_learning.tables import Indices, QTable, TableLayout, Tables
 
 Kind = Literal["exploration", "random", "exploitation"]
 
@@ -72,7 +72,7 @@ class Plan:
         self.agents: tuple[Agent, ...]
         self.agents, pairs = make_agents(dimensions, agents, edges)
         counts = [math.prod(len(self.axes[d]) for d in agent.dimensions) for agent in self.agents]
-        self.layout = Layout(counts, pairs)
+        self.layout = TableLayout(counts, pairs)
         self._sizes = np.array([len(axis) for axis in self.axes])
         self._agent_of, self._steps = np.zeros((2, len(self.axes)), np.intp)
         for index, agent in enumerate(self.agents):

@@ -43,7 +43,7 @@ class QTable(NamedTuple):
     values: Values | NDArray[np.float64]
 
 
-class Layout:
+class TableLayout:
     """Where the tables lie in the flat array: plain numbers, made once.
 
     The table of an edge (i, j) has a row for each action of agent i and a column for each action of agent j
