@@ -64,6 +64,10 @@ def test_a_cost_that_was_not_measured_is_refused_by_name() -> None:
     objective.require_measured({"size_mb": 0.0, "peak_memory_mb": 0.0})
     with pytest.raises(SettingsError, match="weighs peak_memory_mb"):
         objective.require_measured({"size_mb": 0.0, "peak_memory_mb": None})
+    limited = ObjectiveSettings(metric="dice", limits=("dice >= 0.5", "peak_memory_mb <= 100"))
+    limited.require_measured({"peak_memory_mb": 200.0})
+    with pytest.raises(SettingsError, match="limits bounds peak_memory_mb"):
+        limited.require_measured({"peak_memory_mb": None})
 
 
 @pytest.mark.parametrize(

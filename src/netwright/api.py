@@ -24,6 +24,7 @@ from netwright.study.fitting import (
     kind_of,
     needs_start,
     require_guess,
+    require_validated,
     with_termination,
 )
 from netwright.study.folder import create_run_folder, open_run_folder, require_new_folder
@@ -271,7 +272,9 @@ def _prepared(
     on_stage(f"preparing {many}")
     prepared = prepare_own(opened, settings)
     settings = fit_settings(settings, opened, prepared, said_by(wishes))
-    return settings, prepared, split_any(prepared, settings.seed, settings.split)
+    splits = split_any(prepared, settings.seed, settings.split)
+    require_validated(settings, prepared, splits.validation)
+    return settings, prepared, splits
 
 
 def _require_suited(settings: RunSettings, dataset: Dataset | ImageSet) -> None:

@@ -128,15 +128,19 @@ class ObjectiveSettings(BaseModel):
         return score - math.fsum(self.costs[name] * float(known[name] or 0.0) for name in self.costs)
 
     def require_measured(self, cost: Mapping[str, Any]) -> None:
-        """Refuse to weigh what could not be measured of a trained network.
+        """Refuse to weigh or limit what could not be measured of a trained network.
 
         Raises:
             SettingsError: naming the cost.
         """
-        for name in self.costs:
+        said = [("costs weighs", name) for name in self.costs]
+        said += [
+            ("limits bounds", limit.name) for limit in map(read_limit, self.limits) if limit.name in COSTS
+        ]
+        for what, name in said:
             if cost.get(name) is None:
                 raise SettingsError(
-                    f"objective.costs weighs {name}, which this machine cannot measure{_REASONS.get(name, '')}. "
+                    f"objective.{what} {name}, which this machine cannot measure{_REASONS.get(name, '')}. "
                     "Start a search without it, for example with predicted_memory_mb in its place."
                 )
 

@@ -274,10 +274,20 @@ def test_patience_counts_the_epochs_with_a_validation_and_the_end_has_one(proble
     assert trained.planned_epochs == 50
 
 
-def test_patience_waits_while_the_network_learns(problem, task, build):
-    protocol = TrainingProtocol(epochs=12, learning_rate=0.02, patience=11, **PLAIN)
-    trained = train(build(task), problem, range(6), (6, 7), protocol, seed=0)
-    assert trained.epochs == 12
+class Rising(VolumeProblem):
+    """Scores rise for some epochs, whatever the network does, and then stay."""
+
+    epochs, rising = 0, 7
+
+    def scores(self, network, cases, protocol, device):
+        self.epochs += 1
+        return np.full((len(cases), self.task.classes - 1), min(self.epochs, self.rising) / 10)
+
+
+def test_patience_waits_while_the_network_learns_and_ends_when_it_does_not(balls, task):
+    protocol = TrainingProtocol(loss="cross_entropy", epochs=50, patience=3, **PLAIN)
+    trained = train(Unmoved(task), Rising(balls, task), range(6), (6, 7), protocol, seed=0)
+    assert trained.epochs == Rising.rising + 3
 
 
 class WithHeads(nn.Module):

@@ -200,7 +200,7 @@ def test_subsets_of_table_3_and_frozen_layers() -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("vgg16", {"values": {"kernels": [4, 2]}}, "values.kernels: expected rising"),
+        ("vgg16", {"values": {"kernels": [4, 0]}}, "values.kernels: expected positive whole numbers, got 0"),
         (
             "unet",
             {"values": {"kernels": None, "kernel_size": [], "stride": [], "pool_size": []}},

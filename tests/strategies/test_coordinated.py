@@ -115,6 +115,14 @@ def test_nothing_but_infeasible_choices_is_no_dead_end() -> None:
     assert len(set(keys(choices))) == 64
 
 
+@pytest.mark.parametrize("reward", [None, 1.0])
+def test_while_nothing_is_better_than_another_all_values_are_tried_alike(reward: float | None) -> None:
+    choices, _, _ = search(CoordinatedAgents(), categorical(*[4] * 12), lambda _: reward, 60)
+    values = [value for choice in choices[10:] for value in choice.values()]
+    shares = [values.count(letter) / len(values) for letter in "abcd"]
+    assert all(0.15 < share < 0.35 for share in shares), shares
+
+
 # what is never done
 
 

@@ -222,7 +222,21 @@ def test_a_candidate_without_a_reward_teaches_the_penalty_and_a_failed_one_nothi
         start = strategy.init(dimensions([2, 2]))
         state = observe(strategy, start, {"layer0": 0, "layer1": 1}, reward, status="pruned")
         assert strategy.tables(state)[0].values[0, 1] == 0.5 * penalty
-        assert observe(strategy, start, {}, None, {"kind": "random", "actions": [0, 1]}, "failed") is start
+        failed = observe(strategy, start, {}, None, {"kind": "random", "actions": [0, 1]}, "failed")
+        np.testing.assert_array_equal(failed.tables.values(), start.tables.values())
+        assert (failed.episodes, failed.unvisited) == (start.episodes, start.unvisited)
+
+
+def test_a_set_that_fails_is_not_the_greedy_one_for_ever() -> None:
+    strategy = PublishedQLearning(exploration=20, epsilon_decay=0.0)
+    state, _ = run(strategy, [3, 3, 3], tabled(1), 30)
+    rng, seen = np.random.default_rng(0), []
+    for _ in range(20):
+        _, stamp = strategy.ask(state, rng)
+        seen.append(tuple(stamp["actions"]))
+        state = observe(strategy, state, {}, None, stamp, "failed")
+    assert seen.count(seen[0]) <= 5
+    assert len(set(seen)) >= 8
 
 
 def test_rewards_of_any_size_leave_the_tables_finite() -> None:

@@ -18,7 +18,7 @@ from netwright.data.opening import open_any, split_any
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError
 from netwright.settings import RunSettings
-from netwright.study.classifier import Classifier, LabelledPicture
+from netwright.study.classifier import Classifier, LabelledPicture, read_table
 from netwright.study.folder import create_run_folder
 from netwright.study.material import Material, open_material, open_own, prepare_own, unseen_cases
 from netwright.study.shown import confusion, mistakes
@@ -102,6 +102,26 @@ def test_scores_and_table_are_those_of_a_linear_model(
         hits.append(truth == best)
     assert 0 < np.mean(hits) < 1
     assert mean_scores(scores, "accuracy")["accuracy"] == pytest.approx(np.mean(hits))
+
+
+def test_a_class_may_be_called_as_a_column_is(
+    prepared: PreparedImages, splits: Splits, classifier: Classifier, tmp_path: Path
+) -> None:
+    names = splits.test
+    classifier.score(pictures(prepared, names), tmp_path)
+    table = tmp_path / "predictions.csv"
+    plain = read_table(table, prepared.class_names)
+    renamed = dict(zip(prepared.class_names, ("found", "truth", "picture", "other"), strict=True))
+    with table.open() as file:
+        rows = list(csv.reader(file))
+    for row in rows[1:]:
+        row[1:3] = [renamed[row[1]], renamed[row[2]]]
+    rows[0][3:] = renamed.values()
+    with table.open("w") as file:
+        csv.writer(file).writerows(rows)
+    for one, other in zip(plain, read_table(table, tuple(renamed.values())), strict=True):
+        assert (renamed[one.truth], renamed[one.found]) == (other.truth, other.found)
+        assert (one.picture, one.probability) == (other.picture, other.probability)
 
 
 def test_predictions_of_a_folder_and_of_one_picture(

@@ -19,7 +19,7 @@ from netwright.evaluation.candidate import evaluate_candidate
 from netwright.evaluation.outcome import Status
 from netwright.settings import RunSettings, parse_settings
 from netwright.spaces.base import Layered
-from netwright.study.fitting import fit_settings, needs_start, with_termination
+from netwright.study.fitting import fit_settings, needs_start, require_validated, with_termination
 from netwright.study.material import open_own, prepare_own
 from netwright.study.parts import make_space, problem_of, reward_of
 from netwright.tasks.classification import ClassificationTask
@@ -89,6 +89,21 @@ def test_a_metric_that_was_said_stays_and_an_unknown_one_is_refused(cells: Path)
         fitted(cells, "marl-unet", objective__metric="accuracy")
     with pytest.raises(SettingsError, match="'weight'"):
         fitted(cells, "marl-unet", objective__limits=["weight<=3"])
+
+
+def test_a_label_that_no_validation_case_has_is_no_objective(cells: Path) -> None:
+    for objective in ({"objective.metric": "dice.nucleus"}, {"objective.limits": ["dice.nucleus > 0.1"]}):
+        settings = resolve(cells, "marl-unet", Wishes(assignments=objective))
+        opened = open_own(settings)
+        prepared = prepare_own(opened, settings)
+        settings = fit_settings(settings, opened, prepared)
+        splits = split_any(prepared, settings.seed, settings.split)
+        require_validated(settings, prepared, splits.validation)
+        emptied = replace(
+            prepared, cases=tuple(replace(c, voxels=(sum(c.voxels), 0, 0)) for c in prepared.cases)
+        )
+        with pytest.raises(SettingsError, match=r"none of the validation cases has the label nucleus"):
+            require_validated(settings, emptied, splits.validation)
 
 
 def test_what_does_not_suit_the_data_is_refused(shapes: Path, cells: Path) -> None:

@@ -39,7 +39,7 @@ def test_dice_refuses_different_shapes():
 
 
 def test_mean_dice_leaves_absent_labels_out():
-    assert mean_dice(np.array([[1.0, np.nan], [0.5, 0.0]])) == pytest.approx(0.5)
+    assert mean_dice(np.array([[1.0, np.nan], [0.5, 0.0], [np.nan, np.nan]])) == pytest.approx((1 + 0.25) / 2)
     assert mean_dice(np.full((2, 2), np.nan)) == 0.0
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from netwright.strategies.base import Dimension, Observation, Strategy
 from netwright.strategies.controlled_random_search import ControlledRandomSearch
-from netwright.strategies.q_learning import q_learning
+from netwright.strategies.q_learning import q_learning as make_q_learning  # the bare name is the package's
 from netwright.strategies.random_search import RandomSearch
 
 STRATEGIES: dict[str, Callable[..., Strategy[Any]]] = {
     "controlled-random-search": ControlledRandomSearch,
-    "q-learning": q_learning,
+    "q-learning": make_q_learning,
     "random": RandomSearch,
 }
 """Name to constructor; the keywords of the constructor are the strategy's settings."""

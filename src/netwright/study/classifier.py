@@ -163,10 +163,21 @@ def find_pictures(path: Path) -> list[Path]:
     return files
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a table that `Classifier.score` wrote."""
+@dataclass(frozen=True)
+class Found:
+    """What was found of a tested picture: its class, the one found, and that one's probability."""
+
+    picture: str
+    truth: str
+    found: str
+    probability: float
+
+
+def read_table(path: Path, classes: Sequence[str]) -> list[Found]:
+    """The rows of a table that `Classifier.score` wrote; by position, as a class may be called "found"."""
     with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.reader(file))[1:]
+    return [Found(row[0], row[1], row[2], float(row[3 + classes.index(row[2])])) for row in rows]
 
 
 def _write_table(

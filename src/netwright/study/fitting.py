@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +16,7 @@ from netwright.data.slices import SliceSettings
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.evaluation.early import EarlyTermination
 from netwright.evaluation.protocol import TrainingProtocol
+from netwright.objective import read_limit
 from netwright.settings import Part, RunSettings, parse_settings
 from netwright.spaces import SPACES
 from netwright.spaces.base import Space
@@ -75,6 +76,30 @@ def fit_settings(
         settings = _with(settings, {"objective": {**settings.objective.model_dump(), "metric": task.metric}})
     settings.objective.require_known(task.metric_names)
     return settings
+
+
+def require_validated(
+    settings: RunSettings, prepared: Prepared | PreparedImages, validation: Iterable[str]
+) -> None:
+    """Refuse an objective about a label that no validation case has.
+
+    Args:
+        validation: names of the cases.
+
+    Raises:
+        SettingsError: naming the label.
+    """
+    if isinstance(prepared, PreparedImages):
+        return
+    counts = prepared.class_counts_of(prepared.indices(validation))
+    objective = settings.objective
+    asked = {objective.metric, *(read_limit(text).name for text in objective.limits)}
+    for name, voxels in zip(prepared.label_names, counts[1:], strict=True):
+        if f"dice.{name}" in asked and voxels == 0:
+            raise SettingsError(
+                f"The objective asks for dice.{name}, but none of the validation cases has the label {name}. Take "
+                "another seed or split, which deal the cases otherwise, or another objective."
+            )
 
 
 def needs_start(settings: RunSettings, said: Collection[str] = ()) -> bool:

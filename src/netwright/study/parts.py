@@ -119,10 +119,16 @@ def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:
 
 
 def within_limits(outcome: Outcome, objective: ObjectiveSettings) -> Outcome:
-    """The outcome; infeasible where it is complete but breaks a limit of the objective."""
+    """The outcome; infeasible where it is complete but breaks a limit of the objective.
+
+    Raises:
+        SettingsError: a cost that is weighed or limited was not measured.
+    """
     if outcome.status != Status.COMPLETE:
         return outcome
-    broken = objective.violation(outcome.metrics, asdict(outcome.cost))
+    costs = asdict(outcome.cost)
+    objective.require_measured(costs)
+    broken = objective.violation(outcome.metrics, costs)
     return outcome if broken is None else replace(outcome, status=Status.INFEASIBLE, reason=broken)
 
 

@@ -69,8 +69,8 @@ def confusion(folder: RunFolder, material: Material) -> ConfusionMatrix | None:
         return None
     classes = material.prepared.class_names
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    for row in read_table(table):
-        counts[classes.index(row["truth"]), classes.index(row["found"])] += 1
+    for row in read_table(table, classes):
+        counts[classes.index(row.truth), classes.index(row.found)] += 1
     return ConfusionMatrix(classes, counts)
 
 
@@ -79,18 +79,17 @@ def mistakes(folder: RunFolder, material: Material) -> tuple[ImageExample, ...]:
     table, prepared = folder.winner / "predictions" / PREDICTIONS, material.prepared
     if not isinstance(prepared, PreparedImages) or not table.exists():
         return ()
-    wrong = [row for row in read_table(table) if row["truth"] != row["found"]]
-    wrong.sort(key=lambda row: -float(row[row["found"]]))
-    wrong = wrong[:MISTAKES]
+    wrong = [row for row in read_table(table, prepared.class_names) if row.truth != row.found]
+    wrong = sorted(wrong, key=lambda row: -row.probability)[:MISTAKES]
     white = WHITE[prepared.preparation.depth]
-    images = prepared.raw_images(prepared.indices(row["picture"] for row in wrong)) if wrong else ()
+    images = prepared.raw_images(prepared.indices(row.picture for row in wrong)) if wrong else ()
     return tuple(
         ImageExample(
             image=np.clip(image.astype(np.float32) / white, 0, 1),
-            truth=row["truth"],
-            prediction=row["found"],
-            probability=float(row[row["found"]]),
-            name=row["picture"],
+            truth=row.truth,
+            prediction=row.found,
+            probability=row.probability,
+            name=row.picture,
         )
         for row, image in zip(wrong, images, strict=True)
     )

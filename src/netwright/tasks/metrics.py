@@ -31,9 +31,11 @@ def dice_per_label(
 
 
 def mean_dice(dice: NDArray[np.float64]) -> float:
-    """Mean of (cases, classes - 1), labels absent from truth and prediction left out; 0 where all are."""
-    present = dice[~np.isnan(dice)]
-    return float(present.mean()) if present.size else 0.0
+    """Mean over the cases of (cases, classes - 1) of each case's mean, labels absent from its truth and prediction left
+    out; 0 where all are.
+    """
+    means = [row[~np.isnan(row)].mean() for row in dice if not np.isnan(row).all()]
+    return float(np.mean(means)) if means else 0.0
 
 
 def top_1_correct(prediction: NDArray[np.integer], truth: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ Convolutional Neural Networks" (2022), as published, and a better one whose agen
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from importlib import import_module
@@ -27,14 +26,14 @@ def q_learning(
     agents: Sequence[Sequence[str]] | None = None,
     edges: Sequence[Sequence[int]] | None = None,
     levels: int | None = None,
-    first: int = 10,
+    first: int | None = None,
     exploration: int | None = None,
-    alpha: float = 0.95,
-    alpha_decay: float = 0.999,
-    epsilon_decay: float = 0.99,
-    gamma: float = 0.9,
-    penalty: float = -1.0,
-    convergence: int = 5,
+    alpha: float | None = None,
+    alpha_decay: float | None = None,
+    epsilon_decay: float | None = None,
+    gamma: float | None = None,
+    penalty: float | None = None,
+    convergence: int | None = None,
 ) -> Strategy[Any]:
     """The strategy "q-learning" in one of its variants.
 
@@ -44,24 +43,22 @@ def q_learning(
             dimension.
         edges: pairs (i, j), i < j, of agents that are connected; None: the chain where published, every pair where
             coordinated.
-        levels: see either class, as every other option: `PublishedQLearning`, `CoordinatedAgents`; None: its own
-            default.
+        levels: see either class, as every other option: `PublishedQLearning`, `CoordinatedAgents`; None: the class's
+            own default.
 
     Raises:
         SettingsError: there is no such variant, it has no such option, or a value is wrong.
     """
-    given = dict(locals())
+    given = {name: value for name, value in locals().items() if name != "variant" and value is not None}
     if variant not in VARIANTS:
         raise SettingsError(f"q-learning has no variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     module, name = VARIANTS[variant]
     maker: Callable[..., Strategy[Any]] = getattr(import_module(module), name)
     known = {field.name for field in fields(maker)}  # type: ignore[arg-type]
-    default = {name: p.default for name, p in inspect.signature(q_learning).parameters.items()}
-    del given["variant"]
-    unknown = [name for name, value in given.items() if name not in known and value != default[name]]
+    unknown = [name for name in given if name not in known]
     if unknown:
         raise SettingsError(
             f"the variant {variant!r} of q-learning has no option {unknown[0]!r}; its options are: "
             f"{', '.join(sorted(known))}"
         )
-    return maker(**{name: value for name, value in given.items() if name in known and value != default[name]})
+    return maker(**given)

@@ -194,9 +194,11 @@ class Memo:
     ) -> tuple[Draw, bool]:
         """Tables drawn for a state with targets (rows,), and whether agents that no edge joins share any.
 
-        Fewer than ``first`` results, and fewer than 2, make no model: tables of chance, as now and then later.
+        Fewer than ``first`` results, fewer than 2, or none better than another make no model: tables of chance, as now
+        and then later.
         """
-        if len(state.rows) < max(first, 2) or rng.random() < CHANCE:
+        known = len(state.rows) >= max(first, 2) and np.ptp(targets) > 0
+        if not known or rng.random() < CHANCE:
             return random_draw(state.layout, rng), False
         with self._lock:
             self._catch_up(state, last_fit(len(state.rows), max(first, 2)))

@@ -111,8 +111,9 @@ class State:
     """What the agents know; immutable.
 
     ``met``: the sets of actions that taught something; ``unvisited``: cells; ``episodes``: all that passed;
-    ``exploiting``: those of the exploration-exploitation phase among them. ``repeats``: in how many exploited
-    episodes running the set ``exploited`` was chosen.
+    ``exploiting``: those of the exploration-exploitation phase among them. ``failed``: sets that came to nothing, in
+    place of which chance decides. ``repeats``: in how many exploited episodes running the set ``exploited`` was
+    chosen.
     """
 
     plan: Plan
@@ -121,6 +122,7 @@ class State:
     met: tuple[frozenset[bytes], ...] = ()
     episodes: int = 0
     exploiting: int = 0
+    failed: frozenset[tuple[int, ...]] = frozenset()
     exploited: tuple[int, ...] = ()
     repeats: int = 0
 
@@ -210,14 +212,18 @@ class PublishedQLearning:
         else:
             kind = "random" if rng.random() < self.epsilon_decay**state.exploiting else "exploitation"
             found = exploit(layout, state.tables.values()) if kind == "exploitation" else []
-            if kind == "random" or (found in running and rng.random() < 0.5):
+            if kind == "random" or (found in running and rng.random() < 0.5) or tuple(found) in state.failed:
                 kind, found = "random", rng.integers(layout.counts[:-1]).tolist()
         return state.plan.choice_of(found), {"kind": kind, "actions": found}
 
     def tell(self, state: State, observation: Observation) -> State:
-        """The state after one more episode: a failed one is none, a set that was met before changes no table."""
+        """The state after one more episode: a failed one is none, but its set is remembered; a set that was met before
+        changes no table.
+        """
         if observation.status == "failed":
-            return state
+            if observation.stamp is None:
+                return state
+            return replace(state, failed=state.failed | {tuple(observation.stamp["actions"])})
         found = state.plan.actions_of(observation.choice)
         actions = np.array([*found, 0])
         exploring = self._explores(state)
