@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from netwright.data import PreprocessingSettings, inspect_dataset, open_dataset, prepare
+from netwright.data import PreprocessingSettings, inspect_dataset, open_any, prepare
 
 DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data" / "Task04_Hippocampus"
 
@@ -15,7 +15,7 @@ DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data" / "Task04_Hipp
 def main(root: Path, workers: int) -> None:
     """Print the seconds of each step, into a cache that is thrown away."""
     start = time.perf_counter()
-    dataset = open_dataset(root)
+    dataset = open_any(root)
     inspect_dataset(dataset, workers=workers)
     inspected = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

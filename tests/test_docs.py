@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from netwright.spaces.layerwise import makers
 from netwright.spaces.segnas import SegNAS
 from netwright.strategies import ControlledRandomSearch
 from netwright.strategies.q_learning import q_learning
+from netwright.strategies.q_learning.published import PublishedQLearning
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ROOT / "docs" / "settings.md"
@@ -49,6 +51,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("space.", makers.unet),
     ("space.", makers.layerwise),
     ("strategy.", q_learning),
+    ("strategy.", PublishedQLearning),
     ("strategy.", ControlledRandomSearch),
     ("slices.", SliceSettings),
     ("training.early.", EarlyTermination),
@@ -156,6 +159,21 @@ def test_commands_exist(page: Path) -> None:
         assert verb in OPTIONS, f"netwright {verb}"
         used = set(re.findall(r"(?<!\S)(--?[a-zA-Z][\w-]*)", rest))
         assert used <= OPTIONS[verb], f"netwright {verb} {rest}"
+
+
+def test_the_guide_uses_the_data_and_runs_that_it_has_made() -> None:
+    made: set[str] = set()
+    lines = [line for block in blocks(ROOT / "docs" / "guide.md", "console") for line in block.splitlines()]
+    for words in (shlex.split(line[2:]) for line in lines if line.startswith("$ ")):
+        if words[0] == "cp":
+            made.add(words[-1])
+        if words[0] != "netwright":
+            continue
+        verb, *given = words[1:]
+        used = [] if verb in ("sample", "recipes") else given[: 2 if verb in ("predict", "evaluate") else 1]
+        assert {path.split("/")[0] for path in used} <= made, words
+        made |= {given[i + 1] for i, word in enumerate(given) if word == "-o"}
+    assert len(made) > 6
 
 
 @pages

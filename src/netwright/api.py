@@ -21,6 +21,7 @@ from netwright.study.conduct import OnStatus, conduct
 from netwright.study.fitting import (
     PICTURES_WITH_MASKS,
     fit_settings,
+    is_flat,
     kind_of,
     needs_start,
     require_guess,
@@ -267,7 +268,7 @@ def _prepared(
     on_stage(f"inspecting {settings.dataset.path}")
     opened = open_own(settings)
     _require_suited(settings, opened)
-    inspect_any(opened, workers=available_cores()).require_usable()
+    inspect_any(opened, workers=available_cores()).require_usable(_reading(settings))
     many = f"{len(opened.records)} pictures" if isinstance(opened, ImageSet) else f"{len(opened.cases)} cases"
     on_stage(f"preparing {many}")
     prepared = prepare_own(opened, settings)
@@ -278,20 +279,29 @@ def _prepared(
 
 
 def _require_suited(settings: RunSettings, dataset: Dataset | ImageSet) -> None:
-    """Refuse a recipe for another task.
+    """Refuse a recipe for another task, or for volumes where there are pictures.
 
     Raises:
         SettingsError: with those that suit.
     """
-    kind = kind_of(dataset)
-    recipe = RECIPES.get(settings.recipe)
-    if recipe is None or kind in recipe.tasks:
+    kind, flat = kind_of(dataset), is_flat(dataset)
+    suited = [
+        name for name, recipe in RECIPES.items() if kind in recipe.tasks and not (flat and recipe.volumes)
+    ]
+    if settings.recipe not in RECIPES or settings.recipe in suited:
         return
-    suited = [name for name, other in RECIPES.items() if kind in other.tasks]
+    task = f"{kind}{' of pictures' * flat}"
     raise SettingsError(
-        f"{settings.recipe} is for {recipe.task}, but {dataset.root} is for {kind}. Recipes for it: "
-        f"{', '.join(suited)}."
+        f"{settings.recipe} is for {RECIPES[settings.recipe].task}, but {dataset.root} is for {task}. "
+        f"Recipes for it: {', '.join(suited)}."
     )
+
+
+def _reading(settings: RunSettings) -> str:
+    """The options of the command with which the dataset is read, as a text to put behind a command."""
+    place = settings.dataset
+    texts = [f" --format {place.format}"] if place.format else []
+    return "".join([*texts, *(f" --map-label {old}={new}" for old, new in (place.map_label or {}).items())])
 
 
 def with_time_share(settings: RunSettings, epoch_seconds: float, said: Collection[str] = ()) -> RunSettings:

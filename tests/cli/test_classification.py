@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -156,6 +157,8 @@ def test_what_is_not_like_the_training_is_refused(
     ("arguments", "named"),
     [
         (("--network", "no_networks:classifier"), "no_networks"),
+        (("--network", "own_networks.py:classifier"), "Write own_networks:classifier (dots, no .py)"),
+        (("--network", "own_networks:classifier", "--recipe", "marl-vgg16"), "recipe marl, or without"),
         (("--recipe", "marl-unet"), "marl-vgg16"),
         (("--network", "own_networks:classifier", "--limit", "weight<=3"), "parameters, size_mb"),
     ],
@@ -178,12 +181,57 @@ def test_a_network_for_another_task_is_told(
         create_run(shapes, None, wishes, tmp_path / "run")
 
 
-def test_a_network_that_is_not_there_any_more_is_told(
-    netwright: Command, shapes_run: Path, tmp_path: Path
+def run_with_networks_in(folder: Path, shapes_run: Path, copy: Path) -> Path:
+    """A copy of the run, whose networks' module is looked for in the folder."""
+    shutil.copytree(shapes_run, copy)
+    settings = yaml.safe_load((copy / "run.yaml").read_text())
+    settings["space"]["folder"] = str(folder)
+    (copy / "run.yaml").write_text(yaml.safe_dump(settings))
+    return copy
+
+
+def test_a_run_is_used_from_any_folder(
+    netwright: Command, shapes: Path, shapes_run: Path, tmp_path: Path
 ) -> None:
-    done = netwright("status", shapes_run, cwd=tmp_path)
+    status = json.loads(netwright("status", shapes_run, "--json", cwd=tmp_path).stdout)
+    assert "kernels" in status["best"]["choice"]
+    done = netwright("predict", shapes_run, shapes / "test", "-o", tmp_path / "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_network_that_is_not_there_any_more_is_told(
+    netwright: Command, shapes: Path, shapes_run: Path, tmp_path: Path
+) -> None:
+    """By what needs it: where a run stands is told without."""
+    run = run_with_networks_in(tmp_path / "gone", shapes_run, tmp_path / "run")
+    done = netwright("status", run, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["best"]["choice"] == ""
+    assert netwright("status", run, cwd=tmp_path).returncode == 0
+    done = netwright("predict", run, shapes / "test", "-o", tmp_path / "out", cwd=tmp_path)
     assert done.returncode == 2
-    assert "own_networks" in done.stderr
+    words = " ".join(done.stderr.split())
+    assert "no module 'own_networks'" in words
+    assert "where it was when the run began" in words
+    assert "gone" in words
+
+
+def test_a_network_that_has_changed_is_refused_and_one_whose_comments_have_is_not(
+    netwright: Command, shapes: Path, workshop: Path, shapes_run: Path, tmp_path: Path
+) -> None:
+    source = (workshop / "own_networks.py").read_text()
+    networks, run = tmp_path / "own_networks.py", tmp_path / "run"
+    run_with_networks_in(tmp_path, shapes_run, run)
+    (run / "finished.json").unlink()
+    networks.write_text(source.replace("nn.ReLU()", "nn.Tanh()", 1))
+    for words in (("predict", run, shapes / "test", "-o", tmp_path / "out"), ("evaluate", run, shapes)):
+        done = netwright(*words, cwd=shapes_run.parent)
+        assert done.returncode == 2
+        assert "has changed since the run began" in " ".join(done.stderr.split())
+    assert netwright("resume", run, cwd=shapes_run.parent).returncode == 2
+    networks.write_text(f"# A comment.\n{source}")
+    done = netwright("predict", run, shapes / "test", "-o", tmp_path / "out", cwd=shapes_run.parent)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

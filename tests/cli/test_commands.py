@@ -114,11 +114,13 @@ def test_plan_measures(netwright: Command, dataset: Path) -> None:
     assert 0 < start["seconds_an_epoch"] < 60
     assert start["peak_memory_mb"] > 0
     assert plan["hours"] == pytest.approx(10 * plan["seconds_a_candidate"] / 3600, rel=0.01)
+    assert plan["seconds_a_candidate"] > min(m["seconds_beside"] for m in plan["measurements"]) > 0
     timed = json.loads(
         netwright("plan", dataset, "--hours", 0.1, "--workers", 1, *SMALL[4:], "--json").stdout
     )
     assert timed["share_seconds"] >= 10
-    assert timed["trials"] == pytest.approx(360 / timed["share_seconds"], abs=1)
+    assert timed["seconds_beside"] > 0
+    assert timed["trials"] == pytest.approx(360 / (timed["share_seconds"] + timed["seconds_beside"]), abs=1)
 
 
 def test_a_finished_run_holds_all_it_should(finished_run: Path) -> None:

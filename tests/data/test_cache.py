@@ -18,7 +18,7 @@ import pytest
 from netwright.data import (
     PreprocessingSettings,
     UnusableFile,
-    open_dataset,
+    open_any,
     open_prepared,
     prepare,
     prepare_image,
@@ -39,7 +39,7 @@ def run(code: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 def test_holds_every_case_as_prediction_will_see_it(sample: Path, tmp_path: Path) -> None:
-    dataset = open_dataset(sample)
+    dataset = open_any(sample)
     prepared = prepare(dataset, SETTINGS, tmp_path, workers=2)
     assert prepared.names == tuple(case.name for case in dataset.cases)
     assert (prepared.channels, prepared.classes) == (1, 4)
@@ -68,14 +68,14 @@ def test_holds_every_case_as_prediction_will_see_it(sample: Path, tmp_path: Path
 
 def test_resizing_gives_every_volume_the_size(sample: Path, tmp_path: Path) -> None:
     settings = PreprocessingSettings(resize=True, size=(16, 20, 24))
-    prepared = prepare(open_dataset(sample), settings, tmp_path)
+    prepared = prepare(open_any(sample), settings, tmp_path)
     assert {prepared.label(index).shape for index in range(len(prepared))} == {(16, 20, 24)}
     assert prepared.size == (16, 20, 24)
 
 
 def test_label_values_become_class_indices(nnunet_folder: Folder, tmp_path: Path) -> None:
     root = nnunet_folder(labels={"background": 0, "tumour": 4, "cyst": 2})
-    dataset = open_dataset(root, map_label={1: 4})
+    dataset = open_any(root, map_label={1: 4})
     prepared = prepare(dataset, PreprocessingSettings(spacing="native", pad=False), tmp_path)
     assert (prepared.label_names, prepared.label_values) == (("cyst", "tumour"), (0, 2, 4))
     label = dataset.cases[0].label
@@ -90,7 +90,7 @@ def test_built_once_for_the_same_content_and_settings(sample: Path, tmp_path: Pa
     def build(root: Path, settings: PreprocessingSettings = SETTINGS) -> Path:
         calls.clear()
         return prepare(
-            open_dataset(root), settings, tmp_path / "cache", on_case=lambda *c: calls.append(c)
+            open_any(root), settings, tmp_path / "cache", on_case=lambda *c: calls.append(c)
         ).folder
 
     first = build(sample)
@@ -108,7 +108,7 @@ def test_built_once_for_the_same_content_and_settings(sample: Path, tmp_path: Pa
 
 
 def test_travels_to_other_processes_as_a_path(sample: Path, tmp_path: Path) -> None:
-    prepared = prepare(open_dataset(sample), SETTINGS, tmp_path)
+    prepared = prepare(open_any(sample), SETTINGS, tmp_path)
     prepared.image(0)
     content = pickle.dumps(prepared)
     assert len(content) < 1000
@@ -117,7 +117,7 @@ def test_travels_to_other_processes_as_a_path(sample: Path, tmp_path: Path) -> N
 
 
 def test_damaged_caches_are_found_out_and_built_again(sample: Path, tmp_path: Path) -> None:
-    dataset = open_dataset(sample)
+    dataset = open_any(sample)
     folder = prepare(dataset, SETTINGS, tmp_path).folder
     images = (folder / "images.npy").read_bytes()
     (folder / "images.npy").write_bytes(images[:-10])
@@ -141,13 +141,13 @@ def test_a_build_that_is_killed_is_begun_again(sample: Path, tmp_path: Path) -> 
     code = """
         import os, signal
         kill = lambda done, total: os.kill(os.getpid(), signal.SIGKILL) if done == 3 else None
-        prepare(open_dataset(Path(sys.argv[1])), PreprocessingSettings(), Path(sys.argv[2]), on_case=kill)
+        prepare(open_any(Path(sys.argv[1])), PreprocessingSettings(), Path(sys.argv[2]), on_case=kill)
     """
     process = run(code, sample, tmp_path)
     process.communicate(timeout=60)
     assert process.returncode == -9
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".partial")]
-    prepared = prepare(open_dataset(sample), SETTINGS, tmp_path)
+    prepared = prepare(open_any(sample), SETTINGS, tmp_path)
     assert len(prepared) == 6
     assert not [path.name for path in tmp_path.iterdir() if path.name.endswith(".partial")]
 
@@ -157,7 +157,7 @@ def test_processes_that_start_together_build_it_once(sample: Path, tmp_path: Pat
         import time
         built = []
         slow = lambda done, total: (built.append(done), time.sleep(0.1))
-        p = prepare(open_dataset(Path(sys.argv[1])), PreprocessingSettings(), Path(sys.argv[2]), on_case=slow)
+        p = prepare(open_any(Path(sys.argv[1])), PreprocessingSettings(), Path(sys.argv[2]), on_case=slow)
         print(len(built), p.folder.name, p.image(5).sum())
     """
     processes = [run(code, sample, tmp_path) for _ in range(3)]
@@ -169,14 +169,14 @@ def test_processes_that_start_together_build_it_once(sample: Path, tmp_path: Pat
 def test_no_room_is_said_before_anything_is_written(
     sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = prepare(open_dataset(sample), SETTINGS, tmp_path / "roomy").folder
+    folder = prepare(open_any(sample), SETTINGS, tmp_path / "roomy").folder
     arrays = sum((folder / name).stat().st_size for name in ("images.npy", "labels.npy"))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=9e9, used=9e9, free=1e6))
     needed = f"{(arrays + 16e6) / 1e6:.0f} MB"
     with pytest.raises(
         StorageError, match=rf"has no room .*: expected {needed}, found 1 MB free\. Make room"
     ):
-        prepare(open_dataset(sample), SETTINGS, tmp_path / "full")
+        prepare(open_any(sample), SETTINGS, tmp_path / "full")
     assert not [path for path in (tmp_path / "full").iterdir() if path.is_dir()]
 
 
@@ -185,7 +185,7 @@ def test_a_disk_that_fills_up_while_writing(sample: Path, tmp_path: Path) -> Non
     code = """
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-        prepare(open_dataset(Path(sys.argv[1])), PreprocessingSettings(), Path(sys.argv[2]))
+        prepare(open_any(Path(sys.argv[1])), PreprocessingSettings(), Path(sys.argv[2]))
     """
     errors = run(code, sample, tmp_path).communicate(timeout=60)[1]
     assert "netwright.errors.StorageError: " in errors
@@ -196,7 +196,7 @@ def test_a_disk_that_fills_up_while_writing(sample: Path, tmp_path: Path) -> Non
 def test_a_cache_that_cannot_be_written(sample: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
-        prepare(open_dataset(sample), SETTINGS, tmp_path / "file")
+        prepare(open_any(sample), SETTINGS, tmp_path / "file")
 
 
 @pytest.mark.parametrize("what", ["imagesTr", "labelsTr"])
@@ -205,16 +205,16 @@ def test_files_broken_since_the_inspection_are_refused(what: str, msd_folder: Fo
     path = root / what / "case_02.nii.gz"
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(UnusableFile, match=rf"{what}/case_02\.nii\.gz cannot be read"):
-        prepare(open_dataset(root), SETTINGS, tmp_path / "cache")
+        prepare(open_any(root), SETTINGS, tmp_path / "cache")
     path.unlink()
     with pytest.raises(UnusableFile, match=r"case_02\.nii\.gz is missing"):
-        prepare(open_dataset(root), SETTINGS, tmp_path / "cache")
+        prepare(open_any(root), SETTINGS, tmp_path / "cache")
     assert not [path for path in (tmp_path / "cache").glob("*") if path.is_dir()]
 
 
 def test_an_empty_dataset_is_refused(msd_folder: Folder, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no labelled cases"):
-        prepare(open_dataset(msd_folder(0)), SETTINGS, tmp_path)
+        prepare(open_any(msd_folder(0)), SETTINGS, tmp_path)
 
 
 def test_data_modules_do_not_wait_for_torch() -> None:

@@ -236,8 +236,12 @@ def test_few_pictures(tmp_path: Path) -> None:
 
 def test_folders_that_are_none(tmp_path: Path, build: Folder) -> None:
     save(tmp_path / "one" / "a" / "x.png", picture(0))
-    with pytest.raises(DatasetError, match=r"1 class folder \(a\).*`images` beside `masks`"):
-        image_folder.read(tmp_path / "one")
+    alone = next(p for p in problems(image_folder.read(tmp_path / "one")) if p.kind == image_folder.ONE_CLASS)
+    assert alone.severity == "error"
+    assert f"{tmp_path / 'one'} has one class folder: expected at least two" in str(alone)
+    (tmp_path / "zero" / "train").mkdir(parents=True)
+    with pytest.raises(DatasetError, match=r"no class folder.*`images` beside `masks`"):
+        image_folder.read(tmp_path / "zero")
     save(tmp_path / "two" / "test" / "a" / "x.png", picture(0))
     with pytest.raises(DatasetError, match="no `train`"):
         image_folder.read(tmp_path / "two")

@@ -166,6 +166,15 @@ def test_other_pictures_are_prepared_like_those_of_the_training(pets: Build, tmp
         prepare_like(read_npz(tmp_path / "f.npz"), prepared.preparation, tmp_path / "cache")
 
 
+def test_pictures_of_one_class_are_for_testing_alone(pets: Build, tmp_path: Path) -> None:
+    preparation = prepared_of(pets(), tmp_path, ImageSettings(size=(8, 8))).preparation
+    save(tmp_path / "E" / "dog" / "a.png", np.arange(64, dtype=np.uint8).reshape(8, 8))
+    alone = folder.read(tmp_path / "E")
+    assert prepare_like(alone, preparation, tmp_path / "cache").class_names == ("dog",)
+    with pytest.raises(UnusableFile, match="at least two to tell apart"):
+        prepare_images(alone, ImageSettings(), tmp_path / "cache")
+
+
 def test_a_picture_to_predict_that_does_not_fit(tmp_path: Path) -> None:
     for number in range(6):
         save(tmp_path / "G" / "ab"[number % 2] / f"{number}.png", np.full((4, 4), number * 9, np.uint8))

@@ -12,7 +12,7 @@ import pytest
 from netwright.data import (
     PreprocessingSettings,
     inspect_dataset,
-    open_dataset,
+    open_any,
     prepare,
     read_image,
     read_label,
@@ -22,7 +22,7 @@ from netwright.data import (
 
 def test_inspected_and_prepared_within_fifteen_seconds(hippocampus: Path, tmp_path: Path) -> None:
     start = time.perf_counter()
-    dataset = open_dataset(hippocampus)
+    dataset = open_any(hippocampus)
     inspection = inspect_dataset(dataset, workers=2)
     prepared = prepare(dataset, PreprocessingSettings(), tmp_path, workers=2)
     seconds = time.perf_counter() - start
@@ -49,7 +49,7 @@ def test_inspected_and_prepared_within_fifteen_seconds(hippocampus: Path, tmp_pa
 def test_real_shapes_survive_the_way_there_and_back(
     settings: PreprocessingSettings, hippocampus: Path
 ) -> None:
-    dataset = open_dataset(hippocampus)
+    dataset = open_any(hippocampus)
     resolved = settings.resolved([read_image(dataset.cases[0].images).grid])
     scores = []
     for case in dataset.cases[::20]:
@@ -66,7 +66,7 @@ def test_real_shapes_survive_the_way_there_and_back(
 
 
 def test_label_maps_are_written_where_the_scan_is(hippocampus: Path, tmp_path: Path) -> None:
-    case = open_dataset(hippocampus).cases[7]
+    case = open_any(hippocampus).cases[7]
     assert case.label is not None
     write_label_map(tmp_path / "a.nii.gz", read_label(case.label).astype(np.uint8), case.images[0])
     written, scan = nibabel.load(tmp_path / "a.nii.gz"), nibabel.load(case.images[0])

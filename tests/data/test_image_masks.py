@@ -17,7 +17,7 @@ from netwright.data import (
     PreprocessingSettings,
     find_cases,
     inspect_dataset,
-    open_dataset,
+    open_any,
     prepare,
     prepare_image,
     write_label_map,
@@ -52,7 +52,7 @@ def kinds(dataset: Dataset) -> list[str]:
 
 
 def test_pairs_become_cases_with_the_labels_of_the_masks(folder: Folder) -> None:
-    dataset = open_dataset(folder())
+    dataset = open_any(folder())
     assert dataset.format == "image-masks"
     assert dataset.channels == ("grey",)
     assert dataset.labels == {0: "background", 1: "label 1", 2: "label 2"}
@@ -61,24 +61,24 @@ def test_pairs_become_cases_with_the_labels_of_the_masks(folder: Folder) -> None
     assert inspection.problems == ()
     assert inspection.fingerprint.shape is not None
     assert inspection.fingerprint.shape.minimum == (25, 20, 1)
-    assert open_dataset(dataset.root, format="image-masks") == dataset
+    assert open_any(dataset.root, format="image-masks") == dataset
 
 
 def test_colours_give_three_channels(folder: Folder) -> None:
-    dataset = open_dataset(folder(colour=True))
+    dataset = open_any(folder(colour=True))
     assert dataset.channels == ("red", "green", "blue")
     assert kinds(dataset) == []
 
 
 def test_two_values_without_numbers_are_confirmed_with_one_flag(folder: Folder) -> None:
     root = folder((0, 255))
-    inspection = inspect_dataset(open_dataset(root))
+    inspection = inspect_dataset(open_any(root))
     text = str(inspection.errors[0])
     assert {problem.kind for problem in inspection.errors} == {"unconfirmed-labels"}
     assert "0 -> 0 (background), 255 -> 1 (foreground)" in text
     assert "--map-label 255=1;" in text
     assert "found 0 and 255" in text
-    confirmed = open_dataset(root, map_label={255: 1})
+    confirmed = open_any(root, map_label={255: 1})
     assert confirmed.labels == {0: "background", 1: "foreground"}
     assert kinds(confirmed) == []
 
@@ -86,9 +86,9 @@ def test_two_values_without_numbers_are_confirmed_with_one_flag(folder: Folder) 
 @pytest.mark.parametrize("values", [(0, 128, 255), (0, 1, 3), (7, 9), (0, 2, 1, 255)])
 def test_the_flag_that_is_named_makes_any_values_usable(folder: Folder, values: tuple[int, ...]) -> None:
     root = folder(values)
-    advice = inspect_dataset(open_dataset(root)).errors[0].advice
+    advice = inspect_dataset(open_any(root)).errors[0].advice
     flag = advice.split("--map-label ")[1].split(";")[0]
-    dataset = open_dataset(root, map_label=read_label_map([flag]))
+    dataset = open_any(root, map_label=read_label_map([flag]))
     assert kinds(dataset) == []
     ranks = {value: rank for rank, value in enumerate(sorted({0, *values}))}
     found = inspect_dataset(dataset).fingerprint.labels
@@ -99,7 +99,7 @@ def test_the_flag_that_is_named_makes_any_values_usable(folder: Folder, values: 
 
 
 def test_one_value_can_be_merged_into_another(folder: Folder) -> None:
-    dataset = open_dataset(folder((0, 1, 255)), map_label={255: 0})
+    dataset = open_any(folder((0, 1, 255)), map_label={255: 0})
     assert dataset.labels == {0: "background", 1: "foreground"}
     assert kinds(dataset) == []
 
@@ -109,11 +109,11 @@ def test_a_description_names_the_labels(folder: Folder) -> None:
     (root / "dataset.json").write_text(
         json.dumps({"name": "N", "labels": {"0": "background", "255": "nucleus"}})
     )
-    dataset = open_dataset(root)
+    dataset = open_any(root)
     assert (dataset.name, dataset.labels) == ("N", {0: "background", 255: "nucleus"})
     assert kinds(dataset) == []
     (root / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "nucleus": 1}}))
-    assert "--map-label 255=1" in inspect_dataset(open_dataset(root)).errors[0].advice
+    assert "--map-label 255=1" in inspect_dataset(open_any(root)).errors[0].advice
 
 
 def test_what_inspection_says_of_single_files(folder: Folder) -> None:
@@ -129,7 +129,7 @@ def test_what_inspection_says_of_single_files(folder: Folder) -> None:
     images[6].write_bytes(b"")
     save(images[7].with_suffix(".bmp"), np.full((27, 29), 5, np.uint8))
     images[7].unlink()
-    found = {Path(problem.file).stem: problem for problem in inspect_dataset(open_dataset(root)).problems}
+    found = {Path(problem.file).stem: problem for problem in inspect_dataset(open_any(root)).problems}
     expected = {
         "cell_00": ("label-shape", "found 35 x 20 x 1"),
         "cell_01": ("missing-label", "has no mask"),
@@ -153,31 +153,31 @@ def test_a_jpeg_mask_is_an_error(folder: Folder) -> None:
     mask = sorted((root / "masks").iterdir())[0]
     Image.open(mask).save(mask.with_suffix(".jpg"))
     mask.unlink()
-    assert kinds(open_dataset(root)) == ["lossy-mask"]
+    assert kinds(open_any(root)) == ["lossy-mask"]
 
 
 def test_folders_that_are_no_dataset(folder: Folder, tmp_path: Path) -> None:
     root = folder((0, 1))
     save(root / "masks" / "cell_00.tif", np.zeros((20, 36), np.uint8))
     with pytest.raises(DatasetError, match=r"cell_00\.png and cell_00\.tif"):
-        open_dataset(root)
+        open_any(root)
     for path in (root / "masks").iterdir():
         path.unlink()
     save(root / "masks" / "cell_00_mask.png", np.zeros((20, 36), np.uint8))
     with pytest.raises(DatasetError, match=r"no image with a mask of the same stem.*cell_00_mask\.png"):
-        open_dataset(root)
+        open_any(root)
     save(root / "masks" / "cell_00.png", np.zeros((20, 36), np.uint8))
     with pytest.raises(DatasetError, match="holds no label"):
-        open_dataset(root)
+        open_any(root)
     blurred = np.arange(20 * 36).reshape(20, 36) % 200
     save(root / "masks" / "cell_00.png", blurred.astype(np.uint8))
     with pytest.raises(DatasetError, match=r"200 different values.*threshold"):
-        open_dataset(root)
+        open_any(root)
 
 
 def test_prepared_as_flat_volumes(folder: Folder, tmp_path: Path) -> None:
     root = folder()
-    prepared = prepare(open_dataset(root), PreprocessingSettings(normalise="none"), tmp_path / "cache")
+    prepared = prepare(open_any(root), PreprocessingSettings(normalise="none"), tmp_path / "cache")
     assert prepared.size == (32, 32, 1)
     assert prepared.spacing == (1, 1, 1)
     pixels = np.asarray(Image.open(root / "images" / "cell_00.png")).astype(np.float32)

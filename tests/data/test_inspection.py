@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netwright.data import Inspection, inspect_dataset, open_dataset
+from netwright.data import Inspection, inspect_dataset, open_any
 from netwright.errors import DatasetError
 
 Folder = Callable[..., Path]
@@ -20,7 +20,7 @@ SHAPE = (6, 7, 8)
 
 
 def inspect(root: Path, **options: Any) -> Inspection:
-    return inspect_dataset(open_dataset(root, **options))
+    return inspect_dataset(open_any(root, **options))
 
 
 def only(inspection: Inspection) -> Any:
@@ -51,7 +51,7 @@ def test_a_good_dataset_has_no_problems_and_numpy_s_numbers(msd_folder: Folder) 
     assert fingerprint.shape is not None
     assert fingerprint.shape.median == SHAPE
     assert json.loads(json.dumps(inspection.to_dict()))["usable"] is True
-    assert inspect_dataset(open_dataset(root), workers=3) == inspection
+    assert inspect_dataset(open_any(root), workers=3) == inspection
 
 
 def test_geometry_is_reported_in_canonical_axes(msd_folder: Folder, save_volume: Save) -> None:

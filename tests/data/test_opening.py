@@ -109,8 +109,10 @@ def test_label_maps_and_settings_of_the_wrong_kind(roots: dict[str, Path], tmp_p
 def test_a_folder_of_images_alone_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "images" / "a.png")
-    with pytest.raises(DatasetError, match="put `images` beside `masks`"):
-        open_any(tmp_path)
+    with pytest.raises(
+        DatasetError, match=f"{tmp_path} has one class folder.*\n.*put `images` beside `masks`"
+    ):
+        inspect_any(open_any(tmp_path)).require_usable()
 
 
 def test_opening_needs_no_torch() -> None:

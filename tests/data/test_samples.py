@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netwright.data import PreprocessingSettings, inspect_dataset, open_dataset, prepare
+from netwright.data import PreprocessingSettings, inspect_dataset, open_any, prepare
 from netwright.data.samples import write_sample
 from netwright.errors import DatasetError, SettingsError
 
@@ -24,7 +24,7 @@ def test_the_same_arguments_give_the_same_bytes(sample: Path, tmp_path: Path) ->
 
 
 def test_it_is_sound_and_varied(sample: Path) -> None:
-    inspection = inspect_dataset(open_dataset(sample))
+    inspection = inspect_dataset(open_any(sample))
     assert [problem.kind for problem in inspection.problems] == ["few-cases"]
     fingerprint = inspection.fingerprint
     assert all(label.cases == 6 for label in fingerprint.labels)
@@ -38,7 +38,7 @@ def test_it_is_sound_and_varied(sample: Path) -> None:
 
 def test_no_two_thresholds_segment_it(sample: Path, tmp_path: Path) -> None:
     """The best pair of thresholds that hindsight finds for each label of each case."""
-    prepared = prepare(open_dataset(sample), PreprocessingSettings(), tmp_path)
+    prepared = prepare(open_any(sample), PreprocessingSettings(), tmp_path)
     best = np.zeros((6, 3))
     for case in range(6):
         image, labels = prepared.image(case)[0], prepared.label(case)

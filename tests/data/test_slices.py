@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netwright.data import Prepared, PreprocessingSettings, open_dataset, prepare
+from netwright.data import Prepared, PreprocessingSettings, open_any, prepare
 from netwright.data.geometry import Geometry
 from netwright.data.prepared import PreparedCase
 from netwright.data.slices import Slices, SliceSettings
@@ -17,7 +17,7 @@ from netwright.errors import SettingsError
 
 @pytest.fixture(scope="module")
 def prepared(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    return prepare(open_dataset(sample), PreprocessingSettings(pad=False), tmp_path_factory.mktemp("cache"))
+    return prepare(open_any(sample), PreprocessingSettings(pad=False), tmp_path_factory.mktemp("cache"))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

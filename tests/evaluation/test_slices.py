@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+from netwright.data import open_any
 from netwright.data.cache import prepare
-from netwright.data.formats import open_dataset
 from netwright.data.preprocessing import PreprocessingSettings
 from netwright.data.samples import write_sample
 from netwright.data.slices import Slices, SliceSettings
@@ -33,7 +33,7 @@ SHAPES = [(12, 14, 10), (7, 9, 10), (30, 14, 10), (25, 20, 31), (8, 40, 5)]
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     root = tmp_path_factory.mktemp("slices")
-    dataset = open_dataset(write_sample(root / "sample", cases=5, size=24))
+    dataset = open_any(write_sample(root / "sample", cases=5, size=24))
     return prepare(dataset, PreprocessingSettings(), root / "cache")
 
 

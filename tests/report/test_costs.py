@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from netwright.report.content import Contestant
@@ -9,6 +12,10 @@ from netwright.report.costs import cost_rows, time_saved, times_smaller
 from netwright.report.metrics import metric_named
 from netwright.report.summaries import summarise
 from netwright.report.verdict import verdict_sentences
+from netwright.settings import parse_settings
+from netwright.study.parts import make_space
+from netwright.study.search import SearchData
+from netwright.study.verdict import entries
 
 
 @pytest.mark.parametrize(
@@ -53,7 +60,8 @@ def contestant(
 
 CONTESTANTS = (
     contestant("searched", "searched", 0.88, 1.25, 50.0, 10.0),
-    contestant("random", "random search", 0.85, 5.0, 100.0, 25.0),
+    contestant("rival", "random search", 0.85, 5.0, 100.0, 25.0),
+    contestant("random", "random network", 0.70, 3.1, 60.0, 15.0),
     contestant("U-Net", "original", 0.87, 31.0, 100.0, 20.0),
     contestant("vnet", None, 0.80, 60.0, 300.0, 90.0),
 )
@@ -61,20 +69,38 @@ CONTESTANTS = (
 
 def test_original_first_searched_last_others_without_a_role_not_at_all() -> None:
     rows = cost_rows(summarise(CONTESTANTS, ("organ",)), metric_named("Dice"))
-    assert [row["role"] for row in rows] == ["original", "random search", "searched"]
-    original, random, searched = rows
+    assert [row["role"] for row in rows] == ["original", "random network", "random search", "searched"]
+    original, random, rival, searched = rows
     assert (original["score"], original["difference"], original["size_ratio"]) == ("0.870", "", "")
-    assert (random["difference"], random["training_ratio"]) == ("−0.020", "the same time")
-    assert random["inference_ratio"] == "25 % more time"
+    assert (random["size_ratio"], random["training_ratio"]) == ("10 × smaller", "40 % less time")
+    assert (rival["difference"], rival["training_ratio"]) == ("−0.020", "the same time")
+    assert rival["inference_ratio"] == "25 % more time"
     assert (searched["size"], searched["size_ratio"]) == ("1.2 MB", "25 × smaller")
     assert (searched["training"], searched["training_ratio"]) == ("50 ms", "50 % less time")
     assert (searched["difference"], searched["inference_ratio"]) == ("+0.010", "50 % less time")
 
 
-def test_without_an_original_nothing_is_compared() -> None:
-    rows = cost_rows(summarise(CONTESTANTS[:2], ("organ",)), metric_named("Dice"))
-    assert [row["size_ratio"] for row in rows] == ["", ""]
-    assert cost_rows(summarise(CONTESTANTS[3:], ("organ",)), metric_named("Dice")) == []
+def test_every_network_of_a_comparison_beside_an_original_has_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section VIII-B: searched, original and random network, as the study names them."""
+    space = {"name": "layerwise", "network": "tiny_networks:segmenter", "channels": 1, "classes": 3}
+    space |= {"size": [24, 24], "dense": True}
+    settings = parse_settings(
+        {"recipe": "marl", "dataset": {"path": "."}, "space": space, "strategy": {"name": "random"}}
+    )
+    monkeypatch.setattr("netwright.study.verdict.random_choice", lambda *_: {})
+    who = entries(settings, make_space(settings.space), SearchData(Path(), (0,), (1,)), {})
+    made = [replace(contestant(e.name, e.role, 0.8, 2.0, 50.0, 10.0), title=e.title) for e in who]
+    rows = cost_rows(summarise(made, ("organ",)), metric_named("Dice"))
+    assert [row["title"] for row in rows] == [
+        "The original network",
+        "A random network of the same space",
+        "The searched network",
+    ]
+
+
+def test_without_an_original_there_is_no_table() -> None:
+    assert cost_rows(summarise(CONTESTANTS[:3], ("organ",)), metric_named("Dice")) == []
+    assert cost_rows(summarise(CONTESTANTS[4:], ("organ",)), metric_named("Dice")) == []
 
 
 def test_verdict_tells_training_and_inference_and_the_originals_interval() -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from netwright.errors import SettingsError
-from netwright.spaces.layerwise.factory import load_factory, make_network, require_output
+from netwright.spaces.layerwise.factory import folder_of, load_factory, make_network, require_output
 from netwright.spaces.layerwise.table3 import TABLE_3, table_3_values
 from netwright.spaces.layerwise.values import checked_values
 
@@ -148,6 +148,11 @@ def test_a_factory_gets_what_it_names(
         (":small", "expected package.module:factory"),
         ("no_such_package.networks:small", "there is no module 'no_such_package' in .*Start netwright in"),
         ("{}.inner:small", "there is no module '{}.inner'"),
+        ("{}.py:small", r"the path of a file, {}.py. Write {}:small \(dots, no .py\)"),
+        ("nets/mine.py:small", r"nets/mine.py. Write nets.mine:small \(dots"),
+        ("./{}:small", r"got the path of a file, \./{}. Write {}:small"),
+        ("../nets.py:small", r"Start netwright in \.\., and write nets:small"),
+        ("/home/me/nets.py:Net", r"Start netwright in /home/me, and write nets:Net"),
         ("needs_{}:small", r"importing needs_{} failed: .*'not_there_at_all' .*needs_{}.py, line 1"),
         ("broken_{}:small", "importing broken_{} failed: SyntaxError.*line 2"),
         ("ends_{}:small", "importing ends_{} failed: SystemExit"),
@@ -168,6 +173,29 @@ def test_a_factory_gets_what_it_names(
 def test_what_is_no_factory_is_said(here: Path, network: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message.replace("{}", name_of(here))):
         make_network(network.replace("{}", name_of(here)), 2, 3, (16, 16))
+
+
+def test_a_network_is_found_in_its_folder_from_anywhere(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "elsewhere").mkdir()
+    monkeypatch.chdir(here / "elsewhere")
+    network = f"{name_of(here)}:small"
+    with pytest.raises(SettingsError, match="there is no module"):
+        load_factory(network)
+    gone = str(here / "gone")
+    with pytest.raises(
+        SettingsError, match=rf"{gone}, where it was when .*, in .*elsewhere or .*Put it back, start"
+    ):
+        load_factory(network, gone)
+    assert load_factory(network, str(here)).__name__ == "small"
+    assert folder_of(network) == str(here)
+
+
+def test_packages_have_the_folder_that_holds_them_and_installed_ones_none(here: Path) -> None:
+    package = here / f"package_{name_of(here)}" / "inner"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from torch.nn import Identity\n")
+    assert folder_of(f"package_{name_of(here)}.inner:Identity") == str(here)
+    assert folder_of("torch.nn:Identity") is None
 
 
 def test_a_network_that_fails_or_gives_no_tensor_is_said(here: Path) -> None:

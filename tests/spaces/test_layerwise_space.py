@@ -112,9 +112,17 @@ def test_the_starting_choice_takes_small_strides_where_the_nearest_leave_nothing
         ({"values": {"width": [1]}}, ["kernels, kernel_size, stride", "width"]),
         ({"values": {"kernels": [0, 2]}}, ["kernels", "positive whole number", "0"]),
         ({"values": {"kernels": 4}}, ["kernels", "list of positive whole numbers"]),
-        ({"values": {"kernels": []}}, ["no layer to tune"]),
+        (
+            {"values": {"kernels": []}},
+            [
+                "no layer to tune",
+                "values have none for these",
+                "space.values.kernels=[2,4]",
+                "leave space.values out",
+            ],
+        ),
         ({"frozen": ["encoder.*"]}, ["encoder.*", "conv1"]),
-        ({"frozen": ["*"]}, ["no layer to tune", "5 are frozen"]),
+        ({"frozen": ["*"]}, ["no layer to tune", "every layer that could be (5) is frozen"]),
         ({"values": {}}, ["no layer to tune"]),
     ],
 )
@@ -123,6 +131,32 @@ def test_wrong_settings_are_told(settings: dict[str, object], words: list[str]) 
         space_of(Plain(2), **settings)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "settings", "words"),
+    [
+        (nn.ReLU(), {"frozen": ["*"]}, "none of its layers has a free hyperparameter. Expected convolutions"),
+        (nn.AvgPool2d(1), {}, "have pool_size, and the default values leave these as they are. Give some"),
+    ],
+)
+def test_a_network_without_anything_to_search_is_told(
+    first: nn.Module, settings: dict[str, object], words: str
+) -> None:
+    with pytest.raises(SettingsError, match=words):
+        space_of(nn.Sequential(first, nn.Flatten(), nn.Linear(256, 3)), **settings)
+
+
+def test_a_misspelt_name_in_a_choice_is_met_with_the_nearest() -> None:
+    space, task = space_of(Plain(2)), Shape(1, 3, (16, 16))
+    wrong = {**space.starting_choice(), "conv1.kernel": 2}
+    for use in (space.build, space.diagrams):
+        with pytest.raises(
+            SettingsError, match=r"no hyperparameter 'conv1.kernel'.*nearest are conv1\.kernels"
+        ):
+            use(wrong, task)
+    assert space.canonical(wrong) == space.starting_choice()
+    space.build({"conv1.stride": 1}, task)  # the network's, if not searched
 
 
 def test_a_task_of_other_classes_or_dimensions_is_refused() -> None:

@@ -1,10 +1,13 @@
 """Curves on disk, those of version 0.1 among them, and outcomes that it stored."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from netwright.evaluation.curves import Curves, EpochRecord
 from netwright.evaluation.outcome import Outcome, Status
+from netwright.study.run import Progress, follow
 from netwright.study.status import CURVES, read_curves
 
 EPOCHS = [(0.9, 0.25), (0.7, None), (0.6, 0.5)]
@@ -18,6 +21,28 @@ def test_written_curves_are_read(tmp_path: Path) -> None:
     curves.close()
     expected = {"train_loss": [0.9, 0.7, 0.6], "validation_score": [0.25, None, 0.5]}
     assert read_curves(tmp_path) == (5, expected)
+
+
+def test_a_training_is_followed_through_its_curves(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    heard = threading.Event()
+
+    def training() -> None:
+        curves = Curves(tmp_path / CURVES)
+        curves.start(5)
+        for epoch, (loss, score) in enumerate(EPOCHS[:2], 1):
+            curves.add(EpochRecord(epoch, 5, loss, score, 1e-3, float(epoch)))
+        curves.close()
+        assert heard.wait(20)
+
+    def on_epoch(progress: Progress) -> None:
+        told.append(progress)
+        if progress.epoch == 2:
+            heard.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        follow(pool.submit(training), tmp_path, on_epoch)
+    assert told[-1] == Progress(2, 5, 0.7, 0.25), "the score of the last validation"
 
 
 def test_curves_of_version_0_1_are_read_as_scores(tmp_path: Path) -> None:

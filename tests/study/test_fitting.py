@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import tiny_networks
 from netwright.api import Wishes, create_run, resolve
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.opening import split_any
@@ -17,11 +20,11 @@ from netwright.data.picture_samples import write_classification_sample
 from netwright.errors import SettingsError
 from netwright.evaluation.candidate import evaluate_candidate
 from netwright.evaluation.outcome import Status
-from netwright.settings import RunSettings, parse_settings
+from netwright.settings import Part, RunSettings, parse_settings
 from netwright.spaces.base import Layered
-from netwright.study.fitting import fit_settings, needs_start, require_validated, with_termination
+from netwright.study.fitting import fit_settings, needs_start, require_validated, same_space, with_termination
 from netwright.study.material import open_own, prepare_own
-from netwright.study.parts import make_space, problem_of, reward_of
+from netwright.study.parts import make_space, problem_of, require_parts, reward_of
 from netwright.tasks.classification import ClassificationTask
 from netwright.tasks.segmentation import SegmentationTask
 
@@ -42,10 +45,18 @@ def settings_with(**changes: Any) -> RunSettings:
     return parse_settings({**values, "space": {"name": "vgg16"}, **changes})
 
 
+def without_place(settings: RunSettings) -> dict[str, Any]:
+    """The options of the space but for what says where a user's network lies and what it is."""
+    options = settings.space.options
+    assert options.pop("folder") == str(Path(tiny_networks.__file__).parent)
+    assert options.pop("fingerprint") == make_space(settings.space).fingerprint  # type: ignore[attr-defined]
+    return options
+
+
 def test_a_user_s_network_is_fitted_to_classes(shapes: Path) -> None:
     found = fitted(shapes, "marl", space__network="tiny_networks:classifier")
     shape = {"channels": 1, "classes": 4, "size": [16, 16], "dense": False}
-    assert found.space.options == {"network": "tiny_networks:classifier", **shape}
+    assert without_place(found) == {"network": "tiny_networks:classifier", **shape}
     assert found.training.loss == "cross_entropy"
     assert found.objective.metric == "accuracy"
     assert found.slices is None
@@ -57,10 +68,52 @@ def test_a_user_s_network_is_fitted_to_masks(cells: Path) -> None:
     assert found.preprocessing.size is not None
     size = list(found.preprocessing.size[:2])
     shape = {"channels": 1, "classes": 3, "size": size, "dense": True}
-    assert found.space.options == {"network": "tiny_networks:segmenter", **shape}
+    assert without_place(found) == {"network": "tiny_networks:segmenter", **shape}
     assert found.training.loss == "dice"
     assert found.objective.metric == "dice"
     assert found.slices is not None, "pictures are volumes of one slice"
+
+
+def test_a_user_s_network_is_found_where_it_lay_when_settings_are_repeated(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another folder; what it is, is found anew for a new run."""
+    module = f"nets_of_{tmp_path.name}"
+    shutil.copy(tiny_networks.__file__, tmp_path / f"{module}.py")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    space = {
+        "name": "layerwise",
+        "network": f"{module}:classifier",
+        "folder": str(tmp_path),
+        "fingerprint": "0",
+    }
+    repeat = resolve(shapes, None, Wishes(repeat=settings_with(space=space)))
+    require_parts(repeat)
+    opened = open_own(repeat)
+    found = fit_settings(repeat, opened, prepare_own(opened, repeat)).space
+    assert found.options["folder"] == str(tmp_path)
+    same = fitted(shapes, "marl", space__network="tiny_networks:classifier").space
+    assert found.options["fingerprint"] == same.options["fingerprint"]
+    assert same_space(found, Part(**{**found.model_dump(), "folder": "/elsewhere"}))
+    assert not same_space(found, Part(**{**found.model_dump(), "fingerprint": "0"}))
+
+
+def test_what_is_filled_in_from_the_data_is_not_set_to_other_values(shapes: Path) -> None:
+    said: dict[str, Any] = {"space__network": "tiny_networks:classifier", "space__size": (16, 16)}
+    assert fitted(shapes, "marl", **said, space__classes=4).space.options["classes"] == 4
+    with pytest.raises(
+        SettingsError, match=r"space.classes is 7, but it is filled in from the data, where it is 4"
+    ):
+        fitted(shapes, "marl", **said, space__classes=7)
+
+
+def test_options_that_a_space_has_not_are_met_with_those_to_set(shapes: Path) -> None:
+    for said, words in (
+        ({"space.unit": 64}, "no option 'unit'. It has: values, frozen, units, batch_norm.$"),
+        ({"space.network": "tiny_networks:classifier"}, "with the recipe marl, or without --recipe"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            require_parts(resolve(shapes, "marl-vgg16", Wishes(assignments=said)))
 
 
 def test_volumes_are_cut_into_slices_where_that_is_said(dataset: Path) -> None:

@@ -71,6 +71,17 @@ def test_the_best_network_of_a_rival_takes_part(tmp_path: Path) -> None:
     assert "random" in who[2].title
 
 
+def test_a_rival_may_have_its_copy_of_the_network_elsewhere_but_no_other_network(tmp_path: Path) -> None:
+    space, folder = settings_of().space.model_dump(), str(tmp_path)
+    mark = make_space(settings_of().space).fingerprint  # type: ignore[attr-defined]
+    run_with_rewards(tmp_path / "rival", settings_of(space={**space, "fingerprint": mark}), [0.2, 0.9])
+    verdict = {"random_choices": 0, "rival": str(tmp_path / "rival")}
+    require_rival(settings_of(space={**space, "fingerprint": mark, "folder": folder}, verdict=verdict))
+    require_rival(settings_of(space={**space, "folder": folder}, verdict=verdict))
+    with pytest.raises(RunError, match="another space"):
+        require_rival(settings_of(space={**space, "fingerprint": "0", "folder": folder}, verdict=verdict))
+
+
 def test_a_rival_of_another_space_or_without_a_network_is_refused(tmp_path: Path) -> None:
     space = {**settings_of().space.model_dump(), "values": {"kernels": [2, 8]}}
     run_with_rewards(tmp_path / "other", settings_of(space=space), [0.5])

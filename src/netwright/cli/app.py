@@ -31,6 +31,7 @@ from netwright.cli.options import (
     TrialsOption,
     VerdictOption,
     WorkersOption,
+    given_options,
     read_label_map,
     read_wishes,
     write_kind,
@@ -49,11 +50,11 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 INTERRUPTED = 130
-"""The exit code that typer gives to Ctrl-C."""
+"""The exit code of Ctrl-C outside of a search; typer gives it, too."""
 
 
 def main() -> None:
-    """Run a verb. Exit code 0, 1 (failed) or 2 (wrong usage)."""
+    """Run a verb. Exit code 0, 1 (failed), 2 (wrong usage) or 130 (ended by Ctrl-C)."""
     logging.captureWarnings(True)
     warnings.filterwarnings("ignore")
     try:
@@ -61,7 +62,7 @@ def main() -> None:
     except SystemExit as end:
         if end.code != INTERRUPTED:
             raise
-        _fail("stopped", 1)
+        _stopped()
     except SettingsError as error:
         _fail(error, 2)
     except NetwrightError as error:
@@ -69,7 +70,7 @@ def main() -> None:
     except OSError as error:
         _fail(_describe(error), 1)
     except KeyboardInterrupt:
-        _fail("stopped", 1)
+        _stopped()
 
 
 @app.callback()
@@ -93,14 +94,17 @@ def sample(
     seed: SeedOption = 0,
 ) -> None:
     """Write a built-in sample dataset."""
+    from netwright.cli.tables import command
+
     if output.exists() and any(output.iterdir()):
         raise NetwrightError(f"{output} already holds files. Name a new folder with -o.")
-    out.print(f"sample     {write_kind(kind, output, cases, seed)} in {output}")
-    out.print(f"next       netwright inspect {output}")
+    out.print(f"sample     {write_kind(kind, output, cases, seed)} in {output}", markup=False)
+    out.print(f"next       {command('inspect', output)}", markup=False)
 
 
 @app.command()
 def inspect(
+    context: typer.Context,
     dataset: DatasetArgument,
     as_json: JsonOption = False,
     show_all: Annotated[
@@ -119,7 +123,7 @@ def inspect(
     if as_json:
         _print_json(found.to_dict())
     else:
-        for line in inspection_lines(dataset, found, show_all=show_all):
+        for line in inspection_lines(dataset, found, show_all=show_all, options=given_options(context)):
             out.print(line, markup=False)
     if any(problem.severity == "error" for problem in found.problems):
         raise typer.Exit(1)
@@ -127,6 +131,7 @@ def inspect(
 
 @app.command()
 def plan(
+    context: typer.Context,
     dataset: DatasetArgument,
     recipe: RecipeOption = None,
     trials: TrialsOption = None,
@@ -161,7 +166,7 @@ def plan(
     if as_json:
         _print_json(found.to_dict())
         return
-    for line in plan_lines(found, dataset):
+    for line in plan_lines(found, dataset, given_options(context, "recipe")):
         out.print(line, markup=False)
 
 
@@ -241,15 +246,17 @@ def train(
 ) -> None:
     """Train a trial's network to the full protocol; the test cases stay closed."""
     from netwright.api import open_run
-    from netwright.cli.tables import metric_lines
+    from netwright.cli.display import TrainingLines
+    from netwright.cli.tables import command, metric_lines
 
     opened = open_run(run)
-    _stage("training; its progress is in the run's folder trained/")
-    number, outcome = opened.train(trial, epochs=epochs, hours=hours)
+    lines = TrainingLines(out, str(opened.settings.objective.metric))
+    number, outcome = opened.train(trial, epochs=epochs, hours=hours, on_epoch=lines.show)
     out.print(f"trained    trial {number}, {outcome.epochs} epochs; on the validation cases:")
     for line in metric_lines(outcome.metrics):
         out.print(line, markup=False)
-    out.print(f"use it     netwright predict {run} /path/to/images --trial {number} -o /path/to/output")
+    use = command("predict", run, "/path/to/images", "--trial", number, "-o", "/path/to/output")
+    out.print(f"use it     {use}", markup=False)
 
 
 @app.command()
@@ -323,14 +330,16 @@ def recipes() -> None:
 
 def _conduct(run: Any) -> None:
     from netwright.cli.display import Display
-    from netwright.cli.tables import end_lines
+    from netwright.cli.tables import command, end_lines
 
     display = Display(out)
     try:
         with display:
             run.resume(display.show)
     except KeyboardInterrupt:
-        err.print(f"stopped    netwright resume {run.folder.root}   goes on where this left off")
+        err.print(
+            f"stopped    {command('resume', run.folder.root)}   goes on where this left off", markup=False
+        )
         raise typer.Exit(1) from None
     for line in end_lines(run):
         out.print(line, markup=False)
@@ -344,6 +353,11 @@ def _print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
 
 
+def _stopped() -> None:
+    err.print("stopped")
+    sys.exit(INTERRUPTED)
+
+
 def _fail(error: object, code: int) -> None:
     err.print(f"error  {error}", markup=False)
     sys.exit(code)
@@ -353,4 +367,6 @@ def _describe(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = error.filename or "the output"
         return f"The disk of {where} is full. Make room and try again; nothing that was finished is lost."
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        return f"{error.filename}: a file is in the way, expected a folder. Name another one."
     return f"{error.filename or ''}: {error.strerror or error}"

@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from netwright.cli.tables import status_lines
+from netwright.cli.tables import best_words, status_lines
 from netwright.report import formatting
+from netwright.report.metrics import Metric, metric_named
 from netwright.study.records import RUNNING
+from netwright.study.run import Progress
 from netwright.study.status import RunStatus
 
 QUIET_SECONDS = 60.0
@@ -57,6 +59,29 @@ class Display:
         self._console.print(plain_line(status), markup=False)
 
 
+class TrainingLines:
+    """A line now and then on how a training goes."""
+
+    def __init__(self, console: Console, metric: str) -> None:
+        self._console = console
+        self._metric = metric_named(metric.partition(".")[0])
+        self._told_at = 0.0
+
+    def show(self, progress: Progress) -> None:
+        """Tell how far it is, unless a line was printed just now."""
+        if time.monotonic() - self._told_at < BRIEF_SECONDS:
+            return
+        self._told_at = time.monotonic()
+        self._console.print(training_line(progress, self._metric), markup=False)
+
+
+def training_line(progress: Progress, metric: Metric) -> str:
+    """How far a training is, in one line."""
+    planned = "?" if progress.planned_epochs is None else progress.planned_epochs
+    score = "" if progress.score is None else f", {metric.name} {metric.value(progress.score)}"
+    return f"training, epoch {progress.epoch} of {planned}, loss {formatting.dice(progress.loss)}{score}"
+
+
 def _comparing(status: RunStatus) -> tuple[str, ...]:
     return () if status.comparison is None else status.comparison.done
 
@@ -66,8 +91,8 @@ def plain_line(status: RunStatus) -> str:
     finished = status.trials["total"] - status.trials[RUNNING]
     parts = [f"{status.phase}", f"{finished} trials done"]
     if status.best is not None:
-        parts.append(f"best {formatting.dice(status.best['reward'])} (trial {status.best['trial']})")
-    if status.phase == "searching" and status.seconds_left is not None:
+        parts.append(f"best {best_words(status.best)} (trial {status.best['trial']})")
+    if status.phase == "searching" and status.seconds_left:
         parts.append(f"about {formatting.duration(status.seconds_left)} left")
     if status.comparison is not None:
         parts.append(f"compared {len(status.comparison.done)} of {len(status.comparison.entries)}")

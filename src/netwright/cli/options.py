@@ -55,6 +55,22 @@ LimitOption = Annotated[
 ]
 
 
+def given_options(context: typer.Context, *without: str) -> list[str]:
+    """The options that the user gave a verb, but for flags and those of the names ``without``, to be given again."""
+    words: list[str] = []
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        option = next((text for text in parameter.opts if text.startswith("--")), None)
+        if option is None or name in without or source is None or source.name != "COMMANDLINE":
+            continue
+        given = context.params[name]
+        for value in given if isinstance(given, list | tuple) else [given]:
+            if not isinstance(value, bool):
+                words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+    return words
+
+
 class SampleKind(StrEnum):
     """The built-in sample datasets."""
 

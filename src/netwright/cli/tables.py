@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ from netwright.data.classification.fingerprint import ImageFingerprint
 from netwright.data.fingerprint import Fingerprint
 from netwright.data.inspection import Inspection
 from netwright.report import formatting
+from netwright.report.metrics import reward_words
 from netwright.study.plan import Plan
 from netwright.study.run import Evaluation
 from netwright.study.status import RunStatus
 from netwright.study.trained import WEIGHTS
 
 BAR = 26
+BUDGET = {"--trials", "--hours", "--epochs"}
+"""Options that say how long a search is to take: whoever gave one to plan has it answered."""
 COUNTED = ("infeasible", "out_of_memory", "too_slow", "loss_stalled", "diverged", "crashed", "stopped")
 
 
@@ -33,13 +37,19 @@ def status_lines(status: RunStatus) -> list[str]:
         best = status.best
         size = formatting.parameters(best["parameters"])
         lines.append(
-            f"best   {formatting.dice(best['reward'])}   trial {best['trial']}   {best['choice']}   {size} parameters"
+            f"best   {best_words(best)}   trial {best['trial']}   {best['choice']}   {size} parameters"
         )
     if status.phase == "searching" and status.running:
         lines.append("now    " + "   ".join(_running(t) for t in status.running))
     if status.comparison is not None and status.phase == "comparing":
         lines.append(_comparison(status))
     return lines
+
+
+def best_words(best: Mapping[str, Any]) -> str:
+    """What `RunStatus.best` has reached."""
+    plain = best["objective"] == best["metric"]
+    return reward_words(best["reward"], best["metric"], best["score"], plain=plain)
 
 
 def _time(status: RunStatus) -> str:
@@ -75,8 +85,13 @@ def end_lines(run: Any) -> Iterator[str]:
     yield from verdict_of(run.folder, run.settings)
     yield f"report   {run.folder.report}"
     if not (run.folder.winner / WEIGHTS).exists():
-        yield f"train it netwright train {root}"
-    yield f"use it   netwright predict {root} /path/to/images -o /path/to/labels"
+        yield f"train it {command('train', root)}"
+    yield f"use it   {command('predict', root, '/path/to/images', '-o', '/path/to/labels')}"
+
+
+def command(*words: object) -> str:
+    """A netwright command, to be pasted into a shell."""
+    return shlex.join(["netwright", *map(str, words)])
 
 
 def metric_lines(metrics: Mapping[str, float]) -> list[str]:
@@ -85,10 +100,12 @@ def metric_lines(metrics: Mapping[str, float]) -> list[str]:
 
 
 def evaluation_lines(evaluation: Evaluation) -> list[str]:
-    """How a network does on a dataset, and on which cases worst."""
+    """How a network does on a dataset, and on which cases worst; a picture is right or wrong, none is worst."""
     lines = [f"{evaluation.dataset}   {len(evaluation.cases)} cases"]
     lines += [f"note   {evaluation.note}"] if evaluation.note else []
     lines += metric_lines(evaluation.metrics)
+    if "accuracy" in evaluation.metrics:
+        return lines
     means = {case: _mean(dice.values()) for case, dice in evaluation.cases.items()}
     known = sorted((case for case in means if means[case] is not None), key=lambda case: means[case] or 0.0)
     lines += [f"worst  {case}   {formatting.dice(means[case])}" for case in known[:3]]
@@ -100,8 +117,8 @@ def _mean(values: Any) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def plan_lines(plan: Plan, dataset: Path) -> Iterator[str]:
-    """What a search would cost."""
+def plan_lines(plan: Plan, dataset: Path, options: Sequence[str] = ()) -> Iterator[str]:
+    """What a search would cost. ``options``: those that the user gave, which the next command gets, too."""
     choices = "" if plan.choices is None else f", {plan.choices:,} choices"
     size = " x ".join(map(str, plan.size))
     yield f"{plan.recipe} on {plan.dataset}   {plan.dimensions} dimensions{choices}"
@@ -114,7 +131,7 @@ def plan_lines(plan: Plan, dataset: Path) -> Iterator[str]:
         if m.status == "complete":
             memory = m.peak_memory_mb if m.peak_memory_mb is not None else m.predicted_memory_mb
             yield (
-                f"{m.name:<10} {m.seconds_an_epoch:>17.1f} {memory:>9.0f} MB "
+                f"{m.name:<10} {_seconds(m.seconds_an_epoch):>17} {memory:>9.0f} MB "
                 f"{formatting.parameters(m.parameters):>11}   {m.choice}"
             )
         else:
@@ -125,19 +142,35 @@ def plan_lines(plan: Plan, dataset: Path) -> Iterator[str]:
     if plan.share_seconds is not None:
         share = formatting.duration(plan.share_seconds)
         yield f"in {plan.hours:g} h: about {plan.trials} candidates, {share} each, with the epochs that fit"
-        yield f"next       netwright search {dataset} --recipe {plan.recipe} --hours {plan.hours:g}"
-        return
-    yield (
-        f"a candidate of {plan.epochs} epochs takes about {formatting.duration(plan.seconds_a_candidate)}: "
-        f"{plan.candidates_an_hour:.1f} candidates an hour"
-    )
-    if plan.hours is not None:
-        yield f"{plan.trials} trials: about {formatting.duration(3600 * plan.hours)}, without results reused from cache"
-    yield f"next       netwright plan {dataset} --recipe {plan.recipe} --hours 2"
+    else:
+        epochs = f"{plan.epochs} epoch{'s' * (plan.epochs != 1)}"
+        yield (
+            f"a candidate of {epochs} takes {_about(plan.seconds_a_candidate)}: "
+            f"{_rate(plan.candidates_an_hour)} candidates an hour"
+        )
+        if plan.hours is not None:
+            yield f"{plan.trials} trials: {_about(3600 * plan.hours)}, without results reused from cache"
+    answered = plan.share_seconds is not None or not BUDGET.isdisjoint(options)
+    verb, more = ("search", options) if answered else ("plan", [*options, "--hours", "2"])
+    yield f"next       {command(verb, dataset, '--recipe', plan.recipe, *more)}"
 
 
-def inspection_lines(dataset: Path, found: Inspection, *, show_all: bool) -> Iterator[str]:
-    """What is in a dataset, and what is wrong with it."""
+def _seconds(value: float | None) -> str:
+    return formatting.DASH if value is None else f"{value:.1f}" if value >= 0.1 else f"{value:.1g}"
+
+
+def _about(seconds: float) -> str:
+    return "under 1 s" if seconds < 1 else f"about {formatting.duration(seconds)}"
+
+
+def _rate(an_hour: float) -> str:
+    return f"{an_hour:,.0f}" if an_hour >= 1 else f"{an_hour:.1g}"
+
+
+def inspection_lines(
+    dataset: Path, found: Inspection, *, show_all: bool, options: Sequence[str] = ()
+) -> Iterator[str]:
+    """What is in a dataset, and what is wrong with it. ``options``: as for `plan_lines`."""
     fingerprint = found.fingerprint
     if isinstance(fingerprint, ImageFingerprint):
         yield from _picture_lines(fingerprint)
@@ -152,11 +185,11 @@ def inspection_lines(dataset: Path, found: Inspection, *, show_all: bool) -> Ite
             yield f"{problem.severity}  {problem}"
     more = sum(count - 1 for count in shown.values())
     if more and not show_all:
-        yield f"       {more} more of the same kinds: netwright inspect {dataset} --all"
+        yield f"       {more} more of the same kinds: {command('inspect', dataset, *options, '--all')}"
     if not any(problem.severity == "error" for problem in found.problems):
         if not shown:
             yield fine
-        yield f"next       netwright plan {dataset}"
+        yield f"next       {command('plan', dataset, *options)}"
 
 
 def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
@@ -174,6 +207,8 @@ def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
             f"channel    {channel.name}: mean {channel.mean:.1f}, standard deviation {channel.std:.4g}, "
             f"0.5 to 99.5 % {channel.percentile_0_5:.4g} to {channel.percentile_99_5:.4g}"
         )
+    if not any(label.voxels for label in fingerprint.labels):
+        return  # no case is usable: what is wrong comes next
     for label in fingerprint.labels:
         yield (
             f"label      {label.value} {label.name}: {label.voxels:,} voxels, {label.percent:.2f} %, "

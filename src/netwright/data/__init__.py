@@ -6,7 +6,7 @@ from netwright.data.classification.prepared import PreparedImages
 from netwright.data.classification.reading import prepare_one
 from netwright.data.classification.settings import ImageSettings
 from netwright.data.dataset import Case, Dataset
-from netwright.data.formats import FORMATS, find_cases, open_dataset
+from netwright.data.formats import FORMATS, find_cases
 from netwright.data.geometry import Geometry
 from netwright.data.inspection import Inspection, inspect_dataset
 from netwright.data.opening import inspect_any, open_any, open_prepared_any, prepare_any, split_any
@@ -38,7 +38,6 @@ __all__ = [
     "inspect_any",
     "inspect_dataset",
     "open_any",
-    "open_dataset",
     "open_prepared",
     "open_prepared_any",
     "prepare",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -50,8 +51,8 @@ class Inspection:
             count[key] = count.get(key, 0) + 1
         return tuple((problem, count[key] - 1) for key, problem in first.items())
 
-    def require_usable(self) -> None:
-        """Do nothing, or raise.
+    def require_usable(self, options: str = "") -> None:
+        """Do nothing, or raise. ``options``: of the command with which the dataset is read, as a text behind it.
 
         Raises:
             DatasetError: there are errors; the first of each kind in full, the others counted.
@@ -69,7 +70,7 @@ class Inspection:
         if rest:
             texts.append(f"{rest} further errors.")
         if rest or any(more for _, more in groups):
-            texts.append(f"All of them: netwright inspect {self.root} --all")
+            texts.append(f"All of them: netwright inspect {shlex.quote(str(self.root))}{options} --all")
         raise DatasetError("\n".join(texts))
 
     def to_dict(self) -> dict[str, Any]:

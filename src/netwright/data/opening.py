@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from netwright.data.cache import prepare
 from netwright.data.classification import folder, tables
@@ -16,7 +17,7 @@ from netwright.data.classification.prepared import INDEX, KIND, PreparedImages, 
 from netwright.data.classification.settings import ImageSettings
 from netwright.data.classification.splits import image_splits
 from netwright.data.dataset import Dataset
-from netwright.data.formats import FORMATS, looked_for, open_dataset
+from netwright.data.formats import FORMATS, Format
 from netwright.data.formats.description import DESCRIPTION, read_description
 from netwright.data.inspection import Inspection, inspect_dataset
 from netwright.data.prepared import Prepared, open_prepared
@@ -56,8 +57,8 @@ def open_any(
 ) -> Dataset | ImageSet:
     """The dataset in a folder or file, of whatever kind: to be segmented (`Dataset`) or classified (`ImageSet`).
 
-    ``format`` is one of `FORMATS` or `IMAGE_FORMATS`, None to recognise it. ``map_label``: value found in label maps
-    -> value to take.
+    Of volumes and masks only the description and file names are read: see `inspect_any`. ``format`` is one of `FORMATS`
+    or `IMAGE_FORMATS`, None to recognise it. ``map_label``: value found in label maps -> value to take.
 
     Raises:
         DatasetError: nothing is there, it is of no known format, or it cannot be used.
@@ -69,17 +70,18 @@ def open_any(
         raise SettingsError(f"The format is {format!r}: expected one of {', '.join(known)}.")
     if not root.exists():
         raise DatasetError(f"{root} does not exist: expected the folder of a dataset, or an .npz file.")
-    name = format or recognise(root)
-    if name in FORMATS:
-        return open_dataset(root, format=name, map_label=map_label)
-    if name is not None and IMAGE_FORMATS[name].matches(root):
+    description = _description(root)
+    name = format or _recognised(root, description)
+    if name in FORMATS and FORMATS[name].matches(root, description):
+        return FORMATS[name].read(root, description, map_label or {})
+    if name in IMAGE_FORMATS and IMAGE_FORMATS[name].matches(root):
         if map_label:
             raise SettingsError(
                 f"--map-label is for the values of label maps, but {root} holds labelled pictures "
                 f"({IMAGE_FORMATS[name].title}). Leave it out."
             )
         return IMAGE_FORMATS[name].read(root)
-    raise DatasetError(f"{root} holds no dataset that is known. {_all_looked_for(root, format)}")
+    raise DatasetError(f"{root} holds no dataset that is known. {_all_looked_for(root, format, description)}")
 
 
 def recognise(root: Path) -> str | None:
@@ -90,11 +92,13 @@ def recognise(root: Path) -> str | None:
         DatasetError: the description cannot be read.
     """
     root = _place_of(root)
-    if root.is_dir():
-        description = read_description(root) if (root / DESCRIPTION).is_file() else {}
-        for name, known in FORMATS.items():
-            if known.matches(root, description):
-                return name
+    return _recognised(root, _description(root))
+
+
+def _recognised(root: Path, description: Mapping[str, Any]) -> str | None:
+    for name, known in FORMATS.items():
+        if known.matches(root, description):
+            return name
     return next((name for name, known in IMAGE_FORMATS.items() if known.matches(root)), None)
 
 
@@ -176,14 +180,19 @@ def _place_of(root: Path) -> Path:
     return root.parent if root.name == DESCRIPTION and root.is_file() else root
 
 
-def _all_looked_for(root: Path, format: str | None) -> str:
+def _description(root: Path) -> dict[str, Any]:
+    return read_description(root) if (root / DESCRIPTION).is_file() else {}
+
+
+def _all_looked_for(root: Path, format: str | None, description: Mapping[str, Any]) -> str:
     """What would have been recognised, and what lies there instead."""
-    kinds = [IMAGE_FORMATS[format]] if format in IMAGE_FORMATS else list(IMAGE_FORMATS.values())
+    known: dict[str, Format | ImageFormat] = {**FORMATS, **IMAGE_FORMATS}
+    kinds = [known[format]] if format is not None else list(known.values())
     texts = [f"{kind.title}: {kind.looked_for}" for kind in kinds]
-    if format is None:
-        texts.insert(0, looked_for().removeprefix("Looked for ").removesuffix("."))
     inner = sorted(root.iterdir()) if root.is_dir() else []
     names = ", ".join(path.name for path in inner[:8]) + (", ..." if len(inner) > 8 else "")
     found = (f"; found {names}." if inner else "; it is empty.") if root.is_dir() else "; it is a file."
+    if description:
+        found = f"{found.removesuffix('.')}; its {DESCRIPTION} has the keys {', '.join(description)}."
     nested = next((path for path in inner if path.is_dir() and (path / DESCRIPTION).is_file()), None)
     return f"Looked for {'; or '.join(texts)}{found}" + (f" Did you mean {nested}?" if nested else "")

@@ -33,7 +33,8 @@ class Problem:
     def relative_to(self, root: Path) -> Problem:
         """The same problem, its file named relative to the dataset's folder where it lies within."""
         file = Path(self.file)
-        return replace(self, file=str(file.relative_to(root))) if file.is_relative_to(root) else self
+        within = file.is_relative_to(root) and file != root
+        return replace(self, file=str(file.relative_to(root))) if within else self
 
     def to_dict(self) -> dict[str, str]:
         """Plain values, for JSON."""

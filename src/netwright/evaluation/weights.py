@@ -49,4 +49,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
         ) from None
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
-        raise RunError(f"{path} does not hold the weights of this network: {reason}") from None
+        raise RunError(
+            f"{path} does not hold the weights of this network: {reason} If the network was changed after its "
+            "training, restore it, or train again."
+        ) from None

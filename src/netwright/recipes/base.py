@@ -11,7 +11,7 @@ from typing import Any
 class Recipe:
     """``values``: the settings in which the system differs from the defaults of `netwright.settings`.
 
-    ``tasks``: the tasks that it is for: "segmentation", "classification".
+    ``tasks``: the tasks that it is for: "segmentation", "classification". ``volumes``: it is for volumes alone.
     """
 
     name: str
@@ -20,3 +20,4 @@ class Recipe:
     task: str
     values: Mapping[str, Any]
     tasks: tuple[str, ...] = ("segmentation",)
+    volumes: bool = False

@@ -36,6 +36,7 @@ RECIPES = {
         paper="Wong and Moradi, SegNAS3D, MICCAI 2019",
         task="segmentation of 3D volumes",
         values=_values(name),
+        volumes=True,
     )
     for name, title in _TITLES.items()
 }

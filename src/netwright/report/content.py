@@ -43,8 +43,8 @@ class Contestant:
     value an epoch. ``status`` and ``reason`` as in `netwright.evaluation.outcome`. ``inference_ms``: of one
     input.
 
-    ``role``: "original", "random search" or "searched" puts it into the table of costs beside the original,
-    for which ``size_mb`` (1 MB = 1e6 bytes), ``training_batch_ms`` (a training step of one batch) and
+    ``role``: "original", "random network", "random search" or "searched" puts it into the table of costs beside the
+    original, for which ``size_mb`` (1 MB = 1e6 bytes), ``training_batch_ms`` (a training step of one batch) and
     ``inference_batch_ms`` are there; what was not measured is None.
     """
 

@@ -59,6 +59,18 @@ METRICS = {
 }
 
 
+def reward_words(reward: float | None, metric: str, score: float | None, *, plain: bool) -> str:
+    """What a search maximises, not to be taken for a score: ``0.652``, or ``reward 22.500 with accuracy 25.0 %``.
+
+    ``plain``: the reward is the metric itself. ``score``: the metric's value, None where it is not known.
+    """
+    if plain:
+        return formatting.dice(reward)
+    known = metric_named(metric)
+    beside = "" if score is None else f" with {known.name} {known.value(score)}"
+    return f"reward {formatting.dice(reward)}{beside}"
+
+
 def metric_named(name: str) -> Metric:
     """The metric of a task, whether written "Dice" or "dice"; another name is a score like Dice."""
     return METRICS.get(name.lower(), Metric(name, "case", "cases", classifies=False))

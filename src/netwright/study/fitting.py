@@ -20,6 +20,7 @@ from netwright.objective import read_limit
 from netwright.settings import Part, RunSettings, parse_settings
 from netwright.spaces import SPACES
 from netwright.spaces.base import Space
+from netwright.spaces.layerwise.factory import folder_of
 from netwright.study.parts import make_space, problem_of
 from netwright.tasks.base import Task
 from netwright.tasks.classification import ClassificationTask
@@ -42,6 +43,18 @@ def takes_task(part: Part) -> bool:
     return part.name in SPACES and "classes" in inspect.signature(SPACES[part.name]).parameters
 
 
+def same_space(one: Part, other: Part) -> bool:
+    """Whether two runs search the same networks; a user's own may lie elsewhere, and early runs have no fingerprint."""
+    left_out = {"folder"}
+    if None in (one.options.get("fingerprint"), other.options.get("fingerprint")):
+        left_out.add("fingerprint")
+    first, second = (
+        {name: value for name, value in part.model_dump().items() if name not in left_out}
+        for part in (one, other)
+    )
+    return first == second
+
+
 def fit_settings(
     settings: RunSettings,
     dataset: Dataset | ImageSet,
@@ -61,13 +74,11 @@ def fit_settings(
         settings = _with(settings, {"images": prepared.settings.to_dict()})
     else:
         settings = _with(settings, {"preprocessing": prepared.settings.to_dict()})
-        if settings.slices is None and _flat(dataset):
+        if settings.slices is None and is_flat(dataset):
             settings = _with(settings, {"slices": SliceSettings().to_dict()})
     task = problem_of(settings, prepared).task
     if takes_task(settings.space):
-        shape: dict[str, Any] = {"channels": task.channels, "classes": task.classes, "size": list(task.size)}
-        shape["dense"] = not isinstance(task, ClassificationTask)
-        settings = _with(settings, {"space": {**settings.space.model_dump(mode="json"), **shape}})
+        settings = _with(settings, {"space": _shaped(settings.space, task, said)})
     else:
         _require_suited(make_space(settings.space), task)
     if isinstance(task, ClassificationTask) != (settings.training.loss == CROSS_ENTROPY):
@@ -183,14 +194,37 @@ def _with_loss(settings: RunSettings, task: Task, said: Collection[str]) -> RunS
     return _with(settings, {"training": {**settings.model_dump(mode="json")["training"], "loss": loss}})
 
 
+def _shaped(part: Part, task: Task, said: Collection[str]) -> dict[str, Any]:
+    """A space's name and options with what the task says of its networks; of a user's own also where it lies, and
+    what it is now.
+    """
+    shape: dict[str, Any] = {"channels": task.channels, "classes": task.classes, "size": list(task.size)}
+    shape["dense"] = not isinstance(task, ClassificationTask)
+    for name, value in shape.items():
+        if f"space.{name}" in said and part.options[name] != value:
+            raise SettingsError(
+                f"space.{name} is {part.options[name]}, but it is filled in from the data, where it is {value}. "
+                "Leave it out."
+            )
+    options = {**part.model_dump(mode="json"), **shape}
+    if "network" in options:
+        options |= {"folder": folder_of(options["network"], options.get("folder")), "fingerprint": None}
+        options["fingerprint"] = getattr(make_space(Part(**options)), "fingerprint", None)
+    return options
+
+
 def _require_suited(space: Space, task: Task) -> None:
     try:
         space.build(space.starting_choice(), task)
     except InfeasibleArchitecture as error:
-        raise SettingsError(f"The space {space.name!r} is not for this dataset. {error}") from None
+        raise SettingsError(
+            f"The space {space.name!r} is not for this dataset. {error} Take the space of another recipe: "
+            "'netwright recipes' says what each is for."
+        ) from None
 
 
-def _flat(dataset: Dataset | ImageSet) -> bool:
+def is_flat(dataset: Dataset | ImageSet) -> bool:
+    """Whether a dataset to be segmented has pictures, not volumes."""
     return isinstance(dataset, Dataset) and dataset.format == PICTURES_WITH_MASKS
 
 

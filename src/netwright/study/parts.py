@@ -18,6 +18,7 @@ from netwright.settings import Part, RunSettings
 from netwright.spaces import SPACES
 from netwright.spaces.base import Layered, Space
 from netwright.spaces.layerwise.factory import load_factory
+from netwright.spaces.layerwise.makers import FILLED_IN
 from netwright.strategies import STRATEGIES
 from netwright.strategies.sampler import StrategySampler
 from netwright.study.folder import RunFolder
@@ -60,7 +61,7 @@ def require_parts(settings: RunSettings) -> None:
                 f"The space {part.name!r} needs your network: give --network package.module:factory, where the factory "
                 "makes a torch.nn.Module."
             )
-        load_factory(str(part.options["network"]))
+        load_factory(str(part.options["network"]), part.options.get("folder"))
     strategy = settings.strategy
     without = {name: value for name, value in strategy.model_dump().items() if name != "first"}
     _made("strategy", Part(**without), _member("strategy", STRATEGIES, strategy.name))
@@ -144,10 +145,14 @@ def _member(kind: str, family: dict[str, Any], name: str) -> Callable[..., Any]:
 def _require_options(kind: str, part: Part, maker: Callable[..., Any]) -> None:
     known = inspect.signature(maker).parameters
     unknown = [name for name in part.options if name not in known]
-    if unknown:
+    if unknown == ["network"] and kind == "space":
         raise SettingsError(
-            f"{kind} {part.name!r} has no option {unknown[0]!r}. It has: {', '.join(known) or 'none'}."
+            f"The space {part.name!r} takes no network of yours. Give --network with the recipe marl, or without "
+            "--recipe."
         )
+    if unknown:
+        free = ", ".join(name for name in known if kind != "space" or name not in FILLED_IN)
+        raise SettingsError(f"{kind} {part.name!r} has no option {unknown[0]!r}. It has: {free or 'none'}.")
 
 
 def _made(kind: str, part: Part, maker: Callable[..., Any]) -> Any:

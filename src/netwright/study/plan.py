@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,24 +16,28 @@ import numpy as np
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
 from netwright.errors import InfeasibleArchitecture, RunError
-from netwright.evaluation.outcome import Status
+from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
 from netwright.study.draw import draw_choice
 from netwright.study.executor import LocalExecutor, lost_worker
+from netwright.study.folder import RunFolder
 from netwright.study.jobs import network_builder, opened
-from netwright.study.parts import make_space, problem_of
+from netwright.study.parts import make_space, open_study, problem_of
+from netwright.study.records import store_outcome
 
 PROBE_BATCHES = 6
 PROBE_SECONDS = 20.0
+BOOKED = 3
 
 
 @dataclass(frozen=True)
 class Measurement:
     """What one candidate costs. ``status``: "complete", or why it could not be measured, with its ``reason``.
 
-    ``seconds_an_epoch`` with its validation, ``seconds_a_batch`` of a training step; ``peak_memory_mb`` measured
-    during training steps (MB of 1e6 bytes), ``predicted_memory_mb`` from a dry run; None where not known.
+    ``seconds_an_epoch`` with its validation, ``seconds_a_batch`` of a training step, ``seconds_beside`` of what a
+    candidate takes beside its epochs; ``peak_memory_mb`` measured during training steps (MB of 1e6 bytes),
+    ``predicted_memory_mb`` from a dry run; None where not known.
     """
 
     name: str
@@ -42,6 +47,7 @@ class Measurement:
     parameters: int | None = None
     seconds_an_epoch: float | None = None
     seconds_a_batch: float | None = None
+    seconds_beside: float | None = None
     peak_memory_mb: float | None = None
     predicted_memory_mb: float | None = None
 
@@ -50,8 +56,9 @@ class Measurement:
 class Plan:
     """What a search would be.
 
-    ``choices`` counts the space; ``seconds_a_candidate`` is what a candidate takes for all its epochs, and
-    ``share_seconds`` what it gets in a search limited in hours; ``hours`` is what the whole search would take.
+    ``choices`` counts the space; ``seconds_a_candidate`` is what a candidate takes in all, ``seconds_beside`` what of
+    it is not for its epochs, and ``share_seconds`` what these get in a search limited in hours; ``hours`` is what the
+    whole search would take.
     """
 
     recipe: str
@@ -68,6 +75,7 @@ class Plan:
     epochs: int
     measurements: tuple[Measurement, ...]
     seconds_a_candidate: float | None
+    seconds_beside: float
     share_seconds: float | None
     hours: float | None
     candidates_an_hour: float | None
@@ -79,7 +87,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class ProbeJob:
-    """A candidate to time on the cases (indices of the prepared data) that a search trains and validates on."""
+    """A candidate to time on the cases (indices of the prepared data) that a search trains and validates on.
+
+    ``whole``: one epoch of a few cases is evaluated from beginning to end, too, for what comes beside the epochs.
+    """
 
     name: str
     settings: RunSettings
@@ -87,6 +98,7 @@ class ProbeJob:
     choice: dict[str, Any]
     training: Sequence[int]
     validation: Sequence[int]
+    whole: bool = False
 
 
 def probe(job: ProbeJob) -> Measurement:
@@ -111,6 +123,8 @@ def probe(job: ProbeJob) -> Measurement:
         return Measurement(job.name, choice, Status.OUT_OF_MEMORY, reason, **known)
     try:
         timed = _timed(job, build(task))
+        if job.whole:
+            timed |= {"seconds_beside": _beside(job, build, timed)}
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -153,19 +167,66 @@ def _timed(job: ProbeJob, network: Any) -> dict[str, Any]:
     }
 
 
+def _beside(job: ProbeJob, build: Any, timed: dict[str, Any]) -> float:
+    """Seconds that a candidate takes beside its epochs: dry run, building, timing of its inference, files."""
+    from netwright.evaluation.candidate import evaluate_candidate
+    from netwright.evaluation.device import resolve_device
+
+    problem = problem_of(job.settings, opened(job.prepared))
+    protocol = replace(
+        job.settings.training,
+        epochs=1,
+        seconds=None,
+        early=None,
+        patience=None,
+        threads=job.settings.machine.threads,
+    )
+
+    def batches(cases: Sequence[int]) -> int:
+        return len(problem.batches(cases, protocol, resolve_device(protocol.device), seed=0))
+
+    few = 1  # cases that make a full batch, whether a case is an image or many slices
+    while few < protocol.batch_size and batches(job.training[:few]) < 2:
+        few *= 2
+    training, validation = job.training[:few], job.validation[:1]
+    with tempfile.TemporaryDirectory() as folder:
+        whole = evaluate_candidate(
+            build, problem, training, validation, protocol, seed=0, folder=Path(folder)
+        ).seconds
+    steps = batches(job.training) * timed["seconds_a_batch"]
+    a_case = (timed["seconds_an_epoch"] - steps) / len(job.validation)
+    beside: float = whole - batches(training) * timed["seconds_a_batch"] - a_case
+    return max(0.0, beside)
+
+
+def _bookkeeping(settings: RunSettings) -> float:
+    """Seconds that it takes to propose a candidate and to store its outcome."""
+    space, times = make_space(settings.space), []
+    with tempfile.TemporaryDirectory() as folder:
+        study = open_study(RunFolder(Path(folder)), settings)
+        for _ in range(BOOKED):
+            begun = time.perf_counter()
+            trial = study.ask(space.distributions())
+            store_outcome(study, trial, Outcome(Status.COMPLETE), 0.0)
+            times.append(time.perf_counter() - begun)
+    return median(times)
+
+
 def measure(
     settings: RunSettings,
     prepared: Prepared | PreparedImages,
     cases: tuple[Sequence[int], Sequence[int]],
     choices: Sequence[tuple[str, dict[str, Any]]],
+    *,
+    whole: bool = False,
 ) -> list[Measurement]:
     """Measure named choices, as many at once as there are workers, so that they share the machine as in a search.
 
-    ``cases``: indices of the training and of the validation cases.
+    ``cases``: indices of the training and of the validation cases. ``whole``: as in `ProbeJob`.
     """
     machine = settings.machine
     executor = LocalExecutor(machine.workers, machine.threads)
-    jobs = [ProbeJob(name, settings, prepared.folder, choice, *cases) for name, choice in choices]
+    jobs = [ProbeJob(name, settings, prepared.folder, choice, *cases, whole) for name, choice in choices]
     try:
         futures = [executor.submit(probe, job) for job in jobs]
         results = []
@@ -212,7 +273,7 @@ def plan_by_hours(plan: Plan, settings: RunSettings) -> Plan:
     share, hours = settings.training.seconds, settings.budget.hours
     if share is None or hours is None:
         return plan
-    an_hour = 3600.0 * plan.workers / share
+    an_hour = 3600.0 * plan.workers / (share + plan.seconds_beside)
     trials = min(settings.budget.trials or math.inf, an_hour * hours)
     return replace(plan, share_seconds=share, candidates_an_hour=an_hour, trials=int(trials), hours=hours)
 
@@ -226,15 +287,18 @@ def make_plan(
 ) -> Plan:
     """Measure the starting candidate and random ones, and reckon what the whole search would take.
 
-    A candidate's time is the mean of what was measured, each for all its epochs.
+    A candidate's time is the mean of what was measured, for all its epochs and what comes beside them.
     """
     space = make_space(settings.space)
     rng = np.random.default_rng(derive_seed(settings.seed, "plan"))
     choices = [("start", dict(space.starting_choice()))]
     choices += [(f"random {i + 1}", draw_choice(space.distributions(), rng)) for i in range(randoms)]
-    found = measure(settings, prepared, (training, validation), choices)
+    found = measure(settings, prepared, (training, validation), choices, whole=True)
     seconds = [m.seconds_an_epoch for m in found if m.seconds_an_epoch is not None]
-    a_candidate = sum(seconds) / len(seconds) * settings.training.epochs if seconds else None
+    # The first candidate of a worker pays for what is loaded once.
+    beside = median([m.seconds_beside for m in found if m.seconds_beside is not None] or [0.0])
+    beside += _bookkeeping(settings)
+    a_candidate = sum(seconds) / len(seconds) * settings.training.epochs + beside if seconds else None
     trainable = len(seconds) / len(found)
     workers, trials = settings.machine.workers, settings.budget.trials
     return Plan(
@@ -252,6 +316,7 @@ def make_plan(
         epochs=settings.training.epochs,
         measurements=tuple(found),
         seconds_a_candidate=a_candidate,
+        seconds_beside=beside,
         share_seconds=None,
         hours=None
         if a_candidate is None or trials is None

@@ -13,7 +13,7 @@ from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
 from netwright.evaluation.outcome import Outcome
 from netwright.report.content import Contestant, ReportContent, TrialRow
-from netwright.report.metrics import metric_named
+from netwright.report.metrics import metric_named, reward_words
 from netwright.settings import RunSettings
 from netwright.study.explained import agent_tables, layer_choices
 from netwright.study.folder import RunFolder, write_text
@@ -121,8 +121,11 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     best = best_of(records)
     if best is None or best.reward is None:
         return ("No candidate has been trained.",)
+    objective = settings.objective
+    score = None if best.outcome is None else best.outcome.metrics.get(str(objective.metric))
+    reached = reward_words(best.reward, str(objective.metric), score, plain=objective.plain)
     return (
-        f"Best of the search: trial {best.number}, {space.describe(best.choice)}, {best.reward:.3f} on validation.",
+        f"Best of the search: trial {best.number}, {space.describe(best.choice)}, {reached} on validation.",
         *notes,
     )
 

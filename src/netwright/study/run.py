@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pebble import ProcessExpired
 from netwright.data.dataset import Dataset
 from netwright.data.opening import open_any
 from netwright.errors import DatasetError, RunError
-from netwright.evaluation.outcome import Outcome, Status
+from netwright.evaluation.outcome import TRAIN_LOSS, VALIDATION_SCORE, Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
 from netwright.study.classifier import Classifier
@@ -23,8 +24,8 @@ from netwright.study.folder import RunFolder
 from netwright.study.jobs import CandidateJob
 from netwright.study.material import open_material, unseen_cases
 from netwright.study.records import TrialRecord, best_of, load_trials, record_of
-from netwright.study.search import outcome_of_loss
-from netwright.study.status import RunStatus, read_status
+from netwright.study.search import TICK_SECONDS, outcome_of_loss
+from netwright.study.status import CURVES, RunStatus, read_curves, read_status
 from netwright.study.trained import WEIGHTS, Trained, load_trained, mean_scores
 from netwright.study.verdict import ContestantJob, run_contestant, whole_machine_mb
 
@@ -49,6 +50,21 @@ class Evaluation:
         text = json.dumps(asdict(self), default=str)
         values: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
         return values
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is: epochs done of those planned (None: not known yet), the last epoch's training loss, and
+    the task's metric at the last validation.
+    """
+
+    epoch: int
+    planned_epochs: int | None
+    loss: float | None
+    score: float | None
+
+
+OnProgress = Callable[[Progress], None]
 
 
 class Run:
@@ -101,6 +117,7 @@ class Run:
         *,
         epochs: int | None = None,
         hours: float | None = None,
+        on_epoch: OnProgress | None = None,
     ) -> tuple[int, Outcome]:
         """Train a candidate to the full protocol and keep it in ``trained/<number>``, ready to be used.
 
@@ -110,6 +127,7 @@ class Run:
             trial: its number; the best by default.
             epochs: in place of the protocol's.
             hours: wall time, with as many epochs as fit.
+            on_epoch: called after epochs, of quick ones not after each, with how far the training is.
 
         Returns:
             The trial's number, and what came of it.
@@ -146,8 +164,11 @@ class Run:
         )
         executor = LocalExecutor(1, protocol.threads)
         kills = kills_for_memory()
+        (folder / CURVES).unlink(missing_ok=True)  # of an earlier training, not to be told as this one's
         try:
-            outcome = Outcome.from_dict(executor.submit(run_contestant, job).result()["outcome"])
+            future = executor.submit(run_contestant, job)
+            follow(future, folder, on_epoch)
+            outcome = Outcome.from_dict(future.result()["outcome"])
         except ProcessExpired as error:
             outcome = outcome_of_loss(error, 1, kills, kills_for_memory())
         finally:
@@ -263,6 +284,18 @@ class Run:
         if not (self.folder.winner / WEIGHTS).exists() and trained is not None and trained.exists():
             return trained
         return self.folder.winner
+
+
+def follow(future: Future[Any], folder: Path, on_epoch: OnProgress | None) -> None:
+    """Wait for a training that writes its curves into a folder, and tell of its epochs."""
+    told = 0
+    while not wait([future], TICK_SECONDS).done:
+        planned, curves = read_curves(folder)
+        losses, scores = curves.get(TRAIN_LOSS, []), curves.get(VALIDATION_SCORE, [])
+        if on_epoch is not None and len(losses) not in (0, told):
+            told = len(losses)
+            score = next((value for value in reversed(scores) if value is not None), None)
+            on_epoch(Progress(told, planned, losses[-1], score))
 
 
 def _numbers(records: Sequence[TrialRecord]) -> str:

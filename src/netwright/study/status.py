@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from netwright.errors import NetwrightError
 from netwright.evaluation.outcome import TRAIN_LOSS, VALIDATION_SCORE, current_names
+from netwright.objective import ObjectiveSettings
 from netwright.settings import RunSettings
 from netwright.study.folder import RunFolder, read_json
 from netwright.study.records import (
@@ -116,9 +118,7 @@ def status_of(
     folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord], seconds: float
 ) -> RunStatus:
     """Where the run stands, from its trials and the seconds spent on the search."""
-    from netwright.study.parts import make_space
-
-    describe = make_space(settings.space).describe
+    describe = _describer(settings)
     best = best_of(records)
     counts, distinct = count_statuses(records), settings.budget.count == "distinct"
     finished = counts["total"] - counts[RUNNING]
@@ -135,7 +135,7 @@ def status_of(
         budget_trials=settings.budget.trials,
         budget_seconds=None if settings.budget.hours is None else settings.budget.hours * 3600.0,
         seconds=seconds,
-        best=None if best is None else _best(best, describe(best.choice)),
+        best=None if best is None else _best(best, describe(best.choice), settings.objective),
         running=tuple(
             _running(folder, r, describe)
             for r in records
@@ -143,6 +143,16 @@ def status_of(
         ),
         comparison=_comparison(folder, settings.machine.workers),
     )
+
+
+def _describer(settings: RunSettings) -> Callable[[dict[str, Any]], str]:
+    """A choice in words; no words where its space cannot be made, as a user's network is not there any more."""
+    from netwright.study.parts import make_space
+
+    try:
+        return make_space(settings.space).describe
+    except NetwrightError:
+        return lambda choice: ""
 
 
 def _phase(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
@@ -165,10 +175,14 @@ def _comparison(folder: RunFolder, workers: int) -> Comparison | None:
     return Comparison(tuple(values["entries"]), done, values["share_seconds"], tuple(running))
 
 
-def _best(best: TrialRecord, description: str) -> dict[str, Any]:
+def _best(best: TrialRecord, description: str, objective: ObjectiveSettings) -> dict[str, Any]:
+    metric = str(objective.metric)
     return {
         "trial": best.number,
         "reward": best.reward,
+        "objective": objective.words(),
+        "metric": metric,
+        "score": best.outcome.metrics.get(metric) if best.outcome else None,
         "choice": description,
         "parameters": best.outcome.cost.parameters if best.outcome else None,
     }

@@ -24,6 +24,7 @@ from netwright.settings import RunSettings
 from netwright.spaces.base import Layered, Space
 from netwright.study.draw import draw_choice
 from netwright.study.executor import Executor, kills_for_memory
+from netwright.study.fitting import same_space
 from netwright.study.folder import RunFolder, open_run_folder, read_json, write_json
 from netwright.study.jobs import CandidateJob, opened, run_candidate
 from netwright.study.machine import devices
@@ -34,6 +35,7 @@ from netwright.study.trained import TestCase, describe_trained, load_trained
 
 RESULT = "result.json"
 SEARCHED, ORIGINAL, RIVAL = "searched", "original", "rival"
+RANDOM = "random network"
 FEASIBLE_TRIES = 1000
 MOST_EPOCHS = 1000
 
@@ -74,7 +76,7 @@ def entries(settings: RunSettings, space: Space, data: SearchData, best: dict[st
     for index in range(settings.verdict.random_choices):
         name = "random" if index == 0 else f"random-{index + 1}"
         choice = random_choice(settings, space, data, index)
-        result.append(Entry(name, "a random network of the same space", choice, None))
+        result.append(Entry(name, "a random network of the same space", choice, None, RANDOM))
     for name in reference_names(settings, space, data):
         result.append(Entry(name, REFERENCES[name].title, {}, name))
     return result
@@ -101,7 +103,7 @@ def rival(settings: RunSettings, path: Path) -> Entry:
     """
     folder = open_run_folder(path)
     other = folder.settings()
-    if other.space != settings.space:
+    if not same_space(other.space, settings.space):
         raise RunError(
             f"verdict.rival: {path} searched another space ({other.space.model_dump()}) than this run "
             f"({settings.space.model_dump()}); expected one space, so that both could have found the same networks."

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from netwright.data.built import built_once, cache_folder, write_header
 from netwright.data.classification.dataset import ImageSet
+from netwright.data.classification.folder import ONE_CLASS
 from netwright.data.classification.prepared import (
     IMAGES,
     INDEX,
@@ -75,14 +76,14 @@ def prepare_like(
 ) -> PreparedImages:
     """Pictures prepared as others were, on which a network was trained: nothing is measured on them.
 
-    Any number of them will do, and any classes.
+    Any number of them will do, and any classes, also one alone.
 
     Raises:
         UnusableFile: a picture cannot be used.
         DatasetError: there are none, or they have colours or numbers that the training had not.
         StorageError: there is no room for the cache, or it cannot be written.
     """
-    _require_usable(dataset)
+    _require_usable(dataset, but=ONE_CLASS)
     if not dataset.records:
         raise DatasetError(f"{dataset.root} holds no pictures: expected some. Look whether they were copied.")
     return _prepared(
@@ -95,9 +96,10 @@ def prepare_like(
     )
 
 
-def _require_usable(dataset: ImageSet) -> None:
+def _require_usable(dataset: ImageSet, but: str = "") -> None:
+    """Refuse a set with an error, ``but`` for one kind."""
     for problem in dataset.problems:
-        if problem.severity == "error":
+        if problem.severity == "error" and problem.kind != but:
             raise UnusableFile(problem)
 
 

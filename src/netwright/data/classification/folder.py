@@ -29,6 +29,10 @@ PARTS: dict[str, Part] = {
 }
 """What the folders of parts are called, in lower case."""
 
+ONE_CLASS = "one-class"
+"""The kind of problem that is none for a network which knows its classes already."""
+
+_SORT = "Sort the pictures into a folder for each class; for segmentation, put `images` beside `masks`."
 _READERS = 4
 _DEPTHS: tuple[Depth, ...] = ("float32", "uint16", "uint8")
 """The widest first."""
@@ -58,14 +62,12 @@ def read(root: Path) -> ImageSet:
             f"{root} holds the folder {inner.name}, which is a dataset itself: expected one dataset. Name it: {inner}."
         )
     classes = tuple(folder.name for folder in _folders(training))
-    if len(classes) < 2:
+    if not classes:
         raise DatasetError(
-            f"{training} has {len(classes) or 'no'} class folder{'s' * (len(classes) != 1)}"
-            f"{f' ({classes[0]})' if classes else ''}: expected at least two to tell apart, each with its pictures. "
-            "Sort the pictures into a folder for each class; for segmentation, put `images` beside `masks`."
+            f"{training} has no class folder: expected at least two to tell apart, each with its pictures. {_SORT}"
         )
     found: list[tuple[str, int, Part | None, Path]] = []
-    problems: list[Problem] = []
+    problems = [_one_class(training, classes[0])] if len(classes) == 1 else []
     for part, home in homes:
         found += _pictures_of(root, part, home, classes, problems)
     found.sort(key=lambda entry: entry[0])
@@ -167,6 +169,18 @@ def _head(path: Path) -> PictureHead | None:
         return read_head(path)
     except UnusableFile:
         return None
+
+
+def _one_class(training: Path, name: str) -> Problem:
+    return Problem(
+        "error",
+        str(training),
+        "has one class folder",
+        expected="at least two to tell apart, each with its pictures",
+        found=name,
+        advice=_SORT,
+        kind=ONE_CLASS,
+    )
 
 
 def _empty_class(folder: Path) -> Problem:

@@ -68,10 +68,7 @@ def inspect_images(dataset: ImageSet, *, workers: int = 1) -> Inspection:
     problems += transparent([fact.record for fact in facts if fact.transparent])
     problems += constant([(fact.record, fact.low[0]) for fact in facts if fact.low == fact.high])
     problems += duplicates(dataset, [(fact.record, fact.content) for fact in facts])
-    whole = str(dataset.root)
-    relative = [
-        problem if problem.file == whole else problem.relative_to(dataset.root) for problem in problems
-    ]
+    relative = [problem.relative_to(dataset.root) for problem in problems]
     return Inspection(
         dataset.root,
         _fingerprint(dataset, facts),

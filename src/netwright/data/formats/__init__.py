@@ -10,11 +10,11 @@ from typing import Any
 
 from netwright.data.dataset import Case, Dataset
 from netwright.data.formats import image_masks, msd, nnunet
-from netwright.data.formats.description import DESCRIPTION, read_description, stem
+from netwright.data.formats.description import stem
 from netwright.data.pictures import PICTURE_ENDINGS, is_picture
 from netwright.data.problems import enumerate_words
 from netwright.data.volumes import ENDINGS
-from netwright.errors import DatasetError, SettingsError
+from netwright.errors import DatasetError
 
 
 @dataclass(frozen=True)
@@ -35,38 +35,6 @@ FORMATS: dict[str, Format] = {
     ),
 }
 """The formats that are read, the more particular first."""
-
-
-def open_dataset(
-    root: Path, *, format: str | None = None, map_label: Mapping[int, int] | None = None
-) -> Dataset:
-    """The labelled dataset in a folder. Only its description and file names are read: see `inspect_dataset`.
-
-    ``format`` is one of `FORMATS`, None to recognise it. ``map_label``: value found in the files -> value to
-    take.
-
-    Raises:
-        DatasetError: no such folder, no known format, or a description that cannot be used.
-        SettingsError: an unknown name of a format.
-    """
-    root = Path(root).expanduser()
-    root = root.parent if root.name == DESCRIPTION and root.is_file() else root
-    if format is not None and format not in FORMATS:
-        raise SettingsError(f"The format is {format!r}: expected one of {', '.join(FORMATS)}.")
-    if not root.is_dir():
-        raise DatasetError(f"{root} is no folder: expected the folder of a dataset, with its {DESCRIPTION}.")
-    described = (root / DESCRIPTION).is_file()
-    description = read_description(root) if described else {}
-    names = (
-        [format] if format else [name for name, known in FORMATS.items() if known.matches(root, description)]
-    )
-    if names and FORMATS[names[0]].matches(root, description):
-        return FORMATS[names[0]].read(root, description, map_label or {})
-    if not described:
-        raise DatasetError(f"{root} has no {DESCRIPTION}. {looked_for(format)}{_nested(root)}")
-    raise DatasetError(
-        f"{root / DESCRIPTION} has the keys {', '.join(description) or 'none'}. {looked_for(format)}"
-    )
 
 
 def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
@@ -116,14 +84,3 @@ def find_pictures(path: Path) -> tuple[Path, ...]:
     if nnunet.list_files(path, ENDINGS):
         return ()
     return tuple(image_masks.by_stem(path, "Predict them one by one, or rename one.").values())
-
-
-def looked_for(format: str | None = None) -> str:
-    """What makes a folder one of the formats, or of a named one."""
-    formats = [FORMATS[format]] if format else list(FORMATS.values())
-    return "Looked for " + "; or ".join(f"{known.title}: {known.looked_for}" for known in formats) + "."
-
-
-def _nested(root: Path) -> str:
-    inner = sorted(folder for folder in root.iterdir() if (folder / DESCRIPTION).is_file())
-    return f" Did you mean {inner[0]}?" if inner else ""

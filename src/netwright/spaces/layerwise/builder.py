@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -24,7 +24,7 @@ from netwright.spaces.layerwise.graph import (
     raw_name,
     with_sources,
 )
-from netwright.spaces.layerwise.layers import FITTED, SHAPE_KEEPING, Recipe, fit_layer
+from netwright.spaces.layerwise.layers import FITTED, SHAPE_KEEPING, Recipe, fit_layer, times
 from netwright.spaces.layerwise.network import call, resolve
 from netwright.spaces.layerwise.places import first_line
 
@@ -206,11 +206,14 @@ class Builder:
         rebinds = raw_name(step.target) in IN_PLACE_OPERATORS  # nothing takes the first operand after x += y
         if step.in_place and not rebinds and operands[0] in features:
             main = operands[0]
-        fitted: dict[str, str] = {}
-        for name in operands:
-            if name == main or not self._mismatches(name, main):
+        differing = [name for name in operands if name != main and self._mismatches(name, main)]
+        fixed = [name for name in differing if self._is_fixed(name)] if rebinds or not step.in_place else []
+        fitted = self._fitted_to_fixed(step, fixed, main)
+        for name in differing:
+            if name in fixed:
                 continue
-            if self.network.step[name].kind == "attribute" and name not in self._used:
+            attribute = self.network.step[name].kind == "attribute"
+            if attribute and name not in self._used and not self._is_fixed(name):
                 self._reshape_held(name, main)
             else:
                 label = f"{step.name}_adapter{len(fitted) or ''}"
@@ -218,6 +221,24 @@ class Builder:
                 channels, resizes = self._channels_of(main), self._differs_in_size(name, main, axis)
                 fitted[name] = self._adapted(name, main, label, channels=channels, axis=axis, resizes=resizes)
         return with_sources(step, fitted)
+
+    def _fitted_to_fixed(self, step: Step, fixed: list[str], main: str) -> dict[str, str]:
+        """Adapters for fixed values: features get their original channels again, the values the features' size."""
+        fitted: dict[str, str] = {}
+        original, rank, axis = self._original(main) or (), self.values[main].ndim, self._axes[main]
+        if len(original) == rank and any(rank - axis in self._mismatches(name, main) for name in fixed):
+            fitted[main] = self._adapted(main, main, f"{step.name}_adapter", channels=original[axis])
+        for name in fixed:
+            if self.values[name].ndim == rank and self._differs_in_size(name, main, axis):
+                label = f"{step.name}_adapter{len(fitted) or ''}"
+                fitted[name] = self._adapted(name, main, label, channels=None, axis=axis, resizes=True)
+        return fitted
+
+    def _is_fixed(self, name: str) -> bool:
+        """Whether a step gives a buffer's values that are not all alike, which no other shape can have."""
+        step = self.network.step[name]
+        held = self.network.tensors[str(step.target)] if step.kind == "attribute" else None
+        return held is not None and not held.parameter and held.deviation != 0
 
     def _joined(self, step: Step) -> Step:
         """A concatenation whose operands have the size of the largest, and the channels if these are not joined."""
@@ -297,7 +318,7 @@ class Builder:
         return own is not None and other is not None and own[axis] == 1 and other[axis] != 1
 
     def _reshape_held(self, name: str, main: str) -> None:
-        """Gives a parameter that meets features the lengths of their axes, where it had these."""
+        """Gives a parameter or constant that meets features the lengths of their axes, where it had these."""
         path = str(self.network.step[name].target)
         original, reference = self.network.shapes[name] or (), self._original(main) or ()
         shape = list(original)
@@ -305,7 +326,7 @@ class Builder:
             if original[-axis] == reference[-axis]:
                 shape[-axis] = self.values[main].shape[-axis]
         self.held[path] = tuple(shape)
-        self.values[name] = torch.empty(shape)
+        self.values[name] = torch.empty(shape, dtype=self.values[name].dtype)
 
     def _channels_of(self, name: str) -> int | None:
         axis = self._axes[name]
@@ -341,7 +362,7 @@ class Builder:
             raise
         except Exception as error:  # whatever a layer says against its input
             what = "Layer" if step.kind == "module" else "Operation"
-            sizes = ", ".join(_times(self.values[name].shape[1:]) for name in self._tensors(step))
+            sizes = ", ".join(times(self.values[name].shape[1:]) for name in self._tensors(step))
             raise InfeasibleArchitecture(f"{what} {step.name} on {sizes}: {first_line(error)}") from error
         if isinstance(value, Tensor) and value.numel() == 0:
             raise InfeasibleArchitecture(f"Nothing is left of the image after {step.name}.")
@@ -362,13 +383,10 @@ class Builder:
         if step.kind == "input":
             return torch.empty(self.shape)
         if step.kind == "attribute":
-            return torch.empty(self.held[str(step.target)])
+            path = str(step.target)
+            return torch.empty(self.held[path], dtype=self.network.tensors[path].value.dtype)
         args, kwargs = resolve((step.args, dict(step.kwargs)), self.values, True, torch.device("meta"))
         if step.kind == "module":
             module = self._probes[str(step.target)]
             return args[0] if type(module) in SHAPE_KEEPING else module(*args, **kwargs)
         return call(step, args, kwargs)
-
-
-def _times(sizes: Sequence[int]) -> str:
-    return " x ".join(map(str, sizes))

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from netwright.spaces.base import Diagram, Edge, Node, TaskShape
 from netwright.spaces.layerwise.builder import Builder
-from netwright.spaces.layerwise.graph import INPUT, Layer, LayerNetwork, layer_name
+from netwright.spaces.layerwise.graph import INPUT, OUTPUT, Layer, LayerNetwork, layer_name
 
-OUTPUT = ".output"  # no layer has such a name
 ROWS = 8  # of a column, where layers follow one another
 BRANCHES = 3  # layers side by side from which a network is drawn by depth
 
@@ -32,7 +31,7 @@ def layer_diagram(
     """
     shapes = _shapes(network, built)
     levels = {name: _level(task.size, shape) for name, shape in shapes.items()}
-    edges = _edges(network)
+    edges = network.connections([layer.name for layer in network.layers])
     depths = _depths(edges, [*levels, OUTPUT])
     logits = tuple(built.values[built.outputs[network.evaluation]].shape)
     positions = _positions(levels, depths, dense=len(logits) > 2)
@@ -57,26 +56,6 @@ def _shapes(network: LayerNetwork, built: Builder) -> dict[str, tuple[int, ...]]
         if name in names and isinstance(value, Tensor):
             shapes.setdefault(name, tuple(value.shape))
     return shapes
-
-
-def _edges(network: LayerNetwork) -> list[tuple[str, str]]:
-    """Pairs of layers, with the input and the output, without those through other tunable layers."""
-    order = {INPUT: 0, **{layer.name: i for i, layer in enumerate(network.layers, start=1)}}
-    reached: dict[str, frozenset[str]] = {}
-    edges: dict[tuple[str, str], None] = {}
-    for step in network.steps:
-        sources = frozenset[str]().union(*(reached[source] for source in step.sources()))
-        name = INPUT if step.kind == "input" else layer_name(step, network.modules)
-        if name in order:
-            for source in sorted(sources - {name}, key=order.__getitem__):
-                pair = (source, name) if order[source] < order[name] else (name, source)
-                edges.setdefault(pair)
-            sources = frozenset((name,))
-        reached[step.name] = sources
-    for output in network.outputs:
-        for source in sorted(reached[output], key=order.__getitem__):
-            edges.setdefault((source, OUTPUT))
-    return list(edges)
 
 
 def _depths(edges: Sequence[tuple[str, str]], names: Sequence[str]) -> dict[str, int]:

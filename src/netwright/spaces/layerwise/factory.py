@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from functools import reduce
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -17,9 +18,13 @@ from torch import Tensor, nn
 from netwright.errors import SettingsError
 
 EXAMPLE_BATCH = 2
+INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders whose packages every Python of an environment finds."""
 
 
-def make_network(network: str, channels: int, classes: int, size: tuple[int, ...]) -> nn.Module:
+def make_network(
+    network: str, channels: int, classes: int, size: tuple[int, ...], folder: str | None = None
+) -> nn.Module:
     """The module that the factory of this name makes; it gets those of the other arguments that it names.
 
     Args:
@@ -27,12 +32,13 @@ def make_network(network: str, channels: int, classes: int, size: tuple[int, ...
         channels: of the image.
         classes: of the output.
         size: of the image in voxels.
+        folder: as for `load_factory`.
 
     Raises:
         SettingsError: there is no such module or factory, the factory fails or needs arguments that are not
             known, or what it makes is no network.
     """
-    factory = load_factory(network)
+    factory = load_factory(network, folder)
     arguments = _accepted(network, factory, {"channels": channels, "classes": classes, "size": size})
     try:
         module = factory(**arguments)
@@ -46,8 +52,13 @@ def make_network(network: str, channels: int, classes: int, size: tuple[int, ...
     return module
 
 
-def load_factory(network: str) -> Callable[..., Any]:
+def load_factory(network: str, folder: str | None = None) -> Callable[..., Any]:
     """The function or class of this name.
+
+    Args:
+        network: ``package.module:factory``.
+        folder: in which its module lies where it is not installed, see `folder_of`; the current directory is
+            looked in, too.
 
     Raises:
         SettingsError: the name is no ``package.module:factory``, its module cannot be imported, or there is
@@ -58,7 +69,8 @@ def load_factory(network: str) -> Callable[..., Any]:
         raise SettingsError(
             f"network: expected package.module:factory, for example my_networks:make_network; got {network!r}."
         )
-    module = _imported(path)
+    _refuse_file(path, attribute)
+    module = _imported(path, folder)
     try:
         factory = reduce(getattr, attribute.split("."), module)
     except AttributeError:
@@ -74,6 +86,15 @@ def load_factory(network: str) -> Callable[..., Any]:
         )
     made: Callable[..., Any] = factory
     return made
+
+
+def folder_of(network: str, folder: str | None = None) -> str | None:
+    """The folder in which the module of a network lies; None where it is installed. As of `load_factory`."""
+    load_factory(network, folder)
+    top = sys.modules[network.partition(":")[0].partition(".")[0]]
+    place = next(iter(getattr(top, "__path__", ())), getattr(top, "__file__", None))
+    parent = None if place is None else Path(place).resolve().parent
+    return None if parent is None or INSTALLED & set(parent.parts) else str(parent)
 
 
 def require_output(
@@ -124,18 +145,36 @@ def require_output(
         )
 
 
-def _imported(path: str) -> Any:
+def _refuse_file(path: str, attribute: str) -> None:
+    """Refuse the path of a file where the name of a module is wanted."""
+    if "/" not in path and os.sep not in path and not path.endswith(".py"):
+        return
+    file = PurePath(path.removesuffix(".py"))
+    if file.is_absolute() or {"..", "~"} & set(file.parts):
+        advice = f"Start netwright in {file.parent}, and write {file.name}:{attribute}"
+    else:
+        advice = f"Write {'.'.join(file.parts)}:{attribute}"
+    raise SettingsError(
+        f"network: expected package.module:factory, got the path of a file, {path}. {advice} (dots, no .py)."
+    )
+
+
+def _imported(path: str, folder: str | None) -> Any:
     here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)  # stays: what the factory imports later lies there too
+    for place in (here, folder):
+        if place is not None and place not in sys.path:
+            sys.path.insert(0, place)  # stays: what the factory imports later lies there too
     importlib.invalidate_caches()
     try:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
         if error.name is not None and (path == error.name or path.startswith(f"{error.name}.")):
+            before, advice = "", "Start"
+            if folder not in (None, here):
+                before, advice = f"{folder}, where it was when the run began, in ", "Put it back, start"
             raise SettingsError(
-                f"network: there is no module {error.name!r} in {here} or among the installed packages. "
-                "Start netwright in the folder that holds it, or install it."
+                f"network: there is no module {error.name!r} in {before}{here} or among the installed packages. "
+                f"{advice} netwright in the folder that holds it, or install it."
             ) from None
         raise SettingsError(f"network: importing {path} failed: {_told(error)}.") from error
     except (Exception, SystemExit) as error:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from netwright.spaces.layerwise.layers import TRANSPOSED
+
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 StepKind = Literal["input", "module", "function", "method", "attribute"]
 LayerKind = Literal["convolution", "up-convolution", "pooling", "dense"]
 
-INPUT = ".input"  # no layer has such a name
+INPUT, OUTPUT = ".input", ".output"  # no layer has such a name
 IN_EVALUATION = "_in_evaluation"  # ends the name of a step that only evaluation does, beside training's
 
 
@@ -171,16 +171,26 @@ class LayerNetwork:
         edge from it, so that the graph has no cycle.
         """
         index = {name: position for position, name in enumerate(layers)}
-        reached: dict[str, frozenset[int]] = {}
-        edges: set[tuple[int, int]] = set()
+        pairs = self.connections(layers)
+        return tuple(sorted((index[i], index[j]) for i, j in pairs if i in index and j in index))
+
+    def connections(self, layers: Sequence[str]) -> list[tuple[str, str]]:
+        """The same by name, with `INPUT` and `OUTPUT` at the ends."""
+        order = {INPUT: 0, **{name: position for position, name in enumerate(layers, start=1)}}
+        reached: dict[str, frozenset[str]] = {}
+        pairs: dict[tuple[str, str], None] = {}
         for step in self.steps:
-            sources = frozenset[int]().union(*(reached[source] for source in step.sources()))
-            own = index.get(layer_name(step, self.modules))
-            if own is not None:
-                edges.update((min(other, own), max(other, own)) for other in sources if other != own)
+            sources = frozenset[str]().union(*(reached[source] for source in step.sources()))
+            own = INPUT if step.kind == "input" else layer_name(step, self.modules)
+            if own in order:
+                for other in sorted(sources - {own}, key=order.__getitem__):
+                    pairs.setdefault((other, own) if order[other] < order[own] else (own, other))
                 sources = frozenset((own,))
             reached[step.name] = sources
-        return tuple(sorted(edges))
+        for output in self.outputs:
+            for source in sorted(reached[output], key=order.__getitem__):
+                pairs.setdefault((source, OUTPUT))
+        return list(pairs)
 
 
 def calls_module(step: Step) -> bool:

@@ -284,7 +284,7 @@ def _check_kernel(name: str, kernel: Sequence[int], padded: Sequence[int], dilat
     reach = [step * (length - 1) + 1 for length, step in zip(kernel, dilation, strict=True)]
     if any(length > size for length, size in zip(reach, padded, strict=True)):
         raise InfeasibleArchitecture(
-            f"Layer {name}: kernel {_times(reach)} is larger than its padded input {_times(padded)}."
+            f"Layer {name}: kernel {times(reach)} is larger than its padded input {times(padded)}."
         )
 
 
@@ -315,5 +315,6 @@ def _tuple(value: int | Sequence[int], rank: int = 1) -> tuple[int, ...]:
     return (value,) * rank if isinstance(value, int) else tuple(value)
 
 
-def _times(sizes: Sequence[int]) -> str:
+def times(sizes: Sequence[int]) -> str:
+    """Sizes as they are read: ``3 x 3``."""
     return " x ".join(map(str, sizes))

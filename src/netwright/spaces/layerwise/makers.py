@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -99,6 +100,8 @@ def layerwise(
     frozen: Sequence[str] = (),
     *,
     dense: bool | None = None,
+    folder: str | None = None,
+    fingerprint: str | None = None,
 ) -> LayerwiseSpace:
     """A user's own network, 2D or 3D.
 
@@ -114,14 +117,22 @@ def layerwise(
         frozen: layers left as they are, by name or pattern: ``encoder.0.*``.
         dense: whether the task wants a label for each voxel and logits (batch, classes, *size), or one for the
             image and (batch, classes); None: not known, either will do.
+        folder: where the network's module lies, if it is not installed; None: the current directory.
+        fingerprint: that the network must have, see `netwright.spaces.layerwise.fingerprint`; None: any.
 
     Raises:
-        SettingsError: a value is wrong, the factory cannot be found or fails, or its network cannot be read or
-            has an output of another shape.
+        SettingsError: a value is wrong, the factory cannot be found or fails, or its network cannot be read, has
+            an output of another shape, or another fingerprint.
     """
     checked = None if values is None else checked_values(values)
     given = None if checked is None else tuple((key, found) for key, found in checked.items() if found)
-    return _user_space(network, channels, classes, tuple(size), given, _patterns(frozen), dense)
+    space = _user_space(network, channels, classes, tuple(size), given, _patterns(frozen), dense, folder)
+    if fingerprint not in (None, space.fingerprint):
+        raise SettingsError(
+            f"network: {network} ({sys.modules[network.partition(':')[0]].__file__}) has changed since the run began: "
+            "its layers, their order, names or settings are others. Restore it, or start a new run."
+        )
+    return space
 
 
 def original(space: str, /, **settings: Any) -> nn.Module:
@@ -138,7 +149,7 @@ def original(space: str, /, **settings: Any) -> nn.Module:
         raise SettingsError(
             f"There is no original of the space {space!r}. There is of: {', '.join(ORIGINALS)}."
         )
-    kept = {name: value for name, value in settings.items() if name not in ("values", "frozen", "dense")}
+    kept = {name: value for name, value in settings.items() if name not in OF_THE_SEARCH}
     if space != "layerwise":
         _require_images(space, kept["size"], settings.get("dense"))
     kept["size"] = tuple(kept["size"])
@@ -152,6 +163,12 @@ ORIGINALS: Mapping[str, Callable[..., nn.Module]] = {
     "layerwise": make_network,
 }
 """Space -> maker of its original network, from channels, classes, size and what else the network can be."""
+
+OF_THE_SEARCH = ("values", "frozen", "dense", "fingerprint")
+"""Options of the spaces that do not concern the original network."""
+
+FILLED_IN = ("channels", "classes", "size", "dense", "folder", "fingerprint")
+"""Options that a run fills in, the first four from the data."""
 
 DENSE = ("unet",)
 """Built-in networks that label every pixel; the others label images."""
@@ -196,9 +213,10 @@ def _user_space(
     values: tuple[tuple[str, tuple[int, ...]], ...] | None,
     frozen: tuple[str, ...],
     dense: bool | None,
+    folder: str | None,
 ) -> LayerwiseSpace:
     def make() -> nn.Module:
-        module = make_network(network, channels, classes, size)
+        module = make_network(network, channels, classes, size, folder)
         require_output(network, module, channels, classes, size, dense)
         return module
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch._guards import detect_fake_mode
 
-from netwright.errors import InfeasibleArchitecture
 from netwright.spaces.layerwise.builder import Builder, Shape, Values
 from netwright.spaces.layerwise.graph import Held, LayerNetwork
 from netwright.spaces.layerwise.network import LayeredNetwork
@@ -23,8 +22,9 @@ def rebuild(network: LayerNetwork, choice: Values, channels: int, size: Sequence
     reaches it. Where operands of an elementwise operation had the same channels or sizes and now differ, they
     are fitted to the operand that most layers lead to, as a shortcut is to its branch (He et al. 2016), or to
     the first; those of a concatenation are resized to the largest. What has no form for other channels (a
-    function with weights of its own, attention) gets its original ones by a projection. Outputs keep their
-    channels, and dense predictions their size in relation to the image's.
+    function with weights of its own, attention) gets its original ones by a projection, as do features that meet
+    the fixed values of a buffer. Outputs keep their channels, and dense predictions their size in relation to the
+    image's.
 
     Weights are new, as their layers begin by themselves; parameters that the forward pass takes directly are
     drawn with the mean and the standard deviation of the original's.
@@ -35,7 +35,7 @@ def rebuild(network: LayerNetwork, choice: Values, channels: int, size: Sequence
     builder = plan(network, choice, channels, size)
     outputs = builder.outputs
     modules = {path: make() for path, make in builder.makers.items()}
-    tensors = {path: _new_tensor(path, held, builder.held[path]) for path, held in network.tensors.items()}
+    tensors = {path: _new_tensor(held, builder.held[path]) for path, held in network.tensors.items()}
     training = tuple(outputs[name] for name in network.training)
     return LayeredNetwork(
         builder.steps, training, outputs[network.evaluation], modules, tensors, network.title
@@ -57,14 +57,12 @@ def plan(network: LayerNetwork, choice: Values, channels: int, size: Sequence[in
     return builder
 
 
-def _new_tensor(path: str, held: Held, shape: Shape) -> Held:
+def _new_tensor(held: Held, shape: Shape) -> Held:
     """A parameter or buffer of a shape, for the mode in which tensors are made now."""
     if held.parameter:
         value: Tensor = torch.empty(shape).normal_(held.mean, held.deviation)
         return Held(value.requires_grad_(held.value.requires_grad), True, held.persistent)
     if shape != tuple(held.value.shape):
-        if held.deviation > 0:
-            raise InfeasibleArchitecture(f"Buffer {path}: its fixed values cannot follow to shape {shape}.")
         return Held(torch.full(shape, held.mean, dtype=held.value.dtype), False, held.persistent)
     mode = detect_fake_mode()
     return Held(mode.from_tensor(held.value) if mode else held.value.clone(), False, held.persistent)

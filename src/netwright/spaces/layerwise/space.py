@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.spaces.base import AgentGraph, Choice, Diagram, TaskShape, Value
 from netwright.spaces.layerwise.diagrams import layer_diagram
+from netwright.spaces.layerwise.fingerprint import fingerprint
 from netwright.spaces.layerwise.first_weights import FirstWeights
 from netwright.spaces.layerwise.graph import Layer, LayerNetwork
 from netwright.spaces.layerwise.network import LayeredNetwork, copy_weights
@@ -63,16 +65,17 @@ class LayerwiseSpace:
                 self._layers[layer.name] = tuple(searched)
                 self._values.update(searched)
         if not self._values:
-            raise SettingsError(
-                f"{network.title} has no layer to tune: of its {len(network.layers)} layers with free "
-                f"hyperparameters, {len(network.layers) - len(free)} are frozen, and the values leave the rest "
-                f"as they are."
-            )
+            raise SettingsError(f"{network.title} has no layer to tune: {_why_none(network, free, given)}")
 
     @property
     def name(self) -> str:
         """As in `netwright.spaces.SPACES`."""
         return self._name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the network as it was read: see `netwright.spaces.layerwise.fingerprint`."""
+        return fingerprint(self.network)
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """A categorical distribution of rising values for each dimension, the layers in topological order."""
@@ -104,7 +107,8 @@ class LayerwiseSpace:
 
         Raises:
             InfeasibleArchitecture: the choice makes no network; the message says at which layer and why.
-            SettingsError: the original network is not for this task, or a value is not positive.
+            SettingsError: the original network is not for this task, it has no hyperparameter of a name, or a
+                value is not positive.
         """
         self._check_task(task)
         rebuilt = rebuild(self.network, self.layer_values(choice), task.channels, task.size)
@@ -143,8 +147,10 @@ class LayerwiseSpace:
         """The choice by layer: hyperparameter to value, those of the original where the choice has none.
 
         Raises:
-            SettingsError: a value is not positive.
+            SettingsError: the network has no hyperparameter of a name, or a value is not positive.
         """
+        if unknown := [name for name in choice if name not in self._originals]:
+            raise SettingsError(self._unknown(unknown[0]))
         values = {layer.name: dict(layer.original) for layer in self.network.layers}
         for name in self._values:
             if name in choice:
@@ -188,6 +194,13 @@ class LayerwiseSpace:
             f"for images of size {size}: {reason} Give smaller values, or larger images."
         )
 
+    def _unknown(self, name: str) -> str:
+        near = get_close_matches(name, self._originals) or get_close_matches(name, self._originals, cutoff=0)
+        return (
+            f"{self.network.title} has no hyperparameter {name!r}. The nearest are {', '.join(near)}; "
+            "`canonical` leaves out what is not the space's."
+        )
+
     def _check_task(self, task: TaskShape) -> None:
         logits = self.network.shapes[self.network.training[0]] or ()
         if len(task.size) != len(self.network.example) - 2:
@@ -227,10 +240,29 @@ def _positive(name: str, value: Value) -> int:
     return value
 
 
+def _why_none(network: LayerNetwork, free: Sequence[Layer], given: Mapping[str, Sequence[int]] | None) -> str:
+    """Why nothing of a network is searched, and what to do."""
+    if not network.layers:
+        return (
+            "none of its layers has a free hyperparameter. Expected convolutions, poolings or dense layers whose "
+            "channels are not the output's: give a network that has some."
+        )
+    if not free:
+        return f"every layer that could be ({len(network.layers)}) is frozen. Freeze fewer with space.frozen."
+    keys = [key for key in HYPERPARAMETERS if any(key in layer.original for layer in free)]
+    values = (
+        "the default values leave these as they are" if given is None else "the values have none for these"
+    )
+    return (
+        f"those that are not frozen ({len(free)}) have {', '.join(keys)}, and {values}. Give some, for example "
+        f"space.values.{keys[0]}=[2,4]{'' if given is None else ', or leave space.values out'}."
+    )
+
+
 def _check_patterns(network: LayerNetwork, frozen: Sequence[str]) -> None:
     names = [layer.name for layer in network.layers]
     for pattern in frozen:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        if names and not any(fnmatchcase(name, pattern) for name in names):
             raise SettingsError(f"frozen: {pattern!r} fits none of the layers {', '.join(names)}.")
 
 

@@ -1,0 +1,200 @@
+"""What is printed for people: commands that can be pasted, rewards that are not scores, promises that hold."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+import typer
+from rich.console import Console
+
+from netwright.api import Wishes, create_run
+from netwright.cli.app import app
+from netwright.cli.display import TrainingLines, plain_line
+from netwright.cli.tables import evaluation_lines, plan_lines, status_lines
+from netwright.data.splits import Splits
+from netwright.errors import DatasetError, SettingsError
+from netwright.evaluation.outcome import Outcome, Status
+from netwright.settings import parse_settings
+from netwright.study.folder import create_run_folder
+from netwright.study.parts import make_space, open_study
+from netwright.study.plan import Measurement, Plan
+from netwright.study.reporting import verdict_of
+from netwright.study.run import Evaluation, Progress
+from netwright.study.status import read_status
+from netwright_tests import save_picture
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+START = Measurement("start", "n=1", "complete", "", 312, 0.02, 0.01, 0.3, 12.0)
+PLAN = Plan(
+    recipe="marl", dataset="shapes", choices=None, dimensions=4, training_cases=36, validation_cases=12,
+    size=(32, 32), workers=1, threads=1, memory_limit_mb=None, trials=300, epochs=1, measurements=(START,),
+    seconds_a_candidate=0.32, seconds_beside=0.3, share_seconds=None, hours=300 * 0.32 / 3600,
+    candidates_an_hour=11_250.4,
+)  # fmt: skip
+
+
+def next_words(lines: list[str]) -> list[str]:
+    """The words of the command that comes next, as a shell reads them."""
+    (line,) = [line for line in lines if line.startswith("next ")]
+    return shlex.split(line)[1:]
+
+
+def parsed(words: list[str]) -> dict[str, Any]:
+    """What a command's verb gets of its words; the command is not run."""
+    _, verb, *rest = words
+    command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]
+    return dict(command.make_context(verb, rest).params)
+
+
+@pytest.fixture
+def two_values(tmp_path: Path) -> Path:
+    """Pictures with masks of 0 and 255, in a folder whose name needs quotes."""
+    root, rng = tmp_path / "two values", np.random.default_rng(0)
+    for number in range(12):
+        for part in ("images", "masks"):
+            pixels = rng.integers(0, 2 if part == "masks" else 256, (16, 16), dtype=np.uint8)
+            save_picture(root / part / f"{number}.png", pixels * (255 if part == "masks" else 1))
+    return root
+
+
+def test_inspect_says_how_to_go_on_with_its_options(in_process: Command, two_values: Path) -> None:
+    refused = in_process("inspect", two_values, "--format", "image-masks")
+    assert refused.returncode == 1
+    (hint,) = [line for line in refused.stdout.splitlines() if "more of the same kinds" in line]
+    again = parsed(shlex.split(hint.partition(": ")[2]))
+    assert (again["dataset"], again["format"], again["show_all"]) == (two_values, "image-masks", True)
+    assert "label      " not in refused.stdout, "no case is usable, so nothing is known of the labels"
+    done = in_process("inspect", two_values, "--map-label", "255=1")
+    assert done.returncode == 0
+    assert "label      1 foreground" in done.stdout
+    planned = parsed(next_words(done.stdout.splitlines()))
+    assert (planned["dataset"], planned["map_label"]) == (two_values, ["255=1"])
+
+
+def test_search_refuses_with_the_options_to_look_closer(two_values: Path, tmp_path: Path) -> None:
+    wishes = Wishes(format="image-masks", map_label={7: 1}, trials=1)
+    with pytest.raises(DatasetError, match=r"'.*two values' --format image-masks --map-label 7=1 --all"):
+        create_run(two_values, None, wishes, tmp_path / "run")
+
+
+GIVEN = ("--network", "nets:small", "--limit", "parameters <= 2e4", "--set", "space.values.kernels=[4,8]")
+
+
+@pytest.mark.parametrize(
+    ("budget", "verb", "hours"),
+    [((), "plan", 2.0), (("--trials", "40"), "search", None), (("--hours", "0.5"), "search", 0.5)],
+)
+def test_plan_says_how_to_go_on_with_its_options(
+    in_process: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    budget: tuple[str, ...],
+    verb: str,
+    hours: float | None,
+) -> None:
+    monkeypatch.setattr("netwright.api.plan_search", lambda *_, **__: PLAN)
+    done = in_process(
+        "plan", "shapes", *GIVEN, *budget, "--seed", 3, "--map-label", "255=1", "--map-label", "7=2"
+    )
+    words = next_words(done.stdout.splitlines())
+    assert words[:2] == ["netwright", verb]
+    given = parsed(words)
+    assert (given["dataset"], given["recipe"], given["hours"]) == (Path("shapes"), "marl", hours)
+    assert (given["network"], given["limit"]) == ("nets:small", ["parameters <= 2e4"])
+    assert (given["assignments"], given["seed"]) == (["space.values.kernels=[4,8]"], 3)
+    assert given["map_label"] == ["255=1", "7=2"]
+
+
+def test_a_plan_promises_no_more_digits_than_it_knows() -> None:
+    told = "\n".join(plan_lines(PLAN, Path("shapes")))
+    assert "a candidate of 1 epoch takes under 1 s: 11,250 candidates an hour" in told
+    assert "300 trials: about 1 m 36 s" in told
+    slow = replace(PLAN, epochs=10, seconds_a_candidate=9000.0, candidates_an_hour=0.4, hours=None)
+    assert "10 epochs takes about 2 h 30 m: 0.4 candidates an hour" in "\n".join(plan_lines(slow, Path("x")))
+
+
+def run_of_one_trial(root: Path, objective: Any) -> Any:
+    space = {"name": "layerwise", "network": "tiny_networks:classifier", "channels": 1, "classes": 4}
+    space |= {"size": [16, 16], "dense": False, "values": {"kernels": [4, 8]}}
+    values = {"recipe": "marl", "dataset": {"path": "shapes"}, "space": space, "objective": objective}
+    settings = parse_settings({**values, "strategy": {"name": "random"}})
+    folder = create_run_folder(root, settings, Splits(("a",), ("b",), ("c",)))
+    distributions = make_space(settings.space).distributions()
+    outcome = Outcome(Status.COMPLETE, metrics={"accuracy": 0.25}, epochs=1, planned_epochs=1)
+    trial = optuna.trial.create_trial(
+        params={name: d.choices[0] for name, d in distributions.items()},
+        distributions=distributions,
+        value=settings.objective.reward(outcome.metrics, {}, 1),
+        user_attrs={"outcome": outcome.to_dict(), "status": "complete"},
+    )
+    open_study(folder, settings).add_trial(trial)
+    return folder
+
+
+def test_a_reward_is_told_as_one_with_the_score_beside_it(tmp_path: Path) -> None:
+    weighed = run_of_one_trial(tmp_path / "a", {"metric": "accuracy", "weight": 0.9, "percent": True})
+    plain = run_of_one_trial(tmp_path / "b", "accuracy")
+    for folder, words in ((weighed, "reward 22.500 with accuracy 25.0 %"), (plain, "0.250")):
+        status = read_status(folder)
+        assert f"best   {words}   trial 0" in "\n".join(status_lines(status))
+        assert f"best {words} (trial 0)" in plain_line(status)
+        assert f", {words} on validation." in verdict_of(folder, folder.settings())[0]
+
+
+def test_no_picture_is_the_worst_and_some_case_is() -> None:
+    right = Evaluation("n", "shapes", {"accuracy": 0.5}, {"x.png": {"ring": 1.0}, "y.png": {"disc": 0.0}}, "")
+    assert not [line for line in evaluation_lines(right) if "worst" in line]
+    cases = {"easy": {"Core": 0.9}, "hard": {"Core": 0.2}}
+    worst = next(
+        line for line in evaluation_lines(Evaluation("n", "s", {"dice": 0.55}, cases, "")) if "worst" in line
+    )
+    assert worst.split() == ["worst", "hard", "0.200"]
+
+
+def test_a_training_tells_how_far_it_is_but_not_of_every_quick_epoch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([100.0, 100.0, 101.0, 107.0, 107.0])
+    monkeypatch.setattr("netwright.cli.display.time.monotonic", lambda: next(clock))
+    lines = TrainingLines(Console(soft_wrap=True), "accuracy")
+    for epoch, planned in ((1, None), (2, 9), (9, 9)):
+        lines.show(Progress(epoch, planned, 1 / epoch, 0.25 if planned else None))
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        "training, epoch 1 of ?, loss 1.000",
+        "training, epoch 9 of 9, loss 0.111, accuracy 25.0 %",
+    ]
+
+
+def test_ctrl_c_is_no_error(in_process: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("netwright.api.plan_search", interrupted)
+    done = in_process("plan", "shapes")
+    assert (done.returncode, done.stderr.strip()) == (130, "stopped")
+
+
+def test_a_file_in_place_of_a_folder_is_told(in_process: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"")
+    done = in_process("sample", "-o", tmp_path / "a.npz")
+    assert done.returncode == 1
+    assert "a.npz: a file is in the way, expected a folder" in done.stderr
+
+
+def test_recipes_for_volumes_are_not_offered_for_pictures(cells: Path, dataset: Path, tmp_path: Path) -> None:
+    for recipe in ("segnas4", "marl-vgg16"):
+        with pytest.raises(
+            SettingsError, match=r"segmentation of pictures\. Recipes for it: marl-unet, marl"
+        ):
+            create_run(cells, recipe, Wishes(trials=1), tmp_path / "run")
+    with pytest.raises(SettingsError, match=r"Recipes for it: .*segnas4.*marl-unet"):
+        create_run(dataset, "marl-vgg16", Wishes(trials=1), tmp_path / "run")
