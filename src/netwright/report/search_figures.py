@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netwright.report import formatting
 from netwright.report.content import TrialRow
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 
 WINDOW = 25
 """Trials over which the reward of a search in phases is averaged, to show where it goes."""
+
+PANEL_HEIGHT = 290.0
+"""Pixels of the height of the panels of sizes and scores, about."""
+
+NAME_HEIGHT = 17.0
+"""Pixels from one network's name to the next."""
 
 PHASES = {"exploration": "exploration", "exploitation": "exploration-exploitation"}
 """A phase's name and what the paper calls it (multi-agent Q-learning, section VI)."""
@@ -189,7 +196,14 @@ def size_against_score(
     )
     for i, summary in enumerate(tested):
         figure.add_trace(_contestant_point(summary, SYMBOLS[i % len(SYMBOLS)], metric))
-        figure.add_annotation(_contestant_name(summary, tested))
+    ends = [e for s in tested for e in (s.overall.low, s.overall.mean, s.overall.high) if np.isfinite(e)] or [
+        0,
+        1,
+    ]
+    room = 0.1 * max(max(ends) - min(ends), 0.01)
+    low, high = min(ends) - room, max(ends) + room
+    for name in _contestant_names(tested, low, high):
+        figure.add_annotation(name)
     halves: tuple[list[float], list[float]] = ([0, 0.46], [0.56, 1]) if tested else ([0, 1], [0.99, 1])
     sizes = [float(t.parameters or 1) for t in known] + [float(s.contestant.parameters or 1) for s in tested]
     shared = {"type": "log", "title": "parameters", "range": log_range(sizes), "dtick": 1}
@@ -200,6 +214,7 @@ def size_against_score(
         yaxis2={
             "title": f"test {escaped(metric.name)}, after full training",
             "anchor": "x2",
+            "range": [low, high],
             "visible": bool(tested),
             "tickformat": ".1%" if metric.classifies else "",
         },
@@ -273,35 +288,49 @@ def _contestant_point(summary: Summary, symbol: str, metric: Metric) -> go.Scatt
     )
 
 
-def _contestant_name(summary: Summary, tested: Sequence[Summary]) -> dict[str, Any]:
-    """The name above the interval, or below it where it would hide another network's point."""
-    overall, title = summary.overall, network_title(summary)
-    known = np.isfinite(overall.low)
-    at = float(np.log10(summary.contestant.parameters or 1))
-    top, bottom = (overall.high, overall.low) if known else (overall.mean, overall.mean)
-    reach = 0.011 * len(title) * np.ptp(log_range([float(s.contestant.parameters or 1) for s in tested]))
-    neighbours = [
-        s.overall.mean
-        for s in tested
-        if s is not summary and abs(np.log10(s.contestant.parameters or 1) - at) < reach
+def _contestant_names(tested: Sequence[Summary], low: float, high: float) -> list[dict[str, Any]]:
+    """A name beside each point, towards the middle of the panel and clear of the other names on its side.
+
+    ``low``, ``high``: of the panel's axis of scores.
+    """
+    if not tested:
+        return []
+    sizes = np.log10([s.contestant.parameters or 1 for s in tested])
+    heights = np.array([s.overall.mean for s in tested]) * PANEL_HEIGHT / (high - low)
+    at_left = sizes <= np.mean(log_range([10.0 ** sizes.min(), 10.0 ** sizes.max()]))
+    places = heights.copy()
+    for side in (at_left, ~at_left):
+        places[side] = spread(heights[side], NAME_HEIGHT)
+    return [
+        {
+            "xref": "x2",
+            "yref": "y2",
+            "x": float(size),
+            "y": summary.overall.mean,
+            "text": escaped(network_title(summary)),
+            "xanchor": "left" if left else "right",
+            "xshift": 11 if left else -11,
+            "yanchor": "middle",
+            "yshift": round(float(place - height), 1),
+            "showarrow": False,
+            "font": {"size": 12, "color": INK, "weight": 700 if summary.searched else 400},
+        }
+        for summary, size, left, height, place in zip(tested, sizes, at_left, heights, places, strict=True)
     ]
-    means = [s.overall.mean for s in tested]
-    near = 0.25 * (max(means) - min(means))
-    hides = any(top <= mean <= top + near or abs(mean - top) < near / 2 for mean in neighbours)
-    below = hides and not any(abs(mean - bottom) < near / 2 for mean in neighbours)
-    return {
-        "xref": "x2",
-        "yref": "y2",
-        "x": at,
-        "y": bottom if below else top,
-        "text": escaped(title),
-        "yanchor": "top" if below else "bottom",
-        "yshift": -3 if below else 3,
-        "showarrow": False,
-        "font": {"size": 12, "color": INK, "weight": 700 if summary.searched else 400},
-        "bgcolor": "rgba(255,255,255,0.75)",
-        "borderpad": 1,
-    }
+
+
+def spread(places: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
+    """The places nearest to these, in the same order, that are ``gap`` apart at least (isotonic regression)."""
+    order = np.argsort(places, kind="stable")
+    blocks: list[list[float]] = []
+    for rank, place in enumerate(places[order]):
+        blocks.append([float(place) - rank * gap])
+        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
+            last = blocks.pop()
+            blocks[-1] += last
+    found = np.empty(len(places))
+    found[order] = [float(np.mean(block)) for block in blocks for _ in block] + gap * np.arange(len(places))
+    return found
 
 
 def _running_best(trials: Sequence[TrialRow]) -> list[float | None]:
