@@ -108,22 +108,17 @@ def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:
 
     N_epoch of Iranfar et al. 2022, Section VI-A, are the epochs that the episode was given: one that patience ended
     earlier is no better for that.
-
-    Raises:
-        SettingsError: a cost that is weighed was not measured, so that no candidate here would have a reward.
     """
     if outcome.status != Status.COMPLETE:
         return None
-    costs = asdict(outcome.cost)
-    objective.require_measured(costs)
-    return objective.reward(outcome.metrics, costs, outcome.planned_epochs)
+    return objective.reward(outcome.metrics, asdict(outcome.cost), outcome.planned_epochs)
 
 
 def within_limits(outcome: Outcome, objective: ObjectiveSettings) -> Outcome:
     """The outcome; infeasible where it is complete but breaks a limit of the objective.
 
     Raises:
-        SettingsError: a cost that is weighed or limited was not measured.
+        SettingsError: a cost that is weighed or limited was not measured, so that no candidate here could be judged.
     """
     if outcome.status != Status.COMPLETE:
         return outcome

@@ -162,17 +162,7 @@ class Run:
             ),
             (),
         )
-        executor = LocalExecutor(1, protocol.threads)
-        kills = kills_for_memory()
-        (folder / CURVES).unlink(missing_ok=True)  # of an earlier training, not to be told as this one's
-        try:
-            future = executor.submit(run_contestant, job)
-            follow(future, folder, on_epoch)
-            outcome = Outcome.from_dict(future.result()["outcome"])
-        except ProcessExpired as error:
-            outcome = outcome_of_loss(error, 1, kills, kills_for_memory())
-        finally:
-            executor.shutdown()
+        outcome = _trained_alone(job, on_epoch)
         if outcome.status != Status.COMPLETE:
             raise RunError(f"Trial {record.number} could not be trained: {outcome.status}, {outcome.reason}.")
         return record.number, outcome
@@ -284,6 +274,22 @@ class Run:
         if not (self.folder.winner / WEIGHTS).exists() and trained is not None and trained.exists():
             return trained
         return self.folder.winner
+
+
+def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
+    """What comes of a training in a worker of its own."""
+    folder = job.candidate.folder
+    executor = LocalExecutor(1, job.candidate.protocol.threads)
+    kills = kills_for_memory()
+    (folder / CURVES).unlink(missing_ok=True)  # of an earlier training, not to be told as this one's
+    try:
+        future = executor.submit(run_contestant, job)
+        follow(future, folder, on_epoch)
+        return Outcome.from_dict(future.result()["outcome"])
+    except ProcessExpired as error:
+        return outcome_of_loss(error, 1, kills, kills_for_memory())
+    finally:
+        executor.shutdown()
 
 
 def follow(future: Future[Any], folder: Path, on_epoch: OnProgress | None) -> None:
