@@ -252,7 +252,8 @@ def train(
     opened = open_run(run)
     lines = TrainingLines(out, str(opened.settings.objective.metric))
     number, outcome = opened.train(trial, epochs=epochs, hours=hours, on_epoch=lines.show)
-    out.print(f"trained    trial {number}, {outcome.epochs} epochs; on the validation cases:")
+    trained = f"{outcome.epochs} epoch{'s' * (outcome.epochs != 1)}"
+    out.print(f"trained    trial {number}, {trained}; on the validation cases:")
     for line in metric_lines(outcome.metrics):
         out.print(line, markup=False)
     use = command("predict", run, "/path/to/images", "--trial", number, "-o", "/path/to/output")
