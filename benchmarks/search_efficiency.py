@@ -35,7 +35,14 @@ from optuna.distributions import (
 )
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
 
-from netwright.strategies import ControlledRandomSearch, Dimension, Observation, RandomSearch, Strategy
+from netwright.strategies import (
+    ControlledRandomSearch,
+    Dimension,
+    Observation,
+    PolicyGradient,
+    RandomSearch,
+    Strategy,
+)
 from netwright.strategies.dimensions import choice_at, value_at
 from netwright.strategies.q_learning import q_learning
 from search_objectives import OBJECTIVES, TABLE, Choice, Objective
@@ -141,6 +148,7 @@ STRATEGIES: dict[str, Callable[[Objective, int], Ask]] = {
     "coordinated": lambda o, seed: by_fold(coordinated, o, seed),
     "published": lambda o, seed: by_fold(published, o, seed),
     "crs": lambda o, seed: by_fold(lambda _: ControlledRandomSearch(), o, seed),
+    "policy-gradient": lambda o, seed: by_fold(lambda _: PolicyGradient(), o, seed),
     "random": lambda o, seed: by_fold(lambda _: RandomSearch(), o, seed),
     "evolution": by_evolution,
     "tpe": lambda o, seed: by_optuna(lambda s: TPESampler(seed=s, multivariate=True), o, seed),

@@ -150,7 +150,7 @@ def test_is_the_plain_loop_of_torch(pictures, problem):
     np.testing.assert_allclose(trained.curves.values()["train_loss"], np.mean(losses, 1), rtol=1e-4)
     bare.eval()
     right = bare(torch.tensor(pictures.pixels[32:])).argmax(1).numpy() == pictures.classes[32:]
-    np.testing.assert_array_equal(trained.scores[:, 0], right)
+    np.testing.assert_array_equal(trained.scores[-1][:, 0], right)
     assert trained.curves.values()["validation_score"][-1] == right.mean()
 
 
@@ -207,7 +207,7 @@ def test_auxiliary_heads_are_trained_counted_and_left_out_of_the_result(problem)
     found = trained.curves.values()["train_loss"][0]
     assert found == pytest.approx(losses[0] + 0.5 * (losses[1] + losses[2]), rel=1e-5)
     assert not torch.equal(before, network.second.weight)
-    assert trained.scores.shape == (40, 1)
+    assert trained.scores[-1].shape == (40, 1)
 
 
 def test_a_dry_run_counts_auxiliary_heads():

@@ -63,7 +63,7 @@ def test_learns(problem, task, build, optimizer, loss):
     curves = trained.curves.values()
     assert curves["train_loss"][-1] < curves["train_loss"][0]
     assert curves["validation_score"][-1] > 0.4
-    assert trained.scores.shape == (2, 2)
+    assert trained.scores[-1].shape == (2, 2)
 
 
 def test_validates_at_first_every_so_often_and_last(problem, task, build):
@@ -74,7 +74,7 @@ def test_validates_at_first_every_so_often_and_last(problem, task, build):
     curve = trained.curves.values()["validation_score"]
     assert len(curve) == 7
     assert curve[1] == curve[0]
-    assert curve[-1] == pytest.approx(trained.scores.mean())
+    assert curve[-1] == pytest.approx(trained.scores[-1].mean())
 
 
 def test_batch_normalisation_keeps_learning_after_a_validation(problem, task, build):

@@ -7,10 +7,10 @@ import dataclasses
 import gc
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import torch
@@ -65,7 +65,8 @@ def evaluate_candidate(
 ) -> Outcome:
     """Trains a candidate on the training cases and measures it on the validation cases.
 
-    Metrics of a complete outcome: those of the problem, of the network after the last epoch (see `train`).
+    Metrics of a complete outcome: those of the problem, of the network after the last epoch or the last few (see
+    `train`).
 
     Nothing that the candidate does is raised: an infeasible or oversized network (predicted from a dry run,
     or met), a loss that is not finite, a training that does not fit into its wall time and any other
@@ -185,7 +186,7 @@ class _Evaluation:
             save_weights(trained.network, self._folder / WEIGHTS)
         return dataclasses.replace(
             self.outcome(Status.COMPLETE, "", trained.epochs),
-            metrics=dict(self._problem.metrics(trained.scores)),
+            metrics=mean_metrics([self._problem.metrics(scores) for scores in trained.scores]),
             loss_met_epoch=trained.loss_met_epoch,
         )
 
@@ -237,6 +238,12 @@ class _Evaluation:
             planned_epochs=self.curves.planned_epochs,
             restarts=int(bool(self._stalled)),
         )
+
+
+def mean_metrics(validations: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean over validations of each metric, where one has it."""
+    names = dict.fromkeys(name for metrics in validations for name in metrics)
+    return {name: fmean(metrics[name] for metrics in validations if name in metrics) for name in names}
 
 
 def predicted_cost(build: Build, task: Task, protocol: TrainingProtocol) -> Cost:

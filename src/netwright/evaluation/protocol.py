@@ -27,10 +27,12 @@ class TrainingProtocol:
     to them. augmentation: of the training images; None for none. mixed_precision: half precision where the
     device computes faster in it. channels_last: memory format of weights and images; faster on CPU and GPU,
     same mathematics. validate_every: epochs from one validation to the next; the first and the last epoch
-    always end with one. early: what ends a training before its time as hopeless; None for nothing. patience:
-    a training ends, complete, when so many successive epochs (of those with a validation) have not improved
-    the task's metric by more than minimum_gain; None for no such end. threads: of the CPU. device: "auto" is
-    the GPU where there is one, else the CPU; else a name of torch's, for example "cuda:1".
+    always end with one. score_epochs: a candidate's metrics are means over its last so many validations, as
+    in Mortazi and Bagci (2018), who took five epochs. early: what ends a training before its time as
+    hopeless; None for nothing. patience: a training ends, complete, when so many successive epochs (of
+    those with a validation) have not improved the task's metric by more than minimum_gain; None for no such
+    end. threads: of the CPU. device: "auto" is the GPU where there is one, else the CPU; else a name of
+    torch's, for example "cuda:1".
 
     Raises:
         SettingsError: a value is out of range.
@@ -54,6 +56,7 @@ class TrainingProtocol:
     mixed_precision: bool = True
     channels_last: bool = True
     validate_every: int = 1
+    score_epochs: int = 1
     early: EarlyTermination | None = None
     patience: int | None = None
     minimum_gain: float = 1e-4
@@ -61,7 +64,7 @@ class TrainingProtocol:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "validate_every", "patience", "threads"):
+        for name in ("batch_size", "epochs", "validate_every", "score_epochs", "patience", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SettingsError(f"training.{name} must be at least 1, got {value}.")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -45,8 +46,9 @@ class Diverged(Exception):  # noqa: N818  a verdict on a candidate, not a mishap
 class Training:
     """A trained network and how its training went.
 
-    ``status`` is complete, diverged, too slow or stalled, with its ``reason``. ``scores``: of the last validation,
-    (validation cases, columns) as the problem gives them; empty without one. ``epochs`` were finished; one cut
+    ``status`` is complete, diverged, too slow or stalled, with its ``reason``. ``scores``: of the last validations, as
+    many as the protocol's ``score_epochs`` where there were so many, each (validation cases, columns) as the problem
+    gives them. ``epochs`` were finished; one cut
     short at the end of a wall-time share is in the curves, but not in that number. ``loss_met_epoch``: as in
     `netwright.evaluation.outcome.Outcome`.
     """
@@ -60,7 +62,7 @@ class Training:
     seconds_per_batch: float | None
     seconds: float
     loss_met_epoch: int | None = None
-    scores: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    scores: tuple[NDArray[np.float64], ...] = ()
 
 
 def train(
@@ -76,8 +78,9 @@ def train(
 ) -> Training:
     """Trains a network, in place, and validates it.
 
-    The network kept is the one after the last epoch, and its scores, not the best of all epochs, are the result:
-    the papers do not say which they took, and the maximum over noisy validations flatters. On the CPU and with
+    The network kept is the one after the last epoch, and its scores, not the best of all epochs, are the result
+    (with ``score_epochs``, those of the last few): most papers do not say which they took, and the maximum over
+    noisy validations flatters. On the CPU and with
     ``protocol.seconds`` None, the same arguments give the same weights, bit for bit.
 
     Args:
@@ -107,7 +110,7 @@ def train(
         )
         validate = partial(_validate, network, problem, validation, protocol, device)
         watch, patience = Watch(protocol.early), Patience(protocol.patience, protocol.minimum_gain)
-        loop = _Loop(step, batches, validate, pace, watch, patience, curves, on_epoch)
+        loop = _Loop(step, batches, validate, pace, watch, patience, curves, on_epoch, protocol.score_epochs)
         status, reason = loop.run()
     return Training(
         network=network,
@@ -119,7 +122,7 @@ def train(
         seconds_per_batch=pace.seconds_per_batch,
         seconds=pace.elapsed,
         loss_met_epoch=watch.loss_met_epoch,
-        scores=loop.scores,
+        scores=tuple(loop.scores),
     )
 
 
@@ -217,6 +220,7 @@ class _Loop:
         patience: Patience,
         curves: Curves,
         on_epoch: Callable[[EpochRecord], None] | None,
+        scores: int,
     ) -> None:
         self._step = step
         self._batches = batches
@@ -227,7 +231,7 @@ class _Loop:
         self._curves = curves
         self._on_epoch = on_epoch
         self.epochs = 0
-        self.scores: NDArray[np.float64] = np.empty((0, 0))
+        self.scores: deque[NDArray[np.float64]] = deque(maxlen=scores)
 
     def run(self) -> tuple[Status, str]:
         """The status and its reason."""
@@ -291,9 +295,10 @@ class _Loop:
     def _validated(self) -> float:
         begun = time.perf_counter()
         try:
-            self.scores, score = self._validate()
+            scores, score = self._validate()
         except FloatingPointError as error:
             raise Diverged(str(error)) from None
+        self.scores.append(scores)
         self._pace.validation_done(time.perf_counter() - begun)
         return score
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netwright.spaces.base import Choice, Diagram, Edge, Node, Space, TaskShape, Value
+from netwright.spaces.dense import DenseSpace
 from netwright.spaces.layerwise.makers import googlenet, layerwise, unet, vgg16
 from netwright.spaces.segnas import SegNAS, SegNAS4, SegNAS7
 
@@ -13,6 +14,7 @@ SPACES: dict[str, Callable[..., Space]] = {
     "segnas11": SegNAS,
     "segnas4": SegNAS4,
     "segnas7": SegNAS7,
+    "dense-encoder-decoder": DenseSpace,
     "vgg16": vgg16,
     "googlenet": googlenet,
     "unet": unet,

@@ -7,11 +7,13 @@ from typing import Any
 
 from netwright.strategies.base import Dimension, Observation, Strategy
 from netwright.strategies.controlled_random_search import ControlledRandomSearch
+from netwright.strategies.policy_gradient import PolicyGradient
 from netwright.strategies.q_learning import q_learning as make_q_learning  # the bare name is the package's
 from netwright.strategies.random_search import RandomSearch
 
 STRATEGIES: dict[str, Callable[..., Strategy[Any]]] = {
     "controlled-random-search": ControlledRandomSearch,
+    "policy-gradient": PolicyGradient,
     "q-learning": make_q_learning,
     "random": RandomSearch,
 }
@@ -22,6 +24,7 @@ __all__ = [
     "ControlledRandomSearch",
     "Dimension",
     "Observation",
+    "PolicyGradient",
     "RandomSearch",
     "Strategy",
 ]

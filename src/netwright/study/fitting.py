@@ -81,8 +81,8 @@ def fit_settings(
         settings = _with(settings, {"space": _shaped(settings.space, task, said)})
     else:
         _require_suited(make_space(settings.space), task)
-    if isinstance(task, ClassificationTask) != (settings.training.loss == CROSS_ENTROPY):
-        settings = _with_loss(settings, task, said)
+    if isinstance(task, ClassificationTask) and settings.training.loss != CROSS_ENTROPY:
+        settings = _with_cross_entropy(settings, said)
     if settings.objective.metric is None:
         settings = _with(settings, {"objective": {**settings.objective.model_dump(), "metric": task.metric}})
     settings.objective.require_known(task.metric_names)
@@ -183,15 +183,14 @@ def _guess(training: TrainingProtocol, task: Task) -> float:
     return cross_entropy if training.loss == CROSS_ENTROPY else dice
 
 
-def _with_loss(settings: RunSettings, task: Task, said: Collection[str]) -> RunSettings:
-    classifies = isinstance(task, ClassificationTask)
-    loss = CROSS_ENTROPY if classifies else "dice"
+def _with_cross_entropy(settings: RunSettings, said: Collection[str]) -> RunSettings:
     if "training.loss" in said:
-        what = "pictures with a class each" if classifies else "images with label maps"
         raise SettingsError(
-            f"training.loss is {settings.training.loss}, but this dataset has {what}: take {loss}."
+            f"training.loss is {settings.training.loss}, but this dataset has pictures with a class each: take "
+            f"{CROSS_ENTROPY}."
         )
-    return _with(settings, {"training": {**settings.model_dump(mode="json")["training"], "loss": loss}})
+    training = settings.model_dump(mode="json")["training"]
+    return _with(settings, {"training": {**training, "loss": CROSS_ENTROPY}})
 
 
 def _shaped(part: Part, task: Task, said: Collection[str]) -> dict[str, Any]:

@@ -1,0 +1,43 @@
+"""Policy gradient over a densely connected encoder-decoder: Mortazi and Bagci, "Automatically Designing CNN
+Architectures for Medical Image Segmentation", MLMI at MICCAI 2018.
+
+Adam with 1e-4 and cross-entropy, 50 epochs, rotation and scaling; the reward is the mean validation Dice of the last
+five epochs; the winner's label maps are refined by a fully connected CRF where that helps on the validation cases.
+
+What the summary at hand leaves open, and was chosen here: batches of 16 slices, rotation by at most 15 degrees and
+scaling from 0.8 to 1.2, all slices of the training volumes, those without a label among them.
+"""
+
+from __future__ import annotations
+
+from netwright.recipes.base import Recipe
+
+RECIPES = {
+    "policy-gradient": Recipe(
+        name="policy-gradient",
+        title="a densely connected encoder-decoder, all of its 76 hyperparameters moved at once",
+        paper="Mortazi and Bagci, policy gradient, MLMI at MICCAI 2018",
+        task="segmentation of images, or of volumes slice by slice",
+        values={
+            "recipe": "policy-gradient",
+            "space": {"name": "dense-encoder-decoder"},
+            "strategy": {"name": "policy-gradient"},
+            "training": {
+                "loss": "cross_entropy",
+                "optimizer": "adam",
+                "learning_rate": 1e-4,
+                "batch_size": 16,
+                "epochs": 50,
+                "score_epochs": 5,
+                "augmentation": {
+                    "probability": 1.0,
+                    "rotation_degrees": 15.0,
+                    "shift": 0.0,
+                    "scale": (0.8, 1.2),
+                },
+            },
+            "budget": {"trials": 300},
+            "slices": {},
+        },
+    )
+}

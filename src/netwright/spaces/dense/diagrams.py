@@ -1,0 +1,44 @@
+"""Drawings of a densely connected block and network, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netwright.spaces.base import Diagram, Edge, Node, TaskShape
+from netwright.spaces.dense.network import Layer, pooled
+
+
+def block_diagram(layers: int) -> Diagram:
+    """A block's layers from left to right; each gets the block's input and every layer before it."""
+    names = ["input", *(f"layer {number}" for number in range(1, layers + 1))]
+    nodes = tuple(Node(name, name, column, 0) for column, name in enumerate(names))
+    edges = tuple(
+        Edge(names[source], names[target], dashed=source + 1 < target)
+        for target in range(1, len(names))
+        for source in range(target)
+    )
+    return Diagram("Block", nodes, edges)
+
+
+def network_diagram(blocks: Sequence[Sequence[Layer]], poolings: Sequence[str], task: TaskShape) -> Diagram:
+    """The network as a U: a row is a resolution, down along the encoder and up along the decoder."""
+    levels = len(poolings)
+    nodes = [Node("image", "image", 0, 0, _detail(f"{task.channels} channels", task, 0))]
+    edges = [Edge("image", "block 1")]
+    for place, layers in enumerate(blocks):
+        level = min(place, len(blocks) - 1 - place)
+        name = f"block {place + 1}"
+        filters = "-".join(str(layer.filters) for layer in layers)
+        nodes.append(Node(name, name, place + 1, level, _detail(f"{filters} filters", task, level)))
+        if place + 1 < len(blocks):
+            label = f"{poolings[place]} pooling" if place < levels else "upsampling"
+            edges.append(Edge(name, f"block {place + 2}", label))
+        if place < levels:
+            edges.append(Edge(name, f"block {len(blocks) - place}", "concatenation", dashed=True))
+    nodes.append(Node("output", "logits", len(blocks) + 1, 0, _detail(f"{task.classes} classes", task, 0)))
+    edges.append(Edge(f"block {len(blocks)}", "output"))
+    return Diagram("Network", tuple(nodes), tuple(edges))
+
+
+def _detail(what: str, task: TaskShape, level: int) -> str:
+    return f"{what}, " + " x ".join(str(pooled(length, level)) for length in task.size)

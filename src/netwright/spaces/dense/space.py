@@ -1,0 +1,171 @@
+"""The hyperparameters of a densely connected encoder-decoder: 76 for five blocks of five layers (Mortazi and Bagci
+2018).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from statistics import fmean
+from typing import Any, ClassVar
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from torch import nn
+
+from netwright.errors import SettingsError
+from netwright.spaces.base import Choice, Diagram, TaskShape, Value
+from netwright.spaces.dense.diagrams import block_diagram, network_diagram
+from netwright.spaces.dense.network import POOLINGS, DenseEncoderDecoder, Layer
+
+Range = tuple[int, int, int]
+"""Lowest and highest value, and the step between values: the epsilon of the policy gradient."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseSpace:
+    """Filters, height and width of every layer, and the function of every pooling.
+
+    The last layer has one filter a class, which is not searched: 3 x 25 - 1 + 2 = 76 dimensions by default. A narrower
+    or shallower network of the same shape is a setting away, for a CPU say ``filters=(4, 20, 4)``,
+    ``kernels=(1, 5, 2)``.
+
+    Args:
+        blocks: resolutions down and up again, an odd number: (blocks - 1) / 2 are the encoder, as many the decoder.
+        layers: of each block.
+        filters: y = 16 x + 16 with x from 1 to 12: 32, 48, ... 208.
+        kernels: of heights and widths, y = 2 x + 1 with x from 0 to 5: 1, 3, ... 11; odd numbers.
+        poolings: the functions to choose from, "max" and "average".
+
+    Raises:
+        SettingsError: a number makes no sense.
+    """
+
+    name: ClassVar[str] = "dense-encoder-decoder"
+
+    blocks: int = 5
+    layers: int = 5
+    filters: Range = (32, 208, 16)
+    kernels: Range = (1, 11, 2)
+    poolings: tuple[str, ...] = ("max", "average")
+
+    def __post_init__(self) -> None:
+        if self.blocks < 3 or self.blocks % 2 == 0:
+            raise SettingsError(f"blocks must be odd and at least 3, but is {self.blocks}.")
+        if self.layers < 1:
+            raise SettingsError(f"layers must be at least 1, but is {self.layers}.")
+        for name in ("filters", "kernels"):
+            object.__setattr__(self, name, _checked_range(name, getattr(self, name)))
+        if any(value % 2 == 0 for value in (self.kernels[0], self.kernels[0] + self.kernels[2])):
+            raise SettingsError(f"kernels must be odd, (lowest, highest, even step), but is {self.kernels}.")
+        unknown = sorted(set(self.poolings) - set(POOLINGS))
+        if unknown or not self.poolings:
+            raise SettingsError(f"poolings must be of {', '.join(POOLINGS)}, but is {self.poolings}.")
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """``layer1.filters``, ``layer1.height``, ``layer1.width`` and so on, ``pool1`` behind the first block's."""
+        found: dict[str, BaseDistribution] = {}
+        last = self.blocks * self.layers
+        for number in range(1, last + 1):
+            if number < last:
+                found[f"layer{number}.filters"] = _distribution(self.filters)
+            found[f"layer{number}.height"] = _distribution(self.kernels)
+            found[f"layer{number}.width"] = _distribution(self.kernels)
+            if number % self.layers == 0 and number // self.layers <= self.levels:
+                found[f"pool{number // self.layers}"] = CategoricalDistribution(self.poolings)
+        return found
+
+    @property
+    def levels(self) -> int:
+        """Poolings, and upsamplings."""
+        return (self.blocks - 1) // 2
+
+    def starting_choice(self) -> dict[str, Value]:
+        """Filters a quarter up their range, kernels of 3 x 3 or the nearest there are, the first pooling function."""
+        low, high, step = self.filters
+        filters = low + (high - low) // (4 * step) * step
+        kernel = min(range(self.kernels[0], self.kernels[1] + 1, self.kernels[2]), key=lambda k: abs(k - 3))
+        fallback = {"filters": filters, "height": kernel, "width": kernel}
+        return {
+            name: fallback.get(name.rpartition(".")[2], self.poolings[0]) for name in self.distributions()
+        }
+
+    def canonical(self, choice: Choice) -> dict[str, Value]:
+        """The choice itself: every dimension shapes the network."""
+        return {name: choice[name] for name in self.distributions()}
+
+    def layers_of(self, choice: Choice, classes: int) -> tuple[tuple[Layer, ...], ...]:
+        """Every block's layers; the last one has a filter a class."""
+        found = [
+            Layer(
+                int(choice.get(f"layer{number}.filters", classes)),
+                int(choice[f"layer{number}.height"]),
+                int(choice[f"layer{number}.width"]),
+            )
+            for number in range(1, self.blocks * self.layers + 1)
+        ]
+        return tuple(tuple(found[start : start + self.layers]) for start in range(0, len(found), self.layers))
+
+    def poolings_of(self, choice: Choice) -> tuple[str, ...]:
+        """Every pooling's function."""
+        return tuple(str(choice[f"pool{number}"]) for number in range(1, self.levels + 1))
+
+    def build(self, choice: Choice, task: TaskShape) -> nn.Module:
+        """The network: images (batch, channels, height, width) to logits (batch, classes, height, width).
+
+        Raises:
+            InfeasibleArchitecture: as `DenseEncoderDecoder`.
+        """
+        return DenseEncoderDecoder(task, self.layers_of(choice, task.classes), self.poolings_of(choice))
+
+    def describe(self, choice: Choice) -> str:
+        """For example ``filters 32-208 (mean 118), kernels 1-11 (mean 5.8), pooling max, average``."""
+        layers = [layer for block in self.layers_of(choice, 0) for layer in block]
+        filters = [layer.filters for layer in layers[:-1]]
+        kernels = [side for layer in layers for side in (layer.height, layer.width)]
+        return (
+            f"filters {min(filters)}-{max(filters)} (mean {fmean(filters):.0f}), "
+            f"kernels {min(kernels)}-{max(kernels)} (mean {fmean(kernels):.1f}), "
+            f"pooling {', '.join(self.poolings_of(choice))}"
+        )
+
+    def table(self, choice: Choice, classes: int) -> tuple[tuple[str, str, str, str], ...]:
+        """The network as the paper's table: layer, filters, height, width; a pooling has its function and no more."""
+        rows: list[tuple[str, str, str, str]] = []
+        number = 0
+        poolings = self.poolings_of(choice)
+        for place, block in enumerate(self.layers_of(choice, classes)):
+            for layer in block:
+                number += 1
+                rows.append((f"layer {number}", str(layer.filters), str(layer.height), str(layer.width)))
+            if place < self.levels:
+                rows.append((f"pooling {place + 1}", poolings[place], "", ""))
+        return tuple(rows)
+
+    def diagrams(self, choice: Choice, task: TaskShape) -> tuple[Diagram, ...]:
+        """A block as a graph, and the network as a U."""
+        blocks = self.layers_of(choice, task.classes)
+        return block_diagram(self.layers), network_diagram(blocks, self.poolings_of(choice), task)
+
+    def count_choices(self) -> int:
+        """Combinations of the values of all dimensions."""
+        return prod(
+            len(d.choices) if isinstance(d, CategoricalDistribution) else (d.high - d.low) // d.step + 1
+            for d in self.distributions().values()
+            if isinstance(d, CategoricalDistribution | IntDistribution)
+        )
+
+
+def _distribution(values: Range) -> IntDistribution:
+    low, high, step = values
+    return IntDistribution(low, high, step=step)
+
+
+def _checked_range(name: str, given: Any) -> Range:
+    """Three positive integers, the highest reached from the lowest in whole steps."""
+    expected = f"{name}: expected (lowest, highest, step) of positive whole numbers"
+    if not isinstance(given, list | tuple) or len(given) != 3 or not all(type(n) is int for n in given):
+        raise SettingsError(f"{expected}, but got {given!r}.")
+    low, high, step = given
+    if low < 1 or step < 1 or high < low or (high - low) % step:
+        raise SettingsError(f"{expected}, the highest a whole number of steps up, but got {given!r}.")
+    return low, high, step

@@ -1,0 +1,270 @@
+"""Policy gradient: a policy is perturbed in every coordinate at once, and moves to where the rewards are greater.
+
+A. Mortazi, U. Bagci: "Automatically designing CNN architectures for medical image segmentation", MICCAI 2018 workshop
+MLMI. A policy is one value for every hyperparameter, theta_1 to theta_N; epsilon^d is the step from one value of
+coordinate d to the next. In a round p perturbations pi_i = pi_0 + Delta_i are trained, with every delta^d drawn from
+{-epsilon^d, 0, +epsilon^d}. Each coordinate divides them into the groups C_-, C_0 and C_+ by what it was changed by;
+the policy moves, in that coordinate, towards the group of greatest mean reward Ave, and stays where none is greatest.
+The update's third case is misprinted in the text at hand: +epsilon applies where Ave_+ is greater than both others.
+
+What the paper leaves open, and was chosen here:
+- p is 15 (the authors had 15 GPUs), the starting policy is drawn uniformly.
+- At the edge a perturbation that would leave the range is cut off, and counts in the group of what it became: C_0.
+- A group without a result has no mean and is never the greatest; where two groups are empty nothing can be compared,
+  and the policy stays.
+- A candidate without a reward (no network, out of memory) counts with the worst reward seen so far.
+- A round ends with its p-th result. Who asks while others are still training gets a further perturbation of the same
+  policy, so that no worker waits for a late one; a result that comes after its round has ended moves nothing.
+- Values without an order (categories) are taken in the order in which they stand; of a float, or of more values than
+  ``levels``, the ladder of evenly spaced ones is searched.
+
+How many rounds it takes follows from noise: a coordinate among N moves others along, whose sum hides its own effect
+where p is small beside N. On separable bowls of 12 values a coordinate it is within a mean distance of two steps from
+the optimum after `ROUNDS_TO_ARRIVE` rounds (tests/strategies/test_policy_gradient.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.errors import SettingsError
+from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
+from netwright.strategies.dimensions import position_of, value_at
+
+Levels = NDArray[np.int64]
+
+GROUPS = (-1, 0, 1)
+"""C_-, C_0 and C_+, by the sign of what was added."""
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The values of one dimension that a policy can take, from low to high, a step epsilon apart."""
+
+    dimension: Dimension
+    values: tuple[Value, ...]
+
+    def level_of(self, value: Value) -> int:
+        """The rung of a value, or the nearest one. ValueError: the dimension has no such value."""
+        position = position_of(self.dimension, value)
+        rungs = [position_of(self.dimension, rung) for rung in self.values]
+        return int(np.argmin(np.abs(np.array(rungs) - position)))
+
+
+def ladder_of(dimension: Dimension, levels: int) -> Ladder:
+    """All values of a dimension, or of very many ``levels`` evenly spaced ones, lowest and highest included."""
+    if dimension.kind == "categorical":
+        return Ladder(dimension, dimension.choices)
+    step = dimension.step
+    if step is not None and round((dimension.high - dimension.low) / step) < levels:
+        count = round((dimension.high - dimension.low) / step) + 1
+        spaced = [min(dimension.low + index * step, dimension.high) for index in range(count)]
+        whole = dimension.kind == "integer"
+        return Ladder(dimension, tuple(int(value) if whole else value for value in spaced))
+    found = (value_at(dimension, position) for position in np.linspace(0.0, 1.0, levels).tolist())
+    return Ladder(dimension, tuple(dict.fromkeys(found)))
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """A finished round: its policy (coordinates,), the means (coordinates, 3) of C_-, C_0, C_+ (NaN: empty), the
+    moves (coordinates,) in steps, and the number of results.
+    """
+
+    policy: Levels
+    means: NDArray[np.float64]
+    moves: Levels
+    results: int
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The policy (levels on the ladders, None before the first result) and the results of its round so far; immutable.
+
+    ``offsets``: steps of each result from the policy; ``rewards``: theirs, None where there is none. ``rounds``: the
+    finished ones. ``worst``: the least reward so far.
+    """
+
+    ladders: tuple[Ladder, ...]
+    policy: Levels | None = None
+    offsets: tuple[Levels, ...] = ()
+    rewards: tuple[float | None, ...] = ()
+    rounds: tuple[Round, ...] = ()
+    worst: float | None = None
+
+
+@dataclass(frozen=True)
+class PolicyGradient:
+    """The published policy gradient.
+
+    Args:
+        perturbations: p, the candidates of a round; at least 2.
+        first: a choice to start from; None: drawn uniformly.
+        levels: of a float, and of a dimension of more values, so many are searched; at least 2.
+        rest: the policy rests when it stayed in so many rounds running: the perturbations are others in each, so that
+            one round could be luck.
+    """
+
+    perturbations: int = 15
+    first: Mapping[str, Value] | None = None
+    levels: int = 32
+    rest: int = 2
+
+    converged_words = "the policy stayed where it was in several rounds running"
+
+    def __post_init__(self) -> None:
+        for name, least in (("perturbations", 2), ("levels", 2), ("rest", 1)):
+            if getattr(self, name) < least:
+                raise SettingsError(f"{name} is {getattr(self, name)}, but must be at least {least}")
+
+    @property
+    def name(self) -> str:
+        """Short name, as in `STRATEGIES`."""
+        return "policy-gradient"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Every setting, as plain JSON values."""
+        return asdict(self)
+
+    def init(self, dimensions: Sequence[Dimension]) -> State:
+        """No policy yet.
+
+        Raises:
+            SettingsError: ``first`` is not a choice of the dimensions.
+        """
+        state = State(tuple(ladder_of(dimension, self.levels) for dimension in dimensions))
+        if self.first is not None:
+            _levels_of_first(state, self.first)
+        return state
+
+    def ask(
+        self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
+    ) -> tuple[Choice, Stamp]:
+        """A perturbation of the policy and its stamp: ``round``, and the ``policy`` that was perturbed, in levels.
+
+        Before any result the policy is that of the pending candidates, or else it begins here.
+        """
+        policy = self._policy(state, rng, pending)
+        deltas = rng.integers(-1, 2, size=len(policy))
+        perturbed = _within(state, policy + deltas)
+        choice = {ladder.dimension.name: ladder.values[level] for ladder, level in _paired(state, perturbed)}
+        return choice, {"kind": "perturbation", "round": len(state.rounds), "policy": policy.tolist()}
+
+    def _policy(self, state: State, rng: np.random.Generator, pending: Sequence[Stamp]) -> Levels:
+        if state.policy is not None:
+            return state.policy
+        if pending:
+            return np.array(pending[0]["policy"], dtype=np.int64)
+        if self.first is not None:
+            return _levels_of_first(state, self.first)
+        return rng.integers(0, [len(ladder.values) for ladder in state.ladders])
+
+    def tell(self, state: State, observation: Observation) -> State:
+        """With one more result; the p-th of a round moves the policy.
+
+        What was trained counts, not what was proposed: a result belongs to the round where no coordinate is further
+        than a step from the policy. One that was asked for in another round does not.
+        """
+        stamp = observation.stamp
+        if stamp is not None and state.policy is None:
+            state = replace(state, policy=np.array(stamp["policy"], dtype=np.int64))
+        policy = state.policy
+        if observation.status == "failed" or policy is None:
+            return state
+        reward = observation.reward
+        reward = None if reward is None or math.isnan(reward) else reward
+        if reward is not None:
+            state = replace(state, worst=reward if state.worst is None else min(reward, state.worst))
+        if stamp is not None and (stamp["round"], stamp["policy"]) != (len(state.rounds), policy.tolist()):
+            return state
+        offsets = levels_of(state, observation.choice) - policy
+        if np.abs(offsets).max() > 1:
+            return state
+        state = replace(state, offsets=(*state.offsets, offsets), rewards=(*state.rewards, reward))
+        return _moved(state) if len(state.rewards) >= self.perturbations else state
+
+    def converged(self, state: State) -> bool:
+        """Whether the policy rests."""
+        last = state.rounds[-self.rest :]
+        return len(last) == self.rest and not any(finished.moves.any() for finished in last)
+
+
+def group_means(offsets: Levels, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ave_-, Ave_0 and Ave_+ of every coordinate: shape (coordinates, 3), NaN where a group is empty.
+
+    Args:
+        offsets: steps from the policy, -1, 0 or 1: shape (results, coordinates).
+        rewards: shape (results,).
+    """
+    inside = np.stack([offsets == sign for sign in GROUPS], axis=-1).astype(np.float64)
+    counts = inside.sum(axis=0)
+    sums = np.einsum("rcg,r->cg", inside, rewards)
+    means: NDArray[np.float64] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return means
+
+
+def moves_by(means: NDArray[np.float64]) -> Levels:
+    """The steps that the policy takes, -1, 0 or 1, by the means (coordinates, 3) of the groups.
+
+    -1 where Ave_- > Ave_0 and Ave_- > Ave_+; +1 where Ave_+ > Ave_0 and Ave_+ > Ave_- (misprinted); else 0, on ties
+    too, and where fewer than two groups have a mean.
+    """
+    known = np.isfinite(means)
+    minus, zero, plus = np.where(known, means, -np.inf).T
+    compared = known.sum(axis=1) >= 2
+    down = compared & (minus > zero) & (minus > plus)
+    up = compared & (plus > zero) & (plus > minus)
+    return up.astype(np.int64) - down.astype(np.int64)
+
+
+def levels_of(state: State, choice: Mapping[str, Value]) -> Levels:
+    """The levels (coordinates,) of a choice on the state's ladders."""
+    return np.array([ladder.level_of(choice[ladder.dimension.name]) for ladder in state.ladders])
+
+
+def policy_choice(state: State, policy: Levels) -> Choice:
+    """The choice that a policy stands for."""
+    return {ladder.dimension.name: ladder.values[level] for ladder, level in _paired(state, policy)}
+
+
+def _moved(state: State) -> State:
+    """The next round's state."""
+    assert state.policy is not None
+    worst = 0.0 if state.worst is None else state.worst
+    rewards = np.array([worst if reward is None else reward for reward in state.rewards])
+    means = group_means(np.array(state.offsets), rewards)
+    moves = moves_by(means)
+    finished = Round(state.policy, means, moves, len(rewards))
+    return replace(
+        state,
+        policy=_within(state, state.policy + moves),
+        offsets=(),
+        rewards=(),
+        rounds=(*state.rounds, finished),
+    )
+
+
+def _within(state: State, levels: Levels) -> Levels:
+    highest = np.array([len(ladder.values) - 1 for ladder in state.ladders])
+    clipped: Levels = np.clip(levels, 0, highest)
+    return clipped
+
+
+def _paired(state: State, levels: Levels) -> zip[tuple[Ladder, int]]:
+    return zip(state.ladders, levels.tolist(), strict=True)
+
+
+def _levels_of_first(state: State, first: Mapping[str, Value]) -> Levels:
+    try:
+        return levels_of(state, first)
+    except KeyError as error:
+        raise SettingsError(f"first names no value for {error}: give one for every dimension") from None
+    except ValueError as error:
+        raise SettingsError(f"first does not fit the dimensions: {error}") from None
