@@ -492,6 +492,8 @@ def test_parameters_that_come_and_go_are_sampled_all_the_same(make: Make) -> Non
         x = trial.suggest_float("x", 0, 1)
         return x + (trial.suggest_int("y", 0, 5) if x < 0.5 else trial.suggest_float("z", 2, 3))
 
+    study.enqueue_trial({"x": 0.2})  # both kinds are met, wherever a strategy begins
+    study.enqueue_trial({"x": 0.8})
     study.optimize(objective, n_trials=40)
     assert len(study.get_trials(states=(TrialState.COMPLETE,))) == 40
     trial = study._storage.get_trial(study._storage.create_new_trial(study._study_id))

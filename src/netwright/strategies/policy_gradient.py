@@ -10,6 +10,7 @@ The update's third case is misprinted in the text at hand: +epsilon applies wher
 What the paper leaves open, and was chosen here:
 - p is 15 (the authors had 15 GPUs), the starting policy is drawn uniformly.
 - At the edge a perturbation that would leave the range is cut off, and counts in the group of what it became: C_0.
+- A perturbation that was trained before, or is in training, is drawn again: it would teach nothing.
 - A group without a result has no mean and is never the greatest; where two groups are empty nothing can be compared,
   and the policy stays.
 - A candidate without a reward (no network, out of memory) counts with the worst reward seen so far.
@@ -18,9 +19,10 @@ What the paper leaves open, and was chosen here:
 - Values without an order (categories) are taken in the order in which they stand; of a float, or of more values than
   ``levels``, the ladder of evenly spaced ones is searched.
 
-How many rounds it takes follows from noise: a coordinate among N moves others along, whose sum hides its own effect
-where p is small beside N. On separable bowls of 12 values a coordinate it is within a mean distance of two steps from
-the optimum after `ROUNDS_TO_ARRIVE` rounds (tests/strategies/test_policy_gradient.py).
+How soon: the other coordinates' changes are noise to each one, the more of it the more coordinates there are. On
+separable bowls of 12 values a coordinate, a random policy is 4 steps from the optimum in each; after 20 rounds of 15
+(300 candidates) the policy is within 1 step in the mean for 6 coordinates and within 2 for 76, with noise of a tenth of
+the random policies' standard deviation too. It then wanders about there: the steps do not become smaller.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,6 +45,9 @@ Levels = NDArray[np.int64]
 GROUPS = (-1, 0, 1)
 """C_-, C_0 and C_+, by the sign of what was added."""
 
+TRIES = 20
+"""So often a perturbation is drawn again; then one that was tried before has to do."""
+
 
 @dataclass(frozen=True)
 class Ladder:
@@ -52,9 +58,11 @@ class Ladder:
 
     def level_of(self, value: Value) -> int:
         """The rung of a value, or the nearest one. ValueError: the dimension has no such value."""
-        position = position_of(self.dimension, value)
-        rungs = [position_of(self.dimension, rung) for rung in self.values]
-        return int(np.argmin(np.abs(np.array(rungs) - position)))
+        return int(np.argmin(np.abs(self._positions - position_of(self.dimension, value))))
+
+    @cached_property
+    def _positions(self) -> NDArray[np.float64]:
+        return np.array([position_of(self.dimension, rung) for rung in self.values])
 
 
 def ladder_of(dimension: Dimension, levels: int) -> Ladder:
@@ -88,7 +96,7 @@ class State:
     """The policy (levels on the ladders, None before the first result) and the results of its round so far; immutable.
 
     ``offsets``: steps of each result from the policy; ``rewards``: theirs, None where there is none. ``rounds``: the
-    finished ones. ``worst``: the least reward so far.
+    finished ones. ``worst``: the least reward so far. ``tried``: the levels of all that was trained, as bytes.
     """
 
     ladders: tuple[Ladder, ...]
@@ -97,6 +105,7 @@ class State:
     rewards: tuple[float | None, ...] = ()
     rounds: tuple[Round, ...] = ()
     worst: float | None = None
+    tried: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -147,15 +156,18 @@ class PolicyGradient:
     def ask(
         self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
     ) -> tuple[Choice, Stamp]:
-        """A perturbation of the policy and its stamp: ``round``, and the ``policy`` that was perturbed, in levels.
+        """A perturbation of the policy and its stamp: ``round``, its ``levels`` and those of the perturbed ``policy``.
 
         Before any result the policy is that of the pending candidates, or else it begins here.
         """
         policy = self._policy(state, rng, pending)
-        deltas = rng.integers(-1, 2, size=len(policy))
-        perturbed = _within(state, policy + deltas)
-        choice = {ladder.dimension.name: ladder.values[level] for ladder, level in _paired(state, perturbed)}
-        return choice, {"kind": "perturbation", "round": len(state.rounds), "policy": policy.tolist()}
+        tried = state.tried | {_key(np.array(stamp["levels"])) for stamp in pending}
+        for _ in range(TRIES):
+            levels = _within(state, policy + rng.integers(-1, 2, size=len(policy)))
+            if _key(levels) not in tried:
+                break
+        stamp: Stamp = {"kind": "perturbation", "round": len(state.rounds)}
+        return policy_choice(state, levels), {**stamp, "policy": policy.tolist(), "levels": levels.tolist()}
 
     def _policy(self, state: State, rng: np.random.Generator, pending: Sequence[Stamp]) -> Levels:
         if state.policy is not None:
@@ -173,6 +185,9 @@ class PolicyGradient:
         than a step from the policy. One that was asked for in another round does not.
         """
         stamp = observation.stamp
+        if observation.status != "failed":
+            levels = levels_of(state, observation.choice)
+            state = replace(state, tried=state.tried | {_key(levels)})
         if stamp is not None and state.policy is None:
             state = replace(state, policy=np.array(stamp["policy"], dtype=np.int64))
         policy = state.policy
@@ -184,7 +199,7 @@ class PolicyGradient:
             state = replace(state, worst=reward if state.worst is None else min(reward, state.worst))
         if stamp is not None and (stamp["round"], stamp["policy"]) != (len(state.rounds), policy.tolist()):
             return state
-        offsets = levels_of(state, observation.choice) - policy
+        offsets = levels - policy
         if np.abs(offsets).max() > 1:
             return state
         state = replace(state, offsets=(*state.offsets, offsets), rewards=(*state.rewards, reward))
@@ -221,7 +236,8 @@ def moves_by(means: NDArray[np.float64]) -> Levels:
     compared = known.sum(axis=1) >= 2
     down = compared & (minus > zero) & (minus > plus)
     up = compared & (plus > zero) & (plus > minus)
-    return up.astype(np.int64) - down.astype(np.int64)
+    moves: Levels = up.astype(np.int64) - down.astype(np.int64)
+    return moves
 
 
 def levels_of(state: State, choice: Mapping[str, Value]) -> Levels:
@@ -231,7 +247,8 @@ def levels_of(state: State, choice: Mapping[str, Value]) -> Levels:
 
 def policy_choice(state: State, policy: Levels) -> Choice:
     """The choice that a policy stands for."""
-    return {ladder.dimension.name: ladder.values[level] for ladder, level in _paired(state, policy)}
+    paired = zip(state.ladders, policy.tolist(), strict=True)
+    return {ladder.dimension.name: ladder.values[level] for ladder, level in paired}
 
 
 def _moved(state: State) -> State:
@@ -257,8 +274,8 @@ def _within(state: State, levels: Levels) -> Levels:
     return clipped
 
 
-def _paired(state: State, levels: Levels) -> zip[tuple[Ladder, int]]:
-    return zip(state.ladders, levels.tolist(), strict=True)
+def _key(levels: Levels) -> bytes:
+    return levels.astype(np.int64).tobytes()
 
 
 def _levels_of_first(state: State, first: Mapping[str, Value]) -> Levels:

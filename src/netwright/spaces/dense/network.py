@@ -4,7 +4,6 @@ Segmentation", MLMI at MICCAI 2018) for images of two dimensions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -109,7 +108,7 @@ class DenseEncoderDecoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (batch, channels, height, width) of any size to logits (batch, classes, height, width)."""
-        features = images
+        features: Tensor = images
         kept: list[Tensor] = []
         for block, pooling in zip(self.encoder, self.poolings, strict=True):
             kept.append(block(features))
@@ -123,7 +122,7 @@ class DenseEncoderDecoder(nn.Module):
 
 def pooled(length: int, times: int) -> int:
     """A side in pixels after so many poolings that halve it and round up."""
-    return math.ceil(length / 2**times)
+    return -(-length // (1 << times))
 
 
 def _require_suited(task: TaskShape) -> None:
