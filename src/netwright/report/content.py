@@ -113,6 +113,34 @@ class LayerChoices:
 
 
 @dataclass(frozen=True)
+class PolicyPath:
+    """How a policy moved from round to round.
+
+    ``coordinates``: their names. ``values``: of each coordinate, as texts, at the start of each round and, last, where
+    the policy stands: (rounds + 1) rows. ``positions``: the same from 0, the lowest value, to 1, the highest: shape
+    (rounds + 1, coordinates). Of the last finished round ``means`` (coordinates, 3) are the mean rewards of C_-, C_0
+    and C_+, NaN where a group is empty, and ``moves`` (coordinates,) the steps taken. ``rewards``: the mean of each
+    round. ``results``: of a round.
+    """
+
+    coordinates: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+    positions: NDArray[np.float64]
+    means: NDArray[np.float64]
+    moves: NDArray[np.int64]
+    rewards: tuple[float, ...]
+    results: int
+
+
+@dataclass(frozen=True)
+class NetworkTable:
+    """A network layer by layer: names of the columns, and a row a layer."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class ConfusionMatrix:
     """Test images of the searched network: ``counts`` by true class (row) and predicted class (column)."""
 
@@ -140,7 +168,8 @@ class ReportContent:
     ``reward_name``: what the trials' ``reward`` is, in words. ``metric``: what the contestants' ``scores``
     are, "Dice" or "accuracy". ``penalty``: what the strategy was told for a trial without a reward.
     ``agent_tables`` in the network's order; ``agent_values``: what is in them, in words. ``batch_size``: of
-    the contestants' times a batch. ``mistakes``: test images that the searched network takes for another
+    the contestants' times a batch. ``policy``: where the strategy moves one. ``network_table``: of the best trial,
+    where its space is told layer by layer. ``mistakes``: test images that the searched network takes for another
     class.
     """
 
@@ -164,6 +193,8 @@ class ReportContent:
     agent_tables: tuple[AgentTable, ...] = ()
     agent_values: str = "Q-value"
     layer_choices: LayerChoices | None = None
+    policy: PolicyPath | None = None
+    network_table: NetworkTable | None = None
     batch_size: int | None = None
     confusion: ConfusionMatrix | None = None
     mistakes: tuple[ImageExample, ...] = ()

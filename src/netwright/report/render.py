@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from netwright.report import agents, classification, comparison_figures, formatting, search_figures
+from netwright.report import (
+    agents,
+    classification,
+    comparison_figures,
+    formatting,
+    policy,
+    search_figures,
+)
 from netwright.report.content import AgentTable, OverlayCase, ReportContent, TrialRow
 from netwright.report.costs import cost_rows
 from netwright.report.diagrams import draw
@@ -60,6 +67,7 @@ def render_report(content: ReportContent) -> str:
         confusions=[] if content.confusion is None else classification.confusions(content.confusion),
         mistakes=classification.mistakes(content.mistakes),
         tables=[agents.thumbnail(table) for table in tables],
+        told="" if content.policy is None else policy.policy_sentence(content.policy, content.reward_name),
         phased=any(t.phase for t in content.trials),
         counts=_counts(content.trials),
         trials=[_trial_row(t, content.best_trial) for t in content.trials],
@@ -91,6 +99,10 @@ def _plots(
         drawn["choices"] = agents.choices_figure(content.layer_choices, content.best_trial)
     if tables:
         drawn["agents"] = agents.tables_figure(tables, content.agent_values)
+    if content.policy is not None:
+        drawn["path"] = policy.path_figure(content.policy)
+        if content.policy.rewards:
+            drawn["means"] = policy.means_figure(content.policy, content.reward_name)
     drawn |= _curves(content, summaries, metric)
     # Plotly's own encoder writes <, > and / as \\u escapes, so that no text can close the script element.
     return {

@@ -85,6 +85,18 @@ class Layered(Protocol):
 
 
 @runtime_checkable
+class Tabled(Protocol):
+    """What a space offers besides whose networks are told layer by layer."""
+
+    @property
+    def table_columns(self) -> tuple[str, ...]:
+        """Names of the columns of `table`."""
+
+    def table(self, choice: Choice, classes: int) -> tuple[tuple[str, ...], ...]:
+        """The network of a choice, a row a layer."""
+
+
+@runtime_checkable
 class Space(Protocol):
     """A family of networks, addressed by choices: a value for each named dimension."""
 

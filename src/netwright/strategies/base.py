@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -56,6 +56,17 @@ class Observation:
 
 
 State = TypeVar("State")
+
+
+@runtime_checkable
+class Converging(Protocol):
+    """What a strategy offers besides that can tell when it has nothing more to find out."""
+
+    converged_words: ClassVar[str]
+    """What has happened then, in words."""
+
+    def converged(self, state: Any) -> bool:
+        """Whether it has."""
 
 
 class Strategy(Protocol[State]):

@@ -31,7 +31,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,13 +82,13 @@ def ladder_of(dimension: Dimension, levels: int) -> Ladder:
 @dataclass(frozen=True, eq=False)
 class Round:
     """A finished round: its policy (coordinates,), the means (coordinates, 3) of C_-, C_0, C_+ (NaN: empty), the
-    moves (coordinates,) in steps, and the number of results.
+    moves (coordinates,) in steps, and the rewards (results,) that the means are of.
     """
 
     policy: Levels
     means: NDArray[np.float64]
     moves: Levels
-    results: int
+    rewards: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,7 @@ class PolicyGradient:
     levels: int = 32
     rest: int = 2
 
-    converged_words = "the policy stayed where it was in several rounds running"
+    converged_words: ClassVar[str] = "the policy stayed where it was in several rounds running"
 
     def __post_init__(self) -> None:
         for name, least in (("perturbations", 2), ("levels", 2), ("rest", 1)):
@@ -258,7 +258,7 @@ def _moved(state: State) -> State:
     rewards = np.array([worst if reward is None else reward for reward in state.rewards])
     means = group_means(np.array(state.offsets), rewards)
     moves = moves_by(means)
-    finished = Round(state.policy, means, moves, len(rewards))
+    finished = Round(state.policy, means, moves, rewards)
     return replace(
         state,
         policy=_within(state, state.policy + moves),

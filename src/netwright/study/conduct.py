@@ -13,6 +13,7 @@ from netwright.evaluation.outcome import Status
 from netwright.settings import RunSettings
 from netwright.study.clock import SPENT
 from netwright.study.executor import LocalExecutor
+from netwright.study.explained import starting_policy
 from netwright.study.folder import RunFolder, read_json, write_json
 from netwright.study.machine import process_limit_mb
 from netwright.study.material import Material, open_material
@@ -135,7 +136,8 @@ def compare(folder: RunFolder, settings: RunSettings, material: Material, on_sta
     if best is None:
         raise RunError(f"{folder.root} has no trained candidate to compare.")
     hours = comparison_hours(folder, settings)
-    who = entries(settings, make_space(settings.space), material.data, best.choice)
+    start = starting_policy(study)
+    who = entries(settings, make_space(settings.space), material.data, best.choice, start)
     machine = settings.machine
     share = share_seconds(hours, len(who), machine.workers)
     write_json(

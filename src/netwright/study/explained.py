@@ -1,4 +1,4 @@
-"""What agents learned and chose in a run, as the report shows it."""
+"""What a strategy learned and chose in a run, as the report shows it: agents' tables, a policy's path."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import optuna
 
 from netwright.report.agents import action_text
-from netwright.report.content import AgentTable, LayerChoices
-from netwright.spaces.base import Layered, Space
+from netwright.report.content import AgentTable, LayerChoices, NetworkTable, PolicyPath
+from netwright.spaces.base import Layered, Space, Tabled
+from netwright.strategies.policy_gradient import PolicyGradient, State, policy_choice
 from netwright.strategies.sampler import StrategySampler
 from netwright.study.records import TrialRecord
 
@@ -55,6 +56,61 @@ def layer_choices(space: Space, records: Sequence[TrialRecord]) -> LayerChoices 
     trials = tuple(record.number for record in shown)
     named = {name.replace("_", " "): rows for name, rows in values.items()}
     return LayerChoices(layers=graph.names, trials=trials, values=named)
+
+
+def network_table(space: Space, best: TrialRecord | None, classes: int) -> NetworkTable | None:
+    """The best trial layer by layer; None where the space does not tell networks so."""
+    if best is None or not isinstance(space, Tabled):
+        return None
+    return NetworkTable(space.table_columns, space.table(best.choice, classes))
+
+
+def policy_path(study: optuna.Study) -> PolicyPath | None:
+    """How the policy moved; None where the strategy has none, or none yet."""
+    state = _policy_state(study)
+    if state is None or state.policy is None:
+        return None
+    names = [ladder.dimension.name for ladder in state.ladders]
+    kinds = list(dict.fromkeys(map(_sort, names)))
+    order = sorted(range(len(names)), key=lambda place: kinds.index(_sort(names[place])))
+    policies = np.array([*(finished.policy for finished in state.rounds), state.policy])[:, order]
+    ladders = [state.ladders[place] for place in order]
+    highest = np.array([max(len(ladder.values) - 1, 1) for ladder in ladders])
+    values = tuple(
+        tuple(str(ladder.values[level]) for ladder, level in zip(ladders, row, strict=True))
+        for row in policies
+    )
+    last = state.rounds[-1] if state.rounds else None
+    return PolicyPath(
+        coordinates=tuple(names[place] for place in order),
+        values=values,
+        positions=policies / highest,
+        means=np.full((len(names), 3), np.nan) if last is None else last.means[order],
+        moves=np.zeros(len(names), dtype=np.int64) if last is None else last.moves[order],
+        rewards=tuple(float(finished.rewards.mean()) for finished in state.rounds),
+        results=0 if last is None else len(last.rewards),
+    )
+
+
+def starting_policy(study: optuna.Study) -> dict[str, Any] | None:
+    """The choice that the strategy's first policy stands for; None where it has none."""
+    state = _policy_state(study)
+    if state is None or state.policy is None:
+        return None
+    return policy_choice(state, state.rounds[0].policy if state.rounds else state.policy)
+
+
+def _policy_state(study: optuna.Study) -> State | None:
+    sampler = study.sampler
+    if not isinstance(sampler, StrategySampler) or not isinstance(sampler.strategy, PolicyGradient):
+        return None
+    state: State = sampler.state(study)
+    return state
+
+
+def _sort(dimension: str) -> str:
+    """What a coordinate is, that those of one sort stand together: of layer1.height "height", of pool1 "pool"."""
+    return _kind(dimension).rstrip("0123456789")
 
 
 def _place(actions: Sequence[tuple[Any, ...]], names: Sequence[str], choice: Mapping[str, Any]) -> int | None:

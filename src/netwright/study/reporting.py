@@ -15,7 +15,7 @@ from netwright.evaluation.outcome import Outcome
 from netwright.report.content import Contestant, ReportContent, TrialRow
 from netwright.report.metrics import metric_named, reward_words
 from netwright.settings import RunSettings
-from netwright.study.explained import agent_tables, layer_choices
+from netwright.study.explained import agent_tables, layer_choices, network_table, policy_path
 from netwright.study.folder import RunFolder, write_text
 from netwright.study.machine import available_cores
 from netwright.study.material import Material
@@ -63,6 +63,8 @@ def report_content(folder: RunFolder, settings: RunSettings, material: Material)
         agent_tables=() if study is None else agent_tables(study, best),
         agent_values=_agent_values(settings),
         layer_choices=layer_choices(space, records),
+        policy=None if study is None else policy_path(study),
+        network_table=network_table(space, best, task.classes),
         batch_size=settings.training.batch_size,
         confusion=confusion(folder, material),
         mistakes=mistakes(folder, material),

@@ -20,6 +20,7 @@ from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
+from netwright.strategies.base import Converging
 from netwright.strategies.sampler import StrategySampler
 from netwright.study.clock import Clock
 from netwright.study.executor import Executor, kills_for_memory, lost_worker
@@ -36,7 +37,6 @@ SIGKILL = 9
 TIME_IS_UP = "the search's time was up"
 EPOCHS = "epochs"
 """The user attribute with the epochs that a trial was given, where the study chooses them."""
-CONVERGED = "the agents chose one and the same network in several episodes running"
 REPEATS = 300
 """A search that has proposed so many known networks in a row has nothing new to propose."""
 
@@ -200,18 +200,19 @@ class Search:
         trials = self._settings.budget.trials
         if trials is not None and self._counted + pending >= trials:
             return None
-        if self._converged():
-            self._study.set_user_attr(ENDED, CONVERGED)
+        ended = self._converged()
+        if ended is not None:
+            self._study.set_user_attr(ENDED, ended)
             return None
         return self._study.ask()
 
-    def _converged(self) -> bool:
-        """Whether the strategy has nothing more to find out, where it can tell."""
+    def _converged(self) -> str | None:
+        """Why the strategy has nothing more to find out, where it can tell."""
         sampler = self._study.sampler
-        if not isinstance(sampler, StrategySampler):
-            return False
-        converged = getattr(sampler.strategy, "converged", None)
-        return converged is not None and bool(converged(sampler.state(self._study)))
+        if not isinstance(sampler, StrategySampler) or not isinstance(sampler.strategy, Converging):
+            return None
+        strategy = sampler.strategy
+        return strategy.converged_words if strategy.converged(sampler.state(self._study)) else None
 
     def _has_time(self) -> bool:
         """Whether a candidate that begins now gets at least half of its share."""

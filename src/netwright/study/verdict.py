@@ -34,7 +34,7 @@ from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
 from netwright.study.trained import TestCase, describe_trained, load_trained
 
 RESULT = "result.json"
-SEARCHED, ORIGINAL, RIVAL = "searched", "original", "rival"
+SEARCHED, ORIGINAL, RIVAL, START = "searched", "original", "rival", "start"
 RANDOM = "random network"
 FEASIBLE_TRIES = 1000
 MOST_EPOCHS = 1000
@@ -62,15 +62,23 @@ class ContestantJob:
     cases: tuple[TestCase, ...]
 
 
-def entries(settings: RunSettings, space: Space, data: SearchData, best: dict[str, Any]) -> list[Entry]:
-    """Who takes part: the winner, the network whose layers were tuned, a rival run's best, random choices of the same
-    space, the references.
+def entries(
+    settings: RunSettings,
+    space: Space,
+    data: SearchData,
+    best: dict[str, Any],
+    start: dict[str, Any] | None = None,
+) -> list[Entry]:
+    """Who takes part: the winner, the network whose layers were tuned, the policy that the search started from, a
+    rival run's best, random choices of the same space, the references.
     """
     from netwright.spaces.references import REFERENCES
 
     result = [Entry(SEARCHED, "the searched network", best, None, SEARCHED)]
     if isinstance(space, Layered):
         result.append(Entry(ORIGINAL, "the original network", space.original_choice(), None, ORIGINAL))
+    if start is not None and space.canonical(start) != space.canonical(best):
+        result.append(Entry(START, "the starting policy", start, None))
     if settings.verdict.rival is not None:
         result.append(rival(settings, settings.verdict.rival))
     for index in range(settings.verdict.random_choices):

@@ -41,6 +41,7 @@ class DenseSpace:
     """
 
     name: ClassVar[str] = "dense-encoder-decoder"
+    table_columns: ClassVar[tuple[str, ...]] = ("layer", "filters", "height", "width")
 
     blocks: int = 5
     layers: int = 5
@@ -128,9 +129,9 @@ class DenseSpace:
             f"pooling {', '.join(self.poolings_of(choice))}"
         )
 
-    def table(self, choice: Choice, classes: int) -> tuple[tuple[str, str, str, str], ...]:
+    def table(self, choice: Choice, classes: int) -> tuple[tuple[str, ...], ...]:
         """The network as the paper's table: layer, filters, height, width; a pooling has its function and no more."""
-        rows: list[tuple[str, str, str, str]] = []
+        rows: list[tuple[str, ...]] = []
         number = 0
         poolings = self.poolings_of(choice)
         for place, block in enumerate(self.layers_of(choice, classes)):

@@ -38,7 +38,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -159,6 +159,8 @@ class PublishedQLearning:
     gamma: float = 0.9
     penalty: float = -1.0
     convergence: int = 5
+
+    converged_words: ClassVar[str] = "the agents chose one and the same network in several episodes running"
 
     def __post_init__(self) -> None:
         for name in ("alpha", "alpha_decay", "epsilon_decay", "gamma"):
