@@ -39,11 +39,11 @@ from netwright.strategies import (
     ControlledRandomSearch,
     Dimension,
     Observation,
-    PolicyGradient,
     RandomSearch,
     Strategy,
 )
 from netwright.strategies.dimensions import choice_at, value_at
+from netwright.strategies.policy_gradient import policy_gradient
 from netwright.strategies.q_learning import q_learning
 from search_objectives import OBJECTIVES, TABLE, Choice, Objective
 
@@ -148,7 +148,8 @@ STRATEGIES: dict[str, Callable[[Objective, int], Ask]] = {
     "coordinated": lambda o, seed: by_fold(coordinated, o, seed),
     "published": lambda o, seed: by_fold(published, o, seed),
     "crs": lambda o, seed: by_fold(lambda _: ControlledRandomSearch(), o, seed),
-    "policy-gradient": lambda o, seed: by_fold(lambda _: PolicyGradient(), o, seed),
+    "policy-gradient": lambda o, seed: by_fold(lambda _: policy_gradient(), o, seed),
+    "pooled": lambda o, seed: by_fold(lambda _: policy_gradient("pooled"), o, seed),
     "random": lambda o, seed: by_fold(lambda _: RandomSearch(), o, seed),
     "evolution": by_evolution,
     "tpe": lambda o, seed: by_optuna(lambda s: TPESampler(seed=s, multivariate=True), o, seed),

@@ -17,7 +17,7 @@ from netwright.strategies.sampler import sampler as make_sampler
 
 
 class TestEveryStrategy(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
-    @pytest.fixture(params=[*sorted(STRATEGIES), "q-learning published"])
+    @pytest.fixture(params=[*sorted(STRATEGIES), "q-learning published", "policy-gradient pooled"])
     def sampler(self, request: pytest.FixtureRequest) -> Callable[[], BaseSampler]:
         name, *variant = request.param.split()
         return lambda: make_sampler(name, seed=0, **({"variant": variant[0]} if variant else {}))

@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.errors import SettingsError
-from netwright.strategies import Dimension, Observation, PolicyGradient
+from netwright.strategies import Dimension, Observation
 from netwright.strategies.base import Stamp
-from netwright.strategies.policy_gradient import State, group_means, ladder_of, moves_by, policy_choice
+from netwright.strategies.policy_gradient import PolicyGradient
+from netwright.strategies.policy_gradient.ladder import choice_of, ladder_of
+from netwright.strategies.policy_gradient.published import State, group_means, moves_by
 
 EMPTY = math.nan
 
@@ -111,7 +113,7 @@ def test_a_perturbation_beyond_the_edge_is_a_zero() -> None:
     state = told(strategy, state, {"x0": 0}, 1.0, stamp)
     state = told(strategy, state, {"x0": 1}, 0.0, stamp)
     np.testing.assert_array_equal(state.rounds[0].means, [[EMPTY, 1.0, 0.0]])
-    assert policy_choice(state, state.policy) == {"x0": 0}
+    assert choice_of(state.ladders, state.policy) == {"x0": 0}
 
 
 def test_a_coordinate_without_a_say_stays_and_a_linear_one_climbs() -> None:
@@ -120,7 +122,7 @@ def test_a_coordinate_without_a_say_stays_and_a_linear_one_climbs() -> None:
     assert [finished.moves[1] for finished in state.rounds] == [-1] * 4
     assert strategy.init(integers(2)).policy is None
     still = go_on(strategy, strategy.init(integers(2)), lambda x: 0.0, 2, seed=0)
-    assert policy_choice(still, still.policy) == {"x0": 3, "x1": 9}
+    assert choice_of(still.ladders, still.policy) == {"x0": 3, "x1": 9}
     assert strategy.converged(still)
     assert not strategy.converged(state)
     assert not PolicyGradient(rest=3).converged(still)

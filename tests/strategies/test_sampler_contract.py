@@ -42,6 +42,7 @@ MEMBERS: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in STRATEGIES},
     "controlled-random-search": ("controlled-random-search", {"population": 10}),
     "q-learning published": ("q-learning", {"variant": "published", "exploration": 12}),
+    "policy-gradient pooled": ("policy-gradient", {"variant": "pooled"}),
 }
 """Every strategy and variant, with settings that leave its beginning early."""
 

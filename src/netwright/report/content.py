@@ -120,7 +120,8 @@ class PolicyPath:
     the policy stands: (rounds + 1) rows. ``positions``: the same from 0, the lowest value, to 1, the highest: shape
     (rounds + 1, coordinates). Of the last finished round ``means`` (coordinates, 3) are the mean rewards of C_-, C_0
     and C_+, NaN where a group is empty, and ``moves`` (coordinates,) the steps taken. ``rewards``: the mean of each
-    round. ``results``: of a round.
+    round. ``results``: of a round. ``estimated``: the means are effects on the reward's rank, in standard deviations,
+    estimated from many rounds.
     """
 
     coordinates: tuple[str, ...]
@@ -130,6 +131,7 @@ class PolicyPath:
     moves: NDArray[np.int64]
     rewards: tuple[float, ...]
     results: int
+    estimated: bool = False
 
 
 @dataclass(frozen=True)

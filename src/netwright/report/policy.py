@@ -47,10 +47,16 @@ def path_figure(path: PolicyPath) -> go.Figure:
     )  # fmt: skip
     for row, text in enumerate(path.values[-1]):
         figure.add_annotation(
-            x=1.0, xref="paper", y=row, text=escaped(text), showarrow=False, xanchor="left", font={"size": 10}
+            x=0.93,
+            xref="paper",
+            y=row,
+            text=escaped(text),
+            showarrow=False,
+            xanchor="left",
+            font={"size": 10},
         )
     _rows(figure, path)
-    figure.update_xaxes(title="round", showgrid=False, domain=[0, 0.99])
+    figure.update_xaxes(title="round", showgrid=False, domain=[0, 0.92])
     return figure
 
 
@@ -77,7 +83,8 @@ def means_figure(path: PolicyPath, reward_name: str) -> go.Figure:
             )
         )
     _rows(figure, path)
-    figure.update_xaxes(title=f"mean {reward_name}")
+    estimated = "effect on the reward's rank, in standard deviations"
+    figure.update_xaxes(title=estimated if path.estimated else f"mean {reward_name}")
     figure.update_yaxes(showgrid=True)
     figure.update_layout(legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0})
     return figure

@@ -7,13 +7,14 @@ from typing import Any
 
 from netwright.strategies.base import Dimension, Observation, Strategy
 from netwright.strategies.controlled_random_search import ControlledRandomSearch
-from netwright.strategies.policy_gradient import PolicyGradient
-from netwright.strategies.q_learning import q_learning as make_q_learning  # the bare name is the package's
+from netwright.strategies.policy_gradient import policy_gradient as make_policy_gradient
+from netwright.strategies.q_learning import q_learning as make_q_learning
 from netwright.strategies.random_search import RandomSearch
 
+# The makers' bare names are those of their packages.
 STRATEGIES: dict[str, Callable[..., Strategy[Any]]] = {
     "controlled-random-search": ControlledRandomSearch,
-    "policy-gradient": PolicyGradient,
+    "policy-gradient": make_policy_gradient,
     "q-learning": make_q_learning,
     "random": RandomSearch,
 }
@@ -24,7 +25,6 @@ __all__ = [
     "ControlledRandomSearch",
     "Dimension",
     "Observation",
-    "PolicyGradient",
     "RandomSearch",
     "Strategy",
 ]

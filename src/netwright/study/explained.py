@@ -11,7 +11,13 @@ import optuna
 from netwright.report.agents import action_text
 from netwright.report.content import AgentTable, LayerChoices, NetworkTable, PolicyPath
 from netwright.spaces.base import Layered, Space, Tabled
-from netwright.strategies.policy_gradient import PolicyGradient, State, policy_choice
+from netwright.strategies.policy_gradient import (
+    PolicyGradient,
+    PooledPolicyGradient,
+    choice_of,
+    pooled,
+    published,
+)
 from netwright.strategies.sampler import StrategySampler
 from netwright.study.records import TrialRecord
 
@@ -87,8 +93,9 @@ def policy_path(study: optuna.Study) -> PolicyPath | None:
         positions=policies / highest,
         means=np.full((len(names), 3), np.nan) if last is None else last.means[order],
         moves=np.zeros(len(names), dtype=np.int64) if last is None else last.moves[order],
-        rewards=tuple(float(finished.rewards.mean()) for finished in state.rounds),
+        rewards=tuple(float(np.nanmean(finished.rewards)) for finished in state.rounds),
         results=0 if last is None else len(last.rewards),
+        estimated=isinstance(state, pooled.State),
     )
 
 
@@ -97,14 +104,15 @@ def starting_policy(study: optuna.Study) -> dict[str, Any] | None:
     state = _policy_state(study)
     if state is None or state.policy is None:
         return None
-    return policy_choice(state, state.rounds[0].policy if state.rounds else state.policy)
+    return choice_of(state.ladders, state.rounds[0].policy if state.rounds else state.policy)
 
 
-def _policy_state(study: optuna.Study) -> State | None:
+def _policy_state(study: optuna.Study) -> published.State | pooled.State | None:
     sampler = study.sampler
-    if not isinstance(sampler, StrategySampler) or not isinstance(sampler.strategy, PolicyGradient):
+    kinds = PolicyGradient | PooledPolicyGradient
+    if not isinstance(sampler, StrategySampler) or not isinstance(sampler.strategy, kinds):
         return None
-    state: State = sampler.state(study)
+    state: published.State | pooled.State = sampler.state(study)
     return state
 
 

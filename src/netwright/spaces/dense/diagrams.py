@@ -23,7 +23,9 @@ def block_diagram(layers: int) -> Diagram:
 def network_diagram(blocks: Sequence[Sequence[Layer]], poolings: Sequence[str], task: TaskShape) -> Diagram:
     """The network as a U: a row is a resolution, down along the encoder and up along the decoder."""
     levels = len(poolings)
-    nodes = [Node("image", "image", 0, 0, _detail(f"{task.channels} channels", task, 0))]
+    nodes = [
+        Node("image", "image", 0, 0, _detail(f"{task.channels} channel{'s' * (task.channels != 1)}", task, 0))
+    ]
     edges = [Edge("image", "block 1")]
     for place, layers in enumerate(blocks):
         level = min(place, len(blocks) - 1 - place)

@@ -30,7 +30,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,57 +37,23 @@ from numpy.typing import NDArray
 
 from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
-from netwright.strategies.dimensions import position_of, value_at
-
-Levels = NDArray[np.int64]
+from netwright.strategies.policy_gradient.ladder import (
+    Ladder,
+    Levels,
+    Round,
+    choice_of,
+    key_of,
+    ladder_of,
+    levels_of,
+    levels_of_first,
+    within,
+)
 
 GROUPS = (-1, 0, 1)
 """C_-, C_0 and C_+, by the sign of what was added."""
 
 TRIES = 20
 """So often a perturbation is drawn again; then one that was tried before has to do."""
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """The values of one dimension that a policy can take, from low to high, a step epsilon apart."""
-
-    dimension: Dimension
-    values: tuple[Value, ...]
-
-    def level_of(self, value: Value) -> int:
-        """The rung of a value, or the nearest one. ValueError: the dimension has no such value."""
-        return int(np.argmin(np.abs(self._positions - position_of(self.dimension, value))))
-
-    @cached_property
-    def _positions(self) -> NDArray[np.float64]:
-        return np.array([position_of(self.dimension, rung) for rung in self.values])
-
-
-def ladder_of(dimension: Dimension, levels: int) -> Ladder:
-    """All values of a dimension, or of very many ``levels`` evenly spaced ones, lowest and highest included."""
-    if dimension.kind == "categorical":
-        return Ladder(dimension, dimension.choices)
-    step = dimension.step
-    if step is not None and round((dimension.high - dimension.low) / step) < levels:
-        count = round((dimension.high - dimension.low) / step) + 1
-        spaced = [min(dimension.low + index * step, dimension.high) for index in range(count)]
-        whole = dimension.kind == "integer"
-        return Ladder(dimension, tuple(int(value) if whole else value for value in spaced))
-    found = (value_at(dimension, position) for position in np.linspace(0.0, 1.0, levels).tolist())
-    return Ladder(dimension, tuple(dict.fromkeys(found)))
-
-
-@dataclass(frozen=True, eq=False)
-class Round:
-    """A finished round: its policy (coordinates,), the means (coordinates, 3) of C_-, C_0, C_+ (NaN: empty), the
-    moves (coordinates,) in steps, and the rewards (results,) that the means are of.
-    """
-
-    policy: Levels
-    means: NDArray[np.float64]
-    moves: Levels
-    rewards: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +115,7 @@ class PolicyGradient:
         """
         state = State(tuple(ladder_of(dimension, self.levels) for dimension in dimensions))
         if self.first is not None:
-            _levels_of_first(state, self.first)
+            levels_of_first(state.ladders, self.first)
         return state
 
     def ask(
@@ -161,13 +126,17 @@ class PolicyGradient:
         Before any result the policy is that of the pending candidates, or else it begins here.
         """
         policy = self._policy(state, rng, pending)
-        tried = state.tried | {_key(np.array(stamp["levels"])) for stamp in pending}
+        tried = state.tried | {key_of(np.array(stamp["levels"])) for stamp in pending}
         for _ in range(TRIES):
-            levels = _within(state, policy + rng.integers(-1, 2, size=len(policy)))
-            if _key(levels) not in tried:
+            levels = within(state.ladders, policy + rng.integers(-1, 2, size=len(policy)))
+            if key_of(levels) not in tried:
                 break
         stamp: Stamp = {"kind": "perturbation", "round": len(state.rounds)}
-        return policy_choice(state, levels), {**stamp, "policy": policy.tolist(), "levels": levels.tolist()}
+        return choice_of(state.ladders, levels), {
+            **stamp,
+            "policy": policy.tolist(),
+            "levels": levels.tolist(),
+        }
 
     def _policy(self, state: State, rng: np.random.Generator, pending: Sequence[Stamp]) -> Levels:
         if state.policy is not None:
@@ -175,7 +144,7 @@ class PolicyGradient:
         if pending:
             return np.array(pending[0]["policy"], dtype=np.int64)
         if self.first is not None:
-            return _levels_of_first(state, self.first)
+            return levels_of_first(state.ladders, self.first)
         return rng.integers(0, [len(ladder.values) for ladder in state.ladders])
 
     def tell(self, state: State, observation: Observation) -> State:
@@ -186,8 +155,8 @@ class PolicyGradient:
         """
         stamp = observation.stamp
         if observation.status != "failed":
-            levels = levels_of(state, observation.choice)
-            state = replace(state, tried=state.tried | {_key(levels)})
+            levels = levels_of(state.ladders, observation.choice)
+            state = replace(state, tried=state.tried | {key_of(levels)})
         if stamp is not None and state.policy is None:
             state = replace(state, policy=np.array(stamp["policy"], dtype=np.int64))
         policy = state.policy
@@ -240,17 +209,6 @@ def moves_by(means: NDArray[np.float64]) -> Levels:
     return moves
 
 
-def levels_of(state: State, choice: Mapping[str, Value]) -> Levels:
-    """The levels (coordinates,) of a choice on the state's ladders."""
-    return np.array([ladder.level_of(choice[ladder.dimension.name]) for ladder in state.ladders])
-
-
-def policy_choice(state: State, policy: Levels) -> Choice:
-    """The choice that a policy stands for."""
-    paired = zip(state.ladders, policy.tolist(), strict=True)
-    return {ladder.dimension.name: ladder.values[level] for ladder, level in paired}
-
-
 def _moved(state: State) -> State:
     """The next round's state."""
     assert state.policy is not None
@@ -261,27 +219,8 @@ def _moved(state: State) -> State:
     finished = Round(state.policy, means, moves, rewards)
     return replace(
         state,
-        policy=_within(state, state.policy + moves),
+        policy=within(state.ladders, state.policy + moves),
         offsets=(),
         rewards=(),
         rounds=(*state.rounds, finished),
     )
-
-
-def _within(state: State, levels: Levels) -> Levels:
-    highest = np.array([len(ladder.values) - 1 for ladder in state.ladders])
-    clipped: Levels = np.clip(levels, 0, highest)
-    return clipped
-
-
-def _key(levels: Levels) -> bytes:
-    return levels.astype(np.int64).tobytes()
-
-
-def _levels_of_first(state: State, first: Mapping[str, Value]) -> Levels:
-    try:
-        return levels_of(state, first)
-    except KeyError as error:
-        raise SettingsError(f"first names no value for {error}: give one for every dimension") from None
-    except ValueError as error:
-        raise SettingsError(f"first does not fit the dimensions: {error}") from None

@@ -1,0 +1,60 @@
+"""Policy gradient: a policy is perturbed in many coordinates at once, and moves to where the rewards are greater.
+
+A. Mortazi, U. Bagci: "Automatically designing CNN architectures for medical image segmentation" (2018), as published,
+and a variant that forgets less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from netwright.errors import SettingsError
+from netwright.strategies.base import Strategy, Value
+from netwright.strategies.policy_gradient.ladder import Round, choice_of
+from netwright.strategies.policy_gradient.pooled import PooledPolicyGradient
+from netwright.strategies.policy_gradient.published import PolicyGradient
+
+VARIANTS: dict[str, Callable[..., Strategy[Any]]] = {
+    "published": PolicyGradient,
+    "pooled": PooledPolicyGradient,
+}
+
+
+def policy_gradient(
+    variant: str = "published",
+    perturbations: int | None = None,
+    first: Mapping[str, Value] | None = None,
+    levels: int | None = None,
+    rest: int | None = None,
+    share: float | None = None,
+    memory: int | None = None,
+) -> Strategy[Any]:
+    """The strategy "policy-gradient" in one of its variants.
+
+    Args:
+        variant: "published", or "pooled", which uses the results of many rounds at once.
+        perturbations: see either class, as every other option: `PolicyGradient`, `PooledPolicyGradient`; None: the
+            class's own default.
+
+    Raises:
+        SettingsError: there is no such variant, it has no such option, or a value is wrong.
+    """
+    given = {name: value for name, value in locals().items() if name != "variant" and value is not None}
+    if variant not in VARIANTS:
+        raise SettingsError(
+            f"policy-gradient has no variant {variant!r}: choose one of {', '.join(VARIANTS)}"
+        )
+    maker = VARIANTS[variant]
+    known = [field.name for field in fields(maker)]  # type: ignore[arg-type]
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise SettingsError(
+            f"the variant {variant!r} of policy-gradient has no option {unknown[0]!r}; its options are: "
+            f"{', '.join(sorted(known))}"
+        )
+    return maker(**given)
+
+
+__all__ = ["VARIANTS", "PolicyGradient", "PooledPolicyGradient", "Round", "choice_of", "policy_gradient"]

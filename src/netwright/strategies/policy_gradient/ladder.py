@@ -1,0 +1,96 @@
+"""The values that a policy can take in each coordinate, a step apart, and what a round leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.errors import SettingsError
+from netwright.strategies.base import Choice, Dimension, Value
+from netwright.strategies.dimensions import position_of, value_at
+
+Levels = NDArray[np.int64]
+"""A rung for every coordinate."""
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The values of one dimension that a policy can take, from low to high, a step epsilon apart."""
+
+    dimension: Dimension
+    values: tuple[Value, ...]
+
+    def level_of(self, value: Value) -> int:
+        """The rung of a value, or the nearest one. ValueError: the dimension has no such value."""
+        return int(np.argmin(np.abs(self._positions - position_of(self.dimension, value))))
+
+    @cached_property
+    def _positions(self) -> NDArray[np.float64]:
+        return np.array([position_of(self.dimension, rung) for rung in self.values])
+
+
+def ladder_of(dimension: Dimension, levels: int) -> Ladder:
+    """All values of a dimension, or of very many ``levels`` evenly spaced ones, lowest and highest included."""
+    if dimension.kind == "categorical":
+        return Ladder(dimension, dimension.choices)
+    step = dimension.step
+    if step is not None and round((dimension.high - dimension.low) / step) < levels:
+        count = round((dimension.high - dimension.low) / step) + 1
+        spaced = [min(dimension.low + index * step, dimension.high) for index in range(count)]
+        whole = dimension.kind == "integer"
+        return Ladder(dimension, tuple(int(value) if whole else value for value in spaced))
+    found = (value_at(dimension, position) for position in np.linspace(0.0, 1.0, levels).tolist())
+    return Ladder(dimension, tuple(dict.fromkeys(found)))
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """A finished round: its policy (coordinates,), the means (coordinates, 3) of C_-, C_0, C_+ (NaN: empty), the
+    moves (coordinates,) in steps, and the rewards (results,) that the means are of.
+    """
+
+    policy: Levels
+    means: NDArray[np.float64]
+    moves: Levels
+    rewards: NDArray[np.float64]
+
+
+def within(ladders: Sequence[Ladder], levels: Levels) -> Levels:
+    """Levels (coordinates,), cut off at the ends of the ladders."""
+    highest = np.array([len(ladder.values) - 1 for ladder in ladders])
+    clipped: Levels = np.clip(levels, 0, highest)
+    return clipped
+
+
+def levels_of(ladders: Sequence[Ladder], choice: Mapping[str, Value]) -> Levels:
+    """The levels (coordinates,) of a choice."""
+    return np.array([ladder.level_of(choice[ladder.dimension.name]) for ladder in ladders])
+
+
+def levels_of_first(ladders: Sequence[Ladder], first: Mapping[str, Value]) -> Levels:
+    """The levels of a choice that a user gave to start from.
+
+    Raises:
+        SettingsError: it lacks a dimension, or a value is none of its dimension.
+    """
+    try:
+        return levels_of(ladders, first)
+    except KeyError as error:
+        raise SettingsError(f"first names no value for {error}: give one for every dimension") from None
+    except ValueError as error:
+        raise SettingsError(f"first does not fit the dimensions: {error}") from None
+
+
+def choice_of(ladders: Sequence[Ladder], levels: Levels) -> Choice:
+    """The choice that levels stand for."""
+    paired = zip(ladders, levels.tolist(), strict=True)
+    return {ladder.dimension.name: ladder.values[level] for ladder, level in paired}
+
+
+def key_of(levels: Levels) -> bytes:
+    """Levels as something that sets can hold."""
+    return levels.astype(np.int64).tobytes()
