@@ -20,15 +20,18 @@ from netwright.cli.app import app
 from netwright.data.slices import SliceSettings
 from netwright.evaluation.early import EarlyTermination
 from netwright.recipes import RECIPES
+from netwright.spaces.dense import DenseSpace
 from netwright.spaces.layerwise import makers
 from netwright.spaces.segnas import SegNAS
 from netwright.strategies import ControlledRandomSearch
+from netwright.strategies.policy_gradient import PolicyGradient, PooledPolicyGradient, policy_gradient
 from netwright.strategies.q_learning import q_learning
 from netwright.strategies.q_learning.published import PublishedQLearning
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ROOT / "docs" / "settings.md"
 MARL = ROOT / "docs" / "multi-agent-q-learning.md"
+POLICY_GRADIENT = ROOT / "docs" / "policy-gradient.md"
 PAGES = [
     page
     for page in (
@@ -45,6 +48,10 @@ OPTIONS: dict[str, set[str]] = {
 }
 
 OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
+    ("strategy.", policy_gradient),
+    ("strategy.", PooledPolicyGradient),
+    ("strategy.", PolicyGradient),
+    ("space.", DenseSpace),
     ("space.", SegNAS),
     ("space.", makers.vgg16),
     ("space.", makers.googlenet),
@@ -78,16 +85,25 @@ def defaults() -> dict[str, Any]:
 def options() -> dict[str, Any]:
     """Settings that a search with `segnas4` need not have, and their defaults."""
     return {
-        prefix + name: list(parameter.default) if parameter.default == () else parameter.default
+        prefix + name: _plain_list(parameter.default)
         for prefix, maker in OPTIONS_OF
         for name, parameter in inspect.signature(maker).parameters.items()
     }
 
 
+def _plain_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
 def rows() -> dict[str, list[str]]:
-    """Setting -> the other cells of its row in the page on settings."""
-    found = re.findall(r"^\| `([a-z_.]+)` \|(.*)\|$", SETTINGS.read_text(encoding="utf-8"), re.MULTILINE)
-    return {name: [cell.strip() for cell in cells.split(" | ")] for name, cells in found}
+    """Setting -> the other cells of its (first) row in the page on settings."""
+    return dict(reversed(all_rows(SETTINGS)))
+
+
+def all_rows(page: Path) -> list[tuple[str, list[str]]]:
+    """Every row about a setting in a page's tables: its name and its other cells."""
+    found = re.findall(r"^\| `([a-z_.]+)` \|(.*)\|$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [(name, [cell.strip() for cell in cells.split(" | ")]) for name, cells in found]
 
 
 def blocks(page: Path, language: str | None = None) -> list[str]:
@@ -126,10 +142,10 @@ def test_documented_defaults_are_those_of_a_search() -> None:
     assert written == {name: found[name] for name in written}
 
 
-def test_recipes_of_multi_agent_q_learning_differ_as_documented() -> None:
-    lines = re.findall(r"^\| `([a-z_.]+)` \|(.*)\|$", MARL.read_text(encoding="utf-8"), re.MULTILINE)
-    written = {name: [cell.strip(" `") for cell in cells.split(" | ")] for name, cells in lines}
-    names = [name for name in RECIPES if name.startswith("marl")]
+@pytest.mark.parametrize(("page", "family"), [(MARL, "marl"), (POLICY_GRADIENT, "policy-gradient")])
+def test_recipes_differ_as_documented(page: Path, family: str) -> None:
+    written = {name: [cell.strip("`") for cell in cells] for name, cells in all_rows(page)}
+    names = [name for name in RECIPES if name.startswith(family)]
     usual = {**options(), **defaults()}
     for column, recipe in enumerate(names):
         given = dict(leaves(RECIPES[recipe].values))
@@ -140,6 +156,20 @@ def test_recipes_of_multi_agent_q_learning_differ_as_documented() -> None:
                 continue
             expected = _plain(given[name] if name in given else usual[name])
             assert yaml.safe_load(cells[column]) == expected, (recipe, name)
+
+
+def test_defaults_of_the_policy_gradients_variants_are_documented() -> None:
+    section = SETTINGS.read_text(encoding="utf-8").split("**`policy-gradient`**")[1].split("\n## ")[0]
+    found = re.findall(r"^\| `strategy.(\w+)` \| (.*?) \| (.*?) \|", section, re.MULTILINE)
+    assert {name for name, _, _ in found} == set(inspect.signature(policy_gradient).parameters)
+    makers_of = {"published": PolicyGradient, "pooled": PooledPolicyGradient}
+    for name, default, variant in found:
+        if name in ("variant", "first"):
+            continue
+        given = dict(re.findall(r"(\d+) \(`(\w+)`\)", default)) or {default.strip("`"): variant.strip("`")}
+        for value, kind in given.items():
+            for maker in makers_of.values() if kind == "both" else [makers_of[kind]]:
+                assert yaml.safe_load(value) == inspect.signature(maker).parameters[name].default, name
 
 
 def _plain(value: Any) -> Any:

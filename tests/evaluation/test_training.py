@@ -1,5 +1,6 @@
 """The loop against a bare one of plain torch, its schedule, and what ends it."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from netwright.data.batches import Batches
 from netwright.errors import SettingsError
+from netwright.evaluation.candidate import evaluate_candidate
 from netwright.evaluation.curves import Curves
 from netwright.evaluation.losses import loss_of
 from netwright.evaluation.outcome import Status
@@ -75,6 +77,19 @@ def test_validates_at_first_every_so_often_and_last(problem, task, build):
     assert len(curve) == 7
     assert curve[1] == curve[0]
     assert curve[-1] == pytest.approx(trained.scores[-1].mean())
+
+
+@pytest.mark.parametrize(("epochs", "counted"), [(7, 5), (3, 3)])
+def test_metrics_are_means_over_the_last_validations(problem, task, build, epochs, counted):
+    # Mortazi and Bagci 2018: the reward is the mean of the last five epochs.
+    protocol = TrainingProtocol(epochs=epochs, score_epochs=5, learning_rate=0.02, augmentation=None)
+    outcome = evaluate_candidate(build, problem, range(6), (6, 7), protocol, seed=0)
+    last = outcome.curves["validation_score"][-counted:]
+    assert len(set(last)) > 1
+    assert outcome.metrics["dice"] == pytest.approx(sum(last) / counted)
+    of_last_alone = dataclasses.replace(protocol, score_epochs=1)
+    alone = evaluate_candidate(build, problem, range(6), (6, 7), of_last_alone, seed=0)
+    assert alone.metrics["dice"] == pytest.approx(last[-1])
 
 
 def test_batch_normalisation_keeps_learning_after_a_validation(problem, task, build):

@@ -63,3 +63,18 @@ def test_training_is_that_of_table_2_and_section_vii(name: str) -> None:
     assert sum(weights) == pytest.approx(1), "c_A + c_S = 1, equation 2"
     assert settings.objective.per_epoch
     assert settings.strategy.name == "q-learning"
+
+
+def test_policy_gradient_trains_as_its_paper_says() -> None:
+    settings = parse_settings({**RECIPES["policy-gradient"].values, "dataset": {"path": "."}})
+    training = settings.training
+    assert (training.optimizer, training.learning_rate, training.loss) == ("adam", 1e-4, "cross_entropy")
+    assert (training.epochs, training.score_epochs) == (50, 5)
+    augmentation = training.augmentation
+    assert augmentation is not None
+    assert augmentation.rotation_degrees > 0
+    assert augmentation.scale[0] < 1 < augmentation.scale[1]
+    assert (augmentation.shift, augmentation.flip) == (0, 0), "rotations and scaling"
+    assert settings.slices is not None
+    assert len(make_space(settings.space).distributions()) == 76
+    assert settings.objective.plain

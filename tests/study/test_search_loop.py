@@ -416,3 +416,12 @@ def test_a_search_ends_when_the_agents_have_converged(tmp_path: Path, storage: A
     assert len(set(last)) == 1, "the same set in four episodes running"
     assert len(study.trials) < 200
     assert "one and the same network" in study.user_attrs["ended"]
+
+
+def test_a_search_ends_when_the_policy_rests(tmp_path: Path, storage: Any) -> None:
+    strategy = {"name": "policy-gradient", "perturbations": 4, "rest": 3}
+    settings = settings_of(tmp_path, strategy=strategy, budget={"trials": 200})
+    search, study = make(tmp_path, Answering(lambda job: trained(0.5)), storage, settings)
+    search.run()
+    assert 3 * 4 <= len(study.trials) < 200, "three rounds in which nothing was better than anything"
+    assert "the policy stayed" in study.user_attrs["ended"]

@@ -60,6 +60,16 @@ def test_the_network_whose_layers_were_tuned_takes_part() -> None:
     assert all(entry.reference is None for entry in who), "no other reference without a wish"
 
 
+def test_the_starting_policy_takes_part_where_it_is_another_network() -> None:
+    settings = settings_of()
+    best, start = {"0.kernels": 2, "2.kernels": 4}, {"0.kernels": 4, "2.kernels": 2}
+    space = make_space(settings.space)
+    assert [(e.name, e.choice) for e in entries(settings, space, data(), best, start)][2:] == [
+        ("start", start)
+    ]
+    assert [e.name for e in entries(settings, space, data(), best, best)] == ["searched", "original"]
+
+
 def test_the_best_network_of_a_rival_takes_part(tmp_path: Path) -> None:
     other = settings_of(strategy={"name": "random"})
     run_with_rewards(tmp_path / "rival", other, [0.2, 0.9, 0.4])

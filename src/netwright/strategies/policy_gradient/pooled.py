@@ -41,6 +41,9 @@ from netwright.strategies.policy_gradient.ladder import (
 TRIES = 20
 """So often a perturbation is drawn again; then one that was tried before has to do."""
 
+WIDER_AFTER = 4
+"""Each time it is drawn again more coordinates change: the share once more after so many."""
+
 ALIKE = 0.7
 """Correlation of the effects of two neighbouring values of an ordered coordinate."""
 
@@ -119,8 +122,8 @@ class PooledPolicyGradient:
         ``levels``.
         """
         tried = state.tried | {key_of(np.array(stamp["levels"])) for stamp in pending}
-        for _ in range(TRIES):
-            levels = self._drawn(state, rng)
+        for number in range(TRIES):
+            levels = self._drawn(state, rng, min(self.share * (1 + number / WIDER_AFTER), 1.0))
             if key_of(levels) not in tried:
                 break
         kind = "uniform" if state.policy is None else "perturbation"
@@ -130,12 +133,12 @@ class PooledPolicyGradient:
             "levels": levels.tolist(),
         }
 
-    def _drawn(self, state: State, rng: np.random.Generator) -> Levels:
+    def _drawn(self, state: State, rng: np.random.Generator, share: float) -> Levels:
         anywhere = rng.integers(0, [len(ladder.values) for ladder in state.ladders])
         if state.policy is None:
             return anywhere
         steps = rng.choice((-1, 1), size=len(anywhere))
-        changed = rng.random(len(anywhere)) < self.share
+        changed = rng.random(len(anywhere)) < share
         neighbours = within(state.ladders, state.policy + steps)
         return np.where(changed, np.where(_ordered(state.ladders), neighbours, anywhere), state.policy)
 
