@@ -194,9 +194,10 @@ def inspection_lines(
 
 def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
     """Volumes, or pictures with masks, in numbers."""
+    patients = "" if fingerprint.groups == fingerprint.cases else f" of {fingerprint.groups} patients"
     orientations = ", ".join(f"{name} {count}" for name, count in fingerprint.orientations.items())
     yield (
-        f"{fingerprint.dataset}   {fingerprint.cases} cases   format {fingerprint.format}   "
+        f"{fingerprint.dataset}   {fingerprint.cases} cases{patients}   format {fingerprint.format}   "
         f"orientation {orientations}"
     )
     if fingerprint.shape is not None and fingerprint.spacing is not None:
