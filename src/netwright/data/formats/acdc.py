@@ -92,7 +92,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         if patient.labels or folder.parent.name != "testing":
             cases += _cases(patient)
     return Dataset(
-        name=root.resolve().name,
+        name=str(description.get("name") or root.resolve().name),
         root=root,
         format="acdc",
         channels=(CHANNEL,),
