@@ -86,10 +86,13 @@ def sample(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write, new or empty.")],
     kind: Annotated[
         SampleKind,
-        typer.Option(help="3D phantoms with label maps, pictures with masks, pictures of classes, or hearts."),
+        typer.Option(
+            help="3D phantoms with label maps, pictures with masks, pictures of classes, or hearts."
+        ),
     ] = SampleKind.VOLUMES,
     cases: Annotated[
-        int | None, typer.Option(min=4, help="How many; of pictures with classes, in each class; of hearts, patients.")
+        int | None,
+        typer.Option(min=4, help="How many; of pictures with classes, in each class; of hearts, patients."),
     ] = None,
     seed: SeedOption = 0,
 ) -> None:

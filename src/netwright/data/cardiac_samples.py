@@ -103,8 +103,8 @@ def write_cardiac_sample(path: Path, *, patients: int = 20, seed: int = 0) -> Pa
     2 myocardium, 3 left ventricle), and ``Info.cfg``; ``testing`` two more patients without, each with its cine of
     `FRAMES` frames. Voxels are thick (about 1.8 x 1.8 x 9 mm). The ventricles narrow from base to apex, where the right
     one ends first; in systole the cavities shrink, the wall thickens and the base descends. Atria above the base, the
-    aorta, the stomach, fat and the liver are as bright as the ventricles. Size, place, group, shift from slice to slice,
-    contrast, bias field and noise vary; every fourth patient is hard. The same arguments give the same bytes.
+    aorta, the stomach, fat and the liver's vessels are as bright as the ventricles. Size, place, group, shift from
+    slice to slice, contrast, bias field and noise vary; every fourth patient is hard. The same arguments give the same bytes.
 
     Raises:
         SettingsError: fewer than three patients, or more than 900.
@@ -122,7 +122,9 @@ def write_cardiac_sample(path: Path, *, patients: int = 20, seed: int = 0) -> Pa
         else:
             _write_frames(path / "testing", heart, seed, labelled=False)
             _write_cine(path / "testing", heart, seed)
-    description = f'{{"name": "{NAME}", "description": "Generated hearts, seed {seed}", "licence": "CC0 1.0"}}\n'
+    description = (
+        f'{{"name": "{NAME}", "description": "Generated hearts, seed {seed}", "licence": "CC0 1.0"}}\n'
+    )
     write_whole(path / "dataset.json", description.encode())
     return path
 
@@ -174,7 +176,15 @@ def _draw(rng: np.random.Generator, number: int) -> _Heart:
     slices = int(np.ceil((length + above + rng.uniform(2, 8)) / thick))
     shape = (int(rng.integers(72, 85)), int(rng.integers(72, 85)), slices)
     contrast = rng.uniform(0.6, 0.75) if hard else rng.uniform(0.85, 1.1)
-    means = {"blood": 0.72, "right": 0.68, "muscle": 0.3, "lung": 0.08, "liver": 0.45, "fat": 0.75, "tissue": 0.35}
+    means = {
+        "blood": 0.72,
+        "right": 0.68,
+        "muscle": 0.3,
+        "lung": 0.08,
+        "liver": 0.45,
+        "fat": 0.75,
+        "tissue": 0.35,
+    }
     levels = {name: 0.4 + contrast * (mean - 0.4) + rng.normal(0, 0.03) for name, mean in means.items()}
     return _Heart(
         number=number,
@@ -182,7 +192,10 @@ def _draw(rng: np.random.Generator, number: int) -> _Heart:
         shape=shape,
         spacing=(in_plane, in_plane, thick),
         end_systole=int(rng.integers(3, 6)),
-        radius=(size * kind.radius[0] * rng.uniform(0.93, 1.07), size * kind.radius[1] * rng.uniform(0.93, 1.07)),
+        radius=(
+            size * kind.radius[0] * rng.uniform(0.93, 1.07),
+            size * kind.radius[1] * rng.uniform(0.93, 1.07),
+        ),
         wall=(kind.wall[0] * rng.uniform(0.9, 1.1), kind.wall[1] * rng.uniform(0.9, 1.1)),
         right=kind.right * rng.uniform(0.92, 1.08),
         septum=kind.septum,
@@ -224,9 +237,7 @@ def _contraction(heart: _Heart, frame: int) -> float:
     return float((1 - np.cos(np.pi * phase)) / 2)
 
 
-def _drawn(
-    heart: _Heart, contraction: float, index: int, offset: float
-) -> tuple[NDArray[np.uint8], Field]:
+def _drawn(heart: _Heart, contraction: float, index: int, offset: float) -> tuple[NDArray[np.uint8], Field]:
     """Labels and brightness (X, Y) at ``offset`` mm above the middle of a slice."""
     place = _slice(heart, contraction, index, offset)
     light = _surroundings(heart, place)
@@ -281,7 +292,8 @@ def _borders(heart: _Heart, contraction: float, place: _Slice) -> tuple[Field, F
     """Distance (X, Y) of endocardium and epicardium from the axis: half ellipsoids with a few lobes."""
     radius, wall = _between(heart.radius, contraction), _between(heart.wall, contraction)
     lobes = sum(
-        a * np.cos(n * place.angle) + b * np.sin(n * place.angle) for n, (a, b) in zip((2, 3), heart.lobes, strict=True)
+        a * np.cos(n * place.angle) + b * np.sin(n * place.angle)
+        for n, (a, b) in zip((2, 3), heart.lobes, strict=True)
     )
     narrowing = np.sqrt(max(0.0, 1 - place.below**2.4))
     thickness = wall * (1 - 0.3 * min(place.below, 1.0)) * (1 + heart.septum * np.cos(place.angle))
@@ -324,7 +336,9 @@ def _surroundings(heart: _Heart, place: _Slice) -> Field:
     light[(x - 25) ** 2 / 70**2 + (y - 2.35 * size) ** 2 / 40**2 < 1] = levels["liver"]
     for a, b, c, d in heart.blobs[:6]:  # fat in the grooves around the heart
         angle, distance = 2 * np.pi * a, size * (1.35 + 0.5 * b)
-        _paint_disc(light, place, distance * np.cos(angle), distance * np.sin(angle), 3 + 5 * c, levels["fat"], d)
+        _paint_disc(
+            light, place, distance * np.cos(angle), distance * np.sin(angle), 3 + 5 * c, levels["fat"], d
+        )
     for a, b, c, _ in heart.blobs[6:11]:  # vessels of the liver
         _paint_disc(light, place, 60 * a - 5, size * (1.9 + 0.9 * b), 1.5 + 2.5 * c, levels["blood"], 0.5)
     (a, b, c, _), (d, e, f, _) = heart.blobs[11:13]
