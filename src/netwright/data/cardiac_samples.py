@@ -104,7 +104,8 @@ def write_cardiac_sample(path: Path, *, patients: int = 20, seed: int = 0) -> Pa
     `FRAMES` frames. Voxels are thick (about 1.8 x 1.8 x 9 mm). The ventricles narrow from base to apex, where the right
     one ends first; in systole the cavities shrink, the wall thickens and the base descends. Atria above the base, the
     aorta, the stomach, fat and the liver's vessels are as bright as the ventricles. Size, place, group, shift from
-    slice to slice, contrast, bias field and noise vary; every fourth patient is hard. The same arguments give the same bytes.
+    slice to slice, contrast, bias field and noise vary; every fourth patient is hard. The same arguments give the
+    same bytes.
 
     Raises:
         SettingsError: fewer than three patients, or more than 900.
@@ -368,4 +369,4 @@ def _acquired(rng: np.random.Generator, heart: _Heart, brightness: Field) -> NDA
     bias = np.exp(_stretched(heart.bias, shape))
     real, imaginary = rng.normal(0, heart.noise, (2, *shape))
     magnitude = np.hypot(blurred * flow * bias + real, imaginary)
-    return np.round(400 * magnitude * (0.6 + heart.blobs[13, 0])).astype(np.int16)
+    return np.asarray(np.round(400 * magnitude * (0.6 + heart.blobs[13, 0])), dtype=np.int16)

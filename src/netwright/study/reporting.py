@@ -222,6 +222,7 @@ def _rows(records: Sequence[TrialRecord], describe: Any) -> tuple[TrialRow, ...]
 
 
 def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> Contestant:
+    groups = folder.splits().groups
     outcome = Outcome.from_dict(result["outcome"])
     return Contestant(
         name=result["name"],
@@ -239,6 +240,7 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
         inference_ms=outcome.cost.inference_ms,
         scores=result["scores"],
         curves=read_curves(folder.contestant(result["name"]))[1],
+        groups={case: groups[case] for case in result["scores"] if case in groups},
     )
 
 
