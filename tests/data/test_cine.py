@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from netwright.data import PreprocessingSettings, Splits, inspect_dataset, open_any, prepare, split_any
+from netwright.data.cache import image_digest
 from netwright.data.opening import recognise
 from netwright.errors import DatasetError
 
@@ -67,6 +68,12 @@ def test_labelled_time_points_are_cases(folder: Folder, folders: tuple[str, str]
     assert isinstance(splits, Splits)
     assert {name[:7] for name in splits.test}.isdisjoint(name[:7] for name in splits.training)
     assert len(splits.test) == 6
+
+
+def test_frames_of_one_file_have_contents_of_their_own(folder: Folder) -> None:
+    """By which `evaluate` knows the cases that a network was made with."""
+    cases = open_any(folder(2), format="cine").cases
+    assert len({image_digest(case) for case in cases}) == len(cases) == 4
 
 
 def test_single_label_maps_say_the_same(folder: Folder, save_volume: Save, tmp_path: Path) -> None:

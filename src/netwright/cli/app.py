@@ -289,7 +289,7 @@ def evaluate(
 @app.command()
 def predict(
     run: RunArgument,
-    images: Annotated[Path, typer.Argument(help="A NIfTI volume or picture, or a folder of them.")],
+    images: Annotated[Path, typer.Argument(help="A NIfTI volume, cine or picture, or a folder of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the label maps or classes.")],
     trial: TrialOption = None,
 ) -> None:
