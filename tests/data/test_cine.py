@@ -10,7 +10,16 @@ import nibabel
 import numpy as np
 import pytest
 
-from netwright.data import PreprocessingSettings, Splits, inspect_dataset, open_any, prepare, split_any
+from netwright.data import (
+    PreprocessingSettings,
+    Splits,
+    UnusableFile,
+    inspect_dataset,
+    open_any,
+    prepare,
+    read_image,
+    split_any,
+)
 from netwright.data.cache import image_digest
 from netwright.data.opening import recognise
 from netwright.errors import DatasetError
@@ -165,3 +174,11 @@ def test_channels_that_may_be_time_points(msd_folder: Folder) -> None:
     assert "If the 5 volumes are time points, as its header says (one every 40 msec)" in channels
     assert "--format cine" in channels
     assert "If the 5 volumes are time points, put" in label
+
+
+def test_a_time_point_is_read_alone_and_must_be_there(folder: Folder) -> None:
+    file = folder(1) / "images" / "heart_0.nii.gz"
+    np.testing.assert_array_equal(read_image([file], time=7).array[0], array(file)[..., 7])
+    assert read_image([file]).array.shape == (POINTS, *SHAPE)
+    with pytest.raises(UnusableFile, match=r"has no frame 9: expected at least 9 volumes .* found 8"):
+        read_image([file], time=8)

@@ -11,6 +11,7 @@ import optuna
 
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
+from netwright.data.splits import Splits
 from netwright.evaluation.outcome import Outcome
 from netwright.report.content import Contestant, ReportContent, TrialRow
 from netwright.report.metrics import metric_named, reward_words
@@ -147,7 +148,8 @@ def _facts(
         *_data_facts(settings, material),
         (
             "parts",
-            f"{len(splits.training)} training, {len(splits.validation)} validation, {len(splits.test)} test",
+            f"{len(splits.training)} training, {len(splits.validation)} validation, {len(splits.test)} test"
+            + (f", of {_patients(splits)} patients, none of them divided" if splits.groups else ""),
         ),
         ("search space", f"{settings.space.name}, {_choices(settings)}"),
         ("strategy", settings.strategy.name),
@@ -164,6 +166,11 @@ def _facts(
         ("seed", str(settings.seed)),
         ("trials", str(len(records))),
     )
+
+
+def _patients(splits: Splits) -> int:
+    cases = (*splits.training, *splits.validation, *splits.test)
+    return len({splits.groups.get(case, case) for case in cases})
 
 
 def _data_facts(settings: RunSettings, material: Material) -> tuple[tuple[str, str], ...]:
