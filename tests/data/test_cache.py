@@ -127,7 +127,7 @@ def test_damaged_caches_are_found_out_and_built_again(sample: Path, tmp_path: Pa
     assert (folder / "images.npy").read_bytes() == images
     index = json.loads((folder / "index.json").read_text())
     (folder / "index.json").write_text(json.dumps({**index, "version": 0}))
-    with pytest.raises(DatasetError, match="version 0: expected version 2"):
+    with pytest.raises(DatasetError, match="version 0: expected version 3"):
         open_prepared(folder)
     index["cases"].pop()
     (folder / "index.json").write_text(json.dumps(index))

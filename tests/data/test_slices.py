@@ -12,6 +12,7 @@ from netwright.data import Prepared, PreprocessingSettings, open_any, prepare
 from netwright.data.geometry import Geometry
 from netwright.data.prepared import PreparedCase
 from netwright.data.slices import Slices, SliceSettings
+from netwright.data.volumes import Grid
 from netwright.errors import SettingsError
 
 
@@ -58,7 +59,9 @@ def flat_prepared(size: tuple[int, int, int], spacing: tuple[float, float, float
     affine = tuple(tuple(float(row == column) for column in range(4)) for row in range(4))
     geometry = Geometry(size, affine, size, spacing, (0.0, 0.0, 0.0))
     settings = PreprocessingSettings(size=size, spacing="native")
-    return Prepared(Path(), "x", ("c",), ("a",), (0, 1), settings, (PreparedCase("c", geometry, (1, 0)),))
+    return Prepared(
+        Path(), "x", ("c",), ("a",), (0, 1), settings, (PreparedCase("c", geometry, (1, 0), "c"),)
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,6 +81,19 @@ def test_the_axis_is_the_thin_one_else_the_one_with_the_largest_spacing_else_the
     assert SliceSettings().axis_of(flat_prepared(size, spacing)) == axis
     assert SliceSettings(axis="y").axis_of(flat_prepared(size, spacing)) == 1
     assert SliceSettings(axis="sagittal").axis_of(flat_prepared(size, spacing)) == 0
+
+
+def test_of_thick_slices_resampled_to_cubes_those_of_the_scan_are_meant() -> None:
+    """A short-axis scan whose header says that its slices are stacked from left to right."""
+    affine = ((9.0, 0, 0, 0), (0, 1.8, 0, 0), (0, 0, 1.8, 0), (0, 0, 0, 1.0))
+    grid = Grid((10, 70, 70), affine)
+    settings = PreprocessingSettings().resolved([grid])
+    geometry = settings.geometry(grid)
+    assert geometry.spacing == pytest.approx((1.8, 1.8, 1.8))
+    prepared = Prepared(
+        Path(), "x", ("c",), ("a",), (0, 1), settings, (PreparedCase("c", geometry, (1, 0), "c"),)
+    )
+    assert SliceSettings().axis_of(prepared) == 0
 
 
 def test_settings() -> None:

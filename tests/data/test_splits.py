@@ -57,7 +57,49 @@ def test_the_seed_decides() -> None:
     assert 0.2 < sum(first) / len(first) < 0.4
 
 
+def test_the_split_of_earlier_runs() -> None:
+    """Written down from version 0.1.0: a run that is resumed, or repeated, must find its own cases."""
+    splits = split([f"case_{number:02d}" for number in range(10)], 7)
+    assert splits.test == ("case_00", "case_04", "case_06")
+    assert splits.validation == ("case_01", "case_08")
+    assert splits.to_dict().keys() == {"training", "validation", "test"}
+
+
+sizes = st.lists(st.integers(1, 6), min_size=3, max_size=40)
+
+
+@given(sizes, st.integers(0, 2**31), fractions, st.randoms(use_true_random=False))
+def test_no_group_is_divided(
+    members: list[int], seed: int, shares: tuple[float, float, float], random: object
+) -> None:
+    groups = {f"p{p}_frame{f}": f"p{p}" for p, count in enumerate(members) for f in range(count)}
+    splits = split(list(groups), seed, shares, groups)
+    parts = (splits.training, splits.validation, splits.test)
+    assert sorted(name for part in parts for name in part) == sorted(groups)
+    patients = [{groups[name] for name in part} for part in parts]
+    assert sum(map(len, patients)) == len(members)
+    shuffled = list(groups)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert split(shuffled, seed, shares, groups) == splits
+    assert Splits.from_dict(json.loads(json.dumps(splits.to_dict()))) == splits
+    assert splits.groups == {n: p for n, p in groups.items() if list(groups.values()).count(p) > 1}
+    # as of patients that are cases themselves, whose sizes are the nearest whole numbers
+    alone = split([f"p{p}" for p in range(len(members))], seed, shares)
+    assert [sorted(part) for part in patients] == [
+        sorted(part) for part in (alone.training, alone.validation, alone.test)
+    ]
+
+
+@given(names, st.integers(0, 2**31), fractions)
+def test_groups_of_one_change_nothing(
+    cases: list[str], seed: int, shares: tuple[float, float, float]
+) -> None:
+    assert split(cases, seed, shares, {name: name for name in cases}) == split(cases, seed, shares)
+
+
 def test_what_cannot_be_split() -> None:
+    with pytest.raises(DatasetError, match=r"4 cases of 2 patients \(groups\) cannot be split.*3 patients"):
+        split(["a1", "a2", "b1", "b2"], 0, groups={"a1": "a", "a2": "a", "b1": "b", "b2": "b"})
     with pytest.raises(DatasetError, match="2 cases cannot be split"):
         split(["a", "b"], 0)
     with pytest.raises(DatasetError, match="The cases b occur twice"):

@@ -17,6 +17,7 @@ from netwright.report.statistics import (
     holm,
     paired_comparison,
     pareto_front,
+    value_a_group,
 )
 
 
@@ -166,3 +167,37 @@ def test_pareto_front_by_brute_force(rows: list[tuple[int, int, int]]) -> None:
 def test_pareto_front_leaves_out_nan() -> None:
     assert pareto_front([(1.0, math.nan), (2.0, 1.0), (3.0, 2.0)]) == (1,)
     assert pareto_front([]) == ()
+
+
+groups_of_values = st.lists(
+    st.lists(st.floats(0, 1, width=32), min_size=1, max_size=4), min_size=2, max_size=20
+)
+
+
+@given(groups_of_values)
+def test_values_of_groups_have_the_mean_of_all_cases(members: list[list[float]]) -> None:
+    values = [value for group in members for value in group]
+    names = [f"p{number}" for number, group in enumerate(members) for _ in group]
+    found = value_a_group(values, names)
+    assert found.shape == (len(members),)
+    assert found.mean() == pytest.approx(np.mean(values), abs=1e-9)
+    if len({len(group) for group in members}) == 1:
+        assert sorted(found) == pytest.approx(sorted(np.mean(members, axis=1)), abs=1e-9)
+
+
+def test_their_spread_is_that_of_resampled_groups() -> None:
+    """Against brute force: groups of one to four cases drawn with replacement, the mean of all their cases."""
+    rng = np.random.default_rng(0)
+    members = [rng.normal(rng.normal(0.8, 0.1), 0.02, size) for size in rng.integers(1, 5, 60)]
+    means = [np.concatenate([members[i] for i in rng.integers(0, 60, 60)]).mean() for _ in range(4000)]
+    names = [str(number) for number, group in enumerate(members) for _ in group]
+    found = value_a_group(np.concatenate(members), names)
+    assert found.std() / math.sqrt(60) == pytest.approx(np.std(means), rel=0.06)
+
+
+def test_a_case_counted_twice_tells_nothing_new() -> None:
+    values = np.random.default_rng(1).beta(8, 2, 20)
+    names = [str(number) for number in range(20)]
+    once, twice = value_a_group(values, names), value_a_group(np.repeat(values, 2), np.repeat(names, 2))
+    assert bootstrap_interval(twice) == pytest.approx(bootstrap_interval(values), abs=0.01)
+    np.testing.assert_array_equal(once, values)

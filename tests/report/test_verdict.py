@@ -134,3 +134,30 @@ def test_progress_before_the_comparison(content: ReportContent) -> None:
     failed = tuple(replace(t, reward=None) for t in content.trials)
     assert "None of 40 trials" in progress_sentences(replace(content, trials=failed))[0]
     assert progress_sentences(replace(content, trials=())) == ("No trial has been run yet.",)
+
+
+def test_frames_of_one_patient_are_not_counted_twice() -> None:
+    """Each case twice, as end diastole and end systole: as sure as the cases alone, and counted as patients."""
+    other = contestant("plain", -0.02)
+    twice = [
+        replace(
+            one,
+            scores={f"{case} {frame}": dice for case, dice in one.scores.items() for frame in ("ED", "ES")},
+            groups={f"{case} {frame}": case for case in one.scores for frame in ("ED", "ES")},
+        )
+        for one in (SEARCHED, other)
+    ]
+    once, grouped = summarise([SEARCHED, other], LABELS), summarise(twice, LABELS)
+    for one, two in zip(once, grouped, strict=True):
+        assert two.overall.mean == pytest.approx(one.overall.mean)
+        width = one.overall.high - one.overall.low
+        assert two.overall.low == pytest.approx(one.overall.low, abs=0.05 * width)
+        assert two.overall.high == pytest.approx(one.overall.high, abs=0.05 * width)
+    assert once[1].comparison is not None
+    assert grouped[1].comparison is not None
+    assert grouped[1].comparison.n == once[1].comparison.n == 60
+    assert "over 60 patients" in verdict_sentences(twice, LABELS)[1]
+    few = [replace(one, groups=dict.fromkeys(one.scores, "the same patient")) for one in (SEARCHED, other)]
+    told = verdict_sentences(few, LABELS)
+    assert "one patient only, so no interval can be given" in told[0]
+    assert "1 patient is too few to tell a difference" in told[1]

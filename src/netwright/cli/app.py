@@ -86,10 +86,13 @@ def sample(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write, new or empty.")],
     kind: Annotated[
         SampleKind,
-        typer.Option(help="3D phantoms with label maps, pictures with masks, or pictures of classes."),
+        typer.Option(
+            help="3D phantoms with label maps, pictures with masks, pictures of classes, or hearts."
+        ),
     ] = SampleKind.VOLUMES,
     cases: Annotated[
-        int | None, typer.Option(min=4, help="How many; of pictures with classes, in each class.")
+        int | None,
+        typer.Option(min=4, help="How many; of pictures with classes, in each class; of hearts, patients."),
     ] = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -286,7 +289,7 @@ def evaluate(
 @app.command()
 def predict(
     run: RunArgument,
-    images: Annotated[Path, typer.Argument(help="A NIfTI volume or picture, or a folder of them.")],
+    images: Annotated[Path, typer.Argument(help="A NIfTI volume, cine or picture, or a folder of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the label maps or classes.")],
     trial: TrialOption = None,
 ) -> None:

@@ -77,16 +77,21 @@ class SampleKind(StrEnum):
     VOLUMES = "volumes"
     MASKS = "masks"
     CLASSES = "classes"
+    CARDIAC = "cardiac"
 
 
 def write_kind(kind: SampleKind, output: Path, cases: int | None, seed: int) -> str:
     """Write a built-in sample dataset. Returns what was written, in words."""
+    from netwright.data.cardiac_samples import write_cardiac_sample
     from netwright.data.picture_samples import CLASSES, write_classification_sample, write_segmentation_sample
     from netwright.data.samples import write_sample
 
     if kind == SampleKind.VOLUMES:
         write_sample(output, cases=cases or 30, seed=seed)
         return f"{cases or 30} cases"
+    if kind == SampleKind.CARDIAC:
+        write_cardiac_sample(output, patients=cases or 20, seed=seed)
+        return f"{cases or 20} hearts at end diastole and end systole"
     if kind == SampleKind.MASKS:
         write_segmentation_sample(output, pictures=cases or 24, seed=seed)
         return f"{cases or 24} pictures with masks"

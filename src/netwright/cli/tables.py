@@ -18,6 +18,8 @@ from netwright.study.status import RunStatus
 from netwright.study.trained import WEIGHTS
 
 BAR = 26
+THICK = 3.0
+"""Voxels so much thicker than wide are told of (nnU-Net's threshold of anisotropy; Isensee et al. 2021)."""
 BUDGET = {"--trials", "--hours", "--epochs"}
 """Options that say how long a search is to take: whoever gave one to plan has it answered."""
 COUNTED = ("infeasible", "out_of_memory", "too_slow", "loss_stalled", "diverged", "crashed", "stopped")
@@ -194,14 +196,21 @@ def inspection_lines(
 
 def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
     """Volumes, or pictures with masks, in numbers."""
+    patients = "" if fingerprint.groups == fingerprint.cases else f" of {fingerprint.groups} patients"
     orientations = ", ".join(f"{name} {count}" for name, count in fingerprint.orientations.items())
     yield (
-        f"{fingerprint.dataset}   {fingerprint.cases} cases   format {fingerprint.format}   "
+        f"{fingerprint.dataset}   {fingerprint.cases} cases{patients}   format {fingerprint.format}   "
         f"orientation {orientations}"
     )
     if fingerprint.shape is not None and fingerprint.spacing is not None:
         yield f"shape      {_range(fingerprint.shape, '.0f')} voxels (smallest, median, largest)"
         yield f"spacing    {_range(fingerprint.spacing, '.3g')} mm"
+        thick = max(fingerprint.spacing.median) / min(fingerprint.spacing.median)
+        if thick >= THICK and min(fingerprint.shape.median) > 1:
+            yield (
+                f"thick      voxels are {thick:.1f} times as thick as wide: for networks of two dimensions "
+                "--set preprocessing.spacing=native keeps the slices of the scan"
+            )
     for channel in fingerprint.channels:
         yield (
             f"channel    {channel.name}: mean {channel.mean:.1f}, standard deviation {channel.std:.4g}, "

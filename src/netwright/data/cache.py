@@ -84,16 +84,18 @@ def _key(dataset: Dataset, settings: PreprocessingSettings, workers: int) -> str
 
 
 def _case_digests(case: Case) -> list[str]:
-    return [case.name, *map(content_digest, (*case.images, require_label(case)))]
+    files = map(content_digest, (*require_images(case), require_label(case)))
+    return [case.name, case.group, str(case.time), *files]
 
 
 def image_digest(case: Case) -> str:
-    """A hash of the content of a case's image files, whatever they are called.
+    """A hash of the content of a case's image files, whatever they are called, and of its time point in them.
 
     Raises:
         UnusableFile: a file is missing.
     """
-    return " ".join(map(content_digest, require_images(case)))
+    files = " ".join(map(content_digest, require_images(case)))
+    return files if case.time is None else f"{files} {case.time}"
 
 
 def _build(
@@ -137,7 +139,7 @@ def _write_arrays(
             images.write(image.astype("<f4", copy=False).data)
             labels.write(label.data)
             counts = np.bincount(label.ravel(), minlength=dataset.classes)
-            cases.append(PreparedCase(case.name, geometry, tuple(counts.tolist())))
+            cases.append(PreparedCase(case.name, geometry, tuple(counts.tolist()), case.group))
             if on_case is not None:
                 on_case(len(cases), len(dataset.cases))
         for file in (images, labels):

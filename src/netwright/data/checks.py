@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.dataset import Case, Dataset
+from netwright.data.dataset import ACDC, Case, Dataset
 from netwright.data.files import require_file
 from netwright.data.pictures import is_picture
 from netwright.data.problems import Problem, UnusableFile, enumerate_words
+from netwright.data.time_axis import advice_on_time
 from netwright.data.volumes import (
     Grid,
     Volume,
@@ -55,11 +56,13 @@ class CheckedCase:
 
 def check_case(case: Case, dataset: Dataset) -> CheckedCase:
     """Read a case's files and look for everything that would spoil a training."""
+    if case.problem is not None:
+        return CheckedCase(None, None, {}, (case.problem.relative_to(dataset.root),))
     volume, problems = _check_image(case, dataset)
     labels = None
     voxels: dict[int, int] = {}
     try:
-        values = read_label(require_label(case), volume.grid if volume else None)
+        values = read_label(require_label(case), volume.grid if volume else None, case.time)
         path = case.label
         assert path is not None
         grid = read_grid(path)
@@ -85,6 +88,7 @@ def require_label(case: Case) -> Path:
     Raises:
         UnusableFile: the case has none, or the file is missing.
     """
+    _require_sound(case)
     advice = (
         "Add the label map, or remove the case from the dataset: only labelled cases can be learned from."
     )
@@ -110,11 +114,17 @@ def require_images(case: Case) -> tuple[Path, ...]:
     """The image files of a case.
 
     Raises:
-        UnusableFile: it is a mask without a picture.
+        UnusableFile: it is a mask without a picture, or the case has a problem.
     """
+    _require_sound(case)
     if is_picture(case.images[0]) and not case.images[0].is_file():
         raise UnusableFile(_no_image(case))
     return case.images
+
+
+def _require_sound(case: Case) -> None:
+    if case.problem is not None:
+        raise UnusableFile(case.problem)
 
 
 def _no_mask(image: Path) -> Problem:
@@ -143,7 +153,7 @@ def _no_image(case: Case) -> Problem:
 
 def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Problem]]:
     try:
-        volume = read_image(require_images(case))
+        volume = read_image(require_images(case), case.time)
     except UnusableFile as error:
         return None, [error.problem]
     problems = []
@@ -161,7 +171,7 @@ def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Prob
                 "them",
                 found=str(channels),
                 advice="Name every channel in dataset.json, in order, or remove the volumes that are not "
-                "channels.",
+                "channels." + advice_on_time(path),
                 kind="channels",
             )
         )
@@ -329,10 +339,13 @@ def _advice_on_values(unnamed: list[int], dataset: Dataset) -> str:
         )
     if len(unnamed) > 2 * dataset.classes + _SHOWN_VALUES:
         return "So many values look like an image's intensities: is this the label map?"
-    return (
-        f"Add the missing names to `labels` in dataset.json, or say what each value means, for example "
-        f"--map-label {first}={target} ({name}) or --map-label {first}=0 (background)."
+    say = (
+        f"what each value means, for example --map-label {first}={target} ({name}) or --map-label {first}=0 "
+        "(background)."
     )
+    if dataset.naming == ACDC:
+        return f"Say {say}"
+    return f"Add the missing names to `labels` in dataset.json, or say {say}"
 
 
 def _values(found: NDArray[Any]) -> str:

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netwright.data.problems import enumerate_words
+from netwright.data.problems import Problem, enumerate_words
 from netwright.errors import DatasetError
+
+ACDC = "ACDC"
+"""Names the labels where the layout, no file, says what they are."""
 
 MAXIMUM_CLASSES = 256
 """Prepared labels are stored in one byte a voxel."""
@@ -15,11 +18,23 @@ MAXIMUM_CLASSES = 256
 
 @dataclass(frozen=True)
 class Case:
-    """One scan or picture: one image file a channel, or a single file that holds them all, and its label map."""
+    """One scan or picture: one image file a channel, or a single file that holds them all, and its label map.
+
+    ``time``: the time point, from 0, that the case is, of files that hold several; None: volumes beyond the first are
+    channels. ``group``: the patient, where a patient has several cases: a group is never divided between training,
+    validation and test; by default each case is one by itself. ``problem``: what is known to be wrong from the names
+    of the files alone.
+    """
 
     name: str
     images: tuple[Path, ...]
     label: Path | None
+    time: int | None = None
+    group: str = ""
+    problem: Problem | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "group", self.group or self.name)
 
 
 @dataclass(frozen=True)
@@ -62,10 +77,10 @@ class Dataset:
             )
         unnamed = sorted({value for value in self.map_label.values() if value not in self.labels})
         if unnamed:
+            add = ", or add the label to dataset.json" if self.naming != ACDC else ""
             raise DatasetError(
                 f"--map-label leads to {enumerate_words(unnamed)}, but {description} names only "
-                f"{enumerate_words(sorted(self.labels))}. Map to one of these, or add the label to "
-                "dataset.json."
+                f"{enumerate_words(sorted(self.labels))}. Map to one of these{add}."
             )
         object.__setattr__(self, "labels", dict(sorted(self.labels.items())))
         object.__setattr__(self, "map_label", dict(sorted(self.map_label.items())))

@@ -58,12 +58,15 @@ class LabelStatistics:
 class Fingerprint:
     """A dataset in numbers. ``shape`` in voxels and ``spacing`` in mm, None where no case can be read.
 
+    ``groups``: how many there are of those that are dealt out whole, such as patients; as many as cases if each is one.
+
     ``orientations`` counts the axis directions of the image files, for example ``{"RAS": 200}``.
     """
 
     dataset: str
     format: str
     cases: int
+    groups: int
     shape: Range | None
     spacing: Range | None
     orientations: dict[str, int]
@@ -126,6 +129,7 @@ def summarise(dataset: Dataset, facts: Sequence[CaseFacts]) -> Fingerprint:
         dataset=dataset.name,
         format=dataset.format,
         cases=len(dataset.cases),
+        groups=len({case.group for case in dataset.cases}),
         shape=_range([grid.canonical_shape for grid in grids]),
         spacing=_range([grid.spacing for grid in grids]),
         orientations=dict(Counter(grid.orientation for grid in grids).most_common()),

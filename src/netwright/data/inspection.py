@@ -94,20 +94,21 @@ def inspect_dataset(dataset: Dataset, *, workers: int = 1) -> Inspection:
 
 
 def _too_few(dataset: Dataset) -> list[Problem]:
-    cases = len(dataset.cases)
+    cases = len({case.group for case in dataset.cases})
+    patients = "patients" if cases < len(dataset.cases) else "cases"
     if cases >= FEW_CASES:
         return []
     usable = cases >= MINIMUM_CASES
     expected = f"at least {FEW_CASES if usable else MINIMUM_CASES}, for training, validation and test"
     advice = {
         0: "Nothing is there to learn from: look whether the files were copied, and to the right folder.",
-        1: "One case cannot be learned from and tested on: label more.",
-    }.get(cases, "A verdict on one or two test cases says little: label more.")
+        1: f"One {patients[:-1]} cannot be learned from and tested on: label more.",
+    }.get(cases, f"A verdict on one or two test {patients} says little: label more.")
     return [
         Problem(
             "warning" if usable else "error",
             str(dataset.root),
-            "has too few labelled cases" if cases else "has no labelled cases",
+            f"has too few labelled {patients}" if cases else "has no labelled cases",
             expected=expected,
             found=str(cases),
             advice=advice,

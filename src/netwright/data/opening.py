@@ -97,7 +97,7 @@ def recognise(root: Path) -> str | None:
 
 def _recognised(root: Path, description: Mapping[str, Any]) -> str | None:
     for name, known in FORMATS.items():
-        if known.matches(root, description):
+        if known.recognised and known.matches(root, description):
             return name
     return next((name for name, known in IMAGE_FORMATS.items() if known.matches(root)), None)
 
@@ -158,7 +158,7 @@ def split_any(
     """
     if isinstance(prepared, PreparedImages):
         return image_splits(prepared, seed, fractions)
-    return split(prepared.names, seed, fractions)
+    return split(prepared.names, seed, fractions, prepared.groups)
 
 
 def open_prepared_any(folder: Path) -> Prepared | PreparedImages:

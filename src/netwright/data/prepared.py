@@ -19,16 +19,17 @@ from netwright.errors import DatasetError
 INDEX = "index.json"
 IMAGES = "images.npy"
 LABELS = "labels.npy"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """``geometry`` leads back to the file; ``voxels`` counts the voxels of each class."""
+    """``geometry`` leads back to the file; ``voxels`` counts the voxels of each class; ``group`` is that of `Case`."""
 
     name: str
     geometry: Geometry
     voxels: tuple[int, ...]
+    group: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,11 @@ class Prepared:
     def names(self) -> tuple[str, ...]:
         """The names of the cases, in order of their indices."""
         return tuple(case.name for case in self.cases)
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of every case, by name."""
+        return {case.name: case.group for case in self.cases}
 
     @property
     def channels(self) -> int:
@@ -143,7 +149,12 @@ class Prepared:
             "label_values": list(self.label_values),
             "settings": self.settings.to_dict(),
             "cases": [
-                {"name": case.name, "voxels": list(case.voxels), "geometry": case.geometry.to_dict()}
+                {
+                    "name": case.name,
+                    "voxels": list(case.voxels),
+                    "geometry": case.geometry.to_dict(),
+                    "group": case.group,
+                }
                 for case in self.cases
             ],
         }
@@ -159,7 +170,12 @@ class Prepared:
             label_values=tuple(values["label_values"]),
             settings=PreprocessingSettings.from_dict(values["settings"]),
             cases=tuple(
-                PreparedCase(case["name"], Geometry.from_dict(case["geometry"]), tuple(case["voxels"]))
+                PreparedCase(
+                    case["name"],
+                    Geometry.from_dict(case["geometry"]),
+                    tuple(case["voxels"]),
+                    case["group"],
+                )
                 for case in values["cases"]
             ),
         )

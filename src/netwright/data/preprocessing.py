@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from netwright.data.checks import check_intensities
 from netwright.data.geometry import Geometry, Shape, Spacing, plan_geometry, resampled_shape
 from netwright.data.problems import UnusableFile
-from netwright.data.volumes import Grid, read_image
+from netwright.data.volumes import Grid, Volume, read_image
 from netwright.errors import DatasetError, SettingsError
 
 LARGEST_DEFAULT_SIZE = 128
@@ -149,7 +149,16 @@ def prepare_image(paths: Sequence[Path], settings: PreprocessingSettings) -> Pre
         UnusableFile: a file cannot be read, or has voxels that are NaN or infinite.
         SettingsError: the settings are not resolved.
     """
-    volume = read_image(paths)
+    return prepare_volume(read_image(paths), paths, settings)
+
+
+def prepare_volume(volume: Volume, paths: Sequence[Path], settings: PreprocessingSettings) -> PreparedImage:
+    """The same of an image that has been read from ``paths``.
+
+    Raises:
+        UnusableFile: it has voxels that are NaN or infinite.
+        SettingsError: the settings are not resolved.
+    """
     for channel, values in enumerate(volume.array):
         for problem in check_intensities(paths[min(channel, len(paths) - 1)], channel, values):
             if problem.severity == "error":

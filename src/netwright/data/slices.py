@@ -25,7 +25,7 @@ class SliceSettings:
 
     ``axis``: the canonical axis that the slices are normal to: 0, 1 or 2, "x", "y" or "z", or "sagittal",
     "coronal" or "axial". None: the axis along which the volumes are one voxel thin, else the one with the largest
-    spacing, where they lie in between of slices of the scan, else the last.
+    spacing, that of the files where the volumes were resampled to cubic voxels, else the last.
 
     ``empty``: what becomes of slices without any foreground in training: "keep" all, "drop" all, or the share of
     them that is kept, evenly spaced.
@@ -64,6 +64,8 @@ class SliceSettings:
         if thin:
             return thin[-1]
         spacing = np.array(prepared.spacing)
+        if np.ptp(spacing) <= 0.001 * spacing.max():  # resampled to cubes: the scans' own slices are meant
+            spacing = np.median([case.geometry.grid.spacing for case in prepared.cases], axis=0)
         return int(np.flatnonzero(spacing >= spacing.max() * 0.999)[-1])
 
     def to_dict(self) -> dict[str, Any]:

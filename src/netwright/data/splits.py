@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -21,30 +21,45 @@ MINIMUM_CASES = 3
 
 @dataclass(frozen=True)
 class Splits:
-    """The names of the cases of each part, sorted. The test part is for the winner alone."""
+    """The names of the cases of each part, sorted. The test part is for the winner alone.
+
+    ``groups``: the group, such as the patient, of every case of a group of several; these lie in one part.
+    """
 
     training: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    groups: Mapping[str, str] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, list[str]]:
-        """Plain values, for JSON."""
-        return {part: list(names) for part, names in asdict(self).items()}
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; without ``groups`` where every case is one by itself."""
+        values = asdict(self)
+        parts = {part: list(values[part]) for part in ("training", "validation", "test")}
+        return {**parts, "groups": dict(self.groups)} if self.groups else parts
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Splits:
         """The inverse of `to_dict`."""
-        return cls(tuple(values["training"]), tuple(values["validation"]), tuple(values["test"]))
+        groups = dict(values.get("groups", {}))
+        return cls(tuple(values["training"]), tuple(values["validation"]), tuple(values["test"]), groups)
 
 
-def split(names: Sequence[str], seed: int, fractions: tuple[float, float, float] = FRACTIONS) -> Splits:
+def split(
+    names: Sequence[str],
+    seed: int,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    groups: Mapping[str, str] | None = None,
+) -> Splits:
     """Divide cases at random into parts as near to ``fractions`` as whole cases allow, none of them empty.
 
-    The order in which cases are dealt out is that of a hash of seed and name: it depends neither on the order
+    ``groups`` gives the group of a case, where it is not one by itself. Groups are dealt out whole, and the fractions
+    are then those of the groups: of patients, not of their scans.
+
+    The order in which groups are dealt out is that of a hash of seed and name: it depends neither on the order
     of ``names`` nor on the version of a random number generator.
 
     Raises:
-        DatasetError: fewer than three cases, or a name that occurs twice.
+        DatasetError: fewer than three cases or groups, or a name that occurs twice.
         SettingsError: the fractions are not three positive numbers that sum to 1.
     """
     require_fractions(fractions)
@@ -53,18 +68,25 @@ def split(names: Sequence[str], seed: int, fractions: tuple[float, float, float]
         raise DatasetError(
             f"The cases {enumerate_words(twice)} occur twice: every case needs a name of its own."
         )
-    if len(names) < MINIMUM_CASES:
+    members: dict[str, list[str]] = {}
+    for name in names:
+        members.setdefault((groups or {}).get(name, name), []).append(name)
+    if len(members) < MINIMUM_CASES:
+        of = f" of {len(members)} patients (groups)" if len(members) < len(names) else ""
         raise DatasetError(
-            f"{len(names)} cases cannot be split into training, validation and test: expected at least "
-            f"{MINIMUM_CASES}. Label more cases."
+            f"{len(names)} cases{of} cannot be split into training, validation and test: expected at least "
+            f"{MINIMUM_CASES}{' patients' if of else ''}. Label more cases."
         )
-    dealt = in_order_of_seed(names, seed)
-    training, validation, _ = whole_sizes(len(names), fractions)
-    return Splits(
-        tuple(sorted(dealt[:training])),
-        tuple(sorted(dealt[training : training + validation])),
-        tuple(sorted(dealt[training + validation :])),
+    dealt = in_order_of_seed(members, seed)
+    training, validation, _ = whole_sizes(len(dealt), fractions)
+    parts = dealt[:training], dealt[training : training + validation], dealt[training + validation :]
+    first, second, third = (
+        tuple(sorted(name for group in part for name in members[group])) for part in parts
     )
+    shared = {
+        name: group for group, cases in sorted(members.items()) if len(cases) > 1 for name in sorted(cases)
+    }
+    return Splits(first, second, third, shared)
 
 
 def require_fractions(fractions: Sequence[float]) -> None:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from netwright.data.files import require_file, write_whole
 from netwright.data.pictures import is_picture, mask_size, read_mask, read_picture, write_label_picture
 from netwright.data.problems import Problem, UnusableFile
+from netwright.data.time_axis import advice_on_time, at_time, time_points
 
 ENDINGS = (".nii.gz", ".nii")
 """File endings of the volumes that netwright reads."""
@@ -148,15 +149,16 @@ def read_grid(path: Path) -> Grid:
         raise _unreadable(path, error) from error
 
 
-def read_image(paths: Sequence[Path]) -> Volume:
+def read_image(paths: Sequence[Path], time: int | None = None) -> Volume:
     """An image from one file a channel, or from one 3D file, 4D file with the channels last, or picture.
 
-    The first file's grid holds for all of them.
+    The first file's grid holds for all of them. ``time``: the volume to take, from 0, of 4D files (x, y, z, time).
 
     Raises:
-        UnusableFile: a file is missing, truncated or neither NIfTI volume nor picture, or the files differ in shape.
+        UnusableFile: a file is missing, truncated or neither NIfTI volume nor picture, ends before ``time``, or the
+            files differ in shape.
     """
-    images = [(path, *_load(path)) for path in paths]
+    images = [(path, *_load(path, time)) for path in paths]
     grid = images[0][2]
     channels = []
     for path, array, other in images:
@@ -178,8 +180,10 @@ def read_image(paths: Sequence[Path]) -> Volume:
     return Volume(grid.to_canonical(stacked), grid)
 
 
-def read_label(path: Path, reference: Grid | None = None) -> NDArray[Any]:
+def read_label(path: Path, reference: Grid | None = None, time: int | None = None) -> NDArray[Any]:
     """A label map (X, Y, Z) in canonical RAS axes, its values as they are stored.
+
+    ``time``: the label map to take, from 0, of a 4D file; of a 3D file it is the one that is there.
 
     Where ``reference``, the image's grid, is given and the file's own affine places it elsewhere, the label
     map is taken voxel by voxel in the image's geometry: programs that draw masks often lose the affine,
@@ -191,7 +195,7 @@ def read_label(path: Path, reference: Grid | None = None) -> NDArray[Any]:
     if is_picture(path):
         labels = read_mask(path)
         return _grid_of_picture(labels.shape).to_canonical(labels.T[..., None])
-    array, grid = _load(path)
+    array, grid = _load(path, time if time is not None and time_points(path) > 1 else None)
     if array.ndim != 3:
         raise UnusableFile(
             Problem(
@@ -200,7 +204,8 @@ def read_label(path: Path, reference: Grid | None = None) -> NDArray[Any]:
                 "holds more than one volume",
                 expected="one label map (X, Y, Z) with an integer a voxel",
                 found=f"an array of shape {shape_text(array.shape)}",
-                advice="If it is one-hot encoded, save the index of the largest channel instead.",
+                advice="If it is one-hot encoded, save the index of the largest channel instead."
+                + advice_on_time(path),
                 kind="label-dimensions",
             )
         )
@@ -223,9 +228,9 @@ def write_label_map(
 ) -> None:
     """Write class indices (X, Y, Z), in the reference file's own axis order, as a label map of its kind.
 
-    Shape, and of a volume affine and header geometry, are the reference's. ``values`` are the label values of the
-    classes, in order of class index (by default the indices themselves). The file appears whole or not at all, and
-    the same labels give the same bytes.
+    They may be (X, Y, Z, T), one label map for each volume of a 4D reference. Shape, and of a volume affine and header
+    geometry, are the reference's. ``values`` are the label values of the classes, in order of class index (by default
+    the indices themselves). The file appears whole or not at all, and the same labels give the same bytes.
 
     Raises:
         ValueError: the shape is not the reference's.
@@ -233,7 +238,7 @@ def write_label_map(
         StorageError: the file cannot be written.
     """
     grid = read_grid(reference)
-    if labels.shape != grid.shape:
+    if labels.shape not in (grid.shape, (*grid.shape, time_points(reference))):
         raise ValueError(f"labels of shape {labels.shape} do not fit {reference}, which has {grid.shape}")
     if values is not None:
         labels = np.asarray(values)[labels]
@@ -266,8 +271,8 @@ def shape_text(shape: Sequence[int]) -> str:
     return " x ".join(str(length) for length in shape)
 
 
-def _load(path: Path) -> tuple[NDArray[Any], Grid]:
-    """The array (X, Y, Z) or (X, Y, Z, C) as stored, and its grid; checks gzip's checksum."""
+def _load(path: Path, time: int | None = None) -> tuple[NDArray[Any], Grid]:
+    """The array (X, Y, Z) or (X, Y, Z, C) as stored, and its grid; of a ``time`` (X, Y, Z). Checks gzip's checksum."""
     if is_picture(path):
         pixels = read_picture(path).pixels
         return np.moveaxis(pixels, 0, 1)[:, :, None], _grid_of_picture(pixels.shape)
@@ -280,8 +285,8 @@ def _load(path: Path) -> tuple[NDArray[Any], Grid]:
             int.from_bytes(content[:4], "big") == _NIFTI2_HEADER_BYTES
         )
         image = (nibabel.Nifti2Image if nifti2 else nibabel.Nifti1Image).from_bytes(content)
-        array = np.asanyarray(image.dataobj)
         grid = _grid_of(path, image)
+        array = np.asanyarray(image.dataobj if time is None else at_time(path, image, time))
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
     if array.dtype.kind not in "biuf":

@@ -37,6 +37,9 @@ class TrialRow:
 class Contestant:
     """One network of the final comparison, retrained and tested like the others.
 
+    ``groups``: test case -> its patient, of cases that are several of one patient: intervals and tests then count
+    patients.
+
     ``name``: "searched" for the winner, else for example "random", "unet3d", "vnet", "monai-unet". ``scores``:
     test case -> label name -> Dice on the original grid (NaN where absent from truth and prediction); for
     classification test image -> its true class -> 1 where it is recognised, else 0. ``curves``: name -> one
@@ -63,6 +66,7 @@ class Contestant:
     size_mb: float | None = None
     training_batch_ms: float | None = None
     inference_batch_ms: float | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

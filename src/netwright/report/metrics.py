@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netwright.report import formatting
 
@@ -20,6 +20,10 @@ class Metric:
     case: str
     cases: str
     classifies: bool
+
+    def counted(self, *, patients: bool) -> Metric:
+        """The same with the words for patients, where several cases are of one."""
+        return replace(self, case="patient", cases="patients") if patients else self
 
     def value(self, score: float | None) -> str:
         """``0.884``, or ``91.3 %`` for accuracy; a dash where there is none."""

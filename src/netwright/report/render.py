@@ -57,7 +57,7 @@ def render_report(content: ReportContent) -> str:
     return environment.get_template("template.html.j2").render(
         content=content,
         style=Markup(resources.files("netwright.report").joinpath("report.css").read_text(encoding="utf-8")),
-        metric=metric,
+        metric=metric.counted(patients=any(c.groups for c in content.contestants)),
         sentences=sentences(summaries, metric) or progress_sentences(content),
         networks=[_network_row(s, content.labels, metric) for s in summaries],
         costs=cost_rows(summaries, metric),

@@ -74,6 +74,26 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def value_a_group(values: ArrayLike, groups: Sequence[str]) -> NDArray[np.float64]:
+    """One value for each group of cases that are not independent, such as the frames of a patient's heart.
+
+    To be resampled and compared in place of the cases: their mean is that of all cases, their spread that of a mean
+    of whole groups (its linearisation; Cochran, Sampling Techniques, 1977, section 6.3). Of groups of one size they
+    are the groups' means, of groups of one case the cases.
+
+    Args:
+        values: one value a case, shape (n,), without NaN.
+        groups: the group of each case, n names.
+    """
+    sample = np.asarray(values, dtype=np.float64).ravel()
+    names, members = np.unique(np.asarray(groups, dtype=object), return_inverse=True)
+    if len(names) == sample.size:
+        return sample
+    mean = sample.mean()
+    sums = np.bincount(members, weights=sample - mean, minlength=len(names))
+    return np.asarray(mean + sums * len(names) / sample.size, dtype=np.float64)
+
+
 def _resampled_means(
     sample: NDArray[np.float64], resamples: int, generator: np.random.Generator
 ) -> NDArray[np.float64]:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from netwright.report.content import Contestant
-from netwright.report.statistics import PairedComparison, bootstrap_interval, holm, paired_comparison
+from netwright.report.statistics import (
+    PairedComparison,
+    bootstrap_interval,
+    holm,
+    paired_comparison,
+    value_a_group,
+)
 
 SEARCHED = "searched"
 ORIGINAL = "original"
@@ -27,7 +33,8 @@ class Summary:
     """One contestant in numbers.
 
     ``case_scores``: test case -> mean score over its labels (Dice; right or wrong). ``overall``: its mean
-    over cases. ``labels``: label -> estimate. ``comparison``: the searched network minus this one, over the
+    over cases. ``labels``: label -> estimate. Intervals and the comparison are over patients where the contestant
+    has groups. ``comparison``: the searched network minus this one, over the
     cases that both have, its p-value adjusted for the number of comparisons (Holm); None for the searched
     network and where either is untested.
     """
@@ -73,31 +80,38 @@ def summarise(contestants: Sequence[Contestant], labels: Sequence[str]) -> tuple
 
 def _summary(contestant: Contestant, labels: Sequence[str]) -> Summary:
     case_scores: dict[str, float] = {}
-    by_label: dict[str, list[float]] = {label: [] for label in labels}
+    by_label: dict[str, dict[str, float]] = {label: {} for label in labels}
     # A classified image has a score for one of perhaps a thousand classes, so no full table is made.
     for name, scores in contestant.scores.items():
         present = {
             label: score for label, score in scores.items() if label in by_label and not math.isnan(score)
         }
         for label, score in present.items():
-            by_label[label].append(score)
+            by_label[label][name] = score
         if present:
             case_scores[name] = sum(present.values()) / len(present)
     return Summary(
         contestant,
         case_scores,
-        _estimate(list(case_scores.values())),
-        {label: _estimate(values) for label, values in by_label.items()},
+        _estimate(case_scores, contestant.groups),
+        {label: _estimate(values, contestant.groups) for label, values in by_label.items()},
     )
 
 
-def _estimate(values: Sequence[float]) -> Estimate:
-    low, high = bootstrap_interval(values)
+def _estimate(scores: Mapping[str, float], groups: Mapping[str, str]) -> Estimate:
+    values = list(scores.values())
+    low, high = bootstrap_interval(value_a_group(values, _groups_of(scores, groups)))
     return Estimate(sum(values) / len(values) if values else float("nan"), low, high)
+
+
+def _groups_of(cases: Iterable[str], groups: Mapping[str, str]) -> list[str]:
+    return [groups.get(name, name) for name in cases]
 
 
 def _compare(searched: Summary, other: Summary) -> PairedComparison:
     common = [name for name in searched.case_scores if name in other.case_scores]
-    return paired_comparison(
-        [searched.case_scores[name] for name in common], [other.case_scores[name] for name in common]
+    groups = _groups_of(common, searched.contestant.groups)
+    mine, theirs = (
+        value_a_group([summary.case_scores[name] for name in common], groups) for summary in (searched, other)
     )
+    return paired_comparison(mine, theirs)

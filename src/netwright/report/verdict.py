@@ -49,6 +49,7 @@ def sentences(summaries: Sequence[Summary], metric: Metric) -> tuple[str, ...]:
     """`verdict_sentences` for contestants that are summarised already."""
     if not summaries:
         return ()
+    metric = metric.counted(patients=any(s.contestant.groups for s in summaries))
     searched = next((s for s in summaries if s.searched), None)
     others = [s for s in summaries if not s.searched]
     told = [_searched_sentence(searched, metric)]

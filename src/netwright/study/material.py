@@ -15,6 +15,7 @@ from netwright.data.classification.settings import PicturePreparation
 from netwright.data.dataset import Case, Dataset
 from netwright.data.opening import open_any, prepare_any
 from netwright.data.prepared import Prepared
+from netwright.data.problems import UnusableFile
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, RunError
 from netwright.settings import RunSettings
@@ -123,13 +124,15 @@ def labelled(case: Case, dataset: Dataset) -> LabelledCase:
     """A case of a dataset, ready for testing.
 
     Raises:
-        DatasetError: it has no label map.
+        DatasetError: it has no label map, or another problem.
     """
+    if case.problem is not None:
+        raise UnusableFile(case.problem)
     if case.label is None:
         raise DatasetError(
             f"{dataset.root}: case {case.name} has no label map; expected one to test against."
         )
-    return LabelledCase(case.name, case.images, case.label, dict(dataset.map_label))
+    return LabelledCase(case.name, case.images, case.label, dict(dataset.map_label), case.time)
 
 
 def unseen_cases(

@@ -11,6 +11,7 @@ import optuna
 
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
+from netwright.data.splits import Splits
 from netwright.evaluation.outcome import Outcome
 from netwright.report.content import Contestant, ReportContent, TrialRow
 from netwright.report.metrics import metric_named, reward_words
@@ -149,7 +150,8 @@ def _facts(
         *_data_facts(settings, material),
         (
             "parts",
-            f"{len(splits.training)} training, {len(splits.validation)} validation, {len(splits.test)} test",
+            f"{len(splits.training)} training, {len(splits.validation)} validation, {len(splits.test)} test"
+            + (f", of {_patients(splits)} patients, none of them divided" if splits.groups else ""),
         ),
         ("search space", f"{settings.space.name}, {_choices(settings)}"),
         ("strategy", settings.strategy.name),
@@ -166,6 +168,11 @@ def _facts(
         ("seed", str(settings.seed)),
         ("trials", str(len(records))),
     )
+
+
+def _patients(splits: Splits) -> int:
+    cases = (*splits.training, *splits.validation, *splits.test)
+    return len({splits.groups.get(case, case) for case in cases})
 
 
 def _data_facts(settings: RunSettings, material: Material) -> tuple[tuple[str, str], ...]:
@@ -224,6 +231,7 @@ def _rows(records: Sequence[TrialRecord], describe: Any) -> tuple[TrialRow, ...]
 
 
 def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> Contestant:
+    groups = folder.splits().groups
     outcome = Outcome.from_dict(result["outcome"])
     return Contestant(
         name=result["name"],
@@ -241,6 +249,7 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
         inference_ms=outcome.cost.inference_ms,
         scores=result["scores"],
         curves=read_curves(folder.contestant(result["name"]))[1],
+        groups={case: groups[case] for case in result["scores"] if case in groups},
     )
 
 

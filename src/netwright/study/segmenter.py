@@ -13,10 +13,11 @@ from torch import nn
 
 from netwright.data.formats import find_cases
 from netwright.data.geometry import Geometry
+from netwright.data.pictures import is_picture
 from netwright.data.prepared import Prepared
-from netwright.data.preprocessing import PreprocessingSettings, prepare_image
+from netwright.data.preprocessing import PreprocessingSettings, prepare_volume
 from netwright.data.slices import SliceSettings
-from netwright.data.volumes import Grid, label_ending, read_label, write_label_map
+from netwright.data.volumes import Grid, Volume, label_ending, read_image, read_label, write_label_map
 from netwright.errors import DatasetError
 from netwright.study.jobs import OnCase
 from netwright.tasks.metrics import dice_per_label
@@ -25,12 +26,16 @@ from netwright.tasks.segmentation import SegmentationTask
 
 @dataclass(frozen=True)
 class LabelledCase:
-    """A labelled case to test on: its files, and the changes of label values that the dataset was read with."""
+    """A labelled case to test on: its files, and the changes of label values that the dataset was read with.
+
+    ``time``: as in `Case`.
+    """
 
     name: str
     images: tuple[Path, ...]
     label: Path
     map_label: dict[int, int]
+    time: int | None = None
 
     def classes(self, grid: Grid, label_values: Sequence[int]) -> NDArray[np.uint8]:
         """The true class indices (X, Y, Z), in canonical axes.
@@ -38,7 +43,7 @@ class LabelledCase:
         Raises:
             DatasetError: the label map is unusable, lies on another grid than the image, or has other values.
         """
-        labels = read_label(self.label, grid)
+        labels = read_label(self.label, grid, self.time)
         if labels.shape != grid.canonical_shape:
             raise DatasetError(
                 f"{self.label} has the shape {labels.shape}, its image {grid.canonical_shape} (in canonical axes): "
@@ -114,13 +119,18 @@ class Segmenter:
             return predict_slices(self.network, image, self.task.size, self.slice_axis, device=self.device)
         return predict_probabilities(self.network, image, self.task.size, device=self.device)
 
-    def segment(self, images: Sequence[Path]) -> tuple[NDArray[np.uint8], Geometry]:
+    def segment(self, images: Sequence[Path], time: int | None = None) -> tuple[NDArray[np.uint8], Geometry]:
         """Class indices of one case, on the grid and in the axis order of its files (one a channel, or one for all).
+
+        ``time``: of a cine, the time point that is the case.
 
         Raises:
             DatasetError: a file cannot be used, or has another number of channels than the network was trained on.
         """
-        prepared = prepare_image(images, self.preprocessing)
+        return self._segment(read_image(images, time), images)
+
+    def _segment(self, volume: Volume, images: Sequence[Path]) -> tuple[NDArray[np.uint8], Geometry]:
+        prepared = prepare_volume(volume, images, self.preprocessing)
         channels = prepared.image.shape[0]
         if channels != self.task.channels:
             raise DatasetError(
@@ -138,7 +148,7 @@ class Segmenter:
         """
         result = {}
         for number, case in enumerate(cases, 1):
-            found, geometry = self.segment(case.images)
+            found, geometry = self.segment(case.images, case.time)
             if predictions is not None:
                 self._write(predictions, case.name, found, case.images[0])
             truth = case.classes(geometry.grid, self.label_values)
@@ -151,17 +161,27 @@ class Segmenter:
     def predict(self, images: Path, output: Path, on_case: OnCase | None = None) -> list[Path]:
         """A label map for each image of a file or folder, on the image's own grid. Returns the files written.
 
+        To a network of one channel a 4D image is a cine: its label map is 4D, each time point segmented by itself.
+
         Raises:
             DatasetError: a file cannot be used.
         """
         cases = find_cases(images, self.task.channels)
         written = []
         for number, case in enumerate(cases, 1):
-            labels, _ = self.segment(case.images)
+            labels = self._segment_all(case.images)
             written.append(self._write(output, case.name, labels, case.images[0]))
             if on_case is not None:
                 on_case(number, len(cases))
         return written
+
+    def _segment_all(self, images: Sequence[Path]) -> NDArray[np.uint8]:
+        """Class indices (X, Y, Z) of an image, or (X, Y, Z, T) of a cine, in the axis order of its file."""
+        volume = read_image(images)
+        if self.task.channels > 1 or is_picture(images[0]) or len(volume.array) == 1:
+            return self._segment(volume, images)[0]
+        frames = (Volume(frame[None], volume.grid) for frame in volume.array)
+        return np.stack([self._segment(frame, images)[0] for frame in frames], axis=-1)
 
     def _write(self, folder: Path, name: str, labels: NDArray[np.uint8], image: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ def overlays(
 def _overlay(
     role: str, case: LabelledCase, dice: float, prediction: Path, values: Sequence[int]
 ) -> OverlayCase:
-    image = read_image(case.images)
+    image = read_image(case.images, case.time)
     found = read_label(prediction, image.grid)
     coloured = image.array.shape[0] == COLOURS and image.array.shape[-1] == 1
     return OverlayCase(

@@ -50,7 +50,8 @@ def image_splits(
             f"{len(pictures.names)} pictures leave none for {' and '.join(empty)}: expected at least {MINIMUM_CASES} "
             "of some class. Add pictures."
         )
-    return Splits(*(tuple(sorted(official[part])) for part in ("train", "val", "test")))
+    training, validation, test = (tuple(sorted(official[part])) for part in ("train", "val", "test"))
+    return Splits(training, validation, test)
 
 
 def _dealt(names: Sequence[str], seed: int, shares: Sequence[float]) -> list[list[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.dataset import Case, Dataset
-from netwright.data.formats import image_masks, msd, nnunet
+from netwright.data.formats import acdc, cine, image_masks, msd, nnunet
 from netwright.data.formats.description import stem
 from netwright.data.pictures import PICTURE_ENDINGS, is_picture
 from netwright.data.problems import enumerate_words
@@ -19,17 +19,23 @@ from netwright.errors import DatasetError
 
 @dataclass(frozen=True)
 class Format:
-    """How a kind of folder is recognised by itself and its ``dataset.json``, in code and in words, and read."""
+    """How a kind of folder is recognised by itself and its ``dataset.json``, in code and in words, and read.
+
+    ``recognised``: False where such a folder may mean another thing, so that the user has to name the format.
+    """
 
     title: str
     looked_for: str
     matches: Callable[[Path, Mapping[str, Any]], bool]
     read: Callable[[Path, Mapping[str, Any], Mapping[int, int]], Dataset]
+    recognised: bool = True
 
 
 FORMATS: dict[str, Format] = {
     "nnunet": Format("nnU-Net v2 raw", nnunet.LOOKED_FOR, nnunet.matches, nnunet.read),
     "msd": Format("Medical Segmentation Decathlon", msd.LOOKED_FOR, msd.matches, msd.read),
+    "acdc": Format("ACDC", acdc.LOOKED_FOR, acdc.matches, acdc.read),
+    "cine": Format("cines", cine.LOOKED_FOR, cine.matches, cine.read, recognised=False),
     "image-masks": Format(
         "pictures with masks", image_masks.LOOKED_FOR, image_masks.matches, image_masks.read
     ),
@@ -40,6 +46,7 @@ FORMATS: dict[str, Format] = {
 def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
     """The unlabelled cases of a file or folder, to predict.
 
+    Of a folder in the layout of ACDC these are the frames, labelled or not, or else the whole cines of its patients.
     Files that are all named as nnU-Net does (``{case}_{channel:04d}``) are grouped by case; else each file is
     one. A folder of pictures has a case for each.
 
@@ -49,6 +56,8 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
     path = Path(path).expanduser()
     if not path.exists():
         raise DatasetError(f"{path} does not exist: expected a NIfTI volume, a picture or a folder of them.")
+    if frames := acdc.unlabelled(path):
+        return frames
     if pictures := find_pictures(path):
         return tuple(Case(stem(file), (file,), None) for file in pictures)
     files = nnunet.list_files(path, ENDINGS) if path.is_dir() else [path]

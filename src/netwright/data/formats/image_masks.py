@@ -7,7 +7,7 @@ dataset (``name``); without one the labels are the values that the masks hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,17 +127,28 @@ def _labels_found(
     Values 0, 1, 2, ... (after ``map_label``) are labels as they are. Of others the labels would be their ranks: each
     value -> its rank among them, 0 included.
     """
-    values = sorted(set().union(*in_order(_values, masks, _READERS)))
+    return labels_of_values(root / MASKS, set().union(*in_order(_values, masks, _READERS)), map_label)
+
+
+def labels_of_values(
+    folder: Path, found: Collection[int], map_label: Mapping[int, int]
+) -> tuple[dict[int, str], dict[int, int]]:
+    """The same of the values that the label maps in a folder hold.
+
+    Raises:
+        DatasetError: so many values that they are no labels, or none but one.
+    """
+    values = sorted(found)
     if len(values) > MOST_UNNAMED:
         raise DatasetError(
-            f"{root / MASKS} holds {len(values)} different values ({enumerate_words(values[:4])}, ...): expected few, "
+            f"{folder} holds {len(values)} different values ({enumerate_words(values[:4])}, ...): expected few, "
             "one for each label. So many look like intensities, or like masks blurred by resizing or JPEG: threshold "
             f"them. If they are labels, name each in `labels` of a {DESCRIPTION}."
         )
     mapped = sorted({0, *(map_label.get(value, value) for value in values)})
     if len(mapped) < 2:
         raise DatasetError(
-            f"{root / MASKS} holds no label: expected a value for background (0) and at least one other, found "
+            f"{folder} holds no label: expected a value for background (0) and at least one other, found "
             f"{enumerate_words(values) or 'no mask that can be read'}. Look whether the masks were exported rightly."
         )
     names = {0: "background", 1: "foreground"} if len(mapped) == 2 else {0: "background"}

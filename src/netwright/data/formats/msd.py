@@ -41,7 +41,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         root=root,
         format="msd",
         channels=read_channels(root, description),
-        labels=read_labels(root, labels, _value_first(labels)),
+        labels=read_labels(root, labels, value_first(labels)),
         cases=require_unique(root, cases),
         map_label=map_label,
         file_ending=sorted(endings)[0] if endings else ".nii.gz",
@@ -62,7 +62,7 @@ def _case(root: Path, number: int, entry: object) -> Case:
     return Case(stem(images[0]), images, root / label if label else None)
 
 
-def _value_first(labels: Mapping[str, Any]) -> list[tuple[object, object]]:
+def value_first(labels: Mapping[str, Any]) -> list[tuple[object, object]]:
     """Some folders write names first, as nnU-Net does; whole numbers tell which side the values are on."""
     if all(key.lstrip("-").isdigit() for key in labels):
         return list(labels.items())
