@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from netwright.strategies.base import Dimension, Observation, Strategy
+from netwright.strategies.cma_es import CmaEs
 from netwright.strategies.controlled_random_search import ControlledRandomSearch
 from netwright.strategies.q_learning import q_learning as make_q_learning  # the bare name is the package's
 from netwright.strategies.random_search import RandomSearch
 
 STRATEGIES: dict[str, Callable[..., Strategy[Any]]] = {
+    "cma-es": CmaEs,
     "controlled-random-search": ControlledRandomSearch,
     "q-learning": make_q_learning,
     "random": RandomSearch,
@@ -19,6 +21,7 @@ STRATEGIES: dict[str, Callable[..., Strategy[Any]]] = {
 
 __all__ = [
     "STRATEGIES",
+    "CmaEs",
     "ControlledRandomSearch",
     "Dimension",
     "Observation",

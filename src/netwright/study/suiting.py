@@ -1,0 +1,42 @@
+"""Whether a space suits the data: slices are turned on or off for it, and what cannot be is refused early."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from netwright.data.classification.dataset import ImageSet
+from netwright.data.dataset import Dataset
+from netwright.data.slices import SliceSettings
+from netwright.errors import SettingsError
+from netwright.settings import RunSettings
+from netwright.spaces.kinds import KINDS, spaces_for
+from netwright.study.fitting import is_flat, kind_of
+
+
+def suit_space(
+    settings: RunSettings, dataset: Dataset | ImageSet, said: Collection[str] = ()
+) -> RunSettings:
+    """The settings with ``slices`` as the space needs them: on for 2D networks on volumes, off for 3D ones.
+
+    ``said``: dotted names of settings that the user gave; slices given there stay.
+
+    Raises:
+        SettingsError: the space is for another task or number of dimensions; those that suit are named.
+    """
+    kind, task = KINDS[settings.space.name], kind_of(dataset)
+    asked = any(name == "slices" or name.startswith("slices.") for name in said)
+    volumes = isinstance(dataset, Dataset) and not is_flat(dataset)
+    if not asked and (not volumes or kind.dimensions == (3,)):
+        settings = settings.model_copy(update={"slices": None})
+    elif not asked and kind.dimensions == (2,) and settings.slices is None:
+        settings = settings.model_copy(update={"slices": SliceSettings()})
+    dimensions = 3 if volumes and settings.slices is None else 2
+    if task in kind.tasks and dimensions in kind.dimensions:
+        return settings
+    how = ""
+    if volumes and task in kind.tasks:
+        how = " as whole volumes (slices=null)" if settings.slices is None else " slice by slice (slices)"
+    raise SettingsError(
+        f"The space {settings.space.name!r} is for {kind.words()}, but {dataset.root} is for {task} in "
+        f"{dimensions}D{how}. Spaces for it: {', '.join(spaces_for(task, dimensions))}."
+    )
