@@ -51,7 +51,9 @@ NetworkOption = Annotated[
 ]
 SpaceOption = Annotated[
     str | None,
-    typer.Option("--space", metavar="NAME", help="In place of the recipe's; see 'netwright recipes --parts'."),
+    typer.Option(
+        "--space", metavar="NAME", help="In place of the recipe's; see 'netwright recipes --parts'."
+    ),
 ]
 StrategyOption = Annotated[
     str | None,

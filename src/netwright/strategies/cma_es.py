@@ -30,6 +30,9 @@ from netwright.strategies.dimensions import Point, position_of, value_at
 RESAMPLING = 10
 """A point outside of a continuous dimension is drawn again, so many times for each dimension, as in Optuna."""
 
+FEWEST = 4
+"""Candidates of a generation: of fewer no variances can be learned."""
+
 
 @dataclass(frozen=True, eq=False)
 class State:
@@ -45,7 +48,7 @@ class CmaEs:
     """CMA-ES with margin: points of a normal distribution that is moved and shaped by the better ones.
 
     Args:
-        population: candidates of a generation; None: 4 + 3 ln n for n dimensions. At least 2.
+        population: candidates of a generation; None: 4 + 3 ln n for n dimensions. At least 4.
         sigma: standard deviation of the first generation, as a share of each dimension.
         first: a choice about which the first generation lies; None: the middle of each dimension.
 
@@ -59,8 +62,8 @@ class CmaEs:
 
     def __post_init__(self) -> None:
         size = self.population
-        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 2):
-            raise SettingsError(f"population is {size!r}, but expected a whole number of at least 2")
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < FEWEST):
+            raise SettingsError(f"population is {size!r}, but expected a whole number of at least {FEWEST}")
         if not isinstance(self.sigma, (int, float)) or not 0 < self.sigma < math.inf:
             raise SettingsError(f"sigma is {self.sigma!r}, but expected a number above 0, for example 0.2")
 

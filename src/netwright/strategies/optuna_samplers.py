@@ -30,7 +30,7 @@ MakeSampler = Callable[..., BaseSampler]
 
 
 class SeededSampler(BaseSampler):
-    """One of Optuna's samplers without its memory: made anew for every trial, seeded by the seed and the trial's number.
+    """One of Optuna's samplers without its memory: made anew for every trial, of the seed and the trial's number.
 
     What it knows it reads from the storage, so that a study goes on after a kill as if nothing had happened, and
     workers with one seed propose different candidates. A Gaussian process, which would begin to fit where it ended
@@ -55,7 +55,7 @@ class SeededSampler(BaseSampler):
         """The sampler's proposal; empty in its beginning, which is random."""
         sampler = self._sampler(trial)
         if isinstance(sampler, BaseGASampler):
-            # Parents come from the storage in another order than they were selected in: store them before they are used.
+            # Parents come from the storage in another order than they were selected in: store them first.
             sampler.get_parent_population(study, sampler.get_trial_generation(study, trial))
         return sampler.sample_relative(study, trial, search_space)
 

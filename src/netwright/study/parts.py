@@ -67,8 +67,10 @@ def require_parts(settings: RunSettings) -> None:
             )
         load_factory(str(part.options["network"]), part.options.get("folder"))
     strategy = settings.strategy
+    proposer = _member("strategy", PROPOSERS, strategy.name)
+    _require_options("strategy", strategy, proposer)
     without = {name: value for name, value in strategy.model_dump().items() if name != "first"}
-    _made("strategy", Part(**without), _member("strategy", PROPOSERS, strategy.name))
+    _made("strategy", Part(**without), proposer)
 
 
 def problem_of(settings: RunSettings, prepared: Any) -> Problem:

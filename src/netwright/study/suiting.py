@@ -13,9 +13,7 @@ from netwright.spaces.kinds import KINDS, spaces_for
 from netwright.study.fitting import is_flat, kind_of
 
 
-def suit_space(
-    settings: RunSettings, dataset: Dataset | ImageSet, said: Collection[str] = ()
-) -> RunSettings:
+def suit_space(settings: RunSettings, dataset: Dataset | ImageSet, said: Collection[str] = ()) -> RunSettings:
     """The settings with ``slices`` as the space needs them: on for 2D networks on volumes, off for 3D ones.
 
     ``said``: dotted names of settings that the user gave; slices given there stay.
