@@ -23,10 +23,6 @@ DIMENSIONS = (
 OPERATIONS = (Dimension("operation", "categorical", 0, 4, 1, choices=("none", "a", "b", "c", "d")),)
 
 
-def loss(choice: Any) -> float:
-    return float(((choice["width"] - 10) / 7) ** 2 + (choice["share"] - 0.4) ** 2 + abs(choice["depth"] - 4))
-
-
 def told(strategy: CmaEs, state: State, rewards: list[float | None]) -> State:
     """The state after candidates with these rewards."""
     for number, reward in enumerate(rewards):
@@ -40,31 +36,29 @@ def mean_of(state: State) -> Any:
     return state.optimizer.mean.copy()
 
 
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_it_learns_what_optunas_own_learns_of_the_same_candidates() -> None:
-    theirs = CmaEsSampler(seed=1, with_margin=True, popsize=8, warn_independent_sampling=False)
+    """Of floats alone: of integers Optuna's default takes no care."""
+    dimensions = [Dimension(name, "float", 0.0, 1.0) for name in ("a", "b", "c")]
+    theirs = CmaEsSampler(seed=1, popsize=8, warn_independent_sampling=False)
     study = optuna.create_study(sampler=theirs)
     strategy = CmaEs(population=8)
-    state, generations = strategy.init(DIMENSIONS), 0
+    state, generations = strategy.init(dimensions), 0
     for number in range(1 + 8 * 6):
         trial = study.ask()
-        choice = {"depth": trial.suggest_int("depth", 1, 5), "share": trial.suggest_float("share", 0, 1)}
-        choice["width"] = trial.suggest_int("width", 4, 20, step=2)
-        study.tell(trial, loss(choice))
-        frozen = study.trials[number]
-        stored = theirs._restore_optimizer([frozen])
+        choice = {d.name: trial.suggest_float(d.name, d.low, d.high) for d in dimensions}
+        reward = -sum((value - 0.2 * i) ** 2 for i, value in enumerate(choice.values()))
+        study.tell(trial, -reward)
+        attributes = study.trials[number].system_attrs
+        stored = theirs._restore_optimizer([study.trials[number]])
         if stored is not None:
             # With the first candidate of a generation; ours is made of the last of the one before.
             np.testing.assert_allclose(mean_of(state), stored.mean, atol=1e-9)
-            np.testing.assert_allclose(state.optimizer._cma._C, stored._cma._C, atol=1e-9)
+            np.testing.assert_allclose(state.optimizer._cma._C, stored._C, atol=1e-9)
             generations += 1
         if number > 0:  # the first is random
-            stamp = {
-                "generation": frozen.system_attrs["cmawm:generation"],
-                "x": frozen.system_attrs["x_for_tell"],
-                "at": [(choice["depth"] - 1) / 4, choice["share"], (choice["width"] - 4) / 16],
-            }
-            state = strategy.tell(state, Observation(number, choice, -loss(choice), "complete", stamp))
+            x = list(choice.values())
+            stamp = {"generation": attributes["cma:generation"], "x": x, "at": x}
+            state = strategy.tell(state, Observation(number, {**choice}, reward, "complete", stamp))
     assert generations == 5
 
 
@@ -96,7 +90,7 @@ def test_categories_stand_at_their_index() -> None:
     for index, name in enumerate(OPERATIONS[0].choices):
         strategy = CmaEs(first={"operation": name}, sigma=1e-6)
         state = strategy.init(OPERATIONS)
-        assert mean_of(state) == pytest.approx([index / 4])
+        assert mean_of(state) == pytest.approx([(index + 0.5) / 5])
         assert strategy.ask(state, np.random.default_rng(0))[0] == {"operation": name}
 
 
@@ -133,7 +127,7 @@ def test_an_edited_candidate_counts_where_it_was_evaluated() -> None:
     _, stamp = strategy.ask(state, np.random.default_rng(0))
     edited = {"depth": 1, "share": 0.25, "width": 20}
     state = strategy.tell(state, Observation(0, edited, 1.0, "complete", stamp))
-    np.testing.assert_allclose(state.results[0][0], [0.0, 0.25, 1.0])
+    np.testing.assert_allclose(state.results[0][0], [0.1, 0.25, 17 / 18])
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from cmaes import CMAwM
 
 from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
-from netwright.strategies.dimensions import Point, position_of, value_at
+from netwright.strategies.dimensions import Point, choice_at, point_of
 
 RESAMPLING = 10
 """A point outside of a continuous dimension is drawn again, so many times for each dimension, as in Optuna."""
@@ -83,12 +83,12 @@ class CmaEs:
         Raises:
             SettingsError: ``first`` is not a choice of the dimensions.
         """
-        steps = np.array([1 / (_count(d) - 1) if _is_discrete(d) else 0.0 for d in dimensions])
+        widths, lows = np.array([_lattice(d) for d in dimensions]).T
         optimizer = CMAwM(
             mean=self._mean(dimensions),
             sigma=self.sigma,
-            bounds=np.tile([0.0, 1.0], (len(dimensions), 1)),
-            steps=steps,
+            bounds=np.stack([lows, 1 - lows], axis=1),
+            steps=widths,
             n_max_resampling=RESAMPLING * len(dimensions),
             seed=0,  # every ask has a seed of its own
             population_size=self.population,
@@ -104,9 +104,8 @@ class CmaEs:
         optimizer = copy.deepcopy(state.optimizer)
         optimizer.reseed_rng(int(rng.integers(2**32)))
         rounded, x = optimizer.ask()
-        at = rounded.tolist()
-        stamp = {"kind": "sample", "generation": optimizer.generation, "x": x.tolist(), "at": at}
-        return _choice_at(state.dimensions, at), stamp
+        stamp = {"kind": "sample", "generation": optimizer.generation, "x": x.tolist(), "at": rounded.tolist()}
+        return choice_at(state.dimensions, rounded), stamp
 
     def tell(self, state: State, observation: Observation) -> State:
         """The next generation's distribution where this one is complete.
@@ -118,8 +117,8 @@ class CmaEs:
         if stamp is None or observation.status == "failed" or stamp["generation"] != optimizer.generation:
             return state
         loss = math.inf if observation.reward is None else -observation.reward
-        as_proposed = _choice_at(state.dimensions, stamp["at"]) == observation.choice
-        point = np.array(stamp["x"]) if as_proposed else _point_of(state.dimensions, observation.choice)
+        as_proposed = choice_at(state.dimensions, np.array(stamp["at"])) == observation.choice
+        point = np.array(stamp["x"]) if as_proposed else point_of(state.dimensions, observation.choice)
         results = (*state.results, (point, math.inf if math.isnan(loss) else loss))
         if len(results) < optimizer.population_size:
             return replace(state, results=results)
@@ -133,44 +132,19 @@ class CmaEs:
         if self.first is None:
             return np.full(len(dimensions), 0.5)
         try:
-            return _point_of(dimensions, self.first)
+            return point_of(dimensions, self.first)
         except KeyError as error:
             raise SettingsError(f"first names no value for {error}: give one for every dimension") from None
         except ValueError as error:
             raise SettingsError(f"first does not fit the dimensions: {error}") from None
 
 
-def _is_discrete(dimension: Dimension) -> bool:
-    """Whether a dimension's values are equally spaced; a logarithmic one counts as continuous, as in Optuna."""
-    return dimension.step is not None and not dimension.log
 
-
-def _count(dimension: Dimension) -> int:
-    assert dimension.step is not None
-    return round((dimension.high - dimension.low) / dimension.step) + 1
-
-
-def _choice_at(dimensions: Sequence[Dimension], point: Sequence[float]) -> Choice:
-    """The values of a rounded point: the first at 0, the last at 1."""
-    choice: Choice = {}
-    for dimension, at in zip(dimensions, point, strict=True):
-        if _is_discrete(dimension):
-            count = _count(dimension)
-            at = (round(at * (count - 1)) + 0.5) / count  # the centre of its cell
-        choice[dimension.name] = value_at(dimension, at)
-    return choice
-
-
-def _point_of(dimensions: Sequence[Dimension], choice: Mapping[str, Value]) -> Point:
-    """Where a choice lies.
-
-    Raises:
-        KeyError: the choice lacks a dimension.
-        ValueError: a value is not one of its dimension's.
+def _lattice(dimension: Dimension) -> tuple[float, float]:
+    """Width of a value's cell in [0, 1], 0 where values are continuous, and the centre of the first; a logarithmic
+    dimension counts as continuous, as in Optuna.
     """
-    point = np.array([position_of(d, choice[d.name]) for d in dimensions])
-    for place, dimension in enumerate(dimensions):
-        if _is_discrete(dimension):
-            count = _count(dimension)
-            point[place] = (point[place] * count - 0.5) / (count - 1)
-    return point
+    if dimension.step is None or dimension.log:
+        return 0.0, 0.0
+    width = 1 / (round((dimension.high - dimension.low) / dimension.step) + 1)
+    return width, width / 2
