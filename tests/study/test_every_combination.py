@@ -40,7 +40,13 @@ SLOW = ("gp",)
 
 def settings_for(space: str, task: str, strategy: dict[str, Any]) -> RunSettings:
     settings = parse_settings(
-        {"recipe": "none", "dataset": {"path": "."}, "seed": 7, "space": {"name": space}, "strategy": strategy}
+        {
+            "recipe": "none",
+            "dataset": {"path": "."},
+            "seed": 7,
+            "space": {"name": space},
+            "strategy": strategy,
+        }
     )
     if not takes_task(settings.space):
         return settings

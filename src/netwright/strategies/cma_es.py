@@ -104,7 +104,12 @@ class CmaEs:
         optimizer = copy.deepcopy(state.optimizer)
         optimizer.reseed_rng(int(rng.integers(2**32)))
         rounded, x = optimizer.ask()
-        stamp = {"kind": "sample", "generation": optimizer.generation, "x": x.tolist(), "at": rounded.tolist()}
+        stamp = {
+            "kind": "sample",
+            "generation": optimizer.generation,
+            "x": x.tolist(),
+            "at": rounded.tolist(),
+        }
         return choice_at(state.dimensions, rounded), stamp
 
     def tell(self, state: State, observation: Observation) -> State:
@@ -137,7 +142,6 @@ class CmaEs:
             raise SettingsError(f"first names no value for {error}: give one for every dimension") from None
         except ValueError as error:
             raise SettingsError(f"first does not fit the dimensions: {error}") from None
-
 
 
 def _lattice(dimension: Dimension) -> tuple[float, float]:

@@ -31,10 +31,13 @@ def suit_space(settings: RunSettings, dataset: Dataset | ImageSet, said: Collect
     dimensions = 3 if volumes and settings.slices is None else 2
     if task in kind.tasks and dimensions in kind.dimensions:
         return settings
-    how = ""
-    if volumes and task in kind.tasks:
-        how = " as whole volumes (slices=null)" if settings.slices is None else " slice by slice (slices)"
+    data = f"{task} of {'volumes' if volumes else 'pictures'}"
+    if volumes and asked:
+        data += ", whole (slices=null)" if settings.slices is None else ", slice by slice (slices)"
+    # Slices that nobody asked for are turned on and off as the space wants them.
+    reached = (3, 2) if volumes and not asked else (dimensions,)
+    suited = [name for count in reached for name in spaces_for(task, count)]
     raise SettingsError(
-        f"The space {settings.space.name!r} is for {kind.words()}, but {dataset.root} is for {task} in "
-        f"{dimensions}D{how}. Spaces for it: {', '.join(spaces_for(task, dimensions))}."
+        f"The space {settings.space.name!r} is for {kind.words()}, but {dataset.root} is for {data}. Spaces for it: "
+        f"{', '.join(dict.fromkeys(suited))}."
     )
