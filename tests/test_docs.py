@@ -22,7 +22,8 @@ from netwright.evaluation.early import EarlyTermination
 from netwright.recipes import RECIPES
 from netwright.spaces.layerwise import makers
 from netwright.spaces.segnas import SegNAS
-from netwright.strategies import ControlledRandomSearch
+from netwright.strategies import CmaEs, ControlledRandomSearch
+from netwright.strategies.optuna_samplers import gp, nsga_ii, tpe
 from netwright.strategies.q_learning import q_learning
 from netwright.strategies.q_learning.published import PublishedQLearning
 
@@ -52,6 +53,10 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("space.", makers.layerwise),
     ("strategy.", q_learning),
     ("strategy.", PublishedQLearning),
+    ("strategy.", tpe),
+    ("strategy.", gp),
+    ("strategy.", nsga_ii),
+    ("strategy.", CmaEs),
     ("strategy.", ControlledRandomSearch),
     ("slices.", SliceSettings),
     ("training.early.", EarlyTermination),
