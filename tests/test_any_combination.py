@@ -114,13 +114,18 @@ def resolved(dataset: Path, folder: Path, recipe: str | None, **settings: Any) -
     return create_run(dataset, recipe, Wishes(trials=1, workers=1, assignments={**QUICK, **settings}), folder)
 
 
-def test_slices_go_with_the_space_unless_they_were_given(dataset: Path, tmp_path: Path) -> None:
+def test_slices_go_with_the_space_unless_they_were_given(dataset: Path, cells: Path, tmp_path: Path) -> None:
     on = resolved(dataset, tmp_path / "1", "segnas4", **{"space.name": "unet"})
     assert on.settings.slices is not None
     off = resolved(dataset, tmp_path / "2", "marl-unet", **{"space.name": "segnas4"})
     assert off.settings.slices is None
     given = resolved(dataset, tmp_path / "3", "segnas4", **{"space.name": "unet", "slices.axis": 0})
     assert given.settings.slices.axis == 0
+    repeated = Wishes(trials=1, workers=1, repeat=given.settings)
+    assert create_run(dataset, None, repeated, tmp_path / "4").settings.slices.axis == 0
+    empty = resolved(cells, tmp_path / "5", None, **{"slices.empty": "drop"}).settings
+    again = create_run(cells, None, Wishes(trials=1, workers=1, repeat=empty), tmp_path / "6").settings
+    assert again.slices.empty == "drop"
 
 
 def test_a_space_brings_the_protocol_of_its_own_recipe(dataset: Path, tmp_path: Path) -> None:

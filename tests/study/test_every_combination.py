@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from itertools import pairwise
 from typing import Any
 
 import optuna
@@ -117,7 +118,7 @@ def test_agents_are_the_layers_or_a_chain_of_the_dimensions(space_name: str, var
     if variant == "published":
         tables = sampler.strategy.tables(state)  # type: ignore[attr-defined]
         assert [(t.row_names, t.column_names) for t in tables] == [
-            ((one,), (other,)) for one, other in zip(names, names[1:], strict=False)
+            ((one,), (other,)) for one, other in pairwise(names)
         ]
     else:
         assert state.layout.complete, "every pair of dimensions shares a table"

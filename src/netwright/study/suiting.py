@@ -24,9 +24,9 @@ def suit_space(settings: RunSettings, dataset: Dataset | ImageSet, said: Collect
     kind, task = KINDS[settings.space.name], kind_of(dataset)
     asked = any(name == "slices" or name.startswith("slices.") for name in said)
     volumes = isinstance(dataset, Dataset) and not is_flat(dataset)
-    if not asked and (not volumes or kind.dimensions == (3,)):
+    if not asked and (isinstance(dataset, ImageSet) or (volumes and kind.dimensions == (3,))):
         settings = settings.model_copy(update={"slices": None})
-    elif not asked and kind.dimensions == (2,) and settings.slices is None:
+    elif not asked and volumes and kind.dimensions == (2,) and settings.slices is None:
         settings = settings.model_copy(update={"slices": SliceSettings()})
     dimensions = 3 if volumes and settings.slices is None else 2
     if task in kind.tasks and dimensions in kind.dimensions:
