@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import netwright as package
-from netwright.api import Wishes, create_run
+from netwright.api import Wishes, create_run, with_time_share
 from netwright.errors import SettingsError
+from netwright.settings import parse_settings
 from netwright.spaces import SPACES
 from netwright.spaces.kinds import KINDS
 from netwright.study.conduct import conduct
@@ -126,6 +127,15 @@ def test_slices_go_with_the_space_unless_they_were_given(dataset: Path, cells: P
     empty = resolved(cells, tmp_path / "5", None, **{"slices.empty": "drop"}).settings
     again = create_run(cells, None, Wishes(trials=1, workers=1, repeat=empty), tmp_path / "6").settings
     assert again.slices.empty == "drop"
+
+
+def test_hours_change_the_options_of_controlled_random_search_alone() -> None:
+    base = {"recipe": "segnas4", "dataset": {"path": "."}, "space": {"name": "segnas4"}}
+    for strategy in PROPOSERS:
+        settings = parse_settings({**base, "strategy": {"name": strategy}, "budget": {"hours": 1}})
+        options = with_time_share(settings, 1.0).strategy.options
+        searches = strategy == "controlled-random-search"
+        assert options == ({"population": 10, "cell_centres": True} if searches else {})
 
 
 def test_a_space_brings_the_protocol_of_its_own_recipe(dataset: Path, tmp_path: Path) -> None:
