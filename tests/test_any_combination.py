@@ -162,6 +162,13 @@ def test_a_space_brings_the_protocol_of_its_own_recipe(dataset: Path, tmp_path: 
         ("cells", "marl-unet", {"space.name": "segnas4"}, ["segmentation in 3D", "unet, layerwise"]),
         ("shapes", "marl-vgg16", {"space.name": "unet"}, ["segmentation in 2D", "vgg16, googlenet"]),
         ("shapes", "segnas4", {"space.name": "segnas11"}, ["segmentation in 3D", "vgg16, googlenet"]),
+        ("dataset", None, {"space.name": "googlenet"}, ["classification in 2D", "segnas11", "unet"]),
+        (
+            "dataset",
+            "segnas4",
+            {"strategy.name": "q-learning", "strategy.first": "start"},
+            ["first is", "whole number"],
+        ),
         ("dataset", None, {"space.name": "unett"}, ["no space 'unett'", "Did you mean unet?"]),
         ("dataset", None, {"strategy.name": "tpa"}, ["no strategy 'tpa'", "Did you mean tpe?", "nsga-ii"]),
         (

@@ -272,7 +272,8 @@ def _prepared(
     """The data, inspected, prepared and split; and the settings with what was chosen from the data."""
     on_stage(f"inspecting {settings.dataset.path}")
     opened = open_own(settings)
-    _require_suited(settings, opened)
+    if "space.name" not in said_by(wishes):
+        _require_suited(settings, opened)
     settings = suit_space(settings, opened, said_by(wishes))
     inspect_any(opened, workers=available_cores()).require_usable(_reading(settings))
     many = f"{len(opened.records)} pictures" if isinstance(opened, ImageSet) else f"{len(opened.cases)} cases"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import CmaEsSampler
 
 from netwright.errors import SettingsError
@@ -144,6 +145,16 @@ def test_an_edited_candidate_counts_where_it_was_evaluated() -> None:
 def test_wrong_settings_are_named(settings: dict[str, Any], word: str) -> None:
     with pytest.raises(SettingsError, match=word):
         CmaEs(**settings).init(DIMENSIONS)
+
+
+def test_dimensions_of_one_value_are_left_out() -> None:
+    space: dict[str, BaseDistribution] = {"one": IntDistribution(3, 3), "few": IntDistribution(0, 2)}
+    for distributions in (space, {"one": space["one"]}):
+        study = optuna.create_study(sampler=sampler("cma-es", 0, distributions=distributions))
+        for _ in range(9):
+            trial = study.ask(distributions)
+            study.tell(trial, float(trial.params.get("few", 0)))
+        assert {trial.params["one"] for trial in study.trials} == {3}
 
 
 def test_nothing_in_the_storage_is_a_pickle() -> None:
