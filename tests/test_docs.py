@@ -23,7 +23,8 @@ from netwright.recipes import RECIPES
 from netwright.spaces.dense import DenseSpace
 from netwright.spaces.layerwise import makers
 from netwright.spaces.segnas import SegNAS
-from netwright.strategies import ControlledRandomSearch
+from netwright.strategies import CmaEs, ControlledRandomSearch
+from netwright.strategies.optuna_samplers import gp, nsga_ii, tpe
 from netwright.strategies.policy_gradient import PolicyGradient, PooledPolicyGradient, policy_gradient
 from netwright.strategies.q_learning import q_learning
 from netwright.strategies.q_learning.published import PublishedQLearning
@@ -59,6 +60,10 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("space.", makers.layerwise),
     ("strategy.", q_learning),
     ("strategy.", PublishedQLearning),
+    ("strategy.", tpe),
+    ("strategy.", gp),
+    ("strategy.", nsga_ii),
+    ("strategy.", CmaEs),
     ("strategy.", ControlledRandomSearch),
     ("slices.", SliceSettings),
     ("training.early.", EarlyTermination),

@@ -34,6 +34,7 @@ from netwright.study.material import open_own, prepare_own
 from netwright.study.parts import make_sampler, make_space, problem_of, require_parts
 from netwright.study.plan import Plan, make_plan, measure_start, plan_by_hours
 from netwright.study.run import Run
+from netwright.study.suiting import suit_space
 from netwright.study.verdict import require_references, require_rival
 
 CANDIDATES_AN_HOUR = 40
@@ -199,13 +200,17 @@ def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
 
 
 def _suitable_recipe(dataset: Path, wishes: Wishes) -> str:
-    """The recipe that is taken where none is named: by the user's network, or by what the dataset holds.
+    """The recipe that is taken where none is named: by the user's network or space, or by what the dataset holds.
 
     Where that cannot be told it is the first one; what is wrong with the dataset is said when it is opened, after
     what is wrong with the settings.
     """
     if "space.network" in (wishes.assignments or {}):
         return "marl"
+    space = (wishes.assignments or {}).get("space.name")
+    own = [name for name, recipe in RECIPES.items() if recipe.values["space"]["name"] == space]
+    if own:
+        return own[0]
     try:
         format = wishes.format or recognise(dataset)
     except DatasetError:
@@ -267,7 +272,9 @@ def _prepared(
     """The data, inspected, prepared and split; and the settings with what was chosen from the data."""
     on_stage(f"inspecting {settings.dataset.path}")
     opened = open_own(settings)
-    _require_suited(settings, opened)
+    if "space.name" not in said_by(wishes):
+        _require_suited(settings, opened)
+    settings = suit_space(settings, opened, said_by(wishes))
     inspect_any(opened, workers=available_cores()).require_usable(_reading(settings))
     many = f"{len(opened.records)} pictures" if isinstance(opened, ImageSet) else f"{len(opened.cases)} cases"
     on_stage(f"preparing {many}")
@@ -279,7 +286,7 @@ def _prepared(
 
 
 def _require_suited(settings: RunSettings, dataset: Dataset | ImageSet) -> None:
-    """Refuse a recipe for another task, or for volumes where there are pictures.
+    """Refuse a recipe for another task, or for volumes where there are pictures, unless it has another space.
 
     Raises:
         SettingsError: with those that suit.
@@ -289,6 +296,8 @@ def _require_suited(settings: RunSettings, dataset: Dataset | ImageSet) -> None:
         name for name, recipe in RECIPES.items() if kind in recipe.tasks and not (flat and recipe.volumes)
     ]
     if settings.recipe not in RECIPES or settings.recipe in suited:
+        return
+    if settings.space.name != RECIPES[settings.recipe].values["space"]["name"]:
         return
     task = f"{kind}{' of pictures' * flat}"
     raise SettingsError(

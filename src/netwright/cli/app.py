@@ -22,11 +22,14 @@ from netwright.cli.options import (
     LimitOption,
     MapLabelOption,
     NetworkOption,
+    ObjectiveOption,
     RecipeOption,
     RunArgument,
     SampleKind,
     SeedOption,
     SetOption,
+    SpaceOption,
+    StrategyOption,
     TrialOption,
     TrialsOption,
     VerdictOption,
@@ -137,6 +140,9 @@ def plan(
     context: typer.Context,
     dataset: DatasetArgument,
     recipe: RecipeOption = None,
+    space: SpaceOption = None,
+    strategy: StrategyOption = None,
+    objective: ObjectiveOption = None,
     trials: TrialsOption = None,
     hours: HoursOption = None,
     workers: WorkersOption = None,
@@ -162,6 +168,9 @@ def plan(
         format=format,
         map_label=map_label,
         assignments=assignments,
+        space=space,
+        strategy=strategy,
+        objective=objective,
         network=network,
         limits=limit,
     )
@@ -177,6 +186,9 @@ def plan(
 def search(
     dataset: DatasetArgument,
     recipe: RecipeOption = None,
+    space: SpaceOption = None,
+    strategy: StrategyOption = None,
+    objective: ObjectiveOption = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder, new or empty.")] = None,
     trials: TrialsOption = None,
     hours: HoursOption = None,
@@ -210,6 +222,9 @@ def search(
         format=format,
         map_label=map_label,
         assignments=assignments,
+        space=space,
+        strategy=strategy,
+        objective=objective,
         network=network,
         limits=limit,
         repeat=None if settings is None else read_settings(settings),
@@ -323,10 +338,20 @@ def dashboard(
 
 
 @app.command()
-def recipes() -> None:
+def recipes(
+    parts: Annotated[
+        bool, typer.Option("--parts", help="The spaces and strategies that any recipe may be given.")
+    ] = False,
+) -> None:
     """List the published systems that can be searched with."""
     from netwright.recipes import RECIPES
 
+    if parts:
+        from netwright.cli.tables import parts_lines
+
+        for line in parts_lines():
+            out.print(line, markup=False)
+        return
     for recipe in RECIPES.values():
         out.print(f"{recipe.name:<14} {recipe.title}", markup=False)
         out.print(f"{'':<14} {recipe.paper}; {recipe.task}", markup=False)

@@ -49,6 +49,24 @@ NetworkOption = Annotated[
         help="Your own network, tuned layer by layer (recipe marl).",
     ),
 ]
+SpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--space", metavar="NAME", help="In place of the recipe's; see 'netwright recipes --parts'."
+    ),
+]
+StrategyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--strategy", metavar="NAME", help="In place of the recipe's; see 'netwright recipes --parts'."
+    ),
+]
+ObjectiveOption = Annotated[
+    str | None,
+    typer.Option(
+        "--objective", metavar="METRIC", help="In place of the recipe's: a metric alone, e.g. dice."
+    ),
+]
 LimitOption = Annotated[
     list[str] | None,
     typer.Option("--limit", metavar="LIMIT", help="What a network must keep, e.g. 'parameters<=2e6'."),
@@ -103,6 +121,9 @@ def read_wishes(
     *,
     map_label: Sequence[str] | None,
     assignments: Sequence[str] | None,
+    space: str | None = None,
+    strategy: str | None = None,
+    objective: str | None = None,
     network: str | None = None,
     limits: Sequence[str] | None = None,
     **wishes: Any,
@@ -115,7 +136,9 @@ def read_wishes(
     from netwright.api import Wishes
     from netwright.settings import read_assignments
 
-    named = read_assignments(list(assignments or []))
+    parts = {"space.name": space, "strategy.name": strategy, "objective": objective}
+    named: dict[str, Any] = {name: value for name, value in parts.items() if value is not None}
+    named |= read_assignments(list(assignments or []))
     if network is not None:
         named["space.network"] = network
     if limits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -76,6 +77,19 @@ def _comparison(status: RunStatus) -> str:
         f"{name} epoch {n}/{'?' if all_ is None else all_}" for name, n, all_ in comparison.running
     )
     return f"now    comparing: {done}, {formatting.duration(comparison.share_seconds)} each   {running}"
+
+
+def parts_lines() -> Iterator[str]:
+    """The spaces and strategies of which a run is made, a line each."""
+    from netwright.spaces.kinds import KINDS
+    from netwright.study.parts import PROPOSERS
+
+    yield "spaces (--space)"
+    for name, kind in KINDS.items():
+        yield f"  {name:<26} {kind.title}; {kind.words()}"
+    yield "strategies (--strategy)"
+    for name, maker in PROPOSERS.items():
+        yield f"  {name:<26} {(inspect.getdoc(maker) or '').splitlines()[0].rstrip('.')}"
 
 
 def end_lines(run: Any) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netwright.strategies.base import Dimension, Observation, Strategy
+from netwright.strategies.cma_es import CmaEs
 from netwright.strategies.controlled_random_search import ControlledRandomSearch
 from netwright.strategies.policy_gradient import policy_gradient as make_policy_gradient
 from netwright.strategies.q_learning import q_learning as make_q_learning
@@ -13,6 +14,7 @@ from netwright.strategies.random_search import RandomSearch
 
 # The makers' bare names are those of their packages.
 STRATEGIES: dict[str, Callable[..., Strategy[Any]]] = {
+    "cma-es": CmaEs,
     "controlled-random-search": ControlledRandomSearch,
     "policy-gradient": make_policy_gradient,
     "q-learning": make_q_learning,
@@ -22,6 +24,7 @@ STRATEGIES: dict[str, Callable[..., Strategy[Any]]] = {
 
 __all__ = [
     "STRATEGIES",
+    "CmaEs",
     "ControlledRandomSearch",
     "Dimension",
     "Observation",

@@ -63,7 +63,9 @@ class State:
 
 @dataclass(frozen=True)
 class ControlledRandomSearch:
-    """CRS2-LM with the population size of NLopt and the paper, 10 (n + 1) for n dimensions.
+    """Controlled random search with local mutation, CRS2-LM, as in SegNAS3D.
+
+    The population is that of NLopt and the paper, 10 (n + 1) for n dimensions.
 
     Args:
         population: members; None: 10 (n + 1). At least n + 1.

@@ -93,8 +93,9 @@ class StrategySampler(BaseSampler):
         self._distributions = None if distributions is None else dict(distributions)
         self._lock = threading.Lock()
         self._ledgers: WeakKeyDictionary[BaseStorage, dict[int, _Ledger]] = WeakKeyDictionary()
-        if self._distributions is not None:
-            strategy.init(dimensions_of(self._distributions))
+        free = {name: d for name, d in (distributions or {}).items() if not d.single()}
+        if free:
+            strategy.init(dimensions_of(free))
 
     def __getstate__(self) -> dict[str, Any]:
         kept = self.__dict__.copy()

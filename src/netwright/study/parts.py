@@ -20,6 +20,7 @@ from netwright.spaces.base import Layered, Space
 from netwright.spaces.layerwise.factory import load_factory
 from netwright.spaces.layerwise.makers import FILLED_IN
 from netwright.strategies import STRATEGIES
+from netwright.strategies.optuna_samplers import OPTUNA_SAMPLERS, SeededSampler
 from netwright.strategies.sampler import StrategySampler
 from netwright.study.folder import RunFolder
 from netwright.study.records import STUDY_NAME, open_storage
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 START = "start"
 """The option ``first`` of a strategy where it stands for the space's starting choice."""
+
+PROPOSERS: dict[str, Callable[..., Any]] = {**STRATEGIES, **OPTUNA_SAMPLERS}
+"""The strategies of a run by name: those of netwright, and Optuna's samplers."""
 
 
 def make_space(part: Part) -> Space:
@@ -63,8 +67,10 @@ def require_parts(settings: RunSettings) -> None:
             )
         load_factory(str(part.options["network"]), part.options.get("folder"))
     strategy = settings.strategy
+    proposer = _member("strategy", PROPOSERS, strategy.name)
+    _require_options("strategy", strategy, proposer)
     without = {name: value for name, value in strategy.model_dump().items() if name != "first"}
-    _made("strategy", Part(**without), _member("strategy", STRATEGIES, strategy.name))
+    _made("strategy", Part(**without), proposer)
 
 
 def problem_of(settings: RunSettings, prepared: Any) -> Problem:
@@ -83,11 +89,13 @@ def make_sampler(settings: RunSettings, space: Space) -> BaseSampler:
     part = settings.strategy
     if part.options.get("first") == START:
         part = Part(**{**part.model_dump(), "first": space.starting_choice()})
-    maker = _member("strategy", STRATEGIES, part.name)
+    maker = _member("strategy", PROPOSERS, part.name)
     if isinstance(space, Layered) and "agents" in inspect.signature(maker).parameters:
         graph = space.agent_graph()
         part = Part(**{"agents": graph.agents, "edges": graph.edges, **part.model_dump()})
     strategy = _made("strategy", part, maker)
+    if part.name in OPTUNA_SAMPLERS:
+        return SeededSampler(strategy, settings.seed)
     return StrategySampler(strategy, seed=settings.seed, distributions=space.distributions())
 
 

@@ -125,7 +125,7 @@ def rival(settings: RunSettings, path: Path) -> Entry:
     best = best_of(records)
     if best is None:
         raise RunError(f"verdict.rival: {path} has no trained candidate.")
-    by_chance = other.strategy.name == "random"
+    by_chance = other.strategy.name in ("random", "optuna-random")
     title = f"{'random search' if by_chance else other.strategy.name}, {len(records)} trials ({path.name})"
     return Entry(RIVAL, title, best.choice, None, "random search" if by_chance else "another search")
 

@@ -31,7 +31,7 @@ def policy_gradient(
     share: float | None = None,
     memory: int | None = None,
 ) -> Strategy[Any]:
-    """The strategy "policy-gradient" in one of its variants.
+    """Policy gradient: a policy perturbed in all coordinates at once, which moves to where rewards are greater.
 
     Args:
         variant: "published", or "pooled", which uses the results of many rounds at once.

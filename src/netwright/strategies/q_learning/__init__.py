@@ -35,7 +35,7 @@ def q_learning(
     penalty: float | None = None,
     convergence: int | None = None,
 ) -> Strategy[Any]:
-    """The strategy "q-learning" in one of its variants.
+    """Multi-agent Q-learning: agents that choose jointly, or as published, one agent a layer.
 
     Args:
         variant: "coordinated", or "published" for the paper's own algorithm.

@@ -94,8 +94,10 @@ class CoordinatedAgents:
     def __post_init__(self) -> None:
         if self.levels < 2:
             raise SettingsError(f"levels is {self.levels}, but a dimension needs at least 2")
-        if self.first < 1:
-            raise SettingsError(f"first is {self.first}, but at least 1 proposal comes before any model")
+        if not isinstance(self.first, int) or self.first < 1:
+            raise SettingsError(
+                f"first is {self.first}, but expected a whole number: at least 1 proposal comes before any model"
+            )
 
     @property
     def name(self) -> str:

@@ -1,0 +1,154 @@
+"""CMA-ES with margin, by the library cmaes, which Optuna's own `CmaEsSampler` runs too.
+
+N. Hansen: "The CMA evolution strategy: a tutorial" (2016); R. Hamano, S. Saito, M. Nomura, S. Shirakawa: "CMA-ES with
+margin: lower-bounding marginal probability for mixed-integer black-box optimization" (GECCO 2022), which keeps a
+variance that shrinks from settling on one value of a discrete dimension.
+
+It is driven by the fold and not by Optuna, whose sampler keeps the optimiser as a pickle in the study's database: a run
+folder that somebody else made must not be able to execute anything. The optimiser is made again of the results.
+
+Dimensions are scaled to [0, 1], and categories stand as numbers at their index, as Optuna's sampler cannot take them.
+Two things differ from Optuna's: a candidate without a reward ranks last in its generation, where Optuna's learns
+nothing of it, and the first candidate comes from the first generation, not from chance.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from cmaes import CMAwM
+
+from netwright.errors import SettingsError
+from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
+from netwright.strategies.dimensions import Point, choice_at, point_of
+
+RESAMPLING = 10
+"""A point outside of a continuous dimension is drawn again, so many times for each dimension, as in Optuna."""
+
+FEWEST = 4
+"""Candidates of a generation: of fewer no variances can be learned."""
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The distribution, and the results of its generation so far as (point, loss); immutable."""
+
+    dimensions: tuple[Dimension, ...]
+    optimizer: CMAwM
+    results: tuple[tuple[Point, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class CmaEs:
+    """CMA-ES with margin: points of a normal distribution that is moved and shaped by the better ones.
+
+    Args:
+        population: candidates of a generation; None: 4 + 3 ln n for n dimensions. At least 4.
+        sigma: standard deviation of the first generation, as a share of each dimension.
+        first: a choice about which the first generation lies; None: the middle of each dimension.
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+
+    population: int | None = None
+    sigma: float = 1 / 6
+    first: Mapping[str, Value] | None = None
+
+    def __post_init__(self) -> None:
+        size = self.population
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < FEWEST):
+            raise SettingsError(f"population is {size!r}, but expected a whole number of at least {FEWEST}")
+        if not isinstance(self.sigma, (int, float)) or not 0 < self.sigma < math.inf:
+            raise SettingsError(f"sigma is {self.sigma!r}, but expected a number above 0, for example 0.2")
+
+    @property
+    def name(self) -> str:
+        """Short name, as in `STRATEGIES`."""
+        return "cma-es"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Every setting, as plain JSON values."""
+        return asdict(self)
+
+    def init(self, dimensions: Sequence[Dimension]) -> State:
+        """The distribution of the first generation.
+
+        Raises:
+            SettingsError: ``first`` is not a choice of the dimensions.
+        """
+        widths, lows = np.array([_lattice(d) for d in dimensions]).T
+        optimizer = CMAwM(
+            mean=self._mean(dimensions),
+            sigma=self.sigma,
+            bounds=np.stack([lows, 1 - lows], axis=1),
+            steps=widths,
+            n_max_resampling=RESAMPLING * len(dimensions),
+            seed=0,  # every ask has a seed of its own
+            population_size=self.population,
+        )
+        return State(tuple(dimensions), optimizer)
+
+    def ask(
+        self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
+    ) -> tuple[Choice, Stamp]:
+        """A point of the current generation and its stamp: ``kind``, ``generation``, the point before it is rounded as
+        ``x``, and rounded as ``at``.
+        """
+        optimizer = copy.deepcopy(state.optimizer)
+        optimizer.reseed_rng(int(rng.integers(2**32)))
+        rounded, x = optimizer.ask()
+        stamp = {
+            "kind": "sample",
+            "generation": optimizer.generation,
+            "x": x.tolist(),
+            "at": rounded.tolist(),
+        }
+        return choice_at(state.dimensions, rounded), stamp
+
+    def tell(self, state: State, observation: Observation) -> State:
+        """The next generation's distribution where this one is complete.
+
+        A late result of an older generation teaches nothing, nor does one that was not asked for, nor a generation in
+        which no candidate has a reward.
+        """
+        stamp, optimizer = observation.stamp, state.optimizer
+        if stamp is None or observation.status == "failed" or stamp["generation"] != optimizer.generation:
+            return state
+        loss = math.inf if observation.reward is None else -observation.reward
+        as_proposed = choice_at(state.dimensions, np.array(stamp["at"])) == observation.choice
+        point = np.array(stamp["x"]) if as_proposed else point_of(state.dimensions, observation.choice)
+        results = (*state.results, (point, math.inf if math.isnan(loss) else loss))
+        if len(results) < optimizer.population_size:
+            return replace(state, results=results)
+        if all(loss == math.inf for _, loss in results):
+            return replace(state, results=())
+        optimizer = copy.deepcopy(optimizer)
+        optimizer.tell(list(results))
+        return replace(state, optimizer=optimizer, results=())
+
+    def _mean(self, dimensions: Sequence[Dimension]) -> Point:
+        if self.first is None:
+            return np.full(len(dimensions), 0.5)
+        try:
+            return point_of(dimensions, self.first)
+        except KeyError as error:
+            raise SettingsError(f"first names no value for {error}: give one for every dimension") from None
+        except ValueError as error:
+            raise SettingsError(f"first does not fit the dimensions: {error}") from None
+
+
+def _lattice(dimension: Dimension) -> tuple[float, float]:
+    """Width of a value's cell in [0, 1], 0 where values are continuous, and the centre of the first; a logarithmic
+    dimension counts as continuous, as in Optuna.
+    """
+    if dimension.step is None or dimension.log:
+        return 0.0, 0.0
+    width = 1 / (round((dimension.high - dimension.low) / dimension.step) + 1)
+    return width, width / 2

@@ -1,0 +1,167 @@
+"""Optuna's own samplers as strategies of a run: random, TPE, Gaussian process and NSGA-II.
+
+Optuna's CMA-ES is `netwright.strategies.cma_es`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import (
+    BaseGASampler,
+    BaseSampler,
+    GPSampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from netwright.errors import SettingsError
+
+MakeSampler = Callable[..., BaseSampler]
+"""Makes one of Optuna's samplers of a ``seed``."""
+
+
+class SeededSampler(BaseSampler):
+    """One of Optuna's samplers without its memory: made anew for every trial, of the seed and the trial's number.
+
+    What it knows it reads from the storage, so that a study goes on after a kill as if nothing had happened, and
+    workers with one seed propose different candidates. A Gaussian process, which would begin to fit where it ended
+    the last time, begins afresh.
+
+    Args:
+        make: the sampler, given a ``seed``.
+        seed: a natural number.
+    """
+
+    def __init__(self, make: MakeSampler, seed: int) -> None:
+        self._make = make
+        self._seed = seed
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The parameters that the sampler proposes together: of the finished trials, those that they share."""
+        return self._sampler(trial).infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The sampler's proposal; empty in its beginning, which is random."""
+        sampler = self._sampler(trial)
+        if isinstance(sampler, BaseGASampler):
+            # Parents come from the storage in another order than they were selected in: store them first.
+            sampler.get_parent_population(study, sampler.get_trial_generation(study, trial))
+        return sampler.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """The sampler's value for one parameter by itself."""
+        sampler = self._sampler(trial, 1 + zlib.crc32(param_name.encode()))
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def _sampler(self, trial: FrozenTrial, *more: int) -> BaseSampler:
+        entropy = np.random.SeedSequence([self._seed, trial.number, *more])
+        return self._make(seed=int(entropy.generate_state(1)[0]))
+
+
+def optuna_random() -> MakeSampler:
+    """Optuna's random search: every dimension uniformly, whatever was observed."""
+    return RandomSampler
+
+
+def tpe(
+    n_startup_trials: int = 10,
+    n_ei_candidates: int = 24,
+    multivariate: bool = True,
+    constant_liar: bool = True,
+) -> MakeSampler:
+    """Optuna's tree-structured Parzen estimator.
+
+    Options are those of `optuna.samplers.TPESampler`.
+
+    Raises:
+        SettingsError: a value is wrong.
+    """
+    _require_whole("n_startup_trials", n_startup_trials, 0)
+    _require_whole("n_ei_candidates", n_ei_candidates, 1)
+    _require_switch("multivariate", multivariate)
+    _require_switch("constant_liar", constant_liar)
+    return partial(
+        TPESampler,
+        n_startup_trials=n_startup_trials,
+        n_ei_candidates=n_ei_candidates,
+        multivariate=multivariate,
+        constant_liar=constant_liar,
+    )
+
+
+def gp(n_startup_trials: int = 10, deterministic_objective: bool = False) -> MakeSampler:
+    """Optuna's Gaussian process with expected improvement.
+
+    Options are those of `optuna.samplers.GPSampler`.
+
+    Raises:
+        SettingsError: a value is wrong.
+    """
+    _require_whole("n_startup_trials", n_startup_trials, 1)
+    _require_switch("deterministic_objective", deterministic_objective)
+    return partial(
+        GPSampler,
+        n_startup_trials=n_startup_trials,
+        deterministic_objective=deterministic_objective,
+        warn_independent_sampling=False,
+    )
+
+
+def nsga_ii(
+    population_size: int = 50,
+    mutation_prob: float | None = None,
+    crossover_prob: float = 0.9,
+    swapping_prob: float = 0.5,
+) -> MakeSampler:
+    """Optuna's genetic algorithm NSGA-II, of one objective.
+
+    Options are those of `optuna.samplers.NSGAIISampler`.
+
+    Raises:
+        SettingsError: a value is wrong.
+    """
+    _require_whole("population_size", population_size, 2)
+    shares = {"crossover_prob": crossover_prob, "swapping_prob": swapping_prob}
+    shares |= {} if mutation_prob is None else {"mutation_prob": mutation_prob}
+    for name, value in shares.items():
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+            raise SettingsError(f"{name} is {value!r}, but expected a number from 0 to 1")
+    return partial(
+        NSGAIISampler,
+        population_size=population_size,
+        mutation_prob=mutation_prob,
+        crossover_prob=crossover_prob,
+        swapping_prob=swapping_prob,
+    )
+
+
+OPTUNA_SAMPLERS: dict[str, Callable[..., MakeSampler]] = {
+    "optuna-random": optuna_random,
+    "tpe": tpe,
+    "gp": gp,
+    "nsga-ii": nsga_ii,
+}
+"""Name to maker; the keywords of the maker are the strategy's settings. No name is in `STRATEGIES`."""
+
+
+def _require_whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise SettingsError(f"{name} is {value!r}, but expected a whole number of at least {least}")
+
+
+def _require_switch(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise SettingsError(f"{name} is {value!r}, but expected true or false")

@@ -1,0 +1,105 @@
+"""--space, --strategy and --objective: what they set, what they refuse, and a search with them that is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import netwright as package
+from netwright.cli.options import read_wishes
+from netwright.recipes import find_recipe
+from netwright.settings import override, parse_settings
+from netwright.spaces import SPACES
+from netwright.study.parts import PROPOSERS
+from netwright_tests import EXECUTABLE, SMALL
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def resolved(recipe: str, **options: Any) -> Any:
+    """The settings of a recipe under the options of a command."""
+    wishes = read_wishes(map_label=None, **{"assignments": None, **options})
+    base = parse_settings({**find_recipe(recipe).values, "dataset": {"path": "."}}).model_dump(mode="json")
+    return parse_settings(override(base, wishes.assignments or {}))
+
+
+def test_the_options_take_the_place_of_the_recipes_parts() -> None:
+    settings = resolved("marl-unet", space="segnas4", strategy="tpe", objective="dice.Core")
+    assert settings.space.model_dump() == {"name": "segnas4"}, "the U-Net's options are left behind"
+    assert settings.strategy.model_dump() == {"name": "tpe"}
+    assert (settings.objective.metric, settings.objective.costs) == ("dice.Core", {})
+    assert not settings.objective.per_epoch
+    kept = resolved("marl-unet", strategy="q-learning", assignments=["strategy.variant=published"])
+    assert kept.strategy.model_dump() == {"name": "q-learning", "variant": "published"}
+    assert kept.space.options == {"up_kernel": 3}
+
+
+def test_set_refines_what_an_option_chose() -> None:
+    given = ["strategy.multivariate=false", "objective.costs.size_mb=0.5"]
+    settings = resolved("segnas4", strategy="tpe", objective="dice", assignments=given, limits=["size_mb<=9"])
+    assert settings.strategy.options == {"multivariate": False}
+    assert (settings.objective.metric, settings.objective.costs) == ("dice", {"size_mb": 0.5})
+    assert settings.objective.limits == ("size_mb<=9",)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--space", "vgg16"], ["'vgg16' is for classification in 2D", "segnas11"]),
+        (["--space", "unnet"], ["There is no space 'unnet'", "Did you mean unet?"]),
+        (["--strategy", "nsga"], ["There is no strategy 'nsga'", "nsga-ii", "controlled-random-search"]),
+        (["--strategy", "gp", "--set", "strategy.kernel=rbf"], ["no option 'kernel'", "n_startup_trials"]),
+        (["--strategy", "tpe", "--set", "strategy.n_startup_trials=-3"], ["n_startup_trials is -3"]),
+        (["--objective", "dize"], ["There is no metric 'dize'", "dice"]),
+    ],
+)
+def test_wrong_parts_are_refused(
+    options: list[str], words: list[str], dataset: Path, in_process: Command, tmp_path: Path
+) -> None:
+    for verb, *output in (("search", "-o", tmp_path / "run"), ("plan",)):
+        done = in_process(verb, dataset, "--recipe", "segnas4", *output, *options)
+        assert done.returncode == 2
+        for word in words:
+            assert word in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_parts_are_listed(netwright: Command) -> None:
+    lines = netwright("recipes", "--parts").stdout.splitlines()
+    named = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert named == [*SPACES, *PROPOSERS]
+    assert all(len(line) > 40 for line in lines if line.startswith("  ")), "each says what it is"
+
+
+def results(folder: Path) -> list[tuple[str, dict[str, object], float | None]]:
+    return [(t.status, t.choice, t.reward) for t in package.open_run(folder).trials]
+
+
+def test_a_killed_search_by_tpe_equals_one_that_was_not(
+    dataset: Path, netwright: Command, tmp_path: Path
+) -> None:
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    words = ["--recipe", "segnas4", "--strategy", "tpe", "--set", "strategy.n_startup_trials=3", "--seed", 4]
+    words += ["--objective", "dice", "--trials", 7, "--verdict-hours", 0, *SMALL]
+    assert netwright("search", dataset, "-o", straight, *words).returncode == 0
+    command = [EXECUTABLE, *map(str, ["search", dataset, "-o", broken, *words])]
+    search = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    end = time.monotonic() + 120
+    while not (broken / "trials" / "0004").exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    os.killpg(search.pid, signal.SIGKILL)
+    search.wait()
+    done = netwright("resume", broken)
+    assert done.returncode == 0, done.stderr
+    assert results(broken) == results(straight)
+    assert len(results(broken)) == 7
