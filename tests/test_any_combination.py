@@ -157,7 +157,7 @@ def test_a_space_brings_the_protocol_of_its_own_recipe(dataset: Path, tmp_path: 
             "dataset",
             "segnas4",
             {"space.name": "vgg16"},
-            ["classification in 2D", "volumes", "segnas11", "layerwise, unet"],
+            ["classification in 2D", "volumes", "segnas11", "layerwise, dense-encoder-decoder, unet"],
         ),
         ("dataset", "segnas4", {"space.name": "unet", "slices": None}, ["whole (slices=null)", "segnas4"]),
         (
