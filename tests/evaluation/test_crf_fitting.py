@@ -86,9 +86,7 @@ def test_luck_on_single_voxels_is_not_kept() -> None:
     kept = 0
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        cases = [
-            replace(case(seed), truth=rng.integers(0, 3, (16, 14, 8), dtype=np.uint8)) for _ in range(4)
-        ]
+        cases = [replace(case(seed), truth=rng.integers(0, 3, (16, 14, 8), dtype=np.uint8)) for _ in range(4)]
         kept += fit_crf(cases, 3).kept
     assert kept <= 1
 

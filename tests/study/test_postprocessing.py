@@ -50,7 +50,9 @@ def settings_with(crf: bool = True) -> RunSettings:
 def test_is_refused_where_nothing_is_segmented() -> None:
     require_postprocessing(settings_with(), "segmentation")
     require_postprocessing(settings_with(crf=False), "classification")
-    with pytest.raises(SettingsError, match=r"postprocessing\.crf.*classification.*postprocessing\.crf=false"):
+    with pytest.raises(
+        SettingsError, match=r"postprocessing\.crf.*classification.*postprocessing\.crf=false"
+    ):
         require_postprocessing(settings_with(), "classification")
 
 
@@ -101,7 +103,12 @@ def result(folder: RunFolder, material: Material) -> dict[str, Any]:
         memory_limit_mb=None,
     )
     found = run_contestant(ContestantJob(candidate, material.test))
-    entry = {"name": "searched", "title": "the searched network", "choice": candidate.choice, "reference": None}
+    entry = {
+        "name": "searched",
+        "title": "the searched network",
+        "choice": candidate.choice,
+        "reference": None,
+    }
     write_json(folder.winner / "result.json", {**entry, **found})
     return found
 
@@ -156,7 +163,9 @@ def test_is_applied_alike_by_the_test_evaluate_and_predict(
     differs = False
     for path in run.predict(images, tmp_path / "predicted"):
         found = np.asarray(nibabel.load(path).dataobj)
-        np.testing.assert_array_equal(found, np.asarray(nibabel.load(tmp_path / "tested" / path.name).dataobj))
+        np.testing.assert_array_equal(
+            found, np.asarray(nibabel.load(tmp_path / "tested" / path.name).dataobj)
+        )
         without = run.predict(images / path.name, tmp_path / "without", crf=False)[0]
         differs |= bool((np.asarray(nibabel.load(without).dataobj) != found).any())
     assert differs

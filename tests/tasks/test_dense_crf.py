@@ -125,7 +125,10 @@ def test_axes_in_another_order_are_the_same_volume() -> None:
     truth, probabilities, image = noisy_blob()
     found = refine(probabilities, image, (1, 2, 3), BOTH).argmax(0)
     swapped = refine(
-        np.ascontiguousarray(probabilities.transpose(0, 3, 1, 2)), image.transpose(0, 3, 1, 2), (3, 1, 2), BOTH
+        np.ascontiguousarray(probabilities.transpose(0, 3, 1, 2)),
+        image.transpose(0, 3, 1, 2),
+        (3, 1, 2),
+        BOTH,
     ).argmax(0)
     assert np.mean(swapped.transpose(1, 2, 0) == found) > 0.99  # the lattice has its own axes
 
