@@ -1,4 +1,4 @@
-"""The sections on the CRF and on distances: figures as they were measured, in plain words, and nothing where there is none."""
+"""The sections on the CRF and on distances: figures as they were measured, in plain words, or nothing."""
 
 from __future__ import annotations
 

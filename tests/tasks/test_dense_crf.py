@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -122,7 +124,7 @@ def test_slices_far_apart_do_not_touch_each_other() -> None:
 
 
 def test_axes_in_another_order_are_the_same_volume() -> None:
-    truth, probabilities, image = noisy_blob()
+    _, probabilities, image = noisy_blob()
     found = refine(probabilities, image, (1, 2, 3), BOTH).argmax(0)
     swapped = refine(
         np.ascontiguousarray(probabilities.transpose(0, 3, 1, 2)),
@@ -184,6 +186,29 @@ def test_inputs_are_left_as_they_are() -> None:
     refine(probabilities, image, (1, 1, 1), BOTH)
     np.testing.assert_array_equal(probabilities, before[0])
     np.testing.assert_array_equal(image, before[1])
+
+
+WITH_LITTLE_MEMORY = """
+import resource
+import numpy as np
+import psutil
+from netwright.tasks.dense_crf import DenseCRF, refine
+probabilities = np.full((2, 64, 64, 64), 0.5, np.float32)
+image = np.random.default_rng(0).normal(size=(1, 64, 64, 64)).astype(np.float32)
+limit = psutil.Process().memory_info().data + 100_000_000
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+try:
+    refine(probabilities, image, (1, 1, 1), DenseCRF(1.0, 1.0, 1.0, 2.0, 0.01))
+except MemoryError:
+    print("refused")
+"""
+
+
+def test_too_little_memory_is_an_error_and_no_end_of_the_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_LITTLE_MEMORY], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 
 
 def test_refuses_what_does_not_fit_together() -> None:
