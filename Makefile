@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+CRF := $(VENV)/.installed-crf
 DEMO ?= demo
 
 .PHONY: demo test check lint types imports clean
@@ -15,10 +16,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# Built here from source, by a C++ compiler. Where there is none, only what needs the CRF does not run.
+$(CRF): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[crf]' && touch $@ \
+	  || echo 'The CRF could not be built (it takes a C++ compiler and the headers of Python); its tests are skipped.'
+
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py $(DEMO)
 
-test: $(INSTALLED)
+test: $(INSTALLED) $(CRF)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types imports

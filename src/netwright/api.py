@@ -33,6 +33,7 @@ from netwright.study.machine import available_cores, default_workers, memory_sha
 from netwright.study.material import open_own, prepare_own
 from netwright.study.parts import make_sampler, make_space, problem_of, require_parts
 from netwright.study.plan import Plan, make_plan, measure_start, plan_by_hours
+from netwright.study.postprocessing import require_postprocessing
 from netwright.study.run import Run
 from netwright.study.suiting import suit_space
 from netwright.study.verdict import require_references, require_rival
@@ -275,6 +276,7 @@ def _prepared(
     if "space.name" not in said_by(wishes):
         _require_suited(settings, opened)
     settings = suit_space(settings, opened, said_by(wishes))
+    require_postprocessing(settings, kind_of(opened))
     inspect_any(opened, workers=available_cores()).require_usable(_reading(settings))
     many = f"{len(opened.records)} pictures" if isinstance(opened, ImageSet) else f"{len(opened.cases)} cases"
     on_stage(f"preparing {many}")

@@ -104,6 +104,18 @@ class TerminationSettings(_Model):
     epochs: int = Field(default=3, ge=1)
 
 
+class PostprocessingSettings(_Model):
+    """Of segmentations. ``crf``: whether the fully connected CRF is fitted to each network of the final comparison and
+    to each that ``train`` makes, on at most ``cases`` validation cases within ``minutes``, and kept where it helps
+    there; ``iterations``: of its mean field.
+    """
+
+    crf: bool = False
+    cases: int = Field(default=20, ge=1)
+    minutes: float = Field(default=20.0, gt=0)
+    iterations: int = Field(default=5, ge=1)
+
+
 class MachineSettings(_Model):
     """``workers`` candidates train at once, each with ``threads`` threads and at most ``memory_limit_mb``.
 
@@ -136,6 +148,7 @@ class RunSettings(_Model):
     training: TrainingProtocol = Field(default_factory=TrainingProtocol)
     termination: TerminationSettings = Field(default_factory=TerminationSettings)
     budget: BudgetSettings = Field(default_factory=lambda: BudgetSettings(trials=300))
+    postprocessing: PostprocessingSettings = Field(default_factory=PostprocessingSettings)
     verdict: VerdictSettings = Field(default_factory=VerdictSettings)
     machine: MachineSettings = Field(default_factory=MachineSettings)
 

@@ -22,6 +22,7 @@ from netwright.cli.options import (
     LimitOption,
     MapLabelOption,
     NetworkOption,
+    NoCRFOption,
     ObjectiveOption,
     RecipeOption,
     RunArgument,
@@ -265,7 +266,7 @@ def train(
     """Train a trial's network to the full protocol; the test cases stay closed."""
     from netwright.api import open_run
     from netwright.cli.display import TrainingLines
-    from netwright.cli.tables import command, metric_lines
+    from netwright.cli.tables import command, crf_line, metric_lines
 
     opened = open_run(run)
     lines = TrainingLines(out, str(opened.settings.objective.metric))
@@ -274,6 +275,9 @@ def train(
     out.print(f"trained    trial {number}, {trained}; on the validation cases:")
     for line in metric_lines(outcome.metrics):
         out.print(line, markup=False)
+    fitted = opened.postprocessing(number)
+    if fitted is not None:
+        out.print(crf_line(fitted), markup=False)
     use = command("predict", run, "/path/to/images", "--trial", number, "-o", "/path/to/output")
     out.print(f"use it     {use}", markup=False)
 
@@ -283,6 +287,7 @@ def evaluate(
     run: RunArgument,
     dataset: DatasetArgument,
     trial: TrialOption = None,
+    no_crf: NoCRFOption = False,
     as_json: JsonOption = False,
     format: FormatOption = None,
     map_label: MapLabelOption = None,
@@ -292,7 +297,7 @@ def evaluate(
     from netwright.cli.tables import evaluation_lines
 
     found = open_run(run).evaluate(
-        dataset, trial=trial, format=format, map_label=read_label_map(map_label) or None
+        dataset, trial=trial, format=format, map_label=read_label_map(map_label) or None, crf=not no_crf
     )
     if as_json:
         _print_json(found.to_dict())
@@ -307,11 +312,12 @@ def predict(
     images: Annotated[Path, typer.Argument(help="A NIfTI volume, cine or picture, or a folder of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the label maps or classes.")],
     trial: TrialOption = None,
+    no_crf: NoCRFOption = False,
 ) -> None:
     """Segment images, each on its own grid, or tell the classes of pictures, in a table."""
     from netwright.api import open_run
 
-    written = open_run(run).predict(images, output, trial=trial)
+    written = open_run(run).predict(images, output, trial=trial, crf=not no_crf)
     table = written[0].suffix == ".csv"
     maps = f"{len(written)} label map{'s' * (len(written) != 1)} in {output}"
     out.print(f"predicted  {f'the classes in {written[0]}' if table else maps}")

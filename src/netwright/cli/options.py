@@ -41,6 +41,7 @@ WorkersOption = Annotated[int | None, typer.Option(min=1, help="Candidates at on
 EpochsOption = Annotated[int | None, typer.Option(min=1, help="Epochs of each candidate.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="All random numbers come from it.")]
 TrialOption = Annotated[int | None, typer.Option(min=0, help="Number of a trial; the winner by default.")]
+NoCRFOption = Annotated[bool, typer.Option("--no-crf", help="Without the CRF that was kept for the network.")]
 NetworkOption = Annotated[
     str | None,
     typer.Option(

@@ -11,12 +11,14 @@ from typing import Any
 from netwright.data.classification.fingerprint import ImageFingerprint
 from netwright.data.fingerprint import Fingerprint
 from netwright.data.inspection import Inspection
+from netwright.evaluation.crf_fitting import FittedCRF
 from netwright.report import formatting
 from netwright.report.metrics import reward_words
 from netwright.study.plan import Plan
 from netwright.study.run import Evaluation
 from netwright.study.status import RunStatus
 from netwright.study.trained import WEIGHTS
+from netwright.tasks.distances import HAUSDORFF, undefined_distances
 
 BAR = 26
 THICK = 3.0
@@ -112,14 +114,29 @@ def command(*words: object) -> str:
 
 def metric_lines(metrics: Mapping[str, float]) -> list[str]:
     """One line a metric."""
-    return [f"{name:<24} {formatting.dice(value)}" for name, value in metrics.items()]
+    return [
+        f"{name:<24} {formatting.dice(value)}{' mm' * name.startswith(HAUSDORFF)}"
+        for name, value in metrics.items()
+    ]
+
+
+def crf_line(fitted: FittedCRF) -> str:
+    """Whether a CRF was kept for a network, and why."""
+    gain = f" ({formatting.signed(fitted.gain)} Dice)" if fitted.kept else ""
+    return f"{'CRF':<24} {'kept' if fitted.kept else 'not kept'}: {fitted.reason}{gain}"
 
 
 def evaluation_lines(evaluation: Evaluation) -> list[str]:
     """How a network does on a dataset, and on which cases worst; a picture is right or wrong, none is worst."""
     lines = [f"{evaluation.dataset}   {len(evaluation.cases)} cases"]
     lines += [f"note   {evaluation.note}"] if evaluation.note else []
+    lines += ["crf    applied to the network's probabilities"] if evaluation.crf else []
     lines += metric_lines(evaluation.metrics)
+    lines += [
+        f"no distance of {label} in {count} case{'s' * (count != 1)}: missed, or found where it is not"
+        for label, count in undefined_distances(evaluation.distances).items()
+        if count
+    ]
     if "accuracy" in evaluation.metrics:
         return lines
     means = {case: _mean(dice.values()) for case, dice in evaluation.cases.items()}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.evaluation.crf_fitting import FittedCRF
 from netwright.spaces.base import Diagram
 
 
@@ -49,6 +50,10 @@ class Contestant:
     ``role``: "original", "random network", "random search" or "searched" puts it into the table of costs beside the
     original, for which ``size_mb`` (1 MB = 1e6 bytes), ``training_batch_ms`` (a training step of one batch) and
     ``inference_batch_ms`` are there; what was not measured is None.
+
+    Of a segmentation ``distances`` are the Hausdorff distances (95 %, mm; infinite where a label is in one of truth and
+    prediction alone) as ``scores`` are Dice; ``crf``: what came of fitting a CRF; where one was kept, ``scores`` are
+    with it, ``scores_without_crf`` without.
     """
 
     name: str
@@ -67,6 +72,9 @@ class Contestant:
     training_batch_ms: float | None = None
     inference_batch_ms: float | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
+    distances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    scores_without_crf: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    crf: FittedCRF | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from netwright.report.costs import cost_rows
 from netwright.report.diagrams import draw
 from netwright.report.metrics import Metric, metric_named
 from netwright.report.overlays import draw_overlay, is_planar, label_colour
+from netwright.report.postprocessing import crf_rows, crf_sentence, distance_table
 from netwright.report.style import INK, in_order, status_colour
 from netwright.report.summaries import Estimate, Summary, summarise
 from netwright.report.verdict import outcome, progress_sentences, sentences
@@ -61,6 +62,9 @@ def render_report(content: ReportContent) -> str:
         sentences=sentences(summaries, metric) or progress_sentences(content),
         networks=[_network_row(s, content.labels, metric) for s in summaries],
         costs=cost_rows(summaries, metric),
+        distances=distance_table(content.contestants, content.labels),
+        crf_rows=crf_rows(content.contestants, content.labels),
+        crf_sentence=crf_sentence(content.contestants, content.labels),
         wide=len(content.labels) > WIDE_LABELS,
         overlays=[_overlay(case, content, summaries) for case in content.overlays],
         planar=any(is_planar(case) for case in content.overlays),

@@ -21,10 +21,12 @@ from netwright.study.folder import RunFolder, write_text
 from netwright.study.machine import available_cores
 from netwright.study.material import Material
 from netwright.study.parts import make_space, open_study, problem_of
+from netwright.study.postprocessing import read_fitted
 from netwright.study.records import ENDED, TrialRecord, best_of, load_trials, path_of, record_of
 from netwright.study.shown import confusion, mistakes, overlays
 from netwright.study.status import read_curves
 from netwright.study.verdict import read_results
+from netwright.tasks.distances import HAUSDORFF
 
 
 def write_report(folder: RunFolder, settings: RunSettings, material: Material) -> Path:
@@ -248,6 +250,9 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
         epochs=outcome.epochs,
         inference_ms=outcome.cost.inference_ms,
         scores=result["scores"],
+        distances=result.get(HAUSDORFF, {}),
+        scores_without_crf=result.get("scores_without_crf", {}),
+        crf=read_fitted(folder.contestant(result["name"])),
         curves=read_curves(folder.contestant(result["name"]))[1],
         groups={case: groups[case] for case in result["scores"] if case in groups},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pebble import ProcessExpired
 from netwright.data.dataset import Dataset
 from netwright.data.opening import open_any
 from netwright.errors import DatasetError, RunError
+from netwright.evaluation.crf_fitting import FittedCRF
 from netwright.evaluation.outcome import TRAIN_LOSS, VALIDATION_SCORE, Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
@@ -23,11 +24,14 @@ from netwright.study.executor import LocalExecutor, kills_for_memory
 from netwright.study.folder import RunFolder
 from netwright.study.jobs import CandidateJob
 from netwright.study.material import open_material, unseen_cases
+from netwright.study.postprocessing import read_fitted
 from netwright.study.records import TrialRecord, best_of, load_trials, record_of
 from netwright.study.search import TICK_SECONDS, outcome_of_loss
+from netwright.study.segmenter import Segmenter
 from netwright.study.status import CURVES, RunStatus, read_curves, read_status
-from netwright.study.trained import WEIGHTS, Trained, load_trained, mean_scores
+from netwright.study.trained import WEIGHTS, Trained, load_trained, mean_scores, results_on
 from netwright.study.verdict import ContestantJob, run_contestant, whole_machine_mb
+from netwright.tasks.distances import HAUSDORFF, mean_distances
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,9 @@ class Evaluation:
 
     ``metrics``: the task's, "dice" (mean over labels and cases) and "dice.<label>", or "accuracy" and
     "accuracy.<class>"; ``cases``: case -> label -> Dice, NaN where the label is absent from truth and prediction, or
-    case -> its class -> 1 where it was found, else 0. ``note``: what a reader must know of the cases.
+    case -> its class -> 1 where it was found, else 0. ``note``: what a reader must know of the cases. Of a
+    segmentation also ``distances``, the same way as ``cases``: the Hausdorff distance, 95 %, in mm, infinite where a
+    label is in one of truth and prediction alone; and ``crf``: whether the network's CRF was applied.
     """
 
     network: str
@@ -44,9 +50,11 @@ class Evaluation:
     metrics: dict[str, float]
     cases: dict[str, dict[str, float]]
     note: str
+    distances: dict[str, dict[str, float]] = field(default_factory=dict)
+    crf: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; NaN as None."""
+        """Plain values, for JSON; NaN and infinities as None."""
         text = json.dumps(asdict(self), default=str)
         values: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
         return values
@@ -167,8 +175,9 @@ class Run:
             raise RunError(f"Trial {record.number} could not be trained: {outcome.status}, {outcome.reason}.")
         return record.number, outcome
 
-    def network(self, trial: int | None = None) -> Trained:
-        """The trained network: the winner's, or the one that `train` made of a trial.
+    def network(self, trial: int | None = None, *, crf: bool = True) -> Trained:
+        """The trained network: the winner's, or the one that `train` made of a trial; without ``crf`` as it was
+        trained, where with it the CRF that was kept for it is applied.
 
         Raises:
             RunError: it has not been trained yet.
@@ -180,7 +189,16 @@ class Run:
                 f"{self.folder.root} has no trained network{'' if trial is None else f' of trial {trial}'} yet. It is "
                 f"made by 'netwright train {self.folder.root}{wanted}', or at the end of a search."
             )
-        return load_trained(folder, self.settings)
+        trained = load_trained(folder, self.settings)
+        return trained if crf or not isinstance(trained, Segmenter) else replace(trained, crf=None)
+
+    def postprocessing(self, trial: int | None = None) -> FittedCRF | None:
+        """What came of fitting a CRF to the network of `network`; None where none was fitted.
+
+        Raises:
+            RunError: its file is damaged.
+        """
+        return read_fitted(self._network_folder(trial))
 
     def evaluate(
         self,
@@ -189,6 +207,7 @@ class Run:
         trial: int | None = None,
         format: str | None = None,
         map_label: dict[int, int] | None = None,
+        crf: bool = True,
         on_case: Callable[[int, int], None] | None = None,
     ) -> Evaluation:
         """Dice of the trained network on a labelled dataset, on each case's own grid, or its accuracy.
@@ -201,13 +220,14 @@ class Run:
             trial: the network that `train` made of that trial; the winner by default.
             format: as for a search.
             map_label: as for a search; that of the run by default.
+            crf: whether the network's CRF is applied, where one was kept.
             on_case: called with the cases done and their number.
 
         Raises:
             DatasetError: the dataset cannot be used, or has no case that the network has not seen.
             RunError: there is no trained network yet.
         """
-        trained = self.network(trial)
+        trained = self.network(trial, crf=crf)
         settings = self.settings
         opened = open_any(
             Path(dataset),
@@ -229,9 +249,12 @@ class Run:
             raise DatasetError(
                 f"{dataset} has no labelled case that the network was not made with. Give other cases."
             )
-        scores = trained.score(cases, on_case=on_case)
-        metrics = mean_scores(scores, trained.task.metric)
-        return Evaluation(str(self._network_folder(trial)), str(dataset), metrics, scores, note)
+        found = results_on(trained, cases, on_case=on_case)
+        scores, distances = found["scores"], found.get(HAUSDORFF, {})
+        metrics = {**mean_scores(scores, trained.task.metric), **mean_distances(distances)}
+        refined = isinstance(trained, Segmenter) and trained.crf is not None
+        place = str(self._network_folder(trial))
+        return Evaluation(place, str(dataset), metrics, scores, note, distances, refined)
 
     def predict(
         self,
@@ -239,17 +262,19 @@ class Run:
         output: Path | str,
         *,
         trial: int | None = None,
+        crf: bool = True,
         on_case: Callable[[int, int], None] | None = None,
     ) -> list[Path]:
         """Segment a file or a folder of files, each on its image's grid, or tell the classes of pictures.
 
-        Writes ``<case>.nii.gz`` or ``<case>.png`` a case, or one ``predictions.csv``, into ``output``.
+        Writes ``<case>.nii.gz`` or ``<case>.png`` a case, or one ``predictions.csv``, into ``output``. ``crf``:
+        whether the network's CRF is applied, where one was kept.
 
         Raises:
             DatasetError: a file cannot be used.
             RunError: there is no trained network yet.
         """
-        return self.network(trial).predict(Path(images), Path(output), on_case)
+        return self.network(trial, crf=crf).predict(Path(images), Path(output), on_case)
 
     def _trial(self, number: int | None) -> TrialRecord:
         records = self.trials

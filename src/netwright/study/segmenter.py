@@ -15,11 +15,13 @@ from netwright.data.formats import find_cases
 from netwright.data.geometry import Geometry
 from netwright.data.pictures import is_picture
 from netwright.data.prepared import Prepared
-from netwright.data.preprocessing import PreprocessingSettings, prepare_volume
+from netwright.data.preprocessing import PreparedImage, PreprocessingSettings, prepare_volume
 from netwright.data.slices import SliceSettings
 from netwright.data.volumes import Grid, Volume, label_ending, read_image, read_label, write_label_map
 from netwright.errors import DatasetError
 from netwright.study.jobs import OnCase
+from netwright.tasks.dense_crf import DenseCRF, refine
+from netwright.tasks.distances import hausdorff_95_per_label
 from netwright.tasks.metrics import dice_per_label
 from netwright.tasks.segmentation import SegmentationTask
 
@@ -60,12 +62,31 @@ class LabelledCase:
         return np.searchsorted(np.asarray(label_values), labels).astype(np.uint8)
 
 
+Scores = dict[str, dict[str, float]]
+"""Case -> label name -> score."""
+
+
+@dataclass(frozen=True)
+class SegmentationTest:
+    """How a network does on cases, on their own grids.
+
+    ``dice``: NaN where a label is absent from truth and prediction. ``distances``: the Hausdorff distance, 95 %, in
+    mm: NaN where absent from both, infinite where absent from one. ``dice_without_crf``: of the network's own
+    probabilities; empty where it has no CRF.
+    """
+
+    dice: Scores
+    distances: Scores
+    dice_without_crf: Scores
+
+
 @dataclass(frozen=True)
 class Segmenter:
     """A network with its weights, ready on a device, and all that turns a file into its input and back.
 
     ``label_values``: the value in label maps of each class, background first. ``slice_axis``: the canonical axis that
-    the slices are normal to which a network of two dimensions sees; None for one that sees volumes.
+    the slices are normal to which a network of two dimensions sees; None for one that sees volumes. ``crf``: what its
+    probabilities are refined with before labels are told; None: nothing.
     """
 
     network: nn.Module
@@ -74,6 +95,7 @@ class Segmenter:
     preprocessing: PreprocessingSettings
     device: Any
     slice_axis: int | None = None
+    crf: DenseCRF | None = None
 
     @classmethod
     def task_of(cls, architecture: Mapping[str, Any]) -> SegmentationTask:
@@ -112,7 +134,7 @@ class Segmenter:
         )
 
     def probabilities(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Class probabilities (K, X, Y, Z) of a prepared image (C, X, Y, Z)."""
+        """Class probabilities (K, X, Y, Z) of a prepared image (C, X, Y, Z), the network's own."""
         from netwright.evaluation.inference import predict_probabilities, predict_slices
 
         if self.slice_axis is not None:
@@ -126,10 +148,16 @@ class Segmenter:
 
         Raises:
             DatasetError: a file cannot be used, or has another number of channels than the network was trained on.
+            SettingsError: the network has a CRF, and pydensecrf2 is not installed.
         """
         return self._segment(read_image(images, time), images)
 
     def _segment(self, volume: Volume, images: Sequence[Path]) -> tuple[NDArray[np.uint8], Geometry]:
+        prepared = self._prepared(volume, images)
+        found = self._refined(self.probabilities(prepared.image), prepared)
+        return prepared.geometry.restore(found), prepared.geometry
+
+    def _prepared(self, volume: Volume, images: Sequence[Path]) -> PreparedImage:
         prepared = prepare_volume(volume, images, self.preprocessing)
         channels = prepared.image.shape[0]
         if channels != self.task.channels:
@@ -137,26 +165,51 @@ class Segmenter:
                 f"{images[0]} has {channels} channel{'s' * (channels != 1)}; this network was trained on "
                 f"{self.task.channels}. Give images like those it was trained on."
             )
-        return prepared.geometry.restore(self.probabilities(prepared.image)), prepared.geometry
+        return prepared
+
+    def _refined(self, probabilities: NDArray[np.float32], prepared: PreparedImage) -> NDArray[np.float32]:
+        if self.crf is None:
+            return probabilities
+        return refine(probabilities, prepared.image, prepared.geometry.spacing, self.crf)
 
     def score(
         self, cases: Sequence[Any], predictions: Path | None = None, on_case: OnCase | None = None
-    ) -> dict[str, dict[str, float]]:
-        """Dice of every foreground label on every case's own grid: case -> label name -> Dice (NaN: absent from both).
+    ) -> Scores:
+        """The Dice of `test`."""
+        return self.test(cases, predictions, on_case).dice
+
+    def test(
+        self, cases: Sequence[Any], predictions: Path | None = None, on_case: OnCase | None = None
+    ) -> SegmentationTest:
+        """How every foreground label fits the truth on every case's own grid.
 
         ``cases`` are `LabelledCase`. Label maps are written to the folder ``predictions`` if given.
         """
-        result = {}
+        result = SegmentationTest({}, {}, {})
         for number, case in enumerate(cases, 1):
-            found, geometry = self.segment(case.images, case.time)
+            prepared = self._prepared(read_image(case.images, case.time), case.images)
+            grid = prepared.geometry.grid
+            truth = case.classes(grid, self.label_values)
+            own = self.probabilities(prepared.image)
+            if self.crf is not None:
+                plain = grid.to_canonical(prepared.geometry.restore(own))
+                result.dice_without_crf[case.name] = self._named(
+                    dice_per_label(plain, truth, self.task.classes)
+                )
+            found = prepared.geometry.restore(self._refined(own, prepared))
             if predictions is not None:
                 self._write(predictions, case.name, found, case.images[0])
-            truth = case.classes(geometry.grid, self.label_values)
-            scores = dice_per_label(geometry.grid.to_canonical(found), truth, self.task.classes)
-            result[case.name] = dict(zip(self.task.label_names, map(float, scores), strict=True))
+            labels = grid.to_canonical(found)
+            result.dice[case.name] = self._named(dice_per_label(labels, truth, self.task.classes))
+            result.distances[case.name] = self._named(
+                hausdorff_95_per_label(labels, truth, self.task.classes, grid.spacing)
+            )
             if on_case is not None:
                 on_case(number, len(cases))
         return result
+
+    def _named(self, scores: NDArray[np.float64]) -> dict[str, float]:
+        return dict(zip(self.task.label_names, map(float, scores), strict=True))
 
     def predict(self, images: Path, output: Path, on_case: OnCase | None = None) -> list[Path]:
         """A label map for each image of a file or folder, on the image's own grid. Returns the files written.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from netwright.errors import RunError
 from netwright.settings import RunSettings
 from netwright.study.classifier import Classifier, LabelledPicture
 from netwright.study.folder import read_json, write_json
-from netwright.study.jobs import network_builder
+from netwright.study.jobs import OnCase, network_builder
+from netwright.study.postprocessing import POSTPROCESSING, with_crf
 from netwright.study.segmenter import LabelledCase, Segmenter
 from netwright.tasks.base import Task
+from netwright.tasks.distances import HAUSDORFF
 
 ARCHITECTURE = "architecture.json"
 PREPROCESSING = "preprocessing.json"
@@ -39,6 +42,7 @@ def describe_trained(
 ) -> None:
     """Write, beside the weights, what `load_trained` needs to know of them."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / POSTPROCESSING).unlink(missing_ok=True)  # of an earlier training, whose weights are replaced
     write_json(
         folder / ARCHITECTURE,
         {
@@ -78,7 +82,24 @@ def load_trained(folder: Path, settings: RunSettings, device: str = "auto") -> T
     network = network_builder(settings, architecture["choice"], architecture["reference"])(task)
     load_weights(network, folder / WEIGHTS)
     chosen = resolve_device(device)
-    return kind.load(network.to(chosen).eval(), architecture, read_json(folder / PREPROCESSING), chosen)
+    trained = kind.load(network.to(chosen).eval(), architecture, read_json(folder / PREPROCESSING), chosen)
+    return with_crf(trained, folder) if isinstance(trained, Segmenter) else trained
+
+
+def results_on(
+    trained: Trained,
+    cases: Sequence[TestCase],
+    predictions: Path | None = None,
+    on_case: OnCase | None = None,
+) -> dict[str, dict[str, dict[str, float]]]:
+    """How a trained network does on cases, as ``result.json`` has it: "scores", case -> label or class -> score; of a
+    segmentation also "hausdorff_95_mm", and with a CRF "scores_without_crf", the same way.
+    """
+    if not isinstance(trained, Segmenter):
+        return {"scores": trained.score(cases, predictions, on_case)}
+    found = trained.test(cases, predictions, on_case)
+    without = {"scores_without_crf": found.dice_without_crf} if trained.crf is not None else {}
+    return {"scores": found.dice, HAUSDORFF: found.distances, **without}
 
 
 def mean_scores(scores: dict[str, dict[str, float]], metric: str) -> dict[str, float]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from netwright.data.prepared import Prepared
 from netwright.errors import InfeasibleArchitecture, NetwrightError, RunError, SettingsError
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
@@ -29,9 +30,11 @@ from netwright.study.folder import RunFolder, open_run_folder, read_json, write_
 from netwright.study.jobs import CandidateJob, opened, run_candidate
 from netwright.study.machine import devices
 from netwright.study.parts import problem_of
+from netwright.study.postprocessing import fit_postprocessing
 from netwright.study.records import best_of, load_trials, record_of
 from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
-from netwright.study.trained import TestCase, describe_trained, load_trained
+from netwright.study.segmenter import Segmenter
+from netwright.study.trained import TestCase, describe_trained, load_trained, results_on
 
 RESULT = "result.json"
 SEARCHED, ORIGINAL, RIVAL, START = "searched", "original", "rival", "start"
@@ -264,7 +267,9 @@ def verdict_protocol(settings: RunSettings, share: float) -> Any:
 
 
 def run_contestant(job: ContestantJob) -> dict[str, Any]:
-    """Train and test one entry, in a worker. Returns ``outcome`` and ``scores`` (case -> column -> score)."""
+    """Train and test one entry, in a worker. Returns ``outcome``, ``scores`` (case -> column -> score) and what else
+    `results_on` has.
+    """
     candidate = job.candidate
     prepared = opened(candidate.prepared)
     # Before the weights, so that weights are never without what it takes to use them.
@@ -280,9 +285,14 @@ def run_contestant(job: ContestantJob) -> dict[str, Any]:
     if outcome.status != Status.COMPLETE:
         return {"outcome": outcome.to_dict(), "scores": {}}
     trained = load_trained(candidate.folder, candidate.settings, candidate.protocol.device)
+    if candidate.settings.postprocessing.crf and isinstance(trained, Segmenter):
+        assert isinstance(prepared, Prepared)
+        trained = fit_postprocessing(
+            candidate.folder, candidate.settings, trained, prepared, candidate.validation
+        )
     return {
         "outcome": outcome.to_dict(),
-        "scores": trained.score(job.cases, candidate.folder / "predictions"),
+        **results_on(trained, job.cases, candidate.folder / "predictions"),
     }
 
 

@@ -1,0 +1,231 @@
+"""The weights of the fully connected CRF that suit a trained network, found on validation cases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.tasks.dense_crf import DenseCRF, refine
+from netwright.tasks.metrics import dice_per_label, mean_dice
+
+STANDARD_ERRORS = 2.0
+"""How many of its standard errors a gain must exceed: about one useless CRF in forty gets past."""
+
+EDGES = (1.0, 2.0, 4.0)
+"""Reaches that are tried, in edges of a voxel: its shortest, of the axes that are longer than one voxel."""
+
+COORDINATES: tuple[tuple[str, tuple[float, ...]], ...] = (
+    ("intensity", (0.05, 0.1, 0.2, 0.5)),
+    ("appearance_mm", EDGES),
+    ("appearance_weight", (0.0, 0.3, 1.0, 3.0, 6.0)),
+    ("smoothness_weight", (0.0, 0.3, 1.0, 3.0)),
+    ("smoothness_mm", EDGES[:2]),
+)
+"""What is tried of each setting, one after the other, the others staying at the best so far. Reaches are in edges,
+intensities in standard deviations of the images.
+"""
+
+PASSES = 2
+
+
+@dataclass(frozen=True)
+class FittingCase:
+    """A validation case on its prepared grid: the network's ``probabilities`` (K, X, Y, Z), the ``image``
+    (C, X, Y, Z), the ``truth`` as class indices (X, Y, Z), and the voxels' ``spacing`` in mm.
+    """
+
+    probabilities: NDArray[np.float32]
+    image: NDArray[np.float32]
+    truth: NDArray[np.uint8]
+    spacing: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class FittedCRF:
+    """The CRF that was fitted, and whether it is kept.
+
+    ``crf``: the best weights, whether kept or not; None where no weights raised the mean Dice of the cases.
+    ``dice_without`` and ``dice_with``: that mean, of the cases that the weights were fitted on. ``gain``: the mean
+    difference in Dice, each half of the cases under the weights that were fitted on the other half alone, and
+    ``standard_error`` of that mean. ``tried``: how many settings; ``time_limited``: whether there was time for all.
+    """
+
+    kept: bool
+    reason: str
+    crf: DenseCRF | None
+    cases: int
+    dice_without: float
+    dice_with: float
+    gain: float
+    standard_error: float
+    tried: int
+    seconds: float
+    time_limited: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "crf": None if self.crf is None else self.crf.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FittedCRF:
+        """The inverse of `to_dict`; unknown keys of a newer version are ignored."""
+        known = {field.name: values[field.name] for field in fields(cls)}
+        return cls(**{**known, "crf": None if known["crf"] is None else DenseCRF.from_dict(known["crf"])})
+
+
+def fit_crf(
+    cases: Sequence[FittingCase], classes: int, *, iterations: int = 5, seconds: float = 600.0
+) -> FittedCRF:
+    """The CRF with the greatest mean Dice over some validation cases, and whether it is worth keeping.
+
+    A coordinate search over a small grid (`COORDINATES`), the same for the same cases unless time runs out. Its best
+    has the cases' own luck in it. It is therefore judged as fitted twice more, on the cases at even and at odd
+    positions, each time by the other half. It is kept where the mean gain over all cases exceeds `STANDARD_ERRORS`
+    of its standard errors.
+
+    Args:
+        cases: at least one; a single one can tell nothing of others, and nothing is kept.
+        classes: background included.
+        iterations: of the mean field.
+        seconds: wall time; the search then ends with what is best so far, no later than after one more setting.
+
+    Raises:
+        MemoryError: there is not enough for a case.
+        ValueError: no cases.
+    """
+    if not cases:
+        raise ValueError("a CRF is fitted on at least one case, got none")
+    began = time.monotonic()
+    scores = _Scores(cases, classes)
+    units = _Units.of(cases)
+    everyone, halves = range(len(cases)), (range(0, len(cases), 2), range(1, len(cases), 2))
+    limited = False
+    gains = np.full(len(cases), np.nan)
+    if len(cases) > 1:
+        for share, (fitted_on, judged_by) in ((0.25, halves), (0.5, halves[::-1])):
+            found, cut = _searched(scores, fitted_on, units, iterations, began + share * seconds)
+            limited |= cut
+            for case in judged_by:
+                gains[case] = scores.mean_of(found, case) - scores.mean_of(None, case)
+    crf, cut = _searched(scores, everyone, units, iterations, began + seconds)
+    known = gains[~np.isnan(gains)]
+    gain = float(known.mean()) if known.size else 0.0
+    error = float(known.std(ddof=1) / np.sqrt(known.size)) if known.size > 1 else float("nan")
+    kept = crf is not None and gain > STANDARD_ERRORS * error
+    return FittedCRF(
+        kept=kept,
+        reason=_reason(kept, crf, len(known)),
+        crf=crf,
+        cases=len(cases),
+        dice_without=mean_dice(scores.of(None, everyone)),
+        dice_with=mean_dice(scores.of(crf, everyone)),
+        gain=gain,
+        standard_error=error,
+        tried=scores.tried,
+        seconds=time.monotonic() - began,
+        time_limited=limited or cut,
+    )
+
+
+def _reason(kept: bool, crf: DenseCRF | None, judged: int) -> str:
+    if kept:
+        return "it raises the Dice of validation cases that it was not fitted on"
+    if crf is None:
+        return "no weights raised the Dice of the validation cases"
+    if judged < 2:
+        return "it takes two validation cases or more to tell whether it helps"
+    return "the gain on validation cases that it was not fitted on is no larger than chance would have it"
+
+
+class _Scores:
+    """Dice of cases under settings, each computed once."""
+
+    def __init__(self, cases: Sequence[FittingCase], classes: int) -> None:
+        self._cases = cases
+        self._classes = classes
+        self._known: dict[tuple[DenseCRF | None, int], NDArray[np.float64]] = {}
+
+    @property
+    def tried(self) -> int:
+        """How many settings have been tried."""
+        return len({crf for crf, _ in self._known if crf is not None})
+
+    def of(self, crf: DenseCRF | None, indices: Sequence[int]) -> NDArray[np.float64]:
+        """(cases, foreground labels); None: the network's own."""
+        return np.array([self._of(crf, index) for index in indices])
+
+    def mean_of(self, crf: DenseCRF | None, index: int) -> float:
+        """The mean over a case's labels; NaN where it has none."""
+        row = self._of(crf, index)
+        known = row[~np.isnan(row)]
+        return float(known.mean()) if known.size else float("nan")
+
+    def _of(self, crf: DenseCRF | None, index: int) -> NDArray[np.float64]:
+        key = crf, index
+        if key not in self._known:
+            case = self._cases[index]
+            found = case.probabilities
+            if crf is not None:
+                found = refine(found, case.image, case.spacing, crf)
+            self._known[key] = dice_per_label(found.argmax(0), case.truth, self._classes)
+        return self._known[key]
+
+
+@dataclass(frozen=True)
+class _Units:
+    """Of the grid: the edge of a voxel in mm, and the standard deviation of the images' intensities."""
+
+    edge: float
+    intensity: float
+
+    @classmethod
+    def of(cls, cases: Sequence[FittingCase]) -> _Units:
+        """The medians over the cases."""
+        edges, widths = [], []
+        for case in cases:
+            axes = zip(case.spacing, case.truth.shape, strict=True)
+            edges.append(min([step for step, length in axes if length > 1] or case.spacing))
+            widths.append(float(case.image.std(axis=(1, 2, 3), dtype=np.float64).mean()))
+        return cls(float(np.median(edges)), float(np.median(widths)) or 1.0)
+
+    def scaled(self, name: str, value: float) -> float:
+        """A value of the grid in the units of `DenseCRF`."""
+        return value * (self.edge if name.endswith("_mm") else self.intensity if name == "intensity" else 1.0)
+
+    def start(self, iterations: int) -> DenseCRF:
+        """Where the search begins: what an early run on the hippocampus ended near."""
+        return DenseCRF(0.0, self.edge, 3.0, 2 * self.edge, 0.1 * self.intensity, iterations)
+
+
+def _searched(
+    scores: _Scores, indices: Sequence[int], units: _Units, iterations: int, deadline: float
+) -> tuple[DenseCRF | None, bool]:
+    """The best setting met, None where that is no CRF, and whether time ran out. Of equals, the first met stays."""
+    none = mean_dice(scores.of(None, indices))
+    best = units.start(iterations)
+    best_dice = mean_dice(scores.of(best, indices))
+    for _ in range(PASSES):
+        for name, values in COORDINATES:
+            for candidate in _candidates(best, name, values, units):
+                if time.monotonic() > deadline:
+                    return (best if best_dice > none else None), True
+                dice = mean_dice(scores.of(candidate, indices))
+                if dice > best_dice:
+                    best, best_dice = candidate, dice
+    return (best if best_dice > none else None), False
+
+
+def _candidates(best: DenseCRF, name: str, values: Sequence[float], units: _Units) -> Iterator[DenseCRF]:
+    """``best`` with each value of one setting, where that setting counts."""
+    term = "smoothness" if name.startswith("smoothness") else "appearance"
+    if not name.endswith("_weight") and getattr(best, f"{term}_weight") == 0:
+        return
+    for value in values:
+        changed = DenseCRF.from_dict({**best.to_dict(), name: units.scaled(name, value)})
+        if changed.smoothness_weight > 0 or changed.appearance_weight > 0:
+            yield changed

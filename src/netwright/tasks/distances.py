@@ -1,0 +1,79 @@
+"""The distance between the surfaces of a predicted label and the true one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+HAUSDORFF = "hausdorff_95_mm"
+"""The metric's name in files and tables; smaller is better."""
+
+PERCENTILE = 95.0
+
+
+def hausdorff_95_per_label(
+    prediction: NDArray[np.integer], truth: NDArray[np.integer], classes: int, spacing: Sequence[float]
+) -> NDArray[np.float64]:
+    """Hausdorff distance of each foreground label, (classes - 1,), in mm: the larger of the 95th percentiles of the
+    distances from either surface to the other, between centres of voxels, by MONAI.
+
+    NaN where a label is absent from both; infinite where it is absent from one, for which there is no distance. A
+    volume of one slice is a picture: its surfaces are outlines.
+
+    Args:
+        prediction: class indices (X, Y, Z) under ``classes``.
+        truth: the same.
+        classes: background included.
+        spacing: of the voxels along X, Y and Z, in mm.
+
+    Raises:
+        ValueError: the shapes differ, or are not of three axes.
+    """
+    import torch
+    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+
+    if prediction.shape != truth.shape or truth.ndim != 3:
+        raise ValueError(
+            f"Prediction and truth must have one shape (X, Y, Z), got {prediction.shape} and {truth.shape}."
+        )
+    flat = truth.shape[2] == 1
+    steps = list(spacing)[: 2 if flat else 3]
+    found = np.full(classes - 1, np.nan)
+    for label in range(1, classes):
+        pair = [torch.from_numpy(array == label)[None, None] for array in (prediction, truth)]
+        there = [bool(mask.any()) for mask in pair]
+        if all(there):
+            one, other = (mask[..., 0] if flat else mask for mask in pair)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # MONAI 1.6 warns of an argument of its own
+                distance = compute_hausdorff_distance(
+                    one, other, include_background=True, percentile=PERCENTILE, spacing=steps
+                )
+            found[label - 1] = float(distance)
+        elif any(there):
+            found[label - 1] = np.inf
+    return found
+
+
+def mean_distances(cases: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Of case -> label -> distance: the mean over the labels, and "<name>.<label>", each the mean over the cases in
+    which both have the label; left out where there is none.
+    """
+    by_label: dict[str, list[float]] = {}
+    for labels in cases.values():
+        for label, distance in labels.items():
+            by_label.setdefault(label, []).extend([distance] if np.isfinite(distance) else [])
+    means = {label: float(np.mean(values)) for label, values in by_label.items() if values}
+    if not means:
+        return {}
+    named = {f"{HAUSDORFF}.{label}": mean for label, mean in means.items()}
+    return {HAUSDORFF: float(np.mean(list(means.values()))), **named}
+
+
+def undefined_distances(cases: Mapping[str, Mapping[str, float]]) -> dict[str, int]:
+    """Label -> in how many cases it is found without being there, or missed: an infinite distance."""
+    labels = dict.fromkeys(label for row in cases.values() for label in row)
+    return {label: sum(bool(np.isinf(row.get(label, 0.0))) for row in cases.values()) for label in labels}
