@@ -38,6 +38,7 @@ RECIPES = {
             },
             "budget": {"trials": 300},
             "slices": {},
+            "postprocessing": {"crf": True},
         },
     )
 }
