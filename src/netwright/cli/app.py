@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import sys
 import warnings
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from netwright.cli.console import err, out, print_json
 from netwright.cli.options import (
     DatasetArgument,
     EpochsOption,
@@ -22,7 +21,6 @@ from netwright.cli.options import (
     LimitOption,
     MapLabelOption,
     NetworkOption,
-    NoCRFOption,
     ObjectiveOption,
     RecipeOption,
     RunArgument,
@@ -31,7 +29,6 @@ from netwright.cli.options import (
     SetOption,
     SpaceOption,
     StrategyOption,
-    TrialOption,
     TrialsOption,
     VerdictOption,
     WorkersOption,
@@ -40,6 +37,7 @@ from netwright.cli.options import (
     read_wishes,
     write_kind,
 )
+from netwright.cli.results import dashboard, evaluate, predict, report, train
 from netwright.errors import NetwrightError, SettingsError
 
 app = typer.Typer(
@@ -50,8 +48,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 INTERRUPTED = 130
 """The exit code of Ctrl-C outside of a search; typer gives it, too."""
@@ -128,7 +124,7 @@ def inspect(
     opened = open_any(dataset, format=format, map_label=read_label_map(map_label))
     found = inspect_any(opened, workers=available_cores())
     if as_json:
-        _print_json(found.to_dict())
+        print_json(found.to_dict())
     else:
         for line in inspection_lines(dataset, found, show_all=show_all, options=given_options(context)):
             out.print(line, markup=False)
@@ -177,7 +173,7 @@ def plan(
     )
     found = plan_search(dataset, recipe, wishes, on_stage=_stage)
     if as_json:
-        _print_json(found.to_dict())
+        print_json(found.to_dict())
         return
     for line in plan_lines(found, dataset, given_options(context, "recipe")):
         out.print(line, markup=False)
@@ -250,97 +246,14 @@ def status(run: RunArgument, as_json: JsonOption = False) -> None:
 
     found = open_run(run).status()
     if as_json:
-        _print_json(found.to_dict())
+        print_json(found.to_dict())
         return
     for line in status_lines(found):
         out.print(line, markup=False)
 
 
-@app.command()
-def train(
-    run: RunArgument,
-    trial: TrialOption = None,
-    epochs: EpochsOption = None,
-    hours: Annotated[float | None, typer.Option(help="Wall time, with as many epochs as fit.")] = None,
-) -> None:
-    """Train a trial's network to the full protocol; the test cases stay closed."""
-    from netwright.api import open_run
-    from netwright.cli.display import TrainingLines
-    from netwright.cli.tables import command, crf_line, metric_lines
-
-    opened = open_run(run)
-    lines = TrainingLines(out, str(opened.settings.objective.metric))
-    number, outcome = opened.train(trial, epochs=epochs, hours=hours, on_epoch=lines.show)
-    trained = f"{outcome.epochs} epoch{'s' * (outcome.epochs != 1)}"
-    out.print(f"trained    trial {number}, {trained}; on the validation cases:")
-    for line in metric_lines(outcome.metrics):
-        out.print(line, markup=False)
-    fitted = opened.postprocessing(number)
-    if fitted is not None:
-        out.print(crf_line(fitted), markup=False)
-    use = command("predict", run, "/path/to/images", "--trial", number, "-o", "/path/to/output")
-    out.print(f"use it     {use}", markup=False)
-
-
-@app.command()
-def evaluate(
-    run: RunArgument,
-    dataset: DatasetArgument,
-    trial: TrialOption = None,
-    no_crf: NoCRFOption = False,
-    as_json: JsonOption = False,
-    format: FormatOption = None,
-    map_label: MapLabelOption = None,
-) -> None:
-    """Dice or accuracy of a run's network on a labelled dataset."""
-    from netwright.api import open_run
-    from netwright.cli.tables import evaluation_lines
-
-    found = open_run(run).evaluate(
-        dataset, trial=trial, format=format, map_label=read_label_map(map_label) or None, crf=not no_crf
-    )
-    if as_json:
-        _print_json(found.to_dict())
-        return
-    for line in evaluation_lines(found):
-        out.print(line, markup=False)
-
-
-@app.command()
-def predict(
-    run: RunArgument,
-    images: Annotated[Path, typer.Argument(help="A NIfTI volume, cine or picture, or a folder of them.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the label maps or classes.")],
-    trial: TrialOption = None,
-    no_crf: NoCRFOption = False,
-) -> None:
-    """Segment images, each on its own grid, or tell the classes of pictures, in a table."""
-    from netwright.api import open_run
-
-    written = open_run(run).predict(images, output, trial=trial, crf=not no_crf)
-    table = written[0].suffix == ".csv"
-    maps = f"{len(written)} label map{'s' * (len(written) != 1)} in {output}"
-    out.print(f"predicted  {f'the classes in {written[0]}' if table else maps}")
-
-
-@app.command()
-def report(run: RunArgument) -> None:
-    """Write the report of what a run has so far."""
-    from netwright.api import open_run
-
-    out.print(f"report     {open_run(run).report()}")
-
-
-@app.command()
-def dashboard(
-    run: RunArgument,
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
-) -> None:
-    """Show a run's trials in the browser, live (optuna-dashboard, on this machine only)."""
-    from netwright.api import open_run
-    from netwright.cli.dashboard import serve
-
-    serve(open_run(run).folder, port, lambda url: out.print(f"dashboard  {url} (Ctrl-C ends it)"))
+for verb in (train, evaluate, predict, report, dashboard):
+    app.command()(verb)
 
 
 @app.command()
@@ -382,10 +295,6 @@ def _conduct(run: Any) -> None:
 
 def _stage(text: str) -> None:
     err.print(f"{text} ...", markup=False)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
 
 
 def _stopped() -> None:

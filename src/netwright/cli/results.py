@@ -1,0 +1,103 @@
+"""The verbs that use what a run has found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netwright.cli.console import out, print_json
+from netwright.cli.options import (
+    DatasetArgument,
+    EpochsOption,
+    FormatOption,
+    JsonOption,
+    MapLabelOption,
+    NoCRFOption,
+    RunArgument,
+    TrialOption,
+    read_label_map,
+)
+
+
+def train(
+    run: RunArgument,
+    trial: TrialOption = None,
+    epochs: EpochsOption = None,
+    hours: Annotated[float | None, typer.Option(help="Wall time, with as many epochs as fit.")] = None,
+) -> None:
+    """Train a trial's network to the full protocol; the test cases stay closed."""
+    from netwright.api import open_run
+    from netwright.cli.display import TrainingLines
+    from netwright.cli.tables import command, crf_line, metric_lines
+
+    opened = open_run(run)
+    lines = TrainingLines(out, str(opened.settings.objective.metric))
+    number, outcome = opened.train(trial, epochs=epochs, hours=hours, on_epoch=lines.show)
+    trained = f"{outcome.epochs} epoch{'s' * (outcome.epochs != 1)}"
+    out.print(f"trained    trial {number}, {trained}; on the validation cases:")
+    for line in metric_lines(outcome.metrics):
+        out.print(line, markup=False)
+    fitted = opened.postprocessing(number)
+    if fitted is not None:
+        out.print(crf_line(fitted), markup=False)
+    use = command("predict", run, "/path/to/images", "--trial", number, "-o", "/path/to/output")
+    out.print(f"use it     {use}", markup=False)
+
+
+def evaluate(
+    run: RunArgument,
+    dataset: DatasetArgument,
+    trial: TrialOption = None,
+    no_crf: NoCRFOption = False,
+    as_json: JsonOption = False,
+    format: FormatOption = None,
+    map_label: MapLabelOption = None,
+) -> None:
+    """Dice or accuracy of a run's network on a labelled dataset."""
+    from netwright.api import open_run
+    from netwright.cli.tables import evaluation_lines
+
+    found = open_run(run).evaluate(
+        dataset, trial=trial, format=format, map_label=read_label_map(map_label) or None, crf=not no_crf
+    )
+    if as_json:
+        print_json(found.to_dict())
+        return
+    for line in evaluation_lines(found):
+        out.print(line, markup=False)
+
+
+def predict(
+    run: RunArgument,
+    images: Annotated[Path, typer.Argument(help="A NIfTI volume, cine or picture, or a folder of them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the label maps or classes.")],
+    trial: TrialOption = None,
+    no_crf: NoCRFOption = False,
+) -> None:
+    """Segment images, each on its own grid, or tell the classes of pictures, in a table."""
+    from netwright.api import open_run
+
+    written = open_run(run).predict(images, output, trial=trial, crf=not no_crf)
+    table = written[0].suffix == ".csv"
+    maps = f"{len(written)} label map{'s' * (len(written) != 1)} in {output}"
+    out.print(f"predicted  {f'the classes in {written[0]}' if table else maps}")
+
+
+def report(run: RunArgument) -> None:
+    """Write the report of what a run has so far."""
+    from netwright.api import open_run
+
+    out.print(f"report     {open_run(run).report()}")
+
+
+def dashboard(
+    run: RunArgument,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+) -> None:
+    """Show a run's trials in the browser, live (optuna-dashboard, on this machine only)."""
+    from netwright.api import open_run
+    from netwright.cli.dashboard import serve
+
+    serve(open_run(run).folder, port, lambda url: out.print(f"dashboard  {url} (Ctrl-C ends it)"))
