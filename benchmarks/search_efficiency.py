@@ -5,9 +5,10 @@
     python benchmarks/search_efficiency.py --strategies coordinated gp --trials 100 --seeds 5
 
 Netwright's strategies run through the fold, Optuna's samplers in a study in memory. Regret is the best value there
-is, less the best true value of the choices tried so far; behind it stands its standard error over the seeds. Where
-there is noise, a second row has the true value of the choice that looked best instead ("looks").
-Of NAS-Bench-201's table it is in points of accuracy, else in standard deviations of random choices' values.
+is, less the best true value of the choices tried so far: the mean with its standard error over the seeds, and in
+brackets the median with the quartiles. Where there is noise, a second row has the true value of the choice that looked
+best instead ("looks"). Of the tables of trained networks it is in points of accuracy or Dice, else in standard
+deviations of random choices' values.
 CMA-ES, which knows numbers only, is given the places of categorical values as integers; "cma-es" is Optuna's sampler,
 "cma-es-margin" netwright's strategy.
 """
@@ -193,19 +194,27 @@ def curves(arguments: argparse.Namespace) -> Iterator[tuple[str, str, NDArray[np
                 yield name, strategy, np.array([curve for curve, _ in found]), seconds
 
 
-def plotted(name: str, rows: dict[str, list[float]], trials: int) -> str:
-    """A drawing (SVG) of mean regret against evaluations, on a logarithmic scale."""
-    top = max(max(curve[10:]) for curve in rows.values())
-    floor = top / 3000
+def plotted(name: str, rows: dict[str, NDArray[np.float64]], trials: int) -> str:
+    """A drawing (SVG) of regret against evaluations on a logarithmic scale: medians, and quartiles as bands.
 
-    def point(number: int, regret: float) -> str:
-        share = np.log(max(regret, floor) / floor) / np.log(top / floor)
-        return f"{60 + 560 * number / trials:.1f},{310 - 270 * min(share, 1):.1f}"
+    ``rows``: of each strategy the regrets (seeds, trials).
+    """
+    quartiles = {label: np.nanquantile(curves, (0.25, 0.5, 0.75), axis=0) for label, curves in rows.items()}
+    top = max(float(np.nanmax(bands[:, 10:])) for bands in quartiles.values())
+    floor = top / 300
+
+    def points(curve: NDArray[np.float64]) -> list[str]:
+        shares = np.log(np.maximum(curve, floor) / floor) / np.log(top / floor)
+        return [
+            f"{60 + 560 * number / trials:.1f},{310 - 270 * min(share, 1):.1f}"
+            for number, share in enumerate(shares.tolist())
+            if number >= 5 and share == share
+        ]
 
     parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 780 350" font-family="sans-serif" font-size="13">',
-        '<rect width="780" height="350" fill="white"/>',
-        f'<text x="60" y="24" font-weight="bold">{name}: mean regret after so many evaluations</text>',
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 350" font-family="sans-serif" font-size="13">',
+        '<rect width="800" height="350" fill="white"/>',
+        f'<text x="60" y="24" font-weight="bold">{name}: regret after so many evaluations, median and quartiles</text>',
         '<path d="M60,40V310H620" fill="none" stroke="#888"/>',
     ]
     for number in range(0, trials + 1, max(trials // 6, 1)):
@@ -216,17 +225,21 @@ def plotted(name: str, rows: dict[str, list[float]], trials: int) -> str:
         value = floor * (top / floor) ** share
         label = f"{'≤ ' if not share else ''}{value:.2g}"
         parts.append(f'<text x="54" y="{314 - 270 * share:.0f}" text-anchor="end">{label}</text>')
-    for place, (strategy, curve) in enumerate(rows.items()):
+    for place, (strategy, (low, middle, high)) in enumerate(quartiles.items()):
         colour = COLOURS[place % len(COLOURS)]
-        line = " ".join(point(number, regret) for number, regret in enumerate(curve) if number >= 5)
+        band = " ".join([*points(high), *reversed(points(low))])
+        parts.append(f'<polygon points="{band}" fill="{colour}" fill-opacity="0.08"/>')
+        line = " ".join(points(middle))
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts.append(f'<text x="632" y="{60 + 20 * place}" fill="{colour}">{strategy}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 
 def spelled(values: NDArray[np.float64]) -> str:
-    """Mean and standard error."""
-    return f"{np.nanmean(values):11.4f} ±{np.nanstd(values) / np.sqrt(len(values)):7.4f}"
+    """Mean and standard error; in brackets the median and the quartiles."""
+    low, middle, high = np.nanquantile(values, (0.25, 0.5, 0.75))
+    error = np.nanstd(values) / np.sqrt(len(values))
+    return f"{np.nanmean(values):9.4f} ±{error:7.4f} [{middle:.3f} {low:.3f}-{high:.3f}]"
 
 
 def main() -> None:
@@ -245,18 +258,29 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="mean curves of all, as JSON")
     arguments = parser.parse_args()
     budgets = [budget for budget in BUDGETS if budget <= arguments.trials]
-    print(f"{'':44}" + "".join(f"{f'after {budget}':>20}" for budget in budgets) + f"{'ms':>9}")
-    means: dict[str, dict[str, list[float]]] = {}
+    print(f"{'':44}" + "".join(f"{f'after {budget}':>36}" for budget in budgets) + f"{'ms':>9}")
+    kept: dict[str, dict[str, NDArray[np.float64]]] = {}
     for name, strategy, found, seconds in curves(arguments):
         noisy = OBJECTIVES[name](arguments.first_seed).noise > 0
         for row, label in enumerate(["", " looks"] if noisy else [""]):
             cells = [spelled(found[:, row, budget - 1]) for budget in budgets]
-            print(f"{name:26}{strategy + label:18}" + "".join(cells) + f"{1000 * seconds:9.1f}", flush=True)
-        means.setdefault(name, {})[strategy] = [round(float(v), 6) for v in np.nanmean(found[:, 0], axis=0)]
+            print(
+                f"{name:26}{strategy + label:18}"
+                + "".join(f"{cell:>36}" for cell in cells)
+                + f"{1000 * seconds:9.1f}",
+                flush=True,
+            )
+        kept.setdefault(name, {})[strategy] = found[:, 0]
     if arguments.plot is not None:
         first = arguments.objectives[0]
-        arguments.plot.write_text(plotted(first, means[first], arguments.trials), encoding="utf-8")
+        arguments.plot.write_text(plotted(first, kept[first], arguments.trials), encoding="utf-8")
     if arguments.save is not None:
+        means = {
+            name: {
+                strategy: np.nanmean(curves, axis=0).round(6).tolist() for strategy, curves in rows.items()
+            }
+            for name, rows in kept.items()
+        }
         arguments.save.write_text(json.dumps(means), encoding="utf-8")
 
 

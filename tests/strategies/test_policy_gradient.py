@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from netwright.errors import SettingsError
 from netwright.strategies import Dimension, Observation
 from netwright.strategies.base import Stamp
+from netwright.strategies.ladder import choice_of, ladder_of
 from netwright.strategies.policy_gradient import PolicyGradient
-from netwright.strategies.policy_gradient.ladder import choice_of, ladder_of
 from netwright.strategies.policy_gradient.published import State, group_means, moves_by
 
 EMPTY = math.nan

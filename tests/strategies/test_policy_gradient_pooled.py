@@ -13,8 +13,8 @@ import pytest
 from netwright.errors import SettingsError
 from netwright.strategies import STRATEGIES, Dimension, Observation
 from netwright.strategies.base import Stamp
+from netwright.strategies.ladder import ladder_of
 from netwright.strategies.policy_gradient import PooledPolicyGradient
-from netwright.strategies.policy_gradient.ladder import ladder_of
 from netwright.strategies.policy_gradient.pooled import ALIKE, CONSTANT, NOISE, State, effects
 
 LETTERS = ("a", "b", "c", "d")

@@ -12,9 +12,10 @@ from typing import Any
 
 from netwright.errors import SettingsError
 from netwright.strategies.base import Strategy, Value
-from netwright.strategies.policy_gradient.ladder import Round, choice_of
+from netwright.strategies.ladder import choice_of
 from netwright.strategies.policy_gradient.pooled import PooledPolicyGradient
 from netwright.strategies.policy_gradient.published import PolicyGradient
+from netwright.strategies.policy_gradient.rounds import Round
 
 VARIANTS: dict[str, Callable[..., Strategy[Any]]] = {
     "published": PolicyGradient,

@@ -26,10 +26,9 @@ from numpy.typing import NDArray
 
 from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
-from netwright.strategies.policy_gradient.ladder import (
+from netwright.strategies.ladder import (
     Ladder,
     Levels,
-    Round,
     choice_of,
     key_of,
     ladder_of,
@@ -37,6 +36,7 @@ from netwright.strategies.policy_gradient.ladder import (
     levels_of_first,
     within,
 )
+from netwright.strategies.policy_gradient.rounds import Round
 
 TRIES = 20
 """So often a perturbation is drawn again; then one that was tried before has to do."""

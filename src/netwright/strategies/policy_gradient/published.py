@@ -37,10 +37,9 @@ from numpy.typing import NDArray
 
 from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
-from netwright.strategies.policy_gradient.ladder import (
+from netwright.strategies.ladder import (
     Ladder,
     Levels,
-    Round,
     choice_of,
     key_of,
     ladder_of,
@@ -48,6 +47,7 @@ from netwright.strategies.policy_gradient.ladder import (
     levels_of_first,
     within,
 )
+from netwright.strategies.policy_gradient.rounds import Round
 
 GROUPS = (-1, 0, 1)
 """C_-, C_0 and C_+, by the sign of what was added."""

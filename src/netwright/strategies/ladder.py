@@ -1,4 +1,4 @@
-"""The values that a policy can take in each coordinate, a step apart, and what a round leaves behind."""
+"""Dimensions as ladders of values, for strategies that know places and no values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Levels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Ladder:
-    """The values of one dimension that a policy can take, from low to high, a step epsilon apart."""
+    """The values of one dimension, from low to high, evenly spaced."""
 
     dimension: Dimension
     values: tuple[Value, ...]
@@ -45,18 +45,6 @@ def ladder_of(dimension: Dimension, levels: int) -> Ladder:
         return Ladder(dimension, tuple(int(value) if whole else value for value in spaced))
     found = (value_at(dimension, position) for position in np.linspace(0.0, 1.0, levels).tolist())
     return Ladder(dimension, tuple(dict.fromkeys(found)))
-
-
-@dataclass(frozen=True, eq=False)
-class Round:
-    """A finished round: its policy (coordinates,), the means (coordinates, 3) of C_-, C_0, C_+ (NaN: empty), the
-    moves (coordinates,) in steps, and the rewards (results,) that the means are of.
-    """
-
-    policy: Levels
-    means: NDArray[np.float64]
-    moves: Levels
-    rewards: NDArray[np.float64]
 
 
 def within(ladders: Sequence[Ladder], levels: Levels) -> Levels:

@@ -1,0 +1,254 @@
+"""Stochastic natural gradient on a categorical distribution over choices, the strategy of PDAS, in ask/tell form.
+
+"Probabilistic Model-Based Dynamic Architecture Search" (under review at ICLR 2019, anonymous): Section 2 and
+Appendices A to C. The learning rate's adaptation is that of K. Nishida, H. Aguirre, S. Saito, S. Shirakawa,
+Y. Akimoto: "Parameterless stochastic natural gradient method for discrete optimization and its application to
+hyper-parameter optimization for neural network" (2018).
+
+`Distribution` is the mathematics, which a training with shared weights can use alike; `NaturalGradient` searches by
+whole trials with it. Every dimension is a categorical variable; values without a say of their own (floats, very many
+integers) are divided into ``levels``.
+
+What the paper leaves open, and was chosen here: losses that tie share their utilities, so that a pair that ties moves
+nothing, the adaptation included; D = K = 2, and a single variable, for which the lower bounds fill the simplex, get
+half the uniform probability as their bound; a candidate without a reward ranks behind every other; with many workers,
+results are taken lambda at a time in the order in which they come, whichever theta they were drawn from; a choice that
+was tried is drawn again a few times.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.errors import SettingsError
+from netwright.strategies.base import Choice, Dimension, Observation, Stamp
+from netwright.strategies.ladder import Ladder, Levels, choice_of, key_of, ladder_of, levels_of
+
+Vector = NDArray[np.float64]
+
+ALPHA = 1.5
+"""Threshold of the signal-to-noise ratio that the adaptation holds (Appendix C)."""
+
+TRIES = 20
+"""So often a choice that was tried is drawn again."""
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """D independent categorical variables with K_i >= 2 categories each, and the state of the learning rate; immutable.
+
+    ``sizes``: K_i. ``theta``: all probabilities one behind the other, sum K_i numbers, each variable's adding up to 1.
+    ``eta``: the learning rate. ``s`` (N numbers, N = sum (K_i - 1)) and ``gamma``: of its adaptation. ``adaptive``:
+    whether it is adapted.
+    """
+
+    sizes: tuple[int, ...]
+    theta: Vector
+    eta: float
+    s: Vector
+    gamma: float = 0.0
+    adaptive: bool = True
+    starts: NDArray[np.int64] = field(init=False, repr=False)
+    owner: NDArray[np.int64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        sizes = np.array(self.sizes, dtype=np.int64)
+        object.__setattr__(self, "starts", np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64))
+        object.__setattr__(self, "owner", np.repeat(np.arange(len(sizes)), sizes))
+
+    @property
+    def free(self) -> int:
+        """N, the number of free parameters."""
+        return sum(self.sizes) - len(self.sizes)
+
+    @property
+    def lowest(self) -> Vector:
+        """m_i of each variable, (D,): 1 / (D (K_i - 1)) (Appendix B); 1 / (2 K_i) where that leaves no room."""
+        sizes = np.array(self.sizes)
+        bound = 1.0 / (len(sizes) * (sizes - 1))
+        return np.where(sizes * bound < 1.0 - 1e-9, bound, 0.5 / sizes)
+
+    def sample(self, rng: np.random.Generator) -> Levels:
+        """A category for each variable, (D,)."""
+        cumulative = np.cumsum(self.theta) - self.owner  # within each variable from 0 to 1
+        below = cumulative <= rng.random(len(self.sizes))[self.owner]
+        found: Levels = np.minimum(
+            np.add.reduceat(below, self.starts, dtype=np.int64), np.array(self.sizes) - 1
+        )
+        return found
+
+    def likeliest(self) -> Levels:
+        """The category of greatest probability of each variable, (D,); the first of those that tie."""
+        parts = np.split(self.theta, self.starts[1:])
+        return np.array([int(part.argmax()) for part in parts])
+
+    def probabilities(self) -> list[Vector]:
+        """theta by variable."""
+        return list(np.split(self.theta, self.starts[1:]))
+
+    def one_hot(self, levels: Levels) -> NDArray[np.float64]:
+        """Samples (lambda, D) as rows M_n, (lambda, sum K_i)."""
+        rows = np.zeros((len(levels), len(self.theta)))
+        rows[np.arange(len(levels))[:, None], self.starts + levels] = 1.0
+        return rows
+
+    def updated(self, levels: Levels, losses: Vector) -> Distribution:
+        """After a step from samples (lambda, D) and their losses (lambda,); itself where the losses tell nothing."""
+        utility = utilities(losses)
+        if not utility.any():
+            return self
+        g = (utility @ (self.one_hot(levels) - self.theta)) / len(utility)  # Equation 4
+        theta = self._projected(self.theta + self.eta * g)
+        if not self.adaptive:
+            return replace(self, theta=theta)
+        eta = self.eta
+        a = self.whitened(g)
+        s = (1 - eta) * self.s + math.sqrt(eta * (2 - eta)) * a / math.sqrt(self.free / 2)
+        gamma = (1 - eta) ** 2 * self.gamma + eta * (2 - eta)
+        change = math.exp(eta * (float(s @ s) / ALPHA - gamma))
+        return replace(self, theta=theta, s=s, gamma=gamma, eta=min(eta * change, self.free**-0.5))
+
+    def whitened(self, g: Vector) -> Vector:
+        """a = A^T v, (N,), with A A^T the Fisher information and v the free components of g: |a|^2 = sum g_j^2 /
+        theta_j (Appendix C).
+
+        Args:
+            g: (sum K_i,), adding up to 0 in each variable.
+        """
+        ends = self.starts + np.array(self.sizes) - 1
+        free = np.ones(len(self.theta), dtype=bool)
+        free[ends] = False
+        v, r = g[free], self.theta[free]
+        q = self.theta[ends]
+        owner = self.owner[free]
+        total = np.bincount(owner, weights=v, minlength=len(self.sizes))
+        a: Vector = v / np.sqrt(r) + np.sqrt(r) * (total / (q + np.sqrt(q)))[owner]
+        return a
+
+    def _projected(self, theta: Vector) -> Vector:
+        """Each probability at least m_i, each variable's adding up to 1 (Appendix B)."""
+        lowest = self.lowest
+        bound = lowest[self.owner]
+        theta = np.maximum(theta, bound)
+        total = np.add.reduceat(theta, self.starts)
+        share = (1.0 - total) / (total - np.array(self.sizes) * lowest)
+        projected: Vector = theta + share[self.owner] * (theta - bound)
+        return projected
+
+
+def uniform(sizes: Sequence[int], *, adaptive: bool = True) -> Distribution:
+    """theta = 1 / K_i, with the learning rate N^(-1/2) to be adapted, or 1 / N.
+
+    Raises:
+        ValueError: a variable has fewer than two categories.
+    """
+    if min(sizes, default=2) < 2:
+        raise ValueError(f"every variable needs at least two categories, got {tuple(sizes)}")
+    free = sum(sizes) - len(sizes)
+    theta = np.concatenate([np.full(size, 1.0 / size) for size in sizes]) if sizes else np.empty(0)
+    rate = (free**-0.5 if adaptive else 1.0 / free) if free else 0.0
+    return Distribution(tuple(sizes), theta, rate, np.zeros(free), adaptive=adaptive)
+
+
+def utilities(losses: Vector) -> Vector:
+    """+1 for the best ceil(lambda / 4) losses, -1 for the worst, else 0; the mean of those that tie. (lambda,)"""
+    count = len(losses)
+    quarter = math.ceil(count / 4)
+    by_rank = np.zeros(count)
+    by_rank[:quarter] += 1.0
+    by_rank[count - quarter :] -= 1.0
+    order = np.argsort(losses, kind="stable")
+    _, place, ties = np.unique(losses, return_inverse=True, return_counts=True)
+    ranked = np.empty(count)
+    ranked[order] = by_rank
+    means = np.bincount(place, weights=ranked) / ties
+    shared: Vector = means[place]
+    return shared
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The distribution and the results that have not moved it yet; immutable.
+
+    ``ladders``: of all dimensions; those with one value are no variables. ``waiting``: levels of the variables and the
+    loss of each such result. ``tried``: the levels of all that was trained, as bytes.
+    """
+
+    ladders: tuple[Ladder, ...]
+    distribution: Distribution
+    waiting: tuple[tuple[Levels, float], ...] = ()
+    tried: frozenset[bytes] = frozenset()
+
+    @property
+    def variable(self) -> NDArray[np.bool_]:
+        """Which dimensions are variables."""
+        return np.array([len(ladder.values) > 1 for ladder in self.ladders])
+
+
+@dataclass(frozen=True)
+class NaturalGradient:
+    """Natural gradient ascent on the probabilities of every dimension's values.
+
+    Args:
+        samples: lambda, the results of a step, at least 2.
+        adaptive: adapt the learning rate, beginning with N^(-1/2); else it is 1 / N.
+        levels: a float, or a dimension of more values, has so many; at least 2.
+    """
+
+    samples: int = 2
+    adaptive: bool = True
+    levels: int = 16
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "levels"):
+            if getattr(self, name) < 2:
+                raise SettingsError(f"{name} is {getattr(self, name)}, but must be at least 2")
+
+    @property
+    def name(self) -> str:
+        """Short name, as in `STRATEGIES`."""
+        return "natural-gradient"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Every setting, as plain JSON values."""
+        return asdict(self)
+
+    def init(self, dimensions: Sequence[Dimension]) -> State:
+        """Every value as likely as any other of its dimension."""
+        ladders = tuple(ladder_of(dimension, self.levels) for dimension in dimensions)
+        sizes = [len(ladder.values) for ladder in ladders if len(ladder.values) > 1]
+        return State(ladders, uniform(sizes, adaptive=self.adaptive))
+
+    def ask(
+        self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
+    ) -> tuple[Choice, Stamp]:
+        """A sample and its stamp, with its ``levels``."""
+        tried = state.tried | {key_of(np.array(stamp["levels"])) for stamp in pending}
+        levels = np.zeros(len(state.ladders), dtype=np.int64)
+        for _ in range(TRIES):
+            levels[state.variable] = state.distribution.sample(rng)
+            if key_of(levels) not in tried:
+                break
+        return choice_of(state.ladders, levels), {"kind": "sample", "levels": levels.tolist()}
+
+    def tell(self, state: State, observation: Observation) -> State:
+        """With one more result; every lambda of them are a step."""
+        if observation.status == "failed":
+            return state
+        levels = levels_of(state.ladders, observation.choice)
+        reward = observation.reward
+        loss = math.inf if reward is None or math.isnan(reward) else -reward
+        waiting = (*state.waiting, (levels[state.variable], loss))
+        state = replace(state, waiting=waiting, tried=state.tried | {key_of(levels)})
+        if len(waiting) < self.samples or not state.distribution.sizes:
+            return state
+        rows, losses = zip(*waiting, strict=True)
+        moved = state.distribution.updated(np.array(rows), np.array(losses))
+        return replace(state, distribution=moved, waiting=())
