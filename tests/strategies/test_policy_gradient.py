@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -14,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.errors import SettingsError
-from netwright.strategies import Dimension, Observation
+from netwright.strategies import CmaEs, ControlledRandomSearch, Dimension, Observation
 from netwright.strategies.base import Stamp
 from netwright.strategies.ladder import choice_of, ladder_of
-from netwright.strategies.policy_gradient import PolicyGradient
+from netwright.strategies.policy_gradient import PolicyGradient, PooledPolicyGradient
 from netwright.strategies.policy_gradient.published import State, group_means, moves_by
 
 EMPTY = math.nan
@@ -164,6 +163,37 @@ def test_no_worker_waits_and_a_late_result_moves_nothing() -> None:
     np.testing.assert_array_equal(state.policy, before.policy)
 
 
+def test_a_round_waits_for_slow_networks_but_not_for_ever() -> None:
+    strategy = PolicyGradient(perturbations=2, late=3)
+    state = strategy.init(integers(8))
+    asked: list[tuple[dict[str, Any], Stamp]] = []
+    for seed in range(6):
+        asked.append(strategy.ask(state, np.random.default_rng(seed), [stamp for _, stamp in asked]))
+    assert [stamp["place"] for _, stamp in asked] == [0, 1, 2, 3, 4, 5]
+    for choice, stamp in asked[1:4]:
+        state = told(strategy, state, choice, 1.0, stamp)
+    assert (len(state.rounds), len(state.rewards)) == (0, 3), "the first of the two is still in training"
+    waited = told(strategy, state, *asked[0][:1], 0.5, asked[0][1])
+    assert len(waited.rounds[0].rewards) == 4, "what came meanwhile counts too"
+    for choice, stamp in asked[4:]:
+        state = told(strategy, state, choice, 1.0, stamp)
+    assert [len(finished.rewards) for finished in state.rounds] == [5], "2 and 3 further ones are enough"
+
+
+def test_the_place_of_a_failed_candidate_is_handed_out_again() -> None:
+    strategy = PolicyGradient(perturbations=2)
+    state = strategy.init(integers(3))
+    _, stamp = strategy.ask(state, np.random.default_rng(0))
+    state = strategy.tell(state, Observation(0, {}, None, "failed", stamp))
+    assert strategy.ask(state, np.random.default_rng(1))[1]["place"] == 0
+
+
+@given(st.floats(-1e6, 1e6), st.integers(0, 10**6))
+def test_rewards_that_are_all_alike_never_move_the_policy(reward: float, seed: int) -> None:
+    offsets = np.random.default_rng(seed).integers(-1, 2, (15, 40))
+    assert not moves_by(group_means(offsets, np.full(15, reward))).any(), "whatever order they are added in"
+
+
 def test_what_was_trained_counts_not_what_was_proposed() -> None:
     strategy = PolicyGradient(perturbations=3, first={"x0": 5, "x1": 5})
     state = strategy.init(integers(2))
@@ -235,12 +265,24 @@ def test_is_near_the_optimum_after_as_many_rounds_as_it_promises(
     assert fmean(distances) < distance
 
 
-def test_settings_are_checked_and_kept() -> None:
-    for settings in ({"perturbations": 1}, {"levels": 1}, {"rest": 0}):
-        with pytest.raises(SettingsError, match=next(iter(settings))):
-            PolicyGradient(**settings)
-    with pytest.raises(SettingsError, match="x1"):
-        PolicyGradient(first={"x0": 1}).init(integers(2))
-    with pytest.raises(SettingsError, match="first does not fit"):
-        PolicyGradient(first={"x0": 1, "x1": 99}).init(integers(2))
-    assert replace(PolicyGradient(), perturbations=4).settings["perturbations"] == 4
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"perturbations": 1},
+        {"perturbations": 2.5},
+        {"levels": 1},
+        {"rest": 0},
+        {"rest": 1.5},
+        {"late": -1},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(settings))):
+        PolicyGradient(**settings)
+
+
+@pytest.mark.parametrize("first", [{"x0": 1}, {"x0": 1, "x1": 99}, "begin", 3])
+@pytest.mark.parametrize("make", [PolicyGradient, PooledPolicyGradient, ControlledRandomSearch, CmaEs])
+def test_a_first_choice_that_is_none_is_refused(make: Any, first: Any) -> None:
+    with pytest.raises(SettingsError, match="first"):
+        make(first=first).init(integers(2))

@@ -139,6 +139,6 @@ def test_variants_and_settings_by_name() -> None:
         make(share=0.5)
     with pytest.raises(SettingsError, match="no variant 'better'"):
         make(variant="better")
-    for settings in ({"perturbations": 0}, {"memory": 1}, {"levels": 1}, {"share": 0.0}):
+    for settings in ({"perturbations": 0}, {"memory": 2.5}, {"levels": 1}, {"share": 0.0}, {"share": "most"}):
         with pytest.raises(SettingsError, match=next(iter(settings))):
             PooledPolicyGradient(**settings)

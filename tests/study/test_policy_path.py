@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -14,9 +15,9 @@ from netwright.report.content import NetworkTable, ReportContent
 from netwright.report.policy import policy_sentence
 from netwright.report.render import render_report
 from netwright.spaces.dense import DenseSpace
-from netwright.strategies.policy_gradient import PolicyGradient
+from netwright.strategies.policy_gradient import PolicyGradient, PooledPolicyGradient
 from netwright.strategies.sampler import StrategySampler
-from netwright.study.explained import policy_path, starting_policy
+from netwright.study.explained import policy_path, policy_rounds, starting_policy
 from report_pages import array, plot
 
 SPACE = DenseSpace()
@@ -51,7 +52,7 @@ def test_the_path_is_that_of_the_strategy(study: optuna.Study) -> None:
     assert list(dict.fromkeys(sorts)) == [s for s, t in zip(sorts, [None, *sorts], strict=False) if s != t], (
         "together"
     )
-    start = starting_policy(study)
+    start = starting_policy(study, SPACE)
     assert start is not None
     assert [str(start[name]) for name in path.coordinates] == list(path.values[0])
     # Everything proposed in the first round lies within a step of where it started.
@@ -69,13 +70,43 @@ def test_the_path_is_that_of_the_strategy(study: optuna.Study) -> None:
     np.testing.assert_array_equal(moved[~at_edge], path.moves[:24][~at_edge])
 
 
+def test_every_round_is_on_record(study: optuna.Study) -> None:
+    rounds = json.loads(json.dumps(policy_rounds(study)))
+    assert len(rounds) == ROUNDS
+    trials = study.get_trials(deepcopy=False)
+    for number, found in enumerate(rounds):
+        of_round = trials[number * RESULTS : (number + 1) * RESULTS]
+        assert found["rewards"] == [trial.value for trial in of_round]
+        for name, policy in found["policy"].items():
+            if not name.endswith("filters"):
+                continue
+            for place, step in enumerate((-16, 0, 16)):
+                group = [t.value for t in of_round if t.params[name] == policy + step]
+                mean = found["means"][name][place]
+                assert mean == (pytest.approx(np.mean(group)) if group else None)
+    assert policy_rounds(optuna.create_study()) == []
+
+
+@pytest.mark.parametrize("strategy", [PolicyGradient(), PooledPolicyGradient()])
+def test_the_starting_policy_has_a_value_for_dimensions_of_one_value(strategy: PolicyGradient) -> None:
+    space = DenseSpace(poolings=("average",), kernels=(3, 3, 2), layers=1)
+    sampler = StrategySampler(strategy, 1, distributions=space.distributions())
+    study = optuna.create_study(sampler=sampler, direction="maximize")
+    for number in range(7):
+        study.tell(study.ask(space.distributions()), float(number))
+    start = starting_policy(study, space)
+    assert start is not None
+    assert space.canonical(start) == start
+    assert (start["pool1"], start["layer1.width"]) == ("average", 3)
+
+
 def test_other_strategies_have_no_policy() -> None:
     study = optuna.create_study(
         sampler=StrategySampler(PolicyGradient(), 0, distributions=SPACE.distributions())
     )
     assert policy_path(study) is None, "nothing was asked yet"
     assert policy_path(optuna.create_study()) is None
-    assert starting_policy(optuna.create_study()) is None
+    assert starting_policy(optuna.create_study(), SPACE) is None
 
 
 def test_the_page_shows_path_means_and_table(page: ReportContent) -> None:

@@ -272,8 +272,8 @@ def recipes(
             out.print(line, markup=False)
         return
     for recipe in RECIPES.values():
-        out.print(f"{recipe.name:<14} {recipe.title}", markup=False)
-        out.print(f"{'':<14} {recipe.paper}; {recipe.task}", markup=False)
+        out.print(f"{recipe.name:<16} {recipe.title}", markup=False)
+        out.print(f"{'':<16} {recipe.paper}; {recipe.task}", markup=False)
 
 
 def _conduct(run: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,13 +108,11 @@ def _rows(figure: go.Figure, path: PolicyPath) -> None:
 def policy_sentence(path: PolicyPath, reward_name: str) -> str:
     """How many rounds there were, and what they gained."""
     rounds = len(path.rewards)
-    perturbed = f"{path.results} perturbations"
-    if rounds == 0:
-        return "No round has ended yet: the policy stands where it began."
-    first, best, last = path.rewards[0], max(path.rewards), path.rewards[-1]
-    if rounds == 1:
-        return f"One round of {perturbed}: mean {reward_name} {first:.3f}."
-    return (
-        f"{rounds} rounds of {perturbed}: mean {reward_name} {first:.3f} in the first, {best:.3f} in the best (round "
-        f"{int(np.argmax(path.rewards)) + 1}), {last:.3f} in the last."
-    )
+    rewarded = [(mean, number) for number, mean in enumerate(path.rewards, 1) if math.isfinite(mean)]
+    if not rewarded:
+        return "No round with a reward has ended yet: the policy stands where it began."
+    (first, earliest), (best, when), (last, latest) = rewarded[0], max(rewarded), rewarded[-1]
+    told = f"{rounds} round{'s' * (rounds > 1)}, the last of {path.results} results: mean {reward_name} {first:.3f}"
+    if earliest == latest:
+        return f"{told}."
+    return f"{told} in round {earliest}, {best:.3f} in the best (round {when}), {last:.3f} in round {latest}."

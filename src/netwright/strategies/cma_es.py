@@ -25,7 +25,7 @@ from cmaes import CMAwM
 
 from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
-from netwright.strategies.dimensions import Point, choice_at, point_of
+from netwright.strategies.dimensions import Point, choice_at, point_of, point_of_first
 
 RESAMPLING = 10
 """A point outside of a continuous dimension is drawn again, so many times for each dimension, as in Optuna."""
@@ -136,12 +136,7 @@ class CmaEs:
     def _mean(self, dimensions: Sequence[Dimension]) -> Point:
         if self.first is None:
             return np.full(len(dimensions), 0.5)
-        try:
-            return point_of(dimensions, self.first)
-        except KeyError as error:
-            raise SettingsError(f"first names no value for {error}: give one for every dimension") from None
-        except ValueError as error:
-            raise SettingsError(f"first does not fit the dimensions: {error}") from None
+        return point_of_first(dimensions, self.first)
 
 
 def _lattice(dimension: Dimension) -> tuple[float, float]:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
-from netwright.strategies.dimensions import Point, choice_at, point_of
+from netwright.strategies.dimensions import Point, choice_at, point_of, point_of_first
 
 Kind = Literal["first", "initial", "reflection", "mutation"]
 
@@ -108,7 +108,7 @@ class ControlledRandomSearch:
                 f"set population to {n + 1} or more, or leave it out for {10 * (n + 1)}"
             )
         if self.first is not None:
-            _point_of_first(dimensions, self.first)
+            point_of_first(dimensions, self.first)
         return State(tuple(dimensions), size, np.empty((0, n)), np.empty(0))
 
     def ask(
@@ -122,7 +122,7 @@ class ControlledRandomSearch:
         """
         current = [stamp for stamp in pending if stamp["generation"] == state.generation]
         if self.first is not None and not state.first_given and not _count(current, "first"):
-            return _proposal(state, "first", _point_of_first(state.dimensions, self.first))
+            return _proposal(state, "first", point_of_first(state.dimensions, self.first))
         n, members = len(state.dimensions), len(state.losses)
         if members <= n or members + _count(current, "first", "initial") < state.size:
             return _proposal(state, "initial", rng.random(n))
@@ -198,15 +198,6 @@ def _proposal(state: State, kind: Kind, point: Point, parent: int | None = None)
 
 def _count(stamps: Sequence[Stamp], *kinds: Kind) -> int:
     return sum(stamp["kind"] in kinds for stamp in stamps)
-
-
-def _point_of_first(dimensions: Sequence[Dimension], first: Mapping[str, Value]) -> Point:
-    try:
-        return point_of(dimensions, first)
-    except KeyError as error:
-        raise SettingsError(f"first names no value for {error}: give one for every dimension") from None
-    except ValueError as error:
-        raise SettingsError(f"first does not fit the dimensions: {error}") from None
 
 
 def _settle(state: State, stamp: Stamp) -> State:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Value
 
 Point = NDArray[np.float64]
@@ -92,3 +93,19 @@ def point_of(dimensions: Sequence[Dimension], choice: Mapping[str, Value]) -> Po
         ValueError: a value is not one of its dimension's.
     """
     return np.array([position_of(d, choice[d.name]) for d in dimensions])
+
+
+def point_of_first(dimensions: Sequence[Dimension], first: Mapping[str, Value]) -> Point:
+    """The point of a choice that a user gave to start from.
+
+    Raises:
+        SettingsError: it lacks a dimension, or a value is none of its dimension.
+    """
+    if not isinstance(first, Mapping):
+        raise SettingsError(f"first is {first!r}, but expected a value for every dimension, by name")
+    try:
+        return point_of(dimensions, first)
+    except KeyError as error:
+        raise SettingsError(f"first names no value for {error}: give one for every dimension") from None
+    except ValueError as error:
+        raise SettingsError(f"first does not fit the dimensions: {error}") from None

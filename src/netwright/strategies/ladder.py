@@ -47,6 +47,17 @@ def ladder_of(dimension: Dimension, levels: int) -> Ladder:
     return Ladder(dimension, tuple(dict.fromkeys(found)))
 
 
+def require_whole(**values: tuple[object, int]) -> None:
+    """Settings by name, each with the least that it may be.
+
+    Raises:
+        SettingsError: one is no whole number, or is less.
+    """
+    for name, (value, least) in values.items():
+        if type(value) is not int or value < least:
+            raise SettingsError(f"{name} is {value!r}, but expected a whole number of at least {least}")
+
+
 def within(ladders: Sequence[Ladder], levels: Levels) -> Levels:
     """Levels (coordinates,), cut off at the ends of the ladders."""
     highest = np.array([len(ladder.values) - 1 for ladder in ladders])
@@ -65,6 +76,8 @@ def levels_of_first(ladders: Sequence[Ladder], first: Mapping[str, Value]) -> Le
     Raises:
         SettingsError: it lacks a dimension, or a value is none of its dimension.
     """
+    if not isinstance(first, Mapping):
+        raise SettingsError(f"first is {first!r}, but expected a value for every dimension, by name")
     try:
         return levels_of(ladders, first)
     except KeyError as error:

@@ -26,9 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp
-from netwright.strategies.ladder import Ladder, Levels, choice_of, key_of, ladder_of, levels_of
+from netwright.strategies.ladder import Ladder, Levels, choice_of, key_of, ladder_of, levels_of, require_whole
 
 Vector = NDArray[np.float64]
 
@@ -206,9 +205,7 @@ class NaturalGradient:
     levels: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("samples", "levels"):
-            if getattr(self, name) < 2:
-                raise SettingsError(f"{name} is {getattr(self, name)}, but must be at least 2")
+        require_whole(samples=(self.samples, 2), levels=(self.levels, 2))
 
     @property
     def name(self) -> str:

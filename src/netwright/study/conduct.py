@@ -136,8 +136,9 @@ def compare(folder: RunFolder, settings: RunSettings, material: Material, on_sta
     if best is None:
         raise RunError(f"{folder.root} has no trained candidate to compare.")
     hours = comparison_hours(folder, settings)
-    start = starting_policy(study)
-    who = entries(settings, make_space(settings.space), material.data, best.choice, start)
+    space = make_space(settings.space)
+    start = starting_policy(study, space)
+    who = entries(settings, space, material.data, best.choice, start)
     machine = settings.machine
     share = share_seconds(hours, len(who), machine.workers)
     write_json(

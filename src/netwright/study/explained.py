@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import optuna
+from numpy.typing import NDArray
 
 from netwright.report.agents import action_text
 from netwright.report.content import AgentTable, LayerChoices, NetworkTable, PolicyPath
 from netwright.spaces.base import Layered, Space, Tabled
+from netwright.strategies.dimensions import choice_at
 from netwright.strategies.policy_gradient import (
     PolicyGradient,
     PooledPolicyGradient,
@@ -18,7 +21,7 @@ from netwright.strategies.policy_gradient import (
     pooled,
     published,
 )
-from netwright.strategies.sampler import StrategySampler
+from netwright.strategies.sampler import StrategySampler, dimensions_of
 from netwright.study.records import TrialRecord
 
 
@@ -93,18 +96,50 @@ def policy_path(study: optuna.Study) -> PolicyPath | None:
         positions=policies / highest,
         means=np.full((len(names), 3), np.nan) if last is None else last.means[order],
         moves=np.zeros(len(names), dtype=np.int64) if last is None else last.moves[order],
-        rewards=tuple(float(np.nanmean(finished.rewards)) for finished in state.rounds),
+        rewards=tuple(_mean(finished.rewards) for finished in state.rounds),
         results=0 if last is None else len(last.rewards),
         estimated=isinstance(state, pooled.State),
     )
 
 
-def starting_policy(study: optuna.Study) -> dict[str, Any] | None:
-    """The choice that the strategy's first policy stands for; None where it has none."""
+def policy_rounds(study: optuna.Study) -> list[dict[str, Any]]:
+    """Every finished round, for machines: policy, group means and moves by coordinate, and the mean reward."""
+    state = _policy_state(study)
+    if state is None:
+        return []
+    names = [ladder.dimension.name for ladder in state.ladders]
+    return [
+        {
+            "policy": choice_of(state.ladders, finished.policy),
+            "means": {
+                name: [None if math.isnan(mean) else mean for mean in means]
+                for name, means in zip(names, finished.means.tolist(), strict=True)
+            },
+            "moves": dict(zip(names, finished.moves.tolist(), strict=True)),
+            "rewards": [None if math.isnan(reward) else reward for reward in finished.rewards.tolist()],
+        }
+        for finished in state.rounds
+    ]
+
+
+def starting_policy(study: optuna.Study, space: Space) -> dict[str, Any] | None:
+    """The choice that the strategy's first policy stands for; None where it has none.
+
+    A strategy does not see dimensions of one value: that value stands for them.
+    """
     state = _policy_state(study)
     if state is None or state.policy is None:
         return None
-    return choice_of(state.ladders, state.rounds[0].policy if state.rounds else state.policy)
+    dimensions = dimensions_of(space.distributions())
+    fixed = choice_at(dimensions, np.zeros(len(dimensions)))
+    first = state.rounds[0].policy if state.rounds else state.policy
+    return dict(fixed) | choice_of(state.ladders, first)
+
+
+def _mean(rewards: NDArray[np.float64]) -> float:
+    """Of those that there are; NaN where there is none."""
+    known = rewards[np.isfinite(rewards)]
+    return float(known.mean()) if known.size else math.nan
 
 
 def _policy_state(study: optuna.Study) -> published.State | pooled.State | None:

@@ -16,8 +16,8 @@ from netwright.evaluation.outcome import Outcome
 from netwright.report.content import Contestant, ReportContent, TrialRow
 from netwright.report.metrics import metric_named, reward_words
 from netwright.settings import RunSettings
-from netwright.study.explained import agent_tables, layer_choices, network_table, policy_path
-from netwright.study.folder import RunFolder, write_text
+from netwright.study.explained import agent_tables, layer_choices, network_table, policy_path, policy_rounds
+from netwright.study.folder import RunFolder, write_json, write_text
 from netwright.study.machine import available_cores
 from netwright.study.material import Material
 from netwright.study.parts import make_space, open_study, problem_of
@@ -28,12 +28,19 @@ from netwright.study.status import read_curves
 from netwright.study.verdict import read_results
 from netwright.tasks.distances import HAUSDORFF
 
+POLICY = "policy.json"
+
 
 def write_report(folder: RunFolder, settings: RunSettings, material: Material) -> Path:
-    """Write ``report.html`` from what the run has so far. Returns its path."""
+    """Write ``report.html`` from what the run has so far, and ``policy.json`` where a policy was moved. Returns the
+    report's path.
+    """
     from netwright.report.render import render_report
 
     write_text(folder.report, render_report(report_content(folder, settings, material)))
+    rounds = policy_rounds(open_study(folder, settings)) if load_trials(folder) else []
+    if rounds:
+        write_json(folder.root / POLICY, {"rounds": rounds})
     return folder.report
 
 

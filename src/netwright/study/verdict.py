@@ -81,7 +81,9 @@ def entries(
     if isinstance(space, Layered):
         result.append(Entry(ORIGINAL, "the original network", space.original_choice(), None, ORIGINAL))
     if start is not None and space.canonical(start) != space.canonical(best):
-        result.append(Entry(START, "the starting policy", start, None))
+        pooled = settings.strategy.options.get("variant") == "pooled"
+        title = "the best of the first round" if pooled else "the starting policy"
+        result.append(Entry(START, title, start, None))
     if settings.verdict.rival is not None:
         result.append(rival(settings, settings.verdict.rival))
     for index in range(settings.verdict.random_choices):

@@ -50,16 +50,19 @@ class DenseSpace:
     poolings: tuple[str, ...] = ("max", "average")
 
     def __post_init__(self) -> None:
-        if self.blocks < 3 or self.blocks % 2 == 0:
-            raise SettingsError(f"blocks must be odd and at least 3, but is {self.blocks}.")
-        if self.layers < 1:
-            raise SettingsError(f"layers must be at least 1, but is {self.layers}.")
+        if type(self.blocks) is not int or self.blocks < 3 or self.blocks % 2 == 0:
+            raise SettingsError(f"blocks must be odd and at least 3, but is {self.blocks!r}.")
+        if type(self.layers) is not int or self.layers < 1:
+            raise SettingsError(f"layers must be a whole number of at least 1, but is {self.layers!r}.")
         for name in ("filters", "kernels"):
             object.__setattr__(self, name, _checked_range(name, getattr(self, name)))
         if any(value % 2 == 0 for value in (self.kernels[0], self.kernels[0] + self.kernels[2])):
             raise SettingsError(f"kernels must be odd, (lowest, highest, even step), but is {self.kernels}.")
-        unknown = sorted(set(self.poolings) - set(POOLINGS))
-        if unknown or not self.poolings:
+        if (
+            not isinstance(self.poolings, list | tuple)
+            or not set(self.poolings) <= set(POOLINGS)
+            or not self.poolings
+        ):
             raise SettingsError(f"poolings must be of {', '.join(POOLINGS)}, but is {self.poolings}.")
 
     def distributions(self) -> dict[str, BaseDistribution]:

@@ -29,6 +29,7 @@ def policy_gradient(
     first: Mapping[str, Value] | None = None,
     levels: int | None = None,
     rest: int | None = None,
+    late: int | None = None,
     share: float | None = None,
     memory: int | None = None,
 ) -> Strategy[Any]:

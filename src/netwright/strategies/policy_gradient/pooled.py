@@ -34,6 +34,7 @@ from netwright.strategies.ladder import (
     ladder_of,
     levels_of,
     levels_of_first,
+    require_whole,
     within,
 )
 from netwright.strategies.policy_gradient.rounds import Round
@@ -90,11 +91,9 @@ class PooledPolicyGradient:
     memory: int = 100
 
     def __post_init__(self) -> None:
-        for name, least in (("perturbations", 1), ("levels", 2), ("memory", 2)):
-            if getattr(self, name) < least:
-                raise SettingsError(f"{name} is {getattr(self, name)}, but must be at least {least}")
-        if not 0 < self.share <= 1:
-            raise SettingsError(f"share is {self.share}, but must be over 0 and at most 1")
+        require_whole(perturbations=(self.perturbations, 1), levels=(self.levels, 2), memory=(self.memory, 2))
+        if not isinstance(self.share, int | float) or not 0 < self.share <= 1:
+            raise SettingsError(f"share is {self.share!r}, but expected a number over 0 and at most 1")
 
     @property
     def name(self) -> str:

@@ -14,8 +14,10 @@ What the paper leaves open, and was chosen here:
 - A group without a result has no mean and is never the greatest; where two groups are empty nothing can be compared,
   and the policy stays.
 - A candidate without a reward (no network, out of memory) counts with the worst reward seen so far.
-- A round ends with its p-th result. Who asks while others are still training gets a further perturbation of the same
-  policy, so that no worker waits for a late one; a result that comes after its round has ended moves nothing.
+- A round ends when the first p that were asked for have their results, so that slow networks count like quick ones. Who
+  asks meanwhile gets a further perturbation of the same policy, which counts too if it comes in time: no worker waits.
+  The round ends without the late ones when ``late`` further results are there; what comes after its round has ended
+  moves nothing.
 - Values without an order (categories) are taken in the order in which they stand; of a float, or of more values than
   ``levels``, the ladder of evenly spaced ones is searched.
 
@@ -28,14 +30,13 @@ the random policies' standard deviation too. It then wanders about there: the st
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
 from netwright.strategies.ladder import (
     Ladder,
@@ -45,12 +46,16 @@ from netwright.strategies.ladder import (
     ladder_of,
     levels_of,
     levels_of_first,
+    require_whole,
     within,
 )
 from netwright.strategies.policy_gradient.rounds import Round
 
 GROUPS = (-1, 0, 1)
 """C_-, C_0 and C_+, by the sign of what was added."""
+
+ROUNDING = 1e-12
+"""Relative to the means: sums of the same rewards differ by this when their order does."""
 
 TRIES = 20
 """So often a perturbation is drawn again; then one that was tried before has to do."""
@@ -60,14 +65,16 @@ TRIES = 20
 class State:
     """The policy (levels on the ladders, None before the first result) and the results of its round so far; immutable.
 
-    ``offsets``: steps of each result from the policy; ``rewards``: theirs, None where there is none. ``rounds``: the
-    finished ones. ``worst``: the least reward so far. ``tried``: the levels of all that was trained, as bytes.
+    ``offsets``: steps of each result from the policy; ``rewards``: theirs, None where there is none; ``places``: which
+    of the round's candidates they are. ``rounds``: the finished ones. ``worst``: the least reward so far. ``tried``:
+    the levels of all that was trained, as bytes.
     """
 
     ladders: tuple[Ladder, ...]
     policy: Levels | None = None
     offsets: tuple[Levels, ...] = ()
     rewards: tuple[float | None, ...] = ()
+    places: frozenset[int] = frozenset()
     rounds: tuple[Round, ...] = ()
     worst: float | None = None
     tried: frozenset[bytes] = frozenset()
@@ -83,19 +90,21 @@ class PolicyGradient:
         levels: of a float, and of a dimension of more values, so many are searched; at least 2.
         rest: the policy rests when it stayed in so many rounds running: the perturbations are others in each, so that
             one round could be luck.
+        late: a round waits for its late results until so many further ones are there; None: p.
     """
 
     perturbations: int = 15
     first: Mapping[str, Value] | None = None
     levels: int = 32
     rest: int = 2
+    late: int | None = None
 
     converged_words: ClassVar[str] = "the policy stayed where it was in several rounds running"
 
     def __post_init__(self) -> None:
-        for name, least in (("perturbations", 2), ("levels", 2), ("rest", 1)):
-            if getattr(self, name) < least:
-                raise SettingsError(f"{name} is {getattr(self, name)}, but must be at least {least}")
+        require_whole(perturbations=(self.perturbations, 2), levels=(self.levels, 2), rest=(self.rest, 1))
+        if self.late is not None:
+            require_whole(late=(self.late, 0))
 
     @property
     def name(self) -> str:
@@ -121,7 +130,8 @@ class PolicyGradient:
     def ask(
         self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
     ) -> tuple[Choice, Stamp]:
-        """A perturbation of the policy and its stamp: ``round``, its ``levels`` and those of the perturbed ``policy``.
+        """A perturbation of the policy and its stamp: ``round`` and ``place`` in it, its ``levels`` and those of the
+        perturbed ``policy``.
 
         Before any result the policy is that of the pending candidates, or else it begins here.
         """
@@ -131,9 +141,12 @@ class PolicyGradient:
             levels = within(state.ladders, policy + rng.integers(-1, 2, size=len(policy)))
             if key_of(levels) not in tried:
                 break
-        stamp: Stamp = {"kind": "perturbation", "round": len(state.rounds)}
+        number = len(state.rounds)
+        current = {other["place"] for other in pending if other["round"] == number}
         return choice_of(state.ladders, levels), {
-            **stamp,
+            "kind": "perturbation",
+            "round": number,
+            "place": _first_free(state.places | current),
             "policy": policy.tolist(),
             "levels": levels.tolist(),
         }
@@ -148,7 +161,7 @@ class PolicyGradient:
         return rng.integers(0, [len(ladder.values) for ladder in state.ladders])
 
     def tell(self, state: State, observation: Observation) -> State:
-        """With one more result; the p-th of a round moves the policy.
+        """With one more result; the last that its round waits for moves the policy.
 
         What was trained counts, not what was proposed: a result belongs to the round where no coordinate is further
         than a step from the policy. One that was asked for in another round does not.
@@ -171,8 +184,19 @@ class PolicyGradient:
         offsets = levels - policy
         if np.abs(offsets).max() > 1:
             return state
-        state = replace(state, offsets=(*state.offsets, offsets), rewards=(*state.rewards, reward))
-        return _moved(state) if len(state.rewards) >= self.perturbations else state
+        place = (
+            _first_free(state.places) if stamp is None or stamp["place"] in state.places else stamp["place"]
+        )
+        state = replace(
+            state,
+            offsets=(*state.offsets, offsets),
+            rewards=(*state.rewards, reward),
+            places=state.places | {place},
+        )
+        late = self.perturbations if self.late is None else self.late
+        waited_for = state.places.issuperset(range(self.perturbations))
+        ended = waited_for or len(state.rewards) >= self.perturbations + late
+        return _moved(state) if ended else state
 
     def converged(self, state: State) -> bool:
         """Whether the policy rests."""
@@ -197,14 +221,15 @@ def group_means(offsets: Levels, rewards: NDArray[np.float64]) -> NDArray[np.flo
 def moves_by(means: NDArray[np.float64]) -> Levels:
     """The steps that the policy takes, -1, 0 or 1, by the means (coordinates, 3) of the groups.
 
-    -1 where Ave_- > Ave_0 and Ave_- > Ave_+; +1 where Ave_+ > Ave_0 and Ave_+ > Ave_- (misprinted); else 0, on ties
-    too, and where fewer than two groups have a mean.
+    Means that differ by no more than rounding tie. -1 where Ave_- > Ave_0 and Ave_- > Ave_+; +1 where Ave_+ > Ave_0 and
+    Ave_+ > Ave_- (misprinted); else 0, on ties too, and where fewer than two groups have a mean.
     """
     known = np.isfinite(means)
+    margin = ROUNDING * np.abs(means[known]).max(initial=0.0)
     minus, zero, plus = np.where(known, means, -np.inf).T
     compared = known.sum(axis=1) >= 2
-    down = compared & (minus > zero) & (minus > plus)
-    up = compared & (plus > zero) & (plus > minus)
+    down = compared & (minus > zero + margin) & (minus > plus + margin)
+    up = compared & (plus > zero + margin) & (plus > minus + margin)
     moves: Levels = up.astype(np.int64) - down.astype(np.int64)
     return moves
 
@@ -222,5 +247,13 @@ def _moved(state: State) -> State:
         policy=within(state.ladders, state.policy + moves),
         offsets=(),
         rewards=(),
+        places=frozenset(),
         rounds=(*state.rounds, finished),
     )
+
+
+def _first_free(places: Collection[int]) -> int:
+    place = 0
+    while place in places:
+        place += 1
+    return place
