@@ -39,6 +39,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
 
 from netwright.strategies import CmaEs, ControlledRandomSearch, Dimension, Observation, RandomSearch, Strategy
 from netwright.strategies.dimensions import choice_at, value_at
+from netwright.strategies.natural_gradient import NaturalGradient
 from netwright.strategies.policy_gradient import policy_gradient
 from netwright.strategies.q_learning import q_learning
 from search_objectives import OBJECTIVES, TABLE, Choice, Objective
@@ -145,6 +146,8 @@ STRATEGIES: dict[str, Callable[[Objective, int], Ask]] = {
     "published": lambda o, seed: by_fold(published, o, seed),
     "crs": lambda o, seed: by_fold(lambda _: ControlledRandomSearch(), o, seed),
     "policy-gradient": lambda o, seed: by_fold(lambda _: policy_gradient(), o, seed),
+    "natural": lambda o, seed: by_fold(lambda _: NaturalGradient(), o, seed),
+    "natural-fixed": lambda o, seed: by_fold(lambda _: NaturalGradient(adaptive=False), o, seed),
     "pooled": lambda o, seed: by_fold(lambda _: policy_gradient("pooled"), o, seed),
     "random": lambda o, seed: by_fold(lambda _: RandomSearch(), o, seed),
     "evolution": by_evolution,

@@ -24,6 +24,7 @@ from netwright.spaces.dense import DenseSpace
 from netwright.spaces.layerwise import makers
 from netwright.spaces.segnas import SegNAS
 from netwright.strategies import CmaEs, ControlledRandomSearch
+from netwright.strategies.natural_gradient import NaturalGradient
 from netwright.strategies.optuna_samplers import gp, nsga_ii, tpe
 from netwright.strategies.policy_gradient import PolicyGradient, PooledPolicyGradient, policy_gradient
 from netwright.strategies.q_learning import q_learning
@@ -52,6 +53,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("strategy.", policy_gradient),
     ("strategy.", PooledPolicyGradient),
     ("strategy.", PolicyGradient),
+    ("strategy.", NaturalGradient),
     ("space.", DenseSpace),
     ("space.", SegNAS),
     ("space.", makers.vgg16),

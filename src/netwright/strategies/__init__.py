@@ -8,6 +8,7 @@ from typing import Any
 from netwright.strategies.base import Dimension, Observation, Strategy
 from netwright.strategies.cma_es import CmaEs
 from netwright.strategies.controlled_random_search import ControlledRandomSearch
+from netwright.strategies.natural_gradient import NaturalGradient
 from netwright.strategies.policy_gradient import policy_gradient as make_policy_gradient
 from netwright.strategies.q_learning import q_learning as make_q_learning
 from netwright.strategies.random_search import RandomSearch
@@ -16,6 +17,7 @@ from netwright.strategies.random_search import RandomSearch
 STRATEGIES: dict[str, Callable[..., Strategy[Any]]] = {
     "cma-es": CmaEs,
     "controlled-random-search": ControlledRandomSearch,
+    "natural-gradient": NaturalGradient,
     "policy-gradient": make_policy_gradient,
     "q-learning": make_q_learning,
     "random": RandomSearch,
@@ -27,6 +29,7 @@ __all__ = [
     "CmaEs",
     "ControlledRandomSearch",
     "Dimension",
+    "NaturalGradient",
     "Observation",
     "RandomSearch",
     "Strategy",
