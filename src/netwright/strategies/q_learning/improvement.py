@@ -22,6 +22,10 @@ from netwright.strategies.q_learning.relevance import fit_relevance, relevance_c
 SMALLEST = 1e-6
 """Variance of a joint action's value, at least: single precision tells no less."""
 
+TO_IMPROVE = 3
+"""The gain is expected over the third best: of many ranks the first is so far ahead as normal scores that hardly any
+gain over it is expected, but beside it."""
+
 AT_ONCE = 4096
 """Joint actions whose covariances are computed at once, to spare memory."""
 
@@ -128,11 +132,12 @@ class Beliefs:
 
         Args:
             targets: (size,).
-            told, seen, pending: (rows, dimensions) each; the best so far is the greatest mean among those told, so
-                that a lucky result is not taken at its word.
+            told, seen, pending: (rows, dimensions) each. What is to be improved upon is told by the means, so that a
+                lucky result is not taken at its word.
         """
         mean, variance = self.posterior(targets, pending)
-        expected = log_expected_improvement(mean - mean[self._places(told)].max(), np.sqrt(variance))
+        to_improve = np.sort(mean[self._places(told)])[-TO_IMPROVE:][0]
+        expected = log_expected_improvement(mean - to_improve, np.sqrt(variance))
         expected[self._places(seen)] = -np.inf
         best = int(expected.argmax())
         if expected[best] == -np.inf:
