@@ -106,7 +106,7 @@ def test_infeasible_choices_are_learned_from() -> None:
     choices, _, state = search(CoordinatedAgents(), categorical(5, 5, 5, 5), reward, 120)
     infeasible = [reward is None for reward in state.rewards]
     assert sum(infeasible[:10]) >= 4
-    assert sum(infeasible[40:90]) <= 25  # at random: 34; those better than the best so far can only be there
+    assert sum(infeasible[40:90]) <= 20  # at random: 34
     assert {"x1": "e", "x2": "e"}.items() <= max(choices, key=lambda c: reward(c) or 0).items()
 
 

@@ -1,4 +1,4 @@
-"""Expected improvement over all joint actions, against dense formulas, numerical integration and scikit-free kernels."""
+"""Expected improvement over all joint actions, against dense formulas and numerical integration."""
 
 from __future__ import annotations
 
@@ -188,7 +188,9 @@ def test_what_is_seen_is_not_proposed_until_all_is() -> None:
 @given(st.floats(-8, 8), st.floats(0.05, 10))
 def test_expected_improvement_is_an_integral(gain: float, deviation: float) -> None:
     found = log_expected_improvement(np.array([gain * deviation]), np.array([deviation]))[0]
-    integral = quad(lambda x: (gain + x) * norm.pdf(x), max(-gain, -10), max(-gain, 0) + 12, epsabs=0, limit=200)[0]
+    integral = quad(
+        lambda x: (gain + x) * norm.pdf(x), max(-gain, -10), max(-gain, 0) + 12, epsabs=0, limit=200
+    )[0]
     assert found == pytest.approx(math.log(deviation * integral), abs=1e-6)
 
 

@@ -8,7 +8,9 @@ neighbour's greedy action, and tables add rewards up; here
   agents are connected (C. Guestrin, D. Koller, R. Parr: "Multiagent planning with factored MDPs", NIPS 2001;
   J. R. Kok, N. Vlassis, JMLR 7, 2006), with a prior that the ranks themselves choose;
 - all agents choose at once the joint action that maximises the sum of tables drawn from the posterior (S. Agrawal,
-  N. Goyal: "Thompson sampling for contextual bandits with linear payoffs", ICML 2013), never one seen before.
+  N. Goyal: "Thompson sampling for contextual bandits with linear payoffs", ICML 2013), never one seen before;
+- where every joint action can be looked at, half of the choices are those of greatest expected improvement instead
+  (`improvement`), in a model that knows how much each dimension counts.
 
 Two models take turns where the ranks call for it: one whose tables say everything, which keeps exploring, and one in
 which each joint action has a correction of its own beside them, so that what no sum of tables can say is not lost.
@@ -141,9 +143,7 @@ class CoordinatedAgents:
             assert levels is not None
         return layout.choice_of(levels, rng), {"kind": kind, "levels": levels.tolist()}
 
-    def _joint(
-        self, state: State, seen: Levels, running: Levels, rng: np.random.Generator
-    ) -> Levels | None:
+    def _joint(self, state: State, seen: Levels, running: Levels, rng: np.random.Generator) -> Levels | None:
         """The joint choice by expected improvement, or by tables drawn from the posterior or by chance."""
         targets = ranks(state.rewards)
         known = len(state.rows) >= max(self.first, 2) and np.ptp(targets) > 0

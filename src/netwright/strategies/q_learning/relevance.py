@@ -1,8 +1,8 @@
 """How much each dimension counts, found from the results: the prior of a Gaussian process over the joint actions.
 
-The covariance of two joint actions is a sum of a constant, of tables of each dimension and of each pair that shares one, and of a
-function of their distance, in which every dimension has its own weight (relevance determination: C. E. Rasmussen,
-C. K. I. Williams: "Gaussian processes for machine learning", 2006, section 5.1; the distance's function is
+The covariance of two joint actions is a sum of a constant, of tables of each dimension and of each pair that shares
+one, and of a function of their distance, in which every dimension has its own weight (relevance determination: C. E.
+Rasmussen, C. K. I. Williams: "Gaussian processes for machine learning", 2006, section 5.1; the distance's function is
 equation 4.17, Matern 5/2). The tables say what holds wherever the others stand; the distance says where the best is
 not where the tables' sums put it. All is found by greatest posterior density; the hyperpriors of the weights and the
 noise are those of Optuna's ``GPSampler``.
