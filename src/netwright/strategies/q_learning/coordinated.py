@@ -8,7 +8,10 @@ neighbour's greedy action, and tables add rewards up; here
   agents are connected (C. Guestrin, D. Koller, R. Parr: "Multiagent planning with factored MDPs", NIPS 2001;
   J. R. Kok, N. Vlassis, JMLR 7, 2006), with a prior that the ranks themselves choose;
 - all agents choose at once the joint action that maximises the sum of tables drawn from the posterior (S. Agrawal,
-  N. Goyal: "Thompson sampling for contextual bandits with linear payoffs", ICML 2013), never one seen before.
+  N. Goyal: "Thompson sampling for contextual bandits with linear payoffs", ICML 2013), never one seen before;
+- where every joint action can be looked at, half of the first choices are those of greatest expected improvement
+  instead (`improvement`), in a model that knows how much each dimension counts: it is sooner at a good one, but later
+  drawn tables leave a basin that is not the best more often.
 
 Two models take turns where the ranks call for it: one whose tables say everything, which keeps exploring, and one in
 which each joint action has a correction of its own beside them, so that what no sum of tables can say is not lost.
@@ -30,9 +33,10 @@ from numpy.typing import NDArray
 
 from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp
+from netwright.strategies.q_learning.improvement import Beliefs, normal_scores
 from netwright.strategies.q_learning.joint_choice import key_of
 from netwright.strategies.q_learning.layout import Layout, Levels
-from netwright.strategies.q_learning.posterior import Draw, Model
+from netwright.strategies.q_learning.posterior import MOST_ENUMERATED, Draw, Model
 from netwright.strategies.q_learning.prior import fit_priors, representative
 from netwright.strategies.q_learning.proposal import propose
 from netwright.strategies.q_learning.shown import mean_ranks
@@ -47,6 +51,12 @@ sampling, less is sooner at a good choice."""
 
 CHANCE = 0.07
 """Share of the proposals that are drawn by chance: where all that is tried is alike, tables tell of nothing else."""
+
+BY_IMPROVEMENT = 0.5
+"""Share of the other proposals that go where most improvement is expected, where all joint actions can be looked at."""
+
+IMPROVED_UNTIL = 80
+"""Results from which on none do: they stay in a basin that is not the best one more often than drawn tables."""
 
 TABLES_ALONE = 2 / 3
 """Share of the proposals by the model whose tables say everything, where there is another one."""
@@ -128,19 +138,26 @@ class CoordinatedAgents:
         given = tuple(key_of(np.array(stamp["levels"])) for stamp in pending)
         told = state.rows if layout.whole else ()
         seen = layout.levels_from(tuple(dict.fromkeys((*told, *state.failed, *given))))
+        running = layout.levels_from(tuple(dict.fromkeys(given)))
         if len(state.rows) < self.first:
             kind, levels = "first", _first(layout, seen, rng)
         else:
-            kind, levels = "joint", self._joint(state, seen, rng)
+            kind, levels = "joint", self._joint(state, seen, running, rng)
         if levels is None:
-            kind, levels = "repeat", self._joint(state, seen[:0], rng)
+            kind, levels = "repeat", self._joint(state, seen[:0], running, rng)
             assert levels is not None
         return layout.choice_of(levels, rng), {"kind": kind, "levels": levels.tolist()}
 
-    def _joint(self, state: State, seen: Levels, rng: np.random.Generator) -> Levels | None:
-        """The joint choice by tables drawn from the posterior."""
+    def _joint(self, state: State, seen: Levels, running: Levels, rng: np.random.Generator) -> Levels | None:
+        """The joint choice by expected improvement, or by tables drawn from the posterior or by chance."""
         targets = ranks(state.rewards)
-        draw, far = state.memo.draw(state, targets, self.first, rng)
+        known = len(state.rows) >= max(self.first, 2) and np.ptp(targets) > 0
+        if not known or rng.random() < CHANCE:
+            draw, far = random_draw(state.layout, rng), False
+        elif _by_improvement(state, rng):
+            return state.memo.best_new(state, targets, self.first, seen, running)
+        else:
+            draw, far = state.memo.draw(state, targets, self.first, rng)
         best = np.argsort(-targets, kind="stable")[:BEST_STARTS].tolist()
         starts = state.layout.levels_from(tuple(state.rows[place] for place in best))
         return propose(state.layout, draw, far, seen, starts, rng)
@@ -159,6 +176,10 @@ class CoordinatedAgents:
     def tables(self, state: State) -> tuple[QTable, ...]:
         """What each pair of agents has seen: mean ranks, from 0 to 1, of the candidates with each pair of actions."""
         return mean_ranks(state.layout, state.layout.levels_from(state.rows), ranks(state.rewards) + 0.5)
+
+
+def _by_improvement(state: State, rng: np.random.Generator) -> bool:
+    return len(state.rows) < IMPROVED_UNTIL and is_small(state.layout) and rng.random() < BY_IMPROVEMENT
 
 
 def ranks(rewards: Sequence[float | None]) -> NDArray[np.float64]:
@@ -190,38 +211,58 @@ class Memo:
         self._rewards: tuple[float | None, ...] = ()
         self._kept: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self.models: tuple[Model, ...] = ()
+        self.beliefs: Beliefs | None = None
 
     def draw(
         self, state: State, targets: NDArray[np.float64], first: int, rng: np.random.Generator
     ) -> tuple[Draw, bool]:
-        """Tables drawn for a state with targets (rows,), and whether agents that no edge joins share any.
-
-        Fewer than ``first`` results, fewer than 2, or none better than another make no model: tables of chance, as now
-        and then later.
-        """
-        known = len(state.rows) >= max(first, 2) and np.ptp(targets) > 0
-        if not known or rng.random() < CHANCE:
-            return random_draw(state.layout, rng), False
+        """Tables drawn for a state with targets (rows,), and whether agents that no edge joins share any."""
         with self._lock:
-            self._catch_up(state, last_fit(len(state.rows), max(first, 2)))
-            used = np.concatenate([self._kept, np.arange(len(self._rewards), len(state.rows))])
+            used = self._catch_up(state, first)
             model = self.models[0 if rng.random() < TABLES_ALONE else -1]
             breadth = BREADTHS[rng.integers(len(BREADTHS))]
             return model.draw(targets[used], breadth, rng), model.prior.far > 0
 
-    def _catch_up(self, state: State, fitted: int) -> None:
-        layout = state.layout
+    def best_new(
+        self, state: State, targets: NDArray[np.float64], first: int, seen: Levels, running: Levels
+    ) -> Levels | None:
+        """The levels of greatest expected improvement for a state with targets (rows,), see `Beliefs.best_new`."""
+        with self._lock:
+            used = self._catch_up(state, first)
+            assert self.beliefs is not None
+            told = state.layout.levels_from(state.rows)
+            return self.beliefs.best_new(normal_scores(targets)[used], told, seen, running)
+
+    def _catch_up(self, state: State, first: int) -> NDArray[np.int64]:
+        """Makes the models those of a state; the places of the results that they hold."""
+        fitted = last_fit(len(state.rows), max(first, 2))
         continues = self._rewards == state.rewards[:fitted] and self._rows == state.rows[: len(self._rows)]
         if not self.models or not continues:
-            targets, levels = ranks(state.rewards[:fitted]), layout.levels_from(state.rows[:fitted])
-            self._kept = representative(targets, MOST_MODELLED)
-            self._rows, self._rewards = state.rows[:fitted], state.rewards[:fitted]
-            priors = fit_priors(layout, levels, targets)
-            self.models = tuple(Model(layout, prior, levels[self._kept]) for prior in priors)
-        for levels in layout.levels_from(state.rows[len(self._rows) :]):
+            self._fit(state, fitted)
+        for levels in state.layout.levels_from(state.rows[len(self._rows) :]):
             for model in self.models:
                 model.extend(levels)
+            if self.beliefs is not None:
+                self.beliefs.extend(levels)
         self._rows = state.rows
+        return np.concatenate([self._kept, np.arange(fitted, len(state.rows))])
+
+    def _fit(self, state: State, fitted: int) -> None:
+        layout = state.layout
+        targets, levels = ranks(state.rewards[:fitted]), layout.levels_from(state.rows[:fitted])
+        self._kept = representative(targets, MOST_MODELLED)
+        self._rows, self._rewards = state.rows[:fitted], state.rewards[:fitted]
+        priors = fit_priors(layout, levels, targets)
+        self.models = tuple(Model(layout, prior, levels[self._kept]) for prior in priors)
+        self.beliefs = None
+        if is_small(layout):
+            scores = normal_scores(targets)[self._kept]
+            self.beliefs = Beliefs(layout, priors[0], scores, levels[self._kept])
+
+
+def is_small(layout: Layout) -> bool:
+    """Whether every joint action can be looked at and is one choice."""
+    return layout.whole and layout.choices <= MOST_ENUMERATED
 
 
 def random_draw(layout: Layout, rng: np.random.Generator) -> Draw:
