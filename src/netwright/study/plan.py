@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from netwright.study.folder import RunFolder
 from netwright.study.jobs import network_builder, opened
 from netwright.study.parts import make_space, open_study, problem_of
 from netwright.study.records import store_outcome
+
+if TYPE_CHECKING:
+    from netwright.evaluation.problem import Problem
 
 PROBE_BATCHES = 6
 PROBE_SECONDS = 20.0
@@ -89,7 +92,8 @@ class Plan:
 class ProbeJob:
     """A candidate to time on the cases (indices of the prepared data) that a search trains and validates on.
 
-    ``whole``: one epoch of a few cases is evaluated from beginning to end, too, for what comes beside the epochs.
+    ``whole``: one epoch of a few cases is evaluated from beginning to end, too, for what comes beside the epochs;
+    but not where a batch alone takes longer than a probe should.
     """
 
     name: str
@@ -123,7 +127,7 @@ def probe(job: ProbeJob) -> Measurement:
         return Measurement(job.name, choice, Status.OUT_OF_MEMORY, reason, **known)
     try:
         timed = _timed(job, build(task))
-        if job.whole:
+        if job.whole and timed["seconds_a_batch"] < PROBE_SECONDS:
             timed |= {"seconds_beside": _beside(job, build, timed)}
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
@@ -152,10 +156,10 @@ def _timed(job: ProbeJob, network: Any) -> dict[str, Any]:
             now = time.perf_counter()
             durations.append(now - last)
             last = now
-            if len(durations) >= PROBE_BATCHES or (now - start > PROBE_SECONDS and len(durations) > 1):
+            if len(durations) >= PROBE_BATCHES or now - start > PROBE_SECONDS:
                 break
     with threads(job.settings.machine.threads):
-        some = job.validation[: protocol.batch_size]
+        some = _about_a_batch(job, problem)
         start = time.perf_counter()
         problem.scores(network, some, protocol, device)
         validation = (time.perf_counter() - start) / len(some) * len(job.validation)
@@ -165,6 +169,16 @@ def _timed(job: ProbeJob, network: Any) -> dict[str, Any]:
         "seconds_a_batch": a_batch,
         "peak_memory_mb": memory.peak_mb,
     }
+
+
+def _about_a_batch(job: ProbeJob, problem: Problem) -> Sequence[int]:
+    """Validation cases that take about one forward pass, whether a case is an image or many slices; at least one."""
+    count, protocol = 1, job.settings.training
+    while (
+        count < len(job.validation) and problem.validation_batches(job.validation[: 2 * count], protocol) <= 1
+    ):
+        count *= 2
+    return job.validation[:count]
 
 
 def _beside(job: ProbeJob, build: Any, timed: dict[str, Any]) -> float:
