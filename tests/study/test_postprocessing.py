@@ -30,7 +30,7 @@ from netwright.study.verdict import ContestantJob, run_contestant
 from netwright.tasks.dense_crf import DenseCRF
 
 STRONG = DenseCRF(3.0, 2.0, 6.0, 4.0, 1.0)
-KEPT = FittedCRF(True, "a test", STRONG, 2, 0.5, 0.6, 0.1, 0.01, 9, 1.0, False)
+KEPT = FittedCRF(True, "a test", STRONG, 2, 2, 0.5, 0.6, 0.1, 0.01, 9, 1.0, False)
 
 pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
 
