@@ -294,11 +294,11 @@ def run_contestant(job: ContestantJob) -> dict[str, Any]:
         trained = fit_postprocessing(
             candidate.folder, candidate.settings, trained, prepared, candidate.validation
         )
-    return {"outcome": outcome.to_dict(), **_tested(trained, job)}
+    return {"outcome": outcome.to_dict(), **results_of(trained, job)}
 
 
-def _tested(trained: Trained, job: ContestantJob) -> dict[str, Any]:
-    """`results_on` the test cases; without a CRF where there is not the memory for it, so that no training is lost."""
+def results_of(trained: Trained, job: ContestantJob) -> dict[str, Any]:
+    """`results_on` the job's cases; without a CRF where there is not the memory for it, so that no training is lost."""
     folder = job.candidate.folder
     predictions = folder / "predictions"
     unkept = unkept_crf(folder) if job.try_unkept else None
