@@ -128,7 +128,8 @@ def test_a_plan_tells_what_the_crf_adds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("crf", "words"), [(True, "1 m 30 s each and up to 20 m more to fit its CRF"), (False, "1 m 30 s each   ")]
+    ("crf", "words"),
+    [(True, "1 m 30 s each and up to 20 m more to fit its CRF"), (False, "1 m 30 s each   ")],
 )
 def test_the_comparison_tells_what_the_crf_adds(tmp_path: Path, crf: bool, words: str) -> None:
     settings = parse_settings(

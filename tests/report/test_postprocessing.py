@@ -135,6 +135,12 @@ def test_one_that_was_not_kept_says_why() -> None:
     assert (row["kept"], row["effects"], row["weights"]) == (False, [], [])
 
 
+def test_a_gain_that_nobody_could_judge_is_not_told_as_zero() -> None:
+    alone = replace(NOT_KEPT, cases=2, groups=1, gain=0.0, standard_error=math.nan)
+    (row,) = crf_rows([network("searched", alone)], LABELS)
+    assert (row["gain"], row["error"], row["patients"]) == ("–", "", 1)
+
+
 def test_runs_without_a_crf_or_distances_say_nothing() -> None:
     early = replace(network("searched", None), distances={})
     assert crf_rows([early], LABELS) == []

@@ -124,7 +124,7 @@ def _crf_row(contestant: Contestant, fitted: FittedCRF, labels: Sequence[str]) -
         "time_limited": fitted.time_limited,
         "without": formatting.dice(fitted.dice_without),
         "with": formatting.dice(fitted.dice_with),
-        "gain": formatting.signed(fitted.gain, 4),
+        "gain": formatting.DASH if math.isnan(error) else formatting.signed(fitted.gain, 4),
         "error": "" if math.isnan(error) else f"± {error:.4f}",
         "effects": [
             {
