@@ -23,3 +23,7 @@ class RunError(NetwrightError):
 
 class InfeasibleArchitecture(NetwrightError):  # noqa: N818  a verdict on a choice, not a mishap
     """A choice makes no network; the message says why."""
+
+
+class MemoryShortage(NetwrightError):  # noqa: N818  nothing is wrong but the machine's size
+    """A step that a network does not need has not the memory that it takes; the message says how to leave it out."""

@@ -115,6 +115,11 @@ class PostprocessingSettings(_Model):
     minutes: float = Field(default=20.0, gt=0)
     iterations: int = Field(default=5, ge=1)
 
+    @property
+    def most_seconds(self) -> float | None:
+        """What fitting adds to the time of a network at most; None where nothing is fitted."""
+        return 60.0 * self.minutes if self.crf else None
+
 
 class MachineSettings(_Model):
     """``workers`` candidates train at once, each with ``threads`` threads and at most ``memory_limit_mb``.

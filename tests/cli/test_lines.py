@@ -23,12 +23,12 @@ from netwright.data.splits import Splits
 from netwright.errors import DatasetError, SettingsError
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.settings import parse_settings
-from netwright.study.folder import create_run_folder
+from netwright.study.folder import create_run_folder, write_json
 from netwright.study.parts import make_space, open_study
 from netwright.study.plan import Measurement, Plan
 from netwright.study.reporting import verdict_of
 from netwright.study.run import Evaluation, Progress
-from netwright.study.status import read_status
+from netwright.study.status import COMPARING, read_status
 from netwright_tests import save_picture
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -119,6 +119,34 @@ def test_a_plan_promises_no_more_digits_than_it_knows() -> None:
     assert "300 trials: about 1 m 36 s" in told
     slow = replace(PLAN, epochs=10, seconds_a_candidate=9000.0, candidates_an_hour=0.4, hours=None)
     assert "10 epochs takes about 2 h 30 m: 0.4 candidates an hour" in "\n".join(plan_lines(slow, Path("x")))
+
+
+def test_a_plan_tells_what_the_crf_adds() -> None:
+    assert not [line for line in plan_lines(PLAN, Path("x")) if "CRF" in line]
+    told = list(plan_lines(replace(PLAN, crf_seconds=1200.0), Path("x")))
+    assert "in the final comparison, up to 20 m more for each network, to fit its CRF" in told
+
+
+@pytest.mark.parametrize(
+    ("crf", "words"),
+    [(True, "1 m 30 s each and up to 20 m more to fit its CRF"), (False, "1 m 30 s each   ")],
+)
+def test_the_comparison_tells_what_the_crf_adds(tmp_path: Path, crf: bool, words: str) -> None:
+    settings = parse_settings(
+        {
+            "recipe": "segnas4",
+            "dataset": {"path": "x"},
+            "space": {"name": "segnas4"},
+            "strategy": {"name": "random"},
+            "postprocessing": {"crf": crf},
+        }
+    )
+    folder = create_run_folder(tmp_path / "run", settings, Splits(("a",), ("b",), ("c",)))
+    with folder.locked():
+        comparison = {"trial": 0, "hours": 1, "entries": ["searched"], "share_seconds": 90.0}
+        write_json(folder.root / COMPARING, comparison)
+        lines = status_lines(read_status(folder))
+    assert f"comparing: 0 of 1 networks retrained and tested, {words}" in lines[-1]
 
 
 def run_of_one_trial(root: Path, objective: Any) -> Any:

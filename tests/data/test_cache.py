@@ -21,7 +21,8 @@ from netwright.data import (
     open_any,
     open_prepared,
     prepare,
-    prepare_image,
+    prepare_volume,
+    read_image,
     read_label,
 )
 from netwright.errors import DatasetError, StorageError
@@ -48,7 +49,7 @@ def test_holds_every_case_as_prediction_will_see_it(sample: Path, tmp_path: Path
     counts = np.zeros(4, np.int64)
     for index, case in enumerate(dataset.cases):
         assert case.label is not None
-        image = prepare_image(case.images, prepared.settings)
+        image = prepare_volume(read_image(case.images), case.images, prepared.settings)
         np.testing.assert_array_equal(prepared.image(index), image.image)
         assert prepared.geometry(index) == image.geometry
         labels = prepared.label(index)

@@ -19,7 +19,8 @@ from netwright.data import (
     inspect_dataset,
     open_any,
     prepare,
-    prepare_image,
+    prepare_volume,
+    read_image,
     write_label_map,
 )
 from netwright.errors import DatasetError
@@ -188,7 +189,8 @@ def test_prepared_as_flat_volumes(folder: Folder, tmp_path: Path) -> None:
     np.testing.assert_array_equal(image[0, :, 6:26, 0], pixels.T[::-1, ::-1])
     assert not image[0, :, :6].any()
     np.testing.assert_array_equal(geometry.restore(label)[..., 0].T, mask)
-    again = prepare_image([root / "images" / "cell_00.png"], prepared.settings)
+    files = [root / "images" / "cell_00.png"]
+    again = prepare_volume(read_image(files), files, prepared.settings)
     np.testing.assert_array_equal(again.image, image)
     write_label_map(tmp_path / "out.png", geometry.restore(label), root / "images" / "cell_00.png")
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), mask)

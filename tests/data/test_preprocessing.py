@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netwright.data import PreprocessingSettings, UnusableFile, prepare_image
-from netwright.data.preprocessing import normalised
+from netwright.data import PreprocessingSettings, UnusableFile, prepare_volume, read_image
+from netwright.data.preprocessing import PreparedImage, normalised
 from netwright.data.volumes import Grid
 from netwright.errors import DatasetError, SettingsError
 from netwright.settings import parse_settings
@@ -19,6 +19,10 @@ from netwright.settings import parse_settings
 
 def grid(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Grid:
     return Grid(shape, tuple(map(tuple, np.diag([*spacing, 1.0]).tolist())))
+
+
+def of_file(path: Path, settings: PreprocessingSettings) -> PreparedImage:
+    return prepare_volume(read_image([path]), [path], settings)
 
 
 def test_spacing_and_size_are_chosen_from_the_cases() -> None:
@@ -94,7 +98,7 @@ def test_background_of_zeros_stays_zero(
     settings = PreprocessingSettings(
         spacing="native", size=(12, 12, 12), normalise=normalise, foreground="nonzero"
     )
-    image = prepare_image([save_volume(tmp_path / "scan.nii", values, np.eye(4))], settings).image[0]
+    image = of_file(save_volume(tmp_path / "scan.nii", values, np.eye(4)), settings).image[0]
     inside = image[2:10, 1:10, 1:11]
     assert not inside[:, :4].any()
     assert inside[:, 4:].std() > 0.1
@@ -122,13 +126,13 @@ def test_images_to_predict(tmp_path: Path, save_volume: Callable[..., Path]) -> 
     values = np.random.default_rng(0).normal(50, 9, (5, 6, 7)).astype(np.float32)
     path = save_volume(tmp_path / "scan.nii", values, np.diag([-1.0, 1, 1, 1]))
     settings = PreprocessingSettings(spacing="native", size=(8, 8, 8))
-    prepared = prepare_image([path], settings)
+    prepared = of_file(path, settings)
     assert prepared.image.shape == (1, 8, 8, 8)
     expected = (values[::-1] - values.mean()) / values.std()
     np.testing.assert_allclose(prepared.image[0, 1:6, 1:7, 0:7], expected, atol=1e-5)
     with pytest.raises(SettingsError, match="chosen from a dataset first"):
-        prepare_image([path], PreprocessingSettings())
+        of_file(path, PreprocessingSettings())
     values[0] = np.nan
     save_volume(path, values)
     with pytest.raises(UnusableFile, match=r"scan\.nii has voxels that are no numbers"):
-        prepare_image([path], settings)
+        of_file(path, settings)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from netwright.evaluation.crf_fitting import STANDARD_ERRORS, FittedCRF, FittingCase, fit_crf
+from netwright.evaluation.crf_fitting import FittedCRF, FittingCase, fit_crf, standard_errors
 from netwright.tasks.dense_crf import refine
 from netwright.tasks.metrics import dice_per_label, mean_dice
 
@@ -25,7 +26,7 @@ def case(seed: int, *, noise: float = 1.2, spacing: tuple[float, float, float] =
     logits = 2.0 * np.eye(3)[truth].transpose(3, 0, 1, 2) + rng.normal(0, noise, (3, *truth.shape))
     probabilities = np.exp(logits) / np.exp(logits).sum(0)
     image = truth[None] + rng.normal(0, 0.1, (1, *truth.shape))
-    return FittingCase(probabilities.astype(np.float32), image.astype(np.float32), truth, spacing)
+    return FittingCase(probabilities.astype(np.float32), image.astype(np.float32), truth, spacing, str(seed))
 
 
 def mean_of(cases: list[FittingCase], fitted: FittedCRF | None) -> float:
@@ -42,7 +43,7 @@ def mean_of(cases: list[FittingCase], fitted: FittedCRF | None) -> float:
 def test_helps_on_cases_that_it_has_not_seen_where_errors_are_noise() -> None:
     fitted = fit_crf([case(seed) for seed in range(6)], 3)
     assert fitted.kept
-    assert fitted.gain > STANDARD_ERRORS * fitted.standard_error > 0
+    assert fitted.gain > standard_errors(6) * fitted.standard_error > 0
     unseen = [case(seed) for seed in range(100, 106)]
     assert mean_of(unseen, fitted) > mean_of(unseen, None) + 0.05
 
@@ -86,7 +87,10 @@ def test_luck_on_single_voxels_is_not_kept() -> None:
     kept = 0
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        cases = [replace(case(seed), truth=rng.integers(0, 3, (16, 14, 8), dtype=np.uint8)) for _ in range(4)]
+        cases = [
+            replace(case(seed), truth=rng.integers(0, 3, (16, 14, 8), dtype=np.uint8), group=str(i))
+            for i in range(4)
+        ]
         kept += fit_crf(cases, 3).kept
     assert kept <= 1
 
@@ -98,6 +102,41 @@ def test_one_case_cannot_tell_of_others() -> None:
     assert "two validation cases" in fitted.reason
     with pytest.raises(ValueError, match="at least one"):
         fit_crf([], 3)
+
+
+def test_frames_of_a_patient_are_not_divided_nor_counted_by_themselves() -> None:
+    """Each case twice, as one patient's: that adds no knowledge, and must change nothing."""
+    once = [case(seed, noise=1.0 + 0.1 * seed) for seed in range(4)]
+    first = fit_crf(once, 3)
+    # Either frame on either side, were positions dealt out: 0 1 2 3 | 3 2 1 0.
+    twice = fit_crf([*once, *once[::-1]], 3)
+    assert (twice.cases, twice.groups) == (8, 4)
+    assert twice.crf == first.crf
+    assert (twice.gain, twice.standard_error) == pytest.approx((first.gain, first.standard_error))
+    assert (twice.kept, twice.reason) == (first.kept, first.reason.replace("cases", "patients"))
+
+
+def test_one_patient_cannot_tell_of_others() -> None:
+    fitted = fit_crf([replace(case(seed), group="a patient") for seed in range(3)], 3)
+    assert not fitted.kept
+    assert fitted.crf is not None
+    assert math.isnan(fitted.standard_error)
+    assert "two validation patients" in fitted.reason
+
+
+def test_the_bar_is_that_of_few_groups() -> None:
+    assert standard_errors(2) == pytest.approx(math.tan(0.475 * math.pi))  # Cauchy's distribution
+    assert standard_errors(3) == pytest.approx(math.sqrt(2 / (0.05 * 1.95) - 2))
+    assert standard_errors(100_000) == pytest.approx(NormalDist().inv_cdf(0.975), abs=1e-4)
+    draws = np.random.default_rng(0).normal(size=(100_000, 4))
+    errors = draws.std(axis=1, ddof=1) / 2
+    assert np.mean(draws.mean(axis=1) > standard_errors(4) * errors) == pytest.approx(1 / 40, abs=0.002)
+
+
+def test_two_cases_that_gain_unequally_are_too_few() -> None:
+    fitted = fit_crf([case(0, noise=1.0), case(1, noise=1.6)], 3)
+    assert 2 * fitted.standard_error < fitted.gain < standard_errors(2) * fitted.standard_error
+    assert not fitted.kept
 
 
 def test_is_the_same_each_time_and_in_other_units() -> None:
@@ -136,3 +175,5 @@ def test_survives_json() -> None:
         values = json.loads(json.dumps(fitted.to_dict()))
         again = FittedCRF.from_dict({**values, "of a newer version": 1})
         assert str(again) == str(fitted)  # as texts, in which NaN is itself
+        early = {k: v for k, v in values.items() if k != "groups"}
+        assert FittedCRF.from_dict(early).groups == fitted.cases

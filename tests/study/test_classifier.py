@@ -163,11 +163,11 @@ def test_pictures_are_known_by_their_content(
     rng = np.random.default_rng(0)
     new = Image.fromarray(rng.integers(0, 256, (SIZE, SIZE), dtype=np.uint8))
     new.save(tmp_path / "Other" / "disc" / "new.png")
-    cases, left_out, tested = unseen_cases(
-        open_any(tmp_path / "Other"), settings, splits, classifier.preparation
-    )
-    assert left_out == len(splits.training) + len(splits.validation)
-    assert tested == len(splits.test)
+    unseen = unseen_cases(open_any(tmp_path / "Other"), settings, splits, classifier.preparation)
+    cases = unseen.cases
+    assert unseen.of_patients == 0
+    assert unseen.seen == len(splits.training) + len(splits.validation)
+    assert unseen.tested == len(splits.test)
     assert len(cases) == len(splits.test) + 1
     scores = classifier.score(cases)
     own = classifier.score(pictures(prepared, splits.test))
@@ -196,7 +196,7 @@ def test_a_picture_that_was_trained_on_is_seen_under_any_name(
         tuple(n for n in parts.validation if n != named[first.stem]),
         parts.test,
     )
-    cases, _, _ = unseen_cases(own, settings, everything, classifier.preparation)
+    cases = unseen_cases(own, settings, everything, classifier.preparation).cases
     kept = {Path(case.name).stem for case in cases}
     assert not kept & {first.stem, twin.stem}
 
@@ -206,9 +206,8 @@ def test_a_class_that_the_network_does_not_know_is_told(
 ) -> None:
     copy = shutil.copytree(shapes / "test", tmp_path / "Named")
     (copy / "ring").rename(copy / "torus")
-    cases, _, _ = unseen_cases(
-        open_any(copy), settings_of(shapes), Splits((), (), ()), classifier.preparation
-    )
+    nothing = Splits((), (), ())
+    cases = unseen_cases(open_any(copy), settings_of(shapes), nothing, classifier.preparation).cases
     with pytest.raises(DatasetError, match=r"'torus'.*disc, ring, square, triangle"):
         classifier.score(cases)
 

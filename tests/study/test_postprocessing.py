@@ -15,22 +15,28 @@ import pytest
 
 from netwright.api import Wishes, create_run, open_run
 from netwright.data.prepared import Prepared
-from netwright.errors import RunError, SettingsError
+from netwright.errors import MemoryShortage, RunError, SettingsError
 from netwright.evaluation.crf_fitting import FittedCRF
 from netwright.settings import RunSettings, parse_settings
 from netwright.study.folder import RunFolder, read_json, write_json
 from netwright.study.jobs import CandidateJob
 from netwright.study.material import Material, open_material
 from netwright.study.parts import make_space
-from netwright.study.postprocessing import POSTPROCESSING, fitting_cases, require_postprocessing
-from netwright.study.reporting import report_content
+from netwright.study.postprocessing import (
+    POSTPROCESSING,
+    fit_postprocessing,
+    fitting_cases,
+    read_fitted,
+    require_postprocessing,
+)
+from netwright.study.reporting import report_content, write_report
 from netwright.study.segmenter import Segmenter
 from netwright.study.trained import load_trained
-from netwright.study.verdict import ContestantJob, run_contestant
+from netwright.study.verdict import ContestantJob, results_of, run_contestant
 from netwright.tasks.dense_crf import DenseCRF
 
 STRONG = DenseCRF(3.0, 2.0, 6.0, 4.0, 1.0)
-KEPT = FittedCRF(True, "a test", STRONG, 2, 0.5, 0.6, 0.1, 0.01, 9, 1.0, False)
+KEPT = FittedCRF(True, "a test", STRONG, 2, 2, 0.5, 0.6, 0.1, 0.01, 9, 1.0, False)
 
 pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
 
@@ -58,7 +64,7 @@ def test_is_refused_where_nothing_is_segmented() -> None:
 
 def test_a_missing_library_is_told_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydensecrf", None)
-    with pytest.raises(SettingsError, match=r"netwright\[crf\]"):
+    with pytest.raises(SettingsError, match=r"netwright\[crf\].*--set postprocessing\.crf=false.*--no-crf"):
         require_postprocessing(settings_with(), "segmentation")
     require_postprocessing(settings_with(crf=False), "segmentation")
 
@@ -86,9 +92,8 @@ def material(folder: RunFolder) -> Material:
     return open_material(folder, folder.settings())
 
 
-@pytest.fixture(scope="module")
-def result(folder: RunFolder, material: Material) -> dict[str, Any]:
-    """The winner, trained and tested as in the final comparison."""
+def contestant_job(folder: RunFolder, material: Material) -> ContestantJob:
+    """The winner of the final comparison."""
     settings = folder.settings()
     candidate = CandidateJob(
         settings=settings,
@@ -102,11 +107,18 @@ def result(folder: RunFolder, material: Material) -> dict[str, Any]:
         folder=folder.winner,
         memory_limit_mb=None,
     )
-    found = run_contestant(ContestantJob(candidate, material.test))
+    return ContestantJob(candidate, material.test, try_unkept=True)
+
+
+@pytest.fixture(scope="module")
+def result(folder: RunFolder, material: Material) -> dict[str, Any]:
+    """The winner, trained and tested as in the final comparison."""
+    job = contestant_job(folder, material)
+    found = run_contestant(job)
     entry = {
         "name": "searched",
         "title": "the searched network",
-        "choice": candidate.choice,
+        "choice": job.candidate.choice,
         "reference": None,
     }
     write_json(folder.winner / "result.json", {**entry, **found})
@@ -124,10 +136,25 @@ def test_every_contestant_gets_one_and_its_figures(
     names = {case.name for case in material.test}
     assert set(result["scores"]) == set(result["hausdorff_95_mm"]) == names
     assert ("scores_without_crf" in result) == fitted.kept
-    assert str(network.score(material.test)) == str(result["scores"])
+    assert ("scores_with_unkept_crf" in result) == (fitted.crf is not None and not fitted.kept)
+    assert str(network.test(material.test).dice) == str(result["scores"])
     content = report_content(folder, folder.settings(), material)
     assert str(content.contestants[0].crf) == str(fitted)
     assert content.contestants[0].distances.keys() == names
+
+
+def test_frames_of_a_patient_are_fitted_as_one(
+    folder: RunFolder, material: Material, result: dict[str, Any], tmp_path: Path
+) -> None:
+    prepared = material.prepared
+    assert isinstance(prepared, Prepared)
+    cases = tuple(replace(case, group=f"patient {i // 2}") for i, case in enumerate(prepared.cases))
+    network = load_trained(folder.winner, folder.settings(), "cpu")
+    assert isinstance(network, Segmenter)
+    fit_postprocessing(tmp_path, folder.settings(), network, replace(prepared, cases=cases), (0, 1))
+    found = read_fitted(tmp_path)
+    assert found is not None
+    assert (found.cases, found.groups, found.kept) == (2, 1, False)
 
 
 @pytest.fixture
@@ -169,6 +196,55 @@ def test_is_applied_alike_by_the_test_evaluate_and_predict(
         without = run.predict(images / path.name, tmp_path / "without", crf=False)[0]
         differs |= bool((np.asarray(nibabel.load(without).dataobj) != found).any())
     assert differs
+
+
+def test_one_that_was_not_kept_is_tested_for_the_winner_alone(kept: RunFolder, material: Material) -> None:
+    job = contestant_job(kept, material)
+    with_it = results_of(load_trained(kept.winner, kept.settings(), "cpu"), job)
+    assert "scores_with_unkept_crf" not in with_it
+    write_json(kept.winner / POSTPROCESSING, replace(KEPT, kept=False).to_dict())
+    network = load_trained(kept.winner, kept.settings(), "cpu")
+    beside = results_of(network, job)
+    assert str(beside["scores"]) == str(with_it["scores_without_crf"])
+    assert str(beside["scores_with_unkept_crf"]) == str(with_it["scores"])
+    assert beside.keys().isdisjoint({"scores_without_crf"})
+    assert "scores_with_unkept_crf" not in results_of(network, replace(job, try_unkept=False))
+    values = read_json(kept.winner / "result.json")
+    write_json(kept.winner / "result.json", {**values, **beside})
+    page = write_report(kept, kept.settings(), material).read_text(encoding="utf-8")
+    assert "It would have taken it from" in page
+
+
+def test_too_little_memory_on_the_test_cases_loses_nothing_but_the_crf(
+    kept: RunFolder, material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = load_trained(kept.winner, kept.settings(), "cpu")
+    assert isinstance(network, Segmenter)
+    plain = network.test(material.test).dice_without_crf
+    monkeypatch.setattr("netwright.tasks.dense_crf.memory_mb", lambda *_: 1e12)
+    found = results_of(network, contestant_job(kept, material))
+    assert str(found["scores"]) == str(plain)
+    assert "scores_without_crf" not in found
+    fitted = open_run(kept.root).postprocessing()
+    assert fitted is not None
+    assert (fitted.kept, fitted.crf) == (False, STRONG)
+    assert fitted.reason == "there is not enough memory for it on the test cases"
+    again = load_trained(kept.winner, kept.settings(), "cpu")
+    assert isinstance(again, Segmenter)
+    assert again.crf is None
+    beside = results_of(again, contestant_job(kept, material))
+    assert str(beside["scores"]) == str(plain)
+    assert "scores_with_unkept_crf" not in beside
+
+
+def test_too_little_memory_in_evaluate_says_what_to_do(
+    kept: RunFolder, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwright.tasks.dense_crf.memory_mb", lambda *_: 1e12)
+    run = open_run(kept.root)
+    with pytest.raises(MemoryShortage, match="--no-crf"):
+        run.evaluate(dataset)
+    assert run.evaluate(dataset, crf=False).metrics
 
 
 def test_one_that_was_not_kept_is_not_applied(kept: RunFolder) -> None:

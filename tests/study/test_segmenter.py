@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from netwright.data.preprocessing import PreprocessingSettings
-from netwright.errors import DatasetError
+from netwright.errors import DatasetError, MemoryShortage
 from netwright.study.segmenter import LabelledCase, Segmenter
+from netwright.tasks.dense_crf import DenseCRF
 from netwright.tasks.segmentation import SegmentationTask
 
 
@@ -40,10 +41,10 @@ def test_segments_and_scores_volumes_slice_by_slice(
         device="cpu",
         slice_axis=axis,
     )
-    found, _ = segmenter.segment([tmp_path / "image.nii.gz"])
-    np.testing.assert_array_equal(found, image > 5)
+    (predicted,) = segmenter.predict(tmp_path / "image.nii.gz", tmp_path / "predicted")
+    np.testing.assert_array_equal(np.asarray(nibabel.load(predicted).dataobj), (image > 5) * 3)
     case = LabelledCase("case", (tmp_path / "image.nii.gz",), tmp_path / "label.nii.gz", {})
-    assert segmenter.score([case], tmp_path / "predictions") == {"case": {"bright": 1.0}}
+    assert segmenter.test([case], tmp_path / "predictions").dice == {"case": {"bright": 1.0}}
     written = nibabel.load(tmp_path / "predictions" / "case.nii.gz")
     np.testing.assert_array_equal(np.asarray(written.dataobj), (image > 5) * 3)
 
@@ -58,6 +59,9 @@ def thresholds(**changes: Any) -> Segmenter:
         "slice_axis": 2,
     }
     return Segmenter(**{**values, **changes})
+
+
+SMOOTHING = DenseCRF(4.0, 4.0, 1.0, 4.0, 5.0)
 
 
 class Bright(nn.Module):
@@ -87,6 +91,61 @@ def test_a_cine_is_segmented_frame_by_frame(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(nibabel.load(single).dataobj), (cine[..., 2] > 5) * 3)
 
 
+def test_each_time_point_of_a_cine_is_refined_by_itself(tmp_path: Path) -> None:
+    pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
+    cine = np.random.default_rng(0).uniform(0, 10, (9, 8, 4, 3)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(cine, np.diag([1.8, 1.8, 9.0, 1.0])), tmp_path / "heart.nii.gz")
+    refined, plain = thresholds(crf=SMOOTHING), thresholds()
+    (written,) = refined.predict(tmp_path / "heart.nii.gz", tmp_path / "out")
+    found = np.asarray(nibabel.load(written).dataobj)
+    assert found.shape == cine.shape
+    for time in range(3):
+        nibabel.save(
+            nibabel.Nifti1Image(cine[..., time], np.diag([1.8, 1.8, 9.0, 1.0])), tmp_path / "frame.nii.gz"
+        )
+        frame, without = (
+            np.asarray(nibabel.load(one.predict(tmp_path / "frame.nii.gz", tmp_path / name)[0]).dataobj)
+            for one, name in ((refined, "refined"), (plain, "plain"))
+        )
+        np.testing.assert_array_equal(found[..., time], frame)
+        assert (frame != without).any()
+
+
+def saved_case(folder: Path) -> LabelledCase:
+    image = np.random.default_rng(0).uniform(0, 10, (9, 8, 4)).astype(np.float32)
+    for name, array in (("image", image), ("label", (image > 5).astype(np.uint8) * 3)):
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), folder / f"{name}.nii.gz")
+    return LabelledCase("case", (folder / "image.nii.gz",), folder / "label.nii.gz", {})
+
+
+def test_a_crf_that_is_not_used_is_told_beside(tmp_path: Path) -> None:
+    pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
+    case = saved_case(tmp_path)
+    used, beside = thresholds(crf=SMOOTHING).test([case]), thresholds().test([case], unkept=SMOOTHING)
+    assert beside.dice == used.dice_without_crf == {"case": {"bright": 1.0}}
+    assert beside.dice_with_unkept_crf == used.dice != beside.dice
+    assert beside.distances == {"case": {"bright": 0.0}}
+    assert beside.dice_without_crf == used.dice_with_unkept_crf == {}
+
+
+def test_too_little_memory_for_the_crf_is_no_stack_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
+    case = saved_case(tmp_path)
+    # As of a volume of a petabyte: numpy itself then refuses the memory that the library would need.
+    monkeypatch.setattr("netwright.tasks.dense_crf.memory_mb", lambda *_: 1e12)
+    segmenter = thresholds(crf=SMOOTHING)
+    words = r"image\.nii\.gz: the CRF needs about 0 MB for its 9 x 8 x 4 voxels.*--no-crf"
+    with pytest.raises(MemoryShortage, match=words):
+        segmenter.test([case])
+    with pytest.raises(MemoryShortage, match=words):
+        segmenter.predict(tmp_path / "image.nii.gz", tmp_path / "out")
+    with pytest.raises(MemoryShortage):
+        thresholds().test([case], unkept=SMOOTHING)
+    assert thresholds().test([case]).dice == {"case": {"bright": 1.0}}
+
+
 def test_to_a_network_of_several_channels_a_4d_image_holds_channels(tmp_path: Path) -> None:
     values = np.random.default_rng(0).uniform(0, 10, (9, 8, 4, 2)).astype(np.float32)
     nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "image.nii.gz")
@@ -106,6 +165,6 @@ def test_a_time_point_is_scored_against_its_label_map(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(cine, np.eye(4)), tmp_path / "image.nii.gz")
     nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), tmp_path / "label.nii.gz")
     case = LabelledCase("heart_frame04", (tmp_path / "image.nii.gz",), tmp_path / "label.nii.gz", {}, time=3)
-    assert thresholds().score([case], tmp_path / "out") == {"heart_frame04": {"bright": 1.0}}
+    assert thresholds().test([case], tmp_path / "out").dice == {"heart_frame04": {"bright": 1.0}}
     written = nibabel.load(tmp_path / "out" / "heart_frame04.nii.gz")
     np.testing.assert_array_equal(np.asarray(written.dataobj), labels[..., 3])

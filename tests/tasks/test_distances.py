@@ -36,7 +36,7 @@ def brute_force(one: NDArray[np.bool_], other: NDArray[np.bool_], spacing: Any) 
 
 @given(
     seed=st.integers(0, 10_000),
-    shape=st.tuples(st.integers(2, 7), st.integers(2, 7), st.integers(1, 5)),
+    shape=st.tuples(st.integers(2, 7), st.integers(2, 7), st.integers(1, 5)).flatmap(st.permutations),
     spacing=st.tuples(*[st.floats(0.3, 4.0)] * 3),
 )
 @settings(max_examples=25, deadline=None)
@@ -48,8 +48,9 @@ def test_is_what_all_pairs_of_surface_voxels_give(seed: int, shape: Any, spacing
         one, other = prediction == label, truth == label
         if not one.any() or not other.any():
             expected = math.inf if one.any() or other.any() else math.nan
-        elif shape[2] == 1:
-            expected = brute_force(one[..., 0], other[..., 0], spacing[:2])
+        elif 1 in shape:
+            axis = list(shape).index(1)
+            expected = brute_force(one.squeeze(axis), other.squeeze(axis), np.delete(spacing, axis))
         else:
             expected = brute_force(one, other, spacing)
         assert found[label - 1] == pytest.approx(expected, rel=1e-5, nan_ok=True)
@@ -62,6 +63,26 @@ def test_counts_in_mm_along_each_axis() -> None:
         moved = np.roll(truth, 3, axis)
         assert hausdorff_95_per_label(moved, truth, 2, (1.0, 2.5, 4.0)) == pytest.approx([3 * step])
         assert hausdorff_95_per_label(truth, truth, 2, (1.0, 2.5, 4.0)) == [0.0]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_single_slice_has_outlines_whichever_axis_it_is_normal_to(axis: int) -> None:
+    """A ring against a disc: the disc's inside is no surface, and the slice's thickness counts nowhere."""
+    rows, columns = np.indices((15, 15))
+    radius = np.hypot(rows - 7, columns - 7)
+    disc, ring = (radius < 6).astype(np.uint8), ((radius < 6) & (radius > 3)).astype(np.uint8)
+    spacing = np.insert([1.0, 2.0], axis, 50.0)
+    found = hausdorff_95_per_label(
+        np.expand_dims(ring, axis), np.expand_dims(disc, axis), 2, spacing.tolist()
+    )
+    assert found == pytest.approx([brute_force(ring == 1, disc == 1, (1.0, 2.0))])
+    assert found[0] > 1
+
+
+def test_a_single_line_of_voxels_is_measured() -> None:
+    line = np.zeros((1, 9, 1), np.uint8)
+    line[0, 2] = 1
+    assert hausdorff_95_per_label(np.roll(line, 3, 1), line, 2, (1.0, 2.0, 5.0)) == pytest.approx([6.0])
 
 
 def test_labels_that_are_not_there_have_no_distance() -> None:

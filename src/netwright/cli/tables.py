@@ -78,7 +78,10 @@ def _comparison(status: RunStatus) -> str:
     running = "   ".join(
         f"{name} epoch {n}/{'?' if all_ is None else all_}" for name, n, all_ in comparison.running
     )
-    return f"now    comparing: {done}, {formatting.duration(comparison.share_seconds)} each   {running}"
+    each = f"{formatting.duration(comparison.share_seconds)} each"
+    if comparison.crf_seconds is not None:
+        each += f" and up to {formatting.duration(comparison.crf_seconds)} more to fit its CRF"
+    return f"now    comparing: {done}, {each}   {running}"
 
 
 def parts_lines() -> Iterator[str]:
@@ -183,6 +186,9 @@ def plan_lines(plan: Plan, dataset: Path, options: Sequence[str] = ()) -> Iterat
         )
         if plan.hours is not None:
             yield f"{plan.trials} trials: {_about(3600 * plan.hours)}, without results reused from cache"
+    if plan.crf_seconds is not None:
+        most = formatting.duration(plan.crf_seconds)
+        yield f"in the final comparison, up to {most} more for each network, to fit its CRF"
     answered = plan.share_seconds is not None or not BUDGET.isdisjoint(options)
     verb, more = ("search", options) if answered else ("plan", [*options, "--hours", "2"])
     yield f"next       {command(verb, dataset, '--recipe', plan.recipe, *more)}"

@@ -10,7 +10,7 @@ from netwright.data.formats import FORMATS, find_cases
 from netwright.data.geometry import Geometry
 from netwright.data.inspection import Inspection, inspect_dataset
 from netwright.data.opening import inspect_any, open_any, open_prepared_any, prepare_any, split_any
-from netwright.data.preprocessing import PreparedImage, PreprocessingSettings, prepare_image
+from netwright.data.preprocessing import PreparedImage, PreprocessingSettings, prepare_volume
 from netwright.data.problems import Problem, UnusableFile
 from netwright.data.slices import Slices, SliceSettings
 from netwright.data.splits import Splits, split
@@ -42,8 +42,8 @@ __all__ = [
     "open_prepared_any",
     "prepare",
     "prepare_any",
-    "prepare_image",
     "prepare_one",
+    "prepare_volume",
     "read_image",
     "read_label",
     "split",

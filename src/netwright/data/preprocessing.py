@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from netwright.data.checks import check_intensities
 from netwright.data.geometry import Geometry, Shape, Spacing, plan_geometry, resampled_shape
 from netwright.data.problems import UnusableFile
-from netwright.data.volumes import Grid, Volume, read_image
+from netwright.data.volumes import Grid, Volume
 from netwright.errors import DatasetError, SettingsError
 
 LARGEST_DEFAULT_SIZE = 128
@@ -140,20 +140,10 @@ class PreparedImage:
     geometry: Geometry
 
 
-def prepare_image(paths: Sequence[Path], settings: PreprocessingSettings) -> PreparedImage:
-    """Read one case's image and put it through every step, exactly as for training.
+def prepare_volume(volume: Volume, paths: Sequence[Path], settings: PreprocessingSettings) -> PreparedImage:
+    """Put one case's image, as read from ``paths``, through every step, exactly as for training.
 
     ``settings`` must be resolved, as those of a `Prepared` dataset are.
-
-    Raises:
-        UnusableFile: a file cannot be read, or has voxels that are NaN or infinite.
-        SettingsError: the settings are not resolved.
-    """
-    return prepare_volume(read_image(paths), paths, settings)
-
-
-def prepare_volume(volume: Volume, paths: Sequence[Path], settings: PreprocessingSettings) -> PreparedImage:
-    """The same of an image that has been read from ``paths``.
 
     Raises:
         UnusableFile: it has voxels that are NaN or infinite.

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from netwright.tasks.dense_crf import DenseCRF, refine
 from netwright.tasks.metrics import dice_per_label, mean_dice
 
-STANDARD_ERRORS = 2.0
-"""How many of its standard errors a gain must exceed: about one useless CRF in forty gets past."""
+USELESS_KEPT = 1 / 40
+"""How often a CRF that changes nothing in the mean may be kept: the upper tail of Student's t."""
 
 EDGES = (1.0, 2.0, 4.0)
 """Reaches that are tried, in edges of a voxel: its shortest, of the axes that are longer than one voxel."""
@@ -36,13 +36,15 @@ PASSES = 2
 @dataclass(frozen=True)
 class FittingCase:
     """A validation case on its prepared grid: the network's ``probabilities`` (K, X, Y, Z), the ``image``
-    (C, X, Y, Z), the ``truth`` as class indices (X, Y, Z), and the voxels' ``spacing`` in mm.
+    (C, X, Y, Z), the ``truth`` as class indices (X, Y, Z), and the voxels' ``spacing`` in mm. Cases of one ``group``,
+    such as the frames of a patient's heart, are not independent.
     """
 
     probabilities: NDArray[np.float32]
     image: NDArray[np.float32]
     truth: NDArray[np.uint8]
     spacing: tuple[float, float, float]
+    group: str
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,9 @@ class FittedCRF:
     """The CRF that was fitted, and whether it is kept.
 
     ``crf``: the best weights, whether kept or not; None where no weights raised the mean Dice of the cases.
-    ``dice_without`` and ``dice_with``: that mean, of the cases that the weights were fitted on. ``gain``: the mean
-    difference in Dice, each half of the cases under the weights that were fitted on the other half alone, and
+    ``groups``: of how many groups the ``cases`` are, as many where each is one by itself. ``dice_without`` and
+    ``dice_with``: that mean, of the cases that the weights were fitted on. ``gain``: the mean over the groups of their
+    mean difference in Dice, each half of the groups under the weights that were fitted on the other half alone, and
     ``standard_error`` of that mean. ``tried``: how many settings; ``time_limited``: whether there was time for all.
     """
 
@@ -59,6 +62,7 @@ class FittedCRF:
     reason: str
     crf: DenseCRF | None
     cases: int
+    groups: int
     dice_without: float
     dice_with: float
     gain: float
@@ -73,7 +77,8 @@ class FittedCRF:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FittedCRF:
-        """The inverse of `to_dict`; unknown keys of a newer version are ignored."""
+        """The inverse of `to_dict`; unknown keys of a newer version are ignored, and an early one counted no groups."""
+        values = {"groups": values["cases"], **values}
         known = {field.name: values[field.name] for field in fields(cls)}
         return cls(**{**known, "crf": None if known["crf"] is None else DenseCRF.from_dict(known["crf"])})
 
@@ -84,12 +89,12 @@ def fit_crf(
     """The CRF with the greatest mean Dice over some validation cases, and whether it is worth keeping.
 
     A coordinate search over a small grid (`COORDINATES`), the same for the same cases unless time runs out. Its best
-    has the cases' own luck in it. It is therefore judged as fitted twice more, on the cases at even and at odd
-    positions, each time by the other half. It is kept where the mean gain over all cases exceeds `STANDARD_ERRORS`
-    of its standard errors.
+    has the cases' own luck in it. It is therefore judged as fitted twice more, on the groups at even and at odd
+    positions, each time by the other half. It is kept where the mean gain over all groups exceeds as many of its
+    standard errors as `standard_errors` demands.
 
     Args:
-        cases: at least one; a single one can tell nothing of others, and nothing is kept.
+        cases: at least one; those of a single group can tell nothing of others, and nothing is kept.
         classes: background included.
         iterations: of the mean field.
         seconds: wall time; the search then ends with what is best so far, no later than after one more setting.
@@ -103,25 +108,27 @@ def fit_crf(
     began = time.monotonic()
     scores = _Scores(cases, classes)
     units = _Units.of(cases)
-    everyone, halves = range(len(cases)), (range(0, len(cases), 2), range(1, len(cases), 2))
+    everyone, members = range(len(cases)), _members(cases)
+    even, odd = ([case for group in members[half::2] for case in group] for half in (0, 1))
     limited = False
     gains = np.full(len(cases), np.nan)
-    if len(cases) > 1:
-        for share, (fitted_on, judged_by) in ((0.25, halves), (0.5, halves[::-1])):
+    if len(members) > 1:
+        for share, fitted_on, judged_by in ((0.25, even, odd), (0.5, odd, even)):
             found, cut = _searched(scores, fitted_on, units, iterations, began + share * seconds)
             limited |= cut
             for case in judged_by:
                 gains[case] = scores.mean_of(found, case) - scores.mean_of(None, case)
     crf, cut = _searched(scores, everyone, units, iterations, began + seconds)
-    known = gains[~np.isnan(gains)]
+    known = _means([gains[group] for group in members])
     gain = float(known.mean()) if known.size else 0.0
     error = float(known.std(ddof=1) / np.sqrt(known.size)) if known.size > 1 else float("nan")
-    kept = crf is not None and gain > STANDARD_ERRORS * error
+    kept = crf is not None and known.size > 1 and gain > standard_errors(known.size) * error
     return FittedCRF(
         kept=kept,
-        reason=_reason(kept, crf, len(known)),
+        reason=_reason(kept, crf, known.size, patients=len(members) < len(cases)),
         crf=crf,
         cases=len(cases),
+        groups=len(members),
         dice_without=mean_dice(scores.of(None, everyone)),
         dice_with=mean_dice(scores.of(crf, everyone)),
         gain=gain,
@@ -132,14 +139,39 @@ def fit_crf(
     )
 
 
-def _reason(kept: bool, crf: DenseCRF | None, judged: int) -> str:
+def standard_errors(groups: int) -> float:
+    """How many of its standard errors a mean gain over so many groups, at least 2, must exceed to be kept: the quantile
+    of Student's t that the gain of a useless CRF exceeds in `USELESS_KEPT` of all cases, 12.7 for two groups, 2.1 for
+    twenty.
+    """
+    from scipy import stats  # takes long to load
+
+    return float(stats.t.ppf(1 - USELESS_KEPT, groups - 1))
+
+
+def _members(cases: Sequence[FittingCase]) -> list[list[int]]:
+    """The positions of each group's cases, the groups in order of their first case."""
+    members: dict[str, list[int]] = {}
+    for position, case in enumerate(cases):
+        members.setdefault(case.group, []).append(position)
+    return list(members.values())
+
+
+def _means(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The mean of each group's values, without NaN; groups of nothing else are left out."""
+    known = [values[~np.isnan(values)] for values in groups]
+    return np.array([values.mean() for values in known if values.size])
+
+
+def _reason(kept: bool, crf: DenseCRF | None, judged: int, *, patients: bool) -> str:
+    units = "patients" if patients else "cases"
     if kept:
-        return "it raises the Dice of validation cases that it was not fitted on"
+        return f"it raises the Dice of validation {units} that it was not fitted on"
     if crf is None:
         return "no weights raised the Dice of the validation cases"
     if judged < 2:
-        return "it takes two validation cases or more to tell whether it helps"
-    return "the gain on validation cases that it was not fitted on is no larger than chance would have it"
+        return f"it takes two validation {units} or more to tell whether it helps"
+    return f"the gain on validation {units} that it was not fitted on is no larger than chance would have it"
 
 
 class _Scores:

@@ -53,7 +53,7 @@ class Contestant:
 
     Of a segmentation ``distances`` are the Hausdorff distances (95 %, mm; infinite where a label is in one of truth and
     prediction alone) as ``scores`` are Dice; ``crf``: what came of fitting a CRF; where one was kept, ``scores`` are
-    with it, ``scores_without_crf`` without.
+    with it, ``scores_without_crf`` without; ``scores_with_unkept_crf``: with one that was not kept, and is not used.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Contestant:
     groups: Mapping[str, str] = field(default_factory=dict)
     distances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     scores_without_crf: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    scores_with_unkept_crf: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     crf: FittedCRF | None = None
 
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from netwright.evaluation.crf_fitting import FittedCRF
 from netwright.report import formatting
 from netwright.report.content import Contestant
-from netwright.report.statistics import PairedComparison, bootstrap_interval, paired_comparison
-from netwright.report.summaries import SEARCHED, summarise
-from netwright.report.verdict import outcome
+from netwright.report.metrics import Metric, metric_named
+from netwright.report.statistics import (
+    PairedComparison,
+    bootstrap_interval,
+    paired_comparison,
+    value_a_group,
+)
+from netwright.report.summaries import SEARCHED, groups_of, summarise
+from netwright.report.verdict import outcome, too_few, too_few_words
 from netwright.tasks.distances import mean_distances, undefined_distances
 
 MEAN = "mean of labels"
@@ -25,7 +31,7 @@ def distance_table(contestants: Sequence[Contestant], labels: Sequence[str]) -> 
     measured = [c for c in contestants if c.distances]
     if not measured:
         return None
-    columns = [_distance_cells(c.distances, labels) for c in measured]
+    columns = [_distance_cells(c, labels) for c in measured]
     return {
         "titles": [formatting.sentence_case(c.title) for c in measured],
         "rows": [
@@ -36,16 +42,18 @@ def distance_table(contestants: Sequence[Contestant], labels: Sequence[str]) -> 
     }
 
 
-def _distance_cells(cases: Mapping[str, Mapping[str, float]], labels: Sequence[str]) -> list[dict[str, Any]]:
+def _distance_cells(contestant: Contestant, labels: Sequence[str]) -> list[dict[str, Any]]:
+    cases = contestant.distances
     means, undefined = mean_distances(cases), undefined_distances(cases)
     overall = next(iter(means.values()), None)
     cells = [{"mean": _millimetres(overall), "interval": "", "undefined": sum(undefined.values())}]
     for label in labels:
-        known = [row[label] for row in cases.values() if math.isfinite(row.get(label, math.nan))]
-        low, high = bootstrap_interval(known)
+        known = {case: row[label] for case, row in cases.items() if math.isfinite(row.get(label, math.nan))}
+        values = list(known.values())
+        low, high = bootstrap_interval(value_a_group(values, groups_of(known, contestant.groups)))
         cells.append(
             {
-                "mean": _millimetres(sum(known) / len(known) if known else None),
+                "mean": _millimetres(sum(values) / len(values) if values else None),
                 "interval": "" if math.isnan(low) else f"{low:.2f}{formatting.DASH}{high:.2f}",
                 "undefined": undefined.get(label, 0),
             }
@@ -59,7 +67,7 @@ def _millimetres(value: float | None) -> str:
 
 def crf_rows(contestants: Sequence[Contestant], labels: Sequence[str]) -> list[dict[str, Any]]:
     """A row a network to which a CRF was fitted: what was kept and why, what it did on the validation cases, and on
-    the test cases with and without.
+    the test cases with and without; of one that was not kept, what it would have done, where that was tested.
     """
     return [_crf_row(c, c.crf, labels) for c in contestants if c.crf is not None]
 
@@ -69,18 +77,36 @@ def crf_sentence(contestants: Sequence[Contestant], labels: Sequence[str]) -> st
     searched = next((c for c in contestants if c.name == SEARCHED and c.crf is not None), None)
     if searched is None or searched.crf is None:
         return ""
-    if not searched.crf.kept:
-        return f"No CRF was kept for the searched network: {searched.crf.reason}."
     effects = _effects(searched, labels)
+    if not searched.crf.kept:
+        told = f"No CRF was kept for the searched network: {searched.crf.reason}."
+        if not effects:
+            return told
+        effect = _effect_words(effects[0], searched)
+        return f"{told} It would have taken it {effect}; it is not used."
     if not effects:
         return "A CRF was kept for the searched network, which has not been tested."
-    _, without, with_crf, comparison = effects[0]
-    told = f"The CRF takes the searched network from {without} to {with_crf} Dice on the test cases"
-    kind = "no measurable difference" if comparison.n < 2 else outcome(comparison)
-    words = {"equal": "no measurable difference"}.get(kind, kind)
+    return f"The CRF takes the searched network {_effect_words(effects[0], searched)}."
+
+
+def _effect_words(effect: _Effect, contestant: Contestant) -> str:
+    comparison = effect.comparison
+    told = f"from {effect.without} to {effect.with_crf} Dice on the test cases"
+    words = _outcome_words(comparison, contestant)
     interval = formatting.interval(comparison.low, comparison.high)
     certain = f", 95 % interval of the difference {interval}" if interval else ""
-    return f"{told} ({words}{certain})."
+    return f"{told} ({words}{certain})"
+
+
+def _outcome_words(comparison: PairedComparison, contestant: Contestant) -> str:
+    if too_few(comparison):
+        return too_few_words(comparison, _metric(contestant))
+    kind = outcome(comparison)
+    return {"equal": "no measurable difference"}.get(kind, kind)
+
+
+def _metric(contestant: Contestant) -> Metric:
+    return metric_named("Dice").counted(patients=bool(contestant.groups))
 
 
 def _crf_row(contestant: Contestant, fitted: FittedCRF, labels: Sequence[str]) -> dict[str, Any]:
@@ -93,22 +119,23 @@ def _crf_row(contestant: Contestant, fitted: FittedCRF, labels: Sequence[str]) -
         "reason": fitted.reason,
         "weights": [] if crf is None else _weights(fitted),
         "cases": fitted.cases,
+        "patients": fitted.groups if fitted.groups < fitted.cases else None,
         "tried": fitted.tried,
         "time_limited": fitted.time_limited,
         "without": formatting.dice(fitted.dice_without),
         "with": formatting.dice(fitted.dice_with),
-        "gain": formatting.signed(fitted.gain, 4),
+        "gain": formatting.DASH if math.isnan(error) else formatting.signed(fitted.gain, 4),
         "error": "" if math.isnan(error) else f"± {error:.4f}",
         "effects": [
             {
-                "label": label,
-                "without": without,
-                "with": with_crf,
-                "difference": formatting.signed(comparison.mean_difference, 4),
-                "interval": _interval(comparison),
-                "p": formatting.p_value(comparison.p_value),
+                "label": effect.label,
+                "without": effect.without,
+                "with": effect.with_crf,
+                "difference": _difference(effect.comparison),
+                "interval": _interval(effect.comparison),
+                "p": _evidence(effect.comparison, contestant),
             }
-            for label, without, with_crf, comparison in _effects(contestant, labels)
+            for effect in _effects(contestant, labels)
         ],
     }
 
@@ -126,41 +153,74 @@ def _weights(fitted: FittedCRF) -> list[str]:
     return told
 
 
+def _difference(comparison: PairedComparison) -> str:
+    return formatting.signed(comparison.mean_difference, 4) if comparison.n else formatting.DASH
+
+
+def _evidence(comparison: PairedComparison, contestant: Contestant) -> str:
+    if too_few(comparison):
+        return f"{_metric(contestant).count(comparison.n)}: too few"
+    return formatting.p_value(comparison.p_value)
+
+
 def _interval(comparison: PairedComparison) -> str:
     if math.isnan(comparison.low):
         return ""
     return f"{formatting.signed(comparison.low, 4)} to {formatting.signed(comparison.high, 4)}"
 
 
-def _effects(contestant: Contestant, labels: Sequence[str]) -> list[tuple[str, str, str, PairedComparison]]:
-    """The mean of labels and every label: Dice on the test cases without and with, and the paired difference."""
-    if not contestant.scores_without_crf or not contestant.scores:
+@dataclass(frozen=True)
+class _Effect:
+    """Mean Dice of a label on the test cases without and with the CRF, as texts, and the paired difference."""
+
+    label: str
+    without: str
+    with_crf: str
+    comparison: PairedComparison
+
+
+def _effects(contestant: Contestant, labels: Sequence[str]) -> list[_Effect]:
+    """The mean of labels and every label; of a CRF that was not kept, what it would have done."""
+    assert contestant.crf is not None
+    before, after = (
+        (contestant.scores_without_crf, contestant.scores)
+        if contestant.crf.kept
+        else (contestant.scores, contestant.scores_with_unkept_crf)
+    )
+    if not before or not after:
         return []
-    plain = replace(contestant, scores=contestant.scores_without_crf)
-    before, after = summarise([plain], labels)[0], summarise([contestant], labels)[0]
-    common = [case for case in before.case_scores if case in after.case_scores]
+    plain, refined = summarise([replace(contestant, scores=scores) for scores in (before, after)], labels)
     found = [
-        (
+        _Effect(
             MEAN,
-            formatting.dice(before.overall.mean),
-            formatting.dice(after.overall.mean),
-            paired_comparison(
-                [after.case_scores[case] for case in common], [before.case_scores[case] for case in common]
-            ),
+            formatting.dice(plain.overall.mean),
+            formatting.dice(refined.overall.mean),
+            _compared(plain.case_scores, refined.case_scores, contestant),
         )
     ]
     for label in labels:
-        pairs = [
-            (row.get(label, math.nan), contestant.scores_without_crf.get(case, {}).get(label, math.nan))
-            for case, row in contestant.scores.items()
+        scores = [
+            {case: row[label] for case, row in rows.items() if not math.isnan(row.get(label, math.nan))}
+            for rows in (before, after)
         ]
-        comparison = paired_comparison([a for a, _ in pairs], [b for _, b in pairs])
         found.append(
-            (
+            _Effect(
                 label,
-                formatting.dice(before.labels[label].mean),
-                formatting.dice(after.labels[label].mean),
-                comparison,
+                formatting.dice(plain.labels[label].mean),
+                formatting.dice(refined.labels[label].mean),
+                _compared(scores[0], scores[1], contestant),
             )
         )
     return found
+
+
+def _compared(
+    before: Mapping[str, float], after: Mapping[str, float], contestant: Contestant
+) -> PairedComparison:
+    """With minus without, over the cases that have both, or their patients."""
+    common = [case for case in before if case in after]
+    groups = groups_of(common, contestant.groups)
+    return paired_comparison(
+        value_a_group([after[case] for case in common], groups),
+        value_a_group([before[case] for case in common], groups),
+    )

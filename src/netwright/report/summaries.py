@@ -100,17 +100,18 @@ def _summary(contestant: Contestant, labels: Sequence[str]) -> Summary:
 
 def _estimate(scores: Mapping[str, float], groups: Mapping[str, str]) -> Estimate:
     values = list(scores.values())
-    low, high = bootstrap_interval(value_a_group(values, _groups_of(scores, groups)))
+    low, high = bootstrap_interval(value_a_group(values, groups_of(scores, groups)))
     return Estimate(sum(values) / len(values) if values else float("nan"), low, high)
 
 
-def _groups_of(cases: Iterable[str], groups: Mapping[str, str]) -> list[str]:
+def groups_of(cases: Iterable[str], groups: Mapping[str, str]) -> list[str]:
+    """The group of each case; its own name where it is one by itself."""
     return [groups.get(name, name) for name in cases]
 
 
 def _compare(searched: Summary, other: Summary) -> PairedComparison:
     common = [name for name in searched.case_scores if name in other.case_scores]
-    groups = _groups_of(common, searched.contestant.groups)
+    groups = groups_of(common, searched.contestant.groups)
     mine, theirs = (
         value_a_group([summary.case_scores[name] for name in common], groups) for summary in (searched, other)
     )

@@ -134,15 +134,26 @@ def _within(searched: Summary, original: Summary, metric: Metric) -> str:
 def _difference(comparison: PairedComparison | None, metric: Metric) -> str:
     if comparison is None or comparison.n == 0:
         return f"no test {metric.case} in common"
-    # The sign-flip test's smallest possible p-value is 2 / 2^n.
-    if 2 / 2**comparison.n >= SIGNIFICANCE:
-        verb = "is" if comparison.n == 1 else "are"
-        return f"{metric.count(comparison.n)} {verb} too few to tell a difference"
+    if too_few(comparison):
+        return too_few_words(comparison, metric)
     evidence = f"{formatting.p_value(comparison.p_value)} over {metric.count(comparison.n)}"
     kind = outcome(comparison)
     if kind == "equal":
         return f"no measurable difference in {metric.name}"
     return f"{kind} by {metric.amount(comparison.mean_difference)}, {evidence}"
+
+
+def too_few(comparison: PairedComparison) -> bool:
+    """Whether so few pairs can tell no difference, however large: the sign-flip test's smallest possible p-value is
+    2 / 2^n.
+    """
+    return 2.0 ** (1 - comparison.n) >= SIGNIFICANCE
+
+
+def too_few_words(comparison: PairedComparison, metric: Metric) -> str:
+    """What `too_few` pairs leave to be said."""
+    verb = "is" if comparison.n == 1 else "are"
+    return f"{metric.count(comparison.n)} {verb} too few to tell a difference"
 
 
 def outcome(comparison: PairedComparison) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,17 +135,30 @@ def labelled(case: Case, dataset: Dataset) -> LabelledCase:
     return LabelledCase(case.name, case.images, case.label, dict(dataset.map_label), case.time)
 
 
+@dataclass(frozen=True)
+class Unseen:
+    """The ``cases`` of a dataset that a run's networks were not made with. Left out were ``seen`` cases of training and
+    validation and, beside these, ``of_patients`` cases of the same patients. ``tested``: how many of ``cases`` are
+    the run's test cases.
+    """
+
+    cases: list[TestCase]
+    seen: int
+    of_patients: int
+    tested: int
+
+
 def unseen_cases(
     dataset: Dataset | ImageSet,
     settings: RunSettings,
     splits: Splits,
     preparation: PicturePreparation | None = None,
-) -> tuple[list[TestCase], int, int]:
-    """The cases of a dataset that a run's networks were not made with; how many were left out; how many of the
-    others are the run's test cases.
+) -> Unseen:
+    """The cases of a dataset that a run's networks were not made with, nor with others of the same patient.
 
     Cases are the same where their images have the same content. Where the run's own dataset is gone, those of the
-    same name are taken for the same. Pictures are prepared by ``preparation``, as those of the training were.
+    same name are taken for the same. Patients are the same where one case of theirs is, or where their names are.
+    Pictures are prepared by ``preparation``, as those of the training were.
     """
     seen, test = set(splits.training) | set(splits.validation), set(splits.test)
     try:
@@ -154,20 +167,33 @@ def unseen_cases(
         own = None
     contents = _contents(dataset)
     known = None if own is None or type(own) is not type(dataset) else _names_by_content(own, seen, test)
-    kept, left_out, tested = [], 0, 0
-    for name, content in contents.items():
-        own_name = name if known is None else known.get(content, "")
-        left_out += own_name in seen
-        tested += own_name in test
-        if own_name not in seen:
-            kept.append(name)
+    own_names = {
+        name: name if known is None else known.get(content, "") for name, content in contents.items()
+    }
+    met = {name for name, own_name in own_names.items() if own_name in seen}
+    related = _of_patients(dataset, own, splits, met) if isinstance(dataset, Dataset) else set()
+    kept = [name for name in contents if name not in met and name not in related]
+    tested = sum(own_names[name] in test for name in kept)
     if isinstance(dataset, ImageSet) and preparation is not None:
         prepared = prepare_like(dataset, preparation, cache_root(), workers=available_cores())
-        return list(pictures_of(prepared, kept)), left_out, tested
+        return Unseen(list(pictures_of(prepared, kept)), len(met), 0, tested)
     if isinstance(dataset, ImageSet):
         raise DatasetError(f"{dataset.root} holds pictures with a class each; the network segments images.")
     cases = {case.name: case for case in dataset.cases}
-    return [labelled(cases[name], dataset) for name in kept], left_out, tested
+    return Unseen([labelled(cases[name], dataset) for name in kept], len(met), len(related), tested)
+
+
+def _of_patients(dataset: Dataset, own: Dataset | ImageSet | None, splits: Splits, met: Set[str]) -> set[str]:
+    """The cases beside those that were ``met`` whose patient was: has one of them, or bears the name of a patient of
+    the training or validation part. A case without a patient is known by its content alone.
+    """
+    seen = {*splits.training, *splits.validation}
+    patients = {splits.groups[name] for name in seen & splits.groups.keys()}
+    if isinstance(own, Dataset):
+        # Of a patient with one case the run's parts do not tell.
+        patients |= {case.group for case in own.cases if case.name in seen and case.group != case.name}
+    patients |= {case.group for case in dataset.cases if case.name in met}
+    return {case.name for case in dataset.cases if case.name not in met and case.group in patients}
 
 
 def _names_by_content(own: Dataset | ImageSet, seen: set[str], test: set[str]) -> dict[str, str]:

@@ -61,7 +61,8 @@ class Plan:
 
     ``choices`` counts the space; ``seconds_a_candidate`` is what a candidate takes in all, ``seconds_beside`` what of
     it is not for its epochs, and ``share_seconds`` what these get in a search limited in hours; ``hours`` is what the
-    whole search would take.
+    whole search would take. ``crf_seconds``: what fitting a CRF adds to each network of the final comparison at most;
+    None where none is fitted.
     """
 
     recipe: str
@@ -82,6 +83,7 @@ class Plan:
     share_seconds: float | None
     hours: float | None
     candidates_an_hour: float | None
+    crf_seconds: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -336,4 +338,5 @@ def make_plan(
         if a_candidate is None or trials is None
         else trials * trainable * a_candidate / workers / 3600.0,
         candidates_an_hour=None if a_candidate is None else 3600.0 * workers / a_candidate,
+        crf_seconds=None if settings.verdict.hours == 0 else settings.postprocessing.most_seconds,
     )

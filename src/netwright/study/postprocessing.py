@@ -16,7 +16,7 @@ from netwright.evaluation.crf_fitting import FittedCRF, FittingCase, fit_crf
 from netwright.settings import RunSettings
 from netwright.study.folder import read_json, write_json
 from netwright.study.segmenter import Segmenter
-from netwright.tasks.dense_crf import require_library
+from netwright.tasks.dense_crf import DenseCRF, require_library
 
 POSTPROCESSING = "postprocessing.json"
 
@@ -27,6 +27,7 @@ FEWEST_CASES = 4
 """Yet at least so many cases, where there are."""
 
 NO_MEMORY = "there is not enough memory for it"
+NO_MEMORY_TO_TEST = "there is not enough memory for it on the test cases"
 
 
 def require_postprocessing(settings: RunSettings, kind: str) -> None:
@@ -75,10 +76,30 @@ def fit_postprocessing(
             seconds=60.0 * options.minutes,
         )
     except MemoryError:
-        nan = float("nan")
-        fitted = FittedCRF(False, NO_MEMORY, None, len(chosen), nan, nan, 0.0, nan, 0, 0.0, False)
+        nan, patients = float("nan"), len({prepared.cases[index].group for index in chosen})
+        fitted = FittedCRF(False, NO_MEMORY, None, len(chosen), patients, nan, nan, 0.0, nan, 0, 0.0, False)
     write_json(folder / POSTPROCESSING, fitted.to_dict())
     return replace(network, crf=fitted.crf if fitted.kept else None)
+
+
+def unkept_crf(folder: Path) -> DenseCRF | None:
+    """The best CRF that was fitted to the network in a folder, where it was not kept; else None.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    fitted = read_fitted(folder)
+    return None if fitted is None or fitted.kept else fitted.crf
+
+
+def drop_crf(network: Segmenter, folder: Path) -> Segmenter:
+    """The network without the CRF that was kept in its folder, and never with it again, as test cases have not the
+    memory for it.
+    """
+    fitted = read_fitted(folder)
+    if fitted is not None and fitted.kept:
+        write_json(folder / POSTPROCESSING, replace(fitted, kept=False, reason=NO_MEMORY_TO_TEST).to_dict())
+    return replace(network, crf=None)
 
 
 def fitting_cases(prepared: Prepared, validation: Sequence[int], most: int) -> tuple[int, ...]:
@@ -127,4 +148,5 @@ def _case(network: Segmenter, prepared: Prepared, index: int) -> FittingCase:
         image=image,
         truth=np.array(prepared.label(index)),
         spacing=prepared.geometry(index).spacing,
+        group=prepared.cases[index].group,
     )

@@ -259,6 +259,7 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
         scores=result["scores"],
         distances=result.get(HAUSDORFF, {}),
         scores_without_crf=result.get("scores_without_crf", {}),
+        scores_with_unkept_crf=result.get("scores_with_unkept_crf", {}),
         crf=read_fitted(folder.contestant(result["name"])),
         curves=read_curves(folder.contestant(result["name"]))[1],
         groups={case: groups[case] for case in result["scores"] if case in groups},

@@ -23,7 +23,7 @@ from netwright.study.conduct import OnStatus, conduct
 from netwright.study.executor import LocalExecutor, kills_for_memory
 from netwright.study.folder import RunFolder
 from netwright.study.jobs import CandidateJob
-from netwright.study.material import open_material, unseen_cases
+from netwright.study.material import Unseen, open_material, unseen_cases
 from netwright.study.postprocessing import read_fitted
 from netwright.study.records import TrialRecord, best_of, load_trials, record_of
 from netwright.study.search import TICK_SECONDS, outcome_of_loss
@@ -213,7 +213,7 @@ class Run:
         """Dice of the trained network on a labelled dataset, on each case's own grid, or its accuracy.
 
         Cases that the network was made with (training and validation), recognised by their images' content, are left
-        out wherever the dataset lies.
+        out wherever the dataset lies, and so are all others of the same patients.
 
         Args:
             dataset: its folder.
@@ -225,6 +225,7 @@ class Run:
 
         Raises:
             DatasetError: the dataset cannot be used, or has no case that the network has not seen.
+            MemoryShortage: the CRF needs more memory than there is.
             RunError: there is no trained network yet.
         """
         trained = self.network(trial, crf=crf)
@@ -239,21 +240,15 @@ class Run:
             raise DatasetError(
                 f"{dataset} holds images with label maps; the network tells classes of pictures."
             )
-        cases, seen, test = unseen_cases(opened, settings, self.folder.splits(), preparation)
-        note = f"{seen} cases that the network was made with are left out" if seen else ""
-        if test and trial is not None:
-            note += (
-                f"; {test} are test cases of the run: a network chosen by them is no longer tested by them"
-            )
-        if not cases:
-            raise DatasetError(
-                f"{dataset} has no labelled case that the network was not made with. Give other cases."
-            )
-        found = results_on(trained, cases, on_case=on_case)
+        unseen = unseen_cases(opened, settings, self.folder.splits(), preparation)
+        if not unseen.cases:
+            raise DatasetError(_nothing_unseen(dataset, unseen))
+        found = results_on(trained, unseen.cases, on_case=on_case)
         scores, distances = found["scores"], found.get(HAUSDORFF, {})
         metrics = {**mean_scores(scores, trained.task.metric), **mean_distances(distances)}
         refined = isinstance(trained, Segmenter) and trained.crf is not None
         place = str(self._network_folder(trial))
+        note = _note(unseen, chosen=trial is not None)
         return Evaluation(place, str(dataset), metrics, scores, note, distances, refined)
 
     def predict(
@@ -272,6 +267,7 @@ class Run:
 
         Raises:
             DatasetError: a file cannot be used.
+            MemoryShortage: the CRF needs more memory than there is.
             RunError: there is no trained network yet.
         """
         return self.network(trial, crf=crf).predict(Path(images), Path(output), on_case)
@@ -299,6 +295,31 @@ class Run:
         if not (self.folder.winner / WEIGHTS).exists() and trained is not None and trained.exists():
             return trained
         return self.folder.winner
+
+
+def _note(unseen: Unseen, *, chosen: bool) -> str:
+    """What a reader must know of the cases; ``chosen``: whether the network is that of a trial that a user chose."""
+    told = []
+    if unseen.seen:
+        told.append(f"{unseen.seen} cases that the network was made with are left out")
+    if unseen.of_patients:
+        told.append(f"{unseen.of_patients} more cases of the same patients are left out")
+    if unseen.tested and chosen:
+        told.append(
+            f"{unseen.tested} are test cases of the run: a network chosen by them is no longer tested by them"
+        )
+    return "; ".join(told)
+
+
+def _nothing_unseen(dataset: Path | str, unseen: Unseen) -> str:
+    """Why there is nothing to evaluate on, and what to do."""
+    told = f"{dataset} has no labelled case that the network was not made with. Give other cases."
+    if not unseen.of_patients:
+        return told
+    return (
+        f"{told} {unseen.of_patients} were left out because their patients are named like those of the run's training "
+        "and validation parts; if they are others, rename them."
+    )
 
 
 def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:

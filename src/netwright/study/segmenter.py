@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.data.formats import find_cases
-from netwright.data.geometry import Geometry
 from netwright.data.pictures import is_picture
 from netwright.data.prepared import Prepared
 from netwright.data.preprocessing import PreparedImage, PreprocessingSettings, prepare_volume
 from netwright.data.slices import SliceSettings
 from netwright.data.volumes import Grid, Volume, label_ending, read_image, read_label, write_label_map
-from netwright.errors import DatasetError
+from netwright.errors import DatasetError, MemoryShortage
 from netwright.study.jobs import OnCase
-from netwright.tasks.dense_crf import DenseCRF, refine
+from netwright.tasks.dense_crf import DenseCRF, memory_mb, refine
 from netwright.tasks.distances import hausdorff_95_per_label
 from netwright.tasks.metrics import dice_per_label
 from netwright.tasks.segmentation import SegmentationTask
@@ -72,12 +71,14 @@ class SegmentationTest:
 
     ``dice``: NaN where a label is absent from truth and prediction. ``distances``: the Hausdorff distance, 95 %, in
     mm: NaN where absent from both, infinite where absent from one. ``dice_without_crf``: of the network's own
-    probabilities; empty where it has no CRF.
+    probabilities; empty where it has no CRF. ``dice_with_unkept_crf``: with one that was fitted and is not used; empty
+    where there is none.
     """
 
     dice: Scores
     distances: Scores
     dice_without_crf: Scores
+    dice_with_unkept_crf: Scores
 
 
 @dataclass(frozen=True)
@@ -141,21 +142,10 @@ class Segmenter:
             return predict_slices(self.network, image, self.task.size, self.slice_axis, device=self.device)
         return predict_probabilities(self.network, image, self.task.size, device=self.device)
 
-    def segment(self, images: Sequence[Path], time: int | None = None) -> tuple[NDArray[np.uint8], Geometry]:
-        """Class indices of one case, on the grid and in the axis order of its files (one a channel, or one for all).
-
-        ``time``: of a cine, the time point that is the case.
-
-        Raises:
-            DatasetError: a file cannot be used, or has another number of channels than the network was trained on.
-            SettingsError: the network has a CRF, and pydensecrf2 is not installed.
-        """
-        return self._segment(read_image(images, time), images)
-
-    def _segment(self, volume: Volume, images: Sequence[Path]) -> tuple[NDArray[np.uint8], Geometry]:
+    def _segment(self, volume: Volume, images: Sequence[Path]) -> NDArray[np.uint8]:
         prepared = self._prepared(volume, images)
-        found = self._refined(self.probabilities(prepared.image), prepared)
-        return prepared.geometry.restore(found), prepared.geometry
+        found = self._refined(self.probabilities(prepared.image), prepared, self.crf, images)
+        return prepared.geometry.restore(found)
 
     def _prepared(self, volume: Volume, images: Sequence[Path]) -> PreparedImage:
         prepared = prepare_volume(volume, images, self.preprocessing)
@@ -167,46 +157,66 @@ class Segmenter:
             )
         return prepared
 
-    def _refined(self, probabilities: NDArray[np.float32], prepared: PreparedImage) -> NDArray[np.float32]:
-        if self.crf is None:
+    def _refined(
+        self,
+        probabilities: NDArray[np.float32],
+        prepared: PreparedImage,
+        crf: DenseCRF | None,
+        images: Sequence[Path],
+    ) -> NDArray[np.float32]:
+        if crf is None:
             return probabilities
-        return refine(probabilities, prepared.image, prepared.geometry.spacing, self.crf)
-
-    def score(
-        self, cases: Sequence[Any], predictions: Path | None = None, on_case: OnCase | None = None
-    ) -> Scores:
-        """The Dice of `test`."""
-        return self.test(cases, predictions, on_case).dice
+        try:
+            return refine(probabilities, prepared.image, prepared.geometry.spacing, crf)
+        except MemoryError:
+            channels, *shape = prepared.image.shape
+            needed = memory_mb(shape, len(probabilities), channels)
+            raise MemoryShortage(
+                f"{images[0]}: the CRF needs about {needed:,.0f} MB for its {' x '.join(map(str, shape))} voxels, more "
+                "than there is. Free some memory, or leave the CRF out: --no-crf, in Python crf=False."
+            ) from None
 
     def test(
-        self, cases: Sequence[Any], predictions: Path | None = None, on_case: OnCase | None = None
+        self,
+        cases: Sequence[Any],
+        predictions: Path | None = None,
+        on_case: OnCase | None = None,
+        unkept: DenseCRF | None = None,
     ) -> SegmentationTest:
         """How every foreground label fits the truth on every case's own grid.
 
-        ``cases`` are `LabelledCase`. Label maps are written to the folder ``predictions`` if given.
+        ``cases`` are `LabelledCase`. Label maps are written to the folder ``predictions`` if given. ``unkept``: a CRF
+        whose effect is told beside, without being used.
+
+        Raises:
+            MemoryShortage: a CRF needs more memory than there is.
         """
-        result = SegmentationTest({}, {}, {})
+        result = SegmentationTest({}, {}, {}, {})
         for number, case in enumerate(cases, 1):
             prepared = self._prepared(read_image(case.images, case.time), case.images)
             grid = prepared.geometry.grid
             truth = case.classes(grid, self.label_values)
             own = self.probabilities(prepared.image)
-            if self.crf is not None:
-                plain = grid.to_canonical(prepared.geometry.restore(own))
-                result.dice_without_crf[case.name] = self._named(
-                    dice_per_label(plain, truth, self.task.classes)
-                )
-            found = prepared.geometry.restore(self._refined(own, prepared))
+            found = prepared.geometry.restore(self._refined(own, prepared, self.crf, case.images))
             if predictions is not None:
                 self._write(predictions, case.name, found, case.images[0])
             labels = grid.to_canonical(found)
-            result.dice[case.name] = self._named(dice_per_label(labels, truth, self.task.classes))
+            result.dice[case.name] = self._dice(labels, truth)
             result.distances[case.name] = self._named(
                 hausdorff_95_per_label(labels, truth, self.task.classes, grid.spacing)
             )
+            if self.crf is not None:
+                plain = grid.to_canonical(prepared.geometry.restore(own))
+                result.dice_without_crf[case.name] = self._dice(plain, truth)
+            if unkept is not None:
+                refined = prepared.geometry.restore(self._refined(own, prepared, unkept, case.images))
+                result.dice_with_unkept_crf[case.name] = self._dice(grid.to_canonical(refined), truth)
             if on_case is not None:
                 on_case(number, len(cases))
         return result
+
+    def _dice(self, labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> dict[str, float]:
+        return self._named(dice_per_label(labels, truth, self.task.classes))
 
     def _named(self, scores: NDArray[np.float64]) -> dict[str, float]:
         return dict(zip(self.task.label_names, map(float, scores), strict=True))
@@ -217,7 +227,9 @@ class Segmenter:
         To a network of one channel a 4D image is a cine: its label map is 4D, each time point segmented by itself.
 
         Raises:
-            DatasetError: a file cannot be used.
+            DatasetError: a file cannot be used, or has another number of channels than the network was trained on.
+            MemoryShortage: the CRF needs more memory than there is.
+            SettingsError: the network has a CRF, and pydensecrf2 is not installed.
         """
         cases = find_cases(images, self.task.channels)
         written = []
@@ -232,9 +244,9 @@ class Segmenter:
         """Class indices (X, Y, Z) of an image, or (X, Y, Z, T) of a cine, in the axis order of its file."""
         volume = read_image(images)
         if self.task.channels > 1 or is_picture(images[0]) or len(volume.array) == 1:
-            return self._segment(volume, images)[0]
+            return self._segment(volume, images)
         frames = (Volume(frame[None], volume.grid) for frame in volume.array)
-        return np.stack([self._segment(frame, images)[0] for frame in frames], axis=-1)
+        return np.stack([self._segment(frame, images) for frame in frames], axis=-1)
 
     def _write(self, folder: Path, name: str, labels: NDArray[np.uint8], image: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)

@@ -45,12 +45,15 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The final comparison: who takes part, who is done, and who is in training, with epochs done and planned."""
+    """The final comparison: who takes part, who is done, and who is in training, with epochs done and planned. Each
+    trains for ``share_seconds``; ``crf_seconds``: what fitting its CRF takes beyond that at most, None without a CRF.
+    """
 
     entries: tuple[str, ...]
     done: tuple[str, ...]
     share_seconds: float
     running: tuple[tuple[str, int, int | None], ...]
+    crf_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def status_of(
             for r in records
             if phase == "searching" and r.status == RUNNING and r.choice
         ),
-        comparison=_comparison(folder, settings.machine.workers),
+        comparison=_comparison(folder, settings),
     )
 
 
@@ -163,16 +166,22 @@ def _phase(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
     return "comparing" if (folder.root / COMPARING).exists() else "searching"
 
 
-def _comparison(folder: RunFolder, workers: int) -> Comparison | None:
+def _comparison(folder: RunFolder, settings: RunSettings) -> Comparison | None:
     if not (folder.root / COMPARING).exists():
         return None
     values = read_json(folder.root / COMPARING)
     done = tuple(result["name"] for result in read_results(folder))
     running = []
-    for name in [name for name in values["entries"] if name not in done][:workers]:
+    for name in [name for name in values["entries"] if name not in done][: settings.machine.workers]:
         planned, curves = read_curves(folder.contestant(name))
         running.append((name, max(map(len, curves.values()), default=0), planned))
-    return Comparison(tuple(values["entries"]), done, values["share_seconds"], tuple(running))
+    return Comparison(
+        entries=tuple(values["entries"]),
+        done=done,
+        share_seconds=values["share_seconds"],
+        running=tuple(running),
+        crf_seconds=settings.postprocessing.most_seconds,
+    )
 
 
 def _best(best: TrialRecord, description: str, objective: ObjectiveSettings) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from netwright.study.jobs import OnCase, network_builder
 from netwright.study.postprocessing import POSTPROCESSING, with_crf
 from netwright.study.segmenter import LabelledCase, Segmenter
 from netwright.tasks.base import Task
+from netwright.tasks.dense_crf import DenseCRF
 from netwright.tasks.distances import HAUSDORFF
 
 ARCHITECTURE = "architecture.json"
@@ -91,15 +92,24 @@ def results_on(
     cases: Sequence[TestCase],
     predictions: Path | None = None,
     on_case: OnCase | None = None,
+    unkept: DenseCRF | None = None,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """How a trained network does on cases, as ``result.json`` has it: "scores", case -> label or class -> score; of a
-    segmentation also "hausdorff_95_mm", and with a CRF "scores_without_crf", the same way.
+    segmentation also "hausdorff_95_mm", with a CRF "scores_without_crf", and with an ``unkept`` one, which is not
+    used, "scores_with_unkept_crf", the same way.
+
+    Raises:
+        MemoryShortage: a CRF needs more memory than there is.
     """
     if not isinstance(trained, Segmenter):
         return {"scores": trained.score(cases, predictions, on_case)}
-    found = trained.test(cases, predictions, on_case)
-    without = {"scores_without_crf": found.dice_without_crf} if trained.crf is not None else {}
-    return {"scores": found.dice, HAUSDORFF: found.distances, **without}
+    found = trained.test(cases, predictions, on_case, unkept)
+    results = {"scores": found.dice, HAUSDORFF: found.distances}
+    if trained.crf is not None:
+        results["scores_without_crf"] = found.dice_without_crf
+    if unkept is not None:
+        results["scores_with_unkept_crf"] = found.dice_with_unkept_crf
+    return results
 
 
 def mean_scores(scores: dict[str, dict[str, float]], metric: str) -> dict[str, float]:

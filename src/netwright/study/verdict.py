@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from netwright.data.prepared import Prepared
-from netwright.errors import InfeasibleArchitecture, NetwrightError, RunError, SettingsError
+from netwright.errors import InfeasibleArchitecture, MemoryShortage, NetwrightError, RunError, SettingsError
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
@@ -30,11 +30,11 @@ from netwright.study.folder import RunFolder, open_run_folder, read_json, write_
 from netwright.study.jobs import CandidateJob, opened, run_candidate
 from netwright.study.machine import devices
 from netwright.study.parts import problem_of
-from netwright.study.postprocessing import fit_postprocessing
+from netwright.study.postprocessing import drop_crf, fit_postprocessing, unkept_crf
 from netwright.study.records import best_of, load_trials, record_of
 from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
 from netwright.study.segmenter import Segmenter
-from netwright.study.trained import TestCase, describe_trained, load_trained, results_on
+from netwright.study.trained import TestCase, Trained, describe_trained, load_trained, results_on
 
 RESULT = "result.json"
 SEARCHED, ORIGINAL, RIVAL, START = "searched", "original", "rival", "start"
@@ -59,10 +59,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class ContestantJob:
-    """Training as a candidate, then the test on ``cases``."""
+    """Training as a candidate, then the test on ``cases``. ``try_unkept``: whether a CRF that was fitted and not kept
+    is tested, too.
+    """
 
     candidate: CandidateJob
     cases: tuple[TestCase, ...]
+    try_unkept: bool = False
 
 
 def entries(
@@ -226,6 +229,7 @@ class Verdict:
                 memory_limit_mb=settings.machine.memory_limit_mb,
             ),
             cases=self._cases,
+            try_unkept=entry.name == SEARCHED,
         )
 
 
@@ -292,10 +296,19 @@ def run_contestant(job: ContestantJob) -> dict[str, Any]:
         trained = fit_postprocessing(
             candidate.folder, candidate.settings, trained, prepared, candidate.validation
         )
-    return {
-        "outcome": outcome.to_dict(),
-        **results_on(trained, job.cases, candidate.folder / "predictions"),
-    }
+    return {"outcome": outcome.to_dict(), **results_of(trained, job)}
+
+
+def results_of(trained: Trained, job: ContestantJob) -> dict[str, Any]:
+    """`results_on` the job's cases; without a CRF where there is not the memory for it, so that no training is lost."""
+    folder = job.candidate.folder
+    predictions = folder / "predictions"
+    unkept = unkept_crf(folder) if job.try_unkept else None
+    try:
+        return results_on(trained, job.cases, predictions, unkept=unkept)
+    except MemoryShortage:
+        assert isinstance(trained, Segmenter)
+        return results_on(drop_crf(trained, folder), job.cases, predictions)
 
 
 def is_done(folder: RunFolder, name: str) -> bool:

@@ -84,7 +84,7 @@ def refine(
 
     Raises:
         SettingsError: pydensecrf2 is not installed.
-        MemoryError: there is not enough; about a kilobyte a voxel is needed.
+        MemoryError: there is not enough (`memory_mb`).
         ValueError: shapes do not agree, or a value is not finite.
     """
     require_library()
@@ -95,7 +95,7 @@ def refine(
     points = int(np.prod(shape))
     if classes == 1 or points == 0:
         return probabilities.astype(np.float32)
-    _require_memory(points, classes, len(image))
+    _require_memory(shape, classes, len(image))
     inference = Inference(points, classes)
     likely = np.clip(probabilities.reshape(classes, points), SMALLEST_PROBABILITY, 1.0)
     inference.setUnaryEnergy(np.ascontiguousarray(-np.log(likely), dtype=np.float32))
@@ -121,7 +121,8 @@ def require_library() -> None:
     if importlib.util.find_spec("pydensecrf") is None:
         raise SettingsError(
             "The fully connected CRF (postprocessing.crf) needs pydensecrf2, which is not installed. Run "
-            "pip install 'netwright[crf]', which needs a C++ compiler and the headers of Python, or leave the CRF out."
+            "pip install 'netwright[crf]', which needs a C++ compiler and the headers of Python. Or leave the CRF out: "
+            "of a search by --set postprocessing.crf=false, of evaluate and predict by --no-crf."
         )
 
 
@@ -134,11 +135,16 @@ def _positions(shape: Sequence[int], spacing: Sequence[float]) -> NDArray[np.flo
     return np.ascontiguousarray(used or [grids[0].ravel()], dtype=np.float32)
 
 
-def _require_memory(points: int, classes: int, channels: int) -> None:
-    """Ask for as much memory as the library may need (measured, of images of pure noise): where it gets none, it ends
-    the process.
+def memory_mb(shape: Sequence[int], classes: int, channels: int) -> float:
+    """What the library may take for a volume of this shape, in MB of 1e6 bytes: about a kilobyte a voxel (measured, of
+    images of pure noise).
     """
-    np.empty(points * (500 + 60 * classes + 150 * channels), dtype=np.uint8)
+    return int(np.prod(shape)) * (500 + 60 * classes + 150 * channels) / 1e6
+
+
+def _require_memory(shape: Sequence[int], classes: int, channels: int) -> None:
+    """Ask for as much memory as the library may need: where it gets none, it ends the process."""
+    np.empty(int(1e6 * memory_mb(shape, classes, channels)), dtype=np.uint8)
 
 
 def _require_fitting(

@@ -21,7 +21,7 @@ def hausdorff_95_per_label(
     distances from either surface to the other, between centres of voxels, by MONAI.
 
     NaN where a label is absent from both; infinite where it is absent from one, for which there is no distance. A
-    volume of one slice is a picture: its surfaces are outlines.
+    volume of one slice, along whichever axis, is a picture: its surfaces are outlines.
 
     Args:
         prediction: class indices (X, Y, Z) under ``classes``.
@@ -39,14 +39,14 @@ def hausdorff_95_per_label(
         raise ValueError(
             f"Prediction and truth must have one shape (X, Y, Z), got {prediction.shape} and {truth.shape}."
         )
-    flat = truth.shape[2] == 1
-    steps = list(spacing)[: 2 if flat else 3]
+    flat = [axis for axis in range(3) if truth.shape[axis] == 1][-1:]  # two axes stay, as MONAI needs
+    steps = np.delete(np.asarray(spacing, dtype=np.float64), flat).tolist()
     found = np.full(classes - 1, np.nan)
     for label in range(1, classes):
         pair = [torch.from_numpy(array == label)[None, None] for array in (prediction, truth)]
         there = [bool(mask.any()) for mask in pair]
         if all(there):
-            one, other = (mask[..., 0] if flat else mask for mask in pair)
+            one, other = (mask.squeeze(2 + flat[0]) if flat else mask for mask in pair)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # MONAI 1.6 warns of an argument of its own
                 distance = compute_hausdorff_distance(

@@ -1,0 +1,102 @@
+"""The recipe policy-gradient from the command line: killed in the middle of its search, resumed, compared, reported."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+import netwright as package
+from netwright.data.cardiac_samples import write_cardiac_sample
+from netwright_tests import EXECUTABLE
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+TRIALS = 6
+SETTINGS = (
+    *("space.blocks=3", "space.layers=1", "space.filters=[2,4,2]", "space.kernels=[1,3,2]"),
+    *("strategy.perturbations=3", "slices.empty=drop", "preprocessing.spacing=native"),
+    *("verdict.references=[]", "verdict.random_choices=0", "postprocessing.crf=true"),
+    *("postprocessing.minutes=0.02", "postprocessing.cases=2"),
+)
+SEARCH = ("--recipe", "policy-gradient", "--trials", TRIALS, "--epochs", 1, "--workers", 1, "--seed", 2)
+
+
+def search_until(folder: Path, dataset: Path, trial: int) -> None:
+    """Search, and end the command with all its workers as a power cut would, once a trial has begun."""
+    words = ["search", dataset, "-o", folder, *SEARCH, "--verdict-hours", 0.001]
+    words += [word for setting in SETTINGS for word in ("--set", setting)]
+    search = subprocess.Popen(
+        [EXECUTABLE, *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        end = time.monotonic() + 240
+        while not (folder / "trials" / f"{trial:04d}").exists():
+            assert search.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    finally:
+        os.killpg(search.pid, signal.SIGKILL)
+        search.wait()
+
+
+def brighter(hearts: Path, place: Path) -> Path:
+    """The same patients in images of which every one is another than it was."""
+    copy = shutil.copytree(hearts, place, ignore=shutil.ignore_patterns("*_4d*"))
+    for path in copy.rglob("*_frame*.nii.gz"):
+        if "_gt" not in path.name:
+            image = nibabel.load(path)
+            values = np.asarray(image.dataobj) + 1
+            nibabel.save(nibabel.Nifti1Image(values.astype(np.float32), image.affine), path)
+    return copy
+
+
+def test_killed_and_resumed_to_its_report(netwright: Command, tmp_path: Path) -> None:
+    pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
+    hearts, folder = write_cardiac_sample(tmp_path / "hearts", patients=6), tmp_path / "run"
+    search_until(folder, hearts, trial=TRIALS // 2 + 1)
+    run = package.open_run(folder)
+    finished = [(t.number, t.choice, t.reward) for t in run.trials if t.reward is not None]
+    assert finished
+    assert not (folder / "report.html").exists()
+
+    done = netwright("resume", folder)
+    assert done.returncode == 0, done.stderr + done.stdout
+    trials = run.trials
+    assert len([t for t in trials if t.status == "complete"]) == TRIALS
+    assert [(t.number, t.choice, t.reward) for t in trials][: len(finished)] == finished
+
+    winner = json.loads((folder / "winner" / "result.json").read_text())
+    start = json.loads((folder / "verdict" / "start" / "result.json").read_text())
+    assert (winner["name"], start["name"]) == ("searched", "start")
+    splits = json.loads((folder / "splits.json").read_text())
+    for result in (winner, start):
+        assert result["outcome"]["status"] == "complete"
+        assert sorted(result["scores"]) == splits["test"]
+    fitted = run.postprocessing()
+    assert fitted is not None
+    assert (fitted.cases, fitted.groups, fitted.kept) == (2, 1, False), "one patient tells nothing of others"
+    assert ("scores_with_unkept_crf" in winner) == (fitted.crf is not None)
+    assert "scores_with_unkept_crf" not in start
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for section in ("policy", "postprocessing"):
+        assert f'id="{section}"' in page
+    assert "2 cases of 1 patient" in page
+
+    # New scans of the patients it was trained on are not unseen.
+    found = run.evaluate(brighter(hearts, tmp_path / "brighter"))
+    assert sorted(found.cases) == splits["test"]
+    others = len(splits["training"]) + len(splits["validation"])
+    assert found.note == f"{others} more cases of the same patients are left out"
