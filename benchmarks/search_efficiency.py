@@ -45,7 +45,19 @@ from netwright.strategies.q_learning import q_learning
 from search_objectives import OBJECTIVES, TABLE, Choice, Objective
 
 BUDGETS = (50, 100, 300)
-COLOURS = ("#0b6e4f", "#c1121f", "#1d3557", "#e09f3e", "#7b2cbf", "#457b9d", "#6c757d", "#000000")
+COLOURS = (
+    "#0b6e4f",
+    "#c1121f",
+    "#1d3557",
+    "#e09f3e",
+    "#7b2cbf",
+    "#457b9d",
+    "#6c757d",
+    "#000000",
+    "#d6006c",
+    "#8a5a00",
+    "#4dab00",
+)
 Ask = Callable[[int], tuple[Choice, Callable[[float | None], None]]]
 
 
