@@ -85,7 +85,7 @@ def main() -> None:
             arguments.out.write_text(json.dumps({"epochs": arguments.epochs, "dice": found}, indent=0))
         print(number, key, *values, flush=True)
     pairs = np.array([values for values in found.values() if len(values) == 2])
-    print(f"noise of a training: {np.abs(np.diff(pairs)).std() / np.sqrt(2):.4f}")
+    print(f"noise of a training: {np.sqrt(pairs.var(axis=1, ddof=1).mean()):.4f}")
 
 
 if __name__ == "__main__":
