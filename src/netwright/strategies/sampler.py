@@ -148,9 +148,10 @@ class StrategySampler(BaseSampler):
             view = ledger.view(free, self._strategy, study.direction)
             state = view.fold.advance(ledger.finished)
             pending = [view.stamp(other) for other in ledger.unfinished() if other.number != trial.number]
-        rng = np.random.default_rng([self._seed, trial.number])
-        choice, stamp = self._strategy.ask(state, rng, [stamp for stamp in pending if stamp is not None])
-        study._storage.set_trial_system_attr(trial._trial_id, view.stamp_key, stamp)
+            rng = np.random.default_rng([self._seed, trial.number])
+            choice, stamp = self._strategy.ask(state, rng, [stamp for stamp in pending if stamp is not None])
+            # Within the lock, so that the next thread to ask sees the stamp.
+            study._storage.set_trial_system_attr(trial._trial_id, view.stamp_key, stamp)
         return {**choice, **fixed}
 
     def sample_independent(
