@@ -18,14 +18,16 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from cmaes import CMAwM
 
 from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
 from netwright.strategies.dimensions import Point, choice_at, point_of, point_of_first
+
+if TYPE_CHECKING:
+    from cmaes import CMAwM
 
 RESAMPLING = 10
 """A point outside of a continuous dimension is drawn again, so many times for each dimension, as in Optuna."""
@@ -83,6 +85,8 @@ class CmaEs:
         Raises:
             SettingsError: ``first`` is not a choice of the dimensions.
         """
+        from cmaes import CMAwM  # takes long to load, and every command loads this module
+
         widths, lows = np.array([_lattice(d) for d in dimensions]).T
         optimizer = CMAwM(
             mean=self._mean(dimensions),
