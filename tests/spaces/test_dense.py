@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.spaces import SPACES, Space
-from netwright.spaces.dense import DenseEncoderDecoder, DenseSpace, Layer
+from netwright.spaces.dense import DenseEncoderDecoder, DenseSpace
 from netwright.strategies.sampler import dimensions_of
 from netwright.study.draw import draw_choice
 from netwright.tasks.classification import ClassificationTask
@@ -183,4 +183,3 @@ def test_other_tasks_are_refused() -> None:
         SMALL.build(SMALL.starting_choice(), Shape(size=(8, 8, 8)))
     with pytest.raises(InfeasibleArchitecture, match="every pixel"):
         SMALL.build(SMALL.starting_choice(), ClassificationTask(1, ("a", "b"), (8, 8)))
-    assert Layer(3, 1, 1).filters == 3

@@ -55,7 +55,7 @@ def test_a_step_is_the_one_of_the_formulas_written_out(sizes: list[int], seed: i
     rng = np.random.default_rng([seed, 1])
     rows = np.array([before.sample(rng), before.sample(rng)])
     after = before.updated(rows, np.array([1.0, 2.0]))
-    s, start, square, theta_after = [], 0, 0.0, []
+    s, square, theta_after = [], 0.0, []
     for i, (size, theta) in enumerate(zip(sizes, before.probabilities(), strict=True)):
         best, worst = (np.eye(size)[rows[n, i]] for n in (0, 1))
         g = (best - worst) / 2
@@ -67,7 +67,6 @@ def test_a_step_is_the_one_of_the_formulas_written_out(sizes: list[int], seed: i
         moved = np.maximum(theta + before.eta * g, lowest)
         moved += (1 - moved.sum()) / (moved.sum() - size * lowest) * (moved - lowest)
         theta_after.append(moved)
-        start += size
     a = np.array(s)
     assert float(a @ a) == pytest.approx(square), "the square of a is that of the Fisher metric"
     np.testing.assert_allclose(np.concatenate(theta_after), after.theta, atol=1e-12)
@@ -182,6 +181,15 @@ def test_searches_by_whole_trials() -> None:
     a, b, c = state.distribution.probabilities()
     assert (int(a.argmax()), int(b.argmax()), int(c.argmax())) == (2, 1, 2)
     assert strategy.tell(state, Observation(1, {}, None, "failed", None)) is state
+
+
+def test_dimensions_of_one_value_are_no_variables() -> None:
+    strategy = NaturalGradient()
+    state = strategy.init([Dimension("a", "integer", 3, 3, 1)])
+    for number in range(3):
+        choice, stamp = strategy.ask(state, np.random.default_rng(number))
+        assert choice == {"a": 3}
+        state = strategy.tell(state, Observation(number, choice, float(number), "complete", stamp))
 
 
 def test_settings() -> None:

@@ -24,6 +24,7 @@ import numpy as np
 
 from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
+from netwright.strategies.checks import require_whole
 from netwright.strategies.dimensions import Point, choice_at, point_of, point_of_first
 
 if TYPE_CHECKING:
@@ -63,9 +64,8 @@ class CmaEs:
     first: Mapping[str, Value] | None = None
 
     def __post_init__(self) -> None:
-        size = self.population
-        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < FEWEST):
-            raise SettingsError(f"population is {size!r}, but expected a whole number of at least {FEWEST}")
+        if self.population is not None:
+            require_whole(population=(self.population, FEWEST))
         if not isinstance(self.sigma, (int, float)) or not 0 < self.sigma < math.inf:
             raise SettingsError(f"sigma is {self.sigma!r}, but expected a number above 0, for example 0.2")
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.errors import SettingsError
-from netwright.strategies.base import Choice, Dimension, Value
-from netwright.strategies.dimensions import position_of, value_at
+from netwright.strategies.base import Choice, Dimension, Stamp, Value
+from netwright.strategies.dimensions import point_of_first, position_of, value_at
 
 Levels = NDArray[np.int64]
 """A rung for every coordinate."""
+
+TRIES = 20
+"""So often levels that were tried are drawn again; then they have to do."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +49,6 @@ def ladder_of(dimension: Dimension, levels: int) -> Ladder:
     return Ladder(dimension, tuple(dict.fromkeys(found)))
 
 
-def require_whole(**values: tuple[object, int]) -> None:
-    """Settings by name, each with the least that it may be.
-
-    Raises:
-        SettingsError: one is no whole number, or is less.
-    """
-    for name, (value, least) in values.items():
-        if type(value) is not int or value < least:
-            raise SettingsError(f"{name} is {value!r}, but expected a whole number of at least {least}")
-
-
 def within(ladders: Sequence[Ladder], levels: Levels) -> Levels:
     """Levels (coordinates,), cut off at the ends of the ladders."""
     highest = np.array([len(ladder.values) - 1 for ladder in ladders])
@@ -76,14 +67,8 @@ def levels_of_first(ladders: Sequence[Ladder], first: Mapping[str, Value]) -> Le
     Raises:
         SettingsError: it lacks a dimension, or a value is none of its dimension.
     """
-    if not isinstance(first, Mapping):
-        raise SettingsError(f"first is {first!r}, but expected a value for every dimension, by name")
-    try:
-        return levels_of(ladders, first)
-    except KeyError as error:
-        raise SettingsError(f"first names no value for {error}: give one for every dimension") from None
-    except ValueError as error:
-        raise SettingsError(f"first does not fit the dimensions: {error}") from None
+    point_of_first([ladder.dimension for ladder in ladders], first)
+    return levels_of(ladders, first)
 
 
 def choice_of(ladders: Sequence[Ladder], levels: Levels) -> Choice:
@@ -95,3 +80,19 @@ def choice_of(ladders: Sequence[Ladder], levels: Levels) -> Choice:
 def key_of(levels: Levels) -> bytes:
     """Levels as something that sets can hold."""
     return levels.astype(np.int64).tobytes()
+
+
+def untried(draw: Callable[[int], Levels], tried: frozenset[bytes], pending: Sequence[Stamp]) -> Levels:
+    """Levels as ``draw`` gives them, told how often it was asked before; again where they were tried, or are pending.
+
+    Args:
+        draw: how levels are drawn.
+        tried: `key_of` those that were trained.
+        pending: stamps with ``levels``.
+    """
+    known = tried | {key_of(np.array(stamp["levels"])) for stamp in pending}
+    for number in range(TRIES):
+        levels = draw(number)
+        if key_of(levels) not in known:
+            break
+    return levels

@@ -27,15 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp
-from netwright.strategies.ladder import Ladder, Levels, choice_of, key_of, ladder_of, levels_of, require_whole
+from netwright.strategies.checks import require_whole
+from netwright.strategies.ladder import Ladder, Levels, choice_of, key_of, ladder_of, levels_of, untried
 
 Vector = NDArray[np.float64]
 
 ALPHA = 1.5
 """Threshold of the signal-to-noise ratio that the adaptation holds (Appendix C)."""
-
-TRIES = 20
-"""So often a choice that was tried is drawn again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +56,7 @@ class Distribution:
 
     def __post_init__(self) -> None:
         sizes = np.array(self.sizes, dtype=np.int64)
-        object.__setattr__(self, "starts", np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64))
+        object.__setattr__(self, "starts", np.cumsum(sizes) - sizes)
         object.__setattr__(self, "owner", np.repeat(np.arange(len(sizes)), sizes))
 
     @property
@@ -227,12 +225,13 @@ class NaturalGradient:
         self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
     ) -> tuple[Choice, Stamp]:
         """A sample and its stamp, with its ``levels``."""
-        tried = state.tried | {key_of(np.array(stamp["levels"])) for stamp in pending}
-        levels = np.zeros(len(state.ladders), dtype=np.int64)
-        for _ in range(TRIES):
+
+        def sampled(number: int) -> Levels:
+            levels = np.zeros(len(state.ladders), dtype=np.int64)
             levels[state.variable] = state.distribution.sample(rng)
-            if key_of(levels) not in tried:
-                break
+            return levels
+
+        levels = untried(sampled, state.tried, pending)
         return choice_of(state.ladders, levels), {"kind": "sample", "levels": levels.tolist()}
 
     def tell(self, state: State, observation: Observation) -> State:

@@ -24,6 +24,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from netwright.errors import SettingsError
+from netwright.strategies.checks import require_whole
 
 MakeSampler = Callable[..., BaseSampler]
 """Makes one of Optuna's samplers of a ``seed``."""
@@ -89,8 +90,8 @@ def tpe(
     Raises:
         SettingsError: a value is wrong.
     """
-    _require_whole("n_startup_trials", n_startup_trials, 0)
-    _require_whole("n_ei_candidates", n_ei_candidates, 1)
+    require_whole(n_startup_trials=(n_startup_trials, 0))
+    require_whole(n_ei_candidates=(n_ei_candidates, 1))
     _require_switch("multivariate", multivariate)
     _require_switch("constant_liar", constant_liar)
     return partial(
@@ -110,7 +111,7 @@ def gp(n_startup_trials: int = 10, deterministic_objective: bool = False) -> Mak
     Raises:
         SettingsError: a value is wrong.
     """
-    _require_whole("n_startup_trials", n_startup_trials, 1)
+    require_whole(n_startup_trials=(n_startup_trials, 1))
     _require_switch("deterministic_objective", deterministic_objective)
     return partial(
         GPSampler,
@@ -133,7 +134,7 @@ def nsga_ii(
     Raises:
         SettingsError: a value is wrong.
     """
-    _require_whole("population_size", population_size, 2)
+    require_whole(population_size=(population_size, 2))
     shares = {"crossover_prob": crossover_prob, "swapping_prob": swapping_prob}
     shares |= {} if mutation_prob is None else {"mutation_prob": mutation_prob}
     for name, value in shares.items():
@@ -155,11 +156,6 @@ OPTUNA_SAMPLERS: dict[str, Callable[..., MakeSampler]] = {
     "nsga-ii": nsga_ii,
 }
 """Name to maker; the keywords of the maker are the strategy's settings. No name is in `STRATEGIES`."""
-
-
-def _require_whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise SettingsError(f"{name} is {value!r}, but expected a whole number of at least {least}")
 
 
 def _require_switch(name: str, value: object) -> None:

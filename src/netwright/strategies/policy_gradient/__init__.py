@@ -6,21 +6,21 @@ and a variant that forgets less.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Mapping
 from typing import Any
 
-from netwright.errors import SettingsError
 from netwright.strategies.base import Strategy, Value
 from netwright.strategies.ladder import choice_of
 from netwright.strategies.policy_gradient.pooled import PooledPolicyGradient
 from netwright.strategies.policy_gradient.published import PolicyGradient
 from netwright.strategies.policy_gradient.rounds import Round
+from netwright.strategies.variants import make_variant
 
-VARIANTS: dict[str, Callable[..., Strategy[Any]]] = {
-    "published": PolicyGradient,
-    "pooled": PooledPolicyGradient,
+VARIANTS = {
+    "published": ("netwright.strategies.policy_gradient.published", "PolicyGradient"),
+    "pooled": ("netwright.strategies.policy_gradient.pooled", "PooledPolicyGradient"),
 }
+"""Name to module and class, as in `make_variant`."""
 
 
 def policy_gradient(
@@ -43,20 +43,8 @@ def policy_gradient(
     Raises:
         SettingsError: there is no such variant, it has no such option, or a value is wrong.
     """
-    given = {name: value for name, value in locals().items() if name != "variant" and value is not None}
-    if variant not in VARIANTS:
-        raise SettingsError(
-            f"policy-gradient has no variant {variant!r}: choose one of {', '.join(VARIANTS)}"
-        )
-    maker = VARIANTS[variant]
-    known = [field.name for field in fields(maker)]  # type: ignore[arg-type]
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        raise SettingsError(
-            f"the variant {variant!r} of policy-gradient has no option {unknown[0]!r}; its options are: "
-            f"{', '.join(sorted(known))}"
-        )
-    return maker(**given)
+    given = {name: value for name, value in locals().items() if name != "variant"}
+    return make_variant("policy-gradient", VARIANTS, variant, given)
 
 
 __all__ = ["VARIANTS", "PolicyGradient", "PooledPolicyGradient", "Round", "choice_of", "policy_gradient"]

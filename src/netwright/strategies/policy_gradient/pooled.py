@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
+from netwright.strategies.checks import require_whole
 from netwright.strategies.ladder import (
     Ladder,
     Levels,
@@ -34,13 +35,11 @@ from netwright.strategies.ladder import (
     ladder_of,
     levels_of,
     levels_of_first,
-    require_whole,
+    untried,
     within,
 )
 from netwright.strategies.policy_gradient.rounds import Round
-
-TRIES = 20
-"""So often a perturbation is drawn again; then one that was tried before has to do."""
+from netwright.strategies.ranks import middle_ranks
 
 WIDER_AFTER = 4
 """Each time it is drawn again more coordinates change: the share once more after so many."""
@@ -120,11 +119,11 @@ class PooledPolicyGradient:
         """A perturbation of the policy, or in the first round any choice, and its stamp: ``kind``, ``round`` and
         ``levels``.
         """
-        tried = state.tried | {key_of(np.array(stamp["levels"])) for stamp in pending}
-        for number in range(TRIES):
-            levels = self._drawn(state, rng, min(self.share * (1 + number / WIDER_AFTER), 1.0))
-            if key_of(levels) not in tried:
-                break
+
+        def drawn(number: int) -> Levels:
+            return self._drawn(state, rng, min(self.share * (1 + number / WIDER_AFTER), 1.0))
+
+        levels = untried(drawn, state.tried, pending)
         kind = "uniform" if state.policy is None else "perturbation"
         return choice_of(state.ladders, levels), {
             "kind": kind,
@@ -219,8 +218,7 @@ def _compared(ladder: Ladder, level: int, effect: NDArray[np.float64]) -> tuple[
 
 def _ranks(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
     """Ranks of mean 0 and variance 1, the mean of those that tie; all 0 where all tie."""
-    _, place, count = np.unique(rewards, return_inverse=True, return_counts=True)
-    ranks: NDArray[np.float64] = (np.cumsum(count) - count / 2)[place]
+    ranks = middle_ranks(rewards)
     spread = ranks.std()
     return (ranks - ranks.mean()) / spread if spread > 0 else np.zeros(len(ranks))
 

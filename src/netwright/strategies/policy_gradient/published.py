@@ -38,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
+from netwright.strategies.checks import require_whole
 from netwright.strategies.ladder import (
     Ladder,
     Levels,
@@ -46,7 +47,7 @@ from netwright.strategies.ladder import (
     ladder_of,
     levels_of,
     levels_of_first,
-    require_whole,
+    untried,
     within,
 )
 from netwright.strategies.policy_gradient.rounds import Round
@@ -56,9 +57,6 @@ GROUPS = (-1, 0, 1)
 
 ROUNDING = 1e-12
 """Relative to the means: sums of the same rewards differ by this when their order does."""
-
-TRIES = 20
-"""So often a perturbation is drawn again; then one that was tried before has to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,11 +134,11 @@ class PolicyGradient:
         Before any result the policy is that of the pending candidates, or else it begins here.
         """
         policy = self._policy(state, rng, pending)
-        tried = state.tried | {key_of(np.array(stamp["levels"])) for stamp in pending}
-        for _ in range(TRIES):
-            levels = within(state.ladders, policy + rng.integers(-1, 2, size=len(policy)))
-            if key_of(levels) not in tried:
-                break
+
+        def perturbed(number: int) -> Levels:
+            return within(state.ladders, policy + rng.integers(-1, 2, size=len(policy)))
+
+        levels = untried(perturbed, state.tried, pending)
         number = len(state.rounds)
         current = {other["place"] for other in pending if other["round"] == number}
         return choice_of(state.ladders, levels), {

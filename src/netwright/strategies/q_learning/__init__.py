@@ -6,19 +6,17 @@ Convolutional Neural Networks" (2022), as published, and a better one whose agen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import fields
-from importlib import import_module
+from collections.abc import Sequence
 from typing import Any
 
-from netwright.errors import SettingsError
 from netwright.strategies.base import Strategy
+from netwright.strategies.variants import make_variant
 
 VARIANTS = {
     "coordinated": ("netwright.strategies.q_learning.coordinated", "CoordinatedAgents"),
     "published": ("netwright.strategies.q_learning.published", "PublishedQLearning"),
 }
-"""Name to module and class, a dataclass whose fields are the settings; loaded when asked for."""
+"""Name to module and class, as in `make_variant`."""
 
 
 def q_learning(
@@ -49,16 +47,5 @@ def q_learning(
     Raises:
         SettingsError: there is no such variant, it has no such option, or a value is wrong.
     """
-    given = {name: value for name, value in locals().items() if name != "variant" and value is not None}
-    if variant not in VARIANTS:
-        raise SettingsError(f"q-learning has no variant {variant!r}: choose one of {', '.join(VARIANTS)}")
-    module, name = VARIANTS[variant]
-    maker: Callable[..., Strategy[Any]] = getattr(import_module(module), name)
-    known = {field.name for field in fields(maker)}  # type: ignore[arg-type]
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        raise SettingsError(
-            f"the variant {variant!r} of q-learning has no option {unknown[0]!r}; its options are: "
-            f"{', '.join(sorted(known))}"
-        )
-    return maker(**given)
+    given = {name: value for name, value in locals().items() if name != "variant"}
+    return make_variant("q-learning", VARIANTS, variant, given)

@@ -41,6 +41,7 @@ from netwright.strategies.q_learning.prior import fit_priors, representative
 from netwright.strategies.q_learning.proposal import propose
 from netwright.strategies.q_learning.shown import mean_ranks
 from netwright.strategies.q_learning.tables import QTable
+from netwright.strategies.ranks import middle_ranks
 
 FIRST = 10
 """Random proposals before any model is asked."""
@@ -185,9 +186,7 @@ def _by_improvement(state: State, rng: np.random.Generator) -> bool:
 def ranks(rewards: Sequence[float | None]) -> NDArray[np.float64]:
     """Ranks in (-1/2, 1/2), the mean of those that tie; the candidates without a reward tie at the end."""
     values = np.array([-math.inf if reward is None else reward for reward in rewards])
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    found: NDArray[np.float64] = (np.cumsum(count) - count / 2)[place] / max(len(values), 1) - 0.5
-    return found
+    return middle_ranks(values) / max(len(values), 1) - 0.5
 
 
 def _first(layout: Layout, seen: Levels, rng: np.random.Generator) -> Levels | None:
