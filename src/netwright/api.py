@@ -273,8 +273,7 @@ def _prepared(
     """The data, inspected, prepared and split; and the settings with what was chosen from the data."""
     on_stage(f"inspecting {settings.dataset.path}")
     opened = open_own(settings)
-    if "space.name" not in said_by(wishes):
-        _require_suited(settings, opened)
+    _require_suited(settings, opened, said_by(wishes))
     settings = suit_space(settings, opened, said_by(wishes))
     require_postprocessing(settings, kind_of(opened))
     inspect_any(opened, workers=available_cores()).require_usable(_reading(settings))
@@ -287,19 +286,23 @@ def _prepared(
     return settings, prepared, splits
 
 
-def _require_suited(settings: RunSettings, dataset: Dataset | ImageSet) -> None:
-    """Refuse a recipe for another task, or for volumes where there are pictures, unless it has another space.
+def _require_suited(settings: RunSettings, dataset: Dataset | ImageSet, said: Collection[str]) -> None:
+    """Refuse a recipe for another task, or for volumes where there are pictures.
+
+    Where the space is not the recipe's, or one that the user ``said``, `suit_space` looks at that space instead.
 
     Raises:
         SettingsError: with those that suit.
     """
     kind, flat = kind_of(dataset), is_flat(dataset)
     suited = [
-        name for name, recipe in RECIPES.items() if kind in recipe.tasks and not (flat and recipe.volumes)
+        name
+        for name, recipe in RECIPES.items()
+        if kind in recipe.kind.tasks and not (flat and recipe.kind.dimensions == (3,))
     ]
     if settings.recipe not in RECIPES or settings.recipe in suited:
         return
-    if settings.space.name != RECIPES[settings.recipe].values["space"]["name"]:
+    if "space.name" in said or settings.space.name != RECIPES[settings.recipe].values["space"]["name"]:
         return
     task = f"{kind}{' of pictures' * flat}"
     raise SettingsError(

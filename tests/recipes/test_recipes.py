@@ -13,7 +13,7 @@ from netwright.strategies.sampler import StrategySampler
 from netwright.study.fitting import takes_task
 from netwright.study.parts import make_sampler, make_space
 
-CASES = [(name, task) for name, recipe in RECIPES.items() for task in recipe.tasks]
+CASES = [(name, task) for name, recipe in RECIPES.items() for task in recipe.kind.tasks]
 NETWORKS = {"classification": "tiny_networks:classifier", "segmentation": "tiny_networks:segmenter"}
 TABLE_2 = {
     "marl-vgg16": ("sgd", "cross_entropy", 128),

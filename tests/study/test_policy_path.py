@@ -52,8 +52,10 @@ def test_the_path_is_that_of_the_strategy(study: optuna.Study) -> None:
     assert list(dict.fromkeys(sorts)) == [s for s, t in zip(sorts, [None, *sorts], strict=False) if s != t], (
         "together"
     )
-    start = starting_policy(study, SPACE)
-    assert start is not None
+    found = starting_policy(study, SPACE)
+    assert found is not None
+    title, start = found
+    assert title == "the starting policy"
     assert [str(start[name]) for name in path.coordinates] == list(path.values[0])
     # Everything proposed in the first round lies within a step of where it started.
     steps = {"filters": 16, "height": 2, "width": 2}
@@ -94,8 +96,10 @@ def test_the_starting_policy_has_a_value_for_dimensions_of_one_value(strategy: P
     study = optuna.create_study(sampler=sampler, direction="maximize")
     for number in range(7):
         study.tell(study.ask(space.distributions()), float(number))
-    start = starting_policy(study, space)
-    assert start is not None
+    found = starting_policy(study, space)
+    assert found is not None
+    title, start = found
+    assert (title == "the best of the first round") == isinstance(strategy, PooledPolicyGradient)
     assert space.canonical(start) == start
     assert (start["pool1"], start["layer1.width"]) == ("average", 3)
 

@@ -138,7 +138,7 @@ def test_every_contestant_gets_one_and_its_figures(
     assert ("scores_without_crf" in result) == fitted.kept
     assert ("scores_with_unkept_crf" in result) == (fitted.crf is not None and not fitted.kept)
     assert str(network.test(material.test).dice) == str(result["scores"])
-    content = report_content(folder, folder.settings(), material)
+    content = report_content(folder, folder.settings(), material, None)
     assert str(content.contestants[0].crf) == str(fitted)
     assert content.contestants[0].distances.keys() == names
 
@@ -263,7 +263,7 @@ def test_runs_of_early_versions_have_none(kept: RunFolder, material: Material) -
     early = {k: v for k, v in values.items() if k not in ("hausdorff_95_mm", "scores_without_crf")}
     write_json(kept.winner / "result.json", early)
     assert open_run(kept.root).postprocessing() is None
-    contestant = report_content(kept, kept.settings(), material).contestants[0]
+    contestant = report_content(kept, kept.settings(), material, None).contestants[0]
     assert (contestant.crf, contestant.distances, contestant.scores_without_crf) == (None, {}, {})
 
 

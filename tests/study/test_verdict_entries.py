@@ -64,10 +64,12 @@ def test_the_starting_policy_takes_part_where_it_is_another_network() -> None:
     settings = settings_of()
     best, start = {"0.kernels": 2, "2.kernels": 4}, {"0.kernels": 4, "2.kernels": 2}
     space = make_space(settings.space)
-    assert [(e.name, e.choice) for e in entries(settings, space, data(), best, start)][2:] == [
-        ("start", start)
+    who = entries(settings, space, data(), best, ("where it began", start))
+    assert [(e.name, e.title, e.choice) for e in who][2:] == [("start", "where it began", start)]
+    assert [e.name for e in entries(settings, space, data(), best, ("begun", best))] == [
+        "searched",
+        "original",
     ]
-    assert [e.name for e in entries(settings, space, data(), best, best)] == ["searched", "original"]
 
 
 def test_the_best_network_of_a_rival_takes_part(tmp_path: Path) -> None:

@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from netwright.spaces.kinds import KINDS, Kind
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """``values``: the settings in which the system differs from the defaults of `netwright.settings`.
-
-    ``tasks``: the tasks that it is for: "segmentation", "classification". ``volumes``: it is for volumes alone.
-    """
+    """``values``: the settings in which the system differs from the defaults of `netwright.settings`."""
 
     name: str
     title: str
     paper: str
     task: str
     values: Mapping[str, Any]
-    tasks: tuple[str, ...] = ("segmentation",)
-    volumes: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """What its space is for."""
+        return KINDS[self.values["space"]["name"]]

@@ -54,14 +54,13 @@ def _values(
     }
 
 
-def _recipe(name: str, title: str, task: str, tasks: tuple[str, ...], values: dict[str, Any]) -> Recipe:
+def _recipe(name: str, title: str, task: str, values: dict[str, Any]) -> Recipe:
     return Recipe(
         name=name,
         title=title,
         paper="Iranfar et al., multi-agent Q-learning, 2022",
         task=task,
         values=values,
-        tasks=tasks,
     )
 
 
@@ -72,7 +71,6 @@ RECIPES = {
             "marl-vgg16",
             "every layer of VGG-16, one agent each",
             "classification of images",
-            ("classification",),
             _values(
                 "marl-vgg16", {"name": "vgg16", "units": 512}, {**_CLASSIFICATION, "batch_size": 128}, 0.98
             ),
@@ -81,14 +79,12 @@ RECIPES = {
             "marl-googlenet",
             "every layer of GoogLeNet, inception modules and auxiliary heads included, one agent each",
             "classification of images",
-            ("classification",),
             _values("marl-googlenet", {"name": "googlenet"}, {**_CLASSIFICATION, "batch_size": 32}, 0.98),
         ),
         _recipe(
             "marl-unet",
             "every layer of a 2D U-Net, one agent each",
             "segmentation of images, or of volumes slice by slice",
-            ("segmentation",),
             {
                 **_values(
                     "marl-unet", {"name": "unet", "up_kernel": 3}, {**_SEGMENTATION, "batch_size": 20}, 0.9
@@ -100,7 +96,6 @@ RECIPES = {
             "marl",
             "every layer of your own network (--network package.module:factory), one agent each",
             "classification or segmentation",
-            ("classification", "segmentation"),
             _values(
                 "marl",
                 {"name": "layerwise"},

@@ -36,7 +36,6 @@ RECIPES = {
         paper="Wong and Moradi, SegNAS3D, MICCAI 2019",
         task="segmentation of 3D volumes",
         values=_values(name),
-        volumes=True,
     )
     for name, title in _TITLES.items()
 }

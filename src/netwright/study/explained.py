@@ -122,8 +122,8 @@ def policy_rounds(study: optuna.Study) -> list[dict[str, Any]]:
     ]
 
 
-def starting_policy(study: optuna.Study, space: Space) -> dict[str, Any] | None:
-    """The choice that the strategy's first policy stands for; None where it has none.
+def starting_policy(study: optuna.Study, space: Space) -> tuple[str, dict[str, Any]] | None:
+    """What the strategy's first policy is, in words, and the choice that it stands for; None where it has none.
 
     A strategy does not see dimensions of one value: that value stands for them.
     """
@@ -133,7 +133,8 @@ def starting_policy(study: optuna.Study, space: Space) -> dict[str, Any] | None:
     dimensions = dimensions_of(space.distributions())
     fixed = choice_at(dimensions, np.zeros(len(dimensions)))
     first = state.rounds[0].policy if state.rounds else state.policy
-    return dict(fixed) | choice_of(state.ladders, first)
+    title = "the best of the first round" if isinstance(state, pooled.State) else "the starting policy"
+    return title, dict(fixed) | choice_of(state.ladders, first)
 
 
 def _mean(rewards: NDArray[np.float64]) -> float:

@@ -37,21 +37,23 @@ def write_report(folder: RunFolder, settings: RunSettings, material: Material) -
     """
     from netwright.report.render import render_report
 
-    write_text(folder.report, render_report(report_content(folder, settings, material)))
-    rounds = policy_rounds(open_study(folder, settings)) if load_trials(folder) else []
+    study = open_study(folder, settings) if load_trials(folder) else None
+    write_text(folder.report, render_report(report_content(folder, settings, material, study)))
+    rounds = [] if study is None else policy_rounds(study)
     if rounds:
         write_json(folder.root / POLICY, {"rounds": rounds})
     return folder.report
 
 
-def report_content(folder: RunFolder, settings: RunSettings, material: Material) -> ReportContent:
-    """Everything that the report shows."""
-    records = [record_of(t) for t in load_trials(folder)]
+def report_content(
+    folder: RunFolder, settings: RunSettings, material: Material, study: optuna.Study | None
+) -> ReportContent:
+    """Everything that the report shows. ``study``: the run's own, None where it has no trial yet."""
+    records = [] if study is None else [record_of(t) for t in study.get_trials(deepcopy=False)]
     space = make_space(settings.space)
     best = best_of(records)
     results = read_results(folder)
     task = problem_of(settings, material.prepared).task
-    study = open_study(folder, settings) if records else None
     return ReportContent(
         title=f"{settings.recipe} on {material.dataset.name}",
         run_name=folder.root.name,

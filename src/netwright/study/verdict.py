@@ -73,20 +73,20 @@ def entries(
     space: Space,
     data: SearchData,
     best: dict[str, Any],
-    start: dict[str, Any] | None = None,
+    start: tuple[str, dict[str, Any]] | None = None,
 ) -> list[Entry]:
     """Who takes part: the winner, the network whose layers were tuned, the policy that the search started from, a
     rival run's best, random choices of the same space, the references.
+
+    ``start``: title and choice of the policy that the search started from, where it had one.
     """
     from netwright.spaces.references import REFERENCES
 
     result = [Entry(SEARCHED, "the searched network", best, None, SEARCHED)]
     if isinstance(space, Layered):
         result.append(Entry(ORIGINAL, "the original network", space.original_choice(), None, ORIGINAL))
-    if start is not None and space.canonical(start) != space.canonical(best):
-        pooled = settings.strategy.options.get("variant") == "pooled"
-        title = "the best of the first round" if pooled else "the starting policy"
-        result.append(Entry(START, title, start, None))
+    if start is not None and space.canonical(start[1]) != space.canonical(best):
+        result.append(Entry(START, *start, None))
     if settings.verdict.rival is not None:
         result.append(rival(settings, settings.verdict.rival))
     for index in range(settings.verdict.random_choices):
