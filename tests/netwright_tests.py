@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from netwright.strategies import Observation
+
 EXECUTABLE = Path(sys.executable).with_name("netwright")
 SMALL = ("--epochs", "1", "--workers", "1", "--set", "space.n=[1,4]", "--set", "space.p=[1,3]")
 
@@ -32,3 +34,9 @@ def mean_dice(found: Any, truth: Any, labels: int) -> float:
         if ((found == k) | (truth == k)).any()
     ]
     return float(np.mean(dice))
+
+
+def told(strategy: Any, state: Any, choice: Any, reward: float | None, stamp: Any = None) -> Any:
+    """A strategy's state after one more result; None: the candidate has no reward."""
+    status = "pruned" if reward is None else "complete"
+    return strategy.tell(state, Observation(0, choice, reward, status, stamp))

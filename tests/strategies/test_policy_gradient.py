@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -18,23 +18,13 @@ from netwright.strategies.base import Stamp
 from netwright.strategies.ladder import choice_of, ladder_of
 from netwright.strategies.policy_gradient import PolicyGradient, PooledPolicyGradient
 from netwright.strategies.policy_gradient.published import State, group_means, moves_by
+from netwright_tests import told
 
 EMPTY = math.nan
 
 
 def integers(count: int, values: int = 12) -> list[Dimension]:
     return [Dimension(f"x{i}", "integer", 0, values - 1, 1) for i in range(count)]
-
-
-def told(
-    strategy: PolicyGradient,
-    state: State,
-    choice: Mapping[str, Any],
-    reward: float | None,
-    stamp: Stamp | None = None,
-) -> State:
-    status = "pruned" if reward is None else "complete"
-    return strategy.tell(state, Observation(0, choice, reward, status, stamp))
 
 
 def go_on(

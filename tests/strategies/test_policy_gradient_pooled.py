@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 import pytest
 
 from netwright.errors import SettingsError
 from netwright.strategies import STRATEGIES, Dimension, Observation
-from netwright.strategies.base import Stamp
 from netwright.strategies.ladder import ladder_of
 from netwright.strategies.policy_gradient import PooledPolicyGradient
 from netwright.strategies.policy_gradient.pooled import ALIKE, CONSTANT, NOISE, State, effects
+from netwright_tests import told
 
 LETTERS = ("a", "b", "c", "d")
 MIXED = [
@@ -23,17 +21,6 @@ MIXED = [
     Dimension("c", "categorical", 0, 3, 1, choices=LETTERS),
     Dimension("k", "integer", 1, 11, 2),
 ]
-
-
-def told(
-    strategy: PooledPolicyGradient,
-    state: State,
-    choice: Mapping[str, Any],
-    reward: float | None,
-    stamp: Stamp | None = None,
-) -> State:
-    status = "pruned" if reward is None else "complete"
-    return strategy.tell(state, Observation(0, choice, reward, status, stamp))
 
 
 def test_effects_are_those_of_a_ridge_regression_written_out() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from netwright.cli.console import err, out, print_json
+from netwright.cli.console import err, out, print_json, print_lines
 from netwright.cli.options import (
     DatasetArgument,
     EpochsOption,
@@ -126,8 +126,7 @@ def inspect(
     if as_json:
         print_json(found.to_dict())
     else:
-        for line in inspection_lines(dataset, found, show_all=show_all, options=given_options(context)):
-            out.print(line, markup=False)
+        print_lines(inspection_lines(dataset, found, show_all=show_all, options=given_options(context)))
     if any(problem.severity == "error" for problem in found.problems):
         raise typer.Exit(1)
 
@@ -175,8 +174,7 @@ def plan(
     if as_json:
         print_json(found.to_dict())
         return
-    for line in plan_lines(found, dataset, given_options(context, "recipe")):
-        out.print(line, markup=False)
+    print_lines(plan_lines(found, dataset, given_options(context, "recipe")))
 
 
 @app.command()
@@ -248,8 +246,7 @@ def status(run: RunArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(found.to_dict())
         return
-    for line in status_lines(found):
-        out.print(line, markup=False)
+    print_lines(status_lines(found))
 
 
 for verb in (train, evaluate, predict, report, dashboard):
@@ -268,8 +265,7 @@ def recipes(
     if parts:
         from netwright.cli.tables import parts_lines
 
-        for line in parts_lines():
-            out.print(line, markup=False)
+        print_lines(parts_lines())
         return
     for recipe in RECIPES.values():
         out.print(f"{recipe.name:<16} {recipe.title}", markup=False)
@@ -289,8 +285,7 @@ def _conduct(run: Any) -> None:
             f"stopped    {command('resume', run.folder.root)}   goes on where this left off", markup=False
         )
         raise typer.Exit(1) from None
-    for line in end_lines(run):
-        out.print(line, markup=False)
+    print_lines(end_lines(run))
 
 
 def _stage(text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from netwright.cli.console import out, print_json
+from netwright.cli.console import out, print_json, print_lines
 from netwright.cli.options import (
     DatasetArgument,
     EpochsOption,
@@ -37,8 +37,7 @@ def train(
     number, outcome = opened.train(trial, epochs=epochs, hours=hours, on_epoch=lines.show)
     trained = f"{outcome.epochs} epoch{'s' * (outcome.epochs != 1)}"
     out.print(f"trained    trial {number}, {trained}; on the validation cases:")
-    for line in metric_lines(outcome.metrics):
-        out.print(line, markup=False)
+    print_lines(metric_lines(outcome.metrics))
     fitted = opened.postprocessing(number)
     if fitted is not None:
         out.print(crf_line(fitted), markup=False)
@@ -65,8 +64,7 @@ def evaluate(
     if as_json:
         print_json(found.to_dict())
         return
-    for line in evaluation_lines(found):
-        out.print(line, markup=False)
+    print_lines(evaluation_lines(found))
 
 
 def predict(

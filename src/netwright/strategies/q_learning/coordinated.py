@@ -254,7 +254,7 @@ class Memo:
         priors = fit_priors(layout, levels, targets)
         self.models = tuple(Model(layout, prior, levels[self._kept]) for prior in priors)
         self.beliefs = None
-        if is_small(layout):
+        if is_small(layout) and fitted < IMPROVED_UNTIL:
             scores = normal_scores(targets)[self._kept]
             self.beliefs = Beliefs(layout, priors[0], scores, levels[self._kept])
 
