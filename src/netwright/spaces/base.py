@@ -9,6 +9,8 @@ from typing import Protocol, runtime_checkable
 from optuna.distributions import BaseDistribution
 from torch import nn
 
+from netwright.nn.steps import Supernet
+
 Value = int | float | str | bool
 Choice = Mapping[str, Value]
 
@@ -94,6 +96,18 @@ class Tabled(Protocol):
 
     def table(self, choice: Choice, classes: int) -> tuple[tuple[str, ...], ...]:
         """The network of a choice, a row a layer."""
+
+
+@runtime_checkable
+class SharesWeights(Protocol):
+    """What a space offers besides whose networks can be searched inside one training."""
+
+    def supernet(self, task: TaskShape) -> Supernet:
+        """The shared weights of all its networks, freshly drawn.
+
+        Raises:
+            InfeasibleArchitecture: the task is not one of its networks'.
+        """
 
 
 @runtime_checkable
