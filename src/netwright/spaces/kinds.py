@@ -45,6 +45,9 @@ KINDS: dict[str, Kind] = {
         (SEGMENTATION, CLASSIFICATION),
         (2, 3),
     ),
+    "cells": Kind(
+        "two cells that a network repeats, normal and reduction: what each node adds", (CLASSIFICATION,), (2,)
+    ),
 }
 """For each name in `netwright.spaces.SPACES`, in that order."""
 
