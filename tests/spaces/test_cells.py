@@ -1,4 +1,4 @@
-"""The cell space: its 40 variables, its networks against ones written by hand, their sizes, and what starts to learn."""
+"""The cell space: its 40 variables, its networks against ones written by hand, their sizes, and what they learn."""
 
 from __future__ import annotations
 
@@ -226,9 +226,8 @@ def test_channels_are_those_that_come_nearest(parameters: int, seed: int) -> Non
 
 
 def test_auxiliary_head_is_that_of_cifar_and_in_training_alone() -> None:
-    network = CellSpace(channels=4, normal_cells=1).build(
-        SMALL.starting_choice() | drawn(CellSpace(), 0), Shape(size=(32, 32))
-    )
+    space = CellSpace(channels=4, normal_cells=1)
+    network = space.build(drawn(space, 0), Shape(size=(32, 32)))
     outputs = network(torch.randn(2, 3, 32, 32))
     assert [tuple(output.shape) for output in outputs] == [(2, 10), (2, 10)]
     weights = [p.numel() for name, p in network.named_parameters() if "auxiliary" in name]

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from torch import nn
-
 from netwright.errors import InfeasibleArchitecture
 from netwright.nn.steps import IMAGE, Step, StepNetwork, Steps, Supernet, needed_steps
 from netwright.spaces.base import TaskShape
@@ -241,6 +239,6 @@ def check_size(task: TaskShape) -> None:
         )
     if min(task.size) < SMALLEST_SIDE:
         raise InfeasibleArchitecture(
-            f"Two reduction cells leave too little of images of {words} pixels: expected at least {SMALLEST_SIDE} along "
-            "each side. Use larger images."
+            f"Two reduction cells leave too little of images of {words} pixels: expected at least {SMALLEST_SIDE} "
+            "along each side. Use larger images."
         )
