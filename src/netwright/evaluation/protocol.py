@@ -18,8 +18,13 @@ Loss = Literal["exponential_logarithmic", "dice_cross_entropy", "dice", "cross_e
 class TrainingProtocol:
     """Training as in SegNAS3D (Section 2.4) by default: Nadam 1e-3, batch 3, 100 epochs, augmentation.
 
-    optimizer: "sgd" has Nesterov momentum 0.9; the others have their usual constants. schedule: the paper
-    names none, hence "constant"; "cosine" warms up linearly, then falls to zero at the end. loss: a name of
+    optimizer: "sgd" has momentum 0.9; the others have their usual constants. nesterov: of "sgd"; off, its momentum
+    is the plain one. weight_decay: this times each weight, biases and normalisations among them, is added to its
+    gradient (L2 regularisation; of "nadam" and "adam" as well, whose steps then scale it with the rest of the
+    gradient: it is not the decoupled one of AdamW). gradient_norm: a gradient whose norm over all weights is larger
+    is scaled down to it; None for never. schedule: the paper names none, hence "constant"; "cosine" falls to zero at
+    the end (Loshchilov and Hutter 2017, without restarts). warm_up: of "cosine": it rises linearly at first; off, it
+    starts at the full rate. loss: a name of
     `netwright.tasks.losses.LOSSES`, with its weights and exponent; "dice" has neither, and images that are
     classified have "cross_entropy". loss_auxiliary_weight: of each auxiliary head of a network that has any,
     beside 1 for its output. batch_size: images a step. epochs: at most; exactly that many where ``seconds``
@@ -42,8 +47,12 @@ class TrainingProtocol:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     optimizer: Optimizer = "nadam"
+    nesterov: bool = True
     learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    gradient_norm: float | None = None
     schedule: Schedule = "constant"
+    warm_up: bool = True
     loss: Loss = "exponential_logarithmic"
     loss_dice_weight: float = 0.8
     loss_cross_entropy_weight: float = 0.2
@@ -68,10 +77,10 @@ class TrainingProtocol:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SettingsError(f"training.{name} must be at least 1, got {value}.")
-        for name in ("minimum_gain", "loss_auxiliary_weight"):
+        for name in ("minimum_gain", "loss_auxiliary_weight", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"training.{name} must be at least 0, got {getattr(self, name)}.")
-        for name in ("learning_rate", "seconds", "loss_gamma"):
+        for name in ("learning_rate", "seconds", "loss_gamma", "gradient_norm"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SettingsError(f"training.{name} must be over 0, got {value}.")
