@@ -165,7 +165,7 @@ def _cropped(images: Tensor, corners: Tensor, margin: int) -> Tensor:
             axis + 2, size, 1
         )  # a view of all crops: corners (2 margin + 1 an axis), then pixels
     rows = torch.arange(len(images), device=images.device)
-    return crops[rows, :, *corners.unbind(1)]
+    return crops[rows, :, *corners.unbind(1)]  # type: ignore[index]
 
 
 def _flipped(images: Tensor, labels: Tensor, rows: Tensor, axis: int) -> tuple[Tensor, Tensor]:
