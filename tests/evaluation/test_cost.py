@@ -114,7 +114,9 @@ def test_optimizer_and_weights_alone_where_there_is_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(("optimizer", "copies"), [("nadam", 1), ("adam", 1), ("sgd", 0)])
-def test_weight_decay_takes_another_copy_where_the_update_has_one_already(optimizer: str, copies: int) -> None:
+def test_weight_decay_takes_another_copy_where_the_update_has_one_already(
+    optimizer: str, copies: int
+) -> None:
     def build(task: SegmentationTask) -> nn.Module:
         return nn.Sequential(*(nn.Conv3d(1000, 1000, 1, bias=False) for _ in range(4)))
 

@@ -245,7 +245,8 @@ def test_the_limit_of_the_gradient_is_one_of_the_gradient_without_the_scale_of_t
     step = make_step(network, protocol, task)
     step(*some_batch(task), 1)
     moved = sum(
-        float((old - new.detach()).square().sum()) for old, new in zip(before, network.parameters(), strict=True)
+        float((old - new.detach()).square().sum())
+        for old, new in zip(before, network.parameters(), strict=True)
     )
     assert moved**0.5 == pytest.approx(0.05 * 0.01, rel=1e-3)  # the rate times the limit
 
