@@ -16,7 +16,7 @@ from netwright.report import formatting
 from netwright.report.metrics import reward_words
 from netwright.study.plan import Plan
 from netwright.study.run import Evaluation
-from netwright.study.status import RunStatus
+from netwright.study.status import RunStatus, SharedStatus
 from netwright.study.trained import WEIGHTS
 from netwright.tasks.distances import HAUSDORFF, undefined_distances
 
@@ -33,6 +33,7 @@ def status_lines(status: RunStatus) -> list[str]:
     counts = status.trials
     words = [f"{counts['trained']} trained", f"{counts['cached']} from cache"]
     words += [f"{counts[name]} {formatting.status(name)}" for name in COUNTED if counts[name]]
+    words = words if status.shared is None else [shared_words(status.shared)]
     lines = [f"{status.recipe} on {status.dataset}   {status.phase}   {status.run}"]
     filled = round(BAR * status.done)
     lines.append(
@@ -49,6 +50,12 @@ def status_lines(status: RunStatus) -> list[str]:
     if status.comparison is not None and status.phase == "comparing":
         lines.append(_comparison(status))
     return lines
+
+
+def shared_words(shared: SharedStatus) -> str:
+    """Where a search inside one training stands, for example ``step 1,200, loss 0.812, 0.63 certain``."""
+    loss = "" if shared.loss is None else f", loss {shared.loss:.3g}"
+    return f"step {shared.step:,}{loss}, {shared.certainty:.2f} certain"
 
 
 def best_words(best: Mapping[str, Any]) -> str:
