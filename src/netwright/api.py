@@ -36,6 +36,7 @@ from netwright.study.plan import Plan, make_plan, measure_start, plan_by_hours
 from netwright.study.postprocessing import require_postprocessing
 from netwright.study.run import Run
 from netwright.study.shared import require_shared, suit_shared
+from netwright.study.shared_plan import SharedPlan, plan_shared
 from netwright.study.suiting import suit_space
 from netwright.study.verdict import require_references, require_rival
 
@@ -255,8 +256,8 @@ def _asked(wishes: Wishes) -> dict[str, Any]:
 
 def plan_search(
     dataset: Path, recipe: str | None, wishes: Wishes, on_stage: Callable[[str], None] = lambda text: None
-) -> Plan:
-    """What a search would cost here, measured.
+) -> Plan | SharedPlan:
+    """What a search would cost here, measured; of one inside one training a plan of its own kind.
 
     Raises:
         DatasetError: the dataset cannot be used.
@@ -266,6 +267,9 @@ def plan_search(
     require_parts(settings)
     require_shared(settings)
     settings, prepared, splits = _prepared(settings, wishes, on_stage)
+    if settings.supernet is not None:
+        on_stage("measuring steps of the search")
+        return plan_shared(settings, prepared, *_cases(prepared, splits))
     on_stage("measuring candidates")
     found = make_plan(settings, prepared, *_cases(prepared, splits))
     start = found.measurements[0].seconds_an_epoch
