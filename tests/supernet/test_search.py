@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_supernet import TinySupernet, parts
 
 from netwright.errors import InfeasibleArchitecture, RunError
 from netwright.nn.steps import StepNetwork
@@ -16,6 +15,7 @@ from netwright.supernet.checkpoint import load_checkpoint
 from netwright.supernet.descent import DivergedSearch
 from netwright.supernet.path import PATH, read_snapshots
 from netwright.supernet.search import CHECKPOINT, SharedSearch, halves
+from tiny_supernet import TinySupernet, parts
 
 
 def test_the_choice_that_keeps_the_picture_is_found(tmp_path: Path) -> None:

@@ -97,10 +97,9 @@ def _plots(
         drawn["losses"] = shared.losses_figure(content.shared)
     elif content.trials:
         drawn["search"] = search_figures.best_so_far(content.trials, content.reward_name, content.penalty)
-    if tested or any(t.reward is not None and t.parameters for t in content.trials):
-        drawn["size"] = search_figures.size_against_score(
-            content.trials, summaries, content.reward_name, metric
-        )
+    trials = () if content.shared is not None else content.trials
+    if tested or any(t.reward is not None and t.parameters for t in trials):
+        drawn["size"] = search_figures.size_against_score(trials, summaries, content.reward_name, metric)
     if tested and not metric.classifies:
         drawn["cases"] = comparison_figures.score_by_case(summaries, metric)
     if content.confusion is not None:

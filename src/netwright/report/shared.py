@@ -66,7 +66,7 @@ def probabilities_figure(path: ProbabilityPath) -> go.Figure:
         tickfont={"size": 10},
         ticks="",
     )
-    figure.update_xaxes(title="step", showgrid=False)
+    figure.update_xaxes(title_text="step", showgrid=False)
     return figure
 
 
@@ -100,8 +100,8 @@ def losses_figure(path: ProbabilityPath) -> go.Figure:
             x=path.steps, y=values, mode="lines", name=title, line={"color": colour, "width": 2}
         )
     style(figure, height=320)
-    figure.update_xaxes(title="step")
-    figure.update_yaxes(title="loss of sampled networks")
+    figure.update_xaxes(title_text="step")
+    figure.update_yaxes(title_text="loss of sampled networks")
     return figure
 
 
