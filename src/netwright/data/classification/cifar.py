@@ -230,13 +230,16 @@ def _names(path: Path, layout: _Layout) -> tuple[str, ...]:
 def _not_as_original(root: Path, layout: _Layout) -> list[Problem]:
     """That the folder is a part of the original, if it is."""
     found = [] if (root / layout.names).is_file() else [f"no {layout.names}"]
+    lengths: dict[tuple[int, int], list[str]] = {}  # (bytes, bytes of the original) to files
     for part, names in layout.files.items():
         whole = layout.pictures[part] * layout.record
         for path in (root / name for name in names):
             if not path.is_file():
                 found.append(f"no {path.name}")
             elif (size := path.stat().st_size) != whole:
-                found.append(f"{size} bytes in {path.name} ({whole} in the original)")
+                lengths.setdefault((size, whole), []).append(path.name)
+    for (size, whole), others in lengths.items():
+        found.append(f"{size} bytes in place of {whole} in {', '.join(others)}")
     if not found:
         return []
     return [
