@@ -39,6 +39,7 @@ TINY: dict[str, dict[str, Any]] = {
         "space.values.kernels": [2, 4],
         "slices.empty": "drop",  # the network is one of two dimensions
     },
+    "autoencoder": {"space.layers": 4, "space.channels": [2, 4]},
 }
 """Settings that make a space's networks small."""
 EARLY: dict[str, dict[str, Any]] = {
