@@ -30,6 +30,7 @@ from netwright.strategies.optuna_samplers import gp, nsga_ii, tpe
 from netwright.strategies.policy_gradient import PolicyGradient, PooledPolicyGradient, policy_gradient
 from netwright.strategies.q_learning import q_learning
 from netwright.strategies.q_learning.published import PublishedQLearning
+from netwright.supernet.settings import SupernetSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ROOT / "docs" / "settings.md"
@@ -71,6 +72,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("strategy.", ControlledRandomSearch),
     ("slices.", SliceSettings),
     ("training.early.", EarlyTermination),
+    ("supernet.", SupernetSettings),
 ]
 """Tables whose settings depend on what is chosen, and what takes them."""
 
@@ -101,6 +103,9 @@ def options() -> dict[str, Any]:
 
 
 def _plain_list(value: Any) -> Any:
+    """A default as YAML has it; a dataclass tells of no value that it makes for each instance."""
+    if repr(value) == "<factory>":
+        return {}
     return list(value) if isinstance(value, tuple) else value
 
 

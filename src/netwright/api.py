@@ -35,6 +35,8 @@ from netwright.study.parts import make_sampler, make_space, problem_of, require_
 from netwright.study.plan import Plan, make_plan, measure_start, plan_by_hours
 from netwright.study.postprocessing import require_postprocessing
 from netwright.study.run import Run
+from netwright.study.shared import require_shared, suit_shared
+from netwright.study.shared_plan import SharedPlan, plan_shared
 from netwright.study.suiting import suit_space
 from netwright.study.verdict import require_references, require_rival
 
@@ -129,6 +131,7 @@ def create_run(
     """
     settings = resolve(dataset, recipe, wishes)
     require_parts(settings)
+    require_shared(settings)
     require_references(settings)
     if wishes.repeat is None:
         require_guess(settings, said_by(wishes))
@@ -151,6 +154,7 @@ def _measured(
 ) -> RunSettings:
     """The settings with what depends on how fast the starting candidate is here."""
     timed = settings.budget.hours is not None and settings.training.seconds is None
+    timed = timed and settings.supernet is None
     timed = timed and "training.epochs" not in said
     seconds, batch_seconds = None, None
     if timed or needs_start(settings, said):
@@ -169,9 +173,12 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
     assignments = dict(wishes.assignments or {})
     named = {name: value for name, value in _asked(wishes).items() if value is not None}
     settings = parse_settings(override(_base(dataset, recipe, wishes), {**named, **assignments}))
-    machine, device = settings.machine, settings.training.device
     said = {*named, *assignments}
+    settings = suit_shared(settings, said)
+    machine, device = settings.machine, settings.training.device
     filled: dict[str, Any] = {}
+    if settings.supernet is not None:
+        filled |= _shared_budget(settings, said)
     if settings.verdict.rival is not None:
         filled["verdict.rival"] = str(settings.verdict.rival.expanduser().resolve())
     if "machine.workers" not in said and wishes.repeat is None:
@@ -181,6 +188,21 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
             device, filled.get("machine.workers", machine.workers)
         )
     return parse_settings(override(settings.model_dump(mode="json"), filled))
+
+
+def _shared_budget(settings: RunSettings, said: Collection[str]) -> dict[str, Any]:
+    """A search inside one training takes the hours that it is given; there are no trials to count.
+
+    Raises:
+        SettingsError: trials were asked for.
+    """
+    if "budget.trials" in said:
+        raise SettingsError(
+            "--trials: a search inside one training has no trials. Give --hours, or --set supernet.epochs=...; or "
+            "--set supernet=null, to train candidate after candidate."
+        )
+    hours = settings.budget.hours
+    return {} if hours is None or "supernet.seconds" in said else {"supernet.seconds": 3600.0 * hours}
 
 
 def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
@@ -234,8 +256,8 @@ def _asked(wishes: Wishes) -> dict[str, Any]:
 
 def plan_search(
     dataset: Path, recipe: str | None, wishes: Wishes, on_stage: Callable[[str], None] = lambda text: None
-) -> Plan:
-    """What a search would cost here, measured.
+) -> Plan | SharedPlan:
+    """What a search would cost here, measured; of one inside one training a plan of its own kind.
 
     Raises:
         DatasetError: the dataset cannot be used.
@@ -243,7 +265,11 @@ def plan_search(
     """
     settings = resolve(dataset, recipe, wishes)
     require_parts(settings)
+    require_shared(settings)
     settings, prepared, splits = _prepared(settings, wishes, on_stage)
+    if settings.supernet is not None:
+        on_stage("measuring steps of the search")
+        return plan_shared(settings, prepared, *_cases(prepared, splits))
     on_stage("measuring candidates")
     found = make_plan(settings, prepared, *_cases(prepared, splits))
     start = found.measurements[0].seconds_an_epoch
