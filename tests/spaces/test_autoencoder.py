@@ -1,4 +1,4 @@
-"""Symmetric autoencoders: the space's counts, networks against a plain reference, shared weights, sizes, first values."""
+"""Symmetric autoencoders: counts, networks against a plain reference, shared weights, sizes, first values."""
 
 from __future__ import annotations
 
@@ -187,9 +187,9 @@ def test_only_the_path_gets_gradients(share: str, data: st.DataObject) -> None:
     supernet(torch.rand(2, 3, 13, 9), choice).square().mean().backward()
     touched = {name for name, weight in supernet.named_parameters() if weight.grad is not None}
     assert touched == set(space.build(choice, Shape()).state_dict())
-    assert {int(name.split("/")[0].removeprefix("operations.encoder")) for name in touched if "enc" in name} == {
-        *active(choice, 6)
-    }
+    assert {
+        int(name.split("/")[0].removeprefix("operations.encoder")) for name in touched if "enc" in name
+    } == {*active(choice, 6)}
     assert len(touched) == 2 * len(active(choice, 6)) + 1
 
 
@@ -210,7 +210,11 @@ def test_different_settings_share_no_weights() -> None:
     for what, other in others.items():
         shared = second(one) & second(other)
         # The last layer's mirror takes what the layer gives, wherever that comes from.
-        expected = {"operations.decoder2/3x3-skip/4-from-4.weight"} if what in ("given channels", "source") else set()
+        expected = (
+            {"operations.decoder2/3x3-skip/4-from-4.weight"}
+            if what in ("given channels", "source")
+            else set()
+        )
         assert shared == expected, what
 
 
@@ -292,7 +296,9 @@ def test_values_and_gradients_keep_their_size_in_forty_layers(share: str, width:
 def test_a_network_of_twenty_layers_learns() -> None:
     torch.manual_seed(0)
     space = AutoencoderSpace(channels=(4,))
-    network = space.build(chain(*[(3, "down" if n == 4 else "skip", 4) for n in range(20)]), Shape(1, 1, (12, 12)))
+    network = space.build(
+        chain(*[(3, "down" if n == 4 else "skip", 4) for n in range(20)]), Shape(1, 1, (12, 12))
+    )
     optimizer = torch.optim.SGD(network.parameters(), 0.025, momentum=0.9)
     waves = torch.linspace(0, 3, 12)
     truth = 0.5 + 0.5 * torch.sin(waves[:, None] + torch.rand(8, 1, 1, 1) * 6) * torch.cos(waves)

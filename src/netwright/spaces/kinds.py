@@ -10,8 +10,8 @@ INPAINTING = "inpainting"
 
 @dataclass(frozen=True)
 class Kind:
-    """``title``: what is searched, in a line. ``tasks``: "segmentation", "classification", "inpainting". ``dimensions``: of the
-    images, 2 or 3.
+    """``title``: what is searched, in a line. ``tasks``: "segmentation", "classification", "inpainting".
+    ``dimensions``: of the images, 2 or 3.
     """
 
     title: str
@@ -47,7 +47,9 @@ KINDS: dict[str, Kind] = {
         (2, 3),
     ),
     "autoencoder": Kind(
-        "a symmetric convolutional autoencoder: every layer's type, channels and connection", (INPAINTING,), (2,)
+        "a symmetric convolutional autoencoder: every layer's type, channels and connection",
+        (INPAINTING,),
+        (2,),
     ),
 }
 """For each name in `netwright.spaces.SPACES`, in that order."""

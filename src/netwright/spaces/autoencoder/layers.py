@@ -1,11 +1,11 @@
 """The convolutions of an autoencoder: without bias or normalisation, and first weights that do without them.
 
 A layer of n inputs to each of its outputs draws its weights from a normal distribution of variance 2 / n (He et al.
-2015), so that values keep their size along the chain. Two differ: a layer to which a skip connection is added has 1 / n,
-as the other half comes from the encoder, and the output layer has 1 / n, as no ReLU follows.
+2015), so that values keep their size along the chain. Two differ: a layer to which a skip connection is added has
+1 / n, as the other half comes from the encoder, and the output layer has 1 / n, as no ReLU follows.
 
-A layer can be given fewer channels than it has weights for, and asked for fewer: the weights of the first ones are used,
-times sqrt(inputs there are / inputs given), for which they would have been drawn.
+A layer can be given fewer channels than it has weights for, and asked for fewer: the weights of the first ones are
+used, times sqrt(inputs there are / inputs given), for which they would have been drawn.
 """
 
 from __future__ import annotations
@@ -33,21 +33,25 @@ class Encode(nn.Module):
         self.stride = 2 if down else 1
 
     def forward(self, features: Tensor, channels: int) -> Tensor:
-        """Features (batch, inputs or fewer, height, width) to (batch, channels, height, width), halved with stride 2."""
+        """Features (batch, inputs or fewer, height, width) to (batch, channels, height, width), the sides halved and
+        rounded up with stride 2.
+        """
         given = features.shape[1]
         weight = _scaled(self.weight[:channels, :given], given, self.weight.shape[1])
         return F.conv2d(features, weight, stride=self.stride, padding=weight.shape[-1] // 2).relu_()
 
 
 class DecodeSkip(nn.Module):
-    """A transposed convolution of stride 1, to which the encoder's features are added before ReLU. Arguments as above."""
+    """A transposed convolution of stride 1, to which encoded features are added before ReLU. Arguments as above."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()
         self.weight = _drawn((inputs, outputs, kernel, kernel), 1.0 / (inputs * kernel**2))
 
     def forward(self, features: Tensor, encoded: Tensor) -> Tensor:
-        """Features (batch, inputs or fewer, height, width) and what they are added to (batch, outputs or fewer, ...)."""
+        """Features (batch, inputs or fewer, height, width), and encoded ones (batch, outputs or fewer, height, width)
+        to such.
+        """
         given, channels = features.shape[1], encoded.shape[1]
         weight = _scaled(self.weight[:given, :channels], given, self.weight.shape[0])
         decoded = F.conv_transpose2d(features, weight, padding=weight.shape[-1] // 2)

@@ -106,12 +106,12 @@ class AutoencoderSpace:
 
     def starting_choice(self) -> dict[str, Value]:
         """Every other layer of the base, with 20 of them 10."""
-        types = {"type": self._base_type, "channels": self.channels[0]}
+        layer: dict[str, Value] = {"type": self._base_type, "channels": self.channels[0]}
         choice: dict[str, Value] = {}
-        for name, distribution in self.distributions().items():
-            assert isinstance(distribution, CategoricalDistribution)
-            place, _, kind = name.rpartition(".")
-            choice[name] = types.get(kind) or int(distribution.choices[max(0, len(distribution.choices) - 2)])
+        for name in self.distributions():
+            place, _, kind = name.partition(".")
+            number = self.layers + 1 if place == "output" else int(place.removeprefix("layer"))
+            choice[name] = layer[kind] if kind in layer else sources(number, self.levels_back)[-2:][0]
         return choice
 
     def base_choice(self, choice: Choice) -> tuple[str, dict[str, Value]]:
@@ -191,7 +191,5 @@ def _checked_numbers(name: str, given: Any) -> tuple[int, ...]:
     """Positive integers from low to high, each of them once."""
     numbers = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else ()
     if not numbers or any(type(n) is not int or n < 1 for n in numbers) or max(Counter(numbers).values()) > 1:
-        raise SettingsError(
-            f"{name}: expected positive whole numbers, each of them once, but got {given!r}."
-        )
+        raise SettingsError(f"{name}: expected positive whole numbers, each of them once, but got {given!r}.")
     return tuple(sorted(numbers))
