@@ -20,6 +20,7 @@ from netwright.cli.app import app
 from netwright.data.slices import SliceSettings
 from netwright.evaluation.early import EarlyTermination
 from netwright.recipes import RECIPES
+from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.dense import DenseSpace
 from netwright.spaces.layerwise import makers
 from netwright.spaces.segnas import SegNAS
@@ -55,6 +56,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("strategy.", PooledPolicyGradient),
     ("strategy.", PolicyGradient),
     ("strategy.", NaturalGradient),
+    ("space.", AutoencoderSpace),
     ("space.", DenseSpace),
     ("space.", SegNAS),
     ("space.", makers.vgg16),
@@ -182,6 +184,15 @@ def test_defaults_of_the_policy_gradients_variants_are_documented() -> None:
         for value, kind in given.items():
             for maker in makers_of.values() if kind == "both" else [makers_of[kind]]:
                 assert yaml.safe_load(value) == inspect.signature(maker).parameters[name].default, name
+
+
+def test_defaults_of_autoencoders_are_documented() -> None:
+    section = SETTINGS.read_text(encoding="utf-8").split("**The symmetric")[1].split("\n\nOf ")[0]
+    found = re.findall(r"^\| `space.(\w+)` \| `(.*?)` \|", section, re.MULTILINE)
+    parameters = inspect.signature(AutoencoderSpace).parameters
+    assert {name: yaml.safe_load(default) for name, default in found} == {
+        name: _plain(parameter.default) for name, parameter in parameters.items()
+    }
 
 
 def _plain(value: Any) -> Any:

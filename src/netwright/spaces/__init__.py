@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.base import Choice, Diagram, Edge, Node, Space, TaskShape, Value
 from netwright.spaces.dense import DenseSpace
 from netwright.spaces.layerwise.makers import googlenet, layerwise, unet, vgg16
@@ -19,6 +20,7 @@ SPACES: dict[str, Callable[..., Space]] = {
     "googlenet": googlenet,
     "unet": unet,
     "layerwise": layerwise,
+    "autoencoder": AutoencoderSpace,
 }
 
 __all__ = ["SPACES", "Choice", "Diagram", "Edge", "Node", "Space", "TaskShape", "Value"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SEGMENTATION, CLASSIFICATION = "segmentation", "classification"
+INPAINTING = "inpainting"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """``title``: what is searched, in a line. ``tasks``: "segmentation", "classification". ``dimensions``: of the
-    images, 2 or 3.
+    """``title``: what is searched, in a line. ``tasks``: "segmentation", "classification", "inpainting".
+    ``dimensions``: of the images, 2 or 3.
     """
 
     title: str
@@ -44,6 +45,11 @@ KINDS: dict[str, Kind] = {
         "every layer of your own network (--network package.module:factory)",
         (SEGMENTATION, CLASSIFICATION),
         (2, 3),
+    ),
+    "autoencoder": Kind(
+        "a symmetric convolutional autoencoder: every layer's type, channels and connection",
+        (INPAINTING,),
+        (2,),
     ),
 }
 """For each name in `netwright.spaces.SPACES`, in that order."""
