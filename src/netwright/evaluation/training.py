@@ -104,7 +104,7 @@ def train(
         step = TrainingStep(network, protocol, device, loss, len(batches))
         pace = Pace(
             protocol.seconds,
-            protocol.epochs,
+            protocol.epochs_of(len(batches)),
             len(batches),
             problem.validation_batches(validation, protocol),
             protocol.validate_every,
