@@ -179,6 +179,8 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
     filled: dict[str, Any] = {}
     if settings.supernet is not None:
         filled |= _shared_budget(settings, said)
+    if wishes.epochs is not None and "training.steps" not in said:
+        filled["training.steps"] = None
     if settings.verdict.rival is not None:
         filled["verdict.rival"] = str(settings.verdict.rival.expanduser().resolve())
     if "machine.workers" not in said and wishes.repeat is None:

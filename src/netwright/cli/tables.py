@@ -184,7 +184,7 @@ def _shared_lines(plan: SharedPlan) -> Iterator[str]:
     memory = "" if plan.peak_memory_mb is None else f", {plan.peak_memory_mb:,.0f} MB at most"
     yield (
         f"search     {_seconds(plan.seconds_a_step)} s a step of two batches of {plan.batch_size} images{memory}; "
-        f"{formatting.parameters(plan.weights)} shared weights, on {plan.threads} threads"
+        f"{formatting.parameters(plan.weights)} shared weights"
     )
     yield f"           at most {plan.steps:,} steps: {_about(3600 * plan.hours)}"
     yield from _measured(plan.networks)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.cache import prepare
-from netwright.data.classification import folder, tables
+from netwright.data.classification import cifar, folder, tables
 from netwright.data.classification.cache import prepare_images
 from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.inspection import inspect_images
@@ -47,6 +47,7 @@ IMAGE_FORMATS: dict[str, ImageFormat] = {
     "npz": ImageFormat(
         "NumPy .npz", tables.NPZ_LOOKED_FOR, lambda root: tables.npz_in(root) is not None, _read_npz
     ),
+    "cifar": ImageFormat("CIFAR, binary version", cifar.LOOKED_FOR, cifar.matches, cifar.read),
     "image-folder": ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, folder.read),
 }
 """The formats of labelled pictures, the more particular first."""

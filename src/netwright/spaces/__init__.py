@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.base import Choice, Diagram, Edge, Node, Space, TaskShape, Value
+from netwright.spaces.cells import CellSpace
 from netwright.spaces.dense import DenseSpace
 from netwright.spaces.layerwise.makers import googlenet, layerwise, unet, vgg16
 from netwright.spaces.segnas import SegNAS, SegNAS4, SegNAS7
@@ -21,6 +22,7 @@ SPACES: dict[str, Callable[..., Space]] = {
     "unet": unet,
     "layerwise": layerwise,
     "autoencoder": AutoencoderSpace,
+    "cells": CellSpace,
 }
 
 __all__ = ["SPACES", "Choice", "Diagram", "Edge", "Node", "Space", "TaskShape", "Value"]

@@ -51,6 +51,9 @@ KINDS: dict[str, Kind] = {
         (INPAINTING,),
         (2,),
     ),
+    "cells": Kind(
+        "two cells that a network repeats, normal and reduction: what each node adds", (CLASSIFICATION,), (2,)
+    ),
 }
 """For each name in `netwright.spaces.SPACES`, in that order."""
 

@@ -93,7 +93,7 @@ def plan_shared(
         training_cases=len(training),
         validation_cases=len(validation),
         size=problem_of(settings, prepared).task.size,
-        threads=shared_protocol(settings).threads,
+        threads=machine.threads,
         workers=machine.workers,
         batch_size=shared_protocol(settings).batch_size,
         hours=min(budget or float("inf"), found["steps"] * found["seconds_a_step"] / 3600.0),

@@ -272,7 +272,13 @@ def verdict_protocol(settings: RunSettings, share: float) -> Any:
     2022, Section VII).
     """
     return replace(
-        settings.training, seconds=share, epochs=MOST_EPOCHS, schedule="cosine", early=None, patience=None
+        settings.training,
+        seconds=share,
+        epochs=MOST_EPOCHS,
+        steps=None,
+        schedule="cosine",
+        early=None,
+        patience=None,
     )
 
 
