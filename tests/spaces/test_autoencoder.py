@@ -166,8 +166,8 @@ def reference(weights: list[Tensor], layers: list[tuple[int, str, int]], images:
 def test_networks_are_those_of_the_paper(layers: list[tuple[int, str, int]], size: tuple[int, int]) -> None:
     network = small().build(chain(*layers), Shape(channels=2, classes=1, size=size))
     images = torch.randn(2, 2, *size)
-    expected = reference(list(network.parameters()), layers, images)
-    torch.testing.assert_close(network(images), expected)
+    for each in (images, torch.randn(1, 2, size[1] + 1, size[0])):  # of another size, too
+        torch.testing.assert_close(network(each), reference(list(network.parameters()), layers, each))
     channels = [2, *(c for *_, c in layers)]
     kernels = [k for k, *_ in layers]
     encoder = sum(a * b * k * k for a, b, k in zip(channels, channels[1:], kernels, strict=False))

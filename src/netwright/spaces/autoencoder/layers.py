@@ -66,14 +66,15 @@ class DecodeUp(nn.Module):
         # Of all taps a quarter meets a pixel.
         self.weight = _drawn((inputs, outputs, kernel, kernel), 2.0 * 4.0 / (inputs * kernel**2))
 
-    def forward(self, features: Tensor, channels: int, more: tuple[int, int]) -> Tensor:
-        """Features (batch, inputs or fewer, height, width) to (batch, channels, 2 height - 1, 2 width - 1), each side
-        longer by ``more``, 0 or 1.
+    def forward(self, features: Tensor, above: Tensor, channels: int) -> Tensor:
+        """Features (batch, inputs or fewer, height, width) to (batch, channels, *larger), of the height and width of
+        what the encoder halved.
         """
         given = features.shape[1]
         weight = _scaled(self.weight[:given, :channels], given, self.weight.shape[0])
+        missing = [above.shape[axis] - (2 * features.shape[axis] - 1) for axis in (2, 3)]  # 0 or 1
         half = weight.shape[-1] // 2
-        return F.conv_transpose2d(features, weight, stride=2, padding=half, output_padding=more).relu_()
+        return F.conv_transpose2d(features, weight, stride=2, padding=half, output_padding=missing).relu_()
 
 
 class Output(nn.Module):

@@ -10,7 +10,7 @@ from torch import nn
 
 from netwright.errors import InfeasibleArchitecture
 from netwright.nn.steps import IMAGE, Step, StepNetwork, Steps, Supernet
-from netwright.spaces.autoencoder.chain import Chain, Layer, chain_of, map_sizes, sources
+from netwright.spaces.autoencoder.chain import Chain, Layer, chain_of, sources
 from netwright.spaces.autoencoder.layers import DecodeSkip, DecodeUp, Encode, Output
 from netwright.spaces.base import Choice, TaskShape
 
@@ -55,24 +55,23 @@ def build_network(chain: Chain, task: TaskShape, share: str) -> StepNetwork:
     """The network of a chain with weights of its own, named as in `AutoencoderSupernet`."""
     _require_pictures(task)
     operations = {place.key(share): place.module(task) for place in _places_of(chain)}
-    return StepNetwork(operations, network_steps(chain, task, share))
+    return StepNetwork(operations, network_steps(chain, share))
 
 
-def network_steps(chain: Chain, task: TaskShape, share: str) -> Steps:
+def network_steps(chain: Chain, share: str) -> Steps:
     """Encoder, decoder, output layer."""
-    sizes = map_sizes(chain, task.size)
     steps: list[Step] = []
     for place in _places_of(chain):
         inputs: tuple[int, ...] = (len(steps) - 1,) if steps else (IMAGE,)
-        options: tuple[int | tuple[int, ...], ...] = ()
+        options: tuple[int, ...] = ()
         if place.layer is not None:
-            number = chain.index(place.layer)  # of its step as well
-            if place.part == ENCODER:
+            if place.part == ENCODER or place.layer.down:
                 options = (place.layer.channels,)
-            elif place.layer.down:
-                options = (place.layer.channels, tuple(1 - length % 2 for length in sizes[number]))
-            else:
-                inputs += (number,)
+            if place.part == DECODER:
+                number = chain.index(place.layer)  # of the encoder's step, too
+                before = number - 1 if number > 0 else IMAGE
+                # What it is to be as large as, or what is added.
+                inputs += (before if place.layer.down else number,)
         steps.append(Step(place.key(share), inputs, options))
     return tuple(steps)
 
@@ -103,7 +102,6 @@ class AutoencoderSupernet(Supernet):
     ) -> None:
         super().__init__()
         _require_pictures(task)
-        self.task = task
         self.share = share
         widths = channels if share == EXACT else (max(channels),)
         for place in _all_places(layers, widths, kernels, levels_back):
@@ -111,7 +109,7 @@ class AutoencoderSupernet(Supernet):
 
     def steps(self, choice: Choice) -> Steps:
         """The network of a choice; never infeasible."""
-        return network_steps(chain_of(choice), self.task, self.share)
+        return network_steps(chain_of(choice), self.share)
 
 
 def _places_of(chain: Chain) -> Iterator[Place]:

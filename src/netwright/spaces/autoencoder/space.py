@@ -127,8 +127,8 @@ class AutoencoderSpace:
         return choice_of(chain_of(choice))
 
     def build(self, choice: Choice, task: TaskShape) -> StepNetwork:
-        """The network: images (batch, channels, height, width) to images (batch, classes, height, width), for the
-        task's size alone.
+        """The network: images (batch, channels, height, width) to images (batch, classes, height, width), of any
+        size.
 
         Raises:
             InfeasibleArchitecture: the task's images have not two dimensions.
