@@ -11,7 +11,7 @@ from netwright.evaluation.early import EarlyTermination
 
 Optimizer = Literal["nadam", "adam", "sgd"]
 Schedule = Literal["constant", "cosine"]
-Loss = Literal["exponential_logarithmic", "dice_cross_entropy", "dice", "cross_entropy"]
+Loss = Literal["exponential_logarithmic", "dice_cross_entropy", "dice", "cross_entropy", "mse"]
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class TrainingProtocol:
 
     optimizer: "sgd" has Nesterov momentum 0.9; the others have their usual constants. schedule: the paper
     names none, hence "constant"; "cosine" warms up linearly, then falls to zero at the end. loss: a name of
-    `netwright.tasks.losses.LOSSES`, with its weights and exponent; "dice" has neither, and images that are
-    classified have "cross_entropy". loss_auxiliary_weight: of each auxiliary head of a network that has any,
+    `netwright.tasks.losses.LOSSES`, with its weights and exponent; "dice" has neither, images that are
+    classified have "cross_entropy", and restored ones "mse". loss_auxiliary_weight: of each auxiliary head of a network that has any,
     beside 1 for its output. batch_size: images a step. epochs: at most; exactly that many where ``seconds``
     is None. seconds: wall time of training and validation; the epochs are then fitted to it, and the schedule
     to them. augmentation: of the training images; None for none. mixed_precision: half precision where the
