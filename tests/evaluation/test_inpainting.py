@@ -177,7 +177,7 @@ def test_costs_are_those_of_real_pictures_as_labels(pictures):
 
 def test_losses_of_other_tasks_are_refused(pictures):
     protocol = TrainingProtocol(**{**PLAIN, "loss": "dice"})
-    with pytest.raises(SettingsError, match="training.loss=mse"):
+    with pytest.raises(SettingsError, match=r"training\.loss=mse"):
         problem_with(pictures).loss(range(3), protocol, CPU)
-    with pytest.raises(SettingsError, match="training.loss=mse"):
+    with pytest.raises(SettingsError, match=r"training\.loss=mse"):
         predicted_cost(restorer, TASK, protocol)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -27,8 +29,8 @@ def image_quality(found: Tensor, truth: Tensor) -> NDArray[np.float64]:
     """
     from monai.metrics.regression import PSNRMetric, SSIMMetric
 
-    psnr = PSNRMetric(max_val=1.0, reduction="none")
-    ssim = SSIMMetric(
+    psnr: Any = PSNRMetric(max_val=1.0, reduction="none")
+    ssim: Any = SSIMMetric(
         spatial_dims=2, data_range=1.0, win_size=SSIM_WINDOW, kernel_sigma=SSIM_SIGMA, reduction="none"
     )
     columns = [metric(found.float(), truth.float()).view(-1).cpu().numpy() for metric in (psnr, ssim)]
