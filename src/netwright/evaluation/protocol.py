@@ -18,20 +18,21 @@ Loss = Literal["exponential_logarithmic", "dice_cross_entropy", "dice", "cross_e
 class TrainingProtocol:
     """Training as in SegNAS3D (Section 2.4) by default: Nadam 1e-3, batch 3, 100 epochs, augmentation.
 
-    optimizer: "sgd" has Nesterov momentum 0.9; the others have their usual constants. schedule: the paper names none,
-    hence "constant"; "cosine" warms up linearly, then falls to zero at the end. loss: a name of
+    optimizer: "sgd" has Nesterov momentum 0.9; the others have their usual constants. schedule: the paper
+    names none, hence "constant"; "cosine" warms up linearly, then falls to zero at the end. loss: a name of
     `netwright.tasks.losses.LOSSES`, with its weights and exponent; "dice" has neither, images that are classified
-    have "cross_entropy", and restored ones "mse". loss_auxiliary_weight: of each auxiliary head of a network that has
-    any, beside 1 for its output. batch_size: images a step. epochs: at most; exactly that many where ``seconds`` is
-    None. seconds: wall time of training and validation; the epochs are then fitted to it, and the schedule to them.
-    augmentation: of the training images; None for none. mixed_precision: half precision where the device computes
-    faster in it. channels_last: memory format of weights and images; faster on CPU and GPU, same mathematics.
-    validate_every: epochs from one validation to the next; the first and the last epoch always end with one.
-    score_epochs: a candidate's metrics are means over its last so many validations, as in Mortazi and Bagci (2018),
-    who took five epochs. early: what ends a training before its time as hopeless; None for nothing. patience: a
-    training ends, complete, when so many successive epochs (of those with a validation) have not improved the task's
-    metric by more than minimum_gain; None for no such end. threads: of the CPU. device: "auto" is the GPU where there
-    is one, else the CPU; else a name of torch's, for example "cuda:1".
+    have "cross_entropy", restored ones "mse". loss_auxiliary_weight: of each auxiliary head of a network that has
+    any, beside 1 for its output. batch_size: images a step. epochs: at most; exactly that many where ``seconds``
+    is None. seconds: wall time of training and validation; the epochs are then fitted to it, and the schedule
+    to them. augmentation: of the training images; None for none. mixed_precision: half precision where the
+    device computes faster in it. channels_last: memory format of weights and images; faster on CPU and GPU,
+    same mathematics. validate_every: epochs from one validation to the next; the first and the last epoch
+    always end with one. score_epochs: a candidate's metrics are means over its last so many validations, as
+    in Mortazi and Bagci (2018), who took five epochs. early: what ends a training before its time as
+    hopeless; None for nothing. patience: a training ends, complete, when so many successive epochs (of
+    those with a validation) have not improved the task's metric by more than minimum_gain; None for no such
+    end. threads: of the CPU. device: "auto" is the GPU where there is one, else the CPU; else a name of
+    torch's, for example "cuda:1".
 
     Raises:
         SettingsError: a value is out of range.
