@@ -11,12 +11,14 @@ from typing import Any
 from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.dataset import Dataset
+from netwright.data.inpainting.folder import IMAGES
 from netwright.data.opening import IMAGE_FORMATS, inspect_any, recognise, split_any
 from netwright.data.prepared import Prepared
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, SettingsError
 from netwright.recipes import RECIPES, find_recipe
 from netwright.settings import RunSettings, override, parse_settings
+from netwright.spaces.kinds import INPAINTING
 from netwright.study.conduct import OnStatus, conduct
 from netwright.study.fitting import (
     PICTURES_WITH_MASKS,
@@ -37,7 +39,7 @@ from netwright.study.postprocessing import require_postprocessing
 from netwright.study.run import Run
 from netwright.study.shared import require_shared, suit_shared
 from netwright.study.shared_plan import SharedPlan, plan_shared
-from netwright.study.suiting import suit_space
+from netwright.study.suiting import suit_format, suit_images, suit_space
 from netwright.study.verdict import require_references, require_rival
 
 CANDIDATES_AN_HOUR = 40
@@ -85,7 +87,7 @@ def search(
     In a script, call it below ``if __name__ == "__main__":``, since worker processes import the script.
 
     Args:
-        dataset: the folder (or ``.npz`` file) of a dataset, to be segmented or classified.
+        dataset: the folder (or ``.npz`` file) of a dataset, to be segmented, classified or restored.
         recipe: a name in `netwright.recipes`; by default one that suits the data, or the user's own network.
         output: the run folder, new or empty; by default ``runs/<dataset>-<recipe>``, numbered where it exists.
         trials: candidates at most.
@@ -173,6 +175,7 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
     assignments = dict(wishes.assignments or {})
     named = {name: value for name, value in _asked(wishes).items() if value is not None}
     settings = parse_settings(override(_base(dataset, recipe, wishes), {**named, **assignments}))
+    settings = suit_format(settings, settings.space.name, *_space_of(settings.recipe))
     said = {*named, *assignments}
     settings = suit_shared(settings, said)
     machine, device = settings.machine, settings.training.device
@@ -205,6 +208,11 @@ def _shared_budget(settings: RunSettings, said: Collection[str]) -> dict[str, An
         )
     hours = settings.budget.hours
     return {} if hours is None or "supernet.seconds" in said else {"supernet.seconds": 3600.0 * hours}
+
+
+def _space_of(recipe: str) -> tuple[str, ...]:
+    """The space of a recipe, as far as it is known."""
+    return (str(RECIPES[recipe].values["space"]["name"]),) if recipe in RECIPES else ()
 
 
 def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
@@ -240,6 +248,9 @@ def _suitable_recipe(dataset: Path, wishes: Wishes) -> str:
         format = wishes.format or recognise(dataset)
     except DatasetError:
         return "segnas4"
+    if format == IMAGES:
+        alone = (name for name, recipe in RECIPES.items() if recipe.kind.tasks == (INPAINTING,))
+        return next(alone, "marl-unet")
     if format in IMAGE_FORMATS:
         return "marl-vgg16"
     return "marl-unet" if format == PICTURES_WITH_MASKS else "segnas4"
@@ -303,6 +314,8 @@ def _prepared(
     opened = open_own(settings)
     _require_suited(settings, opened, said_by(wishes))
     settings = suit_space(settings, opened, said_by(wishes))
+    if wishes.repeat is None:
+        settings = suit_images(settings, opened, said_by(wishes))
     require_postprocessing(settings, kind_of(opened))
     inspect_any(opened, workers=available_cores()).require_usable(_reading(settings))
     many = f"{len(opened.records)} pictures" if isinstance(opened, ImageSet) else f"{len(opened.cases)} cases"

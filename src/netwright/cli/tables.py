@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from netwright.data.fingerprint import Fingerprint
 from netwright.data.inspection import Inspection
 from netwright.evaluation.crf_fitting import FittedCRF
 from netwright.report import formatting
-from netwright.report.metrics import reward_words
+from netwright.report.metrics import metric_named, reward_words
 from netwright.study.plan import Measurement, Plan
 from netwright.study.run import Evaluation
 from netwright.study.shared_plan import SharedPlan
@@ -126,7 +127,7 @@ def command(*words: object) -> str:
 def metric_lines(metrics: Mapping[str, float]) -> list[str]:
     """One line a metric."""
     return [
-        f"{name:<24} {formatting.dice(value)}{' mm' * name.startswith(HAUSDORFF)}"
+        f"{name:<24} {metric_named(name).number(value)}{' mm' * name.startswith(HAUSDORFF)}"
         for name, value in metrics.items()
     ]
 
@@ -150,15 +151,16 @@ def evaluation_lines(evaluation: Evaluation) -> list[str]:
     ]
     if "accuracy" in evaluation.metrics:
         return lines
-    means = {case: _mean(dice.values()) for case, dice in evaluation.cases.items()}
-    known = sorted((case for case in means if means[case] is not None), key=lambda case: means[case] or 0.0)
-    lines += [f"worst  {case}   {formatting.dice(means[case])}" for case in known[:3]]
+    metric = metric_named("psnr" if "psnr" in evaluation.metrics else "dice")
+    defined = {
+        case: {name: value for name, value in scores.items() if not math.isnan(value)}
+        for case, scores in evaluation.cases.items()
+    }
+    means = {case: metric.of_case(scores) for case, scores in defined.items() if scores}
+    lines += [
+        f"worst  {case}   {metric.number(means[case])}" for case in sorted(means, key=means.__getitem__)[:3]
+    ]
     return lines
-
-
-def _mean(values: Any) -> float | None:
-    known = [value for value in values if value == value]
-    return sum(known) / len(known) if known else None
 
 
 def plan_lines(plan: Plan | SharedPlan, dataset: Path, options: Sequence[str] = ()) -> Iterator[str]:

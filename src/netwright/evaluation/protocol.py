@@ -12,7 +12,7 @@ from netwright.evaluation.early import EarlyTermination
 
 Optimizer = Literal["nadam", "adam", "sgd"]
 Schedule = Literal["constant", "cosine"]
-Loss = Literal["exponential_logarithmic", "dice_cross_entropy", "dice", "cross_entropy"]
+Loss = Literal["exponential_logarithmic", "dice_cross_entropy", "dice", "cross_entropy", "mse"]
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,19 @@ class TrainingProtocol:
     not the decoupled one of AdamW). gradient_norm: a gradient whose norm over all weights is larger is scaled down to
     it; None for never. schedule: the paper names none, hence "constant"; "cosine" falls to zero at the end (Loshchilov
     and Hutter 2017, without restarts). warm_up: of "cosine": it rises linearly at first; off, it starts at the full
-    rate. loss: a name of `netwright.tasks.losses.LOSSES`, with its weights and exponent; "dice" has neither, and
-    images that are classified have "cross_entropy". loss_auxiliary_weight: of each auxiliary head of a network that
-    has any, beside 1 for its output. batch_size: images a step. epochs: at most; exactly that many where ``seconds``
-    is None. steps: of the optimizer, in place of epochs: as many whole epochs as it takes. seconds: wall time of
-    training and validation; the epochs are then fitted to it, and the schedule to them. augmentation: of the training
-    images; None for none. mixed_precision: half precision where the device computes faster in it. channels_last:
-    memory format of weights and images; faster on CPU and GPU, same mathematics. validate_every: epochs from one
-    validation to the next; the first and the last epoch always end with one. score_epochs: a candidate's metrics are
-    means over its last so many validations, as in Mortazi and Bagci (2018), who took five epochs. early: what ends a
-    training before its time as hopeless; None for nothing. patience: a training ends, complete, when so many
-    successive epochs (of those with a validation) have not improved the task's metric by more than minimum_gain; None
-    for no such end. threads: of the CPU. device: "auto" is the GPU where there is one, else the CPU; else a name of
-    torch's, for example "cuda:1".
+    rate. loss: a name of `netwright.tasks.losses.LOSSES`, with its weights and exponent; "dice" has neither, images
+    that are classified have "cross_entropy", restored ones "mse". loss_auxiliary_weight: of each auxiliary head of a
+    network that has any, beside 1 for its output. batch_size: images a step. epochs: at most; exactly that many where
+    ``seconds`` is None. steps: of the optimizer, in place of epochs: as many whole epochs as it takes. seconds: wall
+    time of training and validation; the epochs are then fitted to it, and the schedule to them. augmentation: of the
+    training images; None for none. mixed_precision: half precision where the device computes faster in it.
+    channels_last: memory format of weights and images; faster on CPU and GPU, same mathematics. validate_every: epochs
+    from one validation to the next; the first and the last epoch always end with one. score_epochs: a candidate's
+    metrics are means over its last so many validations, as in Mortazi and Bagci (2018), who took five epochs. early:
+    what ends a training before its time as hopeless; None for nothing. patience: a training ends, complete, when so
+    many successive epochs (of those with a validation) have not improved the task's metric by more than minimum_gain;
+    None for no such end. threads: of the CPU. device: "auto" is the GPU where there is one, else the CPU; else a name
+    of torch's, for example "cuda:1".
 
     Raises:
         SettingsError: a value is out of range.

@@ -67,5 +67,17 @@ RECIPES = {
                 },
             ),
         ),
+        Recipe(
+            name="pdas-inpainting",
+            title="a symmetric convolutional autoencoder, searched inside one training",
+            paper=PAPER,
+            task="inpainting of pictures",
+            values=_values(
+                "pdas-inpainting",
+                "autoencoder",
+                {"steps": 50_000, "batch_size": 16, "weight_decay": 0.0},
+                {"loss": "mse", "batch_size": 16, "steps": 500_000, "augmentation": _FLIP_ALONE},
+            ),
+        ),
     )
 }

@@ -43,7 +43,8 @@ class Contestant:
 
     ``name``: "searched" for the winner, else for example "random", "unet3d", "vnet", "monai-unet". ``scores``:
     test case -> label name -> Dice on the original grid (NaN where absent from truth and prediction); for
-    classification test image -> its true class -> 1 where it is recognised, else 0. ``curves``: name -> one
+    classification test image -> its true class -> 1 where it is recognised, else 0; for inpainting test image -> "psnr"
+    and "ssim" -> its value. ``curves``: name -> one
     value an epoch. ``status`` and ``reason`` as in `netwright.evaluation.outcome`. ``inference_ms``: of one
     input.
 
@@ -93,6 +94,20 @@ class OverlayCase:
     truth: NDArray[np.uint8]
     prediction: NDArray[np.uint8]
     spacing: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """A test image that was restored: its ``score`` (PSNR in dB), what was ``given``, the ``result`` and the ``truth``,
+    these (C, H, W), values 0 to 1.
+    """
+
+    role: str
+    name: str
+    score: float
+    given: NDArray[np.float32]
+    result: NDArray[np.float32]
+    truth: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -202,10 +217,11 @@ class ImageExample:
 class ReportContent:
     """All that `render` needs. ``facts``: rows of a table (what was searched and how), in order.
 
-    ``settings`` is the text of run.yaml. ``labels``: names of the foreground labels in order of value, or of
-    the classes. ``contestants`` is empty, and ``overlays`` too, while the final comparison has not been run.
-    ``reward_name``: what the trials' ``reward`` is, in words. ``metric``: what the contestants' ``scores``
-    are, "Dice" or "accuracy". ``penalty``: what the strategy was told for a trial without a reward.
+    ``settings`` is the text of run.yaml. ``labels``: names of the foreground labels in order of value, of the
+    classes, or of the metrics of images that are restored. ``contestants`` is empty, and ``overlays`` and
+    ``restorations`` too, while the final comparison has not been run. ``reward_name``: what the trials' ``reward``
+    is, in words. ``metric``: what the contestants' ``scores``
+    are, "Dice", "accuracy" or "PSNR". ``penalty``: what the strategy was told for a trial without a reward.
     ``agent_tables`` in the network's order; ``agent_values``: what is in them, in words. ``batch_size``: of
     the contestants' times a batch. ``policy``: where the strategy moves one. ``shared``: of a search inside one
     training, which has no trials to show. ``network_table``: of the best trial, where its space is told layer by layer.
@@ -239,3 +255,4 @@ class ReportContent:
     batch_size: int | None = None
     confusion: ConfusionMatrix | None = None
     mistakes: tuple[ImageExample, ...] = ()
+    restorations: tuple[Restoration, ...] = ()

@@ -22,6 +22,7 @@ from netwright.report import (
 from netwright.report.content import AgentTable, OverlayCase, ReportContent, TrialRow
 from netwright.report.costs import cost_rows
 from netwright.report.diagrams import draw
+from netwright.report.inpainting import restoration_rows
 from netwright.report.metrics import Metric, metric_named
 from netwright.report.overlays import draw_overlay, is_planar, label_colour
 from netwright.report.postprocessing import crf_rows, crf_sentence, distance_table
@@ -52,8 +53,9 @@ def render_report(content: ReportContent) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    summaries = summarise(content.contestants, content.labels)
     metric = metric_named(content.metric)
+    summaries = summarise(content.contestants, content.labels, metric)
+    columns = tuple(label for label in content.labels if label != metric.column)
     tables = [content.agent_tables[i] for i in agents.telling(content.agent_tables)]
     plots = _plots(content, summaries, metric, tables)
     return environment.get_template("template.html.j2").render(
@@ -61,14 +63,17 @@ def render_report(content: ReportContent) -> str:
         style=Markup(resources.files("netwright.report").joinpath("report.css").read_text(encoding="utf-8")),
         metric=metric.counted(patients=any(c.groups for c in content.contestants)),
         sentences=sentences(summaries, metric) or progress_sentences(content),
-        networks=[_network_row(s, content.labels, metric) for s in summaries],
+        networks=[_network_row(s, columns, metric) for s in summaries],
+        columns=[_column(label, metric) for label in columns],
         costs=cost_rows(summaries, metric),
         distances=distance_table(content.contestants, content.labels),
         crf_rows=crf_rows(content.contestants, content.labels),
         crf_sentence=crf_sentence(content.contestants, content.labels),
-        wide=len(content.labels) > WIDE_LABELS,
+        wide=len(columns) > WIDE_LABELS,
         overlays=[_overlay(case, content, summaries) for case in content.overlays],
         planar=any(is_planar(case) for case in content.overlays),
+        restorations=restoration_rows(content.restorations, summaries, content.labels),
+        metric_names=[metric_named(label).axis for label in content.labels] if metric.column else [],
         confusions=[] if content.confusion is None else classification.confusions(content.confusion),
         mistakes=classification.mistakes(content.mistakes),
         tables=[agents.thumbnail(table) for table in tables],
@@ -154,6 +159,13 @@ def _estimate(estimate: Estimate, metric: Metric) -> dict[str, str]:
     }
 
 
+def _column(label: str, metric: Metric) -> dict[str, str]:
+    """The head of a column beside that of the metric: a label and what is measured of it, or another metric."""
+    return (
+        {"name": metric_named(label).axis, "of": ""} if metric.column else {"name": label, "of": metric.name}
+    )
+
+
 def _network_row(summary: Summary, labels: tuple[str, ...], metric: Metric) -> dict[str, Any]:
     contestant, comparison = summary.contestant, summary.comparison
     difference = None
@@ -170,7 +182,10 @@ def _network_row(summary: Summary, labels: tuple[str, ...], metric: Metric) -> d
         "searched": summary.searched,
         "tested": summary.tested,
         "overall": _estimate(summary.overall, metric),
-        "labels": [_estimate(summary.labels[label], metric) for label in labels],
+        "labels": [
+            _estimate(summary.labels[label], metric_named(label) if metric.column else metric)
+            for label in labels
+        ],
         "difference": difference,
         "parameters": formatting.parameters(contestant.parameters),
         "megabytes": formatting.megabytes(contestant.parameters),

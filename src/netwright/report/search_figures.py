@@ -215,7 +215,7 @@ def size_against_score(
         xaxis2={**shared, "domain": halves[1], "anchor": "y2", "visible": bool(tested)},
         yaxis={"title": f"{escaped(reward_name)}, in the search", "visible": bool(known)},
         yaxis2={
-            "title": f"test {escaped(metric.name)}, after full training",
+            "title": f"test {escaped(metric.axis)}, after full training",
             "anchor": "x2",
             "range": [low, high],
             "visible": bool(tested),

@@ -36,13 +36,14 @@ def verdict_sentences(
     Args:
         contestants: all networks of the comparison, finished or not, in the order to be told.
         labels: names of the foreground labels; the Dice compared is the mean over them. For classification
-            names of the classes.
-        metric: what the scores are, "Dice" or "accuracy".
+            names of the classes, for inpainting of the metrics, of which ``metric`` is the one compared.
+        metric: what the scores are, "Dice", "accuracy" or "PSNR".
 
     Returns:
         Empty for no contestants.
     """
-    return sentences(summarise(contestants, labels), metric_named(metric))
+    known = metric_named(metric)
+    return sentences(summarise(contestants, labels, known), known)
 
 
 def sentences(summaries: Sequence[Summary], metric: Metric) -> tuple[str, ...]:
@@ -106,6 +107,8 @@ def _searched_sentence(searched: Summary | None, metric: Metric) -> str:
     mean = metric.value(searched.overall.mean)
     if metric.classifies:
         return f"The searched network classifies {mean} of unseen images correctly ({certainty}){size}."
+    if metric.unit:
+        return f"The searched network restores unseen {metric.cases} to {mean} {metric.name} ({certainty}){size}."
     return f"The searched network segments unseen cases at {mean} {metric.name} ({certainty}){size}."
 
 

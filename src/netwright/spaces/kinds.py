@@ -35,15 +35,15 @@ KINDS: dict[str, Kind] = {
     "segnas7": Kind("U-shaped networks of one repeated block: the block", (SEGMENTATION,), (3,)),
     "dense-encoder-decoder": Kind(
         "a densely connected encoder-decoder: every layer's filters, height and width, and the poolings",
-        (SEGMENTATION,),
+        (SEGMENTATION, INPAINTING),
         (2,),
     ),
     "vgg16": Kind("every layer of VGG-16", (CLASSIFICATION,), (2,)),
     "googlenet": Kind("every layer of GoogLeNet", (CLASSIFICATION,), (2,)),
-    "unet": Kind("every layer of the U-Net", (SEGMENTATION,), (2,)),
+    "unet": Kind("every layer of the U-Net", (SEGMENTATION, INPAINTING), (2,)),
     "layerwise": Kind(
         "every layer of your own network (--network package.module:factory)",
-        (SEGMENTATION, CLASSIFICATION),
+        (SEGMENTATION, CLASSIFICATION, INPAINTING),
         (2, 3),
     ),
     "autoencoder": Kind(

@@ -24,10 +24,12 @@ from netwright.study.parts import make_space, open_study, problem_of
 from netwright.study.postprocessing import read_fitted
 from netwright.study.records import ENDED, TrialRecord, best_of, load_trials, path_of, record_of
 from netwright.study.shared_path import probability_path
-from netwright.study.shown import confusion, mistakes, overlays
+from netwright.study.shown import confusion, mistakes, overlays, restorations
 from netwright.study.status import read_curves
 from netwright.study.verdict import read_results
+from netwright.tasks.base import Task
 from netwright.tasks.distances import HAUSDORFF
+from netwright.tasks.inpainting import InpaintingTask
 
 POLICY = "policy.json"
 
@@ -60,13 +62,14 @@ def report_content(
         run_name=folder.root.name,
         recipe=settings.recipe,
         facts=_facts(folder, settings, material, records),
-        labels=_labels(material.prepared),
+        labels=_labels(material.prepared, task),
         trials=_rows(records, space.describe),
         best_trial=None if best is None else best.number,
         best_curves={} if best is None else read_curves(path_of(folder, best))[1],
         diagrams=() if best is None else space.diagrams(best.choice, task),
         contestants=tuple(_contestant(folder, result, space.describe) for result in results),
         overlays=overlays(folder, results, material),
+        restorations=restorations(folder, results, material, settings.inpainting),
         settings=settings.to_yaml(),
         commands=_commands(folder, settings),
         reward_name=_reward_name(settings),
@@ -85,7 +88,10 @@ def report_content(
     )
 
 
-def _labels(prepared: Prepared | PreparedImages) -> tuple[str, ...]:
+def _labels(prepared: Prepared | PreparedImages, task: Task) -> tuple[str, ...]:
+    """What each case has scores of: labels, classes, or the metrics of pictures that have neither."""
+    if isinstance(task, InpaintingTask):
+        return task.metric_names
     return prepared.class_names if isinstance(prepared, PreparedImages) else prepared.label_names
 
 
@@ -195,6 +201,12 @@ def _data_facts(settings: RunSettings, material: Material) -> tuple[tuple[str, s
     task = problem_of(settings, prepared).task
     size = " x ".join(map(str, task.size))
     count = len(prepared)
+    if settings.inpainting is not None:
+        return (
+            ("dataset", f"{dataset.name}, {count} pictures, channels {', '.join(dataset.channels)}"),
+            ("missing", settings.inpainting.words()),
+            ("network input", f"{size} pixels"),
+        )
     if isinstance(prepared, PreparedImages):
         return (
             ("dataset", f"{dataset.name}, {count} pictures, channels {', '.join(dataset.channels)}"),

@@ -1,16 +1,46 @@
-"""Whether a space suits the data: slices are turned on or off for it, and what cannot be is refused early."""
+"""Whether a space suits the data: slices are turned on or off for it, what it takes pictures for is told, and what
+cannot be is refused early.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from netwright.data.classification.dataset import ImageSet
+from netwright.data.classification.settings import ImageSettings
 from netwright.data.dataset import Dataset
+from netwright.data.inpainting.folder import IMAGES
 from netwright.data.slices import SliceSettings
 from netwright.errors import SettingsError
 from netwright.settings import RunSettings
-from netwright.spaces.kinds import KINDS, spaces_for
+from netwright.spaces.kinds import INPAINTING, KINDS, spaces_for
 from netwright.study.fitting import is_flat, kind_of
+
+_RESTORED: dict[str, Any] = {"size": (64, 64), "fit": "stretch", "normalise": "unit"}
+"""How PDAS prepares pictures that are restored (Section 4.2): resized, and divided by 255."""
+
+
+def suit_format(settings: RunSettings, *spaces: str) -> RunSettings:
+    """The settings with pictures read without their classes where one of the ``spaces`` is for inpainting alone."""
+    restores = any(KINDS[name].tasks == (INPAINTING,) for name in spaces if name in KINDS)
+    if settings.dataset.format is not None or not restores:
+        return settings
+    return settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"format": IMAGES})})
+
+
+def suit_images(
+    settings: RunSettings, dataset: Dataset | ImageSet, said: Collection[str] = ()
+) -> RunSettings:
+    """The settings with pictures that are restored brought to 64 x 64 pixels, stretched, and to 0 to 1, as in PDAS.
+
+    ``said``: dotted names of settings that the user gave, which stay.
+    """
+    if kind_of(dataset) != INPAINTING:
+        return settings
+    given = {name: value for name, value in settings.images.to_dict().items() if f"images.{name}" in said}
+    images = ImageSettings(**{**_RESTORED, **given})
+    return settings.model_copy(update={"images": images})
 
 
 def suit_space(settings: RunSettings, dataset: Dataset | ImageSet, said: Collection[str] = ()) -> RunSettings:

@@ -164,6 +164,7 @@ def _key(
         "names": dataset.names,
         "labels": dataset.labels,
         "parts": dataset.parts,
+        "boxes": {record.name: record.box for record in dataset.records if record.box is not None},
         "scales": scales.to_dict()
         if isinstance(scales, PicturePreparation)
         else np.packbits(scales).tobytes().hex(),

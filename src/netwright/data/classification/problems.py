@@ -101,9 +101,11 @@ def _about(
 
 
 def mixed_sizes(dataset: ImageSet, sizes: Sequence[tuple[int, int]]) -> list[Problem]:
-    """Pictures of more than one size."""
+    """Pictures with classes of more than one size."""
     different = Counter(sizes)
-    if len(different) < 2:
+    if (
+        len(different) < 2 or not dataset.classes
+    ):  # those that are restored are brought to a size of their own
         return []
     heights, widths = zip(*different, strict=True)
     height, width = ImageSettings().resolved(sizes).size or (0, 0)
@@ -139,8 +141,9 @@ def mixed_kinds(dataset: ImageSet, channels: Mapping[int, int], depths: Mapping[
                 "holds grey pictures and pictures in colours",
                 expected="one kind",
                 found=f"{channels[1]} grey, {channels[3]} in red, green and blue",
-                advice="The grey ones are read as colours, the same in each channel. Where only some classes are grey, "
-                "a network learns that instead: convert all to grey then.",
+                advice="The grey ones are read as colours, the same in each channel."
+                + " Where only some classes are grey, a network learns that instead: convert all to grey then."
+                * bool(dataset.classes),
                 kind="mixed-colours",
             )
         )
@@ -158,6 +161,31 @@ def mixed_kinds(dataset: ImageSet, channels: Mapping[int, int], depths: Mapping[
             )
         )
     return problems
+
+
+def beyond_white(dataset: ImageSet, found: Sequence[tuple[Record, float, float]]) -> list[Problem]:
+    """Pictures of real numbers to be restored whose values, the lowest and the highest of each, are not within 0 and 1:
+    what is white, and how large an error is, could not be told.
+    """
+    if dataset.classes or dataset.depth != "float32":
+        return []
+    return [
+        Problem(
+            "error",
+            place(record),
+            "holds real or 32-bit numbers beyond black and white",
+            expected="values from 0 (black) to 1 (white)",
+            found=f"{low:.4g} to {high:.4g}",
+            advice="Divide by what is white, or save the pictures with 8 or 16 bits.",
+            kind="range",
+        )
+        for record, low, high in found
+        if low < 0 or high > 1
+    ]
+
+
+def _class_of(dataset: ImageSet, record: Record) -> str:
+    return f" ({dataset.classes[record.label]})" if dataset.classes else ""
 
 
 def transparent(records: Sequence[Record]) -> list[Problem]:
@@ -222,7 +250,7 @@ def duplicates(dataset: ImageSet, found: Sequence[tuple[Record, bytes]]) -> list
                 place(record),
                 what,
                 expected="each picture once",
-                found=f"the same pixels as in {other.name} ({dataset.classes[other.label]})",
+                found=f"the same pixels as in {other.name}{_class_of(dataset, other)}",
                 advice=advice,
                 kind=kind,
             )

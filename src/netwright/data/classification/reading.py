@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.classification.dataset import ImageSet, Record
+from netwright.data.classification.dataset import Box, ImageSet, Record
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.classification.settings import ImageSettings, PicturePreparation, converted, stored
 from netwright.data.parallel import chunks, in_order
@@ -52,6 +52,23 @@ def stored_chunks(dataset: ImageSet, settings: ImageSettings, workers: int) -> I
             yield np.stack([stored(pixels, channels, dataset.depth, settings) for pixels in chunk])
 
 
+def read_record(record: Record) -> Picture:
+    """A picture of a file of its own, cropped to its box where it has one.
+
+    Raises:
+        UnusableFile: as `read_picture`.
+    """
+    return cropped(read_picture(record.path), record.box)
+
+
+def cropped(picture: Picture, box: Box | None) -> Picture:
+    """What a box holds of a picture; all of it without one."""
+    if box is None:
+        return picture
+    left, top, right, bottom = box
+    return picture._replace(pixels=picture.pixels[top:bottom, left:right])
+
+
 def as_trained(dataset: ImageSet, preparation: PicturePreparation) -> ImageSet:
     """A set of pictures, to be read as those that a network was trained on: grey as colours, 8 bits as 16.
 
@@ -72,14 +89,16 @@ def as_trained(dataset: ImageSet, preparation: PicturePreparation) -> ImageSet:
     return replace(dataset, channels=channels, depth=depth)
 
 
-def prepare_one(path: Path, prepared: PreparedImages | PicturePreparation) -> NDArray[np.float32]:
-    """A picture file (C, H, W), put through every step exactly as for training.
+def prepare_one(
+    path: Path, prepared: PreparedImages | PicturePreparation, box: Box | None = None
+) -> NDArray[np.float32]:
+    """A picture file (C, H, W), put through every step exactly as for training; of a ``box`` in it, where one is given.
 
     Raises:
         UnusableFile: it cannot be read, has colours where the training had grey, or another type of numbers.
     """
     preparation = prepared.preparation if isinstance(prepared, PreparedImages) else prepared
-    picture = read_picture(path)
+    picture = cropped(read_picture(path), box)
     problem = unfit(path, picture, len(preparation.channel_names), preparation.depth)
     if problem is not None:
         raise UnusableFile(problem)
@@ -143,7 +162,7 @@ def _stored_files(records: Sequence[Record], dataset: ImageSet, settings: ImageS
     channels = len(dataset.channels)
     pictures = []
     for record in records:
-        picture = read_picture(record.path)
+        picture = read_record(record)
         problem = unfit(record.path, picture, channels, dataset.depth)
         if problem is not None:
             raise UnusableFile(problem.relative_to(dataset.root))
