@@ -36,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ROOT / "docs" / "settings.md"
 MARL = ROOT / "docs" / "multi-agent-q-learning.md"
 POLICY_GRADIENT = ROOT / "docs" / "policy-gradient.md"
+PDAS = ROOT / "docs" / "pdas.md"
 PAGES = [
     page
     for page in (
@@ -156,7 +157,7 @@ def test_documented_defaults_are_those_of_a_search() -> None:
     assert written == {name: found[name] for name in written}
 
 
-@pytest.mark.parametrize(("page", "family"), [(MARL, "marl"), (POLICY_GRADIENT, "policy-gradient")])
+@pytest.mark.parametrize(("page", "family"), [(MARL, "marl"), (POLICY_GRADIENT, "policy-gradient"), (PDAS, "pdas")])
 def test_recipes_differ_as_documented(page: Path, family: str) -> None:
     written = {name: [cell.strip("`") for cell in cells] for name, cells in all_rows(page)}
     names = [name for name in RECIPES if name.startswith(family)]
