@@ -96,12 +96,15 @@ def _comparing(status: RunStatus) -> tuple[str, ...]:
 def plain_line(status: RunStatus) -> str:
     """Where a run stands, in one line for a log."""
     finished = status.trials["total"] - status.trials[RUNNING]
-    parts = [
-        f"{status.phase}",
-        f"{finished} trials done" if status.shared is None else shared_words(status.shared),
-    ]
-    if status.best is not None:
-        parts.append(f"best {best_words(status.best)} (trial {status.best['trial']})")
+    parts = [f"{status.phase}"]
+    if status.shared is None:
+        parts.append(f"{finished} trials done")
+        if status.best is not None:
+            parts.append(f"best {best_words(status.best)} (trial {status.best['trial']})")
+    elif status.phase in ("searching", "stopped"):
+        parts.append(shared_words(status.shared))
+    elif status.best is not None:
+        parts.append(f"found {best_words(status.best)} with the shared weights")
     if status.phase == "searching" and status.seconds_left:
         parts.append(f"about {formatting.duration(status.seconds_left)} left")
     if status.comparison is not None:

@@ -45,7 +45,7 @@ def status_lines(status: RunStatus) -> list[str]:
         best = status.best
         size = formatting.parameters(best["parameters"])
         lines.append(
-            f"best   {best_words(best)}   trial {best['trial']}   {best['choice']}   {size} parameters"
+            f"best   {best_words(best)}   {_found(status)}   {best['choice']}   {size} parameters"
         )
     if status.phase == "searching" and status.running:
         lines.append("now    " + "   ".join(_running(t) for t in status.running))
@@ -54,10 +54,18 @@ def status_lines(status: RunStatus) -> list[str]:
     return lines
 
 
+def _found(status: RunStatus) -> str:
+    """Where the best comes from."""
+    if status.shared is not None:
+        return "with the shared weights"
+    return f"trial {status.best['trial']}" if status.best is not None else ""
+
+
 def shared_words(shared: SharedStatus) -> str:
     """Where a search inside one training stands, for example ``step 1,200, loss 0.812, 0.63 certain``."""
     loss = "" if shared.loss is None else f", loss {shared.loss:.3g}"
-    return f"step {shared.step:,}{loss}, {shared.certainty:.2f} certain"
+    certainty = "" if shared.certainty is None else f", {shared.certainty:.2f} certain"
+    return f"step {shared.step:,}{loss}{certainty}"
 
 
 def best_words(best: Mapping[str, Any]) -> str:

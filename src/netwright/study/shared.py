@@ -23,6 +23,7 @@ from netwright.strategies.natural_gradient import NaturalGradient
 from netwright.strategies.sampler import StrategySampler, dimensions_of
 from netwright.study.clock import Clock
 from netwright.study.executor import LocalExecutor, kills_for_memory
+from netwright.study.fitting import takes_task
 from netwright.study.folder import RunFolder
 from netwright.study.jobs import network_builder, opened
 from netwright.study.machine import devices, process_limit_mb
@@ -66,14 +67,15 @@ def require_shared(settings: RunSettings) -> None:
     if settings.supernet is None:
         return
     whole = "Set supernet=null to train candidate after candidate."
-    space, final = shared_space(settings), make_space(settings.space)
-    if not isinstance(space, SharesWeights):
-        raise SettingsError(f"supernet: the networks of the space {space.name!r} share no weights. {whole}")
+    if not _shares_weights(settings.space):
+        raise SettingsError(
+            f"supernet: the networks of the space {settings.space.name!r} share no weights. {whole}"
+        )
     if settings.strategy.name != NaturalGradient().name:
         raise SettingsError(
             f"supernet: the strategy must be natural-gradient, not {settings.strategy.name}. {whole}"
         )
-    if space.distributions() != final.distributions():
+    if shared_space(settings).distributions() != make_space(settings.space).distributions():
         raise SettingsError(
             "supernet.space changes the dimensions of the space: the search would find no network of the space itself. "
             "Set such options in space."
@@ -90,8 +92,12 @@ def suit_shared(settings: RunSettings, said: Collection[str]) -> RunSettings:
         return settings
     suits = settings.strategy.name == NaturalGradient().name
     if "space.name" in said:
-        suits = suits and isinstance(make_space(settings.space), SharesWeights)
+        suits = suits and _shares_weights(settings.space)
     return settings if suits else settings.model_copy(update={"supernet": None})
+
+
+def _shares_weights(part: Part) -> bool:
+    return not takes_task(part) and isinstance(make_space(part), SharesWeights)
 
 
 def shared_protocol(settings: RunSettings) -> TrainingProtocol:

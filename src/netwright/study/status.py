@@ -60,13 +60,14 @@ class Comparison:
 @dataclass(frozen=True)
 class SharedStatus:
     """A search inside one training: steps done, the part of it that is done (0 to 1), the last mean loss of the sampled
-    networks, and how certain the choice is: the mean over its variables of the largest probability.
+    networks, and how certain the choice is: the mean over its variables of the largest probability; None
+    before the first.
     """
 
     step: int
     progress: float
     loss: float | None
-    certainty: float
+    certainty: float | None
 
 
 @dataclass(frozen=True)
@@ -162,13 +163,15 @@ def status_of(
             if phase == "searching" and r.status == RUNNING and r.choice
         ),
         comparison=_comparison(folder, settings),
-        shared=_shared(folder),
+        shared=None if settings.supernet is None else _shared(folder),
     )
 
 
-def _shared(folder: RunFolder) -> SharedStatus | None:
+def _shared(folder: RunFolder) -> SharedStatus:
     found = last_snapshot(folder.shared)
-    return None if found is None else SharedStatus(found.step, found.progress, found.loss, found.certainty)
+    if found is None:
+        return SharedStatus(0, 0.0, None, None)
+    return SharedStatus(found.step, found.progress, found.loss, found.certainty)
 
 
 def _describer(settings: RunSettings) -> Callable[[dict[str, Any]], str]:
