@@ -51,8 +51,8 @@ class AutoencoderSpace:
       again each, of those that have been drawn).
     - "slices": they are not, as in the authors' later public code (ASNG-NAS). A layer's weights belong to its place and
       type; of the largest number of channels the first ones are used. 179 million weights, each trained by nine times
-      as many samples: the better one where there are few steps. Unlike there, weights are scaled by the channels that
-      are used, as else a network's channels would say how large its values are at the beginning.
+      as many samples. Unlike there, weights are scaled by the channels that are used, as else the channels would
+      say how large its values are at the beginning.
 
     A layer that takes the image has weights of its own for it. A network that is built alone has exactly its weights.
 
