@@ -276,6 +276,8 @@ def _picture_lines(fingerprint: ImageFingerprint) -> Iterator[str]:
             f"channel    {channel.name}: mean {channel.mean:.1f}, standard deviation {channel.std:.4g}, "
             f"from {channel.minimum:.4g} to {channel.maximum:.4g}"
         )
+    if not fingerprint.classes:
+        yield "classes    none: the pictures are to be restored (inpainting)"
     for number, one in enumerate(fingerprint.classes):
         yield f"class      {number} {one.name}: {one.pictures:,} pictures, {one.percent:.2f} %"
 
