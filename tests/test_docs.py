@@ -17,6 +17,7 @@ import yaml
 
 from netwright.api import Wishes, resolve
 from netwright.cli.app import app
+from netwright.data.inpainting.settings import MaskSettings
 from netwright.data.slices import SliceSettings
 from netwright.evaluation.early import EarlyTermination
 from netwright.recipes import RECIPES
@@ -68,6 +69,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("strategy.", CmaEs),
     ("strategy.", ControlledRandomSearch),
     ("slices.", SliceSettings),
+    ("inpainting.", MaskSettings),
     ("training.early.", EarlyTermination),
 ]
 """Tables whose settings depend on what is chosen, and what takes them."""

@@ -14,7 +14,7 @@ from PIL import Image
 
 import netwright as package
 from netwright.cli.tables import evaluation_lines, status_lines
-from netwright.errors import DatasetError, SettingsError
+from netwright.errors import DatasetError
 from netwright_tests import save_picture
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -113,24 +113,16 @@ def test_status_tells_decibels(tiles_run: Path) -> None:
     assert f"best   {run.best.reward:.1f} dB" in "\n".join(status_lines(run.status()))
 
 
-def test_what_is_of_another_task_is_refused(
-    tiles: Path,
-    shapes: Path,
-    cells: Path,
-    tiles_run: Path,
-    shapes_run: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_what_is_of_another_task_is_refused_and_classes_are_passed_over(
+    shapes: Path, cells: Path, tiles_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tiles_run.parent)
+    run = package.open_run(tiles_run)
     with pytest.raises(DatasetError, match="pictures with masks"):
-        package.open_run(tiles_run).evaluate(cells)
-    assert len(package.open_run(tiles_run).evaluate(shapes / "test").cases) == 8, "classes are passed over"
-    classifier = package.open_run(shapes_run)
-    with pytest.raises(DatasetError, match="pictures without classes"):
-        classifier.evaluate(tiles)
-    with pytest.raises(SettingsError, match="Masks are for networks that restore"):
-        classifier.predict(shapes / "test", tmp_path / "out", masks=tiles)
+        run.evaluate(cells)
+    with pytest.raises(DatasetError, match="label maps; the network restores pictures"):
+        run.evaluate(cells, format="image-masks")
+    assert len(run.evaluate(shapes / "test").cases) == 8
 
 
 def test_sample_inspect_and_plan(netwright: Command, in_process: Command, tmp_path: Path) -> None:

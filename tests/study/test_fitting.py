@@ -34,7 +34,7 @@ from netwright.study.fitting import (
 )
 from netwright.study.material import open_own, prepare_own
 from netwright.study.parts import make_space, problem_of, require_parts, reward_of
-from netwright.study.suiting import suit_format, suit_images
+from netwright.study.suiting import suit_format, suit_inpainting
 from netwright.tasks.classification import ClassificationTask
 from netwright.tasks.inpainting import InpaintingTask
 from netwright.tasks.segmentation import SegmentationTask
@@ -49,7 +49,7 @@ def fitted(path: Path, recipe: str | None, **said: Any) -> RunSettings:
     assignments = {name.replace("__", "."): value for name, value in said.items()}
     settings = resolve(path, recipe, Wishes(assignments=assignments))
     opened = open_own(settings)
-    settings = suit_images(settings, opened, assignments)
+    settings = suit_inpainting(settings, opened, assignments)
     return fit_settings(settings, opened, prepare_own(opened, settings), assignments)
 
 
@@ -155,6 +155,7 @@ def test_pictures_to_be_restored_are_prepared_as_in_the_paper(tiles: Path) -> No
     assert (found.training.loss, found.objective.metric) == ("mse", "psnr")
     assert not found.objective.percent
     assert found.termination.loss_of_guess is None
+    assert not fitted(tiles, "policy-gradient", slices=None).postprocessing.crf
     assert found.termination.slower_than_start is not None
     shape = {"channels": 3, "classes": 3, "size": [64, 64], "dense": True}
     assert shape.items() <= found.space.options.items()

@@ -28,7 +28,7 @@ from netwright.study.material import open_material, open_own, prepare_own, unsee
 from netwright.study.picks import worst_median_best
 from netwright.study.pictures import LabelledPicture
 from netwright.study.shown import restorations
-from netwright.study.suiting import suit_images
+from netwright.study.suiting import suit_inpainting
 from netwright.tasks.image_quality import image_quality
 from netwright.tasks.inpainting import InpaintingTask
 
@@ -39,7 +39,7 @@ MASKS = MaskSettings("pixel", pixel=0.3)
 def settings_of(tiles: Path) -> RunSettings:
     wishes = Wishes(assignments={"images.size": [SIZE, SIZE], "inpainting": MASKS.to_dict()})
     settings = resolve(tiles, "marl-unet", wishes)
-    return suit_images(settings, open_any(tiles), {"images.size"})
+    return suit_inpainting(settings, open_any(tiles), {"images.size"})
 
 
 @pytest.fixture(scope="module")
