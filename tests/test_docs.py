@@ -17,6 +17,7 @@ import yaml
 
 from netwright.api import Wishes, resolve
 from netwright.cli.app import app
+from netwright.data.inpainting.settings import MaskSettings
 from netwright.data.slices import SliceSettings
 from netwright.evaluation.early import EarlyTermination
 from netwright.recipes import RECIPES
@@ -72,6 +73,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("strategy.", CmaEs),
     ("strategy.", ControlledRandomSearch),
     ("slices.", SliceSettings),
+    ("inpainting.", MaskSettings),
     ("training.early.", EarlyTermination),
     ("supernet.", SupernetSettings),
 ]
@@ -157,7 +159,9 @@ def test_documented_defaults_are_those_of_a_search() -> None:
     assert written == {name: found[name] for name in written}
 
 
-@pytest.mark.parametrize(("page", "family"), [(MARL, "marl"), (POLICY_GRADIENT, "policy-gradient"), (PDAS, "pdas")])
+@pytest.mark.parametrize(
+    ("page", "family"), [(MARL, "marl"), (POLICY_GRADIENT, "policy-gradient"), (PDAS, "pdas")]
+)
 def test_recipes_differ_as_documented(page: Path, family: str) -> None:
     written = {name: [cell.strip("`") for cell in cells] for name, cells in all_rows(page)}
     names = [name for name in RECIPES if name.startswith(family)]

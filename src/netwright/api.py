@@ -39,7 +39,7 @@ from netwright.study.postprocessing import require_postprocessing
 from netwright.study.run import Run
 from netwright.study.shared import require_shared, suit_shared
 from netwright.study.shared_plan import SharedPlan, plan_shared
-from netwright.study.suiting import suit_format, suit_images, suit_space
+from netwright.study.suiting import suit_format, suit_inpainting, suit_space
 from netwright.study.verdict import require_references, require_rival
 
 CANDIDATES_AN_HOUR = 40
@@ -315,7 +315,7 @@ def _prepared(
     _require_suited(settings, opened, said_by(wishes))
     settings = suit_space(settings, opened, said_by(wishes))
     if wishes.repeat is None:
-        settings = suit_images(settings, opened, said_by(wishes))
+        settings = suit_inpainting(settings, opened, said_by(wishes))
     require_postprocessing(settings, kind_of(opened))
     inspect_any(opened, workers=available_cores()).require_usable(_reading(settings))
     many = f"{len(opened.records)} pictures" if isinstance(opened, ImageSet) else f"{len(opened.cases)} cases"

@@ -15,6 +15,7 @@ import pytest
 import tiny_networks
 from netwright.api import Wishes, create_run, resolve
 from netwright.data.classification.prepared import PreparedImages
+from netwright.data.inpainting.settings import MaskSettings
 from netwright.data.opening import split_any
 from netwright.data.picture_samples import write_classification_sample
 from netwright.errors import SettingsError
@@ -22,14 +23,25 @@ from netwright.evaluation.candidate import evaluate_candidate
 from netwright.evaluation.outcome import Status
 from netwright.settings import Part, RunSettings, parse_settings
 from netwright.spaces.base import Layered
-from netwright.study.fitting import fit_settings, needs_start, require_validated, same_space, with_termination
+from netwright.spaces.kinds import INPAINTING, KINDS, Kind
+from netwright.study.fitting import (
+    fit_settings,
+    kind_of,
+    needs_start,
+    require_validated,
+    same_space,
+    with_termination,
+)
 from netwright.study.material import open_own, prepare_own
 from netwright.study.parts import make_space, problem_of, require_parts, reward_of
+from netwright.study.suiting import suit_format, suit_inpainting
 from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.inpainting import InpaintingTask
 from netwright.tasks.segmentation import SegmentationTask
 
 CLASSIFIER = {"space.network": "tiny_networks:classifier"}
 SHAPES = ClassificationTask(1, ("disc", "ring", "square", "triangle"), (16, 16))
+RESTORED = InpaintingTask(3, (16, 16))
 CELLS = SegmentationTask(1, ("cell", "nucleus"), (24, 24))
 
 
@@ -37,6 +49,7 @@ def fitted(path: Path, recipe: str | None, **said: Any) -> RunSettings:
     assignments = {name.replace("__", "."): value for name, value in said.items()}
     settings = resolve(path, recipe, Wishes(assignments=assignments))
     opened = open_own(settings)
+    settings = suit_inpainting(settings, opened, assignments)
     return fit_settings(settings, opened, prepare_own(opened, settings), assignments)
 
 
@@ -133,6 +146,79 @@ def test_a_loss_that_was_said_stays_or_is_refused(shapes: Path, cells: Path) -> 
     with pytest.raises(SettingsError, match="take cross_entropy"):
         fitted(shapes, "marl-vgg16", training__loss="dice")
     assert fitted(cells, "marl-unet", training__loss="cross_entropy").training.loss == "cross_entropy"
+
+
+def test_pictures_to_be_restored_are_prepared_as_in_the_paper(tiles: Path) -> None:
+    found = fitted(tiles, "marl-unet", slices=None)
+    assert (found.images.size, found.images.fit, found.images.normalise) == ((64, 64), "stretch", "unit")
+    assert found.inpainting == MaskSettings()
+    assert (found.training.loss, found.objective.metric) == ("mse", "psnr")
+    assert not found.objective.percent
+    assert found.termination.loss_of_guess is None
+    assert not fitted(tiles, "policy-gradient", slices=None).postprocessing.crf
+    assert found.termination.slower_than_start is not None
+    shape = {"channels": 3, "classes": 3, "size": [64, 64], "dense": True}
+    assert shape.items() <= found.space.options.items()
+    said = fitted(
+        tiles,
+        "marl-unet",
+        images__size=[20, 24],
+        images__fit="pad",
+        slices=None,
+        inpainting__mask="half",
+        objective__metric="ssim",
+        objective__percent=True,
+    )
+    assert (said.images.size, said.images.fit, said.images.normalise) == ((20, 24), "pad", "unit")
+    assert said.inpainting == MaskSettings("half")
+    assert (said.objective.metric, said.objective.percent) == ("ssim", True)
+
+
+def test_what_restored_pictures_cannot_have_is_refused(tiles: Path, shapes: Path, cells: Path) -> None:
+    for said, words in (
+        ({"training__loss": "dice"}, "take mse"),
+        ({"images__normalise": "zscore"}, "take unit"),
+        ({"objective__metric": "dice"}, "psnr, ssim"),
+        ({"slices": {}}, "slices are for volumes"),
+        ({"images__size": [10, 10]}, "11 x 11"),
+        ({"termination__loss_of_guess": 0.9}, "not known what a guess gives"),
+    ):
+        names = {name.replace("__", ".") for name in said}
+        with pytest.raises(SettingsError, match=words):
+            with_termination(fitted(tiles, "marl-unet", **{"slices": None, **said}), RESTORED, 1.0, names)
+    with pytest.raises(SettingsError, match="for classification"):
+        fitted(shapes, "marl-vgg16", inpainting__mask="half")
+    with pytest.raises(SettingsError, match="for segmentation"):
+        fitted(cells, "marl-unet", inpainting={})
+    with pytest.raises(SettingsError, match=r"inpainting.half must be a share"):
+        resolve(tiles, "marl-unet", Wishes(assignments={"inpainting.half": 2.0}))
+
+
+def test_classes_are_passed_over_by_what_restores_pictures(
+    shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "restorer", Kind("networks that restore", (INPAINTING,), (2,)))
+    settings = settings_with(dataset={"path": str(shapes)}, space={"name": "restorer"})
+    suited = suit_format(settings, "restorer")
+    assert suited.dataset.format == "images"
+    opened = open_own(suited)
+    assert kind_of(opened) == INPAINTING
+    assert {part for part in opened.parts if part} == {"train", "test"}  # type: ignore[union-attr]
+    assert kind_of(open_own(settings)) == "classification"
+    assert suit_format(settings, "unet") == settings
+    asked = settings_with(dataset={"path": ".", "format": "idx"}, space={"name": "restorer"})
+    assert suit_format(asked, "restorer") == asked
+
+
+def test_a_repeated_run_keeps_its_pictures_and_masks(tiles: Path, tmp_path: Path) -> None:
+    given = {"images.size": [16, 24], "images.fit": "pad", "inpainting.mask": "pixel"}
+    named = {**CLASSIFIER, "space.network": "tiny_networks:segmenter", "termination.slower_than_start": None}
+    wishes = Wishes(trials=1, workers=1, assignments={**given, **named})
+    first = create_run(tiles, None, wishes, tmp_path / "1").settings
+    again = create_run(tiles, None, Wishes(workers=1, repeat=first), tmp_path / "2").settings
+    assert (again.images, again.inpainting) == (first.images, first.inpainting)
+    assert first.images.size == (16, 24)
+    assert first.dataset.format is None
 
 
 def test_a_metric_that_was_said_stays_and_an_unknown_one_is_refused(cells: Path) -> None:

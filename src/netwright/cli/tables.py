@@ -44,9 +44,7 @@ def status_lines(status: RunStatus) -> list[str]:
     if status.best is not None:
         best = status.best
         size = formatting.parameters(best["parameters"])
-        lines.append(
-            f"best   {best_words(best)}   {_found(status)}   {best['choice']}   {size} parameters"
-        )
+        lines.append(f"best   {best_words(best)}   {_found(status)}   {best['choice']}   {size} parameters")
     if status.phase == "searching" and status.running:
         lines.append("now    " + "   ".join(_running(t) for t in status.running))
     if status.comparison is not None and status.phase == "comparing":
@@ -318,6 +316,8 @@ def _picture_lines(fingerprint: ImageFingerprint) -> Iterator[str]:
             f"channel    {channel.name}: mean {channel.mean:.1f}, standard deviation {channel.std:.4g}, "
             f"from {channel.minimum:.4g} to {channel.maximum:.4g}"
         )
+    if not fingerprint.classes:
+        yield "classes    none: the pictures are to be restored (inpainting)"
     for number, one in enumerate(fingerprint.classes):
         yield f"class      {number} {one.name}: {one.pictures:,} pictures, {one.percent:.2f} %"
 

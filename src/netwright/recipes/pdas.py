@@ -1,7 +1,8 @@
 """PDAS: "Probabilistic Model-Based Dynamic Architecture Search" (under review at ICLR 2019, anonymous).
 
-Both recipes search inside one training by a stochastic natural gradient with an adaptive learning rate, as in Sections
-4.1 and 4.2; what is found is trained from scratch, larger in the case of cells.
+The first two recipes search inside one training by a stochastic natural gradient with an adaptive learning rate, as in
+Sections 4.1 and 4.2; what is found is trained from scratch, larger in the case of cells. The third is no published
+system: it searches the blocks of SegNAS3D the same way, and trains what it finds as that paper does.
 
 What the paper leaves open, and was chosen here: the momentum is plain, as the paper names no other; the pixels that
 cutout takes are 16 x 16, as in DeVries and Taylor 2017 for CIFAR-10; the retraining of inpainting, for which the paper
@@ -78,6 +79,18 @@ RECIPES = {
                 {"steps": 50_000, "batch_size": 16, "weight_decay": 0.0},
                 {"loss": "mse", "batch_size": 16, "steps": 500_000, "augmentation": _FLIP_ALONE},
             ),
+        ),
+        Recipe(
+            name="pdas-segnas7",
+            title="the block of a U-shaped network, searched inside one training",
+            paper=f"{PAPER}; Wong and Moradi, SegNAS3D, MICCAI 2019",
+            task="segmentation of 3D volumes",
+            values={
+                "recipe": "pdas-segnas7",
+                "space": {"name": "segnas7"},
+                "strategy": {"name": "natural-gradient"},
+                "supernet": {"epochs": 100, "batch_size": 3},
+            },
         ),
     )
 }

@@ -73,7 +73,7 @@ def render_report(content: ReportContent) -> str:
         overlays=[_overlay(case, content, summaries) for case in content.overlays],
         planar=any(is_planar(case) for case in content.overlays),
         restorations=restoration_rows(content.restorations, summaries, content.labels),
-        metric_names=[metric_named(label).axis for label in content.labels] if metric.column else [],
+        metric_names=[metric_named(label).name for label in content.labels] if metric.column else [],
         confusions=[] if content.confusion is None else classification.confusions(content.confusion),
         mistakes=classification.mistakes(content.mistakes),
         tables=[agents.thumbnail(table) for table in tables],
@@ -162,7 +162,7 @@ def _estimate(estimate: Estimate, metric: Metric) -> dict[str, str]:
 def _column(label: str, metric: Metric) -> dict[str, str]:
     """The head of a column beside that of the metric: a label and what is measured of it, or another metric."""
     return (
-        {"name": metric_named(label).axis, "of": ""} if metric.column else {"name": label, "of": metric.name}
+        {"name": metric_named(label).name, "of": ""} if metric.column else {"name": label, "of": metric.name}
     )
 
 

@@ -26,7 +26,6 @@ from netwright.spaces.layerwise.factory import folder_of
 from netwright.study.parts import make_space, problem_of
 from netwright.tasks.base import Task
 from netwright.tasks.classification import ClassificationTask
-from netwright.tasks.inpainting import InpaintingTask
 
 PICTURES_WITH_MASKS = "image-masks"
 CROSS_ENTROPY = "cross_entropy"
@@ -89,8 +88,6 @@ def fit_settings(
         _require_suited(make_space(settings.space), task)
     if settings.training.loss not in task.losses:
         settings = _with_usual_loss(settings, task, kind_of(dataset), said)
-    if isinstance(task, InpaintingTask):
-        settings = _without_shares(settings, said)
     if settings.objective.metric is None:
         settings = _with(settings, {"objective": {**settings.objective.model_dump(), "metric": task.metric}})
     settings.objective.require_known(task.metric_names)
@@ -216,18 +213,6 @@ def _with_masks(settings: RunSettings, kind: str) -> RunSettings:
             "(white): take unit."
         )
     return _with(settings, {"inpainting": (settings.inpainting or MaskSettings()).to_dict()})
-
-
-def _without_shares(settings: RunSettings, said: Collection[str]) -> RunSettings:
-    """Without what recipes say of metrics between 0 and 1 and of losses whose guess is known, unless a user ``said``
-    it.
-    """
-    values = settings.model_dump(mode="json")
-    if "objective.percent" not in said:
-        values["objective"]["percent"] = False
-    if "termination.loss_of_guess" not in said:
-        values["termination"]["loss_of_guess"] = None
-    return parse_settings(values)
 
 
 def _shaped(part: Part, task: Task, said: Collection[str]) -> dict[str, Any]:

@@ -8,17 +8,23 @@ from collections.abc import Collection
 from typing import Any
 
 from netwright.data.classification.dataset import ImageSet
-from netwright.data.classification.settings import ImageSettings
 from netwright.data.dataset import Dataset
 from netwright.data.inpainting.folder import IMAGES
 from netwright.data.slices import SliceSettings
 from netwright.errors import SettingsError
-from netwright.settings import RunSettings
+from netwright.settings import RunSettings, parse_settings
 from netwright.spaces.kinds import INPAINTING, KINDS, spaces_for
 from netwright.study.fitting import is_flat, kind_of
 
-_RESTORED: dict[str, Any] = {"size": (64, 64), "fit": "stretch", "normalise": "unit"}
-"""How PDAS prepares pictures that are restored (Section 4.2): resized, and divided by 255."""
+_RESTORED: dict[str, Any] = {
+    "images.size": (64, 64),
+    "images.fit": "stretch",
+    "images.normalise": "unit",
+    "objective.percent": False,
+    "termination.loss_of_guess": None,
+    "postprocessing.crf": False,
+}
+"""Of pictures that are restored. PDAS (Section 4.2) resizes them and divides by 255."""
 
 
 def suit_format(settings: RunSettings, *spaces: str) -> RunSettings:
@@ -29,18 +35,22 @@ def suit_format(settings: RunSettings, *spaces: str) -> RunSettings:
     return settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"format": IMAGES})})
 
 
-def suit_images(
+def suit_inpainting(
     settings: RunSettings, dataset: Dataset | ImageSet, said: Collection[str] = ()
 ) -> RunSettings:
-    """The settings with pictures that are restored brought to 64 x 64 pixels, stretched, and to 0 to 1, as in PDAS.
+    """The settings with pictures that are restored brought to 64 x 64 pixels, stretched, and to 0 to 1, as in PDAS; and
+    without what recipes for other tasks say of metrics between 0 and 1, of guesses and of label maps.
 
     ``said``: dotted names of settings that the user gave, which stay.
     """
     if kind_of(dataset) != INPAINTING:
         return settings
-    given = {name: value for name, value in settings.images.to_dict().items() if f"images.{name}" in said}
-    images = ImageSettings(**{**_RESTORED, **given})
-    return settings.model_copy(update={"images": images})
+    values = settings.model_dump(mode="json")
+    for name, value in _RESTORED.items():
+        table, _, key = name.partition(".")
+        if name not in said:
+            values[table][key] = value
+    return parse_settings(values)
 
 
 def suit_space(settings: RunSettings, dataset: Dataset | ImageSet, said: Collection[str] = ()) -> RunSettings:
