@@ -23,7 +23,7 @@ from netwright.study.material import Material
 from netwright.study.parts import make_space, open_study, problem_of
 from netwright.study.postprocessing import read_fitted
 from netwright.study.records import ENDED, TrialRecord, best_of, load_trials, path_of, record_of
-from netwright.study.shared_path import probability_path
+from netwright.study.shared_path import probability_path, shared_facts
 from netwright.study.shown import confusion, mistakes, overlays, restorations
 from netwright.study.status import read_curves
 from netwright.study.verdict import read_results
@@ -157,16 +157,7 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
 def _facts(
     folder: RunFolder, settings: RunSettings, material: Material, records: Sequence[TrialRecord]
 ) -> tuple[tuple[str, str], ...]:
-    splits = folder.splits()
-    training, machine = settings.training, settings.machine
-    length = (
-        f"{training.epochs} epochs"
-        if training.seconds is None
-        else f"as many epochs as fit into {training.seconds:.0f} s, at most {training.epochs}"
-    )
-    counting = " (only networks not met before are counted)" if settings.budget.count == "distinct" else ""
-    budget = [f"{settings.budget.trials} trials{counting}"] if settings.budget.trials else []
-    budget += [f"{settings.budget.hours:g} h"] if settings.budget.hours else []
+    splits, machine = folder.splits(), settings.machine
     return (
         *_data_facts(settings, material),
         (
@@ -176,18 +167,33 @@ def _facts(
         ),
         ("search space", f"{settings.space.name}, {_choices(settings)}"),
         ("strategy", settings.strategy.name),
+        *(_trial_facts(settings, len(records)) if settings.supernet is None else shared_facts(settings)),
+        (
+            "machine",
+            f"{platform.machine()}, {available_cores()} cores; {machine.workers} workers of {machine.threads} threads",
+        ),
+        ("seed", str(settings.seed)),
+    )
+
+
+def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], ...]:
+    training = settings.training
+    length = (
+        f"{training.epochs} epochs"
+        if training.seconds is None
+        else f"as many epochs as fit into {training.seconds:.0f} s, at most {training.epochs}"
+    )
+    counting = " (only networks not met before are counted)" if settings.budget.count == "distinct" else ""
+    budget = [f"{settings.budget.trials} trials{counting}"] if settings.budget.trials else []
+    budget += [f"{settings.budget.hours:g} h"] if settings.budget.hours else []
+    return (
         ("reward", settings.objective.words()),
         ("budget", " or ".join(budget) or "none"),
         (
             "each candidate",
             f"{length}, {training.optimizer} {training.learning_rate:g}, batches of {training.batch_size}",
         ),
-        (
-            "machine",
-            f"{platform.machine()}, {available_cores()} cores; {machine.workers} workers of {machine.threads} threads",
-        ),
-        ("seed", str(settings.seed)),
-        ("trials", str(len(records))),
+        ("trials", str(trials)),
     )
 
 
@@ -298,6 +304,7 @@ def _description(result: Mapping[str, Any], describe: Any) -> str:
 
 def _commands(folder: RunFolder, settings: RunSettings) -> tuple[tuple[str, str], ...]:
     root = folder.root
+    trials = (("look at the trials", f"netwright dashboard {root}"),) if settings.supernet is None else ()
     return (
         (
             "repeat this run",
@@ -305,5 +312,5 @@ def _commands(folder: RunFolder, settings: RunSettings) -> tuple[tuple[str, str]
         ),
         ("use the network", f"netwright predict {root} IMAGES -o LABELS"),
         ("test it on other cases", f"netwright evaluate {root} DATASET"),
-        ("look at the trials", f"netwright dashboard {root}"),
+        *trials,
     )

@@ -51,3 +51,21 @@ def probability_path(
         seconds=last.seconds,
         infeasible=last.infeasible,
     )
+
+
+def shared_facts(settings: RunSettings) -> tuple[tuple[str, str], ...]:
+    """How the search went about it, as rows of a table."""
+    given = settings.supernet
+    assert given is not None
+    length = f"{given.epochs} epochs" if given.steps is None else f"{given.steps:,} steps"
+    if given.seconds is not None:
+        length = f"{given.seconds / 3600:g} h, at most {length}"
+    options = ", ".join(f"{name} {value}" for name, value in given.space.items())
+    return (
+        ("search", f"one training with shared weights, {length}"),
+        (
+            "its weights",
+            f"SGD {given.learning_rate:g}, two networks a step, batches of {given.batch_size}",
+        ),
+        *((("its networks", options),) if options else ()),
+    )
