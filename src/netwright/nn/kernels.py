@@ -40,7 +40,7 @@ def depthwise(features: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
     with torch.autocast("cpu", enabled=False):
         features, weight = features.to(dtype), weight.to(dtype)
         if side == 5 and stride == 1 and weight.requires_grad and torch.is_grad_enabled():
-            result: Tensor = _Depthwise5.apply(features, weight)
+            result: Tensor = _Depthwise5.apply(features, weight)  # type: ignore[no-untyped-call]
             return result
         return F.conv2d(features, weight, stride=stride, padding=side // 2, groups=channels)
 
@@ -60,11 +60,31 @@ def average_pool(features: Tensor, stride: int = 1) -> Tensor:
 
 def maximum_pool(features: Tensor, stride: int = 1) -> Tensor:
     """The largest of 3 x 3 pixels around each, or around each second with a stride of 2."""
-    if features.device.type != "cpu" or stride > 1 or not torch.is_inference_mode_enabled():
+    if features.device.type != "cpu":
+        return F.max_pool2d(features, 3, stride, padding=1)
+    if torch.is_grad_enabled() and features.requires_grad:
+        result: Tensor = _Maximum.apply(features, stride)  # type: ignore[no-untyped-call]
+        return result
+    if stride > 1 or not torch.is_inference_mode_enabled():
         return F.max_pool2d(features, 3, stride, padding=1)
     padded = F.pad(features, (1, 1, 1, 1), value=float("-inf"))
     rows = torch.maximum(padded[..., :-2], padded[..., 2:]).maximum(padded[..., 1:-1])
     return torch.maximum(rows[:, :, :-2], rows[:, :, 2:]).maximum(rows[:, :, 1:-1])
+
+
+def depthwise_gradients(
+    upstream: Tensor, features: Tensor, weight: Tensor, stride: int
+) -> tuple[Tensor, Tensor]:
+    """The gradients of features and weight of `depthwise`, in full precision on a CPU."""
+    side, channels = weight.shape[-1], features.shape[1]
+    padding = [side // 2] * 2
+    if side == 5 and stride == 1:
+        return _to_features(upstream, weight), _gradient_of_5_by_5(features, upstream)
+    strides = [stride] * 2
+    of_features, of_weight, _ = torch.ops.aten.convolution_backward(
+        upstream, features, weight, None, strides, padding, [1, 1], False, [0, 0], channels, [True, True, False]
+    )
+    return of_features, of_weight
 
 
 class _Depthwise5(Function):
@@ -76,16 +96,19 @@ class _Depthwise5(Function):
         return F.conv2d(features, weight, padding=2, groups=features.shape[1])
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None]:
         features, weight = ctx.saved_tensors
         with torch.autocast("cpu", enabled=False):
-            to_features = to_weight = None
-            if ctx.needs_input_grad[0]:
-                to_features = F.conv2d(upstream, weight.flip(2, 3), padding=2, groups=features.shape[1])
-            if ctx.needs_input_grad[1]:
-                to_weight = _gradient_of_5_by_5(features, upstream)
+            to_features = _to_features(upstream, weight) if ctx.needs_input_grad[0] else None
+            to_weight = _gradient_of_5_by_5(features, upstream) if ctx.needs_input_grad[1] else None
         return to_features, to_weight
+
+
+def _to_features(upstream: Tensor, weight: Tensor) -> Tensor:
+    """The gradient of the features of a depthwise convolution with a stride of 1."""
+    side = weight.shape[-1]
+    return F.conv2d(upstream, weight.flip(2, 3), padding=side // 2, groups=upstream.shape[1])
 
 
 def _gradient_of_5_by_5(features: Tensor, upstream: Tensor) -> Tensor:
@@ -100,13 +123,40 @@ def _gradient_of_5_by_5(features: Tensor, upstream: Tensor) -> Tensor:
     for row in (0, 2):
         for column in (0, 2):
             shifted = F.pad(upstream, (column, 2 - column, row, 2 - row))
-            corner = conv2d_weight(wider, (channels, 1, 3, 3), shifted, padding=1, groups=channels)
+            corner = conv2d_weight(  # type: ignore[no-untyped-call]
+                wider, (channels, 1, 3, 3), shifted, padding=1, groups=channels
+            )
             gradient[..., row : row + 3, column : column + 3] = corner
     return gradient
 
 
+class _Maximum(Function):
+    """The max pooling, which keeps where the maxima were in two or four bytes each, not in eight and the features too."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, stride: int) -> Tensor:
+        result, places = F.max_pool2d_with_indices(features, 3, stride, padding=1)
+        pixels = features.shape[2] * features.shape[3]
+        small = torch.int16 if pixels <= torch.iinfo(torch.int16).max else torch.int32
+        ctx.save_for_backward(places.to(small))
+        ctx.stride, ctx.shape = stride, features.shape
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        (places,) = ctx.saved_tensors
+        # Of the features only shape and layout count, the layout of the places.
+        layout = torch.channels_last if places.is_contiguous(memory_format=torch.channels_last) else None
+        like = torch.empty(ctx.shape, dtype=upstream.dtype, memory_format=layout or torch.contiguous_format)
+        gradient = torch.ops.aten.max_pool2d_with_indices_backward(
+            upstream, like, [3, 3], [ctx.stride] * 2, [1, 1], [1, 1], False, places.long()
+        )
+        return gradient, None
+
+
 def _dtype(features: Tensor, side: int, stride: int) -> torch.dtype:
-    """What a depthwise convolution computes in under autocast: see `netwright.evaluation.precision` on small pictures."""
+    """What a depthwise convolution computes in; on small pictures see `netwright.evaluation.precision`."""
     if not torch.is_autocast_enabled("cpu"):
         return features.dtype
     if stride > 1 or min(features.shape[2:]) < 2 * side:

@@ -31,7 +31,7 @@ STEM_FACTOR = 3
 STEM, RECTIFIER, HEAD, AUXILIARY = "stem", "relu", "head", "auxiliary"
 SMALLEST_SIDE = 4
 
-Makers = dict[str, partial[nn.Module]]
+Makers = dict[str, partial[Any]]
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _cell_makers(shape: Shape, place: Place, concatenated: tuple[int, ...]) -> M
     return makers
 
 
-def _path_maker(operation: str, channels: int, stride: int, affine: bool) -> partial[nn.Module] | None:
+def _path_maker(operation: str, channels: int, stride: int, affine: bool) -> partial[Any] | None:
     """Of an operation that has weights; None for the others."""
     if operation in (SEPARABLE_3, SEPARABLE_5):
         kernel = 3 if operation == SEPARABLE_3 else 5

@@ -11,17 +11,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netwright.nn.kernels import average_pool, depthwise, maximum_pool
+from netwright.nn.standardised import by_rows, separable, standardise
 from netwright.spaces.cells.genotype import AVERAGE, MAXIMUM
 
 AUXILIARY_CHANNELS = (128, 768)
 
 
-def normalisation(channels: int, affine: bool) -> nn.Module:
-    """Batch normalisation; without scale and shift it keeps no statistics either.
+class Standardisation(nn.Module):
+    """Batch normalisation without scale and shift, by the statistics of the batch, in training and out of it.
 
     In a search the networks that share a normalisation have statistics of their own, so that there are none to keep.
     """
-    return nn.BatchNorm2d(channels, affine=affine, track_running_stats=affine)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features to features of the same shape."""
+        return standardise(features)
+
+
+def normalisation(channels: int, affine: bool) -> nn.Module:
+    """Batch normalisation as ever, or without scale and shift."""
+    return nn.BatchNorm2d(channels) if affine else Standardisation()
 
 
 class Stem(nn.Module):
@@ -95,11 +104,21 @@ class SeparableConvolution(nn.Module):
 
     def __init__(self, channels: int, kernel: int, stride: int, affine: bool) -> None:
         super().__init__()
+        self.affine = affine
         self.first = _SeparableHalf(channels, kernel, stride, affine)
         self.second = _SeparableHalf(channels, kernel, 1, affine)
 
     def forward(self, rectified: Tensor) -> Tensor:
         """Features to features with as many channels, of a stride of 2 half the size, rounded up."""
+        if not self.affine and by_rows(rectified):
+            first, second = self.first, self.second
+            weights = (
+                first.depthwise.weight,
+                first.pointwise.weight,
+                second.depthwise.weight,
+                second.pointwise.weight,
+            )
+            return separable(rectified, weights, first.stride)
         features: Tensor = self.second(F.relu(self.first(rectified)))
         return features
 
@@ -208,7 +227,7 @@ class Head(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-    """ReLU, average pooling of 5 x 5 with a stride of 3, 1 x 1 convolution to 128 channels and 2 x 2 convolution to 768,
+    """ReLU, 5 x 5 average pooling with a stride of 3, 1 x 1 convolution to 128 channels and 2 x 2 convolution to 768,
     each with batch normalisation and ReLU, and a linear layer, as in ENAS and DARTS.
 
     Of CIFAR's 8 x 8 pixels the pooling leaves 2 x 2, so that one is left at the end. Of larger features the mean is

@@ -1,4 +1,4 @@
-"""The micro search space of ENAS (Pham et al. 2018) as PDAS searches it: a normal and a reduction cell of five nodes."""
+"""The micro search space of ENAS (Pham et al. 2018) as PDAS searches it: a normal and a reduction cell."""
 
 from __future__ import annotations
 
