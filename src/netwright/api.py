@@ -18,7 +18,6 @@ from netwright.data.splits import Splits
 from netwright.errors import DatasetError, SettingsError
 from netwright.recipes import RECIPES, find_recipe
 from netwright.settings import RunSettings, override, parse_settings
-from netwright.spaces.kinds import INPAINTING
 from netwright.study.conduct import OnStatus, conduct
 from netwright.study.fitting import (
     PICTURES_WITH_MASKS,
@@ -37,6 +36,8 @@ from netwright.study.parts import make_sampler, make_space, problem_of, require_
 from netwright.study.plan import Plan, make_plan, measure_start, plan_by_hours
 from netwright.study.postprocessing import require_postprocessing
 from netwright.study.run import Run
+from netwright.study.shared import require_shared, suit_shared
+from netwright.study.shared_plan import SharedPlan, plan_shared
 from netwright.study.suiting import suit_format, suit_inpainting, suit_space
 from netwright.study.verdict import require_references, require_rival
 
@@ -131,6 +132,7 @@ def create_run(
     """
     settings = resolve(dataset, recipe, wishes)
     require_parts(settings)
+    require_shared(settings)
     require_references(settings)
     if wishes.repeat is None:
         require_guess(settings, said_by(wishes))
@@ -153,6 +155,7 @@ def _measured(
 ) -> RunSettings:
     """The settings with what depends on how fast the starting candidate is here."""
     timed = settings.budget.hours is not None and settings.training.seconds is None
+    timed = timed and settings.supernet is None
     timed = timed and "training.epochs" not in said
     seconds, batch_seconds = None, None
     if timed or needs_start(settings, said):
@@ -171,10 +174,16 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
     assignments = dict(wishes.assignments or {})
     named = {name: value for name, value in _asked(wishes).items() if value is not None}
     settings = parse_settings(override(_base(dataset, recipe, wishes), {**named, **assignments}))
-    settings = suit_format(settings, settings.space.name, *_space_of(settings.recipe))
-    machine, device = settings.machine, settings.training.device
+    own = RECIPES[settings.recipe].values["space"]["name"] if settings.recipe in RECIPES else ""
+    settings = suit_format(settings, settings.space.name, own)
     said = {*named, *assignments}
+    settings = suit_shared(settings, said)
+    machine, device = settings.machine, settings.training.device
     filled: dict[str, Any] = {}
+    if settings.supernet is not None:
+        filled |= _shared_budget(settings, said)
+    if wishes.epochs is not None and "training.steps" not in said:
+        filled["training.steps"] = None
     if settings.verdict.rival is not None:
         filled["verdict.rival"] = str(settings.verdict.rival.expanduser().resolve())
     if "machine.workers" not in said and wishes.repeat is None:
@@ -186,9 +195,19 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
     return parse_settings(override(settings.model_dump(mode="json"), filled))
 
 
-def _space_of(recipe: str) -> tuple[str, ...]:
-    """The space of a recipe, as far as it is known."""
-    return (str(RECIPES[recipe].values["space"]["name"]),) if recipe in RECIPES else ()
+def _shared_budget(settings: RunSettings, said: Collection[str]) -> dict[str, Any]:
+    """A search inside one training takes the hours that it is given; there are no trials to count.
+
+    Raises:
+        SettingsError: trials were asked for.
+    """
+    if "budget.trials" in said:
+        raise SettingsError(
+            "--trials: a search inside one training has no trials. Give --hours, or --set supernet.epochs=...; or "
+            "--set supernet=null, to train candidate after candidate."
+        )
+    hours = settings.budget.hours
+    return {} if hours is None or "supernet.seconds" in said else {"supernet.seconds": 3600.0 * hours}
 
 
 def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
@@ -225,8 +244,7 @@ def _suitable_recipe(dataset: Path, wishes: Wishes) -> str:
     except DatasetError:
         return "segnas4"
     if format == IMAGES:
-        alone = (name for name, recipe in RECIPES.items() if recipe.kind.tasks == (INPAINTING,))
-        return next(alone, "marl-unet")
+        return "pdas-inpainting"
     if format in IMAGE_FORMATS:
         return "marl-vgg16"
     return "marl-unet" if format == PICTURES_WITH_MASKS else "segnas4"
@@ -245,8 +263,8 @@ def _asked(wishes: Wishes) -> dict[str, Any]:
 
 def plan_search(
     dataset: Path, recipe: str | None, wishes: Wishes, on_stage: Callable[[str], None] = lambda text: None
-) -> Plan:
-    """What a search would cost here, measured.
+) -> Plan | SharedPlan:
+    """What a search would cost here, measured; of one inside one training a plan of its own kind.
 
     Raises:
         DatasetError: the dataset cannot be used.
@@ -254,7 +272,11 @@ def plan_search(
     """
     settings = resolve(dataset, recipe, wishes)
     require_parts(settings)
+    require_shared(settings)
     settings, prepared, splits = _prepared(settings, wishes, on_stage)
+    if settings.supernet is not None:
+        on_stage("measuring steps of the search")
+        return plan_shared(settings, prepared, *_cases(prepared, splits))
     on_stage("measuring candidates")
     found = make_plan(settings, prepared, *_cases(prepared, splits))
     start = found.measurements[0].seconds_an_epoch

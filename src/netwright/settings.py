@@ -21,13 +21,15 @@ from netwright.data.slices import SliceSettings
 from netwright.errors import RunError, SettingsError
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.objective import ObjectiveSettings
+from netwright.supernet.settings import SupernetSettings
 
 _FAMILIES = (("space",), ("strategy",))
-_OPEN_TABLES = (*_FAMILIES, ("space", "values"), ("objective", "costs"))
+_OPEN_TABLES = (*_FAMILIES, ("space", "values"), ("objective", "costs"), ("supernet", "space"))
 """Tables that take names beyond those that they have; they are checked where they are used."""
 _OPTIONAL_TABLES = (
     ("slices",),
     ("inpainting",),
+    ("supernet",),
     ("space", "values"),
     ("training", "early"),
     ("training", "augmentation"),
@@ -145,7 +147,8 @@ class RunSettings(_Model):
 
     ``preprocessing`` is that of volumes and of pictures with masks, ``images`` that of pictures with a class each,
     or without. ``slices``: for a 2D network on volumes; None: the network takes whole volumes. ``inpainting``: what is
-    missing of pictures that are restored; None where the task is another.
+    missing of pictures that are restored; None where the task is another. ``supernet``: the
+    search is one training with shared weights; None: it trains candidate after candidate.
     """
 
     recipe: str
@@ -160,6 +163,7 @@ class RunSettings(_Model):
     strategy: Part
     objective: ObjectiveSettings = Field(default_factory=ObjectiveSettings)
     training: TrainingProtocol = Field(default_factory=TrainingProtocol)
+    supernet: SupernetSettings | None = None
     termination: TerminationSettings = Field(default_factory=TerminationSettings)
     budget: BudgetSettings = Field(default_factory=lambda: BudgetSettings(trials=300))
     postprocessing: PostprocessingSettings = Field(default_factory=PostprocessingSettings)

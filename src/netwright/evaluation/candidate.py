@@ -271,6 +271,8 @@ def predicted_cost(build: Build, task: Task, protocol: TrainingProtocol) -> Cost
             device=device,
             mixed_precision=half is not None,
             optimizer_states=1 if protocol.optimizer == "sgd" else 2,
+            # Beside the gradients Nadam and Adam need a root, and all but they alone the gradients with the decay.
+            update_copies=2 + (protocol.optimizer != "sgd" and protocol.weight_decay > 0),
         )
     except ValueError as error:
         if not str(error).startswith(_SINGLE_VALUE):

@@ -32,6 +32,7 @@ def dry_run(
     device: torch.device | str = "cpu",
     mixed_precision: bool = False,
     optimizer_states: int = 2,
+    update_copies: int = 2,
 ) -> Cost:
     """Builds the network and runs one training step on fake tensors, and counts.
 
@@ -48,6 +49,7 @@ def dry_run(
         device: where the network would be trained.
         mixed_precision: activations in bfloat16 under autocast.
         optimizer_states: numbers that the optimizer keeps for each weight; 2 for Nadam.
+        update_copies: numbers that an update needs for each weight while it lasts, the gradient among them.
 
     Returns:
         parameters, size_mb, flops of one image, and predicted_memory_mb; all else None.
@@ -70,9 +72,9 @@ def dry_run(
     trainable = sum(weight.numel() for weight in weights if weight.requires_grad)
     buffers = sum(buffer.numel() for buffer in network.buffers())
     state_bytes = FLOAT_BYTES * (parameters + buffers + optimizer_states * trainable)
-    # The update of all weights at once (foreach) needs their gradients and a temporary copy of as many numbers.
+    # The update of all weights at once (foreach) needs their gradients and temporary copies of as many numbers.
     taken = [FLOAT_BYTES * weight.numel() for weight in weights if weight.requires_grad]
-    update_bytes = 2 * sum(map(heap_bytes, taken) if on_cpu else taken)
+    update_bytes = update_copies * sum(map(heap_bytes, taken) if on_cpu else taken)
     return Cost(
         parameters=parameters,
         size_mb=FLOAT_BYTES * parameters / BYTES_PER_MB,

@@ -163,6 +163,30 @@ class PolicyPath:
 
 
 @dataclass(frozen=True)
+class ProbabilityPath:
+    """How the probabilities of a search inside one training moved, snapshot by snapshot.
+
+    ``steps``: of each snapshot. ``variables``: names; ``values``: of each variable, as texts; ``probabilities``: of
+    each variable (snapshots, its values); ``chosen``: the place of each variable's value in the network that was
+    found. ``certainty``, ``entropy``, ``eta``, ``loss`` and ``theta_loss`` as in `netwright.supernet.path.Snapshot`,
+    one each snapshot. ``seconds``: in all. ``infeasible``: samples that made no network.
+    """
+
+    steps: tuple[int, ...]
+    variables: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+    probabilities: tuple[NDArray[np.float64], ...]
+    chosen: tuple[int, ...]
+    certainty: tuple[float, ...]
+    entropy: tuple[float, ...]
+    eta: tuple[float, ...]
+    loss: tuple[float | None, ...]
+    theta_loss: tuple[float | None, ...]
+    seconds: float
+    infeasible: int
+
+
+@dataclass(frozen=True)
 class NetworkTable:
     """A network layer by layer: names of the columns, and a row a layer."""
 
@@ -199,8 +223,9 @@ class ReportContent:
     is, in words. ``metric``: what the contestants' ``scores``
     are, "Dice", "accuracy" or "PSNR". ``penalty``: what the strategy was told for a trial without a reward.
     ``agent_tables`` in the network's order; ``agent_values``: what is in them, in words. ``batch_size``: of
-    the contestants' times a batch. ``policy``: where the strategy moves one. ``network_table``: of the best trial,
-    where its space is told layer by layer. ``mistakes``: test images that the searched network takes for another
+    the contestants' times a batch. ``policy``: where the strategy moves one. ``shared``: of a search inside one
+    training, which has no trials to show. ``network_table``: of the best trial, where its space is told layer by layer.
+    ``mistakes``: test images that the searched network takes for another
     class.
     """
 
@@ -225,6 +250,7 @@ class ReportContent:
     agent_values: str = "Q-value"
     layer_choices: LayerChoices | None = None
     policy: PolicyPath | None = None
+    shared: ProbabilityPath | None = None
     network_table: NetworkTable | None = None
     batch_size: int | None = None
     confusion: ConfusionMatrix | None = None

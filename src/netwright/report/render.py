@@ -17,6 +17,7 @@ from netwright.report import (
     formatting,
     policy,
     search_figures,
+    shared,
 )
 from netwright.report.content import AgentTable, OverlayCase, ReportContent, TrialRow
 from netwright.report.costs import cost_rows
@@ -77,6 +78,7 @@ def render_report(content: ReportContent) -> str:
         mistakes=classification.mistakes(content.mistakes),
         tables=[agents.thumbnail(table) for table in tables],
         told="" if content.policy is None else policy.policy_sentence(content.policy, content.reward_name),
+        shared_told="" if content.shared is None else shared.shared_sentence(content.shared),
         phased=any(t.phase for t in content.trials),
         counts=_counts(content.trials),
         trials=[_trial_row(t, content.best_trial) for t in content.trials],
@@ -94,12 +96,15 @@ def _plots(
     """The plots for which there is something to plot, by name: figure as JSON and height in pixels."""
     drawn: dict[str, go.Figure] = {}
     tested = any(s.tested for s in summaries)
-    if content.trials:
+    if content.shared is not None:
+        drawn["probabilities"] = shared.probabilities_figure(content.shared)
+        drawn["certainty"] = shared.certainty_figure(content.shared)
+        drawn["losses"] = shared.losses_figure(content.shared)
+    elif content.trials:
         drawn["search"] = search_figures.best_so_far(content.trials, content.reward_name, content.penalty)
-    if tested or any(t.reward is not None and t.parameters for t in content.trials):
-        drawn["size"] = search_figures.size_against_score(
-            content.trials, summaries, content.reward_name, metric
-        )
+    trials = () if content.shared is not None else content.trials
+    if tested or any(t.reward is not None and t.parameters for t in trials):
+        drawn["size"] = search_figures.size_against_score(trials, summaries, content.reward_name, metric)
     if tested and not metric.classifies:
         drawn["cases"] = comparison_figures.score_by_case(summaries, metric)
     if content.confusion is not None:

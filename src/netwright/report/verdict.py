@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from netwright.report import formatting
-from netwright.report.content import Contestant, ReportContent
+from netwright.report.content import Contestant, ReportContent, TrialRow
 from netwright.report.costs import ratio_text
 from netwright.report.metrics import Metric, metric_named
 from netwright.report.statistics import PairedComparison
@@ -71,12 +71,23 @@ def progress_sentences(content: ReportContent) -> tuple[str, ...]:
     best = next((t for t in finished if t.number == content.best_trial), None)
     if not content.trials:
         return ("No trial has been run yet.",)
+    if content.shared is not None and best is not None:
+        return _found_sentences(content, best)
     if best is None or best.reward is None:
         return (f"None of {len(content.trials)} trials has trained a network to its end yet.",)
     size = f" with {formatting.parameters(best.parameters)} parameters" if best.parameters else ""
     return (
         f"The best of {len(content.trials)} trials so far is trial {best.number}: "
         f"{content.reward_name} {formatting.reward(best.reward)}{size} ({best.choice}).",
+        f"The final comparison on the unseen test {metric_named(content.metric).cases} has not been run yet.",
+    )
+
+
+def _found_sentences(content: ReportContent, best: TrialRow) -> tuple[str, ...]:
+    size = f" of {formatting.parameters(best.parameters)} parameters" if best.parameters else ""
+    return (
+        f"The likeliest network{size} ({best.choice}) reached {content.reward_name} "
+        f"{formatting.reward(best.reward)}; it has not been trained by itself yet.",
         f"The final comparison on the unseen test {metric_named(content.metric).cases} has not been run yet.",
     )
 

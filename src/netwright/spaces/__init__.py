@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.base import Choice, Diagram, Edge, Node, Space, TaskShape, Value
+from netwright.spaces.cells import CellSpace
 from netwright.spaces.dense import DenseSpace
 from netwright.spaces.layerwise.makers import googlenet, layerwise, unet, vgg16
 from netwright.spaces.segnas import SegNAS, SegNAS4, SegNAS7
@@ -19,6 +21,8 @@ SPACES: dict[str, Callable[..., Space]] = {
     "googlenet": googlenet,
     "unet": unet,
     "layerwise": layerwise,
+    "autoencoder": AutoencoderSpace,
+    "cells": CellSpace,
 }
 
 __all__ = ["SPACES", "Choice", "Diagram", "Edge", "Node", "Space", "TaskShape", "Value"]

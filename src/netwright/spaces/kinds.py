@@ -46,6 +46,14 @@ KINDS: dict[str, Kind] = {
         (SEGMENTATION, CLASSIFICATION, INPAINTING),
         (2, 3),
     ),
+    "autoencoder": Kind(
+        "a symmetric convolutional autoencoder: every layer's type, channels and connection",
+        (INPAINTING,),
+        (2,),
+    ),
+    "cells": Kind(
+        "two cells that a network repeats, normal and reduction: what each node adds", (CLASSIFICATION,), (2,)
+    ),
 }
 """For each name in `netwright.spaces.SPACES`, in that order."""
 

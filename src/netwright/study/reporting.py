@@ -23,6 +23,7 @@ from netwright.study.material import Material
 from netwright.study.parts import make_space, open_study, problem_of
 from netwright.study.postprocessing import read_fitted
 from netwright.study.records import ENDED, TrialRecord, best_of, load_trials, path_of, record_of
+from netwright.study.shared_path import probability_path
 from netwright.study.shown import confusion, mistakes, overlays, restorations
 from netwright.study.status import read_curves
 from netwright.study.verdict import read_results
@@ -79,6 +80,7 @@ def report_content(
         agent_values=_agent_values(settings),
         layer_choices=layer_choices(space, records),
         policy=None if study is None else policy_path(study),
+        shared=probability_path(folder, settings, best),
         network_table=network_table(space, best, task.classes),
         batch_size=settings.training.batch_size,
         confusion=confusion(folder, material),
@@ -95,11 +97,10 @@ def _labels(prepared: Prepared | PreparedImages, task: Task) -> tuple[str, ...]:
 
 def _reward_name(settings: RunSettings) -> str:
     """Short, for axes; what a reward is made of is among the facts."""
-    return (
-        f"validation {metric_named(settings.objective.words()).name}"
-        if settings.objective.plain
-        else "reward"
-    )
+    if not settings.objective.plain:
+        return "reward"
+    weights = "" if settings.supernet is None else " with the shared weights"
+    return f"validation {metric_named(settings.objective.words()).name}{weights}"
 
 
 def _notes(study: optuna.Study | None, trials: int) -> tuple[str, ...]:
@@ -144,8 +145,11 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     objective = settings.objective
     score = None if best.outcome is None else best.outcome.metrics.get(str(objective.metric))
     reached = reward_words(best.reward, str(objective.metric), score, plain=objective.plain)
+    found = f"Best of the search: trial {best.number}"
+    if settings.supernet is not None:
+        found, reached = "The likeliest network", f"{reached} with the shared weights"
     return (
-        f"Best of the search: trial {best.number}, {space.describe(best.choice)}, {reached} on validation.",
+        f"{found}, {space.describe(best.choice)}, {reached} on validation.",
         *notes,
     )
 

@@ -154,6 +154,7 @@ class Run:
         protocol = replace(
             settings.training,
             epochs=epochs or settings.training.epochs,
+            steps=None if epochs else settings.training.steps,
             seconds=None if hours is None else hours * 3600.0,
             early=None,
             patience=settings.training.patience if hours is None else None,

@@ -170,7 +170,7 @@ def _key(
         else np.packbits(scales).tobytes().hex(),
     }
     digest.update(json.dumps(meaning, sort_keys=True).encode())
-    files = sorted({file.path for file in dataset.arrays.values()})
+    files = sorted({path for file in dataset.arrays.values() for path in file.paths})
     for content in many_in_order(content_digest, files or _files(dataset), workers):
         digest.update(content.encode())
     return digest.hexdigest()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from netwright.data.arrays import ArrayFile
+from netwright.data.arrays import PictureArray
 from netwright.data.problems import Problem
 
 Part = Literal["train", "val", "test"]
@@ -56,7 +57,7 @@ class ImageSet:
     classes: tuple[str, ...]
     records: tuple[Record, ...]
     depth: Depth = "uint8"
-    arrays: dict[Part, ArrayFile] = field(default_factory=dict)
+    arrays: Mapping[Part, PictureArray] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
     @property

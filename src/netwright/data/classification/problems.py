@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netwright.data.classification.dataset import ImageSet, Record
 from netwright.data.classification.settings import ImageSettings
@@ -62,6 +63,22 @@ def sort_of_classes(dataset: ImageSet) -> list[Problem]:
                 _about(dataset, "warning", name, "has no image in the test part", 0, "untested-class")
             )
     return problems
+
+
+def labels_out_of_range(
+    place: str, outside: NDArray[Any], values: NDArray[Any], first: int, classes: int
+) -> Problem:
+    """Labels that are of no class: ``outside`` are their places among the ``values`` of a file."""
+    found = sorted({int(value) for value in values[outside]})
+    return Problem(
+        "error",
+        place,
+        "has labels out of range",
+        expected=f"{first} to {first + classes - 1}, the classes of the training part",
+        found=f"{enumerate_words(found[:5])} in {outside.size} picture{'s' * (outside.size != 1)}",
+        advice="Give every class pictures in training, and name all of them where a file names the classes.",
+        kind="label-range",
+    )
 
 
 def _about(

@@ -1,0 +1,120 @@
+"""Operations on pictures that torch has, too, by ways that are faster on a CPU.
+
+Measured with torch 2.13, one thread, 64 pictures of 16 channels, 32 pixels a side, in channels-last format:
+
+- The gradient of the weights of a 5 x 5 depthwise convolution takes 7.7 ms, that of a 3 x 3 one 0.3 ms, as oneDNN's
+  kernel for the latter knows no larger ones. Four of the latter on shifted features make up the former in 2.2 ms.
+- An average pooling takes 2.1 ms forward and 2.0 ms backward, the depthwise convolution that it is 0.4 and 0.5 ms.
+- A max pooling takes 3.0 ms forward, also where nobody wants the places of the maxima; by rows and then by columns it
+  takes 1.0 ms.
+- In bfloat16 the gradient of the input of a strided depthwise convolution takes 14 ms, in float32 0.4 ms.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
+
+
+def depthwise(features: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
+    """The convolution of every channel with a kernel of its own, padded with zeros by half the kernel.
+
+    Args:
+        features: (batch, channels, height, width).
+        weight: (channels, 1, side, side), with an odd side.
+        stride: in pixels, along both axes.
+
+    Returns:
+        (batch, channels, height, width), of a stride of 2 half of the last two, rounded up.
+    """
+    side, channels = weight.shape[-1], features.shape[1]
+    if features.device.type != "cpu":
+        return F.conv2d(features, weight, stride=stride, padding=side // 2, groups=channels)
+    dtype = _dtype(features, side, stride)
+    with torch.autocast("cpu", enabled=False):
+        features, weight = features.to(dtype), weight.to(dtype)
+        if side == 5 and stride == 1 and weight.requires_grad and torch.is_grad_enabled():
+            result: Tensor = _Depthwise5.apply(features, weight)
+            return result
+        return F.conv2d(features, weight, stride=stride, padding=side // 2, groups=channels)
+
+
+def average_pool(features: Tensor, stride: int = 1) -> Tensor:
+    """The mean over 3 x 3 pixels around each, or around each second with a stride of 2; what lies outside of the
+    picture does not count.
+    """
+    if features.device.type != "cpu":
+        return F.avg_pool2d(features, 3, stride, padding=1, count_include_pad=False)
+    sums = depthwise(features, features.new_ones(features.shape[1], 1, 3, 3), stride)
+    counts = [_counts(length, stride).to(sums.dtype) for length in features.shape[2:]]
+    # As large as one picture and laid out like it: broadcasting over channels is slow in bfloat16.
+    shares = torch.empty_like(sums[:1]).copy_(1 / (counts[0][:, None] * counts[1]))
+    return sums * shares
+
+
+def maximum_pool(features: Tensor, stride: int = 1) -> Tensor:
+    """The largest of 3 x 3 pixels around each, or around each second with a stride of 2."""
+    if features.device.type != "cpu" or stride > 1 or not torch.is_inference_mode_enabled():
+        return F.max_pool2d(features, 3, stride, padding=1)
+    padded = F.pad(features, (1, 1, 1, 1), value=float("-inf"))
+    rows = torch.maximum(padded[..., :-2], padded[..., 2:]).maximum(padded[..., 1:-1])
+    return torch.maximum(rows[:, :, :-2], rows[:, :, 2:]).maximum(rows[:, :, 1:-1])
+
+
+class _Depthwise5(Function):
+    """The 5 x 5 depthwise convolution with its gradients by faster ways."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        return F.conv2d(features, weight, padding=2, groups=features.shape[1])
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        features, weight = ctx.saved_tensors
+        with torch.autocast("cpu", enabled=False):
+            to_features = to_weight = None
+            if ctx.needs_input_grad[0]:
+                to_features = F.conv2d(upstream, weight.flip(2, 3), padding=2, groups=features.shape[1])
+            if ctx.needs_input_grad[1]:
+                to_weight = _gradient_of_5_by_5(features, upstream)
+        return to_features, to_weight
+
+
+def _gradient_of_5_by_5(features: Tensor, upstream: Tensor) -> Tensor:
+    """The gradient of the weights, (channels, 1, 5, 5): that of its four 3 x 3 corners, which share a row and a column.
+
+    A corner is the gradient of a 3 x 3 kernel, where upstream gradient and features are shifted against each other by
+    one pixel along each axis.
+    """
+    channels = features.shape[1]
+    wider = F.pad(features, (1, 1, 1, 1))
+    gradient = features.new_empty(channels, 1, 5, 5)
+    for row in (0, 2):
+        for column in (0, 2):
+            shifted = F.pad(upstream, (column, 2 - column, row, 2 - row))
+            corner = conv2d_weight(wider, (channels, 1, 3, 3), shifted, padding=1, groups=channels)
+            gradient[..., row : row + 3, column : column + 3] = corner
+    return gradient
+
+
+def _dtype(features: Tensor, side: int, stride: int) -> torch.dtype:
+    """What a depthwise convolution computes in under autocast: see `netwright.evaluation.precision` on small pictures."""
+    if not torch.is_autocast_enabled("cpu"):
+        return features.dtype
+    if stride > 1 or min(features.shape[2:]) < 2 * side:
+        return torch.float32
+    return torch.get_autocast_dtype("cpu")
+
+
+def _counts(length: int, stride: int) -> Tensor:
+    """How many of three neighbours along an axis lie in the picture, for each centre."""
+    centres = torch.arange(0, length, stride)
+    return (centres + 1).clamp(max=length - 1) - (centres - 1).clamp(min=0) + 1

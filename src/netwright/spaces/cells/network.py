@@ -1,0 +1,246 @@
+"""Networks of cells as lists of steps, and the modules that the steps name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from netwright.errors import InfeasibleArchitecture
+from netwright.nn.steps import IMAGE, Step, StepNetwork, Steps, Supernet, needed_steps
+from netwright.spaces.base import TaskShape
+from netwright.spaces.cells import operations as modules
+from netwright.spaces.cells.genotype import (
+    AVERAGE,
+    IDENTITY,
+    INPUTS,
+    MAXIMUM,
+    OPERATIONS,
+    SEPARABLE_3,
+    SEPARABLE_5,
+    Cell,
+    outputs_of,
+    source_names,
+)
+
+STEM_FACTOR = 3
+"""Channels of the stem, in those of the first cell."""
+STEM, RECTIFIER, HEAD, AUXILIARY = "stem", "relu", "head", "auxiliary"
+SMALLEST_SIDE = 4
+
+Makers = dict[str, partial[nn.Module]]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a network is apart from its cells; the words are those of `CellSpace`."""
+
+    nodes: int
+    normal_cells: int
+    channels: int
+    affine: bool
+    auxiliary: bool
+    drop_path: float
+
+
+class Place(NamedTuple):
+    """A cell's place in the stack: its number, whether it reduces, its channels, the channels of its two inputs, and
+    whether the previous cell reduced, so that the first of the two is twice as large.
+    """
+
+    number: int
+    reduces: bool
+    channels: int
+    inputs: tuple[int, int]
+    behind_reduction: bool
+
+
+def places(shape: Shape) -> list[Place]:
+    """The stack: thrice as many normal cells as said, with a reduction cell, which doubles channels, between each
+    two groups.
+    """
+    found: list[Place] = []
+    width = shape.channels
+    inputs = (STEM_FACTOR * width, STEM_FACTOR * width)
+    for number in range(3 * shape.normal_cells + 2):
+        reduces = number % (shape.normal_cells + 1) == shape.normal_cells
+        width *= 2 if reduces else 1
+        found.append(Place(number, reduces, width, inputs, bool(found) and found[-1].reduces))
+        inputs = (inputs[1], width)
+    return found
+
+
+def network_steps(normal: Cell, reduction: Cell, shape: Shape) -> Steps:
+    """The steps of a network: what reaches the logits or the auxiliary head, and nothing else. The last is the head."""
+    steps = _StepList()
+    features = [steps.add(STEM, IMAGE)] * 2
+    auxiliary: int | None = None
+    stack = places(shape)
+    for place in stack:
+        cell = reduction if place.reduces else normal
+        features = [features[1], _add_cell(steps, place, cell, features)]
+        if place.reduces and place.number > shape.normal_cells and shape.auxiliary:
+            auxiliary = steps.add(AUXILIARY, features[1])
+    head = steps.add(HEAD, features[1])
+    return needed_steps(tuple(steps.steps), [head] if auxiliary is None else [head, auxiliary])
+
+
+class _StepList:
+    """Steps in the making; one that is there already is not added again."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self._places: dict[Step, int] = {}
+
+    def add(self, key: str, *inputs: int, options: tuple[Any, ...] = ()) -> int:
+        """The place of the step."""
+        step = Step(key, inputs, options)
+        if step not in self._places:
+            self._places[step] = len(self.steps)
+            self.steps.append(step)
+        return self._places[step]
+
+
+def _add_cell(steps: _StepList, place: Place, cell: Cell, features: list[int]) -> int:
+    """Adds a cell's steps; gives the place of its output."""
+    name = f"cell{place.number}"
+    outputs = [
+        steps.add(f"{name}/{source}", steps.add(RECTIFIER, given))
+        for source, given in zip(INPUTS, features, strict=True)
+    ]
+    sources = source_names(len(cell))
+    for number, node in enumerate(cell, start=1):
+        paths: list[int] = []
+        for source, operation in node:
+            stride = _stride(place, source)
+            given = outputs[source]
+            if operation == IDENTITY and stride == 1:
+                paths.append(given)
+                continue
+            if operation not in (AVERAGE, MAXIMUM):
+                given = steps.add(RECTIFIER, given)
+            paths.append(steps.add(_path_key(place, number, sources[source], operation, stride), given))
+        droppable = tuple(operation != IDENTITY for _, operation in node)
+        outputs.append(steps.add(f"{name}/node{number}", *paths, options=(droppable,)))
+    last = outputs_of(cell)
+    return steps.add(f"{name}/output", *(outputs[node + 1] for node in last), options=(last,))
+
+
+def _stride(place: Place, source: int) -> int:
+    """Of a reduction cell, the operations on its inputs are strided."""
+    return 2 if place.reduces and source < len(INPUTS) else 1
+
+
+def _path_key(place: Place, node: int, source: str, operation: str, stride: int) -> str:
+    """Poolings have no weights: those of one input are one step, whoever takes it."""
+    if operation in (AVERAGE, MAXIMUM):
+        return f"{operation}/stride{stride}"
+    return f"cell{place.number}/node{node}/from-{source}/{operation}"
+
+
+def operation_makers(shape: Shape, task: TaskShape, nodes: Mapping[bool, tuple[int, ...]]) -> Makers:
+    """How to make each module that a step of any network can name.
+
+    Args:
+        nodes: of reduction and of normal cells, those whose outputs have weights in the cells' concatenations.
+    """
+    affine = shape.affine
+    stack = places(shape)
+    makers: Makers = {
+        STEM: partial(modules.Stem, task.channels, STEM_FACTOR * shape.channels, affine),
+        RECTIFIER: partial(modules.Rectifier),
+        HEAD: partial(modules.Head, stack[-1].channels, task.classes),
+    }
+    for stride in (1, 2):
+        for operation in (AVERAGE, MAXIMUM):
+            makers[f"{operation}/stride{stride}"] = partial(modules.Pooling, operation, stride)
+    for place in stack:
+        makers |= _cell_makers(shape, place, nodes[place.reduces])
+    if shape.auxiliary:
+        second = stack[2 * shape.normal_cells + 1]
+        size = [-(-length // 4) for length in task.size]
+        makers[AUXILIARY] = partial(modules.AuxiliaryHead, second.channels, task.classes, size)
+    return makers
+
+
+def _cell_makers(shape: Shape, place: Place, concatenated: tuple[int, ...]) -> Makers:
+    name, channels, affine = f"cell{place.number}", place.channels, shape.affine
+    first = modules.FactorisedReduction if place.behind_reduction else modules.Projection
+    makers: Makers = {
+        f"{name}/{INPUTS[0]}": partial(first, place.inputs[0], channels, affine),
+        f"{name}/{INPUTS[1]}": partial(modules.Projection, place.inputs[1], channels, affine),
+        f"{name}/output": partial(modules.Concatenation, channels, concatenated, affine),
+    }
+    for node in range(1, shape.nodes + 1):
+        makers[f"{name}/node{node}"] = partial(modules.Addition, shape.drop_path)
+        for place_of_source, source in enumerate(source_names(node - 1)):
+            stride = _stride(place, place_of_source)
+            for operation in OPERATIONS:
+                maker = _path_maker(operation, channels, stride, affine)
+                if maker is not None:
+                    makers[_path_key(place, node, source, operation, stride)] = maker
+    return makers
+
+
+def _path_maker(operation: str, channels: int, stride: int, affine: bool) -> partial[nn.Module] | None:
+    """Of an operation that has weights; None for the others."""
+    if operation in (SEPARABLE_3, SEPARABLE_5):
+        kernel = 3 if operation == SEPARABLE_3 else 5
+        return partial(modules.SeparableConvolution, channels, kernel, stride, affine)
+    if operation == IDENTITY and stride == 2:
+        return partial(modules.FactorisedReduction, channels, channels, affine)
+    return None
+
+
+class CellNetwork(StepNetwork):
+    """The network of two cells: images (batch, channels, height, width) to logits (batch, classes).
+
+    In training with the auxiliary logits in a tuple where the shape has an auxiliary head, behind the second reduction
+    cell.
+
+    Raises:
+        InfeasibleArchitecture: the images are too small, or not of two dimensions.
+    """
+
+    def __init__(self, normal: Cell, reduction: Cell, shape: Shape, task: TaskShape) -> None:
+        check_size(task)
+        steps = network_steps(normal, reduction, shape)
+        makers = operation_makers(shape, task, {False: outputs_of(normal), True: outputs_of(reduction)})
+        keys = dict.fromkeys(step.key for step in steps)
+        auxiliary = [place for place, step in enumerate(steps) if step.key == AUXILIARY]
+        super().__init__({key: makers[key]() for key in keys}, steps, auxiliary)
+
+
+class CellSupernet(Supernet):
+    """The weights of all networks of cells: separate ones for each cell, node, source and operation (Appendix D)."""
+
+    def __init__(
+        self, shape: Shape, task: TaskShape, cells: Callable[[Mapping[str, Any]], tuple[Cell, Cell]]
+    ) -> None:
+        super().__init__()
+        check_size(task)
+        self._shape, self._cells = shape, cells
+        every = tuple(range(1, shape.nodes + 1))
+        for key, maker in operation_makers(shape, task, {False: every, True: every}).items():
+            self.operations[key] = maker()
+
+    def steps(self, choice: Mapping[str, Any]) -> Steps:
+        """The network of a choice."""
+        return network_steps(*self._cells(choice), self._shape)
+
+
+def check_size(task: TaskShape) -> None:
+    """Raises InfeasibleArchitecture for images that two reductions leave nothing of."""
+    words = " x ".join(map(str, task.size))
+    if len(task.size) != 2:
+        raise InfeasibleArchitecture(
+            f"Cells are for images of two dimensions, but these are {words}: choose another space, or slices."
+        )
+    if min(task.size) < SMALLEST_SIDE:
+        raise InfeasibleArchitecture(
+            f"Two reduction cells leave nothing of images of {words} pixels: expected at least {SMALLEST_SIDE} along "
+            "each side. Use larger images."
+        )

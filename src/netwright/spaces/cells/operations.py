@@ -1,0 +1,239 @@
+"""The modules that networks of cells are made of. Features are (batch, channels, height, width)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from netwright.nn.kernels import average_pool, depthwise, maximum_pool
+from netwright.spaces.cells.genotype import AVERAGE, MAXIMUM
+
+AUXILIARY_CHANNELS = (128, 768)
+
+
+def normalisation(channels: int, affine: bool) -> nn.Module:
+    """Batch normalisation; without scale and shift it keeps no statistics either.
+
+    In a search the networks that share a normalisation have statistics of their own, so that there are none to keep.
+    """
+    return nn.BatchNorm2d(channels, affine=affine, track_running_stats=affine)
+
+
+class Stem(nn.Module):
+    """A 3 x 3 convolution of the image with batch normalisation, which always has scale and shift."""
+
+    def __init__(self, inputs: int, channels: int, affine: bool) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, channels, 3, padding=1, bias=False)
+        self.normalisation = nn.BatchNorm2d(channels, track_running_stats=affine)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images to features of the same size."""
+        features: Tensor = self.normalisation(self.convolution(images))
+        return features
+
+
+class Rectifier(nn.Module):
+    """ReLU, one step for all operations that begin with it on the same features."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features to features."""
+        return F.relu(features)
+
+
+class Projection(nn.Module):
+    """1 x 1 convolution and batch normalisation, of rectified features."""
+
+    def __init__(self, inputs: int, channels: int, affine: bool) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, channels, 1, bias=False)
+        self.normalisation = normalisation(channels, affine)
+
+    def forward(self, rectified: Tensor) -> Tensor:
+        """Features to features of the same size with other channels."""
+        features: Tensor = self.normalisation(self.convolution(rectified))
+        return features
+
+
+class FactorisedReduction(nn.Module):
+    """Half the size by two strided 1 x 1 convolutions, of which one sees the pixels that the other skips, of rectified
+    features; with batch normalisation.
+
+    Where the size is odd a row or column of zeros stands at its end for the second convolution.
+    """
+
+    def __init__(self, inputs: int, channels: int, affine: bool) -> None:
+        super().__init__()
+        self.even = nn.Conv2d(inputs, channels - channels // 2, 1, stride=2, bias=False)
+        # A single channel leaves none for the pixels between.
+        self.odd = nn.Conv2d(inputs, channels // 2, 1, stride=2, bias=False) if channels > 1 else None
+        self.normalisation = normalisation(channels, affine)
+
+    def forward(self, rectified: Tensor) -> Tensor:
+        """(batch, inputs, height, width) to (batch, channels, half the height, half the width), rounded up."""
+        parts = [self.even(rectified)]
+        if self.odd is not None:
+            height, width = rectified.shape[2:]
+            shifted = F.pad(rectified, (0, width % 2, 0, height % 2))[:, :, 1:, 1:]
+            parts.append(self.odd(shifted))
+        features: Tensor = self.normalisation(torch.cat(parts, dim=1))
+        return features
+
+
+class SeparableConvolution(nn.Module):
+    """Twice: ReLU, depthwise and pointwise convolution, batch normalisation; the first ReLU is a step of its own.
+
+    Args:
+        kernel: side of the depthwise kernels, 3 or 5.
+        stride: of the first of them.
+    """
+
+    def __init__(self, channels: int, kernel: int, stride: int, affine: bool) -> None:
+        super().__init__()
+        self.first = _SeparableHalf(channels, kernel, stride, affine)
+        self.second = _SeparableHalf(channels, kernel, 1, affine)
+
+    def forward(self, rectified: Tensor) -> Tensor:
+        """Features to features with as many channels, of a stride of 2 half the size, rounded up."""
+        features: Tensor = self.second(F.relu(self.first(rectified)))
+        return features
+
+
+class _SeparableHalf(nn.Module):
+    def __init__(self, channels: int, kernel: int, stride: int, affine: bool) -> None:
+        super().__init__()
+        self.stride = stride
+        self.depthwise = nn.Conv2d(channels, channels, kernel, groups=channels, bias=False)
+        self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
+        self.normalisation = normalisation(channels, affine)
+
+    def forward(self, rectified: Tensor) -> Tensor:
+        """Features to features."""
+        spread = depthwise(rectified, self.depthwise.weight, self.stride)
+        features: Tensor = self.normalisation(self.pointwise(spread))
+        return features
+
+
+class Pooling(nn.Module):
+    """Mean or largest of 3 x 3 pixels; what lies outside of the picture does not count."""
+
+    def __init__(self, operation: str, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.pool = {AVERAGE: average_pool, MAXIMUM: maximum_pool}[operation]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features to features, of a stride of 2 half the size, rounded up."""
+        return self.pool(features, self.stride)
+
+
+class Addition(nn.Module):
+    """The sum of a node's two paths, and ScheduledDropPath (Zoph et al. 2018, "Learning Transferable Architectures").
+
+    In training a path is left out for some of the images, each with a probability that grows evenly from 0 at the
+    start of the training to ``drop_path`` at its end; those that stay are divided by the probability to stay. Paths
+    that are the identity are never left out, as in the public codes of ENAS and DARTS; the papers do not say.
+    """
+
+    def __init__(self, drop_path: float) -> None:
+        super().__init__()
+        self.drop_path = drop_path
+        self.probability = 0.0
+
+    def set_progress(self, share: float) -> None:
+        """``share``: of the training that is over, from 0 to 1."""
+        self.probability = self.drop_path * share
+
+    def forward(self, first: Tensor, second: Tensor, droppable: tuple[bool, bool]) -> Tensor:
+        """Features of two paths, and which of these can be left out, to their sum."""
+        return self._path(first, droppable[0]) + self._path(second, droppable[1])
+
+    def _path(self, features: Tensor, droppable: bool) -> Tensor:
+        if not (self.training and droppable and self.probability > 0):
+            return features
+        kept = 1 - self.probability
+        mask = torch.empty(len(features), 1, 1, 1, dtype=features.dtype, device=features.device)
+        return features * mask.bernoulli_(kept).div_(kept)
+
+
+class Concatenation(nn.Module):
+    """ReLU, 1 x 1 convolution of the outputs of several nodes together, and batch normalisation.
+
+    Every node has weights of its own, so that a network has, and trains, those of its own nodes alone. The convolution
+    is done node by node and summed: the same as that of all channels together, without a copy of them.
+
+    Args:
+        channels: of each node, and of the result.
+        nodes: numbers of those that have weights.
+    """
+
+    def __init__(self, channels: int, nodes: Sequence[int], affine: bool) -> None:
+        super().__init__()
+        self.weights = nn.ParameterDict(
+            {f"node{node}": nn.Parameter(torch.empty(channels, channels, 1, 1)) for node in nodes}
+        )
+        # As torch does it for a convolution of all the nodes' channels.
+        bound = 1 / math.sqrt(channels * len(nodes))
+        for weight in self.weights.values():
+            nn.init.uniform_(weight, -bound, bound)
+        self.normalisation = normalisation(channels, affine)
+
+    def forward(self, *outputs_and_nodes: Any) -> Tensor:
+        """Features of each node, then their numbers in a tuple, to features of the same size and channels."""
+        *outputs, nodes = outputs_and_nodes
+        total: Tensor | None = None
+        for features, node in zip(outputs, nodes, strict=True):
+            part = F.conv2d(F.relu(features), self.weights[f"node{node}"])
+            total = part if total is None else total + part
+        result: Tensor = self.normalisation(total)
+        return result
+
+
+class Head(nn.Module):
+    """The mean over all pixels, and a linear layer."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features to logits (batch, classes)."""
+        logits: Tensor = self.linear(features.mean((2, 3)))
+        return logits
+
+
+class AuxiliaryHead(nn.Module):
+    """ReLU, average pooling of 5 x 5 with a stride of 3, 1 x 1 convolution to 128 channels and 2 x 2 convolution to 768,
+    each with batch normalisation and ReLU, and a linear layer, as in ENAS and DARTS.
+
+    Of CIFAR's 8 x 8 pixels the pooling leaves 2 x 2, so that one is left at the end. Of larger features the mean is
+    taken there, and of smaller ones kernels are no larger than what is left.
+    """
+
+    def __init__(self, channels: int, classes: int, size: Sequence[int]) -> None:
+        super().__init__()
+        pool = [min(5, length) for length in size]
+        left = [(length - side) // 3 + 1 for length, side in zip(size, pool, strict=True)]
+        kernel = min(2, left[0]), min(2, left[1])
+        middle, last = AUXILIARY_CHANNELS
+        self.layers = nn.Sequential(
+            nn.ReLU(),
+            nn.AvgPool2d((pool[0], pool[1]), stride=3),
+            nn.Conv2d(channels, middle, 1, bias=False),
+            nn.BatchNorm2d(middle),
+            nn.ReLU(),
+            nn.Conv2d(middle, last, kernel, bias=False),
+            nn.BatchNorm2d(last),
+            nn.ReLU(),
+        )
+        self.linear = nn.Linear(last, classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features to logits (batch, classes)."""
+        logits: Tensor = self.linear(self.layers(features).mean((2, 3)))
+        return logits
