@@ -18,7 +18,6 @@ from netwright.data.splits import Splits
 from netwright.errors import DatasetError, SettingsError
 from netwright.recipes import RECIPES, find_recipe
 from netwright.settings import RunSettings, override, parse_settings
-from netwright.spaces.kinds import INPAINTING
 from netwright.study.conduct import OnStatus, conduct
 from netwright.study.fitting import (
     PICTURES_WITH_MASKS,
@@ -175,7 +174,8 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
     assignments = dict(wishes.assignments or {})
     named = {name: value for name, value in _asked(wishes).items() if value is not None}
     settings = parse_settings(override(_base(dataset, recipe, wishes), {**named, **assignments}))
-    settings = suit_format(settings, settings.space.name, *_space_of(settings.recipe))
+    own = RECIPES[settings.recipe].values["space"]["name"] if settings.recipe in RECIPES else ""
+    settings = suit_format(settings, settings.space.name, own)
     said = {*named, *assignments}
     settings = suit_shared(settings, said)
     machine, device = settings.machine, settings.training.device
@@ -208,11 +208,6 @@ def _shared_budget(settings: RunSettings, said: Collection[str]) -> dict[str, An
         )
     hours = settings.budget.hours
     return {} if hours is None or "supernet.seconds" in said else {"supernet.seconds": 3600.0 * hours}
-
-
-def _space_of(recipe: str) -> tuple[str, ...]:
-    """The space of a recipe, as far as it is known."""
-    return (str(RECIPES[recipe].values["space"]["name"]),) if recipe in RECIPES else ()
 
 
 def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
@@ -249,8 +244,7 @@ def _suitable_recipe(dataset: Path, wishes: Wishes) -> str:
     except DatasetError:
         return "segnas4"
     if format == IMAGES:
-        alone = (name for name, recipe in RECIPES.items() if recipe.kind.tasks == (INPAINTING,))
-        return next(alone, "marl-unet")
+        return "pdas-inpainting"
     if format in IMAGE_FORMATS:
         return "marl-vgg16"
     return "marl-unet" if format == PICTURES_WITH_MASKS else "segnas4"

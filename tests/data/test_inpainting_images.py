@@ -151,6 +151,28 @@ def test_wrong_boxes_are_named(album: Build, table: str, words: str, tmp_path: P
         prepare_any(dataset, UNIT, tmp_path / "cache")
 
 
+def test_labels_of_arrays_are_passed_over(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {
+        f"{part}_{kind}": values
+        for part, count in (("train", 8), ("test", 3))
+        for kind, values in (
+            ("images", rng.integers(0, 256, (count, 12, 12, 3), dtype=np.uint8)),
+            ("labels", rng.integers(0, 2, count)),
+        )
+    }
+    np.savez(tmp_path / "a.npz", **arrays)
+    dataset = open_any(tmp_path / "a.npz", format="images")
+    assert isinstance(dataset, ImageSet)
+    assert (dataset.classes, set(dataset.labels), len(dataset.names)) == ((), {0}, 11)
+    inspect_any(dataset).require_usable()
+    prepared = prepare_any(dataset, UNIT, tmp_path / "cache")
+    assert prepared.names[-1].startswith("train")
+    found = prepared.image(prepared.indices([dataset.names[-1]])[0])
+    np.testing.assert_allclose(found, np.moveaxis(arrays["train_images"][-1], -1, 0) / 255, rtol=1e-6)
+    assert recognise(tmp_path / "a.npz") == "npz"
+
+
 def test_numbers_beyond_white_are_refused(tmp_path: Path) -> None:
     for number, white in enumerate((1.0, 1.0, 255.0)):
         save(

@@ -14,8 +14,11 @@ from netwright.study.fitting import takes_task
 from netwright.study.parts import make_sampler, make_space
 
 CASES = [(name, task) for name, recipe in RECIPES.items() for task in recipe.kind.tasks]
-NETWORKS = {"classification": "tiny_networks:classifier", "segmentation": "tiny_networks:segmenter"}
-NETWORKS["inpainting"] = NETWORKS["segmentation"]
+NETWORKS = {
+    "classification": "tiny_networks:classifier",
+    "segmentation": "tiny_networks:segmenter",
+    "inpainting": "tiny_networks:segmenter",
+}
 TABLE_2 = {
     "marl-vgg16": ("sgd", "cross_entropy", 128),
     "marl-googlenet": ("sgd", "cross_entropy", 32),
@@ -28,7 +31,8 @@ def settings_for(name: str, task: str) -> RunSettings:
     settings = parse_settings({**RECIPES[name].values, "dataset": {"path": "."}})
     if not takes_task(settings.space):
         return settings
-    shape: dict[str, Any] = {"channels": 1, "classes": 4, "size": [32, 32], "dense": task != "classification"}
+    dense = task != "classification"
+    shape: dict[str, Any] = {"channels": 1, "classes": 4, "size": [32, 32], "dense": dense}
     options = {**settings.space.model_dump(), **shape}
     options |= {"network": NETWORKS[task]} if options["name"] == "layerwise" else {}
     return settings.model_copy(update={"space": Part(**options)})

@@ -81,6 +81,7 @@ def test_numbers_are_written_with_their_unit() -> None:
     assert PSNR.interval(-0.3, 1.2) == "-0.3 to 1.2 dB"
     assert PSNR.interval(nan, nan) == ""
     assert (PSNR.difference(-0.314), PSNR.difference_interval(-0.314, 0.2)) == ("−0.31 dB", "−0.31 to +0.20")
+    assert (PSNR.amount(-0.31), PSNR.amount(0.004)) == ("0.31 dB", "under 0.01 dB")
     assert metric_named("ssim").value(0.8124) == "0.812"
     assert reward_words(22.41, "psnr", 22.41, plain=True) == "22.4 dB"
     assert reward_words(0.9, "accuracy", 0.9, plain=True) == "0.900", "others as before"

@@ -48,14 +48,34 @@ def _read_npz(root: Path) -> ImageSet:
     return tables.read_npz(path)
 
 
-IMAGE_FORMATS: dict[str, ImageFormat] = {
+_ARRAYS: dict[str, ImageFormat] = {
     "idx": ImageFormat("IDX", tables.IDX_LOOKED_FOR, tables.matches_idx, tables.read_idx),
     "npz": ImageFormat(
         "NumPy .npz", tables.NPZ_LOOKED_FOR, lambda root: tables.npz_in(root) is not None, _read_npz
     ),
     "cifar": ImageFormat("CIFAR, binary version", cifar.LOOKED_FOR, cifar.matches, cifar.read),
+}
+
+
+def _array_in(root: Path) -> ImageFormat | None:
+    """The format of a dataset whose pictures lie in arrays."""
+    return next((known for known in _ARRAYS.values() if known.matches(root)), None)
+
+
+def _read_images(root: Path) -> ImageSet:
+    """Pictures without classes, also those of arrays, whose labels are passed over."""
+    array = _array_in(root)
+    return images.read(root) if array is None else images.without_classes(array.read(root))
+
+
+IMAGE_FORMATS: dict[str, ImageFormat] = {
+    **_ARRAYS,
     IMAGES: ImageFormat(
-        "pictures without classes", images.LOOKED_FOR, images.matches, images.read, images.recognised
+        "pictures without classes",
+        images.LOOKED_FOR,
+        lambda root: images.matches(root) or _array_in(root) is not None,
+        _read_images,
+        images.recognised,
     ),
     "image-folder": ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, folder.read),
 }

@@ -82,7 +82,17 @@ def depthwise_gradients(
         return _to_features(upstream, weight), _gradient_of_5_by_5(features, upstream)
     strides = [stride] * 2
     of_features, of_weight, _ = torch.ops.aten.convolution_backward(
-        upstream, features, weight, None, strides, padding, [1, 1], False, [0, 0], channels, [True, True, False]
+        upstream,
+        features,
+        weight,
+        None,
+        strides,
+        padding,
+        [1, 1],
+        False,
+        [0, 0],
+        channels,
+        [True, True, False],
     )
     return of_features, of_weight
 

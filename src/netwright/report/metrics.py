@@ -75,7 +75,7 @@ class Metric:
         """A difference without its sign, in a sentence: ``0.013 Dice``, ``1.3 points of accuracy``, ``0.31 dB``."""
         size = abs(difference)
         if self.unit:
-            return f"{size:.2f} {self.unit}"
+            return f"{size:.2f} {self.unit}" if size >= 0.005 else f"under 0.01 {self.unit}"
         return f"{100 * size:.1f} points of {self.name}" if self.classifies else f"{size:.3f} {self.name}"
 
     def count(self, cases: int) -> str:

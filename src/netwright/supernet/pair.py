@@ -64,9 +64,7 @@ def add_gradients(
             output = _run(supernet, plan, places, values, {plan.outputs[sample]})[plan.outputs[sample]]
         value = loss(output.float(), labels)
         del output
-        gradients = torch.autograd.grad(
-            value / len(samples), [*weights, *mine.values()], allow_unused=True
-        )
+        gradients = torch.autograd.grad(value / len(samples), [*weights, *mine.values()], allow_unused=True)
         of_weights = zip(weights, gradients, strict=False)
         of_seams = zip(mine, gradients[len(weights) :], strict=True)
         return (
@@ -152,10 +150,7 @@ def _weights(supernet: Supernet, plan: Union, places: Iterable[int]) -> list[nn.
     """The weights of the modules of steps; a module may have some that the step leaves alone."""
     keys = dict.fromkeys(plan.steps[place].key for place in places)
     return [
-        weight
-        for key in keys
-        for weight in supernet.operations[key].parameters()
-        if weight.requires_grad
+        weight for key in keys for weight in supernet.operations[key].parameters() if weight.requires_grad
     ]
 
 

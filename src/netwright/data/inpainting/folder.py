@@ -72,6 +72,12 @@ def read(root: Path) -> ImageSet:
     return replace(dataset, records=records, problems=(*dataset.problems, *wrong))
 
 
+def without_classes(dataset: ImageSet) -> ImageSet:
+    """A set of pictures with classes, taken without them."""
+    records = tuple(replace(record, label=0) for record in dataset.records)
+    return replace(dataset, format=IMAGES, classes=(), records=records)
+
+
 def _loose(folder: Path) -> Iterator[Path]:
     return (entry for entry in sorted(folder.iterdir()) if entry.is_file() and is_picture(entry))
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from torch import nn
-
 from netwright.errors import InfeasibleArchitecture
 from netwright.nn.steps import IMAGE, Step, StepNetwork, Steps, Supernet, needed_steps
 from netwright.spaces.base import TaskShape
