@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import netwright as package
 from netwright.cli.tables import evaluation_lines, status_lines
-from netwright.errors import DatasetError
+from netwright.errors import DatasetError, RunError
 from netwright_tests import save_picture
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -34,6 +37,7 @@ def tiles_run(tiles: Path, workshop: Path, netwright: Command) -> Path:
     assert done.returncode == 0, done.stderr + done.stdout
     assert " dB (trial" in done.stdout
     assert "restores unseen images to" in done.stdout
+    assert "use it   netwright predict tiles /path/to/images -o /path/to/pictures" in done.stdout
     return workshop / "tiles"
 
 
@@ -93,6 +97,31 @@ def test_predict_restores_a_folder_and_given_masks(
     for path in (tiles_run / "winner" / "predictions").iterdir():
         found, tested = (np.asarray(Image.open(p)) for p in (tmp_path / "all" / path.stem, path))
         assert abs(found.astype(int) - tested).max() <= 1, "the mask of a picture is that of its place"
+
+
+def test_predict_warns_of_boxes_of_other_pictures(
+    netwright: Command, tiles: Path, tiles_run: Path, tmp_path: Path
+) -> None:
+    picture = np.asarray(Image.open(tiles / "tile_0000.png"))
+    save_picture(tmp_path / "in" / "a.png", picture)
+    (tmp_path / "in" / "boxes.csv").write_text("file,left,top,right,bottom\na.png,1,1,9,9\nb.png,1,1,9,9\n")
+    done = netwright("predict", tiles_run, tmp_path / "in", "-o", tmp_path / "out", cwd=tiles_run.parent)
+    assert done.returncode == 0, done.stderr
+    told, predicted = done.stdout.splitlines()
+    assert told.startswith("warning    boxes.csv has boxes of pictures that are not there")
+    assert "predicted  1 restored picture" in predicted
+
+
+def test_evaluate_tells_a_picture_whose_result_is_not_finite(
+    tiles: Path, tiles_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiles_run.parent)
+    shutil.copytree(tiles_run, tmp_path / "run")
+    weights = tmp_path / "run" / "winner" / "weights.safetensors"
+    broken = {name: torch.full_like(weight, torch.nan) for name, weight in load_file(weights).items()}
+    save_file(broken, weights)
+    with pytest.raises(RunError, match=r"output for tile_\d+\.png is not finite"):
+        package.open_run(tmp_path / "run").evaluate(tiles)
 
 
 def test_a_mask_is_taken_where_one_is_given(

@@ -152,6 +152,28 @@ def test_cifar_100_has_the_fine_classes(cifar100: Path) -> None:
     np.testing.assert_array_equal(np.concatenate(list(array_chunks(dataset))), expected)
 
 
+def test_cifar_100_without_names_is_recognised_by_its_records(cifar100: Path, tmp_path: Path) -> None:
+    (cifar100 / "fine_label_names.txt").unlink()
+    assert recognise(cifar100) == "cifar"
+    dataset = open_any(cifar100)
+    assert dataset.classes == tuple(map(str, range(100)))  # type: ignore[union-attr]
+    assert dataset.labels == (99, 0, 50, *range(0, 96, 8))  # type: ignore[union-attr]
+    assert "no fine_label_names.txt" in dataset.problems[0].found
+    (cifar100 / "test.bin").write_bytes(bytes(3 * 3074 - 1))
+    assert recognise(cifar100) is None
+    (cifar100 / "test.bin").unlink()
+    assert recognise(cifar100) is None, "a single file of whole records may be anything"
+    with (cifar100 / "train.bin").open("wb") as file:
+        file.truncate(50000 * 3074)  # as long as the original, without taking its room
+    assert recognise(cifar100) == "cifar"
+
+
+def test_a_folder_of_neither_is_told(tmp_path: Path) -> None:
+    (tmp_path / "train.bin").write_bytes(bytes(3074))
+    with pytest.raises(DatasetError, match=r"holds no CIFAR: expected `data_batch_1\.bin`"):
+        read(tmp_path)
+
+
 def test_inspection_names_the_classes_and_says_that_it_is_not_the_whole(cifar10: Build) -> None:
     inspection = inspect_images(read(cifar10()))
     assert inspection.errors == ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,12 @@ import pytest
 from PIL import Image
 
 from netwright.cli.tables import inspection_lines
-from netwright.data.classification.cache import prepare_images
+from netwright.data.classification.cache import prepare_images, prepare_like
 from netwright.data.classification.dataset import ImageSet
+from netwright.data.classification.reading import prepare_one
 from netwright.data.classification.settings import ImageSettings
 from netwright.data.opening import inspect_any, open_any, prepare_any, recognise, split_any
+from netwright.data.problems import UnusableFile
 from netwright.errors import DatasetError, SettingsError
 from netwright_tests import save_picture as save
 
@@ -183,6 +187,51 @@ def test_numbers_beyond_white_are_refused(tmp_path: Path) -> None:
         DatasetError, match=r"2.tif holds real.*expected values from 0 \(black\).*found 0 to 255"
     ):
         inspect_any(open_any(tmp_path / "R")).require_usable()
+
+
+def test_numbers_beyond_white_are_refused_wherever_they_are_prepared(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        save(tmp_path / "R" / f"{number}.tif", rng.random((12, 12), dtype=np.float32))
+    prepared = prepare_images(open_any(tmp_path / "R"), UNIT, tmp_path / "cache")  # type: ignore[arg-type]
+    beyond = save(tmp_path / "B" / "a.tif", np.full((12, 12), 2, np.float32))
+    words = r"a\.tif holds real.*found 2 to 2"
+    for carried, said in ((prepared, {}), (prepared.preparation, {"to_restore": True})):
+        with pytest.raises(UnusableFile, match=words):
+            prepare_one(beyond, carried, **said)  # type: ignore[arg-type]
+    assert prepare_one(beyond, prepared.preparation).max() == 2, "as of pictures with classes"
+    with pytest.raises(UnusableFile, match=words):
+        prepare_like(open_any(tmp_path / "B"), prepared.preparation, tmp_path / "cache")  # type: ignore[arg-type]
+    images = rng.random((2, 12, 12), dtype=np.float32) - 0.5
+    np.savez(tmp_path / "b.npz", train_images=images, train_labels=[0, 1])
+    rows = open_any(tmp_path / "b.npz", format="images")
+    assert isinstance(rows, ImageSet)
+    with pytest.raises(UnusableFile, match="beyond black and white"):
+        prepare_like(rows, prepared.preparation, tmp_path / "cache")
+
+
+def test_without_boxes_the_key_is_that_of_before_there_were_any(tmp_path: Path) -> None:
+    """The hash of what it was made of then, written out."""
+    contents = []
+    for number in range(4):
+        path = save(tmp_path / "K" / f"{number}.png", np.full((12, 12), 20 * number, np.uint8))
+        contents.append(blake2b(path.read_bytes(), digest_size=16).hexdigest())
+    prepared = prepare_images(open_any(tmp_path / "K"), UNIT, tmp_path / "cache")  # type: ignore[arg-type]
+    training = set(split_any(prepared, 0).training)
+    meaning = {
+        "version": 1,
+        "dataset": "K",
+        "channels": ["grey"],
+        "classes": [],
+        "depth": "uint8",
+        "settings": UNIT.to_dict(),
+        "names": list(prepared.names),
+        "labels": [0] * 4,
+        "parts": [None] * 4,
+        "scales": np.packbits([name in training for name in prepared.names]).tobytes().hex(),
+    }
+    digest = blake2b(json.dumps(meaning, sort_keys=True).encode() + "".join(contents).encode(), digest_size=8)
+    assert digest.hexdigest() in prepared.folder.name
 
 
 def test_what_is_left_out_is_said(album: Build) -> None:

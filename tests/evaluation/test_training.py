@@ -18,6 +18,7 @@ from netwright.evaluation.outcome import Status
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed
 from netwright.evaluation.training import Diverged, TrainingStep, cosine, train
+from netwright.nn.schedule import Scheduled
 from netwright.settings import parse_settings
 from netwright.tasks.losses import AuxiliaryLoss, exponential_logarithmic_loss, label_weights
 
@@ -251,7 +252,7 @@ def test_the_limit_of_the_gradient_is_one_of_the_gradient_without_the_scale_of_t
     assert moved**0.5 == pytest.approx(0.05 * 0.01, rel=1e-3)  # the rate times the limit
 
 
-class Watching(torch.nn.Module):
+class Watching(Scheduled):
     """Keeps what it is told of the progress, and how often it had been asked for its output by then."""
 
     def __init__(self, network):
@@ -283,6 +284,16 @@ def test_the_progress_follows_a_plan_that_changes_and_stays_within_its_bounds(ta
     for planned in (10**6, 4, 4, 2, 1, 1):
         step(images, labels, planned)
     assert [share for share, _ in network.told] == pytest.approx([0, 1 / 8, 2 / 8, 3 / 4, 1, 1])
+
+
+def test_a_method_of_a_user_s_network_is_its_own(task, build):
+    class Downloading(torch.nn.Sequential):
+        def set_progress(self, *values):
+            raise AssertionError("called with what is not for it")
+
+    step = make_step(Downloading(build(task)), TrainingProtocol(**PLAIN), task)
+    step(*some_batch(task), 1)
+    assert step.steps == 1
 
 
 def test_curves_are_passed_in(problem, task, build):

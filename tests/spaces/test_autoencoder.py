@@ -264,6 +264,16 @@ def test_the_start_is_within_the_space_and_the_base_is_like_red_net() -> None:
     assert sum(p.numel() for p in network.parameters()) == 9 * (3 * 64 + 5 * 64 * 64 + 64 * 3)
 
 
+@pytest.mark.parametrize(("kernels", "kernel"), [((1, 5), 1), ((5, 7), 5), ((1, 3), 3)])
+def test_the_base_has_a_kernel_that_is_searched(kernels: tuple[int, ...], kernel: int) -> None:
+    space = AutoencoderSpace(kernels=kernels)
+    _, base = space.base_choice(space.starting_choice())
+    assert {row[1] for row in space.table(base, 3)} == {str(kernel)}
+    for name, distribution in space.distributions().items():
+        assert isinstance(distribution, CategoricalDistribution)
+        assert name == "output.source" or name not in base or base[name] in distribution.choices
+
+
 def test_downsampling_stops_at_one_pixel() -> None:
     space = small()
     ten = chain(*[(3, "down", 2)] * 10)
@@ -291,6 +301,17 @@ def test_values_and_gradients_keep_their_size_in_forty_layers(share: str, width:
     steps = supernet.steps(choice)
     norms = [supernet.operations[s.key].weight.grad.norm().item() for s in steps]  # type: ignore[union-attr,operator]
     assert 1e-4 < min(norms) < max(norms) < 1e2
+
+
+@pytest.mark.parametrize(("kernel", "channels", "side"), [(3, 32, 256), (3, 256, 1), (5, 256, 1)])
+def test_six_layers_down_keep_values_unless_taps_lie_outside(kernel: int, channels: int, side: int) -> None:
+    """On one pixel one tap of k^2 is left: an encoder keeps 1 / k of the size, a decoder 2 / k, the output 1 / 3."""
+    torch.manual_seed(0)
+    space, choice = AutoencoderSpace(channels=(channels,)), chain(*[(kernel, "down", channels)] * 6)
+    images = torch.rand(2, 3, side, side)
+    output = space.build(choice, Shape(size=(side, side)))(images)
+    expected = 1.0 if side > 1 else kernel**-6 * (2 / kernel) ** 6 / 3
+    assert 1 / 4 < (output.square().mean() / images.square().mean()).sqrt().item() / expected < 4
 
 
 def test_a_network_of_twenty_layers_learns() -> None:

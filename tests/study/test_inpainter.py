@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from PIL import Image
 from torch import nn
 
 from netwright.api import Wishes, resolve
+from netwright.data.classification.cache import prepare_like
 from netwright.data.classification.prepared import PreparedImages
+from netwright.data.inpainting.given import read_missing
 from netwright.data.inpainting.masks import fixed_masks
 from netwright.data.inpainting.sample import write_inpainting_sample
 from netwright.data.inpainting.settings import MaskSettings
 from netwright.data.opening import open_any, split_any
+from netwright.data.problems import UnusableFile
 from netwright.data.splits import Splits
-from netwright.errors import DatasetError
+from netwright.errors import DatasetError, DatasetWarning, RunError
 from netwright.settings import RunSettings
 from netwright.study.folder import create_run_folder
 from netwright.study.inpainter import Inpainter
@@ -31,6 +35,7 @@ from netwright.study.shown import restorations
 from netwright.study.suiting import suit_inpainting
 from netwright.tasks.image_quality import image_quality
 from netwright.tasks.inpainting import InpaintingTask
+from netwright_tests import save_picture
 
 SIZE = 16
 MASKS = MaskSettings("pixel", pixel=0.3)
@@ -166,7 +171,9 @@ def test_pictures_and_masks_are_brought_to_the_network_s_size_alike(
     large = np.zeros((40, 50, 3), np.uint8)
     large[4:36, 7:39] = small.repeat(2, 0).repeat(2, 1)
     mask = np.zeros((40, 50), np.uint8)
-    mask[4 + 2 * 5, 7 + 2 * 6] = 255  # a quarter of the pixel (5, 6)
+    mask[4 + 2 * 5, 7 + 2 * 6] = (
+        255  # a quarter of the pixel (5, 6), with a share in its neighbours above and left
+    )
     (tmp_path / "in").mkdir()
     (tmp_path / "masks").mkdir()
     Image.fromarray(large).save(tmp_path / "in" / "a.png")
@@ -174,15 +181,130 @@ def test_pictures_and_masks_are_brought_to_the_network_s_size_alike(
     (tmp_path / "in" / "boxes.csv").write_text("file,left,top,right,bottom\na.png,7,4,39,36\n")
     (result,) = inpainter.predict(tmp_path / "in", tmp_path / "out", masks=tmp_path / "masks")
     missing = np.zeros((SIZE, SIZE), bool)
-    missing[5, 6] = True
+    missing[4:6, 5:7] = True
+    box = (7, 4, 39, 36)
+    masks = (tmp_path / "masks" / "a.png", tmp_path / "in" / "a.png", inpainter.preparation.settings, box)
+    np.testing.assert_array_equal(read_missing(*masks), missing)
     found = pixels(result)
-    black = by_hand(mixer, np.zeros((3, SIZE, SIZE)), missing)[:, 5, 6]
-    np.testing.assert_allclose(found[:, 5, 6], black, atol=0.51 / 255)
+    black = by_hand(mixer, np.zeros((3, SIZE, SIZE)), missing)[:, missing]
+    np.testing.assert_allclose(found[:, missing], black, atol=0.51 / 255)
     inner = by_hand(mixer, np.moveaxis(small, -1, 0) / 255, missing)
     assert np.corrcoef(found[:, 8:].ravel(), inner[:, 8:].ravel())[0, 1] > 0.7
+    (alone,) = inpainter.predict(tmp_path / "in" / "a.png", tmp_path / "alone", masks=tmp_path / "masks")
+    assert alone.read_bytes() == result.read_bytes(), "the table beside a single picture is used"
     (tmp_path / "in" / "boxes.csv").write_text("file,left,top,right,bottom\na.png,7,4,59,36\n")
     with pytest.raises(DatasetError, match="lies not within"):
         inpainter.predict(tmp_path / "in", tmp_path / "out")
+
+
+def test_boxes_of_other_pictures_are_one_warning(
+    inpainter: Inpainter, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        save_picture(tmp_path / f"{name}.png", rng.integers(0, 256, (20, 20, 3), dtype=np.uint8))
+    rows = [
+        "file,left,top,right,bottom",
+        "a.png,0,0,16,16",
+        "b.png,1,1,9,9",
+        "x.png,0,0,5,5",
+        "y.png,0,0,5,5",
+    ]
+    (tmp_path / "boxes.csv").write_text("\n".join(rows))
+
+    def told(images: Path, what: str) -> list[str]:
+        recwarn.clear()
+        inpainter.predict(images, tmp_path / what)
+        return [str(one.message) for one in recwarn if one.category is DatasetWarning]
+
+    (message,) = told(tmp_path, "of all")
+    assert "boxes.csv has boxes of pictures that are not there" in message
+    assert "found 2 others, such as 'x.png'" in message
+    shutil.rmtree(tmp_path / "of all")
+    (tmp_path / "boxes.csv").write_text("\n".join(rows[:3]))
+    assert told(tmp_path / "b.png", "of one") == [], "a.png lies beside it"
+    shutil.rmtree(tmp_path / "of one")
+    (tmp_path / "boxes.csv").write_text("\n".join(rows[:2]))
+    (message,) = told(tmp_path, "of some")
+    assert "none for b.png" in message
+
+
+def test_pictures_in_folders_have_the_masks_of_a_test(
+    tiles: Path, inpainter: Inpainter, tmp_path: Path
+) -> None:
+    """Paths and names are in other orders: ``a/0.png`` is behind ``a.png`` by name. Hidden files are none."""
+    names = ("a/0.png", "a/b/1.png", "a.png", "a-.png", "B.png", "c/2.png")
+    for name, path in zip((*names, ".c.png", ".d/3.png"), sorted(tiles.glob("*.png")), strict=False):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "in" / name)
+    prepared = prepare_like(
+        open_any(tmp_path / "in", format="images"),  # type: ignore[arg-type]
+        inpainter.preparation,
+        tmp_path / "cache",
+    )
+    assert sorted(prepared.names) == sorted(names)
+    tested = tmp_path / "tested"
+    for name in names:  # each is the worst, the median and the best of itself
+        inpainter.score(pictures(prepared, (name,)), tested)
+    written = inpainter.predict(tmp_path / "in", tmp_path / "out")
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in written] == list(prepared.names)
+    for path, name in zip(written, prepared.names, strict=True):
+        np.testing.assert_allclose(pixels(path), pixels(tested / f"{name}.png"), atol=1.01 / 255)
+
+
+def test_masks_without_white_are_refused_by_name(tiles: Path, inpainter: Inpainter, tmp_path: Path) -> None:
+    first = sorted(tiles.glob("*.png"))[0]
+    labels = np.zeros((SIZE, SIZE), np.uint8)
+    path = save_picture(tmp_path / "mask.png", labels)
+    assert not read_missing(path, first, inpainter.preparation.settings).any(), "nothing is missing"
+    for values in (labels + 1, np.eye(SIZE, dtype=np.uint8), np.full_like(labels, 127)):
+        save_picture(path, values)
+        with pytest.raises(UnusableFile, match=r"mask\.png has values [01].*: expected white, 255") as error:
+            inpainter.predict(first, tmp_path / "out", masks=path)
+        assert error.value.problem.file == str(path)
+    save_picture(path, np.eye(SIZE, dtype=np.uint16))
+    with pytest.raises(UnusableFile, match="values 0 to 1, none of them white: expected white, 65535"):
+        inpainter.predict(first, tmp_path / "out", masks=path)
+    save_picture(path, labels + np.uint8(128))
+    assert read_missing(path, first, inpainter.preparation.settings).all()
+
+
+def test_masks_are_looked_at_before_anything_is_written(
+    tiles: Path, inpainter: Inpainter, tmp_path: Path
+) -> None:
+    files = sorted(tiles.glob("*.png"))
+    for number, file in enumerate(files):
+        size = (SIZE, SIZE + (number == len(files) - 1))
+        save_picture(tmp_path / "masks" / file.name, np.full(size, 255, np.uint8))
+    with pytest.raises(DatasetError, match=f"{files[-1].name} is 16 x 17 pixels: expected 16 x 16"):
+        inpainter.predict(tiles, tmp_path / "out", masks=tmp_path / "masks")
+    save_picture(tmp_path / "masks" / f"{files[3].stem}.bmp", np.full((SIZE, SIZE), 255, np.uint8))
+    words = rf"{files[3].stem}\.bmp and {files[3].name} for {files[3].name}: expected one mask"
+    with pytest.raises(DatasetError, match=words):
+        inpainter.predict(tiles, tmp_path / "out", masks=tmp_path / "masks")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_not_finite_is_told_by_its_picture(
+    tiles: Path, prepared: PreparedImages, splits: Splits, inpainter: Inpainter, tmp_path: Path
+) -> None:
+    """A network that divides by zero where a picture's first pixel is white, which its mask must leave."""
+
+    class Dividing(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images / (1 - images[:, :1, :1, :1])
+
+    broken = replace(inpainter, network=Dividing(), masks=MaskSettings("center"))
+    white = np.full((SIZE, SIZE, 3), 255, np.uint8)
+    save_picture(tmp_path / "in" / "a.png", white // 2)
+    save_picture(tmp_path / "in" / "b.png", white)
+    with pytest.raises(RunError, match=r"output for b\.png is not finite"):
+        broken.predict(tmp_path / "in", tmp_path / "out")
+    assert (tmp_path / "out" / "a.png").exists()
+    dataset = open_any(tmp_path / "in")
+    found = prepare_like(dataset, inpainter.preparation, tmp_path / "cache")  # type: ignore[arg-type]
+    with pytest.raises(FloatingPointError, match=r"output for b\.png is not finite"):
+        broken.score(pictures(found, ("a.png", "b.png")))
 
 
 def test_two_pictures_of_one_name_are_refused(tiles: Path, inpainter: Inpainter, tmp_path: Path) -> None:

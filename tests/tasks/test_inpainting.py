@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from netwright.errors import SettingsError
 from netwright.evaluation.losses import loss_of
@@ -66,14 +67,13 @@ def test_the_loss_is_the_mean_of_squares_in_float32():
 @pytest.mark.parametrize(("channels", "size"), [(1, (11, 11)), (1, (64, 64)), (3, (17, 30))])
 @pytest.mark.parametrize("noise", [0.001, 0.05, 0.5])
 def test_metrics_are_those_of_scikit_image(channels, size, noise):
-    measures = pytest.importorskip("skimage.metrics")
     found, truth = images(3, channels, size, noise)
     for (psnr, ssim), one, other in zip(
         image_quality(found, truth), found.double().numpy(), truth.double().numpy(), strict=True
     ):
-        assert psnr == pytest.approx(measures.peak_signal_noise_ratio(other, one, data_range=1), abs=1e-3)
+        assert psnr == pytest.approx(peak_signal_noise_ratio(other, one, data_range=1), abs=1e-3)
         # A Gaussian of 1.5 cut off at 3.5 standard deviations is a window of 11, divided by 121 and not by 120.
-        reference = measures.structural_similarity(
+        reference = structural_similarity(
             other,
             one,
             data_range=1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from netwright.cli.options import (
     TrialOption,
     read_label_map,
 )
+from netwright.errors import DatasetWarning
 
 
 def train(
@@ -82,7 +84,11 @@ def predict(
     from netwright.api import open_run
 
     opened = open_run(run)
-    written = opened.predict(images, output, trial=trial, crf=not no_crf, masks=masks)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", DatasetWarning)
+        written = opened.predict(images, output, trial=trial, crf=not no_crf, masks=masks)
+    print_lines(f"warning    {warning.message}" for warning in told)
     if written[0].suffix == ".csv":
         out.print(f"predicted  the classes in {written[0]}")
         return

@@ -15,6 +15,7 @@ from netwright.data.inspection import Inspection
 from netwright.evaluation.crf_fitting import FittedCRF
 from netwright.report import formatting
 from netwright.report.metrics import metric_named, reward_words
+from netwright.settings import RunSettings
 from netwright.study.plan import Measurement, Plan
 from netwright.study.run import Evaluation
 from netwright.study.shared_plan import SharedPlan
@@ -122,7 +123,14 @@ def end_lines(run: Any) -> Iterator[str]:
     yield f"report   {run.folder.report}"
     if not (run.folder.winner / WEIGHTS).exists():
         yield f"train it {command('train', root)}"
-    yield f"use it   {command('predict', root, '/path/to/images', '-o', '/path/to/labels')}"
+    yield f"use it   {command('predict', root, '/path/to/images', '-o', _place_of_predictions(run.settings))}"
+
+
+def _place_of_predictions(settings: RunSettings) -> str:
+    """What to call the folder into which a run's network writes."""
+    if settings.inpainting is not None:
+        return "/path/to/pictures"
+    return "/path/to/classes" if settings.objective.metric == "accuracy" else "/path/to/labels"
 
 
 def command(*words: object) -> str:

@@ -27,7 +27,8 @@ def augment(
 
     SegNAS3D, Section 2.4: each image is changed with a probability of 0.8; a changed one gets all three
     changes. Crops and cutout are of every image, in this order, behind them (PDAS, Section 4.1); what is cut out of
-    an image keeps its labels, so that it is to be told from what is around.
+    an image keeps its labels, so that it is to be told from what is around. All but flips puts zeros into images: their
+    mean where they are normalised to zero mean, black where they lie from 0 to 1, as pictures to be restored do.
 
     Args:
         images: (B, C, X, Y, Z) floats; the axial axis is Z (right, anterior, superior). Or (B, C, H, W).

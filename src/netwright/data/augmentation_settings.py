@@ -19,7 +19,8 @@ class AugmentationSettings:
     horizontal flip of Iranfar et al. 2022, Section VII); off by default, as SegNAS3D has none. ``crop``: every image
     gets so many pixels of zeros on each side and is cropped at random to its own size (4 for CIFAR-10). ``cutout``:
     side, in pixels, of a square of zeros about a random pixel of every image, cut off at the border (DeVries and
-    Taylor 2017; 16 for CIFAR-10). Zero is the mean of images that are normalised. Both off by default.
+    Taylor 2017; 16 for CIFAR-10). Both off by default. Zero, which also fills what comes from outside in rotations,
+    shifts and scalings, is the mean of images brought to zero mean ("zscore"), and black of those brought to 0 to 1.
 
     Raises:
         SettingsError: a value is out of range.

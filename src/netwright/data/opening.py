@@ -85,7 +85,7 @@ IMAGE_FORMATS: dict[str, ImageFormat] = {
 def open_any(
     root: Path, format: str | None = None, map_label: Mapping[int, int] | None = None
 ) -> Dataset | ImageSet:
-    """The dataset in a folder or file, of whatever kind: to be segmented (`Dataset`) classified or restored
+    """The dataset in a folder or file, of whatever kind: to be segmented (`Dataset`), classified or restored
     (`ImageSet`).
 
     Of volumes and masks only the description and file names are read: see `inspect_any`. ``format`` is one of `FORMATS`

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+
+from torch import nn
 
 
-@runtime_checkable
-class Scheduled(Protocol):
-    """A module that is told how far its training is."""
+class Scheduled(nn.Module, ABC):
+    """A module that is told how far its training is; only those that derive from it are."""
 
+    @abstractmethod
     def set_progress(self, share: float) -> None:
         """``share``: 0 at the first step, towards 1 at the last."""

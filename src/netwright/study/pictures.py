@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from netwright.data.classification.folder import files_below
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.pictures import is_picture
 from netwright.errors import DatasetError
@@ -36,13 +37,17 @@ def prepared_pictures(folder: Path) -> PreparedImages:
 
 
 def find_pictures(path: Path) -> list[Path]:
-    """A picture, or those in a folder and its folders, in order of name.
+    """A picture, or those in a folder and its folders: in order of name and without hidden ones, as a dataset has them.
 
     Raises:
         DatasetError: nothing is there to read.
     """
     path = path.expanduser()
-    files = sorted(file for file in path.rglob("*") if is_picture(file)) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        files = sorted(
+            filter(is_picture, files_below(path)), key=lambda file: file.relative_to(path).as_posix()
+        )
     if not files or not files[0].is_file() or not is_picture(files[0]):
         raise DatasetError(
             f"{path} holds nothing to read: expected a picture (PNG, JPEG, TIFF, BMP) or a folder."

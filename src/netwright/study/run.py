@@ -232,7 +232,7 @@ class Run:
         Raises:
             DatasetError: the dataset cannot be used, or has no case that the network has not seen.
             MemoryShortage: the CRF needs more memory than there is.
-            RunError: there is no trained network yet.
+            RunError: there is no trained network yet, or its output is not finite.
         """
         trained = self.network(trial, crf=crf)
         settings = self.settings
@@ -246,7 +246,10 @@ class Run:
         unseen = unseen_cases(opened, settings, self.folder.splits(), preparation)
         if not unseen.cases:
             raise DatasetError(_nothing_unseen(dataset, unseen))
-        found = results_on(trained, unseen.cases, on_case=on_case)
+        try:
+            found = results_on(trained, unseen.cases, on_case=on_case)
+        except FloatingPointError as error:
+            raise RunError(str(error)) from error
         scores, distances = found["scores"], found.get(HAUSDORFF, {})
         metrics = {**means_of(trained, scores), **mean_distances(distances)}
         refined = isinstance(trained, Segmenter) and trained.crf is not None
@@ -273,7 +276,7 @@ class Run:
         Raises:
             DatasetError: a file cannot be used.
             MemoryShortage: the CRF needs more memory than there is.
-            RunError: there is no trained network yet.
+            RunError: there is no trained network yet, or what it restores is not finite.
             SettingsError: masks for a network that restores nothing.
         """
         trained = self.network(trial, crf=crf)

@@ -32,9 +32,9 @@ _PIXELS = 3 * SIDE * SIDE
 class _Layout:
     """The files of one of the two.
 
-    ``mark``: a pattern by which it is recognised. ``files``: of each part, with the pictures that the original has in
-    each. ``names``: the file with a class a line. ``label_bytes``: in front of every picture; the last is the class.
-    ``pickled``: the files that tell the Python version.
+    ``mark``: a pattern by which it is recognised; without such a file, by the lengths of the others. ``files``: of each
+    part, with the pictures that the original has in each. ``names``: the file with a class a line. ``label_bytes``: in
+    front of every picture; the last is the class. ``pickled``: the files that tell the Python version.
     """
 
     title: str
@@ -115,7 +115,11 @@ class Records:
 
 
 def matches(root: Path) -> bool:
-    """Whether a folder holds CIFAR-10 or CIFAR-100, be it in the Python version, which is refused."""
+    """Whether a folder holds CIFAR-10 or CIFAR-100, be it in the Python version, which is refused.
+
+    CIFAR-100 without its names is known by ``train.bin`` and ``test.bin`` of whole records, or one as long as the
+    original's.
+    """
     return root.is_dir() and any(_is_binary(root, layout) or _is_pickled(root, layout) for layout in _LAYOUTS)
 
 
@@ -125,12 +129,15 @@ def read(root: Path) -> ImageSet:
     A folder that lacks files, or holds shorter ones, is read with a warning, as long as there are pictures to train on.
 
     Raises:
-        DatasetError: no files for training, names that cannot be used, or both datasets in one folder.
+        DatasetError: no files for training, names that cannot be used, both datasets in one folder, or none.
         UnusableFile: a file is truncated or no such file, or it is the Python version, which is pickled.
     """
     found = [layout for layout in _LAYOUTS if _is_binary(root, layout)]
     if not found:
-        raise _pickled(root, next(layout for layout in _LAYOUTS if _is_pickled(root, layout)))
+        pickled = next((layout for layout in _LAYOUTS if _is_pickled(root, layout)), None)
+        if pickled is not None:
+            raise _pickled(root, pickled)
+        raise DatasetError(f"{root} holds no CIFAR: expected {LOOKED_FOR}. Name the folder that has them.")
     if len(found) > 1:
         raise DatasetError(
             f"{root} holds CIFAR-10 and CIFAR-100: expected one dataset. Move each into a folder of its own."
@@ -163,7 +170,18 @@ def read(root: Path) -> ImageSet:
 
 
 def _is_binary(root: Path, layout: _Layout) -> bool:
-    return any(path.is_file() for path in root.glob(layout.mark))
+    if any(path.is_file() for path in root.glob(layout.mark)):
+        return True
+    lengths = {
+        root / name: layout.pictures[part] * layout.record
+        for part, names in layout.files.items()
+        for name in names
+    }
+    found = {path: path.stat().st_size for path in lengths if path.is_file()}
+    whole = all(size and size % layout.record == 0 for size in found.values())
+    return (whole and len(found) == len(lengths)) or any(
+        lengths[path] == size for path, size in found.items()
+    )
 
 
 def _is_pickled(root: Path, layout: _Layout) -> bool:

@@ -164,7 +164,7 @@ def pictures_below(
     ``known``: names within ``root`` of files that are no pictures and may be there.
     """
     others: list[Path] = []
-    for path in _files(folder):
+    for path in files_below(folder):
         name = path.relative_to(root).as_posix()
         if not is_picture(path):
             others += [path] if name not in known else []
@@ -186,8 +186,8 @@ def folders_in(home: Path) -> list[Path]:
     )
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder, in order, without hidden ones."""
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, without hidden ones."""
     for home, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name[0] != ".")
         for name in sorted(files):
@@ -197,7 +197,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def first_picture(folder: Path) -> Path | None:
     """A picture below a folder, None where there is none."""
-    return next((path for path in _files(folder) if is_picture(path)), None)
+    return next((path for path in files_below(folder) if is_picture(path)), None)
 
 
 def _head(path: Path) -> PictureHead | None:

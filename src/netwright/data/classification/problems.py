@@ -169,19 +169,23 @@ def beyond_white(dataset: ImageSet, found: Sequence[tuple[Record, float, float]]
     """
     if dataset.classes or dataset.depth != "float32":
         return []
-    return [
-        Problem(
-            "error",
-            place(record),
-            "holds real or 32-bit numbers beyond black and white",
-            expected="values from 0 (black) to 1 (white)",
-            found=f"{low:.4g} to {high:.4g}",
-            advice="Divide by what is white, or save the pictures with 8 or 16 bits.",
-            kind="range",
-        )
-        for record, low, high in found
-        if low < 0 or high > 1
-    ]
+    looked_at = [range_problem(place(record), low, high) for record, low, high in found]
+    return [problem for problem in looked_at if problem is not None]
+
+
+def range_problem(place: str, low: float, high: float) -> Problem | None:
+    """What is wrong with a picture to be restored of real numbers from ``low`` to ``high``, None where nothing is."""
+    if low >= 0 and high <= 1:
+        return None
+    return Problem(
+        "error",
+        place,
+        "holds real or 32-bit numbers beyond black and white",
+        expected="values from 0 (black) to 1 (white)",
+        found=f"{low:.4g} to {high:.4g}",
+        advice="Divide by what is white, or save the pictures with 8 or 16 bits.",
+        kind="range",
+    )
 
 
 def _class_of(dataset: ImageSet, record: Record) -> str:

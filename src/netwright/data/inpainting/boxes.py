@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from netwright.data.classification.dataset import Box
@@ -14,7 +14,7 @@ COLUMNS = ("file", "left", "top", "right", "bottom")
 
 
 def read_boxes(
-    root: Path, sizes: Mapping[str, tuple[int, int] | None]
+    root: Path, sizes: Mapping[str, tuple[int, int] | None], *, of_more: bool = False
 ) -> tuple[dict[str, Box], list[Problem]]:
     """The boxes in ``root/boxes.csv`` by picture, and what is wrong with them; none where there is no such file.
 
@@ -23,6 +23,8 @@ def read_boxes(
     Args:
         root: the folder of the pictures.
         sizes: (height, width) of each picture by its name, None where it is not known.
+        of_more: the table may be that of more pictures than these: rows of others that lie there are passed over, and
+            rows of such as do not are one warning, not an error each.
     """
     path = root / BOXES
     if not path.is_file():
@@ -37,9 +39,12 @@ def read_boxes(
         return {}, [
             _wrong(f"lacks the column {missing[0]}", ",".join(COLUMNS), found, "Name them in the first row.")
         ]
+    absent = [row["file"] for row in rows if row["file"] not in sizes] if of_more else []
     boxes: dict[str, Box] = {}
-    problems = []
+    problems: list[Problem] = []
     for number, row in enumerate(rows, 2):
+        if of_more and row["file"] not in sizes:
+            continue
         box, problem = _box(row, number, sizes)
         name = row["file"]
         if problem is None and name in boxes:
@@ -48,7 +53,9 @@ def read_boxes(
             problems.append(problem)
         elif box is not None:
             boxes[name] = box
-    return boxes, problems + ([] if problems else _without(sizes, boxes))
+    if not problems:
+        problems = _absent([name for name in absent if not (root / name).is_file()]) + _without(sizes, boxes)
+    return boxes, problems
 
 
 def _box(
@@ -70,6 +77,22 @@ def _box(
     expected = f"0 <= left < right <= {width} and 0 <= top < bottom <= {height}"
     found = f"left {left}, top {top}, right {right}, bottom {bottom}"
     return None, _of_row(number, name, "lies not within its picture", expected, found)
+
+
+def _absent(names: Sequence[str]) -> list[Problem]:
+    if not names:
+        return []
+    return [
+        Problem(
+            "warning",
+            BOXES,
+            "has boxes of pictures that are not there",
+            expected="the names of pictures beside it",
+            found=f"{len(names)} other{'s' * (len(names) != 1)}, such as {names[0]!r}",
+            advice="Their rows are passed over. Look whether pictures were left behind, or are called otherwise.",
+            kind="absent-box",
+        )
+    ]
 
 
 def _without(sizes: Mapping[str, tuple[int, int] | None], boxes: Mapping[str, Box]) -> list[Problem]:

@@ -1,8 +1,10 @@
 """The convolutions of an autoencoder: without bias or normalisation, and first weights that do without them.
 
 A layer of n inputs to each of its outputs draws its weights from a normal distribution of variance 2 / n (He et al.
-2015), so that values keep their size along the chain. Two differ: a layer to which a skip connection is added has
-1 / n, as the other half comes from the encoder, and the output layer has 1 / n, as no ReLU follows.
+2015), so that values keep their size along the chain, as long as maps are larger than kernels: of smaller ones, which
+many layers of stride 2 leave, most taps meet no pixel, and values shrink. Two differ: a layer to which a skip
+connection is added has 1 / n, as the other half comes from the encoder, and the output layer has 1 / n, as no ReLU
+follows.
 
 A layer can be given fewer channels than it has weights for, and asked for fewer: the weights of the first ones are
 used, times sqrt(inputs there are / inputs given), for which they would have been drawn.

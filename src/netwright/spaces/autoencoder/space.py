@@ -106,7 +106,7 @@ class AutoencoderSpace:
 
     def starting_choice(self) -> dict[str, Value]:
         """Every other layer of the base, with 20 of them 10."""
-        layer: dict[str, Value] = {"type": self._base_type, "channels": self.channels[0]}
+        layer: dict[str, Value] = {"type": type_name(self._base_kernel, False), "channels": self.channels[0]}
         choice: dict[str, Value] = {}
         for name in self.distributions():
             place, _, kind = name.partition(".")
@@ -115,15 +115,20 @@ class AutoencoderSpace:
         return choice
 
     def base_choice(self, choice: Choice) -> tuple[str, dict[str, Value]]:
-        """The paper's BASE, which is like RED-Net, with the depth of a choice's network: kernels of 3 x 3, a skip
-        connection at every layer, and the least number of channels that is searched, in the paper 64.
+        """The paper's BASE, which is like RED-Net, with the depth of a choice's network: kernels of 3 x 3, or
+        the searched ones next to that, a skip connection at every layer, and the least number of channels that is
+        searched, in the paper 64.
         """
         depth = len(chain_of(choice))
-        chain = tuple(Layer(n, BASE_KERNEL, False, self.channels[0]) for n in range(1, depth + 1))
+        chain = tuple(Layer(n, self._base_kernel, False, self.channels[0]) for n in range(1, depth + 1))
         return "the RED-Net-like network of the same depth", choice_of(chain)
 
     def canonical(self, choice: Choice) -> dict[str, Value]:
-        """The layers that are active, numbered 1, 2, ... (in the supernet these are other places)."""
+        """The layers that are active, numbered 1, 2, ..., each connected to the one before.
+
+        What it builds is the same network, but it need not lie in the space: the output layer can be connected to a
+        layer further back than the space goes. In the supernet the layers that were chosen are other places.
+        """
         return choice_of(chain_of(choice))
 
     def build(self, choice: Choice, task: TaskShape) -> StepNetwork:
@@ -183,8 +188,8 @@ class AutoencoderSpace:
         )
 
     @property
-    def _base_type(self) -> str:
-        return type_name(min(self.kernels, key=lambda kernel: abs(kernel - BASE_KERNEL)), False)
+    def _base_kernel(self) -> int:
+        return min(self.kernels, key=lambda kernel: abs(kernel - BASE_KERNEL))
 
 
 def _checked_numbers(name: str, given: Any) -> tuple[int, ...]:
