@@ -36,7 +36,7 @@ from netwright.study.parts import make_sampler, make_space, problem_of, require_
 from netwright.study.plan import Plan, make_plan, measure_start, plan_by_hours
 from netwright.study.postprocessing import require_postprocessing
 from netwright.study.run import Run
-from netwright.study.shared import require_shared, suit_shared
+from netwright.study.shared import require_searchable, require_shared, shared_budget, suit_shared
 from netwright.study.shared_plan import SharedPlan, plan_shared
 from netwright.study.suiting import suit_format, suit_inpainting, suit_space
 from netwright.study.verdict import require_references, require_rival
@@ -139,6 +139,7 @@ def create_run(
     folder = output if output is not None else default_output(dataset, settings.recipe)
     require_new_folder(folder)
     settings, prepared, splits = _prepared(settings, wishes, on_stage)
+    require_searchable(settings, problem_of(settings, prepared).task, len(splits.training))
     make_sampler(settings, make_space(settings.space))
     require_rival(settings)
     if wishes.repeat is None:
@@ -181,8 +182,8 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
     machine, device = settings.machine, settings.training.device
     filled: dict[str, Any] = {}
     if settings.supernet is not None:
-        filled |= _shared_budget(settings, said)
-    if wishes.epochs is not None and "training.steps" not in said:
+        filled |= shared_budget(settings, {*said, *said_by(wishes)}, repeats=wishes.repeat is not None)
+    if "training.epochs" in said and "training.steps" not in said:
         filled["training.steps"] = None
     if settings.verdict.rival is not None:
         filled["verdict.rival"] = str(settings.verdict.rival.expanduser().resolve())
@@ -193,21 +194,6 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
             device, filled.get("machine.workers", machine.workers)
         )
     return parse_settings(override(settings.model_dump(mode="json"), filled))
-
-
-def _shared_budget(settings: RunSettings, said: Collection[str]) -> dict[str, Any]:
-    """A search inside one training takes the hours that it is given; there are no trials to count.
-
-    Raises:
-        SettingsError: trials were asked for.
-    """
-    if "budget.trials" in said:
-        raise SettingsError(
-            "--trials: a search inside one training has no trials. Give --hours, or --set supernet.epochs=...; or "
-            "--set supernet=null, to train candidate after candidate."
-        )
-    hours = settings.budget.hours
-    return {} if hours is None or "supernet.seconds" in said else {"supernet.seconds": 3600.0 * hours}
 
 
 def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
@@ -275,6 +261,7 @@ def plan_search(
     require_shared(settings)
     settings, prepared, splits = _prepared(settings, wishes, on_stage)
     if settings.supernet is not None:
+        require_searchable(settings, problem_of(settings, prepared).task, len(splits.training))
         on_stage("measuring steps of the search")
         return plan_shared(settings, prepared, *_cases(prepared, splits))
     on_stage("measuring candidates")

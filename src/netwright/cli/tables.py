@@ -197,7 +197,7 @@ def plan_lines(plan: Plan | SharedPlan, dataset: Path, options: Sequence[str] = 
 
 def _shared_lines(plan: SharedPlan) -> Iterator[str]:
     """The cost of a search inside one training, and of training what it finds."""
-    memory = "" if plan.peak_memory_mb is None else f", {plan.peak_memory_mb:,.0f} MB at most"
+    memory = "" if plan.peak_memory_mb is None else f", {plan.peak_memory_mb:,.0f} MB in some steps"
     yield (
         f"search     {_seconds(plan.seconds_a_step)} s a step of two batches of {plan.batch_size} images{memory}; "
         f"{formatting.parameters(plan.weights)} shared weights"

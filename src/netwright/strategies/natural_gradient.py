@@ -119,7 +119,9 @@ class Distribution:
             return replace(self, theta=theta)
         eta = self.eta
         a = self.whitened(g)
-        s = (1 - eta) * self.s + math.sqrt(eta * (2 - eta)) * a / math.sqrt(self.free / 2)
+        # Tr(F Cov[g]) as if u and M were uncorrelated (Appendix C); N / 2 for a pair.
+        trace = self.free * float(utility @ utility) / len(utility) ** 2
+        s = (1 - eta) * self.s + math.sqrt(eta * (2 - eta)) * a / math.sqrt(trace)
         gamma = (1 - eta) ** 2 * self.gamma + eta * (2 - eta)
         change = math.exp(eta * (float(s @ s) / ALPHA - gamma))
         return replace(self, theta=theta, s=s, gamma=gamma, eta=min(eta * change, self.free**-0.5))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import optuna
 
 from netwright.errors import NetwrightError, RunError, SettingsError
@@ -28,10 +29,14 @@ from netwright.study.folder import RunFolder
 from netwright.study.jobs import network_builder, opened
 from netwright.study.machine import devices, process_limit_mb
 from netwright.study.parts import make_sampler, make_space, open_study, problem_of, reward_of
-from netwright.study.records import load_trials, network_key
+from netwright.study.records import first_line, load_trials, network_key
 from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
+from netwright.study.verdict import whole_machine_mb
+from netwright.tasks.base import Task
 
 if TYPE_CHECKING:
+    from netwright.evaluation.problem import Problem
+    from netwright.nn.steps import Supernet
     from netwright.supernet.search import SharedSearch
 
 STOP = "stop"
@@ -86,6 +91,33 @@ def require_shared(settings: RunSettings) -> None:
         )
 
 
+def require_searchable(settings: RunSettings, task: Task, training: int) -> None:
+    """Refuse a search inside one training that could not take its first step, before anything is written.
+
+    Args:
+        settings: of the run.
+        task: of its data.
+        training: how many training cases there are.
+
+    Raises:
+        InfeasibleArchitecture: the networks are not for such a task.
+        SettingsError: there are fewer than two training cases, or an option that the search needs is missing.
+    """
+    import torch
+
+    if settings.supernet is None:
+        return
+    if training < 2:
+        raise SettingsError(
+            f"supernet: expected two training cases or more, as one half is for the weights and the other for the "
+            f"probabilities; there {'is one' if training else 'is none'}. Give more data, or another split."
+        )
+    space = shared_space(settings)
+    assert isinstance(space, SharesWeights)
+    with torch.device("meta"):
+        space.supernet(task)
+
+
 def suit_shared(settings: RunSettings, said: Collection[str]) -> RunSettings:
     """The settings without the recipe's supernet where the user ``said`` a space or strategy that has none."""
     if settings.supernet is None or any(name.partition(".")[0] == "supernet" for name in said):
@@ -94,6 +126,28 @@ def suit_shared(settings: RunSettings, said: Collection[str]) -> RunSettings:
     if "space.name" in said:
         suits = suits and _shares_weights(settings.space)
     return settings if suits else settings.model_copy(update={"supernet": None})
+
+
+def shared_budget(settings: RunSettings, said: Collection[str], *, repeats: bool) -> dict[str, Any]:
+    """What the hours of a run make of its search: settings by dotted name. There are no trials to count.
+
+    Args:
+        settings: of the run.
+        said: dotted names of the settings that the user gave.
+        repeats: whether the others are those of an earlier run, in which hours have been made use of already.
+
+    Raises:
+        SettingsError: trials were asked for.
+    """
+    if "budget.trials" in said:
+        raise SettingsError(
+            "--trials: a search inside one training has no trials. Give --hours, or --set supernet.epochs=...; or "
+            "--set supernet=null, to train candidate after candidate."
+        )
+    if "supernet.seconds" in said or (repeats and "budget.hours" not in said):
+        return {}
+    hours = settings.budget.hours
+    return {"supernet.seconds": None if hours is None else 3600.0 * hours}
 
 
 def _shares_weights(part: Part) -> bool:
@@ -110,6 +164,11 @@ def shared_protocol(settings: RunSettings) -> TrainingProtocol:
         threads=machine.threads * machine.workers,
         device=devices(settings.training.device)[0],
     )
+
+
+def memory_limit_mb(settings: RunSettings) -> float | None:
+    """What the worker may use: the shares of all workers, as the search has the machine to itself."""
+    return process_limit_mb(settings.training.device, whole_machine_mb(settings))
 
 
 def make_search(job: SharedJob) -> SharedSearch:
@@ -145,26 +204,55 @@ def run_shared(job: SharedJob) -> dict[str, Any] | None:
     is trained in the end.
     """
     from netwright.evaluation.candidate import predicted_cost
-    from netwright.evaluation.device import resolve_device, threads
-    from netwright.nn.steps import StepNetwork
 
     search = make_search(job)
     search.load()
     if not search.run(stop=(job.folder / STOP).exists):
         return None
     choice = search.choice()
-    protocol = shared_protocol(job.settings)
     problem = problem_of(job.settings, opened(job.prepared))
-    network = StepNetwork(search.supernet.operations, search.supernet.steps(choice))
-    with threads(protocol.threads):
-        scores = problem.scores(network, job.validation, protocol, resolve_device(protocol.device))
+    metrics, reason = _validated(job, problem, search.supernet, choice)
+    build = network_builder(job.settings, choice, None)
     outcome = Outcome(
         Status.COMPLETE,
-        metrics=dict(problem.metrics(scores)),
-        cost=predicted_cost(network_builder(job.settings, choice, None), problem.task, job.settings.training),
+        reason,
+        metrics=metrics,
+        cost=predicted_cost(build, problem.task, job.settings.training),
         seconds=search.seconds,
     )
     return {"choice": choice, "outcome": outcome.to_dict()}
+
+
+def _validated(
+    job: SharedJob, problem: Problem, supernet: Supernet, choice: dict[str, Any]
+) -> tuple[dict[str, float], str]:
+    """The metrics of a network with the shared weights on the validation cases, or why there is nothing to tell.
+
+    The cases come in a random order, as batches are normalised by themselves and cases of one class often lie together;
+    in smaller batches where memory is short. Without a result the metric is 0: the search stands for itself.
+    """
+    from netwright.evaluation.device import is_out_of_memory, resolve_device, threads
+    from netwright.nn.steps import StepNetwork
+
+    protocol, count = shared_protocol(job.settings), len(job.validation)
+    order = np.random.default_rng(derive_seed(job.settings.seed, "validation")).permutation(job.validation)
+    network = StepNetwork(supernet.operations, supernet.steps(choice))
+    size, reason = protocol.batch_size, ""
+    while size:
+        size = next((n for n in range(size, 1, -1) if count % n != 1), 1)  # one image alone has no statistics
+        chosen = replace(protocol, batch_size=size)
+        try:
+            with threads(protocol.threads):
+                scores = problem.scores(network, order.tolist(), chosen, resolve_device(protocol.device))
+            return dict(problem.metrics(scores)), ""
+        except Exception as error:
+            reason = f"not validated with the shared weights: {first_line(error)}"
+            if isinstance(error, FloatingPointError | ValueError):
+                break
+            if not is_out_of_memory(error):
+                raise
+            size //= 2
+    return {problem.task.metric: 0.0}, reason
 
 
 def search_shared(
@@ -191,10 +279,7 @@ def search_shared(
     (place / STOP).unlink(missing_ok=True)
     job = SharedJob(settings, data.prepared, data.training, data.validation, place)
     machine = settings.machine
-    limit = None if machine.memory_limit_mb is None else machine.memory_limit_mb * machine.workers
-    executor = LocalExecutor(
-        1, machine.threads * machine.workers, process_limit_mb(settings.training.device, limit)
-    )
+    executor = LocalExecutor(1, machine.threads * machine.workers, memory_limit_mb(settings))
 
     def tick() -> None:
         clock.save()
@@ -246,7 +331,8 @@ def _wait(future: Future[Any], place: Path, tick: Callable[[], None]) -> None:
         while not wait([future], TICK_SECONDS).done:
             tick()
     except KeyboardInterrupt:
-        (place / STOP).touch()
+        with contextlib.suppress(OSError):
+            (place / STOP).touch()
         until = time.monotonic() + STOP_SECONDS
         while not wait([future], TICK_SECONDS).done and time.monotonic() < until:
             pass
@@ -259,7 +345,7 @@ def _store(study: optuna.Study, settings: RunSettings, found: dict[str, Any]) ->
     outcome = Outcome.from_dict(found["outcome"])
     attributes = {
         "outcome": found["outcome"],
-        "reason": "",
+        "reason": outcome.reason,
         "status": outcome.status.value,
         "network": network_key(space.canonical(found["choice"])),
     }

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
-from netwright.errors import RunError
+from netwright.errors import MemoryShortage, RunError
 from netwright.settings import RunSettings
 from netwright.study.executor import LocalExecutor, lost_worker
 from netwright.study.parts import make_space, problem_of
 from netwright.study.plan import Measurement, measure
-from netwright.study.shared import SharedJob, make_search, shared_protocol
+from netwright.study.shared import SharedJob, make_search, memory_limit_mb, shared_protocol
+from netwright.supernet.path import read_snapshots
 
 WARM_UP_STEPS = 2
 TIMED_STEPS = 6
@@ -68,7 +73,7 @@ def plan_shared(
     space, machine = make_space(settings.space), settings.machine
     with tempfile.TemporaryDirectory() as place:
         job = SharedJob(settings, prepared.folder, tuple(training), tuple(validation), Path(place))
-        executor = LocalExecutor(1, machine.threads * machine.workers)
+        executor = LocalExecutor(1, machine.threads * machine.workers, memory_limit_mb(settings))
         try:
             found = executor.submit(_timed, job).result()
         except Exception as error:
@@ -84,7 +89,8 @@ def plan_shared(
     start = space.starting_choice()
     names = [f"network {i + 1}" for i in range(machine.workers)]
     networks = measure(settings, prepared, (training, validation), [(name, start) for name in names])
-    budget = settings.budget.hours
+    assert settings.supernet is not None
+    limit = settings.supernet.seconds
     return SharedPlan(
         recipe=settings.recipe,
         dataset=settings.dataset.path.name,
@@ -96,11 +102,19 @@ def plan_shared(
         threads=machine.threads,
         workers=machine.workers,
         batch_size=shared_protocol(settings).batch_size,
-        hours=min(budget or float("inf"), found["steps"] * found["seconds_a_step"] / 3600.0),
-        epochs=settings.training.epochs,
+        hours=min(limit or math.inf, found["steps"] * found["seconds_a_step"]) / 3600.0,
+        epochs=_epochs(settings, prepared, training),
         networks=tuple(networks),
         **found,
     )
+
+
+def _epochs(settings: RunSettings, prepared: Prepared | PreparedImages, training: Sequence[int]) -> int:
+    """Of the training of the network that is found."""
+    if settings.training.steps is None:
+        return settings.training.epochs
+    batches = problem_of(settings, prepared).batches(training, settings.training, torch.device("cpu"), 0)
+    return settings.training.epochs_of(len(batches))
 
 
 def _timed(job: SharedJob) -> dict[str, Any]:
@@ -111,12 +125,18 @@ def _timed(job: SharedJob) -> dict[str, Any]:
     settings = job.settings
     assert settings.supernet is not None
     whole = make_search(job).steps
+    gc.collect()
     few = replace(settings.supernet, steps=WARM_UP_STEPS + TIMED_STEPS, seconds=None, checkpoint_seconds=1e9)
-    search = make_search(replace(job, settings=settings.model_copy(update={"supernet": few})))
     with measured_memory(resolve_device(shared_protocol(settings).device)) as memory:
+        search = make_search(replace(job, settings=settings.model_copy(update={"supernet": few})))
         search.run(stop=lambda: search.step == WARM_UP_STEPS)
         before = search.seconds
         search.run()
+    if not any(snapshot.loss is not None for snapshot in read_snapshots(job.folder)):
+        raise MemoryShortage(
+            "None of the networks of the search found room in memory. Set a smaller supernet.batch_size, or smaller "
+            "networks (--set supernet.space...)."
+        )
     return {
         "steps": whole,
         "seconds_a_step": (search.seconds - before) / TIMED_STEPS,

@@ -139,6 +139,8 @@ def rival(settings: RunSettings, path: Path) -> Entry:
         raise RunError(f"verdict.rival: {path} has no trained candidate.")
     by_chance = other.strategy.name in ("random", "optuna-random")
     title = f"{'random search' if by_chance else other.strategy.name}, {len(records)} trials ({path.name})"
+    if other.supernet is not None:
+        title = f"one training with shared weights ({path.name})"
     return Entry(RIVAL, title, best.choice, None, "random search" if by_chance else "another search")
 
 

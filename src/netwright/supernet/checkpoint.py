@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -25,13 +26,15 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[s
     from safetensors.torch import save_file
 
     partial = path.with_name(path.name + ".partial")
-    contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     try:
         save_file(contiguous, partial, metadata={_VALUES: json.dumps(values)})
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
     except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise StorageError(
             f"{path} cannot be written: {error}. Make room or mend the folder, then resume; the search goes on from "
             "the checkpoint before."

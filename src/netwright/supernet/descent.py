@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from netwright.errors import NetwrightError
+from netwright.errors import MemoryShortage, NetwrightError
 from netwright.evaluation.device import is_out_of_memory
 from netwright.evaluation.losses import TrainingLoss
 from netwright.nn.steps import Steps, Supernet
@@ -18,6 +18,8 @@ from netwright.supernet.settings import SupernetSettings
 
 UNSTABLE_STEPS = 50
 """So many successive steps whose gradient is not finite end a search."""
+UNFIT_STEPS = 50
+"""So many successive steps without room in memory for any network do."""
 
 
 class DivergedSearch(NetwrightError):  # noqa: N818  what happened to it
@@ -41,11 +43,13 @@ class Descent:
         self._settings = settings
         self._loss = loss
         self._half = half
-        self._device = next(supernet.parameters()).device
+        self._parameters = list(supernet.parameters())  # a supernet has thousands of modules to walk through
+        self._device = self._parameters[0].device
         self._unstable = 0
+        self._unfit = 0
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=half == torch.float16)
         self._optimizer = torch.optim.SGD(
-            supernet.parameters(),
+            self._parameters,
             lr=settings.learning_rate,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
@@ -65,17 +69,20 @@ class Descent:
 
         Raises:
             DivergedSearch: gradients have not been finite for many steps.
+            MemoryShortage: memory has held no network for many steps.
         """
         rate = self._settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
         scale = self._scaler.get_scale()
+        asked = any(network is not None for network in networks)
         losses = self._gradients(networks, images, labels)
+        self._require_room(asked=asked, found=bool(losses))
         if not losses:
             return []
         self._scaler.unscale_(self._optimizer)
-        used = [parameter for parameter in self._supernet.parameters() if parameter.grad is not None]
+        used = [parameter for parameter in self._parameters if parameter.grad is not None]
         norm = torch.nn.utils.clip_grad_norm_(used, self._settings.gradient_norm)
         finite = bool(torch.isfinite(norm))
         if finite or self._scaler.is_enabled():  # a scaler passes over what is not finite by itself
@@ -109,7 +116,7 @@ class Descent:
 
     def values(self) -> dict[str, Any]:
         """What else a checkpoint needs, as plain values."""
-        return {"unstable": self._unstable, "scaler": self._scaler.state_dict()}
+        return {"unstable": self._unstable, "unfit": self._unfit, "scaler": self._scaler.state_dict()}
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Take up what `tensors` and `values` gave."""
@@ -120,8 +127,9 @@ class Descent:
             if name in momenta:
                 placed = torch.empty_like(parameter).copy_(momenta[name])
                 self._optimizer.state[parameter]["momentum_buffer"] = placed
-        self._unstable = values["unstable"]
-        self._scaler.load_state_dict(values["scaler"])
+        self._unstable, self._unfit = values["unstable"], values["unfit"]
+        if values["scaler"] and self._scaler.is_enabled():  # it may come from a device that needs none
+            self._scaler.load_state_dict(values["scaler"])
 
     def _gradients(self, networks: list[Steps | None], images: Tensor, labels: Tensor) -> list[float]:
         """The scaled losses of the networks whose mean gradient is now that of the weights."""
@@ -145,7 +153,7 @@ class Descent:
                 self._let_go(error)
                 networks[index] = None
                 continue
-            for parameter in self._supernet.parameters():
+            for parameter in self._parameters:
                 if parameter.grad is not None:
                     totals[parameter] = totals.get(parameter, 0) + parameter.grad
             self._optimizer.zero_grad(set_to_none=True)
@@ -171,6 +179,16 @@ class Descent:
         self._optimizer.zero_grad(set_to_none=True)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def _require_room(self, *, asked: bool, found: bool) -> None:
+        """Count the steps in a row in which there were networks and memory held none of them."""
+        if asked:
+            self._unfit = 0 if found else self._unfit + 1
+        if self._unfit >= UNFIT_STEPS:
+            raise MemoryShortage(
+                f"None of the networks of {UNFIT_STEPS} successive steps found room in memory. Start the search again "
+                "with a smaller supernet.batch_size, or smaller networks (--set supernet.space...)."
+            )
 
     def _watch(self, finite: bool) -> None:
         self._unstable = 0 if finite else self._unstable + 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from netwright.data.files import write_whole
 from netwright.errors import StorageError
 
-PATH = "path.jsonl"
+PATH, STANDING = "path.jsonl", "standing.json"
 TAIL_BYTES = 2**20
 """Surely more than the last line."""
 
@@ -39,13 +39,45 @@ class Snapshot:
     probabilities: tuple[tuple[float, ...], ...]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Steps done, and the part of the search that is done, 0 to 1; between two snapshots."""
+
+    step: int
+    progress: float
+
+
+def tell(folder: Path, standing: Standing) -> None:
+    """Write down where the search stands; only the last is kept.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    write_whole(folder / STANDING, json.dumps(asdict(standing)).encode())
+
+
+def standing_of(folder: Path) -> Standing | None:
+    """Where the search stood a few seconds ago; None before the first time."""
+    try:
+        return Standing(**json.loads((folder / STANDING).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 def append_snapshot(folder: Path, snapshot: Snapshot) -> None:
     """Write one more snapshot.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    _write(folder, [snapshot], "a")
+    path = folder / PATH
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(_line(snapshot))
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written ({error.strerror}). Make room or mend it, then resume."
+        ) from error
 
 
 def keep_snapshots(folder: Path, step: int) -> None:
@@ -54,7 +86,10 @@ def keep_snapshots(folder: Path, step: int) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    _write(folder, [known for known in read_snapshots(folder) if known.step <= step], "w")
+    known = read_snapshots(folder)
+    kept = [snapshot for snapshot in known if snapshot.step <= step]
+    if len(kept) < len(known) or not _ends_whole(folder / PATH):
+        write_whole(folder / PATH, "".join(map(_line, kept)).encode())
 
 
 def read_snapshots(folder: Path) -> list[Snapshot]:
@@ -88,18 +123,18 @@ def _parsed(line: str) -> Snapshot:
     return Snapshot(**values)
 
 
-def _write(folder: Path, snapshots: Sequence[Snapshot], mode: str) -> None:
-    path = folder / PATH
+def _ends_whole(path: Path) -> bool:
+    """Whether the last line was written to its end."""
     try:
-        with path.open(mode, encoding="utf-8") as file:
-            file.writelines(json.dumps(_short(snapshot)) + "\n" for snapshot in snapshots)
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written ({error.strerror}). Make room or mend it, then resume."
-        ) from error
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            return size == 0 or file.read(1) == b"\n"
+    except FileNotFoundError:
+        return True
 
 
-def _short(snapshot: Snapshot) -> dict[str, object]:
+def _line(snapshot: Snapshot) -> str:
     """Probabilities in six digits: they are for the eye, the checkpoint has all."""
     rounded = [[round(value, 6) for value in row] for row in snapshot.probabilities]
-    return {**asdict(snapshot), "probabilities": rounded}
+    return json.dumps({**asdict(snapshot), "probabilities": rounded}) + "\n"

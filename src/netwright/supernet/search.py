@@ -36,11 +36,15 @@ from netwright.strategies.ladder import choice_of
 from netwright.strategies.natural_gradient import State
 from netwright.supernet.checkpoint import load_checkpoint, save_checkpoint
 from netwright.supernet.descent import Descent
-from netwright.supernet.path import Snapshot, append_snapshot, keep_snapshots
+from netwright.supernet.path import Snapshot, Standing, append_snapshot, keep_snapshots, tell
 from netwright.supernet.settings import SupernetSettings
 from netwright.supernet.streams import Stream
 
 CHECKPOINT = "checkpoint.safetensors"
+LEAST_PAUSE = 20.0
+"""From one checkpoint to the next, in durations of one: of very many weights that is longer than the settings say."""
+TOLD_SECONDS = 2.0
+"""How often the step is written down for those who ask where the search stands."""
 DRAWS = 1000
 """Where the likeliest choice makes no network, the likeliest of so many draws that does is taken."""
 
@@ -102,7 +106,8 @@ class SharedSearch:
         self._weights, self._theta = self._stream(for_weights, "weights"), self._stream(for_theta, "theta")
         self.distribution = parts.start.distribution
         self._standing = _Standing()
-        self._clock = self._saved = time.monotonic()
+        self._clock = self._saved = self._told = time.monotonic()
+        self._pause = self._settings.checkpoint_seconds
 
     @property
     def step(self) -> int:
@@ -150,13 +155,15 @@ class SharedSearch:
                     return False
                 self._step()
                 self._record()
-                if time.monotonic() - self._saved >= self._settings.checkpoint_seconds:
+                self._tell()
+                if time.monotonic() - self._saved >= self._pause:
                     self.save()
         self.save()
         return True
 
     def save(self) -> None:
         """Write the checkpoint: weights, momentum, theta and its learning rate, and where the search stands."""
+        begun = time.monotonic()
         distribution = self.distribution
         tensors = {"theta": torch.from_numpy(distribution.theta), "s": torch.from_numpy(distribution.s)}
         values = {
@@ -167,6 +174,7 @@ class SharedSearch:
         }
         save_checkpoint(self._folder / CHECKPOINT, {**tensors, **self._descent.tensors()}, values)
         self._saved = time.monotonic()
+        self._pause = max(self._settings.checkpoint_seconds, LEAST_PAUSE * (self._saved - begun))
 
     def load(self) -> bool:
         """Take up the search from its checkpoint; whether there was one.
@@ -252,6 +260,12 @@ class SharedSearch:
     def _batch(self, stream: Stream) -> tuple[Tensor, Tensor]:
         images, labels = stream.batch(self._standing.step)
         return (tensor_channels_last(images) if self._parts.protocol.channels_last else images), labels
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._told >= TOLD_SECONDS:
+            self._told = now
+            tell(self._folder, Standing(self.step, self.progress))
 
     def _record(self) -> None:
         """A snapshot where one is due: at the start, at the end, and evenly between."""
