@@ -85,10 +85,9 @@ def predict(
 
     opened = open_run(run)
     with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("ignore")
         warnings.simplefilter("always", DatasetWarning)
         written = opened.predict(images, output, trial=trial, crf=not no_crf, masks=masks)
-    print_lines(f"warning    {warning.message}" for warning in told)
+    print_lines(f"warning    {w.message}" for w in told if issubclass(w.category, DatasetWarning))
     if written[0].suffix == ".csv":
         out.print(f"predicted  the classes in {written[0]}")
         return
