@@ -54,7 +54,7 @@ class TinySupernet(Supernet):
 
     def __init__(self, classes: int, size: int) -> None:
         super().__init__()
-        self.operations["stem"] = nn.Conv2d(1, 4, 3, padding=1)
+        self.operations["stem"] = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4))
         self.operations["keep"] = nn.Conv2d(4, 4, 1)
         self.operations["blank"] = Blank()
         self.operations["noise"] = Noise()
@@ -71,13 +71,13 @@ class TinySupernet(Supernet):
 class Pictures:
     """Pictures of one of two classes: bright in the upper or in the lower half."""
 
-    def __init__(self, count: int = 64, size: int = 8) -> None:
+    def __init__(self, count: int = 64, size: int = 8, contrast: float = 3.0) -> None:
         rng = np.random.default_rng(0)
         self._labels = rng.integers(0, 2, count)
         self._images = rng.normal(0, 1, (count, 1, size, size)).astype(np.float32)
         for image, label in zip(self._images, self._labels, strict=True):
             half = slice(0, size // 2) if label else slice(size // 2, size)
-            image[0, half] += 1.0
+            image[0, half] += contrast
 
     def images(self, indices: Sequence[int]) -> NDArray[np.float32]:
         return self._images[list(indices)]
@@ -86,7 +86,9 @@ class Pictures:
         return self._labels[list(indices)].astype(np.int64)
 
 
-def parts(supernet: TinySupernet | None = None, **settings: Any) -> Parts:
+def parts(
+    supernet: TinySupernet | None = None, *, augmentation: bool = True, half: bool = False, **settings: Any
+) -> Parts:
     """A search of the tiny supernet; ``settings`` of `SupernetSettings`."""
     torch.manual_seed(0)
     return Parts(
@@ -96,8 +98,8 @@ def parts(supernet: TinySupernet | None = None, **settings: Any) -> Parts:
         protocol=TrainingProtocol(
             loss="cross_entropy",
             batch_size=8,
-            augmentation=replace(AugmentationSettings(), probability=0.5),
-            mixed_precision=False,
+            augmentation=replace(AugmentationSettings(), probability=0.5) if augmentation else None,
+            mixed_precision=half,
             device="cpu",
         ),
         settings=SupernetSettings(**{"epochs": 4, "batch_size": 8, "snapshots": 10, **settings}),

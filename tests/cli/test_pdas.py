@@ -23,11 +23,11 @@ from netwright_tests import EXECUTABLE
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
-STEPS = 24
+STEPS = 60
 SETTINGS = (
     *("space.normal_cells=1", "space.nodes=2", "space.channels=2", "space.auxiliary=false"),
     *("supernet.space.channels=2", "supernet.space.normal_cells=1", f"supernet.steps={STEPS}"),
-    *("supernet.batch_size=8", "supernet.checkpoint_seconds=0", "supernet.snapshots=6"),
+    *("supernet.batch_size=8", "supernet.checkpoint_seconds=0.5", f"supernet.snapshots={STEPS}"),
     *("training.batch_size=8", "images.size=[8,8]", "training.augmentation.cutout=2"),
 )
 SEARCH = ("--recipe", "pdas-cells", "--workers", 1, "--seed", 4, "--verdict-hours", 0)
@@ -44,6 +44,15 @@ def state(folder: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
     return tensors, [{**vars(s), "seconds": None} for s in read_snapshots(folder / "supernet")]
 
 
+def until(search: subprocess.Popen[str], folder: Path, step: int) -> None:
+    """Wait until a search has come to a step."""
+    end = time.monotonic() + 240
+    while max((s.step for s in read_snapshots(folder / "supernet")), default=-1) < step:
+        assert search.poll() is None, search.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 @contextmanager
 def searching(arguments: list[str], folder: Path, step: int) -> Iterator[subprocess.Popen[str]]:
     """A search that has come to a step."""
@@ -55,11 +64,7 @@ def searching(arguments: list[str], folder: Path, step: int) -> Iterator[subproc
         start_new_session=True,
     )
     try:
-        end = time.monotonic() + 240
-        while max((s.step for s in read_snapshots(folder / "supernet")), default=-1) < step:
-            assert search.poll() is None, search.communicate()
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        until(search, folder, step)
         yield search
     finally:
         if search.poll() is None:
@@ -77,17 +82,26 @@ def straight(shapes: Path, netwright: Command, tmp_path_factory: pytest.TempPath
     return folder
 
 
-def test_killed_twice_and_stopped_once_it_equals_the_uninterrupted_search(
+def test_killed_lost_and_stopped_it_equals_the_uninterrupted_search(
     shapes: Path, straight: Path, netwright: Command, tmp_path: Path
 ) -> None:
     folder = tmp_path / "broken"
-    with searching(words(shapes, folder), folder, 4):
+    with searching(words(shapes, folder), folder, 10):
         pass
     assert package.open_run(folder).status().phase == "stopped"
-    with searching(["resume", str(folder)], folder, 12) as search:
+    saved = folder / "supernet" / CHECKPOINT
+    if saved.exists():
+        _, values = load_checkpoint(saved)
+        assert values["standing"]["step"] < read_snapshots(folder / "supernet")[-1].step, "steps to do again"
+    with searching(["resume", str(folder)], folder, 25) as search:
         for worker in psutil.Process(search.pid).children(recursive=True):
             worker.kill()  # the search replaces a lost worker by itself
-        assert search.wait(timeout=240) == 0, search.communicate()
+        until(search, folder, 40)
+        os.killpg(search.pid, signal.SIGINT)
+        search.communicate(timeout=120)
+        assert search.returncode == 1
+    done = netwright("resume", folder)
+    assert done.returncode == 0, done.stderr
     (trial,) = package.open_run(folder).trials
     (expected,) = package.open_run(straight).trials
     assert (trial.choice, trial.reward) == (expected.choice, expected.reward)
@@ -96,8 +110,6 @@ def test_killed_twice_and_stopped_once_it_equals_the_uninterrupted_search(
     assert path == path_of_straight
     assert tensors.keys() == tensors_of_straight.keys()
     assert all(torch.equal(tensors[name], tensors_of_straight[name]) for name in tensors)
-    again = netwright("resume", folder)
-    assert again.returncode == 0, again.stderr
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(shapes: Path, tmp_path: Path) -> None:

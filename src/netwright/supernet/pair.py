@@ -46,7 +46,7 @@ def add_gradients(
         samples: the steps of each network.
         images: (batch, channels, *spatial).
         labels: as ``loss`` takes them.
-        loss: of an output, in float32.
+        loss: of an output, which is in full precision.
         half: compute in this precision; None: in full.
     """
     plan = union(samples)
@@ -62,7 +62,7 @@ def add_gradients(
         weights = _weights(supernet, plan, places)
         with half_precision_training(images.device, half):
             output = _run(supernet, plan, places, values, {plan.outputs[sample]})[plan.outputs[sample]]
-        value = loss(output.float(), labels)
+        value = loss(_full(output), labels)
         del output
         gradients = torch.autograd.grad(value / len(samples), [*weights, *mine.values()], allow_unused=True)
         of_weights = zip(weights, gradients, strict=False)
@@ -105,7 +105,7 @@ def losses_of(
             with half_precision_training(images.device, half):
                 wanted = plan.outputs[sample]
                 output = _run(supernet, plan, plan.own[sample], parts[sample], {wanted})[wanted]
-            return loss(output.float(), labels).item()
+            return loss(_full(output), labels).item()
 
     return _side_by_side(own_part, len(samples), images.device)
 
@@ -152,6 +152,10 @@ def _weights(supernet: Supernet, plan: Union, places: Iterable[int]) -> list[nn.
     return [
         weight for key in keys for weight in supernet.operations[key].parameters() if weight.requires_grad
     ]
+
+
+def _full(output: Tensor) -> Tensor:
+    return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output
 
 
 def _add_gradient(weight: nn.Parameter, gradient: Tensor) -> None:

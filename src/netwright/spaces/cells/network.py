@@ -231,7 +231,7 @@ class CellSupernet(Supernet):
 
 
 def check_size(task: TaskShape) -> None:
-    """Raises InfeasibleArchitecture for images that two reductions leave nothing of."""
+    """Raises InfeasibleArchitecture for images that are too small for two reductions."""
     words = " x ".join(map(str, task.size))
     if len(task.size) != 2:
         raise InfeasibleArchitecture(
@@ -239,6 +239,6 @@ def check_size(task: TaskShape) -> None:
         )
     if min(task.size) < SMALLEST_SIDE:
         raise InfeasibleArchitecture(
-            f"Two reduction cells leave nothing of images of {words} pixels: expected at least {SMALLEST_SIDE} along "
+            f"Two reduction cells leave too little of images of {words} pixels: expected at least {SMALLEST_SIDE} along "
             "each side. Use larger images."
         )
