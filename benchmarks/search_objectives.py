@@ -156,6 +156,12 @@ def made_up(kind: str, seed: int, ordered: bool = False, noise: float = 0.0) -> 
     return tabulated(table, (integer if ordered else categorical)(shape), noise)
 
 
+def eight_of_three(seed: int, order: int = 2, noise: float = 0.0) -> Objective:
+    """8 dimensions of 3 categories: a random table over every dimension (order 1) or every pair of them."""
+    shape = (3,) * 8
+    return tabulated(terms(np.random.default_rng([seed, 3]), shape, order), categorical(shape), noise)
+
+
 def _others(rng: np.random.Generator, i: int) -> list[int]:
     return rng.choice([j for j in range(7) if j != i], 3, replace=False).tolist()  # type: ignore[no-any-return]
 
@@ -301,6 +307,11 @@ OBJECTIVES: dict[str, Callable[[int], Objective]] = {
     "cliffs": lambda seed: made_up("cliffs", seed),
     "infeasible": lambda seed: made_up("infeasible", seed),
     "conditional": lambda seed: made_up("conditional", seed),
+    "8 x 3": eight_of_three,
+    "8 x 3, noise": lambda seed: eight_of_three(seed, noise=0.5),
+    "8 x 3, heavy noise": lambda seed: eight_of_three(seed, noise=2.0),
+    "8 x 3, separable": lambda seed: eight_of_three(seed, 1),
+    "8 x 3, separable, noise": lambda seed: eight_of_three(seed, 1, noise=0.5),
     "bowl": bowl,
     "bowl, noise": lambda seed: bowl(seed, noise=0.3),
     "bowl, floats": lambda seed: bowl(seed, "float"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from netwright.data.inpainting.sample import write_inpainting_sample
 from netwright.data.picture_samples import write_classification_sample, write_segmentation_sample
 from netwright.data.samples import write_sample
 from netwright_tests import EXECUTABLE, SMALL
@@ -44,6 +45,12 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten pictures of 24 pixels a side, with masks of two labels."""
     return write_segmentation_sample(tmp_path_factory.mktemp("data") / "Cells", pictures=10, size=24)
+
+
+@pytest.fixture(scope="session")
+def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty pictures in colours, without classes, 16 pixels a side."""
+    return write_inpainting_sample(tmp_path_factory.mktemp("data") / "Tiles", pictures=20, size=16)
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ TINY: dict[str, dict[str, Any]] = {
         "space.values.kernels": [2, 4],
         "slices.empty": "drop",  # the network is one of two dimensions
     },
+    "autoencoder": {"space.layers": 4, "space.channels": [2, 4]},
 }
 """Settings that make a space's networks small."""
 EARLY: dict[str, dict[str, Any]] = {
@@ -93,10 +94,10 @@ def test_every_strategy_trains_networks(
 
 @pytest.mark.parametrize("space", SPACES)
 def test_networks_of_every_space_are_trained(
-    space: str, dataset: Path, shapes: Path, tmp_path: Path, executor: LocalExecutor
+    space: str, dataset: Path, shapes: Path, tiles: Path, tmp_path: Path, executor: LocalExecutor
 ) -> None:
     kind = KINDS[space]
-    data = dataset if "segmentation" in kind.tasks else shapes
+    data = dataset if "segmentation" in kind.tasks else shapes if "classification" in kind.tasks else tiles
     strategy = {"strategy.name": "controlled-random-search", "strategy.first": "start"}
     settings: dict[str, Any] = {"space.name": space, **strategy, **TINY.get(space, {})}
     run = searched(made(data, tmp_path / "run", 1, **settings), executor)
@@ -167,7 +168,18 @@ def test_a_space_brings_the_protocol_of_its_own_recipe(dataset: Path, tmp_path: 
             ["slice by slice", "unet, layerwise"],
         ),
         ("cells", "marl-unet", {"space.name": "segnas4"}, ["segmentation in 3D", "unet, layerwise"]),
-        ("shapes", "marl-vgg16", {"space.name": "unet"}, ["segmentation in 2D", "vgg16, googlenet"]),
+        (
+            "shapes",
+            "marl-vgg16",
+            {"space.name": "unet"},
+            ["segmentation or inpainting in 2D", "vgg16, googlenet"],
+        ),
+        (
+            "tiles",
+            "marl-unet",
+            {"space.name": "vgg16"},
+            ["for inpainting of pictures", "dense-encoder-decoder, unet"],
+        ),
         ("shapes", "segnas4", {"space.name": "segnas11"}, ["segmentation in 3D", "vgg16, googlenet"]),
         ("dataset", None, {"space.name": "googlenet"}, ["classification in 2D", "segnas11", "unet"]),
         (

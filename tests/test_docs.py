@@ -17,9 +17,11 @@ import yaml
 
 from netwright.api import Wishes, resolve
 from netwright.cli.app import app
+from netwright.data.inpainting.settings import MaskSettings
 from netwright.data.slices import SliceSettings
 from netwright.evaluation.early import EarlyTermination
 from netwright.recipes import RECIPES
+from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.dense import DenseSpace
 from netwright.spaces.layerwise import makers
 from netwright.spaces.segnas import SegNAS
@@ -29,11 +31,13 @@ from netwright.strategies.optuna_samplers import gp, nsga_ii, tpe
 from netwright.strategies.policy_gradient import PolicyGradient, PooledPolicyGradient, policy_gradient
 from netwright.strategies.q_learning import q_learning
 from netwright.strategies.q_learning.published import PublishedQLearning
+from netwright.supernet.settings import SupernetSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ROOT / "docs" / "settings.md"
 MARL = ROOT / "docs" / "multi-agent-q-learning.md"
 POLICY_GRADIENT = ROOT / "docs" / "policy-gradient.md"
+PDAS = ROOT / "docs" / "pdas.md"
 PAGES = [
     page
     for page in (
@@ -54,6 +58,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("strategy.", PooledPolicyGradient),
     ("strategy.", PolicyGradient),
     ("strategy.", NaturalGradient),
+    ("space.", AutoencoderSpace),
     ("space.", DenseSpace),
     ("space.", SegNAS),
     ("space.", makers.vgg16),
@@ -68,7 +73,9 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("strategy.", CmaEs),
     ("strategy.", ControlledRandomSearch),
     ("slices.", SliceSettings),
+    ("inpainting.", MaskSettings),
     ("training.early.", EarlyTermination),
+    ("supernet.", SupernetSettings),
 ]
 """Tables whose settings depend on what is chosen, and what takes them."""
 
@@ -99,6 +106,9 @@ def options() -> dict[str, Any]:
 
 
 def _plain_list(value: Any) -> Any:
+    """A default as YAML has it; a dataclass tells of no value that it makes for each instance."""
+    if repr(value) == "<factory>":
+        return {}
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -149,7 +159,9 @@ def test_documented_defaults_are_those_of_a_search() -> None:
     assert written == {name: found[name] for name in written}
 
 
-@pytest.mark.parametrize(("page", "family"), [(MARL, "marl"), (POLICY_GRADIENT, "policy-gradient")])
+@pytest.mark.parametrize(
+    ("page", "family"), [(MARL, "marl"), (POLICY_GRADIENT, "policy-gradient"), (PDAS, "pdas")]
+)
 def test_recipes_differ_as_documented(page: Path, family: str) -> None:
     written = {name: [cell.strip("`") for cell in cells] for name, cells in all_rows(page)}
     names = [name for name in RECIPES if name.startswith(family)]
@@ -177,6 +189,15 @@ def test_defaults_of_the_policy_gradients_variants_are_documented() -> None:
         for value, kind in given.items():
             for maker in makers_of.values() if kind == "both" else [makers_of[kind]]:
                 assert yaml.safe_load(value) == inspect.signature(maker).parameters[name].default, name
+
+
+def test_defaults_of_autoencoders_are_documented() -> None:
+    section = SETTINGS.read_text(encoding="utf-8").split("**The symmetric")[1].split("\n\nOf ")[0]
+    found = re.findall(r"^\| `space.(\w+)` \| `(.*?)` \|", section, re.MULTILINE)
+    parameters = inspect.signature(AutoencoderSpace).parameters
+    assert {name: yaml.safe_load(default) for name, default in found} == {
+        name: _plain(parameter.default) for name, parameter in parameters.items()
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.dataset import Dataset
+from netwright.data.inpainting.folder import IMAGES
 from netwright.data.opening import IMAGE_FORMATS, inspect_any, recognise, split_any
 from netwright.data.prepared import Prepared
 from netwright.data.splits import Splits
@@ -35,7 +36,9 @@ from netwright.study.parts import make_sampler, make_space, problem_of, require_
 from netwright.study.plan import Plan, make_plan, measure_start, plan_by_hours
 from netwright.study.postprocessing import require_postprocessing
 from netwright.study.run import Run
-from netwright.study.suiting import suit_space
+from netwright.study.shared import require_searchable, require_shared, shared_budget, suit_shared
+from netwright.study.shared_plan import SharedPlan, plan_shared
+from netwright.study.suiting import suit_format, suit_inpainting, suit_space
 from netwright.study.verdict import require_references, require_rival
 
 CANDIDATES_AN_HOUR = 40
@@ -83,7 +86,7 @@ def search(
     In a script, call it below ``if __name__ == "__main__":``, since worker processes import the script.
 
     Args:
-        dataset: the folder (or ``.npz`` file) of a dataset, to be segmented or classified.
+        dataset: the folder (or ``.npz`` file) of a dataset, to be segmented, classified or restored.
         recipe: a name in `netwright.recipes`; by default one that suits the data, or the user's own network.
         output: the run folder, new or empty; by default ``runs/<dataset>-<recipe>``, numbered where it exists.
         trials: candidates at most.
@@ -129,12 +132,14 @@ def create_run(
     """
     settings = resolve(dataset, recipe, wishes)
     require_parts(settings)
+    require_shared(settings)
     require_references(settings)
     if wishes.repeat is None:
         require_guess(settings, said_by(wishes))
     folder = output if output is not None else default_output(dataset, settings.recipe)
     require_new_folder(folder)
     settings, prepared, splits = _prepared(settings, wishes, on_stage)
+    require_searchable(settings, problem_of(settings, prepared).task, len(splits.training))
     make_sampler(settings, make_space(settings.space))
     require_rival(settings)
     if wishes.repeat is None:
@@ -151,6 +156,7 @@ def _measured(
 ) -> RunSettings:
     """The settings with what depends on how fast the starting candidate is here."""
     timed = settings.budget.hours is not None and settings.training.seconds is None
+    timed = timed and settings.supernet is None
     timed = timed and "training.epochs" not in said
     seconds, batch_seconds = None, None
     if timed or needs_start(settings, said):
@@ -169,9 +175,16 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
     assignments = dict(wishes.assignments or {})
     named = {name: value for name, value in _asked(wishes).items() if value is not None}
     settings = parse_settings(override(_base(dataset, recipe, wishes), {**named, **assignments}))
-    machine, device = settings.machine, settings.training.device
+    own = RECIPES[settings.recipe].values["space"]["name"] if settings.recipe in RECIPES else ""
+    settings = suit_format(settings, settings.space.name, own)
     said = {*named, *assignments}
+    settings = suit_shared(settings, said)
+    machine, device = settings.machine, settings.training.device
     filled: dict[str, Any] = {}
+    if settings.supernet is not None:
+        filled |= shared_budget(settings, {*said, *said_by(wishes)}, repeats=wishes.repeat is not None)
+    if "training.epochs" in said and "training.steps" not in said:
+        filled["training.steps"] = None
     if settings.verdict.rival is not None:
         filled["verdict.rival"] = str(settings.verdict.rival.expanduser().resolve())
     if "machine.workers" not in said and wishes.repeat is None:
@@ -216,6 +229,8 @@ def _suitable_recipe(dataset: Path, wishes: Wishes) -> str:
         format = wishes.format or recognise(dataset)
     except DatasetError:
         return "segnas4"
+    if format == IMAGES:
+        return "pdas-inpainting"
     if format in IMAGE_FORMATS:
         return "marl-vgg16"
     return "marl-unet" if format == PICTURES_WITH_MASKS else "segnas4"
@@ -234,8 +249,8 @@ def _asked(wishes: Wishes) -> dict[str, Any]:
 
 def plan_search(
     dataset: Path, recipe: str | None, wishes: Wishes, on_stage: Callable[[str], None] = lambda text: None
-) -> Plan:
-    """What a search would cost here, measured.
+) -> Plan | SharedPlan:
+    """What a search would cost here, measured; of one inside one training a plan of its own kind.
 
     Raises:
         DatasetError: the dataset cannot be used.
@@ -243,7 +258,12 @@ def plan_search(
     """
     settings = resolve(dataset, recipe, wishes)
     require_parts(settings)
+    require_shared(settings)
     settings, prepared, splits = _prepared(settings, wishes, on_stage)
+    if settings.supernet is not None:
+        require_searchable(settings, problem_of(settings, prepared).task, len(splits.training))
+        on_stage("measuring steps of the search")
+        return plan_shared(settings, prepared, *_cases(prepared, splits))
     on_stage("measuring candidates")
     found = make_plan(settings, prepared, *_cases(prepared, splits))
     start = found.measurements[0].seconds_an_epoch
@@ -275,6 +295,8 @@ def _prepared(
     opened = open_own(settings)
     _require_suited(settings, opened, said_by(wishes))
     settings = suit_space(settings, opened, said_by(wishes))
+    if wishes.repeat is None:
+        settings = suit_inpainting(settings, opened, said_by(wishes))
     require_postprocessing(settings, kind_of(opened))
     inspect_any(opened, workers=available_cores()).require_usable(_reading(settings))
     many = f"{len(opened.records)} pictures" if isinstance(opened, ImageSet) else f"{len(opened.cases)} cases"

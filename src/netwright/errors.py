@@ -1,4 +1,7 @@
-"""The errors that netwright raises for what a user can mend. All derive from `NetwrightError`."""
+"""The errors that netwright raises for what a user can mend. All derive from `NetwrightError`.
+
+What can be gone on with is a `DatasetWarning`.
+"""
 
 
 class NetwrightError(Exception):
@@ -7,6 +10,10 @@ class NetwrightError(Exception):
 
 class DatasetError(NetwrightError):
     """A dataset, or one file of it, cannot be used."""
+
+
+class DatasetWarning(UserWarning):
+    """Something in a dataset that is probably not meant, with which it can be used all the same."""
 
 
 class StorageError(NetwrightError):

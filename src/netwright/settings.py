@@ -15,16 +15,25 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from netwright.data.classification.settings import ImageSettings
+from netwright.data.inpainting.settings import MaskSettings
 from netwright.data.preprocessing import PreprocessingSettings
 from netwright.data.slices import SliceSettings
 from netwright.errors import RunError, SettingsError
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.objective import ObjectiveSettings
+from netwright.supernet.settings import SupernetSettings
 
 _FAMILIES = (("space",), ("strategy",))
-_OPEN_TABLES = (*_FAMILIES, ("space", "values"), ("objective", "costs"))
+_OPEN_TABLES = (*_FAMILIES, ("space", "values"), ("objective", "costs"), ("supernet", "space"))
 """Tables that take names beyond those that they have; they are checked where they are used."""
-_OPTIONAL_TABLES = (("slices",), ("space", "values"), ("training", "early"), ("training", "augmentation"))
+_OPTIONAL_TABLES = (
+    ("slices",),
+    ("inpainting",),
+    ("supernet",),
+    ("space", "values"),
+    ("training", "early"),
+    ("training", "augmentation"),
+)
 """Tables that may be absent; a name in one of them makes it."""
 
 
@@ -136,8 +145,10 @@ class MachineSettings(_Model):
 class RunSettings(_Model):
     """Everything that a run depends on.
 
-    ``preprocessing`` is that of volumes and of pictures with masks, ``images`` that of pictures with a class each.
-    ``slices``: for a 2D network on volumes; None: the network takes whole volumes.
+    ``preprocessing`` is that of volumes and of pictures with masks, ``images`` that of pictures with a class each,
+    or without. ``slices``: for a 2D network on volumes; None: the network takes whole volumes. ``inpainting``: what is
+    missing of pictures that are restored; None where the task is another. ``supernet``: the
+    search is one training with shared weights; None: it trains candidate after candidate.
     """
 
     recipe: str
@@ -147,10 +158,12 @@ class RunSettings(_Model):
     preprocessing: PreprocessingSettings = Field(default_factory=PreprocessingSettings)
     images: ImageSettings = Field(default_factory=ImageSettings)
     slices: SliceSettings | None = None
+    inpainting: MaskSettings | None = None
     space: Part
     strategy: Part
     objective: ObjectiveSettings = Field(default_factory=ObjectiveSettings)
     training: TrainingProtocol = Field(default_factory=TrainingProtocol)
+    supernet: SupernetSettings | None = None
     termination: TerminationSettings = Field(default_factory=TerminationSettings)
     budget: BudgetSettings = Field(default_factory=lambda: BudgetSettings(trials=300))
     postprocessing: PostprocessingSettings = Field(default_factory=PostprocessingSettings)

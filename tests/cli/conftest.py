@@ -52,6 +52,7 @@ def shapes_run(shapes: Path, workshop: Path, netwright: Command) -> Path:
         cwd=workshop,
     )
     assert done.returncode == 0, done.stderr + done.stdout
+    assert "use it   netwright predict shapes /path/to/images -o /path/to/classes" in done.stdout
     return workshop / "shapes"
 
 

@@ -142,12 +142,16 @@ def test_train_keeps_a_network_of_any_trial(
 
 
 def test_what_is_not_like_the_training_is_refused(
-    cells: Path, shapes_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cells: Path, tiles: Path, shapes_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(shapes_run.parent)
     run = package.open_run(shapes_run)
     with pytest.raises(DatasetError, match="the network tells classes"):
         run.evaluate(cells)
+    with pytest.raises(DatasetError, match="pictures without classes"):
+        run.evaluate(tiles)
+    with pytest.raises(SettingsError, match="Masks are for networks that restore"):
+        run.predict(tiles, tmp_path / "out", masks=tiles)
     Image.new("RGB", (16, 16), (200, 10, 10)).save(tmp_path / "red.png")
     with pytest.raises(DatasetError, match="colours"):
         run.predict(tmp_path / "red.png", tmp_path / "out")

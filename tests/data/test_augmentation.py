@@ -5,10 +5,17 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binomtest
+from scipy.stats import binomtest, chisquare
 from torch.nn import functional as F
 
-from netwright.data.augmentation import AugmentationSettings, augment, draw, transform, transform_plane
+from netwright.data.augmentation import (
+    AugmentationSettings,
+    augment,
+    cut_out,
+    draw,
+    transform,
+    transform_plane,
+)
 from netwright.errors import SettingsError
 
 
@@ -238,9 +245,128 @@ def test_no_flips_draw_no_numbers():
     assert torch.equal(*(generator.get_state() for generator in generators))
 
 
+def settings_of(**more):
+    return AugmentationSettings(probability=0, **more)
+
+
+def drawn_places(count, sizes, generator):
+    """One number an image and axis, axis by axis."""
+    return np.stack([torch.randint(n, (count,), generator=generator).numpy() for n in sizes], 1).tolist()
+
+
+def plainly_cropped(image, corner, margin):
+    """An array (*size), pixel by pixel: the pixel at a place comes from corner - margin further on, or is 0."""
+    found = np.zeros_like(image)
+    for place in np.ndindex(image.shape):
+        source = tuple(p + c - margin for p, c in zip(place, corner, strict=True))
+        if all(0 <= s < n for s, n in zip(source, image.shape, strict=True)):
+            found[place] = image[source]
+    return found
+
+
+@pytest.mark.parametrize("size", [(7, 9), (4, 6, 5)])
+@pytest.mark.parametrize("margin", [1, 3, 12])
+def test_crops_are_those_of_a_loop_over_pixels_with_the_same_draws(size, margin):
+    make = random_pictures if len(size) == 2 else random_batch
+    images, labels = make(size, batch=5)
+    found, found_labels = augment(images, labels, settings_of(crop=margin), torch.Generator().manual_seed(4))
+    generator = torch.Generator().manual_seed(4)
+    draw(5, settings_of(), generator)
+    corners = drawn_places(5, [2 * margin + 1] * len(size), generator)
+    assert len({tuple(corner) for corner in corners}) > 1
+    for number, corner in enumerate(corners):
+        for channel, image in enumerate(images[number]):
+            expected = plainly_cropped(image.numpy(), corner, margin)
+            np.testing.assert_array_equal(found[number, channel].numpy(), expected)
+        expected = plainly_cropped(labels[number].numpy(), corner, margin)
+        np.testing.assert_array_equal(found_labels[number].numpy(), expected)
+    assert found_labels.dtype == labels.dtype
+
+
+@pytest.mark.parametrize("side", [2, 4, 40])
+@pytest.mark.parametrize("size", [(12, 10), (6, 5, 7)])
+def test_what_is_cut_out_is_what_the_published_code_cuts_out(size, side):
+    make = random_pictures if len(size) == 2 else random_batch
+    images, labels = make(size, batch=6)
+    found, same = augment(images, labels, settings_of(cutout=side), torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(1)
+    draw(6, settings_of(), generator)
+    expected = images.clone()
+    for number, centre in enumerate(drawn_places(6, size, generator)):
+        # uoguelph-mlrg/Cutout, util/cutout.py; of odd sides its squares are one pixel smaller than it says.
+        square = [
+            slice(*np.clip((c - side // 2, c + side // 2), 0, n)) for c, n in zip(centre, size, strict=True)
+        ]
+        expected[number][:, *square] = 0
+    assert torch.equal(found, expected)
+    assert torch.equal(same, labels)
+
+
+@pytest.mark.parametrize("side", [1, 5])
+def test_a_square_of_an_odd_side_has_its_pixel_in_the_middle(side):
+    found = cut_out(torch.ones(1, 2, 12, 10), torch.tensor([[6, 4]]), side)
+    expected = torch.ones(1, 2, 12, 10)
+    half = side // 2
+    expected[:, :, 6 - half : 7 + half, 4 - half : 5 + half] = 0
+    assert torch.equal(found, expected)
+
+
+def test_cutout_comes_behind_flips_and_crops():
+    images, _ = random_pictures((12, 12), batch=20)
+    generator = torch.Generator().manual_seed(0)
+    before, _ = augment(images, torch.arange(20), settings_of(flip=0.5, crop=3), generator, mirrored=1)
+    centres = torch.tensor(drawn_places(20, (12, 12), generator))
+    generator = torch.Generator().manual_seed(0)
+    settings = settings_of(flip=0.5, crop=3, cutout=6)
+    found, _ = augment(images, torch.arange(20), settings, generator, mirrored=1)
+    assert torch.equal(found, cut_out(before, centres, 6))
+
+
+def test_cutout_hides_a_square_of_its_size_where_it_lies_within():
+    images = torch.ones(400, 3, 32, 32)
+    only = settings_of(cutout=16)
+    squares, _ = augment(images, torch.arange(400), only, torch.Generator().manual_seed(0))
+    areas = (squares == 0).all(1).flatten(1).sum(1)
+    assert areas.max() == 16**2
+    assert areas.min() < 12**2
+    assert set(squares.unique().tolist()) == {0.0, 1.0}
+    # A centre is uniform over 32 pixels: along an axis 8 to 15 are hidden near the borders, else 16.
+    lengths = [min(32, c + 8) - max(0, c - 8) for c in range(32)]
+    assert areas.float().mean().item() == pytest.approx(np.mean(lengths) ** 2, rel=0.03)
+
+
+def test_crops_are_even_over_all_places():
+    images = torch.zeros(6000, 1, 5, 5)
+    images[:, :, 2, 2] = 1
+    found, classes = augment(
+        images, torch.arange(6000), settings_of(crop=2), torch.Generator().manual_seed(2)
+    )
+    assert torch.equal(classes, torch.arange(6000))
+    counts = found.sum(0)[0]
+    assert counts.sum() == 6000
+    assert chisquare(counts.flatten().numpy()).pvalue > 1e-4
+
+
+def test_no_crops_and_no_cutout_draw_no_numbers():
+    images, labels = random_pictures((6, 7), batch=3)
+    generators = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    augment(images, labels, AugmentationSettings(flip=0.5), generators[0])
+    draw(3, AugmentationSettings(), generators[1])
+    torch.rand(3, generator=generators[1])
+    assert torch.equal(*(generator.get_state() for generator in generators))
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"flip": 1.5}, {"probability": 1.5}, {"shift": -0.1}, {"scale": (1.2, 0.8)}, {"rotation_degrees": 200}],
+    [
+        {"crop": -1},
+        {"cutout": -16},
+        {"flip": 1.5},
+        {"probability": 1.5},
+        {"shift": -0.1},
+        {"scale": (1.2, 0.8)},
+        {"rotation_degrees": 200},
+    ],
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from netwright.errors import InfeasibleArchitecture
 from netwright.evaluation.candidate import predicted_cost
 from netwright.evaluation.cost import dry_run, fits
-from netwright.evaluation.memory import HEAP_LIMIT, measured_memory
+from netwright.evaluation.memory import HEAP_LIMIT, heap_bytes, measured_memory
 from netwright.evaluation.outcome import Cost
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.spaces import SPACES
@@ -111,6 +111,22 @@ def test_optimizer_and_weights_alone_where_there_is_nothing_else() -> None:
 
     cost = dry(build, Shape(1000, 1000, (1, 1, 1)), 1, device="cuda")
     assert cost.predicted_memory_mb == pytest.approx(4e-6 * 5 * 4 * 1000**2, rel=0.02)
+
+
+@pytest.mark.parametrize(("optimizer", "copies"), [("nadam", 1), ("adam", 1), ("sgd", 0)])
+def test_weight_decay_takes_another_copy_where_the_update_has_one_already(
+    optimizer: str, copies: int
+) -> None:
+    def build(task: SegmentationTask) -> nn.Module:
+        return nn.Sequential(*(nn.Conv3d(1000, 1000, 1, bias=False) for _ in range(4)))
+
+    task = SegmentationTask(1000, tuple(f"label {label}" for label in range(1, 1000)), (1, 1, 1))
+    protocol = TrainingProtocol(optimizer=optimizer, batch_size=1, device="cpu")  # type: ignore[arg-type]
+    plain, decaying = (predicted_cost(build, task, replace(protocol, weight_decay=w)) for w in (0.0, 1e-4))
+    assert plain.predicted_memory_mb is not None
+    assert decaying.predicted_memory_mb is not None
+    more = decaying.predicted_memory_mb - plain.predicted_memory_mb
+    assert more == pytest.approx(copies * 1e-6 * heap_bytes(4 * 4 * 1000**2), abs=0.1)
 
 
 def test_predicts_what_no_machine_could_hold_without_allocating_it() -> None:

@@ -1,7 +1,9 @@
 """The loop against a bare one of plain torch, its schedule, and what ends it."""
 
+import copy
 import dataclasses
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,10 +18,22 @@ from netwright.evaluation.outcome import Status
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed
 from netwright.evaluation.training import Diverged, TrainingStep, cosine, train
+from netwright.nn.schedule import Scheduled
 from netwright.settings import parse_settings
-from netwright.tasks.losses import exponential_logarithmic_loss, label_weights
+from netwright.tasks.losses import AuxiliaryLoss, exponential_logarithmic_loss, label_weights
 
 PLAIN = {"mixed_precision": False, "channels_last": False, "augmentation": None}
+
+
+def make_step(network, protocol, task, batches=1):
+    loss = loss_of(protocol, task, torch.ones(task.classes))
+    return TrainingStep(network, protocol, torch.device("cpu"), loss, batches)
+
+
+def some_batch(task, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(2, 1, *task.size, generator=generator)
+    return images, torch.randint(0, task.classes, (2, *task.size), generator=generator)
 
 
 def test_is_the_plain_loop_of_torch(balls, problem, task, build):
@@ -145,6 +159,143 @@ def test_cosine_rises_over_a_short_warm_up_and_falls_to_zero():
     assert cosine(250, 200, 30) == 0.0
 
 
+def test_cosine_without_a_warm_up_is_the_annealing_of_torch(task, build):
+    protocol = TrainingProtocol(
+        optimizer="sgd", learning_rate=0.025, schedule="cosine", warm_up=False, nesterov=False, **PLAIN
+    )
+    step = make_step(build(task), protocol, task, batches=5)
+    other = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.025)
+    annealing = torch.optim.lr_scheduler.CosineAnnealingLR(other, T_max=40)
+    images, labels = some_batch(task)
+    for _ in range(40):
+        step(images, labels, 8)
+        assert step.learning_rate == pytest.approx(other.param_groups[0]["lr"], rel=1e-9)
+        other.step()
+        annealing.step()
+    assert cosine(0, 40, 0) == 1.0
+
+
+PLAIN_SGD = {"optimizer": "sgd", "learning_rate": 0.05, "nesterov": False}
+
+
+@pytest.mark.parametrize(
+    ("settings", "optimizer"),
+    [
+        (PLAIN_SGD, partial(torch.optim.SGD, lr=0.05, momentum=0.9)),
+        (
+            PLAIN_SGD | {"weight_decay": 0.1},
+            partial(torch.optim.SGD, lr=0.05, momentum=0.9, weight_decay=0.1),
+        ),
+        (
+            {"optimizer": "sgd", "learning_rate": 0.05},
+            partial(torch.optim.SGD, lr=0.05, momentum=0.9, nesterov=True),
+        ),
+        ({"optimizer": "adam", "weight_decay": 0.1}, partial(torch.optim.Adam, lr=1e-3, weight_decay=0.1)),
+        ({"weight_decay": 0.1}, partial(torch.optim.NAdam, lr=1e-3, weight_decay=0.1)),
+        (PLAIN_SGD | {"gradient_norm": 0.01}, partial(torch.optim.SGD, lr=0.05, momentum=0.9)),
+        (PLAIN_SGD | {"gradient_norm": 0.1}, partial(torch.optim.SGD, lr=0.05, momentum=0.9)),
+    ],
+)
+def test_steps_are_those_of_torch_with_decay_and_a_limited_gradient(task, build, settings, optimizer):
+    protocol = TrainingProtocol(**settings, **PLAIN)
+    torch.manual_seed(0)
+    network = build(task, dropout=0.0)
+    bare = copy.deepcopy(network)
+    step, other = make_step(network, protocol, task), optimizer(bare.parameters())
+    norms = []
+    for seed in range(4):
+        images, labels = some_batch(task, seed)
+        step(images, labels, 1)
+        other.zero_grad()
+        exponential_logarithmic_loss(bare(images), labels, torch.ones(3)).backward()
+        norms.append(sum(float(weight.grad.square().sum()) for weight in bare.parameters()) ** 0.5)
+        if (limit := protocol.gradient_norm) is not None and norms[-1] > limit:
+            for weight in bare.parameters():
+                weight.grad *= limit / norms[-1]
+        other.step()
+    for ours, theirs in zip(network.parameters(), bare.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+    assert 0.01 < min(norms) < max(norms) < 0.1
+
+
+def test_decay_alone_shrinks_the_weights_as_told():
+    """No gradient but that of the decay: w <- w - rate decay w, of normalisations as well."""
+    network = torch.nn.Sequential(torch.nn.Conv3d(1, 3, 1), torch.nn.BatchNorm3d(3)).requires_grad_()
+    before = [weight.detach().clone() for weight in network.parameters()]
+    protocol = TrainingProtocol(**PLAIN_SGD, weight_decay=0.2, loss="cross_entropy", **PLAIN)
+    step = TrainingStep(
+        network,
+        protocol,
+        torch.device("cpu"),
+        AuxiliaryLoss(lambda outputs, labels: outputs.sum() * 0, 0.0),
+        1,
+    )
+    step(torch.rand(2, 1, 3, 3, 3), torch.zeros(2, 3, 3, 3, dtype=torch.int64), 1)
+    for old, new in zip(before, network.parameters(), strict=True):
+        torch.testing.assert_close(new, old * (1 - 0.05 * 0.2))
+
+
+def test_the_limit_of_the_gradient_is_one_of_the_gradient_without_the_scale_of_the_loss(
+    task, build, monkeypatch
+):
+    monkeypatch.setattr("netwright.evaluation.training.half_precision", lambda device: torch.float16)
+    torch.manual_seed(0)
+    network = build(task, dropout=0.0)
+    before = [weight.detach().clone() for weight in network.parameters()]
+    protocol = TrainingProtocol(**PLAIN_SGD, gradient_norm=0.01, channels_last=False)
+    step = make_step(network, protocol, task)
+    step(*some_batch(task), 1)
+    moved = sum(
+        float((old - new.detach()).square().sum())
+        for old, new in zip(before, network.parameters(), strict=True)
+    )
+    assert moved**0.5 == pytest.approx(0.05 * 0.01, rel=1e-3)  # the rate times the limit
+
+
+class Watching(Scheduled):
+    """Keeps what it is told of the progress, and how often it had been asked for its output by then."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.told = []
+        self.passes = 0
+
+    def set_progress(self, share):
+        self.told.append((share, self.passes))
+
+    def forward(self, images):
+        self.passes += self.training
+        return self.network(images)
+
+
+def test_modules_are_told_of_the_progress_before_each_step(problem, task, build):
+    inner = Watching(build(task))
+    network = torch.nn.Sequential(inner, torch.nn.Identity())
+    train(network, problem, range(6), (6, 7), TrainingProtocol(epochs=3, batch_size=2, **PLAIN), seed=0)
+    assert [share for share, _ in inner.told] == pytest.approx([step / 9 for step in range(9)])
+    assert [passes for _, passes in inner.told] == list(range(9))
+
+
+def test_the_progress_follows_a_plan_that_changes_and_stays_within_its_bounds(task, build):
+    network = Watching(build(task))
+    step = make_step(network, TrainingProtocol(**PLAIN), task, batches=2)
+    images, labels = some_batch(task)
+    for planned in (10**6, 4, 4, 2, 1, 1):
+        step(images, labels, planned)
+    assert [share for share, _ in network.told] == pytest.approx([0, 1 / 8, 2 / 8, 3 / 4, 1, 1])
+
+
+def test_a_method_of_a_user_s_network_is_its_own(task, build):
+    class Downloading(torch.nn.Sequential):
+        def set_progress(self, *values):
+            raise AssertionError("called with what is not for it")
+
+    step = make_step(Downloading(build(task)), TrainingProtocol(**PLAIN), task)
+    step(*some_batch(task), 1)
+    assert step.steps == 1
+
+
 def test_curves_are_passed_in(problem, task, build):
     curves = Curves()
     train(build(task), problem, range(3), (6,), TrainingProtocol(epochs=2, **PLAIN), seed=0, curves=curves)
@@ -200,6 +351,8 @@ def test_a_mistyped_setting_is_refused_with_its_name():
         {"seconds": -1.0},
         {"optimizer": "adagrad"},
         {"schedule": "step"},
+        {"weight_decay": -1e-4},
+        {"gradient_norm": 0.0},
         {"loss": "iou"},
     ],
 )

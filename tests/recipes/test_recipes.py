@@ -14,7 +14,11 @@ from netwright.study.fitting import takes_task
 from netwright.study.parts import make_sampler, make_space
 
 CASES = [(name, task) for name, recipe in RECIPES.items() for task in recipe.kind.tasks]
-NETWORKS = {"classification": "tiny_networks:classifier", "segmentation": "tiny_networks:segmenter"}
+NETWORKS = {
+    "classification": "tiny_networks:classifier",
+    "segmentation": "tiny_networks:segmenter",
+    "inpainting": "tiny_networks:segmenter",
+}
 TABLE_2 = {
     "marl-vgg16": ("sgd", "cross_entropy", 128),
     "marl-googlenet": ("sgd", "cross_entropy", 32),
@@ -27,7 +31,8 @@ def settings_for(name: str, task: str) -> RunSettings:
     settings = parse_settings({**RECIPES[name].values, "dataset": {"path": "."}})
     if not takes_task(settings.space):
         return settings
-    shape: dict[str, Any] = {"channels": 1, "classes": 4, "size": [32, 32], "dense": task == "segmentation"}
+    dense = task != "classification"
+    shape: dict[str, Any] = {"channels": 1, "classes": 4, "size": [32, 32], "dense": dense}
     options = {**settings.space.model_dump(), **shape}
     options |= {"network": NETWORKS[task]} if options["name"] == "layerwise" else {}
     return settings.model_copy(update={"space": Part(**options)})
@@ -63,6 +68,33 @@ def test_training_is_that_of_table_2_and_section_vii(name: str) -> None:
     assert sum(weights) == pytest.approx(1), "c_A + c_S = 1, equation 2"
     assert settings.objective.per_epoch
     assert settings.strategy.name == "q-learning"
+
+
+def test_pdas_searches_and_trains_as_its_paper_says() -> None:
+    cells, inpainting = (
+        parse_settings({**RECIPES[name].values, "dataset": {"path": "."}})
+        for name in ("pdas-cells", "pdas-inpainting")
+    )
+    for settings in (cells, inpainting):
+        search, training = settings.supernet, settings.training
+        assert search is not None
+        assert (search.learning_rate, search.momentum, search.gradient_norm) == (0.025, 0.9, 5.0)
+        assert (training.optimizer, training.nesterov, training.learning_rate) == ("sgd", False, 0.025)
+        assert (training.schedule, training.warm_up, training.gradient_norm) == ("cosine", False, 5.0)
+    search, training, augmentation = cells.supernet, cells.training, cells.training.augmentation
+    assert search is not None
+    assert (search.epochs, search.batch_size, search.weight_decay) == (200, 64, 3e-4)
+    assert (search.space["channels"], search.space["normal_cells"]) == (16, 2)
+    assert (training.epochs, training.batch_size, training.weight_decay) == (600, 80, 3e-4)
+    assert training.loss_auxiliary_weight == 0.4
+    assert augmentation is not None
+    assert (augmentation.crop, augmentation.flip, augmentation.probability) == (4, 0.5, 0.0)
+    final = make_space(cells.space)
+    assert (final.normal_cells, final.parameters, final.drop_path) == (6, 3_000_000, 0.3)
+    assert inpainting.supernet is not None
+    assert (inpainting.supernet.steps, inpainting.supernet.batch_size) == (50_000, 16)
+    assert (inpainting.training.steps, inpainting.training.batch_size) == (500_000, 16)
+    assert inpainting.training.loss == "mse"
 
 
 def test_policy_gradient_trains_as_its_paper_says() -> None:

@@ -21,8 +21,17 @@ from netwright.study.parts import PROPOSERS, make_sampler, make_space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-NETWORKS = {"classification": "tiny_networks:classifier", "segmentation": "tiny_networks:segmenter"}
-SEARCHED = [(name, task) for name, kind in KINDS.items() for task in kind.tasks]
+NETWORKS = {
+    "classification": "tiny_networks:classifier",
+    "segmentation": "tiny_networks:segmenter",
+    "inpainting": "tiny_networks:segmenter",
+}
+SEARCHED = [
+    (name, task)
+    for name, kind in KINDS.items()
+    for task in kind.tasks
+    if task != "inpainting" or "segmentation" not in kind.tasks  # where both are, they have one space
+]
 EARLY: dict[str, dict[str, Any]] = {
     "tpe": {"n_startup_trials": 4},
     "gp": {"n_startup_trials": 3},
@@ -53,7 +62,7 @@ def settings_for(space: str, task: str, strategy: dict[str, Any]) -> RunSettings
     )
     if not takes_task(settings.space):
         return settings
-    options = {"channels": 1, "classes": 3, "size": [32, 32], "dense": task == "segmentation"}
+    options = {"channels": 1, "classes": 3, "size": [32, 32], "dense": task != "classification"}
     options |= {"network": NETWORKS[task]} if space == "layerwise" else {}
     return settings.model_copy(update={"space": Part(name=space, **options)})
 
@@ -128,5 +137,10 @@ def test_agents_are_the_layers_or_a_chain_of_the_dimensions(space_name: str, var
 
 def test_each_space_says_what_it_is_for() -> None:
     assert list(KINDS) == list(SPACES)
-    for task, dimensions in (("segmentation", 3), ("segmentation", 2), ("classification", 2)):
+    for task, dimensions in (
+        ("segmentation", 3),
+        ("segmentation", 2),
+        ("classification", 2),
+        ("inpainting", 2),
+    ):
         assert spaces_for(task, dimensions)

@@ -144,3 +144,16 @@ def test_random_networks_are_drawn_from_the_run_s_seed(shapes: Path, tmp_path: P
         assert all(choice[name] in d.choices for name, d in space.distributions().items())
     assert drawn(settings) == choices
     assert drawn(settings.model_copy(update={"seed": 1})) != choices
+
+
+def test_the_base_of_the_winners_depth_takes_part_where_it_is_another_network() -> None:
+    space = {"name": "autoencoder", "layers": 3, "channels": [2, 4], "levels_back": 1}
+    settings = settings_of(space=space)
+    autoencoder = make_space(settings.space)
+    best = {**autoencoder.starting_choice(), "layer2.channels": 4}
+    who = entries(settings, autoencoder, data(), best)
+    assert [entry.name for entry in who] == ["searched", "base"], "no other reference without a wish"
+    assert "same depth" in who[1].title
+    assert autoencoder.canonical(who[1].choice) == autoencoder.canonical(autoencoder.starting_choice())
+    again = entries(settings, autoencoder, data(), who[1].choice)
+    assert [entry.name for entry in again] == ["searched"]

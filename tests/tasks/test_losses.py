@@ -16,6 +16,7 @@ from netwright.tasks.losses import (
     label_weights,
     main_output,
 )
+from netwright.tasks.segmentation import SegmentationTask
 
 
 def random_case(seed, batch=2, classes=3, size=(3, 4, 2), spread=1.5):
@@ -66,7 +67,7 @@ def test_exponential_logarithmic_loss_is_the_paper_s_formula(seed, classes, gamm
         assert loss.item() == pytest.approx(expected, rel=tolerance, abs=tolerance)
 
 
-@pytest.mark.parametrize("name", sorted(LOSSES))
+@pytest.mark.parametrize("name", SegmentationTask.losses)
 def test_gradients_are_those_of_the_loss(name):
     logits, labels, weights = random_case(1, size=(2, 3, 2), spread=1.0)
     logits, weights = torch.tensor(logits, requires_grad=True), torch.tensor(weights)
@@ -102,7 +103,7 @@ def test_loss_falls_as_the_prediction_improves():
     assert losses[-1] < 0.3
 
 
-@pytest.mark.parametrize("name", sorted(LOSSES))
+@pytest.mark.parametrize("name", SegmentationTask.losses)
 def test_half_precision_under_autocast_is_computed_in_float32(name):
     logits, labels, weights = random_case(4)
     half = torch.tensor(logits).to(torch.bfloat16)

@@ -87,7 +87,7 @@ def sample(
     kind: Annotated[
         SampleKind,
         typer.Option(
-            help="3D phantoms with label maps, pictures with masks, pictures of classes, or hearts."
+            help="3D phantoms with label maps, pictures with masks, pictures of classes, hearts, or pictures alone."
         ),
     ] = SampleKind.VOLUMES,
     cases: Annotated[

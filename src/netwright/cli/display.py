@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from netwright.cli.tables import best_words, status_lines
+from netwright.cli.tables import best_words, shared_words, status_lines
 from netwright.report import formatting
 from netwright.report.metrics import Metric, metric_named
 from netwright.study.records import RUNNING
@@ -49,7 +49,7 @@ class Display:
         if self._live is not None:
             self._live.update(Text("\n".join(status_lines(status)), no_wrap=True, overflow="ellipsis"))
             return
-        news = (status.phase, status.trials["total"] - status.trials[RUNNING], _comparing(status))
+        news = (status.phase, _done(status), _comparing(status))
         quiet = time.monotonic() - self._told_at
         same_phase = status.phase == self._phase
         if quiet < (QUIET_SECONDS if news == self._told else BRIEF_SECONDS if same_phase else 0.0):
@@ -82,6 +82,13 @@ def training_line(progress: Progress, metric: Metric) -> str:
     return f"training, epoch {progress.epoch} of {planned}, loss {formatting.dice(progress.loss)}{score}"
 
 
+def _done(status: RunStatus) -> int:
+    """What there is of news: trials that ended, or tenths of a search inside one training."""
+    if status.shared is not None:
+        return int(10 * status.shared.progress)
+    return status.trials["total"] - status.trials[RUNNING]
+
+
 def _comparing(status: RunStatus) -> tuple[str, ...]:
     return () if status.comparison is None else status.comparison.done
 
@@ -89,9 +96,15 @@ def _comparing(status: RunStatus) -> tuple[str, ...]:
 def plain_line(status: RunStatus) -> str:
     """Where a run stands, in one line for a log."""
     finished = status.trials["total"] - status.trials[RUNNING]
-    parts = [f"{status.phase}", f"{finished} trials done"]
-    if status.best is not None:
-        parts.append(f"best {best_words(status.best)} (trial {status.best['trial']})")
+    parts = [f"{status.phase}"]
+    if status.shared is None:
+        parts.append(f"{finished} trials done")
+        if status.best is not None:
+            parts.append(f"best {best_words(status.best)} (trial {status.best['trial']})")
+    elif status.phase in ("searching", "stopped"):
+        parts.append(shared_words(status.shared))
+    elif status.best is not None:
+        parts.append(f"found {best_words(status.best)} with the shared weights")
     if status.phase == "searching" and status.seconds_left:
         parts.append(f"about {formatting.duration(status.seconds_left)} left")
     if status.comparison is not None:

@@ -14,7 +14,7 @@ from netwright.errors import SettingsError
 if TYPE_CHECKING:
     from netwright.api import Wishes
 
-DatasetArgument = Annotated[Path, typer.Argument(help="Folder (or .npz file) of labelled images.")]
+DatasetArgument = Annotated[Path, typer.Argument(help="Folder (or .npz file) of images.")]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, as given to search -o.")]
 RecipeOption = Annotated[
     str | None,
@@ -97,11 +97,13 @@ class SampleKind(StrEnum):
     MASKS = "masks"
     CLASSES = "classes"
     CARDIAC = "cardiac"
+    IMAGES = "images"
 
 
 def write_kind(kind: SampleKind, output: Path, cases: int | None, seed: int) -> str:
     """Write a built-in sample dataset. Returns what was written, in words."""
     from netwright.data.cardiac_samples import write_cardiac_sample
+    from netwright.data.inpainting.sample import write_inpainting_sample
     from netwright.data.picture_samples import CLASSES, write_classification_sample, write_segmentation_sample
     from netwright.data.samples import write_sample
 
@@ -111,6 +113,9 @@ def write_kind(kind: SampleKind, output: Path, cases: int | None, seed: int) -> 
     if kind == SampleKind.CARDIAC:
         write_cardiac_sample(output, patients=cases or 20, seed=seed)
         return f"{cases or 20} hearts at end diastole and end systole"
+    if kind == SampleKind.IMAGES:
+        write_inpainting_sample(output, pictures=cases or 200, seed=seed)
+        return f"{cases or 200} pictures"
     if kind == SampleKind.MASKS:
         write_segmentation_sample(output, pictures=cases or 24, seed=seed)
         return f"{cases or 24} pictures with masks"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from netwright.cli.options import (
     TrialOption,
     read_label_map,
 )
+from netwright.errors import DatasetWarning
 
 
 def train(
@@ -54,7 +56,7 @@ def evaluate(
     format: FormatOption = None,
     map_label: MapLabelOption = None,
 ) -> None:
-    """Dice or accuracy of a run's network on a labelled dataset."""
+    """Dice, accuracy or PSNR of a run's network on a dataset."""
     from netwright.api import open_run
     from netwright.cli.tables import evaluation_lines
 
@@ -70,17 +72,27 @@ def evaluate(
 def predict(
     run: RunArgument,
     images: Annotated[Path, typer.Argument(help="A NIfTI volume, cine or picture, or a folder of them.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the label maps or classes.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what is predicted.")],
     trial: TrialOption = None,
     no_crf: NoCRFOption = False,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="Of pictures to restore: masks of the same names, white where they are missing."),
+    ] = None,
 ) -> None:
-    """Segment images, each on its own grid, or tell the classes of pictures, in a table."""
+    """Segment images, each on its own grid, tell the classes of pictures, in a table, or restore them."""
     from netwright.api import open_run
 
-    written = open_run(run).predict(images, output, trial=trial, crf=not no_crf)
-    table = written[0].suffix == ".csv"
-    maps = f"{len(written)} label map{'s' * (len(written) != 1)} in {output}"
-    out.print(f"predicted  {f'the classes in {written[0]}' if table else maps}")
+    opened = open_run(run)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", DatasetWarning)
+        written = opened.predict(images, output, trial=trial, crf=not no_crf, masks=masks)
+    print_lines(f"warning    {w.message}" for w in told if issubclass(w.category, DatasetWarning))
+    if written[0].suffix == ".csv":
+        out.print(f"predicted  the classes in {written[0]}")
+        return
+    what = "label map" if opened.settings.inpainting is None else "restored picture"
+    out.print(f"predicted  {len(written)} {what}{'s' * (len(written) != 1)} in {output}")
 
 
 def report(run: RunArgument) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +14,12 @@ from netwright.data.fingerprint import Fingerprint
 from netwright.data.inspection import Inspection
 from netwright.evaluation.crf_fitting import FittedCRF
 from netwright.report import formatting
-from netwright.report.metrics import reward_words
-from netwright.study.plan import Plan
+from netwright.report.metrics import metric_named, reward_words
+from netwright.settings import RunSettings
+from netwright.study.plan import Measurement, Plan
 from netwright.study.run import Evaluation
-from netwright.study.status import RunStatus
+from netwright.study.shared_plan import SharedPlan
+from netwright.study.status import RunStatus, SharedStatus
 from netwright.study.trained import WEIGHTS
 from netwright.tasks.distances import HAUSDORFF, undefined_distances
 
@@ -33,6 +36,7 @@ def status_lines(status: RunStatus) -> list[str]:
     counts = status.trials
     words = [f"{counts['trained']} trained", f"{counts['cached']} from cache"]
     words += [f"{counts[name]} {formatting.status(name)}" for name in COUNTED if counts[name]]
+    words = words if status.shared is None else [shared_words(status.shared)]
     lines = [f"{status.recipe} on {status.dataset}   {status.phase}   {status.run}"]
     filled = round(BAR * status.done)
     lines.append(
@@ -41,14 +45,26 @@ def status_lines(status: RunStatus) -> list[str]:
     if status.best is not None:
         best = status.best
         size = formatting.parameters(best["parameters"])
-        lines.append(
-            f"best   {best_words(best)}   trial {best['trial']}   {best['choice']}   {size} parameters"
-        )
+        lines.append(f"best   {best_words(best)}   {_found(status)}   {best['choice']}   {size} parameters")
     if status.phase == "searching" and status.running:
         lines.append("now    " + "   ".join(_running(t) for t in status.running))
     if status.comparison is not None and status.phase == "comparing":
         lines.append(_comparison(status))
     return lines
+
+
+def _found(status: RunStatus) -> str:
+    """Where the best comes from."""
+    if status.shared is not None:
+        return "with the shared weights"
+    return f"trial {status.best['trial']}" if status.best is not None else ""
+
+
+def shared_words(shared: SharedStatus) -> str:
+    """Where a search inside one training stands, for example ``step 1,200, loss 0.812, 0.63 certain``."""
+    loss = "" if shared.loss is None else f", loss {shared.loss:.3g}"
+    certainty = "" if shared.certainty is None else f", {shared.certainty:.2f} certain"
+    return f"step {shared.step:,}{loss}{certainty}"
 
 
 def best_words(best: Mapping[str, Any]) -> str:
@@ -107,7 +123,14 @@ def end_lines(run: Any) -> Iterator[str]:
     yield f"report   {run.folder.report}"
     if not (run.folder.winner / WEIGHTS).exists():
         yield f"train it {command('train', root)}"
-    yield f"use it   {command('predict', root, '/path/to/images', '-o', '/path/to/labels')}"
+    yield f"use it   {command('predict', root, '/path/to/images', '-o', _place_of_predictions(run.settings))}"
+
+
+def _place_of_predictions(settings: RunSettings) -> str:
+    """What to call the folder into which a run's network writes."""
+    if settings.inpainting is not None:
+        return "/path/to/pictures"
+    return "/path/to/classes" if settings.objective.metric == "accuracy" else "/path/to/labels"
 
 
 def command(*words: object) -> str:
@@ -118,7 +141,7 @@ def command(*words: object) -> str:
 def metric_lines(metrics: Mapping[str, float]) -> list[str]:
     """One line a metric."""
     return [
-        f"{name:<24} {formatting.dice(value)}{' mm' * name.startswith(HAUSDORFF)}"
+        f"{name:<24} {metric_named(name).number(value)}{' mm' * name.startswith(HAUSDORFF)}"
         for name, value in metrics.items()
     ]
 
@@ -142,18 +165,19 @@ def evaluation_lines(evaluation: Evaluation) -> list[str]:
     ]
     if "accuracy" in evaluation.metrics:
         return lines
-    means = {case: _mean(dice.values()) for case, dice in evaluation.cases.items()}
-    known = sorted((case for case in means if means[case] is not None), key=lambda case: means[case] or 0.0)
-    lines += [f"worst  {case}   {formatting.dice(means[case])}" for case in known[:3]]
+    metric = metric_named("psnr" if "psnr" in evaluation.metrics else "dice")
+    defined = {
+        case: {name: value for name, value in scores.items() if not math.isnan(value)}
+        for case, scores in evaluation.cases.items()
+    }
+    means = {case: metric.of_case(scores) for case, scores in defined.items() if scores}
+    lines += [
+        f"worst  {case}   {metric.number(means[case])}" for case in sorted(means, key=means.__getitem__)[:3]
+    ]
     return lines
 
 
-def _mean(values: Any) -> float | None:
-    known = [value for value in values if value == value]
-    return sum(known) / len(known) if known else None
-
-
-def plan_lines(plan: Plan, dataset: Path, options: Sequence[str] = ()) -> Iterator[str]:
+def plan_lines(plan: Plan | SharedPlan, dataset: Path, options: Sequence[str] = ()) -> Iterator[str]:
     """What a search would cost. ``options``: those that the user gave, which the next command gets, too."""
     choices = "" if plan.choices is None else f", {plan.choices:,} choices"
     size = " x ".join(map(str, plan.size))
@@ -162,8 +186,33 @@ def plan_lines(plan: Plan, dataset: Path, options: Sequence[str] = ()) -> Iterat
         f"training on {plan.training_cases} cases, validation on {plan.validation_cases}, input {size}; "
         f"{plan.workers} workers of {plan.threads} threads"
     )
+    yield from _shared_lines(plan) if isinstance(plan, SharedPlan) else _candidate_lines(plan)
+    if isinstance(plan, Plan) and plan.seconds_a_candidate is None:
+        yield "None of these can be trained here: choose a smaller space or input."
+        return
+    answered = not BUDGET.isdisjoint(options) or (isinstance(plan, Plan) and plan.share_seconds is not None)
+    verb, more = ("search", options) if answered else ("plan", [*options, "--hours", "2"])
+    yield f"next       {command(verb, dataset, '--recipe', plan.recipe, *more)}"
+
+
+def _shared_lines(plan: SharedPlan) -> Iterator[str]:
+    """The cost of a search inside one training, and of training what it finds."""
+    memory = "" if plan.peak_memory_mb is None else f", {plan.peak_memory_mb:,.0f} MB in some steps"
+    yield (
+        f"search     {_seconds(plan.seconds_a_step)} s a step of two batches of {plan.batch_size} images{memory}; "
+        f"{formatting.parameters(plan.weights)} shared weights"
+    )
+    yield f"           at most {plan.steps:,} steps: {_about(3600 * plan.hours)}"
+    yield from _measured(plan.networks)
+    seconds = [m.seconds_an_epoch for m in plan.networks if m.seconds_an_epoch is not None]
+    if seconds:
+        yield f"{plan.epochs} epochs of such a network take {_about(max(seconds) * plan.epochs)}"
+
+
+def _measured(measurements: Sequence[Measurement]) -> Iterator[str]:
+    """A table of measured networks."""
     yield f"{'':<10} {'seconds an epoch':>17} {'peak memory':>12} {'parameters':>11}   choice"
-    for m in plan.measurements:
+    for m in measurements:
         if m.status == "complete":
             memory = m.peak_memory_mb if m.peak_memory_mb is not None else m.predicted_memory_mb
             yield (
@@ -172,8 +221,12 @@ def plan_lines(plan: Plan, dataset: Path, options: Sequence[str] = ()) -> Iterat
             )
         else:
             yield f"{m.name:<10} {formatting.status(m.status)}: {m.reason}   {m.choice}"
+
+
+def _candidate_lines(plan: Plan) -> Iterator[str]:
+    """The cost of a search that trains candidate after candidate."""
+    yield from _measured(plan.measurements)
     if plan.seconds_a_candidate is None or plan.candidates_an_hour is None:
-        yield "None of these can be trained here: choose a smaller space or input."
         return
     if plan.share_seconds is not None:
         share = formatting.duration(plan.share_seconds)
@@ -189,9 +242,6 @@ def plan_lines(plan: Plan, dataset: Path, options: Sequence[str] = ()) -> Iterat
     if plan.crf_seconds is not None:
         most = formatting.duration(plan.crf_seconds)
         yield f"in the final comparison, up to {most} more for each network, to fit its CRF"
-    answered = plan.share_seconds is not None or not BUDGET.isdisjoint(options)
-    verb, more = ("search", options) if answered else ("plan", [*options, "--hours", "2"])
-    yield f"next       {command(verb, dataset, '--recipe', plan.recipe, *more)}"
 
 
 def _seconds(value: float | None) -> str:
@@ -274,6 +324,8 @@ def _picture_lines(fingerprint: ImageFingerprint) -> Iterator[str]:
             f"channel    {channel.name}: mean {channel.mean:.1f}, standard deviation {channel.std:.4g}, "
             f"from {channel.minimum:.4g} to {channel.maximum:.4g}"
         )
+    if not fingerprint.classes:
+        yield "classes    none: the pictures are to be restored (inpainting)"
     for number, one in enumerate(fingerprint.classes):
         yield f"class      {number} {one.name}: {one.pictures:,} pictures, {one.percent:.2f} %"
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ CHUNK_BYTES = 1 << 24
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 """The type code in the third byte of an IDX file (LeCun, the MNIST database)."""
 
+_KINDS = {".npz": ".npz", ".bin": "binary"}
 _GZIP_MAGIC = b"\x1f\x8b"
 _UNREADABLE = (
     OSError,
@@ -39,6 +40,25 @@ _UNREADABLE = (
 )
 
 
+class PictureArray(Protocol):
+    """Many pictures in a file, or in several."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(pictures, height, width), or with the channels as a fourth axis."""
+
+    def chunks(self) -> Iterator[NDArray[Any]]:
+        """The pictures in order, some at a time.
+
+        Raises:
+            UnusableFile: a file is damaged.
+        """
+
+
 @dataclass(frozen=True)
 class ArrayFile:
     """An array in a file: its header, and how to get at its rows.
@@ -52,6 +72,11 @@ class ArrayFile:
     shape: tuple[int, ...]
     dtype: str
     start: int
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The file, as the only one."""
+        return (self.path,)
 
     @property
     def place(self) -> str:
@@ -189,7 +214,7 @@ def _damaged(path: Path, key: str, reason: BaseException) -> UnusableFile:
             "error",
             _place(path, key),
             "cannot be read",
-            expected=f"a complete {'.npz' if path.name.lower().endswith('.npz') else 'IDX'} file",
+            expected=f"a complete {_KINDS.get(path.suffix.lower(), 'IDX')} file",
             found=f"{size} bytes and: {(str(reason) or type(reason).__name__).strip().rstrip('.')}",
             advice="A copy or download that broke off leaves such files: fetch it again.",
             kind="unreadable",

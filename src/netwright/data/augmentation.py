@@ -1,4 +1,4 @@
-"""Random flips, rotation, shift and scaling of a batch of images, on the device where the batch lies."""
+"""Random flips, rotation, shift, scaling, crops and cutout of a batch of images, on the device where it lies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from netwright.data.augmentation_settings import AugmentationSettings
 
-__all__ = ["AugmentationSettings", "augment", "draw", "transform", "transform_plane"]
+__all__ = ["AugmentationSettings", "augment", "crop", "cut_out", "draw", "transform", "transform_plane"]
 
 
 def augment(
@@ -23,18 +23,20 @@ def augment(
     spacing: Sequence[float] | None = None,
     mirrored: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """A batch in which some images, and their labels alike, are mirrored, rotated, shifted and scaled.
+    """A batch in which some images, and their labels alike, are mirrored, rotated, shifted and scaled, all cropped.
 
     SegNAS3D, Section 2.4: each image is changed with a probability of 0.8; a changed one gets all three
-    changes.
+    changes. Crops and cutout are of every image, in this order, behind them (PDAS, Section 4.1); what is cut out of
+    an image keeps its labels, so that it is to be told from what is around. All but flips puts zeros into images: their
+    mean where they are normalised to zero mean, black where they lie from 0 to 1, as pictures to be restored do.
 
     Args:
         images: (B, C, X, Y, Z) floats; the axial axis is Z (right, anterior, superior). Or (B, C, H, W).
         labels: (B, X, Y, Z) or (B, H, W), class indices, of any integer type; or (B,), the classes of the images,
             which stay as they are.
         settings: how much.
-        generator: on the CPU; six numbers an image are drawn, whatever the settings, and one more where there are
-            flips.
+        generator: on the CPU; six numbers an image are drawn, whatever the settings, one more where there are
+            flips, and one an axis for each of crops and cutout where there are such.
         spacing: of the voxels or pixels, in mm: a rotation is one in space, not of the grid. None: all alike.
         mirrored: the spatial axis that runs from left to right: X of volumes, W of pictures.
 
@@ -48,13 +50,18 @@ def augment(
         flipped = torch.rand(len(images), generator=generator) < settings.flip
         images, labels = _flipped(images, labels, flipped.nonzero()[:, 0].to(images.device), mirrored)
     rows = changed.nonzero()[:, 0]
-    if not len(rows):
-        return images, labels
-    of_rows = (angles[rows], shifts[rows], scales[rows])
-    rows = rows.to(images.device)
-    changing = transform if images.ndim == 5 else transform_plane
-    new_images, new_labels = changing(images[rows], labels[rows], *of_rows, spacing=spacing)
-    return images.index_copy(0, rows, new_images), labels.index_copy(0, rows, new_labels)
+    if len(rows):
+        of_rows = (angles[rows], shifts[rows], scales[rows])
+        rows = rows.to(images.device)
+        changing = transform if images.ndim == 5 else transform_plane
+        new_images, new_labels = changing(images[rows], labels[rows], *of_rows, spacing=spacing)
+        images, labels = images.index_copy(0, rows, new_images), labels.index_copy(0, rows, new_labels)
+    if settings.crop:
+        corners = _places(len(images), [2 * settings.crop + 1] * (images.ndim - 2), generator)
+        images, labels = crop(images, labels, corners, settings.crop)
+    if settings.cutout:
+        images = cut_out(images, _places(len(images), images.shape[2:], generator), settings.cutout)
+    return images, labels
 
 
 def draw(
@@ -119,6 +126,47 @@ def transform_plane(
     of_labels = labels[:, None].to(images.dtype)
     new_labels = F.grid_sample(of_labels, grid, mode="nearest", padding_mode="zeros", align_corners=False)
     return new_images, new_labels[:, 0].to(labels.dtype)
+
+
+def crop(images: Tensor, labels: Tensor, corners: Tensor, margin: int) -> tuple[Tensor, Tensor]:
+    """Each image with ``margin`` zeros on every side, cropped to its own size; shapes as in `augment`.
+
+    ``corners`` (B, axes): where in the padded image the crop begins, from 0 to 2 margin; margin is no change.
+    """
+    corners = corners.to(images.device)
+    if labels.ndim > 1:
+        labels = _cropped(labels[:, None], corners, margin)[:, 0]
+    return _cropped(images, corners, margin), labels
+
+
+def cut_out(images: Tensor, centres: Tensor, side: int) -> Tensor:
+    """Each image (B, C, *size) with zeros in a square of ``side`` pixels, of a volume in a cube, about a pixel of it.
+
+    ``centres`` (B, axes): the first pixel behind the middle of the square; what of it lies outside is lost (DeVries
+    and Taylor 2017).
+    """
+    axes = images.ndim - 2
+    hidden = torch.ones(len(images), 1, *images.shape[2:], dtype=torch.bool, device=images.device)
+    for axis, size in enumerate(images.shape[2:]):
+        places = torch.arange(size) - (centres[:, axis, None] - side // 2)
+        within = ((places >= 0) & (places < side)).to(images.device)
+        hidden &= within.view(len(images), *(size if other == axis else 1 for other in range(-1, axes)))
+    return images.masked_fill(hidden, 0)
+
+
+def _places(count: int, sizes: Sequence[int], generator: torch.Generator) -> Tensor:
+    """(count, axes): a random place along each axis, axis by axis."""
+    return torch.stack([torch.randint(size, (count,), generator=generator) for size in sizes], 1)
+
+
+def _cropped(images: Tensor, corners: Tensor, margin: int) -> Tensor:
+    crops = F.pad(images, (margin, margin) * (images.ndim - 2))
+    for axis, size in enumerate(images.shape[2:]):
+        crops = crops.unfold(
+            axis + 2, size, 1
+        )  # a view of all crops: corners (2 margin + 1 an axis), then pixels
+    rows = torch.arange(len(images), device=images.device)
+    return crops[rows, :, *corners.unbind(1)]  # type: ignore[index]
 
 
 def _flipped(images: Tensor, labels: Tensor, rows: Tensor, axis: int) -> tuple[Tensor, Tensor]:

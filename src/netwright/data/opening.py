@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.cache import prepare
-from netwright.data.classification import folder, tables
+from netwright.data.classification import cifar, folder, tables
 from netwright.data.classification.cache import prepare_images
 from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.inspection import inspect_images
@@ -19,6 +19,8 @@ from netwright.data.classification.splits import image_splits
 from netwright.data.dataset import Dataset
 from netwright.data.formats import FORMATS, Format
 from netwright.data.formats.description import DESCRIPTION, read_description
+from netwright.data.inpainting import folder as images
+from netwright.data.inpainting.folder import IMAGES
 from netwright.data.inspection import Inspection, inspect_dataset
 from netwright.data.prepared import Prepared, open_prepared
 from netwright.data.preprocessing import PreprocessingSettings
@@ -28,12 +30,16 @@ from netwright.errors import DatasetError, SettingsError
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """How labelled pictures of a kind are recognised, in code and in words, and read."""
+    """How pictures of a kind are recognised, in code and in words, and read.
+
+    ``recognised``: whether they are taken for this kind where nobody names it; None: wherever they match.
+    """
 
     title: str
     looked_for: str
     matches: Callable[[Path], bool]
     read: Callable[[Path], ImageSet]
+    recognised: Callable[[Path], bool] | None = None
 
 
 def _read_npz(root: Path) -> ImageSet:
@@ -42,20 +48,45 @@ def _read_npz(root: Path) -> ImageSet:
     return tables.read_npz(path)
 
 
-IMAGE_FORMATS: dict[str, ImageFormat] = {
+_ARRAYS: dict[str, ImageFormat] = {
     "idx": ImageFormat("IDX", tables.IDX_LOOKED_FOR, tables.matches_idx, tables.read_idx),
     "npz": ImageFormat(
         "NumPy .npz", tables.NPZ_LOOKED_FOR, lambda root: tables.npz_in(root) is not None, _read_npz
     ),
+    "cifar": ImageFormat("CIFAR, binary version", cifar.LOOKED_FOR, cifar.matches, cifar.read),
+}
+
+
+def _array_in(root: Path) -> ImageFormat | None:
+    """The format of a dataset whose pictures lie in arrays."""
+    return next((known for known in _ARRAYS.values() if known.matches(root)), None)
+
+
+def _read_images(root: Path) -> ImageSet:
+    """Pictures without classes, also those of arrays, whose labels are passed over."""
+    array = _array_in(root)
+    return images.read(root) if array is None else images.without_classes(array.read(root))
+
+
+IMAGE_FORMATS: dict[str, ImageFormat] = {
+    **_ARRAYS,
+    IMAGES: ImageFormat(
+        "pictures without classes",
+        images.LOOKED_FOR,
+        lambda root: images.matches(root) or _array_in(root) is not None,
+        _read_images,
+        images.recognised,
+    ),
     "image-folder": ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, folder.read),
 }
-"""The formats of labelled pictures, the more particular first."""
+"""The formats of pictures with a class each, or without, the more particular first."""
 
 
 def open_any(
     root: Path, format: str | None = None, map_label: Mapping[int, int] | None = None
 ) -> Dataset | ImageSet:
-    """The dataset in a folder or file, of whatever kind: to be segmented (`Dataset`) or classified (`ImageSet`).
+    """The dataset in a folder or file, of whatever kind: to be segmented (`Dataset`), classified or restored
+    (`ImageSet`).
 
     Of volumes and masks only the description and file names are read: see `inspect_any`. ``format`` is one of `FORMATS`
     or `IMAGE_FORMATS`, None to recognise it. ``map_label``: value found in label maps -> value to take.
@@ -77,7 +108,7 @@ def open_any(
     if name in IMAGE_FORMATS and IMAGE_FORMATS[name].matches(root):
         if map_label:
             raise SettingsError(
-                f"--map-label is for the values of label maps, but {root} holds labelled pictures "
+                f"--map-label is for the values of label maps, but {root} holds pictures "
                 f"({IMAGE_FORMATS[name].title}). Leave it out."
             )
         return IMAGE_FORMATS[name].read(root)
@@ -99,7 +130,9 @@ def _recognised(root: Path, description: Mapping[str, Any]) -> str | None:
     for name, known in FORMATS.items():
         if known.recognised and known.matches(root, description):
             return name
-    return next((name for name, known in IMAGE_FORMATS.items() if known.matches(root)), None)
+    return next(
+        (name for name, known in IMAGE_FORMATS.items() if (known.recognised or known.matches)(root)), None
+    )
 
 
 def inspect_any(dataset: Dataset | ImageSet, workers: int = 1) -> Inspection:
@@ -137,7 +170,7 @@ def prepare_any(
     if isinstance(dataset, Dataset) and isinstance(settings, PreprocessingSettings):
         return prepare(dataset, settings, cache_root, workers=workers, on_case=on_case)
     expected, kind = (
-        ("ImageSettings", "labelled pictures")
+        ("ImageSettings", "pictures")
         if isinstance(dataset, ImageSet)
         else ("PreprocessingSettings", "images with label maps")
     )

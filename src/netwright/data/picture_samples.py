@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
 from netwright.data.files import write_whole
+from netwright.data.pictures import write_picture
 from netwright.data.samples import require_own
 from netwright.errors import SettingsError
 
@@ -47,15 +46,15 @@ def write_classification_sample(path: Path, *, pictures: int = 40, seed: int = 0
         DatasetError: the folder holds something else than a sample.
         StorageError: the folder cannot be written.
     """
-    _require(pictures, 4, "pictures a class", size)
+    require_enough(pictures, 4, "pictures a class", size)
     path = Path(path).expanduser()
     require_own(path, CLASSES_NAME)
     for label, name in enumerate(CLASSES):
         for number in range(pictures + max(1, pictures // _TEST_EVERY)):
             part = "train" if number < pictures else "test"
             picture = _shape_picture(np.random.default_rng([seed, label, number]), label, size, _hard(number))
-            _write_picture(path / part / name / f"{name}_{number:04d}.png", picture)
-    _write_mark(path, CLASSES_NAME, f"Generated shapes, seed {seed}", {})
+            write_picture(path / part / name / f"{name}_{number:04d}.png", picture)
+    write_mark(path, CLASSES_NAME, f"Generated shapes, seed {seed}", {})
     return path
 
 
@@ -72,15 +71,15 @@ def write_segmentation_sample(path: Path, *, pictures: int = 24, seed: int = 0, 
         DatasetError: the folder holds something else than a sample.
         StorageError: the folder cannot be written.
     """
-    _require(pictures, 3, "pictures", size)
+    require_enough(pictures, 3, "pictures", size)
     path = Path(path).expanduser()
     require_own(path, MASKS_NAME)
     for number in range(pictures):
         picture, mask = _cells(np.random.default_rng([seed, number]), size, _hard(number))
-        _write_picture(path / "images" / f"cells_{number:03d}.png", picture)
-        _write_picture(path / "masks" / f"cells_{number:03d}.png", mask)
+        write_picture(path / "images" / f"cells_{number:03d}.png", picture)
+        write_picture(path / "masks" / f"cells_{number:03d}.png", mask)
     labels = {"labels": {str(value): name for value, name in MASK_LABELS.items()}}
-    _write_mark(path, MASKS_NAME, f"Generated cells, seed {seed}", labels)
+    write_mark(path, MASKS_NAME, f"Generated cells, seed {seed}", labels)
     return path
 
 
@@ -88,26 +87,26 @@ def _hard(number: int) -> bool:
     return number % _HARD_EVERY == _HARD_EVERY - 1
 
 
-def _require(count: int, least: int, what: str, size: int) -> None:
+def require_enough(count: int, least: int, what: str, size: int) -> None:
+    """Refuse a sample that is too small.
+
+    Raises:
+        SettingsError: saying what was expected.
+    """
     if count < least or size < SMALLEST_SIZE:
         raise SettingsError(
             f"A sample of {count} {what} of size {size}: expected at least {least} of size {SMALLEST_SIZE} or more."
         )
 
 
-def _write_mark(path: Path, name: str, description: str, more: Mapping[str, Any]) -> None:
+def write_mark(path: Path, name: str, description: str, more: Mapping[str, Any]) -> None:
+    """Write what tells a sample from a folder of somebody's own, with ``more`` about it."""
     values = {"name": name, "description": description, "licence": "CC0 1.0", **more}
     write_whole(path / _MARK, json.dumps(values, indent=1).encode())
 
 
-def _write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "PNG")
-    write_whole(path, content.getvalue())
-
-
 def _shape_picture(rng: np.random.Generator, label: int, size: int, hard: bool) -> NDArray[np.uint8]:
-    rows, columns = _coordinates(size)
+    rows, columns = coordinates(size)
     angle, radius = rng.uniform(0, 2 * np.pi), rng.uniform(0.45, 0.7)
     centre = rng.uniform(-1, 1, 2) * (0.95 - radius)
     across, along = rows - centre[0], columns - centre[1]
@@ -118,7 +117,7 @@ def _shape_picture(rng: np.random.Generator, label: int, size: int, hard: bool) 
     inside = _inside(label, across / radius, along / radius)
     contrast = rng.uniform(0.18, 0.25) if hard else rng.uniform(0.3, 0.5)
     brightness = 0.5 + rng.choice([-1, 1]) * contrast * (inside - 0.5)
-    brightness += rng.uniform(0.05, 0.15) * _smooth(rng, size)
+    brightness += rng.uniform(0.05, 0.15) * smooth(rng, size)
     # stripes as strong as the shape's edge is, across the whole picture
     turn, phase = rng.uniform(0, np.pi), rng.uniform(0, 2 * np.pi)
     waves = np.sin(rng.uniform(8, 14) * (rows * np.cos(turn) + columns * np.sin(turn)) + phase)
@@ -144,7 +143,7 @@ def _inside(label: int, across: Field, along: Field) -> Field:
 
 
 def _cells(rng: np.random.Generator, size: int, hard: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    rows, columns = _coordinates(size)
+    rows, columns = coordinates(size)
     contrast = rng.uniform(0.5, 0.65) if hard else rng.uniform(0.85, 1.15)
     levels = 0.25 + contrast * np.array([0.0, 0.25, 0.5])
     brightness, mask = np.full((size, size), levels[0]), np.zeros((size, size), np.uint8)
@@ -159,7 +158,7 @@ def _cells(rng: np.random.Generator, size: int, hard: bool) -> tuple[NDArray[np.
             mask[region] = value
             brightness[region] = levels[value]
     blurred = ndimage.gaussian_filter(brightness, 1.0 if hard else 0.5)
-    shaded = blurred * (1 + rng.uniform(0.05, 0.2) * _smooth(rng, size))
+    shaded = blurred * (1 + rng.uniform(0.05, 0.2) * smooth(rng, size))
     return _developed(shaded + rng.normal(0, 0.07 if hard else 0.03, (size, size))), mask
 
 
@@ -177,14 +176,14 @@ def _ellipse(rng: np.random.Generator, rows: Field, columns: Field, centre: Fiel
     )
 
 
-def _coordinates(size: int) -> tuple[Field, Field]:
+def coordinates(size: int) -> tuple[Field, Field]:
     """Rows and columns of every pixel, from -1 to 1."""
     ticks = (np.arange(size) - (size - 1) / 2) / (size / 2)
     rows, columns = np.meshgrid(ticks, ticks, indexing="ij")
     return rows, columns
 
 
-def _smooth(rng: np.random.Generator, size: int) -> Field:
+def smooth(rng: np.random.Generator, size: int) -> Field:
     """A random field (size, size) that varies slowly: cubic splines through 4 x 4 random values."""
     return np.asarray(
         ndimage.zoom(rng.normal(0, 1, (4, 4)), size / 4, order=3, mode="nearest", grid_mode=True)

@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF and BMP files: pictures and masks read, label maps written."""
+"""PNG, JPEG, TIFF and BMP files: pictures and masks read, pictures and label maps written."""
 
 from __future__ import annotations
 
@@ -133,6 +133,17 @@ def write_label_picture(path: Path, labels: NDArray[Any], like: Path) -> None:
     stored = labels[..., 0].T.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16)
     content = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(stored)).save(content, _WRITTEN.get(path.suffix.lower(), "PNG"))
+    write_whole(path, content.getvalue())
+
+
+def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write a picture (H, W) or (H, W, 3) as PNG, and the folders above it; it appears whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
     write_whole(path, content.getvalue())
 
 

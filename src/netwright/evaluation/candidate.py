@@ -36,6 +36,7 @@ from netwright.evaluation.seeding import derive_seed, seeded
 from netwright.evaluation.training import Training, train
 from netwright.evaluation.weights import save_weights
 from netwright.tasks.base import Task
+from netwright.tasks.inpainting import InpaintingTask
 from netwright.tasks.losses import Outputs
 
 CURVES = "curves.jsonl"
@@ -266,9 +267,12 @@ def predicted_cost(build: Build, task: Task, protocol: TrainingProtocol) -> Cost
             protocol.batch_size,
             loss=loss,
             label_size=task.label_size,
+            label_type=torch.float32 if isinstance(task, InpaintingTask) else torch.int64,
             device=device,
             mixed_precision=half is not None,
             optimizer_states=1 if protocol.optimizer == "sgd" else 2,
+            # Beside the gradients Nadam and Adam need a root, and all but they alone the gradients with the decay.
+            update_copies=2 + (protocol.optimizer != "sgd" and protocol.weight_decay > 0),
         )
     except ValueError as error:
         if not str(error).startswith(_SINGLE_VALUE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -27,9 +28,11 @@ def dry_run(
     *,
     loss: Loss,
     label_size: tuple[int, ...] | None = None,
+    label_type: torch.dtype = torch.int64,
     device: torch.device | str = "cpu",
     mixed_precision: bool = False,
     optimizer_states: int = 2,
+    update_copies: int = 2,
 ) -> Cost:
     """Builds the network and runs one training step on fake tensors, and counts.
 
@@ -42,9 +45,11 @@ def dry_run(
         batch_size: images in a training step.
         loss: (what the network returns, labels) to a scalar.
         label_size: shape of the labels of one image; () for one label an image, None for a label a voxel.
+        label_type: of their numbers.
         device: where the network would be trained.
         mixed_precision: activations in bfloat16 under autocast.
         optimizer_states: numbers that the optimizer keeps for each weight; 2 for Nadam.
+        update_copies: numbers that an update needs for each weight while it lasts, the gradient among them.
 
     Returns:
         parameters, size_mb, flops of one image, and predicted_memory_mb; all else None.
@@ -57,17 +62,19 @@ def dry_run(
         network = build(task)
         network.train()
         tensors = LiveTensors(heap=on_cpu)
-        label_shape = (batch_size, *(task.size if label_size is None else label_size))
+        labels = partial(
+            torch.empty, batch_size, *(task.size if label_size is None else label_size), dtype=label_type
+        )
         with tensors:
-            flops = _training_step(network, task, batch_size, label_shape, mixed_precision, loss)
+            flops = _training_step(network, task, batch_size, labels, mixed_precision, loss)
     weights = list(network.parameters())
     parameters = sum(weight.numel() for weight in weights)
     trainable = sum(weight.numel() for weight in weights if weight.requires_grad)
     buffers = sum(buffer.numel() for buffer in network.buffers())
     state_bytes = FLOAT_BYTES * (parameters + buffers + optimizer_states * trainable)
-    # The update of all weights at once (foreach) needs their gradients and a temporary copy of as many numbers.
+    # The update of all weights at once (foreach) needs their gradients and temporary copies of as many numbers.
     taken = [FLOAT_BYTES * weight.numel() for weight in weights if weight.requires_grad]
-    update_bytes = 2 * sum(map(heap_bytes, taken) if on_cpu else taken)
+    update_bytes = update_copies * sum(map(heap_bytes, taken) if on_cpu else taken)
     return Cost(
         parameters=parameters,
         size_mb=FLOAT_BYTES * parameters / BYTES_PER_MB,
@@ -85,13 +92,13 @@ def _training_step(
     network: nn.Module,
     task: TaskShape,
     batch_size: int,
-    label_shape: tuple[int, ...],
+    make_labels: Callable[[], Tensor],
     mixed_precision: bool,
     loss: Loss,
 ) -> float:
     """Runs forward and backward pass of one batch; gives the FLOPs of the forward pass of one image."""
     images = torch.empty(batch_size, task.channels, *task.size)
-    labels = torch.empty(label_shape, dtype=torch.int64)
+    labels = make_labels()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed_precision):
         with FlopCounterMode(display=False) as counter:
             outputs = network(images)

@@ -290,6 +290,20 @@ def predict_classes(
         return np.asarray(logits.argmax(1).cpu().numpy(), dtype=np.int64)
 
 
+def restore_images(
+    network: nn.Module, images: Tensor, *, mixed_precision: bool = False, channels_last: bool = False
+) -> Tensor:
+    """What a network makes of masked images (N, C, H, W) on its device, in float32, cut off below 0 and above 1.
+
+    Raises:
+        FloatingPointError: the network's output is not finite.
+    """
+    with evaluating(network):
+        found = forward(network, images, mixed_precision=mixed_precision, channels_last=channels_last).float()
+        _require_finite(bool(found.isfinite().all()))
+        return found.clamp(0, 1)
+
+
 def _is_within(shape: Sequence[int], size: Sequence[int]) -> bool:
     return all(length <= largest for length, largest in zip(shape, size, strict=True))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from netwright.errors import SettingsError
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.tasks.base import Task
-from netwright.tasks.losses import CLASSIFICATION_LOSSES, LOSSES, AuxiliaryLoss
+from netwright.tasks.losses import LOSSES, AuxiliaryLoss
 
 TrainingLoss = AuxiliaryLoss
 """What a network returns in training, logits (B, K, *size) or those with auxiliary heads', and labels, to a scalar."""
@@ -24,13 +24,9 @@ def loss_of(protocol: TrainingProtocol, task: Task, class_weights: Tensor) -> Tr
         class_weights: (K,), on the device of the logits.
 
     Raises:
-        SettingsError: the loss is one of regions, and the task is to classify images.
+        SettingsError: the loss is not defined for the task.
     """
-    if not task.label_size and protocol.loss not in CLASSIFICATION_LOSSES:
-        raise SettingsError(
-            f"training.loss {protocol.loss!r} is one of regions, and the task is to classify images: expected "
-            f"{', '.join(CLASSIFICATION_LOSSES)}. Set training.loss={CLASSIFICATION_LOSSES[0]}."
-        )
+    require_loss(protocol, task)
     loss = partial(
         LOSSES[protocol.loss],
         class_weights=class_weights,
@@ -39,3 +35,16 @@ def loss_of(protocol: TrainingProtocol, task: Task, class_weights: Tensor) -> Tr
         gamma=protocol.loss_gamma,
     )
     return AuxiliaryLoss(loss, protocol.loss_auxiliary_weight)
+
+
+def require_loss(protocol: TrainingProtocol, task: Task) -> None:
+    """Refuse a loss that is not defined for the task, such as one of regions where images are classified.
+
+    Raises:
+        SettingsError: with those that are.
+    """
+    if protocol.loss not in task.losses:
+        raise SettingsError(
+            f"training.loss is {protocol.loss!r}, which is not defined for a task that is judged by {task.metric}: "
+            f"expected {' or '.join(task.losses)}. Set training.loss={task.losses[0]}."
+        )

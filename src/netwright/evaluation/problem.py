@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netwright.data.classification.prepared import PreparedImages
+from netwright.data.inpainting.settings import MaskSettings
 from netwright.data.prepared import Prepared
 from netwright.data.slices import Slices, SliceSettings
 from netwright.evaluation.image_problem import ImageProblem
+from netwright.evaluation.inpainting_problem import InpaintingProblem
 from netwright.evaluation.losses import TrainingLoss
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.slice_problem import SliceProblem
 from netwright.evaluation.volume_problem import VolumeProblem
 from netwright.tasks.base import Task
 from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.inpainting import InpaintingTask
 from netwright.tasks.segmentation import SegmentationTask
 
 
@@ -30,7 +33,9 @@ class EpochBatches(Protocol):
         """How many there are."""
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images (B, C, *size) float32 and labels (B, *label size) int64, on the device."""
+        """Images (B, C, *size) float32 and labels (B, *label size), on the device: class indices int64, or float32
+        where the labels are images.
+        """
 
 
 class Problem(Protocol):
@@ -64,14 +69,23 @@ class Problem(Protocol):
         """The scores of all cases in numbers by name: of ``task.metric_names``, those that are defined."""
 
 
-def make_problem(prepared: Prepared | PreparedImages, slices: SliceSettings | None = None) -> Problem:
-    """The problem that prepared data poses: to classify pictures, or to segment volumes.
+def make_problem(
+    prepared: Prepared | PreparedImages,
+    slices: SliceSettings | None = None,
+    masks: MaskSettings | None = None,
+) -> Problem:
+    """The problem that prepared data poses: to classify pictures, to restore those without classes, or to segment
+    volumes.
 
     Args:
-        prepared: labelled pictures, or volumes with label maps.
+        prepared: pictures, or volumes with label maps.
         slices: to segment the volumes slice by slice, by networks of two dimensions; None: as volumes. Without
-            meaning where pictures are classified.
+            meaning for pictures.
+        masks: what is missing of pictures that are restored; None: the usual. Without meaning for others.
     """
+    if isinstance(prepared, PreparedImages) and not prepared.class_names:
+        task = InpaintingTask(prepared.channels, prepared.size)
+        return InpaintingProblem(prepared, task, masks or MaskSettings())
     if isinstance(prepared, PreparedImages):
         return ImageProblem(
             prepared, ClassificationTask(prepared.channels, prepared.class_names, prepared.size)

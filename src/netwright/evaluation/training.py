@@ -30,11 +30,12 @@ from netwright.evaluation.precision import half_precision_training
 from netwright.evaluation.problem import Problem
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed, seeded
+from netwright.nn.schedule import Scheduled
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "nadam": partial(torch.optim.NAdam, foreach=True),
-    "adam": partial(torch.optim.Adam, foreach=True),
-    "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True, foreach=True),
+    "nadam": torch.optim.NAdam,
+    "adam": torch.optim.Adam,
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
 }
 
 
@@ -103,7 +104,7 @@ def train(
         step = TrainingStep(network, protocol, device, loss, len(batches))
         pace = Pace(
             protocol.seconds,
-            protocol.epochs,
+            protocol.epochs_of(len(batches)),
             len(batches),
             problem.validation_batches(validation, protocol),
             protocol.validate_every,
@@ -157,8 +158,11 @@ class TrainingStep:
         self._device = device
         self._rate = protocol.learning_rate
         self._cosine = protocol.schedule == "cosine"
+        self._warm_up = batches if protocol.warm_up else 0
         self._batches = batches
-        self._optimizer = _OPTIMIZERS[protocol.optimizer](network.parameters(), lr=protocol.learning_rate)
+        self._gradient_norm = protocol.gradient_norm
+        self._scheduled = [module for module in network.modules() if isinstance(module, Scheduled)]
+        self._optimizer = optimizer_of(protocol, network.parameters())
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half == torch.float16)
         self._loss = loss
         self.learning_rate = protocol.learning_rate
@@ -170,12 +174,7 @@ class TrainingStep:
         Raises:
             Diverged: the loss is NaN or infinite; the weights are those before.
         """
-        if self._cosine:
-            self.learning_rate = self._rate * cosine(
-                self.steps, planned_epochs * self._batches, self._batches
-            )
-            for group in self._optimizer.param_groups:
-                group["lr"] = self.learning_rate
+        self._follow_plan(planned_epochs * self._batches)
         if self._channels_last:
             images = tensor_channels_last(images)
         self._optimizer.zero_grad(set_to_none=True)
@@ -186,6 +185,9 @@ class TrainingStep:
         value = loss.item()  # waits for a GPU, hence only after all of the pass has been handed to it
         if not math.isfinite(value):
             raise Diverged(f"the training loss became {value} at step {self.steps + 1}")
+        if self._gradient_norm is not None:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self._network.parameters(), self._gradient_norm)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self.steps += 1
@@ -195,12 +197,29 @@ class TrainingStep:
         """Batch normalisation and dropout as in training."""
         self._network.train()
 
+    def _follow_plan(self, steps: int) -> None:
+        """Sets what depends on how many steps there are to be in all."""
+        if self._cosine:
+            self.learning_rate = self._rate * cosine(self.steps, steps, self._warm_up)
+            for group in self._optimizer.param_groups:
+                group["lr"] = self.learning_rate
+        for module in self._scheduled:
+            module.set_progress(min(1.0, self.steps / max(1, steps)))
 
-def cosine(step: int, steps: int, batches: int) -> float:
-    """The share of the learning rate at a step (the first is 0): up over an epoch or 5 % of the steps,
-    whichever is shorter, then down to zero along half a cosine.
+
+def optimizer_of(protocol: TrainingProtocol, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer of a protocol, at its full learning rate."""
+    own = {"nesterov": protocol.nesterov} if protocol.optimizer == "sgd" else {}
+    return _OPTIMIZERS[protocol.optimizer](
+        weights, lr=protocol.learning_rate, weight_decay=protocol.weight_decay, foreach=True, **own
+    )
+
+
+def cosine(step: int, steps: int, longest_warm_up: int) -> float:
+    """The share of the learning rate at a step (the first is 0): up over ``longest_warm_up`` or 5 % of the steps,
+    whichever is fewer, then down to zero along half a cosine (Loshchilov and Hutter 2017, equation 5).
     """
-    warm_up = min(batches, math.ceil(0.05 * steps))
+    warm_up = min(longest_warm_up, math.ceil(0.05 * steps))
     if step < warm_up:
         return (step + 1) / warm_up
     progress = min(1.0, (step - warm_up) / max(1, steps - warm_up))

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def convolution(in_channels: int, out_channels: int, *, kernel: int = 3, dilation: int = 1) -> nn.Sequential:
+def convolution(
+    in_channels: int, out_channels: int, *, kernel: int = 3, dilation: int = 1, affine: bool = True
+) -> nn.Sequential:
     """A ``kernel``^3 convolution that keeps the spatial size, then batch normalisation and ReLU.
 
     The convolution has no bias: the shift of the normalisation stands for it.
@@ -17,6 +19,8 @@ def convolution(in_channels: int, out_channels: int, *, kernel: int = 3, dilatio
     Args:
         kernel: odd width of the kernel in voxels.
         dilation: step between the kernel's taps in voxels; 1 means no dilation.
+        affine: whether the normalisation has weights. Without, it is always by the statistics of the batch, as suits
+            weights that are shared.
     """
     return nn.Sequential(
         nn.Conv3d(
@@ -27,7 +31,7 @@ def convolution(in_channels: int, out_channels: int, *, kernel: int = 3, dilatio
             dilation=dilation,
             bias=False,
         ),
-        nn.BatchNorm3d(out_channels),
+        nn.BatchNorm3d(out_channels, affine=affine, track_running_stats=affine),
         nn.ReLU(inplace=True),
     )
 

@@ -1,13 +1,15 @@
-"""Modules that change as a training goes on."""
+"""Modules that change in the course of a training."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+
+from torch import nn
 
 
-@runtime_checkable
-class Scheduled(Protocol):
-    """A module that is told how far the training is, before every step of it."""
+class Scheduled(nn.Module, ABC):
+    """A module that is told how far its training is; only those that derive from it are."""
 
+    @abstractmethod
     def set_progress(self, share: float) -> None:
-        """``share``: of the training that is over, from 0 to 1."""
+        """``share``: 0 at the first step, towards 1 at the last."""

@@ -67,7 +67,10 @@ class StepNetwork(nn.Module):
     """
 
     def __init__(
-        self, operations: Mapping[str, nn.Module], steps: Steps, auxiliary: Collection[int] = ()
+        self,
+        operations: Mapping[str, nn.Module] | nn.ModuleDict,
+        steps: Steps,
+        auxiliary: Collection[int] = (),
     ) -> None:
         super().__init__()
         used = dict.fromkeys(step.key for step in steps)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 
 from netwright.errors import SettingsError
-from netwright.recipes import marl, policy_gradient, segnas
+from netwright.recipes import marl, pdas, policy_gradient, segnas
 from netwright.recipes.base import Recipe
 
-RECIPES: dict[str, Recipe] = {**segnas.RECIPES, **marl.RECIPES, **policy_gradient.RECIPES}
+RECIPES: dict[str, Recipe] = {**segnas.RECIPES, **marl.RECIPES, **policy_gradient.RECIPES, **pdas.RECIPES}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -84,7 +84,7 @@ RECIPES = {
         _recipe(
             "marl-unet",
             "every layer of a 2D U-Net, one agent each",
-            "segmentation of images, or of volumes slice by slice",
+            "segmentation of images, or of volumes slice by slice; inpainting",
             {
                 **_values(
                     "marl-unet", {"name": "unet", "up_kernel": 3}, {**_SEGMENTATION, "batch_size": 20}, 0.9
@@ -95,7 +95,7 @@ RECIPES = {
         _recipe(
             "marl",
             "every layer of your own network (--network package.module:factory), one agent each",
-            "classification or segmentation",
+            "classification, segmentation or inpainting",
             _values(
                 "marl",
                 {"name": "layerwise"},

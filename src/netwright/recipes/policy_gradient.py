@@ -17,7 +17,7 @@ RECIPES = {
         name="policy-gradient",
         title="a densely connected encoder-decoder, all of its 76 hyperparameters moved at once",
         paper="Mortazi and Bagci, policy gradient, MLMI at MICCAI 2018",
-        task="segmentation of images, or of volumes slice by slice",
+        task="segmentation of images, or of volumes slice by slice; inpainting",
         values={
             "recipe": "policy-gradient",
             "space": {"name": "dense-encoder-decoder"},

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 LOSSES = ("loss",)
-SCORES = ("score", "dice", "accuracy")
+SCORES = ("score", "dice", "accuracy", "psnr")
 """A curve is a loss or a score by a word in its name."""
 
 
@@ -59,7 +59,7 @@ def training_curves(
         xaxis={"title": title, "domain": [0, 0.46]},
         xaxis2={"title": title, "domain": [0.56, 1], "anchor": "y2"},
         yaxis={"title": "loss"},
-        yaxis2={"title": f"validation {escaped(metric.name)}", "anchor": "x2"},
+        yaxis2={"title": f"validation {escaped(metric.axis)}", "anchor": "x2"},
     )
     style(figure, height=330)
     return figure
@@ -80,10 +80,12 @@ def _curve(values: Sequence[float], scale: float, *, dash: str, first: bool) -> 
 
 
 def score_by_case(summaries: Sequence[Summary], metric: Metric) -> go.Figure:
-    """Every test case as a dot beside the box of its contestant, mean over the labels."""
+    """Every test case as a dot beside the box of its contestant: the mean over its labels, or what counts of it."""
     import plotly.graph_objects as go
 
     tested = [s for s in summaries if s.tested]
+    digits = ".1f" if metric.unit else ".3f"
+    mean = "" if metric.column else ", mean over the labels"
     figure = go.Figure()
     for summary in tested:
         figure.add_trace(
@@ -98,13 +100,13 @@ def score_by_case(summaries: Sequence[Summary], metric: Metric) -> go.Figure:
                 fillcolor="rgba(0,0,0,0)",
                 line={"color": INK if summary.searched else QUIET, "width": 1.4},
                 marker={"color": INK, "size": 5, "opacity": 0.35},
-                hovertemplate=f"%{{text}}<br>{escaped(metric.name)} %{{x:.3f}}<extra></extra>",
+                hovertemplate=f"%{{text}}<br>{escaped(metric.name)} %{{x:{digits}}}<extra></extra>",
                 hoveron="points",
                 showlegend=False,
             )
         )
     figure.update_layout(
-        xaxis={"title": f"{escaped(metric.name)} of a test {metric.case}, mean over the labels"},
+        xaxis={"title": f"{escaped(metric.axis)} of a test {metric.case}{mean}"},
         yaxis={"autorange": "reversed", "showgrid": False},
     )
     style(figure, height=100 + 62 * max(1, len(tested)))

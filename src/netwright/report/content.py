@@ -43,7 +43,8 @@ class Contestant:
 
     ``name``: "searched" for the winner, else for example "random", "unet3d", "vnet", "monai-unet". ``scores``:
     test case -> label name -> Dice on the original grid (NaN where absent from truth and prediction); for
-    classification test image -> its true class -> 1 where it is recognised, else 0. ``curves``: name -> one
+    classification test image -> its true class -> 1 where it is recognised, else 0; for inpainting test image -> "psnr"
+    and "ssim" -> its value. ``curves``: name -> one
     value an epoch. ``status`` and ``reason`` as in `netwright.evaluation.outcome`. ``inference_ms``: of one
     input.
 
@@ -93,6 +94,20 @@ class OverlayCase:
     truth: NDArray[np.uint8]
     prediction: NDArray[np.uint8]
     spacing: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """A test image that was restored: its ``score`` (PSNR in dB), what was ``given``, the ``result`` and the ``truth``,
+    these (C, H, W), values 0 to 1.
+    """
+
+    role: str
+    name: str
+    score: float
+    given: NDArray[np.float32]
+    result: NDArray[np.float32]
+    truth: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -148,6 +163,30 @@ class PolicyPath:
 
 
 @dataclass(frozen=True)
+class ProbabilityPath:
+    """How the probabilities of a search inside one training moved, snapshot by snapshot.
+
+    ``steps``: of each snapshot. ``variables``: names; ``values``: of each variable, as texts; ``probabilities``: of
+    each variable (snapshots, its values); ``chosen``: the place of each variable's value in the network that was
+    found. ``certainty``, ``entropy``, ``eta``, ``loss`` and ``theta_loss`` as in `netwright.supernet.path.Snapshot`,
+    one each snapshot. ``seconds``: in all. ``infeasible``: samples that made no network.
+    """
+
+    steps: tuple[int, ...]
+    variables: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+    probabilities: tuple[NDArray[np.float64], ...]
+    chosen: tuple[int, ...]
+    certainty: tuple[float, ...]
+    entropy: tuple[float, ...]
+    eta: tuple[float, ...]
+    loss: tuple[float | None, ...]
+    theta_loss: tuple[float | None, ...]
+    seconds: float
+    infeasible: int
+
+
+@dataclass(frozen=True)
 class NetworkTable:
     """A network layer by layer: names of the columns, and a row a layer."""
 
@@ -178,13 +217,15 @@ class ImageExample:
 class ReportContent:
     """All that `render` needs. ``facts``: rows of a table (what was searched and how), in order.
 
-    ``settings`` is the text of run.yaml. ``labels``: names of the foreground labels in order of value, or of
-    the classes. ``contestants`` is empty, and ``overlays`` too, while the final comparison has not been run.
-    ``reward_name``: what the trials' ``reward`` is, in words. ``metric``: what the contestants' ``scores``
-    are, "Dice" or "accuracy". ``penalty``: what the strategy was told for a trial without a reward.
+    ``settings`` is the text of run.yaml. ``labels``: names of the foreground labels in order of value, of the
+    classes, or of the metrics of images that are restored. ``contestants`` is empty, and ``overlays`` and
+    ``restorations`` too, while the final comparison has not been run. ``reward_name``: what the trials' ``reward``
+    is, in words. ``metric``: what the contestants' ``scores``
+    are, "Dice", "accuracy" or "PSNR". ``penalty``: what the strategy was told for a trial without a reward.
     ``agent_tables`` in the network's order; ``agent_values``: what is in them, in words. ``batch_size``: of
-    the contestants' times a batch. ``policy``: where the strategy moves one. ``network_table``: of the best trial,
-    where its space is told layer by layer. ``mistakes``: test images that the searched network takes for another
+    the contestants' times a batch. ``policy``: where the strategy moves one. ``shared``: of a search inside one
+    training, which has no trials to show. ``network_table``: of the best trial, where its space is told layer by layer.
+    ``mistakes``: test images that the searched network takes for another
     class.
     """
 
@@ -209,7 +250,9 @@ class ReportContent:
     agent_values: str = "Q-value"
     layer_choices: LayerChoices | None = None
     policy: PolicyPath | None = None
+    shared: ProbabilityPath | None = None
     network_table: NetworkTable | None = None
     batch_size: int | None = None
     confusion: ConfusionMatrix | None = None
     mistakes: tuple[ImageExample, ...] = ()
+    restorations: tuple[Restoration, ...] = ()

@@ -1,8 +1,9 @@
-"""How the comparison's measure is written: Dice with three digits, accuracy in percent."""
+"""How the comparison's measure is written: Dice with three digits, accuracy in percent, PSNR in dB with one."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from netwright.report import formatting
@@ -10,46 +11,71 @@ from netwright.report import formatting
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure between 0 and 1, larger is better, and the words that go with it.
+    """A measure of which larger is better, and the words that go with it.
 
     ``name``: within a sentence. ``case`` and ``cases``: what it is measured on. ``classifies``: whether each
-    case is right or wrong, 1 or 0, so that a case alone has no better or worse.
+    case is right or wrong, 1 or 0, so that a case alone has no better or worse. ``unit``: of one that has any, which
+    is not between 0 and 1. ``column``: the name of the one score of a case that counts; "": the mean of all.
     """
 
     name: str
     case: str
     cases: str
     classifies: bool
+    unit: str = ""
+    column: str = ""
 
     def counted(self, *, patients: bool) -> Metric:
         """The same with the words for patients, where several cases are of one."""
         return replace(self, case="patient", cases="patients") if patients else self
 
+    @property
+    def axis(self) -> str:
+        """For axes: ``Dice``, or ``PSNR [dB]``."""
+        return f"{self.name} [{self.unit}]" if self.unit else self.name
+
+    def of_case(self, scores: Mapping[str, float]) -> float:
+        """What counts of the scores of a case, at least one."""
+        return scores[self.column] if self.column else sum(scores.values()) / len(scores)
+
     def value(self, score: float | None) -> str:
-        """``0.884``, or ``91.3 %`` for accuracy; a dash where there is none."""
-        if not self.classifies or score is None or math.isnan(score):
-            return formatting.dice(score)
-        return f"{100 * score:.1f} %"
+        """``0.884``, ``91.3 %`` for accuracy, ``24.3 dB`` for PSNR; a dash where there is none."""
+        if score is None or math.isnan(score):
+            return formatting.DASH
+        if self.unit:
+            return f"{score:.1f} {self.unit}"
+        return f"{100 * score:.1f} %" if self.classifies else formatting.dice(score)
+
+    def number(self, score: float | None) -> str:
+        """The same but for accuracy, which is from 0 to 1 in lists of metrics: ``0.913``."""
+        return formatting.dice(score) if self.classifies else self.value(score)
 
     def interval(self, low: float, high: float) -> str:
-        """``0.876–0.891`` or ``90.2–92.1 %``; empty where none can be told."""
-        if not self.classifies or math.isnan(low) or math.isnan(high):
+        """``0.876–0.891``, ``90.2–92.1 %`` or ``23.9–24.8 dB``; empty where none can be told."""
+        if math.isnan(low) or math.isnan(high) or not (self.classifies or self.unit):
             return formatting.interval(low, high)
-        return f"{100 * low:.1f}{formatting.DASH}{100 * high:.1f} %"
+        if self.classifies:
+            return f"{100 * low:.1f}{formatting.DASH}{100 * high:.1f} %"
+        return f"{low:.1f}{' to ' if low < 0 else formatting.DASH}{high:.1f} {self.unit}"
 
     def difference(self, value: float) -> str:
-        """With its sign: ``+0.013``, or ``+1.3 points`` for accuracy."""
+        """With its sign: ``+0.013``, ``+1.3 points`` for accuracy, ``+0.31 dB`` for PSNR."""
+        if self.unit:
+            return f"{formatting.signed(value, 2)} {self.unit}"
         return f"{formatting.signed(100 * value, 1)} points" if self.classifies else formatting.signed(value)
 
     def difference_interval(self, low: float, high: float) -> str:
         """Of a difference; with "to" where a minus sign would be misread."""
-        if not self.classifies or math.isnan(low) or math.isnan(high):
+        if math.isnan(low) or math.isnan(high) or not (self.classifies or self.unit):
             return formatting.interval(low, high)
-        return f"{formatting.signed(100 * low, 1)} to {formatting.signed(100 * high, 1)}"
+        factor, digits = (1, 2) if self.unit else (100, 1)
+        return f"{formatting.signed(factor * low, digits)} to {formatting.signed(factor * high, digits)}"
 
     def amount(self, difference: float) -> str:
-        """A difference without its sign, in a sentence: ``0.013 Dice``, ``1.3 points of accuracy``."""
+        """A difference without its sign, in a sentence: ``0.013 Dice``, ``1.3 points of accuracy``, ``0.31 dB``."""
         size = abs(difference)
+        if self.unit:
+            return f"{size:.2f} {self.unit}" if size >= 0.005 else f"under 0.01 {self.unit}"
         return f"{100 * size:.1f} points of {self.name}" if self.classifies else f"{size:.3f} {self.name}"
 
     def count(self, cases: int) -> str:
@@ -60,6 +86,8 @@ class Metric:
 METRICS = {
     "dice": Metric("Dice", "case", "cases", classifies=False),
     "accuracy": Metric("accuracy", "image", "images", classifies=True),
+    "psnr": Metric("PSNR", "image", "images", classifies=False, unit="dB", column="psnr"),
+    "ssim": Metric("SSIM", "image", "images", classifies=False, column="ssim"),
 }
 
 
@@ -68,9 +96,9 @@ def reward_words(reward: float | None, metric: str, score: float | None, *, plai
 
     ``plain``: the reward is the metric itself. ``score``: the metric's value, None where it is not known.
     """
-    if plain:
-        return formatting.dice(reward)
     known = metric_named(metric)
+    if plain:
+        return known.number(reward)
     beside = "" if score is None else f" with {known.name} {known.value(score)}"
     return f"reward {formatting.dice(reward)}{beside}"
 

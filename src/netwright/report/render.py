@@ -17,10 +17,12 @@ from netwright.report import (
     formatting,
     policy,
     search_figures,
+    shared,
 )
 from netwright.report.content import AgentTable, OverlayCase, ReportContent, TrialRow
 from netwright.report.costs import cost_rows
 from netwright.report.diagrams import draw
+from netwright.report.inpainting import restoration_rows
 from netwright.report.metrics import Metric, metric_named
 from netwright.report.overlays import draw_overlay, is_planar, label_colour
 from netwright.report.postprocessing import crf_rows, crf_sentence, distance_table
@@ -51,8 +53,9 @@ def render_report(content: ReportContent) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    summaries = summarise(content.contestants, content.labels)
     metric = metric_named(content.metric)
+    summaries = summarise(content.contestants, content.labels, metric)
+    columns = tuple(label for label in content.labels if label != metric.column)
     tables = [content.agent_tables[i] for i in agents.telling(content.agent_tables)]
     plots = _plots(content, summaries, metric, tables)
     return environment.get_template("template.html.j2").render(
@@ -60,18 +63,22 @@ def render_report(content: ReportContent) -> str:
         style=Markup(resources.files("netwright.report").joinpath("report.css").read_text(encoding="utf-8")),
         metric=metric.counted(patients=any(c.groups for c in content.contestants)),
         sentences=sentences(summaries, metric) or progress_sentences(content),
-        networks=[_network_row(s, content.labels, metric) for s in summaries],
+        networks=[_network_row(s, columns, metric) for s in summaries],
+        columns=[_column(label, metric) for label in columns],
         costs=cost_rows(summaries, metric),
         distances=distance_table(content.contestants, content.labels),
         crf_rows=crf_rows(content.contestants, content.labels),
         crf_sentence=crf_sentence(content.contestants, content.labels),
-        wide=len(content.labels) > WIDE_LABELS,
+        wide=len(columns) > WIDE_LABELS,
         overlays=[_overlay(case, content, summaries) for case in content.overlays],
         planar=any(is_planar(case) for case in content.overlays),
+        restorations=restoration_rows(content.restorations, summaries, content.labels),
+        metric_names=[metric_named(label).name for label in content.labels] if metric.column else [],
         confusions=[] if content.confusion is None else classification.confusions(content.confusion),
         mistakes=classification.mistakes(content.mistakes),
         tables=[agents.thumbnail(table) for table in tables],
         told="" if content.policy is None else policy.policy_sentence(content.policy, content.reward_name),
+        shared_told="" if content.shared is None else shared.shared_sentence(content.shared),
         phased=any(t.phase for t in content.trials),
         counts=_counts(content.trials),
         trials=[_trial_row(t, content.best_trial) for t in content.trials],
@@ -89,12 +96,15 @@ def _plots(
     """The plots for which there is something to plot, by name: figure as JSON and height in pixels."""
     drawn: dict[str, go.Figure] = {}
     tested = any(s.tested for s in summaries)
-    if content.trials:
+    if content.shared is not None:
+        drawn["probabilities"] = shared.probabilities_figure(content.shared)
+        drawn["certainty"] = shared.certainty_figure(content.shared)
+        drawn["losses"] = shared.losses_figure(content.shared)
+    elif content.trials:
         drawn["search"] = search_figures.best_so_far(content.trials, content.reward_name, content.penalty)
-    if tested or any(t.reward is not None and t.parameters for t in content.trials):
-        drawn["size"] = search_figures.size_against_score(
-            content.trials, summaries, content.reward_name, metric
-        )
+    trials = () if content.shared is not None else content.trials
+    if tested or any(t.reward is not None and t.parameters for t in trials):
+        drawn["size"] = search_figures.size_against_score(trials, summaries, content.reward_name, metric)
     if tested and not metric.classifies:
         drawn["cases"] = comparison_figures.score_by_case(summaries, metric)
     if content.confusion is not None:
@@ -149,6 +159,13 @@ def _estimate(estimate: Estimate, metric: Metric) -> dict[str, str]:
     }
 
 
+def _column(label: str, metric: Metric) -> dict[str, str]:
+    """The head of a column beside that of the metric: a label and what is measured of it, or another metric."""
+    return (
+        {"name": metric_named(label).name, "of": ""} if metric.column else {"name": label, "of": metric.name}
+    )
+
+
 def _network_row(summary: Summary, labels: tuple[str, ...], metric: Metric) -> dict[str, Any]:
     contestant, comparison = summary.contestant, summary.comparison
     difference = None
@@ -165,7 +182,10 @@ def _network_row(summary: Summary, labels: tuple[str, ...], metric: Metric) -> d
         "searched": summary.searched,
         "tested": summary.tested,
         "overall": _estimate(summary.overall, metric),
-        "labels": [_estimate(summary.labels[label], metric) for label in labels],
+        "labels": [
+            _estimate(summary.labels[label], metric_named(label) if metric.column else metric)
+            for label in labels
+        ],
         "difference": difference,
         "parameters": formatting.parameters(contestant.parameters),
         "megabytes": formatting.megabytes(contestant.parameters),

@@ -166,7 +166,8 @@ def size_against_score(
 ) -> go.Figure:
     """Parameters against the search's reward with its Pareto front; beside it, the contestants' test score.
 
-    Two panels, because a short training's validation score and a full training's test score are not comparable.
+    Two panels, because a short training's validation score and a full training's test score are not comparable; the
+    second alone where the search had no trials.
     """
     import plotly.graph_objects as go
 
@@ -205,14 +206,16 @@ def size_against_score(
     for name in _contestant_names(tested, low, high):
         figure.add_annotation(name)
     halves: tuple[list[float], list[float]] = ([0, 0.46], [0.56, 1]) if tested else ([0, 1], [0.99, 1])
+    if not known:
+        halves = [0, 0.01], [0, 1]
     sizes = [float(t.parameters or 1) for t in known] + [float(s.contestant.parameters or 1) for s in tested]
     shared = {"type": "log", "title": "parameters", "range": log_range(sizes), "dtick": 1}
     figure.update_layout(
-        xaxis={**shared, "domain": halves[0]},
+        xaxis={**shared, "domain": halves[0], "visible": bool(known)},
         xaxis2={**shared, "domain": halves[1], "anchor": "y2", "visible": bool(tested)},
-        yaxis={"title": f"{escaped(reward_name)}, in the search"},
+        yaxis={"title": f"{escaped(reward_name)}, in the search", "visible": bool(known)},
         yaxis2={
-            "title": f"test {escaped(metric.name)}, after full training",
+            "title": f"test {escaped(metric.axis)}, after full training",
             "anchor": "x2",
             "range": [low, high],
             "visible": bool(tested),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from netwright.report.content import Contestant
+from netwright.report.metrics import METRICS, Metric
 from netwright.report.statistics import (
     PairedComparison,
     bootstrap_interval,
@@ -32,8 +33,9 @@ class Estimate:
 class Summary:
     """One contestant in numbers.
 
-    ``case_scores``: test case -> mean score over its labels (Dice; right or wrong). ``overall``: its mean
-    over cases. ``labels``: label -> estimate. Intervals and the comparison are over patients where the contestant
+    ``case_scores``: test case -> mean score over its labels (Dice; right or wrong), or the one that counts (PSNR).
+    ``overall``: its mean over cases. ``labels``: label -> estimate. Intervals and the comparison are over patients
+    where the contestant
     has groups. ``comparison``: the searched network minus this one, over the
     cases that both have, its p-value adjusted for the number of comparisons (Holm); None for the searched
     network and where either is untested.
@@ -61,9 +63,13 @@ class Summary:
         return self.contestant.status == "complete" and bool(self.case_scores)
 
 
-def summarise(contestants: Sequence[Contestant], labels: Sequence[str]) -> tuple[Summary, ...]:
-    """Summaries in the order given, each compared with the searched network where both were tested."""
-    summaries = [_summary(contestant, labels) for contestant in contestants]
+def summarise(
+    contestants: Sequence[Contestant], labels: Sequence[str], metric: Metric = METRICS["dice"]
+) -> tuple[Summary, ...]:
+    """Summaries in the order given, each compared with the searched network where both were tested; ``metric`` says
+    what counts of a case's scores.
+    """
+    summaries = [_summary(contestant, labels, metric) for contestant in contestants]
     searched = next((s for s in summaries if s.searched and s.tested), None)
     if searched is None:
         return tuple(summaries)
@@ -78,7 +84,7 @@ def summarise(contestants: Sequence[Contestant], labels: Sequence[str]) -> tuple
     return tuple(summaries)
 
 
-def _summary(contestant: Contestant, labels: Sequence[str]) -> Summary:
+def _summary(contestant: Contestant, labels: Sequence[str], metric: Metric) -> Summary:
     case_scores: dict[str, float] = {}
     by_label: dict[str, dict[str, float]] = {label: {} for label in labels}
     # A classified image has a score for one of perhaps a thousand classes, so no full table is made.
@@ -89,7 +95,7 @@ def _summary(contestant: Contestant, labels: Sequence[str]) -> Summary:
         for label, score in present.items():
             by_label[label][name] = score
         if present:
-            case_scores[name] = sum(present.values()) / len(present)
+            case_scores[name] = metric.of_case(present)
     return Summary(
         contestant,
         case_scores,

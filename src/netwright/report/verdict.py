@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from netwright.report import formatting
-from netwright.report.content import Contestant, ReportContent
+from netwright.report.content import Contestant, ReportContent, TrialRow
 from netwright.report.costs import ratio_text
 from netwright.report.metrics import Metric, metric_named
 from netwright.report.statistics import PairedComparison
@@ -36,13 +36,14 @@ def verdict_sentences(
     Args:
         contestants: all networks of the comparison, finished or not, in the order to be told.
         labels: names of the foreground labels; the Dice compared is the mean over them. For classification
-            names of the classes.
-        metric: what the scores are, "Dice" or "accuracy".
+            names of the classes, for inpainting of the metrics, of which ``metric`` is the one compared.
+        metric: what the scores are, "Dice", "accuracy" or "PSNR".
 
     Returns:
         Empty for no contestants.
     """
-    return sentences(summarise(contestants, labels), metric_named(metric))
+    known = metric_named(metric)
+    return sentences(summarise(contestants, labels, known), known)
 
 
 def sentences(summaries: Sequence[Summary], metric: Metric) -> tuple[str, ...]:
@@ -70,12 +71,23 @@ def progress_sentences(content: ReportContent) -> tuple[str, ...]:
     best = next((t for t in finished if t.number == content.best_trial), None)
     if not content.trials:
         return ("No trial has been run yet.",)
+    if content.shared is not None and best is not None:
+        return _found_sentences(content, best)
     if best is None or best.reward is None:
         return (f"None of {len(content.trials)} trials has trained a network to its end yet.",)
     size = f" with {formatting.parameters(best.parameters)} parameters" if best.parameters else ""
     return (
         f"The best of {len(content.trials)} trials so far is trial {best.number}: "
         f"{content.reward_name} {formatting.reward(best.reward)}{size} ({best.choice}).",
+        f"The final comparison on the unseen test {metric_named(content.metric).cases} has not been run yet.",
+    )
+
+
+def _found_sentences(content: ReportContent, best: TrialRow) -> tuple[str, ...]:
+    size = f" of {formatting.parameters(best.parameters)} parameters" if best.parameters else ""
+    return (
+        f"The likeliest network{size} ({best.choice}) reached {content.reward_name} "
+        f"{formatting.reward(best.reward)}; it has not been trained by itself yet.",
         f"The final comparison on the unseen test {metric_named(content.metric).cases} has not been run yet.",
     )
 
@@ -95,6 +107,8 @@ def _searched_sentence(searched: Summary | None, metric: Metric) -> str:
     mean = metric.value(searched.overall.mean)
     if metric.classifies:
         return f"The searched network classifies {mean} of unseen images correctly ({certainty}){size}."
+    if metric.unit:
+        return f"The searched network restores unseen {metric.cases} to {mean} {metric.name} ({certainty}){size}."
     return f"The searched network segments unseen cases at {mean} {metric.name} ({certainty}){size}."
 
 

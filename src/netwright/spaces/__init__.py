@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.base import Choice, Diagram, Edge, Node, Space, TaskShape, Value
 from netwright.spaces.cells import CellSpace
 from netwright.spaces.dense import DenseSpace
@@ -20,6 +21,7 @@ SPACES: dict[str, Callable[..., Space]] = {
     "googlenet": googlenet,
     "unet": unet,
     "layerwise": layerwise,
+    "autoencoder": AutoencoderSpace,
     "cells": CellSpace,
 }
 

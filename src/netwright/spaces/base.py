@@ -87,6 +87,16 @@ class Layered(Protocol):
 
 
 @runtime_checkable
+class HasBase(Protocol):
+    """What a space offers besides that has a hand-made network of its own kind, of any depth."""
+
+    def base_choice(self, choice: Choice) -> tuple[str, dict[str, Value]]:
+        """The hand-made network that a choice's network is to be compared with, of the same depth: how sentences call
+        it, and its choice, whether or not its values are among those searched.
+        """
+
+
+@runtime_checkable
 class Tabled(Protocol):
     """What a space offers besides whose networks are told layer by layer."""
 

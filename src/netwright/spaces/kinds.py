@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SEGMENTATION, CLASSIFICATION = "segmentation", "classification"
+INPAINTING = "inpainting"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """``title``: what is searched, in a line. ``tasks``: "segmentation", "classification". ``dimensions``: of the
-    images, 2 or 3.
+    """``title``: what is searched, in a line. ``tasks``: "segmentation", "classification", "inpainting".
+    ``dimensions``: of the images, 2 or 3.
     """
 
     title: str
@@ -34,16 +35,21 @@ KINDS: dict[str, Kind] = {
     "segnas7": Kind("U-shaped networks of one repeated block: the block", (SEGMENTATION,), (3,)),
     "dense-encoder-decoder": Kind(
         "a densely connected encoder-decoder: every layer's filters, height and width, and the poolings",
-        (SEGMENTATION,),
+        (SEGMENTATION, INPAINTING),
         (2,),
     ),
     "vgg16": Kind("every layer of VGG-16", (CLASSIFICATION,), (2,)),
     "googlenet": Kind("every layer of GoogLeNet", (CLASSIFICATION,), (2,)),
-    "unet": Kind("every layer of the U-Net", (SEGMENTATION,), (2,)),
+    "unet": Kind("every layer of the U-Net", (SEGMENTATION, INPAINTING), (2,)),
     "layerwise": Kind(
         "every layer of your own network (--network package.module:factory)",
-        (SEGMENTATION, CLASSIFICATION),
+        (SEGMENTATION, CLASSIFICATION, INPAINTING),
         (2, 3),
+    ),
+    "autoencoder": Kind(
+        "a symmetric convolutional autoencoder: every layer's type, channels and connection",
+        (INPAINTING,),
+        (2,),
     ),
     "cells": Kind(
         "two cells that a network repeats, normal and reduction: what each node adds", (CLASSIFICATION,), (2,)

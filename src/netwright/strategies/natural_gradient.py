@@ -89,6 +89,19 @@ class Distribution:
         """theta by variable."""
         return list(np.split(self.theta, self.starts[1:]))
 
+    def certainty(self) -> float:
+        """The mean over the variables of the largest probability; near 1 where little is left to chance."""
+        return float(np.mean([row.max() for row in self.probabilities()])) if self.sizes else 1.0
+
+    def entropy(self) -> float:
+        """The mean over the variables of the entropy over log K_i: 1 where all values are as likely."""
+        rows = [-(row * np.log(row)).sum() / math.log(len(row)) for row in self.probabilities()]
+        return float(np.mean(rows)) if rows else 0.0
+
+    def log_likelihood(self, levels: Levels) -> float:
+        """The logarithm of the probability of a sample (D,)."""
+        return float(np.log(self.theta[self.starts + levels]).sum())
+
     def one_hot(self, levels: Levels) -> NDArray[np.float64]:
         """Samples (lambda, D) as rows M_n, (lambda, sum K_i)."""
         rows = np.zeros((len(levels), len(self.theta)))
@@ -106,7 +119,9 @@ class Distribution:
             return replace(self, theta=theta)
         eta = self.eta
         a = self.whitened(g)
-        s = (1 - eta) * self.s + math.sqrt(eta * (2 - eta)) * a / math.sqrt(self.free / 2)
+        # Tr(F Cov[g]) as if u and M were uncorrelated (Appendix C); N / 2 for a pair.
+        trace = self.free * float(utility @ utility) / len(utility) ** 2
+        s = (1 - eta) * self.s + math.sqrt(eta * (2 - eta)) * a / math.sqrt(trace)
         gamma = (1 - eta) ** 2 * self.gamma + eta * (2 - eta)
         change = math.exp(eta * (float(s @ s) / ALPHA - gamma))
         return replace(self, theta=theta, s=s, gamma=gamma, eta=min(eta * change, self.free**-0.5))

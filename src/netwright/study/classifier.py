@@ -17,22 +17,18 @@ from netwright.data.classification.prepared import PreparedImages
 from netwright.data.classification.reading import prepare_one
 from netwright.data.classification.settings import PicturePreparation
 from netwright.data.files import write_whole
-from netwright.data.pictures import is_picture
 from netwright.errors import DatasetError
-from netwright.study.jobs import OnCase, opened
+from netwright.study.jobs import OnCase
+from netwright.study.pictures import (
+    LabelledPicture,
+    find_pictures,
+    names_within,
+    prepared_pictures,
+    runs_of,
+)
 from netwright.tasks.classification import ClassificationTask
 
 PREDICTIONS = "predictions.csv"
-BATCH = 64
-
-
-@dataclass(frozen=True)
-class LabelledPicture:
-    """A labelled picture to test on: where it is kept prepared, and its index there."""
-
-    name: str
-    prepared: Path
-    index: int
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ class Classifier:
         Raises:
             DatasetError: a picture has a class that the network does not know.
         """
-        chunks = [self._of(chunk) for chunk in _chunks(cases)]
+        chunks = [self._of(chunk) for chunk in runs_of(cases)]
         found = np.concatenate([np.empty((0, self.task.classes), np.float32), *chunks])
         truths = self._truths(cases)
         if predictions is not None:
@@ -115,22 +111,21 @@ class Classifier:
             found.append(self.probabilities(prepare_one(file, self.preparation)[None])[0])
             if on_case is not None:
                 on_case(number, len(files))
-        base = images if images.is_dir() else images.parent
-        names = [file.relative_to(base).as_posix() for file in files]
+        names = names_within(images, files)
         path = output / PREDICTIONS
         _write_table(path, names, np.array(found, dtype=np.float32), self.task.class_names)
         return [path]
 
     def _of(self, cases: Sequence[LabelledPicture]) -> NDArray[np.float32]:
-        prepared = _pictures(cases[0].prepared)
+        prepared = prepared_pictures(cases[0].prepared)
         raw = prepared.raw_images([case.index for case in cases])
         return self.probabilities(self.preparation.normalised(raw))
 
     def _truths(self, cases: Sequence[LabelledPicture]) -> NDArray[np.int64]:
         """The index of each picture's class among those of the network, (N,)."""
         truths: list[int] = []
-        for chunk in _chunks(cases, len(cases)):
-            prepared = _pictures(chunk[0].prepared)
+        for chunk in runs_of(cases, len(cases)):
+            prepared = prepared_pictures(chunk[0].prepared)
             for name in (prepared.class_names[prepared.label(case.index)] for case in chunk):
                 if name not in self.task.class_names:
                     raise DatasetError(
@@ -139,28 +134,6 @@ class Classifier:
                     )
                 truths.append(self.task.class_names.index(name))
         return np.array(truths, dtype=np.int64)
-
-
-def _pictures(folder: Path) -> PreparedImages:
-    prepared = opened(folder)
-    if not isinstance(prepared, PreparedImages):
-        raise DatasetError(f"{folder} holds prepared volumes: expected pictures with a class each.")
-    return prepared
-
-
-def find_pictures(path: Path) -> list[Path]:
-    """A picture, or those in a folder and its folders, in order of name.
-
-    Raises:
-        DatasetError: nothing is there to read.
-    """
-    path = path.expanduser()
-    files = sorted(file for file in path.rglob("*") if is_picture(file)) if path.is_dir() else [path]
-    if not files or not files[0].is_file() or not is_picture(files[0]):
-        raise DatasetError(
-            f"{path} holds nothing to read: expected a picture (PNG, JPEG, TIFF, BMP) or a folder."
-        )
-    return files
 
 
 @dataclass(frozen=True)
@@ -196,13 +169,3 @@ def _write_table(
         table.writerow([name, *truth, classes[int(found[row].argmax())], *(f"{p:.6f}" for p in found[row])])
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text.getvalue().encode())
-
-
-def _chunks(cases: Sequence[LabelledPicture], most: int = BATCH) -> list[Sequence[LabelledPicture]]:
-    """Runs of cases kept in one place, at most ``most`` long."""
-    result: list[list[LabelledPicture]] = []
-    for case in cases:
-        if not result or len(result[-1]) == most or result[-1][0].prepared != case.prepared:
-            result.append([])
-        result[-1].append(case)
-    return list(result)

@@ -26,6 +26,7 @@ from netwright.study.records import (
     record_of,
 )
 from netwright.study.search import Search
+from netwright.study.shared import search_shared
 from netwright.study.status import COMPARING, FINISHED, RunStatus, read_status, status_of
 from netwright.study.verdict import Verdict, entries, share_seconds
 
@@ -64,13 +65,20 @@ def search(folder: RunFolder, settings: RunSettings, material: Material, on_stat
     study = open_study(folder, settings)
     space = make_space(settings.space)
     machine = settings.machine
+
+    def told(seconds: float) -> None:
+        if on_status is not None:
+            records = [record_of(t) for t in study.get_trials(deepcopy=False)]
+            on_status(status_of(folder, settings, records, seconds=seconds))
+
+    if settings.supernet is not None:
+        search_shared(folder, settings, material.data, told)
+        return
     limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
     executor = LocalExecutor(machine.workers, machine.threads, limit)
 
     def tick() -> None:
-        if on_status is not None:
-            records = [record_of(t) for t in study.get_trials(deepcopy=False)]
-            on_status(status_of(folder, settings, records, seconds=work.seconds_spent))
+        told(work.seconds_spent)
 
     work = Search(folder, settings, material.data, study, space, executor)
     try:

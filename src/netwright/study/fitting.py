@@ -11,6 +11,7 @@ from typing import Any
 from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.dataset import Dataset
+from netwright.data.inpainting.settings import MaskSettings
 from netwright.data.prepared import Prepared
 from netwright.data.slices import SliceSettings
 from netwright.errors import InfeasibleArchitecture, SettingsError
@@ -20,6 +21,7 @@ from netwright.objective import read_limit
 from netwright.settings import Part, RunSettings, parse_settings
 from netwright.spaces import SPACES
 from netwright.spaces.base import Space
+from netwright.spaces.kinds import CLASSIFICATION, INPAINTING, SEGMENTATION
 from netwright.spaces.layerwise.factory import folder_of
 from netwright.study.parts import make_space, problem_of
 from netwright.tasks.base import Task
@@ -34,8 +36,10 @@ GUESSED = ("cross_entropy", "dice", "dice_cross_entropy")
 
 
 def kind_of(dataset: Dataset | ImageSet) -> str:
-    """The task that a dataset is for: "classification" or "segmentation"."""
-    return "classification" if isinstance(dataset, ImageSet) else "segmentation"
+    """The task that a dataset is for."""
+    if isinstance(dataset, ImageSet):
+        return CLASSIFICATION if dataset.classes else INPAINTING
+    return SEGMENTATION
 
 
 def takes_task(part: Part) -> bool:
@@ -70,19 +74,20 @@ def fit_settings(
     """
     if isinstance(prepared, PreparedImages):
         if settings.slices is not None:
-            raise SettingsError("slices are for volumes; this dataset has pictures with a class each.")
+            raise SettingsError(f"slices are for volumes; this dataset has pictures for {kind_of(dataset)}.")
         settings = _with(settings, {"images": prepared.settings.to_dict()})
     else:
         settings = _with(settings, {"preprocessing": prepared.settings.to_dict()})
         if settings.slices is None and is_flat(dataset):
             settings = _with(settings, {"slices": SliceSettings().to_dict()})
+    settings = _with_masks(settings, kind_of(dataset))
     task = problem_of(settings, prepared).task
     if takes_task(settings.space):
         settings = _with(settings, {"space": _shaped(settings.space, task, said)})
     else:
         _require_suited(make_space(settings.space), task)
-    if isinstance(task, ClassificationTask) and settings.training.loss != CROSS_ENTROPY:
-        settings = _with_cross_entropy(settings, said)
+    if settings.training.loss not in task.losses:
+        settings = _with_usual_loss(settings, task, kind_of(dataset), said)
     if settings.objective.metric is None:
         settings = _with(settings, {"objective": {**settings.objective.model_dump(), "metric": task.metric}})
     settings.objective.require_known(task.metric_names)
@@ -183,14 +188,31 @@ def _guess(training: TrainingProtocol, task: Task) -> float:
     return cross_entropy if training.loss == CROSS_ENTROPY else dice
 
 
-def _with_cross_entropy(settings: RunSettings, said: Collection[str]) -> RunSettings:
+def _with_usual_loss(settings: RunSettings, task: Task, kind: str, said: Collection[str]) -> RunSettings:
     if "training.loss" in said:
         raise SettingsError(
-            f"training.loss is {settings.training.loss}, but this dataset has pictures with a class each: take "
-            f"{CROSS_ENTROPY}."
+            f"training.loss is {settings.training.loss}, but this dataset is for {kind}: take "
+            f"{' or '.join(task.losses)}."
         )
     training = settings.model_dump(mode="json")["training"]
-    return _with(settings, {"training": {**training, "loss": CROSS_ENTROPY}})
+    return _with(settings, {"training": {**training, "loss": task.losses[0]}})
+
+
+def _with_masks(settings: RunSettings, kind: str) -> RunSettings:
+    """With what is missing of pictures that are restored; these are normalised to what PSNR counts from."""
+    if kind != INPAINTING:
+        if settings.inpainting is not None:
+            raise SettingsError(
+                f"inpainting is for pictures to be restored; this dataset is for {kind}. Leave it out, or say "
+                "--format images where it holds pictures."
+            )
+        return settings
+    if settings.images.normalise != "unit":
+        raise SettingsError(
+            f"images.normalise is {settings.images.normalise}, but PSNR is that of pictures from 0 (black) to 1 "
+            "(white): take unit."
+        )
+    return _with(settings, {"inpainting": (settings.inpainting or MaskSettings()).to_dict()})
 
 
 def _shaped(part: Part, task: Task, said: Collection[str]) -> dict[str, Any]:

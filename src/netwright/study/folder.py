@@ -55,6 +55,11 @@ class RunFolder:
         """The report, one HTML file."""
         return self.root / "report.html"
 
+    @property
+    def shared(self) -> Path:
+        """The search inside one training: checkpoint and snapshots."""
+        return self.root / "supernet"
+
     def trial(self, number: int) -> Path:
         """The folder of one candidate."""
         return self.root / "trials" / f"{number:04d}"

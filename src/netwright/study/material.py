@@ -19,10 +19,10 @@ from netwright.data.problems import UnusableFile
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, RunError
 from netwright.settings import RunSettings
-from netwright.study.classifier import LabelledPicture
 from netwright.study.folder import RunFolder
 from netwright.study.jobs import OnCase
 from netwright.study.machine import available_cores
+from netwright.study.pictures import LabelledPicture
 from netwright.study.search import SearchData
 from netwright.study.segmenter import LabelledCase
 from netwright.study.trained import TestCase
@@ -178,7 +178,7 @@ def unseen_cases(
         prepared = prepare_like(dataset, preparation, cache_root(), workers=available_cores())
         return Unseen(list(pictures_of(prepared, kept)), len(met), 0, tested)
     if isinstance(dataset, ImageSet):
-        raise DatasetError(f"{dataset.root} holds pictures with a class each; the network segments images.")
+        raise DatasetError(f"{dataset.root} holds pictures without label maps; the network segments images.")
     cases = {case.name: case for case in dataset.cases}
     return Unseen([labelled(cases[name], dataset) for name in kept], len(met), len(related), tested)
 

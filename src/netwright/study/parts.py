@@ -77,7 +77,7 @@ def problem_of(settings: RunSettings, prepared: Any) -> Problem:
     """What the run's networks are trained for: the problem that its prepared data poses under its settings."""
     from netwright.evaluation.problem import make_problem  # here, as reading a run needs no training
 
-    return make_problem(prepared, settings.slices)
+    return make_problem(prepared, settings.slices, settings.inpainting)
 
 
 def make_sampler(settings: RunSettings, space: Space) -> BaseSampler:

@@ -23,10 +23,13 @@ from netwright.study.material import Material
 from netwright.study.parts import make_space, open_study, problem_of
 from netwright.study.postprocessing import read_fitted
 from netwright.study.records import ENDED, TrialRecord, best_of, load_trials, path_of, record_of
-from netwright.study.shown import confusion, mistakes, overlays
+from netwright.study.shared_path import probability_path, shared_facts
+from netwright.study.shown import confusion, mistakes, overlays, restorations
 from netwright.study.status import read_curves
 from netwright.study.verdict import read_results
+from netwright.tasks.base import Task
 from netwright.tasks.distances import HAUSDORFF
+from netwright.tasks.inpainting import InpaintingTask
 
 POLICY = "policy.json"
 
@@ -59,13 +62,14 @@ def report_content(
         run_name=folder.root.name,
         recipe=settings.recipe,
         facts=_facts(folder, settings, material, records),
-        labels=_labels(material.prepared),
+        labels=_labels(material.prepared, task),
         trials=_rows(records, space.describe),
         best_trial=None if best is None else best.number,
         best_curves={} if best is None else read_curves(path_of(folder, best))[1],
         diagrams=() if best is None else space.diagrams(best.choice, task),
         contestants=tuple(_contestant(folder, result, space.describe) for result in results),
         overlays=overlays(folder, results, material),
+        restorations=restorations(folder, results, material, settings.inpainting),
         settings=settings.to_yaml(),
         commands=_commands(folder, settings),
         reward_name=_reward_name(settings),
@@ -76,6 +80,7 @@ def report_content(
         agent_values=_agent_values(settings),
         layer_choices=layer_choices(space, records),
         policy=None if study is None else policy_path(study),
+        shared=probability_path(folder, settings, best),
         network_table=network_table(space, best, task.classes),
         batch_size=settings.training.batch_size,
         confusion=confusion(folder, material),
@@ -83,17 +88,19 @@ def report_content(
     )
 
 
-def _labels(prepared: Prepared | PreparedImages) -> tuple[str, ...]:
+def _labels(prepared: Prepared | PreparedImages, task: Task) -> tuple[str, ...]:
+    """What each case has scores of: labels, classes, or the metrics of pictures that have neither."""
+    if isinstance(task, InpaintingTask):
+        return task.metric_names
     return prepared.class_names if isinstance(prepared, PreparedImages) else prepared.label_names
 
 
 def _reward_name(settings: RunSettings) -> str:
     """Short, for axes; what a reward is made of is among the facts."""
-    return (
-        f"validation {metric_named(settings.objective.words()).name}"
-        if settings.objective.plain
-        else "reward"
-    )
+    if not settings.objective.plain:
+        return "reward"
+    weights = "" if settings.supernet is None else " with the shared weights"
+    return f"validation {metric_named(settings.objective.words()).name}{weights}"
 
 
 def _notes(study: optuna.Study | None, trials: int) -> tuple[str, ...]:
@@ -138,8 +145,11 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     objective = settings.objective
     score = None if best.outcome is None else best.outcome.metrics.get(str(objective.metric))
     reached = reward_words(best.reward, str(objective.metric), score, plain=objective.plain)
+    found = f"Best of the search: trial {best.number}"
+    if settings.supernet is not None:
+        found, reached = "The likeliest network", f"{reached} with the shared weights"
     return (
-        f"Best of the search: trial {best.number}, {space.describe(best.choice)}, {reached} on validation.",
+        f"{found}, {space.describe(best.choice)}, {reached} on validation.",
         *notes,
     )
 
@@ -147,16 +157,7 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
 def _facts(
     folder: RunFolder, settings: RunSettings, material: Material, records: Sequence[TrialRecord]
 ) -> tuple[tuple[str, str], ...]:
-    splits = folder.splits()
-    training, machine = settings.training, settings.machine
-    length = (
-        f"{training.epochs} epochs"
-        if training.seconds is None
-        else f"as many epochs as fit into {training.seconds:.0f} s, at most {training.epochs}"
-    )
-    counting = " (only networks not met before are counted)" if settings.budget.count == "distinct" else ""
-    budget = [f"{settings.budget.trials} trials{counting}"] if settings.budget.trials else []
-    budget += [f"{settings.budget.hours:g} h"] if settings.budget.hours else []
+    splits, machine = folder.splits(), settings.machine
     return (
         *_data_facts(settings, material),
         (
@@ -166,18 +167,33 @@ def _facts(
         ),
         ("search space", f"{settings.space.name}, {_choices(settings)}"),
         ("strategy", settings.strategy.name),
+        *(_trial_facts(settings, len(records)) if settings.supernet is None else shared_facts(settings)),
+        (
+            "machine",
+            f"{platform.machine()}, {available_cores()} cores; {machine.workers} workers of {machine.threads} threads",
+        ),
+        ("seed", str(settings.seed)),
+    )
+
+
+def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], ...]:
+    training = settings.training
+    length = (
+        f"{training.epochs} epochs"
+        if training.seconds is None
+        else f"as many epochs as fit into {training.seconds:.0f} s, at most {training.epochs}"
+    )
+    counting = " (only networks not met before are counted)" if settings.budget.count == "distinct" else ""
+    budget = [f"{settings.budget.trials} trials{counting}"] if settings.budget.trials else []
+    budget += [f"{settings.budget.hours:g} h"] if settings.budget.hours else []
+    return (
         ("reward", settings.objective.words()),
         ("budget", " or ".join(budget) or "none"),
         (
             "each candidate",
             f"{length}, {training.optimizer} {training.learning_rate:g}, batches of {training.batch_size}",
         ),
-        (
-            "machine",
-            f"{platform.machine()}, {available_cores()} cores; {machine.workers} workers of {machine.threads} threads",
-        ),
-        ("seed", str(settings.seed)),
-        ("trials", str(len(records))),
+        ("trials", str(trials)),
     )
 
 
@@ -191,6 +207,12 @@ def _data_facts(settings: RunSettings, material: Material) -> tuple[tuple[str, s
     task = problem_of(settings, prepared).task
     size = " x ".join(map(str, task.size))
     count = len(prepared)
+    if settings.inpainting is not None:
+        return (
+            ("dataset", f"{dataset.name}, {count} pictures, channels {', '.join(dataset.channels)}"),
+            ("missing", settings.inpainting.words()),
+            ("network input", f"{size} pixels"),
+        )
     if isinstance(prepared, PreparedImages):
         return (
             ("dataset", f"{dataset.name}, {count} pictures, channels {', '.join(dataset.channels)}"),
@@ -282,6 +304,7 @@ def _description(result: Mapping[str, Any], describe: Any) -> str:
 
 def _commands(folder: RunFolder, settings: RunSettings) -> tuple[tuple[str, str], ...]:
     root = folder.root
+    trials = (("look at the trials", f"netwright dashboard {root}"),) if settings.supernet is None else ()
     return (
         (
             "repeat this run",
@@ -289,5 +312,5 @@ def _commands(folder: RunFolder, settings: RunSettings) -> tuple[tuple[str, str]
         ),
         ("use the network", f"netwright predict {root} IMAGES -o LABELS"),
         ("test it on other cases", f"netwright evaluate {root} DATASET"),
-        ("look at the trials", f"netwright dashboard {root}"),
+        *trials,
     )

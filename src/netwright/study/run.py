@@ -11,9 +11,11 @@ from typing import Any
 
 from pebble import ProcessExpired
 
+from netwright.data.classification.dataset import ImageSet
 from netwright.data.dataset import Dataset
+from netwright.data.inpainting.folder import IMAGES
 from netwright.data.opening import open_any
-from netwright.errors import DatasetError, RunError
+from netwright.errors import DatasetError, RunError, SettingsError
 from netwright.evaluation.crf_fitting import FittedCRF
 from netwright.evaluation.outcome import TRAIN_LOSS, VALIDATION_SCORE, Outcome, Status
 from netwright.evaluation.seeding import derive_seed
@@ -22,6 +24,7 @@ from netwright.study.classifier import Classifier
 from netwright.study.conduct import OnStatus, conduct
 from netwright.study.executor import LocalExecutor, kills_for_memory
 from netwright.study.folder import RunFolder
+from netwright.study.inpainter import Inpainter
 from netwright.study.jobs import CandidateJob
 from netwright.study.material import Unseen, open_material, unseen_cases
 from netwright.study.postprocessing import read_fitted
@@ -29,7 +32,7 @@ from netwright.study.records import TrialRecord, best_of, load_trials, record_of
 from netwright.study.search import TICK_SECONDS, outcome_of_loss
 from netwright.study.segmenter import Segmenter
 from netwright.study.status import CURVES, RunStatus, read_curves, read_status
-from netwright.study.trained import WEIGHTS, Trained, load_trained, mean_scores, results_on
+from netwright.study.trained import WEIGHTS, Trained, load_trained, means_of, results_on
 from netwright.study.verdict import ContestantJob, run_contestant, whole_machine_mb
 from netwright.tasks.distances import HAUSDORFF, mean_distances
 
@@ -38,11 +41,12 @@ from netwright.tasks.distances import HAUSDORFF, mean_distances
 class Evaluation:
     """How a trained network does on labelled cases.
 
-    ``metrics``: the task's, "dice" (mean over labels and cases) and "dice.<label>", or "accuracy" and
-    "accuracy.<class>"; ``cases``: case -> label -> Dice, NaN where the label is absent from truth and prediction, or
-    case -> its class -> 1 where it was found, else 0. ``note``: what a reader must know of the cases. Of a
-    segmentation also ``distances``, the same way as ``cases``: the Hausdorff distance, 95 %, in mm, infinite where a
-    label is in one of truth and prediction alone; and ``crf``: whether the network's CRF was applied.
+    ``metrics``: the task's, "dice" (mean over labels and cases) and "dice.<label>", "accuracy" and
+    "accuracy.<class>", or "psnr" and "ssim"; ``cases``: case -> label -> Dice, NaN where the label is absent from
+    truth and prediction, case -> its class -> 1 where it was found, else 0, or case -> metric -> its value. ``note``:
+    what a reader must know of the cases. Of a segmentation also ``distances``, the same way as ``cases``: the
+    Hausdorff distance, 95 %, in mm, infinite where a label is in one of truth and prediction alone; and ``crf``:
+    whether the network's CRF was applied.
     """
 
     network: str
@@ -150,6 +154,7 @@ class Run:
         protocol = replace(
             settings.training,
             epochs=epochs or settings.training.epochs,
+            steps=None if epochs else settings.training.steps,
             seconds=None if hours is None else hours * 3600.0,
             early=None,
             patience=settings.training.patience if hours is None else None,
@@ -210,7 +215,8 @@ class Run:
         crf: bool = True,
         on_case: Callable[[int, int], None] | None = None,
     ) -> Evaluation:
-        """Dice of the trained network on a labelled dataset, on each case's own grid, or its accuracy.
+        """Dice of the trained network on a labelled dataset, on each case's own grid, its accuracy, or PSNR and SSIM of
+        the pictures that it restores.
 
         Cases that the network was made with (training and validation), recognised by their images' content, are left
         out wherever the dataset lies, and so are all others of the same patients.
@@ -226,26 +232,26 @@ class Run:
         Raises:
             DatasetError: the dataset cannot be used, or has no case that the network has not seen.
             MemoryShortage: the CRF needs more memory than there is.
-            RunError: there is no trained network yet.
+            RunError: there is no trained network yet, or its output is not finite.
         """
         trained = self.network(trial, crf=crf)
         settings = self.settings
         opened = open_any(
             Path(dataset),
-            format=format,
+            format=format or (IMAGES if isinstance(trained, Inpainter) else None),
             map_label=settings.dataset.map_label if map_label is None else map_label,
         )
-        preparation = trained.preparation if isinstance(trained, Classifier) else None
-        if preparation is not None and isinstance(opened, Dataset):
-            raise DatasetError(
-                f"{dataset} holds images with label maps; the network tells classes of pictures."
-            )
+        preparation = None if isinstance(trained, Segmenter) else trained.preparation
+        _require_same_task(dataset, opened, trained)
         unseen = unseen_cases(opened, settings, self.folder.splits(), preparation)
         if not unseen.cases:
             raise DatasetError(_nothing_unseen(dataset, unseen))
-        found = results_on(trained, unseen.cases, on_case=on_case)
+        try:
+            found = results_on(trained, unseen.cases, on_case=on_case)
+        except FloatingPointError as error:
+            raise RunError(str(error)) from error
         scores, distances = found["scores"], found.get(HAUSDORFF, {})
-        metrics = {**mean_scores(scores, trained.task.metric), **mean_distances(distances)}
+        metrics = {**means_of(trained, scores), **mean_distances(distances)}
         refined = isinstance(trained, Segmenter) and trained.crf is not None
         place = str(self._network_folder(trial))
         note = _note(unseen, chosen=trial is not None)
@@ -258,19 +264,31 @@ class Run:
         *,
         trial: int | None = None,
         crf: bool = True,
+        masks: Path | str | None = None,
         on_case: Callable[[int, int], None] | None = None,
     ) -> list[Path]:
-        """Segment a file or a folder of files, each on its image's grid, or tell the classes of pictures.
+        """Segment a file or a folder of files, each on its image's grid, tell the classes of pictures, or restore them.
 
         Writes ``<case>.nii.gz`` or ``<case>.png`` a case, or one ``predictions.csv``, into ``output``. ``crf``:
-        whether the network's CRF is applied, where one was kept.
+        whether the network's CRF is applied, where one was kept. ``masks``: what is missing of pictures that are
+        restored, see `Inpainter.predict`.
 
         Raises:
             DatasetError: a file cannot be used.
             MemoryShortage: the CRF needs more memory than there is.
-            RunError: there is no trained network yet.
+            RunError: there is no trained network yet, or what it restores is not finite.
+            SettingsError: masks for a network that restores nothing.
         """
-        return self.network(trial, crf=crf).predict(Path(images), Path(output), on_case)
+        trained = self.network(trial, crf=crf)
+        if isinstance(trained, Inpainter):
+            given = None if masks is None else Path(masks)
+            return trained.predict(Path(images), Path(output), on_case, given)
+        if masks is not None:
+            raise SettingsError(
+                f"Masks are for networks that restore pictures; that of {self.folder.root} is judged by "
+                f"{trained.task.metric}. Leave them out."
+            )
+        return trained.predict(Path(images), Path(output), on_case)
 
     def _trial(self, number: int | None) -> TrialRecord:
         records = self.trials
@@ -295,6 +313,24 @@ class Run:
         if not (self.folder.winner / WEIGHTS).exists() and trained is not None and trained.exists():
             return trained
         return self.folder.winner
+
+
+def _require_same_task(dataset: Path | str, opened: Dataset | ImageSet, trained: Trained) -> None:
+    """Refuse label maps where classes or pictures are needed, and pictures without classes where classes are.
+
+    Raises:
+        DatasetError: the network cannot be tested on the dataset.
+    """
+    if isinstance(trained, Segmenter):
+        return
+    if isinstance(opened, Dataset):
+        what = "tells classes of" if isinstance(trained, Classifier) else "restores"
+        raise DatasetError(f"{dataset} holds images with label maps; the network {what} pictures.")
+    if isinstance(trained, Classifier) and not opened.classes:
+        raise DatasetError(
+            f"{dataset} holds pictures without classes; the network tells classes of pictures. Sort them into a folder "
+            "for each class."
+        )
 
 
 def _note(unseen: Unseen, *, chosen: bool) -> str:

@@ -1,8 +1,9 @@
-"""Test cases for the report to show: overlays of segmentations, confusions and mistakes of classifications."""
+"""Test cases for the report to show: overlays of segmentations, confusions and mistakes of classifications, restored
+pictures.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,18 @@ import numpy as np
 
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.classification.settings import WHITE
+from netwright.data.inpainting.settings import MaskSettings
+from netwright.data.pictures import read_picture
 from netwright.data.volumes import label_ending, read_image, read_label
 from netwright.report.classification import MISTAKES
-from netwright.report.content import ConfusionMatrix, ImageExample, OverlayCase
+from netwright.report.content import ConfusionMatrix, ImageExample, OverlayCase, Restoration
 from netwright.study.classifier import PREDICTIONS, read_table
 from netwright.study.folder import RunFolder
 from netwright.study.material import Material
+from netwright.study.picks import worst_median_best
 from netwright.study.segmenter import LabelledCase
+from netwright.tasks.inpainting import InpaintingTask
 
-ROLES = ("worst", "median", "best")
 COLOURS = 3
 
 
@@ -27,22 +31,52 @@ def overlays(
     folder: RunFolder, results: Sequence[Mapping[str, Any]], material: Material
 ) -> tuple[OverlayCase, ...]:
     """The winner's worst, median and best test case of a segmentation."""
-    winner = next((r for r in results if r["name"] == "searched" and r["scores"]), None)
+    winner = _winner(results)
     if winner is None or isinstance(material.prepared, PreparedImages):
         return ()
     cases = {case.name: case for case in material.test if isinstance(case, LabelledCase)}
     values = material.prepared.label_values
     means = {case: float(np.nanmean(list(dice.values()))) for case, dice in winner["scores"].items()}
-    ranked = sorted((case for case in means if not math.isnan(means[case])), key=lambda case: means[case])
-    if not ranked:
-        return ()
-    picks = dict(zip(ROLES, (ranked[0], ranked[(len(ranked) - 1) // 2], ranked[-1]), strict=True))
-    found: dict[str, OverlayCase] = {}
-    for role, name in picks.items():
+    found = []
+    for name, role in worst_median_best(means).items():
         case = cases[name]
         prediction = folder.winner / "predictions" / f"{name}{label_ending(case.images[0])}"
-        found.setdefault(name, _overlay(role, case, means[name], prediction, values))
-    return tuple(found.values())
+        found.append(_overlay(role, case, means[name], prediction, values))
+    return tuple(found)
+
+
+def _winner(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The result of the searched network, None where it has not been tested."""
+    return next((r for r in results if r["name"] == "searched" and r["scores"]), None)
+
+
+def restorations(
+    folder: RunFolder, results: Sequence[Mapping[str, Any]], material: Material, masks: MaskSettings | None
+) -> tuple[Restoration, ...]:
+    """The test pictures of which the winner restored the worst, the median and the best."""
+    winner, prepared = _winner(results), material.prepared
+    if winner is None or masks is None or not isinstance(prepared, PreparedImages):
+        return ()
+    from netwright.data.inpainting.masks import MISSING, fixed_masks
+
+    psnr = {name: scores[InpaintingTask.metric] for name, scores in winner["scores"].items()}
+    found = []
+    for name, role in worst_median_best(psnr).items():
+        (index,) = prepared.indices([name])
+        truth = prepared.image(index)
+        restored = read_picture(folder.winner / "predictions" / f"{name}.png").pixels / np.float32(255)
+        missing = fixed_masks(masks, prepared.size, [index]).numpy()[0]
+        found.append(
+            Restoration(
+                role=role,
+                name=name,
+                score=psnr[name],
+                given=np.where(missing, np.float32(MISSING), truth),
+                result=np.moveaxis(np.atleast_3d(restored), -1, 0),
+                truth=truth,
+            )
+        )
+    return tuple(found)
 
 
 def _overlay(

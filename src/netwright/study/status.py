@@ -24,6 +24,7 @@ from netwright.study.records import (
     record_of,
 )
 from netwright.study.verdict import read_results
+from netwright.supernet.path import Standing, last_snapshot, standing_of
 
 FINISHED = "finished.json"
 COMPARING = "comparison.json"
@@ -57,6 +58,19 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class SharedStatus:
+    """A search inside one training: steps done, the part of it that is done (0 to 1), the last mean loss of the sampled
+    networks, and how certain the choice is: the mean over its variables of the largest probability; None
+    before the first.
+    """
+
+    step: int
+    progress: float
+    loss: float | None
+    certainty: float | None
+
+
+@dataclass(frozen=True)
 class RunStatus:
     """Where a run stands.
 
@@ -64,7 +78,8 @@ class RunStatus:
     ``trials``: how many have each status, and in all (of a run that does not search, those cut off are
     "unfinished"); ``counted`` of the finished ones count against
     ``budget_trials``. ``best``: the best trial so far. ``seconds``: spent on
-    the search, of ``budget_seconds`` if it is limited in time.
+    the search, of ``budget_seconds`` if it is limited in time. ``shared``: of a search inside one training, which has
+    no budget of trials.
     """
 
     run: str
@@ -79,6 +94,7 @@ class RunStatus:
     best: dict[str, Any] | None
     running: tuple[RunningTrial, ...]
     comparison: Comparison | None
+    shared: SharedStatus | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -89,7 +105,7 @@ class RunStatus:
         """The part of the search's budget that is spent, 0 to 1; 1 once the search has ended, spent or not."""
         if self.phase in ("comparing", "finished"):
             return 1.0
-        parts = [0.0]
+        parts = [0.0 if self.shared is None else self.shared.progress]
         if self.budget_trials:
             parts.append(self.counted / self.budget_trials)
         if self.budget_seconds:
@@ -100,6 +116,8 @@ class RunStatus:
     def seconds_left(self) -> float | None:
         """An estimate of the search's time left, from the pace so far; None before there is one."""
         estimates = []
+        if self.shared is not None and self.shared.progress and self.seconds:
+            estimates.append(self.seconds / self.shared.progress * (1.0 - self.shared.progress))
         if self.budget_trials and self.counted and self.seconds:
             estimates.append(self.seconds / self.counted * max(0, self.budget_trials - self.counted))
         if self.budget_seconds:
@@ -135,7 +153,7 @@ def status_of(
         phase=phase,
         trials=counts,
         counted=finished - (counts["cached"] if distinct else 0),
-        budget_trials=settings.budget.trials,
+        budget_trials=None if settings.supernet is not None else settings.budget.trials,
         budget_seconds=None if settings.budget.hours is None else settings.budget.hours * 3600.0,
         seconds=seconds,
         best=None if best is None else _best(best, describe(best.choice), settings.objective),
@@ -145,7 +163,17 @@ def status_of(
             if phase == "searching" and r.status == RUNNING and r.choice
         ),
         comparison=_comparison(folder, settings),
+        shared=None if settings.supernet is None else _shared(folder),
     )
+
+
+def _shared(folder: RunFolder) -> SharedStatus:
+    found, standing = last_snapshot(folder.shared), standing_of(folder.shared)
+    if found is None:
+        return SharedStatus(0, 0.0, None, None)
+    if standing is None or standing.step < found.step:
+        standing = Standing(found.step, found.progress)
+    return SharedStatus(standing.step, standing.progress, found.loss, found.certainty)
 
 
 def _describer(settings: RunSettings) -> Callable[[dict[str, Any]], str]:

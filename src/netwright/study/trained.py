@@ -12,9 +12,11 @@ from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
 from netwright.errors import RunError
 from netwright.settings import RunSettings
-from netwright.study.classifier import Classifier, LabelledPicture
+from netwright.study.classifier import Classifier
 from netwright.study.folder import read_json, write_json
+from netwright.study.inpainter import Inpainter
 from netwright.study.jobs import OnCase, network_builder
+from netwright.study.pictures import LabelledPicture
 from netwright.study.postprocessing import POSTPROCESSING, with_crf
 from netwright.study.segmenter import LabelledCase, Segmenter
 from netwright.tasks.base import Task
@@ -25,11 +27,15 @@ ARCHITECTURE = "architecture.json"
 PREPROCESSING = "preprocessing.json"
 WEIGHTS = "weights.safetensors"
 
-Trained = Segmenter | Classifier
+Trained = Segmenter | Classifier | Inpainter
 TestCase = LabelledCase | LabelledPicture
-"""What a network is tested on: a `Segmenter` on label maps, a `Classifier` on pictures with a class."""
+"""What a network is tested on: a `Segmenter` on label maps, a `Classifier` or an `Inpainter` on pictures."""
 
-_KINDS: dict[str, type[Segmenter] | type[Classifier]] = {"dice": Segmenter, "accuracy": Classifier}
+_KINDS: dict[str, type[Segmenter] | type[Classifier] | type[Inpainter]] = {
+    "dice": Segmenter,
+    "accuracy": Classifier,
+    "psnr": Inpainter,
+}
 """By the task's metric."""
 
 
@@ -61,6 +67,8 @@ def describe_trained(
 
 
 def _description(settings: RunSettings, prepared: Prepared | PreparedImages) -> dict[str, Any]:
+    if isinstance(prepared, PreparedImages) and not prepared.class_names:
+        return Inpainter.description(settings.inpainting)
     if isinstance(prepared, PreparedImages):
         return Classifier.description(prepared)
     return Segmenter.description(prepared, settings.slices)
@@ -94,9 +102,9 @@ def results_on(
     on_case: OnCase | None = None,
     unkept: DenseCRF | None = None,
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """How a trained network does on cases, as ``result.json`` has it: "scores", case -> label or class -> score; of a
-    segmentation also "hausdorff_95_mm", with a CRF "scores_without_crf", and with an ``unkept`` one, which is not
-    used, "scores_with_unkept_crf", the same way.
+    """How a trained network does on cases, as ``result.json`` has it: "scores", case -> label, class or metric ->
+    score; of a segmentation also "hausdorff_95_mm", with a CRF "scores_without_crf", and with an ``unkept`` one, which
+    is not used, "scores_with_unkept_crf", the same way.
 
     Raises:
         MemoryShortage: a CRF needs more memory than there is.
@@ -110,6 +118,13 @@ def results_on(
     if unkept is not None:
         results["scores_with_unkept_crf"] = found.dice_with_unkept_crf
     return results
+
+
+def means_of(trained: Trained, scores: dict[str, dict[str, float]]) -> dict[str, float]:
+    """What a trained network reaches on average, by metric, from "scores" of `results_on`."""
+    if isinstance(trained, Inpainter):
+        return trained.means(scores)
+    return mean_scores(scores, trained.task.metric)
 
 
 def mean_scores(scores: dict[str, dict[str, float]], metric: str) -> dict[str, float]:

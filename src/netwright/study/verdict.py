@@ -22,7 +22,7 @@ from netwright.errors import InfeasibleArchitecture, MemoryShortage, NetwrightEr
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
-from netwright.spaces.base import Layered, Space
+from netwright.spaces.base import HasBase, Layered, Space
 from netwright.study.draw import draw_choice
 from netwright.study.executor import Executor, kills_for_memory
 from netwright.study.fitting import same_space
@@ -37,7 +37,7 @@ from netwright.study.segmenter import Segmenter
 from netwright.study.trained import TestCase, Trained, describe_trained, load_trained, results_on
 
 RESULT = "result.json"
-SEARCHED, ORIGINAL, RIVAL, START = "searched", "original", "rival", "start"
+SEARCHED, ORIGINAL, BASE, RIVAL, START = "searched", "original", "base", "rival", "start"
 RANDOM = "random network"
 FEASIBLE_TRIES = 1000
 MOST_EPOCHS = 1000
@@ -75,8 +75,8 @@ def entries(
     best: dict[str, Any],
     start: tuple[str, dict[str, Any]] | None = None,
 ) -> list[Entry]:
-    """Who takes part: the winner, the network whose layers were tuned, the policy that the search started from, a
-    rival run's best, random choices of the same space, the references.
+    """Who takes part: the winner, the network whose layers were tuned, the hand-made network of the winner's depth, the
+    policy that the search started from, a rival run's best, random choices of the same space, the references.
 
     ``start``: title and choice of the policy that the search started from, where it had one.
     """
@@ -85,6 +85,10 @@ def entries(
     result = [Entry(SEARCHED, "the searched network", best, None, SEARCHED)]
     if isinstance(space, Layered):
         result.append(Entry(ORIGINAL, "the original network", space.original_choice(), None, ORIGINAL))
+    if isinstance(space, HasBase):
+        title, base = space.base_choice(best)
+        if space.canonical(base) != space.canonical(best):
+            result.append(Entry(BASE, title, base, None))
     if start is not None and space.canonical(start[1]) != space.canonical(best):
         result.append(Entry(START, *start, None))
     if settings.verdict.rival is not None:
@@ -100,13 +104,13 @@ def entries(
 
 def reference_names(settings: RunSettings, space: Space, data: SearchData) -> tuple[str, ...]:
     """The hand-made networks that take part: those named; else those made for such a task, or none where the space
-    has an original of its own.
+    has an original or a base of its own.
     """
     from netwright.spaces.references import suiting
 
     if settings.verdict.references is not None:
         return settings.verdict.references
-    if isinstance(space, Layered):
+    if isinstance(space, Layered | HasBase):
         return ()
     return suiting(problem_of(settings, opened(data.prepared)).task)
 
@@ -135,6 +139,8 @@ def rival(settings: RunSettings, path: Path) -> Entry:
         raise RunError(f"verdict.rival: {path} has no trained candidate.")
     by_chance = other.strategy.name in ("random", "optuna-random")
     title = f"{'random search' if by_chance else other.strategy.name}, {len(records)} trials ({path.name})"
+    if other.supernet is not None:
+        title = f"one training with shared weights ({path.name})"
     return Entry(RIVAL, title, best.choice, None, "random search" if by_chance else "another search")
 
 
@@ -268,7 +274,13 @@ def verdict_protocol(settings: RunSettings, share: float) -> Any:
     2022, Section VII).
     """
     return replace(
-        settings.training, seconds=share, epochs=MOST_EPOCHS, schedule="cosine", early=None, patience=None
+        settings.training,
+        seconds=share,
+        epochs=MOST_EPOCHS,
+        steps=None,
+        schedule="cosine",
+        early=None,
+        patience=None,
     )
 
 

@@ -22,7 +22,13 @@ class Task(Protocol):
 
     @property
     def label_size(self) -> tuple[int, ...]:
-        """Shape of the labels of one image: its size where every voxel has one, () where the image has one."""
+        """Shape of the labels of one image: its size where every voxel has one, () where the image has one, and
+        (channels, *size), of real numbers, where it is an image itself.
+        """
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Names of the losses that are defined for the task, the usual one first."""
 
     @property
     def metric(self) -> str:

@@ -19,6 +19,7 @@ class ClassificationTask:
     """
 
     metric: ClassVar[str] = "accuracy"
+    losses: ClassVar[tuple[str, ...]] = ("cross_entropy",)
 
     channels: int
     class_names: tuple[str, ...]

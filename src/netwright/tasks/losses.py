@@ -1,4 +1,4 @@
-"""Losses of segmentation and classification: pure functions of logits and labels, in float32 or better."""
+"""Losses of segmentation, classification and inpainting: pure functions of output and labels, in float32 or better."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Loss(Protocol):
     ) -> Tensor:
         """Logits (B, K, *size), labels (B, *size) of class indices, class weights (K,) to a scalar.
 
-        Without ``*size``, an image has one label; only the losses of ``CLASSIFICATION_LOSSES`` are defined there.
+        Which of them are defined for a task, the task says: an image that has one label has no ``*size``, and one that
+        is restored has itself, (B, K, *size), for a label.
         """
 
 
@@ -139,15 +140,31 @@ def cross_entropy(
         return F.cross_entropy(_wide(logits), labels)
 
 
+def mean_squared_error(
+    logits: Tensor,
+    labels: Tensor,
+    class_weights: Tensor,
+    *,
+    dice_weight: float = 1.0,
+    cross_entropy_weight: float = 1.0,
+    gamma: float = 0.3,
+) -> Tensor:
+    """Of restored images and true ones, (B, K, *size) both, the mean over pixels and channels; the rest has no part in
+    it.
+
+    The loss of inpainting in PDAS (Section 4.2).
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        return F.mse_loss(_wide(logits), labels)
+
+
 LOSSES: dict[str, Loss] = {
     "exponential_logarithmic": exponential_logarithmic_loss,
     "dice_cross_entropy": dice_cross_entropy,
     "dice": dice_loss,
     "cross_entropy": cross_entropy,
+    "mse": mean_squared_error,
 }
-CLASSIFICATION_LOSSES = ("cross_entropy",)
-"""Those that need no area: a Dice is one of regions."""
-
 
 Outputs = Tensor | Sequence[Tensor | None]
 """Of a network: its logits, or those and the logits of auxiliary heads, None for heads that are switched off."""

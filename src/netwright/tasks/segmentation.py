@@ -21,6 +21,12 @@ class SegmentationTask:
     """
 
     metric: ClassVar[str] = "dice"
+    losses: ClassVar[tuple[str, ...]] = (
+        "exponential_logarithmic",
+        "dice_cross_entropy",
+        "dice",
+        "cross_entropy",
+    )
 
     channels: int
     label_names: tuple[str, ...]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,7 +155,7 @@ def _key(
 ) -> str:
     """A hash of everything that the cache depends on; where the dataset lies is no part of it."""
     digest = blake2b(digest_size=8)
-    meaning = {
+    meaning: dict[str, Any] = {
         "version": VERSION,
         "dataset": dataset.name,
         "channels": dataset.channels,
@@ -168,8 +169,11 @@ def _key(
         if isinstance(scales, PicturePreparation)
         else np.packbits(scales).tobytes().hex(),
     }
+    boxes = {record.name: record.box for record in dataset.records if record.box is not None}
+    if boxes:  # the keys of sets without any stay those of before there were boxes
+        meaning["boxes"] = boxes
     digest.update(json.dumps(meaning, sort_keys=True).encode())
-    files = sorted({file.path for file in dataset.arrays.values()})
+    files = sorted({path for file in dataset.arrays.values() for path in file.paths})
     for content in many_in_order(content_digest, files or _files(dataset), workers):
         digest.update(content.encode())
     return digest.hexdigest()

@@ -1,12 +1,13 @@
-"""A labelled set of pictures as its folder or file describes it: which pictures there are, and of what class."""
+"""A set of pictures as its folder or file describes it: which pictures there are, and of what class, if any."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from netwright.data.arrays import ArrayFile
+from netwright.data.arrays import PictureArray
 from netwright.data.problems import Problem
 
 Part = Literal["train", "val", "test"]
@@ -16,13 +17,19 @@ Depth = Literal["uint8", "uint16", "float32"]
 """The type of number in which pictures are kept."""
 
 
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom of a part of a picture in pixels, counted from 0: columns from left to under right, rows
+from top to under bottom."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One labelled picture.
+    """One picture.
 
-    ``label`` is the index of its class; ``part`` None where the dataset has no parts of its own; ``path`` the file
-    that holds it, and ``row`` where in it, where that is a file of many. ``size`` (height, width) in pixels as
-    the file's header has it, None where that cannot be read.
+    ``label`` is the index of its class, 0 where pictures have none; ``part`` None where the dataset has no parts of
+    its own; ``path`` the file that holds it, and ``row`` where in it, where that is a file of many. ``size`` (height,
+    width) in pixels as the file's header has it, None where that cannot be read; with a ``box``, all that is taken of
+    the picture, that of the box.
     """
 
     name: str
@@ -31,11 +38,12 @@ class Record:
     path: Path
     row: int | None = None
     size: tuple[int, int] | None = None
+    box: Box | None = None
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Labelled pictures, one class each.
+    """Pictures of one class each, or without classes, to be restored: ``classes`` is empty then.
 
     ``channels`` and ``classes`` are names; ``records`` are in order of name; ``depth`` is the type that holds the
     pixels of all of them. ``arrays`` are the files of many pictures, by part, where the format has such.
@@ -49,7 +57,7 @@ class ImageSet:
     classes: tuple[str, ...]
     records: tuple[Record, ...]
     depth: Depth = "uint8"
-    arrays: dict[Part, ArrayFile] = field(default_factory=dict)
+    arrays: Mapping[Part, PictureArray] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
     @property

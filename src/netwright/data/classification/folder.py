@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from netwright.data.classification.dataset import Depth, ImageSet, Part, Record
@@ -32,7 +32,10 @@ PARTS: dict[str, Part] = {
 ONE_CLASS = "one-class"
 """The kind of problem that is none for a network which knows its classes already."""
 
-_SORT = "Sort the pictures into a folder for each class; for segmentation, put `images` beside `masks`."
+_SORT = (
+    "Sort the pictures into a folder for each class; for segmentation, put `images` beside `masks`; for pictures to be "
+    "restored (inpainting), which need no classes, say --format images."
+)
 _READERS = 4
 _DEPTHS: tuple[Depth, ...] = ("float32", "uint16", "uint8")
 """The widest first."""
@@ -40,7 +43,7 @@ _DEPTHS: tuple[Depth, ...] = ("float32", "uint16", "uint8")
 
 def matches(root: Path) -> bool:
     """Whether a folder has folders with pictures, of classes or of parts."""
-    return root.is_dir() and any(_first_picture(folder) for folder in _folders(root))
+    return root.is_dir() and any(first_picture(folder) for folder in folders_in(root))
 
 
 def read(root: Path) -> ImageSet:
@@ -49,28 +52,33 @@ def read(root: Path) -> ImageSet:
     Raises:
         DatasetError: there are no classes to tell apart, or parts without a training part.
     """
-    parts = _parts(root)
-    if parts and "train" not in parts:
-        raise DatasetError(
-            f"{root} has the part {enumerate_words([folder.name for folder in parts.values()])} but no `train`: "
-            "expected train/<class>/... beside it. Add the training pictures, or move the class folders up."
-        )
-    homes: list[tuple[Part | None, Path]] = [*parts.items()] if parts else [(None, root)]
+    parts = parts_of(root)
     training = parts.get("train", root)
-    if not parts and (inner := next(filter(_is_dataset, _folders(root)), None)) is not None:
+    if not parts and (inner := next(filter(_is_dataset, folders_in(root)), None)) is not None:
         raise DatasetError(
             f"{root} holds the folder {inner.name}, which is a dataset itself: expected one dataset. Name it: {inner}."
         )
-    classes = tuple(folder.name for folder in _folders(training))
+    classes = tuple(folder.name for folder in folders_in(training))
     if not classes:
         raise DatasetError(
             f"{training} has no class folder: expected at least two to tell apart, each with its pictures. {_SORT}"
         )
     found: list[tuple[str, int, Part | None, Path]] = []
     problems = [_one_class(training, classes[0])] if len(classes) == 1 else []
-    for part, home in homes:
+    for part, home in homes_of(root, parts):
         found += _pictures_of(root, part, home, classes, problems)
-    found.sort(key=lambda entry: entry[0])
+    return image_set(root, "image-folder", classes, found, problems)
+
+
+def image_set(
+    root: Path,
+    format: str,
+    classes: tuple[str, ...],
+    found: Sequence[tuple[str, int, Part | None, Path]],
+    problems: Sequence[Problem],
+) -> ImageSet:
+    """The pictures that were ``found``, name, label, part and path of each, in order of name, their headers read."""
+    found = sorted(found, key=lambda entry: entry[0])
     heads = list(many_in_order(_head, [path for *_, path in found], _READERS))
     known = [head for head in heads if head is not None]
     records = tuple(
@@ -80,7 +88,7 @@ def read(root: Path) -> ImageSet:
     return ImageSet(
         name=root.resolve().name,
         root=root,
-        format="image-folder",
+        format=format,
         channels=channel_names(max((head.channels for head in known), default=1)),
         classes=classes,
         records=records,
@@ -89,9 +97,14 @@ def read(root: Path) -> ImageSet:
     )
 
 
-def _parts(root: Path) -> dict[Part, Path]:
+def parts_of(root: Path) -> dict[Part, Path]:
+    """The folders of the parts in ``root``; empty where it has none.
+
+    Raises:
+        DatasetError: two for one part, or none for training beside others.
+    """
     parts: dict[Part, Path] = {}
-    for folder in _folders(root):
+    for folder in folders_in(root):
         part = PARTS.get(folder.name.lower())
         if part is None:
             continue
@@ -100,7 +113,17 @@ def _parts(root: Path) -> dict[Part, Path]:
                 f"{root} has {parts[part].name} and {folder.name}: expected one folder for each part. Join the two."
             )
         parts[part] = folder
+    if parts and "train" not in parts:
+        raise DatasetError(
+            f"{root} has the part {enumerate_words([folder.name for folder in parts.values()])} but no `train`: "
+            "expected `train` beside it. Add the training pictures, or move what is in the folder up."
+        )
     return parts
+
+
+def homes_of(root: Path, parts: Mapping[Part, Path]) -> list[tuple[Part | None, Path]]:
+    """Where pictures lie: the part and the folder of it, or None and ``root``."""
+    return [*parts.items()] if parts else [(None, root)]
 
 
 def _is_dataset(folder: Path) -> bool:
@@ -116,32 +139,45 @@ def _pictures_of(
     loose = [entry for entry in sorted(home.iterdir()) if entry.is_file() and is_picture(entry)]
     if loose:
         problems.append(
-            _ignored(loose[0], len(loose), "lies in no class folder", "a picture in the folder of its class")
+            ignored_file(
+                loose[0], len(loose), "lies in no class folder", "a picture in the folder of its class"
+            )
         )
-    for folder in _folders(home):
+    for folder in folders_in(home):
         if folder.name not in classes:
             problems.append(_unknown_class(folder, classes))
             continue
         label = classes.index(folder.name)
-        others: list[Path] = []
         count = 0
-        for path in _files(folder):
-            name = path.relative_to(root).as_posix()
-            if not is_picture(path):
-                others.append(path)
-            elif not name.isprintable():
-                problems.append(_unreadable_name(path))
-            else:
-                count += 1
-                yield name, label, part, path
-        if others:
-            expected = f"pictures that end in {enumerate_words(PICTURE_ENDINGS, 'or')}"
-            problems.append(_ignored(others[0], len(others), "is no picture", expected))
+        for name, path in pictures_below(root, folder, problems):
+            count += 1
+            yield name, label, part, path
         if not count and part in (None, "train"):
             problems.append(_empty_class(folder))
 
 
-def _folders(home: Path) -> list[Path]:
+def pictures_below(
+    root: Path, folder: Path, problems: list[Problem], known: Sequence[str] = ()
+) -> Iterator[tuple[str, Path]]:
+    """Name within ``root`` and path of every picture below a folder; what does not belong there becomes a problem.
+
+    ``known``: names within ``root`` of files that are no pictures and may be there.
+    """
+    others: list[Path] = []
+    for path in files_below(folder):
+        name = path.relative_to(root).as_posix()
+        if not is_picture(path):
+            others += [path] if name not in known else []
+        elif not name.isprintable():
+            problems.append(_unreadable_name(path))
+        else:
+            yield name, path
+    if others:
+        expected = f"pictures that end in {enumerate_words(PICTURE_ENDINGS, 'or')}"
+        problems.append(ignored_file(others[0], len(others), "is no picture", expected))
+
+
+def folders_in(home: Path) -> list[Path]:
     """The folders within, sorted, without those that systems and tools leave."""
     return sorted(
         entry
@@ -150,8 +186,8 @@ def _folders(home: Path) -> list[Path]:
     )
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder, in order, without hidden ones."""
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, without hidden ones."""
     for home, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name[0] != ".")
         for name in sorted(files):
@@ -159,8 +195,9 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield Path(home, name)
 
 
-def _first_picture(folder: Path) -> Path | None:
-    return next((path for path in _files(folder) if is_picture(path)), None)
+def first_picture(folder: Path) -> Path | None:
+    """A picture below a folder, None where there is none."""
+    return next((path for path in files_below(folder) if is_picture(path)), None)
 
 
 def _head(path: Path) -> PictureHead | None:
@@ -209,7 +246,8 @@ def _unknown_class(folder: Path, classes: Sequence[str]) -> Problem:
     )
 
 
-def _ignored(file: Path, count: int, what: str, expected: str) -> Problem:
+def ignored_file(file: Path, count: int, what: str, expected: str) -> Problem:
+    """A file that is left out, one of ``count`` such."""
     return Problem(
         "warning",
         str(file),

@@ -1,4 +1,4 @@
-"""Every picture of a labelled set read once: its fingerprint, and everything that is wrong with it."""
+"""Every picture of a set read once: its fingerprint, and everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from netwright.data.classification.fingerprint import (
     SizeRange,
 )
 from netwright.data.classification.problems import (
+    beyond_white,
     constant,
     duplicates,
     few_pictures,
@@ -28,10 +29,10 @@ from netwright.data.classification.problems import (
     sort_of_classes,
     transparent,
 )
-from netwright.data.classification.reading import array_chunks, not_finite, unfit
+from netwright.data.classification.reading import array_chunks, not_finite, read_record, unfit
 from netwright.data.inspection import Inspection
 from netwright.data.parallel import many_in_order
-from netwright.data.pictures import Picture, read_picture
+from netwright.data.pictures import Picture
 from netwright.data.problems import Problem, UnusableFile
 
 
@@ -65,6 +66,7 @@ def inspect_images(dataset: ImageSet, *, workers: int = 1) -> Inspection:
     problems += mixed_kinds(
         dataset, Counter(len(fact.low) for fact in facts), Counter(fact.depth for fact in facts)
     )
+    problems += beyond_white(dataset, [(fact.record, min(fact.low), max(fact.high)) for fact in facts])
     problems += transparent([fact.record for fact in facts if fact.transparent])
     problems += constant([(fact.record, fact.low[0]) for fact in facts if fact.low == fact.high])
     problems += duplicates(dataset, [(fact.record, fact.content) for fact in facts])
@@ -87,7 +89,7 @@ def _file_facts(dataset: ImageSet, workers: int, problems: list[Problem]) -> Ite
 def _look(record: Record, dataset: ImageSet) -> PictureFacts | Problem:
     """Read and measure one picture, or say what is wrong with it; its pixels are not kept."""
     try:
-        picture = read_picture(record.path)
+        picture = read_record(record)
     except UnusableFile as error:
         return error.problem
     return unfit(record.path, picture, len(dataset.channels), dataset.depth) or _facts(record, picture)

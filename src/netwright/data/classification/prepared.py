@@ -1,4 +1,4 @@
-"""A prepared set of labelled pictures on disk: one memory-mapped array that every process shares."""
+"""A prepared set of pictures on disk: one memory-mapped array that every process shares."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class PreparedImages:
-    """Labelled pictures of one size, in order of name, their pixels kept as the files had them.
+    """Pictures of one size, in order of name, their pixels kept as the files had them.
 
     ``channels`` and ``classes`` are counts; ``labels`` are the indices of the pictures' classes and ``parts`` their
-    official parts. ``preparation`` holds the resolved settings, and means and standard deviations of the training
-    part. Pickles as its folder's path, so that worker processes map the same pages of memory.
+    official parts. Pictures without classes, to be restored, have no ``class_names``, and 0 for a label.
+    ``preparation`` holds the resolved settings, and means and standard deviations of the training part. Pickles as
+    its folder's path, so that worker processes map the same pages of memory.
     """
 
     folder: Path

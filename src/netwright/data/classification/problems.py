@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netwright.data.classification.dataset import ImageSet, Record
 from netwright.data.classification.settings import ImageSettings
@@ -64,6 +65,22 @@ def sort_of_classes(dataset: ImageSet) -> list[Problem]:
     return problems
 
 
+def labels_out_of_range(
+    place: str, outside: NDArray[Any], values: NDArray[Any], first: int, classes: int
+) -> Problem:
+    """Labels that are of no class: ``outside`` are their places among the ``values`` of a file."""
+    found = sorted({int(value) for value in values[outside]})
+    return Problem(
+        "error",
+        place,
+        "has labels out of range",
+        expected=f"{first} to {first + classes - 1}, the classes of the training part",
+        found=f"{enumerate_words(found[:5])} in {outside.size} picture{'s' * (outside.size != 1)}",
+        advice="Give every class pictures in training, and name all of them where a file names the classes.",
+        kind="label-range",
+    )
+
+
 def _about(
     dataset: ImageSet, severity: Literal["error", "warning"], name: str, what: str, count: int, kind: str
 ) -> Problem:
@@ -84,9 +101,11 @@ def _about(
 
 
 def mixed_sizes(dataset: ImageSet, sizes: Sequence[tuple[int, int]]) -> list[Problem]:
-    """Pictures of more than one size."""
+    """Pictures with classes of more than one size."""
     different = Counter(sizes)
-    if len(different) < 2:
+    if (
+        len(different) < 2 or not dataset.classes
+    ):  # those that are restored are brought to a size of their own
         return []
     heights, widths = zip(*different, strict=True)
     height, width = ImageSettings().resolved(sizes).size or (0, 0)
@@ -122,8 +141,9 @@ def mixed_kinds(dataset: ImageSet, channels: Mapping[int, int], depths: Mapping[
                 "holds grey pictures and pictures in colours",
                 expected="one kind",
                 found=f"{channels[1]} grey, {channels[3]} in red, green and blue",
-                advice="The grey ones are read as colours, the same in each channel. Where only some classes are grey, "
-                "a network learns that instead: convert all to grey then.",
+                advice="The grey ones are read as colours, the same in each channel."
+                + " Where only some classes are grey, a network learns that instead: convert all to grey then."
+                * bool(dataset.classes),
                 kind="mixed-colours",
             )
         )
@@ -141,6 +161,35 @@ def mixed_kinds(dataset: ImageSet, channels: Mapping[int, int], depths: Mapping[
             )
         )
     return problems
+
+
+def beyond_white(dataset: ImageSet, found: Sequence[tuple[Record, float, float]]) -> list[Problem]:
+    """Pictures of real numbers to be restored whose values, the lowest and the highest of each, are not within 0 and 1:
+    what is white, and how large an error is, could not be told.
+    """
+    if dataset.classes or dataset.depth != "float32":
+        return []
+    looked_at = [range_problem(place(record), low, high) for record, low, high in found]
+    return [problem for problem in looked_at if problem is not None]
+
+
+def range_problem(place: str, low: float, high: float) -> Problem | None:
+    """What is wrong with a picture to be restored of real numbers from ``low`` to ``high``, None where nothing is."""
+    if low >= 0 and high <= 1:
+        return None
+    return Problem(
+        "error",
+        place,
+        "holds real or 32-bit numbers beyond black and white",
+        expected="values from 0 (black) to 1 (white)",
+        found=f"{low:.4g} to {high:.4g}",
+        advice="Divide by what is white, or save the pictures with 8 or 16 bits.",
+        kind="range",
+    )
+
+
+def _class_of(dataset: ImageSet, record: Record) -> str:
+    return f" ({dataset.classes[record.label]})" if dataset.classes else ""
 
 
 def transparent(records: Sequence[Record]) -> list[Problem]:
@@ -205,7 +254,7 @@ def duplicates(dataset: ImageSet, found: Sequence[tuple[Record, bytes]]) -> list
                 place(record),
                 what,
                 expected="each picture once",
-                found=f"the same pixels as in {other.name} ({dataset.classes[other.label]})",
+                found=f"the same pixels as in {other.name}{_class_of(dataset, other)}",
                 advice=advice,
                 kind=kind,
             )

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.classification.dataset import ImageSet, Record
+from netwright.data.classification.dataset import Box, ImageSet, Record
 from netwright.data.classification.prepared import PreparedImages
+from netwright.data.classification.problems import range_problem
 from netwright.data.classification.settings import ImageSettings, PicturePreparation, converted, stored
 from netwright.data.parallel import chunks, in_order
 from netwright.data.pictures import Picture, read_picture
@@ -44,12 +45,32 @@ def stored_chunks(dataset: ImageSet, settings: ImageSettings, workers: int) -> I
         yield from in_order(stored_files, chunks(dataset.records), workers)
         return
     for chunk in array_chunks(dataset):
-        if (problem := not_finite(dataset, chunk)) is not None:
+        problem = not_finite(dataset, chunk)
+        if problem is None and not dataset.classes:
+            problem = _beyond_white(str(dataset.root), chunk)
+        if problem is not None:
             raise UnusableFile(problem)
         if chunk.shape[1:3] == settings.size:
             yield np.ascontiguousarray(np.moveaxis(converted(chunk, channels, dataset.depth), -1, 1))
         else:
             yield np.stack([stored(pixels, channels, dataset.depth, settings) for pixels in chunk])
+
+
+def read_record(record: Record) -> Picture:
+    """A picture of a file of its own, cropped to its box where it has one.
+
+    Raises:
+        UnusableFile: as `read_picture`.
+    """
+    return cropped(read_picture(record.path), record.box)
+
+
+def cropped(picture: Picture, box: Box | None) -> Picture:
+    """What a box holds of a picture; all of it without one."""
+    if box is None:
+        return picture
+    left, top, right, bottom = box
+    return picture._replace(pixels=picture.pixels[top:bottom, left:right])
 
 
 def as_trained(dataset: ImageSet, preparation: PicturePreparation) -> ImageSet:
@@ -72,15 +93,27 @@ def as_trained(dataset: ImageSet, preparation: PicturePreparation) -> ImageSet:
     return replace(dataset, channels=channels, depth=depth)
 
 
-def prepare_one(path: Path, prepared: PreparedImages | PicturePreparation) -> NDArray[np.float32]:
-    """A picture file (C, H, W), put through every step exactly as for training.
+def prepare_one(
+    path: Path,
+    prepared: PreparedImages | PicturePreparation,
+    box: Box | None = None,
+    *,
+    to_restore: bool = False,
+) -> NDArray[np.float32]:
+    """A picture file (C, H, W), put through every step exactly as for training; of a ``box`` in it, where one is given.
+
+    ``to_restore``: that it is to be restored, as pictures prepared without classes always are.
 
     Raises:
-        UnusableFile: it cannot be read, has colours where the training had grey, or another type of numbers.
+        UnusableFile: it cannot be read, has colours where the training had grey, or another type of numbers; or it is
+            to be restored and holds real numbers beyond 0 and 1.
     """
+    to_restore = to_restore or (isinstance(prepared, PreparedImages) and not prepared.class_names)
     preparation = prepared.preparation if isinstance(prepared, PreparedImages) else prepared
-    picture = read_picture(path)
+    picture = cropped(read_picture(path), box)
     problem = unfit(path, picture, len(preparation.channel_names), preparation.depth)
+    if problem is None and to_restore:
+        problem = _beyond_white(str(path), picture.pixels)
     if problem is not None:
         raise UnusableFile(problem)
     return preparation.normalised(
@@ -123,6 +156,13 @@ def not_finite(dataset: ImageSet, chunk: NDArray[Any]) -> Problem | None:
     return _broken(str(dataset.root), int(np.count_nonzero(~finite)))
 
 
+def _beyond_white(place: str, pixels: NDArray[Any]) -> Problem | None:
+    """What is wrong with pictures to be restored whose real numbers are not within 0 and 1."""
+    if pixels.dtype.kind != "f":
+        return None
+    return range_problem(place, float(pixels.min()), float(pixels.max()))
+
+
 def _broken(file: str, count: int) -> Problem:
     return Problem(
         "error",
@@ -143,8 +183,10 @@ def _stored_files(records: Sequence[Record], dataset: ImageSet, settings: ImageS
     channels = len(dataset.channels)
     pictures = []
     for record in records:
-        picture = read_picture(record.path)
+        picture = read_record(record)
         problem = unfit(record.path, picture, channels, dataset.depth)
+        if problem is None and not dataset.classes:
+            problem = _beyond_white(str(record.path), picture.pixels)
         if problem is not None:
             raise UnusableFile(problem.relative_to(dataset.root))
         pictures.append(stored(picture.pixels, channels, dataset.depth, settings))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from netwright.data.arrays import ArrayFile, idx_file, npz_files
 from netwright.data.classification.dataset import Depth, ImageSet, Part, Record
 from netwright.data.classification.naming import described_names
+from netwright.data.classification.problems import labels_out_of_range
 from netwright.data.pictures import channel_names
 from netwright.data.problems import Problem, UnusableFile, enumerate_words
 from netwright.errors import DatasetError
@@ -133,7 +134,8 @@ def _image_set(root: Path, stem: str, format: str, pairs: Mapping[Part, Pair]) -
         file, labels = pairs[part][0], values[part] - first
         outside = np.flatnonzero((labels < 0) | (labels >= len(classes)))
         if outside.size:
-            problems.append(_out_of_range(pairs[part][1], outside, values[part], first, len(classes)))
+            place = pairs[part][1].place
+            problems.append(labels_out_of_range(place, outside, values[part], first, len(classes)))
         digits = len(str(max(len(labels) - 1, 0)))
         records += [
             Record(f"{part}/{row:0{digits}d}", label, part, file.path, row, size)
@@ -236,21 +238,6 @@ def _classes(
             "Look whether these are the labels; if they are, name the classes in a dataset.json."
         )
     return first, names or tuple(str(value) for value in range(first, first + count))
-
-
-def _out_of_range(
-    file: ArrayFile, outside: NDArray[Any], values: NDArray[Any], first: int, classes: int
-) -> Problem:
-    found = sorted({int(value) for value in values[outside]})
-    return Problem(
-        "error",
-        file.place,
-        "has labels out of range",
-        expected=f"{first} to {first + classes - 1}, the classes of the training part",
-        found=f"{enumerate_words(found[:5])} in {outside.size} picture{'s' * (outside.size != 1)}",
-        advice="Give every class pictures in training, and name all of them where a JSON file names the classes.",
-        kind="label-range",
-    )
 
 
 def _unfit(file: ArrayFile, what: str, expected: str, found: str, advice: str) -> UnusableFile:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netwright.nn.kernels import average_pool, depthwise, maximum_pool
+from netwright.nn.schedule import Scheduled
 from netwright.nn.standardised import by_rows, separable, standardise
 from netwright.spaces.cells.genotype import AVERAGE, MAXIMUM
 
@@ -151,7 +152,7 @@ class Pooling(nn.Module):
         return self.pool(features, self.stride)
 
 
-class Addition(nn.Module):
+class Addition(Scheduled):
     """The sum of a node's two paths, and ScheduledDropPath (Zoph et al. 2018, "Learning Transferable Architectures").
 
     In training a path is left out for some of the images, each with a probability that grows evenly from 0 at the

@@ -23,14 +23,14 @@ def operation_name(operation: int) -> str:
     return f"Conv({kernel},{dilation})"
 
 
-def make_operation(operation: int, in_channels: int, out_channels: int) -> nn.Module:
+def make_operation(operation: int, in_channels: int, out_channels: int, *, affine: bool = True) -> nn.Module:
     """The layer of an edge: Conv(k, d) with batch normalisation and ReLU, or a skip connection.
 
     The paper does not say how a skip connection joins different channel counts; as in the residual networks
     that it builds on (its reference 3), a 1 x 1 x 1 convolution without normalisation or activation projects
-    it.
+    it. ``affine``: as `netwright.nn.layers.convolution` has it.
     """
     if operation == SKIP:
         return projection(in_channels, out_channels)
     kernel, dilation = CONVOLUTIONS[operation]
-    return convolution(in_channels, out_channels, kernel=kernel, dilation=dilation)
+    return convolution(in_channels, out_channels, kernel=kernel, dilation=dilation, affine=affine)

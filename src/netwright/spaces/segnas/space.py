@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from torch import nn
 
 from netwright.errors import SettingsError
+from netwright.nn.steps import Supernet
 from netwright.spaces.base import Choice, Diagram, TaskShape, Value
 from netwright.spaces.segnas.block import (
     Matrix,
@@ -22,8 +23,9 @@ from netwright.spaces.segnas.block import (
     simplify,
 )
 from netwright.spaces.segnas.diagrams import block_diagram, network_diagram
-from netwright.spaces.segnas.network import Architecture, SegNASNetwork
+from netwright.spaces.segnas.network import Architecture, SegNASNetwork, check_size
 from netwright.spaces.segnas.operations import OPERATIONS
+from netwright.spaces.segnas.supernet import Edges, Extent, SegNASSupernet, edges_of
 
 # A fixed value, or bounds [a, b) as in Table 2: b itself is not taken.
 Bounds = int | tuple[int, int]
@@ -161,6 +163,27 @@ class SegNAS:
         """
         return SegNASNetwork(self.architecture(choice), task, dropout=self.dropout)
 
+    def supernet(self, task: TaskShape) -> Supernet:
+        """The shared weights of all networks, freshly drawn; n must be fixed.
+
+        Shared across numbers of channels, networks would be judged mostly by how many of the weights they use, and with
+        the paper's bounds these would be three billion. SegNAS7 has 180 million for one channel and 20 classes.
+
+        Raises:
+            SettingsError: n is searched.
+            InfeasibleArchitecture: the task's images are not 3D, or even the fewest poolings reduce them to nothing.
+        """
+        if not isinstance(self.n, int):
+            raise SettingsError(
+                f"n is searched within {list(self.n)}, but a search inside one training takes a fixed number of "
+                "channels. Set it, for example space.n=16."
+            )
+        fewest, most = (self.p, self.p) if isinstance(self.p, int) else (self.p[0], self.p[1] - 1)
+        check_size(task.size, fewest)
+        deepest = min(most, min(task.size).bit_length() - 1)
+        extent = Extent(self.n, deepest, sup=self.sup != 0, res=self.res != 0, edges=self._edges())
+        return SegNASSupernet(extent, self.architecture, task)
+
     def describe(self, choice: Choice) -> str:
         """For example ``n=14 p=3 sup res``, and for a searched block also ``nodes=3 ops=2,0,2``."""
         architecture = self.architecture(choice)
@@ -204,6 +227,14 @@ class SegNAS:
         if self.ops is not None:
             return []
         return [f"op{index}" for index in range(1, gene_count(self._highest_nodes) + 1)]
+
+    def _edges(self) -> Edges:
+        """Of all blocks."""
+        if self.ops is not None:
+            counts = [self.nodes] if isinstance(self.nodes, int) else range(*self.nodes)
+            return edges_of(self._matrix(nodes, self.ops) for nodes in counts)
+        length = gene_count(self._highest_nodes)
+        return edges_of(operation_matrix(self._highest_nodes, [op] * length) for op in range(OPERATIONS))
 
     @staticmethod
     def _matrix(nodes: int, genes: Sequence[int]) -> Matrix:

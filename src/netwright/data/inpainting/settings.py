@@ -1,0 +1,60 @@
+"""The settings of the masks, apart from them so that reading settings needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Literal, get_args
+
+from netwright.errors import SettingsError
+
+Mask = Literal["center", "pixel", "half"]
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """What is missing of a picture (PDAS, Section 4.2); survives a round trip through JSON.
+
+    ``mask``: "center", a central block; "pixel", single pixels at random; "half", one half of the picture: left,
+    right, upper or lower, at random. ``center``: height and width of the block as shares of the picture's; PDAS gives
+    none, and 0.5 is that of Yeh et al. ("Semantic Image Inpainting with Deep Generative Models", CVPR 2017), whose
+    masks it takes. ``pixel``: share of the pixels, 80 % in both papers. ``half``: share of the height or width.
+
+    Raises:
+        SettingsError: an unknown mask, or a share that is not between 0 and 1.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    mask: Mask = "center"
+    center: float = 0.5
+    pixel: float = 0.8
+    half: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.mask not in get_args(Mask):
+            raise SettingsError(
+                f"inpainting.mask is {self.mask!r}: expected one of {', '.join(get_args(Mask))}."
+            )
+        for name in get_args(Mask):
+            share = getattr(self, name)
+            if not 0 < share < 1:
+                raise SettingsError(f"inpainting.{name} must be a share over 0 and under 1, got {share}.")
+
+    def words(self) -> str:
+        """What is missing, for tables."""
+        if self.mask == "pixel":
+            return f"{100 * self.pixel:g} % of the pixels, at random"
+        if self.mask == "half":
+            return f"{100 * self.half:g} % at the left, right, top or bottom, at random"
+        return f"a central block of {100 * self.center:g} % of height and width"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MaskSettings:
+        """The inverse of `to_dict`; unknown keys of a newer version are ignored."""
+        names = (field.name for field in fields(cls))
+        return cls(**{name: values[name] for name in names if name in values})

@@ -1,0 +1,96 @@
+"""PDAS: "Probabilistic Model-Based Dynamic Architecture Search" (under review at ICLR 2019, anonymous).
+
+The first two recipes search inside one training by a stochastic natural gradient with an adaptive learning rate, as in
+Sections 4.1 and 4.2; what is found is trained from scratch, larger in the case of cells. The third is no published
+system: it searches the blocks of SegNAS3D the same way, and trains what it finds as that paper does.
+
+What the paper leaves open, and was chosen here: the momentum is plain, as the paper names no other; the pixels that
+cutout takes are 16 x 16, as in DeVries and Taylor 2017 for CIFAR-10; the retraining of inpainting, for which the paper
+names its iterations alone, has the optimiser, rate and batches of the search, without weight decay. Its masks are
+drawn anew for every batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netwright.recipes.base import Recipe
+
+PAPER = "anonymous, PDAS, under review at ICLR 2019"
+_SGD = {
+    "optimizer": "sgd",
+    "nesterov": False,
+    "learning_rate": 0.025,
+    "schedule": "cosine",
+    "warm_up": False,
+    "gradient_norm": 5.0,
+}
+_FLIP_ALONE = {"probability": 0.0, "rotation_degrees": 0.0, "shift": 0.0, "scale": (1.0, 1.0), "flip": 0.5}
+
+
+def _values(name: str, space: str, shared: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "recipe": name,
+        "space": {"name": space},
+        "strategy": {"name": "natural-gradient"},
+        "supernet": shared,
+        "training": {**_SGD, **training},
+    }
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="pdas-cells",
+            title="the cells of a classifier, searched inside one training",
+            paper=PAPER,
+            task="classification of pictures",
+            values=_values(
+                "pdas-cells",
+                "cells",
+                {
+                    "space": {
+                        "channels": 16,
+                        "normal_cells": 2,
+                        "affine": False,
+                        "auxiliary": False,
+                        "drop_path": 0.0,
+                    }
+                },
+                {
+                    "loss": "cross_entropy",
+                    "loss_auxiliary_weight": 0.4,
+                    "weight_decay": 3e-4,
+                    "batch_size": 80,
+                    "epochs": 600,
+                    "augmentation": {**_FLIP_ALONE, "crop": 4, "cutout": 16},
+                },
+            ),
+        ),
+        Recipe(
+            name="pdas-inpainting",
+            title="a symmetric convolutional autoencoder, searched inside one training",
+            paper=PAPER,
+            task="inpainting of pictures",
+            values=_values(
+                "pdas-inpainting",
+                "autoencoder",
+                {"steps": 50_000, "batch_size": 16, "weight_decay": 0.0},
+                {"loss": "mse", "batch_size": 16, "steps": 500_000, "augmentation": _FLIP_ALONE},
+            ),
+        ),
+        Recipe(
+            name="pdas-segnas7",
+            title="the block of a U-shaped network, searched inside one training",
+            paper=f"{PAPER}; Wong and Moradi, SegNAS3D, MICCAI 2019",
+            task="segmentation of 3D volumes",
+            values={
+                "recipe": "pdas-segnas7",
+                "space": {"name": "segnas7"},
+                "strategy": {"name": "natural-gradient"},
+                "supernet": {"epochs": 100, "batch_size": 3},
+            },
+        ),
+    )
+}

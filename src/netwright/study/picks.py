@@ -1,0 +1,20 @@
+"""The cases that a report shows: the worst, the median and the best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+ROLES = ("worst", "median", "best")
+
+
+def worst_median_best(scores: Mapping[str, float]) -> dict[str, str]:
+    """Case -> its role, of cases by their scores; NaN is none. A case with two roles has the first of them."""
+    ranked = sorted((case for case in scores if not math.isnan(scores[case])), key=lambda case: scores[case])
+    if not ranked:
+        return {}
+    found: dict[str, str] = {}
+    picks = (ranked[0], ranked[(len(ranked) - 1) // 2], ranked[-1])
+    for role, case in zip(ROLES, picks, strict=True):
+        found.setdefault(case, role)
+    return found

@@ -1,0 +1,140 @@
+"""How the probabilities of a search moved: snapshots, written as they happen."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from netwright.data.files import write_whole
+from netwright.errors import StorageError
+
+PATH, STANDING = "path.jsonl", "standing.json"
+TAIL_BYTES = 2**20
+"""Surely more than the last line."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where a search stood behind ``step`` steps, ``seconds`` of wall time after its start, ``progress`` from 0 to 1.
+
+    ``loss``: mean of the sampled networks' losses on the weights' batches since the snapshot before; ``theta_loss``:
+    on the other half's; None where there was none. ``eta``: the learning rate of the probabilities. ``certainty``: the
+    mean over the variables of the largest probability; ``entropy``: the mean of their entropies, each over that of the
+    uniform distribution. ``infeasible``: samples that made no network, or had no room in memory, since the start.
+    ``probabilities``: theta, by variable.
+    """
+
+    step: int
+    seconds: float
+    progress: float
+    loss: float | None
+    theta_loss: float | None
+    eta: float
+    certainty: float
+    entropy: float
+    infeasible: int
+    probabilities: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Steps done, and the part of the search that is done, 0 to 1; between two snapshots."""
+
+    step: int
+    progress: float
+
+
+def tell(folder: Path, standing: Standing) -> None:
+    """Write down where the search stands; only the last is kept.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    write_whole(folder / STANDING, json.dumps(asdict(standing)).encode())
+
+
+def standing_of(folder: Path) -> Standing | None:
+    """Where the search stood a few seconds ago; None before the first time."""
+    try:
+        return Standing(**json.loads((folder / STANDING).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def append_snapshot(folder: Path, snapshot: Snapshot) -> None:
+    """Write one more snapshot.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    path = folder / PATH
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(_line(snapshot))
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written ({error.strerror}). Make room or mend it, then resume."
+        ) from error
+
+
+def keep_snapshots(folder: Path, step: int) -> None:
+    """Drop what a search wrote behind its last checkpoint, whose steps are to come again.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    known = read_snapshots(folder)
+    kept = [snapshot for snapshot in known if snapshot.step <= step]
+    if len(kept) < len(known) or not _ends_whole(folder / PATH):
+        write_whole(folder / PATH, "".join(map(_line, kept)).encode())
+
+
+def read_snapshots(folder: Path) -> list[Snapshot]:
+    """All snapshots so far; a last line that is still being written is passed over."""
+    try:
+        lines = (folder / PATH).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            found.append(_parsed(line))
+    return found
+
+
+def last_snapshot(folder: Path) -> Snapshot | None:
+    """The last one so far; None before the first."""
+    try:
+        with (folder / PATH).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            lines = file.read().splitlines(keepends=True)
+    except OSError:
+        return None
+    whole = [line for line in lines if line.endswith(b"\n")]
+    return _parsed(whole[-1].decode()) if whole else None
+
+
+def _parsed(line: str) -> Snapshot:
+    values = json.loads(line)
+    values["probabilities"] = tuple(map(tuple, values["probabilities"]))
+    return Snapshot(**values)
+
+
+def _ends_whole(path: Path) -> bool:
+    """Whether the last line was written to its end."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            return size == 0 or file.read(1) == b"\n"
+    except FileNotFoundError:
+        return True
+
+
+def _line(snapshot: Snapshot) -> str:
+    """Probabilities in six digits: they are for the eye, the checkpoint has all."""
+    rounded = [[round(value, 6) for value in row] for row in snapshot.probabilities]
+    return json.dumps({**asdict(snapshot), "probabilities": rounded}) + "\n"

@@ -1,0 +1,300 @@
+"""Architecture search inside one training: "Probabilistic Model-Based Dynamic Architecture Search" (under review at
+ICLR 2019, anonymous), Algorithm 1.
+
+The paper leaves open, and was chosen here: the halves of the training cases are drawn at random, and the batches of
+both are augmented; a sample that makes no network, or finds no room in memory, is passed over by the weights and ranks
+last for theta.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from netwright.errors import InfeasibleArchitecture
+from netwright.evaluation.device import (
+    half_precision,
+    resolve_device,
+    tensor_channels_last,
+    threads,
+    to_channels_last,
+)
+from netwright.evaluation.problem import Problem
+from netwright.evaluation.protocol import TrainingProtocol
+from netwright.evaluation.seeding import derive_seed, seeded
+from netwright.nn.steps import Steps, Supernet
+from netwright.strategies.base import Choice
+from netwright.strategies.ladder import choice_of
+from netwright.strategies.natural_gradient import State
+from netwright.supernet.checkpoint import load_checkpoint, save_checkpoint
+from netwright.supernet.descent import Descent
+from netwright.supernet.path import Snapshot, Standing, append_snapshot, keep_snapshots, tell
+from netwright.supernet.settings import SupernetSettings
+from netwright.supernet.streams import Stream
+
+CHECKPOINT = "checkpoint.safetensors"
+LEAST_PAUSE = 20.0
+"""From one checkpoint to the next, in durations of one: of very many weights that is longer than the settings say."""
+TOLD_SECONDS = 2.0
+"""How often the step is written down for those who ask where the search stands."""
+DRAWS = 1000
+"""Where the likeliest choice makes no network, the likeliest of so many draws that does is taken."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a search is made of.
+
+    ``cases``: of the training part, to be halved. ``protocol``: loss, augmentation, batch size, precision and device.
+    ``start``: the distribution before the first step, and the ladders of its variables. ``samples``: lambda, the
+    networks of a step.
+    """
+
+    supernet: Supernet
+    problem: Problem
+    cases: Sequence[int]
+    protocol: TrainingProtocol
+    settings: SupernetSettings
+    start: State
+    samples: int = 2
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """Where a search stands, beside weights and theta; the losses and their number are since the last snapshot."""
+
+    step: int = 0
+    seconds: float = 0.0
+    snapshots: int = 0
+    infeasible: int = 0
+    loss: float = 0.0
+    losses: int = 0
+    theta_loss: float = 0.0
+    theta_losses: int = 0
+
+
+class SharedSearch:
+    """One search from wherever it stands to its end, on one device.
+
+    Every random number comes from the seed and the number of the step: on the CPU a search that is taken up from a
+    checkpoint does what an uninterrupted one does, bit for bit, unless it is limited in time.
+
+    Args:
+        parts: what it is made of.
+        seed: of the halves, the samples, the order of cases and their augmentation.
+        folder: of checkpoint and snapshots, which is there.
+    """
+
+    def __init__(self, parts: Parts, *, seed: int, folder: Path) -> None:
+        self._parts, self._settings, self._seed, self._folder = parts, parts.settings, seed, folder
+        self._device = resolve_device(parts.protocol.device)
+        self.supernet = parts.supernet.to(self._device)
+        if parts.protocol.channels_last:
+            to_channels_last(self.supernet)
+        half = half_precision(self._device) if parts.protocol.mixed_precision else None
+        loss = parts.problem.loss(parts.cases, parts.protocol, self._device)
+        self._descent = Descent(self.supernet, self._settings, loss, half)
+        for_weights, for_theta = halves(parts.cases, seed)
+        self._weights, self._theta = self._stream(for_weights, "weights"), self._stream(for_theta, "theta")
+        self.distribution = parts.start.distribution
+        self._standing = _Standing()
+        self._clock = self._saved = self._told = time.monotonic()
+        self._pause = self._settings.checkpoint_seconds
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._standing.step
+
+    @property
+    def steps(self) -> int:
+        """Steps at most."""
+        return self._settings.steps or self._settings.epochs * self._weights.length
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the steps done."""
+        return self._standing.seconds
+
+    @property
+    def progress(self) -> float:
+        """The part of the search that is done, 0 to 1."""
+        limit = self._settings.seconds
+        in_time = 0.0 if limit is None else self._standing.seconds / limit
+        return min(1.0, max(self._standing.step / self.steps, in_time))
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Search to the end; a checkpoint is written every now and then, and on leaving.
+
+        Args:
+            stop: asked before each step whether to leave.
+
+        Returns:
+            Whether the search has ended; False where it was stopped.
+
+        Raises:
+            DivergedSearch: gradients have not been finite for many steps.
+            StorageError: a file cannot be written.
+        """
+        on_cpu = self._device.type == "cpu"
+        self._clock = self._saved = time.monotonic()
+        with threads(self._parts.protocol.threads), seeded(self._seed, deterministic=on_cpu):
+            self.supernet.train()
+            self._record()
+            while self.progress < 1.0:
+                if stop():
+                    self.save()
+                    return False
+                self._step()
+                self._record()
+                self._tell()
+                if time.monotonic() - self._saved >= self._pause:
+                    self.save()
+        self.save()
+        return True
+
+    def save(self) -> None:
+        """Write the checkpoint: weights, momentum, theta and its learning rate, and where the search stands."""
+        begun = time.monotonic()
+        distribution = self.distribution
+        tensors = {"theta": torch.from_numpy(distribution.theta), "s": torch.from_numpy(distribution.s)}
+        values = {
+            "standing": asdict(self._standing),
+            "eta": distribution.eta,
+            "gamma": distribution.gamma,
+            **self._descent.values(),
+        }
+        save_checkpoint(self._folder / CHECKPOINT, {**tensors, **self._descent.tensors()}, values)
+        self._saved = time.monotonic()
+        self._pause = max(self._settings.checkpoint_seconds, LEAST_PAUSE * (self._saved - begun))
+
+    def load(self) -> bool:
+        """Take up the search from its checkpoint; whether there was one.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        if not (self._folder / CHECKPOINT).exists():
+            keep_snapshots(self._folder, -1)
+            return False
+        tensors, values = load_checkpoint(self._folder / CHECKPOINT)
+        self._descent.restore(tensors, values)
+        self._standing = _Standing(**values["standing"])
+        self.distribution = replace(
+            self.distribution,
+            theta=tensors["theta"].numpy(),
+            s=tensors["s"].numpy(),
+            eta=values["eta"],
+            gamma=values["gamma"],
+        )
+        keep_snapshots(self._folder, self._standing.step)
+        return True
+
+    def choice(self) -> Choice:
+        """The likeliest choice (Algorithm 1, line 9) that makes a network.
+
+        Raises:
+            InfeasibleArchitecture: it does not, nor does any of many draws.
+        """
+        distribution = self.distribution
+        rng = np.random.default_rng(derive_seed(self._seed, "likeliest"))
+        drawn = [distribution.sample(rng) for _ in range(DRAWS)]
+        drawn.sort(key=distribution.log_likelihood, reverse=True)
+        for levels in [distribution.likeliest(), *drawn]:
+            if self._network(levels) is not None:
+                return self._choice(levels)
+        raise InfeasibleArchitecture(
+            f"Of what the search has learned, neither the likeliest choice nor any of {DRAWS} draws makes a network."
+        )
+
+    def _step(self) -> None:
+        """Algorithm 1, lines 3 to 7."""
+        standing = self._standing
+        torch.manual_seed(derive_seed(self._seed, "step", standing.step))
+        rng = np.random.default_rng(derive_seed(self._seed, "sample", standing.step))
+        levels = [self.distribution.sample(rng) for _ in range(self._parts.samples)]
+        networks = [self._network(sample) for sample in levels]
+        losses = self._descent.step(networks, *self._batch(self._weights), self.progress)
+        theta_losses = self._descent.losses(networks, *self._batch(self._theta))
+        self.distribution = self.distribution.updated(np.array(levels), np.array(theta_losses))
+        finite = [loss for loss in theta_losses if math.isfinite(loss)]
+        now = time.monotonic()
+        self._standing = replace(
+            standing,
+            step=standing.step + 1,
+            seconds=standing.seconds + now - self._clock,
+            infeasible=standing.infeasible + sum(network is None for network in networks),
+            loss=standing.loss + sum(losses),
+            losses=standing.losses + len(losses),
+            theta_loss=standing.theta_loss + sum(finite),
+            theta_losses=standing.theta_losses + len(finite),
+        )
+        self._clock = now
+
+    def _choice(self, levels: NDArray[np.int64]) -> Choice:
+        start = self._parts.start
+        every = np.zeros(len(start.ladders), dtype=np.int64)
+        every[start.variable] = levels
+        return choice_of(start.ladders, every)
+
+    def _network(self, levels: NDArray[np.int64]) -> Steps | None:
+        try:
+            return self.supernet.steps(self._choice(levels))
+        except InfeasibleArchitecture:
+            return None
+
+    def _stream(self, cases: Sequence[int], name: str) -> Stream:
+        problem, protocol = self._parts.problem, self._parts.protocol
+        return Stream(
+            lambda epoch: problem.batches(cases, protocol, self._device, derive_seed(self._seed, name, epoch))
+        )
+
+    def _batch(self, stream: Stream) -> tuple[Tensor, Tensor]:
+        images, labels = stream.batch(self._standing.step)
+        return (tensor_channels_last(images) if self._parts.protocol.channels_last else images), labels
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._told >= TOLD_SECONDS:
+            self._told = now
+            tell(self._folder, Standing(self.step, self.progress))
+
+    def _record(self) -> None:
+        """A snapshot where one is due: at the start, at the end, and evenly between."""
+        standing, distribution = self._standing, self.distribution
+        due = 1 + math.floor(self.progress * self._settings.snapshots)
+        if due <= standing.snapshots:
+            return
+        snapshot = Snapshot(
+            step=standing.step,
+            seconds=standing.seconds,
+            progress=self.progress,
+            loss=_mean(standing.loss, standing.losses),
+            theta_loss=_mean(standing.theta_loss, standing.theta_losses),
+            eta=distribution.eta,
+            certainty=distribution.certainty(),
+            entropy=distribution.entropy(),
+            infeasible=standing.infeasible,
+            probabilities=tuple(tuple(row.tolist()) for row in distribution.probabilities()),
+        )
+        append_snapshot(self._folder, snapshot)
+        self._standing = replace(standing, snapshots=due, loss=0.0, losses=0, theta_loss=0.0, theta_losses=0)
+
+
+def halves(cases: Sequence[int], seed: int) -> tuple[list[int], list[int]]:
+    """The cases for the weights and those for theta, drawn at random (Section 2, Overall Algorithm)."""
+    order = np.random.default_rng(derive_seed(seed, "halves")).permutation(np.asarray(cases))
+    middle = (len(order) + 1) // 2
+    return sorted(order[:middle].tolist()), sorted(order[middle:].tolist())
+
+
+def _mean(total: float, count: int) -> float | None:
+    return total / count if count and math.isfinite(total) else None
