@@ -22,6 +22,7 @@ from netwright.data.slices import SliceSettings
 from netwright.evaluation.early import EarlyTermination
 from netwright.recipes import RECIPES
 from netwright.spaces.autoencoder import AutoencoderSpace
+from netwright.spaces.cells import CellSpace
 from netwright.spaces.dense import DenseSpace
 from netwright.spaces.layerwise import makers
 from netwright.spaces.segnas import SegNAS
@@ -59,6 +60,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("strategy.", PolicyGradient),
     ("strategy.", NaturalGradient),
     ("space.", AutoencoderSpace),
+    ("space.", CellSpace),
     ("space.", DenseSpace),
     ("space.", SegNAS),
     ("space.", makers.vgg16),
@@ -191,10 +193,14 @@ def test_defaults_of_the_policy_gradients_variants_are_documented() -> None:
                 assert yaml.safe_load(value) == inspect.signature(maker).parameters[name].default, name
 
 
-def test_defaults_of_autoencoders_are_documented() -> None:
-    section = SETTINGS.read_text(encoding="utf-8").split("**The symmetric")[1].split("\n\nOf ")[0]
+@pytest.mark.parametrize(
+    ("begin", "end", "space"),
+    [("**The symmetric", "\n\nOf ", AutoencoderSpace), ("**Cells**", "**The symmetric", CellSpace)],
+)
+def test_defaults_of_spaces_are_documented(begin: str, end: str, space: Callable[..., Any]) -> None:
+    section = SETTINGS.read_text(encoding="utf-8").split(begin)[1].split(end)[0]
     found = re.findall(r"^\| `space.(\w+)` \| `(.*?)` \|", section, re.MULTILINE)
-    parameters = inspect.signature(AutoencoderSpace).parameters
+    parameters = inspect.signature(space).parameters
     assert {name: yaml.safe_load(default) for name, default in found} == {
         name: _plain(parameter.default) for name, parameter in parameters.items()
     }

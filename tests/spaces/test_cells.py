@@ -1,4 +1,4 @@
-"""The cell space: its 40 variables, its networks against ones written by hand, their sizes, and what starts to learn."""
+"""The cell space: its 40 variables, its networks against ones written by hand, their sizes, and what they learn."""
 
 from __future__ import annotations
 
@@ -226,9 +226,8 @@ def test_channels_are_those_that_come_nearest(parameters: int, seed: int) -> Non
 
 
 def test_auxiliary_head_is_that_of_cifar_and_in_training_alone() -> None:
-    network = CellSpace(channels=4, normal_cells=1).build(
-        SMALL.starting_choice() | drawn(CellSpace(), 0), Shape(size=(32, 32))
-    )
+    space = CellSpace(channels=4, normal_cells=1)
+    network = space.build(drawn(space, 0), Shape(size=(32, 32)))
     outputs = network(torch.randn(2, 3, 32, 32))
     assert [tuple(output.shape) for output in outputs] == [(2, 10), (2, 10)]
     weights = [p.numel() for name, p in network.named_parameters() if "auxiliary" in name]
@@ -356,7 +355,7 @@ def test_paths_are_dropped_more_and_more_and_identities_never() -> None:
         dropped = addition(ones, zeros, (True, True))
         assert torch.equal(dropped, dropped[:, :1, :1, :1].expand_as(dropped))
         kept = dropped[:, 0, 0, 0]
-        assert set(kept.tolist()) == {0.0, pytest.approx(1 / (1 - 0.3 * share))}
+        assert sorted(set(kept.tolist())) == pytest.approx([0.0, 1 / (1 - 0.3 * share)])
         assert (kept == 0).float().mean().item() == pytest.approx(0.3 * share, abs=0.03)
         torch.testing.assert_close(addition(ones, zeros, (False, True)), ones)
     torch.testing.assert_close(addition.eval()(ones, zeros, (True, True)), ones)

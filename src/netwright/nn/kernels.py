@@ -141,16 +141,16 @@ def _gradient_of_5_by_5(features: Tensor, upstream: Tensor) -> Tensor:
 
 
 class _Maximum(Function):
-    """The max pooling, which keeps where the maxima were in two or four bytes each, not in eight and the features too."""
+    """The max pooling, which keeps two or four bytes a maximum, where torch keeps eight and the features."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, stride: int) -> Tensor:
-        result, places = F.max_pool2d_with_indices(features, 3, stride, padding=1)
+        result, places = torch.ops.aten.max_pool2d_with_indices(features, [3, 3], [stride] * 2, [1, 1])
         pixels = features.shape[2] * features.shape[3]
         small = torch.int16 if pixels <= torch.iinfo(torch.int16).max else torch.int32
         ctx.save_for_backward(places.to(small))
         ctx.stride, ctx.shape = stride, features.shape
-        return result
+        return result  # type: ignore[no-any-return]
 
     @staticmethod
     @once_differentiable

@@ -1,8 +1,8 @@
 """Batch normalisation without scale, shift and statistics, and separable convolutions with it, for training on a CPU.
 
 Measured like the operations of `netwright.nn.kernels`: torch's batch normalisation takes 0.8 ms forward and 0.9 ms
-backward, and in channels-last format its result is off by 2e-6, as it adds up one by one; sums over the rows of a matrix
-take 0.5 and 0.6 ms, and are off by 5e-8.
+backward, and in channels-last format its result is off by 2e-6, as it adds up one by one; sums over the rows of a
+matrix take 0.6 and 0.7 ms, and are off by 5e-8.
 
 A separable convolution as one operation keeps three tensors for its backward pass, one of which it shares with whatever
 else takes its input, where torch would keep six: depthwise convolutions and ReLU are cheap enough to be done again.

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from netwright.evaluation.device import tensor_channels_last
 from netwright.evaluation.precision import half_precision_training
@@ -42,7 +44,8 @@ def add_gradients(
     The same bits come of the same arguments with the same number of threads.
 
     Args:
-        supernet: in training mode, on the device of the batch.
+        supernet: in training mode, on the device of the batch. Its modules keep nothing of a batch (no running
+            statistics): two networks may be in one of them at the same time.
         samples: the steps of each network.
         images: (batch, channels, *spatial).
         labels: as ``loss`` takes them.
@@ -52,37 +55,30 @@ def add_gradients(
     plan = union(samples)
     with half_precision_training(images.device, half):
         common = _common_values(supernet, plan, images)
-    # Gradients of the networks' own parts end at these; they go on from there together.
-    seams = {place: value.detach().requires_grad_() for place, value in common.items() if value.requires_grad}
+    parts = [_part(supernet, plan, common, sample) for sample in range(len(samples))]
 
-    def own_part(sample: int) -> tuple[float, list[tuple[nn.Parameter, Tensor]], dict[int, Tensor]]:
-        places = plan.own[sample]
-        values = _needed({**common, **seams}, plan, sample)
-        mine = {place: seams[place] for place in values if place in seams}
-        weights = _weights(supernet, plan, places)
+    def own_part(sample: int) -> tuple[float, list[Tensor | None]]:
+        part = parts[sample]
         with half_precision_training(images.device, half):
-            output = _run(supernet, plan, places, values, {plan.outputs[sample]})[plan.outputs[sample]]
+            output = _run(supernet, plan, plan.own[sample], part.values, {plan.outputs[sample]})[
+                plan.outputs[sample]
+            ]
+        part.values.clear()
         value = loss(_full(output), labels)
-        del output
-        gradients = torch.autograd.grad(value / len(samples), [*weights, *mine.values()], allow_unused=True)
-        of_weights = zip(weights, gradients, strict=False)
-        of_seams = zip(mine, gradients[len(weights) :], strict=True)
-        return (
-            value.item(),
-            [(weight, gradient) for weight, gradient in of_weights if gradient is not None],
-            {place: gradient for place, gradient in of_seams if gradient is not None},
-        )
+        wanted = [*part.weights, *part.seams.values()]
+        return value.item(), list(torch.autograd.grad(value / len(samples), wanted, allow_unused=True))
 
     results = _side_by_side(own_part, len(samples), images.device)
     to_common: Values = {}
-    for _, of_weights, of_seams in results:
-        for weight, gradient in of_weights:
+    for part, (_, gradients) in zip(parts, results, strict=True):
+        for weight, gradient in zip(part.weights, gradients, strict=False):
             _add_gradient(weight, gradient)
-        for place, gradient in of_seams.items():
-            to_common[place] = to_common[place] + gradient if place in to_common else gradient
+        for place, gradient in zip(part.seams, gradients[len(part.weights) :], strict=True):
+            if gradient is not None:
+                to_common[place] = to_common[place] + gradient if place in to_common else gradient
     if to_common:
         torch.autograd.backward([common[place] for place in to_common], list(to_common.values()))
-    return [value for value, _, _ in results]
+    return [value for value, _ in results]
 
 
 def losses_of(
@@ -108,6 +104,32 @@ def losses_of(
             return loss(_full(output), labels).item()
 
     return _side_by_side(own_part, len(samples), images.device)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a network's own part begins with.
+
+    ``values``: the common values that it takes. ``seams``: those of them that its gradients end at, by place; they go
+    on from there together with the other networks'. ``weights``: of its own steps. ``ends``: where autograd hands over
+    the gradients of weights. Held here they are made once, by the thread that starts the others: a thread that
+    makes one locks its weight, and may wait for Python's lock with it, which another thread holds that waits for the
+    weight (seen with torch 2.13, every few hundred steps).
+    """
+
+    values: Values
+    seams: Values
+    weights: list[nn.Parameter]
+    ends: list[GradientEdge]
+
+
+def _part(supernet: Supernet, plan: Union, common: Values, sample: int) -> _Part:
+    values = _needed(common, plan, sample)
+    # A seam is one network's alone, for the same reason.
+    seams = {place: value.detach().requires_grad_() for place, value in values.items() if value.requires_grad}
+    weights = _weights(supernet, plan, plan.own[sample])
+    ends = [get_gradient_edge(tensor) for tensor in (*weights, *seams.values())]
+    return _Part({**values, **seams}, seams, weights, ends)
 
 
 def _common_values(supernet: Supernet, plan: Union, images: Tensor) -> Values:
@@ -158,7 +180,9 @@ def _full(output: Tensor) -> Tensor:
     return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output
 
 
-def _add_gradient(weight: nn.Parameter, gradient: Tensor) -> None:
+def _add_gradient(weight: nn.Parameter, gradient: Tensor | None) -> None:
+    if gradient is None:
+        return
     if weight.grad is not None:
         weight.grad += gradient
     else:

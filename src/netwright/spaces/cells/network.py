@@ -239,6 +239,6 @@ def check_size(task: TaskShape) -> None:
         )
     if min(task.size) < SMALLEST_SIDE:
         raise InfeasibleArchitecture(
-            f"Two reduction cells leave too little of images of {words} pixels: expected at least {SMALLEST_SIDE} along "
-            "each side. Use larger images."
+            f"Two reduction cells leave too little of images of {words} pixels: expected at least {SMALLEST_SIDE} "
+            "along each side. Use larger images."
         )
