@@ -82,6 +82,31 @@ def test_learns(problem, task, build, optimizer, loss):
     assert trained.scores[-1].shape == (2, 2)
 
 
+@pytest.mark.parametrize(("steps", "epochs"), [(6, 2), (7, 3), (1, 1)])
+def test_steps_are_whole_epochs_in_place_of_epochs(problem, task, build, steps, epochs):
+    protocol = TrainingProtocol(epochs=50, steps=steps, batch_size=2, **PLAIN)
+    network = build(task)
+    twin = copy.deepcopy(network)
+    trained = train(network, problem, range(6), (6, 7), protocol, seed=0)
+    assert trained.epochs == trained.planned_epochs == epochs, "three batches an epoch"
+    of_epochs = TrainingProtocol(epochs=epochs, batch_size=2, **PLAIN)
+    again = train(twin, problem, range(6), (6, 7), of_epochs, seed=0)
+    assert trained.curves.records[-1].train_loss == again.curves.records[-1].train_loss
+
+
+def test_very_many_epochs_of_few_cases_are_not_all_validated():
+    assert TrainingProtocol(steps=500_000).validate_every_of(1) == 2500
+    assert TrainingProtocol(steps=500_000).validate_every_of(5000) == 1
+    assert TrainingProtocol(steps=100, validate_every=7).validate_every_of(1) == 7
+    assert TrainingProtocol(epochs=10**6).validate_every_of(1) == 1
+
+
+@pytest.mark.parametrize("steps", [0, -5])
+def test_steps_must_be_positive(steps):
+    with pytest.raises(SettingsError, match=r"training\.steps"):
+        TrainingProtocol(steps=steps)
+
+
 def test_validates_at_first_every_so_often_and_last(problem, task, build):
     records = []
     protocol = TrainingProtocol(epochs=7, validate_every=3, **PLAIN)

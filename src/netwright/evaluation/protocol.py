@@ -14,6 +14,9 @@ Optimizer = Literal["nadam", "adam", "sgd"]
 Schedule = Literal["constant", "cosine"]
 Loss = Literal["exponential_logarithmic", "dice_cross_entropy", "dice", "cross_entropy", "mse"]
 
+MOST_VALIDATIONS = 200
+"""Of a training whose length is given in steps: where there are few cases, its epochs are very many."""
+
 
 @dataclass(frozen=True)
 class TrainingProtocol:
@@ -103,3 +106,9 @@ class TrainingProtocol:
     def epochs_of(self, batches: int) -> int:
         """The epochs, at most, of a training of so many batches each."""
         return self.epochs if self.steps is None else math.ceil(self.steps / batches)
+
+    def validate_every_of(self, batches: int) -> int:
+        """Epochs from one validation to the next; a training of so many steps has at most `MOST_VALIDATIONS`."""
+        if self.steps is None:
+            return self.validate_every
+        return max(self.validate_every, self.epochs_of(batches) // MOST_VALIDATIONS)

@@ -107,7 +107,7 @@ def train(
             protocol.epochs_of(len(batches)),
             len(batches),
             problem.validation_batches(validation, protocol),
-            protocol.validate_every,
+            protocol.validate_every_of(len(batches)),
         )
         validate = partial(_validate, network, problem, validation, protocol, device)
         watch, patience = Watch(protocol.early), Patience(protocol.patience, protocol.minimum_gain)

@@ -314,7 +314,8 @@ def make_plan(
     # The first candidate of a worker pays for what is loaded once.
     beside = median([m.seconds_beside for m in found if m.seconds_beside is not None] or [0.0])
     beside += _bookkeeping(settings)
-    a_candidate = sum(seconds) / len(seconds) * settings.training.epochs + beside if seconds else None
+    epochs = epochs_of(settings, prepared, training)
+    a_candidate = sum(seconds) / len(seconds) * epochs + beside if seconds else None
     trainable = len(seconds) / len(found)
     workers, trials = settings.machine.workers, settings.budget.trials
     return Plan(
@@ -329,7 +330,7 @@ def make_plan(
         threads=settings.machine.threads,
         memory_limit_mb=settings.machine.memory_limit_mb,
         trials=trials,
-        epochs=settings.training.epochs,
+        epochs=epochs,
         measurements=tuple(found),
         seconds_a_candidate=a_candidate,
         seconds_beside=beside,
@@ -340,3 +341,13 @@ def make_plan(
         candidates_an_hour=None if a_candidate is None else 3600.0 * workers / a_candidate,
         crf_seconds=None if settings.verdict.hours == 0 else settings.postprocessing.most_seconds,
     )
+
+
+def epochs_of(settings: RunSettings, prepared: Prepared | PreparedImages, training: Sequence[int]) -> int:
+    """The epochs of a training on those cases."""
+    if settings.training.steps is None:
+        return settings.training.epochs
+    import torch
+
+    batches = problem_of(settings, prepared).batches(training, settings.training, torch.device("cpu"), 0)
+    return settings.training.epochs_of(len(batches))

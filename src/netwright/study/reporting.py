@@ -178,11 +178,9 @@ def _facts(
 
 def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], ...]:
     training = settings.training
-    length = (
-        f"{training.epochs} epochs"
-        if training.seconds is None
-        else f"as many epochs as fit into {training.seconds:.0f} s, at most {training.epochs}"
-    )
+    length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
+    if training.seconds is not None:
+        length = f"as many epochs as fit into {training.seconds:.0f} s, at most {length}"
     counting = " (only networks not met before are counted)" if settings.budget.count == "distinct" else ""
     budget = [f"{settings.budget.trials} trials{counting}"] if settings.budget.trials else []
     budget += [f"{settings.budget.hours:g} h"] if settings.budget.hours else []

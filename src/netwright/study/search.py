@@ -156,9 +156,7 @@ class Search:
             self._epochs = min(self._epochs, max(fewest, met))
 
     def _epochs_of(self, trial: optuna.Trial) -> int:
-        """The epochs of a trial; one that is run again keeps those that it was given first."""
-        if self._settings.budget.fewest_epochs is None:
-            return self._settings.training.epochs
+        """The epochs of a trial where the study chooses them; one that is run again keeps those of the first time."""
         given = trial.user_attrs.get(EPOCHS)
         if given is None:
             given = self._epochs
@@ -232,7 +230,9 @@ class Search:
 
     def _submit(self, trial: optuna.Trial, choice: dict[str, Any], device: str) -> Future[Any]:
         settings = self._settings
-        protocol = replace(settings.training, epochs=self._epochs_of(trial))
+        protocol = settings.training
+        if settings.budget.fewest_epochs is not None:
+            protocol = replace(protocol, epochs=self._epochs_of(trial), steps=None)
         if protocol.seconds is not None:
             protocol = replace(protocol, seconds=max(1.0, min(protocol.seconds, self._clock.remaining())))
         job = CandidateJob(

@@ -10,15 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
 from netwright.errors import MemoryShortage, RunError
 from netwright.settings import RunSettings
 from netwright.study.executor import LocalExecutor, lost_worker
 from netwright.study.parts import make_space, problem_of
-from netwright.study.plan import Measurement, measure
+from netwright.study.plan import Measurement, epochs_of, measure
 from netwright.study.shared import SharedJob, make_search, memory_limit_mb, shared_protocol
 from netwright.supernet.path import read_snapshots
 
@@ -103,18 +101,10 @@ def plan_shared(
         workers=machine.workers,
         batch_size=shared_protocol(settings).batch_size,
         hours=min(limit or math.inf, found["steps"] * found["seconds_a_step"]) / 3600.0,
-        epochs=_epochs(settings, prepared, training),
+        epochs=epochs_of(settings, prepared, training),
         networks=tuple(networks),
         **found,
     )
-
-
-def _epochs(settings: RunSettings, prepared: Prepared | PreparedImages, training: Sequence[int]) -> int:
-    """Of the training of the network that is found."""
-    if settings.training.steps is None:
-        return settings.training.epochs
-    batches = problem_of(settings, prepared).batches(training, settings.training, torch.device("cpu"), 0)
-    return settings.training.epochs_of(len(batches))
 
 
 def _timed(job: SharedJob) -> dict[str, Any]:

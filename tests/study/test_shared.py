@@ -1,0 +1,91 @@
+"""What a run makes of its hours, epochs and space where the search is one training; what its validation tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netwright.api import Wishes, resolve
+from netwright.errors import InfeasibleArchitecture, SettingsError
+from netwright.recipes import RECIPES
+from netwright.settings import RunSettings
+from netwright.study.shared import require_searchable, require_shared
+from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.segmentation import SegmentationTask
+
+HERE = Path(".")
+
+
+def resolved(recipe: str = "pdas-cells", **wishes: Any) -> RunSettings:
+    return resolve(HERE, recipe, Wishes(**wishes))
+
+
+def seconds(settings: RunSettings) -> float | None:
+    assert settings.supernet is not None
+    return settings.supernet.seconds
+
+
+def test_hours_are_those_of_the_search() -> None:
+    assert seconds(resolved()) is None
+    assert seconds(resolved(hours=2.0)) == 7200.0
+    assert seconds(resolved(hours=2.0, assignments={"supernet.seconds": 100})) == 100.0
+
+
+def test_a_repeated_run_has_the_same_length_unless_another_is_given() -> None:
+    first = resolved(hours=1.0, assignments={"supernet.seconds": 100})
+    repeated = Wishes(repeat=first)
+    assert seconds(resolve(HERE, None, repeated)) == 100.0
+    assert seconds(resolve(HERE, None, replace(repeated, hours=2.0))) == 7200.0
+    without = replace(repeated, assignments={"budget.hours": None, "budget.trials": None})
+    with pytest.raises(SettingsError):
+        resolve(HERE, None, without)
+    endless = resolve(HERE, None, replace(repeated, assignments={"budget.hours": None}))
+    assert seconds(endless) is None
+
+
+@pytest.mark.parametrize("wishes", [{"epochs": 5}, {"assignments": {"training.epochs": 5}}])
+def test_epochs_take_the_place_of_the_recipes_steps(wishes: dict[str, Any]) -> None:
+    assert resolved("pdas-inpainting").training.steps == 500_000
+    assert resolved("pdas-inpainting", **wishes).training.steps is None
+
+
+@pytest.mark.parametrize("assignment", [{"budget.trials": 5}, {"budget": {"trials": 5}}])
+def test_trials_are_refused_however_they_are_given(assignment: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="no trials"):
+        resolved(assignments=assignment)
+
+
+def test_another_space_or_strategy_turns_the_recipes_supernet_off() -> None:
+    assert resolved(assignments={"space.name": "vgg16"}).supernet is None
+    assert resolved(assignments={"strategy.name": "tpe"}).supernet is None
+    assert resolved("pdas-segnas7", assignments={"space.name": "segnas11"}).supernet is not None
+    with_one = {"strategy.name": "tpe", "supernet.epochs": 3}
+    with pytest.raises(SettingsError, match="natural-gradient"):
+        require_shared(resolved(assignments=with_one))
+
+
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name.startswith("pdas")])
+def test_the_published_spaces_can_be_searched(recipe: str) -> None:
+    settings = resolved(recipe)
+    require_shared(settings)
+    tasks = {
+        "pdas-cells": ClassificationTask(3, ("a", "b"), (32, 32)),
+        "pdas-inpainting": ClassificationTask(3, ("r", "g", "b"), (64, 64)),
+        "pdas-segnas7": SegmentationTask(1, ("a",), (32, 32, 32)),
+    }
+    require_searchable(settings, tasks[recipe], training=2)
+
+
+def test_what_could_not_take_its_first_step_is_refused_before_the_run_is_made() -> None:
+    settings = resolved()
+    task = ClassificationTask(3, ("a", "b"), (32, 32))
+    with pytest.raises(SettingsError, match="two training cases"):
+        require_searchable(settings, task, training=1)
+    with pytest.raises(InfeasibleArchitecture, match="2 x 2"):
+        require_searchable(settings, ClassificationTask(3, ("a", "b"), (2, 2)), training=9)
+    wide = resolved("pdas-segnas7", assignments={"space.name": "segnas11"})
+    with pytest.raises(SettingsError, match=r"\bn\b"):
+        require_searchable(wide, SegmentationTask(1, ("a",), (32, 32, 32)), training=9)
