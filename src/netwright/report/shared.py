@@ -84,7 +84,7 @@ def certainty_figure(path: ProbabilityPath) -> go.Figure:
     figure.update_layout(showlegend=False)
     for row in (1, 2):
         figure.update_yaxes(range=[0, 1.03], row=row, col=1)
-    figure.update_yaxes(type="log", exponentformat="power", row=3, col=1)
+    figure.update_yaxes(type="log", dtick="D2", tickformat=".2g", row=3, col=1)
     figure.update_xaxes(title_text="step", row=len(PANELS), col=1)
     return figure
 

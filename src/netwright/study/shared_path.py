@@ -60,7 +60,7 @@ def shared_facts(settings: RunSettings) -> tuple[tuple[str, str], ...]:
     length = f"{given.epochs} epochs" if given.steps is None else f"{given.steps:,} steps"
     if given.seconds is not None:
         length = f"{given.seconds / 3600:g} h, at most {length}"
-    options = ", ".join(f"{name} {value}" for name, value in given.space.items())
+    options = ", ".join(f"{name}={str(value).lower()}" for name, value in given.space.items())
     return (
         ("search", f"one training with shared weights, {length}"),
         (
