@@ -5,8 +5,8 @@ torch has it. The straightforward search step does that for two networks, and tw
 `netwright.supernet.pair`. All are given the same random networks of the cell space and the same random images, and take
 turns, so that a change of the machine's speed meets all of them. Memory is measured in a process each, and the
 multiply-adds of convolutions and linear layers are counted operation by operation: the least possible is every distinct
-step of the pair, forward, backward, and forward. Where other programs are busy, ``--threads 1`` compares the work alone:
-two threads that wait for each other at every operation then take several times as long, the unit's above all.
+step of the pair, forward, backward, and forward. Where other programs are busy, ``--threads 1`` compares the work
+alone: two threads that wait for each other at every operation then take several times as long, the unit's above all.
 
     python benchmarks/supernet_step.py [--pairs 8] [--rounds 3] [--threads 2]
 """
