@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from netwright.evaluation.device import half_precision
+from netwright.evaluation.device import half_precision, tensor_channels_last
 from netwright.spaces.cells import CellSpace
 from netwright.strategies.natural_gradient import uniform
 from netwright.supernet.pair import add_gradients, losses_of
@@ -66,7 +66,7 @@ def main() -> None:
 
     def batch() -> tuple[Tensor, Tensor]:
         chosen = torch.from_numpy(rng.integers(len(images), size=arguments.batch))
-        return images[chosen], labels[chosen]
+        return tensor_channels_last(images[chosen]), labels[chosen]
 
     found: list[tuple[float, float, float, float]] = []
     for step in range(1, arguments.steps + 1):

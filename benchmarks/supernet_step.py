@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from netwright.evaluation.device import half_precision
+from netwright.evaluation.device import half_precision, tensor_channels_last
 from netwright.evaluation.memory import measured_memory
 from netwright.nn.steps import Steps, Supernet, run_steps
 from netwright.spaces.cells import CellSpace, operations
@@ -134,6 +134,7 @@ class Case:
             [self.supernet.steps(draw_choice(dimensions, rng)) for _ in range(2)] for _ in range(pairs)
         ]
         self.images = torch.randn(BATCH, 3, SIZE, SIZE)
+        self.laid_out = tensor_channels_last(self.images)
         self.labels = torch.randint(0, CLASSES, (BATCH,))
 
     def unit(self, pair: list[Steps]) -> None:
@@ -156,9 +157,9 @@ class Case:
     def ours(self, pair: list[Steps], half: torch.dtype | None = None) -> None:
         """As a search does it."""
         self.optimizer.zero_grad()
-        add_gradients(self.supernet, pair, self.images, self.labels, F.cross_entropy, half)
+        add_gradients(self.supernet, pair, self.laid_out, self.labels, F.cross_entropy, half)
         self.optimizer.step()
-        losses_of(self.supernet, pair, self.images, self.labels, F.cross_entropy, half)
+        losses_of(self.supernet, pair, self.laid_out, self.labels, F.cross_entropy, half)
 
     def ours_in_half(self, pair: list[Steps]) -> None:
         """The same in half precision, where the CPU has one."""

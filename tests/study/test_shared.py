@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from netwright.api import Wishes, resolve
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.recipes import RECIPES
 from netwright.settings import RunSettings
-from netwright.study.shared import require_searchable, require_shared
+from netwright.study.parts import make_space
+from netwright.study.shared import require_searchable, require_shared, shared_space
 from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.inpainting import InpaintingTask
 from netwright.tasks.segmentation import SegmentationTask
 
 HERE = Path(".")
@@ -67,16 +70,30 @@ def test_another_space_or_strategy_turns_the_recipes_supernet_off() -> None:
         require_shared(resolved(assignments=with_one))
 
 
-@pytest.mark.parametrize("recipe", [name for name in RECIPES if name.startswith("pdas")])
-def test_the_published_spaces_can_be_searched(recipe: str) -> None:
+SHARED_WEIGHTS = {
+    "pdas-cells": (ClassificationTask(3, ("a", "b"), (32, 32)), None),
+    "pdas-inpainting": (InpaintingTask(3, (64, 64)), 540_376_256),
+    "pdas-segnas7": (SegmentationTask(1, ("a",), (32, 32, 32)), None),
+}
+"""Task, and the number of weights where the documentation speaks of it."""
+
+
+@pytest.mark.parametrize("recipe", SHARED_WEIGHTS)
+def test_the_recipes_can_be_searched_and_have_as_many_weights_as_is_said(recipe: str) -> None:
     settings = resolved(recipe)
     require_shared(settings)
-    tasks = {
-        "pdas-cells": ClassificationTask(3, ("a", "b"), (32, 32)),
-        "pdas-inpainting": ClassificationTask(3, ("r", "g", "b"), (64, 64)),
-        "pdas-segnas7": SegmentationTask(1, ("a",), (32, 32, 32)),
-    }
-    require_searchable(settings, tasks[recipe], training=2)
+    task, weights = SHARED_WEIGHTS[recipe]
+    require_searchable(settings, task, training=2)
+    with torch.device("meta"):
+        supernet = shared_space(settings).supernet(task)
+    counted = sum(weight.numel() for weight in supernet.parameters())
+    assert counted > 1000 if weights is None else counted == weights
+    sampled = supernet.steps(make_space(settings.space).starting_choice())
+    assert {step.key for step in sampled} < set(supernet.operations)
+
+
+def test_every_recipe_of_pdas_is_looked_at() -> None:
+    assert set(SHARED_WEIGHTS) == {name for name in RECIPES if name.startswith("pdas")}
 
 
 def test_what_could_not_take_its_first_step_is_refused_before_the_run_is_made() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from netwright.evaluation.device import half_precision, threads
+from netwright.evaluation.device import half_precision, tensor_channels_last, threads
 from netwright.nn.steps import IMAGE, Step, Steps, Supernet, run_steps
 from netwright.spaces.cells import CellSpace
 from netwright.study.draw import draw_choice
@@ -26,6 +26,7 @@ from netwright.tasks.classification import ClassificationTask
 SPACE = CellSpace(channels=4, normal_cells=1, nodes=3, affine=False, auxiliary=False, drop_path=0)
 TASK = ClassificationTask(3, ("a", "b", "c", "d"), (12, 9))
 IMAGES = torch.randn(6, 3, 12, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+LAID_OUT = tensor_channels_last(IMAGES)
 LABELS = torch.tensor([0, 1, 2, 3, 0, 1])
 NAMES = SPACE.supernet(TASK)
 """For its steps alone."""
@@ -92,20 +93,20 @@ def test_gradients_are_the_straightforward_ones(
         samples = sampled(supernet, seed, count, alike)
         losses, expected = straightforward(supernet, samples)
         supernet.zero_grad()
-        assert add_gradients(supernet, samples, IMAGES, LABELS, F.cross_entropy) == pytest.approx(losses)
+        assert add_gradients(supernet, samples, LAID_OUT, LABELS, F.cross_entropy) == pytest.approx(losses)
         found = gradients(supernet)
         assert found.keys() == expected.keys()  # weights that no sample uses have none
         for name, gradient in expected.items():
             assert (found[name] - gradient).norm() <= 1e-9 * (gradient.norm() + 1e-3), name
-        assert losses_of(supernet, samples, IMAGES, LABELS, F.cross_entropy) == pytest.approx(losses)
+        assert losses_of(supernet, samples, LAID_OUT, LABELS, F.cross_entropy) == pytest.approx(losses)
         assert gradients(supernet).keys() == expected.keys()
 
 
 def test_gradients_add_up(supernet: Supernet, thread_count: int) -> None:
     samples = sampled(supernet, 5)
-    add_gradients(supernet, samples, IMAGES, LABELS, F.cross_entropy)
+    add_gradients(supernet, samples, LAID_OUT, LABELS, F.cross_entropy)
     once = gradients(supernet)
-    add_gradients(supernet, samples, IMAGES, LABELS, F.cross_entropy)
+    add_gradients(supernet, samples, LAID_OUT, LABELS, F.cross_entropy)
     for name, gradient in gradients(supernet).items():
         torch.testing.assert_close(gradient, 2 * once[name])
 
@@ -122,7 +123,7 @@ def test_equal_operations_are_computed_once(
         calls.clear()
         samples = sampled(supernet, 10 + seed, 2, alike)
         distinct = {value for steps in samples for value in expressions(steps)}
-        run(supernet, samples, IMAGES, LABELS, F.cross_entropy)
+        run(supernet, samples, LAID_OUT, LABELS, F.cross_entropy)
         assert calls == Counter(value[0] for value in distinct)
         if alike == 1:
             assert calls == Counter(step.key for step in samples[0])
@@ -152,7 +153,7 @@ def test_a_union_is_every_network_once(seed: int, count: int, alike: float) -> N
 def test_the_same_bits_come_out_again(half: torch.dtype | None) -> None:
     torch.manual_seed(0)
     supernet = SPACE.supernet(TASK).train()
-    samples, images = sampled(supernet, 3, 2, 0.3), IMAGES.float()
+    samples, images = sampled(supernet, 3, 2, 0.3), LAID_OUT.float()
     runs = []
     with threads(2):
         for _ in range(4):
@@ -175,10 +176,10 @@ def test_every_part_is_in_half_precision(thread_count: int) -> None:
     for name, module in supernet.named_modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(lambda *a, name=name: types.setdefault(name, set()).add(a[-1].dtype))
-    exact = losses_of(supernet, samples, IMAGES.float(), LABELS, F.cross_entropy)
+    exact = losses_of(supernet, samples, LAID_OUT.float(), LABELS, F.cross_entropy)
     types.clear()
     for run in (add_gradients, losses_of):
-        losses = run(supernet, samples, IMAGES.float(), LABELS, F.cross_entropy, torch.bfloat16)
+        losses = run(supernet, samples, LAID_OUT.float(), LABELS, F.cross_entropy, torch.bfloat16)
         assert losses == pytest.approx(exact, rel=0.05)
         assert losses != exact
         pointwise = {kind for name, kinds in types.items() if "pointwise" in name for kind in kinds}
@@ -203,4 +204,4 @@ def test_failures_are_told(run: Callable[..., list[float]], thread_count: int) -
     supernet = Failing()
     samples = [supernet.steps("sum"), supernet.steps("wrong")]
     with pytest.raises(RuntimeError, match="shapes"):
-        run(supernet, samples, IMAGES.float(), LABELS, F.cross_entropy)
+        run(supernet, samples, LAID_OUT.float(), LABELS, F.cross_entropy)

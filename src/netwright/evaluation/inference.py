@@ -291,16 +291,29 @@ def predict_classes(
 
 
 def restore_images(
-    network: nn.Module, images: Tensor, *, mixed_precision: bool = False, channels_last: bool = False
+    network: nn.Module,
+    images: Tensor,
+    *,
+    mixed_precision: bool = False,
+    channels_last: bool = False,
+    names: Sequence[str] | None = None,
 ) -> Tensor:
     """What a network makes of masked images (N, C, H, W) on its device, in float32, cut off below 0 and above 1.
 
     Raises:
-        FloatingPointError: the network's output is not finite.
+        FloatingPointError: the network's output is not finite; of the first such image by its name, where they have
+            ``names``.
     """
     with evaluating(network):
         found = forward(network, images, mixed_precision=mixed_precision, channels_last=channels_last).float()
-        _require_finite(bool(found.isfinite().all()))
+        finite = found.isfinite().flatten(1).all(1)
+        if names is not None and not finite.all():
+            raise FloatingPointError(
+                f"The network's output for {names[int(finite.int().argmin())]} is not finite: expected a number for "
+                "every pixel. Train the network again, with a lower training.learning_rate or with "
+                "training.gradient_norm."
+            )
+        _require_finite(bool(finite.all()))
         return found.clamp(0, 1)
 
 

@@ -223,6 +223,11 @@ def cosine(step: int, steps: int, longest_warm_up: int) -> float:
     if step < warm_up:
         return (step + 1) / warm_up
     progress = min(1.0, (step - warm_up) / max(1, steps - warm_up))
+    return half_cosine(progress)
+
+
+def half_cosine(progress: float) -> float:
+    """The share of the learning rate where ``progress`` of a training, 0 to 1, is done: from 1 down to 0."""
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 

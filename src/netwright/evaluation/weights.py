@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from netwright.errors import RunError, StorageError
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Writes the state of a network, on the CPU and contiguous; the file is there whole or not at all.
+    """Writes the state of a network.
 
     Raises:
         StorageError: the file cannot be written.
+    """
+    # Weights that two modules share are written twice.
+    write_tensors(path, {name: value.detach().clone() for name, value in network.state_dict().items()})
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Writes tensors, on the CPU and contiguous, and texts beside them; the file is there whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     partial = path.with_name(path.name + ".partial")
-    state = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+    placed = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     try:
-        save_file(state, partial)
+        save_file(placed, partial, metadata=None if metadata is None else dict(metadata))
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
     except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise StorageError(
             f"{path} cannot be written: {error}. Make room or mend the folder, then resume."
         ) from error

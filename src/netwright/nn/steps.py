@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Hashable, Mapping
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,9 @@ class Step:
     inputs: tuple[int, ...]
     options: tuple[Hashable, ...] = ()
 
+
+Values = dict[int, Tensor]
+"""Values of steps by their places, the image's by `IMAGE`."""
 
 Steps = tuple[Step, ...]
 """A network: every step comes behind those whose values it takes, and every value is of use but the outputs'."""
@@ -91,14 +95,28 @@ def run_steps(
     operations: nn.ModuleDict, steps: Steps, images: Tensor, wanted: Collection[int]
 ) -> list[Tensor]:
     """The values of the wanted steps; a value is let go behind the last step that takes it."""
-    last_use = {place: number for number, step in enumerate(steps) for place in step.inputs}
-    values: dict[int, Tensor] = {IMAGE: images}
-    for number, step in enumerate(steps):
-        values[number] = operations[step.key](*(values[place] for place in step.inputs), *step.options)
-        for place in set(step.inputs):
-            if last_use[place] == number and place not in wanted:
-                del values[place]
+    values = run_places(operations, steps, range(len(steps)), {IMAGE: images}, wanted)
     return [values[place] for place in wanted]
+
+
+def run_places(
+    operations: nn.ModuleDict, steps: Steps, places: Iterable[int], values: Values, wanted: Collection[int]
+) -> Values:
+    """Computes some of the steps, in order, adds their values to those given, and lets go those that are not wanted
+    behind the last of these steps that takes them.
+    """
+    chosen = list(places)
+    uses = Counter(source for place in chosen for source in set(steps[place].inputs))
+    for place in chosen:
+        step = steps[place]
+        inputs = [values[source] for source in step.inputs]
+        values[place] = operations[step.key](*inputs, *step.options)
+        del inputs
+        for source in set(step.inputs):
+            uses[source] -= 1
+            if not uses[source] and source not in wanted:
+                del values[source]
+    return values
 
 
 def needed_steps(steps: Steps, wanted: Collection[int]) -> Steps:

@@ -173,46 +173,20 @@ def size_against_score(
 
     known = [t for t in trials if t.reward is not None and t.parameters]
     tested = [s for s in summaries if s.tested and s.contestant.parameters]
-    figure = go.Figure()
-    for status in _statuses(known):
-        chosen = [t for t in known if t.status == status]
-        dots = _dots(
-            chosen, [t.reward for t in chosen], status, legend=False, size=8 if len(known) <= 200 else 5
-        )
-        figure.add_trace(dots.update(x=[t.parameters for t in chosen]))
-    front = [
-        known[i]
-        for i in pareto_front([(t.parameters or 0, -(t.reward or 0.0)) for t in known])
-        if known[i].status == "complete"
-    ]
-    figure.add_trace(
-        go.Scatter(
-            x=[t.parameters for t in front],
-            y=[t.reward for t in front],
-            mode="lines",
-            line={"color": INK, "width": 1.5, "shape": "hv"},
-            name="Pareto front",
-            hoverinfo="skip",
-        )
-    )
+    figure = go.Figure([*_by_size(known), _front(known)])
     for i, summary in enumerate(tested):
         figure.add_trace(_contestant_point(summary, SYMBOLS[i % len(SYMBOLS)], metric))
-    ends = [e for s in tested for e in (s.overall.low, s.overall.mean, s.overall.high) if np.isfinite(e)] or [
-        0,
-        1,
-    ]
-    room = 0.1 * max(max(ends) - min(ends), 0.01)
-    low, high = min(ends) - room, max(ends) + room
+    low, high = _score_range(tested)
     for name in _contestant_names(tested, low, high):
         figure.add_annotation(name)
-    halves: tuple[list[float], list[float]] = ([0, 0.46], [0.56, 1]) if tested else ([0, 1], [0.99, 1])
+    left, right = ([0, 0.46], [0.56, 1]) if tested else ([0, 1], [0.99, 1])
     if not known:
-        halves = [0, 0.01], [0, 1]
+        left, right = [0, 0.01], [0, 1]
     sizes = [float(t.parameters or 1) for t in known] + [float(s.contestant.parameters or 1) for s in tested]
     shared = {"type": "log", "title": "parameters", "range": log_range(sizes), "dtick": 1}
     figure.update_layout(
-        xaxis={**shared, "domain": halves[0], "visible": bool(known)},
-        xaxis2={**shared, "domain": halves[1], "anchor": "y2", "visible": bool(tested)},
+        xaxis={**shared, "domain": left, "visible": bool(known)},
+        xaxis2={**shared, "domain": right, "anchor": "y2", "visible": bool(tested)},
         yaxis={"title": f"{escaped(reward_name)}, in the search", "visible": bool(known)},
         yaxis2={
             "title": f"test {escaped(metric.axis)}, after full training",
@@ -224,6 +198,40 @@ def size_against_score(
     )
     style(figure, height=380)
     return figure
+
+
+def _by_size(known: Sequence[TrialRow]) -> Iterator[go.Scatter]:
+    """Trials as dots over their parameters."""
+    for status in _statuses(known):
+        chosen = [t for t in known if t.status == status]
+        dots = _dots(
+            chosen, [t.reward for t in chosen], status, legend=False, size=8 if len(known) <= 200 else 5
+        )
+        yield dots.update(x=[t.parameters for t in chosen])
+
+
+def _front(known: Sequence[TrialRow]) -> go.Scatter:
+    """The complete trials that no other is both smaller and better than."""
+    import plotly.graph_objects as go
+
+    places = pareto_front([(t.parameters or 0, -(t.reward or 0.0)) for t in known])
+    front = [known[place] for place in places if known[place].status == "complete"]
+    return go.Scatter(
+        x=[t.parameters for t in front],
+        y=[t.reward for t in front],
+        mode="lines",
+        line={"color": INK, "width": 1.5, "shape": "hv"},
+        name="Pareto front",
+        hoverinfo="skip",
+    )
+
+
+def _score_range(tested: Sequence[Summary]) -> tuple[float, float]:
+    """From under the lowest end of an interval to over the highest."""
+    ends = [e for s in tested for e in (s.overall.low, s.overall.mean, s.overall.high) if np.isfinite(e)]
+    lowest, highest = min(ends, default=0.0), max(ends, default=1.0)
+    room = 0.1 * max(highest - lowest, 0.01)
+    return lowest - room, highest + room
 
 
 def _dots(

@@ -17,6 +17,7 @@ COLOURS = "Viridis"
 ROW_PIXELS = 11
 """Height of a value's row."""
 PANELS = (("entropy", "entropy"), ("certainty", "largest probability"), ("eta", "learning rate η"))
+SURE = 0.9
 LOSSES = (("loss", "weights' half", INK), ("theta_loss", "the other half", QUIET))
 
 
@@ -115,6 +116,3 @@ def shared_sentence(path: ProbabilityPath) -> str:
     if path.infeasible:
         told += f" {path.infeasible:,} sampled choices made no network, or found no room in memory."
     return told
-
-
-SURE = 0.9

@@ -72,7 +72,7 @@ def search(folder: RunFolder, settings: RunSettings, material: Material, on_stat
             on_status(status_of(folder, settings, records, seconds=seconds))
 
     if settings.supernet is not None:
-        search_shared(folder, settings, material.data, told)
+        search_shared(folder, settings, material.data, study, told)
         return
     limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
     executor = LocalExecutor(machine.workers, machine.threads, limit)

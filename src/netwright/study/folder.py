@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,3 +214,11 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{path} cannot be read ({error.strerror}); the run folder is incomplete.") from None
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error}). Restore it from a copy.") from None
+
+
+def keep_trace(path: Path, error: BaseException) -> None:
+    """Put the trace of an error behind what a log has already; a full disk hides no error."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as log:
+            log.writelines(traceback.format_exception(error))

@@ -80,18 +80,10 @@ class Inpainter:
         import torch
 
         from netwright.data.inpainting.masks import masked
-        from netwright.evaluation.inference import evaluating, forward
+        from netwright.evaluation.inference import restore_images
 
         given = masked(torch.from_numpy(np.array(pictures)), torch.from_numpy(missing))
-        with evaluating(self.network):
-            found = forward(self.network, given.to(self.device)).float()
-        finite = found.isfinite().flatten(1).all(1).tolist()
-        if not all(finite):
-            raise FloatingPointError(
-                f"The network's output for {names[finite.index(False)]} is not finite: expected a number for every "
-                "pixel. Train the network again, with a lower training.learning_rate or with training.gradient_norm."
-            )
-        restored: Pictures = found.clamp(0, 1).cpu().numpy()
+        restored: Pictures = restore_images(self.network, given.to(self.device), names=names).cpu().numpy()
         return restored
 
     def fixed_missing(self, numbers: Sequence[int]) -> NDArray[np.bool_]:

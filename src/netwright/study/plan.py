@@ -319,18 +319,9 @@ def make_plan(
     trainable = len(seconds) / len(found)
     workers, trials = settings.machine.workers, settings.budget.trials
     return Plan(
-        recipe=settings.recipe,
-        dataset=settings.dataset.path.name,
-        choices=getattr(space, "count_choices", lambda: None)(),
-        dimensions=len(space.distributions()),
-        training_cases=len(training),
-        validation_cases=len(validation),
-        size=problem_of(settings, prepared).task.size,
-        workers=workers,
-        threads=settings.machine.threads,
+        **facts_of(settings, prepared, training, validation),
         memory_limit_mb=settings.machine.memory_limit_mb,
         trials=trials,
-        epochs=epochs,
         measurements=tuple(found),
         seconds_a_candidate=a_candidate,
         seconds_beside=beside,
@@ -341,6 +332,28 @@ def make_plan(
         candidates_an_hour=None if a_candidate is None else 3600.0 * workers / a_candidate,
         crf_seconds=None if settings.verdict.hours == 0 else settings.postprocessing.most_seconds,
     )
+
+
+def facts_of(
+    settings: RunSettings,
+    prepared: Prepared | PreparedImages,
+    training: Sequence[int],
+    validation: Sequence[int],
+) -> dict[str, Any]:
+    """What a plan of either kind says without measuring: fields of `Plan`, and of a plan with shared weights."""
+    space = make_space(settings.space)
+    return {
+        "recipe": settings.recipe,
+        "dataset": settings.dataset.path.name,
+        "choices": getattr(space, "count_choices", lambda: None)(),
+        "dimensions": len(space.distributions()),
+        "training_cases": len(training),
+        "validation_cases": len(validation),
+        "size": problem_of(settings, prepared).task.size,
+        "workers": settings.machine.workers,
+        "threads": settings.machine.threads,
+        "epochs": epochs_of(settings, prepared, training),
+    }
 
 
 def epochs_of(settings: RunSettings, prepared: Prepared | PreparedImages, training: Sequence[int]) -> int:

@@ -6,7 +6,6 @@ networks are found again in the storage. A killed search is continued by running
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,7 @@ from netwright.strategies.base import Converging
 from netwright.strategies.sampler import StrategySampler
 from netwright.study.clock import Clock
 from netwright.study.executor import Executor, kills_for_memory, lost_worker
-from netwright.study.folder import RunFolder
+from netwright.study.folder import RunFolder, keep_trace
 from netwright.study.jobs import CandidateJob, run_candidate
 from netwright.study.machine import devices
 from netwright.study.parts import reward_of, within_limits
@@ -271,20 +270,14 @@ class Search:
             # The machine or the settings are at fault (a full disk, say): no other candidate would fare better.
             raise
         except Exception as error:
-            self._log(running, error)
+            # What a worker could not handle itself, an import for example.
+            keep_trace(self._folder.trial(running.trial.number) / "log.txt", error)
             outcome = outcome_of_loss(error, running.attempt, running.system_kills, kills_for_memory())
         if outcome.status == Status.CRASHED and running.attempt < self._settings.budget.retries:
             running.attempt += 1
             running.future = self._submit(running.trial, running.choice, running.device)
             return None
         return outcome
-
-    def _log(self, running: _Running, error: Exception) -> None:
-        """Keep the trace of what a worker could not handle itself (an import, say) beside the trial."""
-        folder = self._folder.trial(running.trial.number)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "log.txt").open("a", encoding="utf-8") as log:
-            log.writelines(traceback.format_exception(error))
 
     def _finish(self, running: _Running, outcome: Outcome) -> None:
         outcome = within_limits(outcome, self._settings.objective)

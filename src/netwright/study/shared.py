@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import traceback
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
@@ -25,11 +24,11 @@ from netwright.strategies.sampler import StrategySampler, dimensions_of
 from netwright.study.clock import Clock
 from netwright.study.executor import LocalExecutor, kills_for_memory
 from netwright.study.fitting import takes_task
-from netwright.study.folder import RunFolder
+from netwright.study.folder import RunFolder, keep_trace
 from netwright.study.jobs import network_builder, opened
 from netwright.study.machine import devices, process_limit_mb
-from netwright.study.parts import make_sampler, make_space, open_study, problem_of, reward_of
-from netwright.study.records import first_line, load_trials, network_key
+from netwright.study.parts import make_sampler, make_space, problem_of, reward_of
+from netwright.study.records import first_line, network_key
 from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
 from netwright.study.verdict import whole_machine_mb
 from netwright.tasks.base import Task
@@ -103,10 +102,10 @@ def require_searchable(settings: RunSettings, task: Task, training: int) -> None
         InfeasibleArchitecture: the networks are not for such a task.
         SettingsError: there are fewer than two training cases, or an option that the search needs is missing.
     """
-    import torch
-
     if settings.supernet is None:
         return
+    import torch
+
     if training < 2:
         raise SettingsError(
             f"supernet: expected two training cases or more, as one half is for the weights and the other for the "
@@ -154,6 +153,14 @@ def _shares_weights(part: Part) -> bool:
     return not takes_task(part) and isinstance(make_space(part), SharesWeights)
 
 
+def natural_gradient(settings: RunSettings, space: Space) -> NaturalGradient:
+    """The strategy of a search inside one training."""
+    sampler = make_sampler(settings, space)
+    assert isinstance(sampler, StrategySampler)
+    assert isinstance(sampler.strategy, NaturalGradient)
+    return sampler.strategy
+
+
 def shared_protocol(settings: RunSettings) -> TrainingProtocol:
     """The run's training as far as the search has no own settings, on the whole machine."""
     assert settings.supernet is not None
@@ -179,10 +186,7 @@ def make_search(job: SharedJob) -> SharedSearch:
     assert settings.supernet is not None
     space, problem = shared_space(settings), problem_of(settings, opened(job.prepared))
     assert isinstance(space, SharesWeights)
-    sampler = make_sampler(settings, space)
-    assert isinstance(sampler, StrategySampler)
-    strategy = sampler.strategy
-    assert isinstance(strategy, NaturalGradient)
+    strategy = natural_gradient(settings, space)
     with seeded(derive_seed(settings.seed, "supernet")):
         supernet = space.supernet(problem.task)
     parts = Parts(
@@ -256,7 +260,11 @@ def _validated(
 
 
 def search_shared(
-    folder: RunFolder, settings: RunSettings, data: SearchData, on_tick: Callable[[float], None]
+    folder: RunFolder,
+    settings: RunSettings,
+    data: SearchData,
+    study: optuna.Study,
+    on_tick: Callable[[float], None],
 ) -> None:
     """The search part of a run whose networks share weights, from wherever it stands; its result is the one trial.
 
@@ -264,14 +272,14 @@ def search_shared(
         folder: of the run.
         settings: its settings.
         data: what is trained and validated on.
+        study: the run's.
         on_tick: called about twice a second with the seconds spent.
 
     Raises:
         RunError: the search cannot go on; the message says why.
         KeyboardInterrupt: the user ended it; a checkpoint has been written.
     """
-    study = open_study(folder, settings)
-    if load_trials(folder):
+    if study.get_trials(deepcopy=False):
         return
     clock = Clock(study, None)
     place = folder.shared
@@ -306,8 +314,7 @@ def _result(
         except NetwrightError:
             raise
         except Exception as error:
-            with contextlib.suppress(OSError), (job.folder / LOG).open("a", encoding="utf-8") as log:
-                log.writelines(traceback.format_exception(error))
+            keep_trace(job.folder / LOG, error)
             outcome = outcome_of_loss(error, attempt, kills, kills_for_memory())
             if outcome.status == Status.OUT_OF_MEMORY or attempt == retries:
                 raise RunError(_lost(job, outcome)) from error

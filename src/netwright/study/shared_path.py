@@ -6,11 +6,11 @@ import numpy as np
 
 from netwright.report.content import ProbabilityPath
 from netwright.settings import RunSettings
-from netwright.strategies.natural_gradient import NaturalGradient
-from netwright.strategies.sampler import StrategySampler, dimensions_of
+from netwright.strategies.sampler import dimensions_of
 from netwright.study.folder import RunFolder
-from netwright.study.parts import make_sampler, make_space
+from netwright.study.parts import make_space
 from netwright.study.records import TrialRecord
+from netwright.study.shared import natural_gradient
 from netwright.supernet.path import read_snapshots
 
 
@@ -25,10 +25,7 @@ def probability_path(
     if settings.supernet is None or not snapshots:
         return None
     space = make_space(settings.space)
-    sampler = make_sampler(settings, space)
-    assert isinstance(sampler, StrategySampler)
-    assert isinstance(sampler.strategy, NaturalGradient)
-    ladders = sampler.strategy.init(dimensions_of(space.distributions())).ladders
+    ladders = natural_gradient(settings, space).init(dimensions_of(space.distributions())).ladders
     variables = [ladder for ladder in ladders if len(ladder.values) > 1]
     last = snapshots[-1]
     chosen = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import tempfile
 from collections.abc import Sequence
@@ -15,8 +14,8 @@ from netwright.data.prepared import Prepared
 from netwright.errors import MemoryShortage, RunError
 from netwright.settings import RunSettings
 from netwright.study.executor import LocalExecutor, lost_worker
-from netwright.study.parts import make_space, problem_of
-from netwright.study.plan import Measurement, epochs_of, measure
+from netwright.study.parts import make_space
+from netwright.study.plan import Measurement, facts_of, measure
 from netwright.study.shared import SharedJob, make_search, memory_limit_mb, shared_protocol
 from netwright.supernet.path import read_snapshots
 
@@ -68,7 +67,7 @@ def plan_shared(
     Raises:
         RunError: the steps cannot be computed on this machine.
     """
-    space, machine = make_space(settings.space), settings.machine
+    machine = settings.machine
     with tempfile.TemporaryDirectory() as place:
         job = SharedJob(settings, prepared.folder, tuple(training), tuple(validation), Path(place))
         executor = LocalExecutor(1, machine.threads * machine.workers, memory_limit_mb(settings))
@@ -84,24 +83,15 @@ def plan_shared(
             ) from error
         finally:
             executor.shutdown()
-    start = space.starting_choice()
+    start = make_space(settings.space).starting_choice()
     names = [f"network {i + 1}" for i in range(machine.workers)]
     networks = measure(settings, prepared, (training, validation), [(name, start) for name in names])
     assert settings.supernet is not None
     limit = settings.supernet.seconds
     return SharedPlan(
-        recipe=settings.recipe,
-        dataset=settings.dataset.path.name,
-        choices=getattr(space, "count_choices", lambda: None)(),
-        dimensions=len(space.distributions()),
-        training_cases=len(training),
-        validation_cases=len(validation),
-        size=problem_of(settings, prepared).task.size,
-        threads=machine.threads,
-        workers=machine.workers,
+        **facts_of(settings, prepared, training, validation),
         batch_size=shared_protocol(settings).batch_size,
         hours=min(limit or math.inf, found["steps"] * found["seconds_a_step"]) / 3600.0,
-        epochs=epochs_of(settings, prepared, training),
         networks=tuple(networks),
         **found,
     )
@@ -114,8 +104,6 @@ def _timed(job: SharedJob) -> dict[str, Any]:
 
     settings = job.settings
     assert settings.supernet is not None
-    whole = make_search(job).steps
-    gc.collect()
     few = replace(settings.supernet, steps=WARM_UP_STEPS + TIMED_STEPS, seconds=None, checkpoint_seconds=1e9)
     with measured_memory(resolve_device(shared_protocol(settings).device)) as memory:
         search = make_search(replace(job, settings=settings.model_copy(update={"supernet": few})))
@@ -128,7 +116,7 @@ def _timed(job: SharedJob) -> dict[str, Any]:
             "networks (--set supernet.space...)."
         )
     return {
-        "steps": whole,
+        "steps": settings.supernet.steps_of(search.steps_an_epoch),
         "seconds_a_step": (search.seconds - before) / TIMED_STEPS,
         "peak_memory_mb": memory.peak_mb,
         "weights": sum(parameter.numel() for parameter in search.supernet.parameters()),

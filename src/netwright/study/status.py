@@ -24,7 +24,7 @@ from netwright.study.records import (
     record_of,
 )
 from netwright.study.verdict import read_results
-from netwright.supernet.path import Standing, last_snapshot, standing_of
+from netwright.supernet.path import LastStep, last_snapshot, last_step
 
 FINISHED = "finished.json"
 COMPARING = "comparison.json"
@@ -168,12 +168,12 @@ def status_of(
 
 
 def _shared(folder: RunFolder) -> SharedStatus:
-    found, standing = last_snapshot(folder.shared), standing_of(folder.shared)
+    found, last = last_snapshot(folder.shared), last_step(folder.shared)
     if found is None:
         return SharedStatus(0, 0.0, None, None)
-    if standing is None or standing.step < found.step:
-        standing = Standing(found.step, found.progress)
-    return SharedStatus(standing.step, standing.progress, found.loss, found.certainty)
+    if last is None or last.step < found.step:
+        last = LastStep(found.step, found.progress)
+    return SharedStatus(last.step, last.progress, found.loss, found.certainty)
 
 
 def _describer(settings: RunSettings) -> Callable[[dict[str, Any]], str]:

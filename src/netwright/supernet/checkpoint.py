@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from netwright.errors import RunError, StorageError
+from netwright.errors import RunError
+from netwright.evaluation.weights import write_tensors
 
 _VALUES = "values"
 
@@ -20,25 +19,9 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[s
     """Write tensors and plain JSON values as one safetensors file.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: it cannot be written; the one before is as it was.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    partial = path.with_name(path.name + ".partial")
-    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    try:
-        save_file(contiguous, partial, metadata={_VALUES: json.dumps(values)})
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise StorageError(
-            f"{path} cannot be written: {error}. Make room or mend the folder, then resume; the search goes on from "
-            "the checkpoint before."
-        ) from error
+    write_tensors(path, tensors, {_VALUES: json.dumps(values)})
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

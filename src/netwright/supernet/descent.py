@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from netwright.errors import MemoryShortage, NetwrightError
 from netwright.evaluation.device import is_out_of_memory
 from netwright.evaluation.losses import TrainingLoss
+from netwright.evaluation.training import half_cosine
 from netwright.nn.steps import Steps, Supernet
 from netwright.supernet.pair import add_gradients, losses_of
 from netwright.supernet.settings import SupernetSettings
@@ -71,7 +72,7 @@ class Descent:
             DivergedSearch: gradients have not been finite for many steps.
             MemoryShortage: memory has held no network for many steps.
         """
-        rate = self._settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+        rate = self._settings.learning_rate * half_cosine(progress)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)

@@ -6,7 +6,6 @@ each network on its part of the threads: operations are too small to be split we
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,16 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from netwright.evaluation.device import tensor_channels_last
 from netwright.evaluation.precision import half_precision_training
-from netwright.nn.steps import IMAGE, Steps, Supernet
+from netwright.nn.steps import IMAGE, Steps, Supernet, Values, run_places
 from netwright.supernet.shared import Union, union
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Output of a network and labels to a scalar."""
-
-Values = dict[int, Tensor]
-"""Values of steps, by their places in a `Union`."""
 
 Result = TypeVar("Result")
 
@@ -58,10 +53,10 @@ def add_gradients(
     parts = [_part(supernet, plan, common, sample) for sample in range(len(samples))]
 
     def own_part(sample: int) -> tuple[float, list[Tensor | None]]:
-        part = parts[sample]
+        part, place = parts[sample], plan.outputs[sample]
         with half_precision_training(images.device, half):
-            output = _run(supernet, plan, plan.own[sample], part.values, {plan.outputs[sample]})[
-                plan.outputs[sample]
+            output = run_places(supernet.operations, plan.steps, plan.own[sample], part.values, {place})[
+                place
             ]
         part.values.clear()
         value = loss(_full(output), labels)
@@ -100,7 +95,9 @@ def losses_of(
         with torch.inference_mode():
             with half_precision_training(images.device, half):
                 wanted = plan.outputs[sample]
-                output = _run(supernet, plan, plan.own[sample], parts[sample], {wanted})[wanted]
+                output = run_places(
+                    supernet.operations, plan.steps, plan.own[sample], parts[sample], {wanted}
+                )[wanted]
             return loss(_full(output), labels).item()
 
     return _side_by_side(own_part, len(samples), images.device)
@@ -136,29 +133,8 @@ def _common_values(supernet: Supernet, plan: Union, images: Tensor) -> Values:
     """The image, and the values of the common steps that anything else takes."""
     wanted = {IMAGE, *plan.outputs}
     wanted.update(source for step in plan.steps[plan.common :] for source in step.inputs)
-    values = {IMAGE: tensor_channels_last(images)}
-    return _run(supernet, plan, range(plan.common), values, wanted)
-
-
-def _run(
-    supernet: Supernet, plan: Union, places: Sequence[int], values: Values, wanted: Iterable[int]
-) -> Values:
-    """Computes steps, adds their values to those given, and lets go those that are not wanted behind the last step that
-    takes them.
-    """
-    steps = plan.steps
-    uses = Counter(source for place in places for source in set(steps[place].inputs))
-    kept = set(wanted)
-    for place in places:
-        step = steps[place]
-        inputs = [values[source] for source in step.inputs]
-        values[place] = supernet.operations[step.key](*inputs, *step.options)
-        del inputs
-        for source in set(step.inputs):
-            uses[source] -= 1
-            if not uses[source] and source not in kept:
-                del values[source]
-    return values
+    values = {IMAGE: images}
+    return run_places(supernet.operations, plan.steps, range(plan.common), values, wanted)
 
 
 def _needed(values: Mapping[int, Tensor], plan: Union, sample: int) -> Values:

@@ -40,26 +40,26 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Standing:
+class LastStep:
     """Steps done, and the part of the search that is done, 0 to 1; between two snapshots."""
 
     step: int
     progress: float
 
 
-def tell(folder: Path, standing: Standing) -> None:
+def write_last_step(folder: Path, last: LastStep) -> None:
     """Write down where the search stands; only the last is kept.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    write_whole(folder / STANDING, json.dumps(asdict(standing)).encode())
+    write_whole(folder / STANDING, json.dumps(asdict(last)).encode())
 
 
-def standing_of(folder: Path) -> Standing | None:
+def last_step(folder: Path) -> LastStep | None:
     """Where the search stood a few seconds ago; None before the first time."""
     try:
-        return Standing(**json.loads((folder / STANDING).read_text(encoding="utf-8")))
+        return LastStep(**json.loads((folder / STANDING).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 

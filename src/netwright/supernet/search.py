@@ -36,7 +36,7 @@ from netwright.strategies.ladder import choice_of
 from netwright.strategies.natural_gradient import State
 from netwright.supernet.checkpoint import load_checkpoint, save_checkpoint
 from netwright.supernet.descent import Descent
-from netwright.supernet.path import Snapshot, Standing, append_snapshot, keep_snapshots, tell
+from netwright.supernet.path import LastStep, Snapshot, append_snapshot, keep_snapshots, write_last_step
 from netwright.supernet.settings import SupernetSettings
 from netwright.supernet.streams import Stream
 
@@ -117,7 +117,12 @@ class SharedSearch:
     @property
     def steps(self) -> int:
         """Steps at most."""
-        return self._settings.steps or self._settings.epochs * self._weights.length
+        return self._settings.steps_of(self.steps_an_epoch)
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """Batches of the weights' half."""
+        return self._weights.length
 
     @property
     def seconds(self) -> float:
@@ -265,7 +270,7 @@ class SharedSearch:
         now = time.monotonic()
         if now - self._told >= TOLD_SECONDS:
             self._told = now
-            tell(self._folder, Standing(self.step, self.progress))
+            write_last_step(self._folder, LastStep(self.step, self.progress))
 
     def _record(self) -> None:
         """A snapshot where one is due: at the start, at the end, and evenly between."""

@@ -54,3 +54,7 @@ class SupernetSettings:
                 raise SettingsError(f"supernet.{name} must be at least 0, got {getattr(self, name)}.")
         if not 0 <= self.momentum < 1:
             raise SettingsError(f"supernet.momentum must be at least 0 and under 1, got {self.momentum}.")
+
+    def steps_of(self, steps_an_epoch: int) -> int:
+        """The steps, at most, of a search of so many steps an epoch."""
+        return self.steps or self.epochs * steps_an_epoch
