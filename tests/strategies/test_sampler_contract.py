@@ -40,7 +40,8 @@ SPACE: dict[str, BaseDistribution] = {
 }
 MEMBERS: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in STRATEGIES},
-    "controlled-random-search": ("controlled-random-search", {"population": 10}),
+    # Ten members have so few reflections that one is drawn twice by chance, in one study of twenty.
+    "controlled-random-search": ("controlled-random-search", {"population": 20}),
     "q-learning published": ("q-learning", {"variant": "published", "exploration": 12}),
     "policy-gradient pooled": ("policy-gradient", {"variant": "pooled"}),
 }

@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
 from netwright.strategies.dimensions import Point, choice_at, point_of, point_of_first
-from netwright.strategies.ladder import TRIES
 
 Kind = Literal["first", "initial", "reflection", "mutation"]
 
@@ -131,12 +130,7 @@ class ControlledRandomSearch:
         for number, failed in state.queue:
             if number not in claimed:
                 return _proposal(state, "mutation", mutate(failed, state.best, rng.random(n)), number)
-        taken = [stamp["x"] for stamp in current]
-        for _ in range(TRIES):
-            point = _random_reflection(state, rng)
-            if point.tolist() not in taken:  # a small population has few reflections
-                break
-        return _proposal(state, "reflection", point)
+        return _proposal(state, "reflection", _random_reflection(state, rng))
 
     def tell(self, state: State, observation: Observation) -> State:
         """The population after one more result.
