@@ -162,6 +162,7 @@ def _timed(job: ProbeJob, network: Any) -> dict[str, Any]:
                 break
     with threads(job.settings.machine.threads):
         some = _about_a_batch(job, problem)
+        problem.scores(network, some[:1], protocol, device)  # the first loads what scores are made with
         start = time.perf_counter()
         problem.scores(network, some, protocol, device)
         validation = (time.perf_counter() - start) / len(some) * len(job.validation)
