@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from netwright.data.inpainting.sample import write_inpainting_sample
 from netwright.data.picture_samples import write_classification_sample, write_segmentation_sample
@@ -15,6 +16,12 @@ from netwright.data.samples import write_sample
 from netwright_tests import EXECUTABLE, SMALL
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Two processes of tests that compute with two threads each wait for one another at every operation."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
