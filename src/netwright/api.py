@@ -295,8 +295,7 @@ def _prepared(
     opened = open_own(settings)
     _require_suited(settings, opened, said_by(wishes))
     settings = suit_space(settings, opened, said_by(wishes))
-    if wishes.repeat is None:
-        settings = suit_inpainting(settings, opened, said_by(wishes))
+    settings = suit_inpainting(settings, opened, said_by(wishes), repeats=wishes.repeat is not None)
     require_postprocessing(settings, kind_of(opened))
     inspect_any(opened, workers=available_cores()).require_usable(_reading(settings))
     many = f"{len(opened.records)} pictures" if isinstance(opened, ImageSet) else f"{len(opened.cases)} cases"

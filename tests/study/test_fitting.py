@@ -14,7 +14,7 @@ import tiny_networks
 from netwright.api import Wishes, create_run, resolve
 from netwright.data.augmentation_settings import AugmentationSettings
 from netwright.data.inpainting.settings import MaskSettings
-from netwright.data.opening import split_any
+from netwright.data.opening import open_any, split_any
 from netwright.errors import SettingsError
 from netwright.settings import Part, RunSettings, parse_settings
 from netwright.spaces.kinds import INPAINTING, KINDS, Kind
@@ -181,6 +181,9 @@ def test_what_restored_pictures_cannot_have_is_refused(tiles: Path, shapes: Path
         names = {name.replace("__", ".") for name in said}
         with pytest.raises(SettingsError, match=words):
             with_termination(fitted(tiles, "marl-unet", **{"slices": None, **said}), RESTORED, 1.0, names)
+    earlier = settings_with(training={"augmentation": {"cutout": 6}})
+    with pytest.raises(SettingsError, match=r"augmentation\.cutout is 6"):
+        suit_inpainting(earlier, open_any(tiles), repeats=True)
     with pytest.raises(SettingsError, match="for classification"):
         fitted(shapes, "marl-vgg16", inpainting__mask="half")
     with pytest.raises(SettingsError, match="for segmentation"):

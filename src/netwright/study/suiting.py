@@ -39,19 +39,32 @@ def suit_format(settings: RunSettings, *spaces: str) -> RunSettings:
 
 
 def suit_inpainting(
-    settings: RunSettings, dataset: Dataset | ImageSet, said: Collection[str] = ()
+    settings: RunSettings, dataset: Dataset | ImageSet, said: Collection[str] = (), *, repeats: bool = False
 ) -> RunSettings:
     """The settings with pictures that are restored brought to 64 x 64 pixels, stretched, and to 0 to 1, as in PDAS;
     augmented by flips alone, as all else puts black beside what a network is to learn; and without what recipes for
     other tasks say of metrics between 0 and 1, of guesses and of label maps.
 
-    ``said``: dotted names of settings that the user gave, which stay.
+    ``said``: dotted names of settings that the user gave, which stay. ``repeats``: whether all are those of another
+    run, and stay.
 
     Raises:
-        SettingsError: cutout was asked for.
+        SettingsError: cutout was asked for, which would take pixels from what is to be learned.
     """
     if kind_of(dataset) != INPAINTING:
         return settings
+    suited = settings if repeats else _suited_to_inpainting(settings, said)
+    augmentation = suited.training.augmentation
+    if augmentation is not None and augmentation.cutout:
+        raise SettingsError(
+            f"training.augmentation.cutout is {augmentation.cutout}, but pictures are to be restored: expected 0, as "
+            "what is cut out would be black in what the network is to learn. Leave it out: inpainting.mask says what "
+            "is missing."
+        )
+    return suited
+
+
+def _suited_to_inpainting(settings: RunSettings, said: Collection[str]) -> RunSettings:
     values = settings.model_dump(mode="json")
     for name, value in _RESTORED.items():
         table, _, key = name.partition(".")
@@ -62,11 +75,7 @@ def suit_inpainting(
 
 
 def _flips_alone(augmentation: dict[str, Any] | None, said: Collection[str]) -> dict[str, Any] | None:
-    """The augmentation without what the user did not give.
-
-    Raises:
-        SettingsError: with cutout, which would take pixels from what is to be learned.
-    """
+    """The augmentation without what the user did not give."""
     table = "training.augmentation"
     given = {name.removeprefix(f"{table}.") for name in said if name.startswith(f"{table}.")}
     if augmentation is not None and (table not in said or given):
@@ -74,11 +83,6 @@ def _flips_alone(augmentation: dict[str, Any] | None, said: Collection[str]) -> 
         if given.isdisjoint({"probability", *_UNMOVED}):
             usual["probability"] = 0.0
         augmentation |= {name: value for name, value in usual.items() if name not in given}
-    if augmentation is not None and augmentation["cutout"]:
-        raise SettingsError(
-            f"{table}.cutout is {augmentation['cutout']}, but pictures are to be restored: expected 0, as what is cut "
-            "out would be black in what the network is to learn. Leave it out: inpainting.mask says what is missing."
-        )
     return augmentation
 
 
