@@ -22,7 +22,9 @@ from torch.nn import functional as F
 
 from netwright.evaluation.device import half_precision, tensor_channels_last
 from netwright.spaces.cells import CellSpace
-from netwright.strategies.natural_gradient import uniform
+from netwright.strategies.ladder import choice_of
+from netwright.strategies.natural_gradient import NaturalGradient
+from netwright.strategies.sampler import dimensions_of
 from netwright.supernet.pair import add_gradients, losses_of
 from netwright.tasks.classification import ClassificationTask
 
@@ -57,10 +59,10 @@ def main() -> None:
     rng = np.random.default_rng(arguments.seed)
     images, labels = pictures(arguments.folder, arguments.size, arguments.each)
     task = ClassificationTask(3, tuple(map(str, range(10))), (arguments.size, arguments.size))
-    space = CellSpace(channels=16, normal_cells=2, affine=False, auxiliary=False, drop_path=0)
+    space = CellSpace(channels=16, normal_cells=2)
     supernet = space.supernet(task).train()
-    dimensions = space.distributions()
-    theta = uniform([len(dimension.choices) for dimension in dimensions.values()])
+    start = NaturalGradient().init(dimensions_of(space.distributions()))
+    theta = start.distribution
     half = half_precision(torch.device("cpu")) or torch.bfloat16
     optimizer = torch.optim.SGD(supernet.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
 
@@ -71,15 +73,7 @@ def main() -> None:
     found: list[tuple[float, float, float, float]] = []
     for step in range(1, arguments.steps + 1):
         levels = [theta.sample(rng) for _ in range(2)]
-        pair = [
-            supernet.steps(
-                {
-                    name: dimension.choices[level]
-                    for (name, dimension), level in zip(dimensions.items(), sample, strict=True)
-                }
-            )
-            for sample in levels
-        ]
+        pair = [supernet.steps(choice_of(start.ladders, sample)) for sample in levels]
         optimizer.zero_grad()
         trained = add_gradients(supernet, pair, *batch(), F.cross_entropy, half)
         torch.nn.utils.clip_grad_norm_(supernet.parameters(), 5)

@@ -42,7 +42,7 @@ BATCH, SIZE, CLASSES = 64, 32, 10
 KINDS = ("unit", "straightforward", "ours", "ours_in_half")
 STEPS = {"unit": 2, "straightforward": 1, "ours": 1, "ours_in_half": 1}
 """How many each does for a pair."""
-SPACE = CellSpace(channels=16, normal_cells=2, affine=False, auxiliary=False, drop_path=0)
+SPACE = CellSpace(channels=16, normal_cells=2)
 
 
 class PlainSeparable(nn.Module):

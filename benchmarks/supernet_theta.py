@@ -16,6 +16,7 @@ FOLDER has a folder of pictures for each class.
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -30,7 +31,9 @@ from netwright.evaluation.device import half_precision, tensor_channels_last
 from netwright.evaluation.training import half_cosine
 from netwright.nn.steps import Steps, run_steps
 from netwright.spaces.cells import CellSpace
-from netwright.strategies.natural_gradient import Distribution, uniform
+from netwright.strategies.ladder import choice_of
+from netwright.strategies.natural_gradient import Distribution, NaturalGradient
+from netwright.strategies.sampler import dimensions_of
 from netwright.supernet.pair import add_gradients, losses_of
 from netwright.tasks.classification import ClassificationTask
 from supernet_precision import pictures
@@ -38,7 +41,7 @@ from supernet_step import plain_operation
 
 WAYS = ("straightforward", "ours", "ours_in_half")
 TIMES = 4
-SPACE = CellSpace(nodes=3, channels=8, normal_cells=1, affine=False, auxiliary=False, drop_path=0)
+SPACE = CellSpace(nodes=3, channels=8, normal_cells=1)
 
 
 @dataclass(frozen=True)
@@ -77,22 +80,14 @@ class Search:
 
     def run(self, steps: int, batch: int) -> list[Moment]:
         """What it is at each of the times."""
-        dimensions = SPACE.distributions()
-        theta = uniform([len(dimension.choices) for dimension in dimensions.values()])
+        start = NaturalGradient().init(dimensions_of(SPACE.distributions()))
+        theta = start.distribution
         moments: list[Moment] = []
         recent: list[float] = []
         for step in range(steps):
             rng = np.random.default_rng((self.seed, step))
             levels = [theta.sample(rng) for _ in range(2)]
-            pair = [
-                self.supernet.steps(
-                    {
-                        name: dimension.choices[level]
-                        for (name, dimension), level in zip(dimensions.items(), sample, strict=True)
-                    }
-                )
-                for sample in levels
-            ]
+            pair = [self.supernet.steps(choice_of(start.ladders, sample)) for sample in levels]
             for_weights, for_theta = (self._batch(half, rng, batch) for half in self.halves)
             self.optimizer.param_groups[0]["lr"] = 0.025 * half_cosine(step / steps)
             self.optimizer.zero_grad()
@@ -102,7 +97,7 @@ class Search:
             found = self._losses(pair, *for_theta)
             theta = theta.updated(np.array(levels), np.array(found))
             recent += found
-            if (step + 1) % (steps // TIMES) == 0:
+            if TIMES * (step + 1) // steps > len(moments):
                 moments.append(Moment(theta, float(np.mean(recent))))
                 recent = []
         return moments
@@ -159,7 +154,7 @@ def main() -> None:
             found[way].append(search.run(arguments.steps, arguments.batch))
             print(f"seed {seed}, {way}: done", flush=True)
     for time in range(TIMES):
-        print(f"after {arguments.steps * (time + 1) // TIMES} steps")
+        print(f"after {math.ceil(arguments.steps * (time + 1) / TIMES)} steps")
         report({way: [moments[time] for moments in found[way]] for way in WAYS})
 
 

@@ -178,11 +178,12 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
     own = RECIPES[settings.recipe].values["space"]["name"] if settings.recipe in RECIPES else ""
     settings = suit_format(settings, settings.space.name, own)
     said = {*named, *assignments}
-    settings = suit_shared(settings, said)
+    settings = suit_shared(settings, said, own)
     machine, device = settings.machine, settings.training.device
     filled: dict[str, Any] = {}
     if settings.supernet is not None:
-        filled |= shared_budget(settings, {*said, *said_by(wishes)}, repeats=wishes.repeat is not None)
+        repeats = wishes.repeat is not None
+        filled |= shared_budget(settings, {*said, *said_by(wishes)}, repeats=repeats, epochs=wishes.epochs)
     if "training.epochs" in said and "training.steps" not in said:
         filled["training.steps"] = None
     if settings.verdict.rival is not None:

@@ -264,9 +264,13 @@ def test_wrong_settings_are_refused(options: Genes, words: str) -> None:
         CellSpace(**options)
 
 
-def test_a_supernet_needs_one_number_of_channels() -> None:
-    with pytest.raises(SettingsError, match="share weights"):
-        CellSpace().supernet(Shape())
+def test_shared_weights_keep_nothing_of_a_batch_whatever_the_options_say() -> None:
+    supernet = CellSpace(normal_cells=1, nodes=2).supernet(Shape())
+    assert supernet.operations["stem"].convolution.out_channels == 3 * 16
+    assert not any("running" in name for name, _ in supernet.named_buffers())
+    scaled = {name for name, weight in supernet.named_parameters() if "normalisation" in name}
+    assert scaled == {"operations.stem.normalisation.weight", "operations.stem.normalisation.bias"}
+    assert not any("auxiliary" in name for name in supernet.operations)
 
 
 @pytest.mark.parametrize("affine", [True, False])
@@ -278,8 +282,11 @@ def test_networks_are_parts_of_the_supernet(affine: bool) -> None:
     for seed in range(5):
         choice = drawn(space, seed)
         network = space.build(choice, Shape()).double()
-        network.load_state_dict({name: weights[name] for name in network.state_dict()})
-        for train in (True, False):
+        shared = {name: weights[name] for name in network.state_dict() if name in weights}
+        own = network.load_state_dict(shared, strict=False).missing_keys
+        assert bool(own) == affine
+        assert all("normalisation" in name for name in own)
+        for train in (True,) if affine else (True, False):  # in training, as one of them has statistics
             network.train(train)
             supernet.train(train)
             torch.testing.assert_close(network(images), supernet(images, choice), rtol=1e-12, atol=1e-12)

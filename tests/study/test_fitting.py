@@ -167,6 +167,19 @@ def test_pictures_to_be_restored_are_prepared_as_in_the_paper(tiles: Path) -> No
     assert (said.objective.metric, said.objective.percent) == ("ssim", True)
 
 
+def test_cutout_leaves_most_of_an_image(shapes: Path) -> None:
+    def cutout(**said: Any) -> int:
+        augmentation = fitted(shapes, "pdas-cells", **said).training.augmentation
+        assert augmentation is not None
+        return augmentation.cutout
+
+    assert cutout() == 8  # of 16 x 16 pixels
+    assert cutout(images__size=[40, 32]) == 16
+    assert cutout(training__augmentation__cutout=12) == 12
+    with pytest.raises(SettingsError, match="Take 8 or less"):
+        cutout(training__augmentation__cutout=32)
+
+
 def test_what_restored_pictures_cannot_have_is_refused(tiles: Path, shapes: Path, cells: Path) -> None:
     for said, words in (
         ({"training__loss": "dice"}, "take mse"),

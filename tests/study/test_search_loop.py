@@ -173,6 +173,12 @@ def test_what_signal_9_means(attempt: int, before: int | None, now: int | None, 
     assert outcome_of_loss(killed(), attempt, before, now).status == status
 
 
+def test_an_error_that_speaks_of_memory_is_a_lack_of_it() -> None:
+    said = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
+    assert outcome_of_loss(said, 0, None, None).status == "out_of_memory"
+    assert outcome_of_loss(RuntimeError("shapes differ"), 0, None, None).status == "crashed"
+
+
 def test_no_network_is_trained_twice(tmp_path: Path, storage: Any) -> None:
     small = settings_of(tmp_path, space={"name": "segnas4", "n": [8, 10], "p": 2}, budget={"trials": 30})
     executor = Answering(lambda job: trained(sum(map(int, job.choice.values())) / 100))

@@ -49,10 +49,15 @@ def test_a_repeated_run_has_the_same_length_unless_another_is_given() -> None:
     assert seconds(endless) is None
 
 
-@pytest.mark.parametrize("wishes", [{"epochs": 5}, {"assignments": {"training.epochs": 5}}])
-def test_epochs_take_the_place_of_the_recipes_steps(wishes: dict[str, Any]) -> None:
+def test_epochs_take_the_place_of_the_recipes_steps() -> None:
     assert resolved("pdas-inpainting").training.steps == 500_000
-    assert resolved("pdas-inpainting", **wishes).training.steps is None
+    assert resolved("pdas-inpainting", assignments={"training.epochs": 5}).training.steps is None
+
+
+def test_epochs_of_candidates_are_refused_with_those_of_the_search() -> None:
+    with pytest.raises(SettingsError, match=r"supernet\.epochs=5"):
+        resolved(epochs=5)
+    assert resolved(epochs=5, assignments={"supernet": None}).training.epochs == 5
 
 
 @pytest.mark.parametrize("assignment", [{"budget.trials": 5}, {"budget": {"trials": 5}}])
@@ -64,10 +69,29 @@ def test_trials_are_refused_however_they_are_given(assignment: dict[str, Any]) -
 def test_another_space_or_strategy_turns_the_recipes_supernet_off() -> None:
     assert resolved(assignments={"space.name": "vgg16"}).supernet is None
     assert resolved(assignments={"strategy.name": "tpe"}).supernet is None
-    assert resolved("pdas-segnas7", assignments={"space.name": "segnas11"}).supernet is not None
+    other = resolved("pdas-segnas7", assignments={"space.name": "segnas11", "space.n": 8})
+    assert other.supernet is not None
     with_one = {"strategy.name": "tpe", "supernet.epochs": 3}
     with pytest.raises(SettingsError, match="natural-gradient"):
         require_shared(resolved(assignments=with_one))
+
+
+def test_another_space_leaves_the_options_of_the_recipes_space_behind() -> None:
+    def options(**assignments: Any) -> dict[str, Any]:
+        found = {name.replace("__", "."): value for name, value in assignments.items()}
+        settings = resolved(assignments=found)
+        require_shared(settings)
+        assert settings.supernet is not None
+        return settings.supernet.space
+
+    assert options(space__name="cells") == options() == {"channels": 16, "normal_cells": 2}
+    assert options(space__name="autoencoder") == {}
+    said = {"space__name": "autoencoder", "supernet__space__channels": [64]}
+    with pytest.raises(SettingsError, match="dimensions"):
+        options(**said)
+    assert options(space__name="autoencoder", supernet__space={"share": "slices"}) == {"share": "slices"}
+    turned = resolved("pdas-inpainting", assignments={"space.name": "cells"})
+    require_searchable(turned, ClassificationTask(3, ("a", "b"), (32, 32)), training=2)
 
 
 SHARED_WEIGHTS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.errors import MemoryShortage
+from netwright.evaluation.device import threads
 from netwright.evaluation.image_problem import ImageProblem
 from netwright.evaluation.seeding import derive_seed
 from netwright.nn.steps import Steps
@@ -89,8 +91,57 @@ def test_a_search_that_fits_nowhere_ends_with_advice() -> None:
     images, labels = batch()
     for _ in range(UNFIT_STEPS - 1):
         assert descent.step([supernet.steps(CHOICES[0])], images, labels, progress=0.0) == []
-    with pytest.raises(MemoryShortage, match=r"supernet\.batch_size"):
+    with pytest.raises(MemoryShortage, match=r"a smaller supernet\.batch_size"):
         descent.step([supernet.steps(CHOICES[0])], images, labels, progress=0.0)
+
+
+@pytest.mark.parametrize("thread_count", [1, 2])
+def test_what_did_not_fit_is_gone_when_networks_are_tried_one_by_one(thread_count: int) -> None:
+    class Large(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.made: list[weakref.ref[torch.Tensor]] = []
+            self.alive: list[int] = []
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            self.alive.append(sum(made() is not None for made in self.made))
+            twice = 2 * images
+            self.made.append(weakref.ref(twice))
+            if len(self.made) in (1, 4):
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return twice
+
+    supernet = TinySupernet(2, 8)
+    large = Large()
+    supernet.operations["mean"] = nn.Sequential(large, supernet.operations["mean"])
+    descent = made(supernet)
+    networks: list[Steps | None] = [supernet.steps(choice) for choice in CHOICES]
+    with threads(thread_count):
+        assert len(descent.step(networks, *batch(), progress=0.0)) == 2
+        assert all(map(math.isfinite, descent.losses(networks, *batch())))
+    # Both halves of the step failed as a pair, and found nothing of it when they came again.
+    assert large.alive[1] == large.alive[-1] == 0
+
+
+def test_batches_with_one_value_a_channel_are_passed_over() -> None:
+    supernet = TinySupernet(2, 8)
+    supernet.operations["mean"] = nn.Sequential(
+        nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(4), supernet.operations["mean"]
+    )
+    descent = made(supernet)
+    networks: list[Steps | None] = [supernet.steps(choice) for choice in CHOICES]
+    images, labels = batch()
+    one = images[:1], labels[:1]
+    assert len(descent.step(networks, *one, progress=0.0)) == 1
+    assert networks[0] is None
+    networks = [supernet.steps(choice) for choice in CHOICES]
+    losses = descent.losses(networks, *one)
+    assert losses[0] == math.inf
+    assert math.isfinite(losses[1])
+    for _ in range(UNFIT_STEPS - 1):
+        assert descent.step([supernet.steps(CHOICES[0])], *one, progress=0.0) == []
+    with pytest.raises(MemoryShortage, match=r"more than 1 value per channel.*a larger supernet\.batch_size"):
+        descent.step([supernet.steps(CHOICES[0])], *one, progress=0.0)
 
 
 class Told(Pictures):

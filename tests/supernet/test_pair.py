@@ -23,7 +23,7 @@ from netwright.supernet.pair import add_gradients, losses_of
 from netwright.supernet.shared import union
 from netwright.tasks.classification import ClassificationTask
 
-SPACE = CellSpace(channels=4, normal_cells=1, nodes=3, affine=False, auxiliary=False, drop_path=0)
+SPACE = CellSpace(channels=4, normal_cells=1, nodes=3)
 TASK = ClassificationTask(3, ("a", "b", "c", "d"), (12, 9))
 IMAGES = torch.randn(6, 3, 12, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 LAID_OUT = tensor_channels_last(IMAGES)

@@ -11,7 +11,7 @@ import torch
 
 from netwright.errors import InfeasibleArchitecture, RunError
 from netwright.nn.steps import StepNetwork
-from netwright.supernet.checkpoint import load_checkpoint
+from netwright.supernet.checkpoint import load_checkpoint, save_checkpoint
 from netwright.supernet.descent import DivergedSearch
 from netwright.supernet.path import PATH, read_snapshots
 from netwright.supernet.search import CHECKPOINT, SharedSearch, halves
@@ -137,6 +137,30 @@ def test_the_network_of_a_choice_gives_what_the_supernet_gives() -> None:
     network.load_state_dict(supernet.state_dict(), strict=False)
     assert set(network.state_dict()) < set(supernet.state_dict())
     torch.testing.assert_close(network(images), supernet(images, choice), rtol=0, atol=0)
+
+
+def test_a_checkpoint_copies_no_tensor_that_lies_densely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turned = torch.randn(3, 4, 5, 6).to(memory_format=torch.channels_last)
+    given = {"turned": turned, "volume": torch.randn(2, 3, 4, 5, 6), "rows": torch.randn(3, 2)}
+    given["volume"] = given["volume"].to(memory_format=torch.channels_last_3d)
+    copied = []
+    contiguous = torch.Tensor.contiguous
+
+    def watched(tensor: torch.Tensor) -> torch.Tensor:
+        found = contiguous(tensor)
+        copied.append(found.data_ptr() != tensor.data_ptr())
+        return found
+
+    monkeypatch.setattr(torch.Tensor, "contiguous", watched)
+    save_checkpoint(tmp_path / CHECKPOINT, given, {"step": 7})
+    assert copied == [False] * 3
+    tensors, values = load_checkpoint(tmp_path / CHECKPOINT)
+    assert values == {"step": 7}
+    for name, tensor in given.items():
+        torch.testing.assert_close(tensors[name], tensor, rtol=0, atol=0)
+        assert tensors[name].stride() == tensor.stride()
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

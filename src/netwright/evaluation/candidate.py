@@ -33,7 +33,7 @@ from netwright.evaluation.outcome import Cost, Outcome, Status
 from netwright.evaluation.problem import Problem
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed, seeded
-from netwright.evaluation.training import Training, train
+from netwright.evaluation.training import Training, is_single_value, train
 from netwright.evaluation.weights import save_weights
 from netwright.tasks.base import Task
 from netwright.tasks.inpainting import InpaintingTask
@@ -42,8 +42,6 @@ from netwright.tasks.losses import Outputs
 CURVES = "curves.jsonl"
 WEIGHTS = "weights.safetensors"
 LOG = "log.txt"
-# How torch's normalisation layers refuse, while training, a channel that has but one value.
-_SINGLE_VALUE = ("Expected more than 1 value per channel", "Expected more than 1 spatial element")
 
 Build = Callable[[Any], nn.Module]
 """From a task to a network."""
@@ -275,7 +273,7 @@ def predicted_cost(build: Build, task: Task, protocol: TrainingProtocol) -> Cost
             update_copies=2 + (protocol.optimizer != "sgd" and protocol.weight_decay > 0),
         )
     except ValueError as error:
-        if not str(error).startswith(_SINGLE_VALUE):
+        if not is_single_value(error):
             raise
         size = " x ".join(map(str, task.size))
         raise InfeasibleArchitecture(

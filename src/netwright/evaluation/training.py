@@ -37,6 +37,7 @@ _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": partial(torch.optim.SGD, momentum=0.9),
 }
+_SINGLE_VALUE = ("Expected more than 1 value per channel", "Expected more than 1 spatial element")
 
 
 class Diverged(Exception):  # noqa: N818  a verdict on a candidate, not a mishap
@@ -229,6 +230,11 @@ def cosine(step: int, steps: int, longest_warm_up: int) -> float:
 def half_cosine(progress: float) -> float:
     """The share of the learning rate where ``progress`` of a training, 0 to 1, is done: from 1 down to 0."""
     return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def is_single_value(error: BaseException) -> bool:
+    """Whether torch's normalisation layers refused, while training, a channel that has but one value."""
+    return isinstance(error, ValueError) and str(error).startswith(_SINGLE_VALUE)
 
 
 class _Loop:

@@ -49,15 +49,7 @@ RECIPES = {
             values=_values(
                 "pdas-cells",
                 "cells",
-                {
-                    "space": {
-                        "channels": 16,
-                        "normal_cells": 2,
-                        "affine": False,
-                        "auxiliary": False,
-                        "drop_path": 0.0,
-                    }
-                },
+                {"space": {"channels": 16, "normal_cells": 2}},
                 {
                     "loss": "cross_entropy",
                     "loss_auxiliary_weight": 0.4,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from netwright.data.classification.dataset import ImageSet
@@ -82,6 +82,7 @@ def fit_settings(
             settings = _with(settings, {"slices": SliceSettings().to_dict()})
     settings = _with_masks(settings, kind_of(dataset))
     task = problem_of(settings, prepared).task
+    settings = _with_room_for_cutout(settings, min(task.size), said)
     if takes_task(settings.space):
         settings = _with(settings, {"space": _shaped(settings.space, task, said)})
     else:
@@ -196,6 +197,25 @@ def _with_usual_loss(settings: RunSettings, task: Task, kind: str, said: Collect
         )
     training = settings.model_dump(mode="json")["training"]
     return _with(settings, {"training": {**training, "loss": task.losses[0]}})
+
+
+def _with_room_for_cutout(settings: RunSettings, side: int, said: Collection[str]) -> RunSettings:
+    """The settings with a cutout of half the image's shorter side at most, as 16 pixels are of CIFAR's 32.
+
+    Raises:
+        SettingsError: one that hides whole images was asked for.
+    """
+    augmentation, name = settings.training.augmentation, "training.augmentation.cutout"
+    if augmentation is None or 2 * augmentation.cutout <= side:
+        return settings
+    if name not in said:
+        smaller = replace(augmentation, cutout=side // 2)
+        return settings.model_copy(update={"training": replace(settings.training, augmentation=smaller)})
+    if augmentation.cutout >= 2 * side:
+        raise SettingsError(
+            f"{name} is {augmentation.cutout}, which hides images of {side} pixels whole. Take {side // 2} or less."
+        )
+    return settings
 
 
 def _with_masks(settings: RunSettings, kind: str) -> RunSettings:

@@ -318,11 +318,15 @@ def outcome_of_loss(
     """What a worker's end means.
 
     A worker that died by signal 9 while the system's count of processes killed for memory rose was out of memory.
-    Where the system keeps no such count, being killed a second time is taken for it. All else is a crash.
+    Where the system keeps no such count, being killed a second time is taken for it. So is an error that says so. All
+    else is a crash.
     """
+    from netwright.evaluation.device import is_out_of_memory
+
     lost = lost_worker(error)
     if lost is None:
-        return Outcome(Status.CRASHED, f"{error.__class__.__name__}: {first_line(error)}")
+        status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.CRASHED
+        return Outcome(status, f"{error.__class__.__name__}: {first_line(error)}")
     if lost.signal_number == SIGKILL:
         counted = kills_before is not None and kills_now is not None
         if (counted and kills_now != kills_before) or (not counted and attempt >= 1):

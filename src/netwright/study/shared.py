@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,9 +118,20 @@ def require_searchable(settings: RunSettings, task: Task, training: int) -> None
         space.supernet(task)
 
 
-def suit_shared(settings: RunSettings, said: Collection[str]) -> RunSettings:
-    """The settings without the recipe's supernet where the user ``said`` a space or strategy that has none."""
-    if settings.supernet is None or any(name.partition(".")[0] == "supernet" for name in said):
+def suit_shared(settings: RunSettings, said: AbstractSet[str], own: str) -> RunSettings:
+    """The settings without the recipe's supernet where the user ``said`` a space or strategy that has none, and without
+    the options that the search has for the recipe's ``own`` space, where the run's is another.
+    """
+    if settings.supernet is None:
+        return settings
+    if "space.name" in said and settings.space.name != own:
+        given = {
+            name: value
+            for name, value in settings.supernet.space.items()
+            if not said.isdisjoint({"supernet", "supernet.space", f"supernet.space.{name}"})
+        }
+        settings = settings.model_copy(update={"supernet": replace(settings.supernet, space=given)})
+    if any(name.partition(".")[0] == "supernet" for name in said):
         return settings
     suits = settings.strategy.name == NaturalGradient().name
     if "space.name" in said:
@@ -127,17 +139,26 @@ def suit_shared(settings: RunSettings, said: Collection[str]) -> RunSettings:
     return settings if suits else settings.model_copy(update={"supernet": None})
 
 
-def shared_budget(settings: RunSettings, said: Collection[str], *, repeats: bool) -> dict[str, Any]:
-    """What the hours of a run make of its search: settings by dotted name. There are no trials to count.
+def shared_budget(
+    settings: RunSettings, said: Collection[str], *, repeats: bool, epochs: int | None = None
+) -> dict[str, Any]:
+    """What the hours of a run make of its search: settings by dotted name. There are no candidates to count, or to
+    train for some epochs.
 
     Args:
         settings: of the run.
         said: dotted names of the settings that the user gave.
         repeats: whether the others are those of an earlier run, in which hours have been made use of already.
+        epochs: of each candidate, which the user asked for.
 
     Raises:
-        SettingsError: trials were asked for.
+        SettingsError: trials, or epochs of each candidate, were asked for.
     """
+    if epochs is not None:
+        raise SettingsError(
+            "--epochs: a search inside one training has no candidates to train. Give --hours, or --set "
+            f"supernet.epochs={epochs} for the search; the training of what it finds is 'netwright train --epochs'."
+        )
     if "budget.trials" in said:
         raise SettingsError(
             "--trials: a search inside one training has no trials. Give --hours, or --set supernet.epochs=...; or "
@@ -233,7 +254,7 @@ def _validated(
     """The metrics of a network with the shared weights on the validation cases, or why there is nothing to tell.
 
     The cases come in a random order, as batches are normalised by themselves and cases of one class often lie together;
-    in smaller batches where memory is short. Without a result the metric is 0: the search stands for itself.
+    in smaller batches where memory is short. Without a result each metric is 0: the search stands for itself.
     """
     from netwright.evaluation.device import is_out_of_memory, resolve_device, threads
     from netwright.nn.steps import StepNetwork
@@ -256,7 +277,7 @@ def _validated(
             if not is_out_of_memory(error):
                 raise
             size //= 2
-    return {problem.task.metric: 0.0}, reason
+    return dict.fromkeys(problem.task.metric_names, 0.0), reason
 
 
 def search_shared(

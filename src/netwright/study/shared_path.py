@@ -54,6 +54,7 @@ def shared_facts(settings: RunSettings) -> tuple[tuple[str, str], ...]:
     """How the search went about it, as rows of a table."""
     given = settings.supernet
     assert given is not None
+    samples = natural_gradient(settings, make_space(settings.space)).samples
     length = f"{given.epochs} epochs" if given.steps is None else f"{given.steps:,} steps"
     if given.seconds is not None:
         length = f"{given.seconds / 3600:g} h, at most {length}"
@@ -62,7 +63,7 @@ def shared_facts(settings: RunSettings) -> tuple[tuple[str, str], ...]:
         ("search", f"one training with shared weights, {length}"),
         (
             "its weights",
-            f"SGD {given.learning_rate:g}, two networks a step, batches of {given.batch_size}",
+            f"SGD {given.learning_rate:g}, {samples} networks a step, batches of {given.batch_size}",
         ),
         *((("its networks", options),) if options else ()),
     )

@@ -12,10 +12,12 @@ from typing import Any
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
 from netwright.errors import MemoryShortage, RunError
+from netwright.evaluation.outcome import Status
 from netwright.settings import RunSettings
 from netwright.study.executor import LocalExecutor, lost_worker
 from netwright.study.parts import make_space
 from netwright.study.plan import Measurement, facts_of, measure
+from netwright.study.search import outcome_of_loss
 from netwright.study.shared import SharedJob, make_search, memory_limit_mb, shared_protocol
 from netwright.supernet.path import read_snapshots
 
@@ -27,10 +29,10 @@ TIMED_STEPS = 6
 class SharedPlan:
     """What a search inside one training would be.
 
-    ``steps`` of the search at most, each of two networks on a batch of the weights and one of the other half;
-    ``seconds_a_step`` measured on the whole machine, ``peak_memory_mb`` with it (MB of 1e6 bytes), None where it cannot
-    be; ``weights``: shared ones, in all. ``hours``: of the whole search. ``networks``: the space's starting network as
-    it is trained in the end, one on each worker.
+    ``steps`` of the search at most, each on a batch of the weights' half and one of the other; ``seconds_a_step``
+    measured on the whole machine, ``peak_memory_mb`` with it (MB of 1e6 bytes), the momentum of all weights included,
+    None where it cannot be measured; ``weights``: shared ones, in all. ``hours``: of the whole search. ``networks``:
+    the space's starting network as it is trained in the end, one on each worker.
     """
 
     recipe: str
@@ -74,12 +76,12 @@ def plan_shared(
         try:
             found = executor.submit(_timed, job).result()
         except Exception as error:
-            lost = lost_worker(error)
-            if lost is None:
+            outcome = outcome_of_loss(error, 0, None, None)
+            if lost_worker(error) is None and outcome.status != Status.OUT_OF_MEMORY:
                 raise
             raise RunError(
-                f"A step of the search cannot be computed here: {lost}. Set a smaller supernet.batch_size, or a "
-                "smaller network (--set supernet.space...)."
+                f"A step of the search cannot be computed here: {outcome.reason}. Set a smaller supernet.batch_size, "
+                "or a smaller network (--set supernet.space...)."
             ) from error
         finally:
             executor.shutdown()
@@ -107,9 +109,9 @@ def _timed(job: SharedJob) -> dict[str, Any]:
     few = replace(settings.supernet, steps=WARM_UP_STEPS + TIMED_STEPS, seconds=None, checkpoint_seconds=1e9)
     with measured_memory(resolve_device(shared_protocol(settings).device)) as memory:
         search = make_search(replace(job, settings=settings.model_copy(update={"supernet": few})))
-        search.run(stop=lambda: search.step == WARM_UP_STEPS)
+        search.advance(stop=lambda: search.step == WARM_UP_STEPS)
         before = search.seconds
-        search.run()
+        search.advance()
     if not any(snapshot.loss is not None for snapshot in read_snapshots(job.folder)):
         raise MemoryShortage(
             "None of the networks of the search found room in memory. Set a smaller supernet.batch_size, or smaller "
@@ -118,6 +120,6 @@ def _timed(job: SharedJob) -> dict[str, Any]:
     return {
         "steps": settings.supernet.steps_of(search.steps_an_epoch),
         "seconds_a_step": (search.seconds - before) / TIMED_STEPS,
-        "peak_memory_mb": memory.peak_mb,
+        "peak_memory_mb": None if memory.peak_mb is None else memory.peak_mb + search.momentum_to_come_mb,
         "weights": sum(parameter.numel() for parameter in search.supernet.parameters()),
     }

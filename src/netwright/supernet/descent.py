@@ -1,10 +1,10 @@
-"""The step on the shared weights, and losses without one; a network without room in memory ends nothing."""
+"""The step on the shared weights, and losses without one; a network that cannot be computed ends nothing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from netwright.errors import MemoryShortage, NetwrightError
 from netwright.evaluation.device import is_out_of_memory
 from netwright.evaluation.losses import TrainingLoss
-from netwright.evaluation.training import half_cosine
+from netwright.evaluation.training import half_cosine, is_single_value
 from netwright.nn.steps import Steps, Supernet
 from netwright.supernet.pair import add_gradients, losses_of
 from netwright.supernet.settings import SupernetSettings
@@ -20,7 +20,13 @@ from netwright.supernet.settings import SupernetSettings
 UNSTABLE_STEPS = 50
 """So many successive steps whose gradient is not finite end a search."""
 UNFIT_STEPS = 50
-"""So many successive steps without room in memory for any network do."""
+"""So many successive steps in which no network could be computed do."""
+_SMALLER = "a smaller supernet.batch_size, or smaller networks (--set supernet.space...)"
+_LARGER = (
+    "a larger supernet.batch_size, larger images, or networks with fewer poolings (--set supernet.space...)"
+)
+
+Result = TypeVar("Result")
 
 
 class DivergedSearch(NetwrightError):  # noqa: N818  what happened to it
@@ -48,6 +54,7 @@ class Descent:
         self._device = self._parameters[0].device
         self._unstable = 0
         self._unfit = 0
+        self._misfit, self._advice = "", ""
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=half == torch.float16)
         self._optimizer = torch.optim.SGD(
             self._parameters,
@@ -63,14 +70,15 @@ class Descent:
         """One step along the mean of the networks' gradients (Equation 2), and the losses before it.
 
         Args:
-            networks: None for a sample that makes none; those without room in memory become None, too.
+            networks: None for a sample that makes none; those that memory does not hold, or that leave a
+                batch one value a channel, become None, too.
             images: (batch, channels, *spatial), on the device.
             labels: as the loss takes them.
             progress: the part of the search that is done, 0 to 1: the rate falls with it along half a cosine.
 
         Raises:
             DivergedSearch: gradients have not been finite for many steps.
-            MemoryShortage: memory has held no network for many steps.
+            MemoryShortage: no network could be computed for many steps.
         """
         rate = self._settings.learning_rate * half_cosine(progress)
         for group in self._optimizer.param_groups:
@@ -94,17 +102,23 @@ class Descent:
 
     def losses(self, networks: Sequence[Steps | None], images: Tensor, labels: Tensor) -> list[float]:
         """The loss of each network on a batch, by forward passes alone (Equation 3); infinite where there is no
-        network, no room for it in memory, or no finite loss.
+        network, where it cannot be computed, or where it is not finite.
         """
         samples = [steps for steps in networks if steps is not None]
-        try:
-            found = losses_of(self._supernet, samples, images, labels, self._loss, self._half)
-        except Exception as error:
-            self._let_go(error)
-            found = [self._loss_alone(steps, images, labels) for steps in samples]
+        found = self._losses(samples, images, labels)
+        if found is None:
+            alone = [self._losses([steps], images, labels) for steps in samples]
+            found = [math.inf if loss is None else loss[0] for loss in alone]
         known = iter(found)
         values = [math.inf if steps is None else next(known) for steps in networks]
         return [value if math.isfinite(value) else math.inf for value in values]
+
+    @property
+    def momentum_to_come(self) -> int:
+        """Bytes of the momentum of weights that have none yet."""
+        if not self._settings.momentum:
+            return 0
+        return sum(weight.nbytes for weight in self._parameters if not self._optimizer.state.get(weight))
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and momentum by name, for a checkpoint."""
@@ -135,11 +149,8 @@ class Descent:
     def _gradients(self, networks: list[Steps | None], images: Tensor, labels: Tensor) -> list[float]:
         """The scaled losses of the networks whose mean gradient is now that of the weights."""
         samples = [steps for steps in networks if steps is not None]
-        try:
-            return add_gradients(self._supernet, samples, images, labels, self._scaled, self._half)
-        except Exception as error:
-            self._let_go(error)
-            return self._one_by_one(networks, images, labels)
+        found = self._added(samples, images, labels)
+        return self._one_by_one(networks, images, labels) if found is None else found
 
     def _one_by_one(self, networks: list[Steps | None], images: Tensor, labels: Tensor) -> list[float]:
         """As `_gradients`, where memory does not hold all networks at once."""
@@ -148,12 +159,11 @@ class Descent:
         for index, steps in enumerate(networks):
             if steps is None:
                 continue
-            try:
-                losses += add_gradients(self._supernet, [steps], images, labels, self._scaled, self._half)
-            except Exception as error:
-                self._let_go(error)
+            found = self._added([steps], images, labels)
+            if found is None:
                 networks[index] = None
                 continue
+            losses += found
             for parameter in self._parameters:
                 if parameter.grad is not None:
                     totals[parameter] = totals.get(parameter, 0) + parameter.grad
@@ -162,33 +172,45 @@ class Descent:
             parameter.grad = total / len(losses)
         return losses
 
-    def _loss_alone(self, steps: Steps, images: Tensor, labels: Tensor) -> float:
+    def _added(self, samples: Sequence[Steps], images: Tensor, labels: Tensor) -> list[float] | None:
+        """The scaled losses of networks whose mean gradient has been added; None where they do not fit."""
+        return self._fitting(
+            lambda: add_gradients(self._supernet, samples, images, labels, self._scaled, self._half)
+        )
+
+    def _losses(self, samples: Sequence[Steps], images: Tensor, labels: Tensor) -> list[float] | None:
+        """The losses of networks by forward passes alone; None where they do not fit."""
+        return self._fitting(
+            lambda: losses_of(self._supernet, samples, images, labels, self._loss, self._half)
+        )
+
+    def _fitting(self, compute: Callable[[], Result]) -> Result | None:
+        """What is computed; None where memory does not hold it, or a batch has one value a channel."""
         try:
-            return losses_of(self._supernet, [steps], images, labels, self._loss, self._half)[0]
+            return compute()
         except Exception as error:
-            self._let_go(error)
-            return math.inf
+            if not (is_out_of_memory(error) or is_single_value(error)):
+                raise
+            self._misfit = str(error).partition("\n")[0].rstrip(".") + "."
+            self._advice = _LARGER if is_single_value(error) else _SMALLER
+        # The trace of the error, which is gone here, held all that had been computed.
+        self._optimizer.zero_grad(set_to_none=True)
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
 
     def _scaled(self, outputs: Tensor, labels: Tensor) -> Tensor:
         scaled: Tensor = self._scaler.scale(self._loss(outputs, labels))
         return scaled
 
-    def _let_go(self, error: Exception) -> None:
-        """Free what a computation left; what was not a lack of memory is raised again."""
-        if not is_out_of_memory(error):
-            raise error
-        self._optimizer.zero_grad(set_to_none=True)
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-
     def _require_room(self, *, asked: bool, found: bool) -> None:
-        """Count the steps in a row in which there were networks and memory held none of them."""
+        """Count the steps in a row in which there were networks and none could be computed."""
         if asked:
             self._unfit = 0 if found else self._unfit + 1
         if self._unfit >= UNFIT_STEPS:
             raise MemoryShortage(
-                f"None of the networks of {UNFIT_STEPS} successive steps found room in memory. Start the search again "
-                "with a smaller supernet.batch_size, or smaller networks (--set supernet.space...)."
+                f"None of the networks of {UNFIT_STEPS} successive steps could be computed: {self._misfit} Start the "
+                f"search again with {self._advice}."
             )
 
     def _watch(self, finite: bool) -> None:

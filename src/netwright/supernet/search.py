@@ -136,6 +136,11 @@ class SharedSearch:
         in_time = 0.0 if limit is None else self._standing.seconds / limit
         return min(1.0, max(self._standing.step / self.steps, in_time))
 
+    @property
+    def momentum_to_come_mb(self) -> float:
+        """Memory of the momentum of weights that no network has used yet, in MB of 1e6 bytes."""
+        return self._descent.momentum_to_come / 1e6
+
     def run(self, stop: Callable[[], bool] = lambda: False) -> bool:
         """Search to the end; a checkpoint is written every now and then, and on leaving.
 
@@ -147,8 +152,15 @@ class SharedSearch:
 
         Raises:
             DivergedSearch: gradients have not been finite for many steps.
+            MemoryShortage: no network could be computed for many steps.
             StorageError: a file cannot be written.
         """
+        ended = self.advance(stop)
+        self.save()
+        return ended
+
+    def advance(self, stop: Callable[[], bool] = lambda: False) -> bool:
+        """As `run`, but without the checkpoint on leaving."""
         on_cpu = self._device.type == "cpu"
         self._clock = self._saved = time.monotonic()
         with threads(self._parts.protocol.threads), seeded(self._seed, deterministic=on_cpu):
@@ -156,14 +168,12 @@ class SharedSearch:
             self._record()
             while self.progress < 1.0:
                 if stop():
-                    self.save()
                     return False
                 self._step()
                 self._record()
                 self._tell()
                 if time.monotonic() - self._saved >= self._pause:
                     self.save()
-        self.save()
         return True
 
     def save(self) -> None:

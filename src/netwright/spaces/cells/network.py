@@ -213,7 +213,10 @@ class CellNetwork(StepNetwork):
 
 
 class CellSupernet(Supernet):
-    """The weights of all networks of cells: separate ones for each cell, node, source and operation (Appendix D)."""
+    """The weights of all networks of cells: separate ones for each cell, node, source and operation.
+
+    The paper says so of the layers of autoencoders alone (Section 4.2: those of other settings share no weights).
+    """
 
     def __init__(
         self, shape: Shape, task: TaskShape, cells: Callable[[Mapping[str, Any]], tuple[Cell, Cell]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, ClassVar
 
@@ -30,6 +30,8 @@ from netwright.spaces.cells.genotype import (
 from netwright.spaces.cells.network import CellNetwork, CellSupernet, Shape, check_size
 from netwright.spaces.cells.sizes import channels_for
 
+SHARED_CHANNELS = 16
+"""Of networks that share weights, where nothing is said (Section 4.1)."""
 RENUMBERED_NODES = 6
 """Cells of more nodes are not renumbered in the canonical form: there are too many orders to try."""
 
@@ -38,9 +40,8 @@ RENUMBERED_NODES = 6
 class CellSpace:
     """Each node adds two operations' results; what no node takes is concatenated into the cell's output.
 
-    40 dimensions by default: two sources and two operations for each of 2 x 5 nodes. The networks that a search inside
-    one training shares weights among have ``channels=16, normal_cells=2, affine=False, auxiliary=False, drop_path=0``
-    (Section 4.1); the defaults are those of the network that is trained in the end.
+    40 dimensions by default: two sources and two operations for each of 2 x 5 nodes. The defaults are those of the
+    network that is trained in the end; a search inside one training has ``channels=16, normal_cells=2`` (Section 4.1).
 
     Args:
         nodes: of a cell.
@@ -125,17 +126,15 @@ class CellSpace:
         return CellNetwork(normal, reduction, self._shape(choice, task), task)
 
     def supernet(self, task: TaskShape) -> Supernet:
-        """The shared weights of all its networks, freshly drawn.
+        """The shared weights of all its networks, freshly drawn; with 16 channels where ``channels`` is None, and
+        whatever the options say, batch normalisations without scale, shift and statistics, no auxiliary head, and no
+        dropped paths (Section 4.1).
 
         Raises:
             InfeasibleArchitecture: the images are too small, or not of two dimensions.
-            SettingsError: ``channels`` is None; networks that share weights have equally many.
         """
-        if self.channels is None:
-            raise SettingsError(
-                "channels is null, but networks that share weights need one number: set it, to 16 for example."
-            )
-        return CellSupernet(self._shape_with(self.channels), task, self.cells)
+        plain = replace(self, affine=False, auxiliary=False, drop_path=0.0)
+        return CellSupernet(plain._shape_with(self.channels or SHARED_CHANNELS), task, self.cells)
 
     def describe(self, choice: Choice) -> str:
         """For example ``normal: 6 separable3, 3 maximum3, 1 identity, 2 outputs; reduction: ...``."""

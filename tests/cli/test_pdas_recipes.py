@@ -1,0 +1,65 @@
+"""The recipes pdas-inpainting and pdas-segnas7 from the command line: killed, resumed, compared, reported."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import netwright as package
+from shared_searches import searching, state
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+STEPS = 40
+SHARED = (f"supernet.steps={STEPS}", f"supernet.snapshots={STEPS}", "supernet.checkpoint_seconds=0.3")
+RECIPES = {
+    "pdas-inpainting": (
+        "tiles",
+        ("images.size=[12,12]", "space.layers=4", "space.channels=[4,8]", "space.levels_back=2"),
+        ("RED-Net", "psnr"),
+    ),
+    "pdas-segnas7": ("dataset", ("space.n=2", "space.p=1"), ("dice", "block")),
+}
+"""Dataset, settings, and words that the report has beside those of every such search."""
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_killed_and_resumed_to_its_report(
+    recipe: str, netwright: Command, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    fixture, own, reported = RECIPES[recipe]
+    settings = [word for setting in (*SHARED, *own) for word in ("--set", setting)]
+    settings += ["--set", "verdict.references=[]"] if recipe == "pdas-segnas7" else []
+    search = [
+        "search",
+        str(request.getfixturevalue(fixture)),
+        "--recipe",
+        recipe,
+        "--workers",
+        "1",
+        *settings,
+    ]
+
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    done = netwright(*search, "-o", straight, "--verdict-hours", 0.003)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert package.open_run(straight).status().phase == "finished"
+    page = (straight / "report.html").read_text()
+    assert all(words in page for words in ("How the probabilities moved", "random network", *reported))
+
+    with searching([*search, "-o", str(broken), "--verdict-hours", "0"], broken, STEPS // 2):
+        pass
+    assert package.open_run(broken).status().phase == "stopped"
+    done = netwright("resume", broken)
+    assert done.returncode == 0, done.stderr + done.stdout
+    (trial,), (expected,) = package.open_run(broken).trials, package.open_run(straight).trials
+    assert (trial.choice, trial.reward) == (expected.choice, expected.reward)
+    tensors, path = state(broken)
+    tensors_of_straight, path_of_straight = state(straight)
+    assert path == path_of_straight
+    assert tensors.keys() == tensors_of_straight.keys()
+    assert all(torch.equal(tensors[name], tensors_of_straight[name]) for name in tensors)

@@ -1,0 +1,53 @@
+"""Searches inside one training from the command line, left at a given step."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from netwright.supernet.checkpoint import load_checkpoint
+from netwright.supernet.path import read_snapshots
+from netwright.supernet.search import CHECKPOINT
+from netwright_tests import EXECUTABLE
+
+
+def state(folder: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+    """What a search is made of in the end, wall time apart."""
+    tensors, _ = load_checkpoint(folder / "supernet" / CHECKPOINT)
+    return tensors, [{**vars(s), "seconds": None} for s in read_snapshots(folder / "supernet")]
+
+
+def until(search: subprocess.Popen[str], folder: Path, step: int) -> None:
+    """Wait until a search has come to a step."""
+    end = time.monotonic() + 240
+    while max((s.step for s in read_snapshots(folder / "supernet")), default=-1) < step:
+        assert search.poll() is None, search.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@contextmanager
+def searching(arguments: list[str], folder: Path, step: int) -> Iterator[subprocess.Popen[str]]:
+    """A search that has come to a step."""
+    search = subprocess.Popen(
+        [EXECUTABLE, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        until(search, folder, step)
+        yield search
+    finally:
+        if search.poll() is None:
+            os.killpg(search.pid, signal.SIGKILL)
+        search.communicate()
