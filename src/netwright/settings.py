@@ -85,7 +85,8 @@ class BudgetSettings(_Model):
 
 
 class VerdictSettings(_Model):
-    """The final comparison. ``hours``: wall time in all, shared alike; None: half of the search's; 0: none.
+    """The final comparison. ``hours``: wall time in all, shared alike; None: half of the search's; 0: none. ``epochs``:
+    each network is trained for so many in place of a share of the time, however long that takes.
 
     ``references``: names of hand-made networks; None: all that suit the task, or the original alone where the space
     tunes the layers of one. ``random_choices``: how many random networks of the same space take part. ``rival``: the
@@ -93,6 +94,7 @@ class VerdictSettings(_Model):
     """
 
     hours: float | None = Field(default=None, ge=0)
+    epochs: int | None = Field(default=None, ge=1)
     references: tuple[str, ...] | None = None
     random_choices: int = Field(default=1, ge=0)
     rival: Path | None = None

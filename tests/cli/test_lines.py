@@ -128,10 +128,16 @@ def test_a_plan_tells_what_the_crf_adds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("crf", "words"),
-    [(True, "1 m 30 s each and up to 20 m more to fit its CRF"), (False, "1 m 30 s each   ")],
+    ("crf", "epochs", "words"),
+    [
+        (True, None, "1 m 30 s each and up to 20 m more to fit its CRF"),
+        (False, None, "1 m 30 s each   "),
+        (False, 7, "7 epochs each   "),
+    ],
 )
-def test_the_comparison_tells_what_the_crf_adds(tmp_path: Path, crf: bool, words: str) -> None:
+def test_the_comparison_tells_how_long_it_takes(
+    tmp_path: Path, crf: bool, epochs: int | None, words: str
+) -> None:
     settings = parse_settings(
         {
             "recipe": "segnas4",
@@ -143,7 +149,8 @@ def test_the_comparison_tells_what_the_crf_adds(tmp_path: Path, crf: bool, words
     )
     folder = create_run_folder(tmp_path / "run", settings, Splits(("a",), ("b",), ("c",)))
     with folder.locked():
-        comparison = {"trial": 0, "hours": 1, "entries": ["searched"], "share_seconds": 90.0}
+        comparison = {"trial": 0, "hours": 1, "entries": ["searched"]}
+        comparison |= {"share_seconds": None if epochs else 90.0, "epochs": epochs}
         write_json(folder.root / COMPARING, comparison)
         lines = status_lines(read_status(folder))
     assert f"comparing: 0 of 1 networks retrained and tested, {words}" in lines[-1]

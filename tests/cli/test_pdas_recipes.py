@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -45,8 +46,11 @@ def test_killed_and_resumed_to_its_report(
     ]
 
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    done = netwright(*search, "-o", straight, "--verdict-hours", 0.003)
+    done = netwright(*search, "-o", straight, "--set", "verdict.epochs=2")
     assert done.returncode == 0, done.stderr + done.stdout
+    results = [json.loads(path.read_text()) for path in straight.rglob("result.json")]
+    assert len(results) == (3 if recipe == "pdas-inpainting" else 2)
+    assert {result["outcome"]["epochs"] for result in results} == {2}
     assert package.open_run(straight).status().phase == "finished"
     page = (straight / "report.html").read_text()
     assert all(words in page for words in ("How the probabilities moved", "random network", *reported))

@@ -94,7 +94,8 @@ def _comparison(status: RunStatus) -> str:
     running = "   ".join(
         f"{name} epoch {n}/{'?' if all_ is None else all_}" for name, n, all_ in comparison.running
     )
-    each = f"{formatting.duration(comparison.share_seconds)} each"
+    share = comparison.share_seconds
+    each = f"{comparison.epochs} epochs each" if share is None else f"{formatting.duration(share)} each"
     if comparison.crf_seconds is not None:
         each += f" and up to {formatting.duration(comparison.crf_seconds)} more to fit its CRF"
     return f"now    comparing: {done}, {each}   {running}"

@@ -148,7 +148,7 @@ def compare(folder: RunFolder, settings: RunSettings, material: Material, on_sta
     start = starting_policy(study, space)
     who = entries(settings, space, material.data, best.choice, start)
     machine = settings.machine
-    share = share_seconds(hours, len(who), machine.workers)
+    share = share_seconds(settings, hours, len(who))
     write_json(
         folder.root / COMPARING,
         {
@@ -156,6 +156,7 @@ def compare(folder: RunFolder, settings: RunSettings, material: Material, on_sta
             "hours": hours,
             "entries": [e.name for e in who],
             "share_seconds": share,
+            "epochs": settings.verdict.epochs,
         },
     )
     limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)

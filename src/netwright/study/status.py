@@ -47,12 +47,14 @@ class RunningTrial:
 @dataclass(frozen=True)
 class Comparison:
     """The final comparison: who takes part, who is done, and who is in training, with epochs done and planned. Each
-    trains for ``share_seconds``; ``crf_seconds``: what fitting its CRF takes beyond that at most, None without a CRF.
+    trains for ``share_seconds``, or for ``epochs``; ``crf_seconds``: what fitting its CRF takes beyond that at most,
+    None without a CRF.
     """
 
     entries: tuple[str, ...]
     done: tuple[str, ...]
-    share_seconds: float
+    share_seconds: float | None
+    epochs: int | None
     running: tuple[tuple[str, int, int | None], ...]
     crf_seconds: float | None = None
 
@@ -207,6 +209,7 @@ def _comparison(folder: RunFolder, settings: RunSettings) -> Comparison | None:
         entries=tuple(values["entries"]),
         done=done,
         share_seconds=values["share_seconds"],
+        epochs=values.get("epochs"),
         running=tuple(running),
         crf_seconds=settings.postprocessing.most_seconds,
     )

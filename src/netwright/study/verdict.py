@@ -20,6 +20,7 @@ import numpy as np
 from netwright.data.prepared import Prepared
 from netwright.errors import InfeasibleArchitecture, MemoryShortage, NetwrightError, RunError, SettingsError
 from netwright.evaluation.outcome import Outcome, Status
+from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
 from netwright.spaces.base import HasBase, Layered, Space
@@ -188,7 +189,7 @@ class Verdict:
     def run(self, who: list[Entry], executor: Executor, on_tick: Callable[[], None] | None = None) -> None:
         """Go through the entries; ``on_tick`` is called about twice a second."""
         workers = self._settings.machine.workers
-        share = share_seconds(self._hours, len(who), workers)
+        share = share_seconds(self._settings, self._hours, len(who))
         waiting = [entry for entry in who if not is_done(self._folder, entry.name)]
         running: list[_Turn] = []
         while waiting or running:
@@ -213,12 +214,14 @@ class Verdict:
             if on_tick is not None:
                 on_tick()
 
-    def _start(self, entry: Entry, executor: Executor, share: float, device: str, attempt: int = 0) -> _Turn:
+    def _start(
+        self, entry: Entry, executor: Executor, share: float | None, device: str, attempt: int = 0
+    ) -> _Turn:
         kills = kills_for_memory()
         future = executor.submit(run_contestant, self._job(entry, share, device))
         return _Turn(entry, device, future, kills, attempt)
 
-    def _job(self, entry: Entry, share: float, device: str) -> ContestantJob:
+    def _job(self, entry: Entry, share: float | None, device: str) -> ContestantJob:
         settings = self._settings
         protocol = verdict_protocol(settings, share)
         return ContestantJob(
@@ -261,13 +264,16 @@ def _result(turn: _Turn) -> dict[str, Any]:
     return result
 
 
-def share_seconds(hours: float, entries: int, workers: int) -> float:
-    """The wall time of each entry, in s, when as many train at once as there are workers."""
-    return hours * 3600.0 / math.ceil(entries / workers)
+def share_seconds(settings: RunSettings, hours: float, entries: int) -> float | None:
+    """The wall time of each entry, in s, when as many train at once as there are workers; None: epochs are given."""
+    if settings.verdict.epochs is not None:
+        return None
+    return hours * 3600.0 / math.ceil(entries / settings.machine.workers)
 
 
-def verdict_protocol(settings: RunSettings, share: float) -> Any:
-    """The run's protocol with a share of wall time in place of a number of epochs, the learning rate falling to 0.
+def verdict_protocol(settings: RunSettings, share: float | None) -> TrainingProtocol:
+    """The run's protocol with a share of wall time, or the comparison's epochs where there is none, the learning rate
+    falling to 0.
 
     Patience would end a training before its learning rate has fallen. Nothing is ended as hopeless: that spares a
     search time, but would leave the original, which is slower than most candidates, without a result (Iranfar et al.
@@ -276,7 +282,7 @@ def verdict_protocol(settings: RunSettings, share: float) -> Any:
     return replace(
         settings.training,
         seconds=share,
-        epochs=MOST_EPOCHS,
+        epochs=settings.verdict.epochs or MOST_EPOCHS,
         steps=None,
         schedule="cosine",
         early=None,
