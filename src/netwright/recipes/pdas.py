@@ -5,9 +5,8 @@ Sections 4.1 and 4.2; what is found is trained from scratch, larger in the case 
 system: it searches the blocks of SegNAS3D the same way, and trains what it finds as that paper does.
 
 What the paper leaves open, and was chosen here: the momentum is plain, as the paper names no other; the pixels that
-cutout takes are 16 x 16, as in DeVries and Taylor 2017 for CIFAR-10; the retraining of inpainting, for which the paper
-names its iterations alone, has the optimiser, rate and batches of the search, without weight decay. Its masks are
-drawn anew for every batch.
+cutout takes are 16 x 16, as in DeVries and Taylor 2017 for CIFAR-10; autoencoders are searched and retrained without
+weight decay, which the paper names for cells alone; their masks are drawn anew for every batch.
 """
 
 from __future__ import annotations

@@ -19,8 +19,9 @@ class SupernetSettings:
     and the learning rate falls with the time. batch_size: images of each of a step's two batches. learning_rate: at the
     start; it falls to zero along half a cosine (Loshchilov and Hutter 2017, without restarts). momentum, weight_decay:
     of the stochastic gradient descent. gradient_norm: longer gradients are cut to it. checkpoint_seconds: from one
-    checkpoint to the next; a kill loses no more. snapshots: of the probabilities, for the report. space: options of the
-    space that differ between the search and the training of the network that it found.
+    checkpoint to the next, or twenty times as long as writing one takes; a kill loses no more. snapshots: of the
+    probabilities, for the report. space: options of the space that differ between the search and the training of the
+    network that it found.
 
     Raises:
         SettingsError: a value is out of range.
