@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.report.search_figures import spread
+from netwright.report.style import log_ticks
 
 places = st.lists(st.floats(-50, 50, allow_nan=False), min_size=1, max_size=6)
 
@@ -37,3 +39,16 @@ def test_no_names_that_are_apart_lie_nearer_to_their_points(found: list[float], 
 def test_names_with_room_stay_beside_their_points() -> None:
     given = np.array([300.0, 10.0, 100.0])
     np.testing.assert_allclose(spread(given, 17.0), given)
+
+
+@given(st.floats(2, 8), st.floats(0.19, 4))
+def test_an_axis_of_sizes_always_has_two_marks_within(low: float, width: float) -> None:
+    ticks = log_ticks(low, low + width)
+    if "dtick" in ticks:
+        assert math.floor(low + width) - math.ceil(low) >= 1
+        return
+    values = np.log10(ticks["tickvals"])
+    assert len(set(ticks["tickvals"])) == len(set(ticks["ticktext"])) == 4
+    assert (np.diff(values) > 0).all()
+    assert low <= values[0]
+    assert values[-1] <= low + width

@@ -185,7 +185,7 @@ def plan_lines(plan: Plan | SharedPlan, dataset: Path, options: Sequence[str] = 
     yield f"{plan.recipe} on {plan.dataset}   {plan.dimensions} dimensions{choices}"
     yield (
         f"training on {plan.training_cases} cases, validation on {plan.validation_cases}, input {size}; "
-        f"{plan.workers} workers of {plan.threads} threads"
+        f"{formatting.counted(plan.workers, 'worker')} of {formatting.counted(plan.threads, 'thread')}"
     )
     yield from _shared_lines(plan) if isinstance(plan, SharedPlan) else _candidate_lines(plan)
     if isinstance(plan, Plan) and plan.seconds_a_candidate is None:

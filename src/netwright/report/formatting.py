@@ -47,6 +47,11 @@ def reward(value: float | None) -> str:
     return f"−{text}" if value < 0 else text
 
 
+def counted(count: int, word: str) -> str:
+    """``1 worker``, ``2 workers``."""
+    return f"{count} {word}{'s' * (count != 1)}"
+
+
 def parameters(count: int | None) -> str:
     """``0.41 M``, ``23.4 k`` or ``312``."""
     if count is None:

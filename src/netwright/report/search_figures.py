@@ -21,6 +21,7 @@ from netwright.report.style import (
     escaped,
     in_order,
     log_range,
+    log_ticks,
     network_title,
     shorten,
     status_colour,
@@ -183,7 +184,8 @@ def size_against_score(
     if not known:
         left, right = [0, 0.01], [0, 1]
     sizes = [float(t.parameters or 1) for t in known] + [float(s.contestant.parameters or 1) for s in tested]
-    shared = {"type": "log", "title": "parameters", "range": log_range(sizes), "dtick": 1}
+    ends = log_range(sizes)
+    shared = {"type": "log", "title": "parameters", "range": ends, **log_ticks(*ends)}
     figure.update_layout(
         xaxis={**shared, "domain": left, "visible": bool(known)},
         xaxis2={**shared, "domain": right, "anchor": "y2", "visible": bool(tested)},

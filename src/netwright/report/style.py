@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -78,6 +79,14 @@ def log_range(values: Sequence[float]) -> list[float]:
     low, high = np.log10(min(values)), np.log10(max(values))
     room = 0.12 * max(0.8, high - low)
     return [float(low - room), float(high + room)]
+
+
+def log_ticks(low: float, high: float) -> dict[str, Any]:
+    """Marks of an axis between two decimal logarithms: powers of ten, or, where there are not two, four even ones."""
+    if math.floor(high) > math.ceil(low):
+        return {"dtick": 1}
+    values = [float(f"{value:.2g}") for value in np.logspace(low, high, 6)[1:-1]]
+    return {"tickvals": values, "ticktext": [formatting.parameters(int(value)) for value in values]}
 
 
 def style(figure: go.Figure, *, height: int) -> None:

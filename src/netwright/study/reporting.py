@@ -13,6 +13,7 @@ from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
 from netwright.data.splits import Splits
 from netwright.evaluation.outcome import Outcome
+from netwright.report import formatting
 from netwright.report.content import Contestant, ReportContent, TrialRow
 from netwright.report.metrics import metric_named, reward_words
 from netwright.settings import RunSettings
@@ -170,7 +171,8 @@ def _facts(
         *(_trial_facts(settings, len(records)) if settings.supernet is None else shared_facts(settings)),
         (
             "machine",
-            f"{platform.machine()}, {available_cores()} cores; {machine.workers} workers of {machine.threads} threads",
+            f"{platform.machine()}, {formatting.counted(available_cores(), 'core')}; "
+            f"{formatting.counted(machine.workers, 'worker')} of {formatting.counted(machine.threads, 'thread')}",
         ),
         ("seed", str(settings.seed)),
     )
