@@ -63,6 +63,14 @@ def test_equal_is_no_measurable_difference() -> None:
     assert told[-1] == "In Dice the search brought no measurable gain over twin."
 
 
+def test_contestants_of_one_title_are_counted() -> None:
+    others = [contestant("random", shift) for shift in (-0.02, 0.02, 0.02)]
+    twins = [replace(SEARCHED, name=f"twin {i}", title="twin") for i in range(2)]
+    told = verdict_sentences([SEARCHED, *others, *twins], LABELS)
+    assert told[-2] == "In Dice the searched network is worse than random (2 of 3)."
+    assert told[-1] == "In Dice the search brought no measurable gain over twin (2 of 2)."
+
+
 def test_p_values_are_adjusted_for_the_number_of_comparisons() -> None:
     others = [contestant(f"other {i}", -0.0006) for i in range(4)]
     alone = [summarise([SEARCHED, other], LABELS)[1].comparison for other in others]

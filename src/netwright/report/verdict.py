@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from netwright.report import formatting
@@ -187,12 +188,20 @@ def _ratio(mine: float | None, theirs: float | None, smaller: str, larger: str, 
 def _in_short(others: Sequence[Summary], metric: Metric) -> list[str]:
     """The plain word where the searched network is not better than all."""
     compared = [(s, outcome(s.comparison)) for s in others if s.comparison is not None and s.comparison.n]
-    worse = [s.contestant.title for s, kind in compared if kind == "worse"]
-    equal = [s.contestant.title for s, kind in compared if kind == "equal"]
+    alike = Counter(s.contestant.title for s in others)
+
+    def named(wanted: str) -> list[str]:
+        """Those of an outcome; of several with one title, how many of them."""
+        counts = Counter(s.contestant.title for s, kind in compared if kind == wanted)
+        return [
+            title if alike[title] == 1 else f"{title} ({count} of {alike[title]})"
+            for title, count in counts.items()
+        ]
+
     told = []
-    if worse:
+    if worse := named("worse"):
         told.append(f"In {metric.name} the searched network is worse than {formatting.names(worse)}.")
-    if equal:
+    if equal := named("equal"):
         told.append(f"In {metric.name} the search brought no measurable gain over {formatting.names(equal)}.")
     return told
 
