@@ -10,7 +10,7 @@ import pytest
 from made_up_report import make_content
 from netwright.report.content import ProbabilityPath, ReportContent
 from netwright.report.render import render_report
-from netwright.report.shared import shared_sentence
+from netwright.report.shared import losses_figure, shared_sentence
 from netwright.strategies.natural_gradient import uniform
 from report_pages import array, plot
 
@@ -82,6 +82,16 @@ def test_losses_begin_behind_the_first_snapshot(content: ReportContent, page: st
     assert first["y"][0] is None
     assert list(first["y"])[1:] == list(content.shared.loss)[1:]
     assert list(second["y"])[1:] == list(content.shared.theta_loss)[1:]
+
+
+def test_losses_far_apart_are_shown_by_their_logarithms(content: ReportContent, page: str) -> None:
+    assert plot(page, "losses")["layout"]["yaxis"].get("type") != "log"
+    path = content.shared
+    assert path is not None
+    fallen = replace(path, loss=(None, *np.geomspace(2.0, 0.01, len(path.steps) - 1).tolist()))
+    assert losses_figure(fallen).layout.yaxis.type == "log"
+    nothing = replace(path, loss=(None,) * len(path.steps), theta_loss=(None,) * len(path.steps))
+    assert losses_figure(nothing).layout.yaxis.type != "log"
 
 
 def test_there_are_no_trials_to_show(page: str) -> None:

@@ -91,10 +91,13 @@ def certainty_figure(path: ProbabilityPath) -> go.Figure:
 
 
 def losses_figure(path: ProbabilityPath) -> go.Figure:
-    """The mean loss of the sampled networks between two snapshots, on either half of the training cases."""
+    """The mean loss of the sampled networks between two snapshots, on either half of the training cases; in a
+    logarithmic scale where one is ten times another.
+    """
     import plotly.graph_objects as go
 
     figure = go.Figure()
+    known = [value for name, _, _ in LOSSES for value in getattr(path, name) if value is not None]
     for name, title, colour in LOSSES:
         values = getattr(path, name)
         figure.add_scatter(
@@ -103,6 +106,8 @@ def losses_figure(path: ProbabilityPath) -> go.Figure:
     style(figure, height=320)
     figure.update_xaxes(title_text="step")
     figure.update_yaxes(title_text="loss of sampled networks")
+    if known and 0 < 10 * min(known) <= max(known):
+        figure.update_yaxes(type="log", dtick="D2", tickformat=".2g")
     return figure
 
 
