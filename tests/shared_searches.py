@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+import netwright as package
 from netwright.supernet.checkpoint import load_checkpoint
 from netwright.supernet.path import read_snapshots
 from netwright.supernet.search import CHECKPOINT
@@ -23,6 +24,16 @@ def state(folder: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
     """What a search is made of in the end, wall time apart."""
     tensors, _ = load_checkpoint(folder / "supernet" / CHECKPOINT)
     return tensors, [{**vars(s), "seconds": None} for s in read_snapshots(folder / "supernet")]
+
+
+def require_same(folder: Path, expected: Path) -> None:
+    """Two searches found the same by the same path, with the same weights and momentum."""
+    (trial,), (other,) = (package.open_run(each).trials for each in (folder, expected))
+    assert (trial.choice, trial.reward) == (other.choice, other.reward)
+    (tensors, path), (other_tensors, other_path) = state(folder), state(expected)
+    assert path == other_path
+    assert tensors.keys() == other_tensors.keys()
+    assert all(torch.equal(tensors[name], other_tensors[name]) for name in tensors)
 
 
 def until(search: subprocess.Popen[str], folder: Path, step: int) -> None:

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-import torch
 
 import netwright as package
 from netwright.supernet.checkpoint import load_checkpoint
 from netwright.supernet.path import read_snapshots
 from netwright.supernet.search import CHECKPOINT
-from shared_searches import searching, state, until
+from shared_searches import require_same, searching, until
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -65,14 +64,7 @@ def test_killed_lost_and_stopped_it_equals_the_uninterrupted_search(
         assert search.returncode == 1
     done = netwright("resume", folder)
     assert done.returncode == 0, done.stderr
-    (trial,) = package.open_run(folder).trials
-    (expected,) = package.open_run(straight).trials
-    assert (trial.choice, trial.reward) == (expected.choice, expected.reward)
-    tensors, path = state(folder)
-    tensors_of_straight, path_of_straight = state(straight)
-    assert path == path_of_straight
-    assert tensors.keys() == tensors_of_straight.keys()
-    assert all(torch.equal(tensors[name], tensors_of_straight[name]) for name in tensors)
+    require_same(folder, straight)
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(shapes: Path, tmp_path: Path) -> None:

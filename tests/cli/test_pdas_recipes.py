@@ -8,10 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 import netwright as package
-from shared_searches import searching, state
+from shared_searches import require_same, searching
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -60,10 +59,4 @@ def test_killed_and_resumed_to_its_report(
     assert package.open_run(broken).status().phase == "stopped"
     done = netwright("resume", broken)
     assert done.returncode == 0, done.stderr + done.stdout
-    (trial,), (expected,) = package.open_run(broken).trials, package.open_run(straight).trials
-    assert (trial.choice, trial.reward) == (expected.choice, expected.reward)
-    tensors, path = state(broken)
-    tensors_of_straight, path_of_straight = state(straight)
-    assert path == path_of_straight
-    assert tensors.keys() == tensors_of_straight.keys()
-    assert all(torch.equal(tensors[name], tensors_of_straight[name]) for name in tensors)
+    require_same(broken, straight)
