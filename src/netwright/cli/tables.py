@@ -160,7 +160,7 @@ def evaluation_lines(evaluation: Evaluation) -> list[str]:
     lines += ["crf    applied to the network's probabilities"] if evaluation.crf else []
     lines += metric_lines(evaluation.metrics)
     lines += [
-        f"no distance of {label} in {count} case{'s' * (count != 1)}: missed, or found where it is not"
+        f"no distance of {label} in {formatting.counted(count, 'case')}: missed, or found where it is not"
         for label, count in undefined_distances(evaluation.distances).items()
         if count
     ]
@@ -233,7 +233,7 @@ def _candidate_lines(plan: Plan) -> Iterator[str]:
         share = formatting.duration(plan.share_seconds)
         yield f"in {plan.hours:g} h: about {plan.trials} candidates, {share} each, with the epochs that fit"
     else:
-        epochs = f"{plan.epochs} epoch{'s' * (plan.epochs != 1)}"
+        epochs = formatting.counted(plan.epochs, "epoch")
         yield (
             f"a candidate of {epochs} takes {_about(plan.seconds_a_candidate)}: "
             f"{_rate(plan.candidates_an_hour)} candidates an hour"

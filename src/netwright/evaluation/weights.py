@@ -19,7 +19,8 @@ def save_weights(network: nn.Module, path: Path) -> None:
         StorageError: the file cannot be written.
     """
     # Weights that two modules share are written twice.
-    write_tensors(path, {name: value.detach().clone() for name, value in network.state_dict().items()})
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+    write_tensors(path, state)
 
 
 def write_tensors(

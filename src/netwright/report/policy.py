@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from netwright.report import formatting
 from netwright.report.content import PolicyPath
 from netwright.report.style import INK, QUIET, escaped, style
 
@@ -112,7 +113,7 @@ def policy_sentence(path: PolicyPath, reward_name: str) -> str:
     if not rewarded:
         return "No round with a reward has ended yet: the policy stands where it began."
     (first, earliest), (best, when), (last, latest) = rewarded[0], max(rewarded), rewarded[-1]
-    told = f"{rounds} round{'s' * (rounds > 1)}, the last of {path.results} results: mean {reward_name} {first:.3f}"
+    told = f"{formatting.counted(rounds, 'round')}, the last of {path.results} results: mean {reward_name} {first:.3f}"
     if earliest == latest:
         return f"{told}."
     return f"{told} in round {earliest}, {best:.3f} in the best (round {when}), {last:.3f} in round {latest}."

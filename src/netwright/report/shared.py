@@ -119,5 +119,5 @@ def shared_sentence(path: ProbabilityPath) -> str:
     sure = sum(block[-1].max() >= SURE for block in path.probabilities)
     told += f" {sure} of {len(path.variables)} variables have a value of at least {SURE:.0%}."
     if path.infeasible:
-        told += f" {path.infeasible:,} sampled choices made no network, or found no room in memory."
+        told += f" {path.infeasible:,} sampled choices made no network, or one that could not be computed."
     return told

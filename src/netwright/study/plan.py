@@ -315,12 +315,12 @@ def make_plan(
     # The first candidate of a worker pays for what is loaded once.
     beside = median([m.seconds_beside for m in found if m.seconds_beside is not None] or [0.0])
     beside += _bookkeeping(settings)
-    epochs = epochs_of(settings, prepared, training)
-    a_candidate = sum(seconds) / len(seconds) * epochs + beside if seconds else None
+    facts = facts_of(settings, prepared, training, validation)
+    a_candidate = sum(seconds) / len(seconds) * facts["epochs"] + beside if seconds else None
     trainable = len(seconds) / len(found)
     workers, trials = settings.machine.workers, settings.budget.trials
     return Plan(
-        **facts_of(settings, prepared, training, validation),
+        **facts,
         memory_limit_mb=settings.machine.memory_limit_mb,
         trials=trials,
         measurements=tuple(found),

@@ -321,10 +321,10 @@ def outcome_of_loss(
     Where the system keeps no such count, being killed a second time is taken for it. So is an error that says so. All
     else is a crash.
     """
-    from netwright.evaluation.device import is_out_of_memory
-
     lost = lost_worker(error)
     if lost is None:
+        from netwright.evaluation.device import is_out_of_memory
+
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.CRASHED
         return Outcome(status, f"{error.__class__.__name__}: {first_line(error)}")
     if lost.signal_number == SIGKILL:

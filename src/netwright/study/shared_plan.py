@@ -114,8 +114,9 @@ def _timed(job: SharedJob) -> dict[str, Any]:
         search.advance()
     if not any(snapshot.loss is not None for snapshot in read_snapshots(job.folder)):
         raise MemoryShortage(
-            "None of the networks of the search found room in memory. Set a smaller supernet.batch_size, or smaller "
-            "networks (--set supernet.space...)."
+            f"None of the networks of {TIMED_STEPS + WARM_UP_STEPS} steps could be computed: memory does not hold "
+            "them, or they leave a batch one value a channel. Set another supernet.batch_size, or other networks "
+            "(--set supernet.space...)."
         )
     return {
         "steps": settings.supernet.steps_of(search.steps_an_epoch),

@@ -23,8 +23,8 @@ class Snapshot:
     ``loss``: mean of the sampled networks' losses on the weights' batches since the snapshot before; ``theta_loss``:
     on the other half's; None where there was none. ``eta``: the learning rate of the probabilities. ``certainty``: the
     mean over the variables of the largest probability; ``entropy``: the mean of their entropies, each over that of the
-    uniform distribution. ``infeasible``: samples that made no network, or had no room in memory, since the start.
-    ``probabilities``: theta, by variable.
+    uniform distribution. ``infeasible``: samples that made no network, or one that could not be computed, since the
+    start. ``probabilities``: theta, by variable.
     """
 
     step: int
