@@ -37,6 +37,10 @@ _OPTIONAL_TABLES = (
 """Tables that may be absent; a name in one of them makes it."""
 
 
+NEAREST = 3
+"""So many names are offered in place of one that does not exist."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -286,6 +290,5 @@ def _unknown_name(name: str, values: Mapping[str, Any]) -> str:
     known = _names(values)
     last = name.rsplit(".", 1)[-1]
     near = [k for k in known if k.rsplit(".", 1)[-1] == last]
-    near += [k for k in difflib.get_close_matches(name, known, n=3) if k not in near]
-    advice = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(known)}."
-    return f"There is no setting {name!r}. {advice}"
+    near += [k for k in difflib.get_close_matches(name, known, n=NEAREST, cutoff=0.0) if k not in near]
+    return f"There is no setting {name!r}. Did you mean {' or '.join(near[:NEAREST])}? All: docs/settings.md."

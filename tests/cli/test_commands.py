@@ -35,6 +35,13 @@ def test_help_is_everywhere(netwright: Command) -> None:
         assert netwright(verb, "--help").returncode == 0
 
 
+def test_the_short_help_is_the_long_one_and_the_version_is_told(in_process: Command) -> None:
+    for words in ((), ("search",), ("predict",)):
+        short, long = in_process(*words, "-h"), in_process(*words, "--help")
+        assert (short.returncode, short.stdout) == (0, long.stdout)
+    assert in_process("--version").stdout == f"netwright {package.__version__}\n"
+
+
 def test_wrong_usage_is_exit_code_2_without_a_trace(netwright: Command) -> None:
     done = netwright("search", "nowhere", "--recipe", "segnas5")
     assert done.returncode == 2

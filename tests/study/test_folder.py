@@ -154,3 +154,13 @@ def test_run_folder_paths_stay_inside(tmp_path: Path) -> None:
         "winner",
         "report.html",
     ]
+
+
+@pytest.mark.parametrize("name", ["zzz", "training.zzz", "lerning_rate", "x.y.z", "é"])
+def test_a_name_like_no_other_gets_a_few_names_not_all(name: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        override(some_settings().model_dump(mode="json"), {name: 1})
+    told = str(refused.value)
+    assert f"There is no setting {name!r}. Did you mean " in told
+    assert told.count(" or ") == 2
+    assert ("training.learning_rate" in told) == (name == "lerning_rate")

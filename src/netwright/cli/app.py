@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from netwright import __version__
 from netwright.cli.console import err, out, print_json, print_lines
 from netwright.cli.options import (
     DatasetArgument,
@@ -45,6 +46,7 @@ app = typer.Typer(
     help="Designs a convolutional network for the data that you have.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -73,8 +75,19 @@ def main() -> None:
         _stopped()
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"netwright {__version__}", markup=False)
+        raise typer.Exit
+
+
 @app.callback()
-def options(verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")] = False) -> None:
+def options(
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
     """Designs a convolutional network for the data that you have."""
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
     if verbose:

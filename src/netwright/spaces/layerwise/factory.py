@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.errors import SettingsError
+from netwright.spaces.layerwise.places import first_line
 
 EXAMPLE_BATCH = 2
 INSTALLED = frozenset({"site-packages", "dist-packages"})
@@ -218,7 +219,7 @@ def _told(error: BaseException) -> str:
     ]
     own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
     where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {str(error).rstrip('.')}{where}"
+    return f"{type(error).__name__}: {first_line(error).rstrip('.')}{where}"
 
 
 def _is_own(item: Any, module: str) -> bool:

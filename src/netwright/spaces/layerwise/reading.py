@@ -17,6 +17,7 @@ from netwright.spaces.layerwise.modes import Merged, merge_modes
 from netwright.spaces.layerwise.network import LayeredNetwork, copy_weights
 from netwright.spaces.layerwise.places import first_line, place_of
 from netwright.spaces.layerwise.rebuild import rebuild
+from netwright.spaces.layerwise.refusal import lacks_package, refusal
 from netwright.spaces.layerwise.tracing import (
     Trace,
     is_layer,
@@ -79,12 +80,7 @@ def read_module(module: nn.Module, example_input: Tensor) -> LayerNetwork:
                 return _checked_network(own, merged, example, expected, reader)
             except _UnreadError as error:
                 failures.append(f"{reader}: {error}")
-    raise SettingsError(
-        f"{type(module).__name__} cannot be read as a graph of layers. "
-        + " ".join(failures)
-        + " The forward "
-        "pass must do the same for every image: no branch or loop may depend on the values of tensors."
-    )
+    raise SettingsError(refusal(module, failures))
 
 
 def _read(module: nn.Module, trace: Callable[[nn.Module], Trace]) -> Merged:
@@ -156,6 +152,8 @@ def _expected_outputs(module: nn.Module, example: Tensor) -> dict[str, Outputs]:
         except Exception as error:
             if mode == LARGER_BATCH:
                 continue
+            if isinstance(error, ImportError):
+                raise SettingsError(lacks_package(module, error)) from error
             size = " x ".join(map(str, example.shape))
             raise SettingsError(
                 f"{type(module).__name__} does not run on the example of shape {size} in {mode}: "
