@@ -107,18 +107,21 @@ def test_a_label_of_another_shape(msd_folder: Folder, save_volume: Save) -> None
     assert "expected the shape 6 x 7 x 8, found 6 x 7 x 9" in str(problem)
 
 
-def test_a_label_elsewhere_is_a_warning(msd_folder: Folder, save_volume: Save) -> None:
+def test_a_label_elsewhere_is_refused_beyond_a_voxel(msd_folder: Folder, save_volume: Save) -> None:
     root = msd_folder(10)
     save_volume(label(root, 1), np.ones(SHAPE, np.uint8), np.diag([1, 1, 3.0, 1]))
-    moved = np.eye(4)
-    moved[:3, 3] = [0, 40, 0]
-    save_volume(label(root, 2), np.ones(SHAPE, np.uint8), moved)
-    inspection = inspect(root)
-    spacing, place = inspection.problems
-    assert {spacing.severity, place.severity} == {"warning"}
+    for number, distance in ((2, 40), (3, 0.25)):
+        moved = np.eye(4)
+        moved[:3, 3] = [0, distance, 0]
+        save_volume(label(root, number), np.ones(SHAPE, np.uint8), moved)
+    spacing, place, near = inspect(root).problems
+    assert (spacing.severity, place.severity, near.severity) == ("error", "error", "warning")
     assert "expected voxels of 1 x 1 x 1 mm, found voxels of 1 x 1 x 3 mm" in str(spacing)
+    assert "elsewhere than its image case_02.nii.gz, up to 40 voxels away" in str(place)
     assert "found axes RAS from (0.0, 40.0, 0.0) mm" in str(place)
-    inspection.require_usable()
+    assert "labelsTr/case_03.nii.gz lies elsewhere than its image case_03.nii.gz, up to 0.25 voxels" in str(
+        near
+    )
 
 
 def test_truncated_files(msd_folder: Folder) -> None:
@@ -225,9 +228,10 @@ def test_a_channel_on_another_grid(nnunet_folder: Folder, save_volume: Save) -> 
     save_volume(
         root / "imagesTr" / "c_0001.nii.gz", np.eye(42).reshape(7, 6, 42)[:5, :, :7], np.diag([2, 2, 2, 1])
     )
-    error, *warnings = inspect(root).problems
+    error, elsewhere, few = inspect(root).problems
     assert "b_0001.nii.gz has another shape than the first channel: expected 5 x 6 x 7" in str(error)
-    assert [problem.kind for problem in warnings] == ["geometry", "few-cases"]
+    assert "c_0001.nii.gz lies elsewhere than the first channel c_0000.nii.gz" in str(elsewhere)
+    assert (elsewhere.severity, few.kind) == ("error", "few-cases")
 
 
 @pytest.mark.parametrize(

@@ -143,12 +143,15 @@ def test_missing_files_and_other_dimensions_are_named(tmp_path: Path, save_volum
         read_image([large])
 
 
-def test_a_label_that_lost_its_affine_is_taken_voxel_by_voxel(tmp_path: Path, save_volume: Save) -> None:
+def test_a_label_that_lost_its_affine_is_refused_and_one_that_was_turned_read(
+    tmp_path: Path, save_volume: Save
+) -> None:
     labels = np.random.default_rng(0).integers(0, 3, (3, 4, 5)).astype(np.uint8)
     affine = affine_of(np.array([[0, -1], [1, -1], [2, 1]]), labels.shape)
     grid = Grid(labels.shape, tuple(map(tuple, affine)))
     lost = save_volume(tmp_path / "lost.nii", labels)
-    np.testing.assert_array_equal(read_label(lost, grid), grid.to_canonical(labels))
+    with pytest.raises(UnusableFile, match=r"lost\.nii lies elsewhere than its image, up to 15 voxels away"):
+        read_label(lost, grid)
     turned = nibabel.as_closest_canonical(nibabel.Nifti1Image(labels, affine))
     nibabel.save(turned, tmp_path / "turned.nii")
     np.testing.assert_array_equal(read_label(tmp_path / "turned.nii", grid), grid.to_canonical(labels))

@@ -9,20 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.alignment import misplacement
 from netwright.data.dataset import ACDC, Case, Dataset
 from netwright.data.files import require_file
 from netwright.data.pictures import is_picture
 from netwright.data.problems import Problem, UnusableFile, enumerate_words
 from netwright.data.time_axis import advice_on_time
-from netwright.data.volumes import (
-    Grid,
-    Volume,
-    read_grid,
-    read_image,
-    read_label,
-    same_place,
-    shape_text,
-)
+from netwright.data.volumes import Volume, read_grid, read_image, read_label
 
 _SHOWN_VALUES = 8
 
@@ -62,12 +55,13 @@ def check_case(case: Case, dataset: Dataset) -> CheckedCase:
     labels = None
     voxels: dict[int, int] = {}
     try:
-        values = read_label(require_label(case), volume.grid if volume else None, case.time)
-        path = case.label
-        assert path is not None
-        grid = read_grid(path)
+        path = require_label(case)
         if volume is not None:
-            problems += _compare(case, volume.grid, path, grid)
+            place = misplacement(path, read_grid(path), volume.grid, case.images[0].name)
+            if place is not None and place.severity == "error":
+                raise UnusableFile(place)
+            problems += [] if place is None else [place]
+        values = read_label(path, volume.grid if volume else None, case.time)
         found, counts = _count_values(values)
         problems += _check_values(path, found, dataset)
         if not any(problem.severity == "error" for problem in problems):
@@ -156,7 +150,7 @@ def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Prob
         volume = read_image(require_images(case), case.time)
     except UnusableFile as error:
         return None, [error.problem]
-    problems = []
+    problems = list(volume.problems)
     path = case.images[0]
     channels = len(volume.array)
     if channels != len(dataset.channels) and is_picture(path):
@@ -178,8 +172,6 @@ def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Prob
     for number, values in enumerate(volume.array):
         file = case.images[number] if len(case.images) == channels else path
         problems += check_intensities(file, number, values)
-    for file in case.images[1:]:
-        problems += _compare(case, volume.grid, file, read_grid(file))
     return volume, problems
 
 
@@ -227,45 +219,6 @@ def check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> 
             )
         ]
     return []
-
-
-def _compare(case: Case, image: Grid, path: Path, other: Grid) -> list[Problem]:
-    """How the grid of a label map, or of a further channel, differs from that of the first channel."""
-    if other.shape != image.shape and not same_place(image, other):
-        return [
-            Problem(
-                "error",
-                str(path),
-                f"does not fit its image {case.images[0].name}",
-                expected=f"the shape {shape_text(image.shape)}",
-                found=shape_text(other.shape),
-                advice="The two lie on different voxel grids: export the label on the image's grid, or "
-                "resample it (nearest neighbour) onto it. A label of another patient has another shape, too.",
-                kind="label-shape",
-            )
-        ]
-    if same_place(image, other):
-        return []
-    closest = np.allclose(image.spacing, other.spacing, rtol=0.01)
-    return [
-        Problem(
-            "warning",
-            str(path),
-            f"lies elsewhere than its image {case.images[0].name}",
-            expected=_place(image, closest),
-            found=_place(other, closest),
-            advice="The shapes agree, so it is taken voxel by voxel in the image's geometry, as most tools "
-            "that lose an affine mean it. Look at one such case in a viewer before you trust it.",
-            kind="geometry",
-        )
-    ]
-
-
-def _place(grid: Grid, same_spacing: bool) -> str:
-    if not same_spacing:
-        return "voxels of " + " x ".join(f"{edge:.3g}" for edge in grid.spacing) + " mm"
-    origin = ", ".join(f"{coordinate:.1f}" for coordinate in grid.matrix[:3, 3])
-    return f"axes {grid.orientation} from ({origin}) mm"
 
 
 def _count_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from netwright.data.checks import check_intensities
 from netwright.data.geometry import Geometry, Shape, Spacing, plan_geometry, resampled_shape
 from netwright.data.problems import UnusableFile
 from netwright.data.volumes import Grid, Volume
-from netwright.errors import DatasetError, SettingsError
+from netwright.errors import DatasetError, DatasetWarning, SettingsError
 
 LARGEST_DEFAULT_SIZE = 128
 """The paper's input size: a size chosen from the fingerprint is at most this along each axis."""
@@ -145,10 +146,15 @@ def prepare_volume(volume: Volume, paths: Sequence[Path], settings: Preprocessin
 
     ``settings`` must be resolved, as those of a `Prepared` dataset are.
 
+    Warns:
+        DatasetWarning: a channel lies a little beside the first.
+
     Raises:
         UnusableFile: it has voxels that are NaN or infinite.
         SettingsError: the settings are not resolved.
     """
+    for problem in volume.problems:
+        warnings.warn(str(problem), DatasetWarning, stacklevel=2)
     for channel, values in enumerate(volume.array):
         for problem in check_intensities(paths[min(channel, len(paths) - 1)], channel, values):
             if problem.severity == "error":

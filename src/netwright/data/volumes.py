@@ -11,7 +11,6 @@ import gzip
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,29 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
+from netwright.data.alignment import misplacement, same_place
 from netwright.data.files import require_file, write_whole
+from netwright.data.grid import Grid, shape_text
 from netwright.data.pictures import is_picture, mask_size, read_mask, read_picture, write_label_picture
 from netwright.data.problems import Problem, UnusableFile
 from netwright.data.time_axis import advice_on_time, at_time, time_points
 
+__all__ = [
+    "ENDINGS",
+    "Grid",
+    "Volume",
+    "label_ending",
+    "read_grid",
+    "read_image",
+    "read_label",
+    "same_place",
+    "shape_text",
+    "write_label_map",
+    "write_volume",
+]
+
 ENDINGS = (".nii.gz", ".nii")
 """File endings of the volumes that netwright reads."""
-
-_orientations: Any = nibabel.orientations
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _NIFTI2_HEADER_BYTES = 540
@@ -47,75 +60,15 @@ _UNREADABLE = (
 
 
 @dataclass(frozen=True)
-class Grid:
-    """The voxel grid of a file, in the file's own axis order.
-
-    ``shape`` (X, Y, Z) in voxels; ``affine`` 4 x 4, voxel indices to millimetres in RAS+ world coordinates.
-    """
-
-    shape: tuple[int, int, int]
-    affine: tuple[tuple[float, ...], ...]
-
-    @property
-    def matrix(self) -> NDArray[np.float64]:
-        """The affine as an array (4, 4)."""
-        return np.array(self.affine, dtype=np.float64)
-
-    @property
-    def _orientation(self) -> NDArray[np.float64]:
-        """For each of the file's axes (3, 2): the canonical axis that it runs along, and 1 or -1."""
-        return _orientation_of(self.affine)
-
-    @property
-    def _order(self) -> list[int]:
-        """For each canonical axis, the axis of the file that runs along it."""
-        return [int(axis) for axis in np.argsort(self._orientation[:, 0])]
-
-    @property
-    def orientation(self) -> str:
-        """The directions in which the file's axes run, for example ``RAS`` or ``LPI``."""
-        return "".join(_orientations.aff2axcodes(self.matrix))
-
-    @property
-    def canonical_shape(self) -> tuple[int, int, int]:
-        """The shape in canonical RAS axis order."""
-        x, y, z = (self.shape[axis] for axis in self._order)
-        return x, y, z
-
-    @property
-    def canonical_affine(self) -> NDArray[np.float64]:
-        """The affine (4, 4) of the volume in canonical RAS axis order."""
-        flip = _orientations.inv_ornt_aff(self._orientation, self.shape)
-        return np.asarray(self.matrix @ flip, dtype=np.float64)
-
-    @property
-    def spacing(self) -> tuple[float, float, float]:
-        """Voxel size in millimetres, in canonical RAS axis order."""
-        x, y, z = (float(size) for size in np.linalg.norm(self.canonical_affine[:3, :3], axis=0))
-        return x, y, z
-
-    def to_canonical(self, array: NDArray[Any]) -> NDArray[Any]:
-        """From the file's axes (..., X, Y, Z) to canonical RAS axes, by flips and a permutation alone."""
-        lead = array.ndim - 3
-        order = [*range(lead), *(lead + axis for axis in self._order)]
-        return np.ascontiguousarray(np.flip(array, self._flips(lead)).transpose(order))
-
-    def from_canonical(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The inverse of `to_canonical`."""
-        lead = array.ndim - 3
-        order = [*range(lead), *(lead + int(axis) for axis in self._orientation[:, 0])]
-        return np.ascontiguousarray(np.flip(array.transpose(order), self._flips(lead)))
-
-    def _flips(self, lead: int) -> tuple[int, ...]:
-        return tuple(lead + axis for axis in range(3) if self._orientation[axis, 1] < 0)
-
-
-@dataclass(frozen=True)
 class Volume:
-    """An image in canonical RAS axes: ``array`` (C, X, Y, Z) float32, and the ``grid`` that its file has."""
+    """An image in canonical RAS axes: ``array`` (C, X, Y, Z) float32, and the ``grid`` that its first file has.
+
+    ``problems``: warnings of channels that lie a little beside the first.
+    """
 
     array: NDArray[np.float32]
     grid: Grid
+    problems: tuple[Problem, ...] = ()
 
     @property
     def affine(self) -> NDArray[np.float64]:
@@ -126,12 +79,6 @@ class Volume:
     def spacing(self) -> tuple[float, float, float]:
         """Voxel size of ``array`` in millimetres."""
         return self.grid.spacing
-
-
-@lru_cache(maxsize=4096)
-def _orientation_of(affine: tuple[tuple[float, ...], ...]) -> NDArray[np.float64]:
-    """Kept, because a singular value decomposition is asked for at every turn and most scans of a dataset agree."""
-    return np.asarray(_orientations.io_orientation(np.array(affine)))
 
 
 def read_grid(path: Path) -> Grid:
@@ -152,32 +99,27 @@ def read_grid(path: Path) -> Grid:
 def read_image(paths: Sequence[Path], time: int | None = None) -> Volume:
     """An image from one file a channel, or from one 3D file, 4D file with the channels last, or picture.
 
-    The first file's grid holds for all of them. ``time``: the volume to take, from 0, of 4D files (x, y, z, time).
+    Each file is turned into canonical axes by its own affine; the first file's grid then holds for all of them.
+    ``time``: the volume to take, from 0, of 4D files (x, y, z, time).
 
     Raises:
         UnusableFile: a file is missing, truncated or neither NIfTI volume nor picture, ends before ``time``, or the
-            files differ in shape.
+            files differ in shape or lie more than a voxel from the first.
     """
     images = [(path, *_load(path, time)) for path in paths]
     grid = images[0][2]
-    channels = []
-    for path, array, other in images:
-        if other.shape != grid.shape:
-            raise UnusableFile(
-                Problem(
-                    "error",
-                    str(path),
-                    "has another shape than the first channel",
-                    expected=f"{shape_text(grid.shape)} as in {paths[0].name}",
-                    found=shape_text(other.shape),
-                    advice="All channels of a case must lie on one voxel grid: resample them onto the first.",
-                    kind="channel-shape",
-                )
-            )
-        channels += [array] if array.ndim == 3 else list(np.moveaxis(array, -1, 0))
+    channels: list[NDArray[Any]] = []
+    problems: list[Problem] = []
+    for path, array, own in images:
+        problem = None if own is grid else misplacement(path, own, grid, paths[0].name, "channel")
+        if problem is not None and problem.severity == "error":
+            raise UnusableFile(problem)
+        problems += [] if problem is None else [problem]
+        parts = array[..., None] if array.ndim == 3 else array
+        channels += list(own.to_axes_of(grid, np.moveaxis(parts, -1, 0)))
     with np.errstate(over="ignore", invalid="ignore"):
         stacked = np.stack([channel.astype(np.float32) for channel in channels])
-    return Volume(grid.to_canonical(stacked), grid)
+    return Volume(np.ascontiguousarray(stacked), grid, tuple(problems))
 
 
 def read_label(path: Path, reference: Grid | None = None, time: int | None = None) -> NDArray[Any]:
@@ -185,17 +127,18 @@ def read_label(path: Path, reference: Grid | None = None, time: int | None = Non
 
     ``time``: the label map to take, from 0, of a 4D file; of a 3D file it is the one that is there.
 
-    Where ``reference``, the image's grid, is given and the file's own affine places it elsewhere, the label
-    map is taken voxel by voxel in the image's geometry: programs that draw masks often lose the affine,
-    rarely the order of the voxels.
+    Its own affine says how its axes run. Where ``reference``, the image's grid, is given, it is then taken voxel by
+    voxel in the image's geometry, from which it may lie up to a voxel away: see `misplacement`.
 
     Raises:
-        UnusableFile: the file is missing, truncated, neither NIfTI volume nor mask, or holds more than one volume.
+        UnusableFile: the file is missing, truncated, neither NIfTI volume nor mask, holds more than one volume, or
+            does not lie where the image does.
     """
     if is_picture(path):
         labels = read_mask(path)
-        return _grid_of_picture(labels.shape).to_canonical(labels.T[..., None])
-    array, grid = _load(path, time if time is not None and time_points(path) > 1 else None)
+        array, grid = labels.T[..., None], _grid_of_picture(labels.shape)
+    else:
+        array, grid = _load(path, time if time is not None and time_points(path) > 1 else None)
     if array.ndim != 3:
         raise UnusableFile(
             Problem(
@@ -209,18 +152,12 @@ def read_label(path: Path, reference: Grid | None = None, time: int | None = Non
                 kind="label-dimensions",
             )
         )
-    lost = reference is not None and reference.shape == grid.shape and not same_place(reference, grid)
-    return (reference if reference is not None and lost else grid).to_canonical(array)
-
-
-def same_place(first: Grid, second: Grid) -> bool:
-    """Whether two grids cover the same voxels in the world, in whatever axis order, to a tenth of a voxel."""
-    if first.canonical_shape != second.canonical_shape:
-        return False
-    corner = np.array([*first.canonical_shape, 1.0])
-    difference = first.canonical_affine - second.canonical_affine
-    tolerance = 0.1 * min(first.spacing)
-    return bool(np.abs(difference @ np.diag(corner)).max() <= tolerance)
+    if reference is None:
+        return grid.to_canonical(array)
+    problem = misplacement(path, grid, reference)
+    if problem is not None and problem.severity == "error":
+        raise UnusableFile(problem)
+    return grid.to_axes_of(reference, array)
 
 
 def write_label_map(
@@ -264,11 +201,6 @@ def write_volume(path: Path, image: Any) -> None:
     """Write a nibabel image whole or not at all, without a time stamp: equal images give equal bytes."""
     content = image.to_bytes()
     write_whole(path, gzip.compress(content, 6, mtime=0) if path.name.endswith(".gz") else content)
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """``34 x 52 x 35``."""
-    return " x ".join(str(length) for length in shape)
 
 
 def _load(path: Path, time: int | None = None) -> tuple[NDArray[Any], Grid]:

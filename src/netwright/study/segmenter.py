@@ -45,11 +45,6 @@ class LabelledCase:
             DatasetError: the label map is unusable, lies on another grid than the image, or has other values.
         """
         labels = read_label(self.label, grid, self.time)
-        if labels.shape != grid.canonical_shape:
-            raise DatasetError(
-                f"{self.label} has the shape {labels.shape}, its image {grid.canonical_shape} (in canonical axes): "
-                "expected one grid. Run 'netwright inspect' on the dataset."
-            )
         for old, new in self.map_label.items():
             labels = np.where(labels == old, new, labels)
         unknown = sorted(set(np.unique(labels).tolist()) - set(label_values))
