@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from netwright.data.files import json_text
 from netwright.errors import InfeasibleArchitecture, RunError, SettingsError, StorageError
 from netwright.evaluation.candidate import evaluate_candidate
 from netwright.evaluation.curves import Curves, EpochRecord
@@ -16,6 +17,7 @@ from netwright.evaluation.device import is_out_of_memory
 from netwright.evaluation.inference import validation_dice
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.protocol import TrainingProtocol
+from netwright.evaluation.volume_problem import VolumeProblem
 from netwright.evaluation.weights import load_weights, save_weights
 from netwright.tasks.metrics import mean_dice
 
@@ -63,6 +65,39 @@ def test_saved_weights_are_those_of_the_result(evaluate, build, balls, task, tmp
     dice = validation_dice(network, balls, (6, 7), task.size, 3)
     assert mean_dice(dice) == pytest.approx(outcome.metrics["dice"])
     assert all(value.is_contiguous() for value in load_file(tmp_path / "weights.safetensors").values())
+
+
+def test_without_a_label_to_find_or_found_the_metric_is_not_defined(balls, build, task, tmp_path):
+    """Neither 0 in the search and NaN in the test nor a failure: there is nothing to say."""
+    for index in (6, 7):
+        balls.labels[index] = np.zeros_like(balls.labels[index])
+
+    def cautious(task):
+        network = build(task)
+        network.append(Background())
+        return network
+
+    outcome = evaluate_candidate(
+        cautious, VolumeProblem(balls, task), range(6), (6, 7), SHORT, seed=1, folder=tmp_path
+    )
+    assert (outcome.status, outcome.metrics) == (Status.COMPLETE, {})
+    assert np.isnan(outcome.curves["validation_score"]).all()
+    lines = [json.loads(line) for line in (tmp_path / "curves.jsonl").read_text().splitlines()]
+    assert [line["validation_score"] for line in lines[1:]] == [None, None]
+    read = Outcome.from_dict(json.loads(json_text(outcome.to_dict()), parse_constant=pytest.fail))
+    assert str(read) == str(outcome)  # as texts, in which NaN is itself
+    balls.labels[6][2, 2, 2] = 1
+    missed = evaluate_candidate(cautious, VolumeProblem(balls, task), range(6), (6, 7), SHORT, seed=1)
+    assert missed.metrics == {"dice": 0.0, "dice.shell": 0.0}
+
+
+class Background(nn.Module):
+    """Finds nothing anywhere, whatever the logits are, and still can be trained."""
+
+    def forward(self, logits):
+        return torch.cat(
+            [logits[:, :1].abs() + logits[:, 1:].abs().sum(1, keepdim=True) + 1, logits[:, 1:]], 1
+        )
 
 
 def test_infeasible(evaluate):

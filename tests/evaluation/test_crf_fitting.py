@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from netwright.data.files import json_text
 from netwright.evaluation.crf_fitting import FittedCRF, FittingCase, fit_crf, standard_errors
 from netwright.tasks.dense_crf import refine
 from netwright.tasks.metrics import dice_per_label, mean_dice
@@ -46,6 +47,18 @@ def test_helps_on_cases_that_it_has_not_seen_where_errors_are_noise() -> None:
     assert fitted.gain > standard_errors(6) * fitted.standard_error > 0
     unseen = [case(seed) for seed in range(100, 106)]
     assert mean_of(unseen, fitted) > mean_of(unseen, None) + 0.05
+
+
+def test_cases_without_a_label_that_are_found_empty_tell_nothing() -> None:
+    """Neither a crash, nor a CRF that is taken for better as it finds what is not there."""
+    empty = [replace(case(seed), truth=np.zeros((16, 14, 8), np.uint8)) for seed in range(4)]
+    for one in empty:
+        one.probabilities[0] = 1 + one.probabilities[1:].sum(0)
+    fitted = fit_crf(empty, 3)
+    assert (fitted.kept, fitted.crf) == (False, None)
+    assert math.isnan(fitted.dice_without)
+    stored = json.loads(json_text(fitted.to_dict()), parse_constant=pytest.fail)
+    assert str(FittedCRF.from_dict(stored)) == str(fitted)
 
 
 def test_figures_are_those_of_the_cases() -> None:

@@ -22,8 +22,8 @@ from netwright.study.classifier import Classifier, LabelledPicture, read_table
 from netwright.study.folder import create_run_folder
 from netwright.study.material import Material, open_material, open_own, prepare_own, unseen_cases
 from netwright.study.shown import confusion, mistakes
-from netwright.study.trained import mean_scores
 from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.metrics import mean_scores
 
 SIZE = 16
 

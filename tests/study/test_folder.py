@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from netwright.data.splits import Splits
 from netwright.errors import RunError, SettingsError
 from netwright.settings import RunSettings, override, parse_settings, read_assignments, read_settings
 from netwright.study.folder import RunFolder, create_run_folder, open_run_folder, write_json
+from netwright.study.verdict import read_results
 
 SPLITS = Splits(("a", "b"), ("c",), ("d",))
 
@@ -121,6 +124,28 @@ def test_files_are_written_whole(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"x": 2})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json"]
     assert '"x": 2' in (tmp_path / "a.json").read_text()
+
+
+def test_results_are_json_that_any_reader_takes_and_come_back(tmp_path: Path) -> None:
+    folder = create_run_folder(tmp_path / "run", some_settings(), SPLITS)
+    folder.winner.mkdir()
+    scores = {"a": {"core": 0.5, "rim": math.nan}}
+    distances = {"a": {"core": math.inf, "rim": math.nan}}
+    path = folder.winner / "result.json"
+    write_json(path, {"outcome": {"curves": {"validation_score": [math.nan, 0.5]}}, "scores": scores,
+                      "hausdorff_95_mm": distances})  # fmt: skip
+    strict = json.loads(
+        path.read_text(), parse_constant=pytest.fail
+    )  # called at NaN and Infinity, which are no JSON
+    assert strict["scores"] == {"a": {"core": 0.5, "rim": None}}
+    assert strict["outcome"]["curves"] == {"validation_score": [None, 0.5]}
+    (read,) = read_results(folder)
+    assert str([read["scores"], read["hausdorff_95_mm"]]) == str([scores, distances])
+    path.write_text(
+        json.dumps({"outcome": {}, "scores": scores, "hausdorff_95_mm": distances})
+    )  # of a run of before
+    (read,) = read_results(folder)
+    assert str([read["scores"], read["hausdorff_95_mm"]]) == str([scores, distances])
 
 
 def test_dotted_names_override_and_unknown_ones_are_met_with_the_nearest() -> None:

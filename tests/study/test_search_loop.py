@@ -19,7 +19,7 @@ from netwright.settings import RunSettings, parse_settings
 from netwright.study.folder import RunFolder
 from netwright.study.jobs import CandidateJob
 from netwright.study.parts import make_sampler, make_space
-from netwright.study.records import record_of
+from netwright.study.records import best_of, record_of
 from netwright.study.search import Search, SearchData, outcome_of_loss
 
 Answer = Callable[[CandidateJob], Any]
@@ -342,6 +342,28 @@ def test_an_episode_that_is_run_again_keeps_its_epochs(tmp_path: Path, storage: 
     resumed = {int(job.folder.name): job.protocol.epochs for job in again.jobs}
     assert all(resumed[number] == 10 for number in given)
     assert {resumed[number] for number in resumed if number not in given} <= {4}
+
+
+def test_a_network_whose_metric_no_case_defines_ranks_last(tmp_path: Path, storage: Any) -> None:
+    def answer(job: CandidateJob) -> Any:
+        number = int(job.folder.name)
+        metrics = {} if number in (0, 3) else {"dice": number / 100}
+        return Outcome(Status.COMPLETE, metrics=metrics, cost=Cost(parameters=10), epochs=1).to_dict()
+
+    search, study = make(tmp_path, Answering(answer), storage, settings_of(tmp_path))
+    search.run()
+    records = [record_of(trial) for trial in study.trials]
+    without = [record for record in records if record.outcome is not None and not record.outcome.metrics]
+    assert {record.number for record in without} >= {0, 3}
+    for record in without:
+        assert (record.status, record.reward) == (Status.COMPLETE, None)
+        assert record.reason == "no validation case has anything to score dice by"
+        assert (
+            study.trials[record.number].state == TrialState.PRUNED
+        )  # which strategies rank last, and learn from
+    best = best_of(records)
+    assert best is not None
+    assert best.number not in {record.number for record in without}
 
 
 def test_a_network_over_a_limit_is_infeasible_and_never_the_best(tmp_path: Path, storage: Any) -> None:

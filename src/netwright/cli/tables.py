@@ -167,11 +167,8 @@ def evaluation_lines(evaluation: Evaluation) -> list[str]:
     if "accuracy" in evaluation.metrics:
         return lines
     metric = metric_named("psnr" if "psnr" in evaluation.metrics else "dice")
-    defined = {
-        case: {name: value for name, value in scores.items() if not math.isnan(value)}
-        for case, scores in evaluation.cases.items()
-    }
-    means = {case: metric.of_case(scores) for case, scores in defined.items() if scores}
+    means = {case: metric.of_case(scores) for case, scores in evaluation.cases.items()}
+    means = {case: mean for case, mean in means.items() if not math.isnan(mean)}
     lines += [
         f"worst  {case}   {metric.number(means[case])}" for case in sorted(means, key=means.__getitem__)[:3]
     ]

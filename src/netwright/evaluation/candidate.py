@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import math
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 import torch
@@ -38,6 +39,7 @@ from netwright.evaluation.weights import save_weights
 from netwright.tasks.base import Task
 from netwright.tasks.inpainting import InpaintingTask
 from netwright.tasks.losses import Outputs
+from netwright.tasks.metrics import mean_known
 
 CURVES = "curves.jsonl"
 WEIGHTS = "weights.safetensors"
@@ -240,9 +242,10 @@ class _Evaluation:
 
 
 def mean_metrics(validations: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean over validations of each metric, where one has it."""
+    """The mean of each metric over the validations that define it; left out where none does."""
     names = dict.fromkeys(name for metrics in validations for name in metrics)
-    return {name: fmean(metrics[name] for metrics in validations if name in metrics) for name in names}
+    means = {name: mean_known(m[name] for m in validations if name in m) for name in names}
+    return {name: mean for name, mean in means.items() if not math.isnan(mean)}
 
 
 def predicted_cost(build: Build, task: Task, protocol: TrainingProtocol) -> Cost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.tasks.dense_crf import DenseCRF, refine
-from netwright.tasks.metrics import dice_per_label, mean_dice
+from netwright.tasks.metrics import dice_per_label, mean_dice, mean_known
 
 USELESS_KEPT = 1 / 40
 """How often a CRF that changes nothing in the mean may be kept: the upper tail of Student's t."""
@@ -31,6 +32,8 @@ intensities in standard deviations of the images.
 """
 
 PASSES = 2
+
+UNDEFINED_AS_NULL = ("dice_without", "dice_with", "gain", "standard_error")
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,12 @@ class FittedCRF:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FittedCRF:
-        """The inverse of `to_dict`; unknown keys of a newer version are ignored, and an early one counted no groups."""
+        """The inverse of `to_dict`; unknown keys of a newer version are ignored, and an early one counted no groups.
+        A number that is not defined is null in the file.
+        """
         values = {"groups": values["cases"], **values}
         known = {field.name: values[field.name] for field in fields(cls)}
+        known |= {name: math.nan for name in UNDEFINED_AS_NULL if known[name] is None}
         return cls(**{**known, "crf": None if known["crf"] is None else DenseCRF.from_dict(known["crf"])})
 
 
@@ -159,8 +165,8 @@ def _members(cases: Sequence[FittingCase]) -> list[list[int]]:
 
 def _means(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """The mean of each group's values, without NaN; groups of nothing else are left out."""
-    known = [values[~np.isnan(values)] for values in groups]
-    return np.array([values.mean() for values in known if values.size])
+    means = [mean_known(values.tolist()) for values in groups]
+    return np.array([mean for mean in means if not math.isnan(mean)])
 
 
 def _reason(kept: bool, crf: DenseCRF | None, judged: int, *, patients: bool) -> str:
@@ -193,9 +199,7 @@ class _Scores:
 
     def mean_of(self, crf: DenseCRF | None, index: int) -> float:
         """The mean over a case's labels; NaN where it has none."""
-        row = self._of(crf, index)
-        known = row[~np.isnan(row)]
-        return float(known.mean()) if known.size else float("nan")
+        return mean_known(self._of(crf, index).tolist())
 
     def _of(self, crf: DenseCRF | None, index: int) -> NDArray[np.float64]:
         key = crf, index
@@ -237,7 +241,9 @@ class _Units:
 def _searched(
     scores: _Scores, indices: Sequence[int], units: _Units, iterations: int, deadline: float
 ) -> tuple[DenseCRF | None, bool]:
-    """The best setting met, None where that is no CRF, and whether time ran out. Of equals, the first met stays."""
+    """The best setting met, None where that is no CRF, and whether time ran out. Of equals, the first met stays; a mean
+    that no case defines is better than none.
+    """
     none = mean_dice(scores.of(None, indices))
     best = units.start(iterations)
     best_dice = mean_dice(scores.of(best, indices))

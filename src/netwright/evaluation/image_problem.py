@@ -17,7 +17,7 @@ from netwright.evaluation.losses import TrainingLoss, loss_of
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed
 from netwright.tasks.classification import ClassificationTask
-from netwright.tasks.metrics import top_1_correct
+from netwright.tasks.metrics import mean_known, top_1_correct
 
 WIDTH = 1
 """The spatial axis of (C, H, W) that a horizontal flip mirrors."""
@@ -125,5 +125,5 @@ class ImageProblem:
         return np.concatenate([np.empty(0), *correct])[:, None]
 
     def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
-        """``accuracy``."""
-        return {"accuracy": float(scores.mean()) if scores.size else 0.0}
+        """``accuracy``; NaN without a case."""
+        return {"accuracy": mean_known(scores[:, 0].tolist())}

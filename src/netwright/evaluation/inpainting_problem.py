@@ -19,6 +19,7 @@ from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed
 from netwright.tasks.image_quality import image_quality
 from netwright.tasks.inpainting import InpaintingTask
+from netwright.tasks.metrics import mean_known
 
 
 class InpaintingBatches:
@@ -108,6 +109,6 @@ class InpaintingProblem:
         return np.concatenate(found)
 
     def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
-        """``psnr`` and ``ssim``."""
-        means = scores.mean(0) if len(scores) else np.zeros(2)
-        return dict(zip(self.task.metric_names, means.tolist(), strict=True))
+        """``psnr`` and ``ssim``; NaN without a case."""
+        means = map(mean_known, scores.T.tolist())
+        return dict(zip(self.task.metric_names, means, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
@@ -52,11 +53,12 @@ class Cost:
 class Outcome:
     """The result of evaluating one candidate; survives a round trip through JSON.
 
-    ``metrics``: name to value, for example ``dice`` and ``dice.1``. ``curves``: name to one value an epoch.
-    ``epochs`` were finished of ``planned_epochs``; ``seconds`` is wall time in all. ``restarts``: how often the
-    training was begun again with new weights, as its loss stayed over the threshold of early termination; curves and
-    epochs are of the last one. ``loss_met_epoch``: its first epoch whose training loss was not over that threshold;
-    None: no threshold, or never.
+    ``metrics``: name to value, for example ``dice`` and ``dice.1``, of those that a case defines. ``curves``: name to
+    one value an epoch; the score of a validation in which no case defines it is NaN, in files null. ``epochs`` were
+    finished of ``planned_epochs``; ``seconds`` is wall time in all. ``restarts``: how often the training was begun
+    again with new weights, as its loss stayed over the threshold of early termination; curves and epochs are of the
+    last one. ``loss_met_epoch``: its first epoch whose training loss was not over that threshold; None: no threshold,
+    or never.
     """
 
     status: Status
@@ -79,10 +81,16 @@ class Outcome:
         """The inverse of `to_dict`; unknown keys of a newer version are ignored."""
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         known["status"] = Status(known["status"])
-        known["curves"] = current_names(known.get("curves", {}))
+        curves = current_names(known.get("curves", {}))
+        known["curves"] = {name: list(map(_number, values)) for name, values in curves.items()}
         cost = known.get("cost") or {}
         known["cost"] = Cost(**{f.name: cost.get(f.name) for f in fields(Cost)})
         return cls(**known)
+
+
+def _number(value: float | None) -> float:
+    """NaN, which JSON has not, is null in files."""
+    return math.nan if value is None else value
 
 
 def current_names(curves: Mapping[str, T]) -> dict[str, T]:

@@ -66,7 +66,9 @@ class Problem(Protocol):
         """
 
     def metrics(self, scores: NDArray[np.float64]) -> Mapping[str, float]:
-        """The scores of all cases in numbers by name: of ``task.metric_names``, those that are defined."""
+        """The means of the scores by name, of ``task.metric_names``: the task's metric, NaN where no case defines it,
+        and those of the others that are defined.
+        """
 
 
 def make_problem(

@@ -135,7 +135,7 @@ def _validate(
     protocol: TrainingProtocol,
     device: torch.device,
 ) -> tuple[NDArray[np.float64], float]:
-    """The scores of the cases, and the task's metric of them."""
+    """The scores of the cases, and the task's metric of them; NaN where no case defines it."""
     scores = problem.scores(network, cases, protocol, device)
     return scores, problem.metrics(scores)[problem.task.metric]
 

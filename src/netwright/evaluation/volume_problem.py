@@ -16,7 +16,7 @@ from netwright.evaluation.losses import TrainingLoss, loss_of
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed
 from netwright.tasks.losses import label_weights
-from netwright.tasks.metrics import mean_dice
+from netwright.tasks.metrics import mean_scores
 from netwright.tasks.segmentation import SegmentationTask
 
 
@@ -88,10 +88,8 @@ def training_batches(
 
 
 def dice_metrics(task: SegmentationTask, scores: NDArray[np.float64]) -> dict[str, float]:
-    """The metrics of Dice (cases, foreground labels); a label that no case has is left out."""
-    metrics = {"dice": mean_dice(scores)}
-    for column, name in enumerate(task.label_names):
-        of_label = scores[:, column]
-        if not np.isnan(of_label).all():
-            metrics[f"dice.{name}"] = float(np.nanmean(of_label))
-    return metrics
+    """The metrics of Dice (cases, foreground labels), as `mean_scores` has them; ``dice`` is NaN without a case."""
+    cases = {
+        str(row): dict(zip(task.label_names, dice, strict=True)) for row, dice in enumerate(scores.tolist())
+    }
+    return {task.metric: math.nan, **mean_scores(cases, task.metric)}

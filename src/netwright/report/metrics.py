@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from netwright.report import formatting
+from netwright.tasks.metrics import mean_known
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Metric:
         return f"{self.name} [{self.unit}]" if self.unit else self.name
 
     def of_case(self, scores: Mapping[str, float]) -> float:
-        """What counts of the scores of a case, at least one."""
-        return scores[self.column] if self.column else sum(scores.values()) / len(scores)
+        """What counts of the scores of a case; NaN where none of it is defined."""
+        return mean_known([scores.get(self.column, math.nan)] if self.column else scores.values())
 
     def value(self, score: float | None) -> str:
         """``0.884``, ``91.3 %`` for accuracy, ``24.3 dB`` for PSNR; a dash where there is none."""

@@ -15,6 +15,7 @@ from netwright.report.statistics import (
     paired_comparison,
     value_a_group,
 )
+from netwright.tasks.metrics import mean_known
 
 SEARCHED = "searched"
 ORIGINAL = "original"
@@ -89,13 +90,12 @@ def _summary(contestant: Contestant, labels: Sequence[str], metric: Metric) -> S
     by_label: dict[str, dict[str, float]] = {label: {} for label in labels}
     # A classified image has a score for one of perhaps a thousand classes, so no full table is made.
     for name, scores in contestant.scores.items():
-        present = {
-            label: score for label, score in scores.items() if label in by_label and not math.isnan(score)
-        }
-        for label, score in present.items():
-            by_label[label][name] = score
-        if present:
-            case_scores[name] = metric.of_case(present)
+        shown = {label: score for label, score in scores.items() if label in by_label}
+        for label, score in shown.items():
+            if not math.isnan(score):
+                by_label[label][name] = score
+        if not math.isnan(mean := metric.of_case(shown)):
+            case_scores[name] = mean
     return Summary(
         contestant,
         case_scores,
@@ -107,7 +107,7 @@ def _summary(contestant: Contestant, labels: Sequence[str], metric: Metric) -> S
 def _estimate(scores: Mapping[str, float], groups: Mapping[str, str]) -> Estimate:
     values = list(scores.values())
     low, high = bootstrap_interval(value_a_group(values, groups_of(scores, groups)))
-    return Estimate(sum(values) / len(values) if values else float("nan"), low, high)
+    return Estimate(mean_known(values), low, high)
 
 
 def groups_of(cases: Iterable[str], groups: Mapping[str, str]) -> list[str]:

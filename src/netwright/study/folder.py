@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from netwright.data.files import json_text
 from netwright.data.splits import Splits
 from netwright.errors import RunError, StorageError
 from netwright.settings import RunSettings, read_settings
@@ -198,8 +199,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`write_text` of a value as JSON."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
+    """`write_text` of a value as `json_text`."""
+    write_text(path, json_text(value) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -32,6 +32,7 @@ from netwright.study.pictures import (
     runs_of,
 )
 from netwright.tasks.inpainting import InpaintingTask
+from netwright.tasks.metrics import mean_known
 
 Pictures = NDArray[np.float32]
 T = TypeVar("T", bound=Hashable)
@@ -127,8 +128,7 @@ class Inpainter:
         if not scores:
             return {}
         return {
-            name: float(np.mean([values[name] for values in scores.values()]))
-            for name in self.task.metric_names
+            name: mean_known(values[name] for values in scores.values()) for name in self.task.metric_names
         }
 
     def predict(

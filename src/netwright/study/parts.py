@@ -112,7 +112,7 @@ def open_study(folder: RunFolder, settings: RunSettings) -> optuna.Study:
 
 
 def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:
-    """What the search maximises; None unless the candidate is complete.
+    """What the search maximises; None unless the candidate is complete and a case defines the metric.
 
     N_epoch of Iranfar et al. 2022, Section VI-A, are the epochs that the episode was given: one that patience ended
     earlier is no better for that.
@@ -123,7 +123,8 @@ def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:
 
 
 def within_limits(outcome: Outcome, objective: ObjectiveSettings) -> Outcome:
-    """The outcome; infeasible where it is complete but breaks a limit of the objective.
+    """The outcome; infeasible where it is complete but breaks a limit of the objective, with a reason where its metric
+    is not defined.
 
     Raises:
         SettingsError: a cost that is weighed or limited was not measured, so that no candidate here could be judged.
@@ -133,7 +134,11 @@ def within_limits(outcome: Outcome, objective: ObjectiveSettings) -> Outcome:
     costs = asdict(outcome.cost)
     objective.require_measured(costs)
     broken = objective.violation(outcome.metrics, costs)
-    return outcome if broken is None else replace(outcome, status=Status.INFEASIBLE, reason=broken)
+    if broken is not None:
+        return replace(outcome, status=Status.INFEASIBLE, reason=broken)
+    if objective.metric not in outcome.metrics:
+        return replace(outcome, reason=f"no validation case has anything to score {objective.metric} by")
+    return outcome
 
 
 def _member(kind: str, family: dict[str, Any], name: str) -> Callable[..., Any]:

@@ -24,8 +24,8 @@ ENDED = "ended"
 """The study's attribute with the reason for which a search ended before its budget."""
 STOPPED = "stopped"
 RUNNING = "running"
-LEARNED = frozenset(Status) - {Status.COMPLETE, Status.CRASHED}
-"""Outcomes without a reward that a strategy learns from; stored as pruned trials."""
+LEARNED = frozenset(Status) - {Status.CRASHED}
+"""Outcomes that a strategy learns from; those without a reward are stored as pruned trials, and rank last."""
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,8 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     found = f"Best of the search: trial {best.number}"
     if settings.supernet is not None:
         found, reached = "The likeliest network", f"{reached} with the shared weights"
+        if score is None and best.reason:
+            return (f"{found}, {space.describe(best.choice)}, {best.reason}.", *notes)
     return (
         f"{found}, {space.describe(best.choice)}, {reached} on validation.",
         *notes,

@@ -254,8 +254,9 @@ def _validated(
     """The metrics of a network with the shared weights on the validation cases, or why there is nothing to tell.
 
     The cases come in a random order, as batches are normalised by themselves and cases of one class often lie together;
-    in smaller batches where memory is short. Without a result each metric is 0: the search stands for itself.
+    in smaller batches where memory is short.
     """
+    from netwright.evaluation.candidate import mean_metrics
     from netwright.evaluation.device import is_out_of_memory, resolve_device, threads
     from netwright.nn.steps import StepNetwork
 
@@ -269,7 +270,7 @@ def _validated(
         try:
             with threads(protocol.threads):
                 scores = problem.scores(network, order.tolist(), chosen, resolve_device(protocol.device))
-            return dict(problem.metrics(scores)), ""
+            return mean_metrics([problem.metrics(scores)]), ""
         except Exception as error:
             reason = f"not validated with the shared weights: {first_line(error)}"
             if isinstance(error, FloatingPointError | ValueError):
@@ -277,7 +278,7 @@ def _validated(
             if not is_out_of_memory(error):
                 raise
             size //= 2
-    return dict.fromkeys(problem.task.metric_names, 0.0), reason
+    return {}, reason
 
 
 def search_shared(
@@ -368,7 +369,9 @@ def _wait(future: Future[Any], place: Path, tick: Callable[[], None]) -> None:
 
 
 def _store(study: optuna.Study, settings: RunSettings, found: dict[str, Any]) -> None:
-    """The likeliest network as the search's only trial, written at once."""
+    """The likeliest network as the search's only trial, written at once. The search stands for itself: without a
+    result of its validation the trial's value is 0, and its outcome has no metrics.
+    """
     space = make_space(settings.space)
     outcome = Outcome.from_dict(found["outcome"])
     attributes = {
@@ -381,7 +384,7 @@ def _store(study: optuna.Study, settings: RunSettings, found: dict[str, Any]) ->
         optuna.trial.create_trial(
             params=found["choice"],
             distributions=space.distributions(),
-            value=reward_of(outcome, settings.objective),
+            value=reward_of(outcome, settings.objective) or 0.0,
             user_attrs=attributes,
         )
     )

@@ -23,6 +23,7 @@ from netwright.study.material import Material
 from netwright.study.picks import worst_median_best
 from netwright.study.segmenter import LabelledCase
 from netwright.tasks.inpainting import InpaintingTask
+from netwright.tasks.metrics import mean_known
 
 COLOURS = 3
 
@@ -36,7 +37,7 @@ def overlays(
         return ()
     cases = {case.name: case for case in material.test if isinstance(case, LabelledCase)}
     values = material.prepared.label_values
-    means = {case: float(np.nanmean(list(dice.values()))) for case, dice in winner["scores"].items()}
+    means = {case: mean_known(dice.values()) for case, dice in winner["scores"].items()}
     found = []
     for name, role in worst_median_best(means).items():
         case = cases[name]

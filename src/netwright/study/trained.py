@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
 from netwright.errors import RunError
@@ -22,10 +20,14 @@ from netwright.study.segmenter import LabelledCase, Segmenter
 from netwright.tasks.base import Task
 from netwright.tasks.dense_crf import DenseCRF
 from netwright.tasks.distances import HAUSDORFF
+from netwright.tasks.metrics import mean_scores
 
 ARCHITECTURE = "architecture.json"
 PREPROCESSING = "preprocessing.json"
 WEIGHTS = "weights.safetensors"
+
+RESULTS = ("scores", HAUSDORFF, "scores_without_crf", "scores_with_unkept_crf")
+"""The keys of ``result.json`` under which there is case -> label, class or metric -> score."""
 
 Trained = Segmenter | Classifier | Inpainter
 TestCase = LabelledCase | LabelledPicture
@@ -125,20 +127,3 @@ def means_of(trained: Trained, scores: dict[str, dict[str, float]]) -> dict[str,
     if isinstance(trained, Inpainter):
         return trained.means(scores)
     return mean_scores(scores, trained.task.metric)
-
-
-def mean_scores(scores: dict[str, dict[str, float]], metric: str) -> dict[str, float]:
-    """Means over cases: the metric (the mean of each case's mean), and "<metric>.<label>" for each label or class
-    over the cases that have it. NaN is left out.
-    """
-    if not scores:
-        return {}
-    of_labels: dict[str, list[float]] = {}
-    for case in scores.values():
-        for label, value in case.items():
-            of_labels.setdefault(label, []).append(value)
-    of_cases = [float(np.nanmean(list(case.values()))) for case in scores.values()]
-    return {
-        metric: float(np.nanmean(of_cases)),
-        **{f"{metric}.{label}": float(np.nanmean(values)) for label, values in of_labels.items()},
-    }

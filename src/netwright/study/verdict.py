@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from netwright.data.files import number
 from netwright.data.prepared import Prepared
 from netwright.errors import InfeasibleArchitecture, MemoryShortage, NetwrightError, RunError, SettingsError
 from netwright.evaluation.outcome import Outcome, Status
@@ -35,7 +36,7 @@ from netwright.study.postprocessing import drop_crf, fit_postprocessing, unkept_
 from netwright.study.records import best_of, load_trials, record_of
 from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
 from netwright.study.segmenter import Segmenter
-from netwright.study.trained import TestCase, Trained, describe_trained, load_trained, results_on
+from netwright.study.trained import RESULTS, TestCase, Trained, describe_trained, load_trained, results_on
 
 RESULT = "result.json"
 SEARCHED, ORIGINAL, BASE, RIVAL, START = "searched", "original", "base", "rival", "start"
@@ -361,10 +362,21 @@ def require_rival(settings: RunSettings) -> None:
 
 
 def read_results(folder: RunFolder) -> list[dict[str, Any]]:
-    """The results there are so far, the winner's first. Version 0.1 called the scores "dice"."""
+    """The results there are so far, the winner's first, a score that is not defined as NaN. Version 0.1 called the
+    scores "dice".
+    """
     files = [folder.winner / RESULT, *sorted((folder.root / "verdict").glob(f"*/{RESULT}"))]
     results = [read_json(file) for file in files if file.exists()]
-    return [{"scores": result.get("dice", {}), **result} for result in results]
+    return [_with_numbers({"scores": result.get("dice", {}), **result}) for result in results]
+
+
+def _with_numbers(result: dict[str, Any]) -> dict[str, Any]:
+    scores = {
+        name: {case: {label: number(value) for label, value in row.items()} for case, row in cases.items()}
+        for name, cases in result.items()
+        if name in RESULTS
+    }
+    return {**result, **scores}
 
 
 def whole_machine_mb(settings: RunSettings) -> float | None:
