@@ -35,6 +35,7 @@ from netwright.study.material import open_own, prepare_own
 from netwright.study.parts import make_sampler, make_space, problem_of, require_parts
 from netwright.study.plan import Plan, make_plan, measure_start, plan_by_hours
 from netwright.study.postprocessing import require_postprocessing
+from netwright.study.retraining import require_retraining
 from netwright.study.run import Run
 from netwright.study.shared import require_searchable, require_shared, shared_budget, suit_shared
 from netwright.study.shared_plan import SharedPlan, plan_shared
@@ -194,7 +195,9 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
         filled["machine.memory_limit_mb"] = memory_share_mb(
             device, filled.get("machine.workers", machine.workers)
         )
-    return parse_settings(override(settings.model_dump(mode="json"), filled))
+    resolved = parse_settings(override(settings.model_dump(mode="json"), filled))
+    require_retraining(resolved)
+    return resolved
 
 
 def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
@@ -365,6 +368,10 @@ def with_time_share(settings: RunSettings, epoch_seconds: float, said: Collectio
         "training.patience": None,  # it would end a training before its learning rate has fallen
         "budget.count": "distinct",
     }
+    if settings.verdict.schedule == "recipe":
+        # What the share of time takes from the candidates is kept for the networks of the comparison.
+        kept = {"schedule": settings.training.schedule, "patience": settings.training.patience}
+        changes |= {f"train.{name}": getattr(settings.train, name) or value for name, value in kept.items()}
     if settings.objective.per_epoch:
         # Shares of time, not epochs, make episodes alike.
         changes |= {"objective.per_epoch": False, "budget.fewest_epochs": None}

@@ -19,7 +19,7 @@ from netwright.data.inpainting.settings import MaskSettings
 from netwright.data.preprocessing import PreprocessingSettings
 from netwright.data.slices import SliceSettings
 from netwright.errors import RunError, SettingsError
-from netwright.evaluation.protocol import TrainingProtocol
+from netwright.evaluation.protocol import Schedule, TrainingProtocol
 from netwright.objective import ObjectiveSettings
 from netwright.supernet.settings import SupernetSettings
 
@@ -95,13 +95,32 @@ class VerdictSettings(_Model):
     ``references``: names of hand-made networks; None: all that suit the task, or the original alone where the space
     tunes the layers of one. ``random_choices``: how many random networks of the same space take part. ``rival``: the
     folder of another run on the same data and space (a random search, say), whose best network takes part.
+
+    ``schedule``: of the learning rate; "cosine" lets it fall to zero at the end of each training, "recipe" trains as
+    ``train`` and ``training`` say, their patience included.
     """
 
     hours: float | None = Field(default=None, ge=0)
     epochs: int | None = Field(default=None, ge=1)
+    schedule: Literal["cosine", "recipe"] = "cosine"
     references: tuple[str, ...] | None = None
     random_choices: int = Field(default=1, ge=0)
     rival: Path | None = None
+
+
+class TrainSettings(_Model):
+    """How a network that was found is trained, where that differs from a candidate.
+
+    ``on``: the part of the data that the networks of the final comparison, and of ``netwright train``, are trained on.
+    Of ``netwright train`` alone, and of a comparison by the recipe's schedule: ``schedule`` of the learning rate, and
+    ``patience``; None: those of ``training``. Of ``netwright train`` alone: ``epochs``, at most where there is
+    patience; None: the length that ``training`` gives.
+    """
+
+    on: Literal["training", "training+validation"] = "training"
+    epochs: int | None = Field(default=None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    schedule: Schedule | None = None
 
 
 class TerminationSettings(_Model):
@@ -169,6 +188,7 @@ class RunSettings(_Model):
     strategy: Part
     objective: ObjectiveSettings = Field(default_factory=ObjectiveSettings)
     training: TrainingProtocol = Field(default_factory=TrainingProtocol)
+    train: TrainSettings = Field(default_factory=TrainSettings)
     supernet: SupernetSettings | None = None
     termination: TerminationSettings = Field(default_factory=TerminationSettings)
     budget: BudgetSettings = Field(default_factory=lambda: BudgetSettings(trials=300))

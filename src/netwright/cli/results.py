@@ -33,12 +33,14 @@ def train(
     from netwright.api import open_run
     from netwright.cli.display import TrainingLines
     from netwright.cli.tables import command, crf_line, metric_lines
+    from netwright.study.retraining import ON_ALL
 
     opened = open_run(run)
     lines = TrainingLines(out, str(opened.settings.objective.metric))
     number, outcome = opened.train(trial, epochs=epochs, hours=hours, on_epoch=lines.show)
     trained = f"{outcome.epochs} epoch{'s' * (outcome.epochs != 1)}"
-    out.print(f"trained    trial {number}, {trained}; on the validation cases:")
+    seen = ", on which it was trained, too" * (opened.settings.train.on == ON_ALL)
+    out.print(f"trained    trial {number}, {trained}; on the validation cases{seen}:")
     print_lines(metric_lines(outcome.metrics))
     fitted = opened.postprocessing(number)
     if fitted is not None:

@@ -12,6 +12,8 @@ rewards of Fig. 9 do; learning rates (0.01 for SGD; 0.0001 for Adam, as a U-Net 
 at 0.001); the amounts of augmentation; the thresholds of early termination (twice the original's time a batch for
 ten batches; a share of a guess's loss for three epochs, from the 200th step on).
 
+A network that was found is trained until it has converged (Section VII), after a thousand epochs at the latest.
+
 The agents choose jointly (``strategy.variant: coordinated``), for which 300 episodes are a fair number. With
 ``strategy.variant=published`` they follow the paper's algorithms, for which it takes 500 (VGG-16), 4,500 (GoogLeNet)
 and 2,000 (U-Net) episodes of exploration alone (Section VIII-D).
@@ -49,6 +51,7 @@ def _values(
         "strategy": {"name": "q-learning"},
         "objective": {"weight": 0.9, "percent": True, "per_epoch": True, "costs": {"size_mb": 0.1}},
         "training": training,
+        "train": {"epochs": 1000, "patience": 10, "schedule": "constant"},
         "termination": {"slower_than_start": 2.0, "loss_of_guess": loss_of_guess},
         "budget": {"trials": 300, "fewest_epochs": 3},
     }

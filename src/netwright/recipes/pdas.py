@@ -1,8 +1,9 @@
 """PDAS: "Probabilistic Model-Based Dynamic Architecture Search" (under review at ICLR 2019, anonymous).
 
 The first two recipes search inside one training by a stochastic natural gradient with an adaptive learning rate, as in
-Sections 4.1 and 4.2; what is found is trained from scratch, larger in the case of cells. The third is no published
-system: it searches the blocks of SegNAS3D the same way, and trains what it finds as that paper does.
+Sections 4.1 and 4.2; what is found is trained from scratch, larger in the case of cells, on all that is not for the
+test, as the paper holds nothing else back. The third is no published system: it searches the blocks of SegNAS3D the
+same way, and trains what it finds as that paper does.
 
 What the paper leaves open, and was chosen here: the momentum is plain, as the paper names no other; the pixels that
 cutout takes are 16 x 16, as in DeVries and Taylor 2017 for CIFAR-10; autoencoders are searched and retrained without
@@ -34,6 +35,7 @@ def _values(name: str, space: str, shared: dict[str, Any], training: dict[str, A
         "strategy": {"name": "natural-gradient"},
         "supernet": shared,
         "training": {**_SGD, **training},
+        "train": {"on": "training+validation"},
     }
 
 

@@ -24,6 +24,7 @@ from netwright.study.material import Material
 from netwright.study.parts import make_space, open_study, problem_of
 from netwright.study.postprocessing import read_fitted
 from netwright.study.records import ENDED, TrialRecord, best_of, load_trials, path_of, record_of
+from netwright.study.retraining import ON_ALL
 from netwright.study.shared_path import probability_path, shared_facts
 from netwright.study.shown import confusion, mistakes, overlays, restorations
 from netwright.study.status import read_curves
@@ -33,6 +34,7 @@ from netwright.tasks.distances import HAUSDORFF
 from netwright.tasks.inpainting import InpaintingTask
 
 POLICY = "policy.json"
+WHOLE = "; the networks of the comparison are trained on validation cases, too, and their curves there are no test"
 
 
 def write_report(folder: RunFolder, settings: RunSettings, material: Material) -> Path:
@@ -166,7 +168,8 @@ def _facts(
         (
             "parts",
             f"{len(splits.training)} training, {len(splits.validation)} validation, {len(splits.test)} test"
-            + (f", of {_patients(splits)} patients, none of them divided" if splits.groups else ""),
+            + (f", of {_patients(splits)} patients, none of them divided" if splits.groups else "")
+            + (WHOLE if settings.train.on == ON_ALL else ""),
         ),
         ("search space", f"{settings.space.name}, {_choices(settings)}"),
         ("strategy", settings.strategy.name),

@@ -29,6 +29,7 @@ from netwright.study.jobs import CandidateJob
 from netwright.study.material import Unseen, open_material, unseen_cases
 from netwright.study.postprocessing import read_fitted
 from netwright.study.records import TrialRecord, best_of, load_trials, record_of
+from netwright.study.retraining import cases_of, train_protocol
 from netwright.study.search import TICK_SECONDS, outcome_of_loss
 from netwright.study.segmenter import Segmenter
 from netwright.study.status import CURVES, RunStatus, read_curves, read_status
@@ -133,11 +134,12 @@ class Run:
     ) -> tuple[int, Outcome]:
         """Train a candidate to the full protocol and keep it in ``trained/<number>``, ready to be used.
 
-        The test part stays closed: the metrics are those of the validation part.
+        The test part stays closed: the metrics are those of the validation part, which the network was trained on
+        where ``train.on`` says so.
 
         Args:
             trial: its number; the best by default.
-            epochs: in place of the protocol's.
+            epochs: in place of the protocol's; at most, where it has patience.
             hours: wall time, with as many epochs as fit.
             on_epoch: called after epochs, of quick ones not after each, with how far the training is.
 
@@ -151,20 +153,12 @@ class Run:
         record = self._trial(trial)
         material = open_material(self.folder, settings)
         folder = self._home(record.number)
-        protocol = replace(
-            settings.training,
-            epochs=epochs or settings.training.epochs,
-            steps=None if epochs else settings.training.steps,
-            seconds=None if hours is None else hours * 3600.0,
-            early=None,
-            patience=settings.training.patience if hours is None else None,
-            threads=settings.machine.threads * settings.machine.workers,
-        )
+        protocol = train_protocol(settings, epochs, hours)
         job = ContestantJob(
             CandidateJob(
                 settings=settings,
                 prepared=material.prepared.folder,
-                training=material.data.training,
+                training=cases_of(settings, material.data),
                 validation=material.data.validation,
                 choice=record.choice,
                 reference=None,

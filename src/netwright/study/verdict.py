@@ -21,7 +21,6 @@ from netwright.data.files import number
 from netwright.data.prepared import Prepared
 from netwright.errors import InfeasibleArchitecture, MemoryShortage, NetwrightError, RunError, SettingsError
 from netwright.evaluation.outcome import Outcome, Status
-from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
 from netwright.spaces.base import HasBase, Layered, Space
@@ -34,6 +33,7 @@ from netwright.study.machine import devices
 from netwright.study.parts import problem_of
 from netwright.study.postprocessing import drop_crf, fit_postprocessing, unkept_crf
 from netwright.study.records import best_of, load_trials, record_of
+from netwright.study.retraining import cases_of, verdict_protocol
 from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
 from netwright.study.segmenter import Segmenter
 from netwright.study.trained import RESULTS, TestCase, Trained, describe_trained, load_trained, results_on
@@ -42,7 +42,6 @@ RESULT = "result.json"
 SEARCHED, ORIGINAL, BASE, RIVAL, START = "searched", "original", "base", "rival", "start"
 RANDOM = "random network"
 FEASIBLE_TRIES = 1000
-MOST_EPOCHS = 1000
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ class Verdict:
             candidate=CandidateJob(
                 settings=settings,
                 prepared=self._data.prepared,
-                training=self._data.training,
+                training=cases_of(settings, self._data),
                 validation=self._data.validation,
                 choice=entry.choice,
                 reference=entry.reference,
@@ -270,25 +269,6 @@ def share_seconds(settings: RunSettings, hours: float, entries: int) -> float | 
     if settings.verdict.epochs is not None:
         return None
     return hours * 3600.0 / math.ceil(entries / settings.machine.workers)
-
-
-def verdict_protocol(settings: RunSettings, share: float | None) -> TrainingProtocol:
-    """The run's protocol with a share of wall time, or the comparison's epochs where there is none, the learning rate
-    falling to 0.
-
-    Patience would end a training before its learning rate has fallen. Nothing is ended as hopeless: that spares a
-    search time, but would leave the original, which is slower than most candidates, without a result (Iranfar et al.
-    2022, Section VII).
-    """
-    return replace(
-        settings.training,
-        seconds=share,
-        epochs=settings.verdict.epochs or MOST_EPOCHS,
-        steps=None,
-        schedule="cosine",
-        early=None,
-        patience=None,
-    )
 
 
 def run_contestant(job: ContestantJob) -> dict[str, Any]:
