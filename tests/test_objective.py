@@ -16,6 +16,19 @@ def test_reward_is_equation_2_with_the_score_of_section_vi_a() -> None:
     assert PAPER.reward({"accuracy": 0.6}, {"size_mb": 7.0}, epochs=6) == pytest.approx(8.3)
 
 
+def test_the_score_is_divided_by_the_epoch_at_which_the_loss_met_its_threshold() -> None:
+    def reward(objective: ObjectiveSettings, met: int | None) -> float | None:
+        return objective.reward({"accuracy": 0.6}, {"size_mb": 7.0}, epochs=6, loss_met_epoch=met)
+
+    assert reward(PAPER, 2) == pytest.approx(0.9 * 60 / 2 - 0.7)
+    assert reward(PAPER, 6) == reward(PAPER, None) == pytest.approx(8.3)  # never met: all the epochs given
+    assert reward(PAPER.model_copy(update={"per_epoch": "given"}), 2) == pytest.approx(8.3)
+    assert reward(PAPER.model_copy(update={"per_epoch": False}), 2) == pytest.approx(0.9 * 60 - 0.7)
+    assert ObjectiveSettings.model_validate({"per_epoch": "given"}).per_epoch == "given"
+    with pytest.raises(ValidationError, match="per_epoch"):
+        ObjectiveSettings.model_validate({"per_epoch": "taken"})
+
+
 def test_a_metric_alone_is_its_own_reward() -> None:
     objective = ObjectiveSettings.model_validate("dice")
     assert objective.plain

@@ -8,7 +8,7 @@ import operator
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
@@ -76,8 +76,9 @@ class ObjectiveSettings(BaseModel):
     """reward = weight x metric - sum over costs of its weight x the cost; maximised.
 
     ``metric``: of the validation cases; None: the task's own (dice, accuracy). ``percent``: it counts from 0 to
-    100. ``per_epoch``: it is divided by the epochs that the candidate was given, as in Iranfar et al. 2022,
-    Section VI-A. ``costs``: of `COSTS`, by name, with their weights. ``limits``: texts such as
+    100. ``per_epoch``: it is divided by N_epoch of Iranfar et al. 2022, Section VI-A, the epoch at which its loss met
+    the threshold of early termination; by the epochs that it was given where it never did, or always (``"given"``, as
+    runs did at first). ``costs``: of `COSTS`, by name, with their weights. ``limits``: texts such as
     ``parameters <= 2e6``; a network outside of one is infeasible, and not trained where that is known before.
 
     Iranfar et al. 2022, Equation 2, is ``weight`` c_A and ``costs: {size_mb: c_S}`` with c_A + c_S = 1.
@@ -88,7 +89,7 @@ class ObjectiveSettings(BaseModel):
     metric: str | None = None
     weight: FiniteFloat = Field(default=1.0, gt=0)
     percent: bool = False
-    per_epoch: bool = False
+    per_epoch: bool | Literal["given"] = False
     costs: dict[str, FiniteFloat] = Field(default_factory=dict)
     limits: tuple[str, ...] = ()
 
@@ -116,15 +117,30 @@ class ObjectiveSettings(BaseModel):
         """Whether the reward is the metric itself."""
         return self.weight == 1 and not (self.percent or self.per_epoch or self.costs)
 
-    def reward(self, metrics: Mapping[str, float], cost: Mapping[str, Any], epochs: int) -> float | None:
-        """The reward of a trained candidate; None where the metric or a cost of it is not known."""
+    def reward(
+        self,
+        metrics: Mapping[str, float],
+        cost: Mapping[str, Any],
+        epochs: int,
+        loss_met_epoch: int | None = None,
+    ) -> float | None:
+        """The reward of a trained candidate; None where the metric or a cost of it is not known.
+
+        Args:
+            metrics: of the validation cases.
+            cost: by name.
+            epochs: that it was given.
+            loss_met_epoch: the first at whose end its loss was not over the threshold; None: none was, or there is no
+                threshold.
+        """
         value = metrics.get(self.metric or "")
         known = {name: cost.get(name) for name in self.costs}
         if value is None or any(number is None for number in known.values()):
             return None
         score = self.weight * value * (100.0 if self.percent else 1.0)
         if self.per_epoch:
-            score /= max(1, epochs)  # A_val / N_epoch, section VI-A
+            met = None if self.per_epoch == "given" else loss_met_epoch
+            score /= max(1, epochs if met is None else met)  # A_val / N_epoch, section VI-A
         return score - math.fsum(self.costs[name] * float(known[name] or 0.0) for name in self.costs)
 
     def require_measured(self, cost: Mapping[str, Any]) -> None:

@@ -405,6 +405,48 @@ def test_the_reward_weighs_what_a_network_costs(tmp_path: Path, storage: Any) ->
             assert trial.value == pytest.approx(0.9 * 50 / 2 - 0.1 * trial.number)
 
 
+PER_EPOCH = {"metric": "dice", "percent": True, "per_epoch": True}
+
+
+def met_late(job: CandidateJob) -> Any:
+    """Trained for ten epochs as given, over the loss threshold until the number of the trial; trial 0 for ever."""
+    met = int(job.folder.name) or None
+    return trained(0.5) | {"planned_epochs": 10, "loss_met_epoch": met}
+
+
+def test_rewards_are_divided_by_the_epoch_at_which_each_met_the_threshold(
+    tmp_path: Path, storage: Any
+) -> None:
+    settings = settings_of(tmp_path, objective=PER_EPOCH, budget={"trials": 5})
+    search, study = make(tmp_path, Answering(met_late), storage, settings)
+    search.run()
+    for trial in study.trials:
+        if trial.user_attrs.get("cached_from") is None:
+            assert trial.value == pytest.approx(50 / (trial.number or 10))
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_search_goes_on_dividing_as_it_began(tmp_path: Path, storage: Any, before: bool) -> None:
+    """``before``: begun when rewards were divided by the epochs given, which left no note in the study."""
+    settings = settings_of(tmp_path, objective=PER_EPOCH, budget={"trials": 3})
+    _, study = make(tmp_path, Answering(met_late), storage, settings)
+    if before:
+        old = study.ask(make_space(settings.space).distributions())
+        study.tell(old, 5.0)
+    else:
+        make(
+            tmp_path,
+            Answering(met_late),
+            storage,
+            settings_of(tmp_path, objective=PER_EPOCH, budget={"trials": 1}),
+        )[0].run()
+    make(tmp_path, Answering(met_late), storage, settings)[0].run()
+    assert len(study.trials) == 3
+    for trial in study.trials[1:]:
+        if trial.user_attrs.get("cached_from") is None:
+            assert trial.value == pytest.approx(50 / (10 if before else trial.number))
+
+
 def test_a_cost_that_the_machine_cannot_measure_ends_the_search_by_name(tmp_path: Path, storage: Any) -> None:
     def answer(job: CandidateJob) -> Any:
         return trained(0.5)

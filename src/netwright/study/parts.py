@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
 
 from netwright.errors import SettingsError
 from netwright.evaluation.outcome import Outcome, Status
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 START = "start"
 """The option ``first`` of a strategy where it stands for the space's starting choice."""
+
+DIVISOR = "epochs_of_reward"
+"""The study's attribute with what its rewards are divided by, where they are divided by epochs."""
 
 PROPOSERS: dict[str, Callable[..., Any]] = {**STRATEGIES, **OPTUNA_SAMPLERS}
 """The strategies of a run by name: those of netwright, and Optuna's samplers."""
@@ -114,12 +118,27 @@ def open_study(folder: RunFolder, settings: RunSettings) -> optuna.Study:
 def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:
     """What the search maximises; None unless the candidate is complete and a case defines the metric.
 
-    N_epoch of Iranfar et al. 2022, Section VI-A, are the epochs that the episode was given: one that patience ended
-    earlier is no better for that.
+    N_epoch of Iranfar et al. 2022, Section VI-A, is the epoch at which the loss met its threshold. Where it never did
+    it is the epochs that the episode was given: one that patience ended earlier is no better for that.
     """
     if outcome.status != Status.COMPLETE:
         return None
-    return objective.reward(outcome.metrics, asdict(outcome.cost), outcome.planned_epochs)
+    return objective.reward(
+        outcome.metrics, asdict(outcome.cost), outcome.planned_epochs, outcome.loss_met_epoch
+    )
+
+
+def objective_of(study: optuna.Study, settings: RunSettings) -> ObjectiveSettings:
+    """The objective by which a search rewards: that of its settings, and by the epochs given where it has rewarded by
+    them, as runs did at first, which kept no note of it, so that all rewards of a study can be compared.
+    """
+    objective = settings.objective
+    if objective.per_epoch is not True or DIVISOR in study.user_attrs:
+        return objective
+    if any(trial.state == TrialState.COMPLETE for trial in study.get_trials(deepcopy=False)):
+        return objective.model_copy(update={"per_epoch": "given"})
+    study.set_user_attr(DIVISOR, "loss_met_epoch")
+    return objective
 
 
 def within_limits(outcome: Outcome, objective: ObjectiveSettings) -> Outcome:

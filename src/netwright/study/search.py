@@ -26,7 +26,7 @@ from netwright.study.executor import Executor, kills_for_memory, lost_worker
 from netwright.study.folder import RunFolder, keep_trace
 from netwright.study.jobs import CandidateJob, run_candidate
 from netwright.study.machine import devices
-from netwright.study.parts import reward_of, within_limits
+from netwright.study.parts import objective_of, reward_of, within_limits
 from netwright.study.records import ENDED, first_line, network_key, stop_trial, store_outcome
 from netwright.study.trained import WEIGHTS
 
@@ -83,6 +83,7 @@ class Search:
         self._study = study
         self._space = space
         self._executor = executor
+        self._objective = settings.objective
         self._distributions = space.distributions()
         self._devices = devices(settings.training.device)
         self._clock = Clock(study, settings.budget.hours)
@@ -114,6 +115,7 @@ class Search:
 
     def _read_storage(self) -> None:
         """Take up what an earlier process left: results to reuse, trials to run again."""
+        self._objective = objective_of(self._study, self._settings)
         for frozen in self._study.get_trials(deepcopy=False):
             if not frozen.state.is_finished():
                 self._unfinished.append(optuna.Trial(self._study, frozen._trial_id))
@@ -280,8 +282,8 @@ class Search:
         return outcome
 
     def _finish(self, running: _Running, outcome: Outcome) -> None:
-        outcome = within_limits(outcome, self._settings.objective)
-        reward = reward_of(outcome, self._settings.objective)
+        outcome = within_limits(outcome, self._objective)
+        reward = reward_of(outcome, self._objective)
         store_outcome(self._study, running.trial, outcome, reward)
         self._keep_weights(running.trial.number, reward)
         self._count(cached=False)
@@ -298,9 +300,7 @@ class Search:
         return self._settings.training.seconds is not None and self._clock.remaining() <= 0
 
     def _reuse(self, trial: optuna.Trial, number: int, outcome: Outcome) -> None:
-        store_outcome(
-            self._study, trial, outcome, reward_of(outcome, self._settings.objective), cached_from=number
-        )
+        store_outcome(self._study, trial, outcome, reward_of(outcome, self._objective), cached_from=number)
         self._count(cached=True)
 
     def _stop_running(self) -> None:
