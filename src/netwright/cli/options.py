@@ -156,14 +156,18 @@ def read_label_map(texts: Sequence[str] | None) -> dict[int, int]:
     """``OLD=NEW`` texts as a table.
 
     Raises:
-        SettingsError: a text is none.
+        SettingsError: a text is none, or two say different things of one value.
     """
-    result = {}
+    result: dict[int, int] = {}
     for text in ",".join(texts or []).split(",") if texts else ():
         old, equals, new = text.partition("=")
         if not (equals and old.strip().lstrip("-").isdigit() and new.strip().isdigit()):
             raise SettingsError(
                 f"--map-label expects OLD=NEW with whole numbers, for example 255=1; got {text!r}."
             )
-        result[int(old)] = int(new)
+        if result.setdefault(int(old), int(new)) != int(new):
+            raise SettingsError(
+                f"--map-label reads {int(old)} as {result[int(old)]} and as {int(new)}: expected one. "
+                "Leave the other out."
+            )
     return result

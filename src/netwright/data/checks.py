@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from netwright.data.alignment import misplacement
 from netwright.data.dataset import ACDC, Case, Dataset
 from netwright.data.files import require_file
+from netwright.data.labels import class_indices, count_values, mapped, unnamed_values
 from netwright.data.pictures import is_picture
 from netwright.data.problems import Problem, UnusableFile, enumerate_words
 from netwright.data.time_axis import advice_on_time
@@ -62,13 +63,13 @@ def check_case(case: Case, dataset: Dataset) -> CheckedCase:
                 raise UnusableFile(place)
             problems += [] if place is None else [place]
         values = read_label(path, volume.grid if volume else None, case.time)
-        found, counts = _count_values(values)
+        found, counts = count_values(values)
         problems += _check_values(path, found, dataset)
         if not any(problem.severity == "error" for problem in problems):
-            labels = _class_indices(values, dataset)
+            labels = class_indices(values, dataset.label_values, dataset.map_label)
             for value, count in zip(found.tolist(), counts.tolist(), strict=True):
-                mapped = dataset.map_label.get(int(value), int(value))
-                voxels[mapped] = voxels.get(mapped, 0) + count
+                meant = mapped(int(value), dataset.map_label)
+                voxels[meant] = voxels.get(meant, 0) + count
     except UnusableFile as error:
         problems.append(error.problem)
     return CheckedCase(
@@ -221,15 +222,6 @@ def check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> 
     return []
 
 
-def _count_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """The values that occur, in order, and how often; counting small integers is faster than sorting them."""
-    if values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= np.iinfo(np.uint16).max:
-        counts = np.bincount(values.ravel())
-        found = np.flatnonzero(counts)
-        return found, counts[found]
-    return np.unique(values, return_counts=True)
-
-
 def _check_values(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Problem]:
     whole = np.isfinite(found) & (found == np.round(found))
     named = f"{enumerate_words(list(dataset.labels))}, {dataset.as_named}"
@@ -247,7 +239,7 @@ def _check_values(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Pro
             )
         ]
     values = [int(value) for value in found]
-    unnamed = [value for value in values if dataset.map_label.get(value, value) not in dataset.labels]
+    unnamed = [int(value) for value in unnamed_values(values, dataset.label_values, dataset.map_label)]
     if not unnamed:
         return []
     if dataset.proposed:
@@ -307,14 +299,3 @@ def _values(found: NDArray[Any]) -> str:
     ]
     rest = len(found) - len(shown)
     return enumerate_words([*shown, f"{rest} more values"] if rest else shown)
-
-
-def _class_indices(values: NDArray[Any], dataset: Dataset) -> NDArray[np.uint8]:
-    """Label values to class indices, ``map_label`` first; every value is known to be named."""
-    index = {value: position for position, value in enumerate(dataset.label_values)}
-    index.update({value: index[target] for value, target in dataset.map_label.items()})
-    lowest = min(index)
-    table = np.zeros(max(index) - lowest + 1, dtype=np.uint8)
-    for value, position in index.items():
-        table[value - lowest] = position
-    return table[values.astype(np.int64) - lowest]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.data.formats import find_cases
+from netwright.data.labels import class_indices, count_values, unnamed_values
 from netwright.data.pictures import is_picture
 from netwright.data.prepared import Prepared
 from netwright.data.preprocessing import PreparedImage, PreprocessingSettings, prepare_volume
@@ -45,15 +46,13 @@ class LabelledCase:
             DatasetError: the label map is unusable, lies on another grid than the image, or has other values.
         """
         labels = read_label(self.label, grid, self.time)
-        for old, new in self.map_label.items():
-            labels = np.where(labels == old, new, labels)
-        unknown = sorted(set(np.unique(labels).tolist()) - set(label_values))
-        if unknown:
+        found, _ = count_values(labels)
+        if unknown := unnamed_values(found.tolist(), label_values, self.map_label):
             raise DatasetError(
                 f"{self.label} has the label value {unknown[0]:g}; the network knows "
                 f"{', '.join(map(str, label_values))}. Map it with --map-label {unknown[0]:g}=..., or correct the file."
             )
-        return np.searchsorted(np.asarray(label_values), labels).astype(np.uint8)
+        return class_indices(labels, label_values, self.map_label)
 
 
 Scores = dict[str, dict[str, float]]

@@ -25,6 +25,7 @@ from netwright.data.formats.description import DESCRIPTION, read_labels, stem
 from netwright.data.formats.image_masks import labels_of_values
 from netwright.data.formats.msd import value_first
 from netwright.data.formats.nnunet import list_files
+from netwright.data.labels import mapped
 from netwright.data.parallel import in_order
 from netwright.data.problems import Problem, UnusableFile, enumerate_words
 from netwright.data.time_axis import time_points
@@ -164,7 +165,7 @@ def _label_file(pair: _Pair, map_label: Mapping[int, int]) -> _LabelFile:
         return _LabelFile(label, {}, error.problem)
     if time is None:
         values = {
-            point: found for point, found in values.items() if any(map_label.get(v, v) != 0 for v in found)
+            point: found for point, found in values.items() if any(mapped(v, map_label) != 0 for v in found)
         }
     return _LabelFile(label, values, None if values else _nothing(label))
 

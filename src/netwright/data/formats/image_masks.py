@@ -15,6 +15,7 @@ import numpy as np
 
 from netwright.data.dataset import Case, Dataset
 from netwright.data.formats.description import DESCRIPTION, read_labels, stem
+from netwright.data.labels import mapped
 from netwright.data.parallel import in_order
 from netwright.data.pictures import channel_names, is_picture, read_head, read_mask
 from netwright.data.problems import UnusableFile, enumerate_words
@@ -145,18 +146,18 @@ def labels_of_values(
             "one for each label. So many look like intensities, or like masks blurred by resizing or JPEG: threshold "
             f"them. If they are labels, name each in `labels` of a {DESCRIPTION}."
         )
-    mapped = sorted({0, *(map_label.get(value, value) for value in values)})
-    if len(mapped) < 2:
+    meant = sorted({0, *(mapped(value, map_label) for value in values)})
+    if len(meant) < 2:
         raise DatasetError(
             f"{folder} holds no label: expected a value for background (0) and at least one other, found "
             f"{enumerate_words(values) or 'no mask that can be read'}. Look whether the masks were exported rightly."
         )
-    names = {0: "background", 1: "foreground"} if len(mapped) == 2 else {0: "background"}
-    labels = {rank: names.get(rank, f"label {rank}") for rank in range(len(mapped))}
-    if mapped == list(labels):
+    names = {0: "background", 1: "foreground"} if len(meant) == 2 else {0: "background"}
+    labels = {rank: names.get(rank, f"label {rank}") for rank in range(len(meant))}
+    if meant == list(labels):
         return labels, {}
-    ranks = {value: rank for rank, value in enumerate(mapped)}
-    return labels, {value: ranks[map_label.get(value, value)] for value in values}
+    ranks = {value: rank for rank, value in enumerate(meant)}
+    return labels, {value: ranks[mapped(value, map_label)] for value in values}
 
 
 def _values(mask: Path) -> set[int]:

@@ -1,0 +1,66 @@
+"""What label values mean: one mapping for training, test, inspection and every reader of masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def mapped(value: int, map_label: Mapping[int, int]) -> int:
+    """What a value that is stored in a file stands for.
+
+    All pairs hold at once, so that ``{1: 2, 2: 1}`` exchanges two labels. A value that is not named stays.
+    """
+    return map_label.get(value, value)
+
+
+def unnamed_values(
+    found: Iterable[float], label_values: Sequence[int], map_label: Mapping[int, int]
+) -> list[float]:
+    """Those of the stored values that stand for none of ``label_values``, in the order in which they are given."""
+    known = set(label_values)
+    return [value for value in found if value % 1 != 0 or mapped(int(value), map_label) not in known]
+
+
+def class_indices(
+    values: NDArray[Any], label_values: Sequence[int], map_label: Mapping[int, int]
+) -> NDArray[np.uint8]:
+    """The class index of every stored value: the place in ``label_values`` of the value that it stands for.
+
+    Args:
+        values: of any shape, as they are stored.
+        label_values: the value of each class, in order of class index; at most 256.
+        map_label: stored value -> value that it stands for.
+
+    Raises:
+        ValueError: a value stands for none of ``label_values``. See `unnamed_values`.
+    """
+    found, _ = count_values(values)
+    place = {value: position for position, value in enumerate(label_values)}
+    if unnamed := unnamed_values(found.tolist(), label_values, map_label):
+        raise ValueError(f"The value {unnamed[0]:g} is none of {', '.join(map(str, label_values))}.")
+    indices = np.array([place[mapped(int(value), map_label)] for value in found.tolist()], dtype=np.uint8)
+    if not _small(values):
+        return np.asarray(indices[np.searchsorted(found, values)])
+    table = np.zeros(int(found[-1]) + 1 if len(found) else 1, dtype=np.uint8)
+    table[found] = indices
+    return np.asarray(table[values])
+
+
+def count_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """The values that occur, in order, and how often."""
+    if not _small(values):
+        return np.unique(values, return_counts=True)
+    counts = np.bincount(values.ravel())
+    found = np.flatnonzero(counts)
+    return found, counts[found]
+
+
+def _small(values: NDArray[Any]) -> bool:
+    """Whether they are small integers: counting these is faster than sorting them."""
+    if values.dtype.kind not in "iu" or not values.size:
+        return False
+    return bool(values.min() >= 0 and values.max() <= np.iinfo(np.uint16).max)
