@@ -133,6 +133,32 @@ def test_candidates_without_a_reward_count_as_the_worst() -> None:
     assert nan.rewards == (None,)
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_rounds_without_a_reward_are_no_rest(before: bool) -> None:
+    """All candidates of a round fail: that says nothing of the policy, and ends no search."""
+    strategy = PolicyGradient(perturbations=3, first={"x0": 5, "x1": 5})
+    state = strategy.init(integers(2))
+
+    def rounds(state: Any, count: int, reward: float | None) -> Any:
+        for _ in range(3 * count):
+            choice, stamp = strategy.ask(state, np.random.default_rng(len(state.tried)))
+            state = told(strategy, state, choice, reward, stamp)
+        return state
+
+    if before:
+        state = rounds(state, 1, 0.5)
+    state = rounds(state, 3, None)
+    assert len(state.rounds) == 3 + before
+    assert not strategy.converged(state)
+    for finished in state.rounds[-3:]:
+        assert not finished.moves.any()
+        assert np.isnan(finished.rewards).all()
+        assert np.isnan(finished.means).all()
+    state = rounds(state, 1, 0.5)
+    assert strategy.converged(state) is before, "two rounds with rewards, in which the policy stayed"
+    assert strategy.converged(rounds(state, 1, 0.5))
+
+
 def test_no_worker_waits_and_a_late_result_moves_nothing() -> None:
     strategy = PolicyGradient(perturbations=2)
     state = strategy.init(integers(4))

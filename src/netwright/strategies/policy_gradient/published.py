@@ -13,7 +13,8 @@ What the paper leaves open, and was chosen here:
 - A perturbation that was trained before, or is in training, is drawn again: it would teach nothing.
 - A group without a result has no mean and is never the greatest; where two groups are empty nothing can be compared,
   and the policy stays.
-- A candidate without a reward (no network, out of memory) counts with the worst reward seen so far.
+- A candidate without a reward (no network, out of memory) counts with the worst reward seen so far. A round in which
+  none has one compares nothing: the policy stays, and the round is not one of those in which it rests.
 - A round ends when the first p that were asked for have their results, so that slow networks count like quick ones. Who
   asks meanwhile gets a further perturbation of the same policy, which counts too if it comes in time: no worker waits.
   The round ends without the late ones when ``late`` further results are there; what comes after its round has ended
@@ -86,8 +87,8 @@ class PolicyGradient:
         perturbations: p, the candidates of a round; at least 2.
         first: a choice to start from; None: drawn uniformly.
         levels: of a float, and of a dimension of more values, so many are searched; at least 2.
-        rest: the policy rests when it stayed in so many rounds running: the perturbations are others in each, so that
-            one round could be luck.
+        rest: the policy rests when it stayed in so many rounds with a reward running: the perturbations are others in
+            each, so that one round could be luck.
         late: a round waits for its late results until so many further ones are there; None: p.
     """
 
@@ -197,8 +198,8 @@ class PolicyGradient:
         return _moved(state) if ended else state
 
     def converged(self, state: State) -> bool:
-        """Whether the policy rests."""
-        last = state.rounds[-self.rest :]
+        """Whether the policy rests. A round without a reward says nothing of it, and does not count."""
+        last = [finished for finished in state.rounds if np.isfinite(finished.rewards).any()][-self.rest :]
         return len(last) == self.rest and not any(finished.moves.any() for finished in last)
 
 
@@ -235,8 +236,8 @@ def moves_by(means: NDArray[np.float64]) -> Levels:
 def _moved(state: State) -> State:
     """The next round's state."""
     assert state.policy is not None
-    worst = 0.0 if state.worst is None else state.worst
-    rewards = np.array([worst if reward is None else reward for reward in state.rewards])
+    worst = math.nan if all(reward is None for reward in state.rewards) else state.worst
+    rewards = np.array([worst if reward is None else reward for reward in state.rewards], dtype=np.float64)
     means = group_means(np.array(state.offsets), rewards)
     moves = moves_by(means)
     finished = Round(state.policy, means, moves, rewards)

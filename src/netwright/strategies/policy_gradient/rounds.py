@@ -13,7 +13,7 @@ from netwright.strategies.ladder import Levels
 @dataclass(frozen=True, eq=False)
 class Round:
     """A finished round: its policy (coordinates,), the means (coordinates, 3) of C_-, C_0, C_+ (NaN: empty), the
-    moves (coordinates,) in steps, and the rewards (results,) that the means are of.
+    moves (coordinates,) in steps, and the rewards (results,) that the means are of (NaN: none).
     """
 
     policy: Levels
