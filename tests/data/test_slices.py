@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netwright.data import Prepared, PreprocessingSettings, open_any, prepare
 from netwright.data.geometry import Geometry
@@ -34,6 +36,68 @@ def test_slices_put_together_are_the_volumes(prepared: Prepared, axis: int) -> N
     assert slices.size == tuple(length for one, length in enumerate(prepared.size) if one != axis)
     assert slices.spacing == tuple(edge for one, edge in enumerate(prepared.spacing) if one != axis)
     assert slices.class_counts_of([0, 3]).tolist() == prepared.class_counts_of([0, 3]).tolist()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_padding_is_no_slice(axis: int, sample: Path, tmp_path: Path) -> None:
+    """Prepared with padding along every axis, the slices are those prepared without."""
+    dataset = open_any(sample)
+    plain = prepare(dataset, PreprocessingSettings(pad=False), tmp_path)
+    size = (plain.size[0] + 8, plain.size[1] + 8, plain.size[2] + 8)
+    padded = prepare(dataset, PreprocessingSettings(size=size), tmp_path)
+    assert all(case.geometry.size == size for case in padded.cases)
+    alone, slices = Slices(plain, SliceSettings(axis=axis)), Slices(padded, SliceSettings(axis=axis))
+    every = range(len(plain))
+    assert slices.of(every) == slices.all_of(every) == alone.of(every)
+    for case, position in slices.of([0, 4]):
+        kept = [case_range(padded, case, one) for one in range(3) if one != axis]
+        image = slices.image(case, position)[:, kept[0]][:, :, kept[1]]
+        np.testing.assert_allclose(image, alone.image(case, position), atol=1e-5)
+        label = slices.label(case, position)
+        np.testing.assert_array_equal(label[kept[0]][:, kept[1]], alone.label(case, position))
+    counts = np.bincount(np.ravel([slices.label(*one) for one in slices.of(every)]), minlength=padded.classes)
+    assert slices.class_counts_of(every).tolist() == counts.tolist()
+    dropped = Slices(padded, SliceSettings(axis=axis, empty="drop"))
+    counts = np.bincount(
+        np.ravel([dropped.label(*one) for one in dropped.of(every)]), minlength=padded.classes
+    )
+    assert dropped.class_counts_of(every).tolist() == counts.tolist()
+
+
+def case_range(prepared: Prepared, case: int, axis: int) -> slice:
+    """Where the scan lies in its padded volume: in the middle, as its shape says."""
+    whole, scan = prepared.cases[case].geometry, prepared.cases[case].geometry.grid
+    length = round(scan.canonical_shape[axis] * scan.spacing[axis] / prepared.spacing[axis])
+    start = (whole.size[axis] - length) // 2
+    return slice(start, start + length)
+
+
+@given(
+    st.tuples(*[st.integers(1, 12)] * 3),
+    st.tuples(*[st.sampled_from([0.5, 0.9, 1.0, 1.7, 3.3])] * 3),
+    st.booleans(),
+    st.integers(0, 2),
+)
+def test_without_padding_a_prediction_returns_to_the_same_scan(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float], resize: bool, axis: int
+) -> None:
+    affine = tuple(tuple(row) for row in np.eye(4).tolist())
+    settings = PreprocessingSettings(spacing=spacing, size=(16, 16, 16), resize=resize)
+    geometry = settings.geometry(Grid(shape, affine))
+    cut = geometry.without_padding(axis)
+    kept = geometry.inside(axis)
+    # what is kept is what an image of ones leaves above zero
+    ones = geometry.prepare_image(np.ones((1, *shape), np.float32))[0]
+    others = tuple(one for one in range(3) if one != axis)
+    if ones.any():
+        assert np.flatnonzero(ones.any(axis=others)).tolist() == list(kept)
+    assert cut.size[axis] == len(kept)
+    ones_cut = cut.prepare_image(np.ones((1, *shape), np.float32))[0]
+    np.testing.assert_allclose(ones_cut, ones.take(kept, axis=axis), atol=1e-5)
+    assert cut.restore(np.ones(cut.size, np.uint8)).take(0, axis=axis).shape == tuple(np.delete(shape, axis))
+    scores = np.zeros((2, *cut.size), np.float32)
+    scores[1] = 1
+    assert cut.restore(scores).any(axis=others).all() or not ones.any()
 
 
 def test_empty_slices(prepared: Prepared) -> None:

@@ -1,5 +1,8 @@
 """Networks of two dimensions on volumes, against networks of three that do the same."""
 
+import json
+
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -7,9 +10,12 @@ from torch import nn
 
 from netwright.data import open_any
 from netwright.data.cache import prepare
-from netwright.data.preprocessing import PreprocessingSettings
+from netwright.data.geometry import Geometry
+from netwright.data.prepared import PreparedCase
+from netwright.data.preprocessing import PreprocessingSettings, prepare_volume
 from netwright.data.samples import write_sample
 from netwright.data.slices import Slices, SliceSettings
+from netwright.data.volumes import Grid, Volume
 from netwright.evaluation.candidate import evaluate_candidate
 from netwright.evaluation.inference import (
     predict_probabilities,
@@ -23,6 +29,7 @@ from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.slice_problem import SliceProblem
 from netwright.evaluation.training import train
 from netwright.evaluation.volume_problem import VolumeProblem
+from netwright.study.segmenter import Segmenter
 from netwright.tasks.segmentation import SegmentationTask
 
 CPU = torch.device("cpu")
@@ -35,6 +42,34 @@ def prepared(tmp_path_factory):
     root = tmp_path_factory.mktemp("slices")
     dataset = open_any(write_sample(root / "sample", cases=5, size=24))
     return prepare(dataset, PreprocessingSettings(), root / "cache")
+
+
+@pytest.fixture
+def save_pair():
+    """Saves a case of noise around 100 with a labelled block, of voxels of 1 x 1 x 2 mm, and describes it."""
+
+    def save(root, number, shape):
+        rng = np.random.default_rng(number)
+        label = np.zeros(shape, np.uint8)
+        label[4:9, 5:11, 2:6] = 1
+        affine = np.diag([1.0, 1, 2, 1])
+        for folder, array in (
+            ("imagesTr", rng.normal(100, 9, shape).astype(np.float32)),
+            ("labelsTr", label),
+        ):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(array, affine), root / folder / f"c{number}.nii")
+        described = {
+            "modality": {"0": "MRI"},
+            "labels": {"0": "background", "1": "block"},
+            "training": [
+                {"image": f"imagesTr/c{one}.nii", "label": f"labelsTr/c{one}.nii"}
+                for one in range(number + 1)
+            ],
+        }
+        (root / "dataset.json").write_text(json.dumps(described))
+
+    return save
 
 
 class PixelWise(nn.Module):
@@ -126,9 +161,9 @@ class Thin:
 
     @property
     def cases(self):
-        from types import SimpleNamespace
-
-        return [SimpleNamespace(geometry=SimpleNamespace(size=self.size))] * 8
+        affine = tuple(map(tuple, np.eye(4).tolist()))
+        geometry = Geometry(self.size, affine, self.size, self.spacing, (0.0, 0.0, 0.0))
+        return [PreparedCase("thin", geometry, (0, 0, 0), "thin")] * 8
 
     def image(self, index):
         return self._balls.image(index)[..., 5:6]
@@ -191,8 +226,60 @@ def test_every_slice_counts_in_a_volume_s_dice(prepared):
     for row, case in enumerate((1, 3)):
         label = prepared.label(case)
         core = (label == 1).sum()
-        assert scores[row, 0] == pytest.approx(2 * core / (core + label.size))
+        voxels = prepared.image(case)[0].any(axis=(0, 2)).sum() * label[:, 0].size  # padding is no slice
+        assert scores[row, 0] == pytest.approx(2 * core / (core + voxels))
     assert problem.metrics(scores)["dice"] == pytest.approx(np.nanmean(scores))
+
+
+class Recorded(nn.Module):
+    """Tells foreground everywhere, and remembers the slices that it saw."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, images):
+        self.seen += list(images.numpy())
+        return torch.stack([torch.zeros_like(images[:, 0]), torch.ones_like(images[:, 0])], 1)
+
+
+@pytest.mark.parametrize(("spacing", "size"), [("native", (16, 16, 16)), ((1.0, 1.0, 3.3), (20, 20, 8))])
+def test_padding_is_no_slice_in_training_validation_or_prediction(spacing, size, tmp_path, save_pair):
+    for case in range(4):
+        save_pair(tmp_path / "set", case, (16, 16, 9 + case))
+    settings = PreprocessingSettings(spacing=spacing, size=size)
+    padded = prepare(open_any(tmp_path / "set"), settings, tmp_path / "cache")
+    expected = {"native": [9, 10, 11, 12]}.get(spacing, [5, 6, 7, 7])  # 2 mm thick: 9 x 2 / 3.3 = 5.45
+    problem = make_problem(padded, SliceSettings(axis="axial"))
+    protocol = TrainingProtocol(batch_size=3, **PLAIN)
+    trained = [
+        image for images, _ in problem.batches(range(4), protocol, CPU, seed=0) for image in images.numpy()
+    ]
+    assert len(trained) >= sum(expected) - 1
+    assert all(image.any() for image in trained)
+    network = Recorded()
+    scores = problem.scores(network, range(4), protocol, CPU)
+    assert len(network.seen) == sum(expected)
+    assert all(image.any() for image in network.seen)
+    for row, slices in enumerate(expected):
+        voxels = padded.label(row).shape[0] * padded.label(row).shape[1] * slices
+        foreground = int(padded.label(row).sum())
+        assert scores[row, 0] == pytest.approx(2 * foreground / (foreground + voxels))
+    assert problem.validation_batches(range(4), protocol) == -(-sum(expected) // 3)
+
+
+def test_a_prediction_sees_the_scan_s_slices_and_fills_the_scan(tmp_path):
+    affine = tuple(map(tuple, np.diag([1.0, 1, 2, 1]).tolist()))
+    image = np.random.default_rng(0).normal(size=(1, 16, 16, 9)).astype(np.float32)
+    settings = PreprocessingSettings(spacing=(1.0, 1.0, 3.3), size=(16, 16, 8))
+    volume = Volume(image, Grid((16, 16, 9), affine))
+    assert prepare_volume(volume, [tmp_path], settings).image.shape == (1, 16, 16, 8)
+    network = Recorded()
+    segmenter = Segmenter(network, SegmentationTask(1, ("a",), (16, 16)), (0, 1), settings, CPU, slice_axis=2)
+    found = segmenter._segment(volume, [tmp_path])
+    assert len(network.seen) == 5
+    assert found.shape == (16, 16, 9)
+    assert found.all()
 
 
 def test_a_small_network_learns_from_slices_and_becomes_an_outcome(prepared):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.volumes import Grid
+from netwright.data.grid import Grid
 
 Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
@@ -75,15 +75,39 @@ class Geometry:
             labels = _argmax(enumerate(prediction), targets, steps)
         return self.grid.from_canonical(labels)
 
+    def inside(self, axis: int) -> range:
+        """The positions along a canonical axis of the prepared grid that the scan has; all others are padding.
+
+        Of a scan so thin that every position misses it, the one in the middle.
+        """
+        within = np.flatnonzero(_in_field(self._sources()[axis], self.grid.canonical_shape[axis]))
+        if not within.size:
+            return range(self.size[axis] // 2, self.size[axis] // 2 + 1)
+        return range(int(within[0]), int(within[-1]) + 1)
+
+    def without_padding(self, axis: int) -> Geometry:
+        """The same, of a prepared volume cut to `inside` along an axis."""
+        kept = self.inside(axis)
+        size, offset = list(self.size), list(self.offset)
+        size[axis] = len(kept)
+        offset[axis] += self.scale[axis] * kept.start
+        return replace(self, size=(size[0], size[1], size[2]), offset=(offset[0], offset[1], offset[2]))
+
     def _sources(self) -> list[NDArray[np.float64]]:
         """For each axis, the position of every prepared voxel among the original ones."""
         axes = zip(self.size, self.scale, self.offset, strict=True)
         return [scale * np.arange(length, dtype=np.float64) + offset for length, scale, offset in axes]
 
     def _targets(self) -> list[NDArray[np.float64]]:
-        """For each axis, the position of every original voxel among the prepared ones."""
-        axes = zip(self.grid.canonical_shape, self.scale, self.offset, strict=True)
-        return [(np.arange(length, dtype=np.float64) - offset) / scale for length, scale, offset in axes]
+        """For each axis, the position of every original voxel among the prepared ones.
+
+        Whole prepared voxels may cover a little less than the scan: its outermost voxels then take the edge's value.
+        """
+        axes = zip(self.grid.canonical_shape, self.scale, self.offset, self.size, strict=True)
+        return [
+            np.clip((np.arange(length, dtype=np.float64) - offset) / scale, 0, last - 1)
+            for length, scale, offset, last in axes
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -169,11 +193,16 @@ def _resample_axis(
     length = array.shape[axis]
     if step <= 1 and len(positions) == length and np.array_equal(positions, np.arange(length)):
         return array
-    inside = (positions >= -0.5 - _SNAP) & (positions <= length - 0.5 + _SNAP)
+    inside = _in_field(positions, length)
     result = _averaged(array, axis, positions, step) if step > 1 else _interpolated(array, axis, positions)
     if not inside.all():
         result *= _along(inside, axis, array.ndim).astype(result.dtype)
     return result
+
+
+def _in_field(positions: NDArray[np.float64], length: int) -> NDArray[np.bool_]:
+    """Which positions lie in the field of view of ``length`` voxels, half a voxel beyond the outer centres included."""
+    return np.asarray((positions >= -0.5 - _SNAP) & (positions <= length - 0.5 + _SNAP))
 
 
 def _interpolated(array: NDArray[Any], axis: int, positions: NDArray[np.float64]) -> NDArray[Any]:

@@ -140,6 +140,12 @@ class PreparedImage:
     image: NDArray[np.float32]
     geometry: Geometry
 
+    def without_padding(self, axis: int) -> PreparedImage:
+        """The same without the slices along a canonical axis that the scan does not have."""
+        kept = self.geometry.inside(axis)
+        image = self.image.take(kept, axis=axis + 1)
+        return PreparedImage(np.ascontiguousarray(image), self.geometry.without_padding(axis))
+
 
 def prepare_volume(volume: Volume, paths: Sequence[Path], settings: PreprocessingSettings) -> PreparedImage:
     """Put one case's image, as read from ``paths``, through every step, exactly as for training.

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.geometry import Geometry
 from netwright.data.prepared import Prepared
 from netwright.errors import SettingsError
 
@@ -60,7 +61,9 @@ class SliceSettings:
         """The canonical axis, from 0 to 2, chosen from the prepared volumes where none is set."""
         if self.axis is not None:
             return AXES[self.axis] if isinstance(self.axis, str) else self.axis
-        thin = [axis for axis in range(3) if all(case.geometry.size[axis] == 1 for case in prepared.cases)]
+        thin = [
+            axis for axis in range(3) if all(len(case.geometry.inside(axis)) == 1 for case in prepared.cases)
+        ]
         if thin:
             return thin[-1]
         spacing = np.array(prepared.spacing)
@@ -78,11 +81,66 @@ class SliceSettings:
         return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
 
 
+class Scans:
+    """Prepared volumes without the padding along one axis: their slices are those of the scans.
+
+    Args:
+        prepared: the volumes.
+        axis: the canonical axis that the slices are normal to.
+    """
+
+    def __init__(self, prepared: Prepared, axis: int) -> None:
+        self.prepared = prepared
+        self.axis = axis
+
+    @property
+    def channels(self) -> int:
+        """Number of image channels."""
+        return self.prepared.channels
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Of the voxels, in mm."""
+        return self.prepared.spacing
+
+    @cached_property
+    def positions(self) -> tuple[range, ...]:
+        """Where along the axis of the prepared volume each case's slices lie."""
+        return tuple(case.geometry.inside(self.axis) for case in self.prepared.cases)
+
+    def image(self, index: int) -> NDArray[np.float32]:
+        """The image (C, X, Y, Z) of a case, mapped read-only."""
+        found: NDArray[np.float32] = self.prepared.image(index)[:, *self._kept(index)]
+        return found
+
+    def label(self, index: int) -> NDArray[np.uint8]:
+        """The class indices (X, Y, Z) of a case, mapped read-only."""
+        found: NDArray[np.uint8] = self.prepared.label(index)[self._kept(index)]
+        return found
+
+    def geometry(self, index: int) -> Geometry:
+        """The way from these voxels back to the case's file."""
+        return self.prepared.cases[index].geometry.without_padding(self.axis)
+
+    def class_counts_of(self, indices: Iterable[int]) -> NDArray[np.int64]:
+        """Voxels of each class (classes,) over some cases."""
+        indices = list(indices)
+        counts = np.array(self.prepared.class_counts_of(indices), dtype=np.int64)
+        for index in indices:  # padding is background throughout
+            padded = self.prepared.cases[index].geometry.size
+            counts[0] -= prod(padded) - prod(self.geometry(index).size)
+        return counts
+
+    def _kept(self, index: int) -> tuple[slice, ...]:
+        kept = self.positions[index]
+        return tuple(slice(kept.start, kept.stop) if one == self.axis else slice(None) for one in range(3))
+
+
 class Slices:
     """A view of prepared volumes as slices along one axis. Nothing is copied before a slice is asked for.
 
-    A slice is known by the index of its case and its position along the axis. The two axes that are left keep
-    their order.
+    A slice is known by the index of its case and its position along the axis, from the scan's first; what the volumes
+    were padded with is no slice. The two axes that are left keep their order.
 
     Args:
         prepared: the volumes.
@@ -90,10 +148,15 @@ class Slices:
     """
 
     def __init__(self, prepared: Prepared, settings: SliceSettings) -> None:
-        self.prepared = prepared
         self.settings = settings
         self.axis = settings.axis_of(prepared)
+        self.scans = Scans(prepared, self.axis)
         self._filled: dict[int, NDArray[np.bool_]] = {}
+
+    @property
+    def prepared(self) -> Prepared:
+        """The volumes as they were prepared, padding included."""
+        return self.scans.prepared
 
     @property
     def channels(self) -> int:
@@ -117,10 +180,10 @@ class Slices:
         first, second = self._rest(self.prepared.spacing)
         return first, second
 
-    @cached_property
+    @property
     def lengths(self) -> tuple[int, ...]:
         """How many slices each case has."""
-        return tuple(case.geometry.size[self.axis] for case in self.prepared.cases)
+        return tuple(map(len, self.scans.positions))
 
     def of(self, cases: Iterable[int]) -> list[tuple[int, int]]:
         """(case, position) of the slices of some cases that are trained on, in order.
@@ -137,16 +200,16 @@ class Slices:
 
     def image(self, case: int, position: int) -> NDArray[np.float32]:
         """One slice (C, H, W) of a case's image."""
-        return np.ascontiguousarray(self.prepared.image(case).take(position, axis=self.axis + 1))
+        return np.ascontiguousarray(self.scans.image(case).take(position, axis=self.axis + 1))
 
     def label(self, case: int, position: int) -> NDArray[np.uint8]:
         """The class indices (H, W) of one slice."""
-        return np.ascontiguousarray(self.prepared.label(case).take(position, axis=self.axis))
+        return np.ascontiguousarray(self.scans.label(case).take(position, axis=self.axis))
 
     def class_counts_of(self, cases: Iterable[int]) -> NDArray[np.int64]:
         """Pixels of each class (classes,) over the slices of some cases that are trained on."""
         cases = list(cases)
-        counts = np.array(self.prepared.class_counts_of(cases), dtype=np.int64)
+        counts = self.scans.class_counts_of(cases)
         kept = Counter(case for case, _ in self.of(cases))
         for case in cases:  # what is left out holds nothing but background
             pixels = prod(self._rest(self.prepared.cases[case].geometry.size))
@@ -166,7 +229,7 @@ class Slices:
         """For each slice of a case, whether any pixel is foreground; looked at once."""
         if case not in self._filled:
             others = tuple(axis for axis in range(3) if axis != self.axis)
-            self._filled[case] = np.asarray((self.prepared.label(case) != 0).any(axis=others))
+            self._filled[case] = np.asarray((self.scans.label(case) != 0).any(axis=others))
         return self._filled[case]
 
     def _rest(self, values: Sequence[Any]) -> list[Any]:

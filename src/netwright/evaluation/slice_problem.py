@@ -61,7 +61,7 @@ class SliceProblem:
         """Dice of the volumes (cases, foreground labels), NaN where a label is absent from truth and prediction."""
         return slice_dice(
             network,
-            self._slices.prepared,
+            self._slices.scans,
             cases,
             self.task.size,
             self.axis,

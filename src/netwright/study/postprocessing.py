@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from netwright.data.prepared import Prepared
+from netwright.data.slices import Scans
 from netwright.errors import RunError, SettingsError
 from netwright.evaluation.crf_fitting import FittedCRF, FittingCase, fit_crf
 from netwright.settings import RunSettings
@@ -142,11 +143,12 @@ def with_crf(network: Segmenter, folder: Path) -> Segmenter:
 
 
 def _case(network: Segmenter, prepared: Prepared, index: int) -> FittingCase:
-    image = np.array(prepared.image(index))
+    volumes = prepared if network.slice_axis is None else Scans(prepared, network.slice_axis)
+    image = np.array(volumes.image(index))
     return FittingCase(
         probabilities=network.probabilities(image),
         image=image,
-        truth=np.array(prepared.label(index)),
+        truth=np.array(volumes.label(index)),
         spacing=prepared.geometry(index).spacing,
         group=prepared.cases[index].group,
     )

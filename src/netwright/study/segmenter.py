@@ -149,7 +149,7 @@ class Segmenter:
                 f"{images[0]} has {channels} channel{'s' * (channels != 1)}; this network was trained on "
                 f"{self.task.channels}. Give images like those it was trained on."
             )
-        return prepared
+        return prepared if self.slice_axis is None else prepared.without_padding(self.slice_axis)
 
     def _refined(
         self,
