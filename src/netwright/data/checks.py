@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from netwright.data.pictures import is_picture
 from netwright.data.problems import Problem, UnusableFile, enumerate_words
 from netwright.data.time_axis import advice_on_time
 from netwright.data.volumes import Volume, read_grid, read_image, read_label
+from netwright.data.whole_labels import advice_on_scale, value_text
 
 _SHOWN_VALUES = 8
 
@@ -71,7 +72,7 @@ def check_case(case: Case, dataset: Dataset) -> CheckedCase:
                 meant = mapped(int(value), dataset.map_label)
                 voxels[meant] = voxels.get(meant, 0) + count
     except UnusableFile as error:
-        problems.append(error.problem)
+        problems.append(_naming_labels(error.problem, dataset))
     return CheckedCase(
         volume, labels, voxels, tuple(problem.relative_to(dataset.root) for problem in problems)
     )
@@ -223,21 +224,6 @@ def check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> 
 
 
 def _check_values(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Problem]:
-    whole = np.isfinite(found) & (found == np.round(found))
-    named = f"{enumerate_words(list(dataset.labels))}, {dataset.as_named}"
-    if not whole.all():
-        return [
-            Problem(
-                "error",
-                str(path),
-                "has labels that are not whole numbers",
-                expected=named,
-                found=_values(found[~whole]),
-                advice="Interpolation blends labels, and probabilities are not labels: resample with nearest "
-                "neighbour, or save the index of the largest probability.",
-                kind="not-integer",
-            )
-        ]
     values = [int(value) for value in found]
     unnamed = [int(value) for value in unnamed_values(values, dataset.label_values, dataset.map_label)]
     if not unnamed:
@@ -250,11 +236,18 @@ def _check_values(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Pro
             str(path),
             f"has labels that {dataset.naming} does not name",
             expected=enumerate_words(list(dataset.labels)),
-            found=_values(found),
-            advice=_advice_on_values(unnamed, dataset),
+            found=value_text(found),
+            advice=f"{_advice_on_values(unnamed, dataset)} {advice_on_scale(path)}".rstrip(),
             kind="unknown-label",
         )
     ]
+
+
+def _naming_labels(problem: Problem, dataset: Dataset) -> Problem:
+    """A label that is no whole number, with those that were expected."""
+    if problem.kind not in ("not-integer", "label-not-finite", "label-range"):
+        return problem
+    return replace(problem, expected=f"{enumerate_words(list(dataset.labels))}, {dataset.as_named}")
 
 
 def _unconfirmed(path: Path, found: NDArray[Any], dataset: Dataset) -> Problem:
@@ -266,7 +259,7 @@ def _unconfirmed(path: Path, found: NDArray[Any], dataset: Dataset) -> Problem:
         str(path),
         "has values that are not numbered 0, 1, 2, ... in order",
         expected=enumerate_words(list(dataset.labels)),
-        found=_values(found),
+        found=value_text(found),
         advice=f"The masks' values would become labels so: {', '.join(readings)}. If that is right, confirm it with "
         f"--map-label {flag}; else give each value the label that it means there, or name the values as they are in a "
         "dataset.json.",
@@ -291,11 +284,3 @@ def _advice_on_values(unnamed: list[int], dataset: Dataset) -> str:
     if dataset.naming == ACDC:
         return f"Say {say}"
     return f"Add the missing names to `labels` in dataset.json, or say {say}"
-
-
-def _values(found: NDArray[Any]) -> str:
-    shown = [
-        f"{value:g}" if found.dtype.kind == "f" else str(value) for value in found[:_SHOWN_VALUES].tolist()
-    ]
-    rest = len(found) - len(shown)
-    return enumerate_words([*shown, f"{rest} more values"] if rest else shown)

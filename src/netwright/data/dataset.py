@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netwright.data.problems import Problem, enumerate_words
+from netwright.data.whole_labels import LARGEST
 from netwright.errors import DatasetError
 
 ACDC = "ACDC"
@@ -14,6 +15,10 @@ ACDC = "ACDC"
 
 MAXIMUM_CLASSES = 256
 """Prepared labels are stored in one byte a voxel."""
+
+
+LARGEST_IN_PICTURES = 2**16 - 1
+"""The largest label value that a PNG holds."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class Dataset:
                 f"{description} names {len(self.labels)} labels: at most {MAXIMUM_CLASSES} are supported. "
                 "Merge some with --map-label."
             )
+        self._require_writable(description)
         unnamed = sorted({value for value in self.map_label.values() if value not in self.labels})
         if unnamed:
             add = ", or add the label to dataset.json" if self.naming != ACDC else ""
@@ -84,6 +90,17 @@ class Dataset:
             )
         object.__setattr__(self, "labels", dict(sorted(self.labels.items())))
         object.__setattr__(self, "map_label", dict(sorted(self.map_label.items())))
+
+    def _require_writable(self, description: Path) -> None:
+        """Raise where a label value could not be written again: below 0, or beyond what label maps hold."""
+        largest = LARGEST_IN_PICTURES if self.file_ending == ".png" else LARGEST
+        for value, name in self.labels.items():
+            if not 0 <= value <= largest:
+                free = next(one for one in range(1, MAXIMUM_CLASSES + 1) if one not in self.labels)
+                raise DatasetError(
+                    f"{description} names the label {value} ({name}): expected values from 0 to {largest}, as label "
+                    f"maps are written with. Name it {free} there, and read the files with --map-label {value}={free}."
+                )
 
     @property
     def classes(self) -> int:

@@ -121,7 +121,7 @@ def write_label_picture(path: Path, labels: NDArray[Any], like: Path) -> None:
     The file appears whole or not at all; PNG unless its name says TIFF or BMP.
 
     Raises:
-        ValueError: the shape is not that of ``like``.
+        ValueError: the shape is not that of ``like``, or a value is below 0 or above 65535.
         UnusableFile: ``like`` cannot be read.
         StorageError: the file cannot be written.
     """
@@ -130,6 +130,8 @@ def write_label_picture(path: Path, labels: NDArray[Any], like: Path) -> None:
         raise ValueError(
             f"labels of shape {labels.shape} do not fit {like}, which has {width} x {height} pixels"
         )
+    if labels.size and not 0 <= labels.min() <= labels.max() < 2**16:
+        raise ValueError(f"labels from {labels.min()} to {labels.max()} do not fit into a picture")
     stored = labels[..., 0].T.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16)
     content = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(stored)).save(content, _WRITTEN.get(path.suffix.lower(), "PNG"))

@@ -27,6 +27,7 @@ from netwright.data.grid import Grid, shape_text
 from netwright.data.pictures import is_picture, mask_size, read_mask, read_picture, write_label_picture
 from netwright.data.problems import Problem, UnusableFile
 from netwright.data.time_axis import advice_on_time, at_time, time_points
+from netwright.data.whole_labels import whole_labels
 
 __all__ = [
     "ENDINGS",
@@ -123,7 +124,7 @@ def read_image(paths: Sequence[Path], time: int | None = None) -> Volume:
 
 
 def read_label(path: Path, reference: Grid | None = None, time: int | None = None) -> NDArray[Any]:
-    """A label map (X, Y, Z) in canonical RAS axes, its values as they are stored.
+    """A label map (X, Y, Z) in canonical RAS axes, its values the integers that they stand for: see `whole_labels`.
 
     ``time``: the label map to take, from 0, of a 4D file; of a 3D file it is the one that is there.
 
@@ -132,7 +133,7 @@ def read_label(path: Path, reference: Grid | None = None, time: int | None = Non
 
     Raises:
         UnusableFile: the file is missing, truncated, neither NIfTI volume nor mask, holds more than one volume, or
-            does not lie where the image does.
+            does not lie where the image does, or a label is no whole number.
     """
     if is_picture(path):
         labels = read_mask(path)
@@ -152,6 +153,7 @@ def read_label(path: Path, reference: Grid | None = None, time: int | None = Non
                 kind="label-dimensions",
             )
         )
+    array = whole_labels(path, array)
     if reference is None:
         return grid.to_canonical(array)
     problem = misplacement(path, grid, reference)
@@ -182,7 +184,7 @@ def write_label_map(
     if is_picture(reference):
         write_label_picture(path, labels, reference)
         return
-    stored = labels.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16)
+    stored = labels.astype(_label_type(int(labels.min(initial=0)), int(labels.max(initial=0))))
     header: Any = nibabel.load(reference).header.copy()
     header.set_data_dtype(stored.dtype)
     header["cal_min"], header["cal_max"] = 0, 0
@@ -190,6 +192,15 @@ def write_label_map(
         nibabel.Nifti2Image if header["sizeof_hdr"] == _NIFTI2_HEADER_BYTES else nibabel.Nifti1Image
     )
     write_volume(path, image_class(stored, grid.matrix, header))
+
+
+def _label_type(lowest: int, highest: int) -> type[np.integer[Any]]:
+    """The smallest type of NIfTI that holds label values, of those that most programs read."""
+    types: tuple[type[np.integer[Any]], ...] = (np.uint8, np.uint16, np.int16, np.int32)
+    for one in types:
+        if np.iinfo(one).min <= lowest and highest <= np.iinfo(one).max:
+            return one
+    return np.int64
 
 
 def label_ending(reference: Path) -> str:

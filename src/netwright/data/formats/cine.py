@@ -12,20 +12,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from netwright.data.dataset import Case, Dataset
 from netwright.data.formats.description import DESCRIPTION, read_labels, stem
 from netwright.data.formats.image_masks import labels_of_values
 from netwright.data.formats.msd import value_first
 from netwright.data.formats.nnunet import list_files
-from netwright.data.labels import mapped
+from netwright.data.labels import count_values, mapped
 from netwright.data.parallel import in_order
 from netwright.data.problems import Problem, UnusableFile, enumerate_words
 from netwright.data.time_axis import time_points
@@ -171,10 +169,8 @@ def _label_file(pair: _Pair, map_label: Mapping[int, int]) -> _LabelFile:
 
 
 def _values(label: Path, time: int) -> frozenset[int]:
-    """The whole numbers in a label map; of other values, too, so that the time point counts as labelled."""
-    found = np.unique(read_label(label, time=time))
-    whole: Iterable[Any] = np.ceil(found[np.isfinite(found)]).tolist()
-    return frozenset(int(value) for value in whole)
+    """The values in a label map."""
+    return frozenset(count_values(read_label(label, time=time))[0].tolist())
 
 
 def _cases(image: Path, file: _LabelFile) -> list[Case]:

@@ -11,14 +11,13 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from netwright.data.dataset import Case, Dataset
 from netwright.data.formats.description import DESCRIPTION, read_labels, stem
-from netwright.data.labels import mapped
+from netwright.data.labels import count_values, mapped
 from netwright.data.parallel import in_order
 from netwright.data.pictures import channel_names, is_picture, read_head, read_mask
 from netwright.data.problems import UnusableFile, enumerate_words
+from netwright.data.whole_labels import whole_labels
 from netwright.errors import DatasetError
 
 LOOKED_FOR = "folders `images` and `masks` with pictures of the same stems"
@@ -163,10 +162,6 @@ def labels_of_values(
 def _values(mask: Path) -> set[int]:
     """The whole numbers in a mask, none where it cannot be used: inspection says why."""
     try:
-        pixels = read_mask(mask)
+        return set(count_values(whole_labels(mask, read_mask(mask)))[0].tolist())
     except UnusableFile:
         return set()
-    if pixels.dtype.kind == "u":  # counting them is far quicker than sorting them
-        return set(np.flatnonzero(np.bincount(pixels.ravel())).tolist())
-    found = np.unique(pixels)
-    return {int(value) for value in found[np.isfinite(found)]}

@@ -1,0 +1,105 @@
+"""Label maps hold whole numbers: those that were stored with a rounding error are rounded, others refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.pictures import is_picture
+from netwright.data.problems import Problem, UnusableFile, enumerate_words
+
+TOLERANCE = 1e-3
+"""So near a whole number, a label is that number: the scale of a header, and single precision, round such."""
+
+LARGEST = 2**31 - 1
+"""The largest label value that can be written."""
+
+_SHOWN_VALUES = 8
+
+
+def whole_labels(path: Path, values: NDArray[Any]) -> NDArray[Any]:
+    """The labels of a file, of any shape, as integers.
+
+    Raises:
+        UnusableFile: a label is NaN or infinite, blended, or so large that no label map holds it.
+    """
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8)
+    if values.dtype.kind == "f" and values.size:
+        values = _rounded(path, values)
+    if values.size and not -LARGEST - 1 <= int(values.min()) <= int(values.max()) <= LARGEST:
+        large = np.unique(values[(values > LARGEST) | (values < -LARGEST - 1)])
+        raise _unusable(
+            path,
+            "has labels out of range",
+            value_text(large),
+            f"Labels go up to {LARGEST}: is this the label map? Else give them small numbers.",
+            "label-range",
+        )
+    return values.astype(np.int32) if values.dtype.itemsize > 4 else values
+
+
+def value_text(found: NDArray[Any]) -> str:
+    """The first of some values, and how many more there are."""
+    shown = [
+        f"{value:g}" if found.dtype.kind == "f" else str(value) for value in found[:_SHOWN_VALUES].tolist()
+    ]
+    rest = len(found) - len(shown)
+    return enumerate_words([*shown, f"{rest} more values"] if rest else shown)
+
+
+def advice_on_scale(path: Path) -> str:
+    """What to do with a label map whose header scales what is stored; "" where it does not."""
+    if is_picture(path):
+        return ""
+    try:
+        image: Any = nibabel.load(path)
+        stored = image.dataobj
+        slope, shift, kind = float(stored.slope), float(stored.inter), stored.dtype.kind
+    except Exception:  # whatever is wrong with the file, whoever reads it says so
+        return ""
+    if (slope, shift) == (1.0, 0.0) or kind not in "iu":
+        return ""
+    return (
+        f"The file stores whole numbers, which its header multiplies by scl_slope {slope:g} and raises by scl_inter "
+        f"{shift:g}. If the stored ones are the labels, save them without the scale: image = nibabel.load(path); "
+        "nibabel.save(nibabel.Nifti1Image(image.dataobj.get_unscaled(), image.affine), new_path)."
+    )
+
+
+def _rounded(path: Path, values: NDArray[Any]) -> NDArray[Any]:
+    """Real numbers near whole ones as integers."""
+    broken = int(values.size - np.count_nonzero(np.isfinite(values)))
+    if broken:
+        raise _unusable(
+            path,
+            "has labels that are no numbers (NaN or infinite)",
+            f"{'nan' if np.isnan(values).any() else 'inf'} in {broken} of {values.size} voxels",
+            "Programs leave NaN where nothing was labelled: if it means background, replace it by 0, for example with "
+            "numpy.nan_to_num, and save the label map with an integer type.",
+            "label-not-finite",
+        )
+    rounded = np.rint(values)
+    blended = np.unique(values[np.abs(values - rounded) > TOLERANCE])
+    if blended.size:
+        scale = advice_on_scale(path)
+        raise _unusable(
+            path,
+            "has labels that are not whole numbers",
+            value_text(blended),
+            (f"{scale} Otherwise i" if scale else "I")
+            + "nterpolation blends labels, and probabilities are not labels: resample with nearest neighbour, or save "
+            "the index of the largest probability.",
+            "not-integer",
+        )
+    return np.asarray(rounded, np.int64) if np.abs(rounded).max(initial=0) < 2.0**62 else rounded
+
+
+def _unusable(path: Path, what: str, found: str, advice: str, kind: str) -> UnusableFile:
+    return UnusableFile(
+        Problem("error", str(path), what, "a whole number for every voxel", found, advice, kind)
+    )
