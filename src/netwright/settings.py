@@ -224,7 +224,7 @@ def read_settings(path: Path) -> RunSettings:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}). Is {path.parent} a run folder?") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise RunError(f"{path} is damaged: {error}. Restore it from a copy, or start a new run.") from None
     if not isinstance(values, dict):
         raise RunError(f"{path} is damaged: expected a table of settings, found {type(values).__name__}.")

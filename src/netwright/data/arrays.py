@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.bounds import require_pictures
+from netwright.data.files import reading
 from netwright.data.problems import Problem, UnusableFile
 
 CHUNK_BYTES = 1 << 24
@@ -26,18 +27,6 @@ IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x
 
 _KINDS = {".npz": ".npz", ".bin": "binary"}
 _GZIP_MAGIC = b"\x1f\x8b"
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    zlib.error,
-    zipfile.BadZipFile,
-    struct.error,
-    RuntimeError,
-    MemoryError,
-    OverflowError,
-)
 
 
 class PictureArray(Protocol):
@@ -92,6 +81,7 @@ class ArrayFile:
         dtype = np.dtype(self.dtype)
         row = prod(self.shape[1:]) * dtype.itemsize
         step = max(1, CHUNK_BYTES // max(row, 1))
+        require_pictures(self.path, self.place, self.shape)
         with _named_errors(self.path, self.key), _stream(self.path, self.key) as file:
             _exactly(file, self.start)
             for first in range(0, self.shape[0], step):
@@ -188,12 +178,9 @@ def _member(path: Path, key: str) -> Iterator[Any]:
         yield file
 
 
-@contextmanager
-def _named_errors(path: Path, key: str) -> Iterator[None]:
-    try:
-        yield
-    except _UNREADABLE as error:
-        raise _damaged(path, key, error) from error
+def _named_errors(path: Path, key: str) -> AbstractContextManager[None]:
+    expected = f"a complete {_KINDS.get(path.suffix.lower(), 'IDX')} file"
+    return reading(path, expected, place=_place(path, key))
 
 
 def _exactly(file: Any, count: int) -> bytes:
@@ -205,18 +192,3 @@ def _exactly(file: Any, count: int) -> bytes:
 
 def _place(path: Path, key: str) -> str:
     return f"{path} ({key})" if key else str(path)
-
-
-def _damaged(path: Path, key: str, reason: BaseException) -> UnusableFile:
-    size = path.stat().st_size if path.is_file() else 0
-    return UnusableFile(
-        Problem(
-            "error",
-            _place(path, key),
-            "cannot be read",
-            expected=f"a complete {_KINDS.get(path.suffix.lower(), 'IDX')} file",
-            found=f"{size} bytes and: {(str(reason) or type(reason).__name__).strip().rstrip('.')}",
-            advice="A copy or download that broke off leaves such files: fetch it again.",
-            kind="unreadable",
-        )
-    )

@@ -4,15 +4,140 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import blake2b, file_digest
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from netwright.data.problems import Problem, UnusableFile
-from netwright.errors import StorageError
+from netwright.errors import NetwrightError, StorageError
+
+BROKEN_OFF = "A copy or download that broke off leaves such files: fetch it again"
+
+
+@contextmanager
+def reading(path: Path, expected: str, advice: str = f"{BROKEN_OFF}.", place: str = "") -> Iterator[None]:
+    """Whatever goes wrong in reading a user's file, told as `UnusableFile`.
+
+    Every reading of a user's file passes through here. Decoders raise whatever a damaged file makes them stumble over
+    (a `KeyError`, a `RecursionError`, errors of lzma, of struct, of the tokenizer), so that no list of types is
+    complete. The block holds the call of the decoder and little else: a fault of our own does not belong in here.
+
+    Args:
+        path: the file.
+        expected: what it should be.
+        advice: what to do.
+        place: the file and the part of it that is read, where that is more than the file.
+
+    Raises:
+        UnusableFile: anything but one of our own errors was raised within.
+    """
+    try:
+        yield
+    except NetwrightError:
+        raise
+    except Exception as error:
+        raise unreadable(path, error, expected, advice, place) from error
+
+
+def unreadable(
+    path: Path, reason: object, expected: str, advice: str = f"{BROKEN_OFF}.", place: str = ""
+) -> UnusableFile:
+    """That a file cannot be read, and what its decoder says. The arguments are those of `reading`."""
+    size = path.stat().st_size if is_file(path) else 0
+    detail = " ".join(str(reason).split()).rstrip(".") or type(reason).__name__
+    return UnusableFile(
+        Problem(
+            "error",
+            place or str(path),
+            "cannot be read",
+            expected=expected,
+            found=f"{size} bytes{'' if size else ', as the file is empty,'} and: {printable(detail)}",
+            advice=advice,
+            kind="unreadable",
+        )
+    )
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False of a name that no file can have, too."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def printable(text: str, most: int = 400) -> str:
+    """A text from somebody's file as it can be shown: what no terminal prints is escaped, and the rest cut off."""
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: most + 1])
+    return shown if len(shown) <= most else f"{shown[:most]} ..."
+
+
+class _Silence:
+    """Whether warnings of libraries are held back, by how many blocks at once; filters are those of all threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._blocks = 0
+        self._caught: Any = None
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._blocks:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+            self._blocks += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if not self._blocks:
+                self._caught.__exit__(None, None, None)
+
+
+_silence = _Silence()
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """What libraries warn of within reaches nobody: what matters of it is told as a problem of the file.
+
+    For short blocks without a ``yield`` to others, and safe where several threads are within at once, which
+    ``warnings.catch_warnings`` alone is not.
+    """
+    _silence.enter()
+    try:
+        yield
+    finally:
+        _silence.leave()
+
+
+def read_text(path: Path, expected: str, advice: str = "Repair or remove it.") -> str:
+    """A text in UTF-8.
+
+    Raises:
+        UnusableFile: it cannot be read.
+    """
+    with reading(path, expected, advice):
+        return path.read_text(encoding="utf-8-sig")
+
+
+def read_json(path: Path, expected: str = "JSON", advice: str = "Repair or remove it.") -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        UnusableFile: it cannot be read, or a text in it is no Unicode.
+    """
+    with reading(path, expected, advice):
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
+        # Half of a surrogate pair is a valid escape, and no text: it can be neither printed nor the name of a file.
+        json.dumps(value, ensure_ascii=False).encode()
+        return value
 
 
 def require_file(
@@ -21,7 +146,7 @@ def require_file(
     expected: str = "a NIfTI volume",
 ) -> None:
     """Raise `UnusableFile` where there is no such file."""
-    if not path.is_file():
+    if not is_file(path):
         raise UnusableFile(
             Problem("error", str(path), "is missing", expected, "no file", advice, kind="missing-file")
         )

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from netwright.data.files import require_file, write_whole
+from netwright.data.bounds import require_pixels
+from netwright.data.files import BROKEN_OFF, reading, require_file, without_warnings, write_whole
 from netwright.data.problems import Problem, UnusableFile
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -151,15 +152,29 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """A picture as Pillow opens it, whatever goes wrong in reading it told as `UnusableFile`."""
+    """A picture as Pillow opens it, not yet decoded, and no larger than what is read; what goes wrong is told as
+    `UnusableFile`."""
     require_file(path, "Restore the file, or remove what refers to it.", "a picture")
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            yield image
-    except UnusableFile:
-        raise
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
-        raise _unreadable(path, error) from error
+    with (
+        reading(path, "a complete PNG, JPEG, TIFF or BMP picture", f"{BROKEN_OFF}, or remove it."),
+        without_warnings(),
+        path.open("rb") as file,
+        _decoder(file, path) as image,
+    ):
+        require_pixels(path, (image.height, image.width))
+        yield image
+
+
+def _decoder(file: BinaryIO, path: Path) -> Any:
+    """What ``Image.open`` does, without its own bound, which would warn of pictures that the user has allowed."""
+    Image.preinit()
+    start = file.read(16)
+    for name in _FORMATS:
+        make, accepts = Image.OPEN[name]
+        if accepts is None or accepts(start) is True:
+            file.seek(0)
+            return make(file, path.name)
+    raise ValueError("the beginning is of no such format")
 
 
 def _require_known(path: Path, image: Any) -> None:
@@ -265,21 +280,5 @@ def _with_holes(path: Path) -> UnusableFile:
             found="values and opacities",
             advice="Save it without its alpha channel, after a look whether that holds the labels.",
             kind="transparent-mask",
-        )
-    )
-
-
-def _unreadable(path: Path, reason: Exception) -> UnusableFile:
-    size = path.stat().st_size if path.exists() else 0
-    detail = (str(reason) or type(reason).__name__).strip().rstrip(".")
-    return UnusableFile(
-        Problem(
-            "error",
-            str(path),
-            "is empty" if size == 0 else "cannot be read",
-            expected="a complete PNG, JPEG, TIFF or BMP picture",
-            found=f"{size} bytes" if size == 0 else f"{size} bytes and: {detail}",
-            advice="A copy or download that broke off leaves such files: fetch it again, or remove it.",
-            kind="unreadable",
         )
     )

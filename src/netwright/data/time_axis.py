@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 
+from netwright.data.files import is_file
+from netwright.data.nifti import open_nifti
 from netwright.data.pictures import is_picture
 from netwright.data.problems import Problem, UnusableFile
 
@@ -25,13 +26,13 @@ def time_points(path: Path) -> int:
     return 0 if header is None else int(np.prod(header.get_data_shape()[3:]))
 
 
-def at_time(path: Path, image: Any, time: int) -> Any:
-    """The volume of a nibabel image at a time point, counted from 0; of a 3D image it is time point 0.
+def at_time(path: Path, voxels: Any, time: int) -> Any:
+    """The volume at a time point of what `NiftiFile.voxels` gives, counted from 0; of a 3D file it is time point 0.
 
     Raises:
         UnusableFile: the file ends before.
     """
-    volumes = int(np.prod(image.shape[3:]))
+    volumes = int(np.prod(voxels.shape[3:]))
     if time >= volumes:
         raise UnusableFile(
             Problem(
@@ -44,7 +45,7 @@ def at_time(path: Path, image: Any, time: int) -> Any:
                 kind="time-point",
             )
         )
-    return image.dataobj if len(image.shape) < 4 else image.dataobj[..., time]
+    return voxels if len(voxels.shape) < 4 else voxels[..., time]
 
 
 def advice_on_time(path: Path) -> str:
@@ -61,9 +62,9 @@ def advice_on_time(path: Path) -> str:
 
 
 def _header(path: Path) -> Any | None:
-    if is_picture(path) or not path.is_file():
+    if is_picture(path) or not is_file(path):
         return None
     try:
-        return nibabel.load(path).header
-    except (OSError, EOFError, ValueError, nibabel.filebasedimages.ImageFileError):
+        return open_nifti(path).header
+    except UnusableFile:
         return None

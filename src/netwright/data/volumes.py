@@ -8,7 +8,6 @@ canonical array is (columns, rows, 1), both reversed.
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,12 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
-from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from netwright.data.alignment import misplacement, same_place
-from netwright.data.files import require_file, write_whole
+from netwright.data.files import BROKEN_OFF, unreadable, write_whole
 from netwright.data.grid import Grid, shape_text
+from netwright.data.nifti import NiftiFile, open_nifti
 from netwright.data.pictures import is_picture, mask_size, read_mask, read_picture, write_label_picture
 from netwright.data.problems import Problem, UnusableFile
 from netwright.data.time_axis import advice_on_time, at_time, time_points
@@ -46,18 +43,9 @@ __all__ = [
 ENDINGS = (".nii.gz", ".nii")
 """File endings of the volumes that netwright reads."""
 
-_GZIP_MAGIC = b"\x1f\x8b"
+_orientations: Any = nibabel.orientations
+
 _NIFTI2_HEADER_BYTES = 540
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    zlib.error,
-    ImageFileError,
-    HeaderDataError,
-    WrapStructError,
-    MemoryError,
-)
 
 
 @dataclass(frozen=True)
@@ -90,11 +78,7 @@ def read_grid(path: Path) -> Grid:
     """
     if is_picture(path):
         return _grid_of_picture(mask_size(path))
-    require_file(path)
-    try:
-        return _grid_of(path, nibabel.load(path))
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
+    return _grid_of(open_nifti(path))
 
 
 def read_image(paths: Sequence[Path], time: int | None = None) -> Volume:
@@ -219,21 +203,10 @@ def _load(path: Path, time: int | None = None) -> tuple[NDArray[Any], Grid]:
     if is_picture(path):
         pixels = read_picture(path).pixels
         return np.moveaxis(pixels, 0, 1)[:, :, None], _grid_of_picture(pixels.shape)
-    require_file(path)
-    try:
-        content = path.read_bytes()
-        if content.startswith(_GZIP_MAGIC):
-            content = gzip.decompress(content)
-        nifti2 = int.from_bytes(content[:4], "little") == _NIFTI2_HEADER_BYTES or (
-            int.from_bytes(content[:4], "big") == _NIFTI2_HEADER_BYTES
-        )
-        image = (nibabel.Nifti2Image if nifti2 else nibabel.Nifti1Image).from_bytes(content)
-        grid = _grid_of(path, image)
-        array = np.asanyarray(image.dataobj if time is None else at_time(path, image, time))
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-    if array.dtype.kind not in "biuf":
-        raise _unreadable(path, f"voxels of type {array.dtype}, where integers or real numbers are expected")
+    file = open_nifti(path)
+    grid = _grid_of(file)
+    with file.voxels() as voxels:
+        array = np.asanyarray(voxels if time is None else at_time(path, voxels, time))
     array = array.reshape(*grid.shape, -1)
     return (array[..., 0] if array.shape[-1] == 1 else array), grid
 
@@ -250,30 +223,30 @@ def _grid_of_picture(shape: Sequence[int]) -> Grid:
     return Grid((width, height, 1), rows)
 
 
-def _grid_of(path: Path, image: Any) -> Grid:
-    shape = tuple(int(length) for length in image.shape)
-    affine = np.asarray(image.affine, dtype=np.float64)
+def _grid_of(file: NiftiFile) -> Grid:
+    """The grid that a header describes.
+
+    Raises:
+        UnusableFile: it describes none.
+    """
+    shape, affine = file.shape, file.affine
     vector = len(shape) == 5 and shape[3] == 1
     if not (3 <= len(shape) <= 4 or vector) or min(shape) < 1:
-        raise _unreadable(path, f"an array of shape {shape_text(shape)}, where a 3D volume is expected")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise _unreadable(path, "a header whose affine maps the voxels to no volume in space")
-    return Grid((shape[0], shape[1], shape[2]), tuple(tuple(float(x) for x in row) for row in affine))
+        raise _no_volume(file.path, f"an array of shape {shape_text(shape)}, where a 3D volume is expected")
+    rows = tuple(tuple(float(x) for x in row) for row in affine)
+    if not np.isfinite(affine).all() or not _spans(affine[:3, :3]):
+        raise _no_volume(file.path, "a header whose affine maps the voxels to no volume in space")
+    return Grid((shape[0], shape[1], shape[2]), rows)
 
 
-def _unreadable(path: Path, reason: object) -> UnusableFile:
-    if isinstance(reason, UnusableFile):
-        return reason
-    detail = (str(reason) or type(reason).__name__).strip().rstrip(".")
-    size = path.stat().st_size if path.exists() else 0
-    return UnusableFile(
-        Problem(
-            "error",
-            str(path),
-            "cannot be read",
-            expected="a complete NIfTI volume",
-            found=f"{size} bytes and: {detail}",
-            advice="A copy or download that broke off leaves such files: fetch it again, or remove the case.",
-            kind="unreadable",
-        )
-    )
+def _spans(axes: NDArray[np.float64]) -> bool:
+    """Whether three axes (3, 3) in millimetres a voxel span a volume, and each runs along one of the patient's."""
+    affine = np.eye(4)
+    affine[:3, :3] = axes
+    with np.errstate(all="ignore"):
+        volume = abs(np.linalg.det(axes))
+        return bool(1e-9 <= volume <= 1e18 and np.isfinite(_orientations.io_orientation(affine)).all())
+
+
+def _no_volume(path: Path, reason: str) -> UnusableFile:
+    return unreadable(path, reason, "a complete NIfTI volume", f"{BROKEN_OFF}, or remove the case.")

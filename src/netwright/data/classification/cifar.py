@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from netwright.data.arrays import ArrayFile
 from netwright.data.classification.dataset import ImageSet, Part, Record
 from netwright.data.classification.problems import labels_out_of_range
+from netwright.data.files import read_text
 from netwright.data.pictures import channel_names
 from netwright.data.problems import Problem, UnusableFile, enumerate_words
 from netwright.errors import DatasetError
@@ -230,12 +231,7 @@ def _names(path: Path, layout: _Layout) -> tuple[str, ...]:
     """The classes, a name a line; numbers where there is no such file."""
     if not path.is_file():
         return tuple(str(number) for number in range(layout.classes))
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(
-            f"{path} cannot be read: expected the name of a class a line, but {error}. Repair or remove it."
-        ) from error
+    lines = read_text(path, "the name of a class a line").splitlines()
     names = tuple(line.strip() for line in lines if line.strip())
     if len(names) < 2 or len(set(names)) < len(names):
         raise DatasetError(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from netwright.data.files import read_json
 from netwright.data.formats.description import DESCRIPTION
 from netwright.errors import DatasetError
 
@@ -26,12 +26,7 @@ def described_names(folder: Path, stem: str) -> tuple[str | None, tuple[str, ...
         path = folder / name
         if not path.is_file():
             continue
-        try:
-            values = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
-            raise DatasetError(
-                f"{path} cannot be read: expected JSON, but {error}. Repair or remove it."
-            ) from error
+        values = read_json(path)
         if isinstance(values, dict) and isinstance(values.get(stem), dict):
             values = values[stem]
         if not isinstance(values, dict):

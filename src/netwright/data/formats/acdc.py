@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.dataset import ACDC, Case, Dataset
+from netwright.data.files import read_text
 from netwright.data.formats.nnunet import list_files
 from netwright.data.problems import Problem, enumerate_words
 from netwright.data.time_axis import time_points
@@ -124,10 +125,7 @@ def read_info(path: Path) -> PatientInfo:
     """
     if not path.is_file():
         return PatientInfo()
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read: expected lines such as ED: 1, but {error}.") from error
+    lines = read_text(path, "lines such as ED: 1").splitlines()
     values: dict[str, Any] = {}
     for number, line in enumerate(lines, 1):
         key, colon, value = (text.strip() for text in line.partition(":"))
@@ -150,7 +148,7 @@ def read_info(path: Path) -> PatientInfo:
 def _whole(where: str, key: str, value: str) -> int | None:
     if not value:
         return None
-    if not (value.isdecimal() and int(value) > 0):
+    if not (value.isdecimal() and len(value) < 10 and int(value) > 0):
         raise DatasetError(
             f"{where} gives {key} as {value!r}: expected a whole number from 1. Correct the line."
         )

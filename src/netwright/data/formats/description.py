@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from netwright.data.dataset import Case
+from netwright.data.files import read_json
 from netwright.data.problems import enumerate_words
 from netwright.data.volumes import ENDINGS
 from netwright.errors import DatasetError
@@ -23,12 +23,7 @@ def read_description(root: Path) -> dict[str, Any]:
         DatasetError: it cannot be read or holds no JSON object.
     """
     path = root / DESCRIPTION
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DatasetError(
-            f"{path} cannot be read: expected a JSON object, but {error}. Repair the file."
-        ) from error
+    values = read_json(path, "a JSON object", "Repair the file.")
     if not isinstance(values, dict):
         raise DatasetError(
             f"{path} holds a JSON {type(values).__name__}: expected an object. Repair the file."

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from netwright.data.classification.dataset import Box
-from netwright.data.problems import Problem
+from netwright.data.files import reading
+from netwright.data.problems import Problem, UnusableFile
 
 BOXES = "boxes.csv"
 COLUMNS = ("file", "left", "top", "right", "bottom")
@@ -30,10 +32,13 @@ def read_boxes(
     if not path.is_file():
         return {}, []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with (
+            reading(path, "a table in UTF-8", "Save it again as CSV."),
+            path.open(encoding="utf-8-sig", newline="") as file,
+        ):
             rows = list(csv.DictReader(file, restval=""))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        return {}, [_wrong("cannot be read", "a table in UTF-8", str(error), "Save it again as CSV.")]
+    except UnusableFile as error:
+        return {}, [replace(error.problem, file=BOXES, kind="box")]
     if rows and (missing := [name for name in COLUMNS if name not in rows[0]]):
         found = ", ".join(str(name) for name in rows[0])
         return {}, [

@@ -1,0 +1,107 @@
+"""How much of one file is read: what its header announces is looked at before anything is unpacked.
+
+A file of a few kilobytes may announce gigabytes of zeros. Pictures are decoded whole, so that they have the smallest
+bound. Volumes and arrays are read some at a time where that is enough, and have larger ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from math import prod
+from pathlib import Path
+
+from netwright.data.problems import Problem, UnusableFile
+from netwright.errors import SettingsError
+
+MAX_PIXELS = 1 << 25
+"""Of one picture, 33,554,432: about 5,800 x 5,800."""
+
+MAX_VOXELS = 1 << 29
+"""Of one volume, over all its channels or time points, 536,870,912: 1,024 x 1,024 x 512."""
+
+MAX_PICTURES = 1 << 20
+"""In one array, 1,048,576."""
+
+_chosen: ContextVar[int | None] = ContextVar("max_pixels", default=None)
+
+
+@contextmanager
+def max_pixels(most: int | None) -> Iterator[None]:
+    """Read pictures of at most so many pixels, and volumes of at most so many voxels, in place of the bounds above.
+
+    It holds in this thread, and in those that read files for it. None changes nothing.
+
+    Example:
+        >>> with max_pixels(200_000_000):
+        ...     netwright.search("slides", output="run")
+
+    Raises:
+        SettingsError: the number is below 1.
+    """
+    if most is not None and most < 1:
+        raise SettingsError(f"max_pixels is {most}: expected a whole number of pixels from 1.")
+    before = _chosen.set(_chosen.get() if most is None else most)
+    try:
+        yield
+    finally:
+        _chosen.reset(before)
+
+
+def require_pixels(path: Path, shape: Sequence[int]) -> None:
+    """Refuse a picture (height, width) that is larger than what is read.
+
+    Raises:
+        UnusableFile: it is.
+    """
+    _require(path, shape, _chosen.get() or MAX_PIXELS, "pixels", "crop or scale the picture")
+
+
+def require_voxels(path: Path, shape: Sequence[int]) -> None:
+    """Refuse a volume (X, Y, Z, ...) that is larger than what is read.
+
+    Raises:
+        UnusableFile: it is.
+    """
+    _require(path, shape, _chosen.get() or MAX_VOXELS, "voxels", "crop the volume")
+
+
+def require_pictures(path: Path, place: str, shape: Sequence[int]) -> None:
+    """Refuse an array (N, ...) of more rows than are read, or of pictures (H, W, ...) that are too large.
+
+    Raises:
+        UnusableFile: it is.
+    """
+    if shape and shape[0] > MAX_PICTURES:
+        raise _too_large(
+            place,
+            f"cannot be read, as it announces {shape[0]:,} pictures",
+            f"at most {MAX_PICTURES:,} in one array",
+            path,
+            "Save fewer of them, or each as a file of its own.",
+        )
+    _require(path, shape[1:], _chosen.get() or MAX_PIXELS, "values a picture", "crop or scale them", place)
+
+
+def _require(
+    path: Path, shape: Sequence[int], most: int, unit: str, way: str, place: str | None = None
+) -> None:
+    count = prod(int(length) for length in shape)
+    if count <= most:
+        return
+    raise _too_large(
+        place or str(path),
+        f"cannot be read, as it announces {' x '.join(str(length) for length in shape)}, {count:,} {unit}",
+        f"at most {most:,}",
+        path,
+        f"A damaged header says such things, too. If it is meant, {way}, or, where the memory suffices, raise the "
+        f"bound with --max-pixels {count}.",
+    )
+
+
+def _too_large(place: str, what: str, expected: str, path: Path, advice: str) -> UnusableFile:
+    size = path.stat().st_size if path.is_file() else 0
+    return UnusableFile(
+        Problem("error", place, what, expected, f"that many in {size:,} bytes", advice, kind="too-large")
+    )
