@@ -7,7 +7,8 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,13 @@ from netwright.errors import SettingsError
 from netwright.strategies import STRATEGIES, Observation
 from netwright.strategies.base import Choice, Dimension, Stamp
 from netwright.strategies.dimensions import choice_at
-from netwright.strategies.sampler import StrategySampler, sampler
+from netwright.strategies.sampler import (
+    COMPLETION,
+    StrategySampler,
+    dimensions_of,
+    in_order_of_completion,
+    sampler,
+)
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -200,6 +207,108 @@ def test_results_in_any_order_are_folded_as_if_from_the_beginning(make: Make, se
         assert running[-1].params == expected
         while len(running) > 4 or (running and rng.random() < 0.3):
             finish(study, running.pop(rng.integers(len(running))))
+
+
+class Clock(datetime):
+    """The system's clock, which can be set."""
+
+    offset = timedelta()
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Clock:
+        return cls.fromisoformat((datetime.now(tz) + cls.offset).isoformat())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
+    """The clock by which a storage in memory says when a trial was completed."""
+    monkeypatch.setattr(Clock, "offset", timedelta())
+    monkeypatch.setattr("optuna.storages._in_memory.datetime", Clock)
+    return Clock
+
+
+def out_of_order(study: optuna.Study, trials: int, at: Mapping[int, timedelta], clock: type[Clock]) -> Params:
+    """Proposals of a study whose results come in another order than their trials, while the clock is set."""
+    rng = np.random.default_rng(0)
+    running: list[optuna.Trial] = []
+    for number in range(trials):
+        clock.offset = at.get(number, clock.offset)
+        running.append(study.ask(SPACE))
+        while len(running) > 3:
+            finish(study, running.pop(rng.integers(len(running))))
+    return [trial.params for trial in study.get_trials(deepcopy=False)]
+
+
+def test_a_clock_that_is_set_back_changes_no_proposal(make: Make, clock: type[Clock]) -> None:
+    hour = timedelta(hours=1)
+    expected, *others = [
+        out_of_order(optuna.create_study(sampler=make(distributions=SPACE)), 60, at, clock)
+        for at in ({0: 0 * hour}, {0: 0 * hour, 25: -hour}, {0: 0 * hour, 20: hour, 40: -hour})
+    ]
+    for found in others:
+        assert found == expected
+
+
+def test_a_study_of_before_goes_on_though_the_clock_is_set_back(clock: type[Clock]) -> None:
+    """Results without a number of their completion, which went by the clock, stand before those that have one."""
+    study = optuna.create_study(sampler=StrategySampler(Recorder(), 0, distributions=SPACE))
+    order = (2, 0, 3, 1)
+    drawn = np.random.default_rng(0)
+    trials = [
+        optuna.create_trial(
+            params=choice_at(dimensions_of(SPACE), drawn.random(len(SPACE))), distributions=SPACE, value=0.5
+        )
+        for _ in order
+    ]
+    for place, number in enumerate(order):
+        trials[number].datetime_complete = datetime.now() + timedelta(seconds=place)
+    study.add_trials(trials)
+    assert [o.number for o in recorded(study).seen] == list(order), "by time where no trial has a number"
+    clock.offset = timedelta(hours=-1)
+    go_on(study, 3)
+    assert [o.number for o in recorded(study).seen] == [*order, 4, 5, 6]
+
+
+def test_each_completion_has_a_number_of_its_own() -> None:
+    study = optuna.create_study(sampler=StrategySampler(Recorder(), 0, distributions=SPACE))
+    running = [study.ask(SPACE) for _ in range(6)]
+    for trial in running[::-1]:
+        finish(study, trial)
+    assert [trial.user_attrs[COMPLETION] for trial in study.trials] == [6, 5, 4, 3, 2, 1]
+    crashed = study.ask(SPACE)
+    study.tell(crashed, state=TrialState.FAIL)
+    assert study.trials[-1].user_attrs[COMPLETION] == 7
+    assert [o.number for o in recorded(study).seen] == [5, 4, 3, 2, 1, 0, 6]
+
+
+def test_processes_that_know_of_each_other_s_results_count_on(tmp_path: Path) -> None:
+    """Two samplers of one file: neither gives a number again that it can see, and both fold in one order."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    optuna.create_study(storage=url, study_name="s")
+    one, other = (
+        optuna.load_study(
+            study_name="s", storage=url, sampler=StrategySampler(Recorder(), 0, distributions=SPACE)
+        )
+        for _ in range(2)
+    )
+    at_once = [one.ask(SPACE), other.ask(SPACE)]
+    finish(one, at_once[0])
+    finish(other, at_once[1])
+    for study in (one, other, other, one):
+        finish(study, study.ask(SPACE))
+    assert [trial.user_attrs[COMPLETION] for trial in one.trials] == [1, 2, 3, 4, 5, 6]
+    assert recorded(one).seen == recorded(other).seen
+
+
+def test_equal_numbers_of_two_processes_are_ordered_by_the_trials() -> None:
+    def trial(number: int, count: int, seconds: float) -> FrozenTrial:
+        made = optuna.create_trial(value=0.0, user_attrs={COMPLETION: count})
+        made.number, made.datetime_complete = number, datetime(2026, 1, 1) + timedelta(seconds=seconds)
+        return made
+
+    trials = [trial(0, 2, 0.0), trial(1, 3, 9.0), trial(2, 2, -9.0), trial(3, 1, 50.0)]
+    for orders in permutations(trials):
+        assert [t.number for t in in_order_of_completion(orders)] == [3, 0, 2, 1]
 
 
 def test_a_trial_from_a_slow_clock_is_put_in_its_place(make: Make) -> None:

@@ -12,8 +12,8 @@ import inspect
 import json
 import threading
 import zlib
-from bisect import bisect_left
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from secrets import randbits
 from typing import Any
@@ -41,6 +41,9 @@ from netwright.strategies.fold import Fold
 Distributions = Mapping[str, BaseDistribution]
 
 VIEWS_KEPT = 4
+
+COMPLETION = "netwright:completion"
+"""The user attribute of a finished trial that says as which one it was completed, from 1 on."""
 
 
 def sampler(
@@ -166,6 +169,18 @@ class StrategySampler(BaseSampler):
         rng = np.random.default_rng([self._seed, trial.number, 1 + zlib.crc32(param_name.encode())])
         return value_at(_dimension(param_name, param_distribution), rng.random())
 
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Store as which one the trial was completed: after all that this process knows to be finished.
+
+        No clock is asked, which may be set back, or differ between machines. Two processes that complete trials at once
+        may give both one number; of these the trial's own decides, in every process alike.
+        """
+        with self._lock:
+            count = self._read(study).next_completion()
+            study._storage.set_trial_user_attr(trial._trial_id, COMPLETION, count)
+
     def _read(self, study: Study) -> _Ledger:
         """The ledger of a study, up to date with the storage (a pruner may show only some of the trials)."""
         ledger = self._ledgers.setdefault(study._storage, {}).setdefault(study._study_id, _Ledger())
@@ -214,8 +229,8 @@ class _View:
 class _Ledger:
     """What a storage held of one study when it was last read, so that an ask costs what is new since.
 
-    Never stored: a lost ledger is read again. Finished trials are in order of (time of completion, number);
-    one that arrives late, or from a machine whose clock is slow, is put in its place.
+    Never stored: a lost ledger is read again. Finished trials are in the order of `in_order_of_completion`; one that
+    arrives late is put in its place.
     """
 
     def __init__(self) -> None:
@@ -223,7 +238,7 @@ class _Ledger:
 
     def _clear(self) -> None:
         self.finished: list[FrozenTrial] = []
-        self._keys: list[tuple[datetime, int]] = []
+        self._completed = 0
         self._scanned = 0
         self._unfinished: dict[int, FrozenTrial] = {}  # by place in the storage's list
         self._last: tuple[int, FrozenTrial] | None = None  # one finished trial and its place
@@ -242,6 +257,11 @@ class _Ledger:
         if fresh:
             self._last = fresh[-1]
             self._insert([trial for _, trial in fresh])
+
+    def next_completion(self) -> int:
+        """One more than any trial has that is finished here, or being finished by this process."""
+        self._completed = max(self._completed, len(self.finished)) + 1
+        return self._completed
 
     def unfinished(self) -> list[FrozenTrial]:
         """The trials that run or wait."""
@@ -275,11 +295,11 @@ class _Ledger:
         )
 
     def _insert(self, fresh: list[FrozenTrial]) -> None:
-        fresh.sort(key=_order)
-        start = bisect_left(self._keys, _order(fresh[0]))
-        tail = sorted([*self.finished[start:], *fresh], key=_order)
-        self.finished[start:] = tail
-        self._keys[start:] = map(_order, tail)
+        before = self.finished
+        self.finished = in_order_of_completion([*before, *fresh])
+        self._completed = max(self._completed, *(_count(trial) or 0 for trial in fresh))
+        pairs = enumerate(zip(before, self.finished, strict=False))
+        start = next((place for place, (old, new) in pairs if old is not new), len(before))
         for view in self._views:
             view.fold.rewind(start)
         for trial in fresh:
@@ -293,8 +313,35 @@ class _Ledger:
             self._shared = {n: d for n, d in self._shared.items() if distributions.get(n) == d}
 
 
-def _order(trial: FrozenTrial) -> tuple[datetime, int]:
-    return trial.datetime_complete or datetime.min, trial.number
+def in_order_of_completion(finished: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Finished trials by the number stored with their completion, then by their own.
+
+    Trials without such a number, of a version that stored none or added by hand, go by their time of completion: those
+    that were there when the first number was given stand before it, others before the first with a number that was
+    completed later by the clock.
+    """
+    counted = sorted(
+        (trial for trial in finished if _count(trial) is not None), key=lambda t: (_count(t), t.number)
+    )
+    others = sorted(
+        (trial for trial in finished if _count(trial) is None), key=lambda t: (_completed_at(t), t.number)
+    )
+    there = (_count(counted[0]) or 1) - 1 if counted else len(others)
+    ordered, rest = others[:there], deque(others[there:])
+    for trial in counted:
+        while rest and _completed_at(rest[0]) < _completed_at(trial):
+            ordered.append(rest.popleft())
+        ordered.append(trial)
+    return [*ordered, *rest]
+
+
+def _count(trial: FrozenTrial) -> int | None:
+    count = trial.user_attrs.get(COMPLETION)
+    return count if isinstance(count, int) else None
+
+
+def _completed_at(trial: FrozenTrial) -> datetime:
+    return trial.datetime_complete or datetime.min
 
 
 def _holds(distribution: BaseDistribution, value: Any) -> bool:
