@@ -19,6 +19,7 @@ from netwright.errors import DatasetError, SettingsError
 from netwright.recipes import RECIPES, find_recipe
 from netwright.settings import RunSettings, override, parse_settings
 from netwright.study.conduct import OnStatus, conduct
+from netwright.study.exploration import warn_of_exploration
 from netwright.study.fitting import (
     PICTURES_WITH_MASKS,
     fit_settings,
@@ -130,6 +131,9 @@ def create_run(
     """Check everything, prepare the data, resolve every setting, and make the run folder; nothing is searched yet.
 
     ``on_stage`` is told in a few words what is being done.
+
+    Warns:
+        SettingsWarning: the search is shorter than its strategy's exploration.
     """
     settings = resolve(dataset, recipe, wishes)
     require_parts(settings)
@@ -145,6 +149,7 @@ def create_run(
     require_rival(settings)
     if wishes.repeat is None:
         settings = _measured(settings, prepared, splits, said_by(wishes), on_stage)
+    warn_of_exploration(settings)
     return Run(create_run_folder(folder, settings, splits))
 
 

@@ -1,6 +1,6 @@
 """The errors that netwright raises for what a user can mend. All derive from `NetwrightError`.
 
-What can be gone on with is a `DatasetWarning`.
+What can be gone on with is a `DatasetWarning` or a `SettingsWarning`.
 """
 
 
@@ -14,6 +14,10 @@ class DatasetError(NetwrightError):
 
 class DatasetWarning(UserWarning):
     """Something in a dataset that is probably not meant, with which it can be used all the same."""
+
+
+class SettingsWarning(UserWarning):
+    """Settings that are probably not meant, with which a search can be made all the same."""
 
 
 class StorageError(NetwrightError):

@@ -117,6 +117,9 @@ def test_a_plan_promises_no_more_digits_than_it_knows() -> None:
     told = "\n".join(plan_lines(PLAN, Path("shapes")))
     assert "a candidate of 1 epoch takes under 1 s: 11,250 candidates an hour" in told
     assert "300 trials: about 1 m 36 s" in told
+    assert "exploration" not in told
+    short = "\n".join(plan_lines(replace(PLAN, trials=100, exploration=658), Path("shapes")))
+    assert "warning    100 trials are all exploration: this strategy needs about 658 random ones" in short
     slow = replace(PLAN, epochs=10, seconds_a_candidate=9000.0, candidates_an_hour=0.4, hours=None)
     assert "10 epochs takes about 2 h 30 m: 0.4 candidates an hour" in "\n".join(plan_lines(slow, Path("x")))
 

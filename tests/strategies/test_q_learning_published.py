@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwright.errors import SettingsError
+from netwright.spaces import SPACES
 from netwright.strategies import Dimension, Observation
 from netwright.strategies.base import Stamp
 from netwright.strategies.q_learning import q_learning
 from netwright.strategies.q_learning.algorithms import exploit, explore, update
 from netwright.strategies.q_learning.published import PublishedQLearning, State
 from netwright.strategies.q_learning.tables import TableLayout
+from netwright.strategies.sampler import dimensions_of
 
 Reward = Callable[[Sequence[int]], float | None]
 
@@ -547,3 +549,47 @@ def test_tables_that_no_machine_could_hold_are_refused() -> None:
     with pytest.raises(SettingsError, match="fewer"):
         PublishedQLearning(agents=agents).init(wide)
     assert PublishedQLearning(agents=agents, levels=2).init(wide).unvisited == 16 * 16
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 1), (4, 3), (12, 42)])
+def test_two_agents_explore_their_table_cell_by_cell(first: int, second: int) -> None:
+    dimensions = [Dimension("a", "integer", 1, first, 1), Dimension("b", "integer", 1, second, 1)]
+    strategy = PublishedQLearning(levels=64)
+    assert strategy.exploration_episodes(dimensions, np.random.default_rng(3)) == first * second
+
+
+def test_the_exploration_that_is_counted_is_the_one_that_is_played() -> None:
+    dimensions = [
+        Dimension(name, "integer", 1, count, 1) for name, count in zip("abcd", (5, 7, 6, 3), strict=True)
+    ]
+    strategy, rng = PublishedQLearning(edges=((0, 1), (0, 2), (1, 3), (2, 3))), np.random.default_rng(11)
+    state, kinds = strategy.init(dimensions), []
+    for number in range(200):
+        choice, stamp = strategy.ask(state, rng)
+        kinds.append(stamp["kind"])
+        state = strategy.tell(state, Observation(number, choice, 0.5, "complete", stamp))
+    counted = strategy.exploration_episodes(dimensions, np.random.default_rng(11))
+    assert 35 <= counted < 200, "5 x 7 cells of the largest table"
+    assert kinds[:counted] == ["exploration"] * counted
+    assert "exploration" not in kinds[counted:]
+
+
+def test_an_exploration_of_a_given_length_is_so_long() -> None:
+    dimensions = [Dimension("a", "integer", 1, 4, 1), Dimension("b", "integer", 1, 4, 1)]
+    assert PublishedQLearning(exploration=9).exploration_episodes(dimensions, np.random.default_rng(0)) == 9
+
+
+@pytest.mark.parametrize(
+    ("space", "channels", "episodes", "least"),
+    [("vgg16", 3, 658, 400), ("unet", 1, 2895, 1764), ("googlenet", 3, 5448, 3600)],
+)
+def test_the_explorations_of_table_iii_are_as_long_as_was_counted(
+    space: str, channels: int, episodes: int, least: int
+) -> None:
+    """More than max(N_A(i) x N_A(j)), which Section VIII-D states for these networks as the least."""
+    network = SPACES[space](channels=channels, classes=2, size=(32, 32))
+    graph = network.agent_graph()
+    strategy = PublishedQLearning(agents=graph.agents, edges=graph.edges)
+    dimensions = dimensions_of({n: d for n, d in network.distributions().items() if not d.single()})
+    assert strategy.exploration_episodes(dimensions, np.random.default_rng(0), most=least) == least
+    assert strategy.exploration_episodes(dimensions, np.random.default_rng(0)) == episodes

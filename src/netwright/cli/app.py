@@ -39,7 +39,7 @@ from netwright.cli.options import (
     write_kind,
 )
 from netwright.cli.results import dashboard, evaluate, predict, report, train
-from netwright.errors import NetwrightError, SettingsError
+from netwright.errors import NetwrightError, SettingsError, SettingsWarning
 
 app = typer.Typer(
     name="netwright",
@@ -237,7 +237,10 @@ def search(
         limits=limit,
         repeat=None if settings is None else read_settings(settings),
     )
-    run = create_run(dataset, recipe, wishes, output, on_stage=_stage)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", SettingsWarning)
+        run = create_run(dataset, recipe, wishes, output, on_stage=_stage)
+    print_lines(f"warning    {w.message}" for w in told if issubclass(w.category, SettingsWarning))
     _conduct(run)
 
 

@@ -16,6 +16,7 @@ from netwright.evaluation.crf_fitting import FittedCRF
 from netwright.report import formatting
 from netwright.report.metrics import metric_named, reward_words
 from netwright.settings import RunSettings
+from netwright.study.exploration import exploration_words
 from netwright.study.plan import Measurement, Plan
 from netwright.study.run import Evaluation
 from netwright.study.shared_plan import SharedPlan
@@ -237,6 +238,9 @@ def _candidate_lines(plan: Plan) -> Iterator[str]:
         )
         if plan.hours is not None:
             yield f"{plan.trials} trials: {_about(3600 * plan.hours)}, without results reused from cache"
+    words = None if plan.trials is None else exploration_words(plan.trials, plan.exploration)
+    if words is not None:
+        yield f"warning    {words}"
     if plan.crf_seconds is not None:
         most = formatting.duration(plan.crf_seconds)
         yield f"in the final comparison, up to {most} more for each network, to fit its CRF"

@@ -69,6 +69,14 @@ class Converging(Protocol):
         """Whether it has."""
 
 
+@runtime_checkable
+class Exploring(Protocol):
+    """What a strategy offers besides whose first proposals are random until it knows enough."""
+
+    def exploration_episodes(self, dimensions: Sequence[Dimension], rng: np.random.Generator) -> int:
+        """About how many proposals that takes."""
+
+
 class Strategy(Protocol[State]):
     """Proposes choices from what was observed. `State` is immutable: `tell` returns a new one."""
 

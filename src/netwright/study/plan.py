@@ -21,6 +21,7 @@ from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
 from netwright.study.draw import draw_choice
 from netwright.study.executor import LocalExecutor, lost_worker
+from netwright.study.exploration import exploration_episodes
 from netwright.study.folder import RunFolder
 from netwright.study.jobs import network_builder, opened
 from netwright.study.parts import make_space, open_study, problem_of
@@ -62,7 +63,8 @@ class Plan:
     ``choices`` counts the space; ``seconds_a_candidate`` is what a candidate takes in all, ``seconds_beside`` what of
     it is not for its epochs, and ``share_seconds`` what these get in a search limited in hours; ``hours`` is what the
     whole search would take. ``crf_seconds``: what fitting a CRF adds to each network of the final comparison at most;
-    None where none is fitted.
+    None where none is fitted. ``exploration``: trials that the strategy draws at random before it uses what it learned;
+    None where it has no such phase.
     """
 
     recipe: str
@@ -84,6 +86,7 @@ class Plan:
     hours: float | None
     candidates_an_hour: float | None
     crf_seconds: float | None = None
+    exploration: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -332,6 +335,7 @@ def make_plan(
         else trials * trainable * a_candidate / workers / 3600.0,
         candidates_an_hour=None if a_candidate is None else 3600.0 * workers / a_candidate,
         crf_seconds=None if settings.verdict.hours == 0 else settings.postprocessing.most_seconds,
+        exploration=exploration_episodes(settings),
     )
 
 

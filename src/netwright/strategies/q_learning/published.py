@@ -50,6 +50,9 @@ from netwright.strategies.q_learning.tables import Indices, QTable, TableLayout,
 
 Kind = Literal["exploration", "random", "exploitation"]
 
+MOST_COUNTED = 20_000
+"""Episodes of an exploration that are counted before a search: some ten seconds of the largest networks."""
+
 
 class Plan:
     """What is fixed by the dimensions: the actions of every agent and the layout of the tables.
@@ -247,6 +250,35 @@ class PublishedQLearning:
     def converged(self, state: State) -> bool:
         """Whether the agents chose the same set in several exploited episodes running (section VI-C)."""
         return state.repeats >= self.convergence
+
+    def exploration_episodes(
+        self, dimensions: Sequence[Dimension], rng: np.random.Generator, most: int = MOST_COUNTED
+    ) -> int:
+        """How many episodes the exploration phase takes, counted by going through it without a network, one episode
+        after another: at least max(N_A(i) x N_A(j)) (section VI-A), and more, as one agent's action is the next one's
+        row. Other random numbers give a few per cent more or less.
+
+        Args:
+            rng: of all draws.
+            most: the count ends at so many, which is then returned, or the least number where that is greater.
+
+        Raises:
+            SettingsError: as `init`.
+        """
+        if self.exploration is not None:
+            return self.exploration
+        layout = self.init(dimensions).plan.layout
+        least = int((layout.counts[layout.sources] * layout.counts[layout.targets]).max())
+        if least >= most:
+            return least
+        values = np.full(layout.size, np.nan, np.float32)
+        unvisited, episodes = layout.size, 0
+        while unvisited and episodes < most:
+            cells = layout.cells(np.array([*explore(layout, values, rng), 0]))
+            unvisited -= int(np.isnan(values[cells]).sum())
+            values[cells] = 0.0  # any number: visited
+            episodes += 1
+        return episodes
 
     def tables(self, state: State) -> tuple[QTable, ...]:
         """Every table, in the order of its source and target."""
