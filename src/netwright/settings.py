@@ -141,10 +141,10 @@ class TerminationSettings(_Model):
 class PostprocessingSettings(_Model):
     """Of segmentations. ``crf``: whether the fully connected CRF is fitted to each network of the final comparison and
     to each that ``train`` makes, on at most ``cases`` validation cases within ``minutes``, and kept where it helps
-    there; ``iterations``: of its mean field.
+    there, or "always", as papers do; ``iterations``: of its mean field.
     """
 
-    crf: bool = False
+    crf: bool | Literal["always"] = False
     cases: int = Field(default=20, ge=1)
     minutes: float = Field(default=20.0, gt=0)
     iterations: int = Field(default=5, ge=1)

@@ -95,6 +95,20 @@ def test_is_not_kept_where_nothing_can_be_gained() -> None:
     assert fitted.dice_without == fitted.dice_with == 1
 
 
+def test_always_keeps_the_best_where_nothing_can_be_gained_and_on_a_single_case() -> None:
+    """As papers do: the gate is off, and what it would have judged is told all the same."""
+    one = case(0)
+    perfect = np.ascontiguousarray(np.eye(3, dtype=np.float32)[one.truth].transpose(3, 0, 1, 2))
+    gated, asked = (fit_crf([replace(one, probabilities=perfect)], 3, always=on) for on in (False, True))
+    assert (gated.kept, gated.crf) == (False, None)
+    assert asked.kept
+    assert asked.crf is not None
+    assert "postprocessing.crf=always" in asked.reason
+    assert asked.dice_with <= asked.dice_without == pytest.approx(1.0)
+    empty = replace(one, truth=np.zeros_like(one.truth), probabilities=one.probabilities)
+    assert fit_crf([empty], 3, always=True).crf is not None
+
+
 def test_luck_on_single_voxels_is_not_kept() -> None:
     """Labels strewn at random, right by chance: some weights are always a little better on the cases at hand."""
     kept = 0

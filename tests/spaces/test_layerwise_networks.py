@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from netwright.errors import SettingsError
+from netwright.recipes import RECIPES
 from netwright.spaces.layerwise.first_weights import FirstWeights
+from netwright.spaces.layerwise.makers import original
 from netwright.spaces.layerwise.networks import VGG16, GoogLeNet, UNet
 from netwright.spaces.layerwise.networks.layers import initialise
 
@@ -74,6 +76,23 @@ def test_vgg16_has_one_dense_layer_before_the_output_on_small_images(
 def test_vgg16_with_512_units_has_the_size_of_table_v() -> None:
     """60 MB for CIFAR-100, in float32."""
     assert round(count(on_meta(VGG16, 3, 100, (32, 32), units=512)) * 4 / 1e6) == 60
+
+
+@pytest.mark.parametrize(
+    ("side", "classes", "parameters"),
+    [
+        (224, 1000, 138_357_544),  # the 138 M of Table IV
+        (224, 10, 138_357_544 - 990 * (4096 + 1)),
+        (32, 100, 14_714_688 + with_bias(512, 512) + with_bias(512, 100)),  # the 60 MB of Table V
+    ],
+)
+def test_the_recipe_s_vgg16_has_the_dense_layers_of_the_paper_for_either_size(
+    side: int, classes: int, parameters: int
+) -> None:
+    shape = {"channels": 3, "classes": classes, "size": (side, side)}
+    with torch.device("meta"):
+        network = original("vgg16", units=RECIPES["marl-vgg16"].values["space"]["units"], **shape)
+    assert count(network) == parameters
 
 
 def test_googlenet_has_the_published_parameters() -> None:

@@ -143,6 +143,24 @@ def test_every_contestant_gets_one_and_its_figures(
     assert content.contestants[0].distances.keys() == names
 
 
+def test_always_applies_it_where_the_validation_cases_cannot_tell(
+    folder: RunFolder, material: Material, result: dict[str, Any], tmp_path: Path
+) -> None:
+    network = load_trained(folder.winner, folder.settings(), "cpu")
+    assert isinstance(network, Segmenter)
+    assert isinstance(material.prepared, Prepared)
+    one = material.data.validation[:1]
+    for crf, kept in ((True, False), ("always", True)):
+        values = {**folder.settings().model_dump(mode="json")}
+        settings = parse_settings({**values, "postprocessing": {**values["postprocessing"], "crf": crf}})
+        assert settings.postprocessing.crf == crf
+        made = fit_postprocessing(tmp_path, settings, replace(network, crf=None), material.prepared, one)
+        assert (made.crf is not None) == kept
+        fitted = read_fitted(tmp_path)
+        assert fitted is not None
+        assert fitted.kept == kept
+
+
 def test_frames_of_a_patient_are_fitted_as_one(
     folder: RunFolder, material: Material, result: dict[str, Any], tmp_path: Path
 ) -> None:

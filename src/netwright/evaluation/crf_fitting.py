@@ -33,6 +33,8 @@ intensities in standard deviations of the images.
 
 PASSES = 2
 
+ASKED = "postprocessing.crf=always keeps it, whatever it does on the validation cases"
+
 UNDEFINED_AS_NULL = ("dice_without", "dice_with", "gain", "standard_error")
 
 
@@ -90,7 +92,12 @@ class FittedCRF:
 
 
 def fit_crf(
-    cases: Sequence[FittingCase], classes: int, *, iterations: int = 5, seconds: float = 600.0
+    cases: Sequence[FittingCase],
+    classes: int,
+    *,
+    iterations: int = 5,
+    seconds: float = 600.0,
+    always: bool = False,
 ) -> FittedCRF:
     """The CRF with the greatest mean Dice over some validation cases, and whether it is worth keeping.
 
@@ -104,6 +111,7 @@ def fit_crf(
         classes: background included.
         iterations: of the mean field.
         seconds: wall time; the search then ends with what is best so far, no later than after one more setting.
+        always: keep the best whatever it does on the cases, as papers that apply a CRF do.
 
     Raises:
         MemoryError: there is not enough for a case.
@@ -124,14 +132,14 @@ def fit_crf(
             limited |= cut
             for case in judged_by:
                 gains[case] = scores.mean_of(found, case) - scores.mean_of(None, case)
-    crf, cut = _searched(scores, everyone, units, iterations, began + seconds)
+    crf, cut = _searched(scores, everyone, units, iterations, began + seconds, always=always)
     known = _means([gains[group] for group in members])
     gain = float(known.mean()) if known.size else 0.0
     error = float(known.std(ddof=1) / np.sqrt(known.size)) if known.size > 1 else float("nan")
-    kept = crf is not None and known.size > 1 and gain > standard_errors(known.size) * error
+    helps = crf is not None and known.size > 1 and gain > standard_errors(known.size) * error
     return FittedCRF(
-        kept=kept,
-        reason=_reason(kept, crf, known.size, patients=len(members) < len(cases)),
+        kept=helps or always,
+        reason=ASKED if always else _reason(helps, crf, known.size, patients=len(members) < len(cases)),
         crf=crf,
         cases=len(cases),
         groups=len(members),
@@ -239,10 +247,16 @@ class _Units:
 
 
 def _searched(
-    scores: _Scores, indices: Sequence[int], units: _Units, iterations: int, deadline: float
+    scores: _Scores,
+    indices: Sequence[int],
+    units: _Units,
+    iterations: int,
+    deadline: float,
+    *,
+    always: bool = False,
 ) -> tuple[DenseCRF | None, bool]:
-    """The best setting met, None where that is no CRF, and whether time ran out. Of equals, the first met stays; a mean
-    that no case defines is better than none.
+    """The best setting met, None where that is no CRF (but ``always``), and whether time ran out. Of equals, the first
+    met stays; a mean that no case defines is better than none.
     """
     none = mean_dice(scores.of(None, indices))
     best = units.start(iterations)
@@ -251,11 +265,11 @@ def _searched(
         for name, values in COORDINATES:
             for candidate in _candidates(best, name, values, units):
                 if time.monotonic() > deadline:
-                    return (best if best_dice > none else None), True
+                    return (best if always or best_dice > none else None), True
                 dice = mean_dice(scores.of(candidate, indices))
                 if dice > best_dice:
                     best, best_dice = candidate, dice
-    return (best if best_dice > none else None), False
+    return (best if always or best_dice > none else None), False
 
 
 def _candidates(best: DenseCRF, name: str, values: Sequence[float], units: _Units) -> Iterator[DenseCRF]:

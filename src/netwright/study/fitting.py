@@ -23,6 +23,7 @@ from netwright.spaces import SPACES
 from netwright.spaces.base import Space
 from netwright.spaces.kinds import CLASSIFICATION, INPAINTING, SEGMENTATION
 from netwright.spaces.layerwise.factory import folder_of
+from netwright.spaces.layerwise.networks.vgg16 import usual_units
 from netwright.study.parts import make_space, problem_of
 from netwright.tasks.base import Task
 from netwright.tasks.classification import ClassificationTask
@@ -248,6 +249,8 @@ def _shaped(part: Part, task: Task, said: Collection[str]) -> dict[str, Any]:
                 "Leave it out."
             )
     options = {**part.model_dump(mode="json"), **shape}
+    if "units" in options and options["units"] is None:
+        options["units"] = usual_units(task.size)
     if "network" in options:
         options |= {"folder": folder_of(options["network"], options.get("folder")), "fingerprint": None}
         options["fingerprint"] = getattr(make_space(Part(**options)), "fingerprint", None)

@@ -45,8 +45,9 @@ def require_postprocessing(settings: RunSettings, kind: str) -> None:
         return
     if kind != "segmentation":
         raise SettingsError(
-            f"postprocessing.crf = true: the fully connected CRF cleans label maps, expected a dataset with label "
-            f"maps; {settings.dataset.path} is for {kind}. Leave it out: --set postprocessing.crf=false."
+            f"postprocessing.crf = {str(settings.postprocessing.crf).lower()}: the fully connected CRF cleans label "
+            f"maps, expected a dataset with label maps; {settings.dataset.path} is for {kind}. Leave it out: "
+            "--set postprocessing.crf=false."
         )
     require_library()
 
@@ -75,6 +76,7 @@ def fit_postprocessing(
             network.task.classes,
             iterations=options.iterations,
             seconds=60.0 * options.minutes,
+            always=options.crf == "always",
         )
     except MemoryError:
         nan, patients = float("nan"), len({prepared.cases[index].group for index in chosen})

@@ -29,7 +29,7 @@ def vgg16(
     values: Given | None = None,
     frozen: Sequence[str] = (),
     *,
-    units: int = UNITS,
+    units: int | None = UNITS,
     batch_norm: bool = False,
     dense: bool | None = None,
 ) -> LayerwiseSpace:
@@ -42,7 +42,8 @@ def vgg16(
         values: replaces values of Table III: kernels, kernel_size, stride, pool_size, units; only those that
             are given, and what is empty or None is not searched.
         frozen: layers left as they are, by name or pattern: ``features.conv1_*``.
-        units: output dimension of the original's dense layers before the output.
+        units: output dimension of the original's dense layers before the output; None: 4096, and 512 of pictures of
+            at most 64 pixels.
         batch_norm: batch normalisation after each convolution, which the original has not.
         dense: whether the task wants a label for each pixel; None: not known.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from math import prod
 
 from torch import Tensor, nn
@@ -12,9 +13,17 @@ from netwright.spaces.layerwise.networks.layers import initialise
 # Kernels and number of 3 x 3 convolutions of each block (Table 1, column D); a pooling follows each.
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 UNITS = 4096
+SMALL_UNITS = 512
 DROPOUT = 0.5
 # Longest side in pixels up to which an image counts as small, as those of CIFAR and MNIST are.
 SMALL = 64
+
+
+def usual_units(size: Sequence[int]) -> int:
+    """Output dimension of the dense layers of the network that the multi-agent Q-learning paper tunes for such images:
+    60 MB for CIFAR-100 (Table V), the original's 138 million parameters for ImageNet (Table IV).
+    """
+    return SMALL_UNITS if max(size) <= SMALL else UNITS
 
 
 class VGG16(nn.Module):
@@ -23,7 +32,7 @@ class VGG16(nn.Module):
     Images with a side of more than 64 pixels have the original's two dense layers of 4096 before the output:
     138,357,544 parameters for 3 x 224 x 224 and 1000 classes. Smaller ones have one, after Section VII of the
     multi-agent Q-learning paper, which keeps its size to itself: 4096 as in the original is the default here;
-    ``units=512`` gives the 60 MB of its Table V for CIFAR-100.
+    512 gives the 60 MB of its Table V for CIFAR-100.
 
     Like the original it has no normalisation; ``batch_norm`` puts one behind each convolution, which trains
     faster and from more choices, but is another network. The original was first trained with its shallower
@@ -34,7 +43,7 @@ class VGG16(nn.Module):
         channels: of the image.
         classes: of the output.
         size: height and width of the image in pixels.
-        units: output dimension of the dense layers before the output.
+        units: output dimension of the dense layers before the output; None: 4096, of small images 512.
         batch_norm: batch normalisation after each convolution.
     """
 
@@ -44,7 +53,7 @@ class VGG16(nn.Module):
         classes: int,
         size: tuple[int, int],
         *,
-        units: int = UNITS,
+        units: int | None = UNITS,
         batch_norm: bool = False,
     ) -> None:
         super().__init__()
@@ -61,6 +70,7 @@ class VGG16(nn.Module):
         self.features = nn.Sequential(layers)
         inputs = channels * prod(-(-length // 2 ** len(BLOCKS)) for length in size)
         dense: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+        units = usual_units(size) if units is None else units
         for index in range(1, 2 if max(size) <= SMALL else 3):
             dense[f"dense{index}"] = nn.Linear(inputs, units)
             dense[f"relu{index}"] = nn.ReLU(inplace=True)
