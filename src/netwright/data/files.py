@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from netwright.data.near import near
 from netwright.data.problems import Problem, UnusableFile
 from netwright.errors import NetwrightError, StorageError
 
@@ -147,8 +148,14 @@ def require_file(
 ) -> None:
     """Raise `UnusableFile` where there is no such file."""
     if not is_file(path):
+        other = near(path)
+        found = "no file"
+        if other is not None:
+            shown = other.name if other.parent == path.parent else other
+            found = f"no file, but {shown} is there"
+            advice = f"If that is the one, name it so, or rename it. Else: {advice[0].lower()}{advice[1:]}"
         raise UnusableFile(
-            Problem("error", str(path), "is missing", expected, "no file", advice, kind="missing-file")
+            Problem("error", str(path), "is missing", expected, found, advice, kind="missing-file")
         )
 
 

@@ -13,7 +13,7 @@ from netwright.data.classification.fingerprint import ImageFingerprint
 from netwright.data.dataset import Dataset
 from netwright.data.fingerprint import CaseFacts, Fingerprint, case_facts, summarise
 from netwright.data.parallel import in_order
-from netwright.data.problems import Problem
+from netwright.data.problems import Problem, enumerate_words
 from netwright.data.splits import MINIMUM_CASES
 from netwright.errors import DatasetError
 
@@ -87,7 +87,7 @@ def inspect_dataset(dataset: Dataset, *, workers: int = 1) -> Inspection:
     facts = list(in_order(partial(case_facts, dataset=dataset), dataset.cases, workers))
     fingerprint = summarise(dataset, facts)
     problems = [problem for case in facts for problem in case.problems]
-    problems += _too_few(dataset) + _duplicates(dataset, facts) + _absent_labels(dataset, fingerprint)
+    problems += _too_few(dataset) + _duplicates(dataset, facts) + _absent_labels(dataset, fingerprint, facts)
     return Inspection(
         dataset.root, fingerprint, tuple(sorted(problems, key=lambda problem: problem.severity != "error"))
     )
@@ -139,9 +139,11 @@ def _duplicates(dataset: Dataset, facts: Sequence[CaseFacts]) -> list[Problem]:
     return problems
 
 
-def _absent_labels(dataset: Dataset, fingerprint: Fingerprint) -> list[Problem]:
+def _absent_labels(dataset: Dataset, fingerprint: Fingerprint, facts: Sequence[CaseFacts]) -> list[Problem]:
     if not any(label.voxels for label in fingerprint.labels):
-        return []
+        return []  # nothing could be read
+    if not any(label.voxels for label in fingerprint.labels if label.value != 0):
+        return [_nothing_labelled(dataset)] if all(case.voxels for case in facts) else []
     return [
         Problem(
             "warning",
@@ -156,3 +158,16 @@ def _absent_labels(dataset: Dataset, fingerprint: Fingerprint) -> list[Problem]:
         for label in fingerprint.labels
         if label.voxels == 0 and label.value != 0
     ]
+
+
+def _nothing_labelled(dataset: Dataset) -> Problem:
+    return Problem(
+        "error",
+        str(dataset.root),
+        "has no labelled voxel",
+        expected=f"voxels of {enumerate_words([v for v in dataset.labels if v != 0], 'or')} in some label map",
+        found=f"background (0) throughout, in all {len(dataset.cases)} cases",
+        advice="Nothing can be learned from it. Look whether the label maps were exported rightly, and what their "
+        "values mean: --map-label reads one value as another.",
+        kind="no-labels",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ from netwright.data.prepared import Prepared, open_prepared
 from netwright.data.preprocessing import PreprocessingSettings
 from netwright.data.splits import FRACTIONS, Splits, split
 from netwright.errors import DatasetError, SettingsError
+
+_FOLDERS_SEARCHED = 20
+"""So many folders within are looked into for a dataset."""
 
 
 @dataclass(frozen=True)
@@ -227,5 +230,19 @@ def _all_looked_for(root: Path, format: str | None, description: Mapping[str, An
     found = (f"; found {names}." if inner else "; it is empty.") if root.is_dir() else "; it is a file."
     if description:
         found = f"{found.removesuffix('.')}; its {DESCRIPTION} has the keys {', '.join(description)}."
-    nested = next((path for path in inner if path.is_dir() and (path / DESCRIPTION).is_file()), None)
-    return f"Looked for {'; or '.join(texts)}{found}" + (f" Did you mean {nested}?" if nested else "")
+    meant = _one_level_off(root, inner)
+    return f"Looked for {'; or '.join(texts)}{found}" + (f" Did you mean {meant}?" if meant else "")
+
+
+def _one_level_off(root: Path, inner: Sequence[Path]) -> Path | None:
+    """A folder within, or the one around, that is a dataset: a folder too high or too low was given."""
+    within = [path for path in inner if path.is_dir()]
+    described = [path for path in within if (path / DESCRIPTION).is_file()]
+    for place in [*described, *within[:_FOLDERS_SEARCHED], root.absolute().parent]:
+        try:
+            name = recognise(place)
+        except DatasetError:
+            name = DESCRIPTION  # it is there, and reading it says what is wrong
+        if name in FORMATS or name == DESCRIPTION:
+            return place
+    return None

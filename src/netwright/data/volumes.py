@@ -230,6 +230,8 @@ def _grid_of(file: NiftiFile) -> Grid:
         UnusableFile: it describes none.
     """
     shape, affine = file.shape, file.affine
+    if len(shape) == 2:
+        raise _single_slice(file.path, shape)
     vector = len(shape) == 5 and shape[3] == 1
     if not (3 <= len(shape) <= 4 or vector) or min(shape) < 1:
         raise _no_volume(file.path, f"an array of shape {shape_text(shape)}, where a 3D volume is expected")
@@ -250,3 +252,19 @@ def _spans(axes: NDArray[np.float64]) -> bool:
 
 def _no_volume(path: Path, reason: str) -> UnusableFile:
     return unreadable(path, reason, "a complete NIfTI volume", f"{BROKEN_OFF}, or remove the case.")
+
+
+def _single_slice(path: Path, shape: Sequence[int]) -> UnusableFile:
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            "has two axes",
+            expected="a volume with three (X, Y, Z)",
+            found=f"an array of shape {shape_text(shape)}, where a 3D volume is expected",
+            advice="A single slice is a volume one voxel thick: add the axis to images and label maps, for example image "
+            "= nibabel.load(path); nibabel.save(nibabel.Nifti1Image(numpy.asarray(image.dataobj)[:, :, None], "
+            "image.affine), path).",
+            kind="two-axes",
+        )
+    )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.nifti import open_nifti
 from netwright.data.pictures import is_picture
 from netwright.data.problems import Problem, UnusableFile, enumerate_words
 
@@ -53,16 +53,17 @@ def value_text(found: NDArray[Any]) -> str:
 
 
 def advice_on_scale(path: Path) -> str:
-    """What to do with a label map whose header scales what is stored; "" where it does not."""
+    """What to do with a label map whose header scales what is stored; "" where it does not.
+
+    Raises:
+        UnusableFile: the file cannot be read.
+    """
     if is_picture(path):
         return ""
-    try:
-        image: Any = nibabel.load(path)
-        stored = image.dataobj
-        slope, shift, kind = float(stored.slope), float(stored.inter), stored.dtype.kind
-    except Exception:  # whatever is wrong with the file, whoever reads it says so
-        return ""
-    if (slope, shift) == (1.0, 0.0) or kind not in "iu":
+    header = open_nifti(path).header
+    slope, shift = header.get_slope_inter()
+    scaled = slope is not None and (slope, shift) != (1.0, 0.0)
+    if not scaled or header.get_data_dtype().kind not in "iu":
         return ""
     return (
         f"The file stores whole numbers, which its header multiplies by scl_slope {slope:g} and raises by scl_inter "

@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.dataset import Case, Dataset
-from netwright.data.formats.description import DESCRIPTION, read_labels, stem
+from netwright.data.formats.description import DESCRIPTION, read_labels, stem, value_first
 from netwright.data.formats.image_masks import labels_of_values
-from netwright.data.formats.msd import value_first
 from netwright.data.formats.nnunet import list_files
 from netwright.data.labels import count_values, mapped
 from netwright.data.parallel import in_order

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.dataset import Case
-from netwright.data.files import read_json
+from netwright.data.files import is_file, read_json
 from netwright.data.problems import enumerate_words
 from netwright.data.volumes import ENDINGS
 from netwright.errors import DatasetError
@@ -85,6 +85,24 @@ def read_labels(root: Path, labels: object, pairs: Iterable[tuple[object, object
             )
         found[number] = str(name)
     return found
+
+
+def value_first(labels: Mapping[str, Any]) -> list[tuple[object, object]]:
+    """(value, name) pairs of a table of labels, whichever stands first.
+
+    The Decathlon writes values first, nnU-Net names: whole numbers tell which side the values are on. Where both sides
+    are, values are written without quotes.
+    """
+    numbered = all(key.lstrip("-").isdigit() for key in labels)
+    if numbered and not all(isinstance(value, int) for value in labels.values()):
+        return list(labels.items())
+    return [(value, name) for name, value in labels.items()]
+
+
+def file_of(root: Path, name: str) -> Path:
+    """A file that a description names; Windows writes ``\\`` between folders where all others write ``/``."""
+    path = root / name
+    return path if "\\" not in name or is_file(path) else root / name.replace("\\", "/")
 
 
 def stem(path: Path) -> str:

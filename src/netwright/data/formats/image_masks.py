@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.dataset import Case, Dataset
-from netwright.data.formats.description import DESCRIPTION, read_labels, stem
+from netwright.data.formats.description import DESCRIPTION, read_labels, stem, value_first
 from netwright.data.labels import count_values, mapped
 from netwright.data.parallel import in_order
 from netwright.data.pictures import channel_names, is_picture, read_head, read_mask
@@ -62,7 +62,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     named = description.get("labels")
     proposed: dict[int, int] = {}
     if isinstance(named, dict):
-        labels = read_labels(root, named, _value_first(named))
+        labels = read_labels(root, named, value_first(named))
     else:
         labels, proposed = _labels_found(root, list(masks.values()), map_label)
     return Dataset(
@@ -100,13 +100,6 @@ def _no_pair(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path]) 
         f"{root} has no image with a mask of the same stem: expected pairs such as {IMAGES}/a.png and {MASKS}/a.png, "
         f"found the images {shown[0]} and the masks {shown[1]}. Rename the masks after their images."
     )
-
-
-def _value_first(labels: Mapping[str, Any]) -> list[tuple[object, object]]:
-    """Names may stand first, as nnU-Net has them; whole numbers tell which side the values are on."""
-    if all(key.lstrip("-").isdigit() for key in labels):
-        return list(labels.items())
-    return [(value, name) for name, value in labels.items()]
 
 
 def _channels(images: Sequence[Path]) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Medical Segmentation Decathlon folders: ``dataset.json`` lists image and label of every training case.
 
 The layout is that of medicaldecathlon.com: ``labels`` maps values to names, ``modality`` (or
-``channel_names``) numbers the channels, and images of several channels are 4D files with the channels last.
+``channel_names``) numbers the channels, and images of several channels are 4D files with the channels last. The first
+version of nnU-Net took the same description, and numbered the files of the channels as the second does.
 """
 
 from __future__ import annotations
@@ -11,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.dataset import Case, Dataset
-from netwright.data.formats.description import DESCRIPTION, read_channels, read_labels, require_unique, stem
+from netwright.data.files import is_file
+from netwright.data.formats.description import (
+    DESCRIPTION,
+    file_of,
+    read_channels,
+    read_labels,
+    require_unique,
+    stem,
+    value_first,
+)
 from netwright.errors import DatasetError
 
 LOOKED_FOR = "dataset.json with a list `training` of {image, label}"
@@ -34,13 +44,16 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
             f"{root / DESCRIPTION} gives the labels as {labels!r}: expected a name for each value, "
             'for example {"0": "background", "1": "tumour"}.'
         )
-    cases = [_case(root, number, entry) for number, entry in enumerate(description["training"])]
+    channels = read_channels(root, description)
+    cases = [
+        _case(root, number, entry, len(channels)) for number, entry in enumerate(description["training"])
+    ]
     endings = {case.images[0].name[len(stem(case.images[0])) :] for case in cases}
     return Dataset(
         name=str(description.get("name") or root.name),
         root=root,
         format="msd",
-        channels=read_channels(root, description),
+        channels=channels,
         labels=read_labels(root, labels, value_first(labels)),
         cases=require_unique(root, cases),
         map_label=map_label,
@@ -48,7 +61,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     )
 
 
-def _case(root: Path, number: int, entry: object) -> Case:
+def _case(root: Path, number: int, entry: object, channels: int) -> Case:
     image = entry.get("image") if isinstance(entry, dict) else entry
     label = entry.get("label") if isinstance(entry, dict) else None
     files: list[Any] = image if isinstance(image, list) else [image]
@@ -58,12 +71,15 @@ def _case(root: Path, number: int, entry: object) -> Case:
             "files, "
             'for example {"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}.'
         )
-    images = tuple(root / file for file in files)
-    return Case(stem(images[0]), images, root / label if label else None)
+    images = tuple(file_of(root, file) for file in files)
+    name = stem(images[0])
+    if len(images) == 1 and not is_file(images[0]):
+        images = _numbered(images[0], channels)
+    return Case(name, images, file_of(root, label) if label else None)
 
 
-def value_first(labels: Mapping[str, Any]) -> list[tuple[object, object]]:
-    """Some folders write names first, as nnU-Net does; whole numbers tell which side the values are on."""
-    if all(key.lstrip("-").isdigit() for key in labels):
-        return list(labels.items())
-    return [(value, name) for name, value in labels.items()]
+def _numbered(image: Path, channels: int) -> tuple[Path, ...]:
+    """The files of a case as nnU-Net's first version has them: ``a.nii.gz`` in the list, a_0000.nii.gz on disk."""
+    name, ending = stem(image), image.name[len(stem(image)) :]
+    files = tuple(image.with_name(f"{name}_{number:04d}{ending}") for number in range(channels))
+    return files if any(map(is_file, files)) else (image,)

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.dataset import Case, Dataset
-from netwright.data.formats.description import DESCRIPTION, read_channels, read_labels, require_unique, stem
+from netwright.data.formats.description import (
+    DESCRIPTION,
+    file_of,
+    read_channels,
+    read_labels,
+    require_unique,
+    stem,
+    value_first,
+)
 from netwright.data.volumes import ENDINGS
 from netwright.errors import DatasetError
 
@@ -33,12 +41,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         DatasetError: the description lacks something, contradicts itself or the file names, or needs what is
             not supported (regions, an ignore label, other files than NIfTI).
     """
-    ending = str(description["file_ending"])
-    if ending not in ENDINGS:
-        raise DatasetError(
-            f"{root / DESCRIPTION} gives the file ending {ending!r}: expected {' or '.join(ENDINGS)}. "
-            "Convert the images to NIfTI."
-        )
+    ending = _file_ending(root, str(description["file_ending"]))
     labels = description.get("labels")
     if not isinstance(labels, dict):
         raise DatasetError(
@@ -53,11 +56,31 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         root=root,
         format="nnunet",
         channels=channels,
-        labels=read_labels(root, labels, [(value, name) for name, value in labels.items()]),
+        labels=read_labels(root, labels, value_first(labels)),
         cases=require_unique(root, cases),
         map_label=map_label,
         file_ending=ending,
     )
+
+
+def _file_ending(root: Path, ending: str) -> str:
+    """The ending of every file, with its dot.
+
+    Raises:
+        DatasetError: it is none of NIfTI, or volumes of another ending lie there.
+    """
+    known = next((one for one in ENDINGS if one.strip(".") == ending.lower().strip(".")), None)
+    if known is None:
+        raise DatasetError(
+            f"{root / DESCRIPTION} gives the file ending {ending!r}: expected {' or '.join(ENDINGS)}. "
+            "Convert the images to NIfTI."
+        )
+    if known != ending:
+        raise DatasetError(
+            f"{root / DESCRIPTION} gives the file ending {ending!r}: expected {known!r}, with its dot and in small "
+            "letters. Correct `file_ending` there."
+        )
+    return ending
 
 
 def group_channels(files: Sequence[Path]) -> dict[str, dict[int, Path]]:
@@ -85,7 +108,23 @@ def list_files(folder: Path, ending: str | tuple[str, ...]) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.name.endswith(ending) and file.name[0] != ".")
 
 
+def _require_one_ending(root: Path, ending: str) -> None:
+    """Raise where volumes of another ending lie among the files: they would be passed over without a word."""
+    for folder in (root / "imagesTr", root / "labelsTr"):
+        files = list_files(folder, "")
+        stray = [
+            file for file in files if file.name.lower().endswith(ENDINGS) and not file.name.endswith(ending)
+        ]
+        if stray:
+            more = f" and {len(stray) - 1} more of another ending" if len(stray) > 1 else ""
+            raise DatasetError(
+                f"{root / DESCRIPTION} gives the file ending {ending!r}, but {folder} holds {stray[0].name}{more}: "
+                "expected one ending for all files. Correct `file_ending` there, or rename or convert the files."
+            )
+
+
 def _found(root: Path, ending: str, channels: int) -> list[Case]:
+    _require_one_ending(root, ending)
     images = group_channels(list_files(root / "imagesTr", ending))
     labelled = {file.name.removesuffix(ending) for file in list_files(root / "labelsTr", ending)}
     for files in images.values():
@@ -108,8 +147,8 @@ def _listed(root: Path, listed: Mapping[str, Any]) -> list[Case]:
     cases = []
     for name, files in listed.items():
         try:
-            images = tuple(root / os.path.expandvars(image) for image in files["images"])
-            cases.append(Case(name, images, root / os.path.expandvars(files["label"])))
+            images = tuple(file_of(root, os.path.expandvars(image)) for image in files["images"])
+            cases.append(Case(name, images, file_of(root, os.path.expandvars(files["label"]))))
         except (KeyError, TypeError):
             raise DatasetError(
                 f"{root / DESCRIPTION} gives the case {name!r} as {files!r}: expected "

@@ -1,0 +1,54 @@
+"""What lies beside a file that is missing: the name that was probably meant."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_FOLDERS_SEARCHED = 50
+
+
+def near(path: Path) -> Path | None:
+    """A file that is probably meant by a missing one, None where nothing is like it.
+
+    That is one of the same name but for its ending, the case of its letters, or a channel number; or one of the same
+    name in the same folder one level lower or higher.
+    """
+    try:
+        return _beside(path) or _one_level_off(path)
+    except (OSError, ValueError):  # a name that no file can have
+        return None
+
+
+def _beside(path: Path) -> Path | None:
+    if not path.parent.is_dir():
+        return None
+    wanted, channel = _parts(path.name)
+    alike = []
+    for file in sorted(path.parent.iterdir()):
+        name, number = _parts(file.name)
+        # another channel of the same case is never meant
+        if name == wanted and (number == channel or "" in (number, channel)) and file.is_file():
+            alike.append(file)
+    same = [file for file in alike if file.name.lower() == path.name.lower()]
+    return next(iter([*same, *alike]), None)
+
+
+def _one_level_off(path: Path) -> Path | None:
+    """``set/set/imagesTr/a.nii`` or ``imagesTr/a.nii`` for ``set/imagesTr/a.nii``."""
+    folder = path.parent
+    if folder.is_dir():
+        return None
+    inner = [one for one in _children(folder.parent) if one.is_dir()][:_FOLDERS_SEARCHED]
+    places = [*(one / folder.name for one in inner), folder.parent.parent / folder.name]
+    return next((place / path.name for place in places if (place / path.name).is_file()), None)
+
+
+def _children(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """A file's name in small letters without endings and channel number, and that number, "" without one."""
+    match = re.fullmatch(r"(.+?)(?:_(\d{4}))?", name.lower().split(".", 1)[0])
+    return ("", "") if match is None else (match[1], match[2] or "")
