@@ -47,7 +47,7 @@ def test_what_lies_within_a_thousandth_of_a_whole_number_is_that_number(
 @given(st.integers(-5, 5), st.floats(1.2e-3, 0.5), st.booleans())
 def test_what_lies_farther_is_refused(number: int, error: float, above: bool) -> None:
     with pytest.raises(UnusableFile, match=r"whole numbers: .*\n.*resample with nearest"):
-        whole_labels(Path("a"), np.array([0, number + (error if above else -error)]))
+        whole_labels(Path("a.png"), np.array([0, number + (error if above else -error)]))
 
 
 def test_labels_that_nibabel_stored_with_a_scale(tmp_path: Path) -> None:

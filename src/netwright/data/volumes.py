@@ -262,8 +262,8 @@ def _single_slice(path: Path, shape: Sequence[int]) -> UnusableFile:
             "has two axes",
             expected="a volume with three (X, Y, Z)",
             found=f"an array of shape {shape_text(shape)}, where a 3D volume is expected",
-            advice="A single slice is a volume one voxel thick: add the axis to images and label maps, for example image "
-            "= nibabel.load(path); nibabel.save(nibabel.Nifti1Image(numpy.asarray(image.dataobj)[:, :, None], "
+            advice="A single slice is a volume one voxel thick: add the axis to images and label maps, for example "
+            "image = nibabel.load(path); nibabel.save(nibabel.Nifti1Image(numpy.asarray(image.dataobj)[:, :, None], "
             "image.affine), path).",
             kind="two-axes",
         )
