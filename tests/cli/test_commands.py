@@ -193,6 +193,32 @@ def test_predictions_lie_where_their_images_do(
     assert np.array_equal(again, plain[::-1].transpose(2, 0, 1))
 
 
+def test_predict_replaces_nothing_of_the_user_s_and_names_what_it_leaves_out(
+    netwright: Command, dataset: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    source = sorted((dataset / "imagesTr").iterdir())[0]
+    (scans / "a.nii.gz").write_bytes(source.read_bytes())
+    (scans / "broken.nii.gz").write_bytes(source.read_bytes()[:200])
+    (scans / "notes.txt").write_text("notes")
+    for extra in ((), ("--overwrite",)):
+        done = netwright("predict", finished_run, scans, "-o", ".", *extra, cwd=scans)
+        assert done.returncode == 1
+        assert "inputs are never replaced" in done.stderr
+    assert (scans / "a.nii.gz").read_bytes() == source.read_bytes()
+    assert len(list(scans.iterdir())) == 3
+    done = netwright("predict", finished_run, scans, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    warned = [line for line in done.stdout.splitlines() if line.startswith("warning")]
+    assert [any(name in line for line in warned) for name in ("broken.nii.gz", "notes.txt")] == [True, True]
+    assert "1 label map in" in done.stdout
+    again = netwright("predict", finished_run, scans, "-o", tmp_path / "out")
+    assert again.returncode == 1
+    assert "--overwrite" in again.stderr
+    assert netwright("predict", finished_run, scans, "-o", tmp_path / "out", "--overwrite").returncode == 0
+
+
 def test_evaluate_gives_the_dice_that_the_label_maps_have(
     netwright: Command, dataset: Path, finished_run: Path, tmp_path: Path
 ) -> None:

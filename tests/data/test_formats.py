@@ -45,6 +45,13 @@ def test_an_nnunet_folder_that_lists_its_files(nnunet_folder: Folder) -> None:
     assert dataset.cases[0].label == dataset.root / "labelsTr" / "b.nii.gz"
 
 
+@pytest.mark.parametrize("name", ["../../b", "/tmp/b", "..", "sub/b", ""])
+def test_a_case_s_name_leads_to_no_other_folder(nnunet_folder: Folder, name: str) -> None:
+    listed = {name: {"images": ["imagesTr/b_0000.nii.gz"], "label": "labelsTr/b.nii.gz"}}
+    with pytest.raises(DatasetError, match="without folders"):
+        open_any(nnunet_folder(dataset=listed))
+
+
 def test_cases_with_missing_files_are_kept_for_the_inspection(nnunet_folder: Folder) -> None:
     root = nnunet_folder()
     for name in ("imagesTr/a_0000", "imagesTr/b_0000", "imagesTr/b_0001", "labelsTr/c"):

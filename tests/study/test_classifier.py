@@ -16,7 +16,7 @@ from netwright.api import Wishes, resolve
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.opening import open_any, split_any
 from netwright.data.splits import Splits
-from netwright.errors import DatasetError
+from netwright.errors import DatasetError, DatasetWarning, StorageError
 from netwright.settings import RunSettings
 from netwright.study.classifier import Classifier, LabelledPicture, read_table
 from netwright.study.folder import create_run_folder
@@ -142,6 +142,43 @@ def test_predictions_of_a_folder_and_of_one_picture(
     assert row == {**rows[3], "picture": files[3].name}
     with pytest.raises(DatasetError, match="nothing to read"):
         classifier.predict(tmp_path / "one", tmp_path / "none")
+
+
+def test_a_table_of_the_user_is_never_replaced(shapes: Path, classifier: Classifier, tmp_path: Path) -> None:
+    pictures_of_user = tmp_path / "mine"
+    shutil.copytree(shapes / "test", pictures_of_user)
+    table = pictures_of_user / "predictions.csv"
+    table.write_text("mine\n")
+    for overwrite in (False, True):
+        with pytest.raises(StorageError, match=r"predictions\.csv is there already, not written by predict"):
+            classifier.predict(pictures_of_user, pictures_of_user, overwrite=overwrite)
+    assert table.read_text() == "mine\n"
+    table.unlink()
+    classifier.predict(pictures_of_user, pictures_of_user)
+    with pytest.raises(StorageError, match="--overwrite"):
+        classifier.predict(pictures_of_user, pictures_of_user)
+    first = table.read_bytes()
+    classifier.predict(pictures_of_user, pictures_of_user, overwrite=True)
+    assert table.read_bytes() == first
+
+
+def test_pictures_that_cannot_be_used_are_left_out_by_name(
+    shapes: Path, classifier: Classifier, tmp_path: Path
+) -> None:
+    scans = tmp_path / "scans"
+    shutil.copytree(shapes / "test" / "ring", scans / "ring")
+    whole = len(list((scans / "ring").iterdir()))
+    (scans / "broken.png").write_bytes(b"no picture")
+    Image.new("RGB", (SIZE, SIZE), (10, 200, 30)).save(scans / "red.png")
+    (scans / "ring" / "notes.txt").write_text("notes")
+    with pytest.warns(DatasetWarning) as told:
+        (written,) = classifier.predict(scans, tmp_path / "out")
+    texts = sorted(str(warning.message) for warning in told)
+    assert len(texts) == 3
+    for name in ("ring/notes.txt", "broken.png", "red.png"):
+        assert sum(name in text for text in texts) == 1
+    with written.open() as file:
+        assert len(list(csv.DictReader(file))) == whole
 
 
 def test_a_picture_in_colours_is_refused_where_the_training_was_grey(

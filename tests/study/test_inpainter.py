@@ -24,7 +24,7 @@ from netwright.data.inpainting.settings import MaskSettings
 from netwright.data.opening import open_any, split_any
 from netwright.data.problems import UnusableFile
 from netwright.data.splits import Splits
-from netwright.errors import DatasetError, DatasetWarning, RunError
+from netwright.errors import DatasetError, DatasetWarning, RunError, StorageError
 from netwright.settings import RunSettings
 from netwright.study.folder import create_run_folder
 from netwright.study.inpainter import Inpainter
@@ -153,7 +153,7 @@ def test_given_masks_are_what_is_white(
     Image.fromarray(mask).save(path)
     expected = by_hand(mixer, pixels(first), mask > 127)
     for given in (path, path.parent):
-        (result,) = inpainter.predict(first, tmp_path / "out", masks=given)
+        (result,) = inpainter.predict(first, tmp_path / "out", masks=given, overwrite=True)
         np.testing.assert_allclose(pixels(result), expected, atol=0.51 / 255)
     with pytest.raises(DatasetError, match=r"no mask for tile_0001\.png"):
         inpainter.predict(tiles, tmp_path / "out", masks=path.parent)
@@ -305,6 +305,28 @@ def test_what_is_not_finite_is_told_by_its_picture(
     found = prepare_like(dataset, inpainter.preparation, tmp_path / "cache")  # type: ignore[arg-type]
     with pytest.raises(FloatingPointError, match=r"output for b\.png is not finite"):
         broken.score(pictures(found, ("a.png", "b.png")))
+
+
+def test_neither_pictures_nor_masks_nor_boxes_are_ever_replaced(
+    tiles: Path, inpainter: Inpainter, tmp_path: Path
+) -> None:
+    scans, masks = tmp_path / "scans", tmp_path / "masks"
+    for file in sorted(tiles.glob("*.png"))[:2]:
+        save_picture(scans / file.name, np.asarray(Image.open(file)))
+        save_picture(masks / file.name, np.full((SIZE, SIZE), 255, np.uint8))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
+    for output, words in (
+        (scans, "inputs are never replaced"),
+        (masks, "inputs are never replaced"),
+        (scans / ".." / "scans", "inputs are never replaced"),
+    ):
+        for overwrite in (False, True):
+            with pytest.raises(StorageError, match=words):
+                inpainter.predict(scans, output, masks=masks, overwrite=overwrite)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
+    inpainter.predict(scans, scans / "restored", masks=masks)
+    written = inpainter.predict(scans, scans / "restored", masks=masks, overwrite=True)
+    assert [path.parent.name for path in written] == ["restored"] * 2, "what was restored is no input"
 
 
 def test_two_pictures_of_one_name_are_refused(tiles: Path, inpainter: Inpainter, tmp_path: Path) -> None:

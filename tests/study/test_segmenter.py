@@ -105,7 +105,7 @@ def test_each_time_point_of_a_cine_is_refined_by_itself(tmp_path: Path) -> None:
         )
         frame, without = (
             np.asarray(nibabel.load(one.predict(tmp_path / "frame.nii.gz", tmp_path / name)[0]).dataobj)
-            for one, name in ((refined, "refined"), (plain, "plain"))
+            for one, name in ((refined, f"refined {time}"), (plain, f"plain {time}"))
         )
         np.testing.assert_array_equal(found[..., time], frame)
         assert (frame != without).any()

@@ -81,6 +81,9 @@ def predict(
         Path | None,
         typer.Option(help="Of pictures to restore: masks of the same names, white where they are missing."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what predict wrote there before, and nothing else.")
+    ] = False,
 ) -> None:
     """Segment images, each on its own grid, tell the classes of pictures, in a table, or restore them."""
     from netwright.api import open_run
@@ -88,7 +91,9 @@ def predict(
     opened = open_run(run)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", DatasetWarning)
-        written = opened.predict(images, output, trial=trial, crf=not no_crf, masks=masks)
+        written = opened.predict(
+            images, output, trial=trial, crf=not no_crf, masks=masks, overwrite=overwrite
+        )
     print_lines(f"warning    {w.message}" for w in told if issubclass(w.category, DatasetWarning))
     if written[0].suffix == ".csv":
         out.print(f"predicted  the classes in {written[0]}")

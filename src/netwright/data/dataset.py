@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,7 +54,8 @@ class Dataset:
     what they mean.
 
     Raises:
-        DatasetError: the labels make no segmentation task, or ``map_label`` leads to a value without a name.
+        DatasetError: the labels make no segmentation task, ``map_label`` leads to a value without a name, or the name
+            of a case would lead out of the folder that its label map is written to.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Dataset:
                 f"--map-label leads to {enumerate_words(unnamed)}, but {description} names only "
                 f"{enumerate_words(sorted(self.labels))}. Map to one of these{add}."
             )
+        _require_plain_names(self.root, [case.name for case in self.cases])
         object.__setattr__(self, "labels", dict(sorted(self.labels.items())))
         object.__setattr__(self, "map_label", dict(sorted(self.map_label.items())))
 
@@ -125,3 +127,13 @@ class Dataset:
     def label_names(self) -> tuple[str, ...]:
         """The names of the foreground labels, in order of value."""
         return tuple(name for value, name in self.labels.items() if value != 0)
+
+
+def _require_plain_names(root: Path, names: Sequence[str]) -> None:
+    """Refuse names of cases that are paths: files are named after them, beside which others lie."""
+    for name in names:
+        if name in ("", ".", "..") or any(mark in name for mark in "/\0"):
+            raise DatasetError(
+                f"{root} has a case of the name {name!r}: expected one without folders, as files "
+                "are named after it. Rename it."
+            )

@@ -19,6 +19,7 @@ from netwright.data.classification.settings import PicturePreparation
 from netwright.data.files import write_whole
 from netwright.errors import DatasetError
 from netwright.study.jobs import OnCase
+from netwright.study.outputs import Reading, each_usable, folder_of, plan_outputs
 from netwright.study.pictures import (
     LabelledPicture,
     find_pictures,
@@ -99,21 +100,34 @@ class Classifier:
         rows = zip(cases, truths, right, strict=True)
         return {case.name: {self.task.class_names[truth]: float(hit)} for case, truth, hit in rows}
 
-    def predict(self, images: Path, output: Path, on_case: OnCase | None = None) -> list[Path]:
+    def predict(
+        self, images: Path, output: Path, on_case: OnCase | None = None, *, overwrite: bool = False
+    ) -> list[Path]:
         """The class of a picture, or of each in a folder, as a table in ``output``. Returns the file written.
 
+        ``overwrite``: whether a table that was written there before may be replaced, see `plan_outputs`.
+
+        Warns:
+            DatasetWarning: what of a folder is left out: a picture that cannot be used, or other files.
+
         Raises:
-            DatasetError: nothing is there to read, or a picture cannot be used.
+            DatasetError: nothing is there to read, or no picture can be used.
+            StorageError: a file would be lost.
         """
         files = find_pictures(images)
-        found = []
-        for number, file in enumerate(files, 1):
+        read = Reading(files, folder_of(images))
+        outputs = plan_outputs(output, [PREDICTIONS], [images], read, overwrite=overwrite, apart=False)
+        used, found = [], []
+
+        def classify(file: Path) -> None:
             found.append(self.probabilities(prepare_one(file, self.preparation)[None])[0])
-            if on_case is not None:
-                on_case(number, len(files))
-        names = names_within(images, files)
-        path = output / PREDICTIONS
+            used.append(file)
+
+        each_usable(files, classify, on_case)
+        (path,) = outputs.paths
+        names = names_within(images, used)
         _write_table(path, names, np.array(found, dtype=np.float32), self.task.class_names)
+        outputs.record(path)
         return [path]
 
     def _of(self, cases: Sequence[LabelledPicture]) -> NDArray[np.float32]:

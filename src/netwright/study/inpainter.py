@@ -23,6 +23,7 @@ from netwright.data.pictures import read_head, write_picture
 from netwright.data.problems import UnusableFile, enumerate_words
 from netwright.errors import DatasetError, DatasetWarning, RunError
 from netwright.study.jobs import OnCase
+from netwright.study.outputs import Reading, each_usable, folder_of, plan_outputs
 from netwright.study.picks import worst_median_best
 from netwright.study.pictures import (
     LabelledPicture,
@@ -132,7 +133,13 @@ class Inpainter:
         }
 
     def predict(
-        self, images: Path, output: Path, on_case: OnCase | None = None, masks: Path | None = None
+        self,
+        images: Path,
+        output: Path,
+        on_case: OnCase | None = None,
+        masks: Path | None = None,
+        *,
+        overwrite: bool = False,
     ) -> list[Path]:
         """Restore a picture, or each in a folder, into a PNG of 8 bits in ``output``, as large as the network's input.
         Returns the files written, of the pictures' names.
@@ -141,25 +148,31 @@ class Inpainter:
         folder shows what the network can do. With ``masks``, a folder of masks of the pictures' names (their endings
         may differ) or the mask of one picture, it is what is white there, and the rest is given to the network as it
         is. A ``boxes.csv`` in the folder of pictures, or beside the one, crops them, and their masks, as for training.
+        ``overwrite``: whether pictures that were written there before may be replaced, see `plan_outputs`.
 
         Warns:
-            DatasetWarning: ``boxes.csv`` has rows of pictures that are not there, or none of some that are.
+            DatasetWarning: ``boxes.csv`` has rows of pictures that are not there, or none of some that are; or what of
+                a folder is left out: a picture that cannot be used, or other files.
 
         Raises:
-            DatasetError: nothing is there to read, a picture or its mask cannot be used or is missing, or two pictures
-                or masks have one name but for their endings.
+            DatasetError: nothing is there to read, no picture can be used, a mask is missing, or two pictures or masks
+                have one name but for their endings.
             RunError: the network's output is not finite.
+            StorageError: a file would be lost.
         """
-        files = find_pictures(images)
+        files = find_pictures(images, beside=(BOXES,))
         names = names_within(images, files)
-        targets = [(output / name).with_suffix(".png") for name in names]
-        if twice := _twice(targets):
-            raise DatasetError(
-                f"Two pictures would be restored as {twice[0]}: expected other names. Rename one."
-            )
         boxes = _boxes(images, files, names)
         given = None if masks is None else _masks(masks, files, names)
-        for number, (file, name, target) in enumerate(zip(files, names, targets, strict=True)):
+        read = Reading([*files, *_beside(images), *(given or {}).values()], folder_of(images))
+        targets = [Path(name).with_suffix(".png").as_posix() for name in names]
+        outputs = plan_outputs(
+            output, targets, files, read, overwrite=overwrite, what="pictures would be restored"
+        )
+        written = []
+
+        def restore(number: int) -> None:
+            file, name, path = files[number], names[number], outputs.paths[number]
             box = boxes.get(name)
             picture = prepare_one(file, self.preparation, box, to_restore=True)[None]
             if given is None:
@@ -170,10 +183,12 @@ class Inpainter:
                 restored = self.restore(picture, missing, [name])
             except FloatingPointError as error:
                 raise RunError(str(error)) from error
-            write_picture(target, as_bytes(restored[0]))
-            if on_case is not None:
-                on_case(number + 1, len(files))
-        return targets
+            write_picture(path, as_bytes(restored[0]))
+            outputs.record(path)
+            written.append(path)
+
+        each_usable(range(len(files)), restore, on_case)
+        return written
 
     def _restored(
         self, cases: Sequence[LabelledPicture]
@@ -192,11 +207,18 @@ def as_bytes(picture: Pictures) -> NDArray[np.uint8]:
     return pixels[0] if len(pixels) == 1 else np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
 
 
+def _beside(images: Path) -> list[Path]:
+    """The table of boxes in the folder of pictures, or beside the one, where it is there."""
+    root = images.expanduser() if images.expanduser().is_dir() else images.expanduser().parent
+    return [root / BOXES] if (root / BOXES).is_file() else []
+
+
 def _boxes(images: Path, files: Sequence[Path], names: Sequence[str]) -> dict[str, Box]:
     """The boxes of pictures, from the table in their folder, or beside the one."""
-    root = images.expanduser() if images.expanduser().is_dir() else images.expanduser().parent
-    if not (root / BOXES).is_file():
+    tables = _beside(images)
+    if not tables:
         return {}
+    root = tables[0].parent
     sizes = {name: read_head(file).size for name, file in zip(names, files, strict=True)}
     boxes, problems = read_boxes(root, sizes, of_more=True)
     for problem in problems:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.data.classification.folder import files_below
 from netwright.data.classification.prepared import PreparedImages
+from netwright.data.formats.unlabelled import not_predicted, tell_others
 from netwright.data.pictures import is_picture
 from netwright.errors import DatasetError
 from netwright.study.jobs import opened
@@ -36,22 +37,28 @@ def prepared_pictures(folder: Path) -> PreparedImages:
     return prepared
 
 
-def find_pictures(path: Path) -> list[Path]:
+def find_pictures(path: Path, beside: Collection[str] = ()) -> list[Path]:
     """A picture, or those in a folder and its folders: in order of name and without hidden ones, as a dataset has them.
+
+    What a prediction wrote to a folder below is none of them. ``beside``: names of files that belong to pictures and
+    are read with them.
+
+    Warns:
+        DatasetWarning: other files lie there, which are left out.
 
     Raises:
         DatasetError: nothing is there to read.
     """
     path = path.expanduser()
-    files = [path]
+    files, there = [path], [path]
     if path.is_dir():
-        files = sorted(
-            filter(is_picture, files_below(path)), key=lambda file: file.relative_to(path).as_posix()
-        )
+        there = [file for file in not_predicted(path, files_below(path)) if file.name not in beside]
+        files = sorted(filter(is_picture, there), key=lambda file: file.relative_to(path).as_posix())
     if not files or not files[0].is_file() or not is_picture(files[0]):
         raise DatasetError(
             f"{path} holds nothing to read: expected a picture (PNG, JPEG, TIFF, BMP) or a folder."
         )
+    tell_others(path, there, files, "pictures")
     return files
 
 

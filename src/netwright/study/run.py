@@ -259,30 +259,37 @@ class Run:
         trial: int | None = None,
         crf: bool = True,
         masks: Path | str | None = None,
+        overwrite: bool = False,
         on_case: Callable[[int, int], None] | None = None,
     ) -> list[Path]:
         """Segment a file or a folder of files, each on its image's grid, tell the classes of pictures, or restore them.
 
         Writes ``<case>.nii.gz`` or ``<case>.png`` a case, or one ``predictions.csv``, into ``output``. ``crf``:
         whether the network's CRF is applied, where one was kept. ``masks``: what is missing of pictures that are
-        restored, see `Inpainter.predict`.
+        restored, see `Inpainter.predict`. ``overwrite``: whether what was predicted into that folder before may be
+        replaced; nothing else ever is, and an input never.
+
+        Warns:
+            DatasetWarning: what of a folder is left out: a file that cannot be used, others that are no images, and
+                images in folders below.
 
         Raises:
-            DatasetError: a file cannot be used.
+            DatasetError: no file can be used, or two lead to one name.
             MemoryShortage: the CRF needs more memory than there is.
             RunError: there is no trained network yet, or what it restores is not finite.
             SettingsError: masks for a network that restores nothing.
+            StorageError: a file would be lost; nothing was written.
         """
         trained = self.network(trial, crf=crf)
         if isinstance(trained, Inpainter):
             given = None if masks is None else Path(masks)
-            return trained.predict(Path(images), Path(output), on_case, given)
+            return trained.predict(Path(images), Path(output), on_case, given, overwrite=overwrite)
         if masks is not None:
             raise SettingsError(
                 f"Masks are for networks that restore pictures; that of {self.folder.root} is judged by "
                 f"{trained.task.metric}. Leave them out."
             )
-        return trained.predict(Path(images), Path(output), on_case)
+        return trained.predict(Path(images), Path(output), on_case, overwrite=overwrite)
 
     def _trial(self, number: int | None) -> TrialRecord:
         records = self.trials

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from netwright.data.dataset import Case
 from netwright.data.formats import find_cases
+from netwright.data.formats.description import stem
 from netwright.data.labels import class_indices, count_values, unnamed_values
 from netwright.data.pictures import is_picture
 from netwright.data.prepared import Prepared
@@ -20,6 +22,7 @@ from netwright.data.slices import SliceSettings
 from netwright.data.volumes import Grid, Volume, label_ending, read_image, read_label, write_label_map
 from netwright.errors import DatasetError, MemoryShortage
 from netwright.study.jobs import OnCase
+from netwright.study.outputs import Reading, each_usable, folder_of, plan_outputs
 from netwright.tasks.dense_crf import DenseCRF, memory_mb, refine
 from netwright.tasks.distances import hausdorff_95_per_label
 from netwright.tasks.metrics import dice_per_label
@@ -147,9 +150,19 @@ class Segmenter:
         if channels != self.task.channels:
             raise DatasetError(
                 f"{images[0]} has {channels} channel{'s' * (channels != 1)}; this network was trained on "
-                f"{self.task.channels}. Give images like those it was trained on."
+                f"{self.task.channels}. Give images like those it was trained on{self._as_files(images[0])}."
             )
         return prepared if self.slice_axis is None else prepared.without_padding(self.slice_axis)
+
+    def _as_files(self, image: Path) -> str:
+        """How the channels of a volume are given, where there are several."""
+        if self.task.channels < 2 or is_picture(image):
+            return ""
+        name = stem(image)
+        return (
+            f": one 4D file with {self.task.channels} volumes, or a file for each channel, named {name}_0000.nii.gz to "
+            f"{name}_{self.task.channels - 1:04d}.nii.gz"
+        )
 
     def _refined(
         self,
@@ -215,23 +228,38 @@ class Segmenter:
     def _named(self, scores: NDArray[np.float64]) -> dict[str, float]:
         return dict(zip(self.task.label_names, map(float, scores), strict=True))
 
-    def predict(self, images: Path, output: Path, on_case: OnCase | None = None) -> list[Path]:
+    def predict(
+        self, images: Path, output: Path, on_case: OnCase | None = None, *, overwrite: bool = False
+    ) -> list[Path]:
         """A label map for each image of a file or folder, on the image's own grid. Returns the files written.
 
         To a network of one channel a 4D image is a cine: its label map is 4D, each time point segmented by itself.
+        ``overwrite``: whether label maps that were written there before may be replaced, see `plan_outputs`.
+
+        Warns:
+            DatasetWarning: what of a folder is left out: a case that cannot be used, or other files.
 
         Raises:
-            DatasetError: a file cannot be used, or has another number of channels than the network was trained on.
+            DatasetError: no file can be used: unreadable, or another number of channels than the network was trained
+                on; or two cases lead to one name.
             MemoryShortage: the CRF needs more memory than there is.
             SettingsError: the network has a CRF, and pydensecrf2 is not installed.
+            StorageError: a file would be lost.
         """
         cases = find_cases(images, self.task.channels)
+        names = [f"{case.name}{label_ending(case.images[0])}" for case in cases]
+        read = Reading([file for case in cases for file in case.images], folder_of(images))
+        outputs = plan_outputs(output, names, [case.images[0] for case in cases], read, overwrite=overwrite)
+
         written = []
-        for number, case in enumerate(cases, 1):
-            labels = self._segment_all(case.images)
-            written.append(self._write(output, case.name, labels, case.images[0]))
-            if on_case is not None:
-                on_case(number, len(cases))
+
+        def segment(item: tuple[Case, Path]) -> None:
+            case, path = item
+            write_label_map(path, self._segment_all(case.images), case.images[0], self.label_values)
+            outputs.record(path)
+            written.append(path)
+
+        each_usable(list(zip(cases, outputs.paths, strict=True)), segment, on_case)
         return written
 
     def _segment_all(self, images: Sequence[Path]) -> NDArray[np.uint8]:

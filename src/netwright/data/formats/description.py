@@ -106,8 +106,8 @@ def file_of(root: Path, name: str) -> Path:
 
 
 def stem(path: Path) -> str:
-    """The file name without ``.nii`` or ``.nii.gz``."""
-    ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), path.suffix)
+    """The file name without ``.nii`` or ``.nii.gz``, in small or capital letters."""
+    ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), path.suffix)
     return path.name[: len(path.name) - len(ending)]
 
 
