@@ -102,11 +102,17 @@ def predict(
     out.print(f"predicted  {len(written)} {what}{'s' * (len(written) != 1)} in {output}")
 
 
-def report(run: RunArgument) -> None:
+def report(
+    run: RunArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="File or folder to write it to; the run's folder by default."),
+    ] = None,
+) -> None:
     """Write the report of what a run has so far."""
     from netwright.api import open_run
 
-    out.print(f"report     {open_run(run).report()}")
+    out.print(f"report     {open_run(run).report(output)}", markup=False)
 
 
 def dashboard(

@@ -42,6 +42,8 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
     """
     from netwright.study.reporting import write_report
 
+    if (folder.root / FINISHED).exists():
+        return
     with folder.locked(), database_errors(folder):
         if (folder.root / FINISHED).exists():
             return

@@ -62,6 +62,10 @@ class RunFolder:
         """The search inside one training: checkpoint and snapshots."""
         return self.root / "supernet"
 
+    def trained(self, number: int) -> Path:
+        """The network that ``train`` made of a trial."""
+        return self.root / "trained" / f"{number:04d}"
+
     def trial(self, number: int) -> Path:
         """The folder of one candidate."""
         return self.root / "trials" / f"{number:04d}"
@@ -92,30 +96,51 @@ class RunFolder:
 
         Raises:
             RunError: another process holds it.
+            StorageError: the run cannot be written to.
         """
-        with self.lock_file.open("a+") as file:
-            if not _acquired(file):
-                file.seek(0)
-                owner = file.read().strip() or "unknown"
-                raise RunError(
-                    f"{self.root} is in use by another netwright process (number {owner}). Wait for it, look at it "
-                    f"with 'netwright status {self.root}', or end it first."
-                )
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+        with held(self.lock_file, self.root):
             yield
 
     def in_use(self) -> bool:
         """Whether a process holds the run now."""
         if not self.lock_file.exists():
             return False
-        with self.lock_file.open("a+") as file:
+        with self.lock_file.open() as file:  # for reading: the disk may not be writable
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return True
         return False
+
+
+@contextlib.contextmanager
+def held(lock: Path, what: Path) -> Iterator[None]:
+    """Hold a lock file for writing to ``what``; the system lets go of it whatever becomes of this process.
+
+    Raises:
+        RunError: another process holds it.
+        StorageError: the file cannot be written.
+    """
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("a+")
+    except OSError as error:
+        raise StorageError(
+            f"{what} cannot be written to ({error.strerror or error}). Copy the run to where you may write; to look at "
+            "it and to use its networks it can stay where it is."
+        ) from error
+    with file:
+        if not _acquired(file):
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise RunError(
+                f"{what} is in use by another netwright process (number {owner}). Wait for it, look at it "
+                f"with 'netwright status', or end it first."
+            )
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
 
 
 def _acquired(file: IO[str]) -> bool:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import shutil
+import sqlite3
+import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -20,6 +25,8 @@ from netwright.study.clock import SPENT
 from netwright.study.folder import RunFolder
 
 STUDY_NAME = "search"
+BUSY_SECONDS = 60.0
+"""How long one waits for another's writing to the database."""
 ENDED = "ended"
 """The study's attribute with the reason for which a search ended before its budget."""
 STOPPED = "stopped"
@@ -50,18 +57,75 @@ class TrialRecord:
 
 
 def open_storage(folder: RunFolder) -> RDBStorage:
-    """Optuna's storage of the run.
+    """Optuna's storage of the run, for writing.
 
     Raises:
         RunError: the database cannot be opened or is damaged.
     """
+    return _opened(folder.database, folder.database)
+
+
+@contextlib.contextmanager
+def reading_storage(folder: RunFolder) -> Iterator[RDBStorage]:
+    """A copy of the run's storage as it stands, to be read: whoever reads needs no leave to write to the run, be it on
+    a disk that cannot be written, and changes nothing in it.
+
+    Raises:
+        RunError: the database cannot be read or is damaged.
+    """
+    with tempfile.TemporaryDirectory(prefix="netwright-") as place:
+        copy = Path(place) / folder.database.name
+        _copy_database(folder.database, copy)
+        storage = _opened(copy, folder.database)
+        try:
+            yield storage
+        except optuna.exceptions.StorageInternalError as error:
+            raise RunError(
+                f"{folder.database} is damaged ({first_line(error)}). Restore it from a copy."
+            ) from None
+        finally:
+            storage.engine.dispose()
+
+
+def _copy_database(database: Path, copy: Path) -> None:
+    """A consistent copy, whoever writes to the database meanwhile.
+
+    A killed process may leave a journal that SQLite has to roll back before it reads, which it cannot do without
+    writing: the copy is then of both files, and rolled back itself.
+
+    Raises:
+        RunError: the database cannot be read or is damaged.
+    """
+    try:
+        with (
+            contextlib.closing(
+                sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", timeout=BUSY_SECONDS, uri=True)
+            ) as source,
+            contextlib.closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+    except sqlite3.OperationalError:
+        try:
+            for ending in ("", "-journal", "-wal"):
+                if (part := database.with_name(f"{database.name}{ending}")).exists():
+                    shutil.copyfile(part, copy.with_name(f"{copy.name}{ending}"))
+        except OSError as error:
+            raise RunError(
+                f"{database} cannot be read ({error.strerror}). Give yourself leave to read the run folder."
+            ) from None
+    except sqlite3.DatabaseError as error:
+        raise RunError(f"{database} is damaged ({first_line(error)}). Restore it from a copy.") from None
+
+
+def _opened(path: Path, told: Path) -> RDBStorage:
+    """Optuna's storage in a file; errors tell of the file ``told``."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        return RDBStorage(f"sqlite:///{folder.database}", engine_kwargs={"connect_args": {"timeout": 60}})
+        return RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
     except Exception as error:
         raise RunError(
-            f"{folder.database} cannot be opened ({error.__class__.__name__}: {first_line(error)}). "
+            f"{told} cannot be opened ({error.__class__.__name__}: {first_line(error)}). "
             f"Is the disk full, or the file damaged or not writable?"
         ) from error
 
@@ -77,21 +141,36 @@ def load_search(folder: RunFolder) -> tuple[list[FrozenTrial], float]:
     Raises:
         RunError: the database is damaged.
     """
+    trials, attributes = _read(folder)
+    return trials, float(attributes.get(SPENT, 0.0))
+
+
+def copied_study(folder: RunFolder, sampler: BaseSampler | None = None) -> optuna.Study | None:
+    """The run's study in memory, as it stands, for reading; None where it has no trial yet.
+
+    Raises:
+        RunError: the database is damaged.
+    """
+    trials, attributes = _read(folder)
+    if not trials:
+        return None
+    study = optuna.create_study(study_name=STUDY_NAME, sampler=sampler, direction="maximize")
+    for name, value in attributes.items():
+        study.set_user_attr(name, value)
+    study.add_trials(trials)
+    return study
+
+
+def _read(folder: RunFolder) -> tuple[list[FrozenTrial], dict[str, Any]]:
+    """The trials and the study's attributes; none where there is no study yet."""
     if not folder.database.exists():
-        return [], 0.0
-    storage = open_storage(folder)
-    try:
-        study_id = storage.get_study_id_from_name(STUDY_NAME)
-        spent = storage.get_study_user_attrs(study_id).get(SPENT, 0.0)
-        return storage.get_all_trials(study_id), float(spent)
-    except KeyError:
-        return [], 0.0
-    except optuna.exceptions.StorageInternalError as error:
-        raise RunError(
-            f"{folder.database} is damaged ({first_line(error)}). Restore it from a copy."
-        ) from None
-    finally:
-        storage.engine.dispose()
+        return [], {}
+    with reading_storage(folder) as storage:
+        try:
+            study_id = storage.get_study_id_from_name(STUDY_NAME)
+        except KeyError:
+            return [], {}
+        return storage.get_all_trials(study_id), storage.get_study_user_attrs(study_id)
 
 
 def record_of(trial: FrozenTrial) -> TrialRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import optuna
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
 from netwright.data.splits import Splits
+from netwright.errors import StorageError
 from netwright.evaluation.outcome import Outcome
 from netwright.report import formatting
 from netwright.report.content import Contestant, ReportContent, TrialRow
@@ -21,7 +23,7 @@ from netwright.study.explained import agent_tables, layer_choices, network_table
 from netwright.study.folder import RunFolder, write_json, write_text
 from netwright.study.machine import available_cores
 from netwright.study.material import Material
-from netwright.study.parts import make_space, open_study, problem_of
+from netwright.study.parts import make_space, problem_of, read_study
 from netwright.study.postprocessing import read_fitted
 from netwright.study.records import ENDED, TrialRecord, best_of, load_trials, path_of, record_of
 from netwright.study.retraining import ON_ALL
@@ -37,18 +39,48 @@ POLICY = "policy.json"
 WHOLE = "; the networks of the comparison are trained on validation cases, too, and their curves there are no test"
 
 
-def write_report(folder: RunFolder, settings: RunSettings, material: Material) -> Path:
-    """Write ``report.html`` from what the run has so far, and ``policy.json`` where a policy was moved. Returns the
-    report's path.
+def write_report(
+    folder: RunFolder, settings: RunSettings, material: Material, output: Path | None = None
+) -> Path:
+    """Write the report of what the run has so far, and ``policy.json`` beside it where a policy was moved.
+
+    ``output``: the file, or the folder for ``report.html`` (a name without an ending is a folder); by default the
+    run's own.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        StorageError: it cannot be written.
     """
     from netwright.report.render import render_report
 
-    study = open_study(folder, settings) if load_trials(folder) else None
-    write_text(folder.report, render_report(report_content(folder, settings, material, study)))
+    path = _place(folder, output)
+    study = read_study(folder, settings)
+    write_text(path, render_report(report_content(folder, settings, material, study)))
     rounds = [] if study is None else policy_rounds(study)
     if rounds:
-        write_json(folder.root / POLICY, {"rounds": rounds})
-    return folder.report
+        write_json(path.with_name(POLICY), {"rounds": rounds})
+    return path
+
+
+def _place(folder: RunFolder, output: Path | None) -> Path:
+    """Where the report goes; the folder of an ``output`` is made where it is not there.
+
+    Raises:
+        StorageError: that cannot be written.
+    """
+    path, advice = folder.report, "Name another place with -o."
+    if output is not None:
+        path = output / path.name if output.is_dir() or not output.suffix else output
+        advice = "Name a file in a folder that can be written."
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written ({error.strerror or error}). {advice}") from None
+    if not os.access(path.parent, os.W_OK):
+        raise StorageError(f"{path} cannot be written, as {path.parent} is not writable. {advice}")
+    return path
 
 
 def report_content(
@@ -132,7 +164,7 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     space = make_space(settings.space)
     results = read_results(folder)
     records = [record_of(t) for t in load_trials(folder)]
-    notes = _notes(open_study(folder, settings) if records else None, len(records))
+    notes = _notes(read_study(folder, settings), len(records))
     if results:
         labels = tuple(
             dict.fromkeys(label for r in results for case in r["scores"].values() for label in case)

@@ -23,7 +23,7 @@ from netwright.settings import RunSettings
 from netwright.study.classifier import Classifier
 from netwright.study.conduct import OnStatus, conduct
 from netwright.study.executor import LocalExecutor, kills_for_memory
-from netwright.study.folder import RunFolder
+from netwright.study.folder import RunFolder, held
 from netwright.study.inpainter import Inpainter
 from netwright.study.jobs import CandidateJob
 from netwright.study.material import Unseen, open_material, unseen_cases
@@ -117,12 +117,20 @@ class Run:
         conduct(self.folder, on_status)
         return self
 
-    def report(self) -> Path:
-        """Write the report of what there is so far. Returns its path."""
+    def report(self, output: Path | str | None = None) -> Path:
+        """Write the report of what there is so far. Returns its path.
+
+        Args:
+            output: the file, or a folder for ``report.html``; by default it goes into the run folder.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
         from netwright.study.reporting import write_report
 
         settings = self.settings
-        return write_report(self.folder, settings, open_material(self.folder, settings))
+        place = None if output is None else Path(output)
+        return write_report(self.folder, settings, open_material(self.folder, settings), place)
 
     def train(
         self,
@@ -147,12 +155,13 @@ class Run:
             The trial's number, and what came of it.
 
         Raises:
-            RunError: there is no such trial, or training it failed; the message says why.
+            RunError: there is no such trial, another process trains it, or training it failed; the message says why.
+            StorageError: the run cannot be written to.
         """
         settings = self.settings
         record = self._trial(trial)
         material = open_material(self.folder, settings)
-        folder = self._home(record.number)
+        folder = self.folder.trained(record.number)
         protocol = train_protocol(settings, epochs, hours)
         job = ContestantJob(
             CandidateJob(
@@ -169,7 +178,8 @@ class Run:
             ),
             (),
         )
-        outcome = _trained_alone(job, on_epoch)
+        with held(folder.with_suffix(".lock"), folder):
+            outcome = _trained_alone(job, on_epoch)
         if outcome.status != Status.COMPLETE:
             raise RunError(f"Trial {record.number} could not be trained: {outcome.status}, {outcome.reason}.")
         return record.number, outcome
@@ -303,14 +313,11 @@ class Run:
             raise RunError(f"{self.folder.root} has no trial {number}; it has {_numbers(records)}.")
         return found
 
-    def _home(self, number: int) -> Path:
-        return self.folder.root / "trained" / f"{number:04d}"
-
     def _network_folder(self, trial: int | None) -> Path:
         if trial is not None:
-            return self._home(trial)
+            return self.folder.trained(trial)
         best = self.best
-        trained = self._home(best.number) if best is not None else None
+        trained = self.folder.trained(best.number) if best is not None else None
         if not (self.folder.winner / WEIGHTS).exists() and trained is not None and trained.exists():
             return trained
         return self.folder.winner

@@ -1,0 +1,124 @@
+"""A run where nothing can be written: it is looked at all the same, and nothing in it changes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import netwright as package
+from netwright_tests import EXECUTABLE
+
+Reader = Callable[..., subprocess.CompletedProcess[str]]
+
+MOUNTED = 'set -e; run=$1; shift; mount --bind "$run" "$run"; mount -o remount,ro,bind "$run"; exec "$@"'
+
+
+def mountable(folder: Path) -> bool:
+    """Whether root may mount here, in a name space of its own."""
+    if shutil.which("unshare") is None:
+        return False
+    words = ["unshare", "-m", "sh", "-c", MOUNTED, "sh", str(folder), "true"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.read_bytes())
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
+
+
+@pytest.fixture
+def kept(finished_run: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of a finished run; for others than root its folders are not writable."""
+    folder = shutil.copytree(finished_run, tmp_path / "kept")
+    yield folder
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def read_only(folder: Path) -> Reader:
+    """The command with the run where nobody can write, root neither: as mounted for reading, or without the rights."""
+    before: list[str] = []
+    if os.geteuid() == 0:
+        if not mountable(folder):
+            pytest.skip("root writes wherever nothing is mounted for reading, and cannot mount here")
+        before = ["unshare", "-m", "sh", "-c", MOUNTED, "sh", str(folder)]
+    else:
+        for path in [folder, *folder.rglob("*")]:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        words = [*before, str(EXECUTABLE), *map(str, arguments)]
+        return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+
+    return run
+
+
+def test_a_run_on_a_read_only_disk_is_looked_at_and_used(kept: Path, tmp_path: Path, dataset: Path) -> None:
+    before = contents(kept)
+    run = read_only(kept)
+    status = run("status", kept)
+    assert status.returncode == 0, status.stderr
+    assert "finished" in status.stdout
+    refused = run("report", kept)
+    assert refused.returncode == 1
+    assert f"{kept} is not writable. Name another place with -o." in refused.stderr
+    written = run("report", kept, "-o", tmp_path / "out" / "mine.html")
+    assert written.returncode == 0, written.stderr
+    assert "<svg" in (tmp_path / "out" / "mine.html").read_text(encoding="utf-8")
+    image = sorted((dataset / "imagesTr").iterdir())[0]
+    used = run("predict", kept, image, "-o", tmp_path / "labels")
+    assert used.returncode == 0, used.stderr
+    refused = run("train", kept)
+    assert refused.returncode == 1
+    assert "cannot be written to (" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert contents(kept) == before
+
+
+def test_a_report_goes_where_it_is_wanted_and_leaves_the_run_alone(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    before = contents(finished_run)
+    run = package.open_run(finished_run)
+    assert run.report(tmp_path / "a.html") == tmp_path / "a.html"
+    assert run.report(str(tmp_path / "new" / "folder")) == tmp_path / "new" / "folder" / "report.html"
+    assert run.report(tmp_path) == tmp_path / "report.html"
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "report.html").read_bytes()
+    assert contents(finished_run) == before
+
+
+def test_what_a_kill_left_half_written_is_read_as_it_was_before(finished_run: Path, tmp_path: Path) -> None:
+    """SQLite keeps the old pages in a journal; without rolling it back the database would be read half new."""
+    folder = shutil.copytree(finished_run, tmp_path / "run")
+    trials = package.open_run(folder).trials
+    assert len(trials) >= 4
+    code = (
+        "import os, signal, sqlite3, sys\n"
+        "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "c.execute('PRAGMA cache_size = 1')\n"
+        "c.execute('BEGIN')\n"
+        "c.execute('DELETE FROM trial_values')\n"
+        "c.execute('DELETE FROM trial_user_attributes')\n"
+        "c.execute('CREATE TABLE filling (x)')\n"
+        "c.executemany('INSERT INTO filling VALUES (?)', [('y' * 4000,)] * 200)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, folder / "study.db"], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (folder / "study.db-journal").stat().st_size > 0
+    with pytest.raises(sqlite3.OperationalError):
+        sqlite3.connect(f"file:{folder / 'study.db'}?mode=ro", uri=True).execute("SELECT * FROM trials")
+    before = contents(folder)
+    assert package.open_run(folder).trials == trials
+    assert contents(folder) == before
