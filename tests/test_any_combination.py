@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import netwright as package
-from netwright.api import Wishes, create_run, with_time_share
+from netwright.api import Wishes, create_run
 from netwright.errors import SettingsError
 from netwright.settings import parse_settings
 from netwright.spaces import SPACES
@@ -20,6 +20,7 @@ from netwright.study.material import open_material
 from netwright.study.parts import PROPOSERS, make_space, open_study
 from netwright.study.run import Run
 from netwright.study.search import Search
+from netwright.study.time_share import with_time_share
 
 TINY: dict[str, dict[str, Any]] = {
     "segnas11": {"space.n": [1, 4], "space.p": [1, 3]},

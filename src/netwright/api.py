@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from netwright.data.opening import IMAGE_FORMATS, inspect_any, recognise, split_
 from netwright.data.prepared import Prepared
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, SettingsError
+from netwright.evaluation.outcome import Status
 from netwright.recipes import RECIPES, find_recipe
 from netwright.settings import RunSettings, override, parse_settings
 from netwright.study.conduct import OnStatus, conduct
@@ -34,20 +35,19 @@ from netwright.study.folder import create_run_folder, open_run_folder, require_n
 from netwright.study.machine import available_cores, default_workers, memory_share_mb
 from netwright.study.material import open_own, prepare_own
 from netwright.study.parts import make_sampler, make_space, problem_of, require_parts
-from netwright.study.plan import Plan, make_plan, measure_start, plan_by_hours
+from netwright.study.plan import Plan, make_plan, measuring_seconds, plan_by_hours
 from netwright.study.postprocessing import require_postprocessing
+from netwright.study.probes import Measurement, measure_start
 from netwright.study.retraining import require_retraining
 from netwright.study.run import Run
 from netwright.study.shared import require_searchable, require_shared, shared_budget, suit_shared
 from netwright.study.shared_plan import SharedPlan, plan_shared
 from netwright.study.suiting import suit_format, suit_inpainting, suit_space
+from netwright.study.time_share import with_time_share
 from netwright.study.verdict import require_references, require_rival
 
-CANDIDATES_AN_HOUR = 40
-"""Candidates that a search limited in hours aims at, for each hour of each worker."""
-FEWEST_CANDIDATES = 12
-SHORTEST_SHARE_SECONDS = 10.0
-EPOCHS_A_SHARE = 3
+PLAN_SECONDS = 60.0
+"""In which ``netwright plan`` answers."""
 
 
 @dataclass(frozen=True)
@@ -257,24 +257,39 @@ def _asked(wishes: Wishes) -> dict[str, Any]:
 
 
 def plan_search(
-    dataset: Path, recipe: str | None, wishes: Wishes, on_stage: Callable[[str], None] = lambda text: None
+    dataset: Path,
+    recipe: str | None,
+    wishes: Wishes,
+    on_stage: Callable[[str], None] = lambda text: None,
+    seconds: float | None = None,
 ) -> Plan | SharedPlan:
     """What a search would cost here, measured; of one inside one training a plan of its own kind.
+
+    ``on_stage`` is told in a few words what is being done. ``seconds``: of wall time from now on, in which it answers
+    with what it has, if reading the data leaves enough of them; None: it measures all.
 
     Raises:
         DatasetError: the dataset cannot be used.
         SettingsError: a setting has a wrong name or value.
     """
+    begun = time.monotonic()
+
+    def tell(found: Measurement) -> None:
+        on_stage(
+            f"measured {found.name}" if found.status == Status.COMPLETE else f"{found.name}: {found.status}"
+        )
+
     settings = resolve(dataset, recipe, wishes)
     require_parts(settings)
     require_shared(settings)
     settings, prepared, splits = _prepared(settings, wishes, on_stage)
+    left = None if seconds is None else measuring_seconds(seconds - (time.monotonic() - begun))
     if settings.supernet is not None:
         require_searchable(settings, problem_of(settings, prepared).task, len(splits.training))
         on_stage("measuring steps of the search")
-        return plan_shared(settings, prepared, *_cases(prepared, splits))
+        return plan_shared(settings, prepared, *_cases(prepared, splits), seconds=left, on_done=tell)
     on_stage("measuring candidates")
-    found = make_plan(settings, prepared, *_cases(prepared, splits))
+    found = make_plan(settings, prepared, *_cases(prepared, splits), seconds=left, on_done=tell)
     start = found.measurements[0].seconds_an_epoch
     said = said_by(wishes)
     if settings.budget.hours is None or "training.epochs" in said or start is None:
@@ -346,46 +361,6 @@ def _reading(settings: RunSettings) -> str:
     place = settings.dataset
     texts = [f" --format {place.format}"] if place.format else []
     return "".join([*texts, *(f" --map-label {old}={new}" for old, new in (place.map_label or {}).items())])
-
-
-def with_time_share(settings: RunSettings, epoch_seconds: float, said: Collection[str] = ()) -> RunSettings:
-    """Settings of a search limited in hours: an equal share of wall time for each candidate.
-
-    A fixed number of epochs would be a promise that a time limit cannot keep. The share is what lets about
-    `CANDIDATES_AN_HOUR` candidates finish in each hour of each worker, yet long enough for a few epochs of the
-    starting candidate. The learning rate then falls along a cosine, so that a short training ends settled. Networks
-    met before cost no time, and do not count. What the user ``said``, by dotted names, stays.
-
-    The paper's population of 10 (n + 1) members would be all that such a search gets to: a controlled random search
-    whose population is not set gets 2 (n + 1), kept at the centres of their cells, which is better at every budget
-    up to the paper's 300 on two objectives (``benchmarks/crs_population.py``).
-    """
-    hours = settings.budget.hours
-    if hours is None:
-        return settings
-    machine_seconds = hours * 3600.0 * settings.machine.workers
-    most = settings.budget.trials or math.inf
-    candidates = min(most, max(FEWEST_CANDIDATES, CANDIDATES_AN_HOUR * hours * settings.machine.workers))
-    share = max(machine_seconds / candidates, EPOCHS_A_SHARE * epoch_seconds, SHORTEST_SHARE_SECONDS)
-    changes = {
-        "training.seconds": round(share, 1),
-        "training.schedule": "cosine",
-        "training.patience": None,  # it would end a training before its learning rate has fallen
-        "budget.count": "distinct",
-    }
-    if settings.verdict.schedule == "recipe":
-        # What the share of time takes from the candidates is kept for the networks of the comparison.
-        kept = {"schedule": settings.training.schedule, "patience": settings.training.patience}
-        changes |= {f"train.{name}": getattr(settings.train, name) or value for name, value in kept.items()}
-    if settings.objective.per_epoch:
-        # Shares of time, not epochs, make episodes alike.
-        changes |= {"objective.per_epoch": False, "budget.fewest_epochs": None}
-    strategy = settings.strategy
-    if strategy.name == "controlled-random-search" and "population" not in strategy.options:
-        dimensions = len(make_space(settings.space).distributions())
-        changes |= {"strategy.population": 2 * (dimensions + 1), "strategy.cell_centres": True}
-    chosen = {name: value for name, value in changes.items() if name not in said}
-    return parse_settings(override(settings.model_dump(mode="json"), chosen))
 
 
 def default_output(dataset: Path, recipe: str) -> Path:

@@ -163,9 +163,13 @@ def plan(
     as_json: JsonOption = False,
     format: FormatOption = None,
     map_label: MapLabelOption = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=1, help="Answer in about so long, with what is known by then; 60 by default."),
+    ] = None,
 ) -> None:
     """Measure what candidates cost here, and say what the whole search would, before any hour is spent."""
-    from netwright.api import plan_search
+    from netwright.api import PLAN_SECONDS, plan_search
     from netwright.cli.tables import plan_lines
 
     wishes = read_wishes(
@@ -183,11 +187,11 @@ def plan(
         network=network,
         limits=limit,
     )
-    found = plan_search(dataset, recipe, wishes, on_stage=_stage)
+    found = plan_search(dataset, recipe, wishes, on_stage=_stage, seconds=seconds or PLAN_SECONDS)
     if as_json:
         print_json(found.to_dict())
         return
-    print_lines(plan_lines(found, dataset, given_options(context, "recipe")))
+    print_lines(plan_lines(found, dataset, given_options(context, "recipe", "seconds")))
 
 
 @app.command()

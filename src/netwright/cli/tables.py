@@ -17,7 +17,8 @@ from netwright.report import formatting
 from netwright.report.metrics import metric_named, reward_words
 from netwright.settings import RunSettings
 from netwright.study.exploration import exploration_words
-from netwright.study.plan import Measurement, Plan
+from netwright.study.plan import Plan
+from netwright.study.probes import NOT_MEASURED, Measurement
 from netwright.study.run import Evaluation
 from netwright.study.shared_plan import SharedPlan
 from netwright.study.status import RunStatus, SharedStatus
@@ -186,7 +187,11 @@ def plan_lines(plan: Plan | SharedPlan, dataset: Path, options: Sequence[str] = 
         f"{formatting.counted(plan.workers, 'worker')} of {formatting.counted(plan.threads, 'thread')}"
     )
     yield from _shared_lines(plan) if isinstance(plan, SharedPlan) else _candidate_lines(plan)
-    if isinstance(plan, Plan) and plan.seconds_a_candidate is None:
+    measured = plan.measurements if isinstance(plan, Plan) else plan.networks
+    yield from _not_measured(
+        measured, command("plan", dataset, "--recipe", plan.recipe, *options, "--seconds", "600")
+    )
+    if isinstance(plan, Plan) and all(m.status not in ("complete", NOT_MEASURED) for m in measured):
         yield "None of these can be trained here: choose a smaller space or input."
         return
     answered = not BUDGET.isdisjoint(options) or (isinstance(plan, Plan) and plan.share_seconds is not None)
@@ -197,15 +202,33 @@ def plan_lines(plan: Plan | SharedPlan, dataset: Path, options: Sequence[str] = 
 def _shared_lines(plan: SharedPlan) -> Iterator[str]:
     """The cost of a search inside one training, and of training what it finds."""
     memory = "" if plan.peak_memory_mb is None else f", {plan.peak_memory_mb:,.0f} MB in some steps"
-    yield (
-        f"search     {_seconds(plan.seconds_a_step)} s a step of two batches of {plan.batch_size} images{memory}; "
-        f"{formatting.parameters(plan.weights)} shared weights"
-    )
-    yield f"           at most {plan.steps:,} steps: {_about(3600 * plan.hours)}"
+    weights = "" if plan.weights is None else f"; {formatting.parameters(plan.weights)} shared weights"
+    if plan.seconds_a_step is None:
+        yield f"search     not measured: no step of two batches of {plan.batch_size} images ended in time{weights}"
+    else:
+        yield (
+            f"search     {_seconds(plan.seconds_a_step)} s a step of two batches of {plan.batch_size} images"
+            f"{memory}{weights}"
+        )
+    if plan.steps is not None and plan.hours is not None:
+        yield f"           at most {plan.steps:,} steps: {_about(3600 * plan.hours)}"
     yield from _measured(plan.networks)
     seconds = [m.seconds_an_epoch for m in plan.networks if m.seconds_an_epoch is not None]
     if seconds:
         yield f"{plan.epochs} epochs of such a network take {_about(max(seconds) * plan.epochs)}"
+
+
+def _not_measured(measurements: Sequence[Measurement], longer: str) -> Iterator[str]:
+    """What there was no time for, and the command that takes more time."""
+    lacking = [(m.name, what) for m in measurements for what in m.unmeasured]
+    missing = [m.name for m in measurements if m.status == NOT_MEASURED]
+    if missing:
+        yield f"not measured: {formatting.names(missing)}; what is said of candidates leaves them out"
+    for what in dict.fromkeys(what for _, what in lacking):
+        of = formatting.names([name for name, lacks in lacking if lacks == what])
+        yield f"not measured: {what} of {of}"
+    if missing or lacking:
+        yield f"           {longer}   takes the time for that"
 
 
 def _measured(measurements: Sequence[Measurement]) -> Iterator[str]:
@@ -219,12 +242,16 @@ def _measured(measurements: Sequence[Measurement]) -> Iterator[str]:
                 f"{formatting.parameters(m.parameters):>11}   {m.choice}"
             )
         else:
-            yield f"{m.name:<10} {formatting.status(m.status)}: {m.reason}   {m.choice}"
+            size = "" if m.parameters is None else f", {formatting.parameters(m.parameters)} parameters"
+            yield f"{m.name:<10} {formatting.status(m.status)}: {m.reason}{size}   {m.choice}"
 
 
 def _candidate_lines(plan: Plan) -> Iterator[str]:
     """The cost of a search that trains candidate after candidate."""
     yield from _measured(plan.measurements)
+    words = None if plan.trials is None else exploration_words(plan.trials, plan.exploration)
+    if words is not None:
+        yield f"warning    {words}"
     if plan.seconds_a_candidate is None or plan.candidates_an_hour is None:
         return
     if plan.share_seconds is not None:
@@ -238,9 +265,6 @@ def _candidate_lines(plan: Plan) -> Iterator[str]:
         )
         if plan.hours is not None:
             yield f"{plan.trials} trials: {_about(3600 * plan.hours)}, without results reused from cache"
-    words = None if plan.trials is None else exploration_words(plan.trials, plan.exploration)
-    if words is not None:
-        yield f"warning    {words}"
     if plan.crf_seconds is not None:
         most = formatting.duration(plan.crf_seconds)
         yield f"in the final comparison, up to {most} more for each network, to fit its CRF"

@@ -9,7 +9,8 @@ from statistics import median
 
 _WARM_UP_BATCHES = 2
 _TIMED_BATCHES = 5
-_VALIDATION_SHARE = 0.4  # a forward pass against a training step, until a validation has been timed
+VALIDATION_SHARE = 0.4
+"""What a forward pass takes of a training step, until a validation has been timed."""
 
 
 class TooSlow(Exception):  # noqa: N818  a verdict on a candidate, not a mishap
@@ -132,7 +133,7 @@ class Pace:
     def _validation_cost(self) -> float:
         if self._validation_seconds is not None:
             return self._validation_seconds
-        return _VALIDATION_SHARE * self._validation_batches * (self.seconds_per_batch or 0.0)
+        return VALIDATION_SHARE * self._validation_batches * (self.seconds_per_batch or 0.0)
 
 
 def affordable_epochs(
