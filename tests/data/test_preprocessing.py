@@ -136,3 +136,28 @@ def test_images_to_predict(tmp_path: Path, save_volume: Callable[..., Path]) -> 
     save_volume(path, values)
     with pytest.raises(UnusableFile, match=r"scan\.nii has voxels that are no numbers"):
         of_file(path, settings)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "size"),
+    [
+        (((216, 256, 10), (216, 256, 10), (256, 216, 8)), (256, 256, 16)),
+        (((216, 256, 10),), (216, 256, 16)),
+        (((154, 224, 9), (320, 320, 10)), (320, 320, 16)),
+        (((216, 256, 10), (428, 512, 8)), (320, 320, 16)),
+    ],
+)
+def test_a_whole_size_holds_every_side_up_to_320(
+    shapes: tuple[tuple[int, int, int], ...], size: tuple[int, int, int]
+) -> None:
+    settings = PreprocessingSettings(spacing="native", size="whole")
+    assert not settings.is_resolved
+    resolved = settings.resolved([grid(shape, (1.56, 1.56, 10.0)) for shape in shapes])
+    assert (resolved.size, resolved.spacing) == (size, "native")
+    assert resolved.is_resolved
+    assert PreprocessingSettings.from_dict(resolved.to_dict()) == resolved
+
+
+def test_a_size_that_is_no_word_for_one_is_refused() -> None:
+    with pytest.raises(SettingsError, match="size is 'half': expected one of whole"):
+        PreprocessingSettings(size="half")  # type: ignore[arg-type]

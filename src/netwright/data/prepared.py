@@ -78,7 +78,7 @@ class Prepared:
     @property
     def size(self) -> Shape:
         """The network's input size in voxels."""
-        assert self.settings.size is not None
+        assert isinstance(self.settings.size, tuple)
         return self.settings.size
 
     @cached_property

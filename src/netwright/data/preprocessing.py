@@ -26,6 +26,9 @@ SIZE_MULTIPLE = 8
 LARGEST_FLAT_SIZE = 512
 """The same for pictures and other volumes of one slice, which cost a fraction of the memory."""
 
+LARGEST_WHOLE_SIZE = 320
+"""The same for volumes that are to be whole: short-axis slices of hearts have sides of 154 to 320 pixels, few more."""
+
 FLAT_MULTIPLE = 16
 """The same: networks for pictures pool four times (Ronneberger et al. 2015)."""
 
@@ -44,7 +47,8 @@ class PreprocessingSettings:
     paper; without it volumes keep their shapes, training crops and inference slides a window. ``size``: the
     network's input size in voxels; None: the median shape after resampling, rounded up to multiples of 8, at
     most 128 along each axis; of pictures, and other volumes of one slice, rounded up to multiples of 16, at most 512
-    along the first two axes and 1 along the third.
+    along the first two axes and 1 along the third. "whole": the largest side of any case in place of the median, so
+    that none is cropped, at most 320, of pictures 512; a side that is longer is cropped and windowed as above.
 
     ``normalise``: "zscore" (zero mean, unit variance), "minmax" (to [0, 1]) or "none", for each channel of
     each case over the voxels of ``foreground``: "all", or "nonzero" for images whose background was set to
@@ -60,7 +64,7 @@ class PreprocessingSettings:
     spacing: Literal["isotropic", "native"] | Spacing = "isotropic"
     pad: bool = True
     resize: bool = False
-    size: Shape | None = None
+    size: Shape | Literal["whole"] | None = None
     normalise: Literal["zscore", "minmax", "none"] = "zscore"
     foreground: Literal["all", "nonzero"] = "all"
 
@@ -71,7 +75,9 @@ class PreprocessingSettings:
             _require_choice("spacing", self.spacing, ("isotropic", "native"))
         else:
             _require_three("spacing", self.spacing, "three edge lengths in mm, each above 0")
-        if self.size is not None:
+        if isinstance(self.size, str):
+            _require_choice("size", self.size, ("whole", "three numbers of voxels", "null"))
+        elif self.size is not None:
             _require_three("size", self.size, "three numbers of voxels, each above 0")
             if any(length != int(length) for length in self.size):
                 raise SettingsError(f"size is {self.size}: expected three whole numbers of voxels.")
@@ -79,7 +85,7 @@ class PreprocessingSettings:
     @property
     def is_resolved(self) -> bool:
         """Whether nothing is left to be chosen from a dataset."""
-        return self.size is not None and self.spacing != "isotropic"
+        return not (self.size is None or self.size == "whole" or self.spacing == "isotropic")
 
     def resolved(self, grids: Sequence[Grid]) -> PreprocessingSettings:
         """The same settings with spacing and size chosen from the grids of a dataset's cases.
@@ -100,12 +106,8 @@ class PreprocessingSettings:
             spacing = (edge, edge, float(np.median([grid.spacing[2] for grid in grids])) if flat else edge)
         target = None if isinstance(spacing, str) else spacing
         shapes = np.array([resampled_shape(grid, target) for grid in grids])
-        multiple, largest = (
-            (FLAT_MULTIPLE, LARGEST_FLAT_SIZE) if flat else (SIZE_MULTIPLE, LARGEST_DEFAULT_SIZE)
-        )
-        rounded = np.ceil(np.median(shapes, axis=0) / multiple) * multiple
-        x, y, z = (int(length) for length in np.minimum(rounded, largest))
-        return replace(self, spacing=spacing, size=self.size or (x, y, 1 if flat else z))
+        size = _chosen_size(shapes, whole=self.size == "whole", flat=flat)
+        return replace(self, spacing=spacing, size=size if isinstance(self.size, str) else self.size or size)
 
     def geometry(self, grid: Grid) -> Geometry:
         """Where a volume on ``grid`` ends up.
@@ -113,7 +115,7 @@ class PreprocessingSettings:
         Raises:
             SettingsError: spacing or size are still to be chosen.
         """
-        if self.size is None or self.spacing == "isotropic":
+        if self.size is None or isinstance(self.size, str) or self.spacing == "isotropic":
             raise SettingsError(
                 "Spacing and size must be chosen from a dataset first: use `settings.resolved`."
             )
@@ -187,6 +189,18 @@ def normalised(image: NDArray[np.float32], settings: PreprocessingSettings) -> N
         if settings.foreground == "nonzero":
             result[channel][values == 0] = 0
     return result
+
+
+def _chosen_size(shapes: NDArray[np.int64], *, whole: bool, flat: bool) -> Shape:
+    """An input size for volumes of these shapes (cases, 3): the median of each side, or the largest, so that none is
+    cropped; rounded up, and bounded.
+    """
+    multiple, largest = (FLAT_MULTIPLE, LARGEST_FLAT_SIZE) if flat else (SIZE_MULTIPLE, LARGEST_DEFAULT_SIZE)
+    if whole:
+        largest = max(largest, LARGEST_WHOLE_SIZE)
+    sides = shapes.max(axis=0) if whole else np.median(shapes, axis=0)
+    x, y, z = (int(length) for length in np.minimum(np.ceil(sides / multiple) * multiple, largest))
+    return x, y, 1 if flat else z
 
 
 def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
