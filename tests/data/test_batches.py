@@ -25,6 +25,9 @@ class Volumes:
     def label(self, index):
         return np.full(self.shapes[index], index + 1, np.uint8)
 
+    def air(self, index):
+        return np.zeros(2, np.float32)
+
     def class_counts_of(self, indices):
         raise NotImplementedError
 

@@ -34,6 +34,9 @@ class Balls:
     def label(self, index):
         return self.labels[index]
 
+    def air(self, index):
+        return np.zeros(1, np.float32)
+
     def class_counts_of(self, indices):
         return sum(np.bincount(self.labels[i].ravel(), minlength=3) for i in indices)
 

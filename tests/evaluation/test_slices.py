@@ -171,6 +171,9 @@ class Thin:
     def label(self, index):
         return self._balls.label(index)[..., 5:6]
 
+    def air(self, index):
+        return np.zeros(1, np.float32)
+
     def class_counts_of(self, indices):
         return sum(np.bincount(self.label(i).ravel(), minlength=3) for i in indices)
 

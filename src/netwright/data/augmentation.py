@@ -22,6 +22,7 @@ def augment(
     *,
     spacing: Sequence[float] | None = None,
     mirrored: int = 0,
+    outside: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """A batch in which some images, and their labels alike, are mirrored, rotated, shifted and scaled, all cropped.
 
@@ -39,11 +40,18 @@ def augment(
             flips, and one an axis for each of crops and cutout where there are such.
         spacing: of the voxels or pixels, in mm: a rotation is one in space, not of the grid. None: all alike.
         mirrored: the spatial axis that runs from left to right: X of volumes, W of pictures.
+        outside: (B, C), what is put into images in place of zeros; None: zeros.
 
     Returns:
         New tensors of the same shapes and types. Images are interpolated linearly, labels take the nearest
-        voxel; what comes from outside is 0, as in the paper's zero padding.
+        voxel; what comes from outside is ``outside``, of labels 0, as in the paper's zero padding.
     """
+    if outside is not None and outside.any():
+        level = outside.to(images).view(*outside.shape, *(1,) * (images.ndim - 2))
+        images, labels = augment(
+            images - level, labels, settings, generator, spacing=spacing, mirrored=mirrored
+        )
+        return images + level, labels
     spacing = (1.0,) * (images.ndim - 2) if spacing is None else spacing
     changed, angles, shifts, scales = draw(len(images), settings, generator)
     if settings.flip > 0:

@@ -30,6 +30,9 @@ class Items(Protocol):
     def label(self, index: int) -> NDArray[np.uint8]:
         """(X, Y, Z), or (X, Y): class indices."""
 
+    def air(self, index: int) -> NDArray[np.float32]:
+        """(C,): what each channel is padded with."""
+
 
 class PreparedVolumes(Items, Protocol):
     """The part of `netwright.data.cache.Prepared` that training needs."""
@@ -57,6 +60,11 @@ def windows(
         source.append(slice(start, start + min(length, wanted)))
         target.append(slice(before, before + min(length, wanted)))
     return tuple(source), tuple(target)
+
+
+def padding(air: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """Values of channels (C,) that spread over an image (C, *size) of so many dimensions."""
+    return air.reshape(-1, *(1,) * (dimensions - 1))
 
 
 class Batches:
@@ -111,27 +119,36 @@ class Batches:
             order = torch.randperm(count, generator=self._generator).tolist()
         for batch in range(len(self)):
             chosen = order[batch * self._batch_size : (batch + 1) * self._batch_size]
-            images, labels = self._read([self._indices[i] for i in chosen])
+            images, labels, air = self._read([self._indices[i] for i in chosen])
             images = images.to(self._device, non_blocking=True)
             labels = labels.to(self._device, non_blocking=True)
             if self._augmentation is not None and self._generator is not None:
                 images, labels = augment(
-                    images, labels, self._augmentation, self._generator, spacing=self._prepared.spacing
+                    images,
+                    labels,
+                    self._augmentation,
+                    self._generator,
+                    spacing=self._prepared.spacing,
+                    outside=air,
                 )
             yield images, labels.long()
 
-    def _read(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def _read(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Images (B, C, *size), labels (B, *size), and what the images are padded with (B, C)."""
         pinned = self._device.type == "cuda"
         shape = (len(indices), self._prepared.channels, *self._size)
         images = torch.zeros(shape, pin_memory=pinned)
         labels = torch.zeros((len(indices), *self._size), dtype=torch.uint8, pin_memory=pinned)
-        image_rows, label_rows = images.numpy(), labels.numpy()
+        air = torch.zeros(shape[:2])
+        image_rows, label_rows, air_rows = images.numpy(), labels.numpy(), air.numpy()
         for row, index in enumerate(indices):
             image, label = self._prepared.image(index), self._prepared.label(index)
             position = None
             if self._generator is not None:
                 position = torch.rand(len(self._size), generator=self._generator).tolist()
             source, target = windows(label.shape, self._size, position)
+            air_rows[row] = self._prepared.air(index)
+            image_rows[row] = padding(air_rows[row], image.ndim)
             image_rows[row][:, *target] = image[:, *source]
             label_rows[row][target] = label[source]
-        return images, labels
+        return images, labels, air

@@ -19,7 +19,7 @@ from netwright.data.files import content_digest
 from netwright.data.geometry import Geometry
 from netwright.data.parallel import in_order
 from netwright.data.prepared import IMAGES, INDEX, LABELS, VERSION, Prepared, PreparedCase, open_prepared
-from netwright.data.preprocessing import PreprocessingSettings, normalised
+from netwright.data.preprocessing import PreprocessingSettings, air_of, normalised
 from netwright.data.volumes import read_grid
 from netwright.errors import DatasetError
 
@@ -135,11 +135,13 @@ def _write_arrays(
     with (folder / IMAGES).open("wb") as images, (folder / LABELS).open("wb") as labels:
         write_header(images, (voxels * len(dataset.channels),), "<f4")
         write_header(labels, (voxels,), "|u1")
-        for (case, geometry), (image, label) in zip(pairs, in_order(process, pairs, workers), strict=True):
+        for (case, geometry), (image, label, air) in zip(
+            pairs, in_order(process, pairs, workers), strict=True
+        ):
             images.write(image.astype("<f4", copy=False).data)
             labels.write(label.data)
             counts = np.bincount(label.ravel(), minlength=dataset.classes)
-            cases.append(PreparedCase(case.name, geometry, tuple(counts.tolist()), case.group))
+            cases.append(PreparedCase(case.name, geometry, tuple(counts.tolist()), case.group, air))
             if on_case is not None:
                 on_case(len(cases), len(dataset.cases))
         for file in (images, labels):
@@ -150,7 +152,10 @@ def _write_arrays(
 
 def _process(
     pair: tuple[Case, Geometry], dataset: Dataset, settings: PreprocessingSettings
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], tuple[float, ...]]:
+    """The prepared image and label map of a case, and what its channels are padded with."""
     case, geometry = pair
     volume, labels = check_case(case, dataset).require_usable()
-    return geometry.prepare_image(normalised(volume.array, settings)), geometry.prepare_labels(labels)
+    image = normalised(volume.array, settings)
+    air = air_of(image, settings)
+    return geometry.prepare_image(image, air), geometry.prepare_labels(labels), air

@@ -22,7 +22,7 @@ class Geometry:
     """Where the voxels of a prepared volume come from.
 
     Along each canonical RAS axis the centre of prepared voxel i lies at ``scale * i + offset`` in units of
-    the original voxels. Positions outside of the original field of view hold zeros (padding).
+    the original voxels. Positions outside of the original field of view are padding.
 
     ``shape`` and ``affine`` are those of the original file, in its own axis order; ``size`` is the shape of
     the prepared volume. Survives a round trip through JSON.
@@ -45,9 +45,22 @@ class Geometry:
         x, y, z = (s * f for s, f in zip(self.grid.spacing, self.scale, strict=True))
         return x, y, z
 
-    def prepare_image(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """An image (C, X, Y, Z) in canonical axes on the prepared grid (C, *size): linear, zeros outside."""
-        return resample(image, self._sources(), self.scale)
+    def prepare_image(
+        self, image: NDArray[np.float32], outside: Sequence[float] | None = None
+    ) -> NDArray[np.float32]:
+        """An image (C, X, Y, Z) in canonical axes on the prepared grid (C, *size): linear interpolation.
+
+        ``outside``: for each channel, what lies outside of the field of view; None: zeros.
+        """
+        prepared = resample(image, self._sources(), self.scale)
+        if outside is None or not any(outside):
+            return prepared
+        values = np.asarray(outside, dtype=np.float32)[:, None, None, None]
+        for axis, positions in enumerate(self._sources()):
+            padding = np.flatnonzero(~_in_field(positions, self.grid.canonical_shape[axis]))
+            if padding.size:
+                np.moveaxis(prepared, axis + 1, 0)[padding] = values[None, :, :, 0]
+        return prepared
 
     def prepare_labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Class indices (X, Y, Z) in canonical axes on the prepared grid (*size), background outside."""

@@ -24,12 +24,16 @@ VERSION = 3
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """``geometry`` leads back to the file; ``voxels`` counts the voxels of each class; ``group`` is that of `Case`."""
+    """``geometry`` leads back to the file; ``voxels`` counts the voxels of each class; ``group`` is that of `Case`.
+
+    ``air``: what each channel is padded with; empty: zeros.
+    """
 
     name: str
     geometry: Geometry
     voxels: tuple[int, ...]
     group: str
+    air: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +126,10 @@ class Prepared:
         values: NDArray[np.uint8] = self._labels[start : start + int(np.prod(size))]
         return values.reshape(size)
 
+    def air(self, index: int) -> NDArray[np.float32]:
+        """What each channel (C,) of a case is padded with."""
+        return np.asarray(self.cases[index].air or (0.0,) * self.channels, dtype=np.float32)
+
     def geometry(self, index: int) -> Geometry:
         """The way from a case's prepared grid back to its file's."""
         return self.cases[index].geometry
@@ -154,6 +162,7 @@ class Prepared:
                     "voxels": list(case.voxels),
                     "geometry": case.geometry.to_dict(),
                     "group": case.group,
+                    "air": list(case.air),
                 }
                 for case in self.cases
             ],
@@ -175,6 +184,7 @@ class Prepared:
                     Geometry.from_dict(case["geometry"]),
                     tuple(case["voxels"]),
                     case["group"],
+                    tuple(case.get("air", ())),
                 )
                 for case in values["cases"]
             ),

@@ -33,6 +33,10 @@ FLAT_MULTIPLE = 16
 """The same: networks for pictures pool four times (Ronneberger et al. 2015)."""
 
 
+AIR_PERCENTILE = 0.5
+"""Air is the darkest of a scan; the very darkest voxels may be noise, or the edge of a reconstruction."""
+
+
 @dataclass(frozen=True)
 class PreprocessingSettings:
     """The steps of Wong and Moradi 2019, section 3.1, each switchable; survives a round trip through JSON.
@@ -53,7 +57,12 @@ class PreprocessingSettings:
     ``normalise``: "zscore" (zero mean, unit variance), "minmax" (to [0, 1]) or "none", for each channel of
     each case over the voxels of ``foreground``: "all", or "nonzero" for images whose background was set to
     zero, where it stays. The paper names no normalisation; z-scores of the whole image are what its authors'
-    field does with MR images. Zeros are padded after it, as augmentation and sliding windows pad too.
+    field does with MR images.
+
+    ``pad_value``: what volumes are padded with after it, in preparing, in training crops, by augmentation and in
+    sliding windows alike: "zero", which is the mean of a z-scored image, a grey as bright as tissue; or "air", the
+    0.5th percentile of each channel of each case. The paper pads with zeros before any normalisation, where zero is
+    air. Where ``foreground`` is "nonzero" the background is zero already, and so is its air.
 
     Raises:
         SettingsError: a value that no step knows.
@@ -67,10 +76,12 @@ class PreprocessingSettings:
     size: Shape | Literal["whole"] | None = None
     normalise: Literal["zscore", "minmax", "none"] = "zscore"
     foreground: Literal["all", "nonzero"] = "all"
+    pad_value: Literal["zero", "air"] = "zero"
 
     def __post_init__(self) -> None:
         _require_choice("normalise", self.normalise, ("zscore", "minmax", "none"))
         _require_choice("foreground", self.foreground, ("all", "nonzero"))
+        _require_choice("pad_value", self.pad_value, ("zero", "air"))
         if isinstance(self.spacing, str):
             _require_choice("spacing", self.spacing, ("isotropic", "native"))
         else:
@@ -137,16 +148,20 @@ class PreprocessingSettings:
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """``image`` (C, X, Y, Z) float32 in canonical RAS axes, and the way back to the file's own grid."""
+    """``image`` (C, X, Y, Z) float32 in canonical RAS axes, and the way back to the file's own grid.
+
+    ``air``: what each channel is padded with.
+    """
 
     image: NDArray[np.float32]
     geometry: Geometry
+    air: tuple[float, ...]
 
     def without_padding(self, axis: int) -> PreparedImage:
         """The same without the slices along a canonical axis that the scan does not have."""
         kept = self.geometry.inside(axis)
         image = self.image.take(kept, axis=axis + 1)
-        return PreparedImage(np.ascontiguousarray(image), self.geometry.without_padding(axis))
+        return PreparedImage(np.ascontiguousarray(image), self.geometry.without_padding(axis), self.air)
 
 
 def prepare_volume(volume: Volume, paths: Sequence[Path], settings: PreprocessingSettings) -> PreparedImage:
@@ -168,7 +183,9 @@ def prepare_volume(volume: Volume, paths: Sequence[Path], settings: Preprocessin
             if problem.severity == "error":
                 raise UnusableFile(problem)
     geometry = settings.geometry(volume.grid)
-    return PreparedImage(geometry.prepare_image(normalised(volume.array, settings)), geometry)
+    image = normalised(volume.array, settings)
+    air = air_of(image, settings)
+    return PreparedImage(geometry.prepare_image(image, air), geometry, air)
 
 
 def normalised(image: NDArray[np.float32], settings: PreprocessingSettings) -> NDArray[np.float32]:
@@ -201,6 +218,17 @@ def _chosen_size(shapes: NDArray[np.int64], *, whole: bool, flat: bool) -> Shape
     sides = shapes.max(axis=0) if whole else np.median(shapes, axis=0)
     x, y, z = (int(length) for length in np.minimum(np.ceil(sides / multiple) * multiple, largest))
     return x, y, 1 if flat else z
+
+
+def air_of(image: NDArray[np.float32], settings: PreprocessingSettings) -> tuple[float, ...]:
+    """What each channel of a normalised image (C, X, Y, Z) is padded with: see `PreprocessingSettings`."""
+    if settings.pad_value == "zero":
+        return (0.0,) * len(image)
+    blank = [settings.foreground == "nonzero" and bool((channel == 0).any()) for channel in image]
+    return tuple(
+        0.0 if zero else float(np.percentile(channel, AIR_PERCENTILE))
+        for channel, zero in zip(image, blank, strict=True)
+    )
 
 
 def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -118,6 +118,10 @@ class Scans:
         found: NDArray[np.uint8] = self.prepared.label(index)[self._kept(index)]
         return found
 
+    def air(self, index: int) -> NDArray[np.float32]:
+        """What each channel (C,) of a case is padded with."""
+        return self.prepared.air(index)
+
     def geometry(self, index: int) -> Geometry:
         """The way from these voxels back to the case's file."""
         return self.prepared.cases[index].geometry.without_padding(self.axis)

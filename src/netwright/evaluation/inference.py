@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from netwright.data.batches import PreparedVolumes, windows
+from netwright.data.batches import PreparedVolumes, padding, windows
 from netwright.evaluation.device import half_precision, tensor_channels_last
 from netwright.tasks.losses import main_output
 from netwright.tasks.metrics import dice_per_label
@@ -61,10 +60,11 @@ def predict_probabilities(
     batch_size: int = 1,
     mixed_precision: bool = False,
     channels_last: bool = False,
+    air: Sequence[float] | NDArray[np.float32] = (),
 ) -> NDArray[np.float32]:
     """Class probabilities (K, X, Y, Z) of an image (C, X, Y, Z) of any size, in float32.
 
-    A volume within ``size`` is padded with zeros to it, in the middle, and computed at once. A larger one is
+    A volume within ``size`` is padded with ``air`` to it, in the middle, and computed at once. A larger one is
     covered with windows of ``size``, overlapping by the share ``overlap``; their probabilities are averaged
     with Gaussian weights, on the CPU, so that large volumes do not fill the GPU.
 
@@ -77,10 +77,11 @@ def predict_probabilities(
         batch_size: windows computed at once.
         mixed_precision: as in training.
         channels_last: as in training.
+        air: for each channel, what it is padded with; empty: zeros.
     """
     volume = torch.from_numpy(np.array(image, np.float32)) if isinstance(image, np.ndarray) else image.float()
     settings = _Settings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
-    found = _probabilities(network, volume[None], size, overlap, batch_size, **settings)
+    found = _probabilities(network, volume[None], size, overlap, batch_size, air, **settings)
     return np.ascontiguousarray(found[0])
 
 
@@ -95,6 +96,7 @@ def predict_slices(
     batch_size: int = 8,
     mixed_precision: bool = False,
     channels_last: bool = False,
+    air: Sequence[float] | NDArray[np.float32] = (),
 ) -> NDArray[np.float32]:
     """Class probabilities (K, X, Y, Z), in float32, of an image (C, X, Y, Z) by a network of two dimensions.
 
@@ -111,13 +113,14 @@ def predict_slices(
         batch_size: as there.
         mixed_precision: as there.
         channels_last: as there.
+        air: as there.
     """
     volume = torch.from_numpy(np.array(image, np.float32)) if isinstance(image, np.ndarray) else image.float()
     settings = _Settings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
     slices = volume.movedim(axis + 1, 0)
     at_once = batch_size if _is_within(slices.shape[2:], size) else 1
     found = [
-        _probabilities(network, slices[start : start + at_once], size, overlap, batch_size, **settings)
+        _probabilities(network, slices[start : start + at_once], size, overlap, batch_size, air, **settings)
         for start in range(0, len(slices), at_once)
     ]
     return np.ascontiguousarray(np.moveaxis(np.concatenate(found), 0, axis + 1))
@@ -129,6 +132,7 @@ def _probabilities(
     size: Sequence[int],
     overlap: float,
     batch_size: int,
+    air: Sequence[float] | NDArray[np.float32],
     *,
     device: torch.device | str,
     mixed_precision: bool,
@@ -138,8 +142,10 @@ def _probabilities(
     shape = tuple(images.shape[2:])
     padded_shape = [max(a, b) for a, b in zip(shape, size, strict=True)]
     _, target = windows(shape, padded_shape)
-    padding = [(t.start, n - t.stop) for t, n in zip(target, padded_shape, strict=True)]
-    padded = F.pad(images, [side for pair in reversed(padding) for side in pair])
+    padded = images.new_zeros((*images.shape[:2], *padded_shape))
+    if len(air):
+        padded += torch.as_tensor(np.asarray(air, np.float32)).view(-1, *(1,) * len(size))
+    padded[:, :, *target] = images
 
     def predict(inputs: Tensor) -> Tensor:
         logits = forward(network, inputs, mixed_precision=mixed_precision, channels_last=channels_last)
@@ -193,11 +199,16 @@ def validation_dice(
     for start in range(0, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
         images = [prepared.image(indices[row]) for row in chosen]
-        for row, prediction in zip(chosen, _predict_padded(network, images, size, **settings), strict=True):
+        air = [prepared.air(indices[row]) for row in chosen]
+        for row, prediction in zip(
+            chosen, _predict_padded(network, images, size, air, **settings), strict=True
+        ):
             dice[row] = dice_per_label(prediction, labels[row], classes)
     for row in (row for row, fit in enumerate(fits) if not fit):
         image = prepared.image(indices[row])
-        probabilities = predict_probabilities(network, image, size, batch_size=batch_size, **settings)
+        probabilities = predict_probabilities(
+            network, image, size, batch_size=batch_size, air=prepared.air(indices[row]), **settings
+        )
         _require_finite(bool(np.isfinite(probabilities).all()))
         dice[row] = dice_per_label(probabilities.argmax(0), labels[row], classes)
     return dice
@@ -207,15 +218,20 @@ def _predict_padded(
     network: nn.Module,
     images: Sequence[NDArray[np.float32]],
     size: Sequence[int],
+    air: Sequence[NDArray[np.float32]],
     *,
     device: torch.device | str,
     mixed_precision: bool,
     channels_last: bool,
 ) -> list[NDArray[np.uint8]]:
-    """Label maps, each of its image's shape, of images (C, *shape) within ``size``, in one forward pass."""
+    """Label maps, each of its image's shape, of images (C, *shape) within ``size``, in one forward pass.
+
+    ``air``: of each image, what its channels (C,) are padded with.
+    """
     batch = torch.zeros((len(images), images[0].shape[0], *size))
     targets = [windows(image.shape[1:], size)[1] for image in images]
     for row, (image, target) in enumerate(zip(images, targets, strict=True)):
+        batch.numpy()[row] = padding(air[row], image.ndim)
         batch.numpy()[row][:, *target] = image
     with evaluating(network):
         logits = forward(
@@ -257,13 +273,16 @@ def slice_dice(
             small += [(row, position) for position in range(label.shape[axis])]
             continue
         image = volumes.image(index)
-        probabilities = predict_slices(network, image, size, axis, batch_size=batch_size, **settings)
+        probabilities = predict_slices(
+            network, image, size, axis, batch_size=batch_size, air=volumes.air(index), **settings
+        )
         _require_finite(bool(np.isfinite(probabilities).all()))
         found[row] = probabilities.argmax(0).astype(np.uint8)
     for start in range(0, len(small), batch_size):
         chosen = small[start : start + batch_size]
         images = [np.moveaxis(volumes.image(indices[row]), axis + 1, 0)[position] for row, position in chosen]
-        predictions = _predict_padded(network, images, size, **settings)
+        air = [volumes.air(indices[row]) for row, _ in chosen]
+        predictions = _predict_padded(network, images, size, air, **settings)
         for (row, position), prediction in zip(chosen, predictions, strict=True):
             np.moveaxis(found[row], axis, 0)[position] = prediction
     dice = [dice_per_label(one, label, classes) for one, label in zip(found, labels, strict=True)]

@@ -96,3 +96,8 @@ class _Items:
     def label(self, index: int) -> NDArray[np.uint8]:
         """(H, W)."""
         return self._slices.label(*self._places[index])
+
+    def air(self, index: int) -> NDArray[np.float32]:
+        """(C,)."""
+        case, _ = self._places[index]
+        return self._slices.scans.air(case)

@@ -148,7 +148,7 @@ def _case(network: Segmenter, prepared: Prepared, index: int) -> FittingCase:
     volumes = prepared if network.slice_axis is None else Scans(prepared, network.slice_axis)
     image = np.array(volumes.image(index))
     return FittingCase(
-        probabilities=network.probabilities(image),
+        probabilities=network.probabilities(image, volumes.air(index)),
         image=image,
         truth=np.array(volumes.label(index)),
         spacing=prepared.geometry(index).spacing,

@@ -131,17 +131,24 @@ class Segmenter:
             slice_axis=architecture.get("slice_axis"),
         )
 
-    def probabilities(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Class probabilities (K, X, Y, Z) of a prepared image (C, X, Y, Z), the network's own."""
+    def probabilities(
+        self, image: NDArray[np.float32], air: Sequence[float] | NDArray[np.float32] = ()
+    ) -> NDArray[np.float32]:
+        """Class probabilities (K, X, Y, Z) of a prepared image (C, X, Y, Z), the network's own.
+
+        ``air``: what each channel is padded with; empty: zeros.
+        """
         from netwright.evaluation.inference import predict_probabilities, predict_slices
 
         if self.slice_axis is not None:
-            return predict_slices(self.network, image, self.task.size, self.slice_axis, device=self.device)
-        return predict_probabilities(self.network, image, self.task.size, device=self.device)
+            return predict_slices(
+                self.network, image, self.task.size, self.slice_axis, device=self.device, air=air
+            )
+        return predict_probabilities(self.network, image, self.task.size, device=self.device, air=air)
 
     def _segment(self, volume: Volume, images: Sequence[Path]) -> NDArray[np.uint8]:
         prepared = self._prepared(volume, images)
-        found = self._refined(self.probabilities(prepared.image), prepared, self.crf, images)
+        found = self._refined(self.probabilities(prepared.image, prepared.air), prepared, self.crf, images)
         return prepared.geometry.restore(found)
 
     def _prepared(self, volume: Volume, images: Sequence[Path]) -> PreparedImage:
@@ -203,7 +210,7 @@ class Segmenter:
             prepared = self._prepared(read_image(case.images, case.time), case.images)
             grid = prepared.geometry.grid
             truth = case.classes(grid, self.label_values)
-            own = self.probabilities(prepared.image)
+            own = self.probabilities(prepared.image, prepared.air)
             found = prepared.geometry.restore(self._refined(own, prepared, self.crf, case.images))
             if predictions is not None:
                 self._write(predictions, case.name, found, case.images[0])
