@@ -33,7 +33,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from netwright.cli.tables import inspection_lines
+from netwright.cli.inspected import inspection_lines
 from netwright.data.opening import inspect_any, open_any
 from netwright.errors import NetwrightError
 from netwright.settings import read_settings

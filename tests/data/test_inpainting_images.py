@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netwright.cli.tables import inspection_lines
+from netwright.cli.inspected import inspection_lines
 from netwright.data.classification.cache import prepare_images, prepare_like
 from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.reading import prepare_one

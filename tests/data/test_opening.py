@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netwright.cli.tables import inspection_lines
+from netwright.cli.inspected import inspection_lines
 from netwright.data import Dataset, Prepared, PreprocessingSettings
 from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.prepared import PreparedImages

@@ -110,7 +110,7 @@ def sample(
     seed: SeedOption = 0,
 ) -> None:
     """Write a built-in sample dataset."""
-    from netwright.cli.tables import command
+    from netwright.cli.inspected import command
 
     if output.exists() and any(output.iterdir()):
         raise NetwrightError(f"{output} already holds files. Name a new folder with -o.")
@@ -130,7 +130,7 @@ def inspect(
     map_label: MapLabelOption = None,
 ) -> None:
     """Say what is in a dataset, and everything that is wrong with it (exit code 1 if search would refuse it)."""
-    from netwright.cli.tables import inspection_lines
+    from netwright.cli.inspected import inspection_lines
     from netwright.data.opening import inspect_any, open_any
     from netwright.study.machine import available_cores
 
@@ -294,7 +294,8 @@ def recipes(
 
 def _conduct(run: Any) -> None:
     from netwright.cli.display import Display
-    from netwright.cli.tables import command, end_lines
+    from netwright.cli.inspected import command
+    from netwright.cli.tables import end_lines
 
     display = Display(out)
     try:

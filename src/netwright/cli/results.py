@@ -32,7 +32,8 @@ def train(
     """Train a trial's network to the full protocol; the test cases stay closed."""
     from netwright.api import open_run
     from netwright.cli.display import TrainingLines
-    from netwright.cli.tables import command, crf_line, metric_lines
+    from netwright.cli.inspected import command
+    from netwright.cli.tables import crf_line, metric_lines
     from netwright.study.retraining import ON_ALL
 
     opened = open_run(run)

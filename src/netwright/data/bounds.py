@@ -7,10 +7,11 @@ bound. Volumes and arrays are read some at a time where that is enough, and have
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from math import prod
 from pathlib import Path
+from threading import Condition
 
 from netwright.data.problems import Problem, UnusableFile
 from netwright.errors import SettingsError
@@ -82,6 +83,37 @@ def require_pictures(path: Path, place: str, shape: Sequence[int]) -> None:
             "Save fewer of them, or each as a file of its own.",
         )
     _require(path, shape[1:], _chosen.get() or MAX_PIXELS, "values a picture", "crop or scale them", place)
+
+
+class _Room:
+    """Pixels that are decoded at once, in all threads."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._taken = 0
+
+    @contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken or self._taken + pixels <= MAX_PIXELS)
+            self._taken += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= pixels
+                self._changed.notify_all()
+
+
+_room = _Room()
+
+
+def room_for(pixels: int) -> AbstractContextManager[None]:
+    """Wait until a picture of so many pixels can be looked at without more than `MAX_PIXELS` at once in memory.
+
+    A larger one is looked at alone.
+    """
+    return _room.of(pixels)
 
 
 def _require(

@@ -65,14 +65,14 @@ def check_case(case: Case, dataset: Dataset) -> CheckedCase:
             problems += [] if place is None else [place]
         values = read_label(path, volume.grid if volume else None, case.time)
         found, counts = count_values(values)
-        problems += _check_values(path, found, dataset)
+        problems += value_problems(path, found, dataset)
         if not any(problem.severity == "error" for problem in problems):
             labels = class_indices(values, dataset.label_values, dataset.map_label)
             for value, count in zip(found.tolist(), counts.tolist(), strict=True):
                 meant = mapped(int(value), dataset.map_label)
                 voxels[meant] = voxels.get(meant, 0) + count
     except UnusableFile as error:
-        problems.append(_naming_labels(error.problem, dataset))
+        problems.append(naming_labels(error.problem, dataset))
     return CheckedCase(
         volume, labels, voxels, tuple(problem.relative_to(dataset.root) for problem in problems)
     )
@@ -152,29 +152,34 @@ def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Prob
         volume = read_image(require_images(case), case.time)
     except UnusableFile as error:
         return None, [error.problem]
-    problems = list(volume.problems)
-    path = case.images[0]
     channels = len(volume.array)
-    if channels != len(dataset.channels) and is_picture(path):
-        problems.append(_other_colours(path, channels, dataset))
-    elif channels != len(dataset.channels):
-        problems.append(
-            Problem(
-                "error",
-                str(path),
-                f"has {channels} channel{'s' if channels != 1 else ''}",
-                expected=f"{len(dataset.channels)} ({', '.join(dataset.channels)}), as dataset.json names "
-                "them",
-                found=str(channels),
-                advice="Name every channel in dataset.json, in order, or remove the volumes that are not "
-                "channels." + advice_on_time(path),
-                kind="channels",
-            )
-        )
+    problems = [*volume.problems, *channel_problems(case, dataset, channels)]
+    path = case.images[0]
     for number, values in enumerate(volume.array):
         file = case.images[number] if len(case.images) == channels else path
         problems += check_intensities(file, number, values)
     return volume, problems
+
+
+def channel_problems(case: Case, dataset: Dataset, channels: int) -> list[Problem]:
+    """What is wrong with the number of channels that an image has."""
+    path = case.images[0]
+    if channels == len(dataset.channels):
+        return []
+    if is_picture(path):
+        return [_other_colours(path, channels, dataset)]
+    return [
+        Problem(
+            "error",
+            str(path),
+            f"has {channels} channel{'s' if channels != 1 else ''}",
+            expected=f"{len(dataset.channels)} ({', '.join(dataset.channels)}), as dataset.json names them",
+            found=str(channels),
+            advice="Name every channel in dataset.json, in order, or remove the volumes that are not "
+            "channels." + advice_on_time(path),
+            kind="channels",
+        )
+    ]
 
 
 def _other_colours(path: Path, channels: int, dataset: Dataset) -> Problem:
@@ -195,6 +200,13 @@ def _other_colours(path: Path, channels: int, dataset: Dataset) -> Problem:
 def check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> list[Problem]:
     """What is wrong with the intensities (X, Y, Z) of one channel: NaN or infinite voxels, or no contrast."""
     broken = int(values.size - np.count_nonzero(np.isfinite(values)))
+    return intensity_problems(path, channel, broken, values.size, (float(values.min()), float(values.max())))
+
+
+def intensity_problems(
+    path: Path, channel: int, broken: int, voxels: int, limits: tuple[float, float]
+) -> list[Problem]:
+    """The same of a channel in which so many ``voxels`` are ``broken``, and which lies within ``limits``."""
     if broken:
         return [
             Problem(
@@ -202,20 +214,20 @@ def check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> 
                 str(path),
                 "has voxels that are no numbers (NaN or infinite)",
                 expected="finite intensities",
-                found=f"{broken} of {values.size} voxels in channel {channel}",
+                found=f"{broken} of {voxels} voxels in channel {channel}",
                 advice="Resampling or dividing outside of the scanned region leaves them: replace them, for "
                 "example with numpy.nan_to_num, and save the volume again.",
                 kind="not-finite",
             )
         ]
-    if values.min() == values.max():
+    if limits[0] == limits[1]:
         return [
             Problem(
                 "warning",
                 str(path),
                 "is constant",
                 expected="an image",
-                found=f"the intensity {values.flat[0]:g} everywhere in channel {channel}",
+                found=f"the intensity {limits[0]:g} everywhere in channel {channel}",
                 advice="Nothing can be learned from it: look whether the export failed, or remove the case.",
                 kind="constant",
             )
@@ -223,7 +235,8 @@ def check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> 
     return []
 
 
-def _check_values(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Problem]:
+def value_problems(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Problem]:
+    """What is wrong with the values, whole numbers in order, that a label map holds."""
     values = [int(value) for value in found]
     unnamed = [int(value) for value in unnamed_values(values, dataset.label_values, dataset.map_label)]
     if not unnamed:
@@ -243,7 +256,7 @@ def _check_values(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Pro
     ]
 
 
-def _naming_labels(problem: Problem, dataset: Dataset) -> Problem:
+def naming_labels(problem: Problem, dataset: Dataset) -> Problem:
     """A label that is no whole number, with those that were expected."""
     if problem.kind not in ("not-integer", "label-not-finite", "label-range"):
         return problem

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.checks import CheckedCase, check_case
 from netwright.data.dataset import Case, Dataset
 from netwright.data.problems import Problem
 from netwright.data.volumes import Grid
-
-SAMPLED_VOXELS = 4096
-"""Voxels of a case and channel, evenly spread, from which percentiles are estimated."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +87,7 @@ class ChannelFacts:
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """What one case adds to the fingerprint, and what is wrong with it; ``content`` hashes its image."""
+    """What one case adds to the fingerprint, and what is wrong with it; ``content`` is a hash of its image."""
 
     case: Case
     grid: Grid | None
@@ -100,20 +95,6 @@ class CaseFacts:
     voxels: dict[int, int]
     content: str
     problems: tuple[Problem, ...]
-
-
-def case_facts(case: Case, dataset: Dataset) -> CaseFacts:
-    """Read and measure one case."""
-    checked: CheckedCase = check_case(case, dataset)
-    if checked.volume is None:
-        return CaseFacts(case, None, (), checked.voxels, "", checked.problems)
-    array = checked.volume.array
-    content = blake2b(repr(array.shape).encode(), digest_size=16)
-    content.update(array.data)
-    channels = tuple(facts for channel in array if (facts := _channel_facts(channel)))
-    return CaseFacts(
-        case, checked.volume.grid, channels, checked.voxels, content.hexdigest(), checked.problems
-    )
 
 
 def summarise(dataset: Dataset, facts: Sequence[CaseFacts]) -> Fingerprint:
@@ -135,20 +116,6 @@ def summarise(dataset: Dataset, facts: Sequence[CaseFacts]) -> Fingerprint:
         orientations=dict(Counter(grid.orientation for grid in grids).most_common()),
         channels=_channels(dataset, facts),
         labels=tuple(labels),
-    )
-
-
-def _channel_facts(values: NDArray[np.float32]) -> ChannelFacts | None:
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return None
-    return ChannelFacts(
-        voxels=finite.size,
-        mean=float(finite.mean(dtype=np.float64)),
-        variance=float(finite.var(dtype=np.float64)),
-        minimum=float(finite.min()),
-        maximum=float(finite.max()),
-        sample=finite[:: max(1, finite.size // SAMPLED_VOXELS)].copy(),
     )
 
 

@@ -92,10 +92,18 @@ class Grid:
         Raises:
             ValueError: the axes of the two grids have nothing to do with one another: see `displacement`.
         """
+        return _turned(array, self.orientation_in(reference))
+
+    def orientation_in(self, reference: Grid) -> NDArray[np.float64]:
+        """For each axis of the file (3, 2): the canonical axis of another grid that it runs along, and 1 or -1.
+
+        Raises:
+            ValueError: the axes of the two grids have nothing to do with one another: see `displacement`.
+        """
         orientation = _orientation_along(self.affine, reference)
         if orientation is None:
             raise ValueError("the axes of the two grids cannot be told apart")
-        return _turned(array, orientation)
+        return orientation
 
     def _turned_shape(self, orientation: NDArray[np.float64]) -> tuple[int, ...]:
         return tuple(self.shape[axis] for axis in _order(orientation))

@@ -11,10 +11,11 @@ from typing import Any
 
 from netwright.data.classification.fingerprint import ImageFingerprint
 from netwright.data.dataset import Dataset
-from netwright.data.fingerprint import CaseFacts, Fingerprint, case_facts, summarise
+from netwright.data.fingerprint import CaseFacts, Fingerprint, summarise
 from netwright.data.parallel import in_order
 from netwright.data.problems import Problem, enumerate_words
 from netwright.data.splits import MINIMUM_CASES
+from netwright.data.survey import case_facts
 from netwright.errors import DatasetError
 
 FEW_CASES = 10

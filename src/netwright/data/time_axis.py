@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,17 @@ def at_time(path: Path, voxels: Any, time: int) -> Any:
     Raises:
         UnusableFile: the file ends before.
     """
-    volumes = int(np.prod(voxels.shape[3:]))
+    require_time(path, voxels.shape, time)
+    return voxels if len(voxels.shape) < 4 else voxels[..., time]
+
+
+def require_time(path: Path, shape: Sequence[int], time: int) -> None:
+    """Refuse a file of a shape (X, Y, Z, ...) that ends before a time point, counted from 0.
+
+    Raises:
+        UnusableFile: it does.
+    """
+    volumes = int(np.prod(shape[3:]))
     if time >= volumes:
         raise UnusableFile(
             Problem(
@@ -45,7 +56,6 @@ def at_time(path: Path, voxels: Any, time: int) -> Any:
                 kind="time-point",
             )
         )
-    return voxels if len(voxels.shape) < 4 else voxels[..., time]
 
 
 def advice_on_time(path: Path) -> str:

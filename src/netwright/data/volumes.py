@@ -124,19 +124,7 @@ def read_label(path: Path, reference: Grid | None = None, time: int | None = Non
         array, grid = labels.T[..., None], _grid_of_picture(labels.shape)
     else:
         array, grid = _load(path, time if time is not None and time_points(path) > 1 else None)
-    if array.ndim != 3:
-        raise UnusableFile(
-            Problem(
-                "error",
-                str(path),
-                "holds more than one volume",
-                expected="one label map (X, Y, Z) with an integer a voxel",
-                found=f"an array of shape {shape_text(array.shape)}",
-                advice="If it is one-hot encoded, save the index of the largest channel instead."
-                + advice_on_time(path),
-                kind="label-dimensions",
-            )
-        )
+    require_one_volume(path, array.shape)
     array = whole_labels(path, array)
     if reference is None:
         return grid.to_canonical(array)
@@ -144,6 +132,27 @@ def read_label(path: Path, reference: Grid | None = None, time: int | None = Non
     if problem is not None and problem.severity == "error":
         raise UnusableFile(problem)
     return grid.to_axes_of(reference, array)
+
+
+def require_one_volume(path: Path, shape: Sequence[int]) -> None:
+    """Refuse a label map of a shape that holds more than one volume.
+
+    Raises:
+        UnusableFile: it does.
+    """
+    if len(shape) != 3:
+        raise UnusableFile(
+            Problem(
+                "error",
+                str(path),
+                "holds more than one volume",
+                expected="one label map (X, Y, Z) with an integer a voxel",
+                found=f"an array of shape {shape_text(shape)}",
+                advice="If it is one-hot encoded, save the index of the largest channel instead."
+                + advice_on_time(path),
+                kind="label-dimensions",
+            )
+        )
 
 
 def write_label_map(

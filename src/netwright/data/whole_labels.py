@@ -21,8 +21,8 @@ LARGEST = 2**31 - 1
 _SHOWN_VALUES = 8
 
 
-def whole_labels(path: Path, values: NDArray[Any]) -> NDArray[Any]:
-    """The labels of a file, of any shape, as integers.
+def whole_labels(path: Path, values: NDArray[Any], counts: NDArray[np.int64] | None = None) -> NDArray[Any]:
+    """The labels of a file, of any shape, as integers. ``counts``: how often each occurs; None: once.
 
     Raises:
         UnusableFile: a label is NaN or infinite, blended, or so large that no label map holds it.
@@ -30,7 +30,7 @@ def whole_labels(path: Path, values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind == "b":
         return values.astype(np.uint8)
     if values.dtype.kind == "f" and values.size:
-        values = _rounded(path, values)
+        values = _rounded(path, values, counts)
     if values.size and not -LARGEST - 1 <= int(values.min()) <= int(values.max()) <= LARGEST:
         large = np.unique(values[(values > LARGEST) | (values < -LARGEST - 1)])
         raise _unusable(
@@ -72,14 +72,16 @@ def advice_on_scale(path: Path) -> str:
     )
 
 
-def _rounded(path: Path, values: NDArray[Any]) -> NDArray[Any]:
+def _rounded(path: Path, values: NDArray[Any], counts: NDArray[np.int64] | None) -> NDArray[Any]:
     """Real numbers near whole ones as integers."""
-    broken = int(values.size - np.count_nonzero(np.isfinite(values)))
+    outside = ~np.isfinite(values)
+    broken = int(np.count_nonzero(outside) if counts is None else counts[outside].sum())
     if broken:
+        total = values.size if counts is None else int(counts.sum())
         raise _unusable(
             path,
             "has labels that are no numbers (NaN or infinite)",
-            f"{'nan' if np.isnan(values).any() else 'inf'} in {broken} of {values.size} voxels",
+            f"{'nan' if np.isnan(values).any() else 'inf'} in {broken} of {total} voxels",
             "Programs leave NaN where nothing was labelled: if it means background, replace it by 0, for example with "
             "numpy.nan_to_num, and save the label map with an integer type.",
             "label-not-finite",

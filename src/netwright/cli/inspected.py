@@ -1,0 +1,100 @@
+"""Lines of text for people: what inspect prints. It needs no torch, which takes seconds and 200 MB to load."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from netwright.data.classification.fingerprint import ImageFingerprint
+from netwright.data.fingerprint import Fingerprint
+from netwright.data.inspection import Inspection
+
+THICK = 3.0
+"""Voxels so much thicker than wide are told of (nnU-Net's threshold of anisotropy; Isensee et al. 2021)."""
+
+
+def command(*words: object) -> str:
+    """A netwright command, to be pasted into a shell."""
+    return shlex.join(["netwright", *map(str, words)])
+
+
+def inspection_lines(
+    dataset: Path, found: Inspection, *, show_all: bool, options: Sequence[str] = ()
+) -> Iterator[str]:
+    """What is in a dataset, and what is wrong with it. ``options``: as for `plan_lines`."""
+    fingerprint = found.fingerprint
+    if isinstance(fingerprint, ImageFingerprint):
+        yield from _picture_lines(fingerprint)
+        fine = "looks fine every picture can be read, one size and kind, no duplicates"
+    else:
+        yield from _volume_lines(fingerprint)
+        fine = "looks fine labels complete, geometry consistent, no NaN, no duplicates"
+    shown: dict[str, int] = {}
+    for problem in found.problems:
+        shown[problem.kind] = shown.get(problem.kind, 0) + 1
+        if show_all or shown[problem.kind] == 1:
+            yield f"{problem.severity}  {problem}"
+    more = sum(count - 1 for count in shown.values())
+    if more and not show_all:
+        yield f"       {more} more of the same kinds: {command('inspect', dataset, *options, '--all')}"
+    if not any(problem.severity == "error" for problem in found.problems):
+        if not shown:
+            yield fine
+        yield f"next       {command('plan', dataset, *options)}"
+
+
+def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
+    """Volumes, or pictures with masks, in numbers."""
+    patients = "" if fingerprint.groups == fingerprint.cases else f" of {fingerprint.groups} patients"
+    orientations = ", ".join(f"{name} {count}" for name, count in fingerprint.orientations.items())
+    yield (
+        f"{fingerprint.dataset}   {fingerprint.cases} cases{patients}   format {fingerprint.format}   "
+        f"orientation {orientations}"
+    )
+    if fingerprint.shape is not None and fingerprint.spacing is not None:
+        yield f"shape      {_range(fingerprint.shape, '.0f')} voxels (smallest, median, largest)"
+        yield f"spacing    {_range(fingerprint.spacing, '.3g')} mm"
+        thick = max(fingerprint.spacing.median) / min(fingerprint.spacing.median)
+        if thick >= THICK and min(fingerprint.shape.median) > 1:
+            yield (
+                f"thick      voxels are {thick:.1f} times as thick as wide: for networks of two dimensions "
+                "--set preprocessing.spacing=native keeps the slices of the scan"
+            )
+    for channel in fingerprint.channels:
+        yield (
+            f"channel    {channel.name}: mean {channel.mean:.1f}, standard deviation {channel.std:.4g}, "
+            f"0.5 to 99.5 % {channel.percentile_0_5:.4g} to {channel.percentile_99_5:.4g}"
+        )
+    if not any(label.voxels for label in fingerprint.labels):
+        return  # no case is usable: what is wrong comes next
+    for label in fingerprint.labels:
+        yield (
+            f"label      {label.value} {label.name}: {label.voxels:,} voxels, {label.percent:.2f} %, "
+            f"in {label.cases} cases"
+        )
+
+
+def _picture_lines(fingerprint: ImageFingerprint) -> Iterator[str]:
+    """Labelled pictures in numbers."""
+    parts = ", ".join(f"{part} {count}" for part, count in fingerprint.parts.items())
+    official = "" if set(fingerprint.parts) <= {"all"} else f" ({parts})"
+    yield f"{fingerprint.dataset}   {fingerprint.cases} pictures{official}   format {fingerprint.format}"
+    if fingerprint.size is not None:
+        yield f"size       {_range(fingerprint.size, '.0f')} pixels (height x width; smallest, median, largest)"
+    for channel in fingerprint.channels:
+        yield (
+            f"channel    {channel.name}: mean {channel.mean:.1f}, standard deviation {channel.std:.4g}, "
+            f"from {channel.minimum:.4g} to {channel.maximum:.4g}"
+        )
+    if not fingerprint.classes:
+        yield "classes    none: the pictures are to be restored (inpainting)"
+    for number, one in enumerate(fingerprint.classes):
+        yield f"class      {number} {one.name}: {one.pictures:,} pictures, {one.percent:.2f} %"
+
+
+def _range(values: Any, form: str) -> str:
+    rows = (values.minimum, values.median, values.maximum)
+    texts = [" x ".join(format(x, form) for x in row) for row in rows]
+    return texts[0] if len(set(texts)) == 1 else ", ".join(texts)
