@@ -1,15 +1,52 @@
-"""Optuna-dashboard on a run's storage, bound to this machine."""
+"""Optuna-dashboard on a copy of a run's study: to be looked at, on this machine, and never written to.
+
+Its server answers whoever asks, with deletions and all. So what it is given is a copy, made anew whenever the search
+has stored something; no request but GET and HEAD reaches it; and none that was sent to another name than this
+machine's, as a page of somebody else can make a browser do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from netwright.errors import NetwrightError, RunError
+from netwright.objective import ObjectiveSettings
 from netwright.study.folder import RunFolder
-from netwright.study.records import open_storage
+from netwright.study.records import STUDY_NAME, reading_storage
 
 HOST = "127.0.0.1"
+
+REFRESH_SECONDS = 2.0
+"""A study that changes is copied at most this often, and for at most a fifth of the time."""
+
+_HOSTS = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?", re.IGNORECASE)
+_PAGES = ("", "/dashboard")
+_METRIC_NAMES = "study:metric_names"
+
+_CONTROLS = (
+    "Delete",
+    "DriveFileRenameOutline",
+    "AddBox",
+    "Edit",
+    "ModeEdit",
+    "StopCircle",
+    "UploadFile",
+    "Undo",
+)
+_ICONS = ",".join(f'button:has([data-testid="{name}Icon"])' for name in _CONTROLS)
+_STYLE = f'<style>{_ICONS},a:has([data-testid="HomeIcon"]){{display:none!important}}</style>'
+"""Hides the buttons that would delete, rename, make or change something, as they are refused, and the way to the list
+of studies, as there is one.
+"""
+
+Environ = dict[str, Any]
+Start = Callable[..., Any]
 
 
 class _Quiet(WSGIRequestHandler):
@@ -21,22 +58,142 @@ def serve(folder: RunFolder, port: int, on_ready: Callable[[str], None]) -> None
     """Serve until interrupted; ``on_ready`` is told the address.
 
     Raises:
-        RunError: the run has no trials yet.
+        RunError: the run has no trials yet, or its database is damaged.
         NetwrightError: the port is taken.
     """
-    from optuna_dashboard import wsgi
-
     if not folder.database.exists():
         raise RunError(f"{folder.root} has no trials to show yet. Start the search first.")
-    try:
-        server = make_server(HOST, port, wsgi(open_storage(folder)), handler_class=_Quiet)
-    except OSError as error:
-        raise NetwrightError(
-            f"Port {port} cannot be used ({error.strerror}). Choose another with --port."
-        ) from None
-    with server:
-        on_ready(f"http://{HOST}:{server.server_port}/")
+    with contextlib.closing(_Pages(folder, _named(folder.settings().objective))) as pages:
+        pages.refresh()
         try:
-            server.serve_forever()
-        except KeyboardInterrupt:
+            server = make_server(HOST, port, pages, handler_class=_Quiet)
+        except OSError as error:
+            raise NetwrightError(
+                f"Port {port} cannot be used ({error.strerror}). Choose another with --port."
+            ) from None
+        with server:
+            on_ready(f"http://{HOST}:{server.server_port}/")
+            try:
+                server.serve_forever()
+            except KeyboardInterrupt:
+                return
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the dashboard answers: status, headers and body."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class _Pages:
+    """The application that is served: optuna-dashboard's, behind a filter, on a copy of the run's study."""
+
+    def __init__(self, folder: RunFolder, metric: str) -> None:
+        self._folder = folder
+        self._metric = metric
+        self._stamp: tuple[object, ...] = ()
+        self._next = 0.0
+        self._study = 0
+        self._app: Callable[[Environ, Start], Iterable[bytes]] | None = None
+        self._copy = contextlib.ExitStack()
+
+    def close(self) -> None:
+        """Let go of the copy."""
+        self._copy.close()
+
+    def refresh(self) -> None:
+        """Copy the study where it has changed since the last copy, and not too often.
+
+        Raises:
+            RunError: the database cannot be read.
+        """
+        from optuna_dashboard import wsgi
+
+        stamp = self._stamp_now()
+        began = time.monotonic()
+        if stamp == self._stamp or began < self._next:
             return
+        with contextlib.ExitStack() as copy:
+            storage = copy.enter_context(reading_storage(self._folder))
+            try:
+                self._study = storage.get_study_id_from_name(STUDY_NAME)
+            except KeyError:
+                raise RunError(
+                    f"{self._folder.root} has no trials to show yet. Start the search first."
+                ) from None
+            storage.set_study_system_attr(self._study, _METRIC_NAMES, [self._metric])
+            self._app = wsgi(storage)
+            self._copy.close()
+            self._copy = copy.pop_all()
+        self._stamp = stamp
+        self._next = time.monotonic() + max(REFRESH_SECONDS, 4 * (time.monotonic() - began))
+
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """Answer a request."""
+        answer = _refused(environ) or self._answered(environ)
+        start(answer.status, answer.headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+    def _answered(self, environ: Environ) -> _Answer:
+        with contextlib.suppress(RunError):  # what was copied last is still there to be looked at
+            self.refresh()
+        if environ.get("PATH_INFO", "").rstrip("/") in _PAGES:
+            return _Answer("302 Found", [("Location", f"/dashboard/studies/{self._study}")], b"")
+        assert self._app is not None  # as `serve` has made the first copy
+        return _asked(self._app, environ)
+
+    def _stamp_now(self) -> tuple[object, ...]:
+        """What changes when the search stores something."""
+        database = self._folder.database
+        parts = [database, *(database.with_name(f"{database.name}{end}") for end in ("-journal", "-wal"))]
+        return tuple(
+            (part.stat().st_mtime_ns, part.stat().st_size) if part.exists() else None for part in parts
+        )
+
+
+def _refused(environ: Environ) -> _Answer | None:
+    """The answer to a request that must not reach the dashboard; None of one that may."""
+    if not _HOSTS.fullmatch(environ.get("HTTP_HOST", "")):
+        return _forbidden(
+            "Ask for localhost or 127.0.0.1: the dashboard answers to this machine's names alone."
+        )
+    if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        return _forbidden("The dashboard shows a run and changes nothing in it.")
+    return None
+
+
+def _forbidden(text: str) -> _Answer:
+    body = f"{text}\n".encode()
+    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+    return _Answer("403 Forbidden", headers, body)
+
+
+def _asked(app: Callable[[Environ, Start], Iterable[bytes]], environ: Environ) -> _Answer:
+    """What an application answers, its pages without the controls that would be refused."""
+    told: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start(status: str, headers: Sequence[tuple[str, str]], *_: object) -> Callable[[bytes], object]:
+        told.append((status, list(headers)))
+        return lambda _: None
+
+    whole = {
+        name: value for name, value in environ.items() if name not in ("HTTP_IF_MODIFIED_SINCE", "HTTP_RANGE")
+    }
+    parts = app({**whole, "REQUEST_METHOD": "GET"}, start)
+    body = b"".join(parts)
+    if callable(close := getattr(parts, "close", None)):
+        close()
+    status, headers = told[-1]
+    if any(name.lower() == "content-type" and value.startswith("text/html") for name, value in headers):
+        body = body.replace(b"</head>", f"{_STYLE}</head>".encode(), 1)
+    kept = [(name, value) for name, value in headers if name.lower() != "content-length"]
+    return _Answer(status, [*kept, ("Content-Length", str(len(body)))], body)
+
+
+def _named(objective: ObjectiveSettings) -> str:
+    """What the search maximises, in a word or two."""
+    metric = objective.metric or "reward"
+    return metric if objective.plain else f"reward from {metric}"

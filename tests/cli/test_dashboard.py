@@ -1,0 +1,174 @@
+"""The dashboard as it is served: real requests to the real server."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import RDBStorage
+from optuna_dashboard import wsgi
+
+from netwright_tests import EXECUTABLE
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+SETTINGS = """
+recipe: segnas4
+dataset: {path: /nowhere}
+space: {name: segnas}
+strategy: {name: random}
+objective: {metric: dice}
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A run, and where its dashboard is."""
+
+    run: Path
+    port: int
+
+    def ask(
+        self, method: str, path: str, host: str | None = None, body: str = ""
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the answer; ``host`` "": without the header."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.putrequest(method, path, skip_host=True)
+        if host != "":
+            connection.putheader("Host", host or f"127.0.0.1:{self.port}")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body.encode())
+        answer = connection.getresponse()
+        found = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        connection.close()
+        return found
+
+    def study(self) -> dict[str, Any]:
+        """What the page is made of."""
+        status, _, body = self.ask("GET", "/api/studies/1")
+        assert status == 200
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+    def contents(self) -> dict[str, tuple[bytes, int]]:
+        return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in self.run.iterdir()}
+
+
+def add_trials(run: Path, count: int) -> None:
+    """As a search stores them."""
+    storage = RDBStorage(f"sqlite:///{run / 'study.db'}")
+    study = optuna.create_study(
+        storage=storage, study_name="search", direction="maximize", load_if_exists=True
+    )
+    for _ in range(count):
+        trial = study.ask({"n": optuna.distributions.IntDistribution(1, 4)})
+        study.tell(trial, 0.1 * trial.params["n"])
+    storage.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A run of three trials, of settings and storage alone, which is all that is shown."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    run.mkdir()
+    (run / "run.yaml").write_text(SETTINGS)
+    add_trials(run, 3)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    words = [str(EXECUTABLE), "dashboard", str(run), "--port", str(port)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == f"dashboard  http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
+        yield Served(run, port)
+        server.terminate()
+
+
+def changing_requests() -> list[tuple[str, str]]:
+    """Every rule of the dashboard that is no reading, as its own application lists them."""
+    app: Any = wsgi(optuna.storages.InMemoryStorage())
+    rules = [(route.method, re.sub(r"<[^>]*>", "1", route.rule)) for route in app.routes]
+    return sorted({(method, path) for method, path in rules if method not in ("GET", "HEAD")})
+
+
+def test_no_request_but_a_reading_one_is_answered(served: Served) -> None:
+    before = served.contents()
+    asked = changing_requests()
+    assert {method for method, _ in asked} >= {"DELETE", "POST", "PUT"}
+    assert ("DELETE", "/api/studies/1") in asked
+    asked += [(method, "/api/studies/1") for method in ("PATCH", "OPTIONS", "TRACE", "get", "PROPFIND")]
+    for method, path in asked:
+        for body in ("", json.dumps({"study_name": "x", "directions": ["maximize"], "state": "Fail"})):
+            status, _, answer = served.ask(method, path, body=body)
+            assert (status, b"changes nothing" in answer) == (403, True), (method, path)
+    assert len(served.study()["trials"]) == 3
+    assert served.contents() == before
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "evil.example:8080", "", "127.0.0.1.evil.example", "localhost.evil.example"),
+        *("a@localhost", "127.0.0.1:80/x", "192.168.0.1", "localhost:80x"),
+    ],
+)
+def test_another_name_than_this_machine_s_is_refused(served: Served, host: str, method: str) -> None:
+    for path in ("/api/studies/1", "/", "/dashboard/studies/1", "/csv/1"):
+        status, _, body = served.ask(method, path, host=host)
+        assert status == 403
+        assert b"trial" not in body
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9000", "127.0.0.1"])
+def test_this_machine_s_names_are_answered(served: Served, host: str) -> None:
+    assert served.ask("GET", "/api/studies", host=host)[0] == 200
+
+
+def test_the_page_is_that_of_the_run_s_study_with_its_metric(served: Served) -> None:
+    for path in ("/", "/dashboard", "/dashboard/"):
+        status, headers, _ = served.ask("GET", path)
+        assert (status, headers["location"]) == (302, "/dashboard/studies/1")
+    assert served.study()["objective_names"] == ["dice"]
+    status, headers, page = served.ask("GET", "/dashboard/studies/1")
+    assert status == 200
+    assert int(headers["content-length"]) == len(page)
+    head = served.ask("HEAD", "/dashboard/studies/1")
+    assert (head[0], head[1]["content-length"], head[2]) == (200, headers["content-length"], b"")
+    assert served.ask("GET", "/static/bundle.js")[0] == 200
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_browser_draws_the_page_under_the_name_of_the_metric(served: Served, tmp_path: Path) -> None:
+    words = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+    words += [f"--user-data-dir={tmp_path}", "--virtual-time-budget=8000", "--dump-dom"]
+    drawn = subprocess.run(
+        [*words, f"http://localhost:{served.port}/"], capture_output=True, text=True, timeout=90, check=True
+    ).stdout
+    assert "History" in drawn
+    assert ">dice<" in drawn
+    assert "Objective 0" not in drawn
+
+
+def test_new_trials_are_shown_while_the_search_goes_on(served: Served) -> None:
+    before = len(served.study()["trials"])
+    add_trials(served.run, 2)
+    stored = served.contents()
+    end = time.monotonic() + 20
+    while len(served.study()["trials"]) < before + 2:
+        assert time.monotonic() < end
+        time.sleep(0.3)
+    assert served.study()["objective_names"] == ["dice"]
+    assert served.contents() == stored
