@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from netwright.data.built import built_once, cache_folder, write_header
 from netwright.data.checks import check_case, require_images, require_label
 from netwright.data.dataset import Case, Dataset
-from netwright.data.files import content_digest
+from netwright.data.files import READING, content_digest
 from netwright.data.geometry import Geometry
 from netwright.data.parallel import in_order
 from netwright.data.prepared import IMAGES, INDEX, LABELS, VERSION, Prepared, PreparedCase, open_prepared
@@ -73,6 +73,7 @@ def _key(dataset: Dataset, settings: PreprocessingSettings, workers: int) -> str
     """A hash of everything that the cache depends on; where the dataset lies is no part of it."""
     meaning = {
         "version": VERSION,
+        "reading": READING,
         "dataset": dataset.name,
         "channels": dataset.channels,
         "labels": list(dataset.labels.items()),

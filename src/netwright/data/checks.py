@@ -13,7 +13,7 @@ from netwright.data.alignment import misplacement
 from netwright.data.dataset import ACDC, Case, Dataset
 from netwright.data.files import require_file
 from netwright.data.labels import class_indices, count_values, mapped, unnamed_values
-from netwright.data.pictures import is_picture
+from netwright.data.pictures import is_picture, require_one_orientation
 from netwright.data.problems import Problem, UnusableFile, enumerate_words
 from netwright.data.time_axis import advice_on_time
 from netwright.data.volumes import Volume, read_grid, read_image, read_label
@@ -58,6 +58,8 @@ def check_case(case: Case, dataset: Dataset) -> CheckedCase:
     voxels: dict[int, int] = {}
     try:
         path = require_label(case)
+        if volume is not None and is_picture(path):
+            require_one_orientation(case.images[0], path)
         if volume is not None:
             place = misplacement(path, read_grid(path), volume.grid, case.images[0].name)
             if place is not None and place.severity == "error":

@@ -17,6 +17,10 @@ from netwright.data.near import near
 from netwright.data.problems import Problem, UnusableFile
 from netwright.errors import NetwrightError, StorageError
 
+READING = 2
+"""Part of the key of every cache: the number grows where a file is read otherwise than before, so that what was read
+wrongly is never taken up again."""
+
 BROKEN_OFF = "A copy or download that broke off leaves such files: fetch it again"
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from netwright.data.bounds import require_pixels
+from netwright.data.decoding import read_stored, read_stored_head
 from netwright.data.files import BROKEN_OFF, reading, require_file, without_warnings, write_whole
 from netwright.data.problems import Problem, UnusableFile
+from netwright.data.stored import TURNS, UPRIGHT, Stored, StoredHead, is_grey, turned, turned_back
+from netwright.data.tiff import MARKS, read_tiff, read_tiff_head
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 """File endings of the pictures that netwright reads, in lower case."""
@@ -23,9 +24,9 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 GREY = ("grey",)
 COLOUR = ("red", "green", "blue")
 
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 _WRITTEN = {".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
-_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
+_ORIENTATION = 0x0112
+_T = TypeVar("_T")
 
 
 class Picture(NamedTuple):
@@ -35,9 +36,17 @@ class Picture(NamedTuple):
     transparent: bool
 
 
+class Mask(NamedTuple):
+    """``labels`` (H, W), and the ``colours`` of those that a palette, or black and white, shows: empty of numbers."""
+
+    labels: NDArray[Any]
+    colours: dict[int, tuple[int, int, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class PictureHead:
-    """What the header says: ``size`` (height, width), number of ``channels``, and the type of the pixels."""
+    """What the header says: ``size`` (height, width) as the picture is shown, number of ``channels``, and the type of
+    the pixels."""
 
     size: tuple[int, int]
     channels: int
@@ -60,66 +69,124 @@ def read_head(path: Path) -> PictureHead:
     Raises:
         UnusableFile: the file is missing, no picture, or of a kind that is not read.
     """
-    with _opened(path) as image:
-        _require_known(path, image)
-        depth = (
-            "uint16" if image.mode in _SIXTEEN_BITS else "float32" if image.mode in ("I", "F") else "uint8"
-        )
-        return PictureHead((image.height, image.width), _channels(image), depth)
+    head = _head_of(path)
+    height, width = head.size
+    shown = (width, height) if head.orientation in TURNS else head.size
+    return PictureHead(shown, head.channels, head.depth)
 
 
 def read_picture(path: Path) -> Picture:
-    """The pixels of a picture, its rows from top to bottom.
+    """The pixels of a picture as it is shown, its rows from top to bottom.
 
-    Palettes become the colours that they stand for; what is transparent is laid over black; bilevel pictures become
-    0 and 255. 16-bit grey stays as it is, and 32-bit grey becomes float32. Orientation tags of cameras are not
-    followed: a mask drawn on the picture would no longer fit.
+    Orientation tags of cameras are followed. Palettes become the colours that they stand for; what is transparent is
+    laid over black; bilevel pictures become 0 and 255; where white is stored as zero, it becomes the largest number.
+    16-bit numbers stay as they are, in colours, too; signed, 32-bit and real ones become float32.
 
     Raises:
         UnusableFile: the file is missing, truncated, damaged, or of a kind that is not read.
     """
-    with _opened(path) as image:
-        _require_known(path, image)
-        return _pixels(image)
+    stored = _read(path, read_tiff, read_stored)
+    shown = _shown(stored)
+    transparent = stored.opacity is not None and bool((stored.opacity < 1).any())
+    if stored.opacity is not None and transparent and not stored.laid_on_black:
+        opacity = stored.opacity if shown.ndim == 2 else stored.opacity[..., None]
+        laid = shown * opacity
+        shown = (np.rint(laid) if shown.dtype.kind == "u" else laid).astype(shown.dtype)
+    return Picture(turned(shown, stored.head.orientation), transparent)
 
 
 def read_mask(path: Path) -> NDArray[Any]:
-    """The labels (H, W) of a mask as they are stored; of a palette its indices, of a bilevel mask 0 and 1.
+    """The labels (H, W) of a mask: see `read_coloured_mask`."""
+    return read_coloured_mask(path).labels
+
+
+def read_coloured_mask(path: Path) -> Mask:
+    """A mask: its numbers as they are stored; of a palette its indices, of a bilevel mask 0 and 1.
+
+    A palette of greys alone that do not grow with the index, from black, is a grey picture: its greys are the labels,
+    so that black stays background whatever its index. A mask is turned as its own orientation tag says: see
+    `require_one_orientation`.
 
     Raises:
-        UnusableFile: as `read_picture`; or a JPEG file, or a picture in colours.
+        UnusableFile: as `read_picture`; or the values are not those that were drawn, a picture in colours, one with
+            the labels in its opacity, or one that stores white as zero.
     """
-    with _opened(path) as image:
-        if image.format in ("JPEG", "MPO"):
-            raise _lossy(path)
-        _require_known(path, image)
-        if image.mode in ("1", "P"):
-            return np.asarray(image, dtype=np.uint8)
-        pixels = _plain(image)
-        if pixels.ndim == 2:
-            return pixels
-        labels, colours = pixels[..., 0], pixels[..., : pixels.shape[-1] - (image.mode in ("LA", "RGBA"))]
-        if (colours != labels[..., None]).any():
-            raise _in_colours(path, colours)
-        if image.mode in ("LA", "RGBA") and (pixels[..., -1] != pixels[0, 0, -1]).any():
-            raise _with_holes(path)
-        return np.ascontiguousarray(labels)
+    stored = _read(path, read_tiff, read_stored)
+    head, pixels = stored.head, stored.pixels
+    if head.lossy:
+        raise _lossy(path)
+    if head.white_is_zero:
+        raise _white_is_zero(path)
+    if pixels.ndim == 3:
+        if (pixels != pixels[..., :1]).any():
+            raise _in_colours(path, pixels)
+        pixels = pixels[..., 0]
+    if stored.opacity is not None and not stored.keyed and (stored.opacity != stored.opacity.flat[0]).any():
+        raise _with_holes(path)
+    colours: dict[int, tuple[int, int, int]] = {}
+    if head.kind == "bilevel":
+        pixels = pixels.astype(np.uint8)
+        colours = {0: (0, 0, 0), 1: (255, 255, 255)}
+    elif head.palette is not None:
+        pixels, colours = _labels_of_palette(pixels, head.palette)
+    return Mask(turned(pixels, head.orientation), colours)
+
+
+def _labels_of_palette(
+    indices: NDArray[Any], palette: NDArray[np.uint8]
+) -> tuple[NDArray[Any], dict[int, tuple[int, int, int]]]:
+    padded = np.zeros((256, 3), np.uint8)
+    padded[: len(palette)] = palette
+    used = np.unique(indices)
+    greys = padded[: int(used.max(initial=0)) + 1, 0].astype(int)
+    if is_grey(palette) and (greys[0] != 0 or (np.diff(greys) <= 0).any()):
+        return padded[:, 0][indices], {}
+    return indices, {int(index): (*padded[index].tolist(),) for index in used}
+
+
+def require_one_orientation(image: Path, mask: Path) -> None:
+    """Refuse an image and its mask that are turned differently; only their headers are read.
+
+    Which way a mask lies that was drawn on an image with an orientation tag, and lacks the tag, depends on the program
+    that it was drawn with.
+
+    Raises:
+        UnusableFile: one of the files cannot be read, or one has an orientation tag that the other has not.
+    """
+    expected, found = (_head_of(path).orientation for path in (image, mask))
+    if expected == found:
+        return
+    raise UnusableFile(
+        Problem(
+            "error",
+            str(mask),
+            "is not turned as its image is",
+            expected=f"the orientation tag of {image}, {expected}" + " (as stored)" * (expected == UPRIGHT),
+            found=f"{found}" + " (as stored, or no tag)" * (found == UPRIGHT),
+            advice="Programs that follow the tag of a camera show another picture than those that do not, and the "
+            "mask fits one of them. Save both upright and without the tag, for example with Pillow: "
+            "ImageOps.exif_transpose(Image.open(path)).save(path), look whether they fit, and turn the mask by hand "
+            "where they do not.",
+            kind="orientation",
+        )
+    )
 
 
 def mask_size(path: Path) -> tuple[int, int]:
-    """Height and width of a picture or mask, without decoding it.
+    """Height and width of a picture or mask as it is shown, without decoding it.
 
     Raises:
         UnusableFile: the file is missing or no picture.
     """
-    with _opened(path) as image:
-        return image.height, image.width
+    return read_head(path).size
 
 
 def write_label_picture(path: Path, labels: NDArray[Any], like: Path) -> None:
     """Write a label map (columns, rows, 1) as a grey picture of one value a pixel, as large as the picture ``like``.
 
-    The file appears whole or not at all; PNG unless its name says TIFF or BMP.
+    The file appears whole or not at all; PNG unless its name says TIFF or BMP. Where ``like`` has an orientation tag
+    the label map is stored turned as its pixels are, and has the same tag, so that the two lie alike whether or not a
+    program follows it. BMP has no tags: it is stored as it is shown.
 
     Raises:
         ValueError: the shape is not that of ``like``, or a value is below 0 or above 65535.
@@ -127,6 +194,7 @@ def write_label_picture(path: Path, labels: NDArray[Any], like: Path) -> None:
         StorageError: the file cannot be written.
     """
     height, width = mask_size(like)
+    orientation = _head_of(like).orientation
     if labels.shape != (width, height, 1):
         raise ValueError(
             f"labels of shape {labels.shape} do not fit {like}, which has {width} x {height} pixels"
@@ -134,8 +202,13 @@ def write_label_picture(path: Path, labels: NDArray[Any], like: Path) -> None:
     if labels.size and not 0 <= labels.min() <= labels.max() < 2**16:
         raise ValueError(f"labels from {labels.min()} to {labels.max()} do not fit into a picture")
     stored = labels[..., 0].T.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16)
+    file_format = _WRITTEN.get(path.suffix.lower(), "PNG")
+    tags = Image.Exif()
+    if orientation != UPRIGHT and file_format != "BMP":
+        stored = turned_back(stored, orientation)
+        tags[_ORIENTATION] = orientation
     content = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(stored)).save(content, _WRITTEN.get(path.suffix.lower(), "PNG"))
+    Image.fromarray(np.ascontiguousarray(stored)).save(content, file_format, exif=tags)
     write_whole(path, content.getvalue())
 
 
@@ -150,94 +223,52 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
     write_whole(path, content.getvalue())
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A picture as Pillow opens it, not yet decoded, and no larger than what is read; what goes wrong is told as
-    `UnusableFile`."""
+def _head_of(path: Path) -> StoredHead:
+    return _read(path, read_tiff_head, read_stored_head)
+
+
+def _read(path: Path, tiff: Callable[[Path], _T], other: Callable[[Path], _T]) -> _T:
+    """What a reader of TIFF, or of the other formats, finds; what goes wrong is told as `UnusableFile`."""
     require_file(path, "Restore the file, or remove what refers to it.", "a picture")
     with (
         reading(path, "a complete PNG, JPEG, TIFF or BMP picture", f"{BROKEN_OFF}, or remove it."),
         without_warnings(),
-        path.open("rb") as file,
-        _decoder(file, path) as image,
     ):
-        require_pixels(path, (image.height, image.width))
-        yield image
+        with path.open("rb") as file:
+            start = file.read(4)
+        return tiff(path) if start in MARKS else other(path)
 
 
-def _decoder(file: BinaryIO, path: Path) -> Any:
-    """What ``Image.open`` does, without its own bound, which would warn of pictures that the user has allowed."""
-    Image.preinit()
-    start = file.read(16)
-    for name in _FORMATS:
-        make, accepts = Image.OPEN[name]
-        if accepts is None or accepts(start) is True:
-            file.seek(0)
-            return make(file, path.name)
-    raise ValueError("the beginning is of no such format")
+def _shown(stored: Stored) -> NDArray[Any]:
+    """The numbers of a picture as they are seen."""
+    head, pixels = stored.head, stored.pixels
+    if head.palette is not None:
+        padded = np.zeros((1 << max(8, len(head.palette).bit_length()), 3), np.uint8)
+        padded[: len(head.palette)] = head.palette
+        return np.asarray((padded[:, 0] if head.channels == 1 else padded)[pixels])
+    if head.kind == "bilevel":
+        white = np.asarray(pixels, dtype=bool) != head.white_is_zero
+        return np.where(white, np.uint8(255), np.uint8(0))
+    if head.white_is_zero:
+        pixels = (stored.white - pixels).astype(pixels.dtype)
+    numbers: NDArray[Any] = pixels.astype(head.depth, copy=False)
+    return numbers
 
 
-def _require_known(path: Path, image: Any) -> None:
-    if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
-        raise UnusableFile(
-            Problem(
-                "error",
-                str(path),
-                "holds more than one picture",
-                expected="one",
-                found=f"{image.n_frames} pages",
-                advice="Save each page as a file of its own; a stack of slices is a volume: save it as NIfTI.",
-                kind="pages",
-            )
+def _white_is_zero(path: Path) -> UnusableFile:
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            "is a mask that stores white as zero",
+            expected="black as zero (PhotometricInterpretation 1, BlackIsZero)",
+            found="PhotometricInterpretation 0, WhiteIsZero",
+            advice="Programs differ in whether they turn such numbers round, so that background and labels may have "
+            "changed places. Save the numbers that are meant again as PNG, for example with tifffile and Pillow: "
+            "Image.fromarray(tifffile.imread(path)).save(new_path).",
+            kind="white-is-zero",
         )
-    if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I", "F", *_SIXTEEN_BITS):
-        raise UnusableFile(
-            Problem(
-                "error",
-                str(path),
-                "is in a colour space that is not read",
-                expected="grey or RGB",
-                found=str(image.mode),
-                advice="Convert it to RGB, for example with Pillow: Image.open(path).convert('RGB').save(path).",
-                kind="colour-space",
-            )
-        )
-
-
-def _channels(image: Any) -> int:
-    if image.mode in ("P", "PA"):
-        return 1 if _grey_palette(image) else 3
-    return 3 if image.mode in ("RGB", "RGBA") else 1
-
-
-def _grey_palette(image: Any) -> bool:
-    colours = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
-    return bool((colours == colours[:, :1]).all())
-
-
-def _pixels(image: Any) -> Picture:
-    if image.mode == "1":
-        return Picture(np.asarray(image, dtype=np.uint8) * np.uint8(255), False)
-    if image.mode in ("P", "PA"):
-        image = image.convert("LA" if _grey_palette(image) else "RGBA")
-    elif image.mode in ("L", "RGB") and "transparency" in image.info:
-        image = image.convert(f"{image.mode}A")
-    pixels = _plain(image)
-    if image.mode not in ("LA", "RGBA"):
-        return Picture(pixels, False)
-    shown, opacity = pixels[..., :-1], pixels[..., -1:]
-    transparent = bool((opacity < 255).any())
-    if transparent:
-        shown = np.rint(shown * (opacity.astype(np.float32) / 255)).astype(np.uint8)
-    return Picture(np.ascontiguousarray(shown[..., 0] if image.mode == "LA" else shown), transparent)
-
-
-def _plain(image: Any) -> NDArray[Any]:
-    """The pixels as they are stored, 16 bits in the machine's order of bytes and 32 bits as real numbers."""
-    pixels = np.asarray(image)
-    if image.mode in _SIXTEEN_BITS:
-        return pixels.astype(np.uint16)
-    return pixels.astype(np.float32) if image.mode in ("I", "F") else pixels
+    )
 
 
 def _lossy(path: Path) -> UnusableFile:

@@ -15,7 +15,7 @@ from netwright.data.dataset import Case
 from netwright.data.formats import find_cases
 from netwright.data.formats.description import stem
 from netwright.data.labels import class_indices, count_values, unnamed_values
-from netwright.data.pictures import is_picture
+from netwright.data.pictures import is_picture, require_one_orientation
 from netwright.data.prepared import Prepared
 from netwright.data.preprocessing import PreparedImage, PreprocessingSettings, prepare_volume
 from netwright.data.slices import SliceSettings
@@ -48,6 +48,8 @@ class LabelledCase:
         Raises:
             DatasetError: the label map is unusable, lies on another grid than the image, or has other values.
         """
+        if is_picture(self.label):
+            require_one_orientation(self.images[0], self.label)
         labels = read_label(self.label, grid, self.time)
         found, _ = count_values(labels)
         if unknown := unnamed_values(found.tolist(), label_values, self.map_label):

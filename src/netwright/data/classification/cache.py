@@ -26,7 +26,7 @@ from netwright.data.classification.prepared import (
 from netwright.data.classification.reading import as_trained, stored_chunks
 from netwright.data.classification.settings import WHITE, ImageSettings, PicturePreparation
 from netwright.data.classification.splits import image_splits
-from netwright.data.files import content_digest
+from netwright.data.files import READING, content_digest
 from netwright.data.parallel import many_in_order
 from netwright.data.problems import UnusableFile
 from netwright.data.splits import FRACTIONS
@@ -157,6 +157,7 @@ def _key(
     digest = blake2b(digest_size=8)
     meaning: dict[str, Any] = {
         "version": VERSION,
+        "reading": READING,
         "dataset": dataset.name,
         "channels": dataset.channels,
         "classes": dataset.classes,

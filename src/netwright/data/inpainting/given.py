@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from netwright.data.classification.dataset import Box
 from netwright.data.classification.reading import cropped
 from netwright.data.classification.settings import WHITE, ImageSettings, fitted
-from netwright.data.pictures import read_head, read_picture
+from netwright.data.pictures import read_head, read_picture, require_one_orientation
 from netwright.data.problems import Problem, UnusableFile
 from netwright.errors import DatasetError
 
@@ -41,9 +41,10 @@ def require_size(path: Path, picture: Path) -> None:
     """Refuse a mask that is not as large as its picture; only their headers are read.
 
     Raises:
-        UnusableFile: one of the files cannot be read.
+        UnusableFile: one of the files cannot be read, or only one has an orientation tag.
         DatasetError: they differ in size.
     """
+    require_one_orientation(picture, path)
     (height, width), size = read_head(path).size, read_head(picture).size
     if (height, width) != size:
         raise DatasetError(
