@@ -223,6 +223,16 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
     write_whole(path, content.getvalue())
 
 
+def read_otherwise_before(path: Path) -> bool:
+    """Whether a picture may have been read otherwise when `READING` was 1: a TIFF, one with an orientation tag, or one of
+    16 bits. False of one that cannot be read, too."""
+    try:
+        head = _head_of(path)
+    except UnusableFile:
+        return False
+    return head.format == "TIFF" or head.orientation != UPRIGHT or head.depth != "uint8"
+
+
 def _head_of(path: Path) -> StoredHead:
     return _read(path, read_tiff_head, read_stored_head)
 

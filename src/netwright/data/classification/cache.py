@@ -28,6 +28,7 @@ from netwright.data.classification.settings import WHITE, ImageSettings, Picture
 from netwright.data.classification.splits import image_splits
 from netwright.data.files import READING, content_digest
 from netwright.data.parallel import many_in_order
+from netwright.data.pictures import read_otherwise_before
 from netwright.data.problems import UnusableFile
 from netwright.data.splits import FRACTIONS
 from netwright.errors import DatasetError
@@ -157,7 +158,6 @@ def _key(
     digest = blake2b(digest_size=8)
     meaning: dict[str, Any] = {
         "version": VERSION,
-        "reading": READING,
         "dataset": dataset.name,
         "channels": dataset.channels,
         "classes": dataset.classes,
@@ -173,6 +173,8 @@ def _key(
     boxes = {record.name: record.box for record in dataset.records if record.box is not None}
     if boxes:  # the keys of sets without any stay those of before there were boxes
         meaning["boxes"] = boxes
+    if not dataset.arrays and any(many_in_order(read_otherwise_before, _files(dataset), workers)):
+        meaning["reading"] = READING  # the keys of all others stay, too
     digest.update(json.dumps(meaning, sort_keys=True).encode())
     files = sorted({path for file in dataset.arrays.values() for path in file.paths})
     for content in many_in_order(content_digest, files or _files(dataset), workers):
