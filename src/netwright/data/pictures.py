@@ -224,8 +224,8 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 def read_otherwise_before(path: Path) -> bool:
-    """Whether a picture may have been read otherwise when `READING` was 1: a TIFF, one with an orientation tag, or one of
-    16 bits. False of one that cannot be read, too."""
+    """Whether a picture may have been read otherwise when `READING` was 1: a TIFF, one with an orientation tag, or one
+    of 16 bits. False of one that cannot be read, too."""
     try:
         head = _head_of(path)
     except UnusableFile:
