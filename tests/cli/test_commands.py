@@ -244,7 +244,15 @@ def test_evaluate_gives_the_dice_that_the_label_maps_have(
         {"image": f"./imagesTr/other_{i}.nii.gz", "label": f"./labelsTr/other_{i}.nii.gz"} for i in range(8)
     ]
     (copy / "dataset.json").write_text(json.dumps(description))
-    moved = json.loads(netwright("evaluate", finished_run, copy, "--json").stdout)
+    for label in (copy / "labelsTr").iterdir():
+        beside = nibabel.load(label)
+        affine = beside.affine.copy()
+        affine[:3, 3] += affine[:3, 0] * 0.3
+        nibabel.save(nibabel.Nifti1Image(np.asanyarray(beside.dataobj), affine), label)
+    evaluated = netwright("evaluate", finished_run, copy, "--json")
+    assert evaluated.stderr.count("elsewhere than its image other_") == 2
+    assert "up to 0.3 voxels away" in evaluated.stderr
+    moved = json.loads(evaluated.stdout)
     assert len(moved["cases"]) == 2, "the cases that it was trained on are known by their content"
     assert "6 cases" in moved["note"]
     assert moved["metrics"] == own["metrics"]

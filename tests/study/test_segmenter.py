@@ -1,5 +1,6 @@
 """A trained network of two dimensions on files: volumes slice by slice, each label map on its file's grid."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 from torch import nn
 
 from netwright.data.preprocessing import PreprocessingSettings
-from netwright.errors import DatasetError, MemoryShortage
+from netwright.data.volumes import read_grid
+from netwright.errors import DatasetError, DatasetWarning, MemoryShortage
 from netwright.study.segmenter import LabelledCase, Segmenter
 from netwright.tasks.dense_crf import DenseCRF
 from netwright.tasks.segmentation import SegmentationTask
@@ -47,6 +49,23 @@ def test_segments_and_scores_volumes_slice_by_slice(
     assert segmenter.test([case], tmp_path / "predictions").dice == {"case": {"bright": 1.0}}
     written = nibabel.load(tmp_path / "predictions" / "case.nii.gz")
     np.testing.assert_array_equal(np.asarray(written.dataobj), (image > 5) * 3)
+
+
+def test_a_label_beside_its_image_is_told_where_it_is_scored(tmp_path: Path) -> None:
+    label = np.random.default_rng(0).integers(0, 2, (6, 7, 5)).astype(np.uint8)
+    nibabel.save(nibabel.Nifti1Image(label.astype(np.float32), np.eye(4)), tmp_path / "image.nii")
+    case = LabelledCase("case", (tmp_path / "image.nii",), tmp_path / "label.nii", {})
+    for shift, told in ((0.05, False), (0.5, True)):
+        affine = np.eye(4)
+        affine[1, 3] = shift
+        turned = nibabel.Nifti1Image(label, affine).as_reoriented(np.array([[0, -1], [2, 1], [1, -1]]))
+        nibabel.save(turned, tmp_path / "label.nii")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = case.classes(read_grid(tmp_path / "image.nii"), (0, 1))
+        np.testing.assert_array_equal(found, label)
+        assert [one.category for one in caught] == [DatasetWarning] * told
+        assert all("up to 0.5 voxels away" in str(one.message) for one in caught)
 
 
 def thresholds(**changes: Any) -> Segmenter:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from netwright.cli.console import out, print_json, print_lines
+from netwright.cli.console import err, out, print_json, print_lines
 from netwright.cli.options import (
     DatasetArgument,
     EpochsOption,
@@ -21,6 +24,8 @@ from netwright.cli.options import (
     read_label_map,
 )
 from netwright.errors import DatasetWarning
+
+_SHOWN_WARNINGS = 5
 
 
 def train(
@@ -50,6 +55,19 @@ def train(
     out.print(f"use it     {use}", markup=False)
 
 
+@contextmanager
+def _telling(console: Console) -> Iterator[None]:
+    """What is odd about the data read within is printed once it is done, the first few of it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DatasetWarning)
+        yield
+    told = [str(one.message) for one in caught if issubclass(one.category, DatasetWarning)]
+    for text in told[:_SHOWN_WARNINGS]:
+        console.print(f"warning    {text}", markup=False)
+    if (rest := len(told) - _SHOWN_WARNINGS) > 0:
+        console.print(f"warning    and {rest} more such", markup=False)
+
+
 def evaluate(
     run: RunArgument,
     dataset: DatasetArgument,
@@ -63,9 +81,10 @@ def evaluate(
     from netwright.api import open_run
     from netwright.cli.tables import evaluation_lines
 
-    found = open_run(run).evaluate(
-        dataset, trial=trial, format=format, map_label=read_label_map(map_label) or None, crf=not no_crf
-    )
+    with _telling(err if as_json else out):
+        found = open_run(run).evaluate(
+            dataset, trial=trial, format=format, map_label=read_label_map(map_label) or None, crf=not no_crf
+        )
     if as_json:
         print_json(found.to_dict())
         return
@@ -90,12 +109,10 @@ def predict(
     from netwright.api import open_run
 
     opened = open_run(run)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", DatasetWarning)
+    with _telling(out):
         written = opened.predict(
             images, output, trial=trial, crf=not no_crf, masks=masks, overwrite=overwrite
         )
-    print_lines(f"warning    {w.message}" for w in told if issubclass(w.category, DatasetWarning))
     if written[0].suffix == ".csv":
         out.print(f"predicted  the classes in {written[0]}")
         return

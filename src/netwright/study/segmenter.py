@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from netwright.data.alignment import misplacement
 from netwright.data.dataset import Case
 from netwright.data.formats import find_cases
 from netwright.data.formats.description import stem
@@ -19,8 +21,16 @@ from netwright.data.pictures import is_picture, require_one_orientation
 from netwright.data.prepared import Prepared
 from netwright.data.preprocessing import PreparedImage, PreprocessingSettings, prepare_volume
 from netwright.data.slices import SliceSettings
-from netwright.data.volumes import Grid, Volume, label_ending, read_image, read_label, write_label_map
-from netwright.errors import DatasetError, MemoryShortage
+from netwright.data.volumes import (
+    Grid,
+    Volume,
+    label_ending,
+    read_grid,
+    read_image,
+    read_label,
+    write_label_map,
+)
+from netwright.errors import DatasetError, DatasetWarning, MemoryShortage
 from netwright.study.jobs import OnCase
 from netwright.study.outputs import Reading, each_usable, folder_of, plan_outputs
 from netwright.tasks.dense_crf import DenseCRF, memory_mb, refine
@@ -45,12 +55,17 @@ class LabelledCase:
     def classes(self, grid: Grid, label_values: Sequence[int]) -> NDArray[np.uint8]:
         """The true class indices (X, Y, Z), in canonical axes.
 
+        Warns:
+            DatasetWarning: the label map lies a little beside its image.
+
         Raises:
             DatasetError: the label map is unusable, lies on another grid than the image, or has other values.
         """
         if is_picture(self.label):
             require_one_orientation(self.images[0], self.label)
         labels = read_label(self.label, grid, self.time)
+        if problem := misplacement(self.label, read_grid(self.label), grid, self.images[0].name):
+            warnings.warn(str(problem), DatasetWarning, stacklevel=2)
         found, _ = count_values(labels)
         if unknown := unnamed_values(found.tolist(), label_values, self.map_label):
             raise DatasetError(

@@ -8,6 +8,7 @@ should quote; the others say what it is worth.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +20,14 @@ import numpy as np
 
 from netwright.data.files import number
 from netwright.data.prepared import Prepared
-from netwright.errors import InfeasibleArchitecture, MemoryShortage, NetwrightError, RunError, SettingsError
+from netwright.errors import (
+    DatasetWarning,
+    InfeasibleArchitecture,
+    MemoryShortage,
+    NetwrightError,
+    RunError,
+    SettingsError,
+)
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
@@ -299,7 +307,16 @@ def run_contestant(job: ContestantJob) -> dict[str, Any]:
 
 
 def results_of(trained: Trained, job: ContestantJob) -> dict[str, Any]:
-    """`results_on` the job's cases; without a CRF where there is not the memory for it, so that no training is lost."""
+    """`results_on` the job's cases; without a CRF where there is not the memory for it, so that no training is lost.
+
+    What is odd about the data was told when they were inspected.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DatasetWarning)
+        return _results_of(trained, job)
+
+
+def _results_of(trained: Trained, job: ContestantJob) -> dict[str, Any]:
     folder = job.candidate.folder
     predictions = folder / "predictions"
     unkept = unkept_crf(folder) if job.try_unkept else None
