@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import netwright as package
+from netwright.errors import StorageError
 from netwright_tests import EXECUTABLE
 
 Reader = Callable[..., subprocess.CompletedProcess[str]]
@@ -79,6 +80,9 @@ def test_a_run_on_a_read_only_disk_is_looked_at_and_used(kept: Path, tmp_path: P
     image = sorted((dataset / "imagesTr").iterdir())[0]
     used = run("predict", kept, image, "-o", tmp_path / "labels")
     assert used.returncode == 0, used.stderr
+    tested = run("evaluate", kept, dataset)
+    assert tested.returncode == 0, tested.stderr
+    assert "dice" in tested.stdout
     refused = run("train", kept)
     assert refused.returncode == 1
     assert "cannot be written to (" in refused.stderr
@@ -96,6 +100,24 @@ def test_a_report_goes_where_it_is_wanted_and_leaves_the_run_alone(
     assert run.report(tmp_path) == tmp_path / "report.html"
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "report.html").read_bytes()
     assert contents(finished_run) == before
+
+
+def test_a_report_replaces_nothing_but_a_report(finished_run: Path, tmp_path: Path) -> None:
+    run = package.open_run(finished_run)
+    scan, page, link = tmp_path / "scan.nii.gz", tmp_path / "mine.html", tmp_path / "link.html"
+    scan.write_bytes(b"a scan")
+    page.write_text("<html><title>netwright</title></html>")
+    link.symlink_to(tmp_path / "nowhere.html")
+    (tmp_path / "report.html").mkdir()
+    before = contents(tmp_path)
+    with pytest.raises(StorageError, match=r"scan\.nii\.gz is no name of a report"):
+        run.report(scan)
+    for place in (page, link, tmp_path):
+        with pytest.raises(StorageError, match="is there already and is no report of netwright"):
+            run.report(place)
+    assert contents(tmp_path) == before
+    assert run.report(tmp_path / "a.html").stat().st_size > 10_000
+    assert run.report(tmp_path / "a.html").stat().st_size > 10_000
 
 
 def test_what_a_kill_left_half_written_is_read_as_it_was_before(finished_run: Path, tmp_path: Path) -> None:

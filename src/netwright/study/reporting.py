@@ -36,6 +36,8 @@ from netwright.tasks.distances import HAUSDORFF
 from netwright.tasks.inpainting import InpaintingTask
 
 POLICY = "policy.json"
+GENERATOR = b'<meta name="generator" content="netwright">'
+POLICY_START = b'"rounds": ['
 WHOLE = "; the networks of the comparison are trained on validation cases, too, and their curves there are no test"
 
 
@@ -51,14 +53,16 @@ def write_report(
         The report's path.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: it cannot be written, or another file would be lost.
     """
     from netwright.report.render import render_report
 
     path = _place(folder, output)
     study = read_study(folder, settings)
-    write_text(path, render_report(report_content(folder, settings, material, study)))
     rounds = [] if study is None else policy_rounds(study)
+    if rounds and output is not None:
+        _require_own(path.with_name(POLICY))
+    write_text(path, render_report(report_content(folder, settings, material, study)))
     if rounds:
         write_json(path.with_name(POLICY), {"rounds": rounds})
     return path
@@ -68,12 +72,17 @@ def _place(folder: RunFolder, output: Path | None) -> Path:
     """Where the report goes; the folder of an ``output`` is made where it is not there.
 
     Raises:
-        StorageError: that cannot be written.
+        StorageError: that cannot be written, or is something else than a report.
     """
     path, advice = folder.report, "Name another place with -o."
     if output is not None:
         path = output / path.name if output.is_dir() or not output.suffix else output
         advice = "Name a file in a folder that can be written."
+        if path.suffix.lower() not in (".html", ".htm"):
+            raise StorageError(
+                f"{path} is no name of a report: expected one that ends in .html, or a folder. Name another with -o."
+            )
+        _require_own(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -81,6 +90,26 @@ def _place(folder: RunFolder, output: Path | None) -> Path:
     if not os.access(path.parent, os.W_OK):
         raise StorageError(f"{path} cannot be written, as {path.parent} is not writable. {advice}")
     return path
+
+
+def _require_own(path: Path) -> None:
+    """Refuse a file that neither is a report nor lies beside one, so that none of the user's is lost.
+
+    Raises:
+        StorageError: it is there, and begins otherwise than what is written here.
+    """
+    if not os.path.lexists(path):
+        return
+    own = GENERATOR if path.name != POLICY else POLICY_START
+    try:
+        with path.open("rb") as file:
+            found = own in file.read(1000)
+    except OSError:
+        found = False
+    if not found:
+        raise StorageError(
+            f"{path} is there already and is no report of netwright: it is kept. Name another place with -o."
+        )
 
 
 def report_content(
