@@ -132,6 +132,14 @@ def read_coloured_mask(path: Path) -> Mask:
     return Mask(turned(pixels, head.orientation), colours)
 
 
+def has_colours(path: Path) -> bool:
+    """Whether a mask has a palette, or is black and white; False of one that cannot be read. It is not decoded."""
+    try:
+        return _head_of(path).kind in ("palette", "bilevel")
+    except UnusableFile:
+        return False
+
+
 def _labels_of_palette(
     indices: NDArray[Any], palette: NDArray[np.uint8]
 ) -> tuple[NDArray[Any], dict[int, tuple[int, int, int]]]:

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from netwright.data.dataset import Case, Dataset
 from netwright.data.formats.description import DESCRIPTION, read_labels, stem, value_first
-from netwright.data.labels import count_values, mapped
+from netwright.data.formats.mask_meanings import (
+    levels,
+    mask_facts,
+    palette_problems,
+    refuse_blur,
+    require_some_read,
+)
+from netwright.data.labels import mapped
 from netwright.data.parallel import in_order
-from netwright.data.pictures import channel_names, is_picture, read_head, read_mask
-from netwright.data.problems import UnusableFile, enumerate_words
-from netwright.data.whole_labels import whole_labels
+from netwright.data.pictures import PICTURE_ENDINGS, channel_names, has_colours, is_picture, read_head
+from netwright.data.problems import Problem, UnusableFile, enumerate_words
 from netwright.errors import DatasetError
 
 LOOKED_FOR = "folders `images` and `masks` with pictures of the same stems"
@@ -55,16 +62,12 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     images, masks = (by_stem(root / folder) for folder in (IMAGES, MASKS))
     if not images.keys() & masks.keys():
         raise DatasetError(_no_pair(root, images, masks))
+    named = description.get("labels")
+    problems, labels, proposed = _meaning(root, named, list(masks.values()), map_label)
     cases = []
     for name in sorted(images.keys() | masks.keys()):
-        image = images.get(name, root / IMAGES / f"{name}.png")
-        cases.append(Case(name, (image,), masks.get(name)))
-    named = description.get("labels")
-    proposed: dict[int, int] = {}
-    if isinstance(named, dict):
-        labels = read_labels(root, named, value_first(named))
-    else:
-        labels, proposed = _labels_found(root, list(masks.values()), map_label)
+        image, mask = images.get(name, root / IMAGES / f"{name}.png"), masks.get(name)
+        cases.append(Case(name, (image,), mask, problem=problems.get(mask) if mask else None))
     return Dataset(
         name=str(description.get("name") or root.name),
         root=root,
@@ -95,6 +98,16 @@ def by_stem(folder: Path, advice: str = "Remove or rename one.") -> dict[str, Pa
 
 
 def _no_pair(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path]) -> str:
+    for folder, files in ((root / IMAGES, images), (root / MASKS, masks)):
+        others = sorted(file.name for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
+        if not files and others:
+            ending = Path(others[0]).suffix
+            return (
+                f"{folder} has no file that can be read: {ending.removeprefix('.').upper() or others[0]} is not read; "
+                f"expected pictures that end in {enumerate_words(PICTURE_ENDINGS, 'or')}, found {others[0]}"
+                + f" and {len(others) - 1} more" * (len(others) > 1)
+                + ". Save them as PNG, which loses nothing."
+            )
     shown = [", ".join(file.name for file in list(files.values())[:2]) or "none" for files in (images, masks)]
     return (
         f"{root} has no image with a mask of the same stem: expected pairs such as {IMAGES}/a.png and {MASKS}/a.png, "
@@ -112,21 +125,39 @@ def _channels(images: Sequence[Path]) -> tuple[str, ...]:
     return channel_names(1)
 
 
-def _labels_found(
-    root: Path, masks: Sequence[Path], map_label: Mapping[int, int]
-) -> tuple[dict[int, str], dict[int, int]]:
-    """The labels of masks that nobody has named, and what each value would become where that is still to be said.
+def _meaning(
+    root: Path, named: object, masks: Sequence[Path], map_label: Mapping[int, int]
+) -> tuple[dict[Path, Problem], dict[int, str], dict[int, int]]:
+    """What is wrong with the palettes of masks, the labels, and what each value would become where that is still to be
+    said.
 
-    Values 0, 1, 2, ... (after ``map_label``) are labels as they are. Of others the labels would be their ranks: each
-    value -> its rank among them, 0 included.
+    Labels that nobody has named are the values that the masks hold: 0, 1, 2, ... (after ``map_label``) as they are. Of
+    others the labels would be their ranks: each value -> its rank among them, 0 included.
     """
-    return labels_of_values(root / MASKS, set().union(*in_order(_values, masks, _READERS)), map_label)
+    folder = root / MASKS
+    if isinstance(named, dict):
+        coloured = [
+            mask for mask, shown in zip(masks, in_order(has_colours, masks, _READERS), strict=True) if shown
+        ]
+        problems = palette_problems(in_order(mask_facts, coloured, _READERS), named=True)
+        return problems, read_labels(root, named, value_first(named)), {}
+    facts = list(in_order(mask_facts, masks, _READERS))
+    require_some_read(folder, facts)
+    found = set[int]().union(*(mask.values for mask in facts))
+    labels, proposed = labels_of_values(folder, found, map_label, levels(facts))
+    if proposed:
+        refuse_blur(folder, facts, found)
+    return palette_problems(facts, named=False), labels, proposed
 
 
 def labels_of_values(
-    folder: Path, found: Collection[int], map_label: Mapping[int, int]
+    folder: Path,
+    found: Collection[int],
+    map_label: Mapping[int, int],
+    same: Mapping[int, int] = MappingProxyType({}),
 ) -> tuple[dict[int, str], dict[int, int]]:
-    """The same of the values that the label maps in a folder hold.
+    """The labels of the values that the label maps in a folder hold, and what each value would become where that is
+    still to be said. ``same``: a value -> another that it means the same as.
 
     Raises:
         DatasetError: so many values that they are no labels, or none but one.
@@ -138,7 +169,8 @@ def labels_of_values(
             "one for each label. So many look like intensities, or like masks blurred by resizing or JPEG: threshold "
             f"them. If they are labels, name each in `labels` of a {DESCRIPTION}."
         )
-    meant = sorted({0, *(mapped(value, map_label) for value in values)})
+    level = {value: map_label.get(value, mapped(same.get(value, value), map_label)) for value in values}
+    meant = sorted({0, *level.values()}, key=lambda value: (value < 0, value))
     if len(meant) < 2:
         raise DatasetError(
             f"{folder} holds no label: expected a value for background (0) and at least one other, found "
@@ -146,15 +178,7 @@ def labels_of_values(
         )
     names = {0: "background", 1: "foreground"} if len(meant) == 2 else {0: "background"}
     labels = {rank: names.get(rank, f"label {rank}") for rank in range(len(meant))}
-    if meant == list(labels):
+    if meant == list(labels) and all(mapped(value, map_label) == level[value] for value in values):
         return labels, {}
     ranks = {value: rank for rank, value in enumerate(meant)}
-    return labels, {value: ranks[mapped(value, map_label)] for value in values}
-
-
-def _values(mask: Path) -> set[int]:
-    """The whole numbers in a mask, none where it cannot be used: inspection says why."""
-    try:
-        return set(count_values(whole_labels(mask, read_mask(mask)))[0].tolist())
-    except UnusableFile:
-        return set()
+    return labels, {value: ranks[level[value]] for value in values}
