@@ -86,6 +86,23 @@ def test_a_scale_in_the_header_is_named_as_the_cause(msd_folder: Folder) -> None
     np.testing.assert_array_equal(read_label(root / "mended.nii.gz"), LABELS)
 
 
+def test_the_rounding_of_a_scale_is_told_from_a_scale_and_from_blending(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(LABELS.astype(np.float32), np.eye(4))
+    image.set_data_dtype(np.uint8)
+    path = tmp_path / "scaled.nii"
+    nibabel.save(image, path)  # 0, 1 and 2 become 0, 127 (or 128) and 255 with a slope
+    with pytest.raises(UnusableFile, match=r"not whole numbers.*\nThe scale of its header .* is the cause"):
+        read_label(path)
+    image = nibabel.load(path)  # as it advises
+    nibabel.save(nibabel.Nifti1Image(np.rint(image.get_fdata()).astype(np.int16), image.affine), path)
+    np.testing.assert_array_equal(read_label(path), LABELS)
+    blended = nibabel.Nifti1Image(LABELS.astype(np.float32) * 0.45, np.eye(4))
+    blended.set_data_dtype(np.uint8)
+    nibabel.save(blended, path)
+    with pytest.raises(UnusableFile, match=r"stores whole numbers.*Otherwise interpolation blends labels"):
+        read_label(path)
+
+
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 def test_nan_has_a_reason_of_its_own(broken: float, tmp_path: Path, save_volume: Save) -> None:
     values = np.where(LABELS == 1, broken, LABELS).astype(np.float32)

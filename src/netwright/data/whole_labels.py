@@ -52,8 +52,10 @@ def value_text(found: NDArray[Any]) -> str:
     return enumerate_words([*shown, f"{rest} more values"] if rest else shown)
 
 
-def advice_on_scale(path: Path) -> str:
+def advice_on_scale(path: Path, off: float = 1.0) -> str:
     """What to do with a label map whose header scales what is stored; "" where it does not.
+
+    ``off``: how far its labels are from whole numbers, at most. Half a step of the scale is its own rounding.
 
     Raises:
         UnusableFile: the file cannot be read.
@@ -65,6 +67,12 @@ def advice_on_scale(path: Path) -> str:
     scaled = slope is not None and (slope, shift) != (1.0, 0.0)
     if not scaled or header.get_data_dtype().kind not in "iu":
         return ""
+    if off <= 0.51 * abs(slope) < 0.1:
+        return (
+            f"The scale of its header (scl_slope {slope:g}) is the cause: whole numbers were stretched over the stored "
+            "type, and rounded. Save them as integers: image = nibabel.load(path); nibabel.save(nibabel.Nifti1Image("
+            "numpy.rint(image.get_fdata()).astype(numpy.int16), image.affine), new_path)."
+        )
     return (
         f"The file stores whole numbers, which its header multiplies by scl_slope {slope:g} and raises by scl_inter "
         f"{shift:g}. If the stored ones are the labels, save them without the scale: image = nibabel.load(path); "
@@ -87,9 +95,10 @@ def _rounded(path: Path, values: NDArray[Any], counts: NDArray[np.int64] | None)
             "label-not-finite",
         )
     rounded = np.rint(values)
-    blended = np.unique(values[np.abs(values - rounded) > TOLERANCE])
+    off = np.abs(values - rounded)
+    blended = np.unique(values[off > TOLERANCE])
     if blended.size:
-        scale = advice_on_scale(path)
+        scale = advice_on_scale(path, float(off.max()))
         raise _unusable(
             path,
             "has labels that are not whole numbers",
