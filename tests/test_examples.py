@@ -20,3 +20,17 @@ def test_a_search_from_python(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "best of 2 trials" in done.stdout
     assert list((tmp_path / "example" / "labels").glob("*.nii.gz"))
+
+
+def test_the_tour_removes_no_folder_of_others(tmp_path: Path) -> None:
+    (tmp_path / "scan.nii.gz").write_bytes(b"a scan")
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "demo.py", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "other files" in done.stderr
+    assert (tmp_path / "scan.nii.gz").read_bytes() == b"a scan"

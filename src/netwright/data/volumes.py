@@ -178,8 +178,10 @@ def write_label_map(
         write_label_picture(path, labels, reference)
         return
     stored = labels.astype(_label_type(int(labels.min(initial=0)), int(labels.max(initial=0))))
-    header: Any = nibabel.load(reference).header.copy()
+    header = open_nifti(reference).header.copy()
     header.set_data_dtype(stored.dtype)
+    header.set_data_offset(0)
+    header.set_slope_inter(None, None)  # the image's scale is not that of labels
     header["cal_min"], header["cal_max"] = 0, 0
     image_class: Any = (
         nibabel.Nifti2Image if header["sizeof_hdr"] == _NIFTI2_HEADER_BYTES else nibabel.Nifti1Image

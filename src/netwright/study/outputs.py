@@ -83,7 +83,8 @@ def plan_outputs(
 
     Raises:
         DatasetError: two inputs lead to one name.
-        StorageError: a file would be lost, or something is in the way; the message names it.
+        StorageError: a file would be lost, something is in the way, or the folder cannot be written to; the message
+            names it.
     """
     folder = folder.expanduser()
     paths = tuple(folder / name for name in names)
@@ -101,6 +102,7 @@ def plan_outputs(
     if apart and reading.folder is not None:
         _require_apart(folder, paths, reading)
     _require_own(folder, there, overwrite)
+    _require_writable(folder)
     return Outputs(folder, paths)
 
 
@@ -156,6 +158,15 @@ def _require_folders(folder: Path, paths: Sequence[Path]) -> None:
             raise StorageError(
                 f"{home} is a file: expected a folder to write to. Choose another folder with -o; nothing was written."
             )
+
+
+def _require_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written to before anything is computed for it."""
+    home = next(home for home in (folder, *folder.absolute().parents) if home.exists())
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise StorageError(
+            f"{home} cannot be written to: expected a folder of yours. Choose another one with -o."
+        )
 
 
 def _require_apart(folder: Path, paths: Sequence[Path], reading: Reading) -> None:

@@ -49,6 +49,10 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
     if not path.exists():
         raise DatasetError(f"{path} does not exist: expected a NIfTI volume, a picture or a folder of them.")
     if frames := acdc.unlabelled(path):
+        read = {file for frame in frames for file in frame.images}
+        tell_others(
+            path, [file for file in path.iterdir() if _beside_patients(file)], read, "patients' frames"
+        )
         return frames
     files, kind = _files(path), "volumes"
     if files and is_picture(files[0]):
@@ -61,6 +65,12 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
     if kind == "pictures":
         return tuple(Case(stem(file), (file,), None) for file in files)
     return _grouped(path, files, channels)
+
+
+def _beside_patients(file: Path) -> bool:
+    """Whether a file is an image that lies in a folder in the layout of ACDC without being of it."""
+    image = file.is_file() and (is_volume(file) or is_picture(file))
+    return image and not file.name.startswith("patient")
 
 
 def _files(path: Path) -> list[Path]:
