@@ -26,7 +26,7 @@ from netwright.data.dataset import Case, Dataset
 from netwright.data.fingerprint import CaseFacts, ChannelFacts
 from netwright.data.grid import Grid
 from netwright.data.labels import mapped
-from netwright.data.pictures import is_picture, mask_size
+from netwright.data.pictures import is_picture, mask_size, require_one_orientation
 from netwright.data.pieces import image_pieces, label_pieces, volume_shape
 from netwright.data.problems import Problem, UnusableFile
 from netwright.data.time_axis import time_points
@@ -114,6 +114,8 @@ def _label_values(
         UnusableFile: it cannot be used.
     """
     path = require_label(case)
+    if image is not None and is_picture(path):
+        require_one_orientation(case.images[0], path)
     grid = read_grid(path)
     if image is not None:
         place = misplacement(path, grid, image, case.images[0].name)
