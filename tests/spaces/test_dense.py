@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.spaces import SPACES, Space
-from netwright.spaces.dense import DenseEncoderDecoder, DenseSpace
+from netwright.spaces.dense import DenseEncoderDecoder, DenseSpace, DenseThroughout
 from netwright.strategies.sampler import dimensions_of
 from netwright.study.draw import draw_choice
 from netwright.tasks.classification import ClassificationTask
@@ -94,6 +94,97 @@ def test_computes_what_the_equations_say(seed: int) -> None:
         torch.testing.assert_close(network(images), by_hand(network, images))
 
 
+THROUGHOUT = DenseSpace(filters=(2, 6, 2), kernels=(1, 5, 2), layers=3, dense_connections="network")
+
+
+def throughout_by_hand(network: DenseThroughout, images: Tensor) -> Tensor:
+    """Layer by layer, from l = 1 to L: what a layer gets is brought to its resolution from where it was made."""
+    pools = {"max": F.max_pool2d, "average": F.avg_pool2d}
+    blocks = list(network.blocks)
+    made: list[tuple[int, Tensor]] = [(0, images)]  # level and features
+
+    def brought(level: int, features: Tensor, wanted: int) -> Tensor:
+        for one in range(level, wanted):
+            features = pools[network.poolings[one]](features, 2)
+        for _ in range(wanted, level):
+            features = nn.Upsample(scale_factor=2, mode="bilinear")(features)
+        return features
+
+    for place, block in enumerate(blocks):
+        level = min(place, len(blocks) - 1 - place)
+        for module in block:
+            inputs = torch.cat([brought(*one, level) for one in made], dim=1)
+            normal = F.batch_norm(
+                inputs * torch.sigmoid(inputs),
+                *(module.norm.running_mean, module.norm.running_var, module.norm.weight, module.norm.bias),
+            )
+            kernel = module.conv.weight
+            padding = kernel.shape[2] // 2, kernel.shape[3] // 2
+            made.append((level, F.conv2d(normal, kernel, module.conv.bias, padding=padding)))
+    return made[-1][1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_layer_of_the_network_gets_all_before_it(seed: int) -> None:
+    torch.manual_seed(seed)
+    network = THROUGHOUT.build(drawn(THROUGHOUT, seed), Shape()).eval()
+    assert isinstance(network, DenseThroughout)
+    for norm in (m for m in network.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.normal_(norm.running_mean)
+        nn.init.uniform_(norm.running_var, 0.5, 2)
+    images = torch.randn(2, 2, 16, 12)
+    with torch.no_grad():
+        torch.testing.assert_close(network(images), throughout_by_hand(network, images))
+
+
+def test_connections_throughout_the_network_are_those_of_the_equation() -> None:
+    """Layer l has the image's channels and the filters of all l - 1 layers before it."""
+    choice, task = drawn(THROUGHOUT, 5), Shape()
+    layers = [layer for block in THROUGHOUT.layers_of(choice, task.classes) for layer in block]
+    network = THROUGHOUT.build(choice, task)
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert [m.in_channels for m in convolutions] == [
+        task.channels + sum(layer.filters for layer in layers[:before]) for before in range(len(layers))
+    ]
+    # ... and a change of any earlier layer's weights changes what the last layer gets from it alone.
+    images, last = torch.randn(1, 2, 16, 12), convolutions[-1]
+    for number, layer in enumerate(convolutions[:-1]):
+        network.eval()
+        with torch.no_grad():
+            first = task.channels + sum(one.filters for one in layers[:number])
+            kept = last.weight.clone()
+            last.weight.zero_()
+            last.weight[:, first : first + layers[number].filters] = 1.0
+            before = network(images)
+            layer.bias += 1.0
+            assert not torch.equal(network(images), before), number
+            layer.bias -= 1.0
+            last.weight.copy_(kept)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 21), st.integers(1, 21))
+def test_any_image_has_its_network_throughout(seed: int, height: int, width: int) -> None:
+    network = THROUGHOUT.build(drawn(THROUGHOUT, seed), Shape()).eval()
+    assert network(torch.zeros(1, 2, height, width)).shape == (1, 4, height, width)
+
+
+def test_connections_throughout_are_drawn() -> None:
+    block, network = THROUGHOUT.diagrams(THROUGHOUT.starting_choice(), Shape())
+    assert block.nodes[0].label == "all before"
+    dashed = {(edge.source, edge.target) for edge in network.edges if edge.dashed}
+    into_last = {source for source, target in dashed if target == "block 5"}
+    assert into_last == {"image", "block 1", "block 2", "block 3"}
+    assert {target for source, target in dashed if source == "image"} == {
+        f"block {number}" for number in (2, 3, 4, 5)
+    }
+
+
+def test_connections_are_those_of_blocks_unless_it_is_said() -> None:
+    """Runs made before the setting have it not."""
+    assert isinstance(SMALL.build(drawn(SMALL, 0), Shape()), DenseEncoderDecoder)
+
+
 def test_parameters_follow_from_the_choice() -> None:
     choice, task = drawn(SMALL, 7), Shape()
     blocks = SMALL.layers_of(choice, task.classes)
@@ -116,8 +207,17 @@ def test_any_choice_labels_an_image_of_any_size(seed: int, height: int, width: i
     assert network(torch.zeros(1, 2, height, width)).shape == (1, 4, height, width)
 
 
-@pytest.mark.parametrize("options", [{}, {"blocks": 3, "layers": 1}, {"blocks": 7, "layers": 2}])
-def test_starts_with_a_network_that_learns(options: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"blocks": 3, "layers": 1},
+        {"blocks": 7, "layers": 2},
+        {"dense_connections": "network"},
+        {"blocks": 3, "dense_connections": "network"},
+    ],
+)
+def test_starts_with_a_network_that_learns(options: dict[str, Any]) -> None:
     space = DenseSpace(filters=(4, 12, 4), kernels=(1, 5, 2), **options)
     torch.manual_seed(0)
     network = space.build(space.starting_choice(), Shape())
@@ -171,6 +271,7 @@ def test_forms_words_and_drawings() -> None:
         ({"kernels": (1, 4, 1)}, "kernels must be odd"),
         ({"poolings": ("max", "median")}, "poolings must be of max, average"),
         ({"poolings": ()}, "poolings"),
+        ({"dense_connections": "layer"}, "dense_connections must be one of block, network"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(options: dict[str, Any], named: str) -> None:

@@ -27,7 +27,7 @@ LARGEST_FLAT_SIZE = 512
 """The same for pictures and other volumes of one slice, which cost a fraction of the memory."""
 
 LARGEST_WHOLE_SIZE = 320
-"""The same for volumes that are to be whole: short-axis slices of hearts have sides of 154 to 320 pixels, few more."""
+"""The same for volumes that are to be whole."""
 
 FLAT_MULTIPLE = 16
 """The same: networks for pictures pool four times (Ronneberger et al. 2015)."""

@@ -2,5 +2,6 @@
 
 from netwright.spaces.dense.network import DenseEncoderDecoder, Layer
 from netwright.spaces.dense.space import DenseSpace
+from netwright.spaces.dense.throughout import DenseThroughout
 
-__all__ = ["DenseEncoderDecoder", "DenseSpace", "Layer"]
+__all__ = ["DenseEncoderDecoder", "DenseSpace", "DenseThroughout", "Layer"]

@@ -8,9 +8,11 @@ from netwright.spaces.base import Diagram, Edge, Node, TaskShape
 from netwright.spaces.dense.network import Layer, pooled
 
 
-def block_diagram(layers: int) -> Diagram:
-    """A block's layers from left to right; each gets the block's input and every layer before it."""
-    names = ["input", *(f"layer {number}" for number in range(1, layers + 1))]
+def block_diagram(layers: int, *, throughout: bool = False) -> Diagram:
+    """A block's layers from left to right; each gets the block's input and every layer before it. ``throughout``: the
+    input is the image and all layers of earlier blocks.
+    """
+    names = ["all before" if throughout else "input", *(f"layer {number}" for number in range(1, layers + 1))]
     nodes = tuple(Node(name, name, column, 0) for column, name in enumerate(names))
     edges = tuple(
         Edge(names[source], names[target], dashed=source + 1 < target)
@@ -20,8 +22,14 @@ def block_diagram(layers: int) -> Diagram:
     return Diagram("Block", nodes, edges)
 
 
-def network_diagram(blocks: Sequence[Sequence[Layer]], poolings: Sequence[str], task: TaskShape) -> Diagram:
-    """The network as a U: a row is a resolution, down along the encoder and up along the decoder."""
+def network_diagram(
+    blocks: Sequence[Sequence[Layer]], poolings: Sequence[str], task: TaskShape, *, throughout: bool = False
+) -> Diagram:
+    """The network as a U: a row is a resolution, down along the encoder and up along the decoder.
+
+    ``throughout``: every block gets the image and the layers of all blocks before it, by dashed edges where these are
+    not its neighbours.
+    """
     levels = len(poolings)
     nodes = [
         Node("image", "image", 0, 0, _detail(f"{task.channels} channel{'s' * (task.channels != 1)}", task, 0))
@@ -35,7 +43,10 @@ def network_diagram(blocks: Sequence[Sequence[Layer]], poolings: Sequence[str], 
         if place + 1 < len(blocks):
             label = f"{poolings[place]} pooling" if place < levels else "upsampling"
             edges.append(Edge(name, f"block {place + 2}", label))
-        if place < levels:
+        if throughout:
+            earlier = ["image", *(f"block {number}" for number in range(1, place))] if place else []
+            edges += [Edge(one, name, dashed=True) for one in earlier]
+        elif place < levels:
             edges.append(Edge(name, f"block {len(blocks) - place}", "concatenation", dashed=True))
     nodes.append(Node("output", "logits", len(blocks) + 1, 0, _detail(f"{task.classes} classes", task, 0)))
     edges.append(Edge(f"block {len(blocks)}", "output"))

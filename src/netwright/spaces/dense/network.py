@@ -73,6 +73,7 @@ class DenseEncoderDecoder(nn.Module):
     Of five blocks two are the encoder, one the bottom and two the decoder; there are two poolings and two
     upsamplings. The summary at hand names blocks, layers and what is searched, and leaves open:
 
+    - how far dense connections reach: to the end of a block, as in DenseNet; in `DenseThroughout` to all layers;
     - what leaves a block: its last layer's output, as it does in the last block, whose last layer gives the logits;
     - how the encoder's features join the decoder: concatenated with the upsampled ones, at the input of the decoder's
       block of the same resolution;
@@ -92,7 +93,7 @@ class DenseEncoderDecoder(nn.Module):
 
     def __init__(self, task: TaskShape, blocks: Sequence[Sequence[Layer]], poolings: Sequence[str]) -> None:
         super().__init__()
-        _require_suited(task)
+        require_suited(task)
         self.poolings = tuple(poolings)
         levels = len(poolings)
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
@@ -125,7 +126,12 @@ def pooled(length: int, times: int) -> int:
     return -(-length // (1 << times))
 
 
-def _require_suited(task: TaskShape) -> None:
+def require_suited(task: TaskShape) -> None:
+    """Refuse a task that is not to label each pixel of an image of two dimensions.
+
+    Raises:
+        InfeasibleArchitecture: it is another.
+    """
     if len(task.size) != 2 or not getattr(task, "label_size", task.size):
         raise InfeasibleArchitecture(
             f"A dense encoder-decoder labels every pixel of an image of two dimensions; the task's input has the size "

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from statistics import fmean
@@ -16,6 +17,10 @@ from netwright.errors import SettingsError
 from netwright.spaces.base import Choice, Diagram, TaskShape, Value
 from netwright.spaces.dense.diagrams import block_diagram, network_diagram
 from netwright.spaces.dense.network import POOLINGS, DenseEncoderDecoder, Layer
+from netwright.spaces.dense.throughout import DenseThroughout
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {"block": DenseEncoderDecoder, "network": DenseThroughout}
+"""How far dense connections reach, and the network of which they do."""
 
 Range = tuple[int, int, int]
 """Lowest and highest value, and the step between values: the epsilon of the policy gradient."""
@@ -35,6 +40,7 @@ class DenseSpace:
         filters: y = 16 x + 16 with x from 1 to 12: 32, 48, ... 208.
         kernels: of heights and widths, y = 2 x + 1 with x from 0 to 5: 1, 3, ... 11; odd numbers.
         poolings: the functions to choose from, "max" and "average".
+        dense_connections: to every earlier layer of the "block", or of the whole "network".
 
     Raises:
         SettingsError: a number makes no sense.
@@ -48,6 +54,7 @@ class DenseSpace:
     filters: Range = (32, 208, 16)
     kernels: Range = (1, 11, 2)
     poolings: tuple[str, ...] = ("max", "average")
+    dense_connections: str = "block"
 
     def __post_init__(self) -> None:
         if type(self.blocks) is not int or self.blocks < 3 or self.blocks % 2 == 0:
@@ -64,6 +71,10 @@ class DenseSpace:
             or not self.poolings
         ):
             raise SettingsError(f"poolings must be of {', '.join(POOLINGS)}, but is {self.poolings}.")
+        if self.dense_connections not in NETWORKS:
+            raise SettingsError(
+                f"dense_connections must be one of {', '.join(NETWORKS)}, but is {self.dense_connections!r}."
+            )
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """``layer1.filters``, ``layer1.height``, ``layer1.width`` and so on, ``pool1`` behind the first block's."""
@@ -119,7 +130,8 @@ class DenseSpace:
         Raises:
             InfeasibleArchitecture: as `DenseEncoderDecoder`.
         """
-        return DenseEncoderDecoder(task, self.layers_of(choice, task.classes), self.poolings_of(choice))
+        make = NETWORKS[self.dense_connections]
+        return make(task, self.layers_of(choice, task.classes), self.poolings_of(choice))
 
     def describe(self, choice: Choice) -> str:
         """For example ``filters 32-208 (mean 118), kernels 1-11 (mean 5.8), pooling max, average``."""
@@ -148,7 +160,11 @@ class DenseSpace:
     def diagrams(self, choice: Choice, task: TaskShape) -> tuple[Diagram, ...]:
         """A block as a graph, and the network as a U."""
         blocks = self.layers_of(choice, task.classes)
-        return block_diagram(self.layers), network_diagram(blocks, self.poolings_of(choice), task)
+        throughout = self.dense_connections == "network"
+        return (
+            block_diagram(self.layers, throughout=throughout),
+            network_diagram(blocks, self.poolings_of(choice), task, throughout=throughout),
+        )
 
     def count_choices(self) -> int:
         """Combinations of the values of all dimensions."""
