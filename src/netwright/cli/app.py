@@ -21,6 +21,7 @@ from netwright.cli.options import (
     JsonOption,
     LimitOption,
     MapLabelOption,
+    MaxPixelsOption,
     NetworkOption,
     ObjectiveOption,
     RecipeOption,
@@ -128,6 +129,7 @@ def inspect(
     ] = False,
     format: FormatOption = None,
     map_label: MapLabelOption = None,
+    max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Say what is in a dataset, and everything that is wrong with it (exit code 1 if search would refuse it)."""
     from netwright.cli.inspected import inspection_lines
@@ -163,6 +165,7 @@ def plan(
     as_json: JsonOption = False,
     format: FormatOption = None,
     map_label: MapLabelOption = None,
+    max_pixels: MaxPixelsOption = None,
     seconds: Annotated[
         float | None,
         typer.Option(min=1, help="Answer in about so long, with what is known by then; 60 by default."),
@@ -219,6 +222,7 @@ def search(
     ] = None,
     format: FormatOption = None,
     map_label: MapLabelOption = None,
+    max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Search a network, compare it with what one would have taken without a search, and report."""
     from netwright.api import create_run
@@ -249,7 +253,7 @@ def search(
 
 
 @app.command()
-def resume(run: RunArgument) -> None:
+def resume(run: RunArgument, max_pixels: MaxPixelsOption = None) -> None:
     """Go on with a run that was stopped, killed or cut off."""
     from netwright.api import open_run
 

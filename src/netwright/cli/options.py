@@ -25,6 +25,15 @@ FormatOption = Annotated[str | None, typer.Option("--format", help="Of the datas
 MapLabelOption = Annotated[
     list[str] | None, typer.Option("--map-label", metavar="OLD=NEW", help="Read label value OLD as NEW.")
 ]
+MaxPixelsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels",
+        metavar="NUMBER",
+        callback=lambda value: _allow_pixels(value),
+        help="Read pictures of up to so many pixels, and volumes of up to so many voxels.",
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -72,6 +81,15 @@ LimitOption = Annotated[
     list[str] | None,
     typer.Option("--limit", metavar="LIMIT", help="What a network must keep, e.g. 'parameters<=2e6'."),
 ]
+
+
+def _allow_pixels(most: int | None) -> int | None:
+    """Raise, or lower, the bound for everything that the command reads."""
+    if most is not None:
+        from netwright.data.bounds import set_max_pixels
+
+        set_max_pixels(most)
+    return most
 
 
 def given_options(context: typer.Context, *without: str) -> list[str]:

@@ -18,6 +18,7 @@ from netwright.cli.options import (
     FormatOption,
     JsonOption,
     MapLabelOption,
+    MaxPixelsOption,
     NoCRFOption,
     RunArgument,
     TrialOption,
@@ -33,6 +34,7 @@ def train(
     trial: TrialOption = None,
     epochs: EpochsOption = None,
     hours: Annotated[float | None, typer.Option(help="Wall time, with as many epochs as fit.")] = None,
+    max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Train a trial's network to the full protocol; the test cases stay closed."""
     from netwright.api import open_run
@@ -76,6 +78,7 @@ def evaluate(
     as_json: JsonOption = False,
     format: FormatOption = None,
     map_label: MapLabelOption = None,
+    max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Dice, accuracy or PSNR of a run's network on a dataset."""
     from netwright.api import open_run
@@ -104,6 +107,7 @@ def predict(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what predict wrote there before, and nothing else.")
     ] = False,
+    max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Segment images, each on its own grid, tell the classes of pictures, in a table, or restore them."""
     from netwright.api import open_run

@@ -6,9 +6,9 @@ bound. Volumes and arrays are read some at a time where that is enough, and have
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
 from math import prod
 from pathlib import Path
 from threading import Condition
@@ -16,8 +16,8 @@ from threading import Condition
 from netwright.data.problems import Problem, UnusableFile
 from netwright.errors import SettingsError
 
-MAX_PIXELS = 1 << 25
-"""Of one picture, 33,554,432: about 5,800 x 5,800."""
+MAX_PIXELS = 25_000_000
+"""Of one picture: 5,000 x 5,000."""
 
 MAX_VOXELS = 1 << 29
 """Of one volume, over all its channels or time points, 536,870,912: 1,024 x 1,024 x 512."""
@@ -25,29 +25,55 @@ MAX_VOXELS = 1 << 29
 MAX_PICTURES = 1 << 20
 """In one array, 1,048,576."""
 
-_chosen: ContextVar[int | None] = ContextVar("max_pixels", default=None)
+VARIABLE = "NETWRIGHT_MAX_PIXELS"
+"""The environment variable with another bound, which worker processes inherit."""
 
 
 @contextmanager
 def max_pixels(most: int | None) -> Iterator[None]:
     """Read pictures of at most so many pixels, and volumes of at most so many voxels, in place of the bounds above.
 
-    It holds in this thread, and in those that read files for it. None changes nothing.
+    It holds in all threads, and in processes that are started meanwhile. None changes nothing.
 
     Example:
         >>> with max_pixels(200_000_000):
-        ...     netwright.search("slides", output="run")
+        ...     inspect_any(open_any("slides"))
 
     Raises:
         SettingsError: the number is below 1.
     """
-    if most is not None and most < 1:
-        raise SettingsError(f"max_pixels is {most}: expected a whole number of pixels from 1.")
-    before = _chosen.set(_chosen.get() if most is None else most)
+    before = os.environ.get(VARIABLE)
+    set_max_pixels(most)
     try:
         yield
     finally:
-        _chosen.reset(before)
+        if before is not None:
+            os.environ[VARIABLE] = before
+        elif most is not None:
+            del os.environ[VARIABLE]
+
+
+def set_max_pixels(most: int | None) -> None:
+    """The same until the end of the process.
+
+    Raises:
+        SettingsError: as `max_pixels`.
+    """
+    if most is not None:
+        os.environ[VARIABLE] = str(_checked(str(most)))
+
+
+def _checked(text: str) -> int:
+    if not (text.isdecimal() and len(text) < 20 and int(text)):
+        raise SettingsError(
+            f"The bound of pixels ({VARIABLE} or --max-pixels) is {text!r}: expected a whole number."
+        )
+    return int(text)
+
+
+def _most(usual: int) -> int:
+    given = os.environ.get(VARIABLE)
+    return usual if given is None else _checked(given)
 
 
 def require_pixels(path: Path, shape: Sequence[int]) -> None:
@@ -56,7 +82,7 @@ def require_pixels(path: Path, shape: Sequence[int]) -> None:
     Raises:
         UnusableFile: it is.
     """
-    _require(path, shape, _chosen.get() or MAX_PIXELS, "pixels", "crop or scale the picture")
+    _require(path, shape, _most(MAX_PIXELS), "pixels", "crop or scale the picture")
 
 
 def require_voxels(path: Path, shape: Sequence[int]) -> None:
@@ -65,7 +91,7 @@ def require_voxels(path: Path, shape: Sequence[int]) -> None:
     Raises:
         UnusableFile: it is.
     """
-    _require(path, shape, _chosen.get() or MAX_VOXELS, "voxels", "crop the volume")
+    _require(path, shape, _most(MAX_VOXELS), "voxels", "crop the volume")
 
 
 def require_pictures(path: Path, place: str, shape: Sequence[int]) -> None:
@@ -82,7 +108,7 @@ def require_pictures(path: Path, place: str, shape: Sequence[int]) -> None:
             path,
             "Save fewer of them, or each as a file of its own.",
         )
-    _require(path, shape[1:], _chosen.get() or MAX_PIXELS, "values a picture", "crop or scale them", place)
+    _require(path, shape[1:], _most(MAX_PIXELS), "values a picture", "crop or scale them", place)
 
 
 class _Room:

@@ -89,9 +89,7 @@ def read_picture(path: Path) -> Picture:
     shown = _shown(stored)
     transparent = stored.opacity is not None and bool((stored.opacity < 1).any())
     if stored.opacity is not None and transparent and not stored.laid_on_black:
-        opacity = stored.opacity if shown.ndim == 2 else stored.opacity[..., None]
-        laid = shown * opacity
-        shown = (np.rint(laid) if shown.dtype.kind == "u" else laid).astype(shown.dtype)
+        shown = _on_black(shown, stored.opacity)
     return Picture(turned(shown, stored.head.orientation), transparent)
 
 
@@ -255,6 +253,15 @@ def _read(path: Path, tiff: Callable[[Path], _T], other: Callable[[Path], _T]) -
         with path.open("rb") as file:
             start = file.read(4)
         return tiff(path) if start in MARKS else other(path)
+
+
+def _on_black(shown: NDArray[Any], opacity: NDArray[np.float32]) -> NDArray[Any]:
+    """Numbers times their opacity, row by row: real numbers of all of them at once would take much memory."""
+    result = np.empty_like(shown)
+    for row, numbers, weights in zip(result, shown, opacity, strict=True):
+        laid = numbers * (weights if numbers.ndim == 1 else weights[:, None])
+        row[...] = np.rint(laid) if shown.dtype.kind == "u" else laid
+    return result
 
 
 def _shown(stored: Stored) -> NDArray[Any]:

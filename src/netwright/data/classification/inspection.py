@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.bounds import room_for
 from netwright.data.classification.dataset import ImageSet, Record
 from netwright.data.classification.fingerprint import (
     ClassStatistics,
@@ -32,8 +34,11 @@ from netwright.data.classification.problems import (
 from netwright.data.classification.reading import array_chunks, not_finite, read_record, unfit
 from netwright.data.inspection import Inspection
 from netwright.data.parallel import many_in_order
-from netwright.data.pictures import Picture
+from netwright.data.pictures import Picture, read_head
 from netwright.data.problems import Problem, UnusableFile
+
+_BLOCK = 1 << 20
+"""About so many values are measured at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +94,13 @@ def _file_facts(dataset: ImageSet, workers: int, problems: list[Problem]) -> Ite
 def _look(record: Record, dataset: ImageSet) -> PictureFacts | Problem:
     """Read and measure one picture, or say what is wrong with it; its pixels are not kept."""
     try:
-        picture = read_record(record)
+        with room_for(prod(read_head(record.path).size)):
+            picture = read_record(record)
+            return unfit(record.path, picture, len(dataset.channels), dataset.depth) or _facts(
+                record, picture
+            )
     except UnusableFile as error:
         return error.problem
-    return unfit(record.path, picture, len(dataset.channels), dataset.depth) or _facts(record, picture)
 
 
 def _facts(record: Record, picture: Picture) -> PictureFacts:
@@ -100,14 +108,15 @@ def _facts(record: Record, picture: Picture) -> PictureFacts:
     planes = pixels[..., None] if pixels.ndim == 2 else pixels
     content = blake2b(repr((planes.shape, pixels.dtype.str)).encode(), digest_size=16)
     content.update(np.ascontiguousarray(planes).data)
+    low, high, mean, variance = (tuple(measured[0].tolist()) for measured in _measures(planes[None]))
     return PictureFacts(
         record,
         (planes.shape[0], planes.shape[1]),
         pixels.dtype.name,
-        tuple(planes.min(axis=(0, 1)).tolist()),
-        tuple(planes.max(axis=(0, 1)).tolist()),
-        tuple(planes.mean(axis=(0, 1), dtype=np.float64).tolist()),
-        tuple(planes.var(axis=(0, 1), dtype=np.float64).tolist()),
+        low,
+        high,
+        mean,
+        variance,
         content.digest(),
         picture.transparent,
     )
@@ -135,15 +144,24 @@ def _array_facts(dataset: ImageSet) -> Iterator[PictureFacts]:
                 yield PictureFacts(record, size, dataset.depth, low, high, mean, variance, content)
 
 
-def _measures(chunk: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Minimum, maximum, mean and variance (N, C) of pictures (N, H, W, C)."""
-    axes = (1, 2)
-    return (
-        chunk.min(axis=axes),
-        chunk.max(axis=axes),
-        chunk.mean(axis=axes, dtype=np.float64),
-        chunk.var(axis=axes, dtype=np.float64),
-    )
+def _measures(pictures: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Minimum, maximum, mean and variance (N, C) of pictures (N, H, W, C), in blocks: real numbers of all of them at
+    once would take eight times the memory of bytes."""
+    count, height, width, channels = pictures.shape
+    together = max(1, _BLOCK // (height * width * channels))
+    rows = max(1, _BLOCK // (width * channels))
+    found = []
+    for first in range(0, count, together):
+        group = pictures[first : first + together]
+        blocks = [group[:, top : top + rows] for top in range(0, height, rows)]
+        mean = np.sum([block.sum(axis=(1, 2), dtype=np.float64) for block in blocks], axis=0) / (
+            height * width
+        )
+        squares = [((block - mean[:, None, None]) ** 2).sum(axis=(1, 2)) for block in blocks]
+        low = np.min([block.min(axis=(1, 2)) for block in blocks], axis=0)
+        high = np.max([block.max(axis=(1, 2)) for block in blocks], axis=0)
+        found.append((low, high, mean, np.sum(squares, axis=0) / (height * width)))
+    return tuple(np.concatenate(measured) for measured in zip(*found, strict=True))
 
 
 def _rows(values: NDArray[Any]) -> Iterable[tuple[float, ...]]:
