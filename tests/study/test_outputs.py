@@ -179,6 +179,16 @@ def test_two_cases_of_one_name_are_refused(tmp_path: Path, names: tuple[str, str
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_two_files_of_one_channel_are_refused(tmp_path: Path, channels: int) -> None:
+    for channel in range(channels):
+        scan(tmp_path / "scans" / f"s_{channel:04d}.nii.gz")
+    scan(tmp_path / "scans" / "s_0000.nii", 1)
+    with pytest.raises(DatasetError, match=r"s_0000\.nii and s_0000\.nii\.gz: expected one file"):
+        segmenter(channels).predict(tmp_path / "scans", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_pictures_of_one_stem_are_refused(tmp_path: Path) -> None:
     for name in ("s.png", "s.bmp"):
         picture(tmp_path / "scans" / name)

@@ -87,7 +87,7 @@ def group_channels(files: Sequence[Path]) -> dict[str, dict[int, Path]]:
     """Case name -> channel number -> file, for files named ``{case}_{channel:04d}{ending}``.
 
     Raises:
-        DatasetError: a file has no channel number.
+        DatasetError: a file has no channel number, or two have the same.
     """
     cases: dict[str, dict[int, Path]] = {}
     for file in files:
@@ -97,7 +97,12 @@ def group_channels(files: Sequence[Path]) -> dict[str, dict[int, Path]]:
                 f"{file} has no channel number: expected a name such as {stem(file)}_0000, before the "
                 "ending. Rename the file."
             )
-        cases.setdefault(match[1], {})[int(match[2])] = file
+        other = cases.setdefault(match[1], {}).setdefault(int(match[2]), file)
+        if other is not file:
+            raise DatasetError(
+                f"{file.parent} holds {other.name} and {file.name}: expected one file for each channel. "
+                "Remove or rename one."
+            )
     return cases
 
 
