@@ -19,6 +19,7 @@ from netwright.data.classification.splits import image_splits
 from netwright.data.dataset import Dataset
 from netwright.data.formats import FORMATS, Format
 from netwright.data.formats.description import DESCRIPTION, read_description
+from netwright.data.formats.paired import refuse_paired
 from netwright.data.inpainting import folder as images
 from netwright.data.inpainting.folder import IMAGES
 from netwright.data.inspection import Inspection, inspect_dataset
@@ -84,6 +85,9 @@ IMAGE_FORMATS: dict[str, ImageFormat] = {
 }
 """The formats of pictures with a class each, or without, the more particular first."""
 
+_OF_FILES = (IMAGES, "image-folder")
+"""Those that take whatever pictures lie in a folder."""
+
 
 def open_any(
     root: Path, format: str | None = None, map_label: Mapping[int, int] | None = None
@@ -123,13 +127,21 @@ def recognise(root: Path) -> str | None:
     description. None: of no known format.
 
     Raises:
-        DatasetError: the description cannot be read.
+        DatasetError: the description cannot be read, or there are images and masks in a layout that is not read.
     """
     root = _place_of(root)
     return _recognised(root, _description(root))
 
 
 def _recognised(root: Path, description: Mapping[str, Any]) -> str | None:
+    """The format of what lies there; images and masks in a layout that is not read are refused."""
+    found = _format_of(root, description)
+    if found in _OF_FILES:
+        refuse_paired(root)
+    return found
+
+
+def _format_of(root: Path, description: Mapping[str, Any]) -> str | None:
     for name, known in FORMATS.items():
         if known.recognised and known.matches(root, description):
             return name
@@ -240,7 +252,7 @@ def _one_level_off(root: Path, inner: Sequence[Path]) -> Path | None:
     described = [path for path in within if (path / DESCRIPTION).is_file()]
     for place in [*described, *within[:_FOLDERS_SEARCHED], root.absolute().parent]:
         try:
-            name = recognise(place)
+            name = _format_of(place, _description(place))
         except DatasetError:
             name = DESCRIPTION  # it is there, and reading it says what is wrong
         if name in FORMATS or name == DESCRIPTION:

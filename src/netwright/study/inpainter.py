@@ -230,7 +230,7 @@ def _boxes(images: Path, files: Sequence[Path], names: Sequence[str]) -> dict[st
 
 def _masks(masks: Path, files: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
     """The mask of each picture, of its size."""
-    found = find_pictures(masks)
+    found = find_pictures(masks, alone=False)
     if not masks.expanduser().is_dir() and len(names) == 1:
         chosen = {names[0]: found[0]}
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from netwright.data.classification.folder import files_below
 from netwright.data.classification.prepared import PreparedImages
+from netwright.data.formats.paired import refuse_masks_to_predict
 from netwright.data.formats.unlabelled import not_predicted, tell_others
 from netwright.data.pictures import is_picture
 from netwright.errors import DatasetError
@@ -37,17 +38,17 @@ def prepared_pictures(folder: Path) -> PreparedImages:
     return prepared
 
 
-def find_pictures(path: Path, beside: Collection[str] = ()) -> list[Path]:
+def find_pictures(path: Path, beside: Collection[str] = (), *, alone: bool = True) -> list[Path]:
     """A picture, or those in a folder and its folders: in order of name and without hidden ones, as a dataset has them.
 
     What a prediction wrote to a folder below is none of them. ``beside``: names of files that belong to pictures and
-    are read with them.
+    are read with them. ``alone``: that no masks may lie among them.
 
     Warns:
         DatasetWarning: other files lie there, which are left out.
 
     Raises:
-        DatasetError: nothing is there to read.
+        DatasetError: nothing is there to read, or masks lie among the images.
     """
     path = path.expanduser()
     files, there = [path], [path]
@@ -58,6 +59,8 @@ def find_pictures(path: Path, beside: Collection[str] = ()) -> list[Path]:
         raise DatasetError(
             f"{path} holds nothing to read: expected a picture (PNG, JPEG, TIFF, BMP) or a folder."
         )
+    if path.is_dir() and alone:
+        refuse_masks_to_predict(path, files)
     tell_others(path, there, files, "pictures")
     return files
 

@@ -1,4 +1,4 @@
-"""Pictures with masks: the folders ``images`` and ``masks`` hold files with the same stems.
+"""Pictures with masks: the folders ``images`` and ``masks`` hold files with the same stems, in folders below, too.
 
 Images are PNG, JPEG, TIFF or BMP, grey or in colours; masks are PNG, TIFF or BMP with one value a pixel. A
 ``dataset.json`` beside them may name the labels (``labels``, from value to name or from name to value) and the
@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from netwright.data.classification.folder import files_below
 from netwright.data.dataset import Case, Dataset
 from netwright.data.formats.description import DESCRIPTION, read_labels, stem, value_first
 from netwright.data.formats.mask_meanings import (
@@ -39,9 +40,12 @@ _READERS = 4
 
 
 def matches(root: Path, description: Mapping[str, Any]) -> bool:
-    """Whether a folder is of this format: it has the two folders, and pictures in one of them."""
+    """Whether a folder is of this format: it has the two folders, and pictures in one of them, or
+    pairs in folders below that both have."""
     folders = [root / IMAGES, root / MASKS]
-    return all(folder.is_dir() for folder in folders) and any(map(list_pictures, folders))
+    if not all(folder.is_dir() for folder in folders):
+        return False
+    return any(map(list_pictures, folders)) or len(_folders_of_pairs(root)) > 1
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -59,7 +63,11 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     Raises:
         DatasetError: no image has a mask, two files have one stem, or the masks hold no labels.
     """
-    images, masks = (by_stem(root / folder) for folder in (IMAGES, MASKS))
+    homes = _folders_of_pairs(root)
+    images, masks = (
+        by_stem(root / folder, files=[file for home in homes for file in list_pictures(root / folder / home)])
+        for folder in (IMAGES, MASKS)
+    )
     if not images.keys() & masks.keys():
         raise DatasetError(_no_pair(root, images, masks))
     named = description.get("labels")
@@ -82,19 +90,35 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     )
 
 
-def by_stem(folder: Path, advice: str = "Remove or rename one.") -> dict[str, Path]:
-    """The pictures in a folder by stem, sorted.
+def by_stem(
+    folder: Path, advice: str = "Remove or rename one.", files: Sequence[Path] | None = None
+) -> dict[str, Path]:
+    """The pictures in a folder, or the ``files`` below it, by stem, sorted.
 
     Raises:
         DatasetError: two have one stem.
     """
-    files: dict[str, Path] = {}
-    for file in list_pictures(folder):
-        if (other := files.setdefault(stem(file), file)) is not file:
+    found: dict[str, Path] = {}
+    for file in list_pictures(folder) if files is None else files:
+        if (other := found.setdefault(stem(file), file)) is not file:
+            names = (path.relative_to(folder).as_posix() for path in (other, file))
             raise DatasetError(
-                f"{folder} holds {other.name} and {file.name}: expected one file for each stem. {advice}"
+                f"{folder} holds {' and '.join(names)}: expected one file for each stem. {advice}"
             )
-    return files
+    return found
+
+
+def _folders_of_pairs(root: Path) -> list[Path]:
+    """Where pairs lie within `images` as within `masks`: in the two themselves, and in folders below that both have."""
+    below = [
+        {
+            file.relative_to(root / name).with_suffix("")
+            for file in files_below(root / name)
+            if is_picture(file)
+        }
+        for name in (IMAGES, MASKS)
+    ]
+    return sorted({Path(), *(file.parent for file in below[0] & below[1])})
 
 
 def _no_pair(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path]) -> str:

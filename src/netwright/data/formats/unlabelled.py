@@ -12,6 +12,7 @@ from netwright.data.classification.folder import files_below
 from netwright.data.dataset import Case
 from netwright.data.formats import acdc, image_masks, nnunet
 from netwright.data.formats.description import DESCRIPTION, stem
+from netwright.data.formats.paired import refuse_masks_to_predict
 from netwright.data.pictures import PICTURE_ENDINGS, is_picture
 from netwright.data.problems import enumerate_words
 from netwright.data.time_axis import time_points
@@ -63,6 +64,8 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
         tell_others(path, [file for file in path.iterdir() if file.is_file()], files, kind)
         _tell_below(path, is_volume if kind == "volumes" else is_picture, kind)
     if kind == "pictures":
+        if path.is_dir():
+            refuse_masks_to_predict(path, files)
         return tuple(Case(stem(file), (file,), None) for file in files)
     return _grouped(path, files, channels)
 

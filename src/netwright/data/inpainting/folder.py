@@ -17,6 +17,7 @@ from netwright.data.classification.folder import (
     pictures_below,
 )
 from netwright.data.formats.description import DESCRIPTION
+from netwright.data.formats.paired import refuse_paired
 from netwright.data.inpainting.boxes import BOXES, read_boxes
 from netwright.data.pictures import is_picture
 from netwright.data.problems import Problem
@@ -56,6 +57,7 @@ def read(root: Path) -> ImageSet:
         raise DatasetError(
             f"{root} holds pictures with masks: expected pictures alone, to be restored. Name {root / 'images'}."
         )
+    refuse_paired(root)
     parts = parts_of(root)
     problems: list[Problem] = []
     found: list[tuple[str, int, Part | None, Path]] = []
