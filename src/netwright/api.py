@@ -31,7 +31,7 @@ from netwright.study.fitting import (
     require_validated,
     with_termination,
 )
-from netwright.study.folder import create_run_folder, open_run_folder, require_new_folder
+from netwright.study.folder import create_run_folder, default_output, open_run_folder, require_new_folder
 from netwright.study.machine import available_cores, default_workers, memory_share_mb
 from netwright.study.material import open_own, prepare_own
 from netwright.study.parts import make_sampler, make_space, problem_of, require_parts
@@ -44,6 +44,7 @@ from netwright.study.shared import require_searchable, require_shared, shared_bu
 from netwright.study.shared_plan import SharedPlan, plan_shared
 from netwright.study.suiting import suit_format, suit_inpainting, suit_space
 from netwright.study.time_share import with_time_share
+from netwright.study.trust import remember_code, require_trusted
 from netwright.study.verdict import require_references, require_rival
 
 PLAN_SECONDS = 60.0
@@ -54,7 +55,8 @@ PLAN_SECONDS = 60.0
 class Wishes:
     """What a user says beyond dataset and recipe; None: the recipe's, or chosen from the data and the machine.
 
-    ``repeat``: the settings of a run to repeat, in place of the recipe's.
+    ``repeat``: the settings of a run to repeat, in place of the recipe's. ``trust_code``: whether the code that it
+    names is run though no search of this user ran it; what ``assignments`` name is.
     """
 
     trials: int | None = None
@@ -67,6 +69,7 @@ class Wishes:
     map_label: Mapping[int, int] | None = None
     assignments: Mapping[str, Any] | None = None
     repeat: RunSettings | None = None
+    trust_code: bool = False
 
 
 def search(
@@ -112,13 +115,16 @@ def search(
     return run
 
 
-def open_run(path: Path | str) -> Run:
+def open_run(path: Path | str, *, trust_code: bool = False) -> Run:
     """A run on disk, running or not.
+
+    ``trust_code``: whether code that the run names, and that no search of yours ran, is run where it is needed: see
+    `Run.code`.
 
     Raises:
         RunError: there is none.
     """
-    return Run(open_run_folder(Path(path)))
+    return Run(open_run_folder(Path(path)), trust_code=trust_code)
 
 
 def create_run(
@@ -136,6 +142,7 @@ def create_run(
         SettingsWarning: the search is shorter than its strategy's exploration.
     """
     settings = resolve(dataset, recipe, wishes)
+    _require_trusted(settings, wishes, on_stage)
     require_parts(settings)
     require_shared(settings)
     require_references(settings)
@@ -150,7 +157,23 @@ def create_run(
     if wishes.repeat is None:
         settings = _measured(settings, prepared, splits, said_by(wishes), on_stage)
     warn_of_exploration(settings)
-    return Run(create_run_folder(folder, settings, splits))
+    remember_code(settings.space)
+    folder_of_run = create_run_folder(folder, settings, splits, numbered=output is None)
+    return Run(folder_of_run, trust_code=wishes.trust_code)
+
+
+def _require_trusted(settings: RunSettings, wishes: Wishes, on_stage: Callable[[str], None]) -> None:
+    """Refuse code that a run to be repeated names, unless the user ran it before, or trusts it; what the user names now
+    is the user's own say.
+
+    Raises:
+        UntrustedCode: as `require_trusted`.
+    """
+    if wishes.repeat is None or "space.network" in (wishes.assignments or {}):
+        return
+    told = require_trusted(settings.space, trust_code=wishes.trust_code)
+    if told is not None:
+        on_stage(told)
 
 
 def _measured(
@@ -219,6 +242,8 @@ def _base(dataset: Path, recipe: str | None, wishes: Wishes) -> dict[str, Any]:
         )
     values = wishes.repeat.model_dump(mode="json")
     values["dataset"] |= place
+    if "space.network" in (wishes.assignments or {}):
+        values["space"].pop("folder", None)  # that of another network
     return values
 
 
@@ -280,6 +305,7 @@ def plan_search(
         )
 
     settings = resolve(dataset, recipe, wishes)
+    _require_trusted(settings, wishes, on_stage)
     require_parts(settings)
     require_shared(settings)
     settings, prepared, splits = _prepared(settings, wishes, on_stage)
@@ -361,10 +387,3 @@ def _reading(settings: RunSettings) -> str:
     place = settings.dataset
     texts = [f" --format {place.format}"] if place.format else []
     return "".join([*texts, *(f" --map-label {old}={new}" for old, new in (place.map_label or {}).items())])
-
-
-def default_output(dataset: Path, recipe: str) -> Path:
-    """A new folder for a run: ``runs/<dataset>-<recipe>``, with a number where that exists."""
-    base = Path("runs") / f"{dataset.resolve().name}-{recipe}"
-    candidates = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 1000))]
-    return next(path for path in candidates if not path.exists())

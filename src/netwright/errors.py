@@ -32,6 +32,10 @@ class RunError(NetwrightError):
     """A run folder is missing, damaged, in use, or already holds another run."""
 
 
+class FolderTaken(RunError):  # noqa: N818  nothing is wrong but the place
+    """A folder for a new run holds something already."""
+
+
 class InfeasibleArchitecture(NetwrightError):  # noqa: N818  a verdict on a choice, not a mishap
     """A choice makes no network; the message says why."""
 

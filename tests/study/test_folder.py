@@ -119,6 +119,70 @@ def test_one_process_holds_a_run_and_a_dead_one_does_not(tmp_path: Path) -> None
         assert folder.lock_file.read_text() == str(os.getpid())
 
 
+CREATING = """
+import sys, time
+from pathlib import Path
+from netwright.errors import RunError
+from netwright.data.splits import Splits
+from netwright.settings import parse_settings
+from netwright.study.folder import create_run_folder
+root, first, processes = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+values = {"recipe": "r", "dataset": {"path": "/data"}, "space": {"name": "segnas4"}, "strategy": {"name": "random"}}
+print("ready", flush=True)
+sys.stdin.readline()
+made = []
+for place in range(25):
+    number = first + place * processes
+    settings = parse_settings({**values, "seed": number})
+    try:
+        create_run_folder(root / str(place), settings, Splits((f"case {number}",), (), ()))
+        made.append(number)
+    except RunError:
+        pass
+print(*made)
+"""
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_of_many_that_make_one_folder_at_once_one_makes_it_whole(tmp_path: Path, there: bool) -> None:
+    """Four processes race for 25 folders, new or there and empty; every run is of one of them alone."""
+    for place in range(25 if there else 0):
+        (tmp_path / str(place)).mkdir(mode=0o750)
+    count = 4
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", CREATING, tmp_path, str(i), str(count)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(count)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    told = [racer.communicate("go\n")[0] for racer in racers]
+    made = sorted(int(number) for text in told for number in text.split())
+    assert sorted(number // count for number in made) == list(range(25)), "each folder was made once"
+    for number in made:
+        folder = open_run_folder(tmp_path / str(number // count))
+        assert (folder.settings().seed, folder.splits().training) == (number, (f"case {number}",))
+        assert {p.name for p in folder.root.iterdir()} <= {"run.yaml", "splits.json", "run.lock"}
+        assert not there or folder.root.stat().st_mode & 0o777 == 0o750
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(map(str, range(25))), "nothing is left beside"
+
+
+def test_a_name_that_netwright_chose_itself_gets_a_number_where_another_took_it(tmp_path: Path) -> None:
+    made = [create_run_folder(tmp_path / "run", some_settings(), SPLITS, numbered=True) for _ in range(3)]
+    assert [folder.root.name for folder in made] == ["run", "run-2", "run-3"]
+
+
+def test_a_new_folder_has_the_rights_of_any_new_folder(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    made = create_run_folder(tmp_path / "deep" / "run", some_settings(), SPLITS)
+    assert made.root.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_files_are_written_whole(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"x": 1})
     write_json(tmp_path / "a.json", {"x": 2})

@@ -51,6 +51,10 @@ EpochsOption = Annotated[int | None, typer.Option(min=1, help="Epochs of each ca
 SeedOption = Annotated[int, typer.Option(min=0, help="All random numbers come from it.")]
 TrialOption = Annotated[int | None, typer.Option(min=0, help="Number of a trial; the winner by default.")]
 NoCRFOption = Annotated[bool, typer.Option("--no-crf", help="Without the CRF that was kept for the network.")]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust-code", help="Run the code that the run names, though no search of yours ran it."),
+]
 NetworkOption = Annotated[
     str | None,
     typer.Option(

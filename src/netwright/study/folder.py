@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
+import secrets
+import shutil
 import time
 import traceback
 from collections.abc import Iterator
@@ -15,7 +18,7 @@ from typing import IO, Any
 
 from netwright.data.files import json_text
 from netwright.data.splits import Splits
-from netwright.errors import RunError, StorageError
+from netwright.errors import FolderTaken, RunError, StorageError
 from netwright.settings import RunSettings, read_settings
 
 LOCK_TRIES = 20
@@ -159,33 +162,98 @@ def require_new_folder(root: Path) -> None:
     """Refuse a folder that holds something.
 
     Raises:
-        RunError: it does; the message says what to do.
+        FolderTaken: it does; the message says what to do.
     """
     if root.exists() and (
         not root.is_dir() or any(not _left_by_a_kill(path.name) for path in root.iterdir())
     ):
         found = "a run" if (root / "run.yaml").exists() else "other files"
         advice = f"Go on with it by 'netwright resume {root}', or" if found == "a run" else "Empty it, or"
-        raise RunError(f"{root} already holds {found}. {advice} name another folder with -o.")
+        raise FolderTaken(f"{root} already holds {found}. {advice} name another folder with -o.")
 
 
 def _left_by_a_kill(name: str) -> bool:
     """Whether a file is what a kill leaves of a folder in the making, before its settings are written."""
-    return name == "splits.json" or name.startswith((".splits.json.", ".run.yaml."))
+    return name in ("splits.json", "run.lock") or name.startswith((".splits.json.", ".run.yaml."))
 
 
-def create_run_folder(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
-    """Make a new run folder. The settings are written last: a folder without them is no run.
+def default_output(dataset: Path, recipe: str) -> Path:
+    """A new folder for a run: ``runs/<dataset>-<recipe>``, with a number where that exists."""
+    return _numbered(Path("runs") / f"{dataset.resolve().name}-{recipe}")
+
+
+def _numbered(base: Path) -> Path:
+    """The first of ``base``, ``base-2``, ``base-3``, ... that does not exist."""
+    return next(
+        path
+        for path in (base, *(base.with_name(f"{base.name}-{i}") for i in itertools.count(2)))
+        if not path.exists()
+    )
+
+
+def create_run_folder(
+    root: Path, settings: RunSettings, splits: Splits, *, numbered: bool = False
+) -> RunFolder:
+    """Make a new run folder, of which one process of many that want it at once gets it and the others are refused.
+
+    A folder that is not there appears whole: it is made under another name beside its place, and renamed, which fails
+    where something has come there meanwhile. One that is there and empty keeps its rights, and may be where a disk is
+    mounted: it is filled by the process that holds its lock, the settings last, as a folder without them is no run.
+
+    ``numbered``: where the folder is taken, one of its name with a number is made.
 
     Raises:
-        RunError: the folder holds something already.
+        FolderTaken: the folder holds something already.
+        RunError: another process is filling it.
+        StorageError: it cannot be written.
     """
+    place = root
+    while True:
+        try:
+            return _created(place, settings, splits)
+        except FolderTaken:
+            if not numbered:
+                raise
+            place = _numbered(root)
+
+
+def _created(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
     require_new_folder(root)
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        if root.exists():
+            return _filled(root, settings, splits)
+        making = root.with_name(f".{root.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        making.mkdir()
+    except OSError as error:
+        raise StorageError(
+            f"{root} cannot be made ({error.strerror or error}). Name another folder with -o."
+        ) from error
+    try:
+        _write_new(RunFolder(making), settings, splits)
+        making.rename(root)
+    except OSError as error:
+        require_new_folder(root)
+        raise StorageError(
+            f"{root} cannot be made ({error.strerror or error}). Name another folder with -o."
+        ) from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return RunFolder(root)
+
+
+def _filled(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
+    """A run in a folder that is there."""
     folder = RunFolder(root)
+    with folder.locked():
+        require_new_folder(root)  # another process may have filled it before this one got the lock
+        _write_new(folder, settings, splits)
+    return folder
+
+
+def _write_new(folder: RunFolder, settings: RunSettings, splits: Splits) -> None:
     write_json(folder.splits_file, splits.to_dict())
     write_text(folder.settings_file, settings.to_yaml())
-    return folder
 
 
 def open_run_folder(root: Path) -> RunFolder:

@@ -183,6 +183,31 @@ def unseen_cases(
     return Unseen([labelled(cases[name], dataset) for name in kept], len(met), len(related), tested)
 
 
+def note_of(unseen: Unseen, *, chosen: bool) -> str:
+    """What a reader must know of the cases; ``chosen``: whether the network is that of a trial that a user chose."""
+    told = []
+    if unseen.seen:
+        told.append(f"{unseen.seen} cases that the network was made with are left out")
+    if unseen.of_patients:
+        told.append(f"{unseen.of_patients} more cases of the same patients are left out")
+    if unseen.tested and chosen:
+        told.append(
+            f"{unseen.tested} are test cases of the run: a network chosen by them is no longer tested by them"
+        )
+    return "; ".join(told)
+
+
+def nothing_unseen(dataset: Path | str, unseen: Unseen) -> str:
+    """Why there is nothing to evaluate on, and what to do."""
+    told = f"{dataset} has no labelled case that the network was not made with. Give other cases."
+    if not unseen.of_patients:
+        return told
+    return (
+        f"{told} {unseen.of_patients} were left out because their patients are named like those of the run's training "
+        "and validation parts; if they are others, rename them."
+    )
+
+
 def _of_patients(dataset: Dataset, own: Dataset | ImageSet | None, splits: Splits, met: Set[str]) -> set[str]:
     """The cases beside those that were ``met`` whose patient was: has one of them, or bears the name of a patient of
     the training or validation part. A case without a patient is known by its content alone.

@@ -26,7 +26,7 @@ from netwright.study.executor import LocalExecutor, kills_for_memory
 from netwright.study.folder import RunFolder, held
 from netwright.study.inpainter import Inpainter
 from netwright.study.jobs import CandidateJob
-from netwright.study.material import Unseen, open_material, unseen_cases
+from netwright.study.material import note_of, nothing_unseen, open_material, unseen_cases
 from netwright.study.postprocessing import read_fitted
 from netwright.study.records import TrialRecord, best_of, load_trials, record_of
 from netwright.study.retraining import cases_of, train_protocol
@@ -34,6 +34,7 @@ from netwright.study.search import TICK_SECONDS, outcome_of_loss
 from netwright.study.segmenter import Segmenter
 from netwright.study.status import CURVES, RunStatus, read_curves, read_status
 from netwright.study.trained import WEIGHTS, Trained, load_trained, means_of, results_on
+from netwright.study.trust import require_trusted
 from netwright.study.verdict import ContestantJob, run_contestant, whole_machine_mb
 from netwright.tasks.distances import HAUSDORFF, mean_distances
 
@@ -81,10 +82,11 @@ OnProgress = Callable[[Progress], None]
 
 
 class Run:
-    """One run folder."""
+    """One run folder. ``trust_code``: whether the user trusts the code that the run names, see `code`."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, *, trust_code: bool = False) -> None:
         self.folder = folder
+        self.trust_code = trust_code
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder.root)!r})"
@@ -93,6 +95,17 @@ class Run:
     def settings(self) -> RunSettings:
         """Every resolved setting."""
         return self.folder.settings()
+
+    def code(self) -> str | None:
+        """What code of a user's the run's networks are made by, and why it may be run; None where there is none.
+
+        `status`, `trials`, `best` and `report` run none. `resume`, `train`, `network`, `evaluate` and `predict` do, where
+        a search of this user ran it before, or the run was opened with ``trust_code``; they raise what this raises.
+
+        Raises:
+            UntrustedCode: neither is so; nothing was imported.
+        """
+        return require_trusted(self.settings.space, trust_code=self.trust_code)
 
     @property
     def trials(self) -> list[TrialRecord]:
@@ -113,7 +126,9 @@ class Run:
 
         Raises:
             RunError: another process holds the run, or it is damaged.
+            UntrustedCode: see `code`.
         """
+        self.code()
         conduct(self.folder, on_status)
         return self
 
@@ -157,7 +172,9 @@ class Run:
         Raises:
             RunError: there is no such trial, another process trains it, or training it failed; the message says why.
             StorageError: the run cannot be written to.
+            UntrustedCode: see `code`.
         """
+        self.code()
         settings = self.settings
         record = self._trial(trial)
         material = open_material(self.folder, settings)
@@ -190,6 +207,7 @@ class Run:
 
         Raises:
             RunError: it has not been trained yet.
+            UntrustedCode: see `code`.
         """
         folder = self._network_folder(trial)
         if not (folder / WEIGHTS).exists():
@@ -198,6 +216,7 @@ class Run:
                 f"{self.folder.root} has no trained network{'' if trial is None else f' of trial {trial}'} yet. It is "
                 f"made by 'netwright train {self.folder.root}{wanted}', or at the end of a search."
             )
+        self.code()
         trained = load_trained(folder, self.settings)
         return trained if crf or not isinstance(trained, Segmenter) else replace(trained, crf=None)
 
@@ -249,7 +268,7 @@ class Run:
         _require_same_task(dataset, opened, trained)
         unseen = unseen_cases(opened, settings, self.folder.splits(), preparation)
         if not unseen.cases:
-            raise DatasetError(_nothing_unseen(dataset, unseen))
+            raise DatasetError(nothing_unseen(dataset, unseen))
         try:
             found = results_on(trained, unseen.cases, on_case=on_case)
         except FloatingPointError as error:
@@ -258,7 +277,7 @@ class Run:
         metrics = {**means_of(trained, scores), **mean_distances(distances)}
         refined = isinstance(trained, Segmenter) and trained.crf is not None
         place = str(self._network_folder(trial))
-        note = _note(unseen, chosen=trial is not None)
+        note = note_of(unseen, chosen=trial is not None)
         return Evaluation(place, str(dataset), metrics, scores, note, distances, refined)
 
     def predict(
@@ -339,31 +358,6 @@ def _require_same_task(dataset: Path | str, opened: Dataset | ImageSet, trained:
             f"{dataset} holds pictures without classes; the network tells classes of pictures. Sort them into a folder "
             "for each class."
         )
-
-
-def _note(unseen: Unseen, *, chosen: bool) -> str:
-    """What a reader must know of the cases; ``chosen``: whether the network is that of a trial that a user chose."""
-    told = []
-    if unseen.seen:
-        told.append(f"{unseen.seen} cases that the network was made with are left out")
-    if unseen.of_patients:
-        told.append(f"{unseen.of_patients} more cases of the same patients are left out")
-    if unseen.tested and chosen:
-        told.append(
-            f"{unseen.tested} are test cases of the run: a network chosen by them is no longer tested by them"
-        )
-    return "; ".join(told)
-
-
-def _nothing_unseen(dataset: Path | str, unseen: Unseen) -> str:
-    """Why there is nothing to evaluate on, and what to do."""
-    told = f"{dataset} has no labelled case that the network was not made with. Give other cases."
-    if not unseen.of_patients:
-        return told
-    return (
-        f"{told} {unseen.of_patients} were left out because their patients are named like those of the run's training "
-        "and validation parts; if they are others, rename them."
-    )
 
 
 def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
