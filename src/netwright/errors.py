@@ -28,6 +28,10 @@ class SettingsError(NetwrightError):
     """A setting has a wrong name or value."""
 
 
+class UntrustedCode(SettingsError):  # noqa: N818  nothing is wrong but whose it is
+    """A run names code that no search of this user ran; it is not run."""
+
+
 class RunError(NetwrightError):
     """A run folder is missing, damaged, in use, or already holds another run."""
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from netwright import __version__
-from netwright.cli.console import err, out, print_json, print_lines
+from netwright.cli.console import err, opened_run, out, print_json, print_lines
 from netwright.cli.options import (
     DatasetArgument,
     EpochsOption,
@@ -32,6 +32,7 @@ from netwright.cli.options import (
     SpaceOption,
     StrategyOption,
     TrialsOption,
+    TrustOption,
     VerdictOption,
     WorkersOption,
     given_options,
@@ -223,6 +224,7 @@ def search(
     format: FormatOption = None,
     map_label: MapLabelOption = None,
     max_pixels: MaxPixelsOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Search a network, compare it with what one would have taken without a search, and report."""
     from netwright.api import create_run
@@ -244,6 +246,7 @@ def search(
         network=network,
         limits=limit,
         repeat=None if settings is None else read_settings(settings),
+        trust_code=trust_code,
     )
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", SettingsWarning)
@@ -253,11 +256,9 @@ def search(
 
 
 @app.command()
-def resume(run: RunArgument, max_pixels: MaxPixelsOption = None) -> None:
+def resume(run: RunArgument, max_pixels: MaxPixelsOption = None, trust_code: TrustOption = False) -> None:
     """Go on with a run that was stopped, killed or cut off."""
-    from netwright.api import open_run
-
-    _conduct(open_run(run))
+    _conduct(opened_run(run, trust_code=trust_code))
 
 
 @app.command()

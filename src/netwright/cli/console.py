@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from netwright.data.files import json_text
+
+if TYPE_CHECKING:
+    from netwright.study.run import Run
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -23,3 +27,19 @@ def print_lines(lines: Iterable[str]) -> None:
     """As they are, without reading any markup in them."""
     for line in lines:
         out.print(line, markup=False)
+
+
+def opened_run(run: Path, *, trust_code: bool) -> Run:
+    """A run whose networks are going to be used; tells what code of a user's that runs.
+
+    Raises:
+        RunError: there is no such run.
+        UntrustedCode: it names code that may not be run.
+    """
+    from netwright.api import open_run
+
+    opened = open_run(run, trust_code=trust_code)
+    told = opened.code()
+    if told is not None:
+        err.print(f"code       {told}", markup=False)
+    return opened

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from netwright.cli.console import err, out, print_json, print_lines
+from netwright.cli.console import err, opened_run, out, print_json, print_lines
 from netwright.cli.options import (
     DatasetArgument,
     EpochsOption,
@@ -22,6 +22,7 @@ from netwright.cli.options import (
     NoCRFOption,
     RunArgument,
     TrialOption,
+    TrustOption,
     read_label_map,
 )
 from netwright.errors import DatasetWarning
@@ -35,15 +36,15 @@ def train(
     epochs: EpochsOption = None,
     hours: Annotated[float | None, typer.Option(help="Wall time, with as many epochs as fit.")] = None,
     max_pixels: MaxPixelsOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Train a trial's network to the full protocol; the test cases stay closed."""
-    from netwright.api import open_run
     from netwright.cli.display import TrainingLines
     from netwright.cli.inspected import command
     from netwright.cli.tables import crf_line, metric_lines
     from netwright.study.retraining import ON_ALL
 
-    opened = open_run(run)
+    opened = opened_run(run, trust_code=trust_code)
     lines = TrainingLines(out, str(opened.settings.objective.metric))
     number, outcome = opened.train(trial, epochs=epochs, hours=hours, on_epoch=lines.show)
     trained = f"{outcome.epochs} epoch{'s' * (outcome.epochs != 1)}"
@@ -79,13 +80,14 @@ def evaluate(
     format: FormatOption = None,
     map_label: MapLabelOption = None,
     max_pixels: MaxPixelsOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Dice, accuracy or PSNR of a run's network on a dataset."""
-    from netwright.api import open_run
     from netwright.cli.tables import evaluation_lines
 
+    opened = opened_run(run, trust_code=trust_code)
     with _telling(err if as_json else out):
-        found = open_run(run).evaluate(
+        found = opened.evaluate(
             dataset, trial=trial, format=format, map_label=read_label_map(map_label) or None, crf=not no_crf
         )
     if as_json:
@@ -108,11 +110,10 @@ def predict(
         bool, typer.Option("--overwrite", help="Replace what predict wrote there before, and nothing else.")
     ] = False,
     max_pixels: MaxPixelsOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Segment images, each on its own grid, tell the classes of pictures, in a table, or restore them."""
-    from netwright.api import open_run
-
-    opened = open_run(run)
+    opened = opened_run(run, trust_code=trust_code)
     with _telling(out):
         written = opened.predict(
             images, output, trial=trial, crf=not no_crf, masks=masks, overwrite=overwrite

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import optuna
 
@@ -12,12 +13,13 @@ from netwright.errors import RunError, StorageError
 from netwright.evaluation.outcome import Status
 from netwright.settings import RunSettings
 from netwright.study.clock import SPENT
+from netwright.study.drawn import Drawer
 from netwright.study.executor import LocalExecutor
 from netwright.study.explained import starting_policy
 from netwright.study.folder import RunFolder, read_json, write_json
 from netwright.study.machine import process_limit_mb
 from netwright.study.material import Material, open_material
-from netwright.study.parts import make_space, open_study
+from netwright.study.parts import make_space, open_study, problem_of
 from netwright.study.records import (
     TrialRecord,
     best_of,
@@ -68,9 +70,13 @@ def search(folder: RunFolder, settings: RunSettings, material: Material, on_stat
     space = make_space(settings.space)
     machine = settings.machine
 
+    drawer = Drawer(folder, settings, space, problem_of(settings, material.prepared).task)
+
     def told(seconds: float) -> None:
-        if on_status is not None:
+        if on_status is not None or drawer.needed:
             records = [record_of(t) for t in study.get_trials(deepcopy=False)]
+            drawer.keep_best(records)
+        if on_status is not None:
             on_status(status_of(folder, settings, records, seconds=seconds))
 
     if settings.supernet is not None:
@@ -148,7 +154,10 @@ def compare(folder: RunFolder, settings: RunSettings, material: Material, on_sta
     hours = comparison_hours(folder, settings)
     space = make_space(settings.space)
     start = starting_policy(study, space)
-    who = entries(settings, space, material.data, best.choice, start)
+    who = [
+        entry if entry.reference is not None else replace(entry, words=space.describe(entry.choice))
+        for entry in entries(settings, space, material.data, best.choice, start)
+    ]
     machine = settings.machine
     share = share_seconds(settings, hours, len(who))
     write_json(

@@ -184,11 +184,8 @@ def default_output(dataset: Path, recipe: str) -> Path:
 
 def _numbered(base: Path) -> Path:
     """The first of ``base``, ``base-2``, ``base-3``, ... that does not exist."""
-    return next(
-        path
-        for path in (base, *(base.with_name(f"{base.name}-{i}") for i in itertools.count(2)))
-        if not path.exists()
-    )
+    others = (base.with_name(f"{base.name}-{i}") for i in itertools.count(2))
+    return next(path for path in itertools.chain((base,), others) if not path.exists())
 
 
 def create_run_folder(

@@ -24,7 +24,7 @@ from netwright.strategies import STRATEGIES
 from netwright.strategies.optuna_samplers import OPTUNA_SAMPLERS, SeededSampler
 from netwright.strategies.sampler import StrategySampler
 from netwright.study.folder import RunFolder
-from netwright.study.records import STUDY_NAME, copied_study, open_storage
+from netwright.study.records import STUDY_NAME, open_storage
 
 if TYPE_CHECKING:
     from netwright.evaluation.problem import Problem
@@ -113,15 +113,6 @@ def open_study(folder: RunFolder, settings: RunSettings) -> optuna.Study:
         direction="maximize",
         load_if_exists=True,
     )
-
-
-def read_study(folder: RunFolder, settings: RunSettings) -> optuna.Study | None:
-    """The run's study as it stands, for reading, with the run's sampler; None where it has no trial yet.
-
-    Raises:
-        RunError: the database is damaged.
-    """
-    return copied_study(folder, make_sampler(settings, make_space(settings.space)))
 
 
 def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:

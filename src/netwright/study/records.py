@@ -9,12 +9,13 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -29,6 +30,8 @@ BUSY_SECONDS = 60.0
 """How long one waits for another's writing to the database."""
 ENDED = "ended"
 """The study's attribute with the reason for which a search ended before its budget."""
+WORDS = "words"
+"""The user attribute with a trial's choice in words."""
 STOPPED = "stopped"
 RUNNING = "running"
 LEARNED = frozenset(Status) - {Status.CRASHED}
@@ -41,7 +44,8 @@ class TrialRecord:
 
     ``outcome`` is None while it runs, and for a candidate that was stopped; ``cached_from`` is the trial that had
     trained the same network; times are seconds since 1970. ``phase``: "exploration" or "exploitation" where the
-    strategy has these phases.
+    strategy has these phases. ``words``: the choice as its space told it; empty in runs of before this was stored.
+    ``distributions``: from which the choice was drawn.
     """
 
     number: int
@@ -54,6 +58,8 @@ class TrialRecord:
     started: float | None
     finished: float | None
     phase: str | None = None
+    words: str = ""
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict, compare=False, repr=False)
 
 
 def open_storage(folder: RunFolder) -> RDBStorage:
@@ -192,6 +198,8 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         started=trial.datetime_start.timestamp() if trial.datetime_start else None,
         finished=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
         phase=_phase(trial),
+        words=str(attributes.get(WORDS, "")),
+        distributions=trial.distributions,
     )
 
 

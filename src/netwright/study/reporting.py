@@ -19,11 +19,13 @@ from netwright.report import formatting
 from netwright.report.content import Contestant, ReportContent, TrialRow
 from netwright.report.metrics import metric_named, reward_words
 from netwright.settings import RunSettings
+from netwright.spaces.base import Space
+from netwright.study.drawn import WITHOUT_DRAWINGS, lacks_drawings, shown_space, shown_study
 from netwright.study.explained import agent_tables, layer_choices, network_table, policy_path, policy_rounds
 from netwright.study.folder import RunFolder, write_json, write_text
 from netwright.study.machine import available_cores
 from netwright.study.material import Material
-from netwright.study.parts import make_space, problem_of, read_study
+from netwright.study.parts import problem_of
 from netwright.study.postprocessing import read_fitted
 from netwright.study.records import ENDED, TrialRecord, best_of, load_trials, path_of, record_of
 from netwright.study.retraining import ON_ALL
@@ -58,7 +60,7 @@ def write_report(
     from netwright.report.render import render_report
 
     path = _place(folder, output)
-    study = read_study(folder, settings)
+    study = shown_study(folder, settings, _space(folder, settings))
     rounds = [] if study is None else policy_rounds(study)
     if rounds and output is not None:
         _require_own(path.with_name(POLICY))
@@ -66,6 +68,10 @@ def write_report(
     if rounds:
         write_json(path.with_name(POLICY), {"rounds": rounds})
     return path
+
+
+def _space(folder: RunFolder, settings: RunSettings) -> Space:
+    return shown_space(folder, settings, [record_of(t) for t in load_trials(folder)])
 
 
 def _place(folder: RunFolder, output: Path | None) -> Path:
@@ -117,7 +123,7 @@ def report_content(
 ) -> ReportContent:
     """Everything that the report shows. ``study``: the run's own, None where it has no trial yet."""
     records = [] if study is None else [record_of(t) for t in study.get_trials(deepcopy=False)]
-    space = make_space(settings.space)
+    space = shown_space(folder, settings, records)
     best = best_of(records)
     results = read_results(folder)
     task = problem_of(settings, material.prepared).task
@@ -125,19 +131,19 @@ def report_content(
         title=f"{settings.recipe} on {material.dataset.name}",
         run_name=folder.root.name,
         recipe=settings.recipe,
-        facts=_facts(folder, settings, material, records),
+        facts=_facts(folder, settings, material, records, space),
         labels=_labels(material.prepared, task),
-        trials=_rows(records, space.describe),
+        trials=_rows(records, space),
         best_trial=None if best is None else best.number,
         best_curves={} if best is None else read_curves(path_of(folder, best))[1],
         diagrams=() if best is None else space.diagrams(best.choice, task),
-        contestants=tuple(_contestant(folder, result, space.describe) for result in results),
+        contestants=tuple(_contestant(folder, result, space) for result in results),
         overlays=overlays(folder, results, material),
         restorations=restorations(folder, results, material, settings.inpainting),
         settings=settings.to_yaml(),
         commands=_commands(folder, settings),
         reward_name=_reward_name(settings),
-        notes=_notes(study, len(records)),
+        notes=(*_notes(study, len(records)), *((WITHOUT_DRAWINGS,) if lacks_drawings(space) else ())),
         metric=metric_named(task.metric).name,
         penalty=_penalty(settings),
         agent_tables=() if study is None else agent_tables(study, best),
@@ -190,18 +196,16 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     """What came of the final comparison, in sentences; what the search found where there was none."""
     from netwright.report.verdict import verdict_sentences
 
-    space = make_space(settings.space)
     results = read_results(folder)
     records = [record_of(t) for t in load_trials(folder)]
-    notes = _notes(read_study(folder, settings), len(records))
+    space = shown_space(folder, settings, records)
+    notes = _notes(shown_study(folder, settings, space), len(records))
     if results:
         labels = tuple(
             dict.fromkeys(label for r in results for case in r["scores"].values() for label in case)
         )
         metric = metric_named((settings.objective.metric or "dice").partition(".")[0])
-        told = verdict_sentences(
-            [_contestant(folder, r, space.describe) for r in results], labels, metric.name
-        )
+        told = verdict_sentences([_contestant(folder, r, space) for r in results], labels, metric.name)
         return (*told, *notes)
     best = best_of(records)
     if best is None or best.reward is None:
@@ -221,7 +225,11 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
 
 
 def _facts(
-    folder: RunFolder, settings: RunSettings, material: Material, records: Sequence[TrialRecord]
+    folder: RunFolder,
+    settings: RunSettings,
+    material: Material,
+    records: Sequence[TrialRecord],
+    space: Space,
 ) -> tuple[tuple[str, str], ...]:
     splits, machine = folder.splits(), settings.machine
     return (
@@ -232,7 +240,7 @@ def _facts(
             + (f", of {_patients(splits)} patients, none of them divided" if splits.groups else "")
             + (WHOLE if settings.train.on == ON_ALL else ""),
         ),
-        ("search space", f"{settings.space.name}, {_choices(settings)}"),
+        ("search space", f"{settings.space.name}, {_choices(space)}"),
         ("strategy", settings.strategy.name),
         *(_trial_facts(settings, len(records)) if settings.supernet is None else shared_facts(settings)),
         (
@@ -298,14 +306,13 @@ def _data_facts(settings: RunSettings, material: Material) -> tuple[tuple[str, s
     )
 
 
-def _choices(settings: RunSettings) -> str:
-    space = make_space(settings.space)
+def _choices(space: Space) -> str:
     count = getattr(space, "count_choices", None)
     dimensions = f"{len(space.distributions())} dimensions"
     return dimensions if count is None else f"{dimensions}, {count():,} choices"
 
 
-def _rows(records: Sequence[TrialRecord], describe: Any) -> tuple[TrialRow, ...]:
+def _rows(records: Sequence[TrialRecord], space: Space) -> tuple[TrialRow, ...]:
     began = min((r.started for r in records if r.started is not None), default=0.0)
     rows = []
     for record in records:
@@ -315,7 +322,7 @@ def _rows(records: Sequence[TrialRecord], describe: Any) -> tuple[TrialRow, ...]
                 number=record.number,
                 status=record.status,
                 reason=record.reason,
-                choice=describe(record.choice) if record.choice else "",
+                choice=record.words or space.describe(record.choice) if record.choice else "",
                 reward=record.reward,
                 parameters=outcome.cost.parameters if outcome else None,
                 epochs=outcome.epochs if outcome else 0,
@@ -329,7 +336,7 @@ def _rows(records: Sequence[TrialRecord], describe: Any) -> tuple[TrialRow, ...]
     return tuple(rows)
 
 
-def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> Contestant:
+def _contestant(folder: RunFolder, result: Mapping[str, Any], space: Space) -> Contestant:
     groups = folder.splits().groups
     outcome = Outcome.from_dict(result["outcome"])
     return Contestant(
@@ -339,7 +346,7 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], describe: Any) -> 
         size_mb=outcome.cost.size_mb,
         training_batch_ms=_milliseconds(outcome.cost.seconds_per_batch),
         inference_batch_ms=outcome.cost.inference_ms_per_batch,
-        description=_description(result, describe),
+        description=_description(result, space),
         status=outcome.status,
         reason=outcome.reason,
         parameters=outcome.cost.parameters,
@@ -360,11 +367,11 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else 1e3 * seconds
 
 
-def _description(result: Mapping[str, Any], describe: Any) -> str:
+def _description(result: Mapping[str, Any], space: Space) -> str:
     from netwright.spaces.references import REFERENCES
 
     if result["reference"] is None:
-        return str(describe(result["choice"]))
+        return str(result.get("words") or space.describe(result["choice"]))
     return REFERENCES[result["reference"]].description
 
 

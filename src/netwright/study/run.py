@@ -99,8 +99,8 @@ class Run:
     def code(self) -> str | None:
         """What code of a user's the run's networks are made by, and why it may be run; None where there is none.
 
-        `status`, `trials`, `best` and `report` run none. `resume`, `train`, `network`, `evaluate` and `predict` do, where
-        a search of this user ran it before, or the run was opened with ``trust_code``; they raise what this raises.
+        `status`, `trials`, `best` and `report` run none. `resume`, `train`, `network`, `evaluate` and `predict` do,
+        where a search of this user ran it before, or the run was opened with ``trust_code``; else they raise the same.
 
         Raises:
             UntrustedCode: neither is so; nothing was imported.

@@ -27,7 +27,7 @@ from netwright.study.folder import RunFolder, keep_trace
 from netwright.study.jobs import CandidateJob, run_candidate
 from netwright.study.machine import devices
 from netwright.study.parts import objective_of, reward_of, within_limits
-from netwright.study.records import ENDED, first_line, network_key, stop_trial, store_outcome
+from netwright.study.records import ENDED, WORDS, first_line, network_key, stop_trial, store_outcome
 from netwright.study.trained import WEIGHTS
 
 TICK_SECONDS = 0.5
@@ -174,6 +174,7 @@ class Search:
             choice = {n: trial._suggest(n, d) for n, d in self._distributions.items()}
             key = network_key(self._space.canonical(choice))
             trial.set_user_attr("network", key)
+            trial.set_user_attr(WORDS, self._space.describe(choice))
             if key in self._known:
                 self._repeats += 1
                 self._reuse(trial, *self._known[key])

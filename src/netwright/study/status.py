@@ -13,7 +13,9 @@ from netwright.errors import NetwrightError
 from netwright.evaluation.outcome import TRAIN_LOSS, VALIDATION_SCORE, current_names
 from netwright.objective import ObjectiveSettings
 from netwright.settings import RunSettings
+from netwright.study.drawn import NOT_STORED
 from netwright.study.folder import RunFolder, read_json
+from netwright.study.parts import make_space
 from netwright.study.records import (
     RUNNING,
     TrialRecord,
@@ -23,6 +25,7 @@ from netwright.study.records import (
     path_of,
     record_of,
 )
+from netwright.study.trust import names_code
 from netwright.study.verdict import read_results
 from netwright.supernet.path import LastStep, last_snapshot, last_step
 
@@ -158,7 +161,7 @@ def status_of(
         budget_trials=None if settings.supernet is not None else settings.budget.trials,
         budget_seconds=None if settings.budget.hours is None else settings.budget.hours * 3600.0,
         seconds=seconds,
-        best=None if best is None else _best(best, describe(best.choice), settings.objective),
+        best=None if best is None else _best(best, describe(best), settings.objective),
         running=tuple(
             _running(folder, r, describe)
             for r in records
@@ -178,14 +181,22 @@ def _shared(folder: RunFolder) -> SharedStatus:
     return SharedStatus(last.step, last.progress, found.loss, found.certainty)
 
 
-def _describer(settings: RunSettings) -> Callable[[dict[str, Any]], str]:
-    """A choice in words; no words where its space cannot be made, as a user's network is not there any more."""
-    from netwright.study.parts import make_space
+def _describer(settings: RunSettings) -> Callable[[TrialRecord], str]:
+    """A trial's choice in words: those that its search stored; of runs of before, those of its space, unless that is
+    made by code of a user's, which is not run.
+    """
 
-    try:
-        return make_space(settings.space).describe
-    except NetwrightError:
-        return lambda choice: ""
+    def describe(record: TrialRecord) -> str:
+        if record.words:
+            return record.words
+        if names_code(settings.space):
+            return NOT_STORED
+        try:
+            return make_space(settings.space).describe(record.choice)
+        except NetwrightError:
+            return ""
+
+    return describe
 
 
 def _phase(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
@@ -232,7 +243,7 @@ def _running(folder: RunFolder, record: TrialRecord, describe: Any) -> RunningTr
     planned, curves = read_curves(path_of(folder, record))
     return RunningTrial(
         number=record.number,
-        choice=describe(record.choice),
+        choice=describe(record),
         epoch=max(map(len, curves.values()), default=0),
         planned_epochs=planned,
         reward=next((v for v in reversed(curves.get(VALIDATION_SCORE, [])) if v is not None), None),

@@ -56,7 +56,8 @@ FEASIBLE_TRIES = 1000
 class Entry:
     """A network that takes part: a choice of the space, or a hand-made reference.
 
-    ``role``: its part in the table of costs beside the original, None where it has none there.
+    ``role``: its part in the table of costs beside the original, None where it has none there. ``words``: its choice as
+    its space tells it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Entry:
     choice: dict[str, Any]
     reference: str | None
     role: str | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True)

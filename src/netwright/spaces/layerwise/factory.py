@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from netwright.errors import SettingsError
 from netwright.spaces.layerwise.places import first_line
+from netwright.spaces.layerwise.sources import INSTALLED, import_from_source, place_of
 
 EXAMPLE_BATCH = 2
-INSTALLED = frozenset({"site-packages", "dist-packages"})
-"""Folders whose packages every Python of an environment finds."""
 
 
 def make_network(
@@ -59,11 +58,11 @@ def load_factory(network: str, folder: str | None = None) -> Callable[..., Any]:
     Args:
         network: ``package.module:factory``.
         folder: in which its module lies where it is not installed, see `folder_of`; the current directory is
-            looked in, too.
+            looked in where it is not there.
 
     Raises:
-        SettingsError: the name is no ``package.module:factory``, its module cannot be imported, or there is
-            nothing in it of this name that can be called.
+        SettingsError: the folder is no absolute path, the name is no ``package.module:factory``, its module cannot
+            be imported, or there is nothing in it of this name that can be called.
     """
     path, _, attribute = network.partition(":")
     if not path or not attribute:
@@ -71,6 +70,11 @@ def load_factory(network: str, folder: str | None = None) -> Callable[..., Any]:
             f"network: expected package.module:factory, for example my_networks:make_network; got {network!r}."
         )
     _refuse_file(path, attribute)
+    if folder is not None and not os.path.isabs(folder):
+        raise SettingsError(
+            f"space.folder: expected an absolute path, got {folder!r}, which would be another folder wherever "
+            "netwright is started. Leave it out, and start the search in the folder that holds the network."
+        )
     module = _imported(path, folder)
     try:
         factory = reduce(getattr, attribute.split("."), module)
@@ -161,10 +165,9 @@ def _refuse_file(path: str, attribute: str) -> None:
 
 
 def _imported(path: str, folder: str | None) -> Any:
-    here = os.getcwd()
-    for place in (here, folder):
-        if place is not None and place not in sys.path:
-            sys.path.insert(0, place)  # stays: what the factory imports later lies there too
+    here, place = os.getcwd(), place_of(path, folder)
+    if place is not None:
+        import_from_source(place)
     importlib.invalidate_caches()
     try:
         return importlib.import_module(path)
