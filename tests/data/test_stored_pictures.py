@@ -165,6 +165,18 @@ def test_palettes_of_a_tiff(tmp_path: Path) -> None:
     )
 
 
+def test_palettes_of_one_bit_and_of_sixteen(tmp_path: Path) -> None:
+    colours = (320, "H", 6, (0, 65535, 0, 0, 0, 257), True)
+    path = tiff(tmp_path / "a.tif", GREY > 99, photometric="minisblack", extratags=[colours])
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags["PhotometricInterpretation"].overwrite(3)
+    np.testing.assert_array_equal(read_mask(path), GREY > 99)
+    np.testing.assert_array_equal(read_picture(path).pixels, (GREY > 99)[..., None] * np.array([255, 0, 1]))
+    many = np.zeros((3, 65536), np.uint16)
+    path = tiff(tmp_path / "b.tif", DEEP_COLOUR[..., 0], photometric="palette", colormap=many)
+    assert kind_of(path) == "colour-space"
+
+
 def with_tag(path: Path, pixels: Any, orientation: int, **options: Any) -> Path:
     tags = Image.Exif()
     tags[0x0112] = orientation

@@ -59,6 +59,10 @@ def read_tiff(path: Path) -> Stored:
         if bits < 8 and head.kind == "grey":
             samples = np.rint(samples * (255 / white)).astype(np.uint8)
             white = 255
+        if head.palette is not None and samples.max(initial=0) >= 256:
+            raise ValueError("an index beyond the palette")
+        if head.palette is not None:
+            samples = samples.astype(np.uint8)  # of one bit they are true and false
         pixels = samples[..., 0] if channels == 1 else samples[..., :channels]
         if channels == page.samplesperpixel:
             return Stored(head, pixels, white=white)
@@ -120,6 +124,8 @@ def _require_known(path: Path, page: Any) -> None:
     integers = page.dtype is not None and page.dtype.kind in "bu"
     if page.dtype is None or page.dtype.kind not in "buif" or (page.photometric == _PALETTE and not integers):
         raise unknown_colours(path, f"numbers that are {page.dtype or 'of an unknown type'}")
+    if page.photometric == _PALETTE and not 1 <= np.asarray(page.colormap).size // 3 <= 256:
+        raise unknown_colours(path, f"a palette of {np.asarray(page.colormap).size // 3} colours")
     if page.photometric == _WHITE_IS_ZERO and not integers:
         raise unknown_colours(path, f"white as zero, in numbers that are {page.dtype}")
 
