@@ -21,6 +21,7 @@ from netwright.data.formats.mask_meanings import (
     palette_problems,
     refuse_blur,
     require_some_read,
+    unmapped_greys,
 )
 from netwright.data.labels import mapped
 from netwright.data.parallel import in_order
@@ -163,7 +164,8 @@ def _meaning(
         coloured = [
             mask for mask, shown in zip(masks, in_order(has_colours, masks, _READERS), strict=True) if shown
         ]
-        problems = palette_problems(in_order(mask_facts, coloured, _READERS), named=True)
+        facts = list(in_order(mask_facts, coloured, _READERS))
+        problems = {**unmapped_greys(facts, map_label), **palette_problems(facts, named=True)}
         return problems, read_labels(root, named, value_first(named)), {}
     facts = list(in_order(mask_facts, masks, _READERS))
     require_some_read(folder, facts)
@@ -171,7 +173,7 @@ def _meaning(
     labels, proposed = labels_of_values(folder, found, map_label, levels(facts))
     if proposed:
         refuse_blur(folder, facts, found)
-    return palette_problems(facts, named=False), labels, proposed
+    return {**unmapped_greys(facts, map_label), **palette_problems(facts, named=False)}, labels, proposed
 
 
 def labels_of_values(

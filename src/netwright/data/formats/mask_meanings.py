@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from netwright.data.labels import count_values
+from netwright.data.labels import count_values, mapped
 from netwright.data.pictures import read_coloured_mask, read_mask
 from netwright.data.problems import Problem, UnusableFile
 from netwright.data.whole_labels import value_text, whole_labels
@@ -85,6 +85,19 @@ def palette_problems(masks: Iterable[MaskFacts], named: bool) -> dict[Path, Prob
                 problems.setdefault(mask.path, _two_values(mask.path, colour, value, other, where))
             if colour == _BLACK and value != 0 and mask.colours.get(0, _BLACK) != _BLACK and not named:
                 problems.setdefault(mask.path, _black_label(mask.path, value, mask.colours[0]))
+    return problems
+
+
+def unmapped_greys(masks: Iterable[MaskFacts], map_label: Mapping[int, int]) -> dict[Path, Problem]:
+    """Masks in which a palette, or black and white, shows a grey that ``map_label`` names, by a number that it does not
+    bring to the same label."""
+    problems: dict[Path, Problem] = {}
+    for mask in masks:
+        for value, (red, green, blue) in mask.colours.items():
+            if not value or not red == green == blue or red not in map_label or value in map_label:
+                continue
+            if mapped(value, map_label) != map_label[red]:
+                problems.setdefault(mask.path, _unmapped(mask.path, value, red, map_label[red]))
     return problems
 
 
@@ -172,6 +185,18 @@ def _other_palette(path: Path, expected: str, found: str) -> Problem:
         found=found,
         advice="One number would mean two things. Programs that choose a palette for each file (quantize, ADAPTIVE) "
         "leave such masks: save all with one palette, or as 8-bit grey with the numbers of the labels.",
+        kind="palette",
+    )
+
+
+def _unmapped(path: Path, value: int, grey: int, label: int) -> Problem:
+    return Problem(
+        "error",
+        str(path),
+        f"is a mask that shows the grey {grey} by the number {value}",
+        expected=f"the label {label}, as which --map-label reads {grey}",
+        found=f"{value} in a palette, or in black and white",
+        advice=f"Say what {value} means: --map-label {grey}={label},{value}={label} where it is the same.",
         kind="palette",
     )
 
