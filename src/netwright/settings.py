@@ -41,6 +41,10 @@ NEAREST = 3
 """So many names are offered in place of one that does not exist."""
 
 
+MADE_WITH = "made_with"
+"""The table of ``run.yaml`` that is no setting: versions and machine, see `netwright.study.versions`."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -229,7 +233,7 @@ def read_settings(path: Path) -> RunSettings:
     if not isinstance(values, dict):
         raise RunError(f"{path} is damaged: expected a table of settings, found {type(values).__name__}.")
     try:
-        return parse_settings(values)
+        return parse_settings({name: value for name, value in values.items() if name != MADE_WITH})
     except SettingsError as error:
         raise RunError(f"{path} is damaged. {error}") from None
 

@@ -258,7 +258,11 @@ def search(
 @app.command()
 def resume(run: RunArgument, max_pixels: MaxPixelsOption = None, trust_code: TrustOption = False) -> None:
     """Go on with a run that was stopped, killed or cut off."""
-    _conduct(opened_run(run, trust_code=trust_code))
+    opened = opened_run(run, trust_code=trust_code)
+    told = opened.other_versions()
+    if told is not None:
+        err.print(f"versions   {told}.", markup=False)
+    _conduct(opened)
 
 
 @app.command()

@@ -31,6 +31,7 @@ from netwright.study.search import Search
 from netwright.study.shared import search_shared
 from netwright.study.status import COMPARING, FINISHED, RunStatus, read_status, status_of
 from netwright.study.verdict import Verdict, entries, share_seconds
+from netwright.study.versions import RESUMED, stated, told_of, with_resumption
 
 OnStatus = Callable[[RunStatus], None]
 
@@ -49,6 +50,7 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
     with folder.locked(), database_errors(folder):
         if (folder.root / FINISHED).exists():
             return
+        _note_versions(folder)
         settings = folder.settings()
         material = open_material(folder, settings)
         search(folder, settings, material, on_status)
@@ -58,6 +60,13 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
         write_json(folder.root / FINISHED, {"finished": time.time()})
     if on_status is not None:
         on_status(read_status(folder))
+
+
+def _note_versions(folder: RunFolder) -> None:
+    """Keep what the run goes on under, where that is something else than it was made with, for its report."""
+    file = folder.root / RESUMED
+    if told_of(stated(folder.settings_file)) is not None or file.exists():
+        write_json(file, with_resumption(read_json(file) if file.exists() else []))
 
 
 def search(folder: RunFolder, settings: RunSettings, material: Material, on_status: OnStatus | None) -> None:

@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import yaml
+
 from netwright.data.files import json_text
 from netwright.data.splits import Splits
 from netwright.errors import FolderTaken, RunError, StorageError
-from netwright.settings import RunSettings, read_settings
+from netwright.settings import MADE_WITH, RunSettings, read_settings
+from netwright.study.versions import made_with
 
 LOCK_TRIES = 20
 
@@ -250,7 +253,8 @@ def _filled(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
 
 def _write_new(folder: RunFolder, settings: RunSettings, splits: Splits) -> None:
     write_json(folder.splits_file, splits.to_dict())
-    write_text(folder.settings_file, settings.to_yaml())
+    stated = yaml.safe_dump({MADE_WITH: made_with()}, sort_keys=False, allow_unicode=True)
+    write_text(folder.settings_file, settings.to_yaml() + stated)
 
 
 def open_run_folder(root: Path) -> RunFolder:

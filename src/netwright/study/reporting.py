@@ -22,7 +22,7 @@ from netwright.settings import RunSettings
 from netwright.spaces.base import Space
 from netwright.study.drawn import WITHOUT_DRAWINGS, lacks_drawings, shown_space, shown_study
 from netwright.study.explained import agent_tables, layer_choices, network_table, policy_path, policy_rounds
-from netwright.study.folder import RunFolder, write_json, write_text
+from netwright.study.folder import RunFolder, read_json, write_json, write_text
 from netwright.study.machine import available_cores
 from netwright.study.material import Material
 from netwright.study.parts import problem_of
@@ -33,6 +33,7 @@ from netwright.study.shared_path import probability_path, shared_facts
 from netwright.study.shown import confusion, mistakes, overlays, restorations
 from netwright.study.status import read_curves
 from netwright.study.verdict import read_results
+from netwright.study.versions import RESUMED, version_facts
 from netwright.tasks.base import Task
 from netwright.tasks.distances import HAUSDORFF
 from netwright.tasks.inpainting import InpaintingTask
@@ -249,7 +250,13 @@ def _facts(
             f"{formatting.counted(machine.workers, 'worker')} of {formatting.counted(machine.threads, 'thread')}",
         ),
         ("seed", str(settings.seed)),
+        *version_facts(folder.settings_file, _resumptions(folder)),
     )
+
+
+def _resumptions(folder: RunFolder) -> Any:
+    file = folder.root / RESUMED
+    return read_json(file) if file.exists() else []
 
 
 def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], ...]:

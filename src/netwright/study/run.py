@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass, field, replace
@@ -11,16 +12,13 @@ from typing import Any
 
 from pebble import ProcessExpired
 
-from netwright.data.classification.dataset import ImageSet
-from netwright.data.dataset import Dataset
 from netwright.data.inpainting.folder import IMAGES
 from netwright.data.opening import open_any
-from netwright.errors import DatasetError, RunError, SettingsError
+from netwright.errors import DatasetError, RunError, SettingsError, SettingsWarning
 from netwright.evaluation.crf_fitting import FittedCRF
 from netwright.evaluation.outcome import TRAIN_LOSS, VALIDATION_SCORE, Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
-from netwright.study.classifier import Classifier
 from netwright.study.conduct import OnStatus, conduct
 from netwright.study.executor import LocalExecutor, kills_for_memory
 from netwright.study.folder import RunFolder, held
@@ -32,10 +30,11 @@ from netwright.study.records import TrialRecord, best_of, load_trials, record_of
 from netwright.study.retraining import cases_of, train_protocol
 from netwright.study.search import TICK_SECONDS, outcome_of_loss
 from netwright.study.segmenter import Segmenter
-from netwright.study.status import CURVES, RunStatus, read_curves, read_status
-from netwright.study.trained import WEIGHTS, Trained, load_trained, means_of, results_on
+from netwright.study.status import CURVES, FINISHED, RunStatus, read_curves, read_status
+from netwright.study.trained import WEIGHTS, Trained, load_trained, means_of, require_same_task, results_on
 from netwright.study.trust import require_trusted
 from netwright.study.verdict import ContestantJob, run_contestant, whole_machine_mb
+from netwright.study.versions import stated, told_of
 from netwright.tasks.distances import HAUSDORFF, mean_distances
 
 
@@ -107,6 +106,13 @@ class Run:
         """
         return require_trusted(self.settings.space, trust_code=self.trust_code)
 
+    def other_versions(self) -> str | None:
+        """What of versions and machine is another than when the run was made, in words, where it can be gone on with;
+        None where nothing is, or the run does not say.
+        """
+        finished = (self.folder.root / FINISHED).exists()
+        return None if finished else told_of(stated(self.folder.settings_file))
+
     @property
     def trials(self) -> list[TrialRecord]:
         """All candidates, in the order in which they were proposed."""
@@ -127,8 +133,13 @@ class Run:
         Raises:
             RunError: another process holds the run, or it is damaged.
             UntrustedCode: see `code`.
+
+        Warns:
+            SettingsWarning: see `other_versions`.
         """
         self.code()
+        if (told := self.other_versions()) is not None:
+            warnings.warn(told, SettingsWarning, stacklevel=2)
         conduct(self.folder, on_status)
         return self
 
@@ -265,7 +276,7 @@ class Run:
             map_label=settings.dataset.map_label if map_label is None else map_label,
         )
         preparation = None if isinstance(trained, Segmenter) else trained.preparation
-        _require_same_task(dataset, opened, trained)
+        require_same_task(dataset, opened, trained)
         unseen = unseen_cases(opened, settings, self.folder.splits(), preparation)
         if not unseen.cases:
             raise DatasetError(nothing_unseen(dataset, unseen))
@@ -340,24 +351,6 @@ class Run:
         if not (self.folder.winner / WEIGHTS).exists() and trained is not None and trained.exists():
             return trained
         return self.folder.winner
-
-
-def _require_same_task(dataset: Path | str, opened: Dataset | ImageSet, trained: Trained) -> None:
-    """Refuse label maps where classes or pictures are needed, and pictures without classes where classes are.
-
-    Raises:
-        DatasetError: the network cannot be tested on the dataset.
-    """
-    if isinstance(trained, Segmenter):
-        return
-    if isinstance(opened, Dataset):
-        what = "tells classes of" if isinstance(trained, Classifier) else "restores"
-        raise DatasetError(f"{dataset} holds images with label maps; the network {what} pictures.")
-    if isinstance(trained, Classifier) and not opened.classes:
-        raise DatasetError(
-            f"{dataset} holds pictures without classes; the network tells classes of pictures. Sort them into a folder "
-            "for each class."
-        )
 
 
 def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:

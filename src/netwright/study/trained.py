@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from netwright.data.classification.dataset import ImageSet
 from netwright.data.classification.prepared import PreparedImages
+from netwright.data.dataset import Dataset
 from netwright.data.prepared import Prepared
-from netwright.errors import RunError
+from netwright.errors import DatasetError, RunError
 from netwright.settings import RunSettings
 from netwright.study.classifier import Classifier
 from netwright.study.folder import read_json, write_json
@@ -127,3 +129,21 @@ def means_of(trained: Trained, scores: dict[str, dict[str, float]]) -> dict[str,
     if isinstance(trained, Inpainter):
         return trained.means(scores)
     return mean_scores(scores, trained.task.metric)
+
+
+def require_same_task(dataset: Path | str, opened: Dataset | ImageSet, trained: Trained) -> None:
+    """Refuse label maps where classes or pictures are needed, and pictures without classes where classes are.
+
+    Raises:
+        DatasetError: the network cannot be tested on the dataset.
+    """
+    if isinstance(trained, Segmenter):
+        return
+    if isinstance(opened, Dataset):
+        what = "tells classes of" if isinstance(trained, Classifier) else "restores"
+        raise DatasetError(f"{dataset} holds images with label maps; the network {what} pictures.")
+    if isinstance(trained, Classifier) and not opened.classes:
+        raise DatasetError(
+            f"{dataset} holds pictures without classes; the network tells classes of pictures. Sort them into a folder "
+            "for each class."
+        )
