@@ -16,6 +16,7 @@ from netwright.data.opening import IMAGE_FORMATS, inspect_any, recognise, split_
 from netwright.data.prepared import Prepared
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, SettingsError
+from netwright.evaluation.device import resolve_device
 from netwright.evaluation.outcome import Status
 from netwright.recipes import RECIPES, find_recipe
 from netwright.settings import RunSettings, override, parse_settings
@@ -32,6 +33,7 @@ from netwright.study.fitting import (
     with_termination,
 )
 from netwright.study.folder import create_run_folder, default_output, open_run_folder, require_new_folder
+from netwright.study.guard import leaving_nothing, require_guard
 from netwright.study.machine import available_cores, default_workers, memory_share_mb
 from netwright.study.material import open_own, prepare_own
 from netwright.study.parts import make_sampler, make_space, problem_of, require_parts
@@ -107,11 +109,13 @@ def search(
         DatasetError: the dataset cannot be used; nothing was trained.
         SettingsError: a setting has a wrong name or value.
         RunError: ``output`` holds something already, or no candidate could be trained.
-        KeyboardInterrupt: the user ended it; `Run.resume` goes on.
+        KeyboardInterrupt: the user ended it (Ctrl-C, SIGTERM, SIGHUP); `Run.resume` goes on.
     """
+    require_guard()
     wishes = Wishes(trials, hours, verdict_hours, workers, epochs, seed, assignments=settings)
     run = create_run(Path(dataset), recipe, wishes, None if output is None else Path(output))
-    conduct(run.folder, on_status)
+    with leaving_nothing(run.folder.root):
+        conduct(run.folder, on_status)
     return run
 
 
@@ -190,7 +194,7 @@ def _measured(
     seconds, batch_seconds = None, None
     if timed or needs_start(settings, said):
         on_stage("measuring the starting candidate")
-        seconds, batch_seconds = measure_start(settings, prepared, *_cases(prepared, splits))
+        seconds, batch_seconds = measure_start(settings, prepared, *_cases(prepared, splits), required=timed)
     settings = with_termination(settings, problem_of(settings, prepared).task, batch_seconds, said)
     return with_time_share(settings, seconds, said) if timed and seconds is not None else settings
 
@@ -209,6 +213,7 @@ def resolve(dataset: Path, recipe: str | None, wishes: Wishes) -> RunSettings:
     said = {*named, *assignments}
     settings = suit_shared(settings, said, own)
     machine, device = settings.machine, settings.training.device
+    resolve_device(device)
     filled: dict[str, Any] = {}
     if settings.supernet is not None:
         repeats = wishes.repeat is not None

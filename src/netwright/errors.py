@@ -20,6 +20,10 @@ class SettingsWarning(UserWarning):
     """Settings that are probably not meant, with which a search can be made all the same."""
 
 
+class ExecutionError(NetwrightError):
+    """This machine runs no worker processes, so that no candidate would fare better than another."""
+
+
 class StorageError(NetwrightError):
     """A disk is full, or a folder cannot be written."""
 

@@ -46,7 +46,7 @@ MADE_WITH = "made_with"
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DatasetSettings(_Model):
@@ -162,13 +162,20 @@ class PostprocessingSettings(_Model):
 class MachineSettings(_Model):
     """``workers`` candidates train at once, each with ``threads`` threads and at most ``memory_limit_mb``.
 
-    ``keep_weights``: whose weights stay on disk, of the "best" candidate so far or of "all".
+    ``keep_weights``: whose weights stay on disk, of the "best" candidate so far or of "all". ``hang_minutes``: a
+    candidate of which no batch was finished for so long, and for 20 times as long as its batches take, is ended.
     """
 
     workers: int = Field(default=1, ge=1)
     threads: int = Field(default=1, ge=1)
     memory_limit_mb: float | None = Field(default=None, gt=0)
     keep_weights: Literal["best", "all"] = "best"
+    hang_minutes: float = Field(default=10.0, gt=0)
+
+    @property
+    def hang_seconds(self) -> float:
+        """``hang_minutes`` in s."""
+        return 60.0 * self.hang_minutes
 
 
 class RunSettings(_Model):

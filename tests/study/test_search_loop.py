@@ -11,11 +11,11 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
-from pebble import ProcessExpired
 
 from netwright.errors import SettingsError, StorageError
 from netwright.evaluation.outcome import Cost, Outcome, Status
 from netwright.settings import RunSettings, parse_settings
+from netwright.study.executor import WorkerLost
 from netwright.study.folder import RunFolder
 from netwright.study.jobs import CandidateJob
 from netwright.study.parts import make_sampler, make_space
@@ -29,10 +29,8 @@ def trained(dice: float) -> dict[str, Any]:
     return Outcome(Status.COMPLETE, metrics={"dice": dice}, cost=Cost(parameters=10), epochs=1).to_dict()
 
 
-def killed() -> ProcessExpired:
-    error = ProcessExpired("gone")
-    error.exitcode = -9
-    return error
+def killed() -> WorkerLost:
+    return WorkerLost(9, "gone")
 
 
 class Answering:

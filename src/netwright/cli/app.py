@@ -42,6 +42,8 @@ from netwright.cli.options import (
 )
 from netwright.cli.results import dashboard, evaluate, predict, report, train
 from netwright.errors import NetwrightError, SettingsError, SettingsWarning
+from netwright.evaluation.notes import LOGGER
+from netwright.study.signals import INTERRUPTED, ended_by_signals
 
 app = typer.Typer(
     name="netwright",
@@ -53,16 +55,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-INTERRUPTED = 130
-"""The exit code of Ctrl-C outside of a search; typer gives it, too."""
-
 
 def main() -> None:
     """Run a verb. Exit code 0, 1 (failed), 2 (wrong usage) or 130 (ended by Ctrl-C)."""
     logging.captureWarnings(True)
     warnings.filterwarnings("ignore")
     try:
-        app()
+        with ended_by_signals():
+            app()
     except SystemExit as end:
         if end.code != INTERRUPTED:
             raise
@@ -92,6 +92,7 @@ def options(
 ) -> None:
     """Designs a convolutional network for the data that you have."""
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
+    logging.getLogger(LOGGER).setLevel(logging.WARNING)
     if verbose:
         warnings.resetwarnings()
 

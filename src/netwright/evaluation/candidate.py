@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import gc
 import math
+import multiprocessing
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.errors import InfeasibleArchitecture, NetwrightError
+from netwright.evaluation import heartbeat
 from netwright.evaluation.cost import dry_run, fits
 from netwright.evaluation.curves import Curves, EpochRecord
 from netwright.evaluation.device import (
@@ -71,8 +73,8 @@ def evaluate_candidate(
 
     Nothing that the candidate does is raised: an infeasible or oversized network (predicted from a dry run,
     or met), a loss that is not finite, a training that does not fit into its wall time and any other
-    exception become the outcome's status and reason. A training whose loss stalls is begun again once, with new
-    weights, from a seed derived from the candidate's. What ``on_epoch`` raises is passed on.
+    exception, ``SystemExit`` among them, become the outcome's status and reason. A training whose loss stalls is begun
+    again once, with new weights, from a seed derived from the candidate's. What ``on_epoch`` raises is passed on.
 
     Args:
         build: makes the network.
@@ -97,8 +99,8 @@ def evaluate_candidate(
     callback = _Callback(on_epoch)
     try:
         outcome = evaluation.run(training, validation, memory_limit_mb, refuse, callback)
-    except Exception as error:
-        if error is callback.raised:
+    except BaseException as error:
+        if error is callback.raised or _is_of_the_user(error):
             raise
         outcome = evaluation.outcome(*_verdict(error, folder))
     finally:
@@ -109,19 +111,24 @@ def evaluate_candidate(
     return dataclasses.replace(outcome, seconds=time.perf_counter() - begun)
 
 
+def _is_of_the_user(error: BaseException) -> bool:
+    """Whether it is a Ctrl-C. Workers ignore that: what looks like it in one was raised by the candidate."""
+    return isinstance(error, KeyboardInterrupt) and multiprocessing.parent_process() is None
+
+
 class _Callback:
     """Calls ``on_epoch`` and remembers what it raised, to tell it from what the candidate raises."""
 
     def __init__(self, on_epoch: OnEpoch | None) -> None:
         self._on_epoch = on_epoch
-        self.raised: Exception | None = None
+        self.raised: BaseException | None = None
 
     def __call__(self, record: EpochRecord) -> None:
         if self._on_epoch is None:
             return
         try:
             self._on_epoch(record)
-        except Exception as error:
+        except BaseException as error:
             self.raised = error
             raise
 
@@ -159,6 +166,9 @@ class _Evaluation:
     ) -> Outcome:
         with seeded(derive_seed(self._seed, "dry run")):
             self._cost = predicted_cost(self._build, self._task, self._protocol)
+        heartbeat.predict_batch(
+            self._cost.flops, self._protocol.batch_size, self._protocol.threads, self._device.type == "cuda"
+        )
         refused = None if refuse is None else refuse(self._cost)
         if refused is not None:
             return self.outcome(Status.INFEASIBLE, refused)
@@ -315,7 +325,7 @@ def inference_ms(
     return median(times[1:] or times)
 
 
-def _verdict(error: Exception, folder: Path | None) -> tuple[Status, str]:
+def _verdict(error: BaseException, folder: Path | None) -> tuple[Status, str]:
     """Status and reason of what a candidate raised; what is not its fault is raised again."""
     if isinstance(error, InfeasibleArchitecture):
         return Status.INFEASIBLE, str(error)

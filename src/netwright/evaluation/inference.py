@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netwright.data.batches import PreparedVolumes, padding, windows
-from netwright.evaluation.device import half_precision, tensor_channels_last
+from netwright.evaluation import heartbeat
+from netwright.evaluation.device import call_network, half_precision, tensor_channels_last
 from netwright.tasks.losses import main_output
 from netwright.tasks.metrics import dice_per_label
 
@@ -43,10 +44,11 @@ def forward(
 ) -> Tensor:
     """Logits (B, K, *size) of images (B, C, *size) on the network's device, as the training computes them."""
     half = half_precision(images.device) if mixed_precision else None
-    if channels_last:
-        images = tensor_channels_last(images)
-    with torch.autocast(images.device.type, dtype=half, enabled=half is not None):
-        outputs = network(images)
+    with (
+        heartbeat.network_call(),
+        torch.autocast(images.device.type, dtype=half, enabled=half is not None),
+    ):
+        outputs = call_network(network, images, channels_last=channels_last)
     return main_output(outputs)
 
 

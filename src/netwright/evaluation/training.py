@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from netwright.evaluation import heartbeat
 from netwright.evaluation.curves import Curves, EpochRecord
 from netwright.evaluation.device import (
+    call_network,
     half_precision,
     resolve_device,
-    tensor_channels_last,
     threads,
     to_channels_last,
 )
@@ -176,11 +177,9 @@ class TrainingStep:
             Diverged: the loss is NaN or infinite; the weights are those before.
         """
         self._follow_plan(planned_epochs * self._batches)
-        if self._channels_last:
-            images = tensor_channels_last(images)
         self._optimizer.zero_grad(set_to_none=True)
         with half_precision_training(self._device, self._half):
-            outputs = self._network(images)
+            outputs = call_network(self._network, images, channels_last=self._channels_last)
         loss, of_output = self._loss.parts(outputs, labels)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         value = loss.item()  # waits for a GPU, hence only after all of the pass has been handed to it
@@ -192,6 +191,7 @@ class TrainingStep:
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self.steps += 1
+        heartbeat.beat()
         return value, value if of_output is loss else of_output.item()
 
     def train_mode(self) -> None:

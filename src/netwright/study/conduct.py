@@ -17,6 +17,7 @@ from netwright.study.drawn import Drawer
 from netwright.study.executor import LocalExecutor
 from netwright.study.explained import starting_policy
 from netwright.study.folder import RunFolder, read_json, write_json
+from netwright.study.guard import require_guard
 from netwright.study.machine import process_limit_mb
 from netwright.study.material import Material, open_material
 from netwright.study.parts import make_space, open_study, problem_of
@@ -29,6 +30,7 @@ from netwright.study.records import (
 )
 from netwright.study.search import Search
 from netwright.study.shared import search_shared
+from netwright.study.signals import ended_by_signals
 from netwright.study.status import COMPARING, FINISHED, RunStatus, read_status, status_of
 from netwright.study.verdict import Verdict, entries, share_seconds
 from netwright.study.versions import RESUMED, stated, told_of, with_resumption
@@ -41,13 +43,15 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
 
     Raises:
         RunError: another process holds the run, the run is damaged, or no candidate could be trained.
-        KeyboardInterrupt: the user ended it; workers are gone, everything finished is stored.
+        KeyboardInterrupt: the user ended it (Ctrl-C, SIGTERM or SIGHUP); workers are gone, everything finished is
+            stored.
     """
     from netwright.study.reporting import write_report
 
     if (folder.root / FINISHED).exists():
         return
-    with folder.locked(), database_errors(folder):
+    require_guard()
+    with ended_by_signals(), folder.locked(), database_errors(folder):
         if (folder.root / FINISHED).exists():
             return
         _note_versions(folder)
@@ -110,6 +114,13 @@ def search(folder: RunFolder, settings: RunSettings, material: Material, on_stat
 
 def _nothing_trained(folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord]) -> str:
     counts = {k: v for k, v in count_statuses(records).items() if v and k not in ("total", "cached")}
+    if not counts:
+        return (
+            f"No candidate of {folder.root} began in the time that there was (budget.hours={settings.budget.hours:g}). "
+            "Give the search more of it (--hours)."
+            if settings.budget.hours is not None
+            else f"No candidate of {folder.root} was proposed: the space has none, or the search ended at once."
+        )
     reasons = sorted({r.reason for r in records if r.reason})[:3]
     words = [
         f"No candidate of {folder.root} could be trained ({', '.join(f'{v} {k}' for k, v in counts.items())})."

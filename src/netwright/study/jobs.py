@@ -11,6 +11,7 @@ from typing import Any
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.opening import open_prepared_any
 from netwright.data.prepared import Prepared
+from netwright.evaluation import heartbeat
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.settings import RunSettings
 from netwright.study.parts import make_space, problem_of
@@ -43,17 +44,18 @@ def run_candidate(job: CandidateJob) -> dict[str, Any]:
     from netwright.evaluation.candidate import evaluate_candidate
 
     job.folder.mkdir(parents=True, exist_ok=True)
-    outcome = evaluate_candidate(
-        network_builder(job.settings, job.choice, job.reference),
-        problem_of(job.settings, opened(job.prepared)),
-        job.training,
-        job.validation,
-        job.protocol,
-        seed=job.seed,
-        memory_limit_mb=job.memory_limit_mb,
-        refuse=lambda cost: job.settings.objective.violation({}, asdict(cost)) if job.limited else None,
-        folder=job.folder,
-    )
+    with heartbeat.watched(job.settings.machine.hang_seconds):
+        outcome = evaluate_candidate(
+            network_builder(job.settings, job.choice, job.reference),
+            problem_of(job.settings, opened(job.prepared)),
+            job.training,
+            job.validation,
+            job.protocol,
+            seed=job.seed,
+            memory_limit_mb=job.memory_limit_mb,
+            refuse=lambda cost: job.settings.objective.violation({}, asdict(cost)) if job.limited else None,
+            folder=job.folder,
+        )
     return outcome.to_dict()
 
 

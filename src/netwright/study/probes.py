@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
-from netwright.errors import InfeasibleArchitecture, RunError
+from netwright.errors import InfeasibleArchitecture, NetwrightError, RunError
+from netwright.evaluation import heartbeat
+from netwright.evaluation.notes import say_once
 from netwright.evaluation.outcome import Status
 from netwright.evaluation.pace import VALIDATION_SHARE
 from netwright.settings import RunSettings
-from netwright.study.executor import LocalExecutor, lost_worker
+from netwright.study.executor import LocalExecutor, kills_for_memory
 from netwright.study.folder import read_json, write_json
 from netwright.study.jobs import network_builder, opened
 from netwright.study.parts import make_space, problem_of
+from netwright.study.search import outcome_of_loss
 
 if TYPE_CHECKING:
     from netwright.evaluation.problem import Problem
@@ -84,10 +87,11 @@ class ProbeJob:
 
 def probe(job: ProbeJob) -> Measurement:
     """Time a few training steps and a validation of one candidate, in a worker, as far as the time goes."""
-    for found in _stages(job):
-        write_json(job.notes, asdict(found))
-        if job.over():
-            break
+    with heartbeat.watched(job.settings.machine.hang_seconds):
+        for found in _stages(job):
+            write_json(job.notes, asdict(found))
+            if job.over():
+                break
     return found
 
 
@@ -95,7 +99,7 @@ def _stages(job: ProbeJob) -> Iterator[Measurement]:
     """What is known of the candidate: after the dry run, after some training steps, after a validation, after all."""
     from netwright.evaluation.candidate import predicted_cost
     from netwright.evaluation.cost import fits
-    from netwright.evaluation.device import is_out_of_memory
+    from netwright.evaluation.device import is_out_of_memory, resolve_device
 
     settings = job.settings
     task = problem_of(settings, opened(job.prepared)).task
@@ -113,6 +117,8 @@ def _stages(job: ProbeJob) -> Iterator[Measurement]:
         yield replace(known, status=Status.OUT_OF_MEMORY, reason=reason)
         return
     yield replace(known, reason="no time was left for a training step")
+    on_gpu = resolve_device(settings.training.device).type == "cuda"
+    heartbeat.predict_batch(cost.flops, settings.training.batch_size, settings.machine.threads, on_gpu)
     try:
         yield from _timed(job, build, known)
     except (RuntimeError, MemoryError) as error:
@@ -242,7 +248,7 @@ def measure(
         on_done: called with each measurement, in the order of the choices.
     """
     machine = settings.machine
-    executor = LocalExecutor(machine.workers, machine.threads)
+    executor, kills = LocalExecutor(machine.workers, machine.threads), kills_for_memory()
     begun, rounds = time.monotonic(), -(-len(choices) // machine.workers)
     with tempfile.TemporaryDirectory() as notes:
         jobs = [
@@ -258,7 +264,7 @@ def measure(
         try:
             futures = [executor.submit(probe, job) for job in jobs]
             for job, future in zip(jobs, futures, strict=True):
-                results.append(_awaited(job, future))
+                results.append(_awaited(job, future, kills))
                 on_done(results[-1])
         finally:
             executor.shutdown()
@@ -272,18 +278,20 @@ def _share_by(turn: int, turns: int) -> float:
     return 1.0 if turn == turns else 1.0 - 0.5**turn
 
 
-def _awaited(job: ProbeJob, future: Future[Measurement]) -> Measurement:
-    """What a probe found, or what it had noted when its worker died or its time was up."""
+def _awaited(job: ProbeJob, future: Future[Measurement], kills: int | None) -> Measurement:
+    """What a probe found, or what it had noted when its worker died or its time was up. ``kills``: of the system, for
+    want of memory, before it began.
+    """
     left = None if job.until is None else max(0.0, job.until + GRACE_SECONDS - time.monotonic())
     known = Measurement(job.name, make_space(job.settings.space).describe(job.choice), NOT_MEASURED, "")
     try:
         return future.result(left)
+    except NetwrightError:
+        raise
     except Exception as error:
-        lost = lost_worker(error)
-        if lost is not None:
-            return replace(known, status=Status.CRASHED, reason=str(lost))
         if not isinstance(error, TimeoutError) or future.done():
-            raise
+            outcome = outcome_of_loss(error, 0, kills, kills_for_memory())
+            return replace(known, status=outcome.status, reason=outcome.reason)
         future.cancel()
     if not job.notes.exists():
         return replace(known, reason="no time was left to build it")
@@ -300,9 +308,13 @@ def measure_start(
     prepared: Prepared | PreparedImages,
     training: Sequence[int],
     validation: Sequence[int],
-) -> tuple[float, float]:
+    *,
+    required: bool = True,
+) -> tuple[float | None, float | None]:
     """Seconds an epoch, and a training step, of the space's starting candidate, while as many run as there are
     workers.
+
+    None where it crashes and the times are not ``required``: other candidates may do better.
 
     Raises:
         RunError: it cannot be trained on this machine.
@@ -311,6 +323,11 @@ def measure_start(
     names = [f"start {i}" for i in range(settings.machine.workers)]
     found = measure(settings, prepared, (training, validation), [(name, start) for name in names])
     epochs = [m.seconds_an_epoch for m in found if m.seconds_an_epoch is not None]
+    if not epochs and not required and found[0].status == Status.CRASHED:
+        say_once(
+            f"The starting candidate could not be measured ({found[0].reason}): no candidate is ended as too slow."
+        )
+        return None, None
     if not epochs:
         raise RunError(
             f"The starting candidate ({found[0].choice}) cannot be trained here: {found[0].reason}. Choose a smaller "

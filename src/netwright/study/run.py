@@ -10,11 +10,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pebble import ProcessExpired
-
 from netwright.data.inpainting.folder import IMAGES
 from netwright.data.opening import open_any
-from netwright.errors import DatasetError, RunError, SettingsError, SettingsWarning
+from netwright.errors import DatasetError, NetwrightError, RunError, SettingsError, SettingsWarning
 from netwright.evaluation.crf_fitting import FittedCRF
 from netwright.evaluation.outcome import TRAIN_LOSS, VALIDATION_SCORE, Outcome, Status
 from netwright.evaluation.seeding import derive_seed
@@ -363,7 +361,9 @@ def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
         future = executor.submit(run_contestant, job)
         follow(future, folder, on_epoch)
         return Outcome.from_dict(future.result()["outcome"])
-    except ProcessExpired as error:
+    except NetwrightError:
+        raise
+    except Exception as error:
         return outcome_of_loss(error, 1, kills, kills_for_memory())
     finally:
         executor.shutdown()

@@ -22,13 +22,14 @@ from netwright.spaces.base import Space
 from netwright.strategies.base import Converging
 from netwright.strategies.sampler import StrategySampler
 from netwright.study.clock import Clock
-from netwright.study.executor import Executor, kills_for_memory, lost_worker
+from netwright.study.executor import Executor, WorkerLost, kills_for_memory
 from netwright.study.folder import RunFolder, keep_trace
 from netwright.study.jobs import CandidateJob, run_candidate
 from netwright.study.machine import devices
 from netwright.study.parts import objective_of, reward_of, within_limits
 from netwright.study.records import ENDED, WORDS, first_line, network_key, stop_trial, store_outcome
 from netwright.study.trained import WEIGHTS
+from netwright.study.worker import RaisedInWorker
 
 TICK_SECONDS = 0.5
 GRACE_SECONDS = 60.0
@@ -267,6 +268,7 @@ class Search:
 
     def _outcome(self, running: _Running) -> Outcome | None:
         """A finished future's outcome; None where the candidate is being run again."""
+        again = True
         try:
             outcome = Outcome.from_dict(running.future.result())
         except NetwrightError:
@@ -276,7 +278,8 @@ class Search:
             # What a worker could not handle itself, an import for example.
             keep_trace(self._folder.trial(running.trial.number) / "log.txt", error)
             outcome = outcome_of_loss(error, running.attempt, running.system_kills, kills_for_memory())
-        if outcome.status == Status.CRASHED and running.attempt < self._settings.budget.retries:
+            again = not is_hanging(error)
+        if outcome.status == Status.CRASHED and again and running.attempt < self._settings.budget.retries:
             running.attempt += 1
             running.future = self._submit(running.trial, running.choice, running.device)
             return None
@@ -322,16 +325,21 @@ def outcome_of_loss(
     Where the system keeps no such count, being killed a second time is taken for it. So is an error that says so. All
     else is a crash.
     """
-    lost = lost_worker(error)
-    if lost is None:
+    if not isinstance(error, WorkerLost):
         from netwright.evaluation.device import is_out_of_memory
 
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.CRASHED
-        return Outcome(status, f"{error.__class__.__name__}: {first_line(error)}")
-    if lost.signal_number == SIGKILL:
+        name = "" if isinstance(error, RaisedInWorker) else f"{error.__class__.__name__}: "
+        return Outcome(status, f"{name}{first_line(error)}")
+    if error.signal_number == SIGKILL:
         counted = kills_before is not None and kills_now is not None
         if (counted and kills_now != kills_before) or (not counted and attempt >= 1):
             return Outcome(
-                Status.OUT_OF_MEMORY, f"{lost}: the system had no memory left (machine.memory_limit_mb)"
+                Status.OUT_OF_MEMORY, f"{error}: the system had no memory left (machine.memory_limit_mb)"
             )
-    return Outcome(Status.CRASHED, str(lost))
+    return Outcome(Status.CRASHED, str(error))
+
+
+def is_hanging(error: Exception) -> bool:
+    """Whether a candidate was ended as hanging; it is not tried again, as it would take as long again."""
+    return isinstance(error, WorkerLost) and error.hanging

@@ -15,6 +15,7 @@ import numpy as np
 import optuna
 
 from netwright.errors import NetwrightError, RunError, SettingsError
+from netwright.evaluation import heartbeat
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.protocol import TrainingProtocol
 from netwright.evaluation.seeding import derive_seed, seeded
@@ -30,7 +31,7 @@ from netwright.study.jobs import network_builder, opened
 from netwright.study.machine import devices, process_limit_mb
 from netwright.study.parts import make_sampler, make_space, problem_of, reward_of
 from netwright.study.records import first_line, network_key
-from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
+from netwright.study.search import TICK_SECONDS, SearchData, is_hanging, outcome_of_loss
 from netwright.study.verdict import whole_machine_mb
 from netwright.tasks.base import Task
 
@@ -230,13 +231,14 @@ def run_shared(job: SharedJob) -> dict[str, Any] | None:
     """
     from netwright.evaluation.candidate import predicted_cost
 
-    search = make_search(job)
-    search.load()
-    if not search.run(stop=(job.folder / STOP).exists):
-        return None
-    choice = search.choice()
-    problem = problem_of(job.settings, opened(job.prepared))
-    metrics, reason = _validated(job, problem, search.supernet, choice)
+    with heartbeat.watched(job.settings.machine.hang_seconds):
+        search = make_search(job)
+        search.load()
+        if not search.run(stop=(job.folder / STOP).exists):
+            return None
+        choice = search.choice()
+        problem = problem_of(job.settings, opened(job.prepared))
+        metrics, reason = _validated(job, problem, search.supernet, choice)
     build = network_builder(job.settings, choice, None)
     outcome = Outcome(
         Status.COMPLETE,
@@ -338,7 +340,7 @@ def _result(
         except Exception as error:
             keep_trace(job.folder / LOG, error)
             outcome = outcome_of_loss(error, attempt, kills, kills_for_memory())
-            if outcome.status == Status.OUT_OF_MEMORY or attempt == retries:
+            if outcome.status == Status.OUT_OF_MEMORY or is_hanging(error) or attempt == retries:
                 raise RunError(_lost(job, outcome)) from error
         else:
             return found

@@ -13,9 +13,10 @@ from typing import Any
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
 from netwright.errors import MemoryShortage, RunError
+from netwright.evaluation import heartbeat
 from netwright.evaluation.outcome import Status
 from netwright.settings import RunSettings
-from netwright.study.executor import LocalExecutor, lost_worker
+from netwright.study.executor import LocalExecutor, WorkerLost
 from netwright.study.folder import read_json, write_json
 from netwright.study.parts import make_space
 from netwright.study.plan import facts_of
@@ -120,7 +121,7 @@ def _steps_of(job: SharedJob, until: float | None) -> dict[str, Any]:
             nothing = dict.fromkeys(("steps", "seconds_a_step", "peak_memory_mb", "weights"))
             return read_json(notes) if notes.exists() else nothing
         outcome = outcome_of_loss(error, 0, None, None)
-        if lost_worker(error) is None and outcome.status != Status.OUT_OF_MEMORY:
+        if not isinstance(error, WorkerLost) and outcome.status != Status.OUT_OF_MEMORY:
             raise
         raise RunError(
             f"A step of the search cannot be computed here: {outcome.reason}. Set a smaller supernet.batch_size, "
@@ -146,7 +147,10 @@ def _timed(job: SharedJob, until: float | None) -> dict[str, Any]:
     def over() -> bool:
         return until is not None and time.monotonic() > until
 
-    with measured_memory(resolve_device(shared_protocol(settings).device)) as memory:
+    with (
+        heartbeat.watched(settings.machine.hang_seconds),
+        measured_memory(resolve_device(shared_protocol(settings).device)) as memory,
+    ):
         search = make_search(replace(job, settings=settings.model_copy(update={"supernet": few})))
         found: dict[str, Any] = {
             "steps": settings.supernet.steps_of(search.steps_an_epoch),

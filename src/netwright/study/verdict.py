@@ -42,7 +42,7 @@ from netwright.study.parts import problem_of
 from netwright.study.postprocessing import drop_crf, fit_postprocessing, unkept_crf
 from netwright.study.records import best_of, load_trials, record_of
 from netwright.study.retraining import cases_of, verdict_protocol
-from netwright.study.search import TICK_SECONDS, SearchData, outcome_of_loss
+from netwright.study.search import TICK_SECONDS, SearchData, is_hanging, outcome_of_loss
 from netwright.study.segmenter import Segmenter
 from netwright.study.trained import RESULTS, TestCase, Trained, describe_trained, load_trained, results_on
 
@@ -210,11 +210,8 @@ class Verdict:
             done, _ = wait([turn.future for turn in running], TICK_SECONDS, FIRST_COMPLETED)
             for turn in [turn for turn in running if turn.future in done]:
                 running.remove(turn)
-                result = _result(turn)
-                if (
-                    result["outcome"]["status"] == Status.CRASHED
-                    and turn.attempt < self._settings.budget.retries
-                ):
+                result, again = _result(turn)
+                if again and turn.attempt < self._settings.budget.retries:
                     running.append(self._start(turn.entry, executor, share, turn.device, turn.attempt + 1))
                     continue
                 write_json(
@@ -263,15 +260,17 @@ class _Turn:
     attempt: int
 
 
-def _result(turn: _Turn) -> dict[str, Any]:
+def _result(turn: _Turn) -> tuple[dict[str, Any], bool]:
+    """What came of an entry, and whether it may be tried again."""
     try:
         result: dict[str, Any] = turn.future.result()
     except NetwrightError:
         raise
     except Exception as error:
         outcome = outcome_of_loss(error, turn.attempt, turn.system_kills, kills_for_memory())
-        return {"outcome": outcome.to_dict(), "scores": {}}
-    return result
+        again = outcome.status == Status.CRASHED and not is_hanging(error)
+        return {"outcome": outcome.to_dict(), "scores": {}}, again
+    return result, result["outcome"]["status"] == Status.CRASHED
 
 
 def share_seconds(settings: RunSettings, hours: float, entries: int) -> float | None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netwright.errors import InfeasibleArchitecture
+from netwright.evaluation import heartbeat
 from netwright.evaluation.device import (
     half_precision,
     resolve_device,
@@ -170,6 +171,7 @@ class SharedSearch:
                 if stop():
                     return False
                 self._step()
+                heartbeat.beat()
                 self._record()
                 self._tell()
                 if time.monotonic() - self._saved >= self._pause:
