@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -86,3 +87,24 @@ def test_run_yaml_is_enough_to_repeat_the_settings(recipe: str) -> None:
 
     settings = parse_settings({**RECIPES[recipe].values, "dataset": {"path": "."}})
     assert parse_settings(yaml.safe_load(settings.to_yaml())) == settings
+
+
+def numbers_of(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted names of all settings that hold a number."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from numbers_of(value, f"{prefix}{name}.")
+        elif isinstance(value, float | int) and not isinstance(value, bool):
+            yield prefix + name
+
+
+@pytest.mark.parametrize("text", [".inf", "-.inf", ".nan", "inf", "nan", "1e400"])
+def test_no_number_may_be_infinite_or_undefined(text: str) -> None:
+    tables = {"supernet.epochs": 1, "training.early.loss": 1.0, "training.augmentation.flip": 0.5}
+    values = parse_settings(override(values_of("segnas4"), tables)).model_dump(mode="json")
+    names = [*numbers_of(values), "budget.hours", "verdict.hours", "training.seconds", "supernet.seconds"]
+    assert len(names) > 30
+    for name in names:
+        bad = read_assignments([f"{name}={text}"])
+        with pytest.raises(SettingsError, match=name.rpartition(".")[2]):
+            parse_settings(override(values, bad))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from netwright.errors import SettingsError
 
@@ -26,7 +26,7 @@ class AugmentationSettings:
         SettingsError: a value is out of range.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     probability: float = 0.8
     rotation_degrees: float = 30.0

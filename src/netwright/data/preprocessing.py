@@ -68,7 +68,7 @@ class PreprocessingSettings:
         SettingsError: a value that no step knows.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     spacing: Literal["isotropic", "native"] | Spacing = "isotropic"
     pad: bool = True

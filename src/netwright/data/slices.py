@@ -35,7 +35,7 @@ class SliceSettings:
         SettingsError: a value that is not known.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     axis: int | str | None = None
     empty: Literal["keep", "drop"] | float = "keep"

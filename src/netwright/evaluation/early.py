@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from netwright.errors import SettingsError
 from netwright.evaluation.pace import TooSlow
@@ -27,7 +27,7 @@ class EarlyTermination:
         SettingsError: a threshold that is not over 0, or a count under 1.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     batch_seconds: float | None = None
     batches: int = 10

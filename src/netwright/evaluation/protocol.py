@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from netwright.data.augmentation_settings import AugmentationSettings
 from netwright.errors import SettingsError
@@ -47,7 +47,7 @@ class TrainingProtocol:
     """
 
     # Read by `netwright.settings`: a mistyped name is an error there, as it is here.
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     optimizer: Optimizer = "nadam"
     nesterov: bool = True
@@ -89,7 +89,10 @@ class TrainingProtocol:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SettingsError(f"training.{name} must be at least 1, got {value}.")
-        for name in ("minimum_gain", "loss_auxiliary_weight", "weight_decay"):
+        for name in (
+            *("minimum_gain", "weight_decay"),
+            *("loss_dice_weight", "loss_cross_entropy_weight", "loss_auxiliary_weight"),
+        ):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"training.{name} must be at least 0, got {getattr(self, name)}.")
         for name in ("learning_rate", "seconds", "loss_gamma", "gradient_norm"):

@@ -128,7 +128,8 @@ def _nothing_trained(folder: RunFolder, settings: RunSettings, records: Sequence
     words += [f"The first reasons: {'; '.join(reasons)}."] if reasons else []
     if set(counts) == {Status.CRASHED.value}:
         words.append(
-            f"This is an error of the program or its installation; the logs are in {folder.root / 'trials'}."
+            "This is an error of the program, its installation, or a network of yours; the logs are in "
+            f"{folder.root / 'trials'}."
         )
     elif set(counts) <= {Status.LOSS_STALLED.value, Status.TOO_SLOW.value} and settings.training.early:
         thresholds = {

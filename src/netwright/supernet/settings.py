@@ -27,7 +27,7 @@ class SupernetSettings:
         SettingsError: a value is out of range.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     epochs: int = 200
     steps: int | None = None

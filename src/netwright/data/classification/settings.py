@@ -33,7 +33,7 @@ class ImageSettings:
         SettingsError: a value that is not known.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     size: tuple[int, int] | None = None
     normalise: Literal["zscore", "unit", "none"] = "zscore"

@@ -24,7 +24,7 @@ class MaskSettings:
         SettingsError: an unknown mask, or a share that is not between 0 and 1.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     mask: Mask = "center"
     center: float = 0.5
