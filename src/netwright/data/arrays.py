@@ -79,9 +79,9 @@ class ArrayFile:
             UnusableFile: the file ends too early, holds more than its header says, or is damaged.
         """
         dtype = np.dtype(self.dtype)
+        require_pictures(self.path, self.place, self.shape, dtype.itemsize)
         row = prod(self.shape[1:]) * dtype.itemsize
         step = max(1, CHUNK_BYTES // max(row, 1))
-        require_pictures(self.path, self.place, self.shape)
         with _named_errors(self.path, self.key), _stream(self.path, self.key) as file:
             _exactly(file, self.start)
             for first in range(0, self.shape[0], step):

@@ -76,13 +76,13 @@ def _most(usual: int) -> int:
     return usual if given is None else _checked(given)
 
 
-def require_pixels(path: Path, shape: Sequence[int]) -> None:
-    """Refuse a picture (height, width) that is larger than what is read.
+def require_pixels(path: Path, shape: Sequence[int], itemsize: int = 1) -> None:
+    """Refuse a picture (height, width) that is larger than what is read; numbers of 8 bytes count twice.
 
     Raises:
         UnusableFile: it is.
     """
-    _require(path, shape, _most(MAX_PIXELS), "pixels", "crop or scale the picture")
+    _require(path, shape, MAX_PIXELS, "pixels", "crop or scale the picture", itemsize=itemsize)
 
 
 def require_voxels(path: Path, shape: Sequence[int]) -> None:
@@ -91,11 +91,13 @@ def require_voxels(path: Path, shape: Sequence[int]) -> None:
     Raises:
         UnusableFile: it is.
     """
-    _require(path, shape, _most(MAX_VOXELS), "voxels", "crop the volume")
+    _require(path, shape, MAX_VOXELS, "voxels", "crop the volume")
 
 
-def require_pictures(path: Path, place: str, shape: Sequence[int]) -> None:
+def require_pictures(path: Path, place: str, shape: Sequence[int], itemsize: int) -> None:
     """Refuse an array (N, ...) of more rows than are read, or of pictures (H, W, ...) that are too large.
+
+    Numbers of 8 bytes count twice.
 
     Raises:
         UnusableFile: it is.
@@ -108,7 +110,14 @@ def require_pictures(path: Path, place: str, shape: Sequence[int]) -> None:
             path,
             "Save fewer of them, or each as a file of its own.",
         )
-    _require(path, shape[1:], _most(MAX_PIXELS), "values a picture", "crop or scale them", place)
+    _require(
+        path,
+        shape[1:],
+        _most(MAX_PIXELS) * 4 // max(4, itemsize),
+        "values a picture",
+        "crop or scale them",
+        place,
+    )
 
 
 class _Room:
@@ -143,9 +152,16 @@ def room_for(pixels: int) -> AbstractContextManager[None]:
 
 
 def _require(
-    path: Path, shape: Sequence[int], most: int, unit: str, way: str, place: str | None = None
+    path: Path,
+    shape: Sequence[int],
+    usual: int,
+    unit: str,
+    way: str,
+    place: str | None = None,
+    itemsize: int = 1,
 ) -> None:
-    count = prod(int(length) for length in shape)
+    times = max(4, itemsize)
+    count, most = prod(int(length) for length in shape), _most(usual) * 4 // times
     if count <= most:
         return
     raise _too_large(
@@ -154,7 +170,7 @@ def _require(
         f"at most {most:,}",
         path,
         f"A damaged header says such things, too. If it is meant, {way}, or, where the memory suffices, raise the "
-        f"bound with --max-pixels {count}.",
+        f"bound with --max-pixels {count * times // 4}.",
     )
 
 

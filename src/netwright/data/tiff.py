@@ -96,7 +96,7 @@ def _first_page(path: Path) -> Iterator[Any]:
                     kind="pages",
                 )
             )
-        require_pixels(path, (page.imagelength, page.imagewidth))
+        require_pixels(path, (page.imagelength, page.imagewidth), page.dtype.itemsize if page.dtype else 1)
         if page.is_tiled:
             require_pixels(path, (page.tilelength, page.tilewidth))
         _require_known(path, page)
