@@ -192,7 +192,7 @@ def _other_colours(path: Path, channels: int, dataset: Dataset) -> Problem:
         str(path),
         "is grey among colours" if channels == 1 else "is coloured among greys",
         expected=f"{expected}, as the first image is",
-        found=kinds[channels],
+        found=kinds.get(channels, f"{channels} channels"),
         advice="A network takes either: convert all images to one kind, for example with Pillow: "
         f"Image.open(path).convert('{'RGB' if channels == 1 else 'L'}').save(path).",
         kind="channels",
