@@ -155,6 +155,16 @@ def test_inspect_takes_little_memory_for_small_files_with_large_contents(
     assert 30e6 < peak < MOST
 
 
+def test_a_million_pictures_in_a_few_bytes_are_refused(tmp_path: Path) -> None:
+    images = struct.pack(">HBB3I", 0, 8, 3, 1_000_000, 2, 2)
+    packed_zeros(tmp_path / "train-images-idx3-ubyte.gz", images, 4_000_000)
+    packed_zeros(tmp_path / "train-labels-idx1-ubyte.gz", struct.pack(">HBBI", 0, 8, 1, 1_000_000), 1_000_000)
+    code, peak, said = peak_of("inspect", str(tmp_path))
+    assert code == 1
+    assert "announces 1,000,000 pictures: expected at least 64 bytes of the file for each" in said
+    assert peak < MOST
+
+
 def test_a_header_that_lies_is_found_out_before_memory_is_taken(tmp_path: Path) -> None:
     small = volume(tmp_path / "small.nii.gz", (40, 40, 40), np.uint8)
     content = bytearray(gzip.decompress(small.read_bytes()))

@@ -25,6 +25,10 @@ MAX_VOXELS = 1 << 29
 MAX_PICTURES = 1 << 20
 """In one array, 1,048,576."""
 
+MANY_PICTURES = 50_000
+FEWEST_BYTES = 64
+"""Of a file for each of more than `MANY_PICTURES`; the packed files of MNIST have 165."""
+
 VARIABLE = "NETWRIGHT_MAX_PIXELS"
 """The environment variable with another bound, which worker processes inherit."""
 
@@ -74,6 +78,25 @@ def _checked(text: str) -> int:
 def _most(usual: int) -> int:
     given = os.environ.get(VARIABLE)
     return usual if given is None else _checked(given)
+
+
+def require_contents(path: Path, place: str, pictures: int) -> None:
+    """Refuse an array of many pictures in a file of few bytes: each takes about 2 KB of memory to be listed.
+
+    Raises:
+        UnusableFile: more than `MANY_PICTURES`, with less than `FEWEST_BYTES` of the file for each, and no other bound
+            was given.
+    """
+    size = path.stat().st_size
+    if pictures > MANY_PICTURES and size < FEWEST_BYTES * pictures and VARIABLE not in os.environ:
+        raise _too_large(
+            place,
+            f"cannot be read, as it announces {pictures:,} pictures",
+            f"at least {FEWEST_BYTES} bytes of the file for each of more than {MANY_PICTURES:,}",
+            path,
+            "Pictures that are packed so small are empty. If it is meant, and the memory suffices, say "
+            f"--max-pixels {MAX_PIXELS}.",
+        )
 
 
 def require_pixels(path: Path, shape: Sequence[int], itemsize: int = 1) -> None:

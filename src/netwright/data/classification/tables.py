@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.arrays import ArrayFile, idx_file, npz_files
+from netwright.data.bounds import require_contents
 from netwright.data.classification.dataset import Depth, ImageSet, Part, Record
 from netwright.data.classification.naming import described_names
 from netwright.data.classification.problems import labels_out_of_range
@@ -206,6 +207,7 @@ def _labels(images: ArrayFile, labels: ArrayFile) -> NDArray[np.int64]:
             str(shape[0]),
             "One of the two was cut off, or is of another dataset: fetch both again.",
         )
+    require_contents(images.path, images.place, shape[0])
     values = labels.read().reshape(-1)
     if values.dtype.kind not in "biu" and not (
         values.dtype.kind == "f" and (values == np.round(values)).all()
