@@ -83,3 +83,9 @@ def test_it_predicts_and_can_be_trained_afterwards(said: list[str]) -> None:
 def test_another_error_is_not_hidden() -> None:
     with pytest.raises(RuntimeError, match="channels"):
         call_network(Views(), torch.zeros(2, 5, 8, 8), channels_last=True)
+
+
+def test_half_precision_has_no_copies_of_the_weights_as_they_were(said: list[str]) -> None:
+    network, images = to_channels_last(Views()), torch.randn(2, 3, 8, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert call_network(network, images, channels_last=True).shape == (2, 4)

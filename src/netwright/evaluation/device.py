@@ -38,7 +38,7 @@ def resolve_device(name: str) -> torch.device:
             raise RuntimeError("it holds no numbers")
         torch.empty(1, device=device).sum().item()
     except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = str(error).splitlines()[0].partition(". ")[0].rstrip(".")
         raise SettingsError(
             f"training.device {name!r} cannot be used here: {reason}. Expected one of {', '.join(usable_devices())}."
         ) from None
@@ -115,6 +115,7 @@ def _make_contiguous(network: nn.Module) -> None:
     with torch.inference_mode(False):  # weights that are made within could not be trained any more
         for weight in network.parameters():
             weight.data = weight.data.contiguous()
+    torch.clear_autocast_cache()  # it holds the weights in half precision as they were
 
 
 @contextmanager
