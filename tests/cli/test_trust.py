@@ -171,9 +171,43 @@ def test_moved_code_is_ones_own_unless_something_lies_beside_it(tmp_path: Path, 
     after = Part(name="layerwise", network="moved:make", folder=str(tmp_path / "after"))
     shutil.copytree(tmp_path / "before", tmp_path / "after")
     assert "the same code" in str(require_trusted(after))
-    (tmp_path / "after" / "optional.py").write_text("print()\n")
-    with pytest.raises(UntrustedCode, match="optional beside it"):
-        require_trusted(after)
+    (tmp_path / "after" / "pytest").mkdir()
+    (tmp_path / "after" / "pytest" / "slow.py").write_text("")
+    assert require_trusted(after), "Python takes the installed pytest, not a folder of that name"
+    for name in ("optional.py", "optional/parts.py", "moved_parts/other.py"):
+        other = tmp_path / "after" / name
+        other.parent.mkdir(exist_ok=True)
+        other.write_text("print()\n")
+        with pytest.raises(UntrustedCode, match=f"{name} beside it"):
+            require_trusted(after)
+        other.unlink()
+    assert require_trusted(after)
+
+
+@pytest.mark.parametrize("on_path", [True, False])
+def test_a_module_in_the_run_folder_itself_is_not_taken_for_an_installed_one(
+    tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch, on_path: bool
+) -> None:
+    """Of `python -m netwright` and a notebook the current folder is on the path, and a folder without ``__init__.py``
+    is a package.
+    """
+    (tmp_path / "received").mkdir()
+    (tmp_path / "received" / "planted.py").write_text("def make(): ...\n")
+    monkeypatch.chdir(tmp_path)
+    if on_path:
+        monkeypatch.syspath_prepend(tmp_path)
+    for folder in (None, str(tmp_path / "none")):
+        part = Part(name="layerwise", network="received.planted:make", folder=folder)
+        with pytest.raises(UntrustedCode, match=r"would run .*received/planted\.py, which no search"):
+            require_trusted(part)
+    remember_code(part)
+    assert "as by your own search" in str(require_trusted(part))
+
+
+@pytest.mark.parametrize("network", ["posix:abort", "sys:exit", "_imp:lock_held", "__main__:main", "antigravity:x"])
+def test_what_python_has_itself_is_not_run_either(empty_cache: Path, network: str) -> None:
+    with pytest.raises(UntrustedCode, match="which no search of yours has run here"):
+        require_trusted(Part(name="layerwise", network=network))
 
 
 def test_what_somebody_else_put_among_the_records_does_not_count(tmp_path: Path, empty_cache: Path) -> None:
@@ -191,30 +225,39 @@ def test_what_somebody_else_put_among_the_records_does_not_count(tmp_path: Path,
         require_trusted(part)
 
 
-def test_a_compiled_file_beside_a_source_is_not_run_in_its_place(tmp_path: Path, empty_cache: Path) -> None:
+@pytest.mark.parametrize("file", ["module", "helper"])
+def test_a_compiled_file_beside_a_source_is_not_run_in_its_place(
+    tmp_path: Path, empty_cache: Path, file: str
+) -> None:
     """Python takes a compiled file for a source's if size and time of the source stand in it, whatever it holds."""
     import importlib.util
     import py_compile
     import sys
 
-    part = own(tmp_path / "mine", "compiled")
-    source, mark = tmp_path / "mine" / "compiled.py", tmp_path / "mark"
-    true = source.read_text()
+    part = own(tmp_path / "mine", f"compiled_{file}")
     remember_code(part)
+    place = tmp_path / "site-packages"
+    shutil.copytree(tmp_path / "mine", place)
+    name = f"compiled_{file}{'_parts' if file == 'helper' else ''}"
+    source, mark = place / (f"{name}/widths.py" if file == "helper" else f"{name}.py"), tmp_path / "mark"
+    true = source.read_text()
     evil = MARKING.format(mark=str(mark))
-    source.write_text(evil + "#" * (len(true) - len(evil)) if len(true) > len(evil) else evil)
+    length = max(len(evil), len(true))
+    source.write_text(evil.ljust(length, "#"))
     py_compile.compile(str(source), cfile=importlib.util.cache_from_source(str(source)))
     stamp = source.stat()
-    source.write_text(true + "#" * (stamp.st_size - len(true)))
+    source.write_text(true.ljust(length, "#"))
     os.utime(source, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    code = f"import sys; sys.path.insert(0, {str(source.parent)!r}); import compiled"
+    module = f"{name}.widths" if file == "helper" else name
+    code = f"import sys; sys.path.insert(0, {str(place)!r}); import {module}"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert mark.exists(), "as Python does by itself"
     mark.unlink()
-    require_trusted(part)
+    moved = Part(name="layerwise", network=part.options["network"], folder=str(place))
+    assert "the same code" in str(require_trusted(moved))
     from netwright.spaces.layerwise.factory import load_factory
 
-    assert load_factory("compiled:make", str(source.parent)).__name__ == "make"
+    assert load_factory(str(part.options["network"]), str(place)).__name__ == "make"
     assert not mark.exists()
 
 
