@@ -204,7 +204,9 @@ def test_a_module_in_the_run_folder_itself_is_not_taken_for_an_installed_one(
     assert "as by your own search" in str(require_trusted(part))
 
 
-@pytest.mark.parametrize("network", ["posix:abort", "sys:exit", "_imp:lock_held", "__main__:main", "antigravity:x"])
+@pytest.mark.parametrize(
+    "network", ["posix:abort", "sys:exit", "_imp:lock_held", "__main__:main", "antigravity:x"]
+)
 def test_what_python_has_itself_is_not_run_either(empty_cache: Path, network: str) -> None:
     with pytest.raises(UntrustedCode, match="which no search of yours has run here"):
         require_trusted(Part(name="layerwise", network=network))

@@ -89,7 +89,7 @@ def source_of(network: str, folder: str | None) -> Source | None:
 
 
 def _installed(module: str) -> Source | None:
-    """The code of a module that Python finds by itself, be it built in, or found by a finder of an installed package."""
+    """The code of a module that Python finds by itself, be it built in, or found by another package."""
     top = module.partition(".")[0]
     try:
         spec = PathFinder.find_spec(top) or find_spec(top)
