@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from netwright.data.splits import Splits
-from netwright.errors import RunError, SettingsError
+from netwright.errors import RunError, SettingsError, StorageError
 from netwright.settings import RunSettings, override, parse_settings, read_assignments, read_settings
 from netwright.study.folder import RunFolder, create_run_folder, open_run_folder, write_json
 from netwright.study.verdict import read_results
@@ -117,6 +117,26 @@ def test_one_process_holds_a_run_and_a_dead_one_does_not(tmp_path: Path) -> None
     assert not folder.in_use()
     with folder.locked():
         assert folder.lock_file.read_text() == str(os.getpid())
+
+
+@pytest.mark.parametrize("name", ["run.lock", "trials", "trials/0000/log.txt"])
+def test_a_link_out_of_a_run_is_not_written_through(tmp_path: Path, name: str) -> None:
+    folder = create_run_folder(tmp_path / "run", some_settings(), SPLITS)
+    mine = tmp_path / "mine"
+    mine.write_text("precious")
+    (folder.root / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder.root / name).symlink_to(mine)
+    with (
+        pytest.raises(StorageError, match=f"run/{name} is a link out of the run folder, to {mine}"),
+        folder.locked(),
+    ):
+        pass
+    assert mine.read_text() == "precious"
+    (folder.root / name).unlink()
+    (folder.root / "latest").symlink_to(folder.root)
+    (tmp_path / "way").symlink_to(folder.root)
+    with RunFolder(tmp_path / "way").locked():
+        pass
 
 
 CREATING = """

@@ -102,10 +102,27 @@ class RunFolder:
 
         Raises:
             RunError: another process holds it.
-            StorageError: the run cannot be written to.
+            StorageError: the run cannot be written to, or a link in it leads elsewhere.
         """
+        self.require_within()
         with held(self.lock_file, self.root):
             yield
+
+    def require_within(self) -> None:
+        """Refuse to write to a run in which a link leads elsewhere: what is written to a run of somebody else would
+        replace, or be put behind, what the user has there.
+
+        Raises:
+            StorageError: there is such a link.
+        """
+        root = self.root.resolve()
+        for folder, folders, files in os.walk(root):
+            for path in (Path(folder) / name for name in (*folders, *files)):
+                if path.is_symlink() and not path.resolve().is_relative_to(root):
+                    raise StorageError(
+                        f"{path} is a link out of the run folder, to {path.resolve()}, which would be written to: "
+                        "expected a file or folder. Put a copy in place of the link."
+                    )
 
     def in_use(self) -> bool:
         """Whether a process holds the run now."""

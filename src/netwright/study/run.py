@@ -204,6 +204,7 @@ class Run:
             ),
             (),
         )
+        self.folder.require_within()
         with held(folder.with_suffix(".lock"), folder):
             outcome = _trained_alone(job, on_epoch)
         if outcome.status != Status.COMPLETE:
