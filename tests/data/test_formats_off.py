@@ -14,6 +14,8 @@ import pytest
 
 from netwright.data import inspect_dataset, open_any
 from netwright.data.near import near
+from netwright.data.problems import UnusableFile
+from netwright.data.volumes import read_image
 from netwright.errors import DatasetError
 
 Folder = Callable[..., Path]
@@ -107,7 +109,14 @@ def test_a_folder_one_level_off_is_pointed_to(
             open_any(root / folder)
 
 
-@pytest.mark.parametrize("labels", [{"0": "background", "1": "tumour"}, {"background": 0, "tumour": 1}])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"0": "background", "1": "tumour"},
+        {"background": 0, "tumour": 1},
+        {"background": 0.0, "tumour": 1.0},
+    ],
+)
 def test_labels_are_read_whichever_side_the_values_are_on(
     labels: dict[str, Any], nnunet_folder: Folder, msd_folder: Folder
 ) -> None:
@@ -125,6 +134,8 @@ def test_labels_that_are_named_by_numbers(nnunet_folder: Folder) -> None:
     [
         ("nii.gz", r"'nii\.gz': expected '\.nii\.gz', with its dot"),
         (".NII.GZ", r"'\.NII\.GZ': expected '\.nii\.gz', .*small letters"),
+        (".gz", r"'\.gz': expected .*the files of imagesTr end in \.nii\.gz"),
+        (".mha.gz", r"'\.mha\.gz': expected .*the files of imagesTr end in \.nii\.gz"),
         (".nii", r"'\.nii', but .*imagesTr holds a_0000\.nii\.gz and 5 more of another ending"),
     ],
 )
@@ -193,3 +204,21 @@ def test_a_slice_of_two_axes_is_told_to_get_a_third(msd_folder: Folder, save_vol
             image = nibabel.load(file)
             nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj)[:, :, None], image.affine), file)
     assert inspect_dataset(open_any(root)).errors == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (
+            np.complex64,
+            "type that is not read: expected integers or real numbers, found numbers of type complex64",
+        ),
+        ([("R", "u1"), ("G", "u1"), ("B", "u1")], "type that is not read: .*, found colours"),
+    ],
+)
+def test_numbers_that_are_not_read_are_no_broken_copy(kind: Any, message: str, tmp_path: Path) -> None:
+    values = np.zeros((4, 5, 6), kind)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii")  # type: ignore[no-untyped-call]
+    with pytest.raises(UnusableFile, match=message) as caught:
+        read_image([tmp_path / "a.nii"])
+    assert "broke off" not in str(caught.value)

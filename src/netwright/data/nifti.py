@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from netwright.data.bounds import require_voxels
 from netwright.data.files import BROKEN_OFF, reading, require_file, unreadable, without_warnings
+from netwright.data.problems import Problem, UnusableFile
 
 _array_proxy: Any = nibabel.arrayproxy.ArrayProxy
 
@@ -93,12 +94,27 @@ def open_nifti(path: Path) -> NiftiFile:
         header.get_slope_inter()
         opened.affine  # noqa: B018  whatever is wrong with one of them is raised here
     if kind.kind not in "biuf":
-        raise unreadable(
-            path, f"voxels of type {kind}, where integers or real numbers are expected", _EXPECTED, _ADVICE
-        )
+        raise _other_numbers(path, kind)
     require_voxels(path, shape)
     _require_bytes(path, offset + prod(shape) * kind.itemsize)
     return opened
+
+
+def _other_numbers(path: Path, kind: np.dtype[Any]) -> UnusableFile:
+    colours = kind.names is not None
+    first = "numpy.asarray(image.dataobj)['R']" if colours else "numpy.abs(numpy.asarray(image.dataobj))"
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            "has voxels of a type that is not read",
+            expected="integers or real numbers",
+            found="colours" if colours else f"numbers of type {kind}",
+            advice=f"Save {'one colour' if colours else 'the magnitude'}: image = nibabel.load(path); "
+            f"nibabel.save(nibabel.Nifti1Image({first}, image.affine), new_path).",
+            kind="voxel-type",
+        )
+    )
 
 
 def _require_bytes(path: Path, wanted: int) -> None:

@@ -248,7 +248,7 @@ def _grid_of(file: NiftiFile) -> Grid:
         raise _no_volume(file.path, f"an array of shape {shape_text(shape)}, where a 3D volume is expected")
     rows = tuple(tuple(float(x) for x in row) for row in affine)
     if not np.isfinite(affine).all() or not _spans(affine[:3, :3]):
-        raise _no_volume(file.path, "a header whose affine maps the voxels to no volume in space")
+        raise _nowhere(file.path, affine)
     return Grid((shape[0], shape[1], shape[2]), rows)
 
 
@@ -263,6 +263,22 @@ def _spans(axes: NDArray[np.float64]) -> bool:
 
 def _no_volume(path: Path, reason: str) -> UnusableFile:
     return unreadable(path, reason, "a complete NIfTI volume", f"{BROKEN_OFF}, or remove the case.")
+
+
+def _nowhere(path: Path, affine: NDArray[np.float64]) -> UnusableFile:
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            "has a header whose affine maps the voxels to no volume in space",
+            expected="three axes (mm) that span one",
+            found=", ".join(str([float(f"{x:.3g}") for x in row]) for row in affine[:3]),
+            advice="Nothing tells how the scan lies. Export it again; or, if you know the affine, save it: image = "
+            "nibabel.load(path); nibabel.save(nibabel.Nifti1Image(numpy.asarray(image.dataobj), affine), new_path). "
+            "Where only the sform is broken, image.get_qform() may still be right.",
+            kind="affine",
+        )
+    )
 
 
 def _single_slice(path: Path, shape: Sequence[int]) -> UnusableFile:

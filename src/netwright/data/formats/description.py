@@ -71,7 +71,7 @@ def read_labels(root: Path, labels: object, pairs: Iterable[tuple[object, object
                 "read it as background."
             )
         try:
-            number = int(str(value))
+            number = int(value) if isinstance(value, float) and value.is_integer() else int(str(value))
         except ValueError:
             raise DatasetError(
                 f"{root / DESCRIPTION} gives the labels as {labels!r}: expected a whole number for each "

@@ -71,9 +71,14 @@ def _file_ending(root: Path, ending: str) -> str:
     """
     known = next((one for one in ENDINGS if one.strip(".") == ending.lower().strip(".")), None)
     if known is None:
+        there = next((one for one in ENDINGS if list_files(root / "imagesTr", one)), None)
+        todo = (
+            f"Correct `file_ending` there: the files of imagesTr end in {there}."
+            if there
+            else "Convert the images to NIfTI."
+        )
         raise DatasetError(
-            f"{root / DESCRIPTION} gives the file ending {ending!r}: expected {' or '.join(ENDINGS)}. "
-            "Convert the images to NIfTI."
+            f"{root / DESCRIPTION} gives the file ending {ending!r}: expected {' or '.join(ENDINGS)}. {todo}"
         )
     if known != ending:
         raise DatasetError(
