@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
@@ -12,9 +14,12 @@ import pytest
 import torch
 
 from netwright.errors import SettingsError
+from netwright.interrupts import Stopped
 from netwright.spaces.layerwise.factory import folder_of, load_factory, make_network, require_output
+from netwright.spaces.layerwise.space import from_module
 from netwright.spaces.layerwise.table3 import TABLE_3, table_3_values
 from netwright.spaces.layerwise.values import checked_values
+from netwright.study.signals import ended_by_signals
 
 NETWORKS = """
 import torch
@@ -222,3 +227,60 @@ def test_the_current_directory_is_importable(here: Path) -> None:
         check=True,
     )
     assert result.stdout.strip() == "small"
+
+
+class Ending(torch.nn.Module):
+    """Raises what does not derive from ``Exception`` in its forward pass."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        raise self.error
+
+
+@pytest.fixture
+def told_signals() -> Iterator[None]:
+    """Ctrl-C raises `Stopped`, as while a verb of the command line runs."""
+    with ended_by_signals():
+        yield
+
+
+ENDS = [SystemExit(0), KeyboardInterrupt(), GeneratorExit()]
+
+
+@pytest.mark.usefixtures("told_signals")
+@pytest.mark.parametrize("error", ENDS, ids=lambda error: type(error).__name__)
+def test_a_network_that_ends_the_program_is_an_error_of_its_own(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"ending_{type(error).__name__}"
+    raised = f"raise {type(error).__name__}"
+    Path(f"{name}.py").write_text(raised)
+    Path(f"{name}_factory.py").write_text(f"def make():\n    {raised}\n")
+    with pytest.raises(SettingsError, match=f"importing {name} failed: {type(error).__name__}"):
+        load_factory(f"{name}:make")
+    with pytest.raises(SettingsError, match=f"{name}_factory:make.* failed: {type(error).__name__}"):
+        make_network(f"{name}_factory:make", 1, 2, (8, 8))
+    with pytest.raises(SettingsError, match=f"{type(error).__name__}"):
+        require_output("ending", Ending(error), 1, 2, (8, 8), None)
+    with pytest.raises(SettingsError, match=f"Ending ends the program.*{type(error).__name__}"):
+        from_module(Ending(error), torch.zeros(2, 1, 8, 8))
+
+
+@pytest.mark.usefixtures("told_signals")
+def test_ctrl_c_in_a_users_code_still_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("long_factory.py").write_text(
+        "import os, signal, time\ndef make():\n    os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(60)\n"
+    )
+    with pytest.raises(Stopped):
+        make_network("long_factory:make", 1, 2, (8, 8))
+
+
+def test_where_python_handles_ctrl_c_an_interrupt_passes() -> None:
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(KeyboardInterrupt):
+        require_output("ending", Ending(KeyboardInterrupt()), 1, 2, (8, 8), None)

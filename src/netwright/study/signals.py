@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
+from netwright.interrupts import Stopped
 from netwright.study.process import end_all_workers
 from netwright.study.worker import ENDING
 
@@ -23,8 +24,9 @@ _LAST = -AT_ONCE_SECONDS
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Within it, each of the signals raises KeyboardInterrupt in the main thread, as Ctrl-C does; a second one within
-    `AT_ONCE_SECONDS` ends the process and its workers at once.
+    """Within it, each of the signals raises `Stopped`, a KeyboardInterrupt, in the main thread, as Ctrl-C does.
+
+    A second one within `AT_ONCE_SECONDS` ends the process and its workers at once.
 
     Signals that have a handler, or that are ignored (``nohup``), are left alone, and so are all outside of the main
     thread, where Python allows no handlers.
@@ -52,7 +54,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     _LAST = now
     if number == signal.SIGHUP:
         _forget_terminal()
-    raise KeyboardInterrupt
+    raise Stopped
 
 
 def _forget_terminal() -> None:

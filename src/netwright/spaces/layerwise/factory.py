@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.errors import SettingsError
+from netwright.interrupts import passes
 from netwright.spaces.layerwise.places import first_line
 from netwright.spaces.layerwise.sources import INSTALLED, import_from_source, place_of
 
@@ -42,7 +43,9 @@ def make_network(
     arguments = _accepted(network, factory, {"channels": channels, "classes": classes, "size": size})
     try:
         module = factory(**arguments)
-    except Exception as error:
+    except BaseException as error:
+        if passes(error):
+            raise
         given = ", ".join(f"{name}={value}" for name, value in arguments.items())
         raise SettingsError(f"network: {network}({given}) failed: {_told(error)}.") from error
     if not isinstance(module, nn.Module):
@@ -123,7 +126,9 @@ def require_output(
     try:
         with torch.no_grad():
             output = module(torch.zeros(EXAMPLE_BATCH, channels, *size))
-    except Exception as error:
+    except BaseException as error:
+        if passes(error):
+            raise
         raise SettingsError(
             f"network: {name} fails on images of shape {(EXAMPLE_BATCH, channels, *size)} "
             f"(batch, channels, *size): {_told(error)}."
@@ -181,7 +186,9 @@ def _imported(path: str, folder: str | None) -> Any:
                 f"{advice} netwright in the folder that holds it, or install it."
             ) from None
         raise SettingsError(f"network: importing {path} failed: {_told(error)}.") from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if passes(error):
+            raise
         raise SettingsError(f"network: importing {path} failed: {_told(error)}.") from error
 
 

@@ -11,12 +11,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from torch import Tensor, nn
 
 from netwright.errors import InfeasibleArchitecture, SettingsError
+from netwright.interrupts import passes
 from netwright.spaces.base import AgentGraph, Choice, Diagram, TaskShape, Value
 from netwright.spaces.layerwise.diagrams import layer_diagram
 from netwright.spaces.layerwise.fingerprint import fingerprint
 from netwright.spaces.layerwise.first_weights import FirstWeights
 from netwright.spaces.layerwise.graph import Layer, LayerNetwork
 from netwright.spaces.layerwise.network import LayeredNetwork, copy_weights
+from netwright.spaces.layerwise.places import first_line
 from netwright.spaces.layerwise.reading import read_module
 from netwright.spaces.layerwise.rebuild import plan, rebuild
 from netwright.spaces.layerwise.values import HYPERPARAMETERS, Given, checked_values
@@ -230,7 +232,15 @@ def from_module(
         SettingsError: the module cannot be read (the message has the line of its source), or the values make
             no sense.
     """
-    network = read_module(module, example_input)
+    try:
+        network = read_module(module, example_input)
+    except BaseException as error:
+        if isinstance(error, Exception) or passes(error):
+            raise
+        raise SettingsError(
+            f"{type(module).__name__} ends the program where it is computed: {type(error).__name__}: "
+            f"{first_line(error)} Take that out of its forward pass."
+        ) from error
     return LayerwiseSpace(network, values, frozen, name, FirstWeights.read(module))
 
 
