@@ -32,6 +32,10 @@ class SettingsError(NetwrightError):
     """A setting has a wrong name or value."""
 
 
+class NetworkFailed(SettingsError):  # noqa: N818  whose it is, not what it is
+    """A user's own network failed as it was made or tried; in a worker it costs the one candidate."""
+
+
 class UntrustedCode(SettingsError):  # noqa: N818  nothing is wrong but whose it is
     """A run names code that no search of this user ran; it is not run."""
 

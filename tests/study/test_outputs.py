@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
+from netwright.data.formats.unlabelled import MANIFEST
 from netwright.data.preprocessing import PreprocessingSettings
 from netwright.errors import DatasetError, DatasetWarning, NetwrightError, StorageError
-from netwright.study.outputs import Reading, plan_outputs
+from netwright.study.outputs import Outputs, Reading, plan_outputs
 from netwright.study.segmenter import Segmenter
 from netwright.tasks.segmentation import SegmentationTask
 from netwright_tests import save_picture
@@ -216,8 +217,7 @@ def test_only_listed_files_are_ever_replaced(
             folder, sorted(listed), [source] * len(listed), Reading([source], None), overwrite=False
         )
         for path in outputs.paths:
-            path.write_text("predicted")
-            outputs.record(path)
+            outputs.put(path, lambda made: made.write_text("predicted"))
             if path.name not in there:
                 path.unlink()
         for file in there - listed:
@@ -233,6 +233,33 @@ def test_only_listed_files_are_ever_replaced(
             assert not allowed
         else:
             assert allowed
+
+
+def test_a_kill_at_any_moment_leaves_nothing_that_cannot_be_replaced(tmp_path: Path) -> None:
+    """Before a file is put into its place, after it was listed, and in the middle of a line of the list."""
+    source = tmp_path / "input"
+    source.write_text("read")
+
+    def planned(overwrite: bool = True) -> Outputs:
+        return plan_outputs(tmp_path / "out", ["a"], [source], Reading([source], None), overwrite=overwrite)
+
+    def killed(made: Path) -> None:
+        made.write_text("half")
+        raise KeyboardInterrupt
+
+    (tmp_path / "out").mkdir()
+    planned().put(tmp_path / "out" / "a", lambda made: made.write_text("first"))
+    with pytest.raises(KeyboardInterrupt):
+        planned().put(tmp_path / "out" / "a", killed)
+    planned()._list(tmp_path / "out" / "a", "the digest of what never came into its place")
+    with (tmp_path / "out" / MANIFEST).open("a") as file:
+        file.write('{"file": "a", "dig')
+    planned().put(tmp_path / "out" / "a", lambda made: made.write_text("second"))
+    assert (tmp_path / "out" / "a").read_text() == "second"
+    planned()
+    (tmp_path / "out" / "a").write_text("by hand")
+    with pytest.raises(StorageError, match="changed since"):
+        planned()
 
 
 def test_what_is_left_out_is_named(tmp_path: Path) -> None:

@@ -126,8 +126,8 @@ class Classifier:
         each_usable(files, classify, on_case)
         (path,) = outputs.paths
         names = names_within(images, used)
-        _write_table(path, names, np.array(found, dtype=np.float32), self.task.class_names)
-        outputs.record(path)
+        table = np.array(found, dtype=np.float32)
+        outputs.put(path, lambda made: _write_table(made, names, table, self.task.class_names))
         return [path]
 
     def _of(self, cases: Sequence[LabelledPicture]) -> NDArray[np.float32]:

@@ -269,8 +269,10 @@ def kills_for_memory() -> int | None:
 
 
 def _how(code: int | None) -> str:
-    """How a process ended, by its exit code."""
-    if code is not None and code < 0:
+    """How a process ended, by its exit code; None: it was ended here, as it did not come up."""
+    if code is None:
+        return "had not come up in time"
+    if code < 0:
         names = {int(known): known.name for known in signal.Signals}
         return f"was killed by signal {-code} ({names.get(-code, 'unnamed')})"
     return f"ended by itself with exit code {code}"

@@ -183,8 +183,7 @@ class Inpainter:
                 restored = self.restore(picture, missing, [name])
             except FloatingPointError as error:
                 raise RunError(str(error)) from error
-            write_picture(path, as_bytes(restored[0]))
-            outputs.record(path)
+            outputs.put(path, lambda made: write_picture(made, as_bytes(restored[0])))
             written.append(path)
 
         each_usable(range(len(files)), restore, on_case)

@@ -32,22 +32,35 @@ class Outputs:
     folder: Path
     paths: tuple[Path, ...]
 
-    def record(self, path: Path) -> None:
-        """Put a file that has just been written on the list in its folder.
+    def put(self, path: Path, write: Callable[[Path], None]) -> None:
+        """Have a file written, and put it on the list in its folder.
+
+        It is written under another name, listed, and only then put into its place: whenever a kill comes, what is
+        there is known for predict's own.
+
+        Args:
+            path: one of ``paths``.
+            write: makes the file at the place that it is given, whose name ends as that of ``path``.
 
         Raises:
-            StorageError: the list cannot be written.
+            StorageError: the file or the list cannot be written.
         """
-        name = path.relative_to(self.folder).as_posix()
-        lines = [{"file": name, "digest": content_digest(path)}]
-        manifest = self.folder / MANIFEST
+        made = path.with_name(f".netwright-{path.name}")
+        write(made)
         try:
-            if not manifest.exists():
-                lines.insert(0, _HEADER)
-            with manifest.open("a", encoding="utf-8") as file:
-                file.writelines(f"{json.dumps(line)}\n" for line in lines)
+            self._list(path, content_digest(made))
+            made.replace(path)
         except OSError as error:
-            raise StorageError(f"{manifest} cannot be written ({error.strerror or error}).") from error
+            raise StorageError(f"{path} cannot be written ({error.strerror or error}).") from error
+
+    def _list(self, path: Path, digest: str) -> None:
+        lines = [{"file": path.relative_to(self.folder).as_posix(), "digest": digest}]
+        manifest = self.folder / MANIFEST
+        if not manifest.exists():
+            lines.insert(0, _HEADER)
+        torn = manifest.exists() and not manifest.read_bytes().endswith(b"\n")  # by a kill
+        with manifest.open("a", encoding="utf-8") as file:
+            file.writelines(["\n" * torn, *(f"{json.dumps(line)}\n" for line in lines)])
 
 
 @dataclass(frozen=True)
@@ -182,16 +195,18 @@ def _require_apart(folder: Path, paths: Sequence[Path], reading: Reading) -> Non
 
 def _require_own(folder: Path, there: Sequence[Path], overwrite: bool) -> None:
     """Refuse files that `predict` did not write, and without ``overwrite`` also those that it did."""
-    listed = dict(_listed(folder / MANIFEST))
+    listed: dict[str, set[Any]] = {}
+    for name, digest in _listed(folder / MANIFEST):
+        listed.setdefault(name, set()).add(digest)
     foreign: list[Path] = []
     changed: list[Path] = []
     own: list[Path] = []
     for path in there:
-        digest = listed.get(path.relative_to(folder).as_posix())
-        if digest is None or not path.is_file() or path.is_symlink():
+        digests = listed.get(path.relative_to(folder).as_posix(), set())
+        if not digests or not path.is_file() or path.is_symlink():
             foreign.append(path)
         else:
-            (own if digest == content_digest(path) else changed).append(path)
+            (own if content_digest(path) in digests else changed).append(path)
     end = "Move it away, or choose another folder with -o; nothing was written."
     if foreign:
         raise StorageError(
@@ -217,7 +232,7 @@ def _named(paths: Sequence[Path]) -> str:
 
 
 def _listed(manifest: Path) -> Iterator[tuple[str, Any]]:
-    """Name and digest of every file on a list, the latest last; what a kill has left of a line is passed over.
+    """Name and digest of every file on a list, as often as it was written; a line that a kill has torn is passed over.
 
     Raises:
         StorageError: the file is no such list, or cannot be read.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from netwright.data.classification.prepared import PreparedImages
 from netwright.data.prepared import Prepared
-from netwright.errors import InfeasibleArchitecture, NetwrightError, RunError
+from netwright.errors import InfeasibleArchitecture, NetworkFailed, NetwrightError, RunError
 from netwright.evaluation import heartbeat
 from netwright.evaluation.notes import say_once
 from netwright.evaluation.outcome import Status
@@ -286,6 +286,8 @@ def _awaited(job: ProbeJob, future: Future[Measurement], kills: int | None) -> M
     known = Measurement(job.name, make_space(job.settings.space).describe(job.choice), NOT_MEASURED, "")
     try:
         return future.result(left)
+    except NetworkFailed as error:
+        return replace(known, status=Status.CRASHED, reason=str(error))
     except NetwrightError:
         raise
     except Exception as error:

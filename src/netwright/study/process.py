@@ -10,6 +10,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from multiprocessing import connection, resource_tracker
@@ -19,6 +20,8 @@ from netwright.study.guard import WORKER
 from netwright.study.worker import ENDING, MARK, READY, TAKEN, end_processes, work
 
 POLL_SECONDS = 0.1
+START_SECONDS = 300.0
+"""A worker that has not come up by then hangs: it is ended, and another takes its place."""
 
 
 class Worker:
@@ -31,7 +34,7 @@ class Worker:
             target=work, args=(theirs, os.getpid(), memory_limit_mb), name=f"{WORKER}-{self._mark}"
         )
         self._process.environment = {**settings, MARK: self._mark}
-        self._ready = False
+        self._ready, self._due = False, time.monotonic() + START_SECONDS
         try:
             self._process.start()
         finally:
@@ -49,7 +52,7 @@ class Worker:
         A worker says that it has taken a task before it begins it: one that was not taken may be given to another.
         """
         if not self._ready:
-            self._ready = self._says(READY, needed)
+            self._ready = self._says(READY, lambda: needed() and time.monotonic() < self._due)
         if not self._ready:
             return False
         try:

@@ -279,8 +279,8 @@ class Segmenter:
 
         def segment(item: tuple[Case, Path]) -> None:
             case, path = item
-            write_label_map(path, self._segment_all(case.images), case.images[0], self.label_values)
-            outputs.record(path)
+            labels = self._segment_all(case.images)
+            outputs.put(path, lambda made: write_label_map(made, labels, case.images[0], self.label_values))
             written.append(path)
 
         each_usable(list(zip(cases, outputs.paths, strict=True)), segment, on_case)

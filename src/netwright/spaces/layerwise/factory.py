@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from netwright.errors import SettingsError
+from netwright.errors import NetworkFailed, SettingsError
 from netwright.interrupts import passes
 from netwright.spaces.layerwise.places import first_line
 from netwright.spaces.layerwise.sources import INSTALLED, import_from_source, place_of
@@ -47,7 +47,7 @@ def make_network(
         if passes(error):
             raise
         given = ", ".join(f"{name}={value}" for name, value in arguments.items())
-        raise SettingsError(f"network: {network}({given}) failed: {_told(error)}.") from error
+        raise NetworkFailed(f"network: {network}({given}) failed: {_told(error)}.") from error
     if not isinstance(module, nn.Module):
         raise SettingsError(
             f"network: {network} made {_article(type(module).__name__)}; expected a torch.nn.Module."
@@ -129,7 +129,7 @@ def require_output(
     except BaseException as error:
         if passes(error):
             raise
-        raise SettingsError(
+        raise NetworkFailed(
             f"network: {name} fails on images of shape {(EXAMPLE_BATCH, channels, *size)} "
             f"(batch, channels, *size): {_told(error)}."
         ) from error

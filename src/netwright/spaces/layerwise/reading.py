@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from netwright.errors import InfeasibleArchitecture, SettingsError
+from netwright.errors import InfeasibleArchitecture, NetworkFailed, SettingsError
 from netwright.spaces.layerwise.graph import Held, Layer, LayerNetwork, Step, calls_module, layer_name
 from netwright.spaces.layerwise.layers import CONVOLUTIONS, FITTED, TRANSPOSED, tunable
 from netwright.spaces.layerwise.modes import Merged, merge_modes
@@ -155,7 +155,7 @@ def _expected_outputs(module: nn.Module, example: Tensor) -> dict[str, Outputs]:
             if isinstance(error, ImportError):
                 raise SettingsError(lacks_package(module, error)) from error
             size = " x ".join(map(str, example.shape))
-            raise SettingsError(
+            raise NetworkFailed(
                 f"{type(module).__name__} does not run on the example of shape {size} in {mode}: "
                 f"{first_line(error)}{place_of(error, module)} Give an example_input of the shape (batch, "
                 f"channels, *spatial) that the network takes."
