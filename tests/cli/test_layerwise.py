@@ -104,3 +104,22 @@ def test_a_network_of_two_dimensions_searches_in_slices_of_volumes(
     results_of = json.loads((folder / "winner" / "result.json").read_text())
     assert results_of["outcome"]["status"] == "complete"
     assert sorted(results_of["scores"]) == json.loads((folder / "splits.json").read_text())["test"]
+
+
+def test_a_factory_that_fails_in_workers_alone_costs_candidates(
+    netwright: Command, shapes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "fails.py").write_text(
+        "import multiprocessing\nfrom own import make as made\n\n\ndef make(channels, classes):\n"
+        "    if multiprocessing.parent_process() is not None:\n        raise ValueError('only here')\n"
+        "    return made(channels, classes)\n"
+    )
+    (tmp_path / "own.py").write_text(
+        "from torch import nn\n\n\ndef make(channels, classes):\n    return nn.Sequential(\n"
+        "        nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))\n"
+    )
+    words = ("search", shapes, "--network", "fails:make", "--trials", 2, "--epochs", 1, "--workers", 1)
+    done = netwright(*words, "--verdict-hours", 0, "-o", tmp_path / "run", cwd=tmp_path)
+    assert done.returncode == 1, "not 2: the settings are right"
+    assert "2 crashed" in done.stderr
+    assert "only here" in done.stderr

@@ -121,7 +121,7 @@ def _nothing_trained(folder: RunFolder, settings: RunSettings, records: Sequence
             if settings.budget.hours is not None
             else f"No candidate of {folder.root} was proposed: the space has none, or the search ended at once."
         )
-    reasons = sorted({r.reason for r in records if r.reason})[:3]
+    reasons = sorted({r.reason.rstrip(".") for r in records if r.reason})[:3]
     words = [
         f"No candidate of {folder.root} could be trained ({', '.join(f'{v} {k}' for k, v in counts.items())})."
     ]

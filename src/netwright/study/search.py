@@ -14,7 +14,7 @@ from typing import Any
 
 import optuna
 
-from netwright.errors import NetwrightError
+from netwright.errors import NetworkFailed, NetwrightError
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
@@ -271,10 +271,10 @@ class Search:
         again = True
         try:
             outcome = Outcome.from_dict(running.future.result())
-        except NetwrightError:
-            # The machine or the settings are at fault (a full disk, say): no other candidate would fare better.
-            raise
         except Exception as error:
+            if isinstance(error, NetwrightError) and not isinstance(error, NetworkFailed):
+                # The machine or the settings are at fault (a full disk, say): no other candidate would fare better.
+                raise
             # What a worker could not handle itself, an import for example.
             keep_trace(self._folder.trial(running.trial.number) / "log.txt", error)
             outcome = outcome_of_loss(error, running.attempt, running.system_kills, kills_for_memory())
@@ -329,7 +329,7 @@ def outcome_of_loss(
         from netwright.evaluation.device import is_out_of_memory
 
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.CRASHED
-        name = "" if isinstance(error, RaisedInWorker) else f"{error.__class__.__name__}: "
+        name = "" if isinstance(error, RaisedInWorker | NetworkFailed) else f"{error.__class__.__name__}: "
         return Outcome(status, f"{name}{first_line(error)}")
     if error.signal_number == SIGKILL:
         counted = kills_before is not None and kills_now is not None

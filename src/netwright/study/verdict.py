@@ -24,6 +24,7 @@ from netwright.errors import (
     DatasetWarning,
     InfeasibleArchitecture,
     MemoryShortage,
+    NetworkFailed,
     NetwrightError,
     RunError,
     SettingsError,
@@ -264,9 +265,9 @@ def _result(turn: _Turn) -> tuple[dict[str, Any], bool]:
     """What came of an entry, and whether it may be tried again."""
     try:
         result: dict[str, Any] = turn.future.result()
-    except NetwrightError:
-        raise
     except Exception as error:
+        if isinstance(error, NetwrightError) and not isinstance(error, NetworkFailed):
+            raise
         outcome = outcome_of_loss(error, turn.attempt, turn.system_kills, kills_for_memory())
         again = outcome.status == Status.CRASHED and not is_hanging(error)
         return {"outcome": outcome.to_dict(), "scores": {}}, again
