@@ -61,6 +61,9 @@ def test_wrong_usage_is_exit_code_2_without_a_trace(netwright: Command) -> None:
         (("search", "nowhere", "--set", "machine.threads=abc"), "machine.threads"),
         (("search", "nowhere", "--set", "budget.trials=null"), "budget"),
         (("search", "nowhere", "--map-label", "255:1"), "255=1"),
+        (("plan", "nowhere", "--seconds", "inf"), "no finite number"),
+        (("train", "nowhere", "--hours", "nan"), "no finite number"),
+        (("train", "nowhere", "--hours", "inf"), "no finite number"),
     ],
 )
 def test_wrong_names_and_values_are_named(

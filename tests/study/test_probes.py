@@ -85,6 +85,12 @@ def test_a_plan_says_what_there_was_no_time_for(dataset: Path, monkeypatch: pyte
     assert "not measured: start, random 1, random 2, random 3 and random 4" in told
     assert f"netwright plan {dataset} --recipe segnas4 --workers 1 --seconds 600" in told
     assert "can be trained here" not in told, "it was not tried"
+    assert "slower ones" not in told, "nothing was measured, so nothing is said of candidates"
+    start, *others = plan.measurements
+    known = replace(start, status="complete", seconds_an_epoch=1.0, peak_memory_mb=1.0, parameters=1)
+    partly = "\n".join(plan_lines(replace(plan, measurements=(known, *others)), dataset))
+    assert "not measured: random 1, random 2, random 3 and random 4" in partly
+    assert "They may be the slower ones" in partly
     assert json.loads(json.dumps(plan.to_dict()))["measurements"][0]["status"] == NOT_MEASURED
 
 

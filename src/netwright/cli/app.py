@@ -35,6 +35,7 @@ from netwright.cli.options import (
     TrustOption,
     VerdictOption,
     WorkersOption,
+    finite,
     given_options,
     read_label_map,
     read_wishes,
@@ -170,7 +171,9 @@ def plan(
     max_pixels: MaxPixelsOption = None,
     seconds: Annotated[
         float | None,
-        typer.Option(min=1, help="Answer in about so long, with what is known by then; 60 by default."),
+        typer.Option(
+            min=1, callback=finite, help="Answer in about so long, with what is known by then; 60 by default."
+        ),
     ] = None,
 ) -> None:
     """Measure what candidates cost here, and say what the whole search would, before any hour is spent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -40,6 +41,19 @@ SetOption = Annotated[
         "--set", metavar="KEY=VALUE", help="Any setting by its dotted name, e.g. training.epochs=20."
     ),
 ]
+
+
+def finite(value: float | None) -> float | None:
+    """A number that a user gave, unless it is infinite or none.
+
+    Raises:
+        typer.BadParameter: it is.
+    """
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no finite number.")
+    return value
+
+
 TrialsOption = Annotated[int | None, typer.Option(min=1, help="Candidates at most.")]
 HoursOption = Annotated[float | None, typer.Option(help="Wall time of the search at most.")]
 VerdictOption = Annotated[

@@ -23,6 +23,7 @@ from netwright.cli.options import (
     RunArgument,
     TrialOption,
     TrustOption,
+    finite,
     read_label_map,
 )
 from netwright.errors import DatasetWarning
@@ -34,7 +35,9 @@ def train(
     run: RunArgument,
     trial: TrialOption = None,
     epochs: EpochsOption = None,
-    hours: Annotated[float | None, typer.Option(help="Wall time, with as many epochs as fit.")] = None,
+    hours: Annotated[
+        float | None, typer.Option(callback=finite, help="Wall time, with as many epochs as fit.")
+    ] = None,
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,
 ) -> None:

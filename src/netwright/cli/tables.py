@@ -214,6 +214,8 @@ def _not_measured(measurements: Sequence[Measurement], longer: str) -> Iterator[
     missing = [m.name for m in measurements if m.status == NOT_MEASURED]
     if missing:
         yield f"not measured: {formatting.names(missing)}; what is said of candidates leaves them out"
+        if any(m.status == "complete" for m in measurements):
+            yield "           They may be the slower ones: the whole search may take longer than is said here."
     for what in dict.fromkeys(what for _, what in lacking):
         of = formatting.names([name for name, lacks in lacking if lacks == what])
         yield f"not measured: {what} of {of}"
