@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,17 @@ from netwright.data.opening import split_any
 from netwright.evaluation.outcome import Status
 from netwright.study.material import open_own, prepare_own
 from netwright.study.parts import make_space
-from netwright.study.plan import Plan
-from netwright.study.probes import BESIDE, NOT_MEASURED, VALIDATION, ProbeJob, _stages, measure, probe
+from netwright.study.plan import RESERVE_SECONDS, Plan
+from netwright.study.probes import (
+    BESIDE,
+    NOT_MEASURED,
+    VALIDATION,
+    Measurement,
+    ProbeJob,
+    _stages,
+    measure,
+    probe,
+)
 from netwright.study.shared_plan import SharedPlan
 
 WISHES = Wishes(workers=1, epochs=1, assignments={"space.n": [1, 4], "space.p": [1, 3]})
@@ -70,6 +80,27 @@ def test_without_time_nothing_is_measured_and_nothing_is_waited_for(job: ProbeJo
     assert [one.status for one in found] == [NOT_MEASURED] * 2
     assert told == ["one", "two"]
     assert all(one.choice for one in found)
+
+
+def test_the_time_in_which_the_space_is_made_is_a_part_of_the_plan_s(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[float] = []
+
+    def slow_space(part: Any) -> Any:
+        time.sleep(0.3)
+        return make_space(part)
+
+    def measure_seen(*arguments: Any, seconds: float, **options: Any) -> list[Measurement]:
+        ends.append(time.monotonic() + seconds)
+        return measure(*arguments, seconds=0.0, **options)
+
+    monkeypatch.setattr("netwright.study.plan.LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("netwright.study.plan.make_space", slow_space)
+    monkeypatch.setattr("netwright.study.plan.measure", measure_seen)
+    begun = time.monotonic()
+    plan_search(dataset, "segnas4", WISHES, seconds=100.0)
+    assert 80.0 < ends[0] - begun < 100.0 - RESERVE_SECONDS + 0.1
 
 
 def test_a_plan_says_what_there_was_no_time_for(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:

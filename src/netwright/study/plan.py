@@ -111,12 +111,14 @@ def make_plan(
     A candidate's time is the mean of what was measured, for all its epochs and what comes beside them. ``seconds`` and
     ``on_done``: as of `measure`.
     """
-    space = make_space(settings.space)
+    begun = time.monotonic()
+    space = make_space(settings.space)  # of a large network some half a minute on a slow machine
     rng = np.random.default_rng(derive_seed(settings.seed, "plan"))
     choices = [("start", dict(space.starting_choice()))]
     choices += [(f"random {i + 1}", draw_choice(space.distributions(), rng)) for i in range(randoms)]
+    left = None if seconds is None else max(LEAST_SECONDS, seconds - (time.monotonic() - begun))
     found = measure(
-        settings, prepared, (training, validation), choices, whole=True, seconds=seconds, on_done=on_done
+        settings, prepared, (training, validation), choices, whole=True, seconds=left, on_done=on_done
     )
     epochs = [m.seconds_an_epoch for m in found if m.seconds_an_epoch is not None]
     # The first candidate of a worker pays for what is loaded once.
