@@ -7,7 +7,6 @@ choices come in another order each time).
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from netwright.strategies import Dimension
 
-TABLE = Path(os.environ.get("NETWRIGHT_DATA", "/work/shared/data")) / "nas-bench-201-cifar10.json"
+TABLE = Path(__file__).resolve().parents[2] / "shared" / "data" / "nas-bench-201-cifar10.json"
 TRAINED = Path(__file__).with_name("trained-table.json")
 LETTERS = tuple("abcdefghijklmnop")
 KERNELS = (16, 32, 48, 64, 96, 128, 192)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from netwright.strategies.base import Choice, Dimension, Observation, Stamp
 from netwright.strategies.q_learning import q_learning
 from netwright.strategies.q_learning.coordinated import CoordinatedAgents, State, last_fit, ranks
 
-TABLE = Path(os.environ.get("NETWRIGHT_DATA", "/work/shared/data")) / "nas-bench-201-cifar10.json"
+TABLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "nas-bench-201-cifar10.json"
 LETTERS = tuple("abcdefgh")
 
 Reward = Callable[[Choice], float | None]
