@@ -62,6 +62,16 @@ LAYOUTS = [
     ("photographs/#.jpg", "drawings/#.png"),
     ("#.jpg", "#.png"),
     ("DatasetA/images/#.png", "DatasetA/masks/#.png"),
+    ("imagesTr/case_#_0000.png", "labelsTr/case_#.png"),
+    ("stare-images/im#.png", "labels-ah/im#.ah.png"),
+    ("Image_#L.jpg", "Image_#L_1stHO.png"),
+    ("train_#.bmp", "train_#_anno.bmp"),
+    ("train/a_#.png", "train/a_#_L.png"),
+    ("case#/image.png", "case#/mask.png"),
+    ("case#/scan.png", "case#/outline.png"),
+    ("train/case#/img.png", "train/case#/label.png"),
+    ("stage1/id#/images/id#.png", "stage1/id#/masks/a5b#.png"),
+    ("IMD#/IMD#_Image/IMD#.bmp", "IMD#/IMD#_lesion/IMD#_lesion.bmp"),
 ]
 
 
@@ -117,7 +127,23 @@ def flat_and_not(root: Path) -> None:
         mask(root / "empty" / f"b{number}.png")
 
 
-@pytest.mark.parametrize("write", [faces, with_and_without, drawings, three_classes, flat_and_not])
+def few_of_each(root: Path) -> None:
+    for number in range(COUNT):
+        for picture in range(3):
+            photograph(root / f"person{number}" / f"{picture}.png")
+
+
+def drawn_of_each(root: Path) -> None:
+    for number in range(COUNT):
+        photograph(root / f"person{number}" / "a.png")
+        photograph(root / f"person{number}" / "a_close.png")
+        mask(root / f"person{number}" / "b.png")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [faces, with_and_without, drawings, three_classes, flat_and_not, few_of_each, drawn_of_each],
+)
 def test_classes_with_such_names_or_looks_stay_classes(tmp_path: Path, write: Callable[[Path], None]) -> None:
     write(tmp_path)
     assert open_any(tmp_path).format == "image-folder"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from netwright.data.classification.folder import PARTS, files_below, folders_in
 from netwright.data.formats.image_masks import IMAGES, MASKS
@@ -15,7 +17,7 @@ from netwright.data.problems import UnusableFile
 from netwright.errors import DatasetError
 
 _MASK_WORD = re.compile(
-    "masks?|msks?|labels?|segs?|segmentations?|annot(ation)?s?|gts?|(ground)?truths?|manual|mattes?|trimaps?"
+    "masks?|msks?|labels?|lbls?|segs?|segmentations?|anno(t(ation)?)?s?|gts?|(ground)?truths?|manual|mattes?|trimaps?"
 )
 _OBSERVER = re.compile(r"manual\d")
 """DRIVE numbers who drew a mask."""
@@ -25,9 +27,15 @@ _ENDINGS = (*PICTURE_ENDINGS, ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".pbm")
 """Of masks, which are known by their names also where they are in a format that is not read."""
 
 _MOST_LOOKED_AT = 100_000
+_FEWEST = 3
+_MOST_OF_CASE = 4
 _SAMPLED = 4
 _FLAT = 0.75
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+_T = TypeVar("_T")
+Key = tuple[str, ...]
 
 
 class Paired(NamedTuple):
@@ -79,46 +87,98 @@ def find_paired(root: Path, files: Sequence[Path]) -> Paired | None:
     """An image and its mask, where most of the ``files`` below a folder are such; None where they are not.
 
     Masks are told by words in the names of their files and folders, such as ``mask``, ``labels`` or ``GroundTruth``,
-    where what else is in the file's name is that of an image; or, in two folders (or two kinds of file in one) of which
-    almost every stem is in both, by their looks alone. In either case masks have to be flat: a folder of faces with
-    masks is none of masks.
+    where what else is in the file's name is that of an image; or by their looks alone: in two folders of which almost
+    every stem is in both, in one where almost every name has another that goes on alike (``a.jpg``,
+    ``a_1stHO.png``), or in a folder for each image. In any case masks have to be flat: a folder of faces with masks is
+    none of masks.
     """
-    return _by_names(root, files) or _by_looks(root, files)
+    return _by_names(root, files) or _by_looks(root, files) or _by_longer_names(files) or _by_cases(files)
 
 
 def _by_names(root: Path, files: Sequence[Path]) -> Paired | None:
-    images: dict[tuple[str, ...], Path] = {}
-    masks: dict[tuple[str, ...], Path] = {}
+    images: list[Path] = []
+    masks: list[Path] = []
     for file in files:
         within = file.relative_to(root)
         words = {word for part in (*within.parts[:-1], within.stem) for word in _words(part)}
-        (masks if any(map(_MASK_WORD.fullmatch, words)) else images).setdefault(_key(file), file)
-    pairs = [Paired(images[key], masks[key]) for key in sorted(images.keys() & masks.keys())]
-    if not pairs or 2 * len(pairs) < min(len(images), len(masks)):
+        (masks if any(map(_MASK_WORD.fullmatch, words)) else images).append(file)
+    image_of, mask_of = _keyed(root, images), _keyed(root, masks)
+    pairs = [
+        Paired(image_of[one], mask_of[other])
+        for one, other in sorted(
+            {*_beginnings(image_of, mask_of), *map(_swapped, _beginnings(mask_of, image_of))}
+        )
+    ]
+    if not pairs or 2 * len(pairs) < min(len(image_of), len(mask_of)):
         return None
     return pairs[0] if all(_is_flat(pair.mask) is not False for pair in _some(pairs)) else None
 
 
 def _by_looks(root: Path, files: Sequence[Path]) -> Paired | None:
-    groups: dict[str, dict[tuple[str, ...], Path]] = {}
+    groups: dict[str, dict[Key, Path]] = {}
     homes = {_home(root, file) for file in files}
     for file in files:
         group = _home(root, file) if len(homes) > 1 else file.suffix.lower()
-        groups.setdefault(group, {})[_key(file)] = file
+        groups.setdefault(group, {})[_key(root, file)] = file
     if len(groups) != 2:
         return None
     one, other = groups.values()
     common = sorted(one.keys() & other.keys())
-    if len(common) < 3 or len(common) < 0.8 * max(len(one), len(other)):
+    if len(common) < _FEWEST or len(common) < 0.8 * max(len(one), len(other)):
         return None
     for images, masks in ((one, other), (other, one)):
-        pairs = [Paired(images[key], masks[key]) for key in common]
-        if all(
-            _is_flat(mask) and _is_flat(image) is False and _alike(image, mask)
-            for image, mask in _some(pairs)
-        ):
+        if _look_paired(pairs := [Paired(images[key], masks[key]) for key in common]):
             return pairs[0]
     return None
+
+
+def _by_longer_names(files: Sequence[Path]) -> Paired | None:
+    """Images beside masks whose names go on, all in the same way."""
+    by_name = {(file.parent, file.stem): file for file in files}
+    found: dict[str, list[Paired]] = {}
+    for (home, name), file in by_name.items():
+        for end in range(len(name) - 1, 0, -1):
+            if (image := by_name.get((home, name[:end]))) is not None and not name[end].isdigit():
+                found.setdefault(name[end:], []).append(Paired(image, file))
+                break
+    longer = {pair.mask for pairs in found.values() for pair in pairs}
+    pairs = max(found.values(), key=len, default=[])
+    if len(pairs) < _FEWEST or len(pairs) < 0.8 * (len(by_name) - len(longer)):
+        return None
+    return pairs[0] if _look_paired(pairs) else None
+
+
+def _by_cases(files: Sequence[Path]) -> Paired | None:
+    """Folders of which each has one image, and else masks."""
+    if not files:
+        return None
+    top = os.path.commonpath([file.parent for file in files])
+    cases: dict[str, list[Path]] = {}
+    for file in files:
+        home = _home(Path(top), file)
+        cases.setdefault(home.partition("/")[0], []).append(file)
+    if "" in cases or len(cases) < _FEWEST:
+        return None
+    pairs = [_of_case(case) for case in _some(list(cases.values()))]
+    return pairs[0] if all(pairs) else None
+
+
+def _of_case(files: Sequence[Path]) -> Paired | None:
+    """The one image of a case, which has few files or lies in a folder of its own, and a mask of it."""
+    together = Counter(file.parent for file in files)
+    alone = [file for file in files if len(files) <= _MOST_OF_CASE or together[file.parent] == 1]
+    images = [file for file in alone if _is_flat(file) is False]
+    if len(images) != 1 or len(files) == 1:
+        return None
+    pairs = [Paired(images[0], file) for file in files if file != images[0]]
+    return pairs[0] if _look_paired(pairs) else None
+
+
+def _look_paired(pairs: Sequence[Paired]) -> bool:
+    """Whether masks are flat, images are not, and both are alike in size."""
+    return all(
+        _is_flat(mask) and _is_flat(image) is False and _alike(image, mask) for image, mask in _some(pairs)
+    )
 
 
 def _home(root: Path, file: Path) -> str:
@@ -131,15 +191,36 @@ def _words(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(name)]
 
 
-def _key(file: Path) -> tuple[str, ...]:
-    """What the names of an image and of its mask have in common."""
-    words = _words(_OBSERVER.sub("manual", file.stem))
+def _keyed(root: Path, files: Iterable[Path]) -> dict[Key, Path]:
+    """The first file of each key."""
+    found: dict[Key, Path] = {}
+    for file in files:
+        found.setdefault(_key(root, file), file)
+    return found
+
+
+def _beginnings(shorter: Iterable[Key], longer: Iterable[Key]) -> set[tuple[Key, Key]]:
+    """Keys of which one is how the other begins, or both are the same."""
+    known = set(shorter)
+    return {(key[:end], key) for key in longer for end in range(1, len(key) + 1) if key[:end] in known}
+
+
+def _swapped(pair: tuple[Key, Key]) -> tuple[Key, Key]:
+    return pair[1], pair[0]
+
+
+def _key(root: Path, path: Path) -> Key:
+    """What the names of an image and of its mask have in common: words of the file, else of the folder it lies in."""
+    words = _words(_OBSERVER.sub("manual", path.stem))
     own = [word for word in words if not _MASK_WORD.fullmatch(word) and not _IMAGE_WORD.fullmatch(word)]
-    return tuple([word for word in own if word not in PARTS] or own or words)
+    own = [word for word in own if word not in PARTS] or own
+    if own or path.parent == root:
+        return tuple(own or words)
+    return _key(root, path.parent)
 
 
-def _some(pairs: Sequence[Paired]) -> Sequence[Paired]:
-    return pairs[:: max(1, len(pairs) // _SAMPLED)][:_SAMPLED]
+def _some(found: Sequence[_T]) -> Sequence[_T]:
+    return found[:: max(1, len(found) // _SAMPLED)][:_SAMPLED]
 
 
 def _is_flat(path: Path) -> bool | None:
