@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import struct
 import tempfile
 import zlib
@@ -132,9 +133,23 @@ def largest_pictures(root: Path) -> Path:
     return root
 
 
+def large_masks(root: Path) -> Path:
+    """Grey images and masks, several, as large as are read."""
+    side = int(MAX_PIXELS**0.5)
+    image, mask = Image.new("L", (side, side)), Image.new("L", (side, side))
+    mask.paste(1, (10, 10, 500, 500))
+    for folder, picture in (("images", image), ("masks", mask)):
+        (root / folder).mkdir(parents=True)
+        picture.save(root / folder / "0.png")
+        for number in (1, 2, 3):
+            shutil.copy(root / folder / "0.png", root / folder / f"{number}.png")
+    return root
+
+
 @pytest.mark.parametrize(
     ("write", "words"),
     [
+        (large_masks, "5000 x 5000"),
         (volumes, "400 x 400 x 400 voxels"),
         (idx, "904 pictures"),
         (npz, "904 pictures"),

@@ -110,6 +110,16 @@ def test_white_of_eight_and_of_sixteen_bits_is_one_label(tmp_path: Path) -> None
     assert proposed == {0: 0, 255: 1, 65535: 1}
 
 
+def test_white_of_one_and_of_sixteen_bits_is_one_label(tmp_path: Path) -> None:
+    def save(number: int, mask: Mask, path: Path) -> None:
+        if number % 2:
+            save_picture(path, mask.astype(np.uint16) * np.uint16(65535))
+        else:
+            bilevel(number, mask, path)
+
+    assert open_any(folder(tmp_path, save)).proposed == {0: 0, 1: 1, 65535: 1}
+
+
 def test_white_in_another_number_than_the_map_names_is_asked_for(tmp_path: Path) -> None:
     root = folder(tmp_path, bilevel)
     assert inspect_dataset(open_any(root, map_label={255: 1})).errors == ()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from netwright.data.bounds import room_for
 from netwright.data.labels import count_values, mapped
-from netwright.data.pictures import read_coloured_mask, read_mask
+from netwright.data.pictures import mask_size, read_coloured_mask, read_mask
 from netwright.data.problems import Problem, UnusableFile
 from netwright.data.whole_labels import value_text, whole_labels
 from netwright.errors import DatasetError
@@ -43,8 +45,9 @@ class MaskFacts:
 def mask_facts(path: Path) -> MaskFacts:
     """The facts of one mask. Never raises for what the file holds."""
     try:
-        mask = read_coloured_mask(path)
-        values = count_values(whole_labels(path, mask.labels))[0].tolist()
+        with room_for(prod(mask_size(path))):
+            mask = read_coloured_mask(path)
+            values = count_values(whole_labels(path, mask.labels))[0].tolist()
     except UnusableFile as error:
         return MaskFacts(path, problem=error.problem)
     colours = {value: mask.colours[value] for value in values if value in mask.colours}
@@ -114,8 +117,9 @@ def levels(masks: Iterable[MaskFacts]) -> dict[int, int]:
         for value, (red, green, blue) in mask.colours.items():
             if value and red == green == blue:
                 greys[value] = red
-    if {255, 65535} <= numbers <= {0, 255, 65535}:  # white of 8 and of 16 bits
-        return {65535: 255, **{value: 255 for value, grey in greys.items() if grey == 255}}
+    if 65535 in numbers and numbers <= {0, 255, 65535}:  # white of 8 and of 16 bits
+        white = min(numbers - {0})
+        return {65535: white, **{value: white for value, grey in greys.items() if grey == 255}}
     return {value: grey for value, grey in greys.items() if grey in numbers and value not in numbers}
 
 
