@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 
 from netwright.data.bounds import MAX_PIXELS, max_pixels
-from netwright.data.pictures import read_picture
+from netwright.data.pictures import read_head, read_picture
 from netwright.data.problems import UnusableFile
 from netwright.data.volumes import read_image
 from netwright.errors import SettingsError
-from netwright_tests import EXECUTABLE
+from netwright_tests import EXECUTABLE, save_picture
 
 MOST = 600e6
 """Bytes of memory that inspect may take at its peak, of all its processes together."""
@@ -225,3 +225,18 @@ def test_the_command_moves_the_bound(tmp_path: Path) -> None:
     assert (code, "2,500 pixels: expected at most 2,499" in said) == (1, True)
     code, _, said = peak_of("inspect", str(tmp_path), "--max-pixels", "none")
     assert code == 2
+
+
+def test_pixels_with_an_opacity_take_more_of_the_bound(tmp_path: Path) -> None:
+    side = 4096
+    assert MAX_PIXELS * 2 // 3 < side * side < MAX_PIXELS
+    save_picture(tmp_path / "plain.png", np.zeros((side, side), np.uint8), compress_level=1)
+    save_picture(tmp_path / "clear.png", np.zeros((side, side, 2), np.uint8), compress_level=1)
+    assert read_head(tmp_path / "plain.png")
+    with pytest.raises(UnusableFile, match="--max-pixels") as refused:
+        read_head(tmp_path / "clear.png")
+    needed = int(str(refused.value).rsplit("--max-pixels ", 1)[1].rstrip("."))
+    with max_pixels(needed):
+        assert read_head(tmp_path / "clear.png")
+    with max_pixels(needed - 1), pytest.raises(UnusableFile):
+        read_head(tmp_path / "clear.png")

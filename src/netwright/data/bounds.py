@@ -99,13 +99,16 @@ def require_contents(path: Path, place: str, pictures: int) -> None:
         )
 
 
-def require_pixels(path: Path, shape: Sequence[int], itemsize: int = 1) -> None:
-    """Refuse a picture (height, width) that is larger than what is read; numbers of 8 bytes count twice.
+def require_pixels(path: Path, shape: Sequence[int], itemsize: int = 1, *, opacity: bool = False) -> None:
+    """Refuse a picture (height, width) that is larger than what is read.
+
+    Numbers of 8 bytes count twice, and pixels with an opacity half as much again, as they take more memory.
 
     Raises:
         UnusableFile: it is.
     """
-    _require(path, shape, MAX_PIXELS, "pixels", "crop or scale the picture", itemsize=itemsize)
+    size = max(4, itemsize) * (1.5 if opacity else 1)
+    _require(path, shape, MAX_PIXELS, "pixels", "crop or scale the picture", itemsize=int(size))
 
 
 def require_voxels(path: Path, shape: Sequence[int]) -> None:
@@ -193,7 +196,7 @@ def _require(
         f"at most {most:,}",
         path,
         f"A damaged header says such things, too. If it is meant, {way}, or, where the memory suffices, raise the "
-        f"bound with --max-pixels {count * times // 4}.",
+        f"bound with --max-pixels {-(-count * times // 4)}.",
     )
 
 

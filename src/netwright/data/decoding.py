@@ -66,7 +66,8 @@ def _opened(file: BinaryIO, path: Path) -> Any:
         if accepts is None or accepts(start) is True:
             file.seek(0)
             image = make(file, path.name)
-            require_pixels(path, (image.height, image.width))
+            opacity = "A" in image.getbands() or "transparency" in image.info
+            require_pixels(path, (image.height, image.width), opacity=opacity)
             return image
     raise ValueError("the beginning is of no such format")
 

@@ -96,7 +96,9 @@ def _first_page(path: Path) -> Iterator[Any]:
                     kind="pages",
                 )
             )
-        require_pixels(path, (page.imagelength, page.imagewidth), page.dtype.itemsize if page.dtype else 1)
+        itemsize = page.dtype.itemsize if page.dtype else 1
+        opacity = page.samplesperpixel in (2, 4)
+        require_pixels(path, (page.imagelength, page.imagewidth), itemsize, opacity=opacity)
         if page.is_tiled:
             require_pixels(path, (page.tilelength, page.tilewidth))
         _require_known(path, page)
