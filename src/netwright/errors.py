@@ -54,3 +54,8 @@ class InfeasibleArchitecture(NetwrightError):  # noqa: N818  a verdict on a choi
 
 class MemoryShortage(NetwrightError):  # noqa: N818  nothing is wrong but the machine's size
     """A step that a network does not need has not the memory that it takes; the message says how to leave it out."""
+
+
+def concerns_all(error: BaseException) -> bool:
+    """Whether machine or settings are at fault (a full disk, say): no other candidate would fare better."""
+    return isinstance(error, NetwrightError) and not isinstance(error, NetworkFailed)

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from netwright.errors import InfeasibleArchitecture, NetworkFailed, NetwrightError
+from netwright.errors import InfeasibleArchitecture, concerns_all
 from netwright.evaluation import heartbeat
 from netwright.evaluation.cost import dry_run, fits
 from netwright.evaluation.curves import Curves, EpochRecord
@@ -329,7 +329,7 @@ def _verdict(error: BaseException, folder: Path | None) -> tuple[Status, str]:
     """Status and reason of what a candidate raised; what is not its fault is raised again."""
     if isinstance(error, InfeasibleArchitecture):
         return Status.INFEASIBLE, str(error)
-    if isinstance(error, NetwrightError) and not isinstance(error, NetworkFailed):
+    if concerns_all(error):
         raise error
     if is_out_of_memory(error):
         return Status.OUT_OF_MEMORY, f"memory ran out: {_one_line(error)}"

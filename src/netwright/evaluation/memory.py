@@ -23,7 +23,7 @@ CLEAR_REFS = Path("/proc/self/clear_refs")
 RESET_PEAK = "5"
 # The C library's heap keeps holes where tensors were. Above the size from which a tensor gets a mapping of its own,
 # as `netwright.study.executor` sets it for workers and glibc for other processes in time, there are none. Below,
-# training steps of 38 networks took 1.1 to 1.7 times the sum of their tensors in a fresh process, in no relation to
+# training steps of 38 networks took 1.0 to 1.7 times the sum of their tensors in a fresh process, in no relation to
 # their sizes, and up to a quarter more after other networks. With this one most predictions are 0.9 to 1.25 times what
 # is measured (benchmarks/memory_prediction.py).
 HEAP_LIMIT = 2**25

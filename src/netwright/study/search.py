@@ -14,7 +14,7 @@ from typing import Any
 
 import optuna
 
-from netwright.errors import NetworkFailed, NetwrightError
+from netwright.errors import NetworkFailed, concerns_all
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
 from netwright.settings import RunSettings
@@ -272,8 +272,7 @@ class Search:
         try:
             outcome = Outcome.from_dict(running.future.result())
         except Exception as error:
-            if isinstance(error, NetwrightError) and not isinstance(error, NetworkFailed):
-                # The machine or the settings are at fault (a full disk, say): no other candidate would fare better.
+            if concerns_all(error):
                 raise
             # What a worker could not handle itself, an import for example.
             keep_trace(self._folder.trial(running.trial.number) / "log.txt", error)

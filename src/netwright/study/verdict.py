@@ -24,10 +24,9 @@ from netwright.errors import (
     DatasetWarning,
     InfeasibleArchitecture,
     MemoryShortage,
-    NetworkFailed,
-    NetwrightError,
     RunError,
     SettingsError,
+    concerns_all,
 )
 from netwright.evaluation.outcome import Outcome, Status
 from netwright.evaluation.seeding import derive_seed
@@ -266,7 +265,7 @@ def _result(turn: _Turn) -> tuple[dict[str, Any], bool]:
     try:
         result: dict[str, Any] = turn.future.result()
     except Exception as error:
-        if isinstance(error, NetwrightError) and not isinstance(error, NetworkFailed):
+        if concerns_all(error):
             raise
         outcome = outcome_of_loss(error, turn.attempt, turn.system_kills, kills_for_memory())
         again = outcome.status == Status.CRASHED and not is_hanging(error)
