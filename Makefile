@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 CRF := $(VENV)/.installed-crf
 DEMO ?= demo
 
-.PHONY: demo test check lint types imports clean
+.PHONY: demo test test-all check lint types imports clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "netwright needs Python 3.11 or later; name one: make PYTHON=python3.12 ...")'
@@ -25,7 +25,10 @@ demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py $(DEMO)
 
 test: $(INSTALLED) $(CRF)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-all: $(INSTALLED) $(CRF)
+	$(BIN)/python -m pytest --hypothesis-profile exploring --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types imports
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from netwright.data.inpainting.sample import write_inpainting_sample
 from netwright.data.picture_samples import write_classification_sample, write_segmentation_sample
@@ -16,6 +18,13 @@ from netwright.data.samples import write_sample
 from netwright_tests import EXECUTABLE, SMALL
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
+
+# Property tests know no deadlines: how long an example takes says how busy the machine is. `make test` tries the same
+# examples on every run, so that a failure comes from the change; `make test-all` draws new ones.
+UNHURRIED = hypothesis_settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile("repeatable", UNHURRIED, derandomize=True)
+hypothesis_settings.register_profile("exploring", UNHURRIED)
+hypothesis_settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session", autouse=True)

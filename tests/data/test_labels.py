@@ -78,7 +78,7 @@ def read(dataset: Dataset) -> dict[str, tuple[NDArray[Any], NDArray[Any], dict[i
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(mapping=MAPPINGS, seed=st.integers(0, 99))
 def test_a_mapping_reads_files_as_if_they_had_been_changed_on_disk(
     kind: str, mapping: dict[int, int], seed: int
@@ -111,7 +111,7 @@ def _change(root: Path, mapping: Mapping[int, int]) -> None:
         nibabel.save(nibabel.Nifti1Image(changed, image.affine), path)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     values=st.lists(st.sampled_from([0, 3, 70, 255, 4000]), min_size=1, max_size=40),
     mapping=st.dictionaries(st.sampled_from([0, 3, 70, 255, 4000]), st.sampled_from([0, 3, 70, 255])),

@@ -35,7 +35,7 @@ def test_arrows_avoid_other_boxes(levels: int, block: Diagram, make_network: Mak
     assert_clear(make_network(levels))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(2, 5), st.data())
 def test_any_graph_in_a_row_is_drawn_clear(count: int, data: st.DataObject) -> None:
     pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]

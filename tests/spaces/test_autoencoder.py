@@ -124,7 +124,7 @@ def test_numbers_of_shared_weights(share: str, changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("share", SHARES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_network_alone_is_a_part_of_the_supernet(share: str, data: st.DataObject) -> None:
     space = small(share, layers=data.draw(st.integers(1, 6)), levels_back=data.draw(st.integers(1, 4)))
@@ -155,7 +155,7 @@ def reference(weights: list[Tensor], layers: list[tuple[int, str, int]], images:
     return F.conv_transpose2d(value, next(remaining), padding=1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.sampled_from([1, 3, 5]), st.sampled_from(["skip", "down"]), st.integers(1, 4)),
@@ -178,7 +178,7 @@ def test_networks_are_those_of_the_paper(layers: list[tuple[int, str, int]], siz
 
 
 @pytest.mark.parametrize("share", SHARES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_only_the_path_gets_gradients(share: str, data: st.DataObject) -> None:
     space = small(share)
@@ -218,7 +218,7 @@ def test_different_settings_share_no_weights() -> None:
         assert shared == expected, what
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_one_canonical_form_means_one_network(data: st.DataObject) -> None:
     space = small()
@@ -333,7 +333,7 @@ def test_a_network_of_twenty_layers_learns() -> None:
     assert loss.item() < 0.75 * truth.var().item()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.data())
 def test_diagrams_show_every_layer_and_skip(data: st.DataObject) -> None:
     space = small()

@@ -233,7 +233,7 @@ def test_auxiliary_head_is_that_of_cifar_and_in_training_alone() -> None:
     assert network.eval()(torch.randn(2, 3, 32, 32)).shape == (2, 10)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.integers(4, 25), st.integers(4, 25), st.integers(1, 5), st.booleans())
 def test_any_choice_takes_images_of_any_size(
     seed: int, height: int, width: int, channels: int, affine: bool
@@ -305,7 +305,7 @@ def test_weights_are_separate_for_cell_node_source_and_operation() -> None:
     assert "cell0/node1/from-cell-1/identity" not in names
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.randoms(use_true_random=False))
 def test_one_network_has_one_form(seed: int, random: Any) -> None:
     """However paths are swapped, and nodes numbered."""

@@ -162,7 +162,7 @@ def test_connections_throughout_the_network_are_those_of_the_equation() -> None:
             last.weight.copy_(kept)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.integers(1, 21), st.integers(1, 21))
 def test_any_image_has_its_network_throughout(seed: int, height: int, width: int) -> None:
     network = THROUGHOUT.build(drawn(THROUGHOUT, seed), Shape()).eval()
@@ -200,7 +200,7 @@ def test_parameters_follow_from_the_choice() -> None:
     assert blocks[-1][-1].filters == task.classes
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(1, 21), st.integers(1, 21))
 def test_any_choice_labels_an_image_of_any_size(seed: int, height: int, width: int) -> None:
     network = SMALL.build(drawn(SMALL, seed), Shape()).eval()

@@ -93,7 +93,7 @@ def test_concatenated_features_get_the_size_of_the_largest_and_logits_the_image_
     assert [tuple(shape[2:]) for shape in shapes] == [(8, 8), (16, 16), (16, 12), (32, 24)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     original=st.sampled_from([1, 3, 5, 7]),
     kernel=st.integers(1, 8),

@@ -157,7 +157,7 @@ def test_every_starting_choice_learns_from_one_step(name: str) -> None:
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 6), min_size=6, max_size=6), st.integers(2, 4), st.booleans(), st.booleans())
 def test_any_legal_block_trains(genes: list[int], nodes: int, sup: bool, res: bool) -> None:
     space = SPACES["segnas11"](n=(2, 4), p=(1, 3))

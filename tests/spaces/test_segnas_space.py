@@ -127,7 +127,7 @@ VARIANTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("name", SEGNAS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), variant=st.sampled_from(VARIANTS))
 def test_one_canonical_form_means_one_network(
     name: str, data: st.DataObject, variant: dict[str, Any]

@@ -77,7 +77,7 @@ def copied(network: nn.Module, supernet: Supernet, space: SegNAS, choice: dict[s
 
 
 @pytest.mark.parametrize("name", SEGNAS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_network_alone_is_a_part_of_the_supernet(name: str, data: st.DataObject) -> None:
     space, task = made(name), Shape(channels=data.draw(st.integers(1, 2)))

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.errors import SettingsError
@@ -72,7 +72,6 @@ def bowl(choice: Mapping[str, Value]) -> float:
 # the steps
 
 
-@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(0, 2**32))
 def test_a_reflection_and_its_origin_are_symmetric_about_the_centroid(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -91,7 +90,6 @@ def test_a_reflection_is_clipped_in_each_coordinate() -> None:
     assert found == pytest.approx([1.0, 0.4])
 
 
-@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(0, 2**32))
 def test_a_mutation_lies_beyond_the_best_by_its_weights(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -161,7 +159,6 @@ def test_a_successful_reflection_brings_another_reflection() -> None:
     assert strategy.ask(state, rng)[1]["kind"] == "reflection"
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(-9, 9)), min_size=30, max_size=90), st.integers(0, 99))
 def test_members_only_ever_get_better_and_stay_in_bounds(rewards: list[float | None], seed: int) -> None:
     strategy, rng = ControlledRandomSearch(restart=False), np.random.default_rng(seed)

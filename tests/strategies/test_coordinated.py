@@ -132,7 +132,7 @@ def test_while_nothing_is_better_than_another_all_values_are_tried_alike(reward:
     first=st.integers(1, 12),
     workers=st.integers(1, 4),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_choice_comes_once_before_one_is_repeated(
     sizes: list[int], seed: int, first: int, workers: int
 ) -> None:

@@ -76,7 +76,7 @@ def graphs(draw: st.DrawFn) -> Tables:
 
 
 @given(forests())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_forests_joint_actions_come_in_falling_order(tables: Tables) -> None:
     assert tables.is_forest
     found = [tuple(actions.tolist()) for actions in falling(tables)]
@@ -88,7 +88,7 @@ def test_a_forests_joint_actions_come_in_falling_order(tables: Tables) -> None:
 
 
 @given(forests(), st.integers(0, 12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_best_new_of_a_forest_is_the_best_that_is_left(tables: Tables, taken: int) -> None:
     expected = everything(tables)
     seen = keys_of(np.array(expected[:taken]).reshape(-1, len(tables.sizes)))
@@ -101,7 +101,7 @@ def test_the_best_new_of_a_forest_is_the_best_that_is_left(tables: Tables, taken
 
 
 @given(graphs(), st.integers(0, 12), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_enumeration_is_exact_on_any_graph(tables: Tables, taken: int, more: bool) -> None:
     added = np.random.default_rng(taken).normal(size=tables.sizes) if more else np.zeros(tables.sizes)
     order = sorted(everything(tables), key=lambda a: -(value(tables, np.array(a)) + added[a]))
@@ -117,7 +117,7 @@ def test_enumeration_is_exact_on_any_graph(tables: Tables, taken: int, more: boo
 
 
 @given(graphs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_graph_is_a_forest_where_it_has_no_cycle(tables: Tables) -> None:
     remaining = set(tables.edges)
     while leaves := [e for e in remaining if any(sum(end in other for other in remaining) == 1 for end in e)]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.strategies.base import Dimension
@@ -41,13 +41,11 @@ def contains(dimension: Dimension, value: object) -> bool:
     return inside and abs(steps - round(steps)) < 1e-9
 
 
-@settings(deadline=None)
 @given(dimensions(), positions)
 def test_every_position_is_a_value_within_bounds(dimension: Dimension, position: float) -> None:
     assert contains(dimension, value_at(dimension, position))
 
 
-@settings(deadline=None)
 @given(dimensions())
 def test_the_bounds_are_the_extreme_values(dimension: Dimension) -> None:
     first, last = dimension.low, dimension.high
@@ -57,7 +55,6 @@ def test_the_bounds_are_the_extreme_values(dimension: Dimension) -> None:
     assert value_at(dimension, 1.0) == pytest.approx(last)
 
 
-@settings(deadline=None)
 @given(dimensions(), positions)
 def test_a_cell_centre_falls_into_its_cell(dimension: Dimension, position: float) -> None:
     value = value_at(dimension, position)
@@ -69,7 +66,6 @@ def test_a_cell_centre_falls_into_its_cell(dimension: Dimension, position: float
         assert value_at(dimension, centre) == value
 
 
-@settings(deadline=None)
 @given(st.integers(-50, 50), st.integers(0, 60), positions)
 def test_integers_are_the_papers_floor(low: int, width: int, position: float) -> None:
     high = low + width

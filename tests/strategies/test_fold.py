@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.strategies.fold import SNAPSHOT_EVERY, Fold
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3 * SNAPSHOT_EVERY), st.integers(0, 150)), max_size=8))
 def test_taking_back_and_going_on_equals_a_fold_from_the_beginning(changes: list[tuple[int, int]]) -> None:
     fold: Fold[int, int] = Fold(7, lambda state, item: hash((state, item)))

@@ -31,7 +31,7 @@ def walked(
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIZES, st.integers(0, 10**6), st.booleans(), st.integers(2, 9))
 def test_probabilities_add_up_and_keep_their_bounds(
     sizes: list[int], seed: int, adaptive: bool, samples: int
@@ -48,7 +48,7 @@ def test_probabilities_add_up_and_keep_their_bounds(
     assert 0 < found.eta <= found.free**-0.5 + 1e-15
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SIZES, st.integers(0, 10**6))
 def test_a_step_is_the_one_of_the_formulas_written_out(sizes: list[int], seed: int) -> None:
     before = walked(sizes, seed, 15)

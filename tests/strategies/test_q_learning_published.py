@@ -123,7 +123,7 @@ def tabled(seed: int, some_fail: bool = True) -> Reward:
 # the chain
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     counts=st.lists(st.integers(1, 4), min_size=2, max_size=5),
     exploration=st.one_of(st.none(), st.integers(0, 25)),
@@ -351,7 +351,7 @@ def graphs(draw: st.DrawFn) -> tuple[list[int], list[tuple[int, int]]]:
     return counts, draw(st.lists(st.sampled_from(pairs), unique=True)) if pairs else []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(graph=graphs(), seed=st.integers(0, 100))
 def test_every_table_of_any_graph_is_filled_and_then_exploited(
     graph: tuple[list[int], list[tuple[int, int]]], seed: int

@@ -198,7 +198,7 @@ def test_two_pictures_of_one_stem_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     there=st.sets(st.sampled_from(["a", "b", "c", "d"])),
     listed=st.sets(st.sampled_from(["a", "b", "c", "d"])),

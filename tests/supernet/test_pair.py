@@ -129,7 +129,7 @@ def test_equal_operations_are_computed_once(
             assert calls == Counter(step.key for step in samples[0])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(1, 4), st.sampled_from([0.0, 0.5, 0.9, 1.0]))
 def test_a_union_is_every_network_once(seed: int, count: int, alike: float) -> None:
     samples = sampled(NAMES, seed, count, alike)

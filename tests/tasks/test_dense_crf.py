@@ -87,7 +87,7 @@ def test_is_near_the_sum_over_all_pairs(crf: DenseCRF, spacing: Any, channels: i
 
 
 @given(seed=st.integers(0, 1000), classes=st.integers(1, 4))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_weights_of_zero_change_no_label(seed: int, classes: int) -> None:
     probabilities, image = random_case((4, 5, 3), classes=classes, seed=seed)
     found = refine(probabilities, image, (1, 1, 1), NONE)
@@ -96,7 +96,7 @@ def test_weights_of_zero_change_no_label(seed: int, classes: int) -> None:
 
 
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_gives_probabilities(seed: int) -> None:
     probabilities, image = random_case((5, 6, 4), channels=2, seed=seed)
     found = refine(probabilities, image, (1, 2, 1), BOTH)

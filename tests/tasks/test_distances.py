@@ -39,7 +39,7 @@ def brute_force(one: NDArray[np.bool_], other: NDArray[np.bool_], spacing: Any) 
     shape=st.tuples(st.integers(2, 7), st.integers(2, 7), st.integers(1, 5)).flatmap(st.permutations),
     spacing=st.tuples(*[st.floats(0.3, 4.0)] * 3),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_is_what_all_pairs_of_surface_voxels_give(seed: int, shape: Any, spacing: Any) -> None:
     rng = np.random.default_rng(seed)
     prediction, truth = rng.integers(0, 3, (2, *shape))

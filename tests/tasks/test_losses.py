@@ -50,7 +50,7 @@ def exponential_logarithmic_in_numpy(logits, labels, weights, dice_weight, cross
     gamma=st.sampled_from([0.3, 0.5, 1.0, 2.0]),
     dice_weight=st.floats(0, 1),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_exponential_logarithmic_loss_is_the_paper_s_formula(seed, classes, gamma, dice_weight):
     logits, labels, weights = random_case(seed, classes=classes)
     expected = exponential_logarithmic_in_numpy(logits, labels, weights, dice_weight, 1 - dice_weight, gamma)
@@ -140,7 +140,7 @@ def test_dice_loss_is_monai_s(size):
 
 
 @given(seed=st.integers(0, 10**6), images=st.integers(1, 6), classes=st.integers(2, 20))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_cross_entropy_of_images_is_the_mean_surprise(seed, images, classes):
     rng = np.random.default_rng(seed)
     logits, labels = rng.normal(0, 3, (images, classes)), rng.integers(0, classes, images)
