@@ -34,7 +34,7 @@ import yaml
 from PIL import Image
 
 from netwright.cli.inspected import inspection_lines
-from netwright.data.opening import inspect_any, open_any
+from netwright.data.open import inspect_any, open_any
 from netwright.errors import NetwrightError
 from netwright.settings import read_settings
 

@@ -23,21 +23,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from netwright.data.cache import prepare
-from netwright.data.opening import open_any, split_any
-from netwright.data.prepared import open_prepared
-from netwright.data.preprocessing import PreprocessingSettings
-from netwright.data.slices import SliceSettings
-from netwright.data.volumes import read_grid
-from netwright.evaluation.candidate import predicted_cost
-from netwright.evaluation.problem import make_problem
-from netwright.evaluation.protocol import TrainingProtocol
-from netwright.evaluation.seeding import derive_seed
-from netwright.evaluation.training import train
+from netwright.data.io.volumes import read_grid
+from netwright.data.open import open_any, split_any
+from netwright.data.volumes.cache import prepare
+from netwright.data.volumes.prepared import open_prepared
+from netwright.data.volumes.preprocessing import PreprocessingSettings
+from netwright.data.volumes.slices import SliceSettings
 from netwright.recipes import RECIPES
+from netwright.searches.random_choices import draw_choice
 from netwright.settings import parse_settings
 from netwright.spaces.dense import DenseSpace
-from netwright.study.draw import draw_choice
+from netwright.training.config import TrainingProtocol
+from netwright.training.loop import train
+from netwright.training.problem import make_problem
+from netwright.training.seeding import derive_seed
+from netwright.training.trial import predicted_cost
 
 CONNECTIONS = ("block", "network")
 

@@ -14,7 +14,7 @@ import time
 import numpy as np
 from scipy import ndimage
 
-from netwright.tasks.dense_crf import DenseCRF, refine
+from netwright.tasks.segmentation.dense_crf import DenseCRF, refine
 
 CRF = DenseCRF(1.0, 1.0, 6.0, 2.0, 0.1)
 """The weights that were fitted on the hippocampus."""

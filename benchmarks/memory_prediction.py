@@ -24,20 +24,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from netwright.evaluation.candidate import predicted_cost
-from netwright.evaluation.losses import loss_of
-from netwright.evaluation.memory import measured_memory
-from netwright.evaluation.protocol import TrainingProtocol
-from netwright.evaluation.training import TrainingStep
+from netwright.execution.local import MEMORY_SETTINGS
+from netwright.searches.random_choices import draw_choice
 from netwright.spaces import SPACES
 from netwright.spaces.base import Layered
 from netwright.spaces.references import REFERENCES
-from netwright.study.draw import draw_choice
-from netwright.study.executor import MEMORY_SETTINGS
 from netwright.tasks.base import Task
-from netwright.tasks.classification import ClassificationTask
-from netwright.tasks.inpainting import InpaintingTask
-from netwright.tasks.segmentation import SegmentationTask
+from netwright.tasks.classification.task import ClassificationTask
+from netwright.tasks.inpainting.task import InpaintingTask
+from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.training.config import TrainingProtocol
+from netwright.training.loop import TrainingStep
+from netwright.training.losses import loss_of
+from netwright.training.memory import measured_memory
+from netwright.training.trial import predicted_cost
 
 STEPS = 2
 FULL = {"mixed_precision": False}

@@ -20,13 +20,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from netwright.evaluation.device import half_precision, tensor_channels_last
 from netwright.spaces.cells import CellSpace
 from netwright.strategies.ladder import choice_of
 from netwright.strategies.natural_gradient import NaturalGradient
 from netwright.strategies.sampler import dimensions_of
 from netwright.supernet.pair import add_gradients, losses_of
-from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.classification.task import ClassificationTask
+from netwright.training.device import half_precision, tensor_channels_last
 
 
 def pictures(folder: Path, size: int, each: int) -> tuple[Tensor, Tensor]:

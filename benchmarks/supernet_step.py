@@ -28,15 +28,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from netwright.evaluation.device import half_precision, tensor_channels_last
-from netwright.evaluation.memory import measured_memory
+from netwright.execution.local import MEMORY_SETTINGS
 from netwright.nn.steps import Steps, Supernet, run_steps
+from netwright.searches.random_choices import draw_choice
 from netwright.spaces.cells import CellSpace, operations
-from netwright.study.draw import draw_choice
-from netwright.study.executor import MEMORY_SETTINGS
 from netwright.supernet.pair import add_gradients, losses_of
 from netwright.supernet.shared import union
-from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.classification.task import ClassificationTask
+from netwright.training.device import half_precision, tensor_channels_last
+from netwright.training.memory import measured_memory
 
 BATCH, SIZE, CLASSES = 64, 32, 10
 KINDS = ("unit", "straightforward", "ours", "ours_in_half")

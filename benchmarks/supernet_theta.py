@@ -27,15 +27,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from netwright.evaluation.device import half_precision, tensor_channels_last
-from netwright.evaluation.training import half_cosine
 from netwright.nn.steps import Steps, run_steps
 from netwright.spaces.cells import CellSpace
 from netwright.strategies.ladder import choice_of
 from netwright.strategies.natural_gradient import Distribution, NaturalGradient
 from netwright.strategies.sampler import dimensions_of
 from netwright.supernet.pair import add_gradients, losses_of
-from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.classification.task import ClassificationTask
+from netwright.training.device import half_precision, tensor_channels_last
+from netwright.training.loop import half_cosine
 from supernet_precision import pictures
 from supernet_step import plain_operation
 

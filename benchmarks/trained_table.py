@@ -24,11 +24,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from netwright.api import Wishes, create_run
-from netwright.data.picture_samples import write_segmentation_sample
-from netwright.evaluation.candidate import evaluate_candidate
+from netwright.data.samples.images import write_segmentation_sample
+from netwright.runs.data import open_material
+from netwright.searches.components import problem_of
 from netwright.spaces import SPACES
-from netwright.study.material import open_material
-from netwright.study.parts import problem_of
+from netwright.training.trial import evaluate_candidate
 
 FILTERS, SIDES = (4, 8, 16), (1, 3)
 SPACE = {"blocks": 3, "layers": 1, "filters": (4, 16, 4), "kernels": (1, 3, 2)}

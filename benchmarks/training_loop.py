@@ -21,17 +21,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netwright.data.augmentation import AugmentationSettings
-from netwright.data.batches import Batches
-from netwright.evaluation.curves import EpochRecord
-from netwright.evaluation.device import half_precision, resolve_device, tensor_channels_last, to_channels_last
-from netwright.evaluation.losses import loss_of
-from netwright.evaluation.protocol import TrainingProtocol
-from netwright.evaluation.training import train
-from netwright.evaluation.volume_problem import VolumeProblem
+from netwright.data.loading.augmentation import AugmentationSettings
+from netwright.data.loading.batches import Batches
+from netwright.nn.losses import label_weights
 from netwright.spaces import SPACES
-from netwright.tasks.losses import label_weights
-from netwright.tasks.segmentation import SegmentationTask
+from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.volume_problem import VolumeProblem
+from netwright.training.config import TrainingProtocol
+from netwright.training.device import half_precision, resolve_device, tensor_channels_last, to_channels_last
+from netwright.training.history import EpochRecord
+from netwright.training.loop import train
+from netwright.training.losses import loss_of
 
 
 class Noise:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import netwright
-from netwright.data.samples import write_sample
+from netwright.data.samples.phantoms import write_sample
 
 
 def main() -> None:

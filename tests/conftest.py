@@ -12,9 +12,9 @@ import torch
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from netwright.data.inpainting.sample import write_inpainting_sample
-from netwright.data.picture_samples import write_classification_sample, write_segmentation_sample
-from netwright.data.samples import write_sample
+from netwright.data.samples.images import write_classification_sample, write_segmentation_sample
+from netwright.data.samples.inpainting import write_inpainting_sample
+from netwright.data.samples.phantoms import write_sample
 from netwright_tests import EXECUTABLE, SMALL
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

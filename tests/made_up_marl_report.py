@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from made_up_report import make_content, make_contestants, make_trials
-from netwright.report.agents import action_text
 from netwright.report.content import (
     AgentTable,
     ConfusionMatrix,
@@ -23,6 +22,7 @@ from netwright.report.content import (
     ReportContent,
     TrialRow,
 )
+from netwright.report.draw.agents import action_text
 
 LAYERS = tuple(
     f"{part}.{level}.conv{i}" for part in ("encoder", "decoder") for level in range(5) for i in (1, 2)

@@ -10,17 +10,17 @@ import pytest
 
 import netwright as package
 from netwright.api import Wishes, create_run
+from netwright.api.run import Run
+from netwright.api.runner import conduct
 from netwright.errors import SettingsError
+from netwright.execution.local import LocalExecutor
+from netwright.planning.time_share import with_time_share
+from netwright.runs.data import open_material
+from netwright.searches.components import PROPOSERS, make_space, open_study
+from netwright.searches.loop import Search
 from netwright.settings import parse_settings
 from netwright.spaces import SPACES
 from netwright.spaces.kinds import KINDS
-from netwright.study.conduct import conduct
-from netwright.study.executor import LocalExecutor
-from netwright.study.material import open_material
-from netwright.study.parts import PROPOSERS, make_space, open_study
-from netwright.study.run import Run
-from netwright.study.search import Search
-from netwright.study.time_share import with_time_share
 
 TINY: dict[str, dict[str, Any]] = {
     "segnas11": {"space.n": [1, 4], "space.p": [1, 3]},

@@ -17,9 +17,8 @@ import yaml
 
 from netwright.api import Wishes, resolve
 from netwright.cli.app import app
-from netwright.data.inpainting.settings import MaskSettings
-from netwright.data.slices import SliceSettings
-from netwright.evaluation.early import EarlyTermination
+from netwright.data.images.inpainting_settings import MaskSettings
+from netwright.data.volumes.slices import SliceSettings
 from netwright.recipes import RECIPES
 from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.cells import CellSpace
@@ -33,6 +32,7 @@ from netwright.strategies.policy_gradient import PolicyGradient, PooledPolicyGra
 from netwright.strategies.q_learning import q_learning
 from netwright.strategies.q_learning.published import PublishedQLearning
 from netwright.supernet.settings import SupernetSettings
+from netwright.training.early_stopping import EarlyTermination
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ROOT / "docs" / "settings.md"

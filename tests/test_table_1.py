@@ -17,17 +17,17 @@ from torch import nn
 
 from netwright.api import Wishes, resolve
 from netwright.errors import InfeasibleArchitecture
-from netwright.evaluation.candidate import evaluate_candidate
-from netwright.evaluation.outcome import Outcome, Status
 from netwright.objective import ObjectiveSettings
+from netwright.planning.data_settings import fit_settings
+from netwright.report.collect.strategy import agent_tables
+from netwright.runs.data import open_own, prepare_own
+from netwright.searches.components import make_space, problem_of, reward_of, within_limits
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
 from netwright.spaces.layerwise import LayerwiseSpace, from_module
 from netwright.strategies.sampler import StrategySampler, sampler
-from netwright.study.explained import agent_tables
-from netwright.study.fitting import fit_settings
-from netwright.study.material import open_own, prepare_own
-from netwright.study.parts import make_space, problem_of, reward_of, within_limits
+from netwright.training.outcome import Outcome, Status
+from netwright.training.trial import evaluate_candidate
 from spaces.layerwise_networks import CASES, Plain, Shape, assert_learns, outputs, prepared
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

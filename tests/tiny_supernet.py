@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution
 from torch import Tensor, nn
 
-from netwright.data.augmentation_settings import AugmentationSettings
+from netwright.data.loading.augmentation_settings import AugmentationSettings
 from netwright.errors import InfeasibleArchitecture
-from netwright.evaluation.image_problem import ImageProblem
-from netwright.evaluation.protocol import TrainingProtocol
 from netwright.nn.steps import IMAGE, Step, Steps, Supernet
 from netwright.strategies.natural_gradient import NaturalGradient
 from netwright.strategies.sampler import dimensions_of
 from netwright.supernet.search import Parts
 from netwright.supernet.settings import SupernetSettings
-from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.classification.problem import ImageProblem
+from netwright.tasks.classification.task import ClassificationTask
+from netwright.training.config import TrainingProtocol
 
 DISTRIBUTIONS = {
     "filter": CategoricalDistribution(("keep", "blank", "noise")),

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from netwright import recipes, spaces, strategies
     from netwright.api import open_run, search
+    from netwright.api.run import Run
     from netwright.strategies.sampler import sampler
-    from netwright.study.run import Run
 
 __version__ = "0.1.0"
 __all__ = ["Run", "open_run", "recipes", "sampler", "search", "spaces", "strategies"]
 
 _HOMES = {
-    "Run": "netwright.study.run",
+    "Run": "netwright.api.run",
     "open_run": "netwright.api",
     "sampler": "netwright.strategies.sampler",
     "search": "netwright.api",

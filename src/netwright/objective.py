@@ -24,7 +24,7 @@ COSTS = (
     "inference_ms",
     "inference_ms_per_batch",
 )
-"""The costs that an objective may weigh or limit: the fields of `netwright.evaluation.outcome.Cost`."""
+"""The costs that an objective may weigh or limit: the fields of `netwright.training.outcome.Cost`."""
 
 _REASONS = {"peak_memory_mb": " (it takes a GPU, or Linux with /proc/self/clear_refs)"}
 """Why a cost may not be known of a network that was trained."""

@@ -14,14 +14,14 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from netwright.data.classification.settings import ImageSettings
-from netwright.data.inpainting.settings import MaskSettings
-from netwright.data.preprocessing import PreprocessingSettings
-from netwright.data.slices import SliceSettings
+from netwright.data.images.inpainting_settings import MaskSettings
+from netwright.data.images.settings import ImageSettings
+from netwright.data.volumes.preprocessing import PreprocessingSettings
+from netwright.data.volumes.slices import SliceSettings
 from netwright.errors import RunError, SettingsError
-from netwright.evaluation.protocol import Schedule, TrainingProtocol
 from netwright.objective import ObjectiveSettings
 from netwright.supernet.settings import SupernetSettings
+from netwright.training.config import Schedule, TrainingProtocol
 
 _FAMILIES = (("space",), ("strategy",))
 _OPEN_TABLES = (*_FAMILIES, ("space", "values"), ("objective", "costs"), ("supernet", "space"))
@@ -42,7 +42,7 @@ NEAREST = 3
 
 
 MADE_WITH = "made_with"
-"""The table of ``run.yaml`` that is no setting: versions and machine, see `netwright.study.versions`."""
+"""The table of ``run.yaml`` that is no setting: versions and machine, see `netwright.runs.versions`."""
 
 
 class _Model(BaseModel):

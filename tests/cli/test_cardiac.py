@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel
 import pytest
 
-from netwright.data.cardiac_samples import FRAMES
+from netwright.data.samples.cardiac import FRAMES
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

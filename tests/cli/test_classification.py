@@ -18,11 +18,11 @@ from PIL import Image
 
 import netwright as package
 from netwright.api import create_run
+from netwright.api.run import Evaluation
 from netwright.cli.options import read_wishes
 from netwright.cli.tables import evaluation_lines, status_lines
 from netwright.errors import DatasetError, RunError, SettingsError
 from netwright.report import formatting
-from netwright.study.run import Evaluation
 from netwright_tests import LAYERS
 from report_pages import array, plot
 

@@ -16,19 +16,19 @@ import typer
 from rich.console import Console
 
 from netwright.api import Wishes, create_run
+from netwright.api.run import Evaluation, Progress
 from netwright.cli.app import app
 from netwright.cli.display import TrainingLines, plain_line
 from netwright.cli.tables import evaluation_lines, plan_lines, status_lines
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, SettingsError
-from netwright.evaluation.outcome import Outcome, Status
+from netwright.planning.cost import Measurement, Plan
+from netwright.report.collect.run import verdict_of
+from netwright.runs.folder import create_run_folder, write_json
+from netwright.runs.status import COMPARING, read_status
+from netwright.searches.components import make_space, open_study
 from netwright.settings import parse_settings
-from netwright.study.folder import create_run_folder, write_json
-from netwright.study.parts import make_space, open_study
-from netwright.study.plan import Measurement, Plan
-from netwright.study.reporting import verdict_of
-from netwright.study.run import Evaluation, Progress
-from netwright.study.status import COMPARING, read_status
+from netwright.training.outcome import Outcome, Status
 from netwright_tests import save_picture
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors.numpy import load_file
 
 import netwright as package
-from netwright.study.folder import held
+from netwright.runs.folder import held
 
 TRAINING = """
 import sys

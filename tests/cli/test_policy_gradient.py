@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import netwright as package
-from netwright.data.cardiac_samples import write_cardiac_sample
+from netwright.data.samples.cardiac import write_cardiac_sample
 from netwright_tests import EXECUTABLE
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -16,11 +16,11 @@ import yaml
 
 import netwright as package
 from netwright.errors import SettingsError, UntrustedCode
+from netwright.runs.drawings import NOT_STORED, WITHOUT_DRAWINGS, shown_space
+from netwright.runs.trust import remember_code, require_trusted
+from netwright.searches.components import make_space
 from netwright.settings import Part
-from netwright.study.drawn import NOT_STORED, WITHOUT_DRAWINGS, shown_space
-from netwright.study.parts import make_space
-from netwright.study.trust import remember_code, require_trusted
-from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.classification.task import ClassificationTask
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

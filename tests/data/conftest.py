@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from netwright.data.samples import write_sample
+from netwright.data.samples.phantoms import write_sample
 
 HIPPOCAMPUS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "Task04_Hippocampus"
 

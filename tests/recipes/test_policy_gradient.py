@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from netwright.api import Wishes, resolve
-from netwright.evaluation.candidate import predicted_cost
-from netwright.evaluation.memory import HEAP_OVERHEAD
+from netwright.planning.cost import facts_of
+from netwright.runs.data import open_own, prepare_own
+from netwright.searches.components import make_space, problem_of
 from netwright.settings import RunSettings
-from netwright.study.material import open_own, prepare_own
-from netwright.study.parts import make_space, problem_of
-from netwright.study.plan import facts_of
+from netwright.training.memory import HEAP_OVERHEAD
+from netwright.training.trial import predicted_cost
 
 SHAPES = [(216, 256, 10), (216, 256, 8), (256, 216, 3), (154, 224, 4)]
 

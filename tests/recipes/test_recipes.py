@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from netwright.planning.data_settings import takes_task
 from netwright.recipes import RECIPES
+from netwright.searches.components import make_sampler, make_space
 from netwright.settings import Part, RunSettings, parse_settings
 from netwright.spaces.base import Layered
 from netwright.strategies.sampler import StrategySampler
-from netwright.study.fitting import takes_task
-from netwright.study.parts import make_sampler, make_space
 
 CASES = [(name, task) for name, recipe in RECIPES.items() for task in recipe.kind.tasks]
 NETWORKS = {

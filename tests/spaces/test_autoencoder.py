@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netwright.errors import InfeasibleArchitecture, SettingsError
-from netwright.evaluation.cost import dry_run
 from netwright.nn.steps import Supernet
 from netwright.spaces import SPACES, Space
 from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.base import HasBase, SharesWeights, Tabled
+from netwright.training.cost import dry_run
 
 SHARES = ("exact", "slices")
 

@@ -16,11 +16,11 @@ from torch.nn import functional as F
 
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.nn.schedule import Scheduled
+from netwright.searches.random_choices import draw_choice
 from netwright.spaces import SPACES, Space
 from netwright.spaces.base import SharesWeights
 from netwright.spaces.cells import OPERATIONS, CellSpace
 from netwright.spaces.cells.operations import Addition
-from netwright.study.draw import draw_choice
 
 SEARCHED = {"affine": False, "auxiliary": False, "drop_path": 0.0}
 SMALL = CellSpace(channels=4, normal_cells=1, nodes=3)

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from netwright.report.diagrams import draw, lay_out
+from netwright.report.draw.diagrams import draw, lay_out
+from netwright.searches.random_choices import draw_choice
 from netwright.spaces.cells import CellSpace
-from netwright.study.draw import draw_choice
 
 SMALL = CellSpace(channels=4, normal_cells=1, nodes=3)
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from netwright.errors import SettingsError
-from netwright.interrupts import Stopped
+from netwright.execution.interrupts import Stopped
+from netwright.execution.signals import ended_by_signals
 from netwright.spaces.layerwise.factory import folder_of, load_factory, make_network, require_output
 from netwright.spaces.layerwise.space import from_module
 from netwright.spaces.layerwise.table3 import TABLE_3, table_3_values
 from netwright.spaces.layerwise.values import checked_values
-from netwright.study.signals import ended_by_signals
 
 NETWORKS = """
 import torch

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netwright.errors import InfeasibleArchitecture, SettingsError
-from netwright.evaluation.cost import dry_run
 from netwright.spaces.layerwise import LayerwiseSpace, from_module
+from netwright.training.cost import dry_run
 from spaces.layerwise_networks import CASES, Inception, Plain, Residual, Shape, SmallUNet, prepared, unit
 
 

@@ -14,8 +14,8 @@ from netwright.spaces.references import REFERENCES, suiting
 from netwright.spaces.resnet import ResidualBlock, ResNet20
 from netwright.spaces.unet3d import UNet3D
 from netwright.spaces.vnet import VNet
-from netwright.tasks.classification import ClassificationTask
-from netwright.tasks.segmentation import SegmentationTask
+from netwright.tasks.classification.task import ClassificationTask
+from netwright.tasks.segmentation.task import SegmentationTask
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from netwright.study.draw import draw_choice
+from netwright.searches.random_choices import draw_choice
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "width": IntDistribution(1, 7, log=True),

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.errors import MemoryShortage
-from netwright.evaluation.device import threads
-from netwright.evaluation.image_problem import ImageProblem
-from netwright.evaluation.seeding import derive_seed
 from netwright.nn.steps import Steps
 from netwright.strategies.natural_gradient import uniform
 from netwright.supernet.descent import UNFIT_STEPS, Descent
 from netwright.supernet.path import read_snapshots
 from netwright.supernet.search import SharedSearch, halves
 from netwright.supernet.settings import SupernetSettings
-from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.classification.problem import ImageProblem
+from netwright.tasks.classification.task import ClassificationTask
+from netwright.training.device import threads
+from netwright.training.seeding import derive_seed
 from tiny_supernet import Pictures, TinySupernet, parts
 
 CHOICES = ({"filter": "keep", "head": "mean"}, {"filter": "keep", "head": "dense"})

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from netwright.evaluation.device import half_precision, tensor_channels_last, threads
 from netwright.nn.steps import IMAGE, Step, Steps, Supernet, run_steps
+from netwright.searches.random_choices import draw_choice
 from netwright.spaces.cells import CellSpace
-from netwright.study.draw import draw_choice
 from netwright.supernet.pair import add_gradients, losses_of
 from netwright.supernet.shared import union
-from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.classification.task import ClassificationTask
+from netwright.training.device import half_precision, tensor_channels_last, threads
 
 SPACE = CellSpace(channels=4, normal_cells=1, nodes=3)
 TASK = ClassificationTask(3, ("a", "b", "c", "d"), (12, 9))

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.errors import SettingsError
-from netwright.tasks.classification import ClassificationTask
+from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.metrics import dice_per_label, mean_dice, mean_known, mean_scores, top_1_correct
-from netwright.tasks.segmentation import SegmentationTask
+from netwright.tasks.segmentation.task import SegmentationTask
 
 
 @pytest.mark.parametrize("classes", [2, 3, 6])

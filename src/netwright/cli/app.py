@@ -43,8 +43,8 @@ from netwright.cli.options import (
 )
 from netwright.cli.results import dashboard, evaluate, predict, report, train
 from netwright.errors import NetwrightError, SettingsError, SettingsWarning
-from netwright.evaluation.notes import LOGGER
-from netwright.study.signals import INTERRUPTED, ended_by_signals
+from netwright.execution.notes import LOGGER
+from netwright.execution.signals import INTERRUPTED, ended_by_signals
 
 app = typer.Typer(
     name="netwright",
@@ -136,8 +136,8 @@ def inspect(
 ) -> None:
     """Say what is in a dataset, and everything that is wrong with it (exit code 1 if search would refuse it)."""
     from netwright.cli.inspected import inspection_lines
-    from netwright.data.opening import inspect_any, open_any
-    from netwright.study.machine import available_cores
+    from netwright.data.open import inspect_any, open_any
+    from netwright.execution.resources import available_cores
 
     opened = open_any(dataset, format=format, map_label=read_label_map(map_label))
     found = inspect_any(opened, workers=available_cores())

@@ -12,7 +12,7 @@ from rich.console import Console
 from netwright.data.files import json_text
 
 if TYPE_CHECKING:
-    from netwright.study.run import Run
+    from netwright.api.run import Run
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)

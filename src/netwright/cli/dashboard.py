@@ -17,8 +17,8 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from netwright.errors import NetwrightError, RunError
 from netwright.objective import ObjectiveSettings
-from netwright.study.folder import RunFolder
-from netwright.study.records import STUDY_NAME, reading_storage
+from netwright.runs.folder import RunFolder
+from netwright.runs.trials import STUDY_NAME, reading_storage
 
 HOST = "127.0.0.1"
 

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from netwright.api.run import Progress
 from netwright.cli.tables import best_words, shared_words, status_lines
 from netwright.report import formatting
 from netwright.report.metrics import Metric, metric_named
-from netwright.study.records import RUNNING
-from netwright.study.run import Progress
-from netwright.study.status import RunStatus
+from netwright.runs.status import RunStatus
+from netwright.runs.trials import RUNNING
 
 QUIET_SECONDS = 60.0
 """Without news, a line as often as this, so that a log shows that the search goes on."""

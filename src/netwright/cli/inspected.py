@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from netwright.data.classification.fingerprint import ImageFingerprint
-from netwright.data.fingerprint import Fingerprint
-from netwright.data.inspection import Inspection
+from netwright.data.images.fingerprint import ImageFingerprint
+from netwright.data.volumes.fingerprint import Fingerprint
+from netwright.data.volumes.inspection import Inspection
 
 THICK = 3.0
 """Voxels so much thicker than wide are told of (nnU-Net's threshold of anisotropy; Isensee et al. 2021)."""

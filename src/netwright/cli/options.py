@@ -104,7 +104,7 @@ LimitOption = Annotated[
 def _allow_pixels(most: int | None) -> int | None:
     """Raise, or lower, the bound for everything that the command reads."""
     if most is not None:
-        from netwright.data.bounds import set_max_pixels
+        from netwright.data.io.bounds import set_max_pixels
 
         set_max_pixels(most)
     return most
@@ -138,10 +138,10 @@ class SampleKind(StrEnum):
 
 def write_kind(kind: SampleKind, output: Path, cases: int | None, seed: int) -> str:
     """Write a built-in sample dataset. Returns what was written, in words."""
-    from netwright.data.cardiac_samples import write_cardiac_sample
-    from netwright.data.inpainting.sample import write_inpainting_sample
-    from netwright.data.picture_samples import CLASSES, write_classification_sample, write_segmentation_sample
-    from netwright.data.samples import write_sample
+    from netwright.data.samples.cardiac import write_cardiac_sample
+    from netwright.data.samples.images import CLASSES, write_classification_sample, write_segmentation_sample
+    from netwright.data.samples.inpainting import write_inpainting_sample
+    from netwright.data.samples.phantoms import write_sample
 
     if kind == SampleKind.VOLUMES:
         write_sample(output, cases=cases or 30, seed=seed)

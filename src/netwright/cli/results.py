@@ -45,7 +45,7 @@ def train(
     from netwright.cli.display import TrainingLines
     from netwright.cli.inspected import command
     from netwright.cli.tables import crf_line, metric_lines
-    from netwright.study.retraining import ON_ALL
+    from netwright.comparison.retrain import ON_ALL
 
     opened = opened_run(run, trust_code=trust_code)
     lines = TrainingLines(out, str(opened.settings.objective.metric))

@@ -8,19 +8,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from netwright.api.run import Evaluation
 from netwright.cli.inspected import command
-from netwright.evaluation.crf_fitting import FittedCRF
+from netwright.models.store import WEIGHTS
+from netwright.planning.cost import Plan
+from netwright.planning.exploration import exploration_words
+from netwright.planning.measurements import NOT_MEASURED, Measurement
+from netwright.planning.one_shot_cost import SharedPlan
 from netwright.report import formatting
 from netwright.report.metrics import metric_named, reward_words
+from netwright.runs.status import RunStatus, SharedStatus
 from netwright.settings import RunSettings
-from netwright.study.exploration import exploration_words
-from netwright.study.plan import Plan
-from netwright.study.probes import NOT_MEASURED, Measurement
-from netwright.study.run import Evaluation
-from netwright.study.shared_plan import SharedPlan
-from netwright.study.status import RunStatus, SharedStatus
-from netwright.study.trained import WEIGHTS
-from netwright.tasks.distances import HAUSDORFF, undefined_distances
+from netwright.tasks.segmentation.crf_fitting import FittedCRF
+from netwright.tasks.segmentation.distances import HAUSDORFF, undefined_distances
 
 BAR = 26
 BUDGET = {"--trials", "--hours", "--epochs"}
@@ -100,8 +100,8 @@ def _comparison(status: RunStatus) -> str:
 
 def parts_lines() -> Iterator[str]:
     """The spaces and strategies of which a run is made, a line each."""
+    from netwright.searches.components import PROPOSERS
     from netwright.spaces.kinds import KINDS
-    from netwright.study.parts import PROPOSERS
 
     yield "spaces (--space)"
     for name, kind in KINDS.items():
@@ -113,7 +113,7 @@ def parts_lines() -> Iterator[str]:
 
 def end_lines(run: Any) -> Iterator[str]:
     """The end of a search: the verdict in sentences, and what to do next."""
-    from netwright.study.reporting import verdict_of
+    from netwright.report.collect.run import verdict_of
 
     root = run.folder.root
     yield ""

@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from netwright.data.near import near
-from netwright.data.problems import Problem, UnusableFile
+from netwright.data.issues import Problem, UnusableFile
+from netwright.data.similar_names import near
 from netwright.errors import NetwrightError, StorageError
 
 READING = 2

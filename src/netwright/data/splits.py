@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from netwright.data.problems import enumerate_words
+from netwright.data.issues import enumerate_words
 from netwright.errors import DatasetError, SettingsError
 
 FRACTIONS = (0.5, 0.2, 0.3)

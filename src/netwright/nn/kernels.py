@@ -166,7 +166,7 @@ class _Maximum(Function):
 
 
 def _dtype(features: Tensor, side: int, stride: int) -> torch.dtype:
-    """What a depthwise convolution computes in; on small pictures see `netwright.evaluation.precision`."""
+    """What a depthwise convolution computes in; on small pictures see `netwright.training.precision`."""
     if not torch.is_autocast_enabled("cpu"):
         return features.dtype
     if stride > 1 or min(features.shape[2:]) < 2 * side:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.evaluation.crf_fitting import FittedCRF
 from netwright.spaces.base import Diagram
+from netwright.tasks.segmentation.crf_fitting import FittedCRF
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Contestant:
     test case -> label name -> Dice on the original grid (NaN where absent from truth and prediction); for
     classification test image -> its true class -> 1 where it is recognised, else 0; for inpainting test image -> "psnr"
     and "ssim" -> its value. ``curves``: name -> one
-    value an epoch. ``status`` and ``reason`` as in `netwright.evaluation.outcome`. ``inference_ms``: of one
+    value an epoch. ``status`` and ``reason`` as in `netwright.training.outcome`. ``inference_ms``: of one
     input.
 
     ``role``: "original", "random network", "random search" or "searched" puts it into the table of costs beside the
@@ -116,7 +116,7 @@ class AgentTable:
 
     ``values``: shape (row actions, column actions), NaN where the pair has not been tried: Q-values of the
     published agents, the mean reward (or its rank) of each pair for the coordinated ones. Actions are short
-    texts (`netwright.report.agents.action_text`). ``chosen``: row and column of the best trial's actions.
+    texts (`netwright.report.draw.agents.action_text`). ``chosen``: row and column of the best trial's actions.
     """
 
     row_agent: str

@@ -10,25 +10,19 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from netwright.report import (
-    agents,
-    classification,
-    comparison_figures,
-    formatting,
-    policy,
-    search_figures,
-    shared,
-)
+from netwright.report import formatting
 from netwright.report.content import AgentTable, OverlayCase, ReportContent, TrialRow
-from netwright.report.costs import cost_rows
-from netwright.report.diagrams import draw
-from netwright.report.inpainting import restoration_rows
+from netwright.report.draw import agents, classification, comparison_figures, policy, search_figures
+from netwright.report.draw import one_shot as shared
+from netwright.report.draw.costs import cost_rows
+from netwright.report.draw.diagrams import draw
+from netwright.report.draw.inpainting import restoration_rows
+from netwright.report.draw.overlays import draw_overlay, is_planar, label_colour
+from netwright.report.draw.postprocessing import crf_rows, crf_sentence, distance_table
+from netwright.report.draw.style import INK, in_order, status_colour
 from netwright.report.metrics import Metric, metric_named
-from netwright.report.overlays import draw_overlay, is_planar, label_colour
-from netwright.report.postprocessing import crf_rows, crf_sentence, distance_table
-from netwright.report.style import INK, in_order, status_colour
+from netwright.report.sentences import outcome, progress_sentences, sentences
 from netwright.report.summaries import Estimate, Summary, summarise
-from netwright.report.verdict import outcome, progress_sentences, sentences
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

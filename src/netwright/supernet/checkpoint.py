@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from netwright.errors import RunError
-from netwright.evaluation.weights import write_tensors
+from netwright.training.weights import write_tensors
 
 _VALUES, _CHANNELS_LAST = "values", "channels_last"
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from netwright.errors import MemoryShortage, NetwrightError
-from netwright.evaluation.device import is_out_of_memory
-from netwright.evaluation.losses import TrainingLoss
-from netwright.evaluation.training import half_cosine, is_single_value
 from netwright.nn.steps import Steps, Supernet
 from netwright.supernet.pair import add_gradients, losses_of
 from netwright.supernet.settings import SupernetSettings
+from netwright.training.device import is_out_of_memory
+from netwright.training.loop import half_cosine, is_single_value
+from netwright.training.losses import TrainingLoss
 
 UNSTABLE_STEPS = 50
 """So many successive steps whose gradient is not finite end a search."""

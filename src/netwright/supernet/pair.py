@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from netwright.evaluation.precision import half_precision_training
 from netwright.nn.steps import IMAGE, Steps, Supernet, Values, run_places
 from netwright.supernet.shared import Union, union
+from netwright.training.precision import half_precision_training
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Output of a network and labels to a scalar."""

@@ -20,17 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netwright.errors import InfeasibleArchitecture
-from netwright.evaluation import heartbeat
-from netwright.evaluation.device import (
-    half_precision,
-    resolve_device,
-    tensor_channels_last,
-    threads,
-    to_channels_last,
-)
-from netwright.evaluation.problem import Problem
-from netwright.evaluation.protocol import TrainingProtocol
-from netwright.evaluation.seeding import derive_seed, seeded
+from netwright.execution import heartbeat
 from netwright.nn.steps import Steps, Supernet
 from netwright.strategies.base import Choice
 from netwright.strategies.ladder import choice_of
@@ -40,6 +30,16 @@ from netwright.supernet.descent import Descent
 from netwright.supernet.path import LastStep, Snapshot, append_snapshot, keep_snapshots, write_last_step
 from netwright.supernet.settings import SupernetSettings
 from netwright.supernet.streams import Stream
+from netwright.training.config import TrainingProtocol
+from netwright.training.device import (
+    half_precision,
+    resolve_device,
+    tensor_channels_last,
+    threads,
+    to_channels_last,
+)
+from netwright.training.problem import Problem
+from netwright.training.seeding import derive_seed, seeded
 
 CHECKPOINT = "checkpoint.safetensors"
 LEAST_PAUSE = 20.0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
-from netwright.evaluation.problem import EpochBatches
+from netwright.training.problem import EpochBatches
 
 
 class Stream:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.errors import NetworkFailed, SettingsError
-from netwright.interrupts import passes
+from netwright.execution.interrupts import passes
 from netwright.spaces.layerwise.places import first_line
 from netwright.spaces.layerwise.sources import INSTALLED, import_from_source, place_of
 

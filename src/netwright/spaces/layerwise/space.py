@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from torch import Tensor, nn
 
 from netwright.errors import InfeasibleArchitecture, SettingsError
-from netwright.interrupts import passes
+from netwright.execution.interrupts import passes
 from netwright.spaces.base import AgentGraph, Choice, Diagram, TaskShape, Value
 from netwright.spaces.layerwise.diagrams import layer_diagram
 from netwright.spaces.layerwise.fingerprint import fingerprint

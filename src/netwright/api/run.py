@@ -1,0 +1,387 @@
+"""A run, from Python: what it found so far, and what can be done with it."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from netwright.api.runner import OnStatus, conduct
+from netwright.comparison.contestants import ContestantJob, run_contestant, whole_machine_mb
+from netwright.comparison.postprocessing import read_fitted
+from netwright.comparison.retrain import cases_of, train_protocol
+from netwright.data.layouts.images import IMAGES
+from netwright.data.open import open_any
+from netwright.errors import DatasetError, NetwrightError, RunError, SettingsError, SettingsWarning
+from netwright.execution.local import LocalExecutor, kills_for_memory
+from netwright.models.store import WEIGHTS, Trained, load_trained, means_of, require_same_task, results_on
+from netwright.runs.data import note_of, nothing_unseen, open_material, unseen_cases
+from netwright.runs.folder import RunFolder, held
+from netwright.runs.status import CURVES, FINISHED, RunStatus, read_curves, read_status
+from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
+from netwright.runs.trust import require_trusted
+from netwright.runs.versions import stated, told_of
+from netwright.searches.jobs import CandidateJob
+from netwright.searches.loop import TICK_SECONDS, outcome_of_loss
+from netwright.settings import RunSettings
+from netwright.tasks.inpainting.predictor import Inpainter
+from netwright.tasks.segmentation.crf_fitting import FittedCRF
+from netwright.tasks.segmentation.distances import HAUSDORFF, mean_distances
+from netwright.tasks.segmentation.predictor import Segmenter
+from netwright.training.outcome import TRAIN_LOSS, VALIDATION_SCORE, Outcome, Status
+from netwright.training.seeding import derive_seed
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a trained network does on labelled cases.
+
+    ``metrics``: the task's, "dice" (mean over labels and cases) and "dice.<label>", "accuracy" and
+    "accuracy.<class>", or "psnr" and "ssim"; ``cases``: case -> label -> Dice, NaN where the label is absent from
+    truth and prediction, case -> its class -> 1 where it was found, else 0, or case -> metric -> its value. ``note``:
+    what a reader must know of the cases. Of a segmentation also ``distances``, the same way as ``cases``: the
+    Hausdorff distance, 95 %, in mm, infinite where a label is in one of truth and prediction alone; and ``crf``:
+    whether the network's CRF was applied.
+    """
+
+    network: str
+    dataset: str
+    metrics: dict[str, float]
+    cases: dict[str, dict[str, float]]
+    note: str
+    distances: dict[str, dict[str, float]] = field(default_factory=dict)
+    crf: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; NaN and infinities as None."""
+        text = json.dumps(asdict(self), default=str)
+        values: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
+        return values
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is: epochs done of those planned (None: not known yet), the last epoch's training loss, and
+    the task's metric at the last validation.
+    """
+
+    epoch: int
+    planned_epochs: int | None
+    loss: float | None
+    score: float | None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Run:
+    """One run folder. ``trust_code``: whether the user trusts the code that the run names, see `code`."""
+
+    def __init__(self, folder: RunFolder, *, trust_code: bool = False) -> None:
+        self.folder = folder
+        self.trust_code = trust_code
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder.root)!r})"
+
+    @property
+    def settings(self) -> RunSettings:
+        """Every resolved setting."""
+        return self.folder.settings()
+
+    def code(self) -> str | None:
+        """What code of a user's the run's networks are made by, and why it may be run; None where there is none.
+
+        `status`, `trials`, `best` and `report` run none. `resume`, `train`, `network`, `evaluate` and `predict` do,
+        where a search of this user ran it before, or the run was opened with ``trust_code``; else they raise the same.
+
+        Raises:
+            UntrustedCode: neither is so; nothing was imported.
+        """
+        return require_trusted(self.settings.space, trust_code=self.trust_code)
+
+    def other_versions(self) -> str | None:
+        """What of versions and machine is another than when the run was made, in words, where it can be gone on with;
+        None where nothing is, or the run does not say.
+        """
+        finished = (self.folder.root / FINISHED).exists()
+        return None if finished else told_of(stated(self.folder.settings_file))
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """All candidates, in the order in which they were proposed."""
+        return [record_of(trial) for trial in load_trials(self.folder)]
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The candidate with the greatest reward; None while there is none."""
+        return best_of(self.trials)
+
+    def status(self) -> RunStatus:
+        """Where the run stands, whether it runs or not."""
+        return read_status(self.folder)
+
+    def resume(self, on_status: OnStatus | None = None) -> Run:
+        """Go on from where the run was cut off, to its end; a finished run is left as it is.
+
+        Raises:
+            RunError: another process holds the run, or it is damaged.
+            UntrustedCode: see `code`.
+
+        Warns:
+            SettingsWarning: see `other_versions`.
+        """
+        self.code()
+        if (told := self.other_versions()) is not None:
+            warnings.warn(told, SettingsWarning, stacklevel=2)
+        conduct(self.folder, on_status)
+        return self
+
+    def report(self, output: Path | str | None = None) -> Path:
+        """Write the report of what there is so far. Returns its path.
+
+        Args:
+            output: the file, or a folder for ``report.html``; by default it goes into the run folder.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        from netwright.report.collect.run import write_report
+
+        settings = self.settings
+        place = None if output is None else Path(output)
+        return write_report(self.folder, settings, open_material(self.folder, settings), place)
+
+    def train(
+        self,
+        trial: int | None = None,
+        *,
+        epochs: int | None = None,
+        hours: float | None = None,
+        on_epoch: OnProgress | None = None,
+    ) -> tuple[int, Outcome]:
+        """Train a candidate to the full protocol and keep it in ``trained/<number>``, ready to be used.
+
+        The test part stays closed: the metrics are those of the validation part, which the network was trained on
+        where ``train.on`` says so.
+
+        Args:
+            trial: its number; the best by default.
+            epochs: in place of the protocol's; at most, where it has patience.
+            hours: wall time, with as many epochs as fit.
+            on_epoch: called after epochs, of quick ones not after each, with how far the training is.
+
+        Returns:
+            The trial's number, and what came of it.
+
+        Raises:
+            RunError: there is no such trial, another process trains it, or training it failed; the message says why.
+            StorageError: the run cannot be written to.
+            UntrustedCode: see `code`.
+        """
+        self.code()
+        settings = self.settings
+        record = self._trial(trial)
+        material = open_material(self.folder, settings)
+        folder = self.folder.trained(record.number)
+        protocol = train_protocol(settings, epochs, hours)
+        job = ContestantJob(
+            CandidateJob(
+                settings=settings,
+                prepared=material.prepared.folder,
+                training=cases_of(settings, material.data),
+                validation=material.data.validation,
+                choice=record.choice,
+                reference=None,
+                protocol=protocol,
+                seed=derive_seed(settings.seed, "trial", record.number),
+                folder=folder,
+                memory_limit_mb=whole_machine_mb(settings),
+            ),
+            (),
+        )
+        self.folder.require_within()
+        with held(folder.with_suffix(".lock"), folder):
+            outcome = _trained_alone(job, on_epoch)
+        if outcome.status != Status.COMPLETE:
+            raise RunError(f"Trial {record.number} could not be trained: {outcome.status}, {outcome.reason}.")
+        return record.number, outcome
+
+    def network(self, trial: int | None = None, *, crf: bool = True) -> Trained:
+        """The trained network: the winner's, or the one that `train` made of a trial; without ``crf`` as it was
+        trained, where with it the CRF that was kept for it is applied.
+
+        Raises:
+            RunError: it has not been trained yet.
+            UntrustedCode: see `code`.
+        """
+        folder = self._network_folder(trial)
+        if not (folder / WEIGHTS).exists():
+            wanted = "" if trial is None else f" --trial {trial}"
+            raise RunError(
+                f"{self.folder.root} has no trained network{'' if trial is None else f' of trial {trial}'} yet. It is "
+                f"made by 'netwright train {self.folder.root}{wanted}', or at the end of a search."
+            )
+        self.code()
+        trained = load_trained(folder, self.settings)
+        return trained if crf or not isinstance(trained, Segmenter) else replace(trained, crf=None)
+
+    def postprocessing(self, trial: int | None = None) -> FittedCRF | None:
+        """What came of fitting a CRF to the network of `network`; None where none was fitted.
+
+        Raises:
+            RunError: its file is damaged.
+        """
+        return read_fitted(self._network_folder(trial))
+
+    def evaluate(
+        self,
+        dataset: Path | str,
+        *,
+        trial: int | None = None,
+        format: str | None = None,
+        map_label: dict[int, int] | None = None,
+        crf: bool = True,
+        on_case: Callable[[int, int], None] | None = None,
+    ) -> Evaluation:
+        """Dice of the trained network on a labelled dataset, on each case's own grid, its accuracy, or PSNR and SSIM of
+        the pictures that it restores.
+
+        Cases that the network was made with (training and validation), recognised by their images' content, are left
+        out wherever the dataset lies, and so are all others of the same patients.
+
+        Args:
+            dataset: its folder.
+            trial: the network that `train` made of that trial; the winner by default.
+            format: as for a search.
+            map_label: as for a search; that of the run by default.
+            crf: whether the network's CRF is applied, where one was kept.
+            on_case: called with the cases done and their number.
+
+        Raises:
+            DatasetError: the dataset cannot be used, or has no case that the network has not seen.
+            MemoryShortage: the CRF needs more memory than there is.
+            RunError: there is no trained network yet, or its output is not finite.
+        """
+        trained = self.network(trial, crf=crf)
+        settings = self.settings
+        opened = open_any(
+            Path(dataset),
+            format=format or (IMAGES if isinstance(trained, Inpainter) else None),
+            map_label=settings.dataset.map_label if map_label is None else map_label,
+        )
+        preparation = None if isinstance(trained, Segmenter) else trained.preparation
+        require_same_task(dataset, opened, trained)
+        unseen = unseen_cases(opened, settings, self.folder.splits(), preparation)
+        if not unseen.cases:
+            raise DatasetError(nothing_unseen(dataset, unseen))
+        try:
+            found = results_on(trained, unseen.cases, on_case=on_case)
+        except FloatingPointError as error:
+            raise RunError(str(error)) from error
+        scores, distances = found["scores"], found.get(HAUSDORFF, {})
+        metrics = {**means_of(trained, scores), **mean_distances(distances)}
+        refined = isinstance(trained, Segmenter) and trained.crf is not None
+        place = str(self._network_folder(trial))
+        note = note_of(unseen, chosen=trial is not None)
+        return Evaluation(place, str(dataset), metrics, scores, note, distances, refined)
+
+    def predict(
+        self,
+        images: Path | str,
+        output: Path | str,
+        *,
+        trial: int | None = None,
+        crf: bool = True,
+        masks: Path | str | None = None,
+        overwrite: bool = False,
+        on_case: Callable[[int, int], None] | None = None,
+    ) -> list[Path]:
+        """Segment a file or a folder of files, each on its image's grid, tell the classes of pictures, or restore them.
+
+        Writes ``<case>.nii.gz`` or ``<case>.png`` a case, or one ``predictions.csv``, into ``output``. ``crf``:
+        whether the network's CRF is applied, where one was kept. ``masks``: what is missing of pictures that are
+        restored, see `Inpainter.predict`. ``overwrite``: whether what was predicted into that folder before may be
+        replaced; nothing else ever is, and an input never.
+
+        Warns:
+            DatasetWarning: what of a folder is left out: a file that cannot be used, others that are no images, and
+                images in folders below.
+
+        Raises:
+            DatasetError: no file can be used, or two lead to one name.
+            MemoryShortage: the CRF needs more memory than there is.
+            RunError: there is no trained network yet, or what it restores is not finite.
+            SettingsError: masks for a network that restores nothing.
+            StorageError: a file would be lost; nothing was written.
+        """
+        trained = self.network(trial, crf=crf)
+        if isinstance(trained, Inpainter):
+            given = None if masks is None else Path(masks)
+            return trained.predict(Path(images), Path(output), on_case, given, overwrite=overwrite)
+        if masks is not None:
+            raise SettingsError(
+                f"Masks are for networks that restore pictures; that of {self.folder.root} is judged by "
+                f"{trained.task.metric}. Leave them out."
+            )
+        return trained.predict(Path(images), Path(output), on_case, overwrite=overwrite)
+
+    def _trial(self, number: int | None) -> TrialRecord:
+        records = self.trials
+        if number is None:
+            best = best_of(records)
+            if best is None:
+                raise RunError(f"{self.folder.root} has no trained candidate yet; see 'netwright status'.")
+            return best
+        found = next((r for r in records if r.number == number), None)
+        if found is None or not found.choice:
+            raise RunError(f"{self.folder.root} has no trial {number}; it has {_numbers(records)}.")
+        return found
+
+    def _network_folder(self, trial: int | None) -> Path:
+        if trial is not None:
+            return self.folder.trained(trial)
+        best = self.best
+        trained = self.folder.trained(best.number) if best is not None else None
+        if not (self.folder.winner / WEIGHTS).exists() and trained is not None and trained.exists():
+            return trained
+        return self.folder.winner
+
+
+def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
+    """What comes of a training in a worker of its own."""
+    folder = job.candidate.folder
+    executor = LocalExecutor(1, job.candidate.protocol.threads)
+    kills = kills_for_memory()
+    (folder / CURVES).unlink(missing_ok=True)  # of an earlier training, not to be told as this one's
+    try:
+        future = executor.submit(run_contestant, job)
+        follow(future, folder, on_epoch)
+        return Outcome.from_dict(future.result()["outcome"])
+    except NetwrightError:
+        raise
+    except Exception as error:
+        return outcome_of_loss(error, 1, kills, kills_for_memory())
+    finally:
+        executor.shutdown()
+
+
+def follow(future: Future[Any], folder: Path, on_epoch: OnProgress | None) -> None:
+    """Wait for a training that writes its curves into a folder, and tell of its epochs."""
+    told = 0
+    while not wait([future], TICK_SECONDS).done:
+        planned, curves = read_curves(folder)
+        losses, scores = curves.get(TRAIN_LOSS, []), curves.get(VALIDATION_SCORE, [])
+        if on_epoch is not None and len(losses) not in (0, told):
+            told = len(losses)
+            score = next((value for value in reversed(scores) if value is not None), None)
+            on_epoch(Progress(told, planned, losses[-1], score))
+
+
+def _numbers(records: Sequence[TrialRecord]) -> str:
+    numbers = [record.number for record in records]
+    return f"trials {min(numbers)} to {max(numbers)}" if numbers else "none"

@@ -1,0 +1,205 @@
+"""A run from beginning to end: search, final comparison, report. Each part goes on from wherever it stands."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import optuna
+
+from netwright.comparison.contestants import Verdict, entries, share_seconds
+from netwright.errors import RunError, StorageError
+from netwright.execution.guard import require_guard
+from netwright.execution.local import LocalExecutor
+from netwright.execution.resources import process_limit_mb
+from netwright.execution.signals import ended_by_signals
+from netwright.report.collect.strategy import starting_policy
+from netwright.runs.clock import SPENT
+from netwright.runs.data import Material, open_material
+from netwright.runs.drawings import Drawer
+from netwright.runs.folder import RunFolder, read_json, write_json
+from netwright.runs.status import COMPARING, FINISHED, RunStatus, read_status, status_of
+from netwright.runs.trials import (
+    TrialRecord,
+    best_of,
+    count_statuses,
+    first_line,
+    record_of,
+)
+from netwright.runs.versions import RESUMED, stated, told_of, with_resumption
+from netwright.searches.components import make_space, open_study, problem_of
+from netwright.searches.loop import Search
+from netwright.searches.one_shot import search_shared
+from netwright.settings import RunSettings
+from netwright.training.outcome import Status
+
+OnStatus = Callable[[RunStatus], None]
+
+
+def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
+    """Take the run to its end. Ctrl-C and kills lose nothing that was finished; call it again to go on.
+
+    Raises:
+        RunError: another process holds the run, the run is damaged, or no candidate could be trained.
+        KeyboardInterrupt: the user ended it (Ctrl-C, SIGTERM or SIGHUP); workers are gone, everything finished is
+            stored.
+    """
+    from netwright.report.collect.run import write_report
+
+    if (folder.root / FINISHED).exists():
+        return
+    require_guard()
+    with ended_by_signals(), folder.locked(), database_errors(folder):
+        if (folder.root / FINISHED).exists():
+            return
+        _note_versions(folder)
+        settings = folder.settings()
+        material = open_material(folder, settings)
+        search(folder, settings, material, on_status)
+        if comparison_hours(folder, settings) > 0:
+            compare(folder, settings, material, on_status)
+        write_report(folder, settings, material)
+        write_json(folder.root / FINISHED, {"finished": time.time()})
+    if on_status is not None:
+        on_status(read_status(folder))
+
+
+def _note_versions(folder: RunFolder) -> None:
+    """Keep what the run goes on under, where that is something else than it was made with, for its report."""
+    file = folder.root / RESUMED
+    if told_of(stated(folder.settings_file)) is not None or file.exists():
+        write_json(file, with_resumption(read_json(file) if file.exists() else []))
+
+
+def search(folder: RunFolder, settings: RunSettings, material: Material, on_status: OnStatus | None) -> None:
+    """The search part of `conduct`: until its budget is spent.
+
+    Raises:
+        RunError: it is spent, and no candidate has a reward.
+    """
+    study = open_study(folder, settings)
+    space = make_space(settings.space)
+    machine = settings.machine
+
+    drawer = Drawer(folder, settings, space, problem_of(settings, material.prepared).task)
+
+    def told(seconds: float) -> None:
+        if on_status is not None or drawer.needed:
+            records = [record_of(t) for t in study.get_trials(deepcopy=False)]
+            drawer.keep_best(records)
+        if on_status is not None:
+            on_status(status_of(folder, settings, records, seconds=seconds))
+
+    if settings.supernet is not None:
+        search_shared(folder, settings, material.data, study, told)
+        return
+    limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
+    executor = LocalExecutor(machine.workers, machine.threads, limit)
+
+    def tick() -> None:
+        told(work.seconds_spent)
+
+    work = Search(folder, settings, material.data, study, space, executor)
+    try:
+        work.run(tick)
+        tick()
+    finally:
+        executor.shutdown()
+    records = [record_of(t) for t in study.get_trials(deepcopy=False)]
+    if best_of(records) is None:
+        raise RunError(_nothing_trained(folder, settings, records))
+
+
+def _nothing_trained(folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord]) -> str:
+    counts = {k: v for k, v in count_statuses(records).items() if v and k not in ("total", "cached")}
+    if not counts:
+        return (
+            f"No candidate of {folder.root} began in the time that there was (budget.hours={settings.budget.hours:g}). "
+            "Give the search more of it (--hours)."
+            if settings.budget.hours is not None
+            else f"No candidate of {folder.root} was proposed: the space has none, or the search ended at once."
+        )
+    reasons = sorted({r.reason.rstrip(".") for r in records if r.reason})[:3]
+    words = [
+        f"No candidate of {folder.root} could be trained ({', '.join(f'{v} {k}' for k, v in counts.items())})."
+    ]
+    words += [f"The first reasons: {'; '.join(reasons)}."] if reasons else []
+    if set(counts) == {Status.CRASHED.value}:
+        words.append(
+            "This is an error of the program, its installation, or a network of yours; the logs are in "
+            f"{folder.root / 'trials'}."
+        )
+    elif set(counts) <= {Status.LOSS_STALLED.value, Status.TOO_SLOW.value} and settings.training.early:
+        thresholds = {
+            Status.LOSS_STALLED: "termination.loss_of_guess (or training.early.loss)",
+            Status.TOO_SLOW: "termination.slower_than_start (or training.early.batch_seconds)",
+        }
+        raised = " and ".join(words for status, words in thresholds.items() if status.value in counts)
+        words.append(f"Raise {raised}, set training.early=null to end nothing early, or give it more time.")
+    else:
+        words.append("Give the search more time or memory, or a smaller space (--set space...).")
+    return " ".join(words)
+
+
+def comparison_hours(folder: RunFolder, settings: RunSettings) -> float:
+    """Wall time of the final comparison in hours, by default half of what the search took; fixed once it has begun."""
+    if (folder.root / COMPARING).exists():
+        return float(read_json(folder.root / COMPARING)["hours"])
+    if settings.verdict.hours is not None:
+        return settings.verdict.hours
+    return float(open_study(folder, settings).user_attrs.get(SPENT, 0.0)) / 3600.0 / 2
+
+
+@contextlib.contextmanager
+def database_errors(folder: RunFolder) -> Iterator[None]:
+    """A database that cannot be written, as an error that says what to do."""
+    try:
+        yield
+    except optuna.exceptions.StorageInternalError as error:
+        raise StorageError(
+            f"{folder.database} cannot be written ({first_line(error.__cause__ or error)}). Is the disk full? Make "
+            f"room, then go on with 'netwright resume {folder.root}'; nothing finished is lost."
+        ) from error
+
+
+def compare(folder: RunFolder, settings: RunSettings, material: Material, on_status: OnStatus | None) -> None:
+    """The final comparison: the only part that opens the test cases."""
+    study = open_study(folder, settings)
+    records = [record_of(t) for t in study.get_trials(deepcopy=False)]
+    spent = float(study.user_attrs.get(SPENT, 0.0))
+    best = best_of(records)
+    if best is None:
+        raise RunError(f"{folder.root} has no trained candidate to compare.")
+    hours = comparison_hours(folder, settings)
+    space = make_space(settings.space)
+    start = starting_policy(study, space)
+    who = [
+        entry if entry.reference is not None else replace(entry, words=space.describe(entry.choice))
+        for entry in entries(settings, space, material.data, best.choice, start)
+    ]
+    machine = settings.machine
+    share = share_seconds(settings, hours, len(who))
+    write_json(
+        folder.root / COMPARING,
+        {
+            "trial": best.number,
+            "hours": hours,
+            "entries": [e.name for e in who],
+            "share_seconds": share,
+            "epochs": settings.verdict.epochs,
+        },
+    )
+    limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
+    executor = LocalExecutor(machine.workers, machine.threads, limit)
+
+    def tick() -> None:
+        if on_status is not None:
+            on_status(status_of(folder, settings, records, spent))
+
+    try:
+        Verdict(folder, settings, material.data, material.test, hours).run(who, executor, tick)
+        tick()
+    finally:
+        executor.shutdown()

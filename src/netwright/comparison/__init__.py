@@ -1,0 +1,1 @@
+"""The final comparison: the winner beside the networks that one would have taken without a search."""

@@ -1,0 +1,156 @@
+"""The fully connected CRF of a run's networks: fitted on validation cases, stored beside the weights, applied alike
+by the test, by ``evaluate`` and by ``predict``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from netwright.data.volumes.prepared import Prepared
+from netwright.data.volumes.slices import Scans
+from netwright.errors import RunError, SettingsError
+from netwright.runs.folder import read_json, write_json
+from netwright.settings import RunSettings
+from netwright.tasks.segmentation.crf_fitting import FittedCRF, FittingCase, fit_crf
+from netwright.tasks.segmentation.dense_crf import DenseCRF, require_library
+from netwright.tasks.segmentation.predictor import Segmenter
+
+POSTPROCESSING = "postprocessing.json"
+
+MOST_VALUES = 16_000_000
+"""Probabilities of all fitting cases together, at most: what bounds time and memory of large volumes."""
+
+FEWEST_CASES = 4
+"""Yet at least so many cases, where there are."""
+
+NO_MEMORY = "there is not enough memory for it"
+NO_MEMORY_TO_TEST = "there is not enough memory for it on the test cases"
+
+
+def require_postprocessing(settings: RunSettings, kind: str) -> None:
+    """Refuse a CRF where nothing is segmented, or where it is not installed.
+
+    Args:
+        settings: of the run.
+        kind: of the dataset's task, "segmentation" for one that a CRF is for.
+
+    Raises:
+        SettingsError: with what to do.
+    """
+    if not settings.postprocessing.crf:
+        return
+    if kind != "segmentation":
+        raise SettingsError(
+            f"postprocessing.crf = {str(settings.postprocessing.crf).lower()}: the fully connected CRF cleans label "
+            f"maps, expected a dataset with label maps; {settings.dataset.path} is for {kind}. Leave it out: "
+            "--set postprocessing.crf=false."
+        )
+    require_library()
+
+
+def fit_postprocessing(
+    folder: Path, settings: RunSettings, network: Segmenter, prepared: Prepared, validation: Sequence[int]
+) -> Segmenter:
+    """Fit the CRF of a trained network and write what came of it into its folder; the network with it if it is kept.
+
+    Args:
+        folder: of the trained network.
+        settings: of the run.
+        network: without a CRF.
+        prepared: the run's data.
+        validation: indices of its validation cases.
+
+    Raises:
+        SettingsError: pydensecrf2 is not installed.
+    """
+    require_library()
+    options = settings.postprocessing
+    chosen = fitting_cases(prepared, validation, options.cases)
+    try:
+        fitted = fit_crf(
+            [_case(network, prepared, index) for index in chosen],
+            network.task.classes,
+            iterations=options.iterations,
+            seconds=60.0 * options.minutes,
+            always=options.crf == "always",
+        )
+    except MemoryError:
+        nan, patients = float("nan"), len({prepared.cases[index].group for index in chosen})
+        fitted = FittedCRF(False, NO_MEMORY, None, len(chosen), patients, nan, nan, 0.0, nan, 0, 0.0, False)
+    write_json(folder / POSTPROCESSING, fitted.to_dict())
+    return replace(network, crf=fitted.crf if fitted.kept else None)
+
+
+def unkept_crf(folder: Path) -> DenseCRF | None:
+    """The best CRF that was fitted to the network in a folder, where it was not kept; else None.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    fitted = read_fitted(folder)
+    return None if fitted is None or fitted.kept else fitted.crf
+
+
+def drop_crf(network: Segmenter, folder: Path) -> Segmenter:
+    """The network without the CRF that was kept in its folder, and never with it again, as test cases have not the
+    memory for it.
+    """
+    fitted = read_fitted(folder)
+    if fitted is not None and fitted.kept:
+        write_json(folder / POSTPROCESSING, replace(fitted, kept=False, reason=NO_MEMORY_TO_TEST).to_dict())
+    return replace(network, crf=None)
+
+
+def fitting_cases(prepared: Prepared, validation: Sequence[int], most: int) -> tuple[int, ...]:
+    """The validation cases that weights are fitted on: ``most`` spread evenly over them, fewer where volumes are so
+    large that their probabilities exceed `MOST_VALUES`.
+    """
+    sizes = [int(np.prod(prepared.geometry(index).size)) * prepared.classes for index in validation]
+    affordable = max(FEWEST_CASES, int(MOST_VALUES / np.mean(sizes)))
+    count = min(len(validation), most, affordable)
+    return tuple(
+        validation[place] for place in np.linspace(0, len(validation) - 1, count).round().astype(int)
+    )
+
+
+def read_fitted(folder: Path) -> FittedCRF | None:
+    """What came of fitting a CRF to the network in a folder; None where none was fitted.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / POSTPROCESSING
+    if not path.exists():
+        return None
+    try:
+        return FittedCRF.from_dict(read_json(path))
+    except (KeyError, TypeError, SettingsError) as error:
+        raise RunError(
+            f"{path} is damaged ({error!r}). Restore it from a copy, or delete it to go without the CRF."
+        ) from None
+
+
+def with_crf(network: Segmenter, folder: Path) -> Segmenter:
+    """The network with the CRF that was kept in its folder, if one was.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    fitted = read_fitted(folder)
+    return replace(network, crf=fitted.crf if fitted is not None and fitted.kept else None)
+
+
+def _case(network: Segmenter, prepared: Prepared, index: int) -> FittingCase:
+    volumes = prepared if network.slice_axis is None else Scans(prepared, network.slice_axis)
+    image = np.array(volumes.image(index))
+    return FittingCase(
+        probabilities=network.probabilities(image, volumes.air(index)),
+        image=image,
+        truth=np.array(volumes.label(index)),
+        spacing=prepared.geometry(index).spacing,
+        group=prepared.cases[index].group,
+    )

@@ -1,0 +1,76 @@
+"""A set of pictures as its folder or file describes it: which pictures there are, and of what class, if any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from netwright.data.io.arrays import PictureArray
+from netwright.data.issues import Problem
+
+Part = Literal["train", "val", "test"]
+"""A part that the makers of a dataset have laid down."""
+
+Depth = Literal["uint8", "uint16", "float32"]
+"""The type of number in which pictures are kept."""
+
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom of a part of a picture in pixels, counted from 0: columns from left to under right, rows
+from top to under bottom."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One picture.
+
+    ``label`` is the index of its class, 0 where pictures have none; ``part`` None where the dataset has no parts of
+    its own; ``path`` the file that holds it, and ``row`` where in it, where that is a file of many. ``size`` (height,
+    width) in pixels as the file's header has it, None where that cannot be read; with a ``box``, all that is taken of
+    the picture, that of the box.
+    """
+
+    name: str
+    label: int
+    part: Part | None
+    path: Path
+    row: int | None = None
+    size: tuple[int, int] | None = None
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Pictures of one class each, or without classes, to be restored: ``classes`` is empty then.
+
+    ``channels`` and ``classes`` are names; ``records`` are in order of name; ``depth`` is the type that holds the
+    pixels of all of them. ``arrays`` are the files of many pictures, by part, where the format has such.
+    ``problems`` were met while the names and headers were read.
+    """
+
+    name: str
+    root: Path
+    format: str
+    channels: tuple[str, ...]
+    classes: tuple[str, ...]
+    records: tuple[Record, ...]
+    depth: Depth = "uint8"
+    arrays: Mapping[Part, PictureArray] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the pictures."""
+        return tuple(record.name for record in self.records)
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The index of each picture's class."""
+        return tuple(record.label for record in self.records)
+
+    @property
+    def parts(self) -> tuple[Part | None, ...]:
+        """The official part of each picture, None where there is none."""
+        return tuple(record.part for record in self.records)

@@ -1,0 +1,74 @@
+"""Masks that users draw: pictures in which white is what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.images.dataset import Box
+from netwright.data.images.reading import cropped
+from netwright.data.images.settings import WHITE, ImageSettings, fitted
+from netwright.data.io.images import read_head, read_picture, require_one_orientation
+from netwright.data.issues import Problem, UnusableFile
+from netwright.errors import DatasetError
+
+
+def read_missing(
+    path: Path, picture: Path, settings: ImageSettings, box: Box | None = None
+) -> NDArray[np.bool_]:
+    """Where a picture is missing, (H, W) at the size of the settings, by a mask of the picture's own size.
+
+    A pixel of the mask counts as missing from half white on, in the mean of its channels. Mask and picture are brought
+    to the network's size alike: a pixel there is missing where a missing one has any share in its value, which a linear
+    interpolation takes from somewhat beyond the pixel's own area.
+
+    Raises:
+        UnusableFile: one of the files cannot be read, or no pixel of the mask is white though not all are black.
+        DatasetError: they differ in size.
+    """
+    require_size(path, picture)
+    mask = read_picture(path)
+    whole = _white(path, mask.pixels).astype(np.float32)
+    missing = cropped(mask._replace(pixels=whole), box).pixels
+    assert settings.size is not None
+    return np.asarray(fitted(missing[..., None], settings.size, settings.fit)[..., 0] > 0)
+
+
+def require_size(path: Path, picture: Path) -> None:
+    """Refuse a mask that is not as large as its picture; only their headers are read.
+
+    Raises:
+        UnusableFile: one of the files cannot be read, or only one has an orientation tag.
+        DatasetError: they differ in size.
+    """
+    require_one_orientation(picture, path)
+    (height, width), size = read_head(path).size, read_head(picture).size
+    if (height, width) != size:
+        raise DatasetError(
+            f"{path} is {height} x {width} pixels: expected {size[0]} x {size[1]}, the size of {picture}. Draw the "
+            "mask on the picture."
+        )
+
+
+def _white(path: Path, pixels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a mask (H, W) or (H, W, 3) is white."""
+    white = WHITE[pixels.dtype.name]
+    level = pixels.astype(np.float32) if pixels.ndim == 2 else pixels.mean(axis=-1, dtype=np.float32)
+    found: NDArray[np.bool_] = level >= white / 2
+    if pixels.any() and not found.any():
+        raise UnusableFile(
+            Problem(
+                "error",
+                str(path),
+                f"has values {pixels.min():g} to {pixels.max():g}, none of them white",
+                expected=f"white, {white:g}, where the picture is missing, and black, 0, elsewhere",
+                found=f"nothing from {white / 2:g} on",
+                advice="Labels 0 and 1 are no mask: multiply them by 255. Where nothing is missing, draw it black all "
+                "over.",
+                kind="no-white",
+            )
+        )
+    return found

@@ -1,0 +1,262 @@
+"""What can be wrong with a set of labelled pictures as a whole, in the words that a user needs to mend it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.images.dataset import ImageSet, Record
+from netwright.data.images.settings import ImageSettings
+from netwright.data.issues import Problem, enumerate_words
+from netwright.data.splits import MINIMUM_CASES
+
+FEW_PICTURES = 10
+"""With fewer pictures of a class there is next to nothing to learn it from, or to test it on."""
+
+
+def place(record: Record) -> str:
+    """Where a picture is: its file, and its row in it where that holds many."""
+    return str(record.path) if record.row is None else f"{record.path} ({record.name})"
+
+
+def few_pictures(dataset: ImageSet) -> list[Problem]:
+    """Too few pictures to learn from at all."""
+    pictures = sum(part != "test" for part in dataset.parts)
+    if pictures >= MINIMUM_CASES:
+        return []
+    return [
+        Problem(
+            "error",
+            str(dataset.root),
+            "has too few pictures to learn from",
+            expected=f"at least {MINIMUM_CASES}, and far more for a result that means something",
+            found=str(pictures),
+            advice="Look whether the files were copied, and to the right folder.",
+            kind="few-cases",
+        )
+    ]
+
+
+def sort_of_classes(dataset: ImageSet) -> list[Problem]:
+    """Classes that cannot be learned, or not be tested, for want of pictures."""
+    learned = Counter(record.label for record in dataset.records if record.part in (None, "train"))
+    tested = Counter(record.label for record in dataset.records if record.part == "test")
+    said = {Path(problem.file).name for problem in dataset.problems if problem.kind == "empty-class"}
+    problems = []
+    for label, name in enumerate(dataset.classes):
+        if learned[label] == 0:
+            if name not in said:
+                problems.append(
+                    _about(dataset, "error", name, "has no image to learn from", 0, "empty-class")
+                )
+        elif learned[label] < FEW_PICTURES:
+            problems.append(
+                _about(dataset, "warning", name, "has few images to learn from", learned[label], "few-cases")
+            )
+        if tested and not tested[label] and learned[label]:
+            problems.append(
+                _about(dataset, "warning", name, "has no image in the test part", 0, "untested-class")
+            )
+    return problems
+
+
+def labels_out_of_range(
+    place: str, outside: NDArray[Any], values: NDArray[Any], first: int, classes: int
+) -> Problem:
+    """Labels that are of no class: ``outside`` are their places among the ``values`` of a file."""
+    found = sorted({int(value) for value in values[outside]})
+    return Problem(
+        "error",
+        place,
+        "has labels out of range",
+        expected=f"{first} to {first + classes - 1}, the classes of the training part",
+        found=f"{enumerate_words(found[:5])} in {outside.size} picture{'s' * (outside.size != 1)}",
+        advice="Give every class pictures in training, and name all of them where a file names the classes.",
+        kind="label-range",
+    )
+
+
+def _about(
+    dataset: ImageSet, severity: Literal["error", "warning"], name: str, what: str, count: int, kind: str
+) -> Problem:
+    advice = {
+        "empty-class": "Add pictures of it, or remove the class.",
+        "few-cases": "What is learned from so few, and tested on fewer, says little: add pictures.",
+        "untested-class": "How well it is told apart will not be known: add pictures of it to the test part.",
+    }[kind]
+    return Problem(
+        severity,
+        str(dataset.root),
+        f"has a class ({name}) that {what}",
+        expected=f"{FEW_PICTURES} or more" if kind == "few-cases" else "some",
+        found=str(count) if count else "none",
+        advice=advice,
+        kind=kind,
+    )
+
+
+def mixed_sizes(dataset: ImageSet, sizes: Sequence[tuple[int, int]]) -> list[Problem]:
+    """Pictures with classes of more than one size."""
+    different = Counter(sizes)
+    if (
+        len(different) < 2 or not dataset.classes
+    ):  # those that are restored are brought to a size of their own
+        return []
+    heights, widths = zip(*different, strict=True)
+    height, width = ImageSettings().resolved(sizes).size or (0, 0)
+    areas = np.array(list(different))
+    smallest, largest = (areas[pick(areas.prod(axis=1))].tolist() for pick in (np.argmin, np.argmax))
+    ratios = np.array(heights) / np.array(widths)
+    stretched = (
+        f", of proportions from {ratios.min():.2g} to {ratios.max():.2g}" if np.ptp(ratios) > 0.01 else ""
+    )
+    return [
+        Problem(
+            "warning",
+            str(dataset.root),
+            "holds pictures of different sizes",
+            expected="one size (height x width)",
+            found=f"{len(different)} sizes from {smallest[0]} x {smallest[1]} to {largest[0]} x {largest[1]}"
+            f"{stretched}",
+            advice=f"All are brought to about {height} x {width}, their median: proportions kept, the rest black. "
+            "Another size: images.size; without black borders: images.fit=stretch.",
+            kind="sizes",
+        )
+    ]
+
+
+def mixed_kinds(dataset: ImageSet, channels: Mapping[int, int], depths: Mapping[str, int]) -> list[Problem]:
+    """Grey among colours, or 8 bits among 16: what becomes of them is said."""
+    problems = []
+    if len(channels) > 1:
+        problems.append(
+            Problem(
+                "warning",
+                str(dataset.root),
+                "holds grey pictures and pictures in colours",
+                expected="one kind",
+                found=f"{channels[1]} grey, {channels[3]} in red, green and blue",
+                advice="The grey ones are read as colours, the same in each channel."
+                + " Where only some classes are grey, a network learns that instead: convert all to grey then."
+                * bool(dataset.classes),
+                kind="mixed-colours",
+            )
+        )
+    if len(depths) > 1:
+        problems.append(
+            Problem(
+                "warning",
+                str(dataset.root),
+                "holds pictures of 8 and of 16 bits",
+                expected="one kind",
+                found=enumerate_words([f"{count} of {name}" for name, count in sorted(depths.items())]),
+                advice="Those of 8 bits are scaled so that white is white in both. Where the 16 bits are not used to "
+                "the full, the two still differ: look at one of each.",
+                kind="mixed-depth",
+            )
+        )
+    return problems
+
+
+def beyond_white(dataset: ImageSet, found: Sequence[tuple[Record, float, float]]) -> list[Problem]:
+    """Pictures of real numbers to be restored whose values, the lowest and the highest of each, are not within 0 and 1:
+    what is white, and how large an error is, could not be told.
+    """
+    if dataset.classes or dataset.depth != "float32":
+        return []
+    looked_at = [range_problem(place(record), low, high) for record, low, high in found]
+    return [problem for problem in looked_at if problem is not None]
+
+
+def range_problem(place: str, low: float, high: float) -> Problem | None:
+    """What is wrong with a picture to be restored of real numbers from ``low`` to ``high``, None where nothing is."""
+    if low >= 0 and high <= 1:
+        return None
+    return Problem(
+        "error",
+        place,
+        "holds real or 32-bit numbers beyond black and white",
+        expected="values from 0 (black) to 1 (white)",
+        found=f"{low:.4g} to {high:.4g}",
+        advice="Divide by what is white, or save the pictures with 8 or 16 bits.",
+        kind="range",
+    )
+
+
+def _class_of(dataset: ImageSet, record: Record) -> str:
+    return f" ({dataset.classes[record.label]})" if dataset.classes else ""
+
+
+def transparent(records: Sequence[Record]) -> list[Problem]:
+    """Pictures of which something shows through."""
+    if not records:
+        return []
+    return [
+        Problem(
+            "warning",
+            place(records[0]),
+            "is transparent in places",
+            expected="pictures without an alpha channel",
+            found=f"{len(records)} picture{'s' * (len(records) != 1)} with one that is used",
+            advice="They are laid over black. If they are meant on white, lay them over white and save them again.",
+            kind="transparent",
+        )
+    ]
+
+
+def constant(found: Sequence[tuple[Record, float]]) -> list[Problem]:
+    """Pictures of one intensity."""
+    return [
+        Problem(
+            "warning",
+            place(record),
+            "is constant",
+            expected="a picture",
+            found=f"the intensity {value:g} everywhere",
+            advice="Nothing can be learned from it: look whether the export failed, or remove it.",
+            kind="constant",
+        )
+        for record, value in found
+    ]
+
+
+def duplicates(dataset: ImageSet, found: Sequence[tuple[Record, bytes]]) -> list[Problem]:
+    """Pictures of the same pixels: across parts they flatter the test, in two classes they confuse the training."""
+    first: dict[bytes, Record] = {}
+    tested = "test" in dataset.parts
+    problems = []
+    for record, content in found:
+        other = first.setdefault(content, record)
+        if other is record:
+            continue
+        if other.part != record.part:
+            kind, what = "duplicate-parts", f"is in two parts, {other.part} and {record.part}"
+            advice = "What was learned by heart looks well in the test: remove it from one of them."
+        elif other.label != record.label:
+            kind, what = "duplicate-classes", "is in two classes"
+            advice = "Both cannot be right, and neither can be learned: remove the wrong one."
+        else:
+            kind, what = "duplicate", "is a duplicate"
+            advice = (
+                "It counts twice."
+                if tested
+                else "With one of them in training and the other in test, the result looks better than it is: "
+                "remove one."
+            )
+        problems.append(
+            Problem(
+                "warning",
+                place(record),
+                what,
+                expected="each picture once",
+                found=f"the same pixels as in {other.name}{_class_of(dataset, other)}",
+                advice=advice,
+                kind=kind,
+            )
+        )
+    return problems

@@ -1,0 +1,189 @@
+"""A prepared set of pictures on disk: one memory-mapped array that every process shares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.images.dataset import Part
+from netwright.data.images.settings import ImageSettings, PicturePreparation
+from netwright.errors import DatasetError
+
+INDEX = "index.json"
+IMAGES = "images.npy"
+KIND = "pictures"
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedImages:
+    """Pictures of one size, in order of name, their pixels kept as the files had them.
+
+    ``channels`` and ``classes`` are counts; ``labels`` are the indices of the pictures' classes and ``parts`` their
+    official parts. Pictures without classes, to be restored, have no ``class_names``, and 0 for a label.
+    ``preparation`` holds the resolved settings, and means and standard deviations of the training part. Pickles as
+    its folder's path, so that worker processes map the same pages of memory.
+    """
+
+    folder: Path
+    dataset: str
+    preparation: PicturePreparation
+    class_names: tuple[str, ...]
+    names: tuple[str, ...]
+    labels: tuple[int, ...]
+    parts: tuple[Part | None, ...]
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        return open_prepared_images, (self.folder,)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def settings(self) -> ImageSettings:
+        """The resolved settings."""
+        return self.preparation.settings
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Grey, or red, green and blue."""
+        return self.preparation.channel_names
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return len(self.preparation.channel_names)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of every picture in pixels."""
+        return self.preparation.size
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """What normalisation subtracts from each channel, in units of the stored pixels."""
+        return self.preparation.means
+
+    @property
+    def stds(self) -> tuple[float, ...]:
+        """What normalisation divides each channel by, in units of the stored pixels."""
+        return self.preparation.stds
+
+    def label(self, index: int) -> int:
+        """The index of a picture's class."""
+        return self.labels[index]
+
+    def labels_of(self, indices: Sequence[int]) -> NDArray[np.int64]:
+        """The indices of some pictures' classes (N,)."""
+        return self._label_array[np.asarray(indices, dtype=np.intp)]
+
+    def image(self, index: int) -> NDArray[np.float32]:
+        """A picture (C, H, W), normalised."""
+        return self.preparation.normalised(self._images[index])
+
+    def images(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        """Some pictures (N, C, H, W), normalised."""
+        return self.preparation.normalised(self.raw_images(indices))
+
+    def raw_images(self, indices: Sequence[int]) -> NDArray[Any]:
+        """Some pictures (N, C, H, W) as they are kept: to be normalised by `means` and `stds` on a device."""
+        return np.asarray(self._images[np.asarray(indices, dtype=np.intp)])
+
+    def class_counts_of(self, indices: Iterable[int]) -> NDArray[np.int64]:
+        """Pictures of each class (classes,) among some."""
+        return np.bincount(self.labels_of(list(indices)), minlength=self.classes).astype(np.int64)
+
+    def indices(self, names: Iterable[str]) -> tuple[int, ...]:
+        """The indices of named pictures.
+
+        Raises:
+            DatasetError: a name is not among them.
+        """
+        position, names = self._positions, list(names)
+        missing = [name for name in names if name not in position]
+        if missing:
+            raise DatasetError(
+                f"{self.folder} has no picture {missing[0]}: expected one of its {len(self)} pictures, such as "
+                f"{self.names[0]}. Was the dataset changed since the split was made?"
+            )
+        return tuple(position[name] for name in names)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.names)}
+
+    @cached_property
+    def _label_array(self) -> NDArray[np.int64]:
+        return np.array(self.labels, dtype=np.int64)
+
+    @cached_property
+    def _images(self) -> Any:
+        return np.load(self.folder / IMAGES, mmap_mode="r", allow_pickle=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the index file holds, in plain values."""
+        return {
+            "kind": KIND,
+            "version": VERSION,
+            "dataset": self.dataset,
+            "preparation": self.preparation.to_dict(),
+            "classes": list(self.class_names),
+            "names": list(self.names),
+            "labels": list(self.labels),
+            "parts": list(self.parts),
+        }
+
+    @classmethod
+    def from_dict(cls, folder: Path, values: Mapping[str, Any]) -> PreparedImages:
+        """The inverse of `to_dict`, in a folder."""
+        return cls(
+            folder=folder,
+            dataset=values["dataset"],
+            preparation=PicturePreparation.from_dict(values["preparation"]),
+            class_names=tuple(values["classes"]),
+            names=tuple(values["names"]),
+            labels=tuple(values["labels"]),
+            parts=tuple(values["parts"]),
+        )
+
+
+def open_prepared_images(folder: Path) -> PreparedImages:
+    """The pictures that `prepare_images` has written.
+
+    Raises:
+        DatasetError: the folder is none, of another version, or damaged.
+    """
+    folder = Path(folder)
+    advice = "Delete the folder and prepare the dataset again."
+    try:
+        values = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if values.get("kind") != KIND or values["version"] != VERSION:
+            raise DatasetError(
+                f"{folder} holds a cache of {values.get('kind', 'volumes')}, version {values['version']}: expected "
+                f"{KIND}, version {VERSION}. {advice}"
+            )
+        prepared = PreparedImages.from_dict(folder, values)
+        shape = (len(prepared), prepared.channels, *prepared.size)
+        found = prepared._images
+        if found.shape != shape or found.dtype != prepared.preparation.depth:
+            raise DatasetError(
+                f"{folder / IMAGES} holds an array of shape {found.shape} and type {found.dtype}: expected {shape} "
+                f"of type {prepared.preparation.depth}. {advice}"
+            )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            f"{folder} is no complete set of prepared pictures: expected {INDEX} and {IMAGES}, but {error}. {advice}"
+        ) from error
+    return prepared

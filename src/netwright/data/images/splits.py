@@ -1,0 +1,68 @@
+"""Training, validation and test pictures: official parts kept, what is missing taken class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netwright.data.images.dataset import ImageSet, Part
+from netwright.data.images.prepared import PreparedImages
+from netwright.data.splits import (
+    FRACTIONS,
+    MINIMUM_CASES,
+    Splits,
+    in_order_of_seed,
+    require_fractions,
+    whole_sizes,
+)
+from netwright.errors import DatasetError
+
+
+def image_splits(
+    pictures: ImageSet | PreparedImages, seed: int, fractions: tuple[float, float, float] = FRACTIONS
+) -> Splits:
+    """The names of the pictures of each part.
+
+    Official parts stay as they are. A part that is missing is taken at random from the training part (or from all
+    pictures where there are no parts), in the proportions of ``fractions`` (training, validation, test) among the
+    parts that share those pictures, and of each class alike. As in `netwright.data.splits`, the order in which
+    pictures are dealt out is that of a hash of seed and name.
+
+    Raises:
+        DatasetError: fewer than three pictures, or too few to give every part one.
+        SettingsError: the fractions are not three positive numbers that sum to 1.
+    """
+    require_fractions(fractions)
+    official: dict[Part, list[str]] = {"train": [], "val": [], "test": []}
+    shared: dict[int, list[str]] = {}
+    for name, label, part in zip(pictures.names, pictures.labels, pictures.parts, strict=True):
+        if part in ("val", "test"):
+            official[part].append(name)
+        else:
+            shared.setdefault(label, []).append(name)
+    wanted: list[Part] = ["train", *(part for part in ("val", "test") if not official[part])]
+    shares = [fractions[("train", "val", "test").index(part)] for part in wanted]
+    for label in sorted(shared):
+        for part, names in zip(wanted, _dealt(shared[label], seed, shares), strict=True):
+            official[part] += names
+    empty = [part for part, names in official.items() if not names]
+    if empty:
+        raise DatasetError(
+            f"{len(pictures.names)} pictures leave none for {' and '.join(empty)}: expected at least {MINIMUM_CASES} "
+            "of some class. Add pictures."
+        )
+    training, validation, test = (tuple(sorted(official[part])) for part in ("train", "val", "test"))
+    return Splits(training, validation, test)
+
+
+def _dealt(names: Sequence[str], seed: int, shares: Sequence[float]) -> list[list[str]]:
+    """Names of one class, divided by shares as nearly as whole pictures allow; training is served first.
+
+    Each part gets one where there are enough for all.
+    """
+    order = in_order_of_seed(names, seed)
+    sizes = whole_sizes(len(order), [share / sum(shares) for share in shares])
+    if order and sizes[0] == 0:
+        sizes[sizes.index(max(sizes))] -= 1
+        sizes[0] += 1
+    ends = [sum(sizes[: part + 1]) for part in range(len(sizes))]
+    return [order[end - size : end] for end, size in zip(ends, sizes, strict=True)]

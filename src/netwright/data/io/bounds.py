@@ -1,0 +1,207 @@
+"""How much of one file is read: what its header announces is looked at before anything is unpacked.
+
+A file of a few kilobytes may announce gigabytes of zeros. Pictures are decoded whole, so that they have the smallest
+bound. Volumes and arrays are read some at a time where that is enough, and have larger ones.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from math import prod
+from pathlib import Path
+from threading import Condition
+
+from netwright.data.issues import Problem, UnusableFile
+from netwright.errors import SettingsError
+
+MAX_PIXELS = 25_000_000
+"""Of one picture: 5,000 x 5,000."""
+
+MAX_VOXELS = 1 << 29
+"""Of one volume, over all its channels or time points, 536,870,912: 1,024 x 1,024 x 512."""
+
+MAX_PICTURES = 1 << 20
+"""In one array, 1,048,576."""
+
+MANY_PICTURES = 50_000
+FEWEST_BYTES = 64
+"""Of a file for each of more than `MANY_PICTURES`; the packed files of MNIST have 165."""
+
+VARIABLE = "NETWRIGHT_MAX_PIXELS"
+"""The environment variable with another bound, which worker processes inherit."""
+
+
+@contextmanager
+def max_pixels(most: int | None) -> Iterator[None]:
+    """Read pictures of at most so many pixels, and volumes of at most so many voxels, in place of the bounds above.
+
+    It holds in all threads, and in processes that are started meanwhile. None changes nothing.
+
+    Example:
+        >>> with max_pixels(200_000_000):
+        ...     inspect_any(open_any("slides"))
+
+    Raises:
+        SettingsError: the number is below 1.
+    """
+    before = os.environ.get(VARIABLE)
+    set_max_pixels(most)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[VARIABLE] = before
+        elif most is not None:
+            del os.environ[VARIABLE]
+
+
+def set_max_pixels(most: int | None) -> None:
+    """The same until the end of the process.
+
+    Raises:
+        SettingsError: as `max_pixels`.
+    """
+    if most is not None:
+        os.environ[VARIABLE] = str(_checked(str(most)))
+
+
+def _checked(text: str) -> int:
+    if not (text.isdecimal() and len(text) < 20 and int(text)):
+        raise SettingsError(
+            f"The bound of pixels ({VARIABLE} or --max-pixels) is {text!r}: expected a whole number."
+        )
+    return int(text)
+
+
+def _most(usual: int) -> int:
+    given = os.environ.get(VARIABLE)
+    return usual if given is None else _checked(given)
+
+
+def require_contents(path: Path, place: str, pictures: int) -> None:
+    """Refuse an array of many pictures in a file of few bytes: each takes about 2 KB of memory to be listed.
+
+    Raises:
+        UnusableFile: more than `MANY_PICTURES`, with less than `FEWEST_BYTES` of the file for each, and no other bound
+            was given.
+    """
+    size = path.stat().st_size
+    if pictures > MANY_PICTURES and size < FEWEST_BYTES * pictures and VARIABLE not in os.environ:
+        raise _too_large(
+            place,
+            f"cannot be read, as it announces {pictures:,} pictures",
+            f"at least {FEWEST_BYTES} bytes of the file for each of more than {MANY_PICTURES:,}",
+            path,
+            "Pictures that are packed so small are empty. If it is meant, and the memory suffices, say "
+            f"--max-pixels {MAX_PIXELS}.",
+        )
+
+
+def require_pixels(path: Path, shape: Sequence[int], itemsize: int = 1, *, opacity: bool = False) -> None:
+    """Refuse a picture (height, width) that is larger than what is read.
+
+    Numbers of 8 bytes count twice, and pixels with an opacity half as much again, as they take more memory.
+
+    Raises:
+        UnusableFile: it is.
+    """
+    size = max(4, itemsize) * (1.5 if opacity else 1)
+    _require(path, shape, MAX_PIXELS, "pixels", "crop or scale the picture", itemsize=int(size))
+
+
+def require_voxels(path: Path, shape: Sequence[int]) -> None:
+    """Refuse a volume (X, Y, Z, ...) that is larger than what is read.
+
+    Raises:
+        UnusableFile: it is.
+    """
+    _require(path, shape, MAX_VOXELS, "voxels", "crop the volume")
+
+
+def require_pictures(path: Path, place: str, shape: Sequence[int], itemsize: int) -> None:
+    """Refuse an array (N, ...) of more rows than are read, or of pictures (H, W, ...) that are too large.
+
+    Numbers of 8 bytes count twice.
+
+    Raises:
+        UnusableFile: it is.
+    """
+    if shape and shape[0] > MAX_PICTURES:
+        raise _too_large(
+            place,
+            f"cannot be read, as it announces {shape[0]:,} pictures",
+            f"at most {MAX_PICTURES:,} in one array",
+            path,
+            "Save fewer of them, or each as a file of its own.",
+        )
+    _require(
+        path,
+        shape[1:],
+        _most(MAX_PIXELS) * 4 // max(4, itemsize),
+        "values a picture",
+        "crop or scale them",
+        place,
+    )
+
+
+class _Room:
+    """Pixels that are decoded at once, in all threads."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._taken = 0
+
+    @contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken or self._taken + pixels <= MAX_PIXELS)
+            self._taken += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= pixels
+                self._changed.notify_all()
+
+
+_room = _Room()
+
+
+def room_for(pixels: int) -> AbstractContextManager[None]:
+    """Wait until a picture of so many pixels can be looked at without more than `MAX_PIXELS` at once in memory.
+
+    A larger one is looked at alone.
+    """
+    return _room.of(pixels)
+
+
+def _require(
+    path: Path,
+    shape: Sequence[int],
+    usual: int,
+    unit: str,
+    way: str,
+    place: str | None = None,
+    itemsize: int = 1,
+) -> None:
+    times = max(4, itemsize)
+    count, most = prod(int(length) for length in shape), _most(usual) * 4 // times
+    if count <= most:
+        return
+    raise _too_large(
+        place or str(path),
+        f"cannot be read, as it announces {' x '.join(str(length) for length in shape)}, {count:,} {unit}",
+        f"at most {most:,}",
+        path,
+        f"A damaged header says such things, too. If it is meant, {way}, or, where the memory suffices, raise the "
+        f"bound with --max-pixels {-(-count * times // 4)}.",
+    )
+
+
+def _too_large(place: str, what: str, expected: str, path: Path, advice: str) -> UnusableFile:
+    size = path.stat().st_size if path.is_file() else 0
+    return UnusableFile(
+        Problem("error", place, what, expected, f"that many in {size:,} bytes", advice, kind="too-large")
+    )

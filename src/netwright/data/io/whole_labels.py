@@ -1,0 +1,117 @@
+"""Label maps hold whole numbers: those that were stored with a rounding error are rounded, others refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.io.images import is_picture
+from netwright.data.io.nifti import open_nifti
+from netwright.data.issues import Problem, UnusableFile, enumerate_words
+
+TOLERANCE = 1e-3
+"""So near a whole number, a label is that number: the scale of a header, and single precision, round such."""
+
+LARGEST = 2**31 - 1
+"""The largest label value that can be written."""
+
+_SHOWN_VALUES = 8
+
+
+def whole_labels(path: Path, values: NDArray[Any], counts: NDArray[np.int64] | None = None) -> NDArray[Any]:
+    """The labels of a file, of any shape, as integers. ``counts``: how often each occurs; None: once.
+
+    Raises:
+        UnusableFile: a label is NaN or infinite, blended, or so large that no label map holds it.
+    """
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8)
+    if values.dtype.kind == "f" and values.size:
+        values = _rounded(path, values, counts)
+    if values.size and not -LARGEST - 1 <= int(values.min()) <= int(values.max()) <= LARGEST:
+        large = np.unique(values[(values > LARGEST) | (values < -LARGEST - 1)])
+        raise _unusable(
+            path,
+            "has labels out of range",
+            value_text(large),
+            f"Labels go up to {LARGEST}: is this the label map? Else give them small numbers.",
+            "label-range",
+        )
+    return values.astype(np.int32) if values.dtype.itemsize > 4 else values
+
+
+def value_text(found: NDArray[Any]) -> str:
+    """The first of some values, and how many more there are."""
+    shown = [
+        f"{value:g}" if found.dtype.kind == "f" else str(value) for value in found[:_SHOWN_VALUES].tolist()
+    ]
+    rest = len(found) - len(shown)
+    return enumerate_words([*shown, f"{rest} more values"] if rest else shown)
+
+
+def advice_on_scale(path: Path, off: float = 1.0) -> str:
+    """What to do with a label map whose header scales what is stored; "" where it does not.
+
+    ``off``: how far its labels are from whole numbers, at most. Half a step of the scale is its own rounding.
+
+    Raises:
+        UnusableFile: the file cannot be read.
+    """
+    if is_picture(path):
+        return ""
+    header = open_nifti(path).header
+    slope, shift = header.get_slope_inter()
+    scaled = slope is not None and (slope, shift) != (1.0, 0.0)
+    if not scaled or header.get_data_dtype().kind not in "iu":
+        return ""
+    if off <= 0.51 * abs(slope) < 0.1:
+        return (
+            f"The scale of its header (scl_slope {slope:g}) is the cause: whole numbers were stretched over the stored "
+            "type, and rounded. Save them as integers: image = nibabel.load(path); nibabel.save(nibabel.Nifti1Image("
+            "numpy.rint(image.get_fdata()).astype(numpy.int16), image.affine), new_path)."
+        )
+    return (
+        f"The file stores whole numbers, which its header multiplies by scl_slope {slope:g} and raises by scl_inter "
+        f"{shift:g}. If the stored ones are the labels, save them without the scale: image = nibabel.load(path); "
+        "nibabel.save(nibabel.Nifti1Image(image.dataobj.get_unscaled(), image.affine), new_path)."
+    )
+
+
+def _rounded(path: Path, values: NDArray[Any], counts: NDArray[np.int64] | None) -> NDArray[Any]:
+    """Real numbers near whole ones as integers."""
+    outside = ~np.isfinite(values)
+    broken = int(np.count_nonzero(outside) if counts is None else counts[outside].sum())
+    if broken:
+        total = values.size if counts is None else int(counts.sum())
+        raise _unusable(
+            path,
+            "has labels that are no numbers (NaN or infinite)",
+            f"{'nan' if np.isnan(values).any() else 'inf'} in {broken} of {total} voxels",
+            "Programs leave NaN where nothing was labelled: if it means background, replace it by 0, for example with "
+            "numpy.nan_to_num, and save the label map with an integer type.",
+            "label-not-finite",
+        )
+    rounded = np.rint(values)
+    off = np.abs(values - rounded)
+    blended = np.unique(values[off > TOLERANCE])
+    if blended.size:
+        scale = advice_on_scale(path, float(off.max()))
+        raise _unusable(
+            path,
+            "has labels that are not whole numbers",
+            value_text(blended),
+            (f"{scale} Otherwise i" if scale else "I")
+            + "nterpolation blends labels, and probabilities are not labels: resample with nearest neighbour, or save "
+            "the index of the largest probability.",
+            "not-integer",
+        )
+    return np.asarray(rounded, np.int64) if np.abs(rounded).max(initial=0) < 2.0**62 else rounded
+
+
+def _unusable(path: Path, what: str, found: str, advice: str, kind: str) -> UnusableFile:
+    return UnusableFile(
+        Problem("error", str(path), what, "a whole number for every voxel", found, advice, kind)
+    )

@@ -1,0 +1,40 @@
+"""Dataset folders on disk, one module a format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netwright.data.layouts import acdc, cine, image_masks, msd, nnunet
+from netwright.data.layouts.unlabelled import find_cases
+from netwright.data.volumes.dataset import Dataset
+
+__all__ = ["FORMATS", "Format", "find_cases"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a kind of folder is recognised by itself and its ``dataset.json``, in code and in words, and read.
+
+    ``recognised``: False where such a folder may mean another thing, so that the user has to name the format.
+    """
+
+    title: str
+    looked_for: str
+    matches: Callable[[Path, Mapping[str, Any]], bool]
+    read: Callable[[Path, Mapping[str, Any], Mapping[int, int]], Dataset]
+    recognised: bool = True
+
+
+FORMATS: dict[str, Format] = {
+    "nnunet": Format("nnU-Net v2 raw", nnunet.LOOKED_FOR, nnunet.matches, nnunet.read),
+    "msd": Format("Medical Segmentation Decathlon", msd.LOOKED_FOR, msd.matches, msd.read),
+    "acdc": Format("ACDC", acdc.LOOKED_FOR, acdc.matches, acdc.read),
+    "cine": Format("cines", cine.LOOKED_FOR, cine.matches, cine.read, recognised=False),
+    "image-masks": Format(
+        "pictures with masks", image_masks.LOOKED_FOR, image_masks.matches, image_masks.read
+    ),
+}
+"""The formats that are read, the more particular first."""

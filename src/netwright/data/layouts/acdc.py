@@ -1,0 +1,272 @@
+"""The layout of the Automated Cardiac Diagnosis Challenge: a folder a patient, with two labelled frames of a cine.
+
+``patientNNN`` holds ``patientNNN_frameFF.nii.gz`` and ``patientNNN_frameFF_gt.nii.gz`` at end diastole and end systole,
+``patientNNN_4d.nii.gz`` with the whole cine, and ``Info.cfg`` (Bernard et al., "Deep Learning Techniques for Automatic
+MRI Cardiac Multi-Structures Segmentation and Diagnosis: Is the Problem Solved?", IEEE TMI 2018). Frames count from 1.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from netwright.data.files import read_text
+from netwright.data.io.time_axis import time_points
+from netwright.data.io.volumes import ENDINGS
+from netwright.data.issues import Problem, enumerate_words
+from netwright.data.layouts.nnunet import list_files
+from netwright.data.volumes.dataset import ACDC, Case, Dataset
+from netwright.errors import DatasetError
+
+LOOKED_FOR = (
+    "folders patientNNN (below training and testing, too) with patientNNN_frameFF.nii.gz and ..._gt.nii.gz"
+)
+
+LABELS = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
+
+CHANNEL = "cine MRI"
+INFO = "Info.cfg"
+
+_PLACES = (".", "training", "testing", "database/training", "database/testing")
+_PATIENT = re.compile(r"patient\d+")
+_FRAME = re.compile(r"(patient\d+)_frame(\d+)(_gt)?\.nii(\.gz)?")
+_CINE = re.compile(r"(patient\d+)_4d\.nii(\.gz)?")
+
+
+@dataclass(frozen=True)
+class PatientInfo:
+    """What ``Info.cfg`` says of a patient, None where it does not.
+
+    ``ED`` and ``ES``: the frames at end diastole and end systole, from 1. ``Group``: the diagnosis, such as ``DCM``.
+    ``Height`` in cm, ``Weight`` in kg. ``NbFrame``: frames of the cine. The names are those of the file.
+    """
+
+    ED: int | None = None
+    ES: int | None = None
+    Group: str | None = None
+    Height: float | None = None
+    Weight: float | None = None
+    NbFrame: int | None = None
+
+
+@dataclass
+class _Patient:
+    """The files of a patient: frame number -> file, and the whole cine."""
+
+    folder: Path
+    info: PatientInfo
+    images: dict[int, Path] = field(default_factory=dict)
+    labels: dict[int, Path] = field(default_factory=dict)
+    cine: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+
+def matches(root: Path, description: Mapping[str, Any]) -> bool:
+    """Whether a folder is of this format: some patient's folder has a frame or a cine in it."""
+    return any(_is_patient(folder) for folder in _folders(root))
+
+
+def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
+    """The dataset in ``root``: each labelled frame is a case, grouped by patient.
+
+    A frame that has a label map but no file of its own is read from the patient's cine. Patients below ``testing``
+    without any label map are left out; those with label maps are cases like all others.
+
+    Raises:
+        DatasetError: an ``Info.cfg`` cannot be read, or two folders are of one patient.
+    """
+    cases: list[Case] = []
+    seen: dict[str, Path] = {}
+    for folder in filter(_is_patient, _folders(root)):
+        if (other := seen.setdefault(folder.name, folder)) is not folder:
+            raise DatasetError(
+                f"{folder} and {other} are of one patient: expected each patient once. Rename or remove one."
+            )
+        patient = _patient(folder)
+        if patient.labels or folder.parent.name != "testing":
+            cases += _cases(patient)
+    return Dataset(
+        name=str(description.get("name") or root.resolve().name),
+        root=root,
+        format="acdc",
+        channels=(CHANNEL,),
+        labels=LABELS,
+        cases=tuple(sorted(cases, key=lambda case: case.name)),
+        map_label=map_label,
+        naming=ACDC,
+    )
+
+
+def unlabelled(path: Path) -> tuple[Case, ...]:
+    """The images below a folder of this layout, or in that of one patient, to predict; none of another folder.
+
+    Of each patient these are the frames that have a file, else the whole cine.
+    """
+    folders = [path] if _is_patient(path) else [folder for folder in _folders(path) if _is_patient(folder)]
+    files: list[Path] = []
+    for folder in folders:
+        images, _, cine = _files(folder)
+        files += [images[number] for number in sorted(images)] or ([] if cine is None else [cine])
+    return tuple(Case(file.name.partition(".nii")[0], (file,), None) for file in files)
+
+
+def read_info(path: Path) -> PatientInfo:
+    """``Info.cfg`` of a patient; a missing file or key gives None, and keys that are not known are passed over.
+
+    Raises:
+        DatasetError: a line is no ``key: value``, or its value no number where one is expected.
+    """
+    if not path.is_file():
+        return PatientInfo()
+    lines = read_text(path, "lines such as ED: 1").splitlines()
+    values: dict[str, Any] = {}
+    for number, line in enumerate(lines, 1):
+        key, colon, value = (text.strip() for text in line.partition(":"))
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        where = f"{path}, line {number}"
+        if not colon:
+            raise DatasetError(
+                f"{where} is {line!r}: expected a key and a value, such as ED: 1. Correct the line."
+            )
+        if key in ("ED", "ES", "NbFrame"):
+            values[key] = _whole(where, key, value)
+        elif key in ("Height", "Weight"):
+            values[key] = _real(where, key, value)
+        elif key == "Group":
+            values[key] = value or None
+    return PatientInfo(**values)
+
+
+def _whole(where: str, key: str, value: str) -> int | None:
+    if not value:
+        return None
+    if not (value.isdecimal() and len(value) < 10 and int(value) > 0):
+        raise DatasetError(
+            f"{where} gives {key} as {value!r}: expected a whole number from 1. Correct the line."
+        )
+    return int(value)
+
+
+def _real(where: str, key: str, value: str) -> float | None:
+    """Nothing depends on it, so that what is written for "not known" does no harm."""
+    try:
+        number = float(value or "nan")
+    except ValueError:
+        raise DatasetError(
+            f"{where} gives {key} as {value!r}: expected a number, or nothing where it is not known. Correct the line."
+        ) from None
+    return number if math.isfinite(number) else None
+
+
+def _folders(root: Path) -> list[Path]:
+    """The folders that are named after patients."""
+    places = [root / place for place in _PLACES if (root / place).is_dir()]
+    return sorted(
+        folder
+        for place in places
+        for folder in place.iterdir()
+        if _PATIENT.fullmatch(folder.name) and folder.is_dir()
+    )
+
+
+def _is_patient(folder: Path) -> bool:
+    return bool(_PATIENT.fullmatch(folder.name)) and any(
+        _FRAME.fullmatch(file.name) or _CINE.fullmatch(file.name) for file in list_files(folder, ENDINGS)
+    )
+
+
+def _files(folder: Path) -> tuple[dict[int, Path], dict[int, Path], Path | None]:
+    """Images and label maps by frame, and the cine."""
+    images: dict[int, Path] = {}
+    labels: dict[int, Path] = {}
+    cine = None
+    for file in list_files(folder, ENDINGS):
+        if match := _FRAME.fullmatch(file.name):
+            (labels if match[3] else images)[int(match[2])] = file
+        elif _CINE.fullmatch(file.name):
+            cine = file
+    return images, labels, cine
+
+
+def _patient(folder: Path) -> _Patient:
+    images, labels, cine = _files(folder)
+    return _Patient(folder, read_info(folder / INFO), images, labels, cine)
+
+
+def _cases(patient: _Patient) -> list[Case]:
+    """A case for each frame that has a label map, or that ``Info.cfg`` names: what it lacks is its problem."""
+    named = {number for number in (patient.info.ED, patient.info.ES) if number is not None}
+    # without word from Info.cfg every frame that was exported is meant to be labelled
+    wanted = patient.labels.keys() | (named or patient.images.keys())
+    if not wanted:
+        return [Case(patient.name, (patient.folder,), None, problem=_no_frames(patient))]
+    return [_case(patient, number) for number in sorted(wanted)]
+
+
+def _case(patient: _Patient, number: int) -> Case:
+    image, label = patient.images.get(number), patient.labels.get(number)
+    time = None
+    if image is None and patient.cine is not None and not 0 < time_points(patient.cine) < number:
+        image, time = patient.cine, number - 1
+    problem = None
+    if image is None:
+        problem = _no_frame(patient, number)
+    elif label is None:
+        problem = _no_label(patient, number, image)
+    name = f"{patient.name}_frame{number:02d}"
+    return Case(name, (image or patient.folder,), label, time, group=patient.name, problem=problem)
+
+
+def _no_frames(patient: _Patient) -> Problem:
+    return Problem(
+        "error",
+        str(patient.folder),
+        "has no labelled frame",
+        expected=f"label maps such as {patient.name}_frame01_gt.nii.gz",
+        found="a cine alone",
+        advice="Add the label maps, or move the patient to a folder `testing`, where unlabelled patients lie.",
+        kind="missing-label",
+    )
+
+
+def _no_frame(patient: _Patient, number: int) -> Problem:
+    role = next((key for key in ("ED", "ES") if getattr(patient.info, key) == number), None)
+    cine = f", and a cine of {time_points(patient.cine)} frames" if patient.cine is not None else ""
+    return Problem(
+        "error",
+        str(patient.folder / INFO if role else patient.labels[number]),
+        f"names frame {number} as {role}, which is not there" if role else "has no image",
+        expected=f"{patient.name}_frame{number:02d}.nii.gz beside it, or a {patient.name}_4d.nii.gz of at least "
+        f"{number} frames",
+        found=f"images of {_frames(patient.images)}{cine}",
+        advice=f"Correct {role}, or restore the file."
+        if role
+        else "Restore the image, or remove the label map.",
+        kind="missing-frame",
+    )
+
+
+def _no_label(patient: _Patient, number: int, image: Path) -> Problem:
+    return Problem(
+        "error",
+        str(image),
+        "has no label map" if image != patient.cine else f"has no label map of frame {number}",
+        expected=f"{patient.name}_frame{number:02d}_gt.nii.gz beside it",
+        found=f"label maps of {_frames(patient.labels)}",
+        advice="Add the label map, or move a patient who is to be predicted alone to a folder `testing`.",
+        kind="missing-label",
+    )
+
+
+def _frames(files: Mapping[int, Path]) -> str:
+    if not files:
+        return "no frame"
+    return f"frame{'s' * (len(files) > 1)} {enumerate_words(sorted(files))}"

@@ -1,0 +1,284 @@
+"""CIFAR-10 and CIFAR-100 in their binary version: a label of one or two bytes and the three planes of each picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.files import read_text
+from netwright.data.images.dataset import ImageSet, Part, Record
+from netwright.data.images.issues import labels_out_of_range
+from netwright.data.io.arrays import ArrayFile
+from netwright.data.io.images import channel_names
+from netwright.data.issues import Problem, UnusableFile, enumerate_words
+from netwright.errors import DatasetError
+
+LOOKED_FOR = (
+    "`data_batch_1.bin` to `data_batch_5.bin`, `test_batch.bin` and `batches.meta.txt` of CIFAR-10, or `train.bin`, "
+    "`test.bin` and `fine_label_names.txt` of CIFAR-100, unpacked"
+)
+
+SIDE = 32
+"""Of every picture, in pixels."""
+
+_PIXELS = 3 * SIDE * SIDE
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The files of one of the two.
+
+    ``mark``: a pattern by which it is recognised; without such a file, by the lengths of the others. ``files``: of each
+    part, with the pictures that the original has in each. ``names``: the file with a class a line. ``label_bytes``: in
+    front of every picture; the last is the class. ``pickled``: the files that tell the Python version.
+    """
+
+    title: str
+    mark: str
+    files: Mapping[Part, tuple[str, ...]]
+    pictures: Mapping[Part, int]
+    names: str
+    label_bytes: int
+    classes: int
+    pickled: tuple[str, ...]
+
+    @property
+    def record(self) -> int:
+        """Bytes of a picture with its label."""
+        return self.label_bytes + _PIXELS
+
+
+_LAYOUTS = (
+    _Layout(
+        "CIFAR-10",
+        "data_batch_*.bin",
+        {"train": tuple(f"data_batch_{number}.bin" for number in range(1, 6)), "test": ("test_batch.bin",)},
+        {"train": 10000, "test": 10000},
+        "batches.meta.txt",
+        1,
+        10,
+        ("data_batch_1",),
+    ),
+    _Layout(
+        "CIFAR-100",
+        "fine_label_names.txt",
+        {"train": ("train.bin",), "test": ("test.bin",)},
+        {"train": 50000, "test": 10000},
+        "fine_label_names.txt",
+        2,
+        100,
+        ("meta", "train", "test"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Records:
+    """The pictures of a part: files of rows of bytes, labels first, then red, green and blue, each row by row."""
+
+    files: tuple[ArrayFile, ...]
+    label_bytes: int
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files."""
+        return tuple(file.path for file in self.files)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(pictures, height, width, 3)."""
+        return (sum(file.shape[0] for file in self.files), SIDE, SIDE, 3)
+
+    def chunks(self) -> Iterator[NDArray[Any]]:
+        """The pictures (N, height, width, 3) in order, some at a time.
+
+        Raises:
+            UnusableFile: a file has changed since its length was looked at.
+        """
+        for file in self.files:
+            for rows in file.chunks():
+                planes = rows[:, self.label_bytes :].reshape(-1, 3, SIDE, SIDE)
+                yield np.moveaxis(planes, 1, -1)
+
+    def labels(self) -> NDArray[np.int64]:
+        """The class of each picture.
+
+        Raises:
+            UnusableFile: as `chunks`.
+        """
+        found = [rows[:, self.label_bytes - 1].copy() for file in self.files for rows in file.chunks()]
+        return np.concatenate(found).astype(np.int64)
+
+
+def matches(root: Path) -> bool:
+    """Whether a folder holds CIFAR-10 or CIFAR-100, be it in the Python version, which is refused.
+
+    CIFAR-100 without its names is known by ``train.bin`` and ``test.bin`` of whole records, or one as long as the
+    original's.
+    """
+    return root.is_dir() and any(_is_binary(root, layout) or _is_pickled(root, layout) for layout in _LAYOUTS)
+
+
+def read(root: Path) -> ImageSet:
+    """The pictures of a folder: what its test file holds is the test part. Lengths and labels are read.
+
+    A folder that lacks files, or holds shorter ones, is read with a warning, as long as there are pictures to train on.
+
+    Raises:
+        DatasetError: no files for training, names that cannot be used, both datasets in one folder, or none.
+        UnusableFile: a file is truncated or no such file, or it is the Python version, which is pickled.
+    """
+    found = [layout for layout in _LAYOUTS if _is_binary(root, layout)]
+    if not found:
+        pickled = next((layout for layout in _LAYOUTS if _is_pickled(root, layout)), None)
+        if pickled is not None:
+            raise _pickled(root, pickled)
+        raise DatasetError(f"{root} holds no CIFAR: expected {LOOKED_FOR}. Name the folder that has them.")
+    if len(found) > 1:
+        raise DatasetError(
+            f"{root} holds CIFAR-10 and CIFAR-100: expected one dataset. Move each into a folder of its own."
+        )
+    layout = found[0]
+    parts: dict[Part, Records] = {}
+    for part in sorted(layout.files):
+        paths = [root / name for name in layout.files[part] if (root / name).is_file()]
+        if paths:
+            parts[part] = Records(tuple(_file(path, layout, part) for path in paths), layout.label_bytes)
+    if "train" not in parts:
+        raise DatasetError(
+            f"{root} has no pictures for training: expected {enumerate_words(layout.files['train'])}. Add them."
+        )
+    classes = _names(root / layout.names, layout)
+    problems = _not_as_original(root, layout)
+    records: list[Record] = []
+    for part, source in parts.items():
+        records += _records(part, source, classes, problems)
+    return ImageSet(
+        name=root.resolve().name,
+        root=root,
+        format="cifar",
+        channels=channel_names(3),
+        classes=classes,
+        records=tuple(records),
+        arrays=parts,
+        problems=tuple(problem.relative_to(root) for problem in problems),
+    )
+
+
+def _is_binary(root: Path, layout: _Layout) -> bool:
+    if any(path.is_file() for path in root.glob(layout.mark)):
+        return True
+    lengths = {
+        root / name: layout.pictures[part] * layout.record
+        for part, names in layout.files.items()
+        for name in names
+    }
+    found = {path: path.stat().st_size for path in lengths if path.is_file()}
+    whole = all(size and size % layout.record == 0 for size in found.values())
+    return (whole and len(found) == len(lengths)) or any(
+        lengths[path] == size for path, size in found.items()
+    )
+
+
+def _is_pickled(root: Path, layout: _Layout) -> bool:
+    return all((root / name).is_file() for name in layout.pickled)
+
+
+def _file(path: Path, layout: _Layout, part: Part) -> ArrayFile:
+    """A file as rows of bytes, its length checked."""
+    size = path.stat().st_size
+    pictures, rest = divmod(size, layout.record)
+    if rest or not pictures:
+        raise UnusableFile(
+            Problem(
+                "error",
+                str(path),
+                f"is no whole file of {layout.title}'s binary version",
+                expected=f"{layout.record} bytes a picture ({layout.pictures[part] * layout.record} in the original)",
+                found=f"{size} bytes, which are {pictures} pictures and {rest} bytes more",
+                advice="A copy or download that broke off leaves such files: fetch it again.",
+                kind="unreadable",
+            )
+        )
+    return ArrayFile(path, "", (pictures, layout.record), "|u1", 0)
+
+
+def _records(
+    part: Part, source: Records, classes: tuple[str, ...], problems: list[Problem]
+) -> Iterator[Record]:
+    """The pictures of a part whose labels are those of classes; of the others there is a problem for each file."""
+    labels = source.labels()
+    digits = len(str(len(labels) - 1))
+    first = 0
+    for file in source.files:
+        rows = range(first, first + file.shape[0])
+        own = labels[rows.start : rows.stop]
+        outside = np.flatnonzero(own >= len(classes))
+        if outside.size:
+            problems.append(labels_out_of_range(file.place, outside, own, 0, len(classes)))
+        for row, label in zip(rows, own.tolist(), strict=True):
+            if label < len(classes):
+                yield Record(f"{part}/{row:0{digits}d}", label, part, file.path, row, (SIDE, SIDE))
+        first = rows.stop
+
+
+def _names(path: Path, layout: _Layout) -> tuple[str, ...]:
+    """The classes, a name a line; numbers where there is no such file."""
+    if not path.is_file():
+        return tuple(str(number) for number in range(layout.classes))
+    lines = read_text(path, "the name of a class a line").splitlines()
+    names = tuple(line.strip() for line in lines if line.strip())
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise DatasetError(
+            f"{path} names the classes {enumerate_words(names) or 'not at all'}: expected at least two, "
+            "a line for each, all different."
+        )
+    return names
+
+
+def _not_as_original(root: Path, layout: _Layout) -> list[Problem]:
+    """That the folder is a part of the original, if it is."""
+    found = [] if (root / layout.names).is_file() else [f"no {layout.names}"]
+    lengths: dict[tuple[int, int], list[str]] = {}  # (bytes, bytes of the original) to files
+    for part, names in layout.files.items():
+        whole = layout.pictures[part] * layout.record
+        for path in (root / name for name in names):
+            if not path.is_file():
+                found.append(f"no {path.name}")
+            elif (size := path.stat().st_size) != whole:
+                lengths.setdefault((size, whole), []).append(path.name)
+    for (size, whole), others in lengths.items():
+        found.append(f"{size} bytes in place of {whole} in {', '.join(others)}")
+    if not found:
+        return []
+    return [
+        Problem(
+            "warning",
+            str(root),
+            f"is not the whole of {layout.title}",
+            expected="every file of the original",
+            found=enumerate_words(found),
+            advice="If that is meant, go on: what is there is read. Otherwise fetch it again.",
+            kind="not-whole",
+        )
+    ]
+
+
+def _pickled(root: Path, layout: _Layout) -> UnusableFile:
+    return UnusableFile(
+        Problem(
+            "error",
+            str(root),
+            f"holds the Python version of {layout.title}",
+            expected=f"the binary version ({enumerate_words([*layout.files['train'], *layout.files['test']])})",
+            found=f"pickled files ({enumerate_words(layout.pickled)})",
+            advice="Unpickling runs code that a file brings along, so such files are never read: fetch the binary "
+            f"version ({layout.title.lower()}-binary.tar.gz, from the same page) and unpack it.",
+            kind="pickled",
+        )
+    )

@@ -1,0 +1,271 @@
+"""Image folders: ``train/<class>/*`` and ``test/<class>/*`` (and ``val``), or one folder for each class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from netwright.data.images.dataset import Depth, ImageSet, Part, Record
+from netwright.data.io.images import PICTURE_ENDINGS, PictureHead, channel_names, is_picture, read_head
+from netwright.data.issues import Problem, UnusableFile, enumerate_words
+from netwright.data.layouts.description import DESCRIPTION
+from netwright.data.parallel import many_in_order
+from netwright.errors import DatasetError
+
+LOOKED_FOR = (
+    "folders `train/<class>` and `test/<class>` (and `val/<class>`) with pictures, or one folder of pictures "
+    "for each class"
+)
+
+PARTS: dict[str, Part] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""What the folders of parts are called, in lower case."""
+
+ONE_CLASS = "one-class"
+"""The kind of problem that is none for a network which knows its classes already."""
+
+_SORT = (
+    "Sort the pictures into a folder for each class; for segmentation, put `images` beside `masks`; for pictures to be "
+    "restored (inpainting), which need no classes, say --format images."
+)
+_READERS = 4
+_DEPTHS: tuple[Depth, ...] = ("float32", "uint16", "uint8")
+"""The widest first."""
+
+
+def matches(root: Path) -> bool:
+    """Whether a folder has folders with pictures, of classes or of parts."""
+    return root.is_dir() and any(first_picture(folder) for folder in folders_in(root))
+
+
+def read(root: Path) -> ImageSet:
+    """The pictures in ``root``, their headers read; whether they can be decoded is not looked at.
+
+    Raises:
+        DatasetError: there are no classes to tell apart, or parts without a training part.
+    """
+    parts = parts_of(root)
+    training = parts.get("train", root)
+    if not parts and (inner := next(filter(_is_dataset, folders_in(root)), None)) is not None:
+        raise DatasetError(
+            f"{root} holds the folder {inner.name}, which is a dataset itself: expected one dataset. Name it: {inner}."
+        )
+    classes = tuple(folder.name for folder in folders_in(training))
+    if not classes:
+        raise DatasetError(
+            f"{training} has no class folder: expected at least two to tell apart, each with its pictures. {_SORT}"
+        )
+    found: list[tuple[str, int, Part | None, Path]] = []
+    problems = [_one_class(training, classes[0])] if len(classes) == 1 else []
+    for part, home in homes_of(root, parts):
+        found += _pictures_of(root, part, home, classes, problems)
+    return image_set(root, "image-folder", classes, found, problems)
+
+
+def image_set(
+    root: Path,
+    format: str,
+    classes: tuple[str, ...],
+    found: Sequence[tuple[str, int, Part | None, Path]],
+    problems: Sequence[Problem],
+) -> ImageSet:
+    """The pictures that were ``found``, name, label, part and path of each, in order of name, their headers read."""
+    found = sorted(found, key=lambda entry: entry[0])
+    heads = list(many_in_order(_head, [path for *_, path in found], _READERS))
+    known = [head for head in heads if head is not None]
+    records = tuple(
+        Record(name, label, part, path, size=head.size if head else None)
+        for (name, label, part, path), head in zip(found, heads, strict=True)
+    )
+    return ImageSet(
+        name=root.resolve().name,
+        root=root,
+        format=format,
+        channels=channel_names(max((head.channels for head in known), default=1)),
+        classes=classes,
+        records=records,
+        depth=next((depth for depth in _DEPTHS if any(head.depth == depth for head in known)), "uint8"),
+        problems=tuple(problem.relative_to(root) for problem in problems),
+    )
+
+
+def parts_of(root: Path) -> dict[Part, Path]:
+    """The folders of the parts in ``root``; empty where it has none.
+
+    Raises:
+        DatasetError: two for one part, or none for training beside others.
+    """
+    parts: dict[Part, Path] = {}
+    for folder in folders_in(root):
+        part = PARTS.get(folder.name.lower())
+        if part is None:
+            continue
+        if part in parts:
+            raise DatasetError(
+                f"{root} has {parts[part].name} and {folder.name}: expected one folder for each part. Join the two."
+            )
+        parts[part] = folder
+    if parts and "train" not in parts:
+        raise DatasetError(
+            f"{root} has the part {enumerate_words([folder.name for folder in parts.values()])} but no `train`: "
+            "expected `train` beside it. Add the training pictures, or move what is in the folder up."
+        )
+    return parts
+
+
+def homes_of(root: Path, parts: Mapping[Part, Path]) -> list[tuple[Part | None, Path]]:
+    """Where pictures lie: the part and the folder of it, or None and ``root``."""
+    return [*parts.items()] if parts else [(None, root)]
+
+
+def _is_dataset(folder: Path) -> bool:
+    """Whether a folder that would be a class looks like a whole dataset."""
+    names = {entry.name.lower() for entry in folder.iterdir() if entry.is_dir()}
+    return (folder / DESCRIPTION).is_file() or not names.isdisjoint(PARTS) or names >= {"images", "masks"}
+
+
+def _pictures_of(
+    root: Path, part: Part | None, home: Path, classes: Sequence[str], problems: list[Problem]
+) -> Iterator[tuple[str, int, Part | None, Path]]:
+    """Name, class, part and path of the pictures of a part; what does not belong there becomes a problem."""
+    loose = [entry for entry in sorted(home.iterdir()) if entry.is_file() and is_picture(entry)]
+    if loose:
+        problems.append(
+            ignored_file(
+                loose[0], len(loose), "lies in no class folder", "a picture in the folder of its class"
+            )
+        )
+    for folder in folders_in(home):
+        if folder.name not in classes:
+            problems.append(_unknown_class(folder, classes))
+            continue
+        label = classes.index(folder.name)
+        count = 0
+        for name, path in pictures_below(root, folder, problems):
+            count += 1
+            yield name, label, part, path
+        if not count and part in (None, "train"):
+            problems.append(_empty_class(folder))
+
+
+def pictures_below(
+    root: Path, folder: Path, problems: list[Problem], known: Sequence[str] = ()
+) -> Iterator[tuple[str, Path]]:
+    """Name within ``root`` and path of every picture below a folder; what does not belong there becomes a problem.
+
+    ``known``: names within ``root`` of files that are no pictures and may be there.
+    """
+    others: list[Path] = []
+    for path in files_below(folder):
+        name = path.relative_to(root).as_posix()
+        if not is_picture(path):
+            others += [path] if name not in known else []
+        elif not name.isprintable():
+            problems.append(_unreadable_name(path))
+        else:
+            yield name, path
+    if others:
+        expected = f"pictures that end in {enumerate_words(PICTURE_ENDINGS, 'or')}"
+        problems.append(ignored_file(others[0], len(others), "is no picture", expected))
+
+
+def folders_in(home: Path) -> list[Path]:
+    """The folders within, sorted, without those that systems and tools leave."""
+    return sorted(
+        entry
+        for entry in home.iterdir()
+        if entry.is_dir() and entry.name[0] != "." and entry.name != "__MACOSX"
+    )
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, without hidden ones."""
+    for home, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        for name in sorted(files):
+            if name[0] != "." and name != "Thumbs.db":
+                yield Path(home, name)
+
+
+def first_picture(folder: Path) -> Path | None:
+    """A picture below a folder, None where there is none."""
+    return next((path for path in files_below(folder) if is_picture(path)), None)
+
+
+def _head(path: Path) -> PictureHead | None:
+    """The header of a picture, None where it cannot be read: inspection says why."""
+    try:
+        return read_head(path)
+    except UnusableFile:
+        return None
+
+
+def _one_class(training: Path, name: str) -> Problem:
+    return Problem(
+        "error",
+        str(training),
+        "has one class folder",
+        expected="at least two to tell apart, each with its pictures",
+        found=name,
+        advice=_SORT,
+        kind=ONE_CLASS,
+    )
+
+
+def _empty_class(folder: Path) -> Problem:
+    return Problem(
+        "error",
+        str(folder),
+        "is a class with no image",
+        expected="pictures of it to learn from",
+        found="none",
+        advice="Look whether they were copied; or remove the folder, if there is no such class.",
+        kind="empty-class",
+    )
+
+
+def _unknown_class(folder: Path, classes: Sequence[str]) -> Problem:
+    shown = enumerate_words([*classes[:5], f"{len(classes) - 5} more"] if len(classes) > 6 else classes)
+    return Problem(
+        "error",
+        str(folder),
+        "is a class that training lacks",
+        expected=f"the classes of the training part ({shown})",
+        found=folder.name,
+        advice="Nobody can learn what is never shown: add pictures of it to training, or remove the folder. Look "
+        "whether the name is spelled alike.",
+        kind="unknown-class",
+    )
+
+
+def ignored_file(file: Path, count: int, what: str, expected: str) -> Problem:
+    """A file that is left out, one of ``count`` such."""
+    return Problem(
+        "warning",
+        str(file),
+        what,
+        expected=expected,
+        found=f"{count} file{'s' * (count != 1)} of this sort in its folder",
+        advice="It is left out. Move or convert it if it belongs to the dataset.",
+        kind="ignored-file",
+    )
+
+
+def _unreadable_name(path: Path) -> Problem:
+    return Problem(
+        "error",
+        str(path).encode("utf-8", "backslashreplace").decode(),
+        "has a name that cannot be read",
+        expected="a name of printable Unicode characters",
+        found=repr(path.name),
+        advice="Another system wrote it in another encoding: rename the file.",
+        kind="unreadable-name",
+    )

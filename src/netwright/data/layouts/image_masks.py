@@ -1,0 +1,210 @@
+"""Pictures with masks: the folders ``images`` and ``masks`` hold files with the same stems, in folders below, too.
+
+Images are PNG, JPEG, TIFF or BMP, grey or in colours; masks are PNG, TIFF or BMP with one value a pixel. A
+``dataset.json`` beside them may name the labels (``labels``, from value to name or from name to value) and the
+dataset (``name``); without one the labels are the values that the masks hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from netwright.data.io.images import PICTURE_ENDINGS, channel_names, has_colours, is_picture, read_head
+from netwright.data.issues import Problem, UnusableFile, enumerate_words
+from netwright.data.layouts.class_folders import files_below
+from netwright.data.layouts.description import DESCRIPTION, read_labels, stem, value_first
+from netwright.data.layouts.mask_meanings import (
+    levels,
+    mask_facts,
+    palette_problems,
+    refuse_blur,
+    require_some_read,
+    unmapped_greys,
+)
+from netwright.data.parallel import in_order
+from netwright.data.volumes.dataset import Case, Dataset
+from netwright.data.volumes.labels import mapped
+from netwright.errors import DatasetError
+
+LOOKED_FOR = "folders `images` and `masks` with pictures of the same stems"
+
+IMAGES = "images"
+MASKS = "masks"
+
+MOST_UNNAMED = 64
+"""More different values than this are taken for intensities, unless a ``dataset.json`` names them."""
+
+_READERS = 4
+
+
+def matches(root: Path, description: Mapping[str, Any]) -> bool:
+    """Whether a folder is of this format: it has the two folders, and pictures in one of them, or
+    pairs in folders below that both have."""
+    folders = [root / IMAGES, root / MASKS]
+    if not all(folder.is_dir() for folder in folders):
+        return False
+    return any(map(list_pictures, folders)) or len(_folders_of_pairs(root)) > 1
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder, sorted, without hidden files."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        file for file in folder.iterdir() if is_picture(file) and file.name[0] != "." and file.is_file()
+    )
+
+
+def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
+    """The dataset in ``root``. Without names in a description every mask is read, for the values that it holds.
+
+    Raises:
+        DatasetError: no image has a mask, two files have one stem, or the masks hold no labels.
+    """
+    homes = _folders_of_pairs(root)
+    images, masks = (
+        by_stem(root / folder, files=[file for home in homes for file in list_pictures(root / folder / home)])
+        for folder in (IMAGES, MASKS)
+    )
+    if not images.keys() & masks.keys():
+        raise DatasetError(_no_pair(root, images, masks))
+    named = description.get("labels")
+    problems, labels, proposed = _meaning(root, named, list(masks.values()), map_label)
+    cases = []
+    for name in sorted(images.keys() | masks.keys()):
+        image, mask = images.get(name, root / IMAGES / f"{name}.png"), masks.get(name)
+        cases.append(Case(name, (image,), mask, problem=problems.get(mask) if mask else None))
+    return Dataset(
+        name=str(description.get("name") or root.name),
+        root=root,
+        format="image-masks",
+        channels=_channels([images[name] for name in sorted(images)]),
+        labels=labels,
+        cases=tuple(cases),
+        map_label=map_label,
+        file_ending=".png",
+        naming=DESCRIPTION if isinstance(named, dict) else MASKS,
+        proposed=proposed,
+    )
+
+
+def by_stem(
+    folder: Path, advice: str = "Remove or rename one.", files: Sequence[Path] | None = None
+) -> dict[str, Path]:
+    """The pictures in a folder, or the ``files`` below it, by stem, sorted.
+
+    Raises:
+        DatasetError: two have one stem.
+    """
+    found: dict[str, Path] = {}
+    for file in list_pictures(folder) if files is None else files:
+        if (other := found.setdefault(stem(file), file)) is not file:
+            names = (path.relative_to(folder).as_posix() for path in (other, file))
+            raise DatasetError(
+                f"{folder} holds {' and '.join(names)}: expected one file for each stem. {advice}"
+            )
+    return found
+
+
+def _folders_of_pairs(root: Path) -> list[Path]:
+    """Where pairs lie within `images` as within `masks`: in the two themselves, and in folders below that both have."""
+    below = [
+        {
+            file.relative_to(root / name).with_suffix("")
+            for file in files_below(root / name)
+            if is_picture(file)
+        }
+        for name in (IMAGES, MASKS)
+    ]
+    return sorted({Path(), *(file.parent for file in below[0] & below[1])})
+
+
+def _no_pair(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path]) -> str:
+    for folder, files in ((root / IMAGES, images), (root / MASKS, masks)):
+        others = sorted(file.name for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
+        if not files and others:
+            ending = Path(others[0]).suffix
+            return (
+                f"{folder} has no file that can be read: {ending.removeprefix('.').upper() or others[0]} is not read; "
+                f"expected pictures that end in {enumerate_words(PICTURE_ENDINGS, 'or')}, found {others[0]}"
+                + f" and {len(others) - 1} more" * (len(others) > 1)
+                + ". Save them as PNG, which loses nothing."
+            )
+    shown = [", ".join(file.name for file in list(files.values())[:2]) or "none" for files in (images, masks)]
+    return (
+        f"{root} has no image with a mask of the same stem: expected pairs such as {IMAGES}/a.png and {MASKS}/a.png, "
+        f"found the images {shown[0]} and the masks {shown[1]}. Rename the masks after their images."
+    )
+
+
+def _channels(images: Sequence[Path]) -> tuple[str, ...]:
+    """The channels of the first image that can be read."""
+    for image in images:
+        try:
+            return channel_names(read_head(image).channels)
+        except UnusableFile:
+            continue
+    return channel_names(1)
+
+
+def _meaning(
+    root: Path, named: object, masks: Sequence[Path], map_label: Mapping[int, int]
+) -> tuple[dict[Path, Problem], dict[int, str], dict[int, int]]:
+    """What is wrong with the palettes of masks, the labels, and what each value would become where that is still to be
+    said.
+
+    Labels that nobody has named are the values that the masks hold: 0, 1, 2, ... (after ``map_label``) as they are. Of
+    others the labels would be their ranks: each value -> its rank among them, 0 included.
+    """
+    folder = root / MASKS
+    if isinstance(named, dict):
+        coloured = [
+            mask for mask, shown in zip(masks, in_order(has_colours, masks, _READERS), strict=True) if shown
+        ]
+        facts = list(in_order(mask_facts, coloured, _READERS))
+        problems = {**unmapped_greys(facts, map_label), **palette_problems(facts, named=True)}
+        return problems, read_labels(root, named, value_first(named)), {}
+    facts = list(in_order(mask_facts, masks, _READERS))
+    require_some_read(folder, facts)
+    found = set[int]().union(*(mask.values for mask in facts))
+    labels, proposed = labels_of_values(folder, found, map_label, levels(facts))
+    if proposed:
+        refuse_blur(folder, facts, found)
+    return {**unmapped_greys(facts, map_label), **palette_problems(facts, named=False)}, labels, proposed
+
+
+def labels_of_values(
+    folder: Path,
+    found: Collection[int],
+    map_label: Mapping[int, int],
+    same: Mapping[int, int] = MappingProxyType({}),
+) -> tuple[dict[int, str], dict[int, int]]:
+    """The labels of the values that the label maps in a folder hold, and what each value would become where that is
+    still to be said. ``same``: a value -> another that it means the same as.
+
+    Raises:
+        DatasetError: so many values that they are no labels, or none but one.
+    """
+    values = sorted(found)
+    if len(values) > MOST_UNNAMED:
+        raise DatasetError(
+            f"{folder} holds {len(values)} different values ({enumerate_words(values[:4])}, ...): expected few, "
+            "one for each label. So many look like intensities, or like masks blurred by resizing or JPEG: threshold "
+            f"them. If they are labels, name each in `labels` of a {DESCRIPTION}."
+        )
+    level = {value: map_label.get(value, mapped(same.get(value, value), map_label)) for value in values}
+    meant = sorted({0, *level.values()}, key=lambda value: (value < 0, value))
+    if len(meant) < 2:
+        raise DatasetError(
+            f"{folder} holds no label: expected a value for background (0) and at least one other, found "
+            f"{enumerate_words(values) or 'no mask that can be read'}. Look whether the masks were exported rightly."
+        )
+    names = {0: "background", 1: "foreground"} if len(meant) == 2 else {0: "background"}
+    labels = {rank: names.get(rank, f"label {rank}") for rank in range(len(meant))}
+    if meant == list(labels) and all(mapped(value, map_label) == level[value] for value in values):
+        return labels, {}
+    ranks = {value: rank for rank, value in enumerate(meant)}
+    return labels, {value: ranks[level[value]] for value in values}

@@ -1,0 +1,243 @@
+"""Images and masks in a layout that is not read: recognised, lest masks become pictures of a class."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from netwright.data.io.images import PICTURE_ENDINGS, mask_size, read_picture
+from netwright.data.issues import UnusableFile
+from netwright.data.layouts.class_folders import PARTS, files_below, folders_in
+from netwright.data.layouts.image_masks import IMAGES, MASKS
+from netwright.errors import DatasetError
+
+_MASK_WORD = re.compile(
+    "masks?|msks?|labels?|lbls?|segs?|segmentations?|anno(t(ation)?)?s?|gts?|(ground)?truths?|manual|mattes?|trimaps?"
+)
+_OBSERVER = re.compile(r"manual\d")
+"""DRIVE numbers who drew a mask."""
+
+_IMAGE_WORD = re.compile("images?|imgs?|im|pic(ture)?s?|photos?|sat|inputs?|originals?")
+_ENDINGS = (*PICTURE_ENDINGS, ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".pbm")
+"""Of masks, which are known by their names also where they are in a format that is not read."""
+
+_MOST_LOOKED_AT = 100_000
+_FEWEST = 3
+_MOST_OF_CASE = 4
+_SAMPLED = 4
+_FLAT = 0.75
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+_T = TypeVar("_T")
+Key = tuple[str, ...]
+
+
+class Paired(NamedTuple):
+    """An image and its mask, of more such."""
+
+    image: Path
+    mask: Path
+
+
+def refuse_paired(root: Path) -> None:
+    """Refuse a folder whose pictures look like images and masks that lie otherwise than they are read.
+
+    Raises:
+        DatasetError: they do; it says how they have to lie.
+    """
+    there = islice(files_below(root), _MOST_LOOKED_AT)
+    found = find_paired(root, [file for file in there if file.name.lower().endswith(_ENDINGS)])
+    if found is None:
+        return
+    image, mask = (file.relative_to(root).as_posix() for file in found)
+    ready = next(
+        (one for one in _parts_first(root) if (one / IMAGES).is_dir() and (one / MASKS).is_dir()), None
+    )
+    raise DatasetError(
+        f"{root} looks like images and masks: {image} and {mask} belong together. Expected the folders `{IMAGES}` and "
+        f"`{MASKS}` with stems alike, such as {IMAGES}/a.png and {MASKS}/a.png. Name the folders images and masks, "
+        "stems alike"
+        + (f"; or give {ready}, which has these two" if ready else "")
+        + ". If these are pictures of classes that only have such names, say --format image-folder."
+    )
+
+
+def refuse_masks_to_predict(folder: Path, files: Sequence[Path]) -> None:
+    """Refuse pictures of a folder, to be predicted, that look like images and their masks.
+
+    Raises:
+        DatasetError: they do.
+    """
+    found = find_paired(folder, files)
+    if found is not None:
+        image, mask = (file.relative_to(folder).as_posix() for file in found)
+        raise DatasetError(
+            f"{folder} holds masks among the images: {mask} looks like the mask of {image}. Expected images alone: "
+            "give a folder without masks, or the images one by one."
+        )
+
+
+def find_paired(root: Path, files: Sequence[Path]) -> Paired | None:
+    """An image and its mask, where most of the ``files`` below a folder are such; None where they are not.
+
+    Masks are told by words in the names of their files and folders, such as ``mask``, ``labels`` or ``GroundTruth``,
+    where what else is in the file's name is that of an image; or by their looks alone: in two folders of which almost
+    every stem is in both, in one where almost every name has another that goes on alike (``a.jpg``,
+    ``a_1stHO.png``), or in a folder for each image. In any case masks have to be flat: a folder of faces with masks is
+    none of masks.
+    """
+    return _by_names(root, files) or _by_looks(root, files) or _by_longer_names(files) or _by_cases(files)
+
+
+def _by_names(root: Path, files: Sequence[Path]) -> Paired | None:
+    images: list[Path] = []
+    masks: list[Path] = []
+    for file in files:
+        within = file.relative_to(root)
+        words = {word for part in (*within.parts[:-1], within.stem) for word in _words(part)}
+        (masks if any(map(_MASK_WORD.fullmatch, words)) else images).append(file)
+    image_of, mask_of = _keyed(root, images), _keyed(root, masks)
+    pairs = [
+        Paired(image_of[one], mask_of[other])
+        for one, other in sorted(
+            {*_beginnings(image_of, mask_of), *map(_swapped, _beginnings(mask_of, image_of))}
+        )
+    ]
+    if not pairs or 2 * len(pairs) < min(len(image_of), len(mask_of)):
+        return None
+    return pairs[0] if all(_is_flat(pair.mask) is not False for pair in _some(pairs)) else None
+
+
+def _by_looks(root: Path, files: Sequence[Path]) -> Paired | None:
+    groups: dict[str, dict[Key, Path]] = {}
+    homes = {_home(root, file) for file in files}
+    for file in files:
+        group = _home(root, file) if len(homes) > 1 else file.suffix.lower()
+        groups.setdefault(group, {})[_key(root, file)] = file
+    if len(groups) != 2:
+        return None
+    one, other = groups.values()
+    common = sorted(one.keys() & other.keys())
+    if len(common) < _FEWEST or len(common) < 0.8 * max(len(one), len(other)):
+        return None
+    for images, masks in ((one, other), (other, one)):
+        if _look_paired(pairs := [Paired(images[key], masks[key]) for key in common]):
+            return pairs[0]
+    return None
+
+
+def _by_longer_names(files: Sequence[Path]) -> Paired | None:
+    """Images beside masks whose names go on, all in the same way."""
+    by_name = {(file.parent, file.stem): file for file in files}
+    found: dict[str, list[Paired]] = {}
+    for (home, name), file in by_name.items():
+        for end in range(len(name) - 1, 0, -1):
+            if (image := by_name.get((home, name[:end]))) is not None and not name[end].isdigit():
+                found.setdefault(name[end:], []).append(Paired(image, file))
+                break
+    longer = {pair.mask for pairs in found.values() for pair in pairs}
+    pairs = max(found.values(), key=len, default=[])
+    if len(pairs) < _FEWEST or len(pairs) < 0.8 * (len(by_name) - len(longer)):
+        return None
+    return pairs[0] if _look_paired(pairs) else None
+
+
+def _by_cases(files: Sequence[Path]) -> Paired | None:
+    """Folders of which each has one image, and else masks."""
+    if not files:
+        return None
+    top = os.path.commonpath([file.parent for file in files])
+    cases: dict[str, list[Path]] = {}
+    for file in files:
+        home = _home(Path(top), file)
+        cases.setdefault(home.partition("/")[0], []).append(file)
+    if "" in cases or len(cases) < _FEWEST:
+        return None
+    pairs = [_of_case(case) for case in _some(list(cases.values()))]
+    return pairs[0] if all(pairs) else None
+
+
+def _of_case(files: Sequence[Path]) -> Paired | None:
+    """The one image of a case, which has few files or lies in a folder of its own, and a mask of it."""
+    together = Counter(file.parent for file in files)
+    alone = [file for file in files if len(files) <= _MOST_OF_CASE or together[file.parent] == 1]
+    images = [file for file in alone if _is_flat(file) is False]
+    if len(images) != 1 or len(files) == 1:
+        return None
+    pairs = [Paired(images[0], file) for file in files if file != images[0]]
+    return pairs[0] if _look_paired(pairs) else None
+
+
+def _look_paired(pairs: Sequence[Paired]) -> bool:
+    """Whether masks are flat, images are not, and both are alike in size."""
+    return all(
+        _is_flat(mask) and _is_flat(image) is False and _alike(image, mask) for image, mask in _some(pairs)
+    )
+
+
+def _home(root: Path, file: Path) -> str:
+    """The folder of a file within ``root``, without those of parts."""
+    return "/".join(part for part in file.relative_to(root).parts[:-1] if part.lower() not in PARTS)
+
+
+def _words(name: str) -> list[str]:
+    """``ISIC2018_GroundTruth`` -> isic, 2018, ground, truth."""
+    return [word.lower() for word in _WORD.findall(name)]
+
+
+def _keyed(root: Path, files: Iterable[Path]) -> dict[Key, Path]:
+    """The first file of each key."""
+    found: dict[Key, Path] = {}
+    for file in files:
+        found.setdefault(_key(root, file), file)
+    return found
+
+
+def _beginnings(shorter: Iterable[Key], longer: Iterable[Key]) -> set[tuple[Key, Key]]:
+    """Keys of which one is how the other begins, or both are the same."""
+    known = set(shorter)
+    return {(key[:end], key) for key in longer for end in range(1, len(key) + 1) if key[:end] in known}
+
+
+def _swapped(pair: tuple[Key, Key]) -> tuple[Key, Key]:
+    return pair[1], pair[0]
+
+
+def _key(root: Path, path: Path) -> Key:
+    """What the names of an image and of its mask have in common: words of the file, else of the folder it lies in."""
+    words = _words(_OBSERVER.sub("manual", path.stem))
+    own = [word for word in words if not _MASK_WORD.fullmatch(word) and not _IMAGE_WORD.fullmatch(word)]
+    own = [word for word in own if word not in PARTS] or own
+    if own or path.parent == root:
+        return tuple(own or words)
+    return _key(root, path.parent)
+
+
+def _some(found: Sequence[_T]) -> Sequence[_T]:
+    return found[:: max(1, len(found) // _SAMPLED)][:_SAMPLED]
+
+
+def _is_flat(path: Path) -> bool | None:
+    """Whether most pixels are as their neighbours, as in drawings and unlike in photographs; None where it cannot be
+    read."""
+    try:
+        pixels = read_picture(path).pixels
+    except UnusableFile:
+        return None
+    same = pixels[:, 1:] == pixels[:, :-1]
+    return bool((same if same.ndim == 2 else same.all(axis=-1)).mean() >= _FLAT) if same.size else None
+
+
+def _alike(image: Path, mask: Path) -> bool:
+    return mask_size(image) == mask_size(mask)
+
+
+def _parts_first(root: Path) -> list[Path]:
+    """The folders within, that of training first."""
+    return sorted(folders_in(root), key=lambda folder: PARTS.get(folder.name.lower()) != "train")

@@ -1,0 +1,173 @@
+"""Images without labels, to predict: which files of a folder are read, and which are left out."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+
+from netwright.data.io.images import PICTURE_ENDINGS, is_picture
+from netwright.data.io.time_axis import time_points
+from netwright.data.io.volumes import ENDINGS
+from netwright.data.issues import enumerate_words
+from netwright.data.layouts import acdc, image_masks, nnunet
+from netwright.data.layouts.class_folders import files_below
+from netwright.data.layouts.description import DESCRIPTION, stem
+from netwright.data.layouts.paired import refuse_masks_to_predict
+from netwright.data.volumes.dataset import Case
+from netwright.errors import DatasetError, DatasetWarning
+
+MANIFEST = "netwright-predictions.jsonl"
+"""Lists what a prediction wrote into a folder; never an input."""
+
+_MOST_NAMED = 8
+_MOST_LOOKED_AT = 10_000
+_NUMBERED = re.compile(r".+_(\d{4})")
+
+
+def is_volume(path: Path) -> bool:
+    """Whether the name of a file is that of a NIfTI volume, in small or capital letters."""
+    return path.name.lower().endswith(ENDINGS)
+
+
+def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
+    """The unlabelled cases of a file or folder, to predict.
+
+    Of a folder in the layout of ACDC these are the frames, labelled or not, or else the whole cines of its patients.
+    Files that are all named as nnU-Net does (``{case}_{channel:04d}``) are grouped by case, but for those that hold
+    all ``channels`` themselves; else each file is one. A folder of pictures has a case for each. Folders in it are not
+    read.
+
+    Warns:
+        DatasetWarning: what is there beside and is left out, by name.
+
+    Raises:
+        DatasetError: nothing is there to read, a case lacks a channel, or two pictures have one stem.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise DatasetError(f"{path} does not exist: expected a NIfTI volume, a picture or a folder of them.")
+    if frames := acdc.unlabelled(path):
+        read = {file for frame in frames for file in frame.images}
+        tell_others(
+            path, [file for file in path.iterdir() if _beside_patients(file)], read, "patients' frames"
+        )
+        return frames
+    files, kind = _files(path), "volumes"
+    if files and is_picture(files[0]):
+        kind = "pictures"
+    if not files:
+        raise DatasetError(_nothing(path))
+    if path.is_dir():
+        tell_others(path, [file for file in path.iterdir() if file.is_file()], files, kind)
+        _tell_below(path, is_volume if kind == "volumes" else is_picture, kind)
+    if kind == "pictures":
+        if path.is_dir():
+            refuse_masks_to_predict(path, files)
+        return tuple(Case(stem(file), (file,), None) for file in files)
+    return _grouped(path, files, channels)
+
+
+def _beside_patients(file: Path) -> bool:
+    """Whether a file is an image that lies in a folder in the layout of ACDC without being of it."""
+    image = file.is_file() and (is_volume(file) or is_picture(file))
+    return image and not file.name.startswith("patient")
+
+
+def _files(path: Path) -> list[Path]:
+    """The volumes of a folder, its pictures where there are none, or the one file."""
+    if not path.is_dir():
+        return [path] if is_volume(path) or is_picture(path) else []
+    volumes = sorted(file for file in path.iterdir() if is_volume(file) and file.name[0] != ".")
+    if volumes:
+        return volumes
+    return list(image_masks.by_stem(path, "Predict them one by one, or rename one.").values())
+
+
+def _grouped(path: Path, files: Sequence[Path], channels: int) -> tuple[Case, ...]:
+    """Volumes as cases: those of one name but for the number of the channel together."""
+    whole = {file for file in files if channels > 1 and time_points(file) == channels}
+    single = [file for file in files if file not in whole]
+    numbers = [_NUMBERED.fullmatch(stem(file)) for file in single]
+    if not all(number and int(number[1]) < channels for number in numbers):
+        return tuple(Case(stem(file), (file,), None) for file in files)
+    found = [Case(stem(file), (file,), None) for file in sorted(whole)]
+    for name, by_number in nnunet.group_channels(single).items():
+        missing = [number for number in range(channels) if number not in by_number]
+        if missing:
+            raise DatasetError(
+                f"{path} lacks channel {missing[0]} of case {name}: expected {channels} files a case, "
+                f"numbered {name}_0000 to {name}_{channels - 1:04d}, or one 4D file with {channels} volumes. Add the "
+                "file."
+            )
+        found.append(Case(name, tuple(by_number[number] for number in range(channels)), None))
+    return tuple(sorted(found, key=lambda case: case.name))
+
+
+def not_predicted(folder: Path, files: Iterable[Path]) -> list[Path]:
+    """Files below a folder without those in folders below it that a prediction wrote to, lest it reads its own."""
+    found = list(files)
+    written = {file.parent for file in found if file.name == MANIFEST and file.parent != folder}
+    return [file for file in found if written.isdisjoint(file.parents)] if written else found
+
+
+def tell_others(folder: Path, there: Iterable[Path], read: Iterable[Path], kind: str) -> None:
+    """Warn of files ``there`` in a folder that are not ``read``, by name, as they are none of the ``kind``."""
+    taken = set(read)
+    others = sorted(file for file in there if file not in taken and _meant(file))
+    if others:
+        names = [file.relative_to(folder).as_posix() for file in others]
+        count = "a file that is" if len(names) == 1 else f"{len(names)} files that are"
+        warnings.warn(
+            f"left out {count} none of the {kind} in {folder}: {_some(names)}.", DatasetWarning, stacklevel=4
+        )
+
+
+def tell_unusable(error: DatasetError) -> None:
+    """Warn of an input among others that cannot be used."""
+    warnings.warn(f"left out: {error}", DatasetWarning, stacklevel=3)
+
+
+def _meant(file: Path) -> bool:
+    """Whether a file may have been meant as an image: it is not one that systems leave, or that describes others."""
+    return file.name[0] != "." and file.name not in ("Thumbs.db", "desktop.ini", DESCRIPTION, MANIFEST)
+
+
+def _tell_below(folder: Path, readable: Callable[[Path], bool], kind: str) -> None:
+    below = _below(folder, readable)
+    if below:
+        warnings.warn(
+            f"left out {kind} in folders below {folder}: {_some(below)}. Only the folder itself is read: name another "
+            "one to predict what is in it.",
+            DatasetWarning,
+            stacklevel=4,
+        )
+
+
+def _below(folder: Path, readable: Callable[[Path], bool]) -> list[str]:
+    """Files of a kind in the folders below one, by their names within it."""
+    found = not_predicted(folder, islice(files_below(folder), _MOST_LOOKED_AT))
+    return [file.relative_to(folder).as_posix() for file in found if file.parent != folder and readable(file)]
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = list(names[:_MOST_NAMED])
+    return enumerate_words([*shown, f"{len(names) - len(shown)} more"] if len(names) > len(shown) else shown)
+
+
+def _nothing(path: Path) -> str:
+    """Why there is nothing to read, and where there may be something."""
+    told = (
+        f"{path} holds nothing to read: expected volumes that end in {' or '.join(ENDINGS)}, or pictures that end in "
+        f"{enumerate_words(PICTURE_ENDINGS, 'or')}"
+    )
+    if not path.is_dir():
+        return f"{told}. Give a file of one of these kinds."
+    there = sorted(file.name for file in path.iterdir() if file.is_file() and _meant(file))
+    told += f"; found {_some(there)}." if there else "."
+    below = _below(path, lambda file: is_volume(file) or is_picture(file))
+    if below:
+        told += f" In folders below lie {_some(below)}: give such a folder, for example {path / Path(below[0]).parent}."
+    return told

@@ -1,0 +1,1 @@
+"""Batches for training, augmented on the device."""

@@ -1,0 +1,154 @@
+"""Batches of prepared volumes or slices: read, cropped or padded to one size, stacked, augmented on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from netwright.data.loading.augmentation import AugmentationSettings, augment
+
+
+class Items(Protocol):
+    """What batches are made of: images and labels by number, of three dimensions or of two."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of every image."""
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Of the voxels, in mm, one an axis."""
+
+    def image(self, index: int) -> NDArray[np.float32]:
+        """(C, X, Y, Z), or (C, X, Y)."""
+
+    def label(self, index: int) -> NDArray[np.uint8]:
+        """(X, Y, Z), or (X, Y): class indices."""
+
+    def air(self, index: int) -> NDArray[np.float32]:
+        """(C,): what each channel is padded with."""
+
+
+class PreparedVolumes(Items, Protocol):
+    """The part of `netwright.data.volumes.cache.Prepared` that training needs."""
+
+    def class_counts_of(self, indices: Sequence[int]) -> NDArray[Any]:
+        """(classes,), voxels of each class in these cases."""
+
+
+def windows(
+    shape: Sequence[int], size: Sequence[int], position: Sequence[float] | None = None
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Which part of a volume goes to which part of a window of ``size``, axis by axis.
+
+    Where the volume is longer it is cropped, from the start (position 0) to the end (under 1), without
+    position at the centre; where it is shorter it is put into the middle.
+
+    Returns:
+        The slices of the volume, and those of the window, equally long.
+    """
+    source, target = [], []
+    for axis, (length, wanted) in enumerate(zip(shape, size, strict=True)):
+        room = max(length - wanted, 0)
+        start = room // 2 if position is None else int(position[axis] * (room + 1))
+        before = max(wanted - length, 0) // 2
+        source.append(slice(start, start + min(length, wanted)))
+        target.append(slice(before, before + min(length, wanted)))
+    return tuple(source), tuple(target)
+
+
+def padding(air: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """Values of channels (C,) that spread over an image (C, *size) of so many dimensions."""
+    return air.reshape(-1, *(1,) * (dimensions - 1))
+
+
+class Batches:
+    """The batches of an epoch: iterating once is one epoch, and every epoch differs where a generator is
+    given.
+
+    With a generator (training): the cases are shuffled, volumes larger than ``size`` cropped at random. A
+    last batch of fewer cases is kept, but one of a single case left out where other batches have more: batch
+    normalisation cannot train on it where the deepest level is one voxel. The shuffle lets each case be left
+    out as seldom. Without a generator: in order, cropped at the centre, all cases, never augmented.
+
+    Args:
+        prepared: the volumes, or slices.
+        indices: which of them.
+        size: of the network's input, in voxels, one an axis.
+        batch_size: cases a batch.
+        device: where the batches are wanted.
+        augmentation: None for none.
+        generator: on the CPU; the only source of random numbers.
+    """
+
+    def __init__(
+        self,
+        prepared: Items,
+        indices: Sequence[int],
+        size: Sequence[int],
+        batch_size: int,
+        *,
+        device: torch.device | str = "cpu",
+        augmentation: AugmentationSettings | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self._prepared = prepared
+        self._indices = tuple(indices)
+        self._size = tuple(size)
+        self._batch_size = batch_size
+        self._device = torch.device(device)
+        self._augmentation = augmentation if generator is not None else None
+        self._generator = generator
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self._indices), self._batch_size)
+        lone = self._generator is not None and rest == 1 and full > 0
+        return full + (1 if rest and not lone else 0)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images (B, C, *size) float32 and labels (B, *size) int64, on the device."""
+        count = len(self._indices)
+        if self._generator is None:
+            order = list(range(count))
+        else:
+            order = torch.randperm(count, generator=self._generator).tolist()
+        for batch in range(len(self)):
+            chosen = order[batch * self._batch_size : (batch + 1) * self._batch_size]
+            images, labels, air = self._read([self._indices[i] for i in chosen])
+            images = images.to(self._device, non_blocking=True)
+            labels = labels.to(self._device, non_blocking=True)
+            if self._augmentation is not None and self._generator is not None:
+                images, labels = augment(
+                    images,
+                    labels,
+                    self._augmentation,
+                    self._generator,
+                    spacing=self._prepared.spacing,
+                    outside=air,
+                )
+            yield images, labels.long()
+
+    def _read(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Images (B, C, *size), labels (B, *size), and what the images are padded with (B, C)."""
+        pinned = self._device.type == "cuda"
+        shape = (len(indices), self._prepared.channels, *self._size)
+        images = torch.zeros(shape, pin_memory=pinned)
+        labels = torch.zeros((len(indices), *self._size), dtype=torch.uint8, pin_memory=pinned)
+        air = torch.zeros(shape[:2])
+        image_rows, label_rows, air_rows = images.numpy(), labels.numpy(), air.numpy()
+        for row, index in enumerate(indices):
+            image, label = self._prepared.image(index), self._prepared.label(index)
+            position = None
+            if self._generator is not None:
+                position = torch.rand(len(self._size), generator=self._generator).tolist()
+            source, target = windows(label.shape, self._size, position)
+            air_rows[row] = self._prepared.air(index)
+            image_rows[row] = padding(air_rows[row], image.ndim)
+            image_rows[row][:, *target] = image[:, *source]
+            label_rows[row][target] = label[source]
+        return images, labels, air

@@ -1,0 +1,260 @@
+"""One door to all datasets: recognised, inspected, prepared, divided into parts, and opened again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netwright.data.images.cache import prepare_images
+from netwright.data.images.dataset import ImageSet
+from netwright.data.images.inspection import inspect_images
+from netwright.data.images.prepared import INDEX, KIND, PreparedImages, open_prepared_images
+from netwright.data.images.settings import ImageSettings
+from netwright.data.images.splits import image_splits
+from netwright.data.layouts import FORMATS, Format, cifar, images
+from netwright.data.layouts import class_folders as folder
+from netwright.data.layouts import image_tables as tables
+from netwright.data.layouts.description import DESCRIPTION, read_description
+from netwright.data.layouts.images import IMAGES
+from netwright.data.layouts.paired import refuse_paired
+from netwright.data.splits import FRACTIONS, Splits, split
+from netwright.data.volumes.cache import prepare
+from netwright.data.volumes.dataset import Dataset
+from netwright.data.volumes.inspection import Inspection, inspect_dataset
+from netwright.data.volumes.prepared import Prepared, open_prepared
+from netwright.data.volumes.preprocessing import PreprocessingSettings
+from netwright.errors import DatasetError, SettingsError
+
+_FOLDERS_SEARCHED = 20
+"""So many folders within are looked into for a dataset."""
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """How pictures of a kind are recognised, in code and in words, and read.
+
+    ``recognised``: whether they are taken for this kind where nobody names it; None: wherever they match.
+    """
+
+    title: str
+    looked_for: str
+    matches: Callable[[Path], bool]
+    read: Callable[[Path], ImageSet]
+    recognised: Callable[[Path], bool] | None = None
+
+
+def _read_npz(root: Path) -> ImageSet:
+    path = tables.npz_in(root)
+    assert path is not None  # as `matches` has found it
+    return tables.read_npz(path)
+
+
+_ARRAYS: dict[str, ImageFormat] = {
+    "idx": ImageFormat("IDX", tables.IDX_LOOKED_FOR, tables.matches_idx, tables.read_idx),
+    "npz": ImageFormat(
+        "NumPy .npz", tables.NPZ_LOOKED_FOR, lambda root: tables.npz_in(root) is not None, _read_npz
+    ),
+    "cifar": ImageFormat("CIFAR, binary version", cifar.LOOKED_FOR, cifar.matches, cifar.read),
+}
+
+
+def _array_in(root: Path) -> ImageFormat | None:
+    """The format of a dataset whose pictures lie in arrays."""
+    return next((known for known in _ARRAYS.values() if known.matches(root)), None)
+
+
+def _read_images(root: Path) -> ImageSet:
+    """Pictures without classes, also those of arrays, whose labels are passed over."""
+    array = _array_in(root)
+    return images.read(root) if array is None else images.without_classes(array.read(root))
+
+
+IMAGE_FORMATS: dict[str, ImageFormat] = {
+    **_ARRAYS,
+    IMAGES: ImageFormat(
+        "pictures without classes",
+        images.LOOKED_FOR,
+        lambda root: images.matches(root) or _array_in(root) is not None,
+        _read_images,
+        images.recognised,
+    ),
+    "image-folder": ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, folder.read),
+}
+"""The formats of pictures with a class each, or without, the more particular first."""
+
+_OF_FILES = (IMAGES, "image-folder")
+"""Those that take whatever pictures lie in a folder."""
+
+
+def open_any(
+    root: Path, format: str | None = None, map_label: Mapping[int, int] | None = None
+) -> Dataset | ImageSet:
+    """The dataset in a folder or file, of whatever kind: to be segmented (`Dataset`), classified or restored
+    (`ImageSet`).
+
+    Of volumes and masks only the description and file names are read: see `inspect_any`. ``format`` is one of `FORMATS`
+    or `IMAGE_FORMATS`, None to recognise it. ``map_label``: value found in label maps -> value to take.
+
+    Raises:
+        DatasetError: nothing is there, it is of no known format, or it cannot be used.
+        SettingsError: an unknown name of a format, or ``map_label`` for a dataset without label maps.
+    """
+    root = _place_of(root)
+    known = [*FORMATS, *IMAGE_FORMATS]
+    if format is not None and format not in known:
+        raise SettingsError(f"The format is {format!r}: expected one of {', '.join(known)}.")
+    if not root.exists():
+        raise DatasetError(f"{root} does not exist: expected the folder of a dataset, or an .npz file.")
+    description = _description(root)
+    name = format or _recognised(root, description)
+    if name in FORMATS and FORMATS[name].matches(root, description):
+        return FORMATS[name].read(root, description, map_label or {})
+    if name in IMAGE_FORMATS and IMAGE_FORMATS[name].matches(root):
+        if map_label:
+            raise SettingsError(
+                f"--map-label is for the values of label maps, but {root} holds pictures "
+                f"({IMAGE_FORMATS[name].title}). Leave it out."
+            )
+        return IMAGE_FORMATS[name].read(root)
+    raise DatasetError(f"{root} holds no dataset that is known. {_all_looked_for(root, format, description)}")
+
+
+def recognise(root: Path) -> str | None:
+    """The format of what lies in a folder or file, one of `FORMATS` or `IMAGE_FORMATS`; nothing of it is read but its
+    description. None: of no known format.
+
+    Raises:
+        DatasetError: the description cannot be read, or there are images and masks in a layout that is not read.
+    """
+    root = _place_of(root)
+    return _recognised(root, _description(root))
+
+
+def _recognised(root: Path, description: Mapping[str, Any]) -> str | None:
+    """The format of what lies there; images and masks in a layout that is not read are refused."""
+    found = _format_of(root, description)
+    if found in _OF_FILES:
+        refuse_paired(root)
+    return found
+
+
+def _format_of(root: Path, description: Mapping[str, Any]) -> str | None:
+    for name, known in FORMATS.items():
+        if known.recognised and known.matches(root, description):
+            return name
+    return next(
+        (name for name, known in IMAGE_FORMATS.items() if (known.recognised or known.matches)(root)), None
+    )
+
+
+def inspect_any(dataset: Dataset | ImageSet, workers: int = 1) -> Inspection:
+    """Every file of a dataset read once: its fingerprint, and every problem. Never raises for what a file holds."""
+    if isinstance(dataset, ImageSet):
+        return inspect_images(dataset, workers=workers)
+    return inspect_dataset(dataset, workers=workers)
+
+
+def prepare_any(
+    dataset: Dataset | ImageSet,
+    settings: PreprocessingSettings | ImageSettings,
+    cache_root: Path,
+    *,
+    seed: int = 0,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    workers: int = 1,
+    on_case: Callable[[int, int], None] | None = None,
+) -> Prepared | PreparedImages:
+    """A dataset preprocessed into a folder under ``cache_root``: see `prepare` and `prepare_images`.
+
+    ``seed`` and ``fractions`` are those of `split_any`; they matter to pictures without an official test part, whose
+    normalisation is measured on the training part alone.
+
+    Raises:
+        UnusableFile: a file cannot be used.
+        DatasetError: there are too few cases.
+        SettingsError: the settings are those of another kind of dataset.
+        StorageError: there is no room for the cache, or it cannot be written.
+    """
+    if isinstance(dataset, ImageSet) and isinstance(settings, ImageSettings):
+        return prepare_images(
+            dataset, settings, cache_root, seed=seed, fractions=fractions, workers=workers, on_case=on_case
+        )
+    if isinstance(dataset, Dataset) and isinstance(settings, PreprocessingSettings):
+        return prepare(dataset, settings, cache_root, workers=workers, on_case=on_case)
+    expected, kind = (
+        ("ImageSettings", "pictures")
+        if isinstance(dataset, ImageSet)
+        else ("PreprocessingSettings", "images with label maps")
+    )
+    raise SettingsError(
+        f"{dataset.root} holds {kind}, but the preprocessing is given as {type(settings).__name__}: expected "
+        f"{expected}."
+    )
+
+
+def split_any(
+    prepared: Prepared | PreparedImages, seed: int, fractions: tuple[float, float, float] = FRACTIONS
+) -> Splits:
+    """Training, validation and test cases: see `split` and `image_splits`.
+
+    Raises:
+        DatasetError: too few cases.
+        SettingsError: the fractions are not three positive numbers that sum to 1.
+    """
+    if isinstance(prepared, PreparedImages):
+        return image_splits(prepared, seed, fractions)
+    return split(prepared.names, seed, fractions, prepared.groups)
+
+
+def open_prepared_any(folder: Path) -> Prepared | PreparedImages:
+    """What `prepare_any` has written.
+
+    Raises:
+        DatasetError: the folder is none, of another version, or damaged.
+    """
+    try:
+        kind = json.loads((Path(folder) / INDEX).read_text(encoding="utf-8")).get("kind")
+    except (OSError, ValueError, AttributeError):
+        kind = None  # whatever is wrong with it, `open_prepared` says
+    return open_prepared_images(folder) if kind == KIND else open_prepared(folder)
+
+
+def _place_of(root: Path) -> Path:
+    """The folder or file that is meant, also where its description is named."""
+    root = Path(root).expanduser()
+    return root.parent if root.name == DESCRIPTION and root.is_file() else root
+
+
+def _description(root: Path) -> dict[str, Any]:
+    return read_description(root) if (root / DESCRIPTION).is_file() else {}
+
+
+def _all_looked_for(root: Path, format: str | None, description: Mapping[str, Any]) -> str:
+    """What would have been recognised, and what lies there instead."""
+    known: dict[str, Format | ImageFormat] = {**FORMATS, **IMAGE_FORMATS}
+    kinds = [known[format]] if format is not None else list(known.values())
+    texts = [f"{kind.title}: {kind.looked_for}" for kind in kinds]
+    inner = sorted(root.iterdir()) if root.is_dir() else []
+    names = ", ".join(path.name for path in inner[:8]) + (", ..." if len(inner) > 8 else "")
+    found = (f"; found {names}." if inner else "; it is empty.") if root.is_dir() else "; it is a file."
+    if description:
+        found = f"{found.removesuffix('.')}; its {DESCRIPTION} has the keys {', '.join(description)}."
+    meant = _one_level_off(root, inner)
+    return f"Looked for {'; or '.join(texts)}{found}" + (f" Did you mean {meant}?" if meant else "")
+
+
+def _one_level_off(root: Path, inner: Sequence[Path]) -> Path | None:
+    """A folder within, or the one around, that is a dataset: a folder too high or too low was given."""
+    within = [path for path in inner if path.is_dir()]
+    described = [path for path in within if (path / DESCRIPTION).is_file()]
+    for place in [*described, *within[:_FOLDERS_SEARCHED], root.absolute().parent]:
+        try:
+            name = _format_of(place, _description(place))
+        except DatasetError:
+            name = DESCRIPTION  # it is there, and reading it says what is wrong
+        if name in FORMATS or name == DESCRIPTION:
+            return place
+    return None

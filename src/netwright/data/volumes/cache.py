@@ -1,0 +1,170 @@
+"""Preprocessing once for all: a folder keyed by the files' content and the settings, built atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.build_once import built_once, cache_folder, write_header
+from netwright.data.files import READING, content_digest
+from netwright.data.io.volumes import read_grid
+from netwright.data.parallel import in_order
+from netwright.data.volumes.checks import check_case, require_images, require_label
+from netwright.data.volumes.dataset import Case, Dataset
+from netwright.data.volumes.geometry import Geometry
+from netwright.data.volumes.prepared import (
+    IMAGES,
+    INDEX,
+    LABELS,
+    VERSION,
+    Prepared,
+    PreparedCase,
+    open_prepared,
+)
+from netwright.data.volumes.preprocessing import PreprocessingSettings, air_of, normalised
+from netwright.errors import DatasetError
+
+__all__ = ["Prepared", "open_prepared", "prepare"]
+
+
+def prepare(
+    dataset: Dataset,
+    settings: PreprocessingSettings,
+    cache_root: Path,
+    *,
+    workers: int = 1,
+    on_case: Callable[[int, int], None] | None = None,
+) -> Prepared:
+    """Every case preprocessed and written to a folder under ``cache_root``, or that folder as found.
+
+    The folder's name holds a hash of what the files contain and of the settings; processes that want the same
+    one wait for the first, and one that is killed leaves nothing that would be taken for whole.
+    ``on_case(done, total)`` is called after each case that is written.
+
+    Raises:
+        UnusableFile: a file cannot be used; it is the error that `inspect_dataset` reports.
+        DatasetError: there are no cases.
+        StorageError: there is no room for the cache, or it cannot be written.
+    """
+    geometries, resolved = _plan(dataset, settings, workers)
+    folder = cache_folder(Path(cache_root), dataset.name, _key(dataset, resolved, workers))
+
+    def build(partial_folder: Path) -> None:
+        _build(dataset, resolved, geometries, partial_folder, workers, on_case)
+
+    return built_once(folder, open_prepared, build, _bytes(dataset, geometries))
+
+
+def _plan(
+    dataset: Dataset, settings: PreprocessingSettings, workers: int
+) -> tuple[list[Geometry], PreprocessingSettings]:
+    if not dataset.cases:
+        raise DatasetError(f"{dataset.root} has no labelled cases: nothing can be prepared. Add cases.")
+    grids = list(in_order(lambda case: read_grid(require_images(case)[0]), dataset.cases, workers))
+    resolved = settings.resolved(grids)
+    return [resolved.geometry(grid) for grid in grids], resolved
+
+
+def _bytes(dataset: Dataset, geometries: Sequence[Geometry]) -> int:
+    voxels = sum(int(np.prod(geometry.size)) for geometry in geometries)
+    return voxels * (4 * len(dataset.channels) + 1)
+
+
+def _key(dataset: Dataset, settings: PreprocessingSettings, workers: int) -> str:
+    """A hash of everything that the cache depends on; where the dataset lies is no part of it."""
+    meaning = {
+        "version": VERSION,
+        "reading": READING,
+        "dataset": dataset.name,
+        "channels": dataset.channels,
+        "labels": list(dataset.labels.items()),
+        "map_label": list(dataset.map_label.items()),
+        "settings": settings.to_dict(),
+        "cases": list(in_order(_case_digests, dataset.cases, workers)),
+    }
+    return blake2b(json.dumps(meaning, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def _case_digests(case: Case) -> list[str]:
+    files = map(content_digest, (*require_images(case), require_label(case)))
+    return [case.name, case.group, str(case.time), *files]
+
+
+def image_digest(case: Case) -> str:
+    """A hash of the content of a case's image files, whatever they are called, and of its time point in them.
+
+    Raises:
+        UnusableFile: a file is missing.
+    """
+    files = " ".join(map(content_digest, require_images(case)))
+    return files if case.time is None else f"{files} {case.time}"
+
+
+def _build(
+    dataset: Dataset,
+    settings: PreprocessingSettings,
+    geometries: Sequence[Geometry],
+    folder: Path,
+    workers: int,
+    on_case: Callable[[int, int], None] | None,
+) -> None:
+    cases = _write_arrays(dataset, settings, geometries, folder, workers, on_case)
+    prepared = Prepared(
+        folder,
+        dataset.name,
+        dataset.channels,
+        dataset.label_names,
+        dataset.label_values,
+        settings,
+        tuple(cases),
+    )
+    (folder / INDEX).write_text(json.dumps(prepared.to_dict()), encoding="utf-8")
+
+
+def _write_arrays(
+    dataset: Dataset,
+    settings: PreprocessingSettings,
+    geometries: Sequence[Geometry],
+    folder: Path,
+    workers: int,
+    on_case: Callable[[int, int], None] | None,
+) -> list[PreparedCase]:
+    """Written as plain files, in order: a full disk then is an error, where a memory map would be a crash."""
+    voxels = sum(int(np.prod(geometry.size)) for geometry in geometries)
+    process = partial(_process, dataset=dataset, settings=settings)
+    pairs = list(zip(dataset.cases, geometries, strict=True))
+    cases: list[PreparedCase] = []
+    with (folder / IMAGES).open("wb") as images, (folder / LABELS).open("wb") as labels:
+        write_header(images, (voxels * len(dataset.channels),), "<f4")
+        write_header(labels, (voxels,), "|u1")
+        for (case, geometry), (image, label, air) in zip(
+            pairs, in_order(process, pairs, workers), strict=True
+        ):
+            images.write(image.astype("<f4", copy=False).data)
+            labels.write(label.data)
+            counts = np.bincount(label.ravel(), minlength=dataset.classes)
+            cases.append(PreparedCase(case.name, geometry, tuple(counts.tolist()), case.group, air))
+            if on_case is not None:
+                on_case(len(cases), len(dataset.cases))
+        for file in (images, labels):
+            file.flush()
+            os.fsync(file.fileno())
+    return cases
+
+
+def _process(
+    pair: tuple[Case, Geometry], dataset: Dataset, settings: PreprocessingSettings
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], tuple[float, ...]]:
+    """The prepared image and label map of a case, and what its channels are padded with."""
+    case, geometry = pair
+    volume, labels = check_case(case, dataset).require_usable()
+    image = normalised(volume.array, settings)
+    air = air_of(image, settings)
+    return geometry.prepare_image(image, air), geometry.prepare_labels(labels), air

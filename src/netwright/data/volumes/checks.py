@@ -1,0 +1,301 @@
+"""One case read and checked: what inspection reports as problems is what preparation refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.files import require_file
+from netwright.data.io.alignment import misplacement
+from netwright.data.io.images import is_picture, require_one_orientation
+from netwright.data.io.time_axis import advice_on_time
+from netwright.data.io.volumes import Volume, read_grid, read_image, read_label
+from netwright.data.io.whole_labels import advice_on_scale, value_text
+from netwright.data.issues import Problem, UnusableFile, enumerate_words
+from netwright.data.volumes.dataset import ACDC, Case, Dataset
+from netwright.data.volumes.labels import class_indices, count_values, mapped, unnamed_values
+
+_SHOWN_VALUES = 8
+
+
+@dataclass(frozen=True)
+class CheckedCase:
+    """One case as far as it can be read.
+
+    ``volume`` is its image, ``labels`` (X, Y, Z) its class indices, both in canonical RAS axes and None where
+    an error keeps them from being used; ``voxels`` counts the voxels of each label value after ``map_label``.
+    """
+
+    volume: Volume | None
+    labels: NDArray[np.uint8] | None
+    voxels: dict[int, int]
+    problems: tuple[Problem, ...]
+
+    def require_usable(self) -> tuple[Volume, NDArray[np.uint8]]:
+        """Image and labels.
+
+        Raises:
+            UnusableFile: there are errors; it carries the first.
+        """
+        for problem in self.problems:
+            if problem.severity == "error":
+                raise UnusableFile(problem)
+        assert self.volume is not None
+        assert self.labels is not None
+        return self.volume, self.labels
+
+
+def check_case(case: Case, dataset: Dataset) -> CheckedCase:
+    """Read a case's files and look for everything that would spoil a training."""
+    if case.problem is not None:
+        return CheckedCase(None, None, {}, (case.problem.relative_to(dataset.root),))
+    volume, problems = _check_image(case, dataset)
+    labels = None
+    voxels: dict[int, int] = {}
+    try:
+        path = require_label(case)
+        if volume is not None and is_picture(path):
+            require_one_orientation(case.images[0], path)
+        if volume is not None:
+            place = misplacement(path, read_grid(path), volume.grid, case.images[0].name)
+            if place is not None and place.severity == "error":
+                raise UnusableFile(place)
+            problems += [] if place is None else [place]
+        values = read_label(path, volume.grid if volume else None, case.time)
+        found, counts = count_values(values)
+        problems += value_problems(path, found, dataset)
+        if not any(problem.severity == "error" for problem in problems):
+            labels = class_indices(values, dataset.label_values, dataset.map_label)
+            for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+                meant = mapped(int(value), dataset.map_label)
+                voxels[meant] = voxels.get(meant, 0) + count
+    except UnusableFile as error:
+        problems.append(naming_labels(error.problem, dataset))
+    return CheckedCase(
+        volume, labels, voxels, tuple(problem.relative_to(dataset.root) for problem in problems)
+    )
+
+
+def require_label(case: Case) -> Path:
+    """The label file of a case.
+
+    Raises:
+        UnusableFile: the case has none, or the file is missing.
+    """
+    _require_sound(case)
+    advice = (
+        "Add the label map, or remove the case from the dataset: only labelled cases can be learned from."
+    )
+    if case.label is None and is_picture(case.images[0]):
+        raise UnusableFile(_no_mask(case.images[0]))
+    if case.label is None:
+        raise UnusableFile(
+            Problem(
+                "error",
+                str(case.images[0]),
+                "has no label map",
+                expected="an image and a label for every training case in dataset.json",
+                found="an image alone",
+                advice=advice,
+                kind="missing-label",
+            )
+        )
+    require_file(case.label, advice)
+    return case.label
+
+
+def require_images(case: Case) -> tuple[Path, ...]:
+    """The image files of a case.
+
+    Raises:
+        UnusableFile: it is a mask without a picture, or the case has a problem.
+    """
+    _require_sound(case)
+    if is_picture(case.images[0]) and not case.images[0].is_file():
+        raise UnusableFile(_no_image(case))
+    return case.images
+
+
+def _require_sound(case: Case) -> None:
+    if case.problem is not None:
+        raise UnusableFile(case.problem)
+
+
+def _no_mask(image: Path) -> Problem:
+    return Problem(
+        "error",
+        str(image),
+        "has no mask",
+        expected=f"a mask {image.stem} in PNG, TIFF or BMP in the folder {image.parent.parent / 'masks'}",
+        found="none of that stem",
+        advice="Add the mask, or remove the image: only images with masks can be learned from.",
+        kind="missing-label",
+    )
+
+
+def _no_image(case: Case) -> Problem:
+    return Problem(
+        "error",
+        str(case.label),
+        "has no image",
+        expected=f"an image {case.name} in PNG, TIFF, JPEG or BMP in the folder {case.images[0].parent}",
+        found="none of that stem",
+        advice="Add the image, or remove the mask.",
+        kind="missing-image",
+    )
+
+
+def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Problem]]:
+    try:
+        volume = read_image(require_images(case), case.time)
+    except UnusableFile as error:
+        return None, [error.problem]
+    channels = len(volume.array)
+    problems = [*volume.problems, *channel_problems(case, dataset, channels)]
+    path = case.images[0]
+    for number, values in enumerate(volume.array):
+        file = case.images[number] if len(case.images) == channels else path
+        problems += check_intensities(file, number, values)
+    return volume, problems
+
+
+def channel_problems(case: Case, dataset: Dataset, channels: int) -> list[Problem]:
+    """What is wrong with the number of channels that an image has."""
+    path = case.images[0]
+    if channels == len(dataset.channels):
+        return []
+    if is_picture(path):
+        return [_other_colours(path, channels, dataset)]
+    return [
+        Problem(
+            "error",
+            str(path),
+            f"has {channels} channel{'s' if channels != 1 else ''}",
+            expected=f"{len(dataset.channels)} ({', '.join(dataset.channels)}), as dataset.json names them",
+            found=str(channels),
+            advice="Name every channel in dataset.json, in order, or remove the volumes that are not "
+            "channels." + advice_on_time(path),
+            kind="channels",
+        )
+    ]
+
+
+def _other_colours(path: Path, channels: int, dataset: Dataset) -> Problem:
+    kinds = {1: "a grey picture", 3: "a picture in red, green and blue"}
+    expected = kinds.get(len(dataset.channels), f"{len(dataset.channels)} channels")
+    return Problem(
+        "error",
+        str(path),
+        "is grey among colours" if channels == 1 else "is coloured among greys",
+        expected=f"{expected}, as the first image is",
+        found=kinds.get(channels, f"{channels} channels"),
+        advice="A network takes either: convert all images to one kind, for example with Pillow: "
+        f"Image.open(path).convert('{'RGB' if channels == 1 else 'L'}').save(path).",
+        kind="channels",
+    )
+
+
+def check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> list[Problem]:
+    """What is wrong with the intensities (X, Y, Z) of one channel: NaN or infinite voxels, or no contrast."""
+    broken = int(values.size - np.count_nonzero(np.isfinite(values)))
+    return intensity_problems(path, channel, broken, values.size, (float(values.min()), float(values.max())))
+
+
+def intensity_problems(
+    path: Path, channel: int, broken: int, voxels: int, limits: tuple[float, float]
+) -> list[Problem]:
+    """The same of a channel in which so many ``voxels`` are ``broken``, and which lies within ``limits``."""
+    if broken:
+        return [
+            Problem(
+                "error",
+                str(path),
+                "has voxels that are no numbers (NaN or infinite)",
+                expected="finite intensities",
+                found=f"{broken} of {voxels} voxels in channel {channel}",
+                advice="Resampling or dividing outside of the scanned region leaves them: replace them, for "
+                "example with numpy.nan_to_num, and save the volume again.",
+                kind="not-finite",
+            )
+        ]
+    if limits[0] == limits[1]:
+        return [
+            Problem(
+                "warning",
+                str(path),
+                "is constant",
+                expected="an image",
+                found=f"the intensity {limits[0]:g} everywhere in channel {channel}",
+                advice="Nothing can be learned from it: look whether the export failed, or remove the case.",
+                kind="constant",
+            )
+        ]
+    return []
+
+
+def value_problems(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Problem]:
+    """What is wrong with the values, whole numbers in order, that a label map holds."""
+    values = [int(value) for value in found]
+    unnamed = [int(value) for value in unnamed_values(values, dataset.label_values, dataset.map_label)]
+    if not unnamed:
+        return []
+    if dataset.proposed:
+        return [_unconfirmed(path, found, dataset)]
+    return [
+        Problem(
+            "error",
+            str(path),
+            f"has labels that {dataset.naming} does not name",
+            expected=enumerate_words(list(dataset.labels)),
+            found=value_text(found),
+            advice=f"{_advice_on_values(unnamed, dataset)} {advice_on_scale(path)}".rstrip(),
+            kind="unknown-label",
+        )
+    ]
+
+
+def naming_labels(problem: Problem, dataset: Dataset) -> Problem:
+    """A label that is no whole number, with those that were expected."""
+    if problem.kind not in ("not-integer", "label-not-finite", "label-range"):
+        return problem
+    return replace(problem, expected=f"{enumerate_words(list(dataset.labels))}, {dataset.as_named}")
+
+
+def _unconfirmed(path: Path, found: NDArray[Any], dataset: Dataset) -> Problem:
+    """Masks whose values are not 0, 1, 2, ...: which label each would become, and the flag that confirms it."""
+    readings = [f"{value} -> {label} ({dataset.labels[label]})" for value, label in dataset.proposed.items()]
+    flag = ",".join(f"{value}={label}" for value, label in dataset.proposed.items() if value != label)
+    return Problem(
+        "error",
+        str(path),
+        "has values that are not numbered 0, 1, 2, ... in order",
+        expected=enumerate_words(list(dataset.labels)),
+        found=value_text(found),
+        advice=f"The masks' values would become labels so: {', '.join(readings)}. If that is right, confirm it with "
+        f"--map-label {flag}; else give each value the label that it means there, or name the values as they are in a "
+        "dataset.json.",
+        kind="unconfirmed-labels",
+    )
+
+
+def _advice_on_values(unnamed: list[int], dataset: Dataset) -> str:
+    target, name = next((value, name) for value, name in dataset.labels.items() if value != 0)
+    first = unnamed[0]
+    if unnamed == [255]:
+        return (
+            "Masks saved as 8-bit images often use 255 for foreground. "
+            f"If 255 means {target} ({name}), run again with --map-label 255={target}."
+        )
+    if len(unnamed) > 2 * dataset.classes + _SHOWN_VALUES:
+        return "So many values look like an image's intensities: is this the label map?"
+    say = (
+        f"what each value means, for example --map-label {first}={target} ({name}) or --map-label {first}=0 "
+        "(background)."
+    )
+    if dataset.naming == ACDC:
+        return f"Say {say}"
+    return f"Add the missing names to `labels` in dataset.json, or say {say}"

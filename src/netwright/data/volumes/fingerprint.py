@@ -1,0 +1,162 @@
+"""What a dataset looks like in numbers: shapes, spacings, intensities, labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.io.volumes import Grid
+from netwright.data.issues import Problem
+from netwright.data.volumes.dataset import Case, Dataset
+
+
+@dataclass(frozen=True)
+class Range:
+    """Smallest, median and largest along each canonical RAS axis."""
+
+    minimum: tuple[float, float, float]
+    median: tuple[float, float, float]
+    maximum: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """Intensities of one channel over all voxels of all cases; percentiles from an even sample."""
+
+    name: str
+    mean: float
+    std: float
+    minimum: float
+    percentile_0_5: float
+    median: float
+    percentile_99_5: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class LabelStatistics:
+    """``voxels`` of a label over all cases, ``percent`` of all voxels, and the ``cases`` that have it."""
+
+    value: int
+    name: str
+    voxels: int
+    percent: float
+    cases: int
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A dataset in numbers. ``shape`` in voxels and ``spacing`` in mm, None where no case can be read.
+
+    ``groups``: how many there are of those that are dealt out whole, such as patients; as many as cases if each is one.
+
+    ``orientations`` counts the axis directions of the image files, for example ``{"RAS": 200}``.
+    """
+
+    dataset: str
+    format: str
+    cases: int
+    groups: int
+    shape: Range | None
+    spacing: Range | None
+    orientations: dict[str, int]
+    channels: tuple[ChannelStatistics, ...]
+    labels: tuple[LabelStatistics, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ChannelFacts:
+    """Intensities of one channel of one case, over its finite voxels."""
+
+    voxels: int
+    mean: float
+    variance: float
+    minimum: float
+    maximum: float
+    sample: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """What one case adds to the fingerprint, and what is wrong with it; ``content`` is a hash of its image."""
+
+    case: Case
+    grid: Grid | None
+    channels: tuple[ChannelFacts, ...]
+    voxels: dict[int, int]
+    content: str
+    problems: tuple[Problem, ...]
+
+
+def summarise(dataset: Dataset, facts: Sequence[CaseFacts]) -> Fingerprint:
+    """The fingerprint of a dataset from the facts of its cases."""
+    grids = [case.grid for case in facts if case.grid is not None]
+    total = sum(sum(case.voxels.values()) for case in facts)
+    labels = []
+    for value, name in dataset.labels.items():
+        counts = [case.voxels.get(value, 0) for case in facts]
+        percent = 100 * sum(counts) / total if total else 0.0
+        labels.append(LabelStatistics(value, name, sum(counts), percent, sum(count > 0 for count in counts)))
+    return Fingerprint(
+        dataset=dataset.name,
+        format=dataset.format,
+        cases=len(dataset.cases),
+        groups=len({case.group for case in dataset.cases}),
+        shape=_range([grid.canonical_shape for grid in grids]),
+        spacing=_range([grid.spacing for grid in grids]),
+        orientations=dict(Counter(grid.orientation for grid in grids).most_common()),
+        channels=_channels(dataset, facts),
+        labels=tuple(labels),
+    )
+
+
+def _channels(dataset: Dataset, facts: Sequence[CaseFacts]) -> tuple[ChannelStatistics, ...]:
+    complete = [case for case in facts if len(case.channels) == len(dataset.channels)]
+    if not complete:
+        return ()
+    return tuple(
+        _pool(name, [case.channels[number] for case in complete])
+        for number, name in enumerate(dataset.channels)
+    )
+
+
+def _pool(name: str, facts: Sequence[ChannelFacts]) -> ChannelStatistics:
+    voxels = np.array([case.voxels for case in facts], dtype=np.float64)
+    means = np.array([case.mean for case in facts])
+    mean = float(np.average(means, weights=voxels))
+    # variance within the cases and variance between them
+    variance = np.average([case.variance for case in facts], weights=voxels)
+    variance += np.average((means - mean) ** 2, weights=voxels)
+    sample = np.concatenate([case.sample for case in facts])
+    weights = np.concatenate([np.full(len(case.sample), case.voxels / len(case.sample)) for case in facts])
+    low, middle, high = np.quantile(
+        sample, [0.005, 0.5, 0.995], weights=weights, method="inverted_cdf"
+    ).tolist()
+    return ChannelStatistics(
+        name=name,
+        mean=mean,
+        std=float(np.sqrt(variance)),
+        minimum=min(case.minimum for case in facts),
+        percentile_0_5=low,
+        median=middle,
+        percentile_99_5=high,
+        maximum=max(case.maximum for case in facts),
+    )
+
+
+def _range(rows: Sequence[Sequence[float]]) -> Range | None:
+    if not rows:
+        return None
+    low, middle, high = (
+        tuple(float(x) for x in measure(np.array(rows), axis=0)) for measure in (np.min, np.median, np.max)
+    )
+    return Range(*(((x, y, z)) for x, y, z in (low, middle, high)))

@@ -1,0 +1,174 @@
+"""Every file of a dataset read once: its fingerprint, and everything that is wrong with it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from netwright.data.images.fingerprint import ImageFingerprint
+from netwright.data.issues import Problem, enumerate_words
+from netwright.data.parallel import in_order
+from netwright.data.splits import MINIMUM_CASES
+from netwright.data.volumes.dataset import Dataset
+from netwright.data.volumes.fingerprint import CaseFacts, Fingerprint, summarise
+from netwright.data.volumes.survey import case_facts
+from netwright.errors import DatasetError
+
+FEW_CASES = 10
+"""With fewer cases, fewer than three are left for the test."""
+
+_SHOWN_KINDS = 3
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a look at all files of a dataset brought to light; errors come before warnings."""
+
+    root: Path
+    fingerprint: Fingerprint | ImageFingerprint
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems for which a search refuses the dataset."""
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The problems with which a search goes on."""
+        return tuple(problem for problem in self.problems if problem.severity == "warning")
+
+    def grouped(self) -> tuple[tuple[Problem, int], ...]:
+        """The first problem of each kind, and how many more files have the same."""
+        first: dict[tuple[str, str], Problem] = {}
+        count: dict[tuple[str, str], int] = {}
+        for problem in self.problems:
+            key = problem.severity, problem.kind
+            first.setdefault(key, problem)
+            count[key] = count.get(key, 0) + 1
+        return tuple((problem, count[key] - 1) for key, problem in first.items())
+
+    def require_usable(self, options: str = "") -> None:
+        """Do nothing, or raise. ``options``: of the command with which the dataset is read, as a text behind it.
+
+        Raises:
+            DatasetError: there are errors; the first of each kind in full, the others counted.
+        """
+        groups = [(problem, more) for problem, more in self.grouped() if problem.severity == "error"]
+        if not groups:
+            return
+        texts = []
+        for problem, more in groups[:_SHOWN_KINDS]:
+            texts.append(str(problem))
+            if more:
+                files = f"{more} more files have" if more > 1 else "1 more file has"
+                texts.append(f"{files} the same problem.")
+        rest = sum(more + 1 for _, more in groups[_SHOWN_KINDS:])
+        if rest:
+            texts.append(f"{rest} further errors.")
+        if rest or any(more for _, more in groups):
+            texts.append(f"All of them: netwright inspect {shlex.quote(str(self.root))}{options} --all")
+        raise DatasetError("\n".join(texts))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "fingerprint": self.fingerprint.to_dict(),
+            "problems": [problem.to_dict() for problem in self.problems],
+            "usable": not self.errors,
+        }
+
+
+def inspect_dataset(dataset: Dataset, *, workers: int = 1) -> Inspection:
+    """Read every file, measure the dataset and collect every problem. Never raises for what a file holds."""
+    facts = list(in_order(partial(case_facts, dataset=dataset), dataset.cases, workers))
+    fingerprint = summarise(dataset, facts)
+    problems = [problem for case in facts for problem in case.problems]
+    problems += _too_few(dataset) + _duplicates(dataset, facts) + _absent_labels(dataset, fingerprint, facts)
+    return Inspection(
+        dataset.root, fingerprint, tuple(sorted(problems, key=lambda problem: problem.severity != "error"))
+    )
+
+
+def _too_few(dataset: Dataset) -> list[Problem]:
+    cases = len({case.group for case in dataset.cases})
+    patients = "patients" if cases < len(dataset.cases) else "cases"
+    if cases >= FEW_CASES:
+        return []
+    usable = cases >= MINIMUM_CASES
+    expected = f"at least {FEW_CASES if usable else MINIMUM_CASES}, for training, validation and test"
+    advice = {
+        0: "Nothing is there to learn from: look whether the files were copied, and to the right folder.",
+        1: f"One {patients[:-1]} cannot be learned from and tested on: label more.",
+    }.get(cases, f"A verdict on one or two test {patients} says little: label more.")
+    return [
+        Problem(
+            "warning" if usable else "error",
+            str(dataset.root),
+            f"has too few labelled {patients}" if cases else "has no labelled cases",
+            expected=expected,
+            found=str(cases),
+            advice=advice,
+            kind="few-cases",
+        )
+    ]
+
+
+def _duplicates(dataset: Dataset, facts: Sequence[CaseFacts]) -> list[Problem]:
+    first: dict[str, CaseFacts] = {}
+    problems = []
+    for case in facts:
+        if not case.content:
+            continue
+        other = first.setdefault(case.content, case)
+        if other is not case:
+            problem = Problem(
+                "warning",
+                str(case.case.images[0]),
+                "is a duplicate",
+                expected="an image of its own for each case",
+                found=f"the same voxels as in {other.case.images[0].name}",
+                advice="With one of them in training and the other in test, the result looks better than it "
+                "is: remove one.",
+                kind="duplicate",
+            )
+            problems.append(problem.relative_to(dataset.root))
+    return problems
+
+
+def _absent_labels(dataset: Dataset, fingerprint: Fingerprint, facts: Sequence[CaseFacts]) -> list[Problem]:
+    if not any(label.voxels for label in fingerprint.labels):
+        return []  # nothing could be read
+    if not any(label.voxels for label in fingerprint.labels if label.value != 0):
+        return [_nothing_labelled(dataset)] if all(case.voxels for case in facts) else []
+    return [
+        Problem(
+            "warning",
+            str(dataset.root / dataset.naming),
+            f"names the label {label.value} ({label.name}), which no case has",
+            expected="voxels of every label in some case",
+            found="none",
+            advice="It cannot be learned, and its Dice is undefined: remove it from `labels`, or look "
+            "whether its value is right.",
+            kind="absent-label",
+        ).relative_to(dataset.root)
+        for label in fingerprint.labels
+        if label.voxels == 0 and label.value != 0
+    ]
+
+
+def _nothing_labelled(dataset: Dataset) -> Problem:
+    return Problem(
+        "error",
+        str(dataset.root),
+        "has no labelled voxel",
+        expected=f"voxels of {enumerate_words([v for v in dataset.labels if v != 0], 'or')} in some label map",
+        found=f"background (0) throughout, in all {len(dataset.cases)} cases",
+        advice="Nothing can be learned from it. Look whether the label maps were exported rightly, and what their "
+        "values mean: --map-label reads one value as another.",
+        kind="no-labels",
+    )

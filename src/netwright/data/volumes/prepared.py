@@ -1,0 +1,222 @@
+"""A preprocessed dataset on disk: flat memory-mapped arrays that every process shares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.volumes.geometry import Geometry, Shape, Spacing
+from netwright.data.volumes.preprocessing import PreprocessingSettings
+from netwright.errors import DatasetError
+
+INDEX = "index.json"
+IMAGES = "images.npy"
+LABELS = "labels.npy"
+VERSION = 3
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """``geometry`` leads back to the file; ``voxels`` counts the voxels of each class; ``group`` is that of `Case`.
+
+    ``air``: what each channel is padded with; empty: zeros.
+    """
+
+    name: str
+    geometry: Geometry
+    voxels: tuple[int, ...]
+    group: str
+    air: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A preprocessed dataset, its cases in order of name, its volumes in canonical RAS axes.
+
+    ``channels`` and ``classes`` (background included) are counts; ``label_names`` are those of the foreground
+    and ``label_values`` those of all classes in the dataset's own files. ``settings`` are resolved. Pickles
+    as its folder's path, so that worker processes map the same pages of memory.
+    """
+
+    folder: Path
+    dataset: str
+    channel_names: tuple[str, ...]
+    label_names: tuple[str, ...]
+    label_values: tuple[int, ...]
+    settings: PreprocessingSettings
+    cases: tuple[PreparedCase, ...]
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        return open_prepared, (self.folder,)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the cases, in order of their indices."""
+        return tuple(case.name for case in self.cases)
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of every case, by name."""
+        return {case.name: case.group for case in self.cases}
+
+    @property
+    def channels(self) -> int:
+        """Number of image channels."""
+        return len(self.channel_names)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, background included."""
+        return len(self.label_values)
+
+    @property
+    def size(self) -> Shape:
+        """The network's input size in voxels."""
+        assert isinstance(self.settings.size, tuple)
+        return self.settings.size
+
+    @cached_property
+    def spacing(self) -> Spacing:
+        """Voxel size of the prepared volumes in mm; the median over the cases where they differ."""
+        x, y, z = np.median([case.geometry.spacing for case in self.cases], axis=0).tolist()
+        return x, y, z
+
+    def class_counts_of(self, indices: Iterable[int]) -> NDArray[np.int64]:
+        """Voxels of each class (classes,) over some cases."""
+        rows = [self.cases[index].voxels for index in indices]
+        return np.asarray(np.array(rows, dtype=np.int64).reshape(-1, self.classes).sum(axis=0))
+
+    def indices(self, names: Iterable[str]) -> tuple[int, ...]:
+        """The indices of named cases.
+
+        Raises:
+            DatasetError: a name is not among the prepared cases.
+        """
+        position = {name: index for index, name in enumerate(self.names)}
+        names = list(names)
+        missing = [name for name in names if name not in position]
+        if missing:
+            raise DatasetError(
+                f"{self.folder} has no case {missing[0]}: expected one of its {len(self)} cases, such as "
+                f"{self.names[0]}. Was the dataset changed since the split was made?"
+            )
+        return tuple(position[name] for name in names)
+
+    def image(self, index: int) -> NDArray[np.float32]:
+        """The image (C, X, Y, Z) of a case, mapped read-only."""
+        size = self.cases[index].geometry.size
+        start = self._starts[index] * self.channels
+        values: NDArray[np.float32] = self._images[start : start + self.channels * int(np.prod(size))]
+        return values.reshape(self.channels, *size)
+
+    def label(self, index: int) -> NDArray[np.uint8]:
+        """The class indices (X, Y, Z) of a case, mapped read-only."""
+        size = self.cases[index].geometry.size
+        start = self._starts[index]
+        values: NDArray[np.uint8] = self._labels[start : start + int(np.prod(size))]
+        return values.reshape(size)
+
+    def air(self, index: int) -> NDArray[np.float32]:
+        """What each channel (C,) of a case is padded with."""
+        return np.asarray(self.cases[index].air or (0.0,) * self.channels, dtype=np.float32)
+
+    def geometry(self, index: int) -> Geometry:
+        """The way from a case's prepared grid back to its file's."""
+        return self.cases[index].geometry
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        volumes = [int(np.prod(case.geometry.size)) for case in self.cases]
+        return np.concatenate([[0], np.cumsum(volumes)]).astype(np.int64)
+
+    @cached_property
+    def _images(self) -> Any:
+        return np.load(self.folder / IMAGES, mmap_mode="r", allow_pickle=False)
+
+    @cached_property
+    def _labels(self) -> Any:
+        return np.load(self.folder / LABELS, mmap_mode="r", allow_pickle=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the index file holds, in plain values."""
+        return {
+            "version": VERSION,
+            "dataset": self.dataset,
+            "channels": list(self.channel_names),
+            "label_names": list(self.label_names),
+            "label_values": list(self.label_values),
+            "settings": self.settings.to_dict(),
+            "cases": [
+                {
+                    "name": case.name,
+                    "voxels": list(case.voxels),
+                    "geometry": case.geometry.to_dict(),
+                    "group": case.group,
+                    "air": list(case.air),
+                }
+                for case in self.cases
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, folder: Path, values: Mapping[str, Any]) -> Prepared:
+        """The inverse of `to_dict`, in a folder."""
+        return cls(
+            folder=folder,
+            dataset=values["dataset"],
+            channel_names=tuple(values["channels"]),
+            label_names=tuple(values["label_names"]),
+            label_values=tuple(values["label_values"]),
+            settings=PreprocessingSettings.from_dict(values["settings"]),
+            cases=tuple(
+                PreparedCase(
+                    case["name"],
+                    Geometry.from_dict(case["geometry"]),
+                    tuple(case["voxels"]),
+                    case["group"],
+                    tuple(case.get("air", ())),
+                )
+                for case in values["cases"]
+            ),
+        )
+
+
+def open_prepared(folder: Path) -> Prepared:
+    """A dataset that `prepare` has written.
+
+    Raises:
+        DatasetError: the folder is none, of another version, or damaged.
+    """
+    folder = Path(folder)
+    advice = "Delete the folder and prepare the dataset again."
+    try:
+        values = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if values["version"] != VERSION:
+            raise DatasetError(
+                f"{folder} holds a cache of version {values['version']}: expected version {VERSION}. {advice}"
+            )
+        prepared = Prepared.from_dict(folder, values)
+        voxels = int(prepared._starts[-1])
+        expected = {IMAGES: (voxels * prepared.channels, "<f4"), LABELS: (voxels, "|u1")}
+        for name, array in ((IMAGES, prepared._images), (LABELS, prepared._labels)):
+            if (array.size, array.dtype.str) != expected[name]:
+                raise DatasetError(
+                    f"{folder / name} holds {array.size} values of type {array.dtype}: expected "
+                    f"{expected[name][0]} of type {np.dtype(expected[name][1])}. {advice}"
+                )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{folder} is no complete preprocessed dataset: expected {INDEX}, {IMAGES} and {LABELS}, but "
+            f"{error}. {advice}"
+        ) from error
+    return prepared

@@ -1,0 +1,241 @@
+"""Preprocessing as in SegNAS3D: isotropic spacing, zero padding, resizing, intensity normalisation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.io.volumes import Grid, Volume
+from netwright.data.issues import UnusableFile
+from netwright.data.volumes.checks import check_intensities
+from netwright.data.volumes.geometry import Geometry, Shape, Spacing, plan_geometry, resampled_shape
+from netwright.errors import DatasetError, DatasetWarning, SettingsError
+
+LARGEST_DEFAULT_SIZE = 128
+"""The paper's input size: a size chosen from the fingerprint is at most this along each axis."""
+
+SIZE_MULTIPLE = 8
+"""A size chosen from the fingerprint is a multiple of this, so that three poolings divide it."""
+
+LARGEST_FLAT_SIZE = 512
+"""The same for pictures and other volumes of one slice, which cost a fraction of the memory."""
+
+LARGEST_WHOLE_SIZE = 320
+"""The same for volumes that are to be whole."""
+
+FLAT_MULTIPLE = 16
+"""The same: networks for pictures pool four times (Ronneberger et al. 2015)."""
+
+
+AIR_PERCENTILE = 0.5
+"""Air is the darkest of a scan; the very darkest voxels may be noise, or the edge of a reconstruction."""
+
+
+@dataclass(frozen=True)
+class PreprocessingSettings:
+    """The steps of Wong and Moradi 2019, section 3.1, each switchable; survives a round trip through JSON.
+
+    ``spacing``: "isotropic" resamples every volume to cubic voxels of the dataset's minimum spacing (the
+    median over the cases of the smallest edge of a voxel, which for a dataset scanned alike is its minimum
+    spacing, and which a single odd scan does not change); "native" leaves the voxels as they are; or an edge
+    length in mm for each canonical axis.
+
+    ``pad``: with ``resize``, zeros on both sides give the field of view the proportions of ``size``; without,
+    they fill up volumes smaller than ``size``. ``resize``: every volume gets the shape ``size``, as in the
+    paper; without it volumes keep their shapes, training crops and inference slides a window. ``size``: the
+    network's input size in voxels; None: the median shape after resampling, rounded up to multiples of 8, at
+    most 128 along each axis; of pictures, and other volumes of one slice, rounded up to multiples of 16, at most 512
+    along the first two axes and 1 along the third. "whole": the largest side of any case in place of the median, so
+    that none is cropped, at most 320, of pictures 512; a side that is longer is cropped and windowed as above.
+
+    ``normalise``: "zscore" (zero mean, unit variance), "minmax" (to [0, 1]) or "none", for each channel of
+    each case over the voxels of ``foreground``: "all", or "nonzero" for images whose background was set to
+    zero, where it stays. The paper names no normalisation; z-scores of the whole image are what its authors'
+    field does with MR images.
+
+    ``pad_value``: what volumes are padded with after it, in preparing, in training crops, by augmentation and in
+    sliding windows alike: "zero", which is the mean of a z-scored image, a grey as bright as tissue; or "air", the
+    0.5th percentile of each channel of each case. The paper pads with zeros before any normalisation, where zero is
+    air. Where ``foreground`` is "nonzero" the background is zero already, and so is its air.
+
+    Raises:
+        SettingsError: a value that no step knows.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
+
+    spacing: Literal["isotropic", "native"] | Spacing = "isotropic"
+    pad: bool = True
+    resize: bool = False
+    size: Shape | Literal["whole"] | None = None
+    normalise: Literal["zscore", "minmax", "none"] = "zscore"
+    foreground: Literal["all", "nonzero"] = "all"
+    pad_value: Literal["zero", "air"] = "zero"
+
+    def __post_init__(self) -> None:
+        _require_choice("normalise", self.normalise, ("zscore", "minmax", "none"))
+        _require_choice("foreground", self.foreground, ("all", "nonzero"))
+        _require_choice("pad_value", self.pad_value, ("zero", "air"))
+        if isinstance(self.spacing, str):
+            _require_choice("spacing", self.spacing, ("isotropic", "native"))
+        else:
+            _require_three("spacing", self.spacing, "three edge lengths in mm, each above 0")
+        if isinstance(self.size, str):
+            _require_choice("size", self.size, ("whole", "three numbers of voxels", "null"))
+        elif self.size is not None:
+            _require_three("size", self.size, "three numbers of voxels, each above 0")
+            if any(length != int(length) for length in self.size):
+                raise SettingsError(f"size is {self.size}: expected three whole numbers of voxels.")
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether nothing is left to be chosen from a dataset."""
+        return not (self.size is None or self.size == "whole" or self.spacing == "isotropic")
+
+    def resolved(self, grids: Sequence[Grid]) -> PreprocessingSettings:
+        """The same settings with spacing and size chosen from the grids of a dataset's cases.
+
+        Raises:
+            DatasetError: there are no cases to choose from.
+        """
+        if self.is_resolved:
+            return self
+        if not grids:
+            raise DatasetError("No cases: spacing and size cannot be chosen. Add cases, or set both by hand.")
+        spacing = self.spacing
+        flat = all(grid.canonical_shape[2] == 1 for grid in grids)
+        if spacing == "isotropic":
+            used = 2 if flat else 3
+            edge = float(np.median([min(grid.spacing[:used]) for grid in grids]))
+            # the thickness of a single slice is none of a voxel's edges: it stays as it is
+            spacing = (edge, edge, float(np.median([grid.spacing[2] for grid in grids])) if flat else edge)
+        target = None if isinstance(spacing, str) else spacing
+        shapes = np.array([resampled_shape(grid, target) for grid in grids])
+        size = _chosen_size(shapes, whole=self.size == "whole", flat=flat)
+        return replace(self, spacing=spacing, size=size if isinstance(self.size, str) else self.size or size)
+
+    def geometry(self, grid: Grid) -> Geometry:
+        """Where a volume on ``grid`` ends up.
+
+        Raises:
+            SettingsError: spacing or size are still to be chosen.
+        """
+        if self.size is None or isinstance(self.size, str) or self.spacing == "isotropic":
+            raise SettingsError(
+                "Spacing and size must be chosen from a dataset first: use `settings.resolved`."
+            )
+        spacing = None if isinstance(self.spacing, str) else self.spacing
+        return plan_geometry(grid, spacing, self.size, pad=self.pad, resize=self.resize)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PreprocessingSettings:
+        """The inverse of `to_dict`; unknown keys of a newer version are ignored."""
+        known: dict[str, Any] = {}
+        for name in (field.name for field in fields(cls) if field.name in values):
+            known[name] = tuple(values[name]) if isinstance(values[name], list) else values[name]
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """``image`` (C, X, Y, Z) float32 in canonical RAS axes, and the way back to the file's own grid.
+
+    ``air``: what each channel is padded with.
+    """
+
+    image: NDArray[np.float32]
+    geometry: Geometry
+    air: tuple[float, ...]
+
+    def without_padding(self, axis: int) -> PreparedImage:
+        """The same without the slices along a canonical axis that the scan does not have."""
+        kept = self.geometry.inside(axis)
+        image = self.image.take(kept, axis=axis + 1)
+        return PreparedImage(np.ascontiguousarray(image), self.geometry.without_padding(axis), self.air)
+
+
+def prepare_volume(volume: Volume, paths: Sequence[Path], settings: PreprocessingSettings) -> PreparedImage:
+    """Put one case's image, as read from ``paths``, through every step, exactly as for training.
+
+    ``settings`` must be resolved, as those of a `Prepared` dataset are.
+
+    Warns:
+        DatasetWarning: a channel lies a little beside the first.
+
+    Raises:
+        UnusableFile: it has voxels that are NaN or infinite.
+        SettingsError: the settings are not resolved.
+    """
+    for problem in volume.problems:
+        warnings.warn(str(problem), DatasetWarning, stacklevel=2)
+    for channel, values in enumerate(volume.array):
+        for problem in check_intensities(paths[min(channel, len(paths) - 1)], channel, values):
+            if problem.severity == "error":
+                raise UnusableFile(problem)
+    geometry = settings.geometry(volume.grid)
+    image = normalised(volume.array, settings)
+    air = air_of(image, settings)
+    return PreparedImage(geometry.prepare_image(image, air), geometry, air)
+
+
+def normalised(image: NDArray[np.float32], settings: PreprocessingSettings) -> NDArray[np.float32]:
+    """An image (C, X, Y, Z), each channel normalised over its foreground; a constant one becomes zeros.
+
+    Zeros that are not foreground stay zeros, as padding and augmentation fill up with zeros.
+    """
+    if settings.normalise == "none":
+        return image
+    result = np.empty_like(image)
+    for channel, values in enumerate(image):
+        within = values[values != 0] if settings.foreground == "nonzero" and values.any() else values
+        if settings.normalise == "zscore":
+            centre, width = within.mean(dtype=np.float64), within.std(dtype=np.float64)
+        else:
+            centre, width = float(within.min()), float(within.max()) - float(within.min())
+        result[channel] = (values - np.float32(centre)) * np.float32(1 / width if width > 0 else 0)
+        if settings.foreground == "nonzero":
+            result[channel][values == 0] = 0
+    return result
+
+
+def _chosen_size(shapes: NDArray[np.int64], *, whole: bool, flat: bool) -> Shape:
+    """An input size for volumes of these shapes (cases, 3): the median of each side, or the largest, so that none is
+    cropped; rounded up, and bounded.
+    """
+    multiple, largest = (FLAT_MULTIPLE, LARGEST_FLAT_SIZE) if flat else (SIZE_MULTIPLE, LARGEST_DEFAULT_SIZE)
+    if whole:
+        largest = max(largest, LARGEST_WHOLE_SIZE)
+    sides = shapes.max(axis=0) if whole else np.median(shapes, axis=0)
+    x, y, z = (int(length) for length in np.minimum(np.ceil(sides / multiple) * multiple, largest))
+    return x, y, 1 if flat else z
+
+
+def air_of(image: NDArray[np.float32], settings: PreprocessingSettings) -> tuple[float, ...]:
+    """What each channel of a normalised image (C, X, Y, Z) is padded with: see `PreprocessingSettings`."""
+    if settings.pad_value == "zero":
+        return (0.0,) * len(image)
+    blank = [settings.foreground == "nonzero" and bool((channel == 0).any()) for channel in image]
+    return tuple(
+        0.0 if zero else float(np.percentile(channel, AIR_PERCENTILE))
+        for channel, zero in zip(image, blank, strict=True)
+    )
+
+
+def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingsError(f"{name} is {value!r}: expected one of {', '.join(choices)}.")
+
+
+def _require_three(name: str, value: Sequence[float], expected: str) -> None:
+    if len(value) != 3 or not all(np.isfinite(number) and number > 0 for number in value):
+        raise SettingsError(f"{name} is {value!r}: expected {expected}.")

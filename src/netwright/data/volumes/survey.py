@@ -1,0 +1,139 @@
+"""One case seen piece by piece: what inspection says of it, in little memory however large its files are.
+
+What is found wrong is what `check_case`, which reads a case for training, finds.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from netwright.data.io.alignment import misplacement
+from netwright.data.io.bounds import room_for
+from netwright.data.io.grid import Grid
+from netwright.data.io.images import is_picture, mask_size, require_one_orientation
+from netwright.data.io.pieces import image_pieces, label_pieces, volume_shape
+from netwright.data.io.time_axis import time_points
+from netwright.data.io.volumes import read_grid, require_one_volume
+from netwright.data.io.whole_labels import whole_labels
+from netwright.data.issues import Problem, UnusableFile
+from netwright.data.volumes.checks import (
+    channel_problems,
+    intensity_problems,
+    naming_labels,
+    require_images,
+    require_label,
+    value_problems,
+)
+from netwright.data.volumes.counting import ContentHash, IntensityCount, ValueCount
+from netwright.data.volumes.dataset import Case, Dataset
+from netwright.data.volumes.fingerprint import CaseFacts, ChannelFacts
+from netwright.data.volumes.labels import mapped
+
+
+def case_facts(case: Case, dataset: Dataset) -> CaseFacts:
+    """Read and measure one case."""
+    if case.problem is not None:
+        return CaseFacts(case, None, (), {}, "", (case.problem.relative_to(dataset.root),))
+    grid: Grid | None = None
+    channels: tuple[ChannelFacts, ...] = ()
+    content = ""
+    voxels: dict[int, int] = {}
+    try:
+        with _room(require_images(case)[0]):
+            grid, channels, content, problems = _image_facts(case, dataset)
+    except UnusableFile as error:
+        problems = [error.problem]
+    try:
+        found = _label_values(case, dataset, grid, problems)
+        if not any(problem.severity == "error" for problem in problems):
+            for value, count in found.items():
+                meant = mapped(value, dataset.map_label)
+                voxels[meant] = voxels.get(meant, 0) + count
+    except UnusableFile as error:
+        problems.append(naming_labels(error.problem, dataset))
+    relative = tuple(problem.relative_to(dataset.root) for problem in problems)
+    return CaseFacts(case, grid, channels, voxels, content, relative)
+
+
+def _room(path: Path) -> AbstractContextManager[None]:
+    return room_for(prod(mask_size(path))) if is_picture(path) else nullcontext()
+
+
+def _image_facts(case: Case, dataset: Dataset) -> tuple[Grid, tuple[ChannelFacts, ...], str, list[Problem]]:
+    """Grid, intensities and hash of an image, and what is wrong with it.
+
+    Raises:
+        UnusableFile: a file of it cannot be used.
+    """
+    paths = require_images(case)
+    grid = read_grid(paths[0])
+    problems: list[Problem] = []
+    counts: list[IntensityCount] = []
+    places: list[Path] = []
+    hashes = []
+    for path in paths:
+        own = grid if path == paths[0] else read_grid(path)
+        problem = None if own is grid else misplacement(path, own, grid, paths[0].name, "channel")
+        if problem is not None and problem.severity == "error":
+            raise UnusableFile(problem)
+        problems += [] if problem is None else [problem]
+        orientation = own.orientation_in(grid)
+        for piece in image_pieces(path, case.time):
+            if not any(part.start for part in piece.box):
+                counts.append(IntensityCount(prod(own.shape)))
+                places.append(path)
+                hashes.append(ContentHash(grid.canonical_shape, orientation))
+            with np.errstate(over="ignore", invalid="ignore"):
+                values = piece.values.astype(np.float32)
+            counts[-1].add(values)
+            hashes[-1].add(values, piece.box)
+    problems += channel_problems(case, dataset, len(counts))
+    for number, (count, place) in enumerate(zip(counts, places, strict=True)):
+        problems += intensity_problems(
+            place, number, count.broken, count.voxels, (count.minimum, count.maximum)
+        )
+    content = f"{grid.canonical_shape} {' '.join(f'{one.value:016x}' for one in hashes)}"
+    facts = tuple(
+        ChannelFacts(count.finite, count.mean, count.variance, count.minimum, count.maximum, count.sample)
+        for count in counts
+        if count.finite
+    )
+    return grid, facts, content, problems
+
+
+def _label_values(
+    case: Case, dataset: Dataset, image: Grid | None, problems: list[Problem]
+) -> dict[int, int]:
+    """How often each value occurs in a label map; what is wrong with it is added to ``problems``.
+
+    Raises:
+        UnusableFile: it cannot be used.
+    """
+    path = require_label(case)
+    if image is not None and is_picture(path):
+        require_one_orientation(case.images[0], path)
+    grid = read_grid(path)
+    if image is not None:
+        place = misplacement(path, grid, image, case.images[0].name)
+        if place is not None and place.severity == "error":
+            raise UnusableFile(place)
+        problems += [] if place is None else [place]
+    time = case.time
+    if not is_picture(path):
+        time = time if time is not None and time_points(path) > 1 else None
+        require_one_volume(path, volume_shape(path, time))
+    count = ValueCount()
+    with _room(path):
+        for piece in label_pieces(path, time):
+            count.add(piece.values)
+    stored, times = count.arrays()
+    values = whole_labels(path, stored, times)
+    found: dict[int, int] = {}
+    for value, often in zip(values.tolist(), times.tolist(), strict=True):
+        found[value] = found.get(value, 0) + often
+    problems += value_problems(path, np.array(sorted(found)), dataset)
+    return found

@@ -1,1 +1,0 @@
-"""One candidate: its training, its cost, its outcome."""

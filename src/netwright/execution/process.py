@@ -1,0 +1,133 @@
+"""One worker process, as the search sees it: its start, its messages, its end."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import multiprocessing
+import multiprocessing.context
+import os
+import pickle
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from multiprocessing import connection, resource_tracker
+from typing import Any
+
+from netwright.execution.guard import WORKER
+from netwright.execution.worker import ENDING, MARK, READY, TAKEN, end_processes, work
+
+POLL_SECONDS = 0.1
+START_SECONDS = 300.0
+"""A worker that has not come up by then hangs: it is ended, and another takes its place."""
+
+
+class Worker:
+    """One worker process, as its slot sees it. Used by the slot's thread alone, but for `kill`."""
+
+    def __init__(self, settings: Mapping[str, str], memory_limit_mb: float | None) -> None:
+        self._mark = uuid.uuid4().hex
+        self._pipe, theirs = multiprocessing.get_context("spawn").Pipe()
+        self._process = _WorkerProcess(
+            target=work, args=(theirs, os.getpid(), memory_limit_mb), name=f"{WORKER}-{self._mark}"
+        )
+        self._process.environment = {**settings, MARK: self._mark}
+        self._ready, self._due = False, time.monotonic() + START_SECONDS
+        try:
+            self._process.start()
+        finally:
+            theirs.close()
+        _LIVE[self._mark] = self._process
+
+    @property
+    def code(self) -> int | None:
+        """The exit code; None while it runs."""
+        return self._process.exitcode
+
+    def accepts(self, payload: bytes, needed: Callable[[], bool]) -> bool:
+        """Whether the worker takes a task; False where it ended before it said so, or the task is no longer ``needed``.
+
+        A worker says that it has taken a task before it begins it: one that was not taken may be given to another.
+        """
+        if not self._ready:
+            self._ready = self._says(READY, lambda: needed() and time.monotonic() < self._due)
+        if not self._ready:
+            return False
+        try:
+            self._pipe.send_bytes(payload)
+        except OSError:
+            return False
+        return self._says(TAKEN, needed)
+
+    def _says(self, word: str, needed: Callable[[], bool]) -> bool:
+        while needed():
+            message = self.message(POLL_SECONDS)
+            if message is not None and message[0] == word:
+                return True
+            if message is None and self.code is not None:
+                return False
+        return False
+
+    def message(self, seconds: float) -> tuple[str, Any] | None:
+        """The next message; None where none comes in time, or the worker has ended without another."""
+        try:
+            connection.wait([self._pipe, self._process.sentinel], seconds)
+            if not self._pipe.poll():
+                return None
+            message: tuple[str, Any] = pickle.loads(self._pipe.recv_bytes())
+            return message
+        except (EOFError, OSError):
+            self._process.join(seconds)  # the pipe is closed as the process ends
+            return None
+
+    def kill(self) -> None:
+        """End the process now. May be called by any thread."""
+        with contextlib.suppress(OSError, ValueError):
+            self._process.kill()
+
+    def end(self) -> None:
+        """End the process and all that its tasks have started, and forget it."""
+        self.kill()
+        self._process.join()
+        end_processes(self._mark)
+        self._pipe.close()
+        _LIVE.pop(self._mark, None)
+
+
+class _WorkerProcess(multiprocessing.context.SpawnProcess):
+    """A process that starts with its own environment: libraries read these settings once, on loading."""
+
+    environment: Mapping[str, str] = {}
+
+    def start(self) -> None:
+        """Start with the environment; this process's own is as before when it returns."""
+        with _ENVIRONMENT:
+            resource_tracker.ensure_running()  # before, as it is this process's, not the worker's
+            # Blocked until the worker can ignore them: a Ctrl-C reaches it, too, while it still starts.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+            before = {name: os.environ.get(name) for name in self.environment}
+            os.environ.update(self.environment)
+            try:
+                super().start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                for name, value in before.items():
+                    if value is None:
+                        del os.environ[name]
+                    else:
+                        os.environ[name] = value
+
+
+_ENVIRONMENT = threading.Lock()
+_LIVE: dict[str, _WorkerProcess] = {}
+
+
+@atexit.register
+def end_all_workers() -> None:
+    """End every worker of this process, and what their tasks have started."""
+    for mark, process in list(_LIVE.items()):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            process.kill()
+        end_processes(mark)

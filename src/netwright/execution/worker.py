@@ -1,0 +1,154 @@
+"""The inside of a worker process: it takes one task after another, and tells how it stands.
+
+Messages to the search are pickled pairs of one of the words below and a value. They hold plain values, and exceptions
+of netwright, of torch and of Python alone: reading one must not import what a user's network has imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import pickle
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+import psutil
+
+from netwright.execution import heartbeat
+from netwright.execution.notes import send_notes
+
+READY, TAKEN, BEAT, NOTE, RETURNED, RAISED = "ready", "taken", "beat", "note", "returned", "raised"
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that end a search."""
+MARK = "NETWRIGHT_WORKER"
+"""The environment variable by which a worker's processes are known, whoever their parent has become."""
+_OWN_MEMORY_MB = 1500.0
+"""What the interpreter and its libraries map beside the network, generously."""
+_PARENT_DEATH_SIGNAL = 1
+_ROUNDS = 10
+_PORTABLE = ("netwright", "torch", "builtins", "numpy")
+
+
+class RaisedInWorker(Exception):  # noqa: N818  what it says is an error of another class
+    """What a task raised and only its own process can tell: class and message, in words."""
+
+
+def work(connection: Connection, parent: int, memory_limit_mb: float | None) -> None:
+    """Do tasks until the other end of the connection is closed.
+
+    Args:
+        connection: tasks come from it (a pickled function and its arguments), messages go to it.
+        parent: the process that this one ends with.
+        memory_limit_mb: for a training step, beside what the interpreter needs; None for no limit.
+    """
+    _settle(parent, memory_limit_mb)
+    own = os.getpid()
+    os.register_at_fork(after_in_child=lambda: _leave(connection))
+    sending = threading.Lock()
+
+    def send(word: str, value: Any = None) -> None:
+        with sending:
+            connection.send_bytes(pickle.dumps((word, value)))
+
+    heartbeat.connect(lambda seconds: send(BEAT, seconds))
+    send_notes(lambda text: send(NOTE, text))
+    send(READY)
+    while True:
+        try:
+            task = connection.recv_bytes()
+        except (EOFError, OSError):
+            return
+        send(TAKEN)
+        word, value = _done(task)
+        if os.getpid() != own:  # a process that the candidate forked, and that went on with its work
+            os._exit(0)
+        end_processes(os.environ[MARK], but=own)
+        send(word, value)
+
+
+def _done(task: bytes) -> tuple[str, Any]:
+    """What comes of a task. Whatever it raises is its own, ``SystemExit`` and ``KeyboardInterrupt`` among it: the
+    user's Ctrl-C is ignored here.
+    """
+    try:
+        function, arguments = pickle.loads(task)  # of the search that started this process
+        result = function(*arguments)
+        pickle.dumps(result)
+    except BaseException as error:
+        return RAISED, (_portable(error), traceback.format_exc())
+    return RETURNED, result
+
+
+def _portable(error: BaseException) -> Exception:
+    """The exception, or one that says the same where the search could not read it, or must not be ended by it."""
+    if isinstance(error, Exception) and type(error).__module__.partition(".")[0] in _PORTABLE:
+        with contextlib.suppress(Exception):
+            if type(pickle.loads(pickle.dumps(error))) is type(error):
+                return error
+    return RaisedInWorker(": ".join(filter(None, (type(error).__name__, str(error)))))
+
+
+def _settle(parent: int, memory_limit_mb: float | None) -> None:
+    """Signals that end a search are the search's to answer; this process ends with it, however it went."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    _die_with_parent()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if memory_limit_mb is not None:
+        # An allocation past the limit then fails in this worker, where the system would kill whom it likes.
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limit = int((memory_limit_mb + _OWN_MEMORY_MB) * 1e6)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+def _leave(connection: Connection) -> None:
+    """In a process that a candidate forked: it ends with the worker, and does not speak for it."""
+    _die_with_parent()
+    heartbeat.connect(lambda seconds: None)
+    send_notes(lambda text: None)
+    with contextlib.suppress(OSError):
+        connection.close()
+
+
+def _die_with_parent() -> None:
+    """On Linux the system ends this process at once when its parent dies, before a resumed search can meet it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when the search that started it is gone."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def end_processes(mark: str, *, but: int | None = None) -> None:
+    """End all processes of a worker by its mark, ``but`` one: those that a candidate started, and theirs.
+
+    They carry the mark in their environment even where their parent is gone. Looked for again while there are some, as
+    one may just be starting another.
+    """
+    for _ in range(_ROUNDS):
+        found = [process for process in psutil.process_iter() if _is_marked(process, mark, but)]
+        if not found:
+            return
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(found, timeout=1)
+
+
+def _is_marked(process: psutil.Process, mark: str, but: int | None) -> bool:
+    with contextlib.suppress(psutil.Error, OSError, ValueError):
+        marked = process.pid != but and process.environ().get(MARK) == mark
+        return marked and process.status() != psutil.STATUS_ZOMBIE
+    return False

@@ -1,0 +1,178 @@
+"""Measure before promising: what a candidate costs on this machine, and what the whole search would."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from netwright.data.images.prepared import PreparedImages
+from netwright.data.volumes.prepared import Prepared
+from netwright.planning.exploration import exploration_episodes
+from netwright.planning.measurements import NOT_MEASURED, Measurement, measure
+from netwright.runs.folder import RunFolder
+from netwright.runs.trials import store_outcome
+from netwright.searches.components import make_space, open_study, problem_of
+from netwright.searches.random_choices import draw_choice
+from netwright.settings import RunSettings
+from netwright.training.outcome import Outcome, Status
+from netwright.training.seeding import derive_seed
+
+BOOKED = 3
+RESERVE_SECONDS = 8.0
+"""Of a plan's time, for loading the program, ending its workers, and what it reckons without measuring."""
+LEAST_SECONDS = 10.0
+"""A plan measures for so long at least, however long the data took to read."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search would be.
+
+    ``choices`` counts the space; ``seconds_a_candidate`` is what a candidate takes in all, ``seconds_beside`` what of
+    it is not for its epochs, and ``share_seconds`` what these get in a search limited in hours; ``hours`` is what the
+    whole search would take. ``crf_seconds``: what fitting a CRF adds to each network of the final comparison at most;
+    None where none is fitted. ``exploration``: trials that the strategy draws at random before it uses what it learned;
+    None where it has no such phase.
+    """
+
+    recipe: str
+    dataset: str
+    choices: int | None
+    dimensions: int
+    training_cases: int
+    validation_cases: int
+    size: tuple[int, ...]
+    workers: int
+    threads: int
+    memory_limit_mb: float | None
+    trials: int | None
+    epochs: int
+    measurements: tuple[Measurement, ...]
+    seconds_a_candidate: float | None
+    seconds_beside: float
+    share_seconds: float | None
+    hours: float | None
+    candidates_an_hour: float | None
+    crf_seconds: float | None = None
+    exploration: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def _bookkeeping(settings: RunSettings) -> float:
+    """Seconds that it takes to propose a candidate and to store its outcome."""
+    space, times = make_space(settings.space), []
+    with tempfile.TemporaryDirectory() as folder:
+        study = open_study(RunFolder(Path(folder)), settings)
+        for _ in range(BOOKED):
+            begun = time.perf_counter()
+            trial = study.ask(space.distributions())
+            store_outcome(study, trial, Outcome(Status.COMPLETE), 0.0)
+            times.append(time.perf_counter() - begun)
+    return median(times)
+
+
+def measuring_seconds(left: float) -> float:
+    """Of the seconds that are left to a plan, those for measuring."""
+    return max(LEAST_SECONDS, left - RESERVE_SECONDS)
+
+
+def plan_by_hours(plan: Plan, settings: RunSettings) -> Plan:
+    """The plan of a search limited in hours, in which every candidate gets an equal share."""
+    share, hours = settings.training.seconds, settings.budget.hours
+    if share is None or hours is None:
+        return plan
+    an_hour = 3600.0 * plan.workers / (share + plan.seconds_beside)
+    trials = min(settings.budget.trials or math.inf, an_hour * hours)
+    return replace(plan, share_seconds=share, candidates_an_hour=an_hour, trials=int(trials), hours=hours)
+
+
+def make_plan(
+    settings: RunSettings,
+    prepared: Prepared | PreparedImages,
+    training: Sequence[int],
+    validation: Sequence[int],
+    randoms: int = 4,
+    seconds: float | None = None,
+    on_done: Callable[[Measurement], None] = lambda found: None,
+) -> Plan:
+    """Measure the starting candidate and random ones, and reckon what the whole search would take.
+
+    A candidate's time is the mean of what was measured, for all its epochs and what comes beside them. ``seconds`` and
+    ``on_done``: as of `measure`.
+    """
+    begun = time.monotonic()
+    space = make_space(settings.space)  # of a large network some half a minute on a slow machine
+    rng = np.random.default_rng(derive_seed(settings.seed, "plan"))
+    choices = [("start", dict(space.starting_choice()))]
+    choices += [(f"random {i + 1}", draw_choice(space.distributions(), rng)) for i in range(randoms)]
+    left = None if seconds is None else max(LEAST_SECONDS, seconds - (time.monotonic() - begun))
+    found = measure(
+        settings, prepared, (training, validation), choices, whole=True, seconds=left, on_done=on_done
+    )
+    epochs = [m.seconds_an_epoch for m in found if m.seconds_an_epoch is not None]
+    # The first candidate of a worker pays for what is loaded once.
+    beside = median([m.seconds_beside for m in found if m.seconds_beside is not None] or [0.0])
+    beside += _bookkeeping(settings)
+    facts = facts_of(settings, prepared, training, validation)
+    a_candidate = sum(epochs) / len(epochs) * facts["epochs"] + beside if epochs else None
+    known = [m for m in found if m.status != NOT_MEASURED]
+    trainable = len(epochs) / len(known) if known else 0.0
+    workers, trials = settings.machine.workers, settings.budget.trials
+    return Plan(
+        **facts,
+        memory_limit_mb=settings.machine.memory_limit_mb,
+        trials=trials,
+        measurements=tuple(found),
+        seconds_a_candidate=a_candidate,
+        seconds_beside=beside,
+        share_seconds=None,
+        hours=None
+        if a_candidate is None or trials is None
+        else trials * trainable * a_candidate / workers / 3600.0,
+        candidates_an_hour=None if a_candidate is None else 3600.0 * workers / a_candidate,
+        crf_seconds=None if settings.verdict.hours == 0 else settings.postprocessing.most_seconds,
+        exploration=exploration_episodes(settings),
+    )
+
+
+def facts_of(
+    settings: RunSettings,
+    prepared: Prepared | PreparedImages,
+    training: Sequence[int],
+    validation: Sequence[int],
+) -> dict[str, Any]:
+    """What a plan of either kind says without measuring: fields of `Plan`, and of a plan with shared weights."""
+    space = make_space(settings.space)
+    return {
+        "recipe": settings.recipe,
+        "dataset": settings.dataset.path.name,
+        "choices": getattr(space, "count_choices", lambda: None)(),
+        "dimensions": len(space.distributions()),
+        "training_cases": len(training),
+        "validation_cases": len(validation),
+        "size": problem_of(settings, prepared).task.size,
+        "workers": settings.machine.workers,
+        "threads": settings.machine.threads,
+        "epochs": epochs_of(settings, prepared, training),
+    }
+
+
+def epochs_of(settings: RunSettings, prepared: Prepared | PreparedImages, training: Sequence[int]) -> int:
+    """The epochs of a training on those cases."""
+    if settings.training.steps is None:
+        return settings.training.epochs
+    import torch
+
+    batches = problem_of(settings, prepared).batches(training, settings.training, torch.device("cpu"), 0)
+    return settings.training.epochs_of(len(batches))

@@ -1,0 +1,338 @@
+"""What single candidates cost here, measured in workers, within the seconds that there are."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from netwright.data.images.prepared import PreparedImages
+from netwright.data.volumes.prepared import Prepared
+from netwright.errors import InfeasibleArchitecture, NetworkFailed, NetwrightError, RunError
+from netwright.execution import heartbeat
+from netwright.execution.local import LocalExecutor, kills_for_memory
+from netwright.execution.notes import say_once
+from netwright.runs.folder import read_json, write_json
+from netwright.searches.components import make_space, problem_of
+from netwright.searches.jobs import network_builder, opened
+from netwright.searches.loop import outcome_of_loss
+from netwright.settings import RunSettings
+from netwright.training.outcome import Status
+from netwright.training.time_budget import VALIDATION_SHARE
+
+if TYPE_CHECKING:
+    from netwright.training.problem import Problem
+
+PROBE_BATCHES = 6
+PROBE_SECONDS = 20.0
+NOT_MEASURED = "not measured"
+"""The status of a candidate of which no training step ended in the time that there was."""
+VALIDATION, BESIDE = "validation", "what comes beside the epochs"
+"""What is measured last, and reckoned or left out where there is no time."""
+GRACE_SECONDS = 0.5
+"""A probe that looks at the clock between its steps gets so much longer before its worker is ended."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one candidate costs. ``status``: "complete", or why it could not be measured, with its ``reason``.
+
+    ``seconds_an_epoch`` with its validation, ``seconds_a_batch`` of a training step, ``seconds_beside`` of what a
+    candidate takes beside its epochs; ``peak_memory_mb`` measured during training steps (MB of 1e6 bytes),
+    ``predicted_memory_mb`` from a dry run; None where not known. ``unmeasured``: what of it there was no time for; a
+    validation is then reckoned from the training steps.
+    """
+
+    name: str
+    choice: str
+    status: str
+    reason: str
+    parameters: int | None = None
+    seconds_an_epoch: float | None = None
+    seconds_a_batch: float | None = None
+    seconds_beside: float | None = None
+    peak_memory_mb: float | None = None
+    predicted_memory_mb: float | None = None
+    unmeasured: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ProbeJob:
+    """A candidate to time on the cases (indices of the prepared data) that a search trains and validates on.
+
+    ``notes``: the file to which it writes what it has found so far. ``whole``: one epoch of a few cases is evaluated
+    from beginning to end, too, for what comes beside the epochs; but not where a batch alone takes longer than a probe
+    should. ``until``: the moment on the system's monotonic clock when it should end, with what it has; None: no such.
+    """
+
+    name: str
+    settings: RunSettings
+    prepared: Path
+    choice: dict[str, Any]
+    training: Sequence[int]
+    validation: Sequence[int]
+    notes: Path
+    whole: bool = False
+    until: float | None = None
+
+    def over(self) -> bool:
+        """Whether its time is up."""
+        return self.until is not None and time.monotonic() > self.until
+
+
+def probe(job: ProbeJob) -> Measurement:
+    """Time a few training steps and a validation of one candidate, in a worker, as far as the time goes."""
+    with heartbeat.watched(job.settings.machine.hang_seconds):
+        for found in _stages(job):
+            write_json(job.notes, asdict(found))
+            if job.over():
+                break
+    return found
+
+
+def _stages(job: ProbeJob) -> Iterator[Measurement]:
+    """What is known of the candidate: after the dry run, after some training steps, after a validation, after all."""
+    from netwright.training.cost import fits
+    from netwright.training.device import is_out_of_memory, resolve_device
+    from netwright.training.trial import predicted_cost
+
+    settings = job.settings
+    task = problem_of(settings, opened(job.prepared)).task
+    known = Measurement(job.name, make_space(settings.space).describe(job.choice), NOT_MEASURED, "")
+    build = network_builder(settings, job.choice, None)
+    try:
+        cost = predicted_cost(build, task, settings.training)
+    except InfeasibleArchitecture as error:
+        yield replace(known, status=Status.INFEASIBLE, reason=str(error))
+        return
+    known = replace(known, parameters=cost.parameters, predicted_memory_mb=cost.predicted_memory_mb)
+    limit = settings.machine.memory_limit_mb
+    if not fits(cost, limit):
+        reason = f"needs about {cost.predicted_memory_mb:.0f} MB, the limit is {limit:.0f} MB"
+        yield replace(known, status=Status.OUT_OF_MEMORY, reason=reason)
+        return
+    yield replace(known, reason="no time was left for a training step")
+    on_gpu = resolve_device(settings.training.device).type == "cuda"
+    heartbeat.predict_batch(cost.flops, settings.training.batch_size, settings.machine.threads, on_gpu)
+    try:
+        yield from _timed(job, build, known)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        yield replace(known, status=Status.OUT_OF_MEMORY, reason=str(error).splitlines()[0])
+
+
+def _timed(job: ProbeJob, build: Any, known: Measurement) -> Iterator[Measurement]:
+    """The same with times, those of an epoch extrapolated from a few batches, and with peak memory."""
+    from netwright.training.device import resolve_device, threads
+
+    problem, protocol = problem_of(job.settings, opened(job.prepared)), job.settings.training
+    device = resolve_device(protocol.device)
+    network = build(problem.task)
+    with threads(job.settings.machine.threads):
+        batches, a_batch, peak_mb = _steps(job, network, problem)
+    reckoned = VALIDATION_SHARE * problem.validation_batches(job.validation, protocol) * a_batch
+    beside = (BESIDE,) if job.whole else ()
+    found = replace(
+        known,
+        status=Status.COMPLETE,
+        seconds_an_epoch=batches * a_batch + reckoned,
+        seconds_a_batch=a_batch,
+        peak_memory_mb=peak_mb,
+        unmeasured=(VALIDATION, *beside),
+    )
+    yield found
+    with threads(job.settings.machine.threads):
+        some = _about_a_batch(job, problem)
+        problem.scores(network, some[:1], protocol, device)  # the first loads what scores are made with
+        start = time.perf_counter()
+        problem.scores(network, some, protocol, device)
+        validation = (time.perf_counter() - start) / len(some) * len(job.validation)
+    found = replace(found, seconds_an_epoch=batches * a_batch + validation, unmeasured=beside)
+    yield found
+    if job.whole and a_batch < PROBE_SECONDS:
+        yield replace(found, seconds_beside=_beside(job, build, found), unmeasured=())
+
+
+def _steps(job: ProbeJob, network: Any, problem: Problem) -> tuple[int, float, float | None]:
+    """Batches of an epoch, seconds of one, and the peak memory of the training steps that were made for that."""
+    from netwright.training.device import resolve_device
+    from netwright.training.loop import TrainingStep
+    from netwright.training.memory import measured_memory
+
+    protocol = job.settings.training
+    device = resolve_device(protocol.device)
+    batches = problem.batches(job.training, protocol, device, seed=0)
+    durations: list[float] = []
+    with measured_memory(device) as memory:
+        loss = problem.loss(job.training, protocol, device)
+        step = TrainingStep(network, protocol, device, loss, len(batches))
+        step.train_mode()
+        start = last = time.perf_counter()
+        for images, labels in batches:
+            step(images, labels, protocol.epochs)
+            now = time.perf_counter()
+            durations.append(now - last)
+            last = now
+            if len(durations) >= PROBE_BATCHES or now - start > PROBE_SECONDS or job.over():
+                break
+    return len(batches), median(durations[1:] or durations), memory.peak_mb
+
+
+def _about_a_batch(job: ProbeJob, problem: Problem) -> Sequence[int]:
+    """Validation cases that take about one forward pass, whether a case is an image or many slices; at least one."""
+    count, protocol = 1, job.settings.training
+    while (
+        count < len(job.validation) and problem.validation_batches(job.validation[: 2 * count], protocol) <= 1
+    ):
+        count *= 2
+    return job.validation[:count]
+
+
+def _beside(job: ProbeJob, build: Any, timed: Measurement) -> float:
+    """Seconds that a candidate takes beside its epochs: dry run, building, timing of its inference, files."""
+    from netwright.training.device import resolve_device
+    from netwright.training.trial import evaluate_candidate
+
+    problem = problem_of(job.settings, opened(job.prepared))
+    protocol = replace(
+        job.settings.training,
+        epochs=1,
+        seconds=None,
+        early=None,
+        patience=None,
+        threads=job.settings.machine.threads,
+    )
+
+    def batches(cases: Sequence[int]) -> int:
+        return len(problem.batches(cases, protocol, resolve_device(protocol.device), seed=0))
+
+    few = 1  # cases that make a full batch, whether a case is an image or many slices
+    while few < protocol.batch_size and batches(job.training[:few]) < 2:
+        few *= 2
+    training, validation = job.training[:few], job.validation[:1]
+    with tempfile.TemporaryDirectory() as folder:
+        whole = evaluate_candidate(
+            build, problem, training, validation, protocol, seed=0, folder=Path(folder)
+        ).seconds
+    a_batch, an_epoch = timed.seconds_a_batch or 0.0, timed.seconds_an_epoch or 0.0
+    a_case = (an_epoch - batches(job.training) * a_batch) / len(job.validation)
+    beside: float = whole - batches(training) * a_batch - a_case
+    return max(0.0, beside)
+
+
+def measure(
+    settings: RunSettings,
+    prepared: Prepared | PreparedImages,
+    cases: tuple[Sequence[int], Sequence[int]],
+    choices: Sequence[tuple[str, dict[str, Any]]],
+    *,
+    whole: bool = False,
+    seconds: float | None = None,
+    on_done: Callable[[Measurement], None] = lambda found: None,
+) -> list[Measurement]:
+    """Measure named choices, as many at once as there are workers, so that they share the machine as in a search.
+
+    Args:
+        settings: of the run.
+        prepared: the data.
+        cases: indices of the training and of the validation cases.
+        choices: with a name each.
+        whole: as in `ProbeJob`.
+        seconds: wall time for all; what is not known by then is not measured. None: as long as it takes.
+        on_done: called with each measurement, in the order of the choices.
+    """
+    machine = settings.machine
+    executor, kills = LocalExecutor(machine.workers, machine.threads), kills_for_memory()
+    begun, rounds = time.monotonic(), -(-len(choices) // machine.workers)
+    with tempfile.TemporaryDirectory() as notes:
+        jobs = [
+            ProbeJob(
+                *(name, settings, prepared.folder, choice, *cases, Path(notes) / f"{i}.json", whole),
+                until=None
+                if seconds is None
+                else begun + seconds * _share_by(i // machine.workers + 1, rounds),
+            )
+            for i, (name, choice) in enumerate(choices)
+        ]
+        results = []
+        try:
+            futures = [executor.submit(probe, job) for job in jobs]
+            for job, future in zip(jobs, futures, strict=True):
+                results.append(_awaited(job, future, kills))
+                on_done(results[-1])
+        finally:
+            executor.shutdown()
+    return results
+
+
+def _share_by(turn: int, turns: int) -> float:
+    """The share of the time that is used up after so many turns: the first gets half, where one number is better than
+    none; each other one half of what is left, and the last one all.
+    """
+    return 1.0 if turn == turns else 1.0 - 0.5**turn
+
+
+def _awaited(job: ProbeJob, future: Future[Measurement], kills: int | None) -> Measurement:
+    """What a probe found, or what it had noted when its worker died or its time was up. ``kills``: of the system, for
+    want of memory, before it began.
+    """
+    left = None if job.until is None else max(0.0, job.until + GRACE_SECONDS - time.monotonic())
+    known = Measurement(job.name, make_space(job.settings.space).describe(job.choice), NOT_MEASURED, "")
+    try:
+        return future.result(left)
+    except NetworkFailed as error:
+        return replace(known, status=Status.CRASHED, reason=str(error))
+    except NetwrightError:
+        raise
+    except Exception as error:
+        if not isinstance(error, TimeoutError) or future.done():
+            outcome = outcome_of_loss(error, 0, kills, kills_for_memory())
+            return replace(known, status=outcome.status, reason=outcome.reason)
+        future.cancel()
+    if not job.notes.exists():
+        return replace(known, reason="no time was left to build it")
+    noted = read_json(job.notes)
+    found = Measurement(**{**noted, "unmeasured": tuple(noted["unmeasured"])})
+    if found.status == NOT_MEASURED:
+        waited = time.time() - job.notes.stat().st_mtime
+        return replace(found, reason=f"a training step takes longer than {waited:.0f} s")
+    return found
+
+
+def measure_start(
+    settings: RunSettings,
+    prepared: Prepared | PreparedImages,
+    training: Sequence[int],
+    validation: Sequence[int],
+    *,
+    required: bool = True,
+) -> tuple[float | None, float | None]:
+    """Seconds an epoch, and a training step, of the space's starting candidate, while as many run as there are
+    workers.
+
+    None where it crashes and the times are not ``required``: other candidates may do better.
+
+    Raises:
+        RunError: it cannot be trained on this machine.
+    """
+    start = make_space(settings.space).starting_choice()
+    names = [f"start {i}" for i in range(settings.machine.workers)]
+    found = measure(settings, prepared, (training, validation), [(name, start) for name in names])
+    epochs = [m.seconds_an_epoch for m in found if m.seconds_an_epoch is not None]
+    if not epochs and not required and found[0].status == Status.CRASHED:
+        say_once(
+            f"The starting candidate could not be measured ({found[0].reason}): no candidate is ended as too slow."
+        )
+        return None, None
+    if not epochs:
+        raise RunError(
+            f"The starting candidate ({found[0].choice}) cannot be trained here: {found[0].reason}. Choose a smaller "
+            "space (--set space...), a smaller input (--set preprocessing.size=[...]) or fewer workers."
+        )
+    return max(epochs), max(m.seconds_a_batch for m in found if m.seconds_a_batch is not None)

@@ -1,0 +1,177 @@
+"""What a search inside one training would cost here, measured."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from netwright.data.images.prepared import PreparedImages
+from netwright.data.volumes.prepared import Prepared
+from netwright.errors import MemoryShortage, RunError
+from netwright.execution import heartbeat
+from netwright.execution.local import LocalExecutor, WorkerLost
+from netwright.planning.cost import facts_of
+from netwright.planning.measurements import GRACE_SECONDS, Measurement, measure
+from netwright.runs.folder import read_json, write_json
+from netwright.searches.components import make_space
+from netwright.searches.loop import outcome_of_loss
+from netwright.searches.one_shot import SharedJob, make_search, memory_limit_mb, shared_protocol
+from netwright.settings import RunSettings
+from netwright.supernet.path import read_snapshots
+from netwright.training.outcome import Status
+
+WARM_UP_STEPS = 2
+TIMED_STEPS = 6
+NOTES = "noted.json"
+
+
+@dataclass(frozen=True)
+class SharedPlan:
+    """What a search inside one training would be.
+
+    ``steps`` of the search at most, each on a batch of the weights' half and one of the other; ``seconds_a_step``
+    measured on the whole machine, ``peak_memory_mb`` with it (MB of 1e6 bytes), the momentum of all weights included,
+    None where it cannot be measured; ``weights``: shared ones, in all. ``hours``: of the whole search. ``networks``:
+    the space's starting network as it is trained in the end, one on each worker. ``steps``, ``seconds_a_step``,
+    ``weights`` and ``hours`` are None where there was no time to measure them.
+    """
+
+    recipe: str
+    dataset: str
+    choices: int | None
+    dimensions: int
+    training_cases: int
+    validation_cases: int
+    size: tuple[int, ...]
+    threads: int
+    workers: int
+    steps: int | None
+    batch_size: int
+    seconds_a_step: float | None
+    peak_memory_mb: float | None
+    weights: int | None
+    hours: float | None
+    epochs: int
+    networks: tuple[Measurement, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def plan_shared(
+    settings: RunSettings,
+    prepared: Prepared | PreparedImages,
+    training: Sequence[int],
+    validation: Sequence[int],
+    seconds: float | None = None,
+    on_done: Callable[[Measurement], None] = lambda found: None,
+) -> SharedPlan:
+    """Measure steps of the search, and the training of the starting network.
+
+    ``seconds``: wall time for all, of which the steps get half; None: as long as it takes. ``on_done``: as of
+    `measure`.
+
+    Raises:
+        RunError: the steps cannot be computed on this machine.
+    """
+    machine, begun = settings.machine, time.monotonic()
+    with tempfile.TemporaryDirectory() as place:
+        job = SharedJob(settings, prepared.folder, tuple(training), tuple(validation), Path(place))
+        found = _steps_of(job, None if seconds is None else begun + seconds / 2)
+    start = make_space(settings.space).starting_choice()
+    names = [f"network {i + 1}" for i in range(machine.workers)]
+    networks = measure(
+        settings,
+        prepared,
+        (training, validation),
+        [(name, start) for name in names],
+        seconds=None if seconds is None else max(0.0, begun + seconds - time.monotonic()),
+        on_done=on_done,
+    )
+    assert settings.supernet is not None
+    limit, a_step = settings.supernet.seconds, found["seconds_a_step"]
+    taken = None if a_step is None else min(limit or math.inf, found["steps"] * a_step)
+    return SharedPlan(
+        **facts_of(settings, prepared, training, validation),
+        batch_size=shared_protocol(settings).batch_size,
+        hours=None if taken is None else taken / 3600.0,
+        networks=tuple(networks),
+        **found,
+    )
+
+
+def _steps_of(job: SharedJob, until: float | None) -> dict[str, Any]:
+    """`_timed` in a worker, or what it had noted when its time was up."""
+    settings = job.settings
+    machine = settings.machine
+    executor = LocalExecutor(1, machine.threads * machine.workers, memory_limit_mb(settings))
+    left = None if until is None else max(0.0, until + GRACE_SECONDS - time.monotonic())
+    future = executor.submit(_timed, job, until)
+    try:
+        found: dict[str, Any] = future.result(left)
+    except Exception as error:
+        if isinstance(error, TimeoutError) and not future.done():
+            notes = job.folder / NOTES
+            nothing = dict.fromkeys(("steps", "seconds_a_step", "peak_memory_mb", "weights"))
+            return read_json(notes) if notes.exists() else nothing
+        outcome = outcome_of_loss(error, 0, None, None)
+        if not isinstance(error, WorkerLost) and outcome.status != Status.OUT_OF_MEMORY:
+            raise
+        raise RunError(
+            f"A step of the search cannot be computed here: {outcome.reason}. Set a smaller supernet.batch_size, "
+            "or a smaller network (--set supernet.space...)."
+        ) from error
+    finally:
+        executor.shutdown()
+    return found
+
+
+def _timed(job: SharedJob, until: float | None) -> dict[str, Any]:
+    """Of a search that is begun and left: its steps in all, seconds a step, peak memory, and weights.
+
+    At the moment ``until`` of the monotonic clock it goes no further; what is known before the first steps is noted.
+    """
+    from netwright.training.device import resolve_device
+    from netwright.training.memory import measured_memory
+
+    settings = job.settings
+    assert settings.supernet is not None
+    few = replace(settings.supernet, steps=WARM_UP_STEPS + TIMED_STEPS, seconds=None, checkpoint_seconds=1e9)
+
+    def over() -> bool:
+        return until is not None and time.monotonic() > until
+
+    with (
+        heartbeat.watched(settings.machine.hang_seconds),
+        measured_memory(resolve_device(shared_protocol(settings).device)) as memory,
+    ):
+        search = make_search(replace(job, settings=settings.model_copy(update={"supernet": few})))
+        found: dict[str, Any] = {
+            "steps": settings.supernet.steps_of(search.steps_an_epoch),
+            "seconds_a_step": None,
+            "peak_memory_mb": None,
+            "weights": sum(parameter.numel() for parameter in search.supernet.parameters()),
+        }
+        write_json(job.folder / NOTES, found)
+        search.advance(stop=lambda: search.step == WARM_UP_STEPS or over())
+        first, before = search.step, search.seconds
+        search.advance(stop=over)
+    if not over() and not any(snapshot.loss is not None for snapshot in read_snapshots(job.folder)):
+        raise MemoryShortage(
+            f"None of the networks of {TIMED_STEPS + WARM_UP_STEPS} steps could be computed: memory does not hold "
+            "them, or they leave a batch one value a channel. Set another supernet.batch_size, or other networks "
+            "(--set supernet.space...)."
+        )
+    if search.step > first:
+        found["seconds_a_step"] = (search.seconds - before) / (search.step - first)
+    elif search.step:  # the time was up within the first steps, which are slower than those after them
+        found["seconds_a_step"] = search.seconds / search.step
+    if memory.peak_mb is not None:
+        found["peak_memory_mb"] = memory.peak_mb + search.momentum_to_come_mb
+    return found

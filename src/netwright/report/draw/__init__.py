@@ -1,0 +1,1 @@
+"""Plots, pictures and diagrams of the report."""

@@ -1,0 +1,216 @@
+"""The verdict in sentences: what the searched network reaches, and against whom it is better or worse."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from netwright.report import formatting
+from netwright.report.content import Contestant, ReportContent, TrialRow
+from netwright.report.draw.costs import ratio_text
+from netwright.report.metrics import Metric, metric_named
+from netwright.report.statistics import PairedComparison
+from netwright.report.summaries import Summary, summarise
+
+SIGNIFICANCE = 0.05
+
+NOT_TESTED = {
+    "too_slow": "could not finish an epoch in its share of the time",
+    "out_of_memory": "ran out of memory",
+    "infeasible": "could not be built",
+    "diverged": "diverged in training",
+    "loss_stalled": "did not learn",
+    "crashed": "crashed",
+    "complete": "has no result on the test cases",
+}
+
+
+def verdict_sentences(
+    contestants: Sequence[Contestant], labels: Sequence[str], metric: str = "Dice"
+) -> tuple[str, ...]:
+    """What came of the final comparison, one sentence or line each, the searched network first.
+
+    "Better" and "worse" need p < 0.05 in the paired test over the test cases, adjusted for the number of
+    comparisons; all else is called no measurable difference.
+
+    Args:
+        contestants: all networks of the comparison, finished or not, in the order to be told.
+        labels: names of the foreground labels; the Dice compared is the mean over them. For classification
+            names of the classes, for inpainting of the metrics, of which ``metric`` is the one compared.
+        metric: what the scores are, "Dice", "accuracy" or "PSNR".
+
+    Returns:
+        Empty for no contestants.
+    """
+    known = metric_named(metric)
+    return sentences(summarise(contestants, labels, known), known)
+
+
+def sentences(summaries: Sequence[Summary], metric: Metric) -> tuple[str, ...]:
+    """`verdict_sentences` for contestants that are summarised already."""
+    if not summaries:
+        return ()
+    metric = metric.counted(patients=any(s.contestant.groups for s in summaries))
+    searched = next((s for s in summaries if s.searched), None)
+    others = [s for s in summaries if not s.searched]
+    told = [_searched_sentence(searched, metric)]
+    if searched is not None and searched.tested:
+        told += [_against(searched, s, metric) for s in others if s.tested]
+    elif any(s.tested for s in others):
+        told.append(
+            f"Tested without it: {formatting.names([_score(s, metric) for s in others if s.tested])}."
+        )
+    told += [_not_tested(s.contestant) for s in others if not s.tested]
+    told += _in_short(others, metric)
+    return tuple(told)
+
+
+def progress_sentences(content: ReportContent) -> tuple[str, ...]:
+    """What can be said before the final comparison: how many trials ran, and the best of them."""
+    finished = [t for t in content.trials if t.reward is not None]
+    best = next((t for t in finished if t.number == content.best_trial), None)
+    if not content.trials:
+        return ("No trial has been run yet.",)
+    if content.shared is not None and best is not None:
+        return _found_sentences(content, best)
+    if best is None or best.reward is None:
+        return (f"None of {len(content.trials)} trials has trained a network to its end yet.",)
+    size = f" with {formatting.parameters(best.parameters)} parameters" if best.parameters else ""
+    return (
+        f"The best of {len(content.trials)} trials so far is trial {best.number}: "
+        f"{content.reward_name} {formatting.reward(best.reward)}{size} ({best.choice}).",
+        f"The final comparison on the unseen test {metric_named(content.metric).cases} has not been run yet.",
+    )
+
+
+def _found_sentences(content: ReportContent, best: TrialRow) -> tuple[str, ...]:
+    size = f" of {formatting.parameters(best.parameters)} parameters" if best.parameters else ""
+    return (
+        f"The likeliest network{size} ({best.choice}) reached {content.reward_name} "
+        f"{formatting.reward(best.reward)}; it has not been trained by itself yet.",
+        f"The final comparison on the unseen test {metric_named(content.metric).cases} has not been run yet.",
+    )
+
+
+def _searched_sentence(searched: Summary | None, metric: Metric) -> str:
+    if searched is None:
+        return "The searched network is missing from the final comparison."
+    contestant = searched.contestant
+    if not searched.tested:
+        return _not_tested(contestant, subject="The searched network")
+    low, high = searched.overall.low, searched.overall.high
+    if math.isnan(low):
+        certainty = f"one {metric.case} only, so no interval can be given"
+    else:
+        certainty = f"95 % interval {metric.interval(low, high)}"
+    size = f" with {formatting.parameters(contestant.parameters)} parameters" if contestant.parameters else ""
+    mean = metric.value(searched.overall.mean)
+    if metric.classifies:
+        return f"The searched network classifies {mean} of unseen images correctly ({certainty}){size}."
+    if metric.unit:
+        return f"The searched network restores unseen {metric.cases} to {mean} {metric.name} ({certainty}){size}."
+    return f"The searched network segments unseen cases at {mean} {metric.name} ({certainty}){size}."
+
+
+def _against(searched: Summary, other: Summary, metric: Metric) -> str:
+    mine, theirs = searched.contestant, other.contestant
+    numbers = metric.value(other.overall.mean)
+    if theirs.parameters:
+        numbers += f", {formatting.parameters(theirs.parameters)}"
+    parts = [_difference(other.comparison, metric)]
+    parts += _ratio(mine.parameters, theirs.parameters, "smaller", "larger", "the same size")
+    # Measured a batch where both were, because that is what the search was told to lower.
+    a_batch = bool(mine.inference_batch_ms and theirs.inference_batch_ms)
+    inference = (
+        mine.inference_batch_ms if a_batch else mine.inference_ms,
+        theirs.inference_batch_ms if a_batch else theirs.inference_ms,
+    )
+    training = (mine.training_batch_ms, theirs.training_batch_ms)
+    if all(training):
+        parts += _ratio(*inference, "faster in inference", "slower in inference", "as fast in inference")
+        parts += _ratio(*training, "faster in training", "slower in training", "as fast in training")
+    else:
+        parts += _ratio(*inference, "faster", "slower", "as fast")
+    told = f"Against {theirs.title} ({numbers}): {', '.join(parts)}."
+    return f"{told} {_within(searched, other, metric)}" if other.original else told
+
+
+def _within(searched: Summary, original: Summary, metric: Metric) -> str:
+    """Whether the searched network's mean is in the interval of the network that it was made from."""
+    overall, mean = original.overall, searched.overall.mean
+    if math.isnan(overall.low):
+        return f"One {metric.case} gives the original no interval to hold it against."
+    where = "below" if mean < overall.low else "above" if mean > overall.high else "within"
+    interval = metric.interval(overall.low, overall.high)
+    return f"Its {metric.name} of {metric.value(mean)} is {where} the original's 95 % interval ({interval})."
+
+
+def _difference(comparison: PairedComparison | None, metric: Metric) -> str:
+    if comparison is None or comparison.n == 0:
+        return f"no test {metric.case} in common"
+    if too_few(comparison):
+        return too_few_words(comparison, metric)
+    evidence = f"{formatting.p_value(comparison.p_value)} over {metric.count(comparison.n)}"
+    kind = outcome(comparison)
+    if kind == "equal":
+        return f"no measurable difference in {metric.name}"
+    return f"{kind} by {metric.amount(comparison.mean_difference)}, {evidence}"
+
+
+def too_few(comparison: PairedComparison) -> bool:
+    """Whether so few pairs can tell no difference, however large: the sign-flip test's smallest possible p-value is
+    2 / 2^n.
+    """
+    return 2.0 ** (1 - comparison.n) >= SIGNIFICANCE
+
+
+def too_few_words(comparison: PairedComparison, metric: Metric) -> str:
+    """What `too_few` pairs leave to be said."""
+    verb = "is" if comparison.n == 1 else "are"
+    return f"{metric.count(comparison.n)} {verb} too few to tell a difference"
+
+
+def outcome(comparison: PairedComparison) -> str:
+    """The searched network against another: "better", "worse" or "equal" (no measurable difference)."""
+    if not comparison.p_value < SIGNIFICANCE:
+        return "equal"
+    return "better" if comparison.mean_difference > 0 else "worse"
+
+
+def _ratio(mine: float | None, theirs: float | None, smaller: str, larger: str, same: str) -> tuple[str, ...]:
+    if not mine or not theirs:
+        return ()
+    times = ratio_text(mine, theirs)
+    return (f"{times} times {smaller if mine < theirs else larger}",) if times else (same,)
+
+
+def _in_short(others: Sequence[Summary], metric: Metric) -> list[str]:
+    """The plain word where the searched network is not better than all."""
+    compared = [(s, outcome(s.comparison)) for s in others if s.comparison is not None and s.comparison.n]
+    alike = Counter(s.contestant.title for s in others)
+
+    def named(wanted: str) -> list[str]:
+        """Those of an outcome; of several with one title, how many of them."""
+        counts = Counter(s.contestant.title for s, kind in compared if kind == wanted)
+        return [
+            title if alike[title] == 1 else f"{title} ({count} of {alike[title]})"
+            for title, count in counts.items()
+        ]
+
+    told = []
+    if worse := named("worse"):
+        told.append(f"In {metric.name} the searched network is worse than {formatting.names(worse)}.")
+    if equal := named("equal"):
+        told.append(f"In {metric.name} the search brought no measurable gain over {formatting.names(equal)}.")
+    return told
+
+
+def _score(summary: Summary, metric: Metric) -> str:
+    return f"{summary.contestant.title} {metric.value(summary.overall.mean)}"
+
+
+def _not_tested(contestant: Contestant, subject: str | None = None) -> str:
+    what = NOT_TESTED.get(contestant.status, f"was not tested ({formatting.status(contestant.status)})")
+    reason = f": {contestant.reason.rstrip('.')}" if contestant.reason else ""
+    return f"{subject or formatting.sentence_case(contestant.title)} {what}{reason}."

@@ -1,0 +1,234 @@
+"""A run's data: the dataset on disk, prepared and divided into its parts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from netwright.data.images.cache import content_digests, prepare_like
+from netwright.data.images.dataset import ImageSet
+from netwright.data.images.prepared import PreparedImages
+from netwright.data.images.settings import PicturePreparation
+from netwright.data.issues import UnusableFile
+from netwright.data.open import open_any, prepare_any
+from netwright.data.splits import Splits
+from netwright.data.volumes.cache import image_digest
+from netwright.data.volumes.dataset import Case, Dataset
+from netwright.data.volumes.prepared import Prepared
+from netwright.errors import DatasetError, RunError
+from netwright.execution.resources import available_cores
+from netwright.models.store import TestCase
+from netwright.runs.folder import RunFolder
+from netwright.searches.jobs import OnCase
+from netwright.searches.loop import SearchData
+from netwright.settings import RunSettings
+from netwright.tasks.images import LabelledPicture
+from netwright.tasks.segmentation.predictor import LabelledCase
+
+
+@dataclass(frozen=True)
+class Material:
+    """A run's dataset, opened and prepared."""
+
+    dataset: Dataset | ImageSet
+    prepared: Prepared | PreparedImages
+    data: SearchData
+    test: tuple[TestCase, ...]
+
+
+def cache_root() -> Path:
+    """Where prepared data is kept for all runs: ``NETWRIGHT_CACHE``, or the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "netwright"
+    return Path(os.environ.get("NETWRIGHT_CACHE", default))
+
+
+def open_own(settings: RunSettings) -> Dataset | ImageSet:
+    """The dataset of a run's settings.
+
+    Raises:
+        DatasetError: it cannot be opened.
+    """
+    place = settings.dataset
+    return open_any(place.path, format=place.format, map_label=place.map_label)
+
+
+def prepare_own(
+    dataset: Dataset | ImageSet, settings: RunSettings, on_case: OnCase | None = None
+) -> Prepared | PreparedImages:
+    """A dataset prepared as the run says; what is in the cache already is not done again.
+
+    Raises:
+        DatasetError: a file cannot be used.
+    """
+    steps = settings.images if isinstance(dataset, ImageSet) else settings.preprocessing
+    return prepare_any(
+        dataset,
+        steps,
+        cache_root(),
+        seed=settings.seed,
+        fractions=settings.split,
+        workers=available_cores(),
+        on_case=on_case,
+    )
+
+
+def open_material(folder: RunFolder, settings: RunSettings, on_case: OnCase | None = None) -> Material:
+    """The run's dataset, prepared as the run says.
+
+    Raises:
+        DatasetError: the dataset is gone, or has changed in a way that it cannot be used.
+        RunError: cases of the run's parts are missing.
+    """
+    dataset = open_own(settings)
+    prepared = prepare_own(dataset, settings, on_case)
+    splits = folder.splits()
+    index = {name: i for i, name in enumerate(prepared.names)}
+    missing = [n for n in (*splits.training, *splits.validation, *splits.test) if n not in index]
+    if missing:
+        raise RunError(
+            f"{settings.dataset.path} no longer has the case {missing[0]} ({len(missing)} of the run's cases are "
+            f"missing). Put them back, or start a new run."
+        )
+    return Material(
+        dataset=dataset,
+        prepared=prepared,
+        data=SearchData(
+            prepared=prepared.folder,
+            training=tuple(index[n] for n in splits.training),
+            validation=tuple(index[n] for n in splits.validation),
+        ),
+        test=_test_cases(dataset, prepared, splits.test),
+    )
+
+
+def _test_cases(
+    dataset: Dataset | ImageSet, prepared: Prepared | PreparedImages, names: Sequence[str]
+) -> tuple[TestCase, ...]:
+    if isinstance(dataset, ImageSet):
+        return pictures_of(prepared, names)
+    cases = {case.name: case for case in dataset.cases}
+    return tuple(labelled(cases[name], dataset) for name in names)
+
+
+def pictures_of(prepared: Prepared | PreparedImages, names: Sequence[str]) -> tuple[LabelledPicture, ...]:
+    """Named pictures, ready for testing."""
+    return tuple(
+        LabelledPicture(name, prepared.folder, index)
+        for name, index in zip(names, prepared.indices(names), strict=True)
+    )
+
+
+def labelled(case: Case, dataset: Dataset) -> LabelledCase:
+    """A case of a dataset, ready for testing.
+
+    Raises:
+        DatasetError: it has no label map, or another problem.
+    """
+    if case.problem is not None:
+        raise UnusableFile(case.problem)
+    if case.label is None:
+        raise DatasetError(
+            f"{dataset.root}: case {case.name} has no label map; expected one to test against."
+        )
+    return LabelledCase(case.name, case.images, case.label, dict(dataset.map_label), case.time)
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """The ``cases`` of a dataset that a run's networks were not made with. Left out were ``seen`` cases of training and
+    validation and, beside these, ``of_patients`` cases of the same patients. ``tested``: how many of ``cases`` are
+    the run's test cases.
+    """
+
+    cases: list[TestCase]
+    seen: int
+    of_patients: int
+    tested: int
+
+
+def unseen_cases(
+    dataset: Dataset | ImageSet,
+    settings: RunSettings,
+    splits: Splits,
+    preparation: PicturePreparation | None = None,
+) -> Unseen:
+    """The cases of a dataset that a run's networks were not made with, nor with others of the same patient.
+
+    Cases are the same where their images have the same content. Where the run's own dataset is gone, those of the
+    same name are taken for the same. Patients are the same where one case of theirs is, or where their names are.
+    Pictures are prepared by ``preparation``, as those of the training were.
+    """
+    seen, test = set(splits.training) | set(splits.validation), set(splits.test)
+    try:
+        own: Dataset | ImageSet | None = open_own(settings)
+    except (DatasetError, OSError):
+        own = None
+    contents = _contents(dataset)
+    known = None if own is None or type(own) is not type(dataset) else _names_by_content(own, seen, test)
+    own_names = {
+        name: name if known is None else known.get(content, "") for name, content in contents.items()
+    }
+    met = {name for name, own_name in own_names.items() if own_name in seen}
+    related = _of_patients(dataset, own, splits, met) if isinstance(dataset, Dataset) else set()
+    kept = [name for name in contents if name not in met and name not in related]
+    tested = sum(own_names[name] in test for name in kept)
+    if isinstance(dataset, ImageSet) and preparation is not None:
+        prepared = prepare_like(dataset, preparation, cache_root(), workers=available_cores())
+        return Unseen(list(pictures_of(prepared, kept)), len(met), 0, tested)
+    if isinstance(dataset, ImageSet):
+        raise DatasetError(f"{dataset.root} holds pictures without label maps; the network segments images.")
+    cases = {case.name: case for case in dataset.cases}
+    return Unseen([labelled(cases[name], dataset) for name in kept], len(met), len(related), tested)
+
+
+def note_of(unseen: Unseen, *, chosen: bool) -> str:
+    """What a reader must know of the cases; ``chosen``: whether the network is that of a trial that a user chose."""
+    told = []
+    if unseen.seen:
+        told.append(f"{unseen.seen} cases that the network was made with are left out")
+    if unseen.of_patients:
+        told.append(f"{unseen.of_patients} more cases of the same patients are left out")
+    if unseen.tested and chosen:
+        told.append(
+            f"{unseen.tested} are test cases of the run: a network chosen by them is no longer tested by them"
+        )
+    return "; ".join(told)
+
+
+def nothing_unseen(dataset: Path | str, unseen: Unseen) -> str:
+    """Why there is nothing to evaluate on, and what to do."""
+    told = f"{dataset} has no labelled case that the network was not made with. Give other cases."
+    if not unseen.of_patients:
+        return told
+    return (
+        f"{told} {unseen.of_patients} were left out because their patients are named like those of the run's training "
+        "and validation parts; if they are others, rename them."
+    )
+
+
+def _of_patients(dataset: Dataset, own: Dataset | ImageSet | None, splits: Splits, met: Set[str]) -> set[str]:
+    """The cases beside those that were ``met`` whose patient was: has one of them, or bears the name of a patient of
+    the training or validation part. A case without a patient is known by its content alone.
+    """
+    seen = {*splits.training, *splits.validation}
+    patients = {splits.groups[name] for name in seen & splits.groups.keys()}
+    if isinstance(own, Dataset):
+        # Of a patient with one case the run's parts do not tell.
+        patients |= {case.group for case in own.cases if case.name in seen and case.group != case.name}
+    patients |= {case.group for case in dataset.cases if case.name in met}
+    return {case.name for case in dataset.cases if case.name not in met and case.group in patients}
+
+
+def _names_by_content(own: Dataset | ImageSet, seen: set[str], test: set[str]) -> dict[str, str]:
+    """Content -> name; of a content that is there twice, the name under which it was trained on."""
+    contents = _contents(own)
+    return {contents[name]: name for names in (test, seen) for name in contents if name in names}
+
+
+def _contents(dataset: Dataset | ImageSet) -> dict[str, str]:
+    """A digest of each case's image files, or of each picture."""
+    if isinstance(dataset, ImageSet):
+        return content_digests(dataset, available_cores())
+    return {case.name: image_digest(case) for case in dataset.cases}

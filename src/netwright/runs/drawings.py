@@ -1,0 +1,241 @@
+"""What a search stores of a space that a user's own code makes, so that a run can be looked at without that code.
+
+Beside the words of each trial in the storage: the dimensions and layers in ``space.json``, and a drawing of each trial
+that was the best so far in its folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from torch import nn
+
+from netwright.errors import InfeasibleArchitecture, NetwrightError, RunError, SettingsError
+from netwright.runs.folder import RunFolder, read_json, write_json
+from netwright.runs.trials import TrialRecord, best_of, copied_study, network_key, path_of
+from netwright.runs.trust import names_code
+from netwright.searches.components import make_sampler, make_space
+from netwright.settings import RunSettings
+from netwright.spaces.base import AgentGraph, Choice, Diagram, Edge, Layered, Node, Space, TaskShape, Value
+
+SPACE = "space.json"
+DRAWING = "drawing.json"
+NOT_STORED = "not described: its search stored no words for it"
+WITHOUT_DRAWINGS = (
+    "This run was made before searches stored descriptions and drawings of a user's own network, which a report does "
+    "not make by running that network's code: the layers of the winner, the choices of each layer and what its agents "
+    "learned are missing here."
+)
+
+
+@dataclass(frozen=True)
+class StoredSpace:
+    """A space as its search stored it: it tells and draws the choices that the search kept, and makes no network.
+
+    ``words`` and ``drawings`` go by `network_key`; ``layers``: of the space, where they were stored.
+    """
+
+    name: str
+    dimensions: Mapping[str, BaseDistribution]
+    words: Mapping[str, str]
+    drawings: Mapping[str, tuple[Diagram, ...]] = field(default_factory=dict)
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The dimensions, in a fixed order."""
+        return dict(self.dimensions)
+
+    def canonical(self, choice: Choice) -> dict[str, Value]:
+        """The stored dimensions alone."""
+        return {name: choice[name] for name in self.dimensions if name in choice}
+
+    def describe(self, choice: Choice) -> str:
+        """What the search wrote of the choice."""
+        return self.words.get(network_key(self.canonical(choice)), NOT_STORED)
+
+    def diagrams(self, choice: Choice, task: TaskShape) -> tuple[Diagram, ...]:
+        """What the search drew of the choice; nothing where it drew nothing."""
+        return self.drawings.get(network_key(self.canonical(choice)), ())
+
+    def build(self, choice: Choice, task: TaskShape) -> nn.Module:
+        """There is no code to build with.
+
+        Raises:
+            InfeasibleArchitecture: always.
+        """
+        raise InfeasibleArchitecture(f"{self.name}: the network is made by code that is not run here.")
+
+    def starting_choice(self) -> dict[str, Value]:
+        """Not stored: it begins a search, and a stored space searches nothing.
+
+        Raises:
+            SettingsError: always.
+        """
+        raise SettingsError(f"{self.name}: the starting network is not stored.")
+
+
+@dataclass(frozen=True)
+class StoredLayers(StoredSpace):
+    """A `StoredSpace` of layers."""
+
+    graph: AgentGraph = field(default_factory=lambda: AgentGraph((), (), ()))
+    original: Mapping[str, Value] = field(default_factory=dict)
+    start: Mapping[str, Value] = field(default_factory=dict)
+
+    def agent_graph(self) -> AgentGraph:
+        """The layers and the edges between them."""
+        return self.graph
+
+    def original_choice(self) -> dict[str, Value]:
+        """The network as the user made it."""
+        return dict(self.original)
+
+    def starting_choice(self) -> dict[str, Value]:
+        """Where the search started."""
+        return dict(self.start)
+
+
+class Drawer:
+    """Stores the space of a search and its best trials so far, where that is ``needed``: a user's code makes them."""
+
+    def __init__(self, folder: RunFolder, settings: RunSettings, space: Space, task: TaskShape) -> None:
+        self._folder = folder
+        self._space = space
+        self._task = task
+        self.needed = names_code(settings.space)
+        if self.needed and not (folder.root / SPACE).exists():
+            write_json(folder.root / SPACE, _stored(space))
+
+    def keep_best(self, records: Iterable[TrialRecord]) -> None:
+        """Draw the best of the trials, if that has not been done."""
+        best = best_of(records) if self.needed else None
+        if best is None:
+            return
+        place = path_of(self._folder, best) / DRAWING
+        if place.exists():
+            return
+        try:
+            drawn = self._space.diagrams(best.choice, self._task)
+        except NetwrightError:
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_json(place, [asdict(diagram) for diagram in drawn])
+
+
+def shown_space(folder: RunFolder, settings: RunSettings, records: Iterable[TrialRecord]) -> Space:
+    """The run's space for showing: as stored where a user's code makes it, which is not run.
+
+    Raises:
+        RunError: what was stored is damaged.
+        SettingsError: the space is not to be searched so.
+    """
+    if not names_code(settings.space):
+        return make_space(settings.space)
+    if settings.supernet is not None:
+        raise SettingsError(f"supernet: the networks of the space {settings.space.name!r} share no weights.")
+    return _Reading(folder, settings.space.name, tuple(records)).space()
+
+
+def shown_study(folder: RunFolder, settings: RunSettings, space: Space) -> optuna.Study | None:
+    """The run's study as it stands, for reading; None where it has no trial yet. Its sampler is the run's, where the
+    space tells what that needs.
+
+    Raises:
+        RunError: the database is damaged.
+    """
+    plain = isinstance(space, StoredSpace) and not isinstance(space, StoredLayers)
+    return copied_study(folder, None if plain else make_sampler(settings, space))
+
+
+def lacks_drawings(space: Space) -> bool:
+    """Whether the run is of before its space was stored."""
+    return isinstance(space, StoredSpace) and not isinstance(space, StoredLayers)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What a run has of its space on disk."""
+
+    folder: RunFolder
+    name: str
+    records: tuple[TrialRecord, ...]
+
+    def space(self) -> Space:
+        words = {self._key(r): r.words for r in self.records if r.choice and r.words}
+        file = self.folder.root / SPACE
+        if not file.exists():
+            return StoredSpace(self.name, self._dimensions, words)
+        stored = read_json(file)
+        try:
+            graph = stored["graph"]
+            return StoredLayers(
+                self.name,
+                self._dimensions,
+                words,
+                self._drawings(),
+                AgentGraph(
+                    tuple(map(str, graph["names"])),
+                    tuple(tuple(map(str, names)) for names in graph["agents"]),
+                    tuple((int(i), int(j)) for i, j in graph["edges"]),
+                ),
+                dict(stored["original"]),
+                dict(stored["start"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"{file} is damaged ({error}). Restore it from a copy.") from None
+
+    @cached_property
+    def _dimensions(self) -> dict[str, BaseDistribution]:
+        file = self.folder.root / SPACE
+        if not file.exists():
+            return {name: dist for r in self.records for name, dist in r.distributions.items()}
+        try:
+            stored = read_json(file)["distributions"]
+            return {str(name): json_to_distribution(text) for name, text in stored.items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"{file} is damaged ({error}). Restore it from a copy.") from None
+
+    def _key(self, record: TrialRecord) -> str:
+        return network_key({name: record.choice[name] for name in self._dimensions if name in record.choice})
+
+    def _drawings(self) -> dict[str, tuple[Diagram, ...]]:
+        best = best_of(self.records)
+        if best is None:
+            return {}
+        file = path_of(self.folder, best) / DRAWING
+        if not file.exists():
+            return {}
+        try:
+            return {self._key(best): tuple(map(_diagram, read_json(file)))}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"{file} is damaged ({error}). Restore it from a copy.") from None
+
+
+def _stored(space: Space) -> dict[str, Any]:
+    assert isinstance(space, Layered)
+    return {
+        "distributions": {name: distribution_to_json(d) for name, d in space.distributions().items()},
+        "graph": asdict(space.agent_graph()),
+        "original": space.original_choice(),
+        "start": space.starting_choice(),
+    }
+
+
+def _diagram(values: Mapping[str, Any]) -> Diagram:
+    """A drawing from plain values: what a stranger wrote there is text and whole numbers, nothing else."""
+    nodes = tuple(
+        Node(str(n["name"]), str(n["label"]), int(n["column"]), int(n["row"]), str(n["detail"]))
+        for n in values["nodes"]
+    )
+    known = {node.name for node in nodes}
+    edges = tuple(
+        Edge(str(e["source"]), str(e["target"]), str(e["label"]), bool(e["dashed"])) for e in values["edges"]
+    )
+    for edge in edges:
+        if not {edge.source, edge.target} <= known:
+            raise ValueError(f"there is no box {edge.source} or {edge.target}")
+    return Diagram(str(values["title"]), nodes, edges)

@@ -1,0 +1,336 @@
+"""The run folder: where everything of a run lies, and who may write to it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import json
+import os
+import secrets
+import shutil
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from netwright.data.files import json_text
+from netwright.data.splits import Splits
+from netwright.errors import FolderTaken, RunError, StorageError
+from netwright.runs.versions import made_with
+from netwright.settings import MADE_WITH, RunSettings, read_settings
+
+LOCK_TRIES = 20
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run, by what lies there."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """Every resolved setting."""
+        return self.root / "run.yaml"
+
+    @property
+    def database(self) -> Path:
+        """Optuna's SQLite storage of the search."""
+        return self.root / "study.db"
+
+    @property
+    def splits_file(self) -> Path:
+        """Which case is in which part."""
+        return self.root / "splits.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the process that writes to the run."""
+        return self.root / "run.lock"
+
+    @property
+    def winner(self) -> Path:
+        """The retrained winner: weights, architecture, preprocessing, metrics."""
+        return self.root / "winner"
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML file."""
+        return self.root / "report.html"
+
+    @property
+    def shared(self) -> Path:
+        """The search inside one training: checkpoint and snapshots."""
+        return self.root / "supernet"
+
+    def trained(self, number: int) -> Path:
+        """The network that ``train`` made of a trial."""
+        return self.root / "trained" / f"{number:04d}"
+
+    def trial(self, number: int) -> Path:
+        """The folder of one candidate."""
+        return self.root / "trials" / f"{number:04d}"
+
+    def contestant(self, name: str) -> Path:
+        """The folder of one network of the final comparison; the searched one's is `winner`."""
+        return self.winner if name == "searched" else self.root / "verdict" / name
+
+    def settings(self) -> RunSettings:
+        """The settings of the run.
+
+        Raises:
+            RunError: ``run.yaml`` is missing or damaged.
+        """
+        return read_settings(self.settings_file)
+
+    def splits(self) -> Splits:
+        """The parts of the dataset, as drawn when the run was made.
+
+        Raises:
+            RunError: ``splits.json`` is missing or damaged.
+        """
+        return Splits.from_dict(read_json(self.splits_file))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for writing; the system lets go of it whatever becomes of this process.
+
+        Raises:
+            RunError: another process holds it.
+            StorageError: the run cannot be written to, or a link in it leads elsewhere.
+        """
+        self.require_within()
+        with held(self.lock_file, self.root):
+            yield
+
+    def require_within(self) -> None:
+        """Refuse to write to a run in which a link leads elsewhere: what is written to a run of somebody else would
+        replace, or be put behind, what the user has there.
+
+        Raises:
+            StorageError: there is such a link.
+        """
+        root = self.root.resolve()
+        for folder, folders, files in os.walk(root):
+            for path in (Path(folder) / name for name in (*folders, *files)):
+                if path.is_symlink() and not path.resolve().is_relative_to(root):
+                    raise StorageError(
+                        f"{path} is a link out of the run folder, to {path.resolve()}, which would be written to: "
+                        "expected a file or folder. Put a copy in place of the link."
+                    )
+
+    def in_use(self) -> bool:
+        """Whether a process holds the run now."""
+        if not self.lock_file.exists():
+            return False
+        with self.lock_file.open() as file:  # for reading: the disk may not be writable
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+
+@contextlib.contextmanager
+def held(lock: Path, what: Path) -> Iterator[None]:
+    """Hold a lock file for writing to ``what``; the system lets go of it whatever becomes of this process.
+
+    Raises:
+        RunError: another process holds it.
+        StorageError: the file cannot be written.
+    """
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("a+")
+    except OSError as error:
+        raise StorageError(
+            f"{what} cannot be written to ({error.strerror or error}). Copy the run to where you may write; to look at "
+            "it and to use its networks it can stay where it is."
+        ) from error
+    with file:
+        if not _acquired(file):
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise RunError(
+                f"{what} is in use by another netwright process (number {owner}). Wait for it, look at it "
+                f"with 'netwright status', or end it first."
+            )
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _acquired(file: IO[str]) -> bool:
+    """Whether the lock could be had within a second: one who asks for the status holds it for an instant."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(1.0 / LOCK_TRIES)
+        else:
+            return True
+    return False
+
+
+def require_new_folder(root: Path) -> None:
+    """Refuse a folder that holds something.
+
+    Raises:
+        FolderTaken: it does; the message says what to do.
+    """
+    if root.exists() and (
+        not root.is_dir() or any(not _left_by_a_kill(path.name) for path in root.iterdir())
+    ):
+        found = "a run" if (root / "run.yaml").exists() else "other files"
+        advice = f"Go on with it by 'netwright resume {root}', or" if found == "a run" else "Empty it, or"
+        raise FolderTaken(f"{root} already holds {found}. {advice} name another folder with -o.")
+
+
+def _left_by_a_kill(name: str) -> bool:
+    """Whether a file is what a kill leaves of a folder in the making, before its settings are written."""
+    return name in ("splits.json", "run.lock") or name.startswith((".splits.json.", ".run.yaml."))
+
+
+def default_output(dataset: Path, recipe: str) -> Path:
+    """A new folder for a run: ``runs/<dataset>-<recipe>``, with a number where that exists."""
+    return _numbered(Path("runs") / f"{dataset.resolve().name}-{recipe}")
+
+
+def _numbered(base: Path) -> Path:
+    """The first of ``base``, ``base-2``, ``base-3``, ... that does not exist."""
+    others = (base.with_name(f"{base.name}-{i}") for i in itertools.count(2))
+    return next(path for path in itertools.chain((base,), others) if not path.exists())
+
+
+def create_run_folder(
+    root: Path, settings: RunSettings, splits: Splits, *, numbered: bool = False
+) -> RunFolder:
+    """Make a new run folder, of which one process of many that want it at once gets it and the others are refused.
+
+    A folder that is not there appears whole: it is made under another name beside its place, and renamed, which fails
+    where something has come there meanwhile. One that is there and empty keeps its rights, and may be where a disk is
+    mounted: it is filled by the process that holds its lock, the settings last, as a folder without them is no run.
+
+    ``numbered``: where the folder is taken, one of its name with a number is made.
+
+    Raises:
+        FolderTaken: the folder holds something already.
+        RunError: another process is filling it.
+        StorageError: it cannot be written.
+    """
+    place = root
+    while True:
+        try:
+            return _created(place, settings, splits)
+        except FolderTaken:
+            if not numbered:
+                raise
+            place = _numbered(root)
+
+
+def _created(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
+    require_new_folder(root)
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        if root.exists():
+            return _filled(root, settings, splits)
+        making = root.with_name(f".{root.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        making.mkdir()
+    except OSError as error:
+        raise StorageError(
+            f"{root} cannot be made ({error.strerror or error}). Name another folder with -o."
+        ) from error
+    try:
+        _write_new(RunFolder(making), settings, splits)
+        making.rename(root)
+    except OSError as error:
+        require_new_folder(root)
+        raise StorageError(
+            f"{root} cannot be made ({error.strerror or error}). Name another folder with -o."
+        ) from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return RunFolder(root)
+
+
+def _filled(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
+    """A run in a folder that is there."""
+    folder = RunFolder(root)
+    with folder.locked():
+        require_new_folder(root)  # another process may have filled it before this one got the lock
+        _write_new(folder, settings, splits)
+    return folder
+
+
+def _write_new(folder: RunFolder, settings: RunSettings, splits: Splits) -> None:
+    write_json(folder.splits_file, splits.to_dict())
+    stated = yaml.safe_dump({MADE_WITH: made_with()}, sort_keys=False, allow_unicode=True)
+    write_text(folder.settings_file, settings.to_yaml() + stated)
+
+
+def open_run_folder(root: Path) -> RunFolder:
+    """An existing run folder.
+
+    Raises:
+        RunError: it does not exist, or holds no run.
+    """
+    folder = RunFolder(root)
+    if not root.is_dir():
+        raise RunError(f"There is no run folder {root}. A run is made by 'netwright search ... -o {root}'.")
+    if not folder.settings_file.exists():
+        raise RunError(f"{root} holds no run: run.yaml is missing. Name the folder that was given to -o.")
+    return folder
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: whoever reads it never sees half of it.
+
+    Raises:
+        StorageError: it cannot be written (a full disk, say).
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(
+            f"{path} cannot be written ({error.strerror or error}). Make room or mend the folder, then go on with "
+            "'netwright resume'; nothing finished is lost."
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_text` of a value as `json_text`."""
+    write_text(path, json_text(value) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        RunError: the file is missing, unreadable or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}); the run folder is incomplete.") from None
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}). Restore it from a copy.") from None
+
+
+def keep_trace(path: Path, error: BaseException) -> None:
+    """Put the trace of an error behind what a log has already; a full disk hides no error."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as log:
+            log.writelines(traceback.format_exception(error))

@@ -1,0 +1,274 @@
+"""Where a run stands: read from its folder alone, while it runs or after."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from netwright.comparison.contestants import read_results
+from netwright.errors import NetwrightError
+from netwright.objective import ObjectiveSettings
+from netwright.runs.drawings import NOT_STORED
+from netwright.runs.folder import RunFolder, read_json
+from netwright.runs.trials import (
+    RUNNING,
+    TrialRecord,
+    best_of,
+    count_statuses,
+    load_search,
+    path_of,
+    record_of,
+)
+from netwright.runs.trust import names_code
+from netwright.searches.components import make_space
+from netwright.settings import RunSettings
+from netwright.supernet.path import LastStep, last_snapshot, last_step
+from netwright.training.outcome import TRAIN_LOSS, VALIDATION_SCORE, current_names
+
+FINISHED = "finished.json"
+COMPARING = "comparison.json"
+CURVES = "curves.jsonl"
+CURVE_NAMES = (TRAIN_LOSS, VALIDATION_SCORE)
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """A candidate in training: epochs done of those planned (None: not known yet), its last reward, seconds so far."""
+
+    number: int
+    choice: str
+    epoch: int
+    planned_epochs: int | None
+    reward: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The final comparison: who takes part, who is done, and who is in training, with epochs done and planned. Each
+    trains for ``share_seconds``, or for ``epochs``; ``crf_seconds``: what fitting its CRF takes beyond that at most,
+    None without a CRF.
+    """
+
+    entries: tuple[str, ...]
+    done: tuple[str, ...]
+    share_seconds: float | None
+    epochs: int | None
+    running: tuple[tuple[str, int, int | None], ...]
+    crf_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class SharedStatus:
+    """A search inside one training: steps done, the part of it that is done (0 to 1), the last mean loss of the sampled
+    networks, and how certain the choice is: the mean over its variables of the largest probability; None
+    before the first.
+    """
+
+    step: int
+    progress: float
+    loss: float | None
+    certainty: float | None
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """Where a run stands.
+
+    ``phase``: "searching", "comparing" (the final comparison), "finished", or "stopped" (cut off; it can be resumed).
+    ``trials``: how many have each status, and in all (of a run that does not search, those cut off are
+    "unfinished"); ``counted`` of the finished ones count against
+    ``budget_trials``. ``best``: the best trial so far. ``seconds``: spent on
+    the search, of ``budget_seconds`` if it is limited in time. ``shared``: of a search inside one training, which has
+    no budget of trials.
+    """
+
+    run: str
+    recipe: str
+    dataset: str
+    phase: str
+    trials: dict[str, int]
+    counted: int
+    budget_trials: int | None
+    budget_seconds: float | None
+    seconds: float
+    best: dict[str, Any] | None
+    running: tuple[RunningTrial, ...]
+    comparison: Comparison | None
+    shared: SharedStatus | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @property
+    def done(self) -> float:
+        """The part of the search's budget that is spent, 0 to 1; 1 once the search has ended, spent or not."""
+        if self.phase in ("comparing", "finished"):
+            return 1.0
+        parts = [0.0 if self.shared is None else self.shared.progress]
+        if self.budget_trials:
+            parts.append(self.counted / self.budget_trials)
+        if self.budget_seconds:
+            parts.append(self.seconds / self.budget_seconds)
+        return min(1.0, max(parts))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate of the search's time left, from the pace so far; None before there is one."""
+        estimates = []
+        if self.shared is not None and self.shared.progress and self.seconds:
+            estimates.append(self.seconds / self.shared.progress * (1.0 - self.shared.progress))
+        if self.budget_trials and self.counted and self.seconds:
+            estimates.append(self.seconds / self.counted * max(0, self.budget_trials - self.counted))
+        if self.budget_seconds:
+            estimates.append(max(0.0, self.budget_seconds - self.seconds))
+        return min(estimates, default=None)
+
+
+def read_status(folder: RunFolder) -> RunStatus:
+    """Where the run stands now.
+
+    Raises:
+        RunError: the folder or its storage cannot be read.
+    """
+    trials, spent = load_search(folder)
+    return status_of(folder, folder.settings(), [record_of(t) for t in trials], spent)
+
+
+def status_of(
+    folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord], seconds: float
+) -> RunStatus:
+    """Where the run stands, from its trials and the seconds spent on the search."""
+    describe = _describer(settings)
+    best = best_of(records)
+    counts, distinct = count_statuses(records), settings.budget.count == "distinct"
+    finished = counts["total"] - counts[RUNNING]
+    phase = _phase(folder, records)
+    if phase != "searching":
+        counts |= {RUNNING: 0, "unfinished": counts[RUNNING]}
+    return RunStatus(
+        run=str(folder.root),
+        recipe=settings.recipe,
+        dataset=settings.dataset.path.name,
+        phase=phase,
+        trials=counts,
+        counted=finished - (counts["cached"] if distinct else 0),
+        budget_trials=None if settings.supernet is not None else settings.budget.trials,
+        budget_seconds=None if settings.budget.hours is None else settings.budget.hours * 3600.0,
+        seconds=seconds,
+        best=None if best is None else _best(best, describe(best), settings.objective),
+        running=tuple(
+            _running(folder, r, describe)
+            for r in records
+            if phase == "searching" and r.status == RUNNING and r.choice
+        ),
+        comparison=_comparison(folder, settings),
+        shared=None if settings.supernet is None else _shared(folder),
+    )
+
+
+def _shared(folder: RunFolder) -> SharedStatus:
+    found, last = last_snapshot(folder.shared), last_step(folder.shared)
+    if found is None:
+        return SharedStatus(0, 0.0, None, None)
+    if last is None or last.step < found.step:
+        last = LastStep(found.step, found.progress)
+    return SharedStatus(last.step, last.progress, found.loss, found.certainty)
+
+
+def _describer(settings: RunSettings) -> Callable[[TrialRecord], str]:
+    """A trial's choice in words: those that its search stored; of runs of before, those of its space, unless that is
+    made by code of a user's, which is not run.
+    """
+
+    def describe(record: TrialRecord) -> str:
+        if record.words:
+            return record.words
+        if names_code(settings.space):
+            return NOT_STORED
+        try:
+            return make_space(settings.space).describe(record.choice)
+        except NetwrightError:
+            return ""
+
+    return describe
+
+
+def _phase(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
+    if (folder.root / FINISHED).exists():
+        return "finished"
+    if not folder.in_use():
+        return "stopped"
+    return "comparing" if (folder.root / COMPARING).exists() else "searching"
+
+
+def _comparison(folder: RunFolder, settings: RunSettings) -> Comparison | None:
+    if not (folder.root / COMPARING).exists():
+        return None
+    values = read_json(folder.root / COMPARING)
+    done = tuple(result["name"] for result in read_results(folder))
+    running = []
+    for name in [name for name in values["entries"] if name not in done][: settings.machine.workers]:
+        planned, curves = read_curves(folder.contestant(name))
+        running.append((name, max(map(len, curves.values()), default=0), planned))
+    return Comparison(
+        entries=tuple(values["entries"]),
+        done=done,
+        share_seconds=values["share_seconds"],
+        epochs=values.get("epochs"),
+        running=tuple(running),
+        crf_seconds=settings.postprocessing.most_seconds,
+    )
+
+
+def _best(best: TrialRecord, description: str, objective: ObjectiveSettings) -> dict[str, Any]:
+    metric = str(objective.metric)
+    return {
+        "trial": best.number,
+        "reward": best.reward,
+        "objective": objective.words(),
+        "metric": metric,
+        "score": best.outcome.metrics.get(metric) if best.outcome else None,
+        "choice": description,
+        "parameters": best.outcome.cost.parameters if best.outcome else None,
+    }
+
+
+def _running(folder: RunFolder, record: TrialRecord, describe: Any) -> RunningTrial:
+    planned, curves = read_curves(path_of(folder, record))
+    return RunningTrial(
+        number=record.number,
+        choice=describe(record),
+        epoch=max(map(len, curves.values()), default=0),
+        planned_epochs=planned,
+        reward=next((v for v in reversed(curves.get(VALIDATION_SCORE, [])) if v is not None), None),
+        seconds=time.time() - record.started if record.started else 0.0,
+    )
+
+
+def read_curves(folder: Path) -> tuple[int | None, dict[str, list[float]]]:
+    """The epochs planned, and one value an epoch of each curve, of a training that runs or ran in the folder.
+
+    A last line that is still being written is passed over.
+    """
+    planned: int | None = None
+    curves: dict[str, list[float]] = {}
+    try:
+        lines = (folder / CURVES).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None, {}
+    for line in lines:
+        try:
+            values = current_names(json.loads(line))
+        except ValueError:
+            continue
+        planned = values.get("planned_epochs", planned)
+        for name in CURVE_NAMES:
+            if name in values:
+                curves.setdefault(name, []).append(values[name])
+    return planned, curves

@@ -1,0 +1,283 @@
+"""Trials as they lie in Optuna's storage, and as netwright reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from netwright.errors import RunError
+from netwright.runs.clock import SPENT
+from netwright.runs.folder import RunFolder
+from netwright.training.outcome import Outcome, Status
+
+STUDY_NAME = "search"
+BUSY_SECONDS = 60.0
+"""How long one waits for another's writing to the database."""
+ENDED = "ended"
+"""The study's attribute with the reason for which a search ended before its budget."""
+WORDS = "words"
+"""The user attribute with a trial's choice in words."""
+STOPPED = "stopped"
+RUNNING = "running"
+LEARNED = frozenset(Status) - {Status.CRASHED}
+"""Outcomes that a strategy learns from; those without a reward are stored as pruned trials, and rank last."""
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One candidate of a run. ``status``: an `Outcome`'s, or "running", or "stopped" when the time was up.
+
+    ``outcome`` is None while it runs, and for a candidate that was stopped; ``cached_from`` is the trial that had
+    trained the same network; times are seconds since 1970. ``phase``: "exploration" or "exploitation" where the
+    strategy has these phases. ``words``: the choice as its space told it; empty in runs of before this was stored.
+    ``distributions``: from which the choice was drawn.
+    """
+
+    number: int
+    choice: dict[str, Any]
+    status: str
+    reason: str
+    reward: float | None
+    outcome: Outcome | None
+    cached_from: int | None
+    started: float | None
+    finished: float | None
+    phase: str | None = None
+    words: str = ""
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict, compare=False, repr=False)
+
+
+def open_storage(folder: RunFolder) -> RDBStorage:
+    """Optuna's storage of the run, for writing.
+
+    Raises:
+        RunError: the database cannot be opened or is damaged.
+    """
+    return _opened(folder.database, folder.database)
+
+
+@contextlib.contextmanager
+def reading_storage(folder: RunFolder) -> Iterator[RDBStorage]:
+    """A copy of the run's storage as it stands, to be read: whoever reads needs no leave to write to the run, be it on
+    a disk that cannot be written, and changes nothing in it.
+
+    Raises:
+        RunError: the database cannot be read or is damaged.
+    """
+    with tempfile.TemporaryDirectory(prefix="netwright-") as place:
+        copy = Path(place) / folder.database.name
+        _copy_database(folder.database, copy)
+        storage = _opened(copy, folder.database)
+        try:
+            yield storage
+        except optuna.exceptions.StorageInternalError as error:
+            raise RunError(
+                f"{folder.database} is damaged ({first_line(error)}). Restore it from a copy."
+            ) from None
+        finally:
+            storage.engine.dispose()
+
+
+def _copy_database(database: Path, copy: Path) -> None:
+    """A consistent copy, whoever writes to the database meanwhile.
+
+    A killed process may leave a journal that SQLite has to roll back before it reads, which it cannot do without
+    writing: the copy is then of both files, and rolled back itself.
+
+    Raises:
+        RunError: the database cannot be read or is damaged.
+    """
+    try:
+        with (
+            contextlib.closing(
+                sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", timeout=BUSY_SECONDS, uri=True)
+            ) as source,
+            contextlib.closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+    except sqlite3.OperationalError:
+        try:
+            for ending in ("", "-journal", "-wal"):
+                if (part := database.with_name(f"{database.name}{ending}")).exists():
+                    shutil.copyfile(part, copy.with_name(f"{copy.name}{ending}"))
+        except OSError as error:
+            raise RunError(
+                f"{database} cannot be read ({error.strerror}). Give yourself leave to read the run folder."
+            ) from None
+    except sqlite3.DatabaseError as error:
+        raise RunError(f"{database} is damaged ({first_line(error)}). Restore it from a copy.") from None
+
+
+def _opened(path: Path, told: Path) -> RDBStorage:
+    """Optuna's storage in a file; errors tell of the file ``told``."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        return RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
+    except Exception as error:
+        raise RunError(
+            f"{told} cannot be opened ({error.__class__.__name__}: {first_line(error)}). "
+            f"Is the disk full, or the file damaged or not writable?"
+        ) from error
+
+
+def load_trials(folder: RunFolder) -> list[FrozenTrial]:
+    """All trials of a run, for reading; none where the search has not begun."""
+    return load_search(folder)[0]
+
+
+def load_search(folder: RunFolder) -> tuple[list[FrozenTrial], float]:
+    """All trials of a run, for reading, and the seconds spent on the search as last stored.
+
+    Raises:
+        RunError: the database is damaged.
+    """
+    trials, attributes = _read(folder)
+    return trials, float(attributes.get(SPENT, 0.0))
+
+
+def copied_study(folder: RunFolder, sampler: BaseSampler | None = None) -> optuna.Study | None:
+    """The run's study in memory, as it stands, for reading; None where it has no trial yet.
+
+    Raises:
+        RunError: the database is damaged.
+    """
+    trials, attributes = _read(folder)
+    if not trials:
+        return None
+    study = optuna.create_study(study_name=STUDY_NAME, sampler=sampler, direction="maximize")
+    for name, value in attributes.items():
+        study.set_user_attr(name, value)
+    study.add_trials(trials)
+    return study
+
+
+def _read(folder: RunFolder) -> tuple[list[FrozenTrial], dict[str, Any]]:
+    """The trials and the study's attributes; none where there is no study yet."""
+    if not folder.database.exists():
+        return [], {}
+    with reading_storage(folder) as storage:
+        try:
+            study_id = storage.get_study_id_from_name(STUDY_NAME)
+        except KeyError:
+            return [], {}
+        return storage.get_all_trials(study_id), storage.get_study_user_attrs(study_id)
+
+
+def record_of(trial: FrozenTrial) -> TrialRecord:
+    """A stored trial as netwright reads it."""
+    attributes = trial.user_attrs
+    outcome = attributes.get("outcome")
+    unfinished = TrialState.RUNNING if trial.state == TrialState.WAITING else trial.state
+    status = attributes.get("status", STOPPED) if unfinished.is_finished() else RUNNING
+    if unfinished == TrialState.COMPLETE and "status" not in attributes:
+        status = Status.COMPLETE.value
+    return TrialRecord(
+        number=trial.number,
+        choice=dict(trial.params),
+        status=status,
+        reason=attributes.get("reason", ""),
+        reward=trial.value if trial.state == TrialState.COMPLETE else None,
+        outcome=Outcome.from_dict(outcome) if outcome else None,
+        cached_from=attributes.get("cached_from"),
+        started=trial.datetime_start.timestamp() if trial.datetime_start else None,
+        finished=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
+        phase=_phase(trial),
+        words=str(attributes.get(WORDS, "")),
+        distributions=trial.distributions,
+    )
+
+
+def _phase(trial: FrozenTrial) -> str | None:
+    """Of published Q-learning; its random episodes belong to the phase in which they alternate with others."""
+    kinds = [
+        s.get("kind") for name, s in trial.system_attrs.items() if name.startswith("netwright:q-learning:")
+    ]
+    if not kinds or kinds[-1] not in ("exploration", "random", "exploitation"):
+        return None
+    return "exploration" if kinds[-1] == "exploration" else "exploitation"
+
+
+def store_outcome(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    outcome: Outcome,
+    reward: float | None,
+    cached_from: int | None = None,
+) -> None:
+    """Finish a trial: complete with a reward, pruned where there is something to learn, else failed.
+
+    Curves stay in the trial's folder; the storage holds what tables need.
+    """
+    trial.set_user_attr("outcome", replace(outcome, curves={}).to_dict())
+    trial.set_user_attr("reason", outcome.reason)
+    trial.set_user_attr("status", outcome.status.value)
+    if cached_from is not None:
+        trial.set_user_attr("cached_from", cached_from)
+    if outcome.status == Status.COMPLETE and reward is not None:
+        study.tell(trial, reward)
+    elif outcome.status in LEARNED:
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        study.tell(trial, state=TrialState.FAIL)
+
+
+def stop_trial(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
+    """Finish a trial that was cut off: nothing is learned from it."""
+    trial.set_user_attr("status", STOPPED)
+    trial.set_user_attr("reason", reason)
+    study.tell(trial, state=TrialState.FAIL)
+
+
+def count_statuses(records: Iterable[TrialRecord]) -> dict[str, int]:
+    """How many trials have each status, all statuses named.
+
+    "cached" counts again those that cost nothing, "trained" those that are complete and did.
+    """
+    records = list(records)
+    counts = Counter(record.status for record in records)
+    named = {status.value: counts[status.value] for status in Status}
+    return {
+        "total": len(records),
+        **named,
+        STOPPED: counts[STOPPED],
+        RUNNING: counts[RUNNING],
+        "cached": sum(record.cached_from is not None for record in records),
+        "trained": sum(r.cached_from is None and r.status == Status.COMPLETE for r in records),
+    }
+
+
+def best_of(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """The trial with the greatest reward, the earliest of equals."""
+    rewarded = [record for record in records if record.reward is not None]
+    return max(rewarded, key=lambda record: (record.reward, -record.number), default=None)
+
+
+def network_key(canonical: dict[str, Any]) -> str:
+    """A canonical choice as a text: equal texts are equal networks."""
+    return json.dumps(canonical, sort_keys=True)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, which is the part that people can use."""
+    return (str(error).strip().splitlines() or [error.__class__.__name__])[0]
+
+
+def path_of(folder: RunFolder, record: TrialRecord) -> Path:
+    """The folder with a trial's curves and weights: of the trial that trained the network."""
+    return folder.trial(record.number if record.cached_from is None else record.cached_from)

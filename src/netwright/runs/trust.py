@@ -1,0 +1,127 @@
+"""Whose code a run may have run: a run names a module, and a run folder may come from anybody.
+
+A user's own search keeps what the code of its network is, in the user's cache and so outside the run folder. Later a
+module is imported only where it is that code still, or where the user says that it may be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from netwright.errors import StorageError, UntrustedCode
+from netwright.runs.data import cache_root
+from netwright.runs.folder import write_json
+from netwright.settings import Part
+from netwright.spaces import SPACES
+from netwright.spaces.layerwise.sources import Source, source_of
+
+RECORDS = "own-code"
+"""The folder of the cache with what the user's own searches ran."""
+
+
+def names_code(part: Part) -> bool:
+    """Whether a space is made by code that its options name."""
+    maker = SPACES.get(part.name)
+    return maker is not None and "network" in inspect.signature(maker).parameters
+
+
+def remember_code(part: Part) -> None:
+    """Keep that a search of this user ran the code of a space, where it names any.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    found = _source(part)
+    if found is None:
+        return
+    network, source = found
+    record = {"network": network, "place": source.place, "files": dict(source.files)}
+    text = json.dumps(record, sort_keys=True)
+    folder = _records(network)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be made ({error.strerror or error}). Choose another cache by NETWRIGHT_CACHE."
+        ) from error
+    write_json(folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json", record)
+
+
+def require_trusted(part: Part, *, trust_code: bool = False) -> str | None:
+    """Refuse a space made by code that no search of this user ran, unless the user trusts it.
+
+    Returns:
+        What is going to be run and why it may, for the user to read; None where nothing of a user's is.
+
+    Raises:
+        UntrustedCode: it is not this user's, or has changed.
+    """
+    found = _source(part)
+    if found is None:
+        return None
+    network, source = found
+    if trust_code:
+        return f"{source.file} is run, as you trust it"
+    kept = list(_kept(network))
+    same = [record for record in kept if source.same_code(record["files"])]
+    if any(record["place"] == source.place for record in same):
+        return f"{source.file} is run, as by your own search"
+    beside = source.others_beside()
+    if same and not beside:
+        return f"{source.file} is run, the same code as your own search ran"
+    raise UntrustedCode(_refusal(network, source, known=bool(kept), beside=beside if same else []))
+
+
+def _refusal(network: str, source: Source, *, known: bool, beside: list[str]) -> str:
+    if beside:
+        why = (
+            f"the same code as your own search ran, but it has moved, and {beside[0]} beside it, which the search did "
+            "not have, could be imported in place of another module"
+        )
+    elif known:
+        why = "which has changed since the run began, and is not what a search of yours ran. Restore it; or"
+    else:
+        why = "which no search of yours has run here: a run folder of somebody else may name any code"
+    joined = " " if why.endswith("or") else ". "
+    return (
+        f"network: {network} would run {source.file}, {why}{joined}"
+        f"{'read' if joined == ' ' else 'Read'} it, and if you trust it, give --trust-code (in Python trust_code=True)."
+    )
+
+
+def _source(part: Part) -> tuple[str, Source] | None:
+    """The network that a space names, and its code; None where it names none, or one that is not there."""
+    network = part.options.get("network")
+    if not names_code(part) or not isinstance(network, str):
+        return None
+    folder = part.options.get("folder")
+    if folder is not None and not (isinstance(folder, str) and os.path.isabs(folder)):
+        raise UntrustedCode(
+            f"space.folder: expected an absolute path, got {folder!r}, which would be another folder wherever "
+            "netwright is started. Write the whole path of the folder that holds the network."
+        )
+    source = source_of(network, folder)
+    return None if source is None else (network, source)
+
+
+def _records(network: str) -> Path:
+    return cache_root() / RECORDS / hashlib.sha256(network.encode()).hexdigest()[:16]
+
+
+def _kept(network: str) -> Iterator[dict[str, Any]]:
+    """What the searches of this user ran by this name; what somebody else put there, or is damaged, does not count."""
+    for file in sorted(_records(network).glob("*.json")):
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+            mine = file.stat().st_uid == os.getuid()
+            files = {name: (digests[0], digests[1]) for name, digests in record["files"].items()}
+        except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+            continue
+        if mine and record.get("network") == network:
+            yield {**record, "files": files}

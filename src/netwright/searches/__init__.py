@@ -1,0 +1,1 @@
+"""Many candidates: proposed, trained by workers, stored as they finish."""

@@ -1,0 +1,344 @@
+"""The search: many candidates, proposed by a sampler, trained by workers, stored as they finish.
+
+Nothing lives in memory alone: trials are in the storage, curves and weights in the trial folders, results of equal
+networks are found again in the storage. A killed search is continued by running its unfinished trials again, first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from netwright.errors import NetworkFailed, concerns_all
+from netwright.execution.local import Executor, WorkerLost, kills_for_memory
+from netwright.execution.resources import devices
+from netwright.execution.worker import RaisedInWorker
+from netwright.models.store import WEIGHTS
+from netwright.runs.clock import Clock
+from netwright.runs.folder import RunFolder, keep_trace
+from netwright.runs.trials import ENDED, WORDS, first_line, network_key, stop_trial, store_outcome
+from netwright.searches.components import objective_of, reward_of, within_limits
+from netwright.searches.jobs import CandidateJob, run_candidate
+from netwright.settings import RunSettings
+from netwright.spaces.base import Space
+from netwright.strategies.base import Converging
+from netwright.strategies.sampler import StrategySampler
+from netwright.training.outcome import Outcome, Status
+from netwright.training.seeding import derive_seed
+
+TICK_SECONDS = 0.5
+GRACE_SECONDS = 60.0
+SIGKILL = 9
+TIME_IS_UP = "the search's time was up"
+EPOCHS = "epochs"
+"""The user attribute with the epochs that a trial was given, where the study chooses them."""
+REPEATS = 300
+"""A search that has proposed so many known networks in a row has nothing new to propose."""
+
+
+@dataclass(frozen=True)
+class SearchData:
+    """What every candidate is trained on: prepared data, and case indices of two of its parts."""
+
+    prepared: Path
+    training: tuple[int, ...]
+    validation: tuple[int, ...]
+
+
+@dataclass
+class _Running:
+    trial: optuna.Trial
+    choice: dict[str, Any]
+    key: str
+    device: str
+    future: Future[Any]
+    system_kills: int | None
+    attempt: int = 0
+    followers: list[optuna.Trial] = field(default_factory=list)
+
+
+class Search:
+    """One search, from wherever it stands to the end of its budget.
+
+    `run` returns when the budget is spent, and leaves by KeyboardInterrupt when the user wants it; trials that were
+    running then stay unfinished in the storage, and a later `run` takes them up first.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        settings: RunSettings,
+        data: SearchData,
+        study: optuna.Study,
+        space: Space,
+        executor: Executor,
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._data = data
+        self._study = study
+        self._space = space
+        self._executor = executor
+        self._objective = settings.objective
+        self._distributions = space.distributions()
+        self._devices = devices(settings.training.device)
+        self._clock = Clock(study, settings.budget.hours)
+        self._running: list[_Running] = []
+        self._known: dict[str, tuple[int, Outcome]] = {}
+        self._counted = 0
+        self._repeats = 0
+        self._epochs = settings.training.epochs
+        self._best: tuple[float, int] | None = None
+        self._unfinished: list[optuna.Trial] = []
+
+    def run(self, on_tick: Callable[[], None] | None = None) -> None:
+        """Search until the budget is spent; ``on_tick`` is called about twice a second."""
+        self._read_storage()
+        while True:
+            self._fill()
+            if not self._running:
+                self._clock.save(now=True)
+                return
+            self._collect()
+            self._clock.save()
+            if on_tick is not None:
+                on_tick()
+
+    @property
+    def seconds_spent(self) -> float:
+        """Wall time of the search so far, over all processes that worked on it."""
+        return self._clock.spent()
+
+    def _read_storage(self) -> None:
+        """Take up what an earlier process left: results to reuse, trials to run again."""
+        self._objective = objective_of(self._study, self._settings)
+        for frozen in self._study.get_trials(deepcopy=False):
+            if not frozen.state.is_finished():
+                self._unfinished.append(optuna.Trial(self._study, frozen._trial_id))
+                continue
+            cached = frozen.user_attrs.get("cached_from") is not None
+            self._count(cached=cached)
+            self._repeats = self._repeats + 1 if cached else 0
+            key, outcome = frozen.user_attrs.get("network"), frozen.user_attrs.get("outcome")
+            if key and outcome and "cached_from" not in frozen.user_attrs:
+                self._keep_weights(frozen.number, frozen.value)
+                self._remember(key, frozen.number, Outcome.from_dict(outcome))
+
+    def _count(self, *, cached: bool) -> None:
+        if not (cached and self._settings.budget.count == "distinct"):
+            self._counted += 1
+
+    def _remember(self, key: str, number: int, outcome: Outcome) -> None:
+        self._learn_epochs(outcome)
+        if outcome.status != Status.CRASHED:
+            self._known.setdefault(key, (number, outcome))
+
+    def _keep_weights(self, number: int, reward: float | None) -> None:
+        """Of two candidates, the weights of the one that is not the best so far go: networks may be large."""
+        if self._settings.machine.keep_weights == "all":
+            return
+        lost = number
+        if reward is not None and (self._best is None or (reward, -number) > (self._best[0], -self._best[1])):
+            lost, self._best = (number if self._best is None else self._best[1]), (reward, number)
+            if lost == number:
+                return
+        (self._folder.trial(lost) / WEIGHTS).unlink(missing_ok=True)
+
+    def _learn_epochs(self, outcome: Outcome) -> None:
+        """Candidates train as many epochs as the quickest needed to bring its loss under the threshold, but not
+        fewer than the budget's fewest (Iranfar et al. 2022, Section VI-A).
+        """
+        fewest, met = self._settings.budget.fewest_epochs, outcome.loss_met_epoch
+        if fewest is not None and met is not None and outcome.status == Status.COMPLETE:
+            self._epochs = min(self._epochs, max(fewest, met))
+
+    def _epochs_of(self, trial: optuna.Trial) -> int:
+        """The epochs of a trial where the study chooses them; one that is run again keeps those of the first time."""
+        given = trial.user_attrs.get(EPOCHS)
+        if given is None:
+            given = self._epochs
+            trial.set_user_attr(EPOCHS, given)
+        return int(given)
+
+    def _fill(self) -> None:
+        """Propose until every worker has something to do, or the budget ends."""
+        workers = self._settings.machine.workers
+        while len(self._running) < workers and not any(len(r.followers) >= workers for r in self._running):
+            trial = self._next_trial()
+            if trial is None:
+                return
+            choice = {n: trial._suggest(n, d) for n, d in self._distributions.items()}
+            key = network_key(self._space.canonical(choice))
+            trial.set_user_attr("network", key)
+            trial.set_user_attr(WORDS, self._space.describe(choice))
+            if key in self._known:
+                self._repeats += 1
+                self._reuse(trial, *self._known[key])
+                continue
+            twin = next((r for r in self._running if r.key == key), None)
+            if twin is not None:
+                twin.followers.append(trial)
+                continue
+            self._repeats = 0
+            device = self._free_device()
+            future = self._submit(trial, choice, device)
+            self._running.append(_Running(trial, choice, key, device, future, kills_for_memory()))
+
+    def _next_trial(self) -> optuna.Trial | None:
+        if not self._has_time():
+            self._give_up_unfinished()
+            return None
+        if self._unfinished:
+            return self._unfinished.pop(0)
+        if self._repeats >= REPEATS and self._settings.budget.count == "distinct":
+            return None
+        pending = sum(1 + len(r.followers) for r in self._running)
+        trials = self._settings.budget.trials
+        if trials is not None and self._counted + pending >= trials:
+            return None
+        ended = self._converged()
+        if ended is not None:
+            self._study.set_user_attr(ENDED, ended)
+            return None
+        return self._study.ask()
+
+    def _converged(self) -> str | None:
+        """Why the strategy has nothing more to find out, where it can tell."""
+        sampler = self._study.sampler
+        if not isinstance(sampler, StrategySampler) or not isinstance(sampler.strategy, Converging):
+            return None
+        strategy = sampler.strategy
+        return strategy.converged_words if strategy.converged(sampler.state(self._study)) else None
+
+    def _has_time(self) -> bool:
+        """Whether a candidate that begins now gets at least half of its share."""
+        share = self._settings.training.seconds
+        remaining = self._clock.remaining()
+        return remaining > 0 and (share is None or remaining >= share / 2)
+
+    def _give_up_unfinished(self) -> None:
+        for trial in self._unfinished:
+            stop_trial(self._study, trial, TIME_IS_UP)
+        self._unfinished.clear()
+
+    def _free_device(self) -> str:
+        """The device with the fewest candidates on it."""
+        busy = [running.device for running in self._running]
+        return min(self._devices, key=busy.count)
+
+    def _submit(self, trial: optuna.Trial, choice: dict[str, Any], device: str) -> Future[Any]:
+        settings = self._settings
+        protocol = settings.training
+        if settings.budget.fewest_epochs is not None:
+            protocol = replace(protocol, epochs=self._epochs_of(trial), steps=None)
+        if protocol.seconds is not None:
+            protocol = replace(protocol, seconds=max(1.0, min(protocol.seconds, self._clock.remaining())))
+        job = CandidateJob(
+            settings=settings,
+            prepared=self._data.prepared,
+            training=self._data.training,
+            validation=self._data.validation,
+            choice=choice,
+            reference=None,
+            protocol=replace(protocol, threads=settings.machine.threads, device=device),
+            seed=derive_seed(settings.seed, "trial", trial.number),
+            folder=self._folder.trial(trial.number),
+            memory_limit_mb=settings.machine.memory_limit_mb,
+            limited=True,
+        )
+        return self._executor.submit(run_candidate, job)
+
+    def _collect(self) -> None:
+        """Store what has finished; end what runs past the time."""
+        futures = [r.future for r in self._running]
+        done, _ = wait(futures, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
+        for running in [r for r in self._running if r.future in done]:
+            outcome = self._outcome(running)
+            if outcome is not None:
+                self._running.remove(running)
+                self._finish(running, outcome)
+        grace = GRACE_SECONDS if self._settings.training.seconds is not None else 0.0
+        if self._running and self._clock.remaining() < -grace:
+            self._stop_running()
+
+    def _outcome(self, running: _Running) -> Outcome | None:
+        """A finished future's outcome; None where the candidate is being run again."""
+        again = True
+        try:
+            outcome = Outcome.from_dict(running.future.result())
+        except Exception as error:
+            if concerns_all(error):
+                raise
+            # What a worker could not handle itself, an import for example.
+            keep_trace(self._folder.trial(running.trial.number) / "log.txt", error)
+            outcome = outcome_of_loss(error, running.attempt, running.system_kills, kills_for_memory())
+            again = not is_hanging(error)
+        if outcome.status == Status.CRASHED and again and running.attempt < self._settings.budget.retries:
+            running.attempt += 1
+            running.future = self._submit(running.trial, running.choice, running.device)
+            return None
+        return outcome
+
+    def _finish(self, running: _Running, outcome: Outcome) -> None:
+        outcome = within_limits(outcome, self._objective)
+        reward = reward_of(outcome, self._objective)
+        store_outcome(self._study, running.trial, outcome, reward)
+        self._keep_weights(running.trial.number, reward)
+        self._count(cached=False)
+        if not self._shortened():
+            self._remember(running.key, running.trial.number, outcome)
+        for follower in running.followers:
+            if outcome.status == Status.CRASHED:
+                self._unfinished.append(follower)
+            else:
+                self._reuse(follower, running.trial.number, outcome)
+
+    def _shortened(self) -> bool:
+        """Whether the end of the search cut the candidate's share: its result says less of the network."""
+        return self._settings.training.seconds is not None and self._clock.remaining() <= 0
+
+    def _reuse(self, trial: optuna.Trial, number: int, outcome: Outcome) -> None:
+        store_outcome(self._study, trial, outcome, reward_of(outcome, self._objective), cached_from=number)
+        self._count(cached=True)
+
+    def _stop_running(self) -> None:
+        for running in self._running:
+            running.future.cancel()
+            for trial in (running.trial, *running.followers):
+                stop_trial(self._study, trial, TIME_IS_UP)
+        self._running.clear()
+        self._give_up_unfinished()
+
+
+def outcome_of_loss(
+    error: Exception, attempt: int, kills_before: int | None, kills_now: int | None
+) -> Outcome:
+    """What a worker's end means.
+
+    A worker that died by signal 9 while the system's count of processes killed for memory rose was out of memory.
+    Where the system keeps no such count, being killed a second time is taken for it. So is an error that says so. All
+    else is a crash.
+    """
+    if not isinstance(error, WorkerLost):
+        from netwright.training.device import is_out_of_memory
+
+        status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.CRASHED
+        name = "" if isinstance(error, RaisedInWorker | NetworkFailed) else f"{error.__class__.__name__}: "
+        return Outcome(status, f"{name}{first_line(error)}")
+    if error.signal_number == SIGKILL:
+        counted = kills_before is not None and kills_now is not None
+        if (counted and kills_now != kills_before) or (not counted and attempt >= 1):
+            return Outcome(
+                Status.OUT_OF_MEMORY, f"{error}: the system had no memory left (machine.memory_limit_mb)"
+            )
+    return Outcome(Status.CRASHED, str(error))
+
+
+def is_hanging(error: Exception) -> bool:
+    """Whether a candidate was ended as hanging; it is not tried again, as it would take as long again."""
+    return isinstance(error, WorkerLost) and error.hanging

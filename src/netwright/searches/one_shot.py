@@ -1,0 +1,392 @@
+"""A search inside one training, as a part of a run: its job, its worker, and the trial that it ends in."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+
+from netwright.comparison.contestants import whole_machine_mb
+from netwright.errors import NetwrightError, RunError, SettingsError
+from netwright.execution import heartbeat
+from netwright.execution.local import LocalExecutor, kills_for_memory
+from netwright.execution.resources import devices, process_limit_mb
+from netwright.planning.data_settings import takes_task
+from netwright.runs.clock import Clock
+from netwright.runs.folder import RunFolder, keep_trace
+from netwright.runs.trials import first_line, network_key
+from netwright.searches.components import make_sampler, make_space, problem_of, reward_of
+from netwright.searches.jobs import network_builder, opened
+from netwright.searches.loop import TICK_SECONDS, SearchData, is_hanging, outcome_of_loss
+from netwright.settings import Part, RunSettings
+from netwright.spaces.base import SharesWeights, Space
+from netwright.strategies.natural_gradient import NaturalGradient
+from netwright.strategies.sampler import StrategySampler, dimensions_of
+from netwright.tasks.base import Task
+from netwright.training.config import TrainingProtocol
+from netwright.training.outcome import Outcome, Status
+from netwright.training.seeding import derive_seed, seeded
+
+if TYPE_CHECKING:
+    from netwright.nn.steps import Supernet
+    from netwright.supernet.search import SharedSearch
+    from netwright.training.problem import Problem
+
+STOP = "stop"
+"""A file of this name asks the worker to write a checkpoint and leave."""
+STOP_SECONDS = 120.0
+LOG = "log.txt"
+
+
+@dataclass(frozen=True)
+class SharedJob:
+    """The search of a run, to be begun or taken up: case indices of the prepared data, and the folder of the search."""
+
+    settings: RunSettings
+    prepared: Path
+    training: tuple[int, ...]
+    validation: tuple[int, ...]
+    folder: Path
+
+
+def shared_space(settings: RunSettings) -> Space:
+    """The run's space with the options that hold for the search."""
+    assert settings.supernet is not None
+    return make_space(Part(**{**settings.space.model_dump(), **settings.supernet.space}))
+
+
+def require_shared(settings: RunSettings) -> None:
+    """Refuse a search inside one training where that cannot be.
+
+    Raises:
+        SettingsError: the space shares no weights, the strategy has no distribution, the options of the search change
+            what is searched, or the objective asks for more than the loss.
+    """
+    if settings.supernet is None:
+        return
+    whole = "Set supernet=null to train candidate after candidate."
+    if not _shares_weights(settings.space):
+        raise SettingsError(
+            f"supernet: the networks of the space {settings.space.name!r} share no weights. {whole}"
+        )
+    if settings.strategy.name != NaturalGradient().name:
+        raise SettingsError(
+            f"supernet: the strategy must be natural-gradient, not {settings.strategy.name}. {whole}"
+        )
+    if shared_space(settings).distributions() != make_space(settings.space).distributions():
+        raise SettingsError(
+            "supernet.space changes the dimensions of the space: the search would find no network of the space itself. "
+            "Set such options in space."
+        )
+    if settings.objective.costs or settings.objective.limits:
+        raise SettingsError(
+            f"objective: a search inside one training looks at the loss alone, not at costs and limits. {whole}"
+        )
+
+
+def require_searchable(settings: RunSettings, task: Task, training: int) -> None:
+    """Refuse a search inside one training that could not take its first step, before anything is written.
+
+    Args:
+        settings: of the run.
+        task: of its data.
+        training: how many training cases there are.
+
+    Raises:
+        InfeasibleArchitecture: the networks are not for such a task.
+        SettingsError: there are fewer than two training cases, or an option that the search needs is missing.
+    """
+    if settings.supernet is None:
+        return
+    import torch
+
+    if training < 2:
+        raise SettingsError(
+            f"supernet: expected two training cases or more, as one half is for the weights and the other for the "
+            f"probabilities; there {'is one' if training else 'is none'}. Give more data, or another split."
+        )
+    space = shared_space(settings)
+    assert isinstance(space, SharesWeights)
+    with torch.device("meta"):
+        space.supernet(task)
+
+
+def suit_shared(settings: RunSettings, said: AbstractSet[str], own: str) -> RunSettings:
+    """The settings without the recipe's supernet where the user ``said`` a space or strategy that has none, and without
+    the options that the search has for the recipe's ``own`` space, where the run's is another.
+    """
+    if settings.supernet is None:
+        return settings
+    if "space.name" in said and settings.space.name != own:
+        given = {
+            name: value
+            for name, value in settings.supernet.space.items()
+            if not said.isdisjoint({"supernet", "supernet.space", f"supernet.space.{name}"})
+        }
+        settings = settings.model_copy(update={"supernet": replace(settings.supernet, space=given)})
+    if any(name.partition(".")[0] == "supernet" for name in said):
+        return settings
+    suits = settings.strategy.name == NaturalGradient().name
+    if "space.name" in said:
+        suits = suits and _shares_weights(settings.space)
+    return settings if suits else settings.model_copy(update={"supernet": None})
+
+
+def shared_budget(
+    settings: RunSettings, said: Collection[str], *, repeats: bool, epochs: int | None = None
+) -> dict[str, Any]:
+    """What the hours of a run make of its search: settings by dotted name. There are no candidates to count, or to
+    train for some epochs.
+
+    Args:
+        settings: of the run.
+        said: dotted names of the settings that the user gave.
+        repeats: whether the others are those of an earlier run, in which hours have been made use of already.
+        epochs: of each candidate, which the user asked for.
+
+    Raises:
+        SettingsError: trials, or epochs of each candidate, were asked for.
+    """
+    if epochs is not None:
+        raise SettingsError(
+            "--epochs: a search inside one training has no candidates to train. Give --hours, or --set "
+            f"supernet.epochs={epochs} for the search; the training of what it finds is 'netwright train --epochs'."
+        )
+    if "budget.trials" in said:
+        raise SettingsError(
+            "--trials: a search inside one training has no trials. Give --hours, or --set supernet.epochs=...; or "
+            "--set supernet=null, to train candidate after candidate."
+        )
+    if "supernet.seconds" in said or (repeats and "budget.hours" not in said):
+        return {}
+    hours = settings.budget.hours
+    return {"supernet.seconds": None if hours is None else 3600.0 * hours}
+
+
+def _shares_weights(part: Part) -> bool:
+    return not takes_task(part) and isinstance(make_space(part), SharesWeights)
+
+
+def natural_gradient(settings: RunSettings, space: Space) -> NaturalGradient:
+    """The strategy of a search inside one training."""
+    sampler = make_sampler(settings, space)
+    assert isinstance(sampler, StrategySampler)
+    assert isinstance(sampler.strategy, NaturalGradient)
+    return sampler.strategy
+
+
+def shared_protocol(settings: RunSettings) -> TrainingProtocol:
+    """The run's training as far as the search has no own settings, on the whole machine."""
+    assert settings.supernet is not None
+    machine = settings.machine
+    return replace(
+        settings.training,
+        batch_size=settings.supernet.batch_size,
+        threads=machine.threads * machine.workers,
+        device=devices(settings.training.device)[0],
+    )
+
+
+def memory_limit_mb(settings: RunSettings) -> float | None:
+    """What the worker may use: the shares of all workers, as the search has the machine to itself."""
+    return process_limit_mb(settings.training.device, whole_machine_mb(settings))
+
+
+def make_search(job: SharedJob) -> SharedSearch:
+    """The search of a job, as it begins."""
+    from netwright.supernet.search import Parts, SharedSearch
+
+    settings = job.settings
+    assert settings.supernet is not None
+    space, problem = shared_space(settings), problem_of(settings, opened(job.prepared))
+    assert isinstance(space, SharesWeights)
+    strategy = natural_gradient(settings, space)
+    with seeded(derive_seed(settings.seed, "supernet")):
+        supernet = space.supernet(problem.task)
+    parts = Parts(
+        supernet=supernet,
+        problem=problem,
+        cases=job.training,
+        protocol=shared_protocol(settings),
+        settings=settings.supernet,
+        start=strategy.init(dimensions_of(space.distributions())),
+        samples=strategy.samples,
+    )
+    return SharedSearch(parts, seed=settings.seed, folder=job.folder)
+
+
+def run_shared(job: SharedJob) -> dict[str, Any] | None:
+    """Search to the end, in a worker: ``choice`` and ``outcome`` of the likeliest network. None where it was stopped.
+
+    The outcome's metrics are those of the validation cases with the shared weights, its cost that of the network as it
+    is trained in the end.
+    """
+    from netwright.training.trial import predicted_cost
+
+    with heartbeat.watched(job.settings.machine.hang_seconds):
+        search = make_search(job)
+        search.load()
+        if not search.run(stop=(job.folder / STOP).exists):
+            return None
+        choice = search.choice()
+        problem = problem_of(job.settings, opened(job.prepared))
+        metrics, reason = _validated(job, problem, search.supernet, choice)
+    build = network_builder(job.settings, choice, None)
+    outcome = Outcome(
+        Status.COMPLETE,
+        reason,
+        metrics=metrics,
+        cost=predicted_cost(build, problem.task, job.settings.training),
+        seconds=search.seconds,
+    )
+    return {"choice": choice, "outcome": outcome.to_dict()}
+
+
+def _validated(
+    job: SharedJob, problem: Problem, supernet: Supernet, choice: dict[str, Any]
+) -> tuple[dict[str, float], str]:
+    """The metrics of a network with the shared weights on the validation cases, or why there is nothing to tell.
+
+    The cases come in a random order, as batches are normalised by themselves and cases of one class often lie together;
+    in smaller batches where memory is short.
+    """
+    from netwright.nn.steps import StepNetwork
+    from netwright.training.device import is_out_of_memory, resolve_device, threads
+    from netwright.training.trial import mean_metrics
+
+    protocol, count = shared_protocol(job.settings), len(job.validation)
+    order = np.random.default_rng(derive_seed(job.settings.seed, "validation")).permutation(job.validation)
+    network = StepNetwork(supernet.operations, supernet.steps(choice))
+    size, reason = protocol.batch_size, ""
+    while size:
+        size = next((n for n in range(size, 1, -1) if count % n != 1), 1)  # one image alone has no statistics
+        chosen = replace(protocol, batch_size=size)
+        try:
+            with threads(protocol.threads):
+                scores = problem.scores(network, order.tolist(), chosen, resolve_device(protocol.device))
+            return mean_metrics([problem.metrics(scores)]), ""
+        except Exception as error:
+            reason = f"not validated with the shared weights: {first_line(error)}"
+            if isinstance(error, FloatingPointError | ValueError):
+                break
+            if not is_out_of_memory(error):
+                raise
+            size //= 2
+    return {}, reason
+
+
+def search_shared(
+    folder: RunFolder,
+    settings: RunSettings,
+    data: SearchData,
+    study: optuna.Study,
+    on_tick: Callable[[float], None],
+) -> None:
+    """The search part of a run whose networks share weights, from wherever it stands; its result is the one trial.
+
+    Args:
+        folder: of the run.
+        settings: its settings.
+        data: what is trained and validated on.
+        study: the run's.
+        on_tick: called about twice a second with the seconds spent.
+
+    Raises:
+        RunError: the search cannot go on; the message says why.
+        KeyboardInterrupt: the user ended it; a checkpoint has been written.
+    """
+    if study.get_trials(deepcopy=False):
+        return
+    clock = Clock(study, None)
+    place = folder.shared
+    place.mkdir(exist_ok=True)
+    (place / STOP).unlink(missing_ok=True)
+    job = SharedJob(settings, data.prepared, data.training, data.validation, place)
+    machine = settings.machine
+    executor = LocalExecutor(1, machine.threads * machine.workers, memory_limit_mb(settings))
+
+    def tick() -> None:
+        clock.save()
+        on_tick(clock.spent())
+
+    try:
+        found = _result(job, executor, settings.budget.retries, tick)
+    finally:
+        executor.shutdown()
+        clock.save(now=True)
+    _store(study, settings, found)
+
+
+def _result(
+    job: SharedJob, executor: LocalExecutor, retries: int, tick: Callable[[], None]
+) -> dict[str, Any]:
+    """What the worker finds; one that is lost is replaced, and the search taken up from its checkpoint."""
+    for attempt in range(retries + 1):
+        kills = kills_for_memory()
+        future = executor.submit(run_shared, job)
+        try:
+            _wait(future, job.folder, tick)
+            found: dict[str, Any] = future.result()
+        except NetwrightError:
+            raise
+        except Exception as error:
+            keep_trace(job.folder / LOG, error)
+            outcome = outcome_of_loss(error, attempt, kills, kills_for_memory())
+            if outcome.status == Status.OUT_OF_MEMORY or is_hanging(error) or attempt == retries:
+                raise RunError(_lost(job, outcome)) from error
+        else:
+            return found
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _lost(job: SharedJob, outcome: Outcome) -> str:
+    advice = (
+        "Start again with a smaller supernet.batch_size, or a smaller network (--set supernet.space...)."
+        if outcome.status == Status.OUT_OF_MEMORY
+        else f"The trace is in {job.folder / LOG}; 'netwright resume' takes the search up from its last checkpoint."
+    )
+    return f"The search in {job.folder.parent} cannot go on: {outcome.reason}. {advice}"
+
+
+def _wait(future: Future[Any], place: Path, tick: Callable[[], None]) -> None:
+    """Until the worker is done. On Ctrl-C it is asked for a checkpoint first; a second Ctrl-C does not wait for it."""
+    try:
+        while not wait([future], TICK_SECONDS).done:
+            tick()
+    except KeyboardInterrupt:
+        with contextlib.suppress(OSError):
+            (place / STOP).touch()
+        until = time.monotonic() + STOP_SECONDS
+        while not wait([future], TICK_SECONDS).done and time.monotonic() < until:
+            pass
+        raise
+
+
+def _store(study: optuna.Study, settings: RunSettings, found: dict[str, Any]) -> None:
+    """The likeliest network as the search's only trial, written at once. The search stands for itself: without a
+    result of its validation the trial's value is 0, and its outcome has no metrics.
+    """
+    space = make_space(settings.space)
+    outcome = Outcome.from_dict(found["outcome"])
+    attributes = {
+        "outcome": found["outcome"],
+        "reason": outcome.reason,
+        "status": outcome.status.value,
+        "network": network_key(space.canonical(found["choice"])),
+    }
+    study.add_trial(
+        optuna.trial.create_trial(
+            params=found["choice"],
+            distributions=space.distributions(),
+            value=reward_of(outcome, settings.objective) or 0.0,
+            user_attrs=attributes,
+        )
+    )

@@ -1,0 +1,185 @@
+"""A trained classification network: classes of pictures, and how many of them are right."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from netwright.data.files import write_whole
+from netwright.data.images.prepared import PreparedImages
+from netwright.data.images.reading import prepare_one
+from netwright.data.images.settings import PicturePreparation
+from netwright.errors import DatasetError
+from netwright.searches.jobs import OnCase
+from netwright.tasks.classification.task import ClassificationTask
+from netwright.tasks.images import (
+    LabelledPicture,
+    find_pictures,
+    names_within,
+    prepared_pictures,
+    runs_of,
+)
+from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs
+
+PREDICTIONS = "predictions.csv"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network with its weights, ready on a device, and all that turns a picture into its input."""
+
+    network: nn.Module
+    task: ClassificationTask
+    preparation: PicturePreparation
+    device: Any
+
+    @classmethod
+    def task_of(cls, architecture: Mapping[str, Any]) -> ClassificationTask:
+        """The task that a network was made for, from its description."""
+        return ClassificationTask(
+            channels=architecture["channels"],
+            class_names=tuple(architecture["class_names"]),
+            size=tuple(architecture["size"]),
+        )
+
+    @staticmethod
+    def description(prepared: PreparedImages) -> dict[str, Any]:
+        """What the description of a trained network says beyond its task's channels and size."""
+        return {"class_names": list(prepared.class_names)}
+
+    @classmethod
+    def load(
+        cls,
+        network: nn.Module,
+        architecture: Mapping[str, Any],
+        preprocessing: Mapping[str, Any],
+        device: Any,
+    ) -> Classifier:
+        """With a network that has its weights, on a device."""
+        preparation = PicturePreparation.from_dict(preprocessing)
+        return cls(network, cls.task_of(architecture), preparation, device)
+
+    def probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Class probabilities (N, K) of prepared pictures (N, C, H, W)."""
+        import torch
+
+        from netwright.training.inference import evaluating, forward
+
+        with evaluating(self.network):
+            logits = forward(self.network, torch.from_numpy(np.ascontiguousarray(images)).to(self.device))
+        return np.asarray(logits.float().softmax(1).cpu().numpy())
+
+    def score(
+        self, cases: Sequence[Any], predictions: Path | None = None, on_case: OnCase | None = None
+    ) -> dict[str, dict[str, float]]:
+        """1 for every picture whose class is found, 0 for the others: name -> its true class -> 0 or 1.
+
+        ``cases`` are `LabelledPicture`. With the folder ``predictions``, what was found of each picture is written
+        there as a table.
+
+        Raises:
+            DatasetError: a picture has a class that the network does not know.
+        """
+        chunks = [self._of(chunk) for chunk in runs_of(cases)]
+        found = np.concatenate([np.empty((0, self.task.classes), np.float32), *chunks])
+        truths = self._truths(cases)
+        if predictions is not None:
+            names = [case.name for case in cases]
+            _write_table(predictions / PREDICTIONS, names, found, self.task.class_names, truths)
+        if on_case is not None:
+            on_case(len(cases), len(cases))
+        right = found.argmax(1) == truths
+        rows = zip(cases, truths, right, strict=True)
+        return {case.name: {self.task.class_names[truth]: float(hit)} for case, truth, hit in rows}
+
+    def predict(
+        self, images: Path, output: Path, on_case: OnCase | None = None, *, overwrite: bool = False
+    ) -> list[Path]:
+        """The class of a picture, or of each in a folder, as a table in ``output``. Returns the file written.
+
+        ``overwrite``: whether a table that was written there before may be replaced, see `plan_outputs`.
+
+        Warns:
+            DatasetWarning: what of a folder is left out: a picture that cannot be used, or other files.
+
+        Raises:
+            DatasetError: nothing is there to read, or no picture can be used.
+            StorageError: a file would be lost.
+        """
+        files = find_pictures(images)
+        read = Reading(files, folder_of(images))
+        outputs = plan_outputs(output, [PREDICTIONS], [images], read, overwrite=overwrite, apart=False)
+        used, found = [], []
+
+        def classify(file: Path) -> None:
+            found.append(self.probabilities(prepare_one(file, self.preparation)[None])[0])
+            used.append(file)
+
+        each_usable(files, classify, on_case)
+        (path,) = outputs.paths
+        names = names_within(images, used)
+        table = np.array(found, dtype=np.float32)
+        outputs.put(path, lambda made: _write_table(made, names, table, self.task.class_names))
+        return [path]
+
+    def _of(self, cases: Sequence[LabelledPicture]) -> NDArray[np.float32]:
+        prepared = prepared_pictures(cases[0].prepared)
+        raw = prepared.raw_images([case.index for case in cases])
+        return self.probabilities(self.preparation.normalised(raw))
+
+    def _truths(self, cases: Sequence[LabelledPicture]) -> NDArray[np.int64]:
+        """The index of each picture's class among those of the network, (N,)."""
+        truths: list[int] = []
+        for chunk in runs_of(cases, len(cases)):
+            prepared = prepared_pictures(chunk[0].prepared)
+            for name in (prepared.class_names[prepared.label(case.index)] for case in chunk):
+                if name not in self.task.class_names:
+                    raise DatasetError(
+                        f"{prepared.dataset} has the class {name!r}; the network knows "
+                        f"{', '.join(self.task.class_names)}. Rename the class, or leave its pictures out."
+                    )
+                truths.append(self.task.class_names.index(name))
+        return np.array(truths, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found of a tested picture: its class, the one found, and that one's probability."""
+
+    picture: str
+    truth: str
+    found: str
+    probability: float
+
+
+def read_table(path: Path, classes: Sequence[str]) -> list[Found]:
+    """The rows of a table that `Classifier.score` wrote; by position, as a class may be called "found"."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    return [Found(row[0], row[1], row[2], float(row[3 + classes.index(row[2])])) for row in rows]
+
+
+def _write_table(
+    path: Path,
+    names: Sequence[str],
+    found: NDArray[np.float32],
+    classes: Sequence[str],
+    truths: NDArray[np.int64] | None = None,
+) -> None:
+    """One row a picture: name, the truth where it is known, the class found and the probability of each class."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["picture", *(["truth"] if truths is not None else []), "found", *classes])
+    for row, name in enumerate(names):
+        truth = [classes[truths[row]]] if truths is not None else []
+        table.writerow([name, *truth, classes[int(found[row].argmax())], *(f"{p:.6f}" for p in found[row])])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.getvalue().encode())

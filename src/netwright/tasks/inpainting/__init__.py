@@ -1,0 +1,1 @@
+"""Missing parts of images restored."""

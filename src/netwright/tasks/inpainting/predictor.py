@@ -1,0 +1,267 @@
+"""A trained inpainting network: pictures restored, and how near they are to the true ones."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from netwright.data.images.dataset import Box
+from netwright.data.images.drawn_masks import read_missing, require_size
+from netwright.data.images.inpainting_settings import MaskSettings
+from netwright.data.images.reading import prepare_one
+from netwright.data.images.settings import PicturePreparation
+from netwright.data.io.images import read_head, write_picture
+from netwright.data.issues import UnusableFile, enumerate_words
+from netwright.data.layouts.boxes import BOXES, read_boxes
+from netwright.errors import DatasetError, DatasetWarning, RunError
+from netwright.report.examples import worst_median_best
+from netwright.searches.jobs import OnCase
+from netwright.tasks.images import (
+    LabelledPicture,
+    find_pictures,
+    names_within,
+    prepared_pictures,
+    runs_of,
+)
+from netwright.tasks.inpainting.task import InpaintingTask
+from netwright.tasks.metrics import mean_known
+from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs
+
+Pictures = NDArray[np.float32]
+T = TypeVar("T", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Inpainter:
+    """A network with its weights, ready on a device, what turns a picture into its input, and what is missing there."""
+
+    network: nn.Module
+    task: InpaintingTask
+    preparation: PicturePreparation
+    masks: MaskSettings
+    device: Any
+
+    @classmethod
+    def task_of(cls, architecture: Mapping[str, Any]) -> InpaintingTask:
+        """The task that a network was made for, from its description."""
+        return InpaintingTask(channels=architecture["channels"], size=tuple(architecture["size"]))
+
+    @staticmethod
+    def description(masks: MaskSettings | None) -> dict[str, Any]:
+        """What the description of a trained network says beyond its task's channels and size."""
+        return {"masks": (masks or MaskSettings()).to_dict()}
+
+    @classmethod
+    def load(
+        cls,
+        network: nn.Module,
+        architecture: Mapping[str, Any],
+        preprocessing: Mapping[str, Any],
+        device: Any,
+    ) -> Inpainter:
+        """With a network that has its weights, on a device."""
+        preparation = PicturePreparation.from_dict(preprocessing)
+        masks = MaskSettings.from_dict(architecture["masks"])
+        return cls(network, cls.task_of(architecture), preparation, masks, device)
+
+    def restore(self, pictures: Pictures, missing: NDArray[np.bool_], names: Sequence[str]) -> Pictures:
+        """Whole pictures (N, C, H, W), values 0 to 1, of prepared ones whose pixels in ``missing`` (N, 1, H, W) are
+        taken out first; all of a picture is the network's, what was known of it, too.
+
+        Raises:
+            FloatingPointError: the network's output is not finite, of the first such picture by its name.
+        """
+        import torch
+
+        from netwright.data.images.inpainting_masks import masked
+        from netwright.training.inference import restore_images
+
+        given = masked(torch.from_numpy(np.array(pictures)), torch.from_numpy(missing))
+        restored: Pictures = restore_images(self.network, given.to(self.device), names=names).cpu().numpy()
+        return restored
+
+    def fixed_missing(self, numbers: Sequence[int]) -> NDArray[np.bool_]:
+        """What is missing of pictures by their numbers, (N, 1, H, W): see `fixed_masks`."""
+        from netwright.data.images.inpainting_masks import fixed_masks
+
+        return np.asarray(fixed_masks(self.masks, self.task.size, numbers).numpy())
+
+    def score(
+        self, cases: Sequence[Any], predictions: Path | None = None, on_case: OnCase | None = None
+    ) -> dict[str, dict[str, float]]:
+        """PSNR in dB and SSIM of every picture, restored from what the mask of its index leaves: name -> metric ->
+        value.
+
+        ``cases`` are `LabelledPicture`. In the folder ``predictions`` the restored pictures with the worst, the median
+        and the best PSNR are written as ``<name>.png``.
+
+        Raises:
+            FloatingPointError: as `restore`.
+        """
+        import torch
+
+        from netwright.tasks.inpainting.image_quality import image_quality
+
+        scores: dict[str, dict[str, float]] = {}
+        for run, restored, truth in self._restored(cases):
+            found = image_quality(torch.from_numpy(restored), torch.from_numpy(truth))
+            for case, values in zip(run, found.tolist(), strict=True):
+                scores[case.name] = dict(zip(self.task.metric_names, values, strict=True))
+            if on_case is not None:
+                on_case(len(scores), len(cases))
+        if predictions is not None:
+            shown = worst_median_best({name: values[self.task.metric] for name, values in scores.items()})
+            for run, restored, _ in self._restored([case for case in cases if case.name in shown]):
+                for case, picture in zip(run, restored, strict=True):
+                    write_picture(predictions / f"{case.name}.png", as_bytes(picture))
+        return scores
+
+    def means(self, scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """The mean of each metric over pictures."""
+        if not scores:
+            return {}
+        return {
+            name: mean_known(values[name] for values in scores.values()) for name in self.task.metric_names
+        }
+
+    def predict(
+        self,
+        images: Path,
+        output: Path,
+        on_case: OnCase | None = None,
+        masks: Path | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> list[Path]:
+        """Restore a picture, or each in a folder, into a PNG of 8 bits in ``output``, as large as the network's input.
+        Returns the files written, of the pictures' names.
+
+        What is missing is drawn as in training and test, from each picture's place among the others, so that the
+        folder shows what the network can do. With ``masks``, a folder of masks of the pictures' names (their endings
+        may differ) or the mask of one picture, it is what is white there, and the rest is given to the network as it
+        is. A ``boxes.csv`` in the folder of pictures, or beside the one, crops them, and their masks, as for training.
+        ``overwrite``: whether pictures that were written there before may be replaced, see `plan_outputs`.
+
+        Warns:
+            DatasetWarning: ``boxes.csv`` has rows of pictures that are not there, or none of some that are; or what of
+                a folder is left out: a picture that cannot be used, or other files.
+
+        Raises:
+            DatasetError: nothing is there to read, no picture can be used, a mask is missing, or two pictures or masks
+                have one name but for their endings.
+            RunError: the network's output is not finite.
+            StorageError: a file would be lost.
+        """
+        files = find_pictures(images, beside=(BOXES,))
+        names = names_within(images, files)
+        boxes = _boxes(images, files, names)
+        given = None if masks is None else _masks(masks, files, names)
+        read = Reading([*files, *_beside(images), *(given or {}).values()], folder_of(images))
+        targets = [Path(name).with_suffix(".png").as_posix() for name in names]
+        outputs = plan_outputs(
+            output, targets, files, read, overwrite=overwrite, what="pictures would be restored"
+        )
+        written = []
+
+        def restore(number: int) -> None:
+            file, name, path = files[number], names[number], outputs.paths[number]
+            box = boxes.get(name)
+            picture = prepare_one(file, self.preparation, box, to_restore=True)[None]
+            if given is None:
+                missing = self.fixed_missing([number])
+            else:
+                missing = read_missing(given[name], file, self.preparation.settings, box)[None, None]
+            try:
+                restored = self.restore(picture, missing, [name])
+            except FloatingPointError as error:
+                raise RunError(str(error)) from error
+            outputs.put(path, lambda made: write_picture(made, as_bytes(restored[0])))
+            written.append(path)
+
+        each_usable(range(len(files)), restore, on_case)
+        return written
+
+    def _restored(
+        self, cases: Sequence[LabelledPicture]
+    ) -> Iterator[tuple[Sequence[LabelledPicture], Pictures, Pictures]]:
+        """Some cases at a time, what the network makes of them, and the true ones."""
+        for run in runs_of(cases):
+            indices = [case.index for case in run]
+            truth = self.preparation.normalised(prepared_pictures(run[0].prepared).raw_images(indices))
+            names = [case.name for case in run]
+            yield run, self.restore(truth, self.fixed_missing(indices), names), truth
+
+
+def as_bytes(picture: Pictures) -> NDArray[np.uint8]:
+    """A picture (C, H, W), values 0 to 1, as (H, W) or (H, W, 3) with values 0 to 255."""
+    pixels = np.rint(255 * picture).astype(np.uint8)
+    return pixels[0] if len(pixels) == 1 else np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
+
+
+def _beside(images: Path) -> list[Path]:
+    """The table of boxes in the folder of pictures, or beside the one, where it is there."""
+    root = images.expanduser() if images.expanduser().is_dir() else images.expanduser().parent
+    return [root / BOXES] if (root / BOXES).is_file() else []
+
+
+def _boxes(images: Path, files: Sequence[Path], names: Sequence[str]) -> dict[str, Box]:
+    """The boxes of pictures, from the table in their folder, or beside the one."""
+    tables = _beside(images)
+    if not tables:
+        return {}
+    root = tables[0].parent
+    sizes = {name: read_head(file).size for name, file in zip(names, files, strict=True)}
+    boxes, problems = read_boxes(root, sizes, of_more=True)
+    for problem in problems:
+        if problem.severity == "error":
+            raise UnusableFile(problem)
+        warnings.warn(str(problem), DatasetWarning, stacklevel=3)
+    return boxes
+
+
+def _masks(masks: Path, files: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
+    """The mask of each picture, of its size."""
+    found = find_pictures(masks, alone=False)
+    if not masks.expanduser().is_dir() and len(names) == 1:
+        chosen = {names[0]: found[0]}
+    else:
+        chosen = _masks_by_name(masks, found, names)
+    for file, name in zip(files, names, strict=True):
+        require_size(chosen[name], file)
+    return chosen
+
+
+def _masks_by_name(masks: Path, found: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
+    stems = [_stem(name) for name in names_within(masks, found)]
+    by_stem = dict(zip(stems, found, strict=True))
+    twice = set(_twice(stems))
+    for name in names:
+        if _stem(name) not in by_stem:
+            raise DatasetError(
+                f"{masks} has no mask for {name}: expected one of the same name for every picture, white where it is "
+                "missing. Draw one, black all over where nothing is missing."
+            )
+        if _stem(name) in twice:
+            own = [file.name for stem, file in zip(stems, found, strict=True) if stem == _stem(name)]
+            raise DatasetError(
+                f"{masks} has {enumerate_words(own)} for {name}: expected one mask for each picture. Remove the others."
+            )
+    return {name: by_stem[_stem(name)] for name in names}
+
+
+def _stem(name: str) -> str:
+    """The name of a picture without its ending."""
+    return Path(name).with_suffix("").as_posix()
+
+
+def _twice(values: Sequence[T]) -> list[T]:
+    """Those that are there more than once, in order."""
+    return [value for value, count in Counter(values).items() if count > 1]

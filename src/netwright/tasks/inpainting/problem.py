@@ -1,0 +1,114 @@
+"""Inpainting of pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from netwright.data.images.inpainting_masks import draw_mask, fixed_masks, masked
+from netwright.data.images.inpainting_settings import MaskSettings
+from netwright.tasks.classification.problem import ImageBatches, LabelledImages
+from netwright.tasks.inpainting.image_quality import image_quality
+from netwright.tasks.inpainting.task import InpaintingTask
+from netwright.tasks.metrics import mean_known
+from netwright.training.config import TrainingProtocol
+from netwright.training.inference import restore_images
+from netwright.training.losses import TrainingLoss, loss_of
+from netwright.training.seeding import derive_seed
+
+
+class InpaintingBatches:
+    """The batches of `ImageBatches`, augmented first, masked then.
+
+    One mask is drawn for each batch, as in PDAS (Section 4.2): whatever is computed of a batch, by whichever network,
+    is of the same masked pictures.
+    """
+
+    def __init__(
+        self,
+        pictures: ImageBatches,
+        masks: MaskSettings,
+        size: Sequence[int],
+        generator: torch.Generator,
+    ) -> None:
+        self._pictures = pictures
+        self._masks = masks
+        self._size = size
+        self._generator = generator
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Masked and whole images, (B, C, H, W) float32 each, on the device."""
+        for images, _ in self._pictures:
+            yield masked(images, draw_mask(self._masks, self._size, self._generator)), images
+
+
+class InpaintingProblem:
+    """Restore each picture from what its mask leaves: a `Problem` whose scores are (cases, 2), PSNR in dB and SSIM.
+
+    The metrics, ``psnr`` and ``ssim``, are their means over the pictures. Scored is the whole picture as the network
+    gives it, cut off below 0 and above 1; nothing known is put back. The mask of a picture that is scored is that of
+    its index.
+
+    Args:
+        prepared: pictures normalised to 0 to 1; their labels have no meaning.
+        task: channels and size.
+        masks: what is missing.
+    """
+
+    def __init__(self, prepared: LabelledImages, task: InpaintingTask, masks: MaskSettings) -> None:
+        self.task = task
+        self._prepared = prepared
+        self._masks = masks
+
+    def batches(
+        self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
+    ) -> InpaintingBatches:
+        """Batches of masked and whole pictures; order, augmentation and masks are drawn with one generator."""
+        generator = torch.Generator().manual_seed(derive_seed(seed, "batches"))
+        pictures = ImageBatches(
+            self._prepared,
+            cases,
+            protocol.batch_size,
+            device=device,
+            augmentation=protocol.augmentation,
+            generator=generator,
+        )
+        return InpaintingBatches(pictures, self._masks, self.task.size, generator)
+
+    def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
+        """The protocol's."""
+        return loss_of(protocol, self.task, torch.ones(self.task.classes, device=device))
+
+    def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
+        """As many as batches of pictures."""
+        return math.ceil(len(cases) / protocol.batch_size)
+
+    def scores(
+        self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
+    ) -> NDArray[np.float64]:
+        """(cases, 2): PSNR in dB and SSIM of each restored picture."""
+        found = [np.empty((0, 2))]
+        for start in range(0, len(cases), protocol.batch_size):
+            chosen = cases[start : start + protocol.batch_size]
+            truth = torch.from_numpy(self._prepared.images(chosen)).to(device)
+            restored = restore_images(
+                network,
+                masked(truth, fixed_masks(self._masks, self.task.size, chosen)),
+                mixed_precision=protocol.mixed_precision,
+                channels_last=protocol.channels_last,
+            )
+            found.append(image_quality(restored, truth))
+        return np.concatenate(found)
+
+    def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
+        """``psnr`` and ``ssim``; NaN without a case."""
+        means = map(mean_known, scores.T.tolist())
+        return dict(zip(self.task.metric_names, means, strict=True))

@@ -1,0 +1,1 @@
+"""Label maps of volumes and of images."""

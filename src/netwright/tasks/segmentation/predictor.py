@@ -1,0 +1,301 @@
+"""A trained segmentation network: label maps of images, and how well they fit the truth."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from netwright.data.io.alignment import misplacement
+from netwright.data.io.images import is_picture, require_one_orientation
+from netwright.data.io.volumes import (
+    Grid,
+    Volume,
+    label_ending,
+    read_grid,
+    read_image,
+    read_label,
+    write_label_map,
+)
+from netwright.data.layouts import find_cases
+from netwright.data.layouts.description import stem
+from netwright.data.volumes.dataset import Case
+from netwright.data.volumes.labels import class_indices, count_values, unnamed_values
+from netwright.data.volumes.prepared import Prepared
+from netwright.data.volumes.preprocessing import PreparedImage, PreprocessingSettings, prepare_volume
+from netwright.data.volumes.slices import SliceSettings
+from netwright.errors import DatasetError, DatasetWarning, MemoryShortage
+from netwright.searches.jobs import OnCase
+from netwright.tasks.metrics import dice_per_label
+from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs
+from netwright.tasks.segmentation.dense_crf import DenseCRF, memory_mb, refine
+from netwright.tasks.segmentation.distances import hausdorff_95_per_label
+from netwright.tasks.segmentation.task import SegmentationTask
+
+
+@dataclass(frozen=True)
+class LabelledCase:
+    """A labelled case to test on: its files, and the changes of label values that the dataset was read with.
+
+    ``time``: as in `Case`.
+    """
+
+    name: str
+    images: tuple[Path, ...]
+    label: Path
+    map_label: dict[int, int]
+    time: int | None = None
+
+    def classes(self, grid: Grid, label_values: Sequence[int]) -> NDArray[np.uint8]:
+        """The true class indices (X, Y, Z), in canonical axes.
+
+        Warns:
+            DatasetWarning: the label map lies a little beside its image.
+
+        Raises:
+            DatasetError: the label map is unusable, lies on another grid than the image, or has other values.
+        """
+        if is_picture(self.label):
+            require_one_orientation(self.images[0], self.label)
+        labels = read_label(self.label, grid, self.time)
+        if problem := misplacement(self.label, read_grid(self.label), grid, self.images[0].name):
+            warnings.warn(str(problem), DatasetWarning, stacklevel=2)
+        found, _ = count_values(labels)
+        if unknown := unnamed_values(found.tolist(), label_values, self.map_label):
+            raise DatasetError(
+                f"{self.label} has the label value {unknown[0]:g}; the network knows "
+                f"{', '.join(map(str, label_values))}. Map it with --map-label {unknown[0]:g}=..., or correct the file."
+            )
+        return class_indices(labels, label_values, self.map_label)
+
+
+Scores = dict[str, dict[str, float]]
+"""Case -> label name -> score."""
+
+
+@dataclass(frozen=True)
+class SegmentationTest:
+    """How a network does on cases, on their own grids.
+
+    ``dice``: NaN where a label is absent from truth and prediction. ``distances``: the Hausdorff distance, 95 %, in
+    mm: NaN where absent from both, infinite where absent from one. ``dice_without_crf``: of the network's own
+    probabilities; empty where it has no CRF. ``dice_with_unkept_crf``: with one that was fitted and is not used; empty
+    where there is none.
+    """
+
+    dice: Scores
+    distances: Scores
+    dice_without_crf: Scores
+    dice_with_unkept_crf: Scores
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A network with its weights, ready on a device, and all that turns a file into its input and back.
+
+    ``label_values``: the value in label maps of each class, background first. ``slice_axis``: the canonical axis that
+    the slices are normal to which a network of two dimensions sees; None for one that sees volumes. ``crf``: what its
+    probabilities are refined with before labels are told; None: nothing.
+    """
+
+    network: nn.Module
+    task: SegmentationTask
+    label_values: tuple[int, ...]
+    preprocessing: PreprocessingSettings
+    device: Any
+    slice_axis: int | None = None
+    crf: DenseCRF | None = None
+
+    @classmethod
+    def task_of(cls, architecture: Mapping[str, Any]) -> SegmentationTask:
+        """The task that a network was made for, from its description."""
+        return SegmentationTask(
+            channels=architecture["channels"],
+            label_names=tuple(architecture["label_names"]),
+            size=tuple(architecture["size"]),
+        )
+
+    @staticmethod
+    def description(prepared: Prepared, slices: SliceSettings | None) -> dict[str, Any]:
+        """What the description of a trained network says beyond its task's channels and size."""
+        return {
+            "label_names": list(prepared.label_names),
+            "label_values": list(prepared.label_values),
+            "slice_axis": None if slices is None else slices.axis_of(prepared),
+        }
+
+    @classmethod
+    def load(
+        cls,
+        network: nn.Module,
+        architecture: Mapping[str, Any],
+        preprocessing: Mapping[str, Any],
+        device: Any,
+    ) -> Segmenter:
+        """With a network that has its weights, on a device."""
+        return cls(
+            network=network,
+            task=cls.task_of(architecture),
+            label_values=tuple(architecture["label_values"]),
+            preprocessing=PreprocessingSettings.from_dict(preprocessing),
+            device=device,
+            slice_axis=architecture.get("slice_axis"),
+        )
+
+    def probabilities(
+        self, image: NDArray[np.float32], air: Sequence[float] | NDArray[np.float32] = ()
+    ) -> NDArray[np.float32]:
+        """Class probabilities (K, X, Y, Z) of a prepared image (C, X, Y, Z), the network's own.
+
+        ``air``: what each channel is padded with; empty: zeros.
+        """
+        from netwright.training.inference import predict_probabilities, predict_slices
+
+        if self.slice_axis is not None:
+            return predict_slices(
+                self.network, image, self.task.size, self.slice_axis, device=self.device, air=air
+            )
+        return predict_probabilities(self.network, image, self.task.size, device=self.device, air=air)
+
+    def _segment(self, volume: Volume, images: Sequence[Path]) -> NDArray[np.uint8]:
+        prepared = self._prepared(volume, images)
+        found = self._refined(self.probabilities(prepared.image, prepared.air), prepared, self.crf, images)
+        return prepared.geometry.restore(found)
+
+    def _prepared(self, volume: Volume, images: Sequence[Path]) -> PreparedImage:
+        prepared = prepare_volume(volume, images, self.preprocessing)
+        channels = prepared.image.shape[0]
+        if channels != self.task.channels:
+            raise DatasetError(
+                f"{images[0]} has {channels} channel{'s' * (channels != 1)}; this network was trained on "
+                f"{self.task.channels}. Give images like those it was trained on{self._as_files(images[0])}."
+            )
+        return prepared if self.slice_axis is None else prepared.without_padding(self.slice_axis)
+
+    def _as_files(self, image: Path) -> str:
+        """How the channels of a volume are given, where there are several."""
+        if self.task.channels < 2 or is_picture(image):
+            return ""
+        name = stem(image)
+        return (
+            f": one 4D file with {self.task.channels} volumes, or a file for each channel, named {name}_0000.nii.gz to "
+            f"{name}_{self.task.channels - 1:04d}.nii.gz"
+        )
+
+    def _refined(
+        self,
+        probabilities: NDArray[np.float32],
+        prepared: PreparedImage,
+        crf: DenseCRF | None,
+        images: Sequence[Path],
+    ) -> NDArray[np.float32]:
+        if crf is None:
+            return probabilities
+        try:
+            return refine(probabilities, prepared.image, prepared.geometry.spacing, crf)
+        except MemoryError:
+            channels, *shape = prepared.image.shape
+            needed = memory_mb(shape, len(probabilities), channels)
+            raise MemoryShortage(
+                f"{images[0]}: the CRF needs about {needed:,.0f} MB for its {' x '.join(map(str, shape))} voxels, more "
+                "than there is. Free some memory, or leave the CRF out: --no-crf, in Python crf=False."
+            ) from None
+
+    def test(
+        self,
+        cases: Sequence[Any],
+        predictions: Path | None = None,
+        on_case: OnCase | None = None,
+        unkept: DenseCRF | None = None,
+    ) -> SegmentationTest:
+        """How every foreground label fits the truth on every case's own grid.
+
+        ``cases`` are `LabelledCase`. Label maps are written to the folder ``predictions`` if given. ``unkept``: a CRF
+        whose effect is told beside, without being used.
+
+        Raises:
+            MemoryShortage: a CRF needs more memory than there is.
+        """
+        result = SegmentationTest({}, {}, {}, {})
+        for number, case in enumerate(cases, 1):
+            prepared = self._prepared(read_image(case.images, case.time), case.images)
+            grid = prepared.geometry.grid
+            truth = case.classes(grid, self.label_values)
+            own = self.probabilities(prepared.image, prepared.air)
+            found = prepared.geometry.restore(self._refined(own, prepared, self.crf, case.images))
+            if predictions is not None:
+                self._write(predictions, case.name, found, case.images[0])
+            labels = grid.to_canonical(found)
+            result.dice[case.name] = self._dice(labels, truth)
+            result.distances[case.name] = self._named(
+                hausdorff_95_per_label(labels, truth, self.task.classes, grid.spacing)
+            )
+            if self.crf is not None:
+                plain = grid.to_canonical(prepared.geometry.restore(own))
+                result.dice_without_crf[case.name] = self._dice(plain, truth)
+            if unkept is not None:
+                refined = prepared.geometry.restore(self._refined(own, prepared, unkept, case.images))
+                result.dice_with_unkept_crf[case.name] = self._dice(grid.to_canonical(refined), truth)
+            if on_case is not None:
+                on_case(number, len(cases))
+        return result
+
+    def _dice(self, labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> dict[str, float]:
+        return self._named(dice_per_label(labels, truth, self.task.classes))
+
+    def _named(self, scores: NDArray[np.float64]) -> dict[str, float]:
+        return dict(zip(self.task.label_names, map(float, scores), strict=True))
+
+    def predict(
+        self, images: Path, output: Path, on_case: OnCase | None = None, *, overwrite: bool = False
+    ) -> list[Path]:
+        """A label map for each image of a file or folder, on the image's own grid. Returns the files written.
+
+        To a network of one channel a 4D image is a cine: its label map is 4D, each time point segmented by itself.
+        ``overwrite``: whether label maps that were written there before may be replaced, see `plan_outputs`.
+
+        Warns:
+            DatasetWarning: what of a folder is left out: a case that cannot be used, or other files.
+
+        Raises:
+            DatasetError: no file can be used: unreadable, or another number of channels than the network was trained
+                on; or two cases lead to one name.
+            MemoryShortage: the CRF needs more memory than there is.
+            SettingsError: the network has a CRF, and pydensecrf2 is not installed.
+            StorageError: a file would be lost.
+        """
+        cases = find_cases(images, self.task.channels)
+        names = [f"{case.name}{label_ending(case.images[0])}" for case in cases]
+        read = Reading([file for case in cases for file in case.images], folder_of(images))
+        outputs = plan_outputs(output, names, [case.images[0] for case in cases], read, overwrite=overwrite)
+
+        written = []
+
+        def segment(item: tuple[Case, Path]) -> None:
+            case, path = item
+            labels = self._segment_all(case.images)
+            outputs.put(path, lambda made: write_label_map(made, labels, case.images[0], self.label_values))
+            written.append(path)
+
+        each_usable(list(zip(cases, outputs.paths, strict=True)), segment, on_case)
+        return written
+
+    def _segment_all(self, images: Sequence[Path]) -> NDArray[np.uint8]:
+        """Class indices (X, Y, Z) of an image, or (X, Y, Z, T) of a cine, in the axis order of its file."""
+        volume = read_image(images)
+        if self.task.channels > 1 or is_picture(images[0]) or len(volume.array) == 1:
+            return self._segment(volume, images)
+        frames = (Volume(frame[None], volume.grid) for frame in volume.array)
+        return np.stack([self._segment(frame, images) for frame in frames], axis=-1)
+
+    def _write(self, folder: Path, name: str, labels: NDArray[np.uint8], image: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}{label_ending(image)}"
+        write_label_map(path, labels, image, self.label_values)
+        return path

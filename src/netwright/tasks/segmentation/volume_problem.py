@@ -1,0 +1,95 @@
+"""Segmentation of volumes by networks that see them in all their dimensions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from netwright.data.loading.batches import Batches, Items, PreparedVolumes
+from netwright.nn.losses import label_weights
+from netwright.tasks.metrics import mean_scores
+from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.training.config import TrainingProtocol
+from netwright.training.inference import validation_dice
+from netwright.training.losses import TrainingLoss, loss_of
+from netwright.training.seeding import derive_seed
+
+
+class VolumeProblem:
+    """Segment each volume: a `Problem` whose scores are Dice, (cases, foreground labels), on the prepared grid.
+
+    Metrics: ``dice``, the mean over cases and foreground labels, and ``dice.<label name>``, left out where no case
+    has the label. Classes are weighted in the loss by their voxels in the training cases.
+    """
+
+    def __init__(self, prepared: PreparedVolumes, task: SegmentationTask) -> None:
+        self.task = task
+        self._prepared = prepared
+
+    def batches(
+        self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
+    ) -> Batches:
+        """As in `netwright.data.loading.batches.Batches`: a volume a case."""
+        return training_batches(self._prepared, cases, self.task, protocol, device, seed)
+
+    def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
+        """The protocol's, with the class weights of the cases."""
+        weights = label_weights(self._prepared.class_counts_of(cases))
+        return loss_of(protocol, self.task, weights.to(device))
+
+    def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
+        """As many as batches of volumes."""
+        return math.ceil(len(cases) / protocol.batch_size)
+
+    def scores(
+        self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
+    ) -> NDArray[np.float64]:
+        """Dice (cases, foreground labels), NaN where a label is absent from truth and prediction."""
+        return validation_dice(
+            network,
+            self._prepared,
+            cases,
+            self.task.size,
+            self.task.classes,
+            device=device,
+            batch_size=protocol.batch_size,
+            mixed_precision=protocol.mixed_precision,
+            channels_last=protocol.channels_last,
+        )
+
+    def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
+        """``dice`` and ``dice.<label name>``."""
+        return dice_metrics(self.task, scores)
+
+
+def training_batches(
+    items: Items,
+    indices: Sequence[int],
+    task: SegmentationTask,
+    protocol: TrainingProtocol,
+    device: torch.device,
+    seed: int,
+) -> Batches:
+    """Shuffled and augmented batches of images with label maps."""
+    return Batches(
+        items,
+        indices,
+        task.size,
+        protocol.batch_size,
+        device=device,
+        augmentation=protocol.augmentation,
+        generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
+    )
+
+
+def dice_metrics(task: SegmentationTask, scores: NDArray[np.float64]) -> dict[str, float]:
+    """The metrics of Dice (cases, foreground labels), as `mean_scores` has them; ``dice`` is NaN without a case."""
+    cases = {
+        str(row): dict(zip(task.label_names, dice, strict=True)) for row, dice in enumerate(scores.tolist())
+    }
+    return {task.metric: math.nan, **mean_scores(cases, task.metric)}

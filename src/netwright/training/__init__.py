@@ -1,0 +1,1 @@
+"""One network on one dataset, trained as far as its budget goes."""

@@ -1,0 +1,136 @@
+"""The device, and what computes fast on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netwright.errors import SettingsError
+from netwright.execution.notes import say_once
+
+# The last two are how cuDNN and cuBLAS say that they could not get their workspace.
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "out of memory",
+    "not enough memory",
+    "bad_alloc",
+    "std::length_error",
+    "status_alloc_failed",
+    "unable to find an engine",
+)
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of a name; "auto" is the GPU where there is one, else the CPU.
+
+    Raises:
+        SettingsError: torch knows no such device, or this machine has none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        if device.type == "meta":
+            raise RuntimeError("it holds no numbers")
+        torch.empty(1, device=device).sum().item()
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
+        reason = str(error).splitlines()[0].partition(". ")[0].rstrip(".")
+        raise SettingsError(
+            f"training.device {name!r} cannot be used here: {reason}. Expected one of {', '.join(usable_devices())}."
+        ) from None
+    return device
+
+
+def usable_devices() -> list[str]:
+    """The names that `resolve_device` takes on this machine."""
+    found = ["auto", "cpu"]
+    if torch.cuda.is_available():
+        found += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return found
+
+
+def half_precision(device: torch.device) -> torch.dtype | None:
+    """The type for mixed precision, or None where the device has no fast one.
+
+    bfloat16 on CPUs with instructions for it and on newer GPUs (compute capability 8.0 on, Ampere), else float16
+    on GPUs (with a scaled loss).
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return torch.bfloat16
+    return None
+
+
+def to_channels_last(network: nn.Module) -> nn.Module:
+    """The network with its convolution weights in channels-last format; tensors of other ranks stay, and all of a
+    network that cannot be computed so (see `call_network`).
+    """
+    if getattr(network, _NEEDS_CONTIGUOUS, False):
+        return network
+    for weight in network.parameters():
+        weight.data = tensor_channels_last(weight.data)
+    return network
+
+
+def tensor_channels_last(tensor: Tensor) -> Tensor:
+    """The tensor in channels-last format where it has two or three spatial dimensions, else as it is."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return tensor.contiguous(memory_format=formats[tensor.ndim]) if tensor.ndim in formats else tensor
+
+
+_NEEDS_CONTIGUOUS = "_netwright_needs_contiguous"
+_VIEW_FAILED = "view size is not compatible with input tensor's size and stride"
+
+
+def call_network(network: nn.Module, images: Tensor, *, channels_last: bool) -> Any:
+    """What a network returns, computed in channels-last format where that is wanted and the network can.
+
+    One that calls ``.view`` on features assumes that they are contiguous. It is computed contiguous from then on.
+    """
+    if not channels_last:
+        return network(images)
+    if not getattr(network, _NEEDS_CONTIGUOUS, False):
+        try:
+            return network(tensor_channels_last(images))
+        except RuntimeError as error:
+            if _VIEW_FAILED not in str(error):
+                raise
+        _make_contiguous(network)
+        say_once(
+            "A network calls .view on features that are stored channels last, and is computed contiguous instead. "
+            "That may be slower; .reshape or torch.flatten in place of .view take either."
+        )
+    return network(images.contiguous())
+
+
+def _make_contiguous(network: nn.Module) -> None:
+    setattr(network, _NEEDS_CONTIGUOUS, True)
+    with torch.inference_mode(False):  # weights that are made within could not be trained any more
+        for weight in network.parameters():
+            weight.data = weight.data.contiguous()
+    torch.clear_autocast_cache()  # it holds the weights in half precision as they were
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Within it, torch computes with ``count`` threads of the CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, on the GPU or the CPU."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)

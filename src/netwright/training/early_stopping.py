@@ -1,0 +1,132 @@
+"""What ends a training before its last epoch: early termination, and patience."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from netwright.errors import SettingsError
+from netwright.training.time_budget import TooSlow
+
+
+@dataclass(frozen=True)
+class EarlyTermination:
+    """Early termination of multi-agent Q-learning (Iranfar, Zapater and Atienza 2022, Section V-E and Fig. 7).
+
+    ``batch_seconds`` is t_th and ``batches`` N_th,t: a training in which so many batches running take longer
+    than that, from one batch to the next with reading and augmentation, ends at once, too slow. ``loss`` is
+    l_th and ``loss_epochs`` N_th,l: a training whose loss is over that at the end of so many epochs running
+    is started again, once, with new weights, and ends the second time. The loss is that of the network's output
+    alone, without auxiliary heads. ``least_steps``: epochs that end before so many steps of the optimiser are no
+    violations; the paper's epochs have hundreds of steps and more, those of few pictures one, which no network
+    learns in. A threshold of None is never violated. The paper gives the mechanism, but no values: those of the
+    counts are ours.
+
+    Raises:
+        SettingsError: a threshold that is not over 0, or a count under 1.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
+
+    batch_seconds: float | None = None
+    batches: int = 10
+    loss: float | None = None
+    loss_epochs: int = 3
+    least_steps: int = 200
+
+    def __post_init__(self) -> None:
+        for name in ("batch_seconds", "loss"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise SettingsError(f"training.early.{name} must be over 0 or null, got {value}.")
+        for name in ("batches", "loss_epochs", "least_steps"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"training.early.{name} must be at least 1, got {getattr(self, name)}.")
+
+
+class LossStalled(Exception):  # noqa: N818  a verdict on a candidate, not a mishap
+    """The loss stays over its threshold; the message says in which epochs."""
+
+
+class Watch:
+    """Counts the consecutive violations of one training (N_violation,t and N_violation,l of Fig. 7).
+
+    Attributes:
+        loss_met_epoch: the first epoch whose loss was not over the threshold; None before it, or without one.
+    """
+
+    def __init__(self, settings: EarlyTermination | None) -> None:
+        self._settings = settings or EarlyTermination()
+        self._slow = 0
+        self._largest = 0
+        self._stalled = 0
+        self.loss_met_epoch: int | None = None
+
+    def batch(self, seconds: float, images: int) -> None:
+        """To be called after each training batch with the time that it took and its size.
+
+        The last batch of an epoch may be smaller than the others, and tells nothing: it is neither slow nor not.
+
+        Raises:
+            TooSlow: it is one too many.
+        """
+        limit = self._settings.batch_seconds
+        self._largest = max(self._largest, images)
+        if limit is None or images < self._largest:
+            return
+        self._slow = self._slow + 1 if seconds > limit else 0
+        if self._slow == self._settings.batches:
+            raise TooSlow(
+                f"{self._slow} batches running took longer than {limit:.3g} s, the last one {seconds:.3g} s"
+            )
+
+    def epoch(self, epoch: int, loss: float, steps: int) -> None:
+        """To be called at the end of each epoch with the mean loss of its batches and the steps since the start.
+
+        Raises:
+            LossStalled: it is one too many.
+        """
+        limit = self._settings.loss
+        if limit is None:
+            return
+        if loss <= limit:
+            self._stalled = 0
+            if self.loss_met_epoch is None:
+                self.loss_met_epoch = epoch
+            return
+        if steps < self._settings.least_steps:
+            return
+        self._stalled += 1
+        if self._stalled == self._settings.loss_epochs:
+            first = epoch - self._stalled + 1
+            epochs = f"epoch {epoch}" if first == epoch else f"epochs {first} to {epoch}"
+            raise LossStalled(f"the training loss was over {limit:.4g} in {epochs}, at last {loss:.4g}")
+
+
+class Patience:
+    """The stopping rule of the same paper, Section VII: "until the validation accuracy does not improve more than
+    0.01 % for 10 successive epochs".
+
+    Improvement is over the best score so far; a gain of ``minimum_gain`` or less leaves the best as it is, so that
+    a slow rise counts once it adds up.
+
+    Args:
+        epochs: successive epochs, of those that end with a validation; None waits for ever.
+        minimum_gain: of the metric.
+    """
+
+    def __init__(self, epochs: int | None, minimum_gain: float) -> None:
+        self._epochs = epochs
+        self._minimum_gain = minimum_gain
+        self._best = -math.inf
+        self._without = 0
+
+    def ends_after(self, score: float) -> bool:
+        """Whether training ends after an epoch whose validation gave ``score``."""
+        if score > self._best + self._minimum_gain:
+            self._best = score
+            self._without = 0
+        else:
+            self._without += 1
+        return self._epochs is not None and self._without >= self._epochs

@@ -1,0 +1,91 @@
+"""The course of a training: one record an epoch, kept in memory and written as it happens."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from netwright.errors import StorageError
+from netwright.training.outcome import TRAIN_LOSS, VALIDATION_SCORE
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """The end of an epoch (the first is 1). ``seconds`` since the start of training.
+
+    ``train_loss``: mean of the epoch's batches. ``validation_score``: the task's metric on the
+    validation cases; None where this epoch ended without a validation. ``planned_epochs`` as planned now.
+    """
+
+    epoch: int
+    planned_epochs: int
+    train_loss: float
+    validation_score: float | None
+    learning_rate: float
+    seconds: float
+
+
+class Curves:
+    """Collects records; with a path, writes each as a line of JSON after a first ``{"planned_epochs": N}``.
+
+    Raises:
+        StorageError: the file cannot be written (a full disk, say).
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.records: list[EpochRecord] = []
+        self.planned_epochs = 0
+        self._path = path
+        self._file: TextIO | None = None
+
+    def start(self, planned_epochs: int) -> None:
+        """Begins anew: what an earlier attempt wrote is replaced."""
+        self.records.clear()
+        self.planned_epochs = planned_epochs
+        self._write({"planned_epochs": planned_epochs}, anew=True)
+
+    def add(self, record: EpochRecord) -> None:
+        """Keeps and writes the record of an epoch."""
+        self.records.append(record)
+        self.planned_epochs = record.planned_epochs
+        self._write({k: v if _is_json(v) else None for k, v in asdict(record).items()})
+
+    def values(self) -> dict[str, list[float]]:
+        """``train_loss`` and ``validation_score``, one value an epoch.
+
+        An epoch without a validation repeats the validation before it.
+        """
+        scores: list[float] = []
+        for record in self.records:
+            scores.append(record.validation_score if record.validation_score is not None else scores[-1])
+        return {TRAIN_LOSS: [r.train_loss for r in self.records], VALIDATION_SCORE: scores}
+
+    def close(self) -> None:
+        """Closes the file; further records start it again at its end."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # every line was flushed, or has raised
+                self._file.close()
+            self._file = None
+
+    def _write(self, line: dict[str, Any], *, anew: bool = False) -> None:
+        if self._path is None:
+            return
+        try:
+            if anew:
+                self.close()
+            if self._file is None:
+                self._file = self._path.open("w" if anew else "a", encoding="utf-8")
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise StorageError(
+                f"{self._path} cannot be written ({error.strerror}). Make room or mend it, then resume."
+            ) from error
+
+
+def _is_json(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)

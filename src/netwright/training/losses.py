@@ -1,0 +1,50 @@
+"""The loss of a training protocol on a task."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import Tensor
+
+from netwright.errors import SettingsError
+from netwright.nn.losses import LOSSES, AuxiliaryLoss
+from netwright.tasks.base import Task
+from netwright.training.config import TrainingProtocol
+
+TrainingLoss = AuxiliaryLoss
+"""What a network returns in training, logits (B, K, *size) or those with auxiliary heads', and labels, to a scalar."""
+
+
+def loss_of(protocol: TrainingProtocol, task: Task, class_weights: Tensor) -> TrainingLoss:
+    """The loss of a protocol; the one place where auxiliary heads are added to it.
+
+    Args:
+        protocol: names the loss and its constants.
+        task: what the labels are of.
+        class_weights: (K,), on the device of the logits.
+
+    Raises:
+        SettingsError: the loss is not defined for the task.
+    """
+    require_loss(protocol, task)
+    loss = partial(
+        LOSSES[protocol.loss],
+        class_weights=class_weights,
+        dice_weight=protocol.loss_dice_weight,
+        cross_entropy_weight=protocol.loss_cross_entropy_weight,
+        gamma=protocol.loss_gamma,
+    )
+    return AuxiliaryLoss(loss, protocol.loss_auxiliary_weight)
+
+
+def require_loss(protocol: TrainingProtocol, task: Task) -> None:
+    """Refuse a loss that is not defined for the task, such as one of regions where images are classified.
+
+    Raises:
+        SettingsError: with those that are.
+    """
+    if protocol.loss not in task.losses:
+        raise SettingsError(
+            f"training.loss is {protocol.loss!r}, which is not defined for a task that is judged by {task.metric}: "
+            f"expected {' or '.join(task.losses)}. Set training.loss={task.losses[0]}."
+        )

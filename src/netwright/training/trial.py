@@ -1,0 +1,343 @@
+"""One candidate, whatever it does, becomes an outcome: predicted, built, trained, measured, saved."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gc
+import math
+import multiprocessing
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netwright.errors import InfeasibleArchitecture, concerns_all
+from netwright.execution import heartbeat
+from netwright.nn.losses import Outputs
+from netwright.tasks.base import Task
+from netwright.tasks.inpainting.task import InpaintingTask
+from netwright.tasks.metrics import mean_known
+from netwright.training.config import TrainingProtocol
+from netwright.training.cost import dry_run, fits
+from netwright.training.device import (
+    half_precision,
+    is_out_of_memory,
+    resolve_device,
+    threads,
+    to_channels_last,
+)
+from netwright.training.history import Curves, EpochRecord
+from netwright.training.inference import evaluating, forward
+from netwright.training.loop import Training, is_single_value, train
+from netwright.training.losses import loss_of
+from netwright.training.memory import measured_memory
+from netwright.training.outcome import Cost, Outcome, Status
+from netwright.training.problem import Problem
+from netwright.training.seeding import derive_seed, seeded
+from netwright.training.weights import save_weights
+
+CURVES = "curves.jsonl"
+WEIGHTS = "weights.safetensors"
+LOG = "log.txt"
+
+Build = Callable[[Any], nn.Module]
+"""From a task to a network."""
+OnEpoch = Callable[[EpochRecord], None]
+Refuse = Callable[[Cost], str | None]
+
+
+def evaluate_candidate(
+    build: Build,
+    problem: Problem,
+    training: Sequence[int],
+    validation: Sequence[int],
+    protocol: TrainingProtocol,
+    *,
+    seed: int,
+    memory_limit_mb: float | None = None,
+    refuse: Refuse | None = None,
+    folder: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Outcome:
+    """Trains a candidate on the training cases and measures it on the validation cases.
+
+    Metrics of a complete outcome: those of the problem, of the network after the last epoch or the last few (see
+    `train`).
+
+    Nothing that the candidate does is raised: an infeasible or oversized network (predicted from a dry run,
+    or met), a loss that is not finite, a training that does not fit into its wall time and any other
+    exception, ``SystemExit`` among them, become the outcome's status and reason. A training whose loss stalls is begun
+    again once, with new weights, from a seed derived from the candidate's. What ``on_epoch`` raises is passed on.
+
+    Args:
+        build: makes the network.
+        problem: task and data.
+        training: indices of the cases to train on.
+        validation: indices of the cases to validate on.
+        protocol: how to train.
+        seed: of every random number: weights, order, augmentation, dropout.
+        memory_limit_mb: for a training step; None for no limit.
+        refuse: says of what is known before the training why the candidate is not wanted, or None.
+        folder: gets ``curves.jsonl`` as it happens, ``weights.safetensors`` at the end, ``log.txt`` with the
+            traceback of a crash; None for no files.
+        on_epoch: called after every epoch; those of a training that is begun again count from 1 again.
+
+    Raises:
+        NetwrightError: the machine or the settings are at fault, not the candidate: a full disk, no such
+        device.
+    """
+    begun = time.perf_counter()
+    device = resolve_device(protocol.device)
+    evaluation = _Evaluation(build, problem, protocol, device, seed, folder)
+    callback = _Callback(on_epoch)
+    try:
+        outcome = evaluation.run(training, validation, memory_limit_mb, refuse, callback)
+    except BaseException as error:
+        if error is callback.raised or _is_of_the_user(error):
+            raise
+        outcome = evaluation.outcome(*_verdict(error, folder))
+    finally:
+        evaluation.curves.close()
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    return dataclasses.replace(outcome, seconds=time.perf_counter() - begun)
+
+
+def _is_of_the_user(error: BaseException) -> bool:
+    """Whether it is a Ctrl-C. Workers ignore that: what looks like it in one was raised by the candidate."""
+    return isinstance(error, KeyboardInterrupt) and multiprocessing.parent_process() is None
+
+
+class _Callback:
+    """Calls ``on_epoch`` and remembers what it raised, to tell it from what the candidate raises."""
+
+    def __init__(self, on_epoch: OnEpoch | None) -> None:
+        self._on_epoch = on_epoch
+        self.raised: BaseException | None = None
+
+    def __call__(self, record: EpochRecord) -> None:
+        if self._on_epoch is None:
+            return
+        try:
+            self._on_epoch(record)
+        except BaseException as error:
+            self.raised = error
+            raise
+
+
+class _Evaluation:
+    """What is known of a candidate so far, so that a failure at any point keeps it."""
+
+    def __init__(
+        self,
+        build: Build,
+        problem: Problem,
+        protocol: TrainingProtocol,
+        device: torch.device,
+        seed: int,
+        folder: Path | None,
+    ) -> None:
+        self._build = build
+        self._problem = problem
+        self._task = problem.task
+        self._protocol = protocol
+        self._device = device
+        self._seed = seed
+        self._folder = folder
+        self._cost = Cost()
+        self._stalled = ""
+        self.curves = Curves(folder / CURVES if folder is not None else None)
+
+    def run(
+        self,
+        training: Sequence[int],
+        validation: Sequence[int],
+        memory_limit_mb: float | None,
+        refuse: Refuse | None,
+        on_epoch: OnEpoch,
+    ) -> Outcome:
+        with seeded(derive_seed(self._seed, "dry run")):
+            self._cost = predicted_cost(self._build, self._task, self._protocol)
+        heartbeat.predict_batch(
+            self._cost.flops, self._protocol.batch_size, self._protocol.threads, self._device.type == "cuda"
+        )
+        refused = None if refuse is None else refuse(self._cost)
+        if refused is not None:
+            return self.outcome(Status.INFEASIBLE, refused)
+        if not fits(self._cost, memory_limit_mb):
+            return self.outcome(
+                Status.OUT_OF_MEMORY,
+                f"a training step of {self._protocol.batch_size} images would need "
+                f"{self._cost.predicted_memory_mb:.0f} MB, the limit is {memory_limit_mb:.0f} MB (predicted)",
+            )
+        with measured_memory(self._device) as memory:
+            trained = self._trained(training, validation, on_epoch)
+        self._cost = dataclasses.replace(
+            self._cost, peak_memory_mb=memory.peak_mb, seconds_per_batch=trained.seconds_per_batch
+        )
+        if trained.status is not Status.COMPLETE:
+            return dataclasses.replace(
+                self.outcome(trained.status, trained.reason, trained.epochs),
+                loss_met_epoch=trained.loss_met_epoch,
+            )
+        of_one, of_batch = (
+            inference_ms(trained.network, self._task, self._protocol, self._device, images)
+            for images in (1, self._protocol.batch_size)
+        )
+        self._cost = dataclasses.replace(self._cost, inference_ms=of_one, inference_ms_per_batch=of_batch)
+        if self._folder is not None:
+            save_weights(trained.network, self._folder / WEIGHTS)
+        return dataclasses.replace(
+            self.outcome(Status.COMPLETE, "", trained.epochs),
+            metrics=mean_metrics([self._problem.metrics(scores) for scores in trained.scores]),
+            loss_met_epoch=trained.loss_met_epoch,
+        )
+
+    def _trained(self, training: Sequence[int], validation: Sequence[int], on_epoch: OnEpoch) -> Training:
+        """The training; begun again once, with new weights, where its loss did not fall (Section V-E, Fig. 7).
+
+        A second one has what the first has left of a share of wall time; there is none where that is less than an
+        epoch of the first has taken.
+        """
+
+        def attempt(protocol: TrainingProtocol, seed: int) -> Training:
+            with seeded(derive_seed(seed, "weights")):
+                network = self._build(self._task)
+            return train(
+                network,
+                self._problem,
+                training,
+                validation,
+                protocol,
+                seed=seed,
+                curves=self.curves,
+                on_epoch=on_epoch,
+            )
+
+        trained = attempt(self._protocol, self._seed)
+        if trained.status is not Status.LOSS_STALLED:
+            return trained
+        share = self._protocol.seconds
+        rest = None if share is None else share - trained.seconds
+        if rest is not None and rest < trained.seconds / trained.epochs:
+            return trained
+        self._stalled = trained.reason
+        del trained  # its network, before there is another one
+        return attempt(dataclasses.replace(self._protocol, seconds=rest), derive_seed(self._seed, "restart"))
+
+    def outcome(self, status: Status, reason: str, epochs: int | None = None) -> Outcome:
+        """An outcome with all that was found until now, and no metrics.
+
+        The failure of a training that was begun again is told with why it was.
+        """
+        if self._stalled and reason:
+            reason = f"{self._stalled}; started again with new weights, {reason}"
+        return Outcome(
+            status=status,
+            reason=reason,
+            cost=self._cost,
+            curves=self.curves.values(),
+            epochs=len(self.curves.records) if epochs is None else epochs,
+            planned_epochs=self.curves.planned_epochs,
+            restarts=int(bool(self._stalled)),
+        )
+
+
+def mean_metrics(validations: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each metric over the validations that define it; left out where none does."""
+    names = dict.fromkeys(name for metrics in validations for name in metrics)
+    means = {name: mean_known(m[name] for m in validations if name in m) for name in names}
+    return {name: mean for name, mean in means.items() if not math.isnan(mean)}
+
+
+def predicted_cost(build: Build, task: Task, protocol: TrainingProtocol) -> Cost:
+    """What a training step by the protocol would cost, from a dry run; nothing is allocated.
+
+    Raises:
+        InfeasibleArchitecture: from ``build``, or the network leaves a normalisation a single value.
+        SettingsError: the protocol's loss is none for the task.
+    """
+    device = resolve_device(protocol.device)
+
+    def loss(outputs: Outputs, labels: Tensor) -> Tensor:
+        return loss_of(protocol, task, torch.ones(task.classes))(outputs, labels)
+
+    half = half_precision(device) if protocol.mixed_precision else None
+    try:
+        return dry_run(
+            build,
+            task,
+            protocol.batch_size,
+            loss=loss,
+            label_size=task.label_size,
+            label_type=torch.float32 if isinstance(task, InpaintingTask) else torch.int64,
+            device=device,
+            mixed_precision=half is not None,
+            optimizer_states=1 if protocol.optimizer == "sgd" else 2,
+            # Beside the gradients Nadam and Adam need a root, and all but they alone the gradients with the decay.
+            update_copies=2 + (protocol.optimizer != "sgd" and protocol.weight_decay > 0),
+        )
+    except ValueError as error:
+        if not is_single_value(error):
+            raise
+        size = " x ".join(map(str, task.size))
+        raise InfeasibleArchitecture(
+            f"A training batch of size {protocol.batch_size} of images of {size} voxels leaves a single value a "
+            "channel at the network's deepest level, which cannot be normalised. Use larger batches or images, "
+            "or fewer poolings."
+        ) from None
+
+
+def inference_ms(
+    network: nn.Module, task: Task, protocol: TrainingProtocol, device: torch.device, images: int = 1
+) -> float:
+    """Median milliseconds of a forward pass of some images of the network's input size, as in validation.
+
+    Up to five passes after a first one, as many as start within two seconds.
+    """
+    network.to(device)
+    if protocol.channels_last:
+        to_channels_last(network)
+    batch = torch.zeros((images, task.channels, *task.size), device=device)
+    run = partial(
+        forward,
+        network,
+        batch,
+        mixed_precision=protocol.mixed_precision,
+        channels_last=protocol.channels_last,
+    )
+    times: list[float] = []
+    with threads(protocol.threads), evaluating(network):
+        for _ in range(6):
+            begun = time.perf_counter()
+            run()[:, 0].sum().item()  # waits for a GPU
+            times.append(1e3 * (time.perf_counter() - begun))
+            if sum(times) > 2e3:
+                break
+    return median(times[1:] or times)
+
+
+def _verdict(error: BaseException, folder: Path | None) -> tuple[Status, str]:
+    """Status and reason of what a candidate raised; what is not its fault is raised again."""
+    if isinstance(error, InfeasibleArchitecture):
+        return Status.INFEASIBLE, str(error)
+    if concerns_all(error):
+        raise error
+    if is_out_of_memory(error):
+        return Status.OUT_OF_MEMORY, f"memory ran out: {_one_line(error)}"
+    if folder is not None:
+        with contextlib.suppress(OSError), (folder / LOG).open("a", encoding="utf-8") as log:
+            traceback.print_exception(error, file=log)
+    return Status.CRASHED, f"{type(error).__name__}: {_one_line(error)}"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,291 @@
+"""The CRF of a run: fitted to a trained network, stored beside its weights, applied alike by all that use it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+from netwright.api import Wishes, create_run, open_run
+from netwright.comparison.contestants import ContestantJob, results_of, run_contestant
+from netwright.comparison.postprocessing import (
+    POSTPROCESSING,
+    fit_postprocessing,
+    fitting_cases,
+    read_fitted,
+    require_postprocessing,
+)
+from netwright.data.volumes.prepared import Prepared
+from netwright.errors import MemoryShortage, RunError, SettingsError
+from netwright.models.store import load_trained
+from netwright.report.collect.run import report_content, write_report
+from netwright.runs.data import Material, open_material
+from netwright.runs.folder import RunFolder, read_json, write_json
+from netwright.searches.components import make_space
+from netwright.searches.jobs import CandidateJob
+from netwright.settings import RunSettings, parse_settings
+from netwright.tasks.segmentation.crf_fitting import FittedCRF
+from netwright.tasks.segmentation.dense_crf import DenseCRF
+from netwright.tasks.segmentation.predictor import Segmenter
+
+STRONG = DenseCRF(3.0, 2.0, 6.0, 4.0, 1.0)
+KEPT = FittedCRF(True, "a test", STRONG, 2, 2, 0.5, 0.6, 0.1, 0.01, 9, 1.0, False)
+
+pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
+
+
+def settings_with(crf: bool = True) -> RunSettings:
+    return parse_settings(
+        {
+            "recipe": "segnas4",
+            "dataset": {"path": "somewhere"},
+            "space": {"name": "segnas4"},
+            "strategy": {"name": "random"},
+            "postprocessing": {"crf": crf},
+        }
+    )
+
+
+def test_is_refused_where_nothing_is_segmented() -> None:
+    require_postprocessing(settings_with(), "segmentation")
+    require_postprocessing(settings_with(crf=False), "classification")
+    with pytest.raises(
+        SettingsError, match=r"postprocessing\.crf.*classification.*postprocessing\.crf=false"
+    ):
+        require_postprocessing(settings_with(), "classification")
+
+
+def test_a_missing_library_is_told_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydensecrf", None)
+    with pytest.raises(SettingsError, match=r"netwright\[crf\].*--set postprocessing\.crf=false.*--no-crf"):
+        require_postprocessing(settings_with(), "segmentation")
+    require_postprocessing(settings_with(crf=False), "segmentation")
+
+
+def test_cases_are_spread_over_the_validation_part(material: Material) -> None:
+    prepared = material.prepared
+    assert isinstance(prepared, Prepared)
+    everyone = tuple(range(len(prepared)))
+    assert fitting_cases(prepared, everyone, 100) == everyone
+    assert fitting_cases(prepared, everyone, 3) == (everyone[0], everyone[4], everyone[-1])
+    assert fitting_cases(prepared, (5,), 3) == (5,)
+
+
+@pytest.fixture(scope="module")
+def folder(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run that has not begun, whose networks get a CRF."""
+    changes = {"space.n": [2, 4], "space.p": [1, 2], "postprocessing.crf": True, "postprocessing.cases": 4}
+    wishes = Wishes(trials=1, epochs=2, workers=1, seed=1, assignments=changes)
+    output = tmp_path_factory.mktemp("runs") / "crf"
+    return create_run(dataset, "segnas4", wishes, output).folder
+
+
+@pytest.fixture(scope="module")
+def material(folder: RunFolder) -> Material:
+    return open_material(folder, folder.settings())
+
+
+def contestant_job(folder: RunFolder, material: Material) -> ContestantJob:
+    """The winner of the final comparison."""
+    settings = folder.settings()
+    candidate = CandidateJob(
+        settings=settings,
+        prepared=material.prepared.folder,
+        training=material.data.training,
+        validation=material.data.validation,
+        choice=make_space(settings.space).starting_choice(),
+        reference=None,
+        protocol=settings.training,
+        seed=1,
+        folder=folder.winner,
+        memory_limit_mb=None,
+    )
+    return ContestantJob(candidate, material.test, try_unkept=True)
+
+
+@pytest.fixture(scope="module")
+def result(folder: RunFolder, material: Material) -> dict[str, Any]:
+    """The winner, trained and tested as in the final comparison."""
+    job = contestant_job(folder, material)
+    found = run_contestant(job)
+    entry = {
+        "name": "searched",
+        "title": "the searched network",
+        "choice": job.candidate.choice,
+        "reference": None,
+    }
+    write_json(folder.winner / "result.json", {**entry, **found})
+    return found
+
+
+def test_every_contestant_gets_one_and_its_figures(
+    folder: RunFolder, material: Material, result: dict[str, Any]
+) -> None:
+    fitted = FittedCRF.from_dict(read_json(folder.winner / POSTPROCESSING))
+    assert fitted.cases == min(4, len(material.data.validation))
+    network = load_trained(folder.winner, folder.settings(), "cpu")
+    assert isinstance(network, Segmenter)
+    assert network.crf == (fitted.crf if fitted.kept else None)
+    names = {case.name for case in material.test}
+    assert set(result["scores"]) == set(result["hausdorff_95_mm"]) == names
+    assert ("scores_without_crf" in result) == fitted.kept
+    assert ("scores_with_unkept_crf" in result) == (fitted.crf is not None and not fitted.kept)
+    assert str(network.test(material.test).dice) == str(result["scores"])
+    content = report_content(folder, folder.settings(), material, None)
+    assert str(content.contestants[0].crf) == str(fitted)
+    assert content.contestants[0].distances.keys() == names
+
+
+def test_always_applies_it_where_the_validation_cases_cannot_tell(
+    folder: RunFolder, material: Material, result: dict[str, Any], tmp_path: Path
+) -> None:
+    network = load_trained(folder.winner, folder.settings(), "cpu")
+    assert isinstance(network, Segmenter)
+    assert isinstance(material.prepared, Prepared)
+    one = material.data.validation[:1]
+    for crf, kept in ((True, False), ("always", True)):
+        values = {**folder.settings().model_dump(mode="json")}
+        settings = parse_settings({**values, "postprocessing": {**values["postprocessing"], "crf": crf}})
+        assert settings.postprocessing.crf == crf
+        made = fit_postprocessing(tmp_path, settings, replace(network, crf=None), material.prepared, one)
+        assert (made.crf is not None) == kept
+        fitted = read_fitted(tmp_path)
+        assert fitted is not None
+        assert fitted.kept == kept
+
+
+def test_frames_of_a_patient_are_fitted_as_one(
+    folder: RunFolder, material: Material, result: dict[str, Any], tmp_path: Path
+) -> None:
+    prepared = material.prepared
+    assert isinstance(prepared, Prepared)
+    cases = tuple(replace(case, group=f"patient {i // 2}") for i, case in enumerate(prepared.cases))
+    network = load_trained(folder.winner, folder.settings(), "cpu")
+    assert isinstance(network, Segmenter)
+    fit_postprocessing(tmp_path, folder.settings(), network, replace(prepared, cases=cases), (0, 1))
+    found = read_fitted(tmp_path)
+    assert found is not None
+    assert (found.cases, found.groups, found.kept) == (2, 1, False)
+
+
+@pytest.fixture
+def kept(folder: RunFolder, result: dict[str, Any], tmp_path: Path) -> RunFolder:
+    """A copy of the run, in which a strong CRF was kept for the winner."""
+    copy = RunFolder(tmp_path / "run")
+    shutil.copytree(folder.root, copy.root)
+    write_json(copy.winner / POSTPROCESSING, KEPT.to_dict())
+    return copy
+
+
+def test_is_applied_alike_by_the_test_evaluate_and_predict(
+    kept: RunFolder, material: Material, dataset: Path, tmp_path: Path
+) -> None:
+    run = open_run(kept.root)
+    network = load_trained(kept.winner, kept.settings(), "cpu")
+    assert isinstance(network, Segmenter)
+    assert network.crf == STRONG
+    tested = network.test(material.test, tmp_path / "tested")
+    assert tested.dice != tested.dice_without_crf
+
+    evaluated, plain = run.evaluate(dataset), run.evaluate(dataset, crf=False)
+    assert (evaluated.crf, plain.crf) == (True, False)
+    assert str(evaluated.cases) == str({case: tested.dice[case] for case in evaluated.cases})
+    assert str(plain.cases) == str({case: tested.dice_without_crf[case] for case in plain.cases})
+    assert str(evaluated.distances) == str({case: tested.distances[case] for case in evaluated.cases})
+    assert json.loads(json.dumps(evaluated.to_dict(), allow_nan=False))["crf"] is True
+
+    images = tmp_path / "images"
+    images.mkdir()
+    for case in material.test:
+        shutil.copy(case.images[0], images)  # type: ignore[union-attr]
+    differs = False
+    for path in run.predict(images, tmp_path / "predicted"):
+        found = np.asarray(nibabel.load(path).dataobj)
+        np.testing.assert_array_equal(
+            found, np.asarray(nibabel.load(tmp_path / "tested" / path.name).dataobj)
+        )
+        without = run.predict(images / path.name, tmp_path / "without", crf=False)[0]
+        differs |= bool((np.asarray(nibabel.load(without).dataobj) != found).any())
+    assert differs
+
+
+def test_one_that_was_not_kept_is_tested_for_the_winner_alone(kept: RunFolder, material: Material) -> None:
+    job = contestant_job(kept, material)
+    with_it = results_of(load_trained(kept.winner, kept.settings(), "cpu"), job)
+    assert "scores_with_unkept_crf" not in with_it
+    write_json(kept.winner / POSTPROCESSING, replace(KEPT, kept=False).to_dict())
+    network = load_trained(kept.winner, kept.settings(), "cpu")
+    beside = results_of(network, job)
+    assert str(beside["scores"]) == str(with_it["scores_without_crf"])
+    assert str(beside["scores_with_unkept_crf"]) == str(with_it["scores"])
+    assert beside.keys().isdisjoint({"scores_without_crf"})
+    assert "scores_with_unkept_crf" not in results_of(network, replace(job, try_unkept=False))
+    values = read_json(kept.winner / "result.json")
+    write_json(kept.winner / "result.json", {**values, **beside})
+    page = write_report(kept, kept.settings(), material).read_text(encoding="utf-8")
+    assert "It would have taken it from" in page
+
+
+def test_too_little_memory_on_the_test_cases_loses_nothing_but_the_crf(
+    kept: RunFolder, material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = load_trained(kept.winner, kept.settings(), "cpu")
+    assert isinstance(network, Segmenter)
+    plain = network.test(material.test).dice_without_crf
+    monkeypatch.setattr("netwright.tasks.segmentation.dense_crf.memory_mb", lambda *_: 1e12)
+    found = results_of(network, contestant_job(kept, material))
+    assert str(found["scores"]) == str(plain)
+    assert "scores_without_crf" not in found
+    fitted = open_run(kept.root).postprocessing()
+    assert fitted is not None
+    assert (fitted.kept, fitted.crf) == (False, STRONG)
+    assert fitted.reason == "there is not enough memory for it on the test cases"
+    again = load_trained(kept.winner, kept.settings(), "cpu")
+    assert isinstance(again, Segmenter)
+    assert again.crf is None
+    beside = results_of(again, contestant_job(kept, material))
+    assert str(beside["scores"]) == str(plain)
+    assert "scores_with_unkept_crf" not in beside
+
+
+def test_too_little_memory_in_evaluate_says_what_to_do(
+    kept: RunFolder, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwright.tasks.segmentation.dense_crf.memory_mb", lambda *_: 1e12)
+    run = open_run(kept.root)
+    with pytest.raises(MemoryShortage, match="--no-crf"):
+        run.evaluate(dataset)
+    assert run.evaluate(dataset, crf=False).metrics
+
+
+def test_one_that_was_not_kept_is_not_applied(kept: RunFolder) -> None:
+    write_json(kept.winner / POSTPROCESSING, replace(KEPT, kept=False).to_dict())
+    network = load_trained(kept.winner, kept.settings(), "cpu")
+    assert isinstance(network, Segmenter)
+    assert network.crf is None
+    found = open_run(kept.root).postprocessing()
+    assert found is not None
+    assert not found.kept
+
+
+def test_runs_of_early_versions_have_none(kept: RunFolder, material: Material) -> None:
+    (kept.winner / POSTPROCESSING).unlink()
+    values = read_json(kept.winner / "result.json")
+    early = {k: v for k, v in values.items() if k not in ("hausdorff_95_mm", "scores_without_crf")}
+    write_json(kept.winner / "result.json", early)
+    assert open_run(kept.root).postprocessing() is None
+    contestant = report_content(kept, kept.settings(), material, None).contestants[0]
+    assert (contestant.crf, contestant.distances, contestant.scores_without_crf) == (None, {}, {})
+
+
+def test_a_damaged_file_is_named(kept: RunFolder) -> None:
+    write_json(kept.winner / POSTPROCESSING, {"kept": True})
+    with pytest.raises(RunError, match=r"postprocessing\.json is damaged"):
+        load_trained(kept.winner, kept.settings(), "cpu")

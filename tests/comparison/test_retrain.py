@@ -1,0 +1,170 @@
+"""How a network that was found is trained anew."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+from netwright.api import Wishes, create_run, resolve, with_time_share
+from netwright.api.run import Run
+from netwright.comparison.retrain import cases_of, train_protocol, verdict_protocol
+from netwright.data.splits import Splits
+from netwright.errors import SettingsError
+from netwright.runs.data import open_material
+from netwright.runs.folder import RunFolder
+from netwright.runs.trials import store_outcome
+from netwright.searches.components import make_space, open_study
+from netwright.searches.jobs import CandidateJob, run_candidate
+from netwright.settings import RunSettings, override, parse_settings, read_settings
+from netwright.training.outcome import Outcome, Status
+from netwright.training.seeding import derive_seed
+
+MARL = ("marl-vgg16", "marl-googlenet", "marl-unet", "marl")
+BOTH = "training+validation"
+
+
+def settings_of(recipe: str, **assignments: Any) -> RunSettings:
+    given = {name.replace("__", "."): value for name, value in assignments.items()}
+    return resolve(Path("dataset"), recipe, Wishes(workers=1, assignments=given))
+
+
+@pytest.mark.parametrize("recipe", MARL)
+def test_train_goes_to_the_convergence_of_section_vii(recipe: str) -> None:
+    protocol = train_protocol(settings_of(recipe), None, None)
+    assert (protocol.patience, protocol.minimum_gain) == (10, 1e-4), "0.01 % in 10 successive epochs"
+    assert protocol.epochs == 1000, "so many that the rule ends it"
+    assert (protocol.schedule, protocol.steps, protocol.seconds, protocol.early) == (
+        "constant",
+        None,
+        None,
+        None,
+    )
+    assert train_protocol(settings_of(recipe), 4, None).epochs == 4
+    hours = train_protocol(settings_of(recipe), None, 0.5)
+    assert (hours.seconds, hours.patience) == (1800.0, None)
+
+
+@pytest.mark.parametrize("recipe", ["segnas4", "policy-gradient", "pdas-cells", "pdas-inpainting"])
+def test_other_recipes_train_as_their_candidates(recipe: str) -> None:
+    settings = settings_of(recipe)
+    ours, theirs = train_protocol(settings, None, None), settings.training
+    assert replace(ours, threads=theirs.threads) == theirs
+
+
+def test_the_comparison_trains_as_the_recipe_does_where_that_is_asked() -> None:
+    usual = verdict_protocol(settings_of("marl-unet"), 60.0)
+    assert (usual.schedule, usual.patience) == ("cosine", None)
+    asked = verdict_protocol(settings_of("marl-unet", verdict__schedule="recipe"), 60.0)
+    assert (asked.schedule, asked.patience, asked.seconds, asked.epochs) == ("constant", 10, 60.0, 1000)
+    assert verdict_protocol(settings_of("segnas4", verdict__schedule="recipe"), 60.0).schedule == "constant"
+    falling = verdict_protocol(settings_of("pdas-cells", verdict__schedule="recipe"), 60.0)
+    assert (falling.schedule, falling.warm_up, falling.patience) == ("cosine", False, None)
+
+
+@pytest.mark.parametrize("recipe", ["marl-unet", "segnas4"])
+def test_a_search_limited_in_hours_takes_nothing_from_the_comparison(recipe: str) -> None:
+    """Its candidates fall along a cosine, without patience; the recipe's networks do not."""
+    given = {"verdict.schedule": "recipe"}
+    plain = resolve(Path("dataset"), recipe, Wishes(assignments=given))
+    hours = resolve(Path("dataset"), recipe, Wishes(hours=1.0, assignments=given))
+    shared = with_time_share(hours, 0.1)
+    assert (shared.training.schedule, shared.training.patience) == ("cosine", None)
+    found, wanted = verdict_protocol(shared, 60.0), verdict_protocol(plain, 60.0)
+    assert (found.schedule, found.patience) == (wanted.schedule, wanted.patience)
+
+
+def test_runs_made_before_these_settings_train_as_they_did(tmp_path: Path) -> None:
+    values = settings_of("pdas-cells").model_dump(mode="json")
+    del values["train"], values["verdict"]["schedule"]
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values))
+    settings = read_settings(tmp_path / "run.yaml")
+    assert settings.train.on == "training"
+    assert verdict_protocol(settings, 60.0).schedule == "cosine"
+    assert train_protocol(settings, None, None).epochs == settings.training.epochs == 600
+
+
+def test_pdas_alone_trains_on_all_but_the_test_cases() -> None:
+    assert [settings_of(name).train.on for name in ("pdas-cells", "pdas-inpainting")] == [BOTH, BOTH]
+    assert {settings_of(name).train.on for name in (*MARL, "segnas4", "policy-gradient", "pdas-segnas7")} == {
+        "training"
+    }
+
+
+@pytest.mark.parametrize(
+    ("recipe", "given"),
+    [
+        ("marl-unet", {}),
+        ("policy-gradient", {}),
+        ("segnas4", {"train.patience": 3}),
+        ("segnas4", {"training.patience": 3}),
+    ],
+)
+def test_what_goes_by_the_validation_cases_is_not_trained_on_them(recipe: str, given: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"train\.on=training\+validation.*Set .* or train\.on=training"):
+        resolve(Path("dataset"), recipe, Wishes(assignments={"train.on": BOTH, **given}))
+
+
+TINY = {
+    "space.network": "tiny_networks:segmenter",
+    "training.device": "cpu",
+    "termination.slower_than_start": None,
+}
+
+
+def run_of_one_trial(cells: Path, folder: Path, **given: Any) -> Run:
+    """A run in whose storage one candidate is complete."""
+    run = create_run(cells, "marl", Wishes(trials=1, workers=1, assignments={**TINY, **given}), folder)
+    study = open_study(run.folder, run.settings)
+    trial = study.ask(make_space(run.settings.space).distributions())
+    store_outcome(study, trial, Outcome(Status.COMPLETE, metrics={"dice": 0.5}), 0.5)
+    return run
+
+
+def test_train_ends_by_the_rule_of_the_paper(cells: Path, tmp_path: Path) -> None:
+    """No metric gains 2: the first epoch is the best, and ten more bring nothing."""
+    _, outcome = run_of_one_trial(cells, tmp_path / "run", **{"training.minimum_gain": 2.0}).train()
+    assert outcome.epochs == 11
+
+
+def test_train_learns_from_the_validation_cases_and_from_no_test_case(cells: Path, tmp_path: Path) -> None:
+    """The weights are, bit for bit, those of a run whose training part holds both parts."""
+    given = {"train.on": BOTH, "training.patience": None, "train.patience": None, "train.epochs": 2}
+    run = run_of_one_trial(cells, tmp_path / "run", **given)
+    settings, splits = run.settings, run.folder.splits()
+    chosen = run.trials[0].choice
+    run.train()
+    ours = load_file(tmp_path / "run" / "trained" / "0000" / "weights.safetensors")
+
+    data = open_material(run.folder, settings).data
+    assert set(cases_of(settings, data)) == {*data.training, *data.validation}
+    assert len(cases_of(settings, data)) == len(splits.training) + len(splits.validation)
+    whole = RunFolder(tmp_path / "whole")
+    whole.root.mkdir()
+    (whole.root / "run.yaml").write_text(
+        parse_settings(override(settings.model_dump(mode="json"), {"train.on": "training"})).to_yaml()
+    )
+    both = Splits((*splits.training, *splits.validation), splits.validation, splits.test)
+    whole.splits_file.write_text(json.dumps(both.to_dict()))
+    material = open_material(whole, whole.settings())
+    job = CandidateJob(
+        settings=whole.settings(),
+        prepared=material.prepared.folder,
+        training=material.data.training,
+        validation=material.data.validation,
+        choice=chosen,
+        reference=None,
+        protocol=train_protocol(whole.settings(), None, None),
+        seed=derive_seed(settings.seed, "trial", 0),
+        folder=tmp_path / "theirs",
+        memory_limit_mb=None,
+    )
+    assert run_candidate(job)["status"] == "complete"
+    theirs = load_file(tmp_path / "theirs" / "weights.safetensors")
+    assert ours.keys() == theirs.keys()
+    assert all((ours[name] == theirs[name]).all() for name in ours)

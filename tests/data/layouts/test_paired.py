@@ -1,0 +1,209 @@
+"""Images and masks that lie otherwise than they are read: refused with a hint, and no classes of pictures refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netwright.data import find_cases, inspect_dataset, open_any
+from netwright.data.open import recognise
+from netwright.errors import DatasetError
+from netwright.tasks.images import find_pictures
+from netwright_tests import save_picture
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+COUNT = 8
+
+
+def photograph(path: Path) -> Path:
+    seed = abs(hash(path.stem)) % 1000
+    return save_picture(path, np.random.default_rng(seed).integers(0, 256, (24, 32, 3), dtype=np.uint8))
+
+
+def mask(path: Path) -> Path:
+    pixels = np.zeros((24, 32), np.uint8)
+    pixels[5:15, 8:20] = 255
+    return save_picture(path, pixels)
+
+
+def build(root: Path, image: str, label: str, count: int = COUNT) -> Path:
+    """Images and masks under the names given, in which ``#`` is a number."""
+    for number in range(count):
+        photograph(root / image.replace("#", f"{number:03d}"))
+        mask(root / label.replace("#", f"{number:03d}"))
+    return root
+
+
+LAYOUTS = [
+    ("imgs/#.png", "masks/#_mask.png"),
+    ("train/#.jpg", "train_masks/#_mask.gif"),
+    (
+        "ISIC2018_Task1-2_Training_Input/ISIC_#.jpg",
+        "ISIC2018_Task1_Training_GroundTruth/ISIC_#_segmentation.png",
+    ),
+    ("image/#.png", "mask/#.png"),
+    ("Images/#.png", "Masks/#.png"),
+    ("images/#.png", "labels/#.png"),
+    ("images/#.png", "annotations/#.png"),
+    ("img/#.png", "gt/#.png"),
+    ("JPEGImages/#.jpg", "SegmentationClass/#.png"),
+    ("train/images/#.png", "train/masks/#.png"),
+    ("images/train/#.png", "annotations/train/#.png"),
+    ("training/images/#_training.tif", "training/1st_manual/#_manual1.bmp"),
+    ("#.png", "#_mask.png"),
+    ("#_sat.jpg", "#_mask.png"),
+    ("benign/benign (#).png", "benign/benign (#)_mask.png"),
+    ("image_#.png", "label_#.png"),
+    ("x/#.png", "y/#.png"),
+    ("photographs/#.jpg", "drawings/#.png"),
+    ("#.jpg", "#.png"),
+    ("DatasetA/images/#.png", "DatasetA/masks/#.png"),
+    ("imagesTr/case_#_0000.png", "labelsTr/case_#.png"),
+    ("stare-images/im#.png", "labels-ah/im#.ah.png"),
+    ("Image_#L.jpg", "Image_#L_1stHO.png"),
+    ("train_#.bmp", "train_#_anno.bmp"),
+    ("train/a_#.png", "train/a_#_L.png"),
+    ("case#/image.png", "case#/mask.png"),
+    ("case#/scan.png", "case#/outline.png"),
+    ("train/case#/img.png", "train/case#/label.png"),
+    ("stage1/id#/images/id#.png", "stage1/id#/masks/a5b#.png"),
+    ("IMD#/IMD#_Image/IMD#.bmp", "IMD#/IMD#_lesion/IMD#_lesion.bmp"),
+]
+
+
+@pytest.mark.parametrize(("image", "label"), LAYOUTS)
+def test_images_and_masks_are_no_classes(tmp_path: Path, image: str, label: str) -> None:
+    root = build(tmp_path, image, label)
+    for opened in (open_any, recognise, lambda place: open_any(place, format="images")):
+        with pytest.raises(DatasetError) as error:
+            opened(root)
+        text = str(error.value)
+        assert "looks like images and masks" in text
+        assert "Name the folders images and masks, stems alike" in text
+        assert image.replace("#", "000") in text
+        assert label.replace("#", "000") in text
+
+
+def test_a_part_that_lies_as_it_is_read_is_named(tmp_path: Path) -> None:
+    for part in ("test", "train"):
+        build(tmp_path / part, "images/#.png", "masks/#.png", 10)
+    with pytest.raises(DatasetError, match=f"or give {tmp_path / 'train'}, which"):
+        open_any(tmp_path)
+    assert len(open_any(tmp_path / "train").cases) == 10
+
+
+def faces(root: Path) -> None:
+    for number in range(COUNT):
+        photograph(root / "masks" / f"{number}.png")
+        photograph(root / "faces" / f"{number}.png")
+
+
+def with_and_without(root: Path) -> None:
+    for number in range(COUNT):
+        photograph(root / "with_mask" / f"with_mask_{number}.png")
+        photograph(root / "without_mask" / f"without_mask_{number}.png")
+
+
+def drawings(root: Path) -> None:
+    for number in range(COUNT):
+        mask(root / "circles" / f"{number}.png")
+        mask(root / "squares" / f"{number}.png")
+
+
+def three_classes(root: Path) -> None:
+    for number in range(COUNT):
+        photograph(root / "train" / "a" / f"{number}.png")
+        photograph(root / "train" / "b" / f"{number}.png")
+        mask(root / "train" / "label" / f"x{number}.png")
+
+
+def flat_and_not(root: Path) -> None:
+    for number in range(COUNT):
+        photograph(root / "full" / f"a{number}.png")
+        mask(root / "empty" / f"b{number}.png")
+
+
+def few_of_each(root: Path) -> None:
+    for number in range(COUNT):
+        for picture in range(3):
+            photograph(root / f"person{number}" / f"{picture}.png")
+
+
+def drawn_of_each(root: Path) -> None:
+    for number in range(COUNT):
+        photograph(root / f"person{number}" / "a.png")
+        photograph(root / f"person{number}" / "a_close.png")
+        mask(root / f"person{number}" / "b.png")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [faces, with_and_without, drawings, three_classes, flat_and_not, few_of_each, drawn_of_each],
+)
+def test_classes_with_such_names_or_looks_stay_classes(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    write(tmp_path)
+    assert open_any(tmp_path).format == "image-folder"
+
+
+def test_the_format_that_is_named_is_taken(tmp_path: Path) -> None:
+    root = build(tmp_path, "image/#.png", "mask/#.png")
+    assert open_any(root, format="image-folder").classes == ("image", "mask")
+
+
+def test_pairs_in_folders_below_are_cases(tmp_path: Path) -> None:
+    root = build(tmp_path, "images/#.png", "masks/#.png", 10)
+    for number in range(5):
+        for folder in ("images", "masks"):
+            (root / folder / "a").mkdir(exist_ok=True)
+            (root / folder / f"{number:03d}.png").rename(root / folder / "a" / f"{number:03d}.png")
+    dataset = open_any(root, map_label={255: 1})
+    assert [case.name for case in dataset.cases] == [f"{number:03d}" for number in range(5)] + [
+        f"{number:03d}" for number in range(5, 10)
+    ]
+    assert inspect_dataset(dataset).errors == ()
+    photograph(root / "images" / "thumbnails" / "007.png")
+    assert len(open_any(root, map_label={255: 1}).cases) == 10
+    mask(root / "masks" / "a" / "007.png")
+    photograph(root / "images" / "a" / "007.png")
+    with pytest.raises(DatasetError, match=r"007\.png and a/007\.png|a/007\.png and 007\.png"):
+        open_any(root)
+
+
+@pytest.mark.parametrize(("image", "label"), [("#.png", "#_mask.png"), ("#.jpg", "#-label.png")])
+def test_masks_beside_images_are_not_predicted(tmp_path: Path, image: str, label: str) -> None:
+    root = build(tmp_path, image, label)
+    for find in (lambda place: find_cases(place, 3), find_pictures):
+        with pytest.raises(DatasetError, match="holds masks among the images"):
+            find(root)
+    single = root / image.replace("#", "000")
+    assert find_pictures(single) == [single]
+
+
+def test_folders_of_images_and_masks_are_not_predicted(tmp_path: Path) -> None:
+    root = build(tmp_path, "images/#.png", "masks/#.png")
+    with pytest.raises(DatasetError, match="holds masks among the images"):
+        find_pictures(root)
+    with pytest.raises(DatasetError, match="images"):
+        find_cases(root, 3)
+    assert len(find_pictures(root / "images")) == COUNT
+    assert len(find_pictures(root / "masks", alone=False)) == COUNT
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no data")
+def test_real_pictures(tmp_path: Path) -> None:
+    nuclei = SHARED / "nuclei"
+    names = sorted(path.name for path in (nuclei / "images").iterdir())[::8]
+    for name in names:
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        (tmp_path / "outlines").mkdir(exist_ok=True)
+        shutil.copy(nuclei / "images" / name, tmp_path / "pictures" / name)
+        shutil.copy(nuclei / "masks" / name, tmp_path / "outlines" / name)
+    with pytest.raises(DatasetError, match="looks like images and masks"):
+        open_any(tmp_path)
+    assert open_any(nuclei).format == "image-masks"
+    assert recognise(SHARED / "cifar10-jpeg") == "image-folder"
+    assert recognise(nuclei / "images") == recognise(nuclei / "masks") == "images"

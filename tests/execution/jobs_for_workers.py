@@ -1,0 +1,97 @@
+"""Functions that the executor's tests run in real worker processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from netwright.execution import heartbeat
+from netwright.execution.notes import say_once
+
+
+def identify(_: int = 0) -> tuple[int, str | None]:
+    return os.getpid(), os.environ.get("OMP_NUM_THREADS")
+
+
+def announce_and_sleep(path: str, seconds: float) -> str:
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(seconds)
+    return "slept"
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+def allocate(megabytes: int) -> int:
+    import numpy as np
+
+    return int(np.ones(megabytes * 125_000).sum())
+
+
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+def raise_exit(code: int) -> None:
+    sys.exit(code)
+
+
+def raise_interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+class OwnError(Exception):
+    """As a user's network may raise: only its own process knows it."""
+
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(f"{number}, {text}")
+
+
+def raise_own() -> None:
+    raise OwnError(7, "own words")
+
+
+def batches(seconds: Sequence[float], least: float, predicted: float = 0.0) -> str:
+    """Batches that take so long each, watched as a candidate's are."""
+    with heartbeat.watched(least):
+        # One image, one thread, at the speed that is reckoned with.
+        heartbeat.predict_batch(predicted * heartbeat.CPU_SPEED / heartbeat.PASSES, 1, 1, on_gpu=False)
+        for pause in seconds:
+            time.sleep(pause)
+            heartbeat.beat()
+    return "trained"
+
+
+def rest_after_batches(seconds: float) -> str:
+    batches([0.0], 0.3)
+    time.sleep(seconds)
+    return "rested"
+
+
+def fork(path: str, then_sleep: float = 0.0, *, leave_group: bool = False) -> None:
+    """Leaves a child behind that writes down its process, or a grandchild in a session of its own."""
+    if os.fork() == 0:
+        if leave_group:
+            os.setsid()
+            if os.fork():
+                os._exit(0)
+        Path(path).write_text(str(os.getpid()))
+        time.sleep(600)
+        os._exit(0)
+    while not (Path(path).exists() and Path(path).read_text()):
+        time.sleep(0.01)
+    time.sleep(then_sleep)
+
+
+def fork_and_go_on() -> int:
+    """Both processes go on with the work, as where a network forgets which of the two it is."""
+    os.fork()
+    return os.getpid()
+
+
+def say(text: str) -> None:
+    say_once(text)

@@ -1,0 +1,36 @@
+"""What a run takes of the machine, on this one and on one with GPUs (whose answers are given)."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+import pytest
+import torch
+
+from netwright.execution import resources as machine
+
+
+def test_without_a_gpu_the_cores_decide() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert machine.devices("auto") == ("cpu",)
+    assert machine.default_workers("auto", 1) == len(os.sched_getaffinity(0))
+    assert machine.default_workers("auto", 1000) == 1
+    total = psutil.virtual_memory().total / 1e6
+    assert 0 < machine.memory_share_mb("cpu", 4) <= 0.9 * total / 4
+    assert machine.process_limit_mb("auto", 100.0) == 100.0
+
+
+def test_with_gpus_each_worker_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = {"cuda:0": 16e9, "cuda:1": 10e9}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free[str(device)], 24e9))
+    assert machine.devices("auto") == ("cuda:0", "cuda:1")
+    assert machine.devices("cuda:1") == ("cuda:1",)
+    assert machine.devices("cpu") == ("cpu",)
+    assert machine.default_workers("auto", 1) == 2
+    assert machine.memory_share_mb("auto", 2) == 9000
+    assert machine.memory_share_mb("auto", 3) == 4500
+    assert machine.process_limit_mb("auto", 100.0) is None

@@ -1,0 +1,72 @@
+"""Signals to a process that works as a search does: it waits for a worker."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+SCRIPT = """
+import sys, time
+sys.path.insert(0, {here!r})
+import jobs_for_workers as jobs
+from netwright.execution.local import LocalExecutor
+from netwright.execution.signals import ended_by_signals
+if __name__ == "__main__":
+    pool = LocalExecutor(1, 1)
+    try:
+        with ended_by_signals():
+            pool.submit(jobs.announce_and_sleep, {pid!r}, 600).result()
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+        with ended_by_signals():
+            time.sleep({ending})
+        pool.shutdown()
+        print("stored", flush=True)
+"""
+
+
+def started(tmp_path: Path, ending: float) -> tuple[subprocess.Popen[str], int]:
+    """The process, and that of its worker, which has begun."""
+    pid = tmp_path / "pid"
+    script = tmp_path / "search.py"
+    script.write_text(SCRIPT.format(here=str(Path(__file__).parent), pid=str(pid), ending=ending))
+    search = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 60
+    while not (pid.exists() and pid.read_text()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return search, int(pid.read_text())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_each_ends_it_as_ctrl_c_does(tmp_path: Path, number: signal.Signals) -> None:
+    search, worker = started(tmp_path, 0.0)
+    search.send_signal(number)
+    out, err = search.communicate(timeout=60)
+    assert search.returncode == 0
+    assert out == "interrupted\nstored\n"
+    assert err == "", "nor a word of leaked semaphores"
+    assert not psutil.pid_exists(worker)
+
+
+def test_a_second_one_ends_it_at_once(tmp_path: Path) -> None:
+    search, worker = started(tmp_path, 600.0)
+    search.send_signal(signal.SIGTERM)
+    assert search.stdout is not None
+    assert search.stdout.readline() == "interrupted\n"
+    time.sleep(0.5)
+    search.send_signal(signal.SIGINT)
+    out, err = search.communicate(timeout=60)
+    assert (search.returncode, out, err) == (130, "", "")
+    end = time.monotonic() + 10
+    while psutil.pid_exists(worker) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(worker)

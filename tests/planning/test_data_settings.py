@@ -1,0 +1,323 @@
+"""What a run leaves open is chosen from its data: by real datasets, and against closed forms."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny_networks
+from netwright.api import Wishes, create_run, resolve
+from netwright.data.images.inpainting_settings import MaskSettings
+from netwright.data.loading.augmentation_settings import AugmentationSettings
+from netwright.data.open import open_any, split_any
+from netwright.errors import SettingsError
+from netwright.planning.data_settings import (
+    fit_settings,
+    kind_of,
+    require_validated,
+    same_space,
+    with_termination,
+)
+from netwright.planning.space_settings import suit_format, suit_inpainting
+from netwright.runs.data import open_own, prepare_own
+from netwright.searches.components import make_space, require_parts
+from netwright.settings import Part, RunSettings, parse_settings
+from netwright.spaces.kinds import INPAINTING, KINDS, Kind
+from netwright.tasks.classification.task import ClassificationTask
+from netwright.tasks.inpainting.task import InpaintingTask
+from netwright.tasks.segmentation.task import SegmentationTask
+
+CLASSIFIER = {"space.network": "tiny_networks:classifier"}
+SHAPES = ClassificationTask(1, ("disc", "ring", "square", "triangle"), (16, 16))
+RESTORED = InpaintingTask(3, (16, 16))
+CELLS = SegmentationTask(1, ("cell", "nucleus"), (24, 24))
+
+
+def fitted(path: Path, recipe: str | None, **said: Any) -> RunSettings:
+    assignments = {name.replace("__", "."): value for name, value in said.items()}
+    settings = resolve(path, recipe, Wishes(assignments=assignments))
+    opened = open_own(settings)
+    settings = suit_inpainting(settings, opened, assignments)
+    return fit_settings(settings, opened, prepare_own(opened, settings), assignments)
+
+
+def settings_with(**changes: Any) -> RunSettings:
+    values = {"recipe": "marl", "dataset": {"path": "."}, "strategy": {"name": "q-learning"}}
+    return parse_settings({**values, "space": {"name": "vgg16"}, **changes})
+
+
+def without_place(settings: RunSettings) -> dict[str, Any]:
+    """The options of the space but for what says where a user's network lies and what it is."""
+    options = settings.space.options
+    assert options.pop("folder") == str(Path(tiny_networks.__file__).parent)
+    assert options.pop("fingerprint") == make_space(settings.space).fingerprint  # type: ignore[attr-defined]
+    return options
+
+
+def test_a_user_s_network_is_fitted_to_classes(shapes: Path) -> None:
+    found = fitted(shapes, "marl", space__network="tiny_networks:classifier")
+    shape = {"channels": 1, "classes": 4, "size": [16, 16], "dense": False}
+    assert without_place(found) == {"network": "tiny_networks:classifier", **shape}
+    assert found.training.loss == "cross_entropy"
+    assert found.objective.metric == "accuracy"
+    assert found.slices is None
+    assert found.images.size == (16, 16)
+
+
+def test_a_user_s_network_is_fitted_to_masks(cells: Path) -> None:
+    found = fitted(cells, "marl", space__network="tiny_networks:segmenter")
+    assert found.preprocessing.size is not None
+    size = list(found.preprocessing.size[:2])
+    shape = {"channels": 1, "classes": 3, "size": size, "dense": True}
+    assert without_place(found) == {"network": "tiny_networks:segmenter", **shape}
+    assert found.training.loss == "dice"
+    assert found.objective.metric == "dice"
+    assert found.slices is not None, "pictures are volumes of one slice"
+
+
+def test_a_user_s_network_is_found_where_it_lay_when_settings_are_repeated(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another folder; what it is, is found anew for a new run."""
+    module = f"nets_of_{tmp_path.name}"
+    shutil.copy(tiny_networks.__file__, tmp_path / f"{module}.py")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    space = {
+        "name": "layerwise",
+        "network": f"{module}:classifier",
+        "folder": str(tmp_path),
+        "fingerprint": "0",
+    }
+    repeat = resolve(shapes, None, Wishes(repeat=settings_with(space=space)))
+    require_parts(repeat)
+    opened = open_own(repeat)
+    found = fit_settings(repeat, opened, prepare_own(opened, repeat)).space
+    assert found.options["folder"] == str(tmp_path)
+    same = fitted(shapes, "marl", space__network="tiny_networks:classifier").space
+    assert found.options["fingerprint"] == same.options["fingerprint"]
+    assert same_space(found, Part(**{**found.model_dump(), "folder": "/elsewhere"}))
+    assert not same_space(found, Part(**{**found.model_dump(), "fingerprint": "0"}))
+
+
+def test_what_is_filled_in_from_the_data_is_not_set_to_other_values(shapes: Path) -> None:
+    said: dict[str, Any] = {"space__network": "tiny_networks:classifier", "space__size": (16, 16)}
+    assert fitted(shapes, "marl", **said, space__classes=4).space.options["classes"] == 4
+    with pytest.raises(
+        SettingsError, match=r"space.classes is 7, but it is filled in from the data, where it is 4"
+    ):
+        fitted(shapes, "marl", **said, space__classes=7)
+
+
+def test_options_that_a_space_has_not_are_met_with_those_to_set(shapes: Path) -> None:
+    for said, words in (
+        ({"space.unit": 64}, "no option 'unit'. It has: values, frozen, units, batch_norm.$"),
+        ({"space.network": "tiny_networks:classifier"}, "with the recipe marl, or without --recipe"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            require_parts(resolve(shapes, "marl-vgg16", Wishes(assignments=said)))
+
+
+def test_volumes_are_cut_into_slices_where_that_is_said(dataset: Path) -> None:
+    whole = fitted(dataset, "segnas4")
+    assert whole.slices is None
+    width, height, depth = whole.preprocessing.size or (0, 0, 0)
+    for axis, size in (("x", [height, depth]), ("y", [width, depth]), ("z", [width, height])):
+        found = fitted(dataset, "marl", space__network="tiny_networks:segmenter", slices__axis=axis)
+        assert found.space.options["size"] == size
+
+
+def test_a_loss_that_was_said_stays_or_is_refused(shapes: Path, cells: Path) -> None:
+    kept = fitted(
+        cells, "marl", space__network="tiny_networks:segmenter", training__loss="dice_cross_entropy"
+    )
+    assert kept.training.loss == "dice_cross_entropy"
+    with pytest.raises(SettingsError, match="take cross_entropy"):
+        fitted(shapes, "marl-vgg16", training__loss="dice")
+    assert fitted(cells, "marl-unet", training__loss="cross_entropy").training.loss == "cross_entropy"
+
+
+def test_pictures_to_be_restored_are_prepared_as_in_the_paper(tiles: Path) -> None:
+    found = fitted(tiles, "marl-unet", slices=None)
+    assert (found.images.size, found.images.fit, found.images.normalise) == ((64, 64), "stretch", "unit")
+    assert found.inpainting == MaskSettings()
+    assert (found.training.loss, found.objective.metric) == ("mse", "psnr")
+    assert not found.objective.percent
+    assert found.termination.loss_of_guess is None
+    assert not fitted(tiles, "policy-gradient", slices=None).postprocessing.crf
+    assert found.termination.slower_than_start is not None
+    shape = {"channels": 3, "classes": 3, "size": [64, 64], "dense": True}
+    assert shape.items() <= found.space.options.items()
+    said = fitted(
+        tiles,
+        "marl-unet",
+        images__size=[20, 24],
+        images__fit="pad",
+        slices=None,
+        inpainting__mask="half",
+        objective__metric="ssim",
+        objective__percent=True,
+    )
+    assert (said.images.size, said.images.fit, said.images.normalise) == ((20, 24), "pad", "unit")
+    assert said.inpainting == MaskSettings("half")
+    assert (said.objective.metric, said.objective.percent) == ("ssim", True)
+
+
+def test_cutout_leaves_most_of_an_image(shapes: Path) -> None:
+    def cutout(**said: Any) -> int:
+        augmentation = fitted(shapes, "pdas-cells", **said).training.augmentation
+        assert augmentation is not None
+        return augmentation.cutout
+
+    assert cutout() == 8  # of 16 x 16 pixels
+    assert cutout(images__size=[40, 32]) == 16
+    assert cutout(training__augmentation__cutout=12) == 12
+    with pytest.raises(SettingsError, match="Take 8 or less"):
+        cutout(training__augmentation__cutout=32)
+
+
+def test_what_restored_pictures_cannot_have_is_refused(tiles: Path, shapes: Path, cells: Path) -> None:
+    for said, words in (
+        ({"training__loss": "dice"}, "take mse"),
+        ({"training__augmentation__cutout": 8}, r"augmentation\.cutout is 8"),
+        ({"training__augmentation": {"cutout": 4}}, r"augmentation\.cutout is 4"),
+        ({"images__normalise": "zscore"}, "take unit"),
+        ({"objective__metric": "dice"}, "psnr, ssim"),
+        ({"slices": {}}, "slices are for volumes"),
+        ({"images__size": [10, 10]}, "11 x 11"),
+        ({"termination__loss_of_guess": 0.9}, "not known what a guess gives"),
+    ):
+        names = {name.replace("__", ".") for name in said}
+        with pytest.raises(SettingsError, match=words):
+            with_termination(fitted(tiles, "marl-unet", **{"slices": None, **said}), RESTORED, 1.0, names)
+    earlier = settings_with(training={"augmentation": {"cutout": 6}})
+    with pytest.raises(SettingsError, match=r"augmentation\.cutout is 6"):
+        suit_inpainting(earlier, open_any(tiles), repeats=True)
+    with pytest.raises(SettingsError, match="for classification"):
+        fitted(shapes, "marl-vgg16", inpainting__mask="half")
+    with pytest.raises(SettingsError, match="for segmentation"):
+        fitted(cells, "marl-unet", inpainting={})
+    with pytest.raises(SettingsError, match=r"inpainting.half must be a share"):
+        resolve(tiles, "marl-unet", Wishes(assignments={"inpainting.half": 2.0}))
+
+
+def test_restored_pictures_are_augmented_by_flips_alone(tiles: Path) -> None:
+    """Whatever the recipe: all else would put black into what is to be learned."""
+
+    def augmentation(recipe: str, **said: Any) -> AugmentationSettings | None:
+        return fitted(tiles, recipe, slices=None, **said).training.augmentation
+
+    flips = AugmentationSettings(0.0, 0.0, 0.0, (1.0, 1.0), flip=0.5)
+    for recipe in ("marl-unet", "policy-gradient", "pdas-inpainting"):
+        assert augmentation(recipe) == flips, recipe
+    assert augmentation("marl-unet", training__augmentation__flip=0.2) == replace(flips, flip=0.2)
+    turned = augmentation("marl-unet", training__augmentation__rotation_degrees=5.0)
+    assert turned == replace(flips, probability=1.0, rotation_degrees=5.0), "with the recipe's probability"
+    assert augmentation("marl-unet", training__augmentation__crop=2) == replace(flips, crop=2)
+    assert augmentation("marl-unet", training__augmentation=None) is None
+    whole = {
+        "probability": 0.3,
+        "rotation_degrees": 9.0,
+        "shift": 0.1,
+        "scale": (0.9, 1.1),
+        "flip": 0.4,
+        "crop": 1,
+    }
+    assert augmentation("marl-unet", training__augmentation=whole) == AugmentationSettings(**whole)
+
+
+def test_classes_are_passed_over_by_what_restores_pictures(
+    shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "restorer", Kind("networks that restore", (INPAINTING,), (2,)))
+    settings = settings_with(dataset={"path": str(shapes)}, space={"name": "restorer"})
+    suited = suit_format(settings, "restorer")
+    assert suited.dataset.format == "images"
+    opened = open_own(suited)
+    assert kind_of(opened) == INPAINTING
+    assert {part for part in opened.parts if part} == {"train", "test"}  # type: ignore[union-attr]
+    assert kind_of(open_own(settings)) == "classification"
+    assert suit_format(settings, "unet") == settings
+    asked = settings_with(dataset={"path": ".", "format": "idx"}, space={"name": "restorer"})
+    assert suit_format(asked, "restorer") == asked
+
+
+def test_a_repeated_run_keeps_its_pictures_and_masks(tiles: Path, tmp_path: Path) -> None:
+    given = {"images.size": [16, 24], "images.fit": "pad", "inpainting.mask": "pixel"}
+    named = {**CLASSIFIER, "space.network": "tiny_networks:segmenter", "termination.slower_than_start": None}
+    wishes = Wishes(trials=1, workers=1, assignments={**given, **named})
+    first = create_run(tiles, None, wishes, tmp_path / "1").settings
+    again = create_run(tiles, None, Wishes(workers=1, repeat=first), tmp_path / "2").settings
+    assert (again.images, again.inpainting) == (first.images, first.inpainting)
+    assert first.images.size == (16, 24)
+    assert first.dataset.format is None
+
+
+def test_a_metric_that_was_said_stays_and_an_unknown_one_is_refused(cells: Path) -> None:
+    assert fitted(cells, "marl-unet", objective__metric="dice.nucleus").objective.metric == "dice.nucleus"
+    with pytest.raises(SettingsError, match=r"dice\.nucleus"):
+        fitted(cells, "marl-unet", objective__metric="accuracy")
+    with pytest.raises(SettingsError, match="'weight'"):
+        fitted(cells, "marl-unet", objective__limits=["weight<=3"])
+
+
+def test_a_label_that_no_validation_case_has_is_no_objective(cells: Path) -> None:
+    for objective in ({"objective.metric": "dice.nucleus"}, {"objective.limits": ["dice.nucleus > 0.1"]}):
+        settings = resolve(cells, "marl-unet", Wishes(assignments=objective))
+        opened = open_own(settings)
+        prepared = prepare_own(opened, settings)
+        settings = fit_settings(settings, opened, prepared)
+        splits = split_any(prepared, settings.seed, settings.split)
+        require_validated(settings, prepared, splits.validation)
+        emptied = replace(
+            prepared, cases=tuple(replace(c, voxels=(sum(c.voxels), 0, 0)) for c in prepared.cases)
+        )
+        with pytest.raises(SettingsError, match=r"none of the validation cases has the label nucleus"):
+            require_validated(settings, emptied, splits.validation)
+
+
+def test_what_does_not_suit_the_data_is_refused(shapes: Path, cells: Path) -> None:
+    with pytest.raises(SettingsError, match="slices are for volumes"):
+        fitted(shapes, "marl-vgg16", slices={})
+    with pytest.raises(SettingsError, match="3D"):
+        fitted(cells, "segnas4")
+
+
+@pytest.mark.parametrize(("dataset_name", "recipe"), [("shapes", "marl-unet"), ("cells", "marl-vgg16")])
+def test_a_recipe_for_another_task_names_those_that_suit(
+    request: pytest.FixtureRequest, tmp_path: Path, dataset_name: str, recipe: str
+) -> None:
+    suited = {"shapes": "marl-vgg16, marl-googlenet, marl", "cells": "marl-unet, marl"}[dataset_name]
+    with pytest.raises(SettingsError, match=suited):
+        create_run(request.getfixturevalue(dataset_name), recipe, Wishes(trials=1), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_recipe_follows_the_data_and_the_user_s_network(shapes: Path, cells: Path, dataset: Path) -> None:
+    recipes = [resolve(path, None, Wishes()).recipe for path in (shapes, cells, dataset)]
+    assert recipes == ["marl-vgg16", "marl-unet", "segnas4"]
+    assert resolve(shapes, None, Wishes(assignments=CLASSIFIER)).recipe == "marl"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "assignments", "named"),
+    [
+        ("marl", {}, "--network"),
+        ("marl", {"space.network": "nowhere_at_all:make"}, "nowhere_at_all"),
+        ("marl", {"space.network": "tiny_networks:make"}, "classifier, segmenter"),
+        ("marl", {**CLASSIFIER, "space.valeus": {}}, "values"),
+        ("marl-vgg16", {"strategy.variant": "greedy"}, "published"),
+        ("marl-vgg16", {"strategy.alhpa": 1}, "alpha"),
+    ],
+)
+def test_wrong_parts_are_refused_before_the_data_is_looked_at(
+    shapes: Path, tmp_path: Path, recipe: str, assignments: dict[str, Any], named: str
+) -> None:
+    stages: list[str] = []
+    with pytest.raises(SettingsError, match=named):
+        create_run(shapes, recipe, Wishes(assignments=assignments), tmp_path / "run", stages.append)
+    assert stages == []

@@ -1,0 +1,118 @@
+"""What the report shows of agents and layers, against a plain loop over the trials."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import optuna
+import pytest
+
+from netwright.report.collect.strategy import agent_tables, layer_choices
+from netwright.report.draw.agents import action_text
+from netwright.runs.trials import best_of, record_of
+from netwright.searches.components import make_sampler, make_space
+from netwright.settings import Part, RunSettings, parse_settings
+from netwright.spaces.base import Layered
+
+TRIALS = 12
+VALUES = {"kernels": [2, 4, 8], "kernel_size": [1, 3]}
+
+
+def settings_of(variant: str) -> RunSettings:
+    shape = {"channels": 1, "classes": 3, "size": [16, 16], "dense": True}
+    return parse_settings(
+        {
+            "recipe": "marl",
+            "dataset": {"path": "."},
+            "space": {
+                "name": "layerwise",
+                "network": "tiny_networks:segmenter",
+                **shape,
+                "values": VALUES,
+            },
+            "strategy": {"name": "q-learning", "variant": variant},
+        }
+    )
+
+
+def searched(variant: str) -> optuna.Study:
+    """A study in which every fourth candidate has no reward."""
+    settings = settings_of(variant)
+    space = make_space(settings.space)
+    study = optuna.create_study(sampler=make_sampler(settings, space), direction="maximize")
+    rng = np.random.default_rng(0)
+    for number in range(TRIALS):
+        trial = study.ask()
+        for name, distribution in space.distributions().items():
+            trial._suggest(name, distribution)
+        if number % 4 == 3:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            study.tell(trial, rng.uniform(1, 2))
+    return study
+
+
+@pytest.mark.parametrize("variant", ["published", "coordinated"])
+def test_each_pair_of_connected_agents_has_a_table_of_their_actions(variant: str) -> None:
+    study = searched(variant)
+    space = make_space(settings_of(variant).space)
+    assert isinstance(space, Layered)
+    graph = space.agent_graph()
+    records = [record_of(trial) for trial in study.get_trials()]
+    best = best_of(records)
+    assert best is not None
+    tables = agent_tables(study, best)
+    assert len(tables) == len(graph.edges) == 2
+    distributions = space.distributions()
+    for table, (row, column) in zip(tables, graph.edges, strict=True):
+        assert (table.row_agent, table.column_agent) == (graph.names[row], graph.names[column])
+        texts = []
+        for agent, actions in ((row, table.row_actions), (column, table.column_actions)):
+            names = graph.agents[agent]
+            short = [name.rpartition(".")[2] for name in names]
+            every = itertools.product(*(distributions[name].choices for name in names))
+            expected = [action_text(dict(zip(short, values, strict=True))) for values in every]
+            assert sorted(actions) == sorted(expected)
+            texts.append(
+                [action_text({s: r.choice[n] for s, n in zip(short, names, strict=True)}) for r in records]
+            )
+        assert table.values.shape == (len(table.row_actions), len(table.column_actions))
+        visited = {
+            (table.row_actions.index(r), table.column_actions.index(c)) for r, c in zip(*texts, strict=True)
+        }
+        shown = set(zip(*np.nonzero(np.isfinite(table.values)), strict=True))
+        assert shown == visited, "cells that no episode visited hold nothing"
+        assert table.chosen == (
+            table.row_actions.index(texts[0][best.number]),
+            table.column_actions.index(texts[1][best.number]),
+        )
+
+
+def test_other_strategies_have_no_tables() -> None:
+    settings = settings_of("published").model_copy(update={"strategy": Part(name="random")})
+    study = optuna.create_study(sampler=make_sampler(settings, make_space(settings.space)))
+    assert agent_tables(study, None) == ()
+    assert agent_tables(optuna.create_study(), None) == ()
+
+
+def test_layers_have_what_each_trial_gave_them() -> None:
+    study = searched("published")
+    space = make_space(settings_of("published").space)
+    assert isinstance(space, Layered)
+    records = [record_of(trial) for trial in study.get_trials()]
+    shown = layer_choices(space, records)
+    assert shown is not None
+    assert shown.layers == space.agent_graph().names
+    assert shown.trials == tuple(range(TRIALS))
+    assert set(shown.values) == {"kernels", "kernel size"}
+    for kind, rows in shown.values.items():
+        for layer, trial in itertools.product(range(len(shown.layers)), range(TRIALS)):
+            name = f"{shown.layers[layer]}.{kind.replace(' ', '_')}"
+            expected = records[trial].choice.get(name, math.nan)
+            np.testing.assert_equal(rows[layer, trial], float(expected))
+
+
+def test_spaces_without_layers_have_no_choices_of_layers() -> None:
+    assert layer_choices(make_space(Part(name="segnas4")), []) is None

@@ -1,0 +1,65 @@
+"""Trains networks for a few steps and writes predicted and measured memory as JSON; run by test_cost.py."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import torch
+from torch import nn
+
+from netwright.spaces import SPACES
+from netwright.spaces.references import REFERENCES
+from netwright.tasks.base import Task
+from netwright.tasks.classification.task import ClassificationTask
+from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.training.config import TrainingProtocol
+from netwright.training.loop import TrainingStep
+from netwright.training.losses import loss_of
+from netwright.training.memory import measured_memory
+from netwright.training.trial import predicted_cost
+
+
+def train(network: nn.Module, task: Task, protocol: TrainingProtocol) -> None:
+    """Three steps, as the first one has no optimizer state yet."""
+    step = TrainingStep(
+        network, protocol, torch.device("cpu"), loss_of(protocol, task, torch.ones(task.classes)), 3
+    )
+    step.train_mode()
+    for _ in range(3):
+        images = torch.rand(protocol.batch_size, task.channels, *task.size)
+        labels = torch.randint(0, task.classes, (protocol.batch_size, *task.label_size))
+        step(images, labels, 1)
+
+
+def main(case: dict[str, Any]) -> dict[str, float | None]:
+    """Predicted and measured MB of a network, its task and its protocol."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    names = tuple(f"label {index}" for index in range(1, case.get("classes", 3)))
+    size = tuple(case.get("size", (32, 40, 32)))
+    classify = case.get("classify", False)
+    task: Task = ClassificationTask(1, names, size) if classify else SegmentationTask(1, names, size)
+    protocol = TrainingProtocol(device="cpu", **case.get("protocol", {}))
+
+    def build(task: Task) -> nn.Module:
+        if "layerwise" in case:
+            space = SPACES[case["layerwise"]](channels=1, classes=task.classes, size=size)
+            return space.build(space.original_choice(), task)
+        if "reference" in case:
+            return REFERENCES[case["reference"]].build(task)
+        return SPACES[case.get("space", "segnas4")]().build(case["choice"], task)
+
+    # The first steps load libraries, which is not the network's memory.
+    if len(size) == 3:
+        small = SegmentationTask(1, names, (16, 16, 16))
+        train(build(small), small, protocol)
+    with measured_memory() as memory:
+        train(build(task), task, protocol)
+    cost = predicted_cost(build, task, protocol)
+    return {"predicted_mb": cost.predicted_memory_mb, "measured_mb": memory.peak_mb}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps([main(case) for case in json.loads(sys.argv[1])]))
