@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "damaged_files.py"
+BENCHMARK = Path(__file__).resolve().parents[3] / "benchmarks" / "damaged_files.py"
 
 
 def load() -> ModuleType:

@@ -21,7 +21,7 @@ from netwright_tests import save_picture as save
 
 Folder = Callable[..., Path]
 
-CIFAR = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "cifar10-jpeg"
+CIFAR = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "cifar10-jpeg"
 
 
 def picture(seed: int, shape: tuple[int, ...] = (12, 16)) -> Any:

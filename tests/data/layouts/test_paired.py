@@ -15,7 +15,7 @@ from netwright.errors import DatasetError
 from netwright.tasks.images import find_pictures
 from netwright_tests import save_picture
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 COUNT = 8
 
 
