@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CRF := $(VENV)/.installed-crf
 DEMO ?= demo
+# A process of tests that dies ends the run: xdist 3.8 would give its tests to another one, and may wait for ever.
+PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .PHONY: demo test test-all check lint types imports clean
 
@@ -25,10 +27,10 @@ demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py $(DEMO)
 
 test: $(INSTALLED) $(CRF)
-	$(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
 
 test-all: $(INSTALLED) $(CRF)
-	$(BIN)/python -m pytest --hypothesis-profile exploring --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --hypothesis-profile exploring $(PARALLEL)
 
 check: lint types imports
 

@@ -16,6 +16,9 @@ from netwright.data.samples.images import write_classification_sample, write_seg
 from netwright.data.samples.inpainting import write_inpainting_sample
 from netwright.data.samples.phantoms import write_sample
 from netwright_tests import EXECUTABLE, SMALL
+from processes import pytest_timeout_set_timer, run
+
+__all__ = ["pytest_timeout_set_timer"]
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -25,6 +28,9 @@ UNHURRIED = hypothesis_settings(deadline=None, print_blob=True, suppress_health_
 hypothesis_settings.register_profile("repeatable", UNHURRIED, derandomize=True)
 hypothesis_settings.register_profile("exploring", UNHURRIED)
 hypothesis_settings.load_profile("repeatable")
+
+# A Python that is ended by SIGABRT, as hanging children are, writes down where it was.
+os.environ["PYTHONFAULTHANDLER"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,13 +79,12 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def netwright() -> Command:
     """The installed command, run to its end; ``cwd`` is the folder it is started in."""
 
-    def run(
+    def command(
         *arguments: object, timeout: float = 300, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
-        words = [EXECUTABLE, *map(str, arguments)]
-        return subprocess.run(words, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd)
+        return run([EXECUTABLE, *arguments], seconds=timeout, cwd=cwd)
 
-    return run
+    return command
 
 
 @pytest.fixture(scope="session")
