@@ -26,6 +26,11 @@ $(CRF): $(INSTALLED)
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py $(DEMO)
 
+# Two processes of two threads each wait for one another, in numpy as in torch: one thread for each. And the commands
+# that tests start are not to compile their modules anew each time.
+test test-all: export OMP_NUM_THREADS := 1
+test test-all: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(INSTALLED) $(CRF)
 	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
 
