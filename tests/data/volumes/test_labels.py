@@ -11,7 +11,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -22,7 +22,7 @@ from netwright.data.open import open_any
 from netwright.data.volumes.checks import check_case
 from netwright.data.volumes.dataset import Dataset
 from netwright.data.volumes.labels import class_indices
-from netwright.errors import SettingsError
+from netwright.errors import DatasetError, SettingsError
 from netwright.runs.data import labelled
 from netwright_tests import save_picture
 
@@ -77,9 +77,18 @@ def read(dataset: Dataset) -> dict[str, tuple[NDArray[Any], NDArray[Any], dict[i
     return found
 
 
+def read_or_refusal(root: Path, kind: str, **options: Any) -> Any:
+    """What `read` gives, or why nothing can be read: a cine needs a time point with some foreground, for example."""
+    try:
+        return read(open_any(root, format=kind, **options))
+    except DatasetError as error:
+        return str(error)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=25)
 @given(mapping=MAPPINGS, seed=st.integers(0, 99))
+@example(mapping=dict.fromkeys(NAMES, 0), seed=0)
 def test_a_mapping_reads_files_as_if_they_had_been_changed_on_disk(
     kind: str, mapping: dict[int, int], seed: int
 ) -> None:
@@ -90,8 +99,13 @@ def test_a_mapping_reads_files_as_if_they_had_been_changed_on_disk(
         KINDS[kind](given_root, labels)
         KINDS[kind](changed_root, labels)
         _change(changed_root, mapping)
-        ours = read(open_any(given_root, format=kind, map_label=mapping))
-        theirs = read(open_any(changed_root, format=kind))
+        ours = read_or_refusal(given_root, kind, map_label=mapping)
+        theirs = read_or_refusal(changed_root, kind)
+    if isinstance(theirs, str):
+        assert kind == "cine"
+        assert set(mapping.values()) == {0}
+        assert ours == theirs
+        return
     assert ours.keys() == theirs.keys()
     for name, (training, test, voxels) in ours.items():
         expected, _, counted = theirs[name]
