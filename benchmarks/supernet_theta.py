@@ -35,7 +35,7 @@ from netwright.strategies.sampler import dimensions_of
 from netwright.supernet.pair import add_gradients, losses_of
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.training.device import half_precision, tensor_channels_last
-from netwright.training.loop import half_cosine
+from netwright.training.lr_schedule import half_cosine
 from supernet_precision import pictures
 from supernet_step import plain_operation
 

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 import netwright as package
-from netwright.supernet.checkpoint import load_checkpoint
 from netwright.supernet.path import read_snapshots
 from netwright.supernet.search import CHECKPOINT
+from netwright.training.checkpoint import load_checkpoint
 from netwright_tests import EXECUTABLE
 
 

@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 import netwright as package
-from netwright.supernet.checkpoint import load_checkpoint
 from netwright.supernet.path import read_snapshots
 from netwright.supernet.search import CHECKPOINT
+from netwright.training.checkpoint import load_checkpoint
 from shared_searches import require_same, searching, until
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -11,10 +11,10 @@ import torch
 
 from netwright.errors import InfeasibleArchitecture, RunError
 from netwright.nn.steps import StepNetwork
-from netwright.supernet.checkpoint import load_checkpoint, save_checkpoint
 from netwright.supernet.descent import DivergedSearch
 from netwright.supernet.path import PATH, read_snapshots
 from netwright.supernet.search import CHECKPOINT, SharedSearch, halves
+from netwright.training.checkpoint import load_checkpoint, save_checkpoint
 from tiny_supernet import TinySupernet, parts
 
 

@@ -15,9 +15,9 @@ from netwright.tasks.base import Task
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.config import TrainingProtocol
-from netwright.training.loop import TrainingStep
 from netwright.training.losses import loss_of
 from netwright.training.memory import measured_memory
+from netwright.training.step import TrainingStep
 from netwright.training.trial import predicted_cost
 
 

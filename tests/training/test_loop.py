@@ -16,10 +16,12 @@ from netwright.nn.schedule import Scheduled
 from netwright.settings import parse_settings
 from netwright.training.config import TrainingProtocol
 from netwright.training.history import Curves
-from netwright.training.loop import Diverged, TrainingStep, cosine, train
+from netwright.training.loop import train
 from netwright.training.losses import loss_of
+from netwright.training.lr_schedule import cosine
 from netwright.training.outcome import Status
 from netwright.training.seeding import derive_seed
+from netwright.training.step import Diverged, TrainingStep
 from netwright.training.trial import evaluate_candidate
 
 PLAIN = {"mixed_precision": False, "channels_last": False, "augmentation": None}
@@ -263,7 +265,7 @@ def test_decay_alone_shrinks_the_weights_as_told():
 def test_the_limit_of_the_gradient_is_one_of_the_gradient_without_the_scale_of_the_loss(
     task, build, monkeypatch
 ):
-    monkeypatch.setattr("netwright.training.loop.half_precision", lambda device: torch.float16)
+    monkeypatch.setattr("netwright.training.step.half_precision", lambda device: torch.float16)
     torch.manual_seed(0)
     network = build(task, dropout=0.0)
     before = [weight.detach().clone() for weight in network.parameters()]
@@ -329,7 +331,7 @@ def test_curves_are_passed_in(problem, task, build):
 
 
 def test_float16_with_a_scaled_loss_learns(problem, task, build, monkeypatch):
-    monkeypatch.setattr("netwright.training.loop.half_precision", lambda device: torch.float16)
+    monkeypatch.setattr("netwright.training.step.half_precision", lambda device: torch.float16)
     protocol = TrainingProtocol(epochs=25, learning_rate=0.02, validate_every=25, augmentation=None)
     network = build(task)
     trained = train(network, problem, range(6), (6, 7), protocol, seed=0)
@@ -343,7 +345,7 @@ def test_float16_with_a_scaled_loss_learns(problem, task, build, monkeypatch):
 
 @pytest.mark.parametrize("half", [None, torch.float16])
 def test_a_loss_that_is_not_finite_leaves_the_weights(task, build, monkeypatch, half):
-    monkeypatch.setattr("netwright.training.loop.half_precision", lambda device: half)
+    monkeypatch.setattr("netwright.training.step.half_precision", lambda device: half)
     network = build(task)
     step = TrainingStep(
         network, TrainingProtocol(), torch.device("cpu"), loss_of(TrainingProtocol(), task, torch.ones(3)), 2

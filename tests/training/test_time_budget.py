@@ -1,10 +1,10 @@
-"""The pace against a clock that is turned by hand."""
+"""The budget against a clock that is turned by hand."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwright.training.time_budget import Pace, TooSlow, affordable_epochs
+from netwright.training.time_budget import TimeBudget, TooSlow, affordable_epochs
 
 
 class Clock:
@@ -16,28 +16,28 @@ class Clock:
 
 
 def run(share, batch_seconds, *, batches=10, epochs=100, validation=1.0, every=1, warm_up=0.0):
-    """Epochs until the pace ends them: (finished, planned after each epoch, seconds)."""
+    """Epochs until the budget ends them: (finished, planned after each epoch, seconds)."""
     clock = Clock()
-    pace = Pace(share, epochs, batches, validation_batches=5, validate_every=every, clock=clock)
+    budget = TimeBudget(share, epochs, batches, validation_batches=5, validate_every=every, clock=clock)
     plans, finished, epoch, last = [], 0, 0, False
     while not last:
         epoch += 1
-        pace.epoch_starts()
+        budget.epoch_starts()
         done, in_time = 0, True
         while in_time and done < batches:
             done += 1
-            first = epoch == 1 and not pace.planned
+            first = epoch == 1 and not budget.planned
             seconds = batch_seconds(clock.now - 100) if callable(batch_seconds) else batch_seconds
             clock.now += seconds + (warm_up if first else 0)
-            in_time = pace.batch_done()
+            in_time = budget.batch_done()
         if done == batches:
             finished = epoch
-            pace.epoch_done(epoch)
-        plans.append(pace.planned_epochs)
-        last = not in_time or epoch >= pace.planned_epochs
-        if last or pace.validation_due(epoch):
+            budget.epoch_done(epoch)
+        plans.append(budget.planned_epochs)
+        last = not in_time or epoch >= budget.planned_epochs
+        if last or budget.validation_due(epoch):
             clock.now += validation
-            pace.validation_done(validation)
+            budget.validation_done(validation)
     return finished, plans, clock.now - 100
 
 
@@ -68,7 +68,7 @@ def test_not_one_epoch_is_too_slow_with_the_measured_time():
         run(20.0, 500.0)
 
 
-def test_an_epoch_of_one_batch_can_be_paced():
+def test_an_epoch_of_one_batch_can_be_planned():
     finished, _, _ = run(20.0, 3.0, batches=1)
     assert finished == 5
 

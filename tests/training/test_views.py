@@ -14,7 +14,7 @@ from netwright.nn.losses import Outputs
 from netwright.training.config import TrainingProtocol
 from netwright.training.device import call_network, to_channels_last
 from netwright.training.inference import forward
-from netwright.training.loop import TrainingStep
+from netwright.training.step import TrainingStep
 
 
 class Views(nn.Module):

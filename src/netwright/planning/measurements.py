@@ -162,8 +162,8 @@ def _timed(job: ProbeJob, build: Any, known: Measurement) -> Iterator[Measuremen
 def _steps(job: ProbeJob, network: Any, problem: Problem) -> tuple[int, float, float | None]:
     """Batches of an epoch, seconds of one, and the peak memory of the training steps that were made for that."""
     from netwright.training.device import resolve_device
-    from netwright.training.loop import TrainingStep
     from netwright.training.memory import measured_memory
+    from netwright.training.step import TrainingStep
 
     protocol = job.settings.training
     device = resolve_device(protocol.device)

@@ -14,8 +14,9 @@ from netwright.nn.steps import Steps, Supernet
 from netwright.supernet.pair import add_gradients, losses_of
 from netwright.supernet.settings import SupernetSettings
 from netwright.training.device import is_out_of_memory
-from netwright.training.loop import half_cosine, is_single_value
 from netwright.training.losses import TrainingLoss
+from netwright.training.lr_schedule import half_cosine
+from netwright.training.step import is_single_value
 
 UNSTABLE_STEPS = 50
 """So many successive steps whose gradient is not finite end a search."""

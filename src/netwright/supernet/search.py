@@ -25,11 +25,11 @@ from netwright.nn.steps import Steps, Supernet
 from netwright.strategies.base import Choice
 from netwright.strategies.ladder import choice_of
 from netwright.strategies.natural_gradient import State
-from netwright.supernet.checkpoint import load_checkpoint, save_checkpoint
 from netwright.supernet.descent import Descent
 from netwright.supernet.path import LastStep, Snapshot, append_snapshot, keep_snapshots, write_last_step
 from netwright.supernet.settings import SupernetSettings
 from netwright.supernet.streams import Stream
+from netwright.training.checkpoint import load_checkpoint, save_checkpoint
 from netwright.training.config import TrainingProtocol
 from netwright.training.device import (
     half_precision,

@@ -14,35 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.execution import heartbeat
-from netwright.nn.schedule import Scheduled
 from netwright.training.config import TrainingProtocol
-from netwright.training.device import (
-    call_network,
-    half_precision,
-    resolve_device,
-    threads,
-    to_channels_last,
-)
+from netwright.training.device import resolve_device, threads
 from netwright.training.early_stopping import LossStalled, Patience, Watch
 from netwright.training.history import Curves, EpochRecord
-from netwright.training.losses import TrainingLoss
 from netwright.training.outcome import Status
-from netwright.training.precision import half_precision_training
 from netwright.training.problem import Problem
 from netwright.training.seeding import derive_seed, seeded
-from netwright.training.time_budget import Pace, TooSlow
-
-_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "nadam": torch.optim.NAdam,
-    "adam": torch.optim.Adam,
-    "sgd": partial(torch.optim.SGD, momentum=0.9),
-}
-_SINGLE_VALUE = ("Expected more than 1 value per channel", "Expected more than 1 spatial element")
-
-
-class Diverged(Exception):  # noqa: N818  a verdict on a candidate, not a mishap
-    """The loss or the output is no longer finite; the message says where."""
+from netwright.training.step import Diverged, TrainingStep
+from netwright.training.time_budget import TimeBudget, TooSlow
 
 
 @dataclass(frozen=True)
@@ -104,7 +84,7 @@ def train(
     on_cpu = device.type == "cpu"
     with threads(protocol.threads), seeded(derive_seed(seed, "training"), deterministic=on_cpu):
         step = TrainingStep(network, protocol, device, loss, len(batches))
-        pace = Pace(
+        budget = TimeBudget(
             protocol.seconds,
             protocol.epochs_of(len(batches)),
             len(batches),
@@ -113,17 +93,19 @@ def train(
         )
         validate = partial(_validate, network, problem, validation, protocol, device)
         watch, patience = Watch(protocol.early), Patience(protocol.patience, protocol.minimum_gain)
-        loop = _Loop(step, batches, validate, pace, watch, patience, curves, on_epoch, protocol.score_epochs)
+        loop = _Loop(
+            step, batches, validate, budget, watch, patience, curves, on_epoch, protocol.score_epochs
+        )
         status, reason = loop.run()
     return Training(
         network=network,
         status=status,
         reason=reason,
         epochs=loop.epochs,
-        planned_epochs=curves.planned_epochs or pace.planned_epochs,
+        planned_epochs=curves.planned_epochs or budget.planned_epochs,
         curves=curves,
-        seconds_per_batch=pace.seconds_per_batch,
-        seconds=pace.elapsed,
+        seconds_per_batch=budget.seconds_per_batch,
+        seconds=budget.elapsed,
         loss_met_epoch=watch.loss_met_epoch,
         scores=tuple(loop.scores),
     )
@@ -141,102 +123,6 @@ def _validate(
     return scores, problem.metrics(scores)[problem.task.metric]
 
 
-class TrainingStep:
-    """One step of the optimizer on one batch, in the precision and memory format of the protocol."""
-
-    def __init__(
-        self,
-        network: nn.Module,
-        protocol: TrainingProtocol,
-        device: torch.device,
-        loss: TrainingLoss,
-        batches: int,
-    ) -> None:
-        self._network = network.to(device)
-        if protocol.channels_last:
-            to_channels_last(network)
-        self._channels_last = protocol.channels_last
-        self._half = half_precision(device) if protocol.mixed_precision else None
-        self._device = device
-        self._rate = protocol.learning_rate
-        self._cosine = protocol.schedule == "cosine"
-        self._warm_up = batches if protocol.warm_up else 0
-        self._batches = batches
-        self._gradient_norm = protocol.gradient_norm
-        self._scheduled = [module for module in network.modules() if isinstance(module, Scheduled)]
-        self._optimizer = optimizer_of(protocol, network.parameters())
-        self._scaler = torch.amp.GradScaler(device.type, enabled=self._half == torch.float16)
-        self._loss = loss
-        self.learning_rate = protocol.learning_rate
-        self.steps = 0
-
-    def __call__(self, images: Tensor, labels: Tensor, planned_epochs: int) -> tuple[float, float]:
-        """The loss of the batch before the step, and that of the output alone, without auxiliary heads.
-
-        Raises:
-            Diverged: the loss is NaN or infinite; the weights are those before.
-        """
-        self._follow_plan(planned_epochs * self._batches)
-        self._optimizer.zero_grad(set_to_none=True)
-        with half_precision_training(self._device, self._half):
-            outputs = call_network(self._network, images, channels_last=self._channels_last)
-        loss, of_output = self._loss.parts(outputs, labels)
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        value = loss.item()  # waits for a GPU, hence only after all of the pass has been handed to it
-        if not math.isfinite(value):
-            raise Diverged(f"the training loss became {value} at step {self.steps + 1}")
-        if self._gradient_norm is not None:
-            self._scaler.unscale_(self._optimizer)
-            nn.utils.clip_grad_norm_(self._network.parameters(), self._gradient_norm)
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
-        self.steps += 1
-        heartbeat.beat()
-        return value, value if of_output is loss else of_output.item()
-
-    def train_mode(self) -> None:
-        """Batch normalisation and dropout as in training."""
-        self._network.train()
-
-    def _follow_plan(self, steps: int) -> None:
-        """Sets what depends on how many steps there are to be in all."""
-        if self._cosine:
-            self.learning_rate = self._rate * cosine(self.steps, steps, self._warm_up)
-            for group in self._optimizer.param_groups:
-                group["lr"] = self.learning_rate
-        for module in self._scheduled:
-            module.set_progress(min(1.0, self.steps / max(1, steps)))
-
-
-def optimizer_of(protocol: TrainingProtocol, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer of a protocol, at its full learning rate."""
-    own = {"nesterov": protocol.nesterov} if protocol.optimizer == "sgd" else {}
-    return _OPTIMIZERS[protocol.optimizer](
-        weights, lr=protocol.learning_rate, weight_decay=protocol.weight_decay, foreach=True, **own
-    )
-
-
-def cosine(step: int, steps: int, longest_warm_up: int) -> float:
-    """The share of the learning rate at a step (the first is 0): up over ``longest_warm_up`` or 5 % of the steps,
-    whichever is fewer, then down to zero along half a cosine (Loshchilov and Hutter 2017, equation 5).
-    """
-    warm_up = min(longest_warm_up, math.ceil(0.05 * steps))
-    if step < warm_up:
-        return (step + 1) / warm_up
-    progress = min(1.0, (step - warm_up) / max(1, steps - warm_up))
-    return half_cosine(progress)
-
-
-def half_cosine(progress: float) -> float:
-    """The share of the learning rate where ``progress`` of a training, 0 to 1, is done: from 1 down to 0."""
-    return 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def is_single_value(error: BaseException) -> bool:
-    """Whether torch's normalisation layers refused, while training, a channel that has but one value."""
-    return isinstance(error, ValueError) and str(error).startswith(_SINGLE_VALUE)
-
-
 class _Loop:
     """Epochs over batches until the plan is done, the share is used up, patience ends, or there is no hope."""
 
@@ -245,7 +131,7 @@ class _Loop:
         step: TrainingStep,
         batches: Iterable[tuple[Tensor, Tensor]],
         validate: Callable[[], tuple[NDArray[np.float64], float]],
-        pace: Pace,
+        budget: TimeBudget,
         watch: Watch,
         patience: Patience,
         curves: Curves,
@@ -255,7 +141,7 @@ class _Loop:
         self._step = step
         self._batches = batches
         self._validate = validate
-        self._pace = pace
+        self._budget = budget
         self._watch = watch
         self._patience = patience
         self._curves = curves
@@ -265,8 +151,8 @@ class _Loop:
 
     def run(self) -> tuple[Status, str]:
         """The status and its reason."""
-        if self._pace.planned:
-            self._curves.start(self._pace.planned_epochs)
+        if self._budget.planned:
+            self._curves.start(self._budget.planned_epochs)
         try:
             epoch = 1
             while self._epoch(epoch):
@@ -282,22 +168,22 @@ class _Loop:
     def _epoch(self, epoch: int) -> bool:
         """One epoch with its validation and record; whether there is another one."""
         losses, in_time = self._train()
-        whole = in_time or len(losses) == self._pace.batches
+        whole = in_time or len(losses) == self._budget.batches
         if whole:
-            self._pace.epoch_done(epoch)
+            self._budget.epoch_done(epoch)
             self.epochs = epoch
-        last = not in_time or epoch >= self._pace.planned_epochs
+        last = not in_time or epoch >= self._budget.planned_epochs
         score = None
-        if last or self._pace.validation_due(epoch):
+        if last or self._budget.validation_due(epoch):
             score = self._validated()
             last = self._patience.ends_after(score) or last
         record = EpochRecord(
             epoch=epoch,
-            planned_epochs=self._pace.planned_epochs,
+            planned_epochs=self._budget.planned_epochs,
             train_loss=_mean([loss for loss, _ in losses]),
             validation_score=score,
             learning_rate=self._step.learning_rate,
-            seconds=self._pace.elapsed,
+            seconds=self._budget.elapsed,
         )
         self._curves.add(record)
         if self._on_epoch is not None:
@@ -310,14 +196,14 @@ class _Loop:
         """The losses of the epoch's batches, as of `TrainingStep`, and whether there is time for more."""
         losses: list[tuple[float, float]] = []
         self._step.train_mode()
-        self._pace.epoch_starts()
+        self._budget.epoch_starts()
         for images, labels in self._batches:
-            losses.append(self._step(images, labels, self._pace.planned_epochs))
-            known = self._pace.planned
-            in_time = self._pace.batch_done()
-            if self._pace.planned and not known:
-                self._curves.start(self._pace.planned_epochs)
-            self._watch.batch(self._pace.last_batch_seconds, len(images))
+            losses.append(self._step(images, labels, self._budget.planned_epochs))
+            known = self._budget.planned
+            in_time = self._budget.batch_done()
+            if self._budget.planned and not known:
+                self._curves.start(self._budget.planned_epochs)
+            self._watch.batch(self._budget.last_batch_seconds, len(images))
             if not in_time:
                 return losses, False
         return losses, True
@@ -329,7 +215,7 @@ class _Loop:
         except FloatingPointError as error:
             raise Diverged(str(error)) from None
         self.scores.append(scores)
-        self._pace.validation_done(time.perf_counter() - begun)
+        self._budget.validation_done(time.perf_counter() - begun)
         return score
 
 

@@ -17,7 +17,7 @@ class TooSlow(Exception):  # noqa: N818  a verdict on a candidate, not a mishap
     """Not one epoch fits into the share; the message says why."""
 
 
-class Pace:
+class TimeBudget:
     """Times batches and validations, and plans the epochs of a training.
 
     Without a share, the plan is ``epochs``. With one, the batches after two warming-up ones are timed, and as

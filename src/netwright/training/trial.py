@@ -35,12 +35,13 @@ from netwright.training.device import (
 )
 from netwright.training.history import Curves, EpochRecord
 from netwright.training.inference import evaluating, forward
-from netwright.training.loop import Training, is_single_value, train
+from netwright.training.loop import Training, train
 from netwright.training.losses import loss_of
 from netwright.training.memory import measured_memory
 from netwright.training.outcome import Cost, Outcome, Status
 from netwright.training.problem import Problem
 from netwright.training.seeding import derive_seed, seeded
+from netwright.training.step import is_single_value
 from netwright.training.weights import save_weights
 
 CURVES = "curves.jsonl"

@@ -1,0 +1,95 @@
+"""One step of a training: forward, loss, backward, optimizer."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from netwright.execution import heartbeat
+from netwright.nn.schedule import Scheduled
+from netwright.training.config import TrainingProtocol
+from netwright.training.device import call_network, half_precision, to_channels_last
+from netwright.training.losses import TrainingLoss
+from netwright.training.lr_schedule import cosine
+from netwright.training.optimizers import optimizer_of
+from netwright.training.precision import half_precision_training
+
+_SINGLE_VALUE = ("Expected more than 1 value per channel", "Expected more than 1 spatial element")
+
+
+class Diverged(Exception):  # noqa: N818  a verdict on a candidate, not a mishap
+    """The loss or the output is no longer finite; the message says where."""
+
+
+class TrainingStep:
+    """One step of the optimizer on one batch, in the precision and memory format of the protocol."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        protocol: TrainingProtocol,
+        device: torch.device,
+        loss: TrainingLoss,
+        batches: int,
+    ) -> None:
+        self._network = network.to(device)
+        if protocol.channels_last:
+            to_channels_last(network)
+        self._channels_last = protocol.channels_last
+        self._half = half_precision(device) if protocol.mixed_precision else None
+        self._device = device
+        self._rate = protocol.learning_rate
+        self._cosine = protocol.schedule == "cosine"
+        self._warm_up = batches if protocol.warm_up else 0
+        self._batches = batches
+        self._gradient_norm = protocol.gradient_norm
+        self._scheduled = [module for module in network.modules() if isinstance(module, Scheduled)]
+        self._optimizer = optimizer_of(protocol, network.parameters())
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._half == torch.float16)
+        self._loss = loss
+        self.learning_rate = protocol.learning_rate
+        self.steps = 0
+
+    def __call__(self, images: Tensor, labels: Tensor, planned_epochs: int) -> tuple[float, float]:
+        """The loss of the batch before the step, and that of the output alone, without auxiliary heads.
+
+        Raises:
+            Diverged: the loss is NaN or infinite; the weights are those before.
+        """
+        self._follow_plan(planned_epochs * self._batches)
+        self._optimizer.zero_grad(set_to_none=True)
+        with half_precision_training(self._device, self._half):
+            outputs = call_network(self._network, images, channels_last=self._channels_last)
+        loss, of_output = self._loss.parts(outputs, labels)
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        value = loss.item()  # waits for a GPU, hence only after all of the pass has been handed to it
+        if not math.isfinite(value):
+            raise Diverged(f"the training loss became {value} at step {self.steps + 1}")
+        if self._gradient_norm is not None:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self._network.parameters(), self._gradient_norm)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self.steps += 1
+        heartbeat.beat()
+        return value, value if of_output is loss else of_output.item()
+
+    def train_mode(self) -> None:
+        """Batch normalisation and dropout as in training."""
+        self._network.train()
+
+    def _follow_plan(self, steps: int) -> None:
+        """Sets what depends on how many steps there are to be in all."""
+        if self._cosine:
+            self.learning_rate = self._rate * cosine(self.steps, steps, self._warm_up)
+            for group in self._optimizer.param_groups:
+                group["lr"] = self.learning_rate
+        for module in self._scheduled:
+            module.set_progress(min(1.0, self.steps / max(1, steps)))
+
+
+def is_single_value(error: BaseException) -> bool:
+    """Whether torch's normalisation layers refused, while training, a channel that has but one value."""
+    return isinstance(error, ValueError) and str(error).startswith(_SINGLE_VALUE)
