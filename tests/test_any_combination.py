@@ -16,11 +16,12 @@ from netwright.errors import SettingsError
 from netwright.execution.local import LocalExecutor
 from netwright.planning.time_share import with_time_share
 from netwright.runs.data import open_material
-from netwright.searches.components import PROPOSERS, make_space, open_study
+from netwright.searches.components import open_study
 from netwright.searches.loop import Search
 from netwright.settings import parse_settings
-from netwright.spaces import SPACES
+from netwright.spaces import SPACES, make_space
 from netwright.spaces.kinds import KINDS
+from netwright.strategies.makers import PROPOSERS
 
 TINY: dict[str, dict[str, Any]] = {
     "segnas11": {"space.n": [1, 4], "space.p": [1, 3]},

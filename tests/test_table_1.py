@@ -21,8 +21,9 @@ from netwright.objective import ObjectiveSettings
 from netwright.planning.data_settings import fit_settings
 from netwright.report.collect.strategy import agent_tables
 from netwright.runs.data import open_own, prepare_own
-from netwright.searches.components import make_space, problem_of, reward_of, within_limits
+from netwright.searches.components import problem_of, reward_of, within_limits
 from netwright.settings import RunSettings
+from netwright.spaces import make_space
 from netwright.spaces.base import Space
 from netwright.spaces.layerwise import LayerwiseSpace, from_module
 from netwright.strategies.sampler import StrategySampler, sampler

@@ -177,6 +177,11 @@ class MachineSettings(_Model):
         """``hang_minutes`` in s."""
         return 60.0 * self.hang_minutes
 
+    @property
+    def whole_memory_mb(self) -> float | None:
+        """The memory of all workers together, in MB; None: no limit."""
+        return None if self.memory_limit_mb is None else self.memory_limit_mb * self.workers
+
 
 class RunSettings(_Model):
     """Everything that a run depends on.

@@ -26,8 +26,9 @@ from netwright.planning.cost import Measurement, Plan
 from netwright.report.collect.run import verdict_of
 from netwright.runs.folder import create_run_folder, write_json
 from netwright.runs.status import COMPARING, read_status
-from netwright.searches.components import make_space, open_study
+from netwright.searches.components import open_study
 from netwright.settings import parse_settings
+from netwright.spaces import make_space
 from netwright.training.outcome import Outcome, Status
 from netwright_tests import save_picture
 

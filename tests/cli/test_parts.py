@@ -15,9 +15,9 @@ import pytest
 import netwright as package
 from netwright.cli.options import read_wishes
 from netwright.recipes import find_recipe
-from netwright.searches.components import PROPOSERS
 from netwright.settings import override, parse_settings
 from netwright.spaces import SPACES
+from netwright.strategies.makers import PROPOSERS
 from netwright_tests import EXECUTABLE, SMALL
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

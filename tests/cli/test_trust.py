@@ -18,8 +18,8 @@ import netwright as package
 from netwright.errors import SettingsError, UntrustedCode
 from netwright.runs.drawings import NOT_STORED, WITHOUT_DRAWINGS, shown_space
 from netwright.runs.trust import remember_code, require_trusted
-from netwright.searches.components import make_space
 from netwright.settings import Part
+from netwright.spaces import make_space
 from netwright.tasks.classification.task import ClassificationTask
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -9,14 +9,15 @@ import optuna
 import pytest
 
 from netwright.api import Wishes, create_run
-from netwright.comparison.contestants import entries, read_results, require_rival
+from netwright.comparison.contestants import entries, require_rival
 from netwright.data.splits import Splits
 from netwright.errors import RunError
-from netwright.runs.data import open_material
+from netwright.runs.data import SearchData, open_material
 from netwright.runs.folder import create_run_folder, write_json
-from netwright.searches.components import make_space, open_study
-from netwright.searches.loop import SearchData
+from netwright.runs.results import read_results
+from netwright.searches.components import open_study
 from netwright.settings import RunSettings, parse_settings
+from netwright.spaces import make_space
 
 SPLITS = Splits(("a",), ("b",), ("c",))
 SHAPE = {"channels": 1, "classes": 3, "size": [24, 24], "dense": True}

@@ -28,9 +28,9 @@ from netwright.models.store import load_trained
 from netwright.report.collect.run import report_content, write_report
 from netwright.runs.data import Material, open_material
 from netwright.runs.folder import RunFolder, read_json, write_json
-from netwright.searches.components import make_space
 from netwright.searches.jobs import CandidateJob
 from netwright.settings import RunSettings, parse_settings
+from netwright.spaces import make_space
 from netwright.tasks.segmentation.crf_fitting import FittedCRF
 from netwright.tasks.segmentation.dense_crf import DenseCRF
 from netwright.tasks.segmentation.predictor import Segmenter

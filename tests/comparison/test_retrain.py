@@ -19,9 +19,10 @@ from netwright.errors import SettingsError
 from netwright.runs.data import open_material
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import store_outcome
-from netwright.searches.components import make_space, open_study
+from netwright.searches.components import open_study
 from netwright.searches.jobs import CandidateJob, run_candidate
 from netwright.settings import RunSettings, override, parse_settings, read_settings
+from netwright.spaces import make_space
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 

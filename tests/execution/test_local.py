@@ -17,7 +17,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from netwright.execution.local import LocalExecutor, WorkerLost, kills_for_memory
+from netwright.execution.base import WorkerLost
+from netwright.execution.local import LocalExecutor
+from netwright.execution.memory import kills_for_memory
 from netwright.execution.notes import LOGGER
 from netwright.execution.worker import MARK, RaisedInWorker
 

@@ -26,7 +26,7 @@ from netwright.planning.measurements import (
 )
 from netwright.planning.one_shot_cost import SharedPlan
 from netwright.runs.data import open_own, prepare_own
-from netwright.searches.components import make_space
+from netwright.spaces import make_space
 from netwright.training.outcome import Status
 
 WISHES = Wishes(workers=1, epochs=1, assignments={"space.n": [1, 4], "space.p": [1, 3]})

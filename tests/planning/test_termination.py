@@ -17,8 +17,9 @@ from netwright.data.samples.images import write_classification_sample
 from netwright.errors import SettingsError
 from netwright.planning.data_settings import fit_settings, needs_start, with_termination
 from netwright.runs.data import open_own, prepare_own
-from netwright.searches.components import make_space, problem_of, reward_of
+from netwright.searches.components import problem_of, reward_of
 from netwright.settings import RunSettings, parse_settings
+from netwright.spaces import make_space
 from netwright.spaces.base import Layered
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.segmentation.task import SegmentationTask

@@ -14,8 +14,9 @@ import torch
 from netwright.api import Wishes, resolve
 from netwright.planning.cost import facts_of
 from netwright.runs.data import open_own, prepare_own
-from netwright.searches.components import make_space, problem_of
+from netwright.searches.components import problem_of
 from netwright.settings import RunSettings
+from netwright.spaces import make_space
 from netwright.training.memory import HEAP_OVERHEAD
 from netwright.training.trial import predicted_cost
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from netwright.planning.data_settings import takes_task
 from netwright.recipes import RECIPES
-from netwright.searches.components import make_sampler, make_space
 from netwright.settings import Part, RunSettings, parse_settings
+from netwright.spaces import make_space, takes_task
 from netwright.spaces.base import Layered
+from netwright.strategies.makers import make_sampler
 from netwright.strategies.sampler import StrategySampler
 
 CASES = [(name, task) for name, recipe in RECIPES.items() for task in recipe.kind.tasks]
@@ -44,7 +44,7 @@ def test_a_recipe_makes_a_space_and_a_strategy(name: str, task: str) -> None:
     assert settings.recipe == name
     space = make_space(settings.space)
     assert space.name == settings.space.name
-    sampler = make_sampler(settings, space)
+    sampler = make_sampler(settings.strategy, space, settings.seed)
     assert isinstance(sampler, StrategySampler)
     start, distributions = space.starting_choice(), space.distributions()
     assert set(start) == set(distributions)

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from netwright.api.run import Progress, follow
-from netwright.runs.status import CURVES, read_curves
+from netwright.runs.status import read_curves
+from netwright.training.files import CURVES
 from netwright.training.history import Curves, EpochRecord
 from netwright.training.outcome import Outcome, Status
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from netwright.comparison.contestants import read_results
 from netwright.data.splits import Splits
 from netwright.errors import RunError, SettingsError, StorageError
 from netwright.runs.folder import RunFolder, create_run_folder, open_run_folder, write_json
+from netwright.runs.results import read_results
 from netwright.settings import RunSettings, override, parse_settings, read_assignments, read_settings
 
 SPLITS = Splits(("a", "b"), ("c",), ("d",))

@@ -11,12 +11,11 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
-from netwright.planning.data_settings import takes_task
-from netwright.searches.components import PROPOSERS, make_sampler, make_space
 from netwright.settings import Part, RunSettings, parse_settings
-from netwright.spaces import SPACES
+from netwright.spaces import SPACES, make_space, takes_task
 from netwright.spaces.base import Layered, Space
 from netwright.spaces.kinds import KINDS, spaces_for
+from netwright.strategies.makers import PROPOSERS, make_sampler
 from netwright.strategies.sampler import StrategySampler, dimensions_of
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -80,7 +79,9 @@ def share(name: str, distribution: BaseDistribution, value: Any) -> float:
 
 def proposals(settings: RunSettings, space: Space, trials: int) -> tuple[list[dict[str, Any]], optuna.Study]:
     """What a search asks for, every fifth candidate having no reward."""
-    study = optuna.create_study(direction="maximize", sampler=make_sampler(settings, space))
+    study = optuna.create_study(
+        direction="maximize", sampler=make_sampler(settings.strategy, space, settings.seed)
+    )
     distributions = space.distributions()
     for number in range(trials):
         trial = study.ask(distributions)
@@ -118,7 +119,7 @@ def test_agents_are_the_layers_or_a_chain_of_the_dimensions(space_name: str, var
     task = KINDS[space_name].tasks[0]
     settings = settings_for(space_name, task, {"name": "q-learning", "variant": variant})
     space = make_space(settings.space)
-    sampler = make_sampler(settings, space)
+    sampler = make_sampler(settings.strategy, space, settings.seed)
     assert isinstance(sampler, StrategySampler)
     names = list(space.distributions())
     if isinstance(space, Layered):

@@ -13,13 +13,15 @@ import pytest
 from optuna.trial import TrialState
 
 from netwright.errors import SettingsError, StorageError
-from netwright.execution.local import WorkerLost
+from netwright.execution.base import WorkerLost
+from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import best_of, record_of
-from netwright.searches.components import make_sampler, make_space
 from netwright.searches.jobs import CandidateJob
-from netwright.searches.loop import Search, SearchData, outcome_of_loss
+from netwright.searches.loop import Search, outcome_of_loss
 from netwright.settings import RunSettings, parse_settings
+from netwright.spaces import make_space
+from netwright.strategies.makers import make_sampler
 from netwright.training.outcome import Cost, Outcome, Status
 
 Answer = Callable[[CandidateJob], Any]
@@ -86,7 +88,7 @@ def make(
     study = optuna.create_study(
         storage=storage,
         study_name="search",
-        sampler=make_sampler(settings, space),
+        sampler=make_sampler(settings.strategy, space, settings.seed),
         direction="maximize",
         load_if_exists=True,
     )

@@ -12,9 +12,9 @@ import torch
 from netwright.api import Wishes, resolve
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.recipes import RECIPES
-from netwright.searches.components import make_space
 from netwright.searches.one_shot import require_searchable, require_shared, shared_space
 from netwright.settings import RunSettings
+from netwright.spaces import make_space
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright.tasks.segmentation.task import SegmentationTask

@@ -11,10 +11,10 @@ from torch import nn
 
 from netwright.data.files import json_text
 from netwright.errors import InfeasibleArchitecture, RunError, SettingsError, StorageError
+from netwright.execution.memory import is_out_of_memory
 from netwright.tasks.metrics import mean_dice
 from netwright.tasks.segmentation.volume_problem import VolumeProblem
 from netwright.training.config import TrainingProtocol
-from netwright.training.device import is_out_of_memory
 from netwright.training.history import Curves, EpochRecord
 from netwright.training.inference import validation_dice
 from netwright.training.outcome import Outcome, Status

@@ -43,9 +43,11 @@ from netwright.recipes import RECIPES, find_recipe
 from netwright.runs.data import open_own, prepare_own
 from netwright.runs.folder import create_run_folder, default_output, open_run_folder, require_new_folder
 from netwright.runs.trust import remember_code, require_trusted
-from netwright.searches.components import make_sampler, make_space, problem_of, require_parts
+from netwright.searches.components import problem_of, require_parts
 from netwright.searches.one_shot import require_searchable, require_shared, shared_budget, suit_shared
 from netwright.settings import RunSettings, override, parse_settings
+from netwright.spaces import make_space
+from netwright.strategies.makers import make_sampler
 from netwright.training.device import resolve_device
 from netwright.training.outcome import Status
 
@@ -156,7 +158,7 @@ def create_run(
     require_new_folder(folder)
     settings, prepared, splits = _prepared(settings, wishes, on_stage)
     require_searchable(settings, problem_of(settings, prepared).task, len(splits.training))
-    make_sampler(settings, make_space(settings.space))
+    make_sampler(settings.strategy, make_space(settings.space), settings.seed)
     require_rival(settings)
     if wishes.repeat is None:
         settings = _measured(settings, prepared, splits, said_by(wishes), on_stage)

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from netwright.api.runner import OnStatus, conduct
-from netwright.comparison.contestants import ContestantJob, run_contestant, whole_machine_mb
+from netwright.comparison.contestants import ContestantJob, run_contestant
 from netwright.comparison.postprocessing import read_fitted
 from netwright.comparison.retrain import cases_of, train_protocol
 from netwright.data.layouts.images import IMAGES
 from netwright.data.open import open_any
 from netwright.errors import DatasetError, NetwrightError, RunError, SettingsError, SettingsWarning
-from netwright.execution.local import LocalExecutor, kills_for_memory
-from netwright.models.store import WEIGHTS, Trained, load_trained, means_of, require_same_task, results_on
+from netwright.execution.local import LocalExecutor
+from netwright.execution.memory import kills_for_memory
+from netwright.models.store import Trained, load_trained, means_of, require_same_task, results_on
 from netwright.runs.data import note_of, nothing_unseen, open_material, unseen_cases
 from netwright.runs.folder import RunFolder, held
-from netwright.runs.status import CURVES, FINISHED, RunStatus, read_curves, read_status
+from netwright.runs.status import FINISHED, RunStatus, read_curves, read_status
 from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
 from netwright.runs.trust import require_trusted
 from netwright.runs.versions import stated, told_of
@@ -32,6 +33,7 @@ from netwright.tasks.inpainting.predictor import Inpainter
 from netwright.tasks.segmentation.crf_fitting import FittedCRF
 from netwright.tasks.segmentation.distances import HAUSDORFF, mean_distances
 from netwright.tasks.segmentation.predictor import Segmenter
+from netwright.training.files import CURVES, WEIGHTS
 from netwright.training.outcome import TRAIN_LOSS, VALIDATION_SCORE, Outcome, Status
 from netwright.training.seeding import derive_seed
 
@@ -200,7 +202,7 @@ class Run:
                 protocol=protocol,
                 seed=derive_seed(settings.seed, "trial", record.number),
                 folder=folder,
-                memory_limit_mb=whole_machine_mb(settings),
+                memory_limit_mb=settings.machine.whole_memory_mb,
             ),
             (),
         )

@@ -29,10 +29,11 @@ from netwright.runs.trials import (
     record_of,
 )
 from netwright.runs.versions import RESUMED, stated, told_of, with_resumption
-from netwright.searches.components import make_space, open_study, problem_of
+from netwright.searches.components import open_study, problem_of
 from netwright.searches.loop import Search
 from netwright.searches.one_shot import search_shared
 from netwright.settings import RunSettings
+from netwright.spaces import make_space
 from netwright.training.outcome import Status
 
 OnStatus = Callable[[RunStatus], None]

@@ -10,7 +10,6 @@ from typing import Any
 
 from netwright.api.run import Evaluation
 from netwright.cli.inspected import command
-from netwright.models.store import WEIGHTS
 from netwright.planning.cost import Plan
 from netwright.planning.exploration import exploration_words
 from netwright.planning.measurements import NOT_MEASURED, Measurement
@@ -21,6 +20,7 @@ from netwright.runs.status import RunStatus, SharedStatus
 from netwright.settings import RunSettings
 from netwright.tasks.segmentation.crf_fitting import FittedCRF
 from netwright.tasks.segmentation.distances import HAUSDORFF, undefined_distances
+from netwright.training.files import WEIGHTS
 
 BAR = 26
 BUDGET = {"--trials", "--hours", "--epochs"}
@@ -100,8 +100,8 @@ def _comparison(status: RunStatus) -> str:
 
 def parts_lines() -> Iterator[str]:
     """The spaces and strategies of which a run is made, a line each."""
-    from netwright.searches.components import PROPOSERS
     from netwright.spaces.kinds import KINDS
+    from netwright.strategies.makers import PROPOSERS
 
     yield "spaces (--space)"
     for name, kind in KINDS.items():

@@ -20,7 +20,7 @@ import numpy as np
 
 from netwright.comparison.postprocessing import drop_crf, fit_postprocessing, unkept_crf
 from netwright.comparison.retrain import cases_of, verdict_protocol
-from netwright.data.files import number
+from netwright.data.open import open_prepared_once
 from netwright.data.volumes.prepared import Prepared
 from netwright.errors import (
     DatasetWarning,
@@ -30,23 +30,25 @@ from netwright.errors import (
     SettingsError,
     concerns_all,
 )
-from netwright.execution.local import Executor, kills_for_memory
+from netwright.execution.base import Executor
+from netwright.execution.memory import kills_for_memory
 from netwright.execution.resources import devices
-from netwright.models.store import RESULTS, TestCase, Trained, describe_trained, load_trained, results_on
-from netwright.planning.data_settings import same_space
+from netwright.models.store import TestCase, Trained, describe_trained, load_trained, results_on
+from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder, open_run_folder, read_json, write_json
+from netwright.runs.results import RESULT
 from netwright.runs.trials import best_of, load_trials, record_of
 from netwright.searches.components import problem_of
-from netwright.searches.jobs import CandidateJob, opened, run_candidate
-from netwright.searches.loop import TICK_SECONDS, SearchData, is_hanging, outcome_of_loss
+from netwright.searches.jobs import CandidateJob, run_candidate
+from netwright.searches.loop import TICK_SECONDS, is_hanging, outcome_of_loss
 from netwright.searches.random_choices import draw_choice
 from netwright.settings import RunSettings
+from netwright.spaces import same_space
 from netwright.spaces.base import HasBase, Layered, Space
 from netwright.tasks.segmentation.predictor import Segmenter
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
-RESULT = "result.json"
 SEARCHED, ORIGINAL, BASE, RIVAL, START = "searched", "original", "base", "rival", "start"
 RANDOM = "random network"
 FEASIBLE_TRIES = 1000
@@ -123,7 +125,7 @@ def reference_names(settings: RunSettings, space: Space, data: SearchData) -> tu
         return settings.verdict.references
     if isinstance(space, Layered | HasBase):
         return ()
-    return suiting(problem_of(settings, opened(data.prepared)).task)
+    return suiting(problem_of(settings, open_prepared_once(data.prepared)).task)
 
 
 def rival(settings: RunSettings, path: Path) -> Entry:
@@ -165,7 +167,7 @@ def random_choice(settings: RunSettings, space: Space, data: SearchData, index: 
     from netwright.training.cost import fits
     from netwright.training.trial import predicted_cost
 
-    task = problem_of(settings, opened(data.prepared)).task
+    task = problem_of(settings, open_prepared_once(data.prepared)).task
     rng = np.random.default_rng(derive_seed(settings.seed, "random choice", index))
     distributions = space.distributions()
     for _ in range(FEASIBLE_TRIES):
@@ -285,7 +287,7 @@ def run_contestant(job: ContestantJob) -> dict[str, Any]:
     `results_on` has.
     """
     candidate = job.candidate
-    prepared = opened(candidate.prepared)
+    prepared = open_prepared_once(candidate.prepared)
     # Before the weights, so that weights are never without what it takes to use them.
     describe_trained(
         candidate.folder,
@@ -357,27 +359,3 @@ def require_rival(settings: RunSettings) -> None:
     """
     if settings.verdict.rival is not None:
         rival(settings, settings.verdict.rival)
-
-
-def read_results(folder: RunFolder) -> list[dict[str, Any]]:
-    """The results there are so far, the winner's first, a score that is not defined as NaN. Version 0.1 called the
-    scores "dice".
-    """
-    files = [folder.winner / RESULT, *sorted((folder.root / "verdict").glob(f"*/{RESULT}"))]
-    results = [read_json(file) for file in files if file.exists()]
-    return [_with_numbers({"scores": result.get("dice", {}), **result}) for result in results]
-
-
-def _with_numbers(result: dict[str, Any]) -> dict[str, Any]:
-    scores = {
-        name: {case: {label: number(value) for label, value in row.items()} for case, row in cases.items()}
-        for name, cases in result.items()
-        if name in RESULTS
-    }
-    return {**result, **scores}
-
-
-def whole_machine_mb(settings: RunSettings) -> float | None:
-    """The memory of all workers together, in MB; None: no limit."""
-    limit = settings.machine.memory_limit_mb
-    return None if limit is None else limit * settings.machine.workers

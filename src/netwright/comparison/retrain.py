@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netwright.errors import SettingsError
-from netwright.searches.loop import SearchData
+from netwright.runs.data import SearchData
 from netwright.settings import RunSettings
 from netwright.training.config import TrainingProtocol
 

@@ -28,6 +28,9 @@ from netwright.data.volumes.prepared import Prepared, open_prepared
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import DatasetError, SettingsError
 
+OnCase = Callable[[int, int], None]
+"""Told, case by case, how many are done and of how many."""
+
 _FOLDERS_SEARCHED = 20
 """So many folders within are looked into for a dataset."""
 
@@ -220,6 +223,17 @@ def open_prepared_any(folder: Path) -> Prepared | PreparedImages:
     except (OSError, ValueError, AttributeError):
         kind = None  # whatever is wrong with it, `open_prepared` says
     return open_prepared_images(folder) if kind == KIND else open_prepared(folder)
+
+
+def open_prepared_once(folder: Path) -> Prepared | PreparedImages:
+    """`open_prepared_any`, once a process for the folder that was asked for last."""
+    if folder not in _OPEN:
+        _OPEN.clear()
+        _OPEN[folder] = open_prepared_any(folder)
+    return _OPEN[folder]
+
+
+_OPEN: dict[Path, Prepared | PreparedImages] = {}
 
 
 def _place_of(root: Path) -> Path:

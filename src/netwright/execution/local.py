@@ -19,10 +19,10 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from netwright.errors import ExecutionError
+from netwright.execution.base import WorkerLost
 from netwright.execution.guard import UNGUARDED, UnguardedScript, require_guard, unguarded_words
 from netwright.execution.notes import say_once
 from netwright.execution.process import POLL_SECONDS, Worker
@@ -36,27 +36,6 @@ in the heap they leave holes, for which VGG-16 and volumes of 128 voxels a side 
 STARTS = 5
 """A worker that ends before it can take a task is started again so often, with longer and longer pauses."""
 FIRST_PAUSE_SECONDS = 0.2
-
-
-class Executor(Protocol):
-    """Runs functions elsewhere. A lost worker fails its own future with `WorkerLost` and no other."""
-
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Run ``function(*arguments)`` as soon as a worker is free."""
-
-    def shutdown(self) -> None:
-        """End all workers at once, with whatever they are doing."""
-
-
-class WorkerLost(Exception):  # noqa: N818  what happened, not whose fault
-    """A worker process ended in the middle of a task. ``signal_number``: what killed it, or None; ``hanging``: whether
-    it was ended here, as nothing came of it any more.
-    """
-
-    def __init__(self, signal_number: int | None, text: str, *, hanging: bool = False) -> None:
-        super().__init__(text)
-        self.signal_number = signal_number
-        self.hanging = hanging
 
 
 class LocalExecutor:
@@ -257,15 +236,6 @@ class _Slot:
                     WorkerLost(None, f"hanging: no batch was finished for {_duration(allowed)}", hanging=True)
                 )
                 return
-
-
-def kills_for_memory() -> int | None:
-    """How many processes the system has killed for want of memory since it started; None where it keeps no count."""
-    try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
 
 
 def _how(code: int | None) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 from netwright.comparison.postprocessing import POSTPROCESSING, with_crf
 from netwright.data.images.dataset import ImageSet
 from netwright.data.images.prepared import PreparedImages
+from netwright.data.open import OnCase
 from netwright.data.volumes.dataset import Dataset
 from netwright.data.volumes.prepared import Prepared
 from netwright.errors import DatasetError, RunError
 from netwright.runs.folder import read_json, write_json
-from netwright.searches.jobs import OnCase, network_builder
 from netwright.settings import RunSettings
+from netwright.spaces import network_builder
 from netwright.tasks.base import Task
 from netwright.tasks.classification.predictor import Classifier
 from netwright.tasks.images import LabelledPicture
@@ -23,10 +24,10 @@ from netwright.tasks.metrics import mean_scores
 from netwright.tasks.segmentation.dense_crf import DenseCRF
 from netwright.tasks.segmentation.distances import HAUSDORFF
 from netwright.tasks.segmentation.predictor import LabelledCase, Segmenter
+from netwright.training.files import WEIGHTS
 
 ARCHITECTURE = "architecture.json"
 PREPROCESSING = "preprocessing.json"
-WEIGHTS = "weights.safetensors"
 
 RESULTS = ("scores", HAUSDORFF, "scores_without_crf", "scores_with_unkept_crf")
 """The keys of ``result.json`` under which there is case -> label, class or metric -> score."""
@@ -92,7 +93,7 @@ def load_trained(folder: Path, settings: RunSettings, device: str = "auto") -> T
     architecture = read_json(folder / ARCHITECTURE)
     kind = _KINDS[architecture.get("metric", "dice")]
     task = kind.task_of(architecture)
-    network = network_builder(settings, architecture["choice"], architecture["reference"])(task)
+    network = network_builder(settings.space, architecture["choice"], architecture["reference"])(task)
     load_weights(network, folder / WEIGHTS)
     chosen = resolve_device(device)
     trained = kind.load(network.to(chosen).eval(), architecture, read_json(folder / PREPROCESSING), chosen)

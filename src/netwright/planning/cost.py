@@ -19,9 +19,10 @@ from netwright.planning.exploration import exploration_episodes
 from netwright.planning.measurements import NOT_MEASURED, Measurement, measure
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import store_outcome
-from netwright.searches.components import make_space, open_study, problem_of
+from netwright.searches.components import open_study, problem_of
 from netwright.searches.random_choices import draw_choice
 from netwright.settings import RunSettings
+from netwright.spaces import make_space
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
@@ -16,9 +15,9 @@ from netwright.data.volumes.prepared import Prepared
 from netwright.data.volumes.slices import SliceSettings
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.objective import read_limit
-from netwright.searches.components import make_space, problem_of
+from netwright.searches.components import problem_of
 from netwright.settings import Part, RunSettings, parse_settings
-from netwright.spaces import SPACES
+from netwright.spaces import make_space, takes_task
 from netwright.spaces.base import Space
 from netwright.spaces.kinds import CLASSIFICATION, INPAINTING, SEGMENTATION
 from netwright.spaces.layerwise.factory import folder_of
@@ -41,23 +40,6 @@ def kind_of(dataset: Dataset | ImageSet) -> str:
     if isinstance(dataset, ImageSet):
         return CLASSIFICATION if dataset.classes else INPAINTING
     return SEGMENTATION
-
-
-def takes_task(part: Part) -> bool:
-    """Whether a space must know channels, classes and size before it can be made."""
-    return part.name in SPACES and "classes" in inspect.signature(SPACES[part.name]).parameters
-
-
-def same_space(one: Part, other: Part) -> bool:
-    """Whether two runs search the same networks; a user's own may lie elsewhere, and early runs have no fingerprint."""
-    left_out = {"folder"}
-    if None in (one.options.get("fingerprint"), other.options.get("fingerprint")):
-        left_out.add("fingerprint")
-    first, second = (
-        {name: value for name, value in part.model_dump().items() if name not in left_out}
-        for part in (one, other)
-    )
-    return first == second
 
 
 def fit_settings(

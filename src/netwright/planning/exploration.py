@@ -8,9 +8,10 @@ import warnings
 import numpy as np
 
 from netwright.errors import SettingsWarning
-from netwright.searches.components import make_sampler, make_space
 from netwright.settings import RunSettings
+from netwright.spaces import make_space
 from netwright.strategies.base import Exploring
+from netwright.strategies.makers import make_sampler
 from netwright.strategies.sampler import StrategySampler, dimensions_of
 
 
@@ -19,7 +20,7 @@ def exploration_episodes(settings: RunSettings) -> int | None:
     None where it has no such phase.
     """
     space = make_space(settings.space)
-    proposer = make_sampler(settings, space)
+    proposer = make_sampler(settings.strategy, space, settings.seed)
     if not isinstance(proposer, StrategySampler) or not isinstance(proposer.strategy, Exploring):
         return None
     free = {name: found for name, found in space.distributions().items() if not found.single()}

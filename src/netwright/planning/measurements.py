@@ -12,16 +12,18 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from netwright.data.images.prepared import PreparedImages
+from netwright.data.open import open_prepared_once
 from netwright.data.volumes.prepared import Prepared
 from netwright.errors import InfeasibleArchitecture, NetworkFailed, NetwrightError, RunError
 from netwright.execution import heartbeat
-from netwright.execution.local import LocalExecutor, kills_for_memory
+from netwright.execution.local import LocalExecutor
+from netwright.execution.memory import kills_for_memory
 from netwright.execution.notes import say_once
 from netwright.runs.folder import read_json, write_json
-from netwright.searches.components import make_space, problem_of
-from netwright.searches.jobs import network_builder, opened
+from netwright.searches.components import problem_of
 from netwright.searches.loop import outcome_of_loss
 from netwright.settings import RunSettings
+from netwright.spaces import make_space, network_builder
 from netwright.training.outcome import Status
 from netwright.training.time_budget import VALIDATION_SHARE
 
@@ -97,14 +99,15 @@ def probe(job: ProbeJob) -> Measurement:
 
 def _stages(job: ProbeJob) -> Iterator[Measurement]:
     """What is known of the candidate: after the dry run, after some training steps, after a validation, after all."""
+    from netwright.execution.memory import is_out_of_memory
     from netwright.training.cost import fits
-    from netwright.training.device import is_out_of_memory, resolve_device
+    from netwright.training.device import resolve_device
     from netwright.training.trial import predicted_cost
 
     settings = job.settings
-    task = problem_of(settings, opened(job.prepared)).task
+    task = problem_of(settings, open_prepared_once(job.prepared)).task
     known = Measurement(job.name, make_space(settings.space).describe(job.choice), NOT_MEASURED, "")
-    build = network_builder(settings, job.choice, None)
+    build = network_builder(settings.space, job.choice, None)
     try:
         cost = predicted_cost(build, task, settings.training)
     except InfeasibleArchitecture as error:
@@ -131,7 +134,7 @@ def _timed(job: ProbeJob, build: Any, known: Measurement) -> Iterator[Measuremen
     """The same with times, those of an epoch extrapolated from a few batches, and with peak memory."""
     from netwright.training.device import resolve_device, threads
 
-    problem, protocol = problem_of(job.settings, opened(job.prepared)), job.settings.training
+    problem, protocol = problem_of(job.settings, open_prepared_once(job.prepared)), job.settings.training
     device = resolve_device(protocol.device)
     network = build(problem.task)
     with threads(job.settings.machine.threads):
@@ -199,7 +202,7 @@ def _beside(job: ProbeJob, build: Any, timed: Measurement) -> float:
     from netwright.training.device import resolve_device
     from netwright.training.trial import evaluate_candidate
 
-    problem = problem_of(job.settings, opened(job.prepared))
+    problem = problem_of(job.settings, open_prepared_once(job.prepared))
     protocol = replace(
         job.settings.training,
         epochs=1,

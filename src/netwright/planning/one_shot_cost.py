@@ -14,14 +14,15 @@ from netwright.data.images.prepared import PreparedImages
 from netwright.data.volumes.prepared import Prepared
 from netwright.errors import MemoryShortage, RunError
 from netwright.execution import heartbeat
-from netwright.execution.local import LocalExecutor, WorkerLost
+from netwright.execution.base import WorkerLost
+from netwright.execution.local import LocalExecutor
 from netwright.planning.cost import facts_of
 from netwright.planning.measurements import GRACE_SECONDS, Measurement, measure
 from netwright.runs.folder import read_json, write_json
-from netwright.searches.components import make_space
 from netwright.searches.loop import outcome_of_loss
 from netwright.searches.one_shot import SharedJob, make_search, memory_limit_mb, shared_protocol
 from netwright.settings import RunSettings
+from netwright.spaces import make_space
 from netwright.supernet.path import read_snapshots
 from netwright.training.outcome import Status
 

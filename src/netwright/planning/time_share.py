@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-from netwright.searches.components import make_space
 from netwright.settings import RunSettings, override, parse_settings
+from netwright.spaces import make_space
 
 CANDIDATES_AN_HOUR = 40
 """Candidates that a search limited in hours aims at, for each hour of each worker."""

@@ -12,7 +12,7 @@ from netwright.data.images.dataset import ImageSet
 from netwright.data.images.prepared import PreparedImages
 from netwright.data.images.settings import PicturePreparation
 from netwright.data.issues import UnusableFile
-from netwright.data.open import open_any, prepare_any
+from netwright.data.open import OnCase, open_any, prepare_any
 from netwright.data.splits import Splits
 from netwright.data.volumes.cache import image_digest
 from netwright.data.volumes.dataset import Case, Dataset
@@ -21,11 +21,18 @@ from netwright.errors import DatasetError, RunError
 from netwright.execution.resources import available_cores
 from netwright.models.store import TestCase
 from netwright.runs.folder import RunFolder
-from netwright.searches.jobs import OnCase
-from netwright.searches.loop import SearchData
 from netwright.settings import RunSettings
 from netwright.tasks.images import LabelledPicture
 from netwright.tasks.segmentation.predictor import LabelledCase
+
+
+@dataclass(frozen=True)
+class SearchData:
+    """What every candidate is trained on: prepared data, and case indices of two of its parts."""
+
+    prepared: Path
+    training: tuple[int, ...]
+    validation: tuple[int, ...]
 
 
 @dataclass(frozen=True)

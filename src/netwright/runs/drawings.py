@@ -19,9 +19,10 @@ from netwright.errors import InfeasibleArchitecture, NetwrightError, RunError, S
 from netwright.runs.folder import RunFolder, read_json, write_json
 from netwright.runs.trials import TrialRecord, best_of, copied_study, network_key, path_of
 from netwright.runs.trust import names_code
-from netwright.searches.components import make_sampler, make_space
 from netwright.settings import RunSettings
+from netwright.spaces import make_space
 from netwright.spaces.base import AgentGraph, Choice, Diagram, Edge, Layered, Node, Space, TaskShape, Value
+from netwright.strategies.makers import make_sampler
 
 SPACE = "space.json"
 DRAWING = "drawing.json"
@@ -148,7 +149,7 @@ def shown_study(folder: RunFolder, settings: RunSettings, space: Space) -> optun
         RunError: the database is damaged.
     """
     plain = isinstance(space, StoredSpace) and not isinstance(space, StoredLayers)
-    return copied_study(folder, None if plain else make_sampler(settings, space))
+    return copied_study(folder, None if plain else make_sampler(settings.strategy, space, settings.seed))
 
 
 def lacks_drawings(space: Space) -> bool:

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from netwright.comparison.contestants import read_results
 from netwright.errors import NetwrightError
 from netwright.objective import ObjectiveSettings
 from netwright.runs.drawings import NOT_STORED
 from netwright.runs.folder import RunFolder, read_json
+from netwright.runs.results import read_results
 from netwright.runs.trials import (
     RUNNING,
     TrialRecord,
@@ -24,14 +24,14 @@ from netwright.runs.trials import (
     record_of,
 )
 from netwright.runs.trust import names_code
-from netwright.searches.components import make_space
 from netwright.settings import RunSettings
+from netwright.spaces import make_space
 from netwright.supernet.path import LastStep, last_snapshot, last_step
+from netwright.training.files import CURVES
 from netwright.training.outcome import TRAIN_LOSS, VALIDATION_SCORE, current_names
 
 FINISHED = "finished.json"
 COMPARING = "comparison.json"
-CURVES = "curves.jsonl"
 CURVE_NAMES = (TRAIN_LOSS, VALIDATION_SCORE)
 
 

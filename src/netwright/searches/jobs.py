@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from netwright.data.images.prepared import PreparedImages
-from netwright.data.open import open_prepared_any
-from netwright.data.volumes.prepared import Prepared
+from netwright.data.open import open_prepared_once
 from netwright.execution import heartbeat
-from netwright.searches.components import make_space, problem_of
+from netwright.searches.components import problem_of
 from netwright.settings import RunSettings
+from netwright.spaces import network_builder
 from netwright.training.config import TrainingProtocol
 
 
@@ -46,8 +43,8 @@ def run_candidate(job: CandidateJob) -> dict[str, Any]:
     job.folder.mkdir(parents=True, exist_ok=True)
     with heartbeat.watched(job.settings.machine.hang_seconds):
         outcome = evaluate_candidate(
-            network_builder(job.settings, job.choice, job.reference),
-            problem_of(job.settings, opened(job.prepared)),
+            network_builder(job.settings.space, job.choice, job.reference),
+            problem_of(job.settings, open_prepared_once(job.prepared)),
             job.training,
             job.validation,
             job.protocol,
@@ -57,26 +54,3 @@ def run_candidate(job: CandidateJob) -> dict[str, Any]:
             folder=job.folder,
         )
     return outcome.to_dict()
-
-
-def network_builder(settings: RunSettings, choice: dict[str, Any], reference: str | None) -> Any:
-    """A function from a task to the network: a choice of the run's space, or a hand-made reference."""
-    if reference is not None:
-        from netwright.spaces.references import REFERENCES
-
-        return REFERENCES[reference].build
-    return functools.partial(make_space(settings.space).build, choice)
-
-
-OnCase = Callable[[int, int], None]
-"""Told, case by case, how many are done and of how many."""
-
-_OPEN: dict[Path, Prepared | PreparedImages] = {}
-
-
-def opened(path: Path) -> Prepared | PreparedImages:
-    """Prepared data, opened once a process."""
-    if path not in _OPEN:
-        _OPEN.clear()
-        _OPEN[path] = open_prepared_any(path)
-    return _OPEN[path]

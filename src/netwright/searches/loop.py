@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import optuna
 
 from netwright.errors import NetworkFailed, concerns_all
-from netwright.execution.local import Executor, WorkerLost, kills_for_memory
+from netwright.execution.base import Executor, WorkerLost
+from netwright.execution.memory import kills_for_memory
 from netwright.execution.resources import devices
 from netwright.execution.worker import RaisedInWorker
-from netwright.models.store import WEIGHTS
 from netwright.runs.clock import Clock
+from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder, keep_trace
 from netwright.runs.trials import ENDED, WORDS, first_line, network_key, stop_trial, store_outcome
 from netwright.searches.components import objective_of, reward_of, within_limits
@@ -28,6 +28,7 @@ from netwright.settings import RunSettings
 from netwright.spaces.base import Space
 from netwright.strategies.base import Converging
 from netwright.strategies.sampler import StrategySampler
+from netwright.training.files import LOG, WEIGHTS
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
@@ -39,15 +40,6 @@ EPOCHS = "epochs"
 """The user attribute with the epochs that a trial was given, where the study chooses them."""
 REPEATS = 300
 """A search that has proposed so many known networks in a row has nothing new to propose."""
-
-
-@dataclass(frozen=True)
-class SearchData:
-    """What every candidate is trained on: prepared data, and case indices of two of its parts."""
-
-    prepared: Path
-    training: tuple[int, ...]
-    validation: tuple[int, ...]
 
 
 @dataclass
@@ -275,7 +267,7 @@ class Search:
             if concerns_all(error):
                 raise
             # What a worker could not handle itself, an import for example.
-            keep_trace(self._folder.trial(running.trial.number) / "log.txt", error)
+            keep_trace(self._folder.trial(running.trial.number) / LOG, error)
             outcome = outcome_of_loss(error, running.attempt, running.system_kills, kills_for_memory())
             again = not is_hanging(error)
         if outcome.status == Status.CRASHED and again and running.attempt < self._settings.budget.retries:
@@ -325,7 +317,7 @@ def outcome_of_loss(
     else is a crash.
     """
     if not isinstance(error, WorkerLost):
-        from netwright.training.device import is_out_of_memory
+        from netwright.execution.memory import is_out_of_memory
 
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.CRASHED
         name = "" if isinstance(error, RaisedInWorker | NetworkFailed) else f"{error.__class__.__name__}: "

@@ -14,24 +14,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optuna
 
-from netwright.comparison.contestants import whole_machine_mb
+from netwright.data.open import open_prepared_once
 from netwright.errors import NetwrightError, RunError, SettingsError
 from netwright.execution import heartbeat
-from netwright.execution.local import LocalExecutor, kills_for_memory
+from netwright.execution.local import LocalExecutor
+from netwright.execution.memory import kills_for_memory
 from netwright.execution.resources import devices, process_limit_mb
-from netwright.planning.data_settings import takes_task
 from netwright.runs.clock import Clock
+from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder, keep_trace
 from netwright.runs.trials import first_line, network_key
-from netwright.searches.components import make_sampler, make_space, problem_of, reward_of
-from netwright.searches.jobs import network_builder, opened
-from netwright.searches.loop import TICK_SECONDS, SearchData, is_hanging, outcome_of_loss
+from netwright.searches.components import problem_of, reward_of
+from netwright.searches.loop import TICK_SECONDS, is_hanging, outcome_of_loss
 from netwright.settings import Part, RunSettings
+from netwright.spaces import make_space, network_builder, takes_task
 from netwright.spaces.base import SharesWeights, Space
+from netwright.strategies.makers import make_sampler
 from netwright.strategies.natural_gradient import NaturalGradient
 from netwright.strategies.sampler import StrategySampler, dimensions_of
 from netwright.tasks.base import Task
 from netwright.training.config import TrainingProtocol
+from netwright.training.files import LOG
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed, seeded
 
@@ -43,7 +46,6 @@ if TYPE_CHECKING:
 STOP = "stop"
 """A file of this name asks the worker to write a checkpoint and leave."""
 STOP_SECONDS = 120.0
-LOG = "log.txt"
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ def _shares_weights(part: Part) -> bool:
 
 def natural_gradient(settings: RunSettings, space: Space) -> NaturalGradient:
     """The strategy of a search inside one training."""
-    sampler = make_sampler(settings, space)
+    sampler = make_sampler(settings.strategy, space, settings.seed)
     assert isinstance(sampler, StrategySampler)
     assert isinstance(sampler.strategy, NaturalGradient)
     return sampler.strategy
@@ -197,7 +199,7 @@ def shared_protocol(settings: RunSettings) -> TrainingProtocol:
 
 def memory_limit_mb(settings: RunSettings) -> float | None:
     """What the worker may use: the shares of all workers, as the search has the machine to itself."""
-    return process_limit_mb(settings.training.device, whole_machine_mb(settings))
+    return process_limit_mb(settings.training.device, settings.machine.whole_memory_mb)
 
 
 def make_search(job: SharedJob) -> SharedSearch:
@@ -206,7 +208,7 @@ def make_search(job: SharedJob) -> SharedSearch:
 
     settings = job.settings
     assert settings.supernet is not None
-    space, problem = shared_space(settings), problem_of(settings, opened(job.prepared))
+    space, problem = shared_space(settings), problem_of(settings, open_prepared_once(job.prepared))
     assert isinstance(space, SharesWeights)
     strategy = natural_gradient(settings, space)
     with seeded(derive_seed(settings.seed, "supernet")):
@@ -237,9 +239,9 @@ def run_shared(job: SharedJob) -> dict[str, Any] | None:
         if not search.run(stop=(job.folder / STOP).exists):
             return None
         choice = search.choice()
-        problem = problem_of(job.settings, opened(job.prepared))
+        problem = problem_of(job.settings, open_prepared_once(job.prepared))
         metrics, reason = _validated(job, problem, search.supernet, choice)
-    build = network_builder(job.settings, choice, None)
+    build = network_builder(job.settings.space, choice, None)
     outcome = Outcome(
         Status.COMPLETE,
         reason,
@@ -258,8 +260,9 @@ def _validated(
     The cases come in a random order, as batches are normalised by themselves and cases of one class often lie together;
     in smaller batches where memory is short.
     """
+    from netwright.execution.memory import is_out_of_memory
     from netwright.nn.steps import StepNetwork
-    from netwright.training.device import is_out_of_memory, resolve_device, threads
+    from netwright.training.device import resolve_device, threads
     from netwright.training.trial import mean_metrics
 
     protocol, count = shared_protocol(job.settings), len(job.validation)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from netwright.errors import SettingsError
 from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.base import Choice, Diagram, Edge, Node, Space, TaskShape, Value
 from netwright.spaces.cells import CellSpace
 from netwright.spaces.dense import DenseSpace
-from netwright.spaces.layerwise.makers import googlenet, layerwise, unet, vgg16
+from netwright.spaces.layerwise.makers import FILLED_IN, googlenet, layerwise, unet, vgg16
 from netwright.spaces.segnas import SegNAS, SegNAS4, SegNAS7
+from netwright.spec import Maker, Spec, make, maker_of, require_options
 
 # Name -> maker, which takes the space's settings as keyword arguments.
 SPACES: dict[str, Callable[..., Space]] = {
@@ -25,4 +30,80 @@ SPACES: dict[str, Callable[..., Space]] = {
     "cells": CellSpace,
 }
 
-__all__ = ["SPACES", "Choice", "Diagram", "Edge", "Node", "Space", "TaskShape", "Value"]
+
+def make_space(spec: Spec) -> Space:
+    """The search space of that name with its options.
+
+    Raises:
+        SettingsError: the name or an option is unknown, or a value is wrong.
+    """
+    maker = space_maker(spec)
+    space: Space = make("space", spec, maker)
+    return space
+
+
+def space_maker(spec: Spec) -> Maker:
+    """What makes the space; it takes the options that are given.
+
+    Raises:
+        SettingsError: the name or an option is unknown.
+    """
+    maker = maker_of("space", SPACES, spec.name)
+    known = inspect.signature(maker).parameters
+    if [name for name in spec.options if name not in known] == ["network"]:
+        raise SettingsError(
+            f"The space {spec.name!r} takes no network of yours. Give --network with the recipe marl, or without "
+            "--recipe."
+        )
+    require_options("space", spec, maker, FILLED_IN)
+    return maker
+
+
+def takes_task(spec: Spec) -> bool:
+    """Whether a space must know channels, classes and size before it can be made."""
+    return spec.name in SPACES and "classes" in inspect.signature(SPACES[spec.name]).parameters
+
+
+def same_space(one: Spec, other: Spec) -> bool:
+    """Whether two runs search the same networks; a user's own may lie elsewhere, and early runs have no fingerprint."""
+    left_out = {"folder"}
+    if None in (one.options.get("fingerprint"), other.options.get("fingerprint")):
+        left_out.add("fingerprint")
+    first, second = (
+        {name: value for name, value in spec.options.items() if name not in left_out} for spec in (one, other)
+    )
+    return (one.name, first) == (other.name, second)
+
+
+def network_builder(
+    spec: Spec, choice: Mapping[str, Any], reference: str | None = None
+) -> Callable[[TaskShape], Any]:
+    """A function from a task to the network.
+
+    Args:
+        spec: the space.
+        choice: one of its choices.
+        reference: the name of a hand-made network, to be built in place of the choice.
+    """
+    if reference is not None:
+        from netwright.spaces.references import REFERENCES
+
+        return REFERENCES[reference].build
+    return functools.partial(make_space(spec).build, choice)
+
+
+__all__ = [
+    "SPACES",
+    "Choice",
+    "Diagram",
+    "Edge",
+    "Node",
+    "Space",
+    "TaskShape",
+    "Value",
+    "make_space",
+    "network_builder",
+    "same_space",
+    "space_maker",
+    "takes_task",
+]

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from netwright.errors import MemoryShortage, NetwrightError
+from netwright.execution.memory import is_out_of_memory
 from netwright.nn.steps import Steps, Supernet
 from netwright.supernet.pair import add_gradients, losses_of
 from netwright.supernet.settings import SupernetSettings
-from netwright.training.device import is_out_of_memory
 from netwright.training.losses import TrainingLoss
 from netwright.training.lr_schedule import half_cosine
 from netwright.training.step import is_single_value

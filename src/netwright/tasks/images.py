@@ -11,8 +11,8 @@ from netwright.data.io.images import is_picture
 from netwright.data.layouts.class_folders import files_below
 from netwright.data.layouts.paired import refuse_masks_to_predict
 from netwright.data.layouts.unlabelled import not_predicted, tell_others
+from netwright.data.open import open_prepared_once
 from netwright.errors import DatasetError
-from netwright.searches.jobs import opened
 
 BATCH = 64
 
@@ -32,7 +32,7 @@ def prepared_pictures(folder: Path) -> PreparedImages:
     Raises:
         DatasetError: they are volumes.
     """
-    prepared = opened(folder)
+    prepared = open_prepared_once(folder)
     if not isinstance(prepared, PreparedImages):
         raise DatasetError(f"{folder} holds prepared volumes: expected pictures.")
     return prepared

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from netwright.data.files import content_digest
 from netwright.data.issues import enumerate_words
 from netwright.data.layouts.unlabelled import MANIFEST, tell_unusable
+from netwright.data.open import OnCase
 from netwright.errors import DatasetError, StorageError
-from netwright.searches.jobs import OnCase
 
 T = TypeVar("T")
 

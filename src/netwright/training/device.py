@@ -12,17 +12,6 @@ from torch import Tensor, nn
 from netwright.errors import SettingsError
 from netwright.execution.notes import say_once
 
-# The last two are how cuDNN and cuBLAS say that they could not get their workspace.
-_OUT_OF_MEMORY = (
-    "can't allocate memory",
-    "out of memory",
-    "not enough memory",
-    "bad_alloc",
-    "std::length_error",
-    "status_alloc_failed",
-    "unable to find an engine",
-)
-
 
 def resolve_device(name: str) -> torch.device:
     """The device of a name; "auto" is the GPU where there is one, else the CPU.
@@ -127,10 +116,3 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, on the GPU or the CPU."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)

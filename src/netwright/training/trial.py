@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from netwright.errors import InfeasibleArchitecture, concerns_all
 from netwright.execution import heartbeat
+from netwright.execution.memory import is_out_of_memory
 from netwright.nn.losses import Outputs
 from netwright.tasks.base import Task
 from netwright.tasks.inpainting.task import InpaintingTask
@@ -28,11 +29,11 @@ from netwright.training.config import TrainingProtocol
 from netwright.training.cost import dry_run, fits
 from netwright.training.device import (
     half_precision,
-    is_out_of_memory,
     resolve_device,
     threads,
     to_channels_last,
 )
+from netwright.training.files import CURVES, LOG, WEIGHTS
 from netwright.training.history import Curves, EpochRecord
 from netwright.training.inference import evaluating, forward
 from netwright.training.loop import Training, train
@@ -43,10 +44,6 @@ from netwright.training.problem import Problem
 from netwright.training.seeding import derive_seed, seeded
 from netwright.training.step import is_single_value
 from netwright.training.weights import save_weights
-
-CURVES = "curves.jsonl"
-WEIGHTS = "weights.safetensors"
-LOG = "log.txt"
 
 Build = Callable[[Any], nn.Module]
 """From a task to a network."""

@@ -12,9 +12,10 @@ import pytest
 from netwright.report.collect.strategy import agent_tables, layer_choices
 from netwright.report.draw.agents import action_text
 from netwright.runs.trials import best_of, record_of
-from netwright.searches.components import make_sampler, make_space
 from netwright.settings import Part, RunSettings, parse_settings
+from netwright.spaces import make_space
 from netwright.spaces.base import Layered
+from netwright.strategies.makers import make_sampler
 
 TRIALS = 12
 VALUES = {"kernels": [2, 4, 8], "kernel_size": [1, 3]}
@@ -41,7 +42,9 @@ def searched(variant: str) -> optuna.Study:
     """A study in which every fourth candidate has no reward."""
     settings = settings_of(variant)
     space = make_space(settings.space)
-    study = optuna.create_study(sampler=make_sampler(settings, space), direction="maximize")
+    study = optuna.create_study(
+        sampler=make_sampler(settings.strategy, space, settings.seed), direction="maximize"
+    )
     rng = np.random.default_rng(0)
     for number in range(TRIALS):
         trial = study.ask()
@@ -92,7 +95,9 @@ def test_each_pair_of_connected_agents_has_a_table_of_their_actions(variant: str
 
 def test_other_strategies_have_no_tables() -> None:
     settings = settings_of("published").model_copy(update={"strategy": Part(name="random")})
-    study = optuna.create_study(sampler=make_sampler(settings, make_space(settings.space)))
+    study = optuna.create_study(
+        sampler=make_sampler(settings.strategy, make_space(settings.space), settings.seed)
+    )
     assert agent_tables(study, None) == ()
     assert agent_tables(optuna.create_study(), None) == ()
 

@@ -13,9 +13,9 @@ from netwright.report.draw.costs import cost_rows, time_saved, times_smaller
 from netwright.report.metrics import metric_named
 from netwright.report.sentences import verdict_sentences
 from netwright.report.summaries import summarise
-from netwright.searches.components import make_space
-from netwright.searches.loop import SearchData
+from netwright.runs.data import SearchData
 from netwright.settings import parse_settings
+from netwright.spaces import make_space
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import numpy as np
 from netwright.report.content import ProbabilityPath
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import TrialRecord
-from netwright.searches.components import make_space
 from netwright.searches.one_shot import natural_gradient
 from netwright.settings import RunSettings
+from netwright.spaces import make_space
 from netwright.strategies.sampler import dimensions_of
 from netwright.supernet.path import read_snapshots
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import optuna
 
-from netwright.comparison.contestants import read_results
 from netwright.comparison.postprocessing import read_fitted
 from netwright.comparison.retrain import ON_ALL
 from netwright.data.images.prepared import PreparedImages
@@ -33,6 +32,7 @@ from netwright.report.metrics import metric_named, reward_words
 from netwright.runs.data import Material
 from netwright.runs.drawings import WITHOUT_DRAWINGS, lacks_drawings, shown_space, shown_study
 from netwright.runs.folder import RunFolder, read_json, write_json, write_text
+from netwright.runs.results import read_results
 from netwright.runs.status import read_curves
 from netwright.runs.trials import ENDED, TrialRecord, best_of, load_trials, path_of, record_of
 from netwright.runs.versions import RESUMED, version_facts

@@ -17,8 +17,8 @@ from netwright.data.files import write_whole
 from netwright.data.images.prepared import PreparedImages
 from netwright.data.images.reading import prepare_one
 from netwright.data.images.settings import PicturePreparation
+from netwright.data.open import OnCase
 from netwright.errors import DatasetError
-from netwright.searches.jobs import OnCase
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.images import (
     LabelledPicture,

@@ -21,9 +21,9 @@ from netwright.data.images.settings import PicturePreparation
 from netwright.data.io.images import read_head, write_picture
 from netwright.data.issues import UnusableFile, enumerate_words
 from netwright.data.layouts.boxes import BOXES, read_boxes
+from netwright.data.open import OnCase
 from netwright.errors import DatasetError, DatasetWarning, RunError
 from netwright.report.examples import worst_median_best
-from netwright.searches.jobs import OnCase
 from netwright.tasks.images import (
     LabelledPicture,
     find_pictures,

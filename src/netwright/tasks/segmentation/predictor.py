@@ -25,13 +25,13 @@ from netwright.data.io.volumes import (
 )
 from netwright.data.layouts import find_cases
 from netwright.data.layouts.description import stem
+from netwright.data.open import OnCase
 from netwright.data.volumes.dataset import Case
 from netwright.data.volumes.labels import class_indices, count_values, unnamed_values
 from netwright.data.volumes.prepared import Prepared
 from netwright.data.volumes.preprocessing import PreparedImage, PreprocessingSettings, prepare_volume
 from netwright.data.volumes.slices import SliceSettings
 from netwright.errors import DatasetError, DatasetWarning, MemoryShortage
-from netwright.searches.jobs import OnCase
 from netwright.tasks.metrics import dice_per_label
 from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs
 from netwright.tasks.segmentation.dense_crf import DenseCRF, memory_mb, refine

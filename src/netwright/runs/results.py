@@ -1,0 +1,29 @@
+"""What the final comparison found, as it lies in the run folder: a ``result.json`` for each network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netwright.data.files import number
+from netwright.models.store import RESULTS
+from netwright.runs.folder import RunFolder, read_json
+
+RESULT = "result.json"
+
+
+def read_results(folder: RunFolder) -> list[dict[str, Any]]:
+    """The results there are so far, the winner's first, a score that is not defined as NaN. Version 0.1 called the
+    scores "dice".
+    """
+    files = [folder.winner / RESULT, *sorted((folder.root / "verdict").glob(f"*/{RESULT}"))]
+    results = [read_json(file) for file in files if file.exists()]
+    return [_with_numbers({"scores": result.get("dice", {}), **result}) for result in results]
+
+
+def _with_numbers(result: dict[str, Any]) -> dict[str, Any]:
+    scores = {
+        name: {case: {label: number(value) for label, value in row.items()} for case, row in cases.items()}
+        for name, cases in result.items()
+        if name in RESULTS
+    }
+    return {**result, **scores}

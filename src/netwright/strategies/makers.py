@@ -1,0 +1,81 @@
+"""The strategies of a run by name, and how one is made for a space; `PROPOSERS` has them all."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from netwright.spec import Maker, Spec, make, maker_of, require_options
+from netwright.strategies import STRATEGIES
+from netwright.strategies.optuna_samplers import OPTUNA_SAMPLERS, SeededSampler
+from netwright.strategies.sampler import StrategySampler
+
+START = "start"
+"""The option ``first`` of a strategy where it stands for the space's starting choice."""
+
+PROPOSERS: dict[str, Callable[..., Any]] = {**STRATEGIES, **OPTUNA_SAMPLERS}
+"""The strategies of netwright, and Optuna's samplers."""
+
+
+class Searched(Protocol):
+    """What a strategy must know of the space that it searches."""
+
+    def distributions(self) -> dict[str, Any]:
+        """Optuna's distribution of each dimension."""
+
+    def starting_choice(self) -> Mapping[str, Any]:
+        """The choice that a search may begin with."""
+
+
+@runtime_checkable
+class SearchedByAgents(Protocol):
+    """A space that tells which dimensions belong to which of its layers."""
+
+    def agent_graph(self) -> Any:
+        """Layers with their dimensions (``agents``), and which of them feed which (``edges``)."""
+
+
+def strategy_maker(spec: Spec) -> Maker:
+    """What makes the strategy; it takes the options that are given.
+
+    Raises:
+        SettingsError: the name or an option is unknown.
+    """
+    maker = maker_of("strategy", PROPOSERS, spec.name)
+    require_options("strategy", spec, maker)
+    return maker
+
+
+def require_strategy(spec: Spec) -> None:
+    """Refuse what is wrong with a strategy as far as it can be told without the space.
+
+    Raises:
+        SettingsError: the name or an option is unknown, or a value is wrong.
+    """
+    without = {name: value for name, value in spec.options.items() if name != "first"}
+    make("strategy", spec, strategy_maker(spec), without)
+
+
+def make_sampler(spec: Spec, space: Searched, seed: int) -> StrategySampler | SeededSampler:
+    """The strategy as an Optuna sampler over a space.
+
+    Args:
+        spec: the strategy.
+        space: what it searches.
+        seed: a natural number.
+
+    Raises:
+        SettingsError: the name or an option is unknown, or a value is wrong.
+    """
+    options = spec.options
+    if options.get("first") == START:
+        options["first"] = space.starting_choice()
+    maker = strategy_maker(spec)
+    if isinstance(space, SearchedByAgents) and "agents" in inspect.signature(maker).parameters:
+        graph = space.agent_graph()
+        options = {"agents": graph.agents, "edges": graph.edges, **options}
+    strategy = make("strategy", spec, maker, options)
+    if spec.name in OPTUNA_SAMPLERS:
+        return SeededSampler(strategy, seed)
+    return StrategySampler(strategy, seed=seed, distributions=space.distributions())

@@ -1,0 +1,7 @@
+"""The names of the files that a training leaves in its folder."""
+
+CURVES = "curves.jsonl"
+"""A line an epoch."""
+WEIGHTS = "weights.safetensors"
+LOG = "log.txt"
+"""What went wrong, with its traces."""
