@@ -20,14 +20,13 @@ from netwright.planning.data_settings import (
     fit_settings,
     kind_of,
     require_validated,
-    same_space,
     with_termination,
 )
 from netwright.planning.space_settings import suit_format, suit_inpainting
 from netwright.runs.data import open_own, prepare_own
 from netwright.searches.components import require_parts
 from netwright.settings import Part, RunSettings, parse_settings
-from netwright.spaces import make_space
+from netwright.spaces import make_space, same_space
 from netwright.spaces.kinds import INPAINTING, KINDS, Kind
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.task import InpaintingTask
