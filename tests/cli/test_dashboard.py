@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from optuna.storages import RDBStorage
 from optuna_dashboard import wsgi
 
 from netwright_tests import EXECUTABLE
+from processes import finish, line_of, run, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -78,22 +80,31 @@ def add_trials(run: Path, count: int) -> None:
     storage.engine.dispose()
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A run of three trials, of settings and storage alone, which is all that is shown."""
-    run = tmp_path_factory.mktemp("runs") / "run"
-    run.mkdir()
-    (run / "run.yaml").write_text(SETTINGS)
-    add_trials(run, 3)
+@contextmanager
+def serving(run: Path) -> Iterator[tuple[Served, subprocess.Popen[str]]]:
+    """A run's dashboard and its process, which is ended as the system ends it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     words = [str(EXECUTABLE), "dashboard", str(run), "--port", str(port)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        assert server.stdout.readline() == f"dashboard  http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
-        yield Served(run, port)
+    server = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert line_of(server) == f"dashboard  http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
+        yield Served(run, port), server
+    finally:
         server.terminate()
+        finish(server, 60)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A run of three trials, of settings and storage alone, which is all that is shown."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    folder.mkdir()
+    (folder / "run.yaml").write_text(SETTINGS)
+    add_trials(folder, 3)
+    with serving(folder) as (found, _):
+        yield found
 
 
 def changing_requests() -> list[tuple[str, str]]:
@@ -154,9 +165,9 @@ def test_the_page_is_that_of_the_run_s_study_with_its_metric(served: Served) -> 
 def test_a_browser_draws_the_page_under_the_name_of_the_metric(served: Served, tmp_path: Path) -> None:
     words = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
     words += [f"--user-data-dir={tmp_path}", "--virtual-time-budget=8000", "--dump-dom"]
-    drawn = subprocess.run(
-        [*words, f"http://localhost:{served.port}/"], capture_output=True, text=True, timeout=90, check=True
-    ).stdout
+    done = run([*words, f"http://localhost:{served.port}/"], seconds=90)
+    assert done.returncode == 0, done.stderr
+    drawn = done.stdout
     assert "History" in drawn
     assert ">dice<" in drawn
     assert "Objective 0" not in drawn
@@ -166,9 +177,31 @@ def test_new_trials_are_shown_while_the_search_goes_on(served: Served) -> None:
     before = len(served.study()["trials"])
     add_trials(served.run, 2)
     stored = served.contents()
-    end = time.monotonic() + 20
-    while len(served.study()["trials"]) < before + 2:
-        assert time.monotonic() < end
-        time.sleep(0.3)
+    wait_until(lambda: len(served.study()["trials"]) == before + 2, seconds=20)
     assert served.study()["objective_names"] == ["dice"]
     assert served.contents() == stored
+
+
+def test_it_ends_in_the_middle_of_a_request_too(served: Served) -> None:
+    """The signal comes while several are being answered, one after the other: whatever it meets ends with it."""
+    asked = f"GET /api/studies/1 HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode()
+    with serving(served.run) as (own, server), ExitStack() as connections:
+        asking = []
+        for _ in range(5):
+            connection = connections.enter_context(
+                socket.create_connection(("127.0.0.1", own.port), timeout=60)
+            )
+            connection.sendall(asked)
+            asking.append(connection)
+        assert asking[0].recv(8) == b"HTTP/1.0"
+        server.terminate()
+        _, errors = finish(server, 30)
+        assert (server.returncode, errors) == (0, "")
+
+
+def test_a_browser_that_has_connected_and_asks_nothing_does_not_hold_up_the_end(served: Served) -> None:
+    with serving(served.run) as (own, server), socket.create_connection(("127.0.0.1", own.port)):
+        time.sleep(0.5)
+        server.terminate()
+        _, errors = finish(server, 30)
+        assert (server.returncode, errors) == (0, "")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from netwright.errors import NetwrightError, RunError
 from netwright.objective import ObjectiveSettings
@@ -24,6 +25,9 @@ HOST = "127.0.0.1"
 
 REFRESH_SECONDS = 2.0
 """A study that changes is copied at most this often, and for at most a fifth of the time."""
+
+LAST_REQUEST_SECONDS = 2.0
+"""A request that is being answered when the dashboard is ended may take so long."""
 
 _HOSTS = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?", re.IGNORECASE)
 _PAGES = ("", "/dashboard")
@@ -73,10 +77,22 @@ def serve(folder: RunFolder, port: int, on_ready: Callable[[str], None]) -> None
             ) from None
         with server:
             on_ready(f"http://{HOST}:{server.server_port}/")
-            try:
-                server.serve_forever()
-            except KeyboardInterrupt:
-                return
+            _serve_until_interrupted(server)
+
+
+def _serve_until_interrupted(server: WSGIServer) -> None:
+    """Answer requests in a thread of their own, and wait for Ctrl-C and its like here.
+
+    What a signal raises in the main thread must not meet a request: wsgiref takes everything that is raised in one for
+    an error of that page, and serves on. A request that never ends, such as that of a browser which has connected and
+    asks nothing yet, does not hold up the end.
+    """
+    answering = threading.Thread(target=server.serve_forever, name="netwright-dashboard", daemon=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        answering.start()
+        answering.join()
+    threading.Thread(target=server.shutdown, daemon=True).start()
+    answering.join(LAST_REQUEST_SECONDS)
 
 
 @dataclass(frozen=True)
