@@ -23,8 +23,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from netwright.api import Wishes, create_run
+from netwright.api import create_run
 from netwright.data.samples.images import write_segmentation_sample
+from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_material
 from netwright.searches.components import problem_of
 from netwright.spaces import SPACES
@@ -67,10 +68,10 @@ def main() -> None:
     found: dict[str, list[float]] = (
         json.loads(arguments.out.read_text())["dice"] if arguments.out.exists() else {}
     )
-    wishes = Wishes(trials=1, workers=1, epochs=arguments.epochs, seed=0, assignments=SETTINGS)
+    user = UserSettings(trials=1, workers=1, epochs=arguments.epochs, seed=0, assignments=SETTINGS)
     with tempfile.TemporaryDirectory() as folder:
         cells = write_segmentation_sample(Path(folder) / "cells", pictures=30, size=32)
-        run = create_run(cells, "policy-gradient", wishes, Path(folder) / "run")
+        run = create_run(cells, "policy-gradient", user, Path(folder) / "run")
         material, settings = open_material(run.folder, run.settings), run.settings
     problem = problem_of(settings, material.prepared)
     space = SPACES["dense-encoder-decoder"](**SPACE)

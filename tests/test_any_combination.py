@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 import netwright as package
-from netwright.api import Wishes, create_run
+from netwright.api import create_run
 from netwright.api.run import Run
 from netwright.api.runner import conduct
 from netwright.errors import SettingsError
 from netwright.execution.local import LocalExecutor
-from netwright.planning.time_share import with_time_share
+from netwright.planning.candidate_time import share_hours
+from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_material
 from netwright.searches.components import open_study
 from netwright.searches.loop import Search
@@ -22,6 +23,7 @@ from netwright.settings import parse_settings
 from netwright.spaces import SPACES, make_space
 from netwright.spaces.kinds import KINDS
 from netwright.strategies.makers import PROPOSERS
+from planning.steps import after
 
 TINY: dict[str, dict[str, Any]] = {
     "segnas11": {"space.n": [1, 4], "space.p": [1, 3]},
@@ -68,8 +70,8 @@ def executor() -> Iterator[LocalExecutor]:
 
 def made(dataset: Path, folder: Path, trials: int, **settings: Any) -> Run:
     """A run, and nothing searched yet."""
-    wishes = Wishes(trials=trials, workers=1, epochs=1, seed=1, assignments={**QUICK, **settings})
-    return create_run(dataset, None, wishes, folder)
+    user = UserSettings(trials=trials, workers=1, epochs=1, seed=1, assignments={**QUICK, **settings})
+    return create_run(dataset, None, user, folder)
 
 
 def searched(run: Run, executor: LocalExecutor) -> Run:
@@ -123,7 +125,9 @@ def test_unusual_combinations_are_reported(dataset: Path, tmp_path: Path) -> Non
 
 
 def resolved(dataset: Path, folder: Path, recipe: str | None, **settings: Any) -> Any:
-    return create_run(dataset, recipe, Wishes(trials=1, workers=1, assignments={**QUICK, **settings}), folder)
+    return create_run(
+        dataset, recipe, UserSettings(trials=1, workers=1, assignments={**QUICK, **settings}), folder
+    )
 
 
 def test_slices_go_with_the_space_unless_they_were_given(dataset: Path, cells: Path, tmp_path: Path) -> None:
@@ -133,10 +137,10 @@ def test_slices_go_with_the_space_unless_they_were_given(dataset: Path, cells: P
     assert off.settings.slices is None
     given = resolved(dataset, tmp_path / "3", "segnas4", **{"space.name": "unet", "slices.axis": 0})
     assert given.settings.slices.axis == 0
-    repeated = Wishes(trials=1, workers=1, repeat=given.settings)
+    repeated = UserSettings(trials=1, workers=1, repeat=given.settings)
     assert create_run(dataset, None, repeated, tmp_path / "4").settings.slices.axis == 0
     empty = resolved(cells, tmp_path / "5", None, **{"slices.empty": "drop"}).settings
-    again = create_run(cells, None, Wishes(trials=1, workers=1, repeat=empty), tmp_path / "6").settings
+    again = create_run(cells, None, UserSettings(trials=1, workers=1, repeat=empty), tmp_path / "6").settings
     assert again.slices.empty == "drop"
 
 
@@ -144,7 +148,7 @@ def test_hours_change_the_options_of_controlled_random_search_alone() -> None:
     base = {"recipe": "segnas4", "dataset": {"path": "."}, "space": {"name": "segnas4"}}
     for strategy in PROPOSERS:
         settings = parse_settings({**base, "strategy": {"name": strategy}, "budget": {"hours": 1}})
-        options = with_time_share(settings, 1.0).strategy.options
+        options = after(settings, lambda draft, _: share_hours(draft, 1.0)).strategy.options
         searches = strategy == "controlled-random-search"
         assert options == ({"population": 10, "cell_centres": True} if searches else {})
 

@@ -15,10 +15,11 @@ import pytest
 import typer
 import yaml
 
-from netwright.api import Wishes, resolve
 from netwright.cli.app import app
 from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.data.volumes.slices import SliceSettings
+from netwright.planning.resolve import resolve
+from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES
 from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.cells import CellSpace
@@ -95,7 +96,7 @@ def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 def defaults() -> dict[str, Any]:
     """Of a search with `segnas4`, as they stand in run.yaml."""
-    return dict(leaves(resolve(Path("dataset"), "segnas4", Wishes()).model_dump(mode="json")))
+    return dict(leaves(resolve(Path("dataset"), "segnas4", UserSettings()).model_dump(mode="json")))
 
 
 def options() -> dict[str, Any]:

@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import nn
 
-from netwright.api import Wishes, resolve
 from netwright.errors import InfeasibleArchitecture
 from netwright.objective import ObjectiveSettings
-from netwright.planning.data_settings import fit_settings
+from netwright.planning.resolve import resolve
+from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.strategy import agent_tables
 from netwright.runs.data import open_own, prepare_own
 from netwright.searches.components import problem_of, reward_of, within_limits
@@ -29,6 +29,7 @@ from netwright.spaces.layerwise import LayerwiseSpace, from_module
 from netwright.strategies.sampler import StrategySampler, sampler
 from netwright.training.outcome import Outcome, Status
 from netwright.training.trial import evaluate_candidate
+from planning.steps import FIT, after
 from spaces.layerwise_networks import CASES, Plain, Shape, assert_learns, outputs, prepared
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -128,10 +129,10 @@ class Candidate:
 def trained(path: Path, network: str) -> Candidate:
     """A network of a dataset's own task, trained for two epochs as the recipe for it says."""
     said = {"space.network": f"tiny_networks:{network}", "training.epochs": 2, "training.batch_size": 4}
-    settings = resolve(path, None, Wishes(assignments=said))
+    settings = resolve(path, None, UserSettings(assignments=said))
     opened = open_own(settings)
     data = prepare_own(opened, settings)
-    settings = fit_settings(settings, opened, data, said)
+    settings = after(settings, *FIT, user_set=said, dataset=opened, prepared=data)
     space = make_space(settings.space)
     build, problem = partial(space.build, space.starting_choice()), problem_of(settings, data)
     outcome = evaluate_candidate(build, problem, range(6), range(6, 10), settings.training, seed=0)

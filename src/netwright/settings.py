@@ -7,12 +7,13 @@ the run folder as ``run.yaml``.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.data.images.settings import ImageSettings
@@ -226,8 +227,13 @@ def parse_settings(values: Mapping[str, Any]) -> RunSettings:
     try:
         return RunSettings.model_validate(values)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()]
-        raise SettingsError("These settings cannot be used:\n  " + "\n  ".join(lines)) from None
+        raise unusable(error.errors()) from None
+
+
+def unusable(errors: Sequence[ErrorDetails]) -> SettingsError:
+    """What to raise of settings that pydantic refused: names, values, and what was expected."""
+    lines = [f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in errors]
+    return SettingsError("These settings cannot be used:\n  " + "\n  ".join(lines))
 
 
 def read_settings(path: Path) -> RunSettings:

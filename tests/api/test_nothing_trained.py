@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from netwright.api import Wishes, create_run
+from netwright.api import create_run
 from netwright.data.samples.phantoms import write_sample
 from netwright.errors import RunError, SettingsError
+from netwright.planning.user_settings import UserSettings
 
 
-def wishes(**settings: object) -> Wishes:
+def user_settings(**settings: object) -> UserSettings:
     small = {"space.n": 4, "space.p": 2, "preprocessing.size": [16, 16, 16], "machine.threads": 1}
-    return Wishes(workers=1, epochs=1, assignments={**small, **settings})
+    return UserSettings(workers=1, epochs=1, assignments={**small, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_no_time_for_any_candidate_is_said(sample: Path, tmp_path: Path) -> None:
-    asked = wishes(**{"budget.hours": 1e-9, "verdict.hours": 0})
+    asked = user_settings(**{"budget.hours": 1e-9, "verdict.hours": 0})
     run = create_run(sample, "segnas4", asked, tmp_path / "run")
     with pytest.raises(RunError, match="began in the time") as caught:
         run.resume()
@@ -37,5 +38,5 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_written(
     sample: Path, tmp_path: Path, device: str
 ) -> None:
     with pytest.raises(SettingsError, match=r"training.device .*auto, cpu"):
-        create_run(sample, "segnas4", wishes(**{"training.device": device}), tmp_path / "run")
+        create_run(sample, "segnas4", user_settings(**{"training.device": device}), tmp_path / "run")
     assert not (tmp_path / "run").exists()

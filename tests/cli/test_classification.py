@@ -19,7 +19,7 @@ from PIL import Image
 import netwright as package
 from netwright.api import create_run
 from netwright.api.run import Evaluation
-from netwright.cli.options import read_wishes
+from netwright.cli.options import read_user_settings
 from netwright.cli.tables import evaluation_lines, status_lines
 from netwright.errors import DatasetError, RunError, SettingsError
 from netwright.report import formatting
@@ -180,9 +180,9 @@ def test_a_network_for_another_task_is_told(
     shapes: Path, workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(workshop)
-    wishes = read_wishes(map_label=None, assignments=None, network="own_networks:segmenter", trials=1)
+    user = read_user_settings(map_label=None, assignments=None, network="own_networks:segmenter", trials=1)
     with pytest.raises(SettingsError, match=r"expected \(2, 4\) for classification"):
-        create_run(shapes, None, wishes, tmp_path / "run")
+        create_run(shapes, None, user, tmp_path / "run")
 
 
 def run_with_networks_in(folder: Path, shapes_run: Path, copy: Path) -> Path:
@@ -257,12 +257,12 @@ def test_trainings_that_end_early_are_counted(
     shapes: Path, tmp_path: Path, status: str, threshold: dict[str, Any], words: str
 ) -> None:
     assignments = list(LAYERS["published"][-1:])
-    wishes = read_wishes(
+    user = read_user_settings(
         map_label=None, assignments=assignments, network="tiny_networks:classifier", trials=2, workers=1
     )
     named = {"training.early": threshold, "termination.slower_than_start": None, "training.batch_size": 8}
-    wishes = replace(wishes, epochs=1, assignments={**(wishes.assignments or {}), **named})
-    run = create_run(shapes, None, wishes, tmp_path / "run")
+    user = replace(user, epochs=1, assignments={**(user.assignments or {}), **named})
+    run = create_run(shapes, None, user, tmp_path / "run")
     with pytest.raises(RunError, match=words):
         run.resume()
     assert run.status().trials[status] == 2

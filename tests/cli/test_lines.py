@@ -15,7 +15,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from netwright.api import Wishes, create_run
+from netwright.api import create_run
 from netwright.api.run import Evaluation, Progress
 from netwright.cli.app import app
 from netwright.cli.display import TrainingLines, plain_line
@@ -23,6 +23,7 @@ from netwright.cli.tables import evaluation_lines, plan_lines, status_lines
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, SettingsError
 from netwright.planning.cost import Measurement, Plan
+from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.run import verdict_of
 from netwright.runs.folder import create_run_folder, write_json
 from netwright.runs.status import COMPARING, read_status
@@ -82,9 +83,9 @@ def test_inspect_says_how_to_go_on_with_its_options(in_process: Command, two_val
 
 
 def test_search_refuses_with_the_options_to_look_closer(two_values: Path, tmp_path: Path) -> None:
-    wishes = Wishes(format="image-masks", map_label={7: 1}, trials=1)
+    user = UserSettings(format="image-masks", map_label={7: 1}, trials=1)
     with pytest.raises(DatasetError, match=r"'.*two values' --format image-masks --map-label 7=1 --all"):
-        create_run(two_values, None, wishes, tmp_path / "run")
+        create_run(two_values, None, user, tmp_path / "run")
 
 
 GIVEN = ("--network", "nets:small", "--limit", "parameters <= 2e4", "--set", "space.values.kernels=[4,8]")
@@ -101,7 +102,7 @@ def test_plan_says_how_to_go_on_with_its_options(
     verb: str,
     hours: float | None,
 ) -> None:
-    monkeypatch.setattr("netwright.api.plan_search", lambda *_, **__: PLAN)
+    monkeypatch.setattr("netwright.api.plan", lambda *_, **__: PLAN)
     done = in_process(
         "plan", "shapes", *GIVEN, *budget, "--seed", 3, "--map-label", "255=1", "--map-label", "7=2"
     )
@@ -217,7 +218,7 @@ def test_ctrl_c_is_no_error(in_process: Command, monkeypatch: pytest.MonkeyPatch
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("netwright.api.plan_search", interrupted)
+    monkeypatch.setattr("netwright.api.plan", interrupted)
     done = in_process("plan", "shapes")
     assert (done.returncode, done.stderr.strip()) == (130, "stopped")
 
@@ -234,6 +235,6 @@ def test_recipes_for_volumes_are_not_offered_for_pictures(cells: Path, dataset: 
         with pytest.raises(
             SettingsError, match=r"segmentation of pictures\. Recipes for it: marl-unet, marl"
         ):
-            create_run(cells, recipe, Wishes(trials=1), tmp_path / "run")
+            create_run(cells, recipe, UserSettings(trials=1), tmp_path / "run")
     with pytest.raises(SettingsError, match=r"Recipes for it: .*segnas4.*marl-unet"):
-        create_run(dataset, "marl-vgg16", Wishes(trials=1), tmp_path / "run")
+        create_run(dataset, "marl-vgg16", UserSettings(trials=1), tmp_path / "run")

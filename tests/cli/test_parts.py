@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import netwright as package
-from netwright.cli.options import read_wishes
+from netwright.cli.options import read_user_settings
 from netwright.recipes import find_recipe
 from netwright.settings import override, parse_settings
 from netwright.spaces import SPACES
@@ -25,9 +25,9 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 def resolved(recipe: str, **options: Any) -> Any:
     """The settings of a recipe under the options of a command."""
-    wishes = read_wishes(map_label=None, **{"assignments": None, **options})
+    user = read_user_settings(map_label=None, **{"assignments": None, **options})
     base = parse_settings({**find_recipe(recipe).values, "dataset": {"path": "."}}).model_dump(mode="json")
-    return parse_settings(override(base, wishes.assignments or {}))
+    return parse_settings(override(base, user.assignments or {}))
 
 
 def test_the_options_take_the_place_of_the_recipes_parts() -> None:

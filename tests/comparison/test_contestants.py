@@ -8,10 +8,11 @@ from typing import Any
 import optuna
 import pytest
 
-from netwright.api import Wishes, create_run
+from netwright.api import create_run
 from netwright.comparison.contestants import entries, require_rival
 from netwright.data.splits import Splits
 from netwright.errors import RunError
+from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import SearchData, open_material
 from netwright.runs.folder import create_run_folder, write_json
 from netwright.runs.results import read_results
@@ -108,7 +109,7 @@ def test_a_rival_of_another_space_or_without_a_network_is_refused(tmp_path: Path
 def test_a_rival_that_cannot_be_is_refused_before_anything_is_searched(cells: Path, tmp_path: Path) -> None:
     said = {"space.network": "tiny_networks:segmenter", "verdict.rival": str(tmp_path / "nowhere")}
     with pytest.raises(RunError, match="nowhere"):
-        create_run(cells, None, Wishes(assignments=said, trials=1), tmp_path / "run")
+        create_run(cells, None, UserSettings(assignments=said, trials=1), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -130,7 +131,7 @@ def test_random_networks_are_drawn_from_the_run_s_seed(shapes: Path, tmp_path: P
         "termination.slower_than_start": None,
         "verdict.random_choices": 6,
     }
-    run = create_run(shapes, None, Wishes(assignments=said, trials=1), tmp_path / "run")
+    run = create_run(shapes, None, UserSettings(assignments=said, trials=1), tmp_path / "run")
     settings = run.settings
     space, material = make_space(settings.space), open_material(run.folder, settings)
 

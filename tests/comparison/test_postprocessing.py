@@ -13,7 +13,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from netwright.api import Wishes, create_run, open_run
+from netwright.api import create_run, open_run
 from netwright.comparison.contestants import ContestantJob, results_of, run_contestant
 from netwright.comparison.postprocessing import (
     POSTPROCESSING,
@@ -25,6 +25,7 @@ from netwright.comparison.postprocessing import (
 from netwright.data.volumes.prepared import Prepared
 from netwright.errors import MemoryShortage, RunError, SettingsError
 from netwright.models.store import load_trained
+from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.run import report_content, write_report
 from netwright.runs.data import Material, open_material
 from netwright.runs.folder import RunFolder, read_json, write_json
@@ -82,9 +83,9 @@ def test_cases_are_spread_over_the_validation_part(material: Material) -> None:
 def folder(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run that has not begun, whose networks get a CRF."""
     changes = {"space.n": [2, 4], "space.p": [1, 2], "postprocessing.crf": True, "postprocessing.cases": 4}
-    wishes = Wishes(trials=1, epochs=2, workers=1, seed=1, assignments=changes)
+    user = UserSettings(trials=1, epochs=2, workers=1, seed=1, assignments=changes)
     output = tmp_path_factory.mktemp("runs") / "crf"
-    return create_run(dataset, "segnas4", wishes, output).folder
+    return create_run(dataset, "segnas4", user, output).folder
 
 
 @pytest.fixture(scope="module")

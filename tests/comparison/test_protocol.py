@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netwright.api import Wishes, resolve
 from netwright.comparison.contestants import share_seconds, verdict_protocol
+from netwright.planning.resolve import resolve
+from netwright.planning.user_settings import UserSettings
 
 
 def test_no_network_of_the_comparison_is_ended_before_its_share() -> None:
     early = {"training.early.batch_seconds": 0.1, "training.early.loss": 1.0, "training.patience": 7}
-    settings = resolve(Path("dataset"), "marl-unet", Wishes(assignments=early))
+    settings = resolve(Path("dataset"), "marl-unet", UserSettings(assignments=early))
     assert settings.training.early is not None
     protocol = verdict_protocol(settings, 60.0)
     assert protocol.early is None
@@ -19,7 +20,7 @@ def test_no_network_of_the_comparison_is_ended_before_its_share() -> None:
 
 
 def test_epochs_take_the_place_of_time() -> None:
-    settings = resolve(Path("dataset"), "pdas-inpainting", Wishes(assignments={"verdict.epochs": 20}))
+    settings = resolve(Path("dataset"), "pdas-inpainting", UserSettings(assignments={"verdict.epochs": 20}))
     assert share_seconds(settings, 1.0, 3) is None
     protocol = verdict_protocol(settings, None)
     assert (protocol.seconds, protocol.steps, protocol.epochs, protocol.schedule) == (
@@ -28,5 +29,5 @@ def test_epochs_take_the_place_of_time() -> None:
         20,
         "cosine",
     )
-    timed = resolve(Path("dataset"), "pdas-inpainting", Wishes(workers=2))
+    timed = resolve(Path("dataset"), "pdas-inpainting", UserSettings(workers=2))
     assert share_seconds(timed, 1.0, 3) == 1800.0

@@ -11,11 +11,14 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
-from netwright.api import Wishes, create_run, resolve, with_time_share
+from netwright.api import create_run
 from netwright.api.run import Run
 from netwright.comparison.retrain import cases_of, train_protocol, verdict_protocol
 from netwright.data.splits import Splits
 from netwright.errors import SettingsError
+from netwright.planning.candidate_time import share_hours
+from netwright.planning.resolve import resolve
+from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_material
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import store_outcome
@@ -25,6 +28,7 @@ from netwright.settings import RunSettings, override, parse_settings, read_setti
 from netwright.spaces import make_space
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
+from planning.steps import after
 
 MARL = ("marl-vgg16", "marl-googlenet", "marl-unet", "marl")
 BOTH = "training+validation"
@@ -32,7 +36,7 @@ BOTH = "training+validation"
 
 def settings_of(recipe: str, **assignments: Any) -> RunSettings:
     given = {name.replace("__", "."): value for name, value in assignments.items()}
-    return resolve(Path("dataset"), recipe, Wishes(workers=1, assignments=given))
+    return resolve(Path("dataset"), recipe, UserSettings(workers=1, assignments=given))
 
 
 @pytest.mark.parametrize("recipe", MARL)
@@ -72,9 +76,9 @@ def test_the_comparison_trains_as_the_recipe_does_where_that_is_asked() -> None:
 def test_a_search_limited_in_hours_takes_nothing_from_the_comparison(recipe: str) -> None:
     """Its candidates fall along a cosine, without patience; the recipe's networks do not."""
     given = {"verdict.schedule": "recipe"}
-    plain = resolve(Path("dataset"), recipe, Wishes(assignments=given))
-    hours = resolve(Path("dataset"), recipe, Wishes(hours=1.0, assignments=given))
-    shared = with_time_share(hours, 0.1)
+    plain = resolve(Path("dataset"), recipe, UserSettings(assignments=given))
+    hours = resolve(Path("dataset"), recipe, UserSettings(hours=1.0, assignments=given))
+    shared = after(hours, lambda draft, _: share_hours(draft, 0.1))
     assert (shared.training.schedule, shared.training.patience) == ("cosine", None)
     found, wanted = verdict_protocol(shared, 60.0), verdict_protocol(plain, 60.0)
     assert (found.schedule, found.patience) == (wanted.schedule, wanted.patience)
@@ -108,7 +112,7 @@ def test_pdas_alone_trains_on_all_but_the_test_cases() -> None:
 )
 def test_what_goes_by_the_validation_cases_is_not_trained_on_them(recipe: str, given: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=r"train\.on=training\+validation.*Set .* or train\.on=training"):
-        resolve(Path("dataset"), recipe, Wishes(assignments={"train.on": BOTH, **given}))
+        resolve(Path("dataset"), recipe, UserSettings(assignments={"train.on": BOTH, **given}))
 
 
 TINY = {
@@ -120,7 +124,7 @@ TINY = {
 
 def run_of_one_trial(cells: Path, folder: Path, **given: Any) -> Run:
     """A run in whose storage one candidate is complete."""
-    run = create_run(cells, "marl", Wishes(trials=1, workers=1, assignments={**TINY, **given}), folder)
+    run = create_run(cells, "marl", UserSettings(trials=1, workers=1, assignments={**TINY, **given}), folder)
     study = open_study(run.folder, run.settings)
     trial = study.ask(make_space(run.settings.space).distributions())
     store_outcome(study, trial, Outcome(Status.COMPLETE, metrics={"dice": 0.5}), 0.5)

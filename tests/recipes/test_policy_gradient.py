@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from netwright.api import Wishes, resolve
 from netwright.planning.cost import facts_of
+from netwright.planning.resolve import resolve
+from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
 from netwright.searches.components import problem_of
 from netwright.settings import RunSettings
@@ -49,7 +50,7 @@ def write(folder: Path, shapes: list[tuple[int, int, int]]) -> Path:
 
 
 def of(folder: Path) -> RunSettings:
-    return resolve(folder, "policy-gradient", Wishes(workers=1, assignments={"training.device": "cpu"}))
+    return resolve(folder, "policy-gradient", UserSettings(workers=1, assignments={"training.device": "cpu"}))
 
 
 def test_networks_see_the_scan_s_own_slices_whole(tmp_path: Path) -> None:

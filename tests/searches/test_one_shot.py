@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from netwright.api import Wishes, resolve
 from netwright.errors import InfeasibleArchitecture, SettingsError
+from netwright.planning.resolve import resolve
+from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES
 from netwright.searches.one_shot import require_searchable, require_shared, shared_space
 from netwright.settings import RunSettings
@@ -22,8 +23,8 @@ from netwright.tasks.segmentation.task import SegmentationTask
 HERE = Path(".")
 
 
-def resolved(recipe: str = "pdas-cells", **wishes: Any) -> RunSettings:
-    return resolve(HERE, recipe, Wishes(**wishes))
+def resolved(recipe: str = "pdas-cells", **options: Any) -> RunSettings:
+    return resolve(HERE, recipe, UserSettings(**options))
 
 
 def seconds(settings: RunSettings) -> float | None:
@@ -39,7 +40,7 @@ def test_hours_are_those_of_the_search() -> None:
 
 def test_a_repeated_run_has_the_same_length_unless_another_is_given() -> None:
     first = resolved(hours=1.0, assignments={"supernet.seconds": 100})
-    repeated = Wishes(repeat=first)
+    repeated = UserSettings(repeat=first)
     assert seconds(resolve(HERE, None, repeated)) == 100.0
     assert seconds(resolve(HERE, None, replace(repeated, hours=2.0))) == 7200.0
     without = replace(repeated, assignments={"budget.hours": None, "budget.trials": None})

@@ -38,7 +38,7 @@ from netwright.cli.options import (
     finite,
     given_options,
     read_label_map,
-    read_wishes,
+    read_user_settings,
     write_kind,
 )
 from netwright.cli.results import dashboard, evaluate, predict, report, train
@@ -177,10 +177,10 @@ def plan(
     ] = None,
 ) -> None:
     """Measure what candidates cost here, and say what the whole search would, before any hour is spent."""
-    from netwright.api import PLAN_SECONDS, plan_search
+    from netwright import api
     from netwright.cli.tables import plan_lines
 
-    wishes = read_wishes(
+    user = read_user_settings(
         trials=trials,
         hours=hours,
         workers=workers,
@@ -195,11 +195,11 @@ def plan(
         network=network,
         limits=limit,
     )
-    found = plan_search(dataset, recipe, wishes, on_stage=_stage, seconds=seconds or PLAN_SECONDS)
+    result = api.plan(dataset, recipe, user, on_stage=_stage, seconds=seconds or api.PLAN_SECONDS)
     if as_json:
-        print_json(found.to_dict())
+        print_json(result.to_dict())
         return
-    print_lines(plan_lines(found, dataset, given_options(context, "recipe", "seconds")))
+    print_lines(plan_lines(result, dataset, given_options(context, "recipe", "seconds")))
 
 
 @app.command()
@@ -234,7 +234,7 @@ def search(
     from netwright.api import create_run
     from netwright.settings import read_settings
 
-    wishes = read_wishes(
+    user = read_user_settings(
         trials=trials,
         hours=hours,
         verdict_hours=verdict_hours,
@@ -254,7 +254,7 @@ def search(
     )
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", SettingsWarning)
-        run = create_run(dataset, recipe, wishes, output, on_stage=_stage)
+        run = create_run(dataset, recipe, user, output, on_stage=_stage)
     print_lines(f"warning    {w.message}" for w in told if issubclass(w.category, SettingsWarning))
     _conduct(run)
 

@@ -1,4 +1,4 @@
-"""The arguments and options that several verbs share, and the wishes that they make."""
+"""The arguments and options that several verbs share, and the settings that they make."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from netwright.errors import SettingsError
 
 if TYPE_CHECKING:
-    from netwright.api import Wishes
+    from netwright.planning.user_settings import UserSettings
 
 DatasetArgument = Annotated[Path, typer.Argument(help="Folder (or .npz file) of images.")]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, as given to search -o.")]
@@ -159,7 +159,7 @@ def write_kind(kind: SampleKind, output: Path, cases: int | None, seed: int) -> 
     return f"{cases or 40} pictures for training in each of {len(CLASSES)} classes"
 
 
-def read_wishes(
+def read_user_settings(
     *,
     map_label: Sequence[str] | None,
     assignments: Sequence[str] | None,
@@ -168,14 +168,14 @@ def read_wishes(
     objective: str | None = None,
     network: str | None = None,
     limits: Sequence[str] | None = None,
-    **wishes: Any,
-) -> Wishes:
+    **options: Any,
+) -> UserSettings:
     """What the options ask for, checked as far as texts can be.
 
     Raises:
         SettingsError: a text cannot be read.
     """
-    from netwright.api import Wishes
+    from netwright.planning.user_settings import UserSettings
     from netwright.settings import read_assignments
 
     parts = {"space.name": space, "strategy.name": strategy, "objective": objective}
@@ -185,7 +185,7 @@ def read_wishes(
         named["space.network"] = network
     if limits:
         named["objective.limits"] = list(limits)
-    return Wishes(map_label=read_label_map(map_label), assignments=named, **wishes)
+    return UserSettings(map_label=read_label_map(map_label), assignments=named, **options)
 
 
 def read_label_map(texts: Sequence[str] | None) -> dict[int, int]:

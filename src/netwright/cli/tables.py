@@ -10,9 +10,9 @@ from typing import Any
 
 from netwright.api.run import Evaluation
 from netwright.cli.inspected import command
+from netwright.planning.candidate_cost import NOT_MEASURED, Measurement
 from netwright.planning.cost import Plan
-from netwright.planning.exploration import exploration_words
-from netwright.planning.measurements import NOT_MEASURED, Measurement
+from netwright.planning.exploration_length import exploration_words
 from netwright.planning.one_shot_cost import SharedPlan
 from netwright.report import formatting
 from netwright.report.metrics import metric_named, reward_words

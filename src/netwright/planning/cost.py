@@ -15,8 +15,8 @@ import numpy as np
 
 from netwright.data.images.prepared import PreparedImages
 from netwright.data.volumes.prepared import Prepared
-from netwright.planning.exploration import exploration_episodes
-from netwright.planning.measurements import NOT_MEASURED, Measurement, measure
+from netwright.planning.candidate_cost import NOT_MEASURED, Measurement, measure
+from netwright.planning.exploration_length import exploration_episodes
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import store_outcome
 from netwright.searches.components import open_study, problem_of

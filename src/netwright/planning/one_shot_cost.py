@@ -16,8 +16,8 @@ from netwright.errors import MemoryShortage, RunError
 from netwright.execution import heartbeat
 from netwright.execution.base import WorkerLost
 from netwright.execution.local import LocalExecutor
+from netwright.planning.candidate_cost import GRACE_SECONDS, Measurement, measure
 from netwright.planning.cost import facts_of
-from netwright.planning.measurements import GRACE_SECONDS, Measurement, measure
 from netwright.runs.folder import read_json, write_json
 from netwright.searches.loop import outcome_of_loss
 from netwright.searches.one_shot import SharedJob, make_search, memory_limit_mb, shared_protocol

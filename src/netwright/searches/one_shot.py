@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,7 +74,7 @@ def require_shared(settings: RunSettings) -> None:
     if settings.supernet is None:
         return
     whole = "Set supernet=null to train candidate after candidate."
-    if not _shares_weights(settings.space):
+    if not shares_weights(settings.space):
         raise SettingsError(
             f"supernet: the networks of the space {settings.space.name!r} share no weights. {whole}"
         )
@@ -121,59 +120,8 @@ def require_searchable(settings: RunSettings, task: Task, training: int) -> None
         space.supernet(task)
 
 
-def suit_shared(settings: RunSettings, said: AbstractSet[str], own: str) -> RunSettings:
-    """The settings without the recipe's supernet where the user ``said`` a space or strategy that has none, and without
-    the options that the search has for the recipe's ``own`` space, where the run's is another.
-    """
-    if settings.supernet is None:
-        return settings
-    if "space.name" in said and settings.space.name != own:
-        given = {
-            name: value
-            for name, value in settings.supernet.space.items()
-            if not said.isdisjoint({"supernet", "supernet.space", f"supernet.space.{name}"})
-        }
-        settings = settings.model_copy(update={"supernet": replace(settings.supernet, space=given)})
-    if any(name.partition(".")[0] == "supernet" for name in said):
-        return settings
-    suits = settings.strategy.name == NaturalGradient().name
-    if "space.name" in said:
-        suits = suits and _shares_weights(settings.space)
-    return settings if suits else settings.model_copy(update={"supernet": None})
-
-
-def shared_budget(
-    settings: RunSettings, said: Collection[str], *, repeats: bool, epochs: int | None = None
-) -> dict[str, Any]:
-    """What the hours of a run make of its search: settings by dotted name. There are no candidates to count, or to
-    train for some epochs.
-
-    Args:
-        settings: of the run.
-        said: dotted names of the settings that the user gave.
-        repeats: whether the others are those of an earlier run, in which hours have been made use of already.
-        epochs: of each candidate, which the user asked for.
-
-    Raises:
-        SettingsError: trials, or epochs of each candidate, were asked for.
-    """
-    if epochs is not None:
-        raise SettingsError(
-            "--epochs: a search inside one training has no candidates to train. Give --hours, or --set "
-            f"supernet.epochs={epochs} for the search; the training of what it finds is 'netwright train --epochs'."
-        )
-    if "budget.trials" in said:
-        raise SettingsError(
-            "--trials: a search inside one training has no trials. Give --hours, or --set supernet.epochs=...; or "
-            "--set supernet=null, to train candidate after candidate."
-        )
-    if "supernet.seconds" in said or (repeats and "budget.hours" not in said):
-        return {}
-    hours = settings.budget.hours
-    return {"supernet.seconds": None if hours is None else 3600.0 * hours}
-
-
-def _shares_weights(part: Part) -> bool:
+def shares_weights(part: Part) -> bool:
+    """Whether the networks of a space can be trained with shared weights."""
     return not takes_task(part) and isinstance(make_space(part), SharesWeights)
 
 

@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from netwright.api import Wishes, resolve
 from netwright.data.images.prepared import PreparedImages
 from netwright.data.open import open_any, split_any
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, DatasetWarning, StorageError
+from netwright.planning.resolve import resolve
+from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.predictions import confusion, mistakes
 from netwright.runs.data import Material, open_material, open_own, prepare_own, unseen_cases
 from netwright.runs.folder import create_run_folder
@@ -29,7 +30,7 @@ SIZE = 16
 
 
 def settings_of(shapes: Path) -> RunSettings:
-    return resolve(shapes, "marl-vgg16", Wishes())
+    return resolve(shapes, "marl-vgg16", UserSettings())
 
 
 @pytest.fixture(scope="module")

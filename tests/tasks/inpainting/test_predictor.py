@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-from netwright.api import Wishes, resolve
 from netwright.data.images.cache import prepare_like
 from netwright.data.images.drawn_masks import read_missing
 from netwright.data.images.inpainting_masks import fixed_masks
@@ -25,7 +24,9 @@ from netwright.data.open import open_any, split_any
 from netwright.data.samples.inpainting import write_inpainting_sample
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, DatasetWarning, RunError, StorageError
-from netwright.planning.space_settings import suit_inpainting
+from netwright.planning.inpainting import choose_inpainting
+from netwright.planning.resolve import resolve
+from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.predictions import restorations
 from netwright.report.examples import worst_median_best
 from netwright.runs.data import open_material, open_own, prepare_own, unseen_cases
@@ -36,15 +37,16 @@ from netwright.tasks.inpainting.image_quality import image_quality
 from netwright.tasks.inpainting.predictor import Inpainter
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright_tests import save_picture
+from planning.steps import after
 
 SIZE = 16
 MASKS = MaskSettings("pixel", pixel=0.3)
 
 
 def settings_of(tiles: Path) -> RunSettings:
-    wishes = Wishes(assignments={"images.size": [SIZE, SIZE], "inpainting": MASKS.to_dict()})
-    settings = resolve(tiles, "marl-unet", wishes)
-    return suit_inpainting(settings, open_any(tiles), {"images.size"})
+    user = UserSettings(assignments={"images.size": [SIZE, SIZE], "inpainting": MASKS.to_dict()})
+    settings = resolve(tiles, "marl-unet", user)
+    return after(settings, choose_inpainting, user_set={"images.size"}, dataset=open_any(tiles))
 
 
 @pytest.fixture(scope="module")

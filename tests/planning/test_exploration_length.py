@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from netwright.api import Wishes, create_run
+from netwright.api import create_run
 from netwright.errors import SettingsWarning
-from netwright.planning.exploration import expected_trials, exploration_episodes, exploration_words
+from netwright.planning.exploration_length import expected_trials, exploration_episodes, exploration_words
+from netwright.planning.user_settings import UserSettings
 from netwright.settings import parse_settings
 
 TINY = {
@@ -25,7 +26,7 @@ NEEDED = 16
 
 
 def create(cells: Path, folder: Path, trials: int, **given: Any) -> None:
-    create_run(cells, "marl", Wishes(trials=trials, workers=1, assignments={**TINY, **given}), folder)
+    create_run(cells, "marl", UserSettings(trials=trials, workers=1, assignments={**TINY, **given}), folder)
 
 
 def test_too_few_trials_are_told_with_the_number_that_it_takes(cells: Path, tmp_path: Path) -> None:

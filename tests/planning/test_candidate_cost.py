@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from netwright.api import Wishes, plan_search, resolve
+from netwright import api
 from netwright.cli.tables import plan_lines
 from netwright.data.open import split_any
-from netwright.planning.cost import RESERVE_SECONDS, Plan
-from netwright.planning.measurements import (
+from netwright.planning.candidate_cost import (
     BESIDE,
     NOT_MEASURED,
     VALIDATION,
@@ -24,17 +23,20 @@ from netwright.planning.measurements import (
     measure,
     probe,
 )
+from netwright.planning.cost import RESERVE_SECONDS, Plan
 from netwright.planning.one_shot_cost import SharedPlan
+from netwright.planning.resolve import resolve
+from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
 from netwright.spaces import make_space
 from netwright.training.outcome import Status
 
-WISHES = Wishes(workers=1, epochs=1, assignments={"space.n": [1, 4], "space.p": [1, 3]})
+USER = UserSettings(workers=1, epochs=1, assignments={"space.n": [1, 4], "space.p": [1, 3]})
 
 
 @pytest.fixture
 def job(dataset: Path, tmp_path: Path) -> ProbeJob:
-    settings = resolve(dataset, "segnas4", WISHES)
+    settings = resolve(dataset, "segnas4", USER)
     prepared = prepare_own(open_own(settings), settings)
     splits = split_any(prepared, 0, settings.split)
     cases = prepared.indices(splits.training), prepared.indices(splits.validation)
@@ -99,14 +101,14 @@ def test_the_time_in_which_the_space_is_made_is_a_part_of_the_plan_s(
     monkeypatch.setattr("netwright.planning.cost.make_space", slow_space)
     monkeypatch.setattr("netwright.planning.cost.measure", measure_seen)
     begun = time.monotonic()
-    plan_search(dataset, "segnas4", WISHES, seconds=100.0)
+    api.plan(dataset, "segnas4", USER, seconds=100.0)
     assert 80.0 < ends[0] - begun < 100.0 - RESERVE_SECONDS + 0.1
 
 
 def test_a_plan_says_what_there_was_no_time_for(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netwright.planning.cost.LEAST_SECONDS", 0.0)
     stages: list[str] = []
-    plan = plan_search(dataset, "segnas4", WISHES, stages.append, seconds=0.1)
+    plan = api.plan(dataset, "segnas4", USER, stages.append, seconds=0.1)
     assert isinstance(plan, Plan)
     assert plan.seconds_a_candidate is None
     assert stages[-5:] == [
@@ -129,7 +131,7 @@ def test_a_plan_of_shared_weights_answers_without_time_too(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("netwright.planning.cost.LEAST_SECONDS", 0.0)
-    plan = plan_search(dataset, "pdas-segnas7", replace(WISHES, epochs=None, assignments=None), seconds=0.1)
+    plan = api.plan(dataset, "pdas-segnas7", replace(USER, epochs=None, assignments=None), seconds=0.1)
     assert isinstance(plan, SharedPlan)
     assert plan.seconds_a_step is None
     told = "\n".join(plan_lines(plan, dataset))

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 import tiny_networks
-from netwright.api import Wishes, create_run, resolve
+from netwright.api import create_run
 from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.data.loading.augmentation_settings import AugmentationSettings
 from netwright.data.open import open_any, split_any
 from netwright.errors import SettingsError
-from netwright.planning.data_settings import (
-    fit_settings,
-    kind_of,
-    require_validated,
-    with_termination,
-)
-from netwright.planning.space_settings import suit_format, suit_inpainting
+from netwright.planning.dataset_kind import task_kind
+from netwright.planning.early_termination import choose_early_termination
+from netwright.planning.from_data import require_validation_labels
+from netwright.planning.inpainting import choose_inpainting
+from netwright.planning.recipe import read_without_classes
+from netwright.planning.resolve import resolve
+from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
 from netwright.searches.components import require_parts
 from netwright.settings import Part, RunSettings, parse_settings
@@ -31,6 +31,7 @@ from netwright.spaces.kinds import INPAINTING, KINDS, Kind
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright.tasks.segmentation.task import SegmentationTask
+from planning.steps import FIT, after
 
 CLASSIFIER = {"space.network": "tiny_networks:classifier"}
 SHAPES = ClassificationTask(1, ("disc", "ring", "square", "triangle"), (16, 16))
@@ -40,10 +41,11 @@ CELLS = SegmentationTask(1, ("cell", "nucleus"), (24, 24))
 
 def fitted(path: Path, recipe: str | None, **said: Any) -> RunSettings:
     assignments = {name.replace("__", "."): value for name, value in said.items()}
-    settings = resolve(path, recipe, Wishes(assignments=assignments))
+    settings = resolve(path, recipe, UserSettings(assignments=assignments))
     opened = open_own(settings)
-    settings = suit_inpainting(settings, opened, assignments)
-    return fit_settings(settings, opened, prepare_own(opened, settings), assignments)
+    settings = after(settings, choose_inpainting, user_set=assignments, dataset=opened)
+    prepared = prepare_own(opened, settings)
+    return after(settings, *FIT, user_set=assignments, dataset=opened, prepared=prepared)
 
 
 def settings_with(**changes: Any) -> RunSettings:
@@ -93,10 +95,10 @@ def test_a_user_s_network_is_found_where_it_lay_when_settings_are_repeated(
         "folder": str(tmp_path),
         "fingerprint": "0",
     }
-    repeat = resolve(shapes, None, Wishes(repeat=settings_with(space=space)))
+    repeat = resolve(shapes, None, UserSettings(repeat=settings_with(space=space)))
     require_parts(repeat)
     opened = open_own(repeat)
-    found = fit_settings(repeat, opened, prepare_own(opened, repeat)).space
+    found = after(repeat, *FIT, dataset=opened, prepared=prepare_own(opened, repeat)).space
     assert found.options["folder"] == str(tmp_path)
     same = fitted(shapes, "marl", space__network="tiny_networks:classifier").space
     assert found.options["fingerprint"] == same.options["fingerprint"]
@@ -119,7 +121,7 @@ def test_options_that_a_space_has_not_are_met_with_those_to_set(shapes: Path) ->
         ({"space.network": "tiny_networks:classifier"}, "with the recipe marl, or without --recipe"),
     ):
         with pytest.raises(SettingsError, match=words):
-            require_parts(resolve(shapes, "marl-vgg16", Wishes(assignments=said)))
+            require_parts(resolve(shapes, "marl-vgg16", UserSettings(assignments=said)))
 
 
 def test_volumes_are_cut_into_slices_where_that_is_said(dataset: Path) -> None:
@@ -193,16 +195,22 @@ def test_what_restored_pictures_cannot_have_is_refused(tiles: Path, shapes: Path
     ):
         names = {name.replace("__", ".") for name in said}
         with pytest.raises(SettingsError, match=words):
-            with_termination(fitted(tiles, "marl-unet", **{"slices": None, **said}), RESTORED, 1.0, names)
+            after(
+                fitted(tiles, "marl-unet", **{"slices": None, **said}),
+                choose_early_termination,
+                user_set=names,
+                task=RESTORED,
+                batch_seconds=1.0,
+            )
     earlier = settings_with(training={"augmentation": {"cutout": 6}})
     with pytest.raises(SettingsError, match=r"augmentation\.cutout is 6"):
-        suit_inpainting(earlier, open_any(tiles), repeats=True)
+        after(earlier, choose_inpainting, user=UserSettings(repeat=earlier), dataset=open_any(tiles))
     with pytest.raises(SettingsError, match="for classification"):
         fitted(shapes, "marl-vgg16", inpainting__mask="half")
     with pytest.raises(SettingsError, match="for segmentation"):
         fitted(cells, "marl-unet", inpainting={})
     with pytest.raises(SettingsError, match=r"inpainting.half must be a share"):
-        resolve(tiles, "marl-unet", Wishes(assignments={"inpainting.half": 2.0}))
+        resolve(tiles, "marl-unet", UserSettings(assignments={"inpainting.half": 2.0}))
 
 
 def test_restored_pictures_are_augmented_by_flips_alone(tiles: Path) -> None:
@@ -235,23 +243,24 @@ def test_classes_are_passed_over_by_what_restores_pictures(
 ) -> None:
     monkeypatch.setitem(KINDS, "restorer", Kind("networks that restore", (INPAINTING,), (2,)))
     settings = settings_with(dataset={"path": str(shapes)}, space={"name": "restorer"})
-    suited = suit_format(settings, "restorer")
+    suited = after(settings, read_without_classes)
     assert suited.dataset.format == "images"
     opened = open_own(suited)
-    assert kind_of(opened) == INPAINTING
+    assert task_kind(opened) == INPAINTING
     assert {part for part in opened.parts if part} == {"train", "test"}  # type: ignore[union-attr]
-    assert kind_of(open_own(settings)) == "classification"
-    assert suit_format(settings, "unet") == settings
+    assert task_kind(open_own(settings)) == "classification"
+    other = settings_with(dataset={"path": str(shapes)}, space={"name": "unet"})
+    assert after(other, read_without_classes) == other
     asked = settings_with(dataset={"path": ".", "format": "idx"}, space={"name": "restorer"})
-    assert suit_format(asked, "restorer") == asked
+    assert after(asked, read_without_classes) == asked
 
 
 def test_a_repeated_run_keeps_its_pictures_and_masks(tiles: Path, tmp_path: Path) -> None:
     given = {"images.size": [16, 24], "images.fit": "pad", "inpainting.mask": "pixel"}
     named = {**CLASSIFIER, "space.network": "tiny_networks:segmenter", "termination.slower_than_start": None}
-    wishes = Wishes(trials=1, workers=1, assignments={**given, **named})
-    first = create_run(tiles, None, wishes, tmp_path / "1").settings
-    again = create_run(tiles, None, Wishes(workers=1, repeat=first), tmp_path / "2").settings
+    user = UserSettings(trials=1, workers=1, assignments={**given, **named})
+    first = create_run(tiles, None, user, tmp_path / "1").settings
+    again = create_run(tiles, None, UserSettings(workers=1, repeat=first), tmp_path / "2").settings
     assert (again.images, again.inpainting) == (first.images, first.inpainting)
     assert first.images.size == (16, 24)
     assert first.dataset.format is None
@@ -267,17 +276,18 @@ def test_a_metric_that_was_said_stays_and_an_unknown_one_is_refused(cells: Path)
 
 def test_a_label_that_no_validation_case_has_is_no_objective(cells: Path) -> None:
     for objective in ({"objective.metric": "dice.nucleus"}, {"objective.limits": ["dice.nucleus > 0.1"]}):
-        settings = resolve(cells, "marl-unet", Wishes(assignments=objective))
+        settings = resolve(cells, "marl-unet", UserSettings(assignments=objective))
         opened = open_own(settings)
         prepared = prepare_own(opened, settings)
-        settings = fit_settings(settings, opened, prepared)
+        settings = after(settings, *FIT, dataset=opened, prepared=prepared)
         splits = split_any(prepared, settings.seed, settings.split)
-        require_validated(settings, prepared, splits.validation)
+        at = {"dataset": opened, "splits": splits}
+        after(settings, require_validation_labels, prepared=prepared, **at)
         emptied = replace(
             prepared, cases=tuple(replace(c, voxels=(sum(c.voxels), 0, 0)) for c in prepared.cases)
         )
         with pytest.raises(SettingsError, match=r"none of the validation cases has the label nucleus"):
-            require_validated(settings, emptied, splits.validation)
+            after(settings, require_validation_labels, prepared=emptied, **at)
 
 
 def test_what_does_not_suit_the_data_is_refused(shapes: Path, cells: Path) -> None:
@@ -293,14 +303,14 @@ def test_a_recipe_for_another_task_names_those_that_suit(
 ) -> None:
     suited = {"shapes": "marl-vgg16, marl-googlenet, marl", "cells": "marl-unet, marl"}[dataset_name]
     with pytest.raises(SettingsError, match=suited):
-        create_run(request.getfixturevalue(dataset_name), recipe, Wishes(trials=1), tmp_path / "run")
+        create_run(request.getfixturevalue(dataset_name), recipe, UserSettings(trials=1), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_the_recipe_follows_the_data_and_the_user_s_network(shapes: Path, cells: Path, dataset: Path) -> None:
-    recipes = [resolve(path, None, Wishes()).recipe for path in (shapes, cells, dataset)]
+    recipes = [resolve(path, None, UserSettings()).recipe for path in (shapes, cells, dataset)]
     assert recipes == ["marl-vgg16", "marl-unet", "segnas4"]
-    assert resolve(shapes, None, Wishes(assignments=CLASSIFIER)).recipe == "marl"
+    assert resolve(shapes, None, UserSettings(assignments=CLASSIFIER)).recipe == "marl"
 
 
 @pytest.mark.parametrize(
@@ -319,5 +329,5 @@ def test_wrong_parts_are_refused_before_the_data_is_looked_at(
 ) -> None:
     stages: list[str] = []
     with pytest.raises(SettingsError, match=named):
-        create_run(shapes, recipe, Wishes(assignments=assignments), tmp_path / "run", stages.append)
+        create_run(shapes, recipe, UserSettings(assignments=assignments), tmp_path / "run", stages.append)
     assert stages == []

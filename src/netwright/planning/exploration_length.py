@@ -57,7 +57,7 @@ def warn_of_exploration(settings: RunSettings) -> None:
     """
     words = exploration_words(expected_trials(settings), exploration_episodes(settings))
     if words is not None:
-        warnings.warn(words, SettingsWarning, stacklevel=3)
+        warnings.warn(words, SettingsWarning, stacklevel=5)
 
 
 def _round(episodes: int) -> int:

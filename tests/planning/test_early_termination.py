@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from netwright.api import Wishes, create_run, resolve
+from netwright.api import create_run
 from netwright.data.images.prepared import PreparedImages
 from netwright.data.open import split_any
 from netwright.data.samples.images import write_classification_sample
 from netwright.errors import SettingsError
-from netwright.planning.data_settings import fit_settings, needs_start, with_termination
+from netwright.planning.draft import Draft
+from netwright.planning.early_termination import choose_early_termination, needs_batch_seconds
+from netwright.planning.resolve import resolve
+from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
 from netwright.searches.components import problem_of, reward_of
 from netwright.settings import RunSettings, parse_settings
@@ -25,6 +29,7 @@ from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.outcome import Status
 from netwright.training.trial import evaluate_candidate
+from planning.steps import FIT, after
 
 CLASSIFIER = {"space.network": "tiny_networks:classifier"}
 SHAPES = ClassificationTask(1, ("disc", "ring", "square", "triangle"), (16, 16))
@@ -34,6 +39,18 @@ CELLS = SegmentationTask(1, ("cell", "nucleus"), (24, 24))
 def settings_with(**changes: Any) -> RunSettings:
     values = {"recipe": "marl", "dataset": {"path": "."}, "strategy": {"name": "q-learning"}}
     return parse_settings({**values, "space": {"name": "vgg16"}, **changes})
+
+
+def with_termination(
+    settings: RunSettings, task: Any, batch_seconds: float | None, user_set: Collection[str] = ()
+) -> RunSettings:
+    return after(
+        settings, choose_early_termination, user_set=user_set, task=task, batch_seconds=batch_seconds
+    )
+
+
+def needs_start(settings: RunSettings, user_set: Collection[str] = ()) -> bool:
+    return needs_batch_seconds(Draft.begin(settings.model_dump(mode="json"), user_set))
 
 
 @pytest.mark.parametrize(
@@ -106,8 +123,8 @@ def test_what_the_user_says_of_early_termination_stands_in_the_run(shapes: Path,
         ({"training.early.loss": None, "termination.slower_than_start": None}, (None, 6)),
         ({"training.early": {"loss": None, "batch_seconds": None, "batches": 10}}, (None, 10)),
     ):
-        wishes = Wishes(trials=1, assignments={**CLASSIFIER, "termination.batches": 6, **said})
-        run = create_run(shapes, "marl", wishes, tmp_path / f"run-{len(list(tmp_path.iterdir()))}")
+        user = UserSettings(trials=1, assignments={**CLASSIFIER, "termination.batches": 6, **said})
+        run = create_run(shapes, "marl", user, tmp_path / f"run-{len(list(tmp_path.iterdir()))}")
         early = run.settings.training.early
         assert (early if early is None else (early.loss, early.batches)) == expected
         assert early is None or early.batch_seconds is None
@@ -125,7 +142,7 @@ def test_a_loss_without_a_known_guess_says_what_to_set(cells: Path, tmp_path: Pa
     loss = {"space.network": "tiny_networks:segmenter", "training.loss": "exponential_logarithmic"}
     stages: list[str] = []
     with pytest.raises(SettingsError, match=r"training\.early\.loss"):
-        create_run(cells, "marl", Wishes(assignments=loss), tmp_path / "run", stages.append)
+        create_run(cells, "marl", UserSettings(assignments=loss), tmp_path / "run", stages.append)
     assert stages == [], "before the data is looked at"
     known = settings_with(
         training={"loss": "exponential_logarithmic", "early": {"loss": 2.0}},
@@ -139,8 +156,10 @@ def test_a_loss_without_a_known_guess_says_what_to_set(cells: Path, tmp_path: Pa
 def test_few_pictures_end_no_plain_network_as_hopeless(tmp_path: Path) -> None:
     """An epoch of a hundred pictures has seven steps: the loss is near a guess's for longer than three epochs."""
     sample = write_classification_sample(tmp_path / "classes", pictures=29, size=16)
-    wishes = Wishes(trials=1, workers=1, assignments={**CLASSIFIER, "termination.slower_than_start": None})
-    settings = create_run(sample, "marl", wishes, tmp_path / "run").settings
+    user = UserSettings(
+        trials=1, workers=1, assignments={**CLASSIFIER, "termination.slower_than_start": None}
+    )
+    settings = create_run(sample, "marl", user, tmp_path / "run").settings
     prepared = prepare_own(open_own(settings), settings)
     assert isinstance(prepared, PreparedImages)
     splits = split_any(prepared, settings.seed, settings.split)
@@ -165,10 +184,10 @@ def test_the_reward_is_divided_by_the_epochs_of_the_episode_not_by_those_until_p
     shapes: Path,
 ) -> None:
     said = {"objective.costs": {}, "objective.weight": 1.0, "training.epochs": 12, "training.patience": 2}
-    settings = resolve(shapes, "marl", Wishes(assignments={**CLASSIFIER, **said}))
+    settings = resolve(shapes, "marl", UserSettings(assignments={**CLASSIFIER, **said}))
     opened = open_own(settings)
     prepared = prepare_own(opened, settings)
-    settings = fit_settings(settings, opened, prepared, said)
+    settings = after(settings, *FIT, user_set=said, dataset=opened, prepared=prepared)
     protocol = replace(settings.training, learning_rate=1e-9)  # nothing is learned: patience ends it
     space = make_space(settings.space)
     outcome = evaluate_candidate(

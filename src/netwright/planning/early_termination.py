@@ -1,0 +1,85 @@
+"""The thresholds of early termination (Iranfar et al. 2022, Fig. 7), made of what was measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from netwright.errors import SettingsError
+from netwright.planning.context import Context
+from netwright.planning.draft import Draft
+from netwright.tasks.base import Task
+from netwright.training.config import TrainingProtocol
+from netwright.training.early_stopping import EarlyTermination
+
+CROSS_ENTROPY = "cross_entropy"
+LEAST_BATCH_SECONDS = 0.05
+"""Batches of milliseconds wait for other programs at times: no threshold is lower."""
+GUESSED = ("cross_entropy", "dice", "dice_cross_entropy")
+"""The losses of which it is known what a guess gives."""
+
+
+def needs_batch_seconds(draft: Draft) -> bool:
+    """Whether early termination waits for the time a batch of the starting network."""
+    return draft.termination.slower_than_start is not None and not _is_set(draft, "batch_seconds")
+
+
+def require_guess(draft: Draft, context: Context) -> None:
+    """Refuse a loss whose threshold cannot be measured.
+
+    Raises:
+        SettingsError: it is not known what a guess gives.
+    """
+    loss = draft.training.loss
+    if context.repeats or draft.termination.loss_of_guess is None:
+        return
+    if _is_set(draft, "loss") or loss in GUESSED:
+        return
+    raise SettingsError(
+        f"termination.loss_of_guess: it is not known what a guess gives with training.loss={loss}. Set "
+        "training.early.loss to a number, or termination.loss_of_guess=null."
+    )
+
+
+def choose_early_termination(draft: Draft, context: Context) -> None:
+    """Make ``training.early`` of ``termination``. What is set there stays.
+
+    What the user gave stays also where it is None or the default.
+
+    Raises:
+        SettingsError: as `require_guess`.
+    """
+    shares, early = draft.termination, draft.training.early or EarlyTermination()
+    measured = shares.slower_than_start is not None or shares.loss_of_guess is not None
+    if context.repeats or not measured or _is_off(draft):
+        return
+    require_guess(draft, context)
+    made: dict[str, Any] = {"batches": shares.batches, "loss_epochs": shares.epochs}
+    if shares.slower_than_start is not None and context.batch_seconds is not None:
+        threshold = max(shares.slower_than_start * context.batch_seconds, LEAST_BATCH_SECONDS)
+        made["batch_seconds"] = float(f"{threshold:.3g}")
+    if shares.loss_of_guess is not None and not _is_set(draft, "loss"):
+        made["loss"] = float(f"{shares.loss_of_guess * _guess(draft.training, context.task):.4g}")
+    made |= {name: value for name, value in asdict(early).items() if _is_set(draft, name)}
+    draft.change({"training.early": made})
+
+
+def _is_off(draft: Draft) -> bool:
+    """Whether the user wants no early termination."""
+    return draft.training.early is None and "training.early" in draft.user_set
+
+
+def _is_set(draft: Draft, name: str) -> bool:
+    """Whether a setting of ``training.early`` is not to be measured."""
+    early = draft.training.early or EarlyTermination()
+    changed = bool(getattr(early, name) != getattr(EarlyTermination(), name))
+    return _is_off(draft) or f"training.early.{name}" in draft.user_set or changed
+
+
+def _guess(training: TrainingProtocol, task: Task) -> float:
+    """The loss of a network that has learned nothing: every class alike, no overlap."""
+    cross_entropy, dice = math.log(task.classes), 1.0
+    if training.loss == "dice_cross_entropy":
+        return training.loss_dice_weight * dice + training.loss_cross_entropy_weight * cross_entropy
+    return cross_entropy if training.loss == CROSS_ENTROPY else dice

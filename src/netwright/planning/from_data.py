@@ -1,0 +1,128 @@
+"""Settings that follow from the prepared data: the shape of the space, the loss, the metric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netwright.errors import InfeasibleArchitecture, SettingsError
+from netwright.objective import read_limit
+from netwright.planning.context import Context
+from netwright.planning.dataset_kind import labels_of, preparation, task_kind
+from netwright.planning.draft import Draft
+from netwright.settings import Part
+from netwright.spaces import make_space, takes_task
+from netwright.spaces.base import Space
+from netwright.spaces.kinds import CLASSIFICATION
+from netwright.spaces.layerwise.factory import folder_of
+from netwright.spaces.layerwise.networks.vgg16 import usual_units
+from netwright.tasks.base import Task
+
+
+def keep_preparation(draft: Draft, context: Context) -> None:
+    """Keep how the data was prepared, with all that was chosen for it."""
+    draft.change(preparation(context.prepared))
+
+
+def limit_cutout(draft: Draft, context: Context) -> None:
+    """A cutout of half the image's shorter side at most, as 16 pixels are of CIFAR's 32.
+
+    Raises:
+        SettingsError: one that hides whole images was asked for.
+    """
+    augmentation, side = draft.training.augmentation, min(context.task.size)
+    name = "training.augmentation.cutout"
+    if augmentation is None or 2 * augmentation.cutout <= side:
+        return
+    if name not in draft.user_set:
+        draft.change({name: side // 2})
+    elif augmentation.cutout >= 2 * side:
+        raise SettingsError(
+            f"{name} is {augmentation.cutout}, which hides images of {side} pixels whole. Take {side // 2} or less."
+        )
+
+
+def shape_space(draft: Draft, context: Context) -> None:
+    """Tell the space what the task says of its networks; of a user's own also where it lies, and what it is now.
+
+    Raises:
+        SettingsError: the user gave another shape, or the space is not for such data.
+    """
+    if not takes_task(draft.space):
+        _require_buildable(make_space(draft.space), context.task)
+        return
+    dense = task_kind(context.dataset) != CLASSIFICATION
+    draft.change({"space": _shaped(draft, context.task, dense)})
+
+
+def _shaped(draft: Draft, task: Task, dense: bool) -> dict[str, Any]:
+    part = draft.space
+    shape: dict[str, Any] = {"channels": task.channels, "classes": task.classes, "size": list(task.size)}
+    shape["dense"] = dense
+    for name, value in shape.items():
+        if f"space.{name}" in draft.user_set and part.options[name] != value:
+            raise SettingsError(
+                f"space.{name} is {part.options[name]}, but it is filled in from the data, where it is {value}. "
+                "Leave it out."
+            )
+    options = {**part.model_dump(mode="json"), **shape}
+    if "units" in options and options["units"] is None:
+        options["units"] = usual_units(task.size)
+    if "network" in options:
+        options |= {"folder": folder_of(options["network"], options.get("folder")), "fingerprint": None}
+        options["fingerprint"] = getattr(make_space(Part(**options)), "fingerprint", None)
+    return options
+
+
+def _require_buildable(space: Space, task: Task) -> None:
+    try:
+        space.build(space.starting_choice(), task)
+    except InfeasibleArchitecture as error:
+        raise SettingsError(
+            f"The space {space.name!r} is not for this dataset. {error} Take the space of another recipe: "
+            "'netwright recipes' says what each is for."
+        ) from None
+
+
+def choose_loss(draft: Draft, context: Context) -> None:
+    """The usual loss of the task, where the recipe's is for another.
+
+    Raises:
+        SettingsError: the user gave one for another task.
+    """
+    losses, loss = context.task.losses, draft.training.loss
+    if loss in losses:
+        return
+    if "training.loss" in draft.user_set:
+        raise SettingsError(
+            f"training.loss is {loss}, but this dataset is for {task_kind(context.dataset)}: take "
+            f"{' or '.join(losses)}."
+        )
+    draft.change({"training.loss": losses[0]})
+
+
+def choose_metric(draft: Draft, context: Context) -> None:
+    """The principal metric of the task, where none is set.
+
+    Raises:
+        SettingsError: the objective asks for a metric or a cost that there is not.
+    """
+    if draft.objective.metric is None:
+        draft.change({"objective.metric": context.task.metric})
+    draft.objective.require_known(context.task.metric_names)
+
+
+def require_validation_labels(draft: Draft, context: Context) -> None:
+    """Refuse an objective about a label that no validation case has.
+
+    Raises:
+        SettingsError: naming the label.
+    """
+    objective = draft.objective
+    asked = {objective.metric, *(read_limit(text).name for text in objective.limits)}
+    _, validation = context.cases
+    for name, voxels in labels_of(context.prepared, validation).items():
+        if f"dice.{name}" in asked and voxels == 0:
+            raise SettingsError(
+                f"The objective asks for dice.{name}, but none of the validation cases has the label {name}. Take "
+                "another seed or split, which deal the cases otherwise, or another objective."
+            )

@@ -1,0 +1,110 @@
+"""Which recipe a run begins with, and whether it is for the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from netwright.data.layouts.images import IMAGES
+from netwright.data.open import IMAGE_FORMATS, recognise
+from netwright.errors import DatasetError, SettingsError
+from netwright.planning.context import Context
+from netwright.planning.dataset_kind import PICTURES_WITH_MASKS, has_masks, task_kind
+from netwright.planning.draft import Draft
+from netwright.planning.user_settings import UserSettings
+from netwright.recipes import RECIPES, find_recipe
+from netwright.spaces.kinds import INPAINTING, KINDS
+
+
+def first_draft(dataset: Path, recipe: str | None, user: UserSettings) -> Draft:
+    """The settings of the recipe, or of the run to repeat, with those that the user gave.
+
+    Args:
+        dataset: where it lies.
+        recipe: its name; None: one that suits what the user set, or the dataset.
+        user: what the user set.
+
+    Raises:
+        SettingsError: a name or a value is wrong.
+    """
+    draft = Draft.begin(_begin_with(dataset, recipe, user), user.user_set())
+    draft.change(user.values())
+    return draft
+
+
+def _begin_with(dataset: Path, recipe: str | None, user: UserSettings) -> dict[str, Any]:
+    source: dict[str, Any] = {"path": str(dataset.resolve())}
+    source |= {"format": user.format} if user.format else {}
+    source |= {"map_label": dict(user.map_label)} if user.map_label else {}
+    if user.repeat is None:
+        return {**find_recipe(recipe or _suitable_recipe(dataset, user)).values, "dataset": source}
+    if recipe is not None:
+        raise SettingsError(
+            "Give --recipe, or --settings of a run to repeat, which names its own recipe; not both."
+        )
+    values = user.repeat.model_dump(mode="json")
+    values["dataset"] |= source
+    if "space.network" in user.user_set():
+        values["space"].pop("folder", None)  # that of another network
+    return values
+
+
+def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
+    """The recipe that is taken where none is named: by the user's network or space, or by what the dataset holds.
+
+    Where that cannot be told it is the first one; what is wrong with the dataset is said when it is opened, after
+    what is wrong with the settings.
+    """
+    if "space.network" in user.user_set():
+        return "marl"
+    space = user.values().get("space.name")
+    same_space = [name for name, recipe in RECIPES.items() if recipe.values["space"]["name"] == space]
+    if same_space:
+        return same_space[0]
+    try:
+        format = user.format or recognise(dataset)
+    except DatasetError:
+        return "segnas4"
+    if format == IMAGES:
+        return "pdas-inpainting"
+    if format in IMAGE_FORMATS:
+        return "marl-vgg16"
+    return "marl-unet" if format == PICTURES_WITH_MASKS else "segnas4"
+
+
+def recipes_space(draft: Draft) -> str:
+    """The space of the run's recipe; "" where there is no such recipe any more."""
+    name: str = RECIPES[draft.recipe].values["space"]["name"] if draft.recipe in RECIPES else ""
+    return name
+
+
+def read_without_classes(draft: Draft, _: Context) -> None:
+    """Read pictures without their classes where the space of the run, or of its recipe, is for inpainting alone."""
+    spaces = [KINDS[name] for name in (draft.space.name, recipes_space(draft)) if name in KINDS]
+    if draft.dataset.format is None and any(kind.tasks == (INPAINTING,) for kind in spaces):
+        draft.change({"dataset.format": IMAGES})
+
+
+def require_recipe(draft: Draft, context: Context) -> None:
+    """Refuse a recipe for another task, or for volumes where there are pictures.
+
+    Where the space is not the recipe's, or one that the user named, `choose_slices` looks at that space instead.
+
+    Raises:
+        SettingsError: with those that suit.
+    """
+    kind, masks = task_kind(context.dataset), has_masks(context.dataset)
+    suitable = [
+        name
+        for name, recipe in RECIPES.items()
+        if kind in recipe.kind.tasks and not (masks and recipe.kind.dimensions == (3,))
+    ]
+    if draft.recipe not in RECIPES or draft.recipe in suitable:
+        return
+    if "space.name" in draft.user_set or draft.space.name != recipes_space(draft):
+        return
+    task = f"{kind}{' of pictures' * masks}"
+    raise SettingsError(
+        f"{draft.recipe} is for {RECIPES[draft.recipe].task}, but {context.dataset.root} is for {task}. "
+        f"Recipes for it: {', '.join(suitable)}."
+    )

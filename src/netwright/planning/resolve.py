@@ -1,0 +1,210 @@
+"""From a recipe and what the user set to the settings of a run: one list of steps, gone through once.
+
+A step changes the `Draft` of the settings, or refuses it. Data and measurements it finds in the `Context`. The order
+says which error a user reads first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+
+from netwright.comparison.contestants import require_references, require_rival
+from netwright.comparison.postprocessing import require_postprocessing
+from netwright.comparison.retrain import require_retraining
+from netwright.planning.candidate_cost import measure_start
+from netwright.planning.candidate_time import choose_candidate_time, shares_hours
+from netwright.planning.context import Context
+from netwright.planning.dataset_kind import task_kind
+from netwright.planning.draft import Draft
+from netwright.planning.early_termination import choose_early_termination, needs_batch_seconds, require_guess
+from netwright.planning.exploration_length import warn_of_exploration
+from netwright.planning.from_data import (
+    choose_loss,
+    choose_metric,
+    keep_preparation,
+    limit_cutout,
+    require_validation_labels,
+    shape_space,
+)
+from netwright.planning.inpainting import choose_inpainting, choose_masks
+from netwright.planning.machine import choose_memory_limit, choose_workers, require_device
+from netwright.planning.one_shot_settings import (
+    choose_one_shot_length,
+    drop_foreign_space_options,
+    drop_supernet,
+)
+from netwright.planning.open_data import (
+    find_task,
+    open_dataset,
+    prepare_dataset,
+    require_usable,
+    split_dataset,
+)
+from netwright.planning.recipe import first_draft, read_without_classes, require_recipe
+from netwright.planning.slices import choose_slices, choose_slices_of_masks
+from netwright.planning.user_settings import UserSettings
+from netwright.runs.folder import default_output, require_new_folder
+from netwright.runs.trust import require_trusted
+from netwright.searches.components import require_parts
+from netwright.searches.one_shot import require_searchable, require_shared
+from netwright.settings import RunSettings
+from netwright.spaces import make_space
+from netwright.strategies.makers import make_sampler
+
+Step = Callable[[Draft, Context], None]
+
+
+class Chapter(StrEnum):
+    """Steps that belong together. A plan goes through some chapters, a search through all."""
+
+    SETTINGS = "user, recipe and machine"
+    CODE = "space, strategy and code"
+    RUN = "the run to be made"
+    DATA = "the data"
+    SEARCH = "the search, with what is measured"
+
+
+PLAN = (Chapter.SETTINGS, Chapter.CODE, Chapter.DATA)
+"""The chapters for ``netwright plan``."""
+
+
+def drop_steps(draft: Draft, _: Context) -> None:
+    """Epochs that the user gave take the place of the recipe's steps."""
+    if "training.epochs" in draft.user_set:
+        draft.choose({"training.steps": None})
+
+
+def find_rival(draft: Draft, _: Context) -> None:
+    """Keep where the rival lies, whatever folder the run is resumed from."""
+    if draft.verdict.rival is not None:
+        draft.change({"verdict.rival": str(draft.verdict.rival.expanduser().resolve())})
+
+
+def require_trusted_code(draft: Draft, context: Context) -> None:
+    """Refuse code that a run to be repeated names, unless the user ran it before, or trusts it. What the user names now
+    may be run.
+
+    Raises:
+        UntrustedCode: as `require_trusted`.
+    """
+    if not context.repeats or "space.network" in draft.user_set:
+        return
+    note = require_trusted(draft.space, trust_code=context.user.trust_code)
+    if note is not None:
+        context.on_stage(note)
+
+
+def choose_folder(draft: Draft, context: Context) -> None:
+    """The folder of the run, which must be new.
+
+    Raises:
+        RunError: it holds something already.
+    """
+    folder = context.output
+    context.folder = folder if folder is not None else default_output(draft.dataset.path, draft.recipe)
+    require_new_folder(context.folder)
+
+
+def measure_starting_candidate(draft: Draft, context: Context) -> None:
+    """Measure the starting candidate, where its times are needed.
+
+    Raises:
+        RunError: it cannot be trained on this machine.
+    """
+    required = shares_hours(draft)
+    if context.repeats or not (required or needs_batch_seconds(draft)):
+        return
+    context.on_stage("measuring the starting candidate")
+    context.epoch_seconds, context.batch_seconds = measure_start(
+        draft, context.prepared, *context.cases, required=required
+    )
+
+
+STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
+    Chapter.SETTINGS: (
+        ("pictures are read without classes for a space that restores", read_without_classes),
+        ("another space leaves the recipe's one-shot options behind", drop_foreign_space_options),
+        ("another space or strategy may share no weights", drop_supernet),
+        ("the device is there", require_device),
+        ("length of a one-shot search", choose_one_shot_length),
+        ("epochs in place of steps", drop_steps),
+        ("the rival's folder", find_rival),
+        ("workers", choose_workers),
+        ("memory of a worker", choose_memory_limit),
+        ("no case both trains and judges", lambda draft, _: require_retraining(draft)),
+    ),
+    Chapter.CODE: (
+        ("code is trusted", require_trusted_code),
+        ("space and strategy are known", lambda draft, _: require_parts(draft)),
+        ("a one-shot search is possible", lambda draft, _: require_shared(draft)),
+    ),
+    Chapter.RUN: (
+        ("reference networks are known", lambda draft, _: require_references(draft)),
+        ("the loss of a guess is known", require_guess),
+        ("the folder is new", choose_folder),
+    ),
+    Chapter.DATA: (
+        ("the dataset is opened", open_dataset),
+        ("the recipe is for such data", require_recipe),
+        ("volumes or slices", choose_slices),
+        ("pictures that are restored", choose_inpainting),
+        ("a CRF needs label maps", lambda draft, at: require_postprocessing(draft, task_kind(at.dataset))),
+        ("the dataset is usable", require_usable),
+        ("the dataset is prepared", prepare_dataset),
+        ("how it was prepared", keep_preparation),
+        ("pictures with masks are slices", choose_slices_of_masks),
+        ("what is missing of pictures", choose_masks),
+        ("the task", find_task),
+        ("cutout", limit_cutout),
+        ("shape of the space", shape_space),
+        ("loss", choose_loss),
+        ("metric", choose_metric),
+        ("training, validation and test cases", split_dataset),
+        ("labels of the objective can be validated", require_validation_labels),
+        (
+            "a one-shot search can take its first step",
+            lambda draft, at: require_searchable(draft, at.task, len(at.splits.training)),
+        ),
+    ),
+    Chapter.SEARCH: (
+        ("the strategy fits the space", lambda draft, _: _require_sampler(draft)),
+        ("the rival can take part", lambda draft, _: require_rival(draft)),
+        ("the starting candidate is measured", measure_starting_candidate),
+        ("early termination", choose_early_termination),
+        ("time of a candidate", choose_candidate_time),
+        ("the search is long enough for its strategy", lambda draft, _: warn_of_exploration(draft)),
+    ),
+}
+
+
+def take_steps(draft: Draft, context: Context, *chapters: Chapter) -> None:
+    """Go through the steps of some chapters, in the order of `STEPS`.
+
+    Raises:
+        NetwrightError: a step refuses the settings.
+    """
+    for chapter, steps in STEPS.items():
+        for _, step in steps if chapter in chapters else ():
+            step(draft, context)
+
+
+def resolve(dataset: Path, recipe: str | None, user: UserSettings) -> RunSettings:
+    """The settings as far as they are known before the dataset is opened.
+
+    Args:
+        dataset: where it lies.
+        recipe: its name; None: one that suits.
+        user: what the user set.
+
+    Raises:
+        SettingsError: a name or a value is wrong.
+    """
+    draft = first_draft(dataset, recipe, user)
+    take_steps(draft, Context(user), Chapter.SETTINGS)
+    return draft.finished()
+
+
+def _require_sampler(draft: Draft) -> None:
+    make_sampler(draft.strategy, make_space(draft.space), draft.seed)

@@ -1,0 +1,65 @@
+"""What a user sets in person, beside the dataset and the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from netwright.settings import RunSettings
+
+
+@dataclass(frozen=True)
+class UserSettings:
+    """Settings that a user gave. None: the recipe's, or chosen from the data and the machine.
+
+    Args:
+        trials: candidates at most.
+        hours: wall time of the search at most.
+        verdict_hours: wall time of the final comparison.
+        workers: candidates that train at once.
+        epochs: of each candidate.
+        seed: all random numbers come from it.
+        format: of the dataset.
+        map_label: label value on disk -> label value that it is read as.
+        assignments: any other setting by its dotted name.
+        repeat: the settings of a run to repeat, in place of a recipe's.
+        trust_code: whether the code that ``repeat`` names may be run though no search of this user ran it. Code that
+            ``assignments`` name may always be run.
+    """
+
+    trials: int | None = None
+    hours: float | None = None
+    verdict_hours: float | None = None
+    workers: int | None = None
+    epochs: int | None = None
+    seed: int | None = None
+    format: str | None = None
+    map_label: Mapping[int, int] | None = None
+    assignments: Mapping[str, Any] | None = None
+    repeat: RunSettings | None = None
+    trust_code: bool = False
+
+    def values(self) -> dict[str, Any]:
+        """All settings that were given, by dotted name."""
+        options = {
+            "seed": self.seed,
+            "budget.trials": self.trials,
+            "budget.hours": self.hours,
+            "verdict.hours": self.verdict_hours,
+            "training.epochs": self.epochs,
+            "machine.workers": self.workers,
+        }
+        given = {name: value for name, value in options.items() if value is not None}
+        return {**given, **(self.assignments or {})}
+
+    def user_set(self) -> frozenset[str]:
+        """The dotted names of all settings that were given; of a table also the names in it."""
+        return frozenset(_names(self.values()))
+
+
+def _names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        yield prefix + name
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{prefix}{name}.")
