@@ -22,6 +22,7 @@ from netwright.execution.local import LocalExecutor
 from netwright.execution.memory import kills_for_memory
 from netwright.execution.notes import LOGGER
 from netwright.execution.worker import MARK, RaisedInWorker
+from processes import finish, run
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -145,11 +146,9 @@ def test_workers_that_never_start_are_an_error_that_says_so(tmp_path: Path) -> N
         "print(repr(LocalExecutor(1, 1).submit(os.getpid).exception(60)))\n"
     )
     (tmp_path / "script.py").write_text(code)
-    found = subprocess.run(
-        [sys.executable, tmp_path / "script.py"], capture_output=True, text=True, timeout=60
-    )
-    assert "ExecutionError" in found.stdout
-    assert "exit code 3" in found.stdout
+    done = run([sys.executable, tmp_path / "script.py"], seconds=90)
+    assert "ExecutionError" in done.stdout
+    assert "exit code 3" in done.stdout
 
 
 @pytest.mark.parametrize("code", [0, 7])
@@ -264,8 +263,46 @@ def test_workers_end_with_a_search_that_was_killed(tmp_path: Path) -> None:
     search = subprocess.Popen([sys.executable, script])
     worker = process_in(tmp_path / "pid")
     search.kill()
-    search.wait()
+    finish(search, 30)
     assert comes_true(lambda: not psutil.pid_exists(worker), 10)
+
+
+SCRIPT = (
+    f"import signal, sys, time; sys.path.insert(0, {str(HERE)!r})\n"
+    "from pathlib import Path\n"
+    "import jobs_for_workers as jobs\n"
+    "from netwright.execution.local import LocalExecutor\n"
+    "if __name__ == '__main__':\n"
+)
+
+
+def test_a_program_that_leaves_with_tasks_undone_starts_no_more_workers_and_ends(tmp_path: Path) -> None:
+    """Python waits at its exit for every process that it has started."""
+    (tmp_path / "script.py").write_text(
+        f"{SCRIPT}    pool, folder = LocalExecutor(4, 1), Path({str(tmp_path)!r})\n"
+        "    for number in range(12):\n"
+        "        pool.submit(jobs.announce_and_sleep, str(folder / f'{number}.pid'), 600)\n"
+        "    while len(list(folder.glob('*.pid'))) < 4:\n"
+        "        time.sleep(0.05)\n"
+    )
+    assert run([sys.executable, tmp_path / "script.py"], seconds=60).returncode == 0
+    assert len(list(tmp_path.glob("*.pid"))) == 4
+    assert comes_true(lambda: all(has_ended(int(path.read_text())) for path in tmp_path.glob("*.pid")), 10)
+
+
+def test_a_lost_worker_is_noticed_where_its_exit_code_is_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        f"{SCRIPT}    signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "    pool = LocalExecutor(1, 1)\n"
+        "    print(repr(pool.submit(jobs.leave, 7).exception(30)))\n"
+        "    print(pool.submit(jobs.fork_and_go_on).result(30) > 0)\n"
+        "    pool.shutdown()\n"
+    )
+    done = run([sys.executable, tmp_path / "script.py"], seconds=90)
+    assert "WorkerLost" in done.stdout, done.stderr
+    assert "took its exit code" in done.stdout
+    assert done.stdout.endswith("True\n"), "another worker has taken its place"
+    assert done.returncode == 0
 
 
 def test_the_count_of_kills_is_the_systems_own() -> None:

@@ -25,7 +25,7 @@ from netwright.errors import ExecutionError
 from netwright.execution.base import WorkerLost
 from netwright.execution.guard import UNGUARDED, UnguardedScript, require_guard, unguarded_words
 from netwright.execution.notes import say_once
-from netwright.execution.process import POLL_SECONDS, Worker
+from netwright.execution.process import POLL_SECONDS, UNKNOWN, Worker
 from netwright.execution.worker import BEAT, NOTE, RAISED, RETURNED
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -242,6 +242,8 @@ def _how(code: int | None) -> str:
     """How a process ended, by its exit code; None: it was ended here, as it did not come up."""
     if code is None:
         return "had not come up in time"
+    if code == UNKNOWN:
+        return "ended, and something else in this process took its exit code"
     if code < 0:
         names = {int(known): known.name for known in signal.Signals}
         return f"was killed by signal {-code} ({names.get(-code, 'unnamed')})"

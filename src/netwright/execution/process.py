@@ -22,6 +22,10 @@ from netwright.execution.worker import ENDING, MARK, READY, TAKEN, end_processes
 POLL_SECONDS = 0.1
 START_SECONDS = 300.0
 """A worker that has not come up by then hangs: it is ended, and another takes its place."""
+UNKNOWN = 256
+"""In place of an exit code that nobody here can learn any more; no process has it."""
+_REAPING_SECONDS = 0.05
+_START_SECONDS_LEFT = 5.0
 
 
 class Worker:
@@ -39,12 +43,18 @@ class Worker:
             self._process.start()
         finally:
             theirs.close()
-        _LIVE[self._mark] = self._process
 
     @property
     def code(self) -> int | None:
-        """The exit code; None while it runs."""
-        return self._process.exitcode
+        """The exit code; None while it runs. `UNKNOWN` where it has ended and something else in this process took its
+        code: a program that ignores SIGCHLD, or that waits for whatever child ends.
+        """
+        code = self._process.exitcode
+        if code is None and not _exists(self._process.pid):
+            time.sleep(_REAPING_SECONDS)  # another slot may just be writing it down
+            code = self._process.exitcode
+            return UNKNOWN if code is None else code
+        return code
 
     def accepts(self, payload: bytes, needed: Callable[[], bool]) -> bool:
         """Whether the worker takes a task; False where it ended before it said so, or the task is no longer ``needed``.
@@ -102,8 +112,14 @@ class _WorkerProcess(multiprocessing.context.SpawnProcess):
     environment: Mapping[str, str] = {}
 
     def start(self) -> None:
-        """Start with the environment; this process's own is as before when it returns."""
-        with _ENVIRONMENT:
+        """Start with the environment; this process's own is as before when it returns.
+
+        Raises:
+            RuntimeError: this process is ending: nobody would end the new one, and Python's exit would wait for it.
+        """
+        with _STARTING:
+            if _OVER.is_set():
+                raise RuntimeError("no worker is started any more, as this process ends")
             resource_tracker.ensure_running()  # before, as it is this process's, not the worker's
             # Blocked until the worker can ignore them: a Ctrl-C reaches it, too, while it still starts.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
@@ -111,6 +127,7 @@ class _WorkerProcess(multiprocessing.context.SpawnProcess):
             os.environ.update(self.environment)
             try:
                 super().start()
+                _LIVE[self.environment[MARK]] = self
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
                 for name, value in before.items():
@@ -120,14 +137,32 @@ class _WorkerProcess(multiprocessing.context.SpawnProcess):
                         os.environ[name] = value
 
 
-_ENVIRONMENT = threading.Lock()
+def _exists(process: int | None) -> bool:
+    if process is not None:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # another user's
+            return True
+    return True
+
+
+_STARTING = threading.Lock()
+"""Held while a worker is started: this process's environment is then the worker's."""
+_OVER = threading.Event()
 _LIVE: dict[str, _WorkerProcess] = {}
 
 
 @atexit.register
 def end_all_workers() -> None:
-    """End every worker of this process, and what their tasks have started."""
-    for mark, process in list(_LIVE.items()):
+    """End every worker of this process, which is ending itself, and what their tasks have started."""
+    _OVER.set()
+    with contextlib.ExitStack() as stack:
+        if _STARTING.acquire(timeout=_START_SECONDS_LEFT):  # one that is being started is among them
+            stack.callback(_STARTING.release)
+        live = list(_LIVE.items())
+    for mark, process in live:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             process.kill()
         end_processes(mark)
