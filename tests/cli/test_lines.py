@@ -22,10 +22,11 @@ from netwright.cli.display import TrainingLines, plain_line
 from netwright.cli.tables import evaluation_lines, plan_lines, status_lines
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, SettingsError
+from netwright.files import write_json
 from netwright.planning.cost import Measurement, Plan
 from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.run import verdict_of
-from netwright.runs.folder import create_run_folder, write_json
+from netwright.runs.folder import create_run_folder
 from netwright.runs.status import COMPARING, read_status
 from netwright.searches.components import open_study
 from netwright.settings import parse_settings

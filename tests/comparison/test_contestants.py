@@ -12,9 +12,10 @@ from netwright.api import create_run
 from netwright.comparison.contestants import entries, require_rival
 from netwright.data.splits import Splits
 from netwright.errors import RunError
+from netwright.files import write_json
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import SearchData, open_material
-from netwright.runs.folder import create_run_folder, write_json
+from netwright.runs.folder import create_run_folder
 from netwright.runs.results import read_results
 from netwright.searches.components import open_study
 from netwright.settings import RunSettings, parse_settings

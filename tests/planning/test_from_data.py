@@ -16,7 +16,6 @@ from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.data.loading.augmentation_settings import AugmentationSettings
 from netwright.data.open import open_any, split_any
 from netwright.errors import SettingsError
-from netwright.planning.dataset_kind import task_kind
 from netwright.planning.early_termination import choose_early_termination
 from netwright.planning.from_data import require_validation_labels
 from netwright.planning.inpainting import choose_inpainting
@@ -246,9 +245,9 @@ def test_classes_are_passed_over_by_what_restores_pictures(
     suited = after(settings, read_without_classes)
     assert suited.dataset.format == "images"
     opened = open_own(suited)
-    assert task_kind(opened) == INPAINTING
+    assert opened.task == INPAINTING
     assert {part for part in opened.parts if part} == {"train", "test"}  # type: ignore[union-attr]
-    assert task_kind(open_own(settings)) == "classification"
+    assert open_own(settings).task == "classification"
     other = settings_with(dataset={"path": str(shapes)}, space={"name": "unet"})
     assert after(other, read_without_classes) == other
     asked = settings_with(dataset={"path": ".", "format": "idx"}, space={"name": "restorer"})

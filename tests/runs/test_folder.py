@@ -13,7 +13,8 @@ import pytest
 
 from netwright.data.splits import Splits
 from netwright.errors import RunError, SettingsError, StorageError
-from netwright.runs.folder import RunFolder, create_run_folder, open_run_folder, write_json
+from netwright.files import write_json
+from netwright.runs.folder import RunFolder, create_run_folder, open_run_folder
 from netwright.runs.results import read_results
 from netwright.settings import RunSettings, override, parse_settings, read_assignments, read_settings
 

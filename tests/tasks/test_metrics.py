@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.errors import SettingsError
+from netwright.means import mean_known, mean_scores
+from netwright.tasks.classification.metrics.accuracy import top_1_correct
 from netwright.tasks.classification.task import ClassificationTask
-from netwright.tasks.metrics import dice_per_label, mean_dice, mean_known, mean_scores, top_1_correct
+from netwright.tasks.segmentation.metrics.dice import dice_per_label, mean_dice
 from netwright.tasks.segmentation.task import SegmentationTask
 
 

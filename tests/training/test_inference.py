@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from netwright.tasks.metrics import dice_per_label
-from netwright.training.inference import evaluating, predict_probabilities, validation_dice
+from netwright.tasks.segmentation.metrics.dice import dice_per_label
+from netwright.tasks.segmentation.validation import validation_dice
+from netwright.training.inference import evaluating, predict_probabilities
 
 SHAPES = [(12, 14, 10), (7, 9, 10), (30, 14, 10), (25, 20, 31), (8, 40, 5)]
 

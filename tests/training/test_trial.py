@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from netwright.data.files import json_text
 from netwright.errors import InfeasibleArchitecture, RunError, SettingsError, StorageError
 from netwright.execution.memory import is_out_of_memory
-from netwright.tasks.metrics import mean_dice
+from netwright.files import json_text
+from netwright.tasks.segmentation.metrics.dice import mean_dice
+from netwright.tasks.segmentation.validation import validation_dice
 from netwright.tasks.segmentation.volume_problem import VolumeProblem
 from netwright.training.config import TrainingProtocol
 from netwright.training.history import Curves, EpochRecord
-from netwright.training.inference import validation_dice
 from netwright.training.outcome import Outcome, Status
 from netwright.training.trial import evaluate_candidate
 from netwright.training.weights import load_weights, save_weights

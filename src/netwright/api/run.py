@@ -6,21 +6,20 @@ import json
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from netwright.api.runner import OnStatus, conduct
 from netwright.comparison.contestants import ContestantJob, run_contestant
-from netwright.comparison.postprocessing import read_fitted
 from netwright.comparison.retrain import cases_of, train_protocol
-from netwright.data.layouts.images import IMAGES
 from netwright.data.open import open_any
-from netwright.errors import DatasetError, NetwrightError, RunError, SettingsError, SettingsWarning
+from netwright.errors import DatasetError, NetwrightError, RunError, SettingsWarning
 from netwright.execution.local import LocalExecutor
 from netwright.execution.memory import kills_for_memory
-from netwright.models.store import Trained, load_trained, means_of, require_same_task, results_on
-from netwright.runs.data import note_of, nothing_unseen, open_material, unseen_cases
+from netwright.execution.resources import available_cores
+from netwright.models.store import load_trained, saved_task
+from netwright.runs.data import cache_root, note_of, nothing_unseen, open_material, unseen_cases
 from netwright.runs.folder import RunFolder, held
 from netwright.runs.status import FINISHED, RunStatus, read_curves, read_status
 from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
@@ -29,10 +28,10 @@ from netwright.runs.versions import stated, told_of
 from netwright.searches.jobs import CandidateJob
 from netwright.searches.loop import TICK_SECONDS, outcome_of_loss
 from netwright.settings import RunSettings
-from netwright.tasks.inpainting.predictor import Inpainter
+from netwright.tasks.base import Predictor
 from netwright.tasks.segmentation.crf_fitting import FittedCRF
-from netwright.tasks.segmentation.distances import HAUSDORFF, mean_distances
-from netwright.tasks.segmentation.predictor import Segmenter
+from netwright.tasks.segmentation.metrics.surface_distance import HAUSDORFF
+from netwright.tasks.segmentation.postprocessing import read_fitted
 from netwright.training.files import CURVES, WEIGHTS
 from netwright.training.outcome import TRAIN_LOSS, VALIDATION_SCORE, Outcome, Status
 from netwright.training.seeding import derive_seed
@@ -213,7 +212,7 @@ class Run:
             raise RunError(f"Trial {record.number} could not be trained: {outcome.status}, {outcome.reason}.")
         return record.number, outcome
 
-    def network(self, trial: int | None = None, *, crf: bool = True) -> Trained:
+    def network(self, trial: int | None = None, *, crf: bool = True) -> Predictor:
         """The trained network: the winner's, or the one that `train` made of a trial; without ``crf`` as it was
         trained, where with it the CRF that was kept for it is applied.
 
@@ -230,7 +229,7 @@ class Run:
             )
         self.code()
         trained = load_trained(folder, self.settings)
-        return trained if crf or not isinstance(trained, Segmenter) else replace(trained, crf=None)
+        return trained if crf else trained.without_postprocessing()
 
     def postprocessing(self, trial: int | None = None) -> FittedCRF | None:
         """What came of fitting a CRF to the network of `network`; None where none was fitted.
@@ -270,27 +269,31 @@ class Run:
             RunError: there is no trained network yet, or its output is not finite.
         """
         trained = self.network(trial, crf=crf)
-        settings = self.settings
+        settings, network_folder = self.settings, self._network_folder(trial)
+        task = saved_task(network_folder)
         opened = open_any(
             Path(dataset),
-            format=format or (IMAGES if isinstance(trained, Inpainter) else None),
+            format=format or task.format,
             map_label=settings.dataset.map_label if map_label is None else map_label,
         )
-        preparation = None if isinstance(trained, Segmenter) else trained.preparation
-        require_same_task(dataset, opened, trained)
-        unseen = unseen_cases(opened, settings, self.folder.splits(), preparation)
-        if not unseen.cases:
+        task.require_testable(opened)
+        unseen = unseen_cases(opened, settings, self.folder.splits())
+        if not unseen.names:
             raise DatasetError(nothing_unseen(dataset, unseen))
+        prepared = trained.prepare(opened, cache_root(), available_cores())
         try:
-            found = results_on(trained, unseen.cases, on_case=on_case)
+            results = trained.results(task.test_cases(opened, prepared, unseen.names), on_case=on_case)
         except FloatingPointError as error:
             raise RunError(str(error)) from error
-        scores, distances = found["scores"], found.get(HAUSDORFF, {})
-        metrics = {**means_of(trained, scores), **mean_distances(distances)}
-        refined = isinstance(trained, Segmenter) and trained.crf is not None
-        place = str(self._network_folder(trial))
-        note = note_of(unseen, chosen=trial is not None)
-        return Evaluation(place, str(dataset), metrics, scores, note, distances, refined)
+        return Evaluation(
+            network=str(network_folder),
+            dataset=str(dataset),
+            metrics=trained.means(results),
+            cases=results["scores"],
+            note=note_of(unseen, chosen=trial is not None),
+            distances=results.get(HAUSDORFF, {}),
+            crf=trained.is_postprocessed,
+        )
 
     def predict(
         self,
@@ -322,15 +325,8 @@ class Run:
             StorageError: a file would be lost; nothing was written.
         """
         trained = self.network(trial, crf=crf)
-        if isinstance(trained, Inpainter):
-            given = None if masks is None else Path(masks)
-            return trained.predict(Path(images), Path(output), on_case, given, overwrite=overwrite)
-        if masks is not None:
-            raise SettingsError(
-                f"Masks are for networks that restore pictures; that of {self.folder.root} is judged by "
-                f"{trained.task.metric}. Leave them out."
-            )
-        return trained.predict(Path(images), Path(output), on_case, overwrite=overwrite)
+        given = None if masks is None else Path(masks)
+        return trained.predict(Path(images), Path(output), on_case, given, overwrite=overwrite)
 
     def _trial(self, number: int | None) -> TrialRecord:
         records = self.trials

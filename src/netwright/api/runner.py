@@ -15,11 +15,12 @@ from netwright.execution.guard import require_guard
 from netwright.execution.local import LocalExecutor
 from netwright.execution.resources import process_limit_mb
 from netwright.execution.signals import ended_by_signals
+from netwright.files import read_json, write_json
 from netwright.report.collect.strategy import starting_policy
 from netwright.runs.clock import SPENT
 from netwright.runs.data import Material, open_material
 from netwright.runs.drawings import Drawer
-from netwright.runs.folder import RunFolder, read_json, write_json
+from netwright.runs.folder import RunFolder
 from netwright.runs.status import COMPARING, FINISHED, RunStatus, read_status, status_of
 from netwright.runs.trials import (
     TrialRecord,

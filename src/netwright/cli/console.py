@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from netwright.data.files import json_text
+from netwright.files import json_text
 
 if TYPE_CHECKING:
     from netwright.api.run import Run

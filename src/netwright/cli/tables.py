@@ -19,7 +19,7 @@ from netwright.report.metrics import metric_named, reward_words
 from netwright.runs.status import RunStatus, SharedStatus
 from netwright.settings import RunSettings
 from netwright.tasks.segmentation.crf_fitting import FittedCRF
-from netwright.tasks.segmentation.distances import HAUSDORFF, undefined_distances
+from netwright.tasks.segmentation.metrics.surface_distance import HAUSDORFF, undefined_distances
 from netwright.training.files import WEIGHTS
 
 BAR = 26

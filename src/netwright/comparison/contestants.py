@@ -18,14 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from netwright.comparison.postprocessing import drop_crf, fit_postprocessing, unkept_crf
 from netwright.comparison.retrain import cases_of, verdict_protocol
 from netwright.data.open import open_prepared_once
-from netwright.data.volumes.prepared import Prepared
 from netwright.errors import (
     DatasetWarning,
     InfeasibleArchitecture,
-    MemoryShortage,
     RunError,
     SettingsError,
     concerns_all,
@@ -33,9 +30,10 @@ from netwright.errors import (
 from netwright.execution.base import Executor
 from netwright.execution.memory import kills_for_memory
 from netwright.execution.resources import devices
-from netwright.models.store import TestCase, Trained, describe_trained, load_trained, results_on
+from netwright.files import read_json, write_json
+from netwright.models.store import describe_trained, load_trained
 from netwright.runs.data import SearchData
-from netwright.runs.folder import RunFolder, open_run_folder, read_json, write_json
+from netwright.runs.folder import RunFolder, open_run_folder
 from netwright.runs.results import RESULT
 from netwright.runs.trials import best_of, load_trials, record_of
 from netwright.searches.components import problem_of
@@ -45,7 +43,8 @@ from netwright.searches.random_choices import draw_choice
 from netwright.settings import RunSettings
 from netwright.spaces import same_space
 from netwright.spaces.base import HasBase, Layered, Space
-from netwright.tasks.segmentation.predictor import Segmenter
+from netwright.tasks import TASKS
+from netwright.tasks.base import Predictor, Results, TestCase
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
@@ -72,13 +71,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class ContestantJob:
-    """Training as a candidate, then the test on ``cases``. ``try_unkept``: whether a CRF that was fitted and not kept
-    is tested, too.
-    """
+    """Training as a candidate, then the test on ``cases``. ``searched``: whether it is the search's own network."""
 
     candidate: CandidateJob
     cases: tuple[TestCase, ...]
-    try_unkept: bool = False
+    searched: bool = False
 
 
 def entries(
@@ -247,7 +244,7 @@ class Verdict:
                 memory_limit_mb=settings.machine.memory_limit_mb,
             ),
             cases=self._cases,
-            try_unkept=entry.name == SEARCHED,
+            searched=entry.name == SEARCHED,
         )
 
 
@@ -284,7 +281,7 @@ def share_seconds(settings: RunSettings, hours: float, entries: int) -> float | 
 
 def run_contestant(job: ContestantJob) -> dict[str, Any]:
     """Train and test one entry, in a worker. Returns ``outcome``, ``scores`` (case -> column -> score) and what else
-    `results_on` has.
+    the task measures.
     """
     candidate = job.candidate
     prepared = open_prepared_once(candidate.prepared)
@@ -293,41 +290,28 @@ def run_contestant(job: ContestantJob) -> dict[str, Any]:
         candidate.folder,
         candidate.settings,
         prepared,
-        problem_of(candidate.settings, prepared).task,
         candidate.choice,
         candidate.reference,
     )
     outcome = Outcome.from_dict(run_candidate(candidate))
     if outcome.status != Status.COMPLETE:
         return {"outcome": outcome.to_dict(), "scores": {}}
-    trained = load_trained(candidate.folder, candidate.settings, candidate.protocol.device)
-    if candidate.settings.postprocessing.crf and isinstance(trained, Segmenter):
-        assert isinstance(prepared, Prepared)
-        trained = fit_postprocessing(
-            candidate.folder, candidate.settings, trained, prepared, candidate.validation
-        )
+    trained = TASKS[prepared.task].finish(
+        load_trained(candidate.folder, candidate.settings, candidate.protocol.device),
+        candidate.folder,
+        candidate.settings,
+        prepared,
+        candidate.validation,
+    )
     return {"outcome": outcome.to_dict(), **results_of(trained, job)}
 
 
-def results_of(trained: Trained, job: ContestantJob) -> dict[str, Any]:
-    """`results_on` the job's cases; without a CRF where there is not the memory for it, so that no training is lost.
-
-    What is odd about the data was told when they were inspected.
-    """
+def results_of(trained: Predictor, job: ContestantJob) -> Results:
+    """How a network does on the job's cases. What is odd about the data was told when they were inspected."""
+    folder, task = job.candidate.folder, TASKS[open_prepared_once(job.candidate.prepared).task]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DatasetWarning)
-        return _results_of(trained, job)
-
-
-def _results_of(trained: Trained, job: ContestantJob) -> dict[str, Any]:
-    folder = job.candidate.folder
-    predictions = folder / "predictions"
-    unkept = unkept_crf(folder) if job.try_unkept else None
-    try:
-        return results_on(trained, job.cases, predictions, unkept=unkept)
-    except MemoryShortage:
-        assert isinstance(trained, Segmenter)
-        return results_on(drop_crf(trained, folder), job.cases, predictions)
+        return task.final_results(trained, folder, job.cases, searched=job.searched)
 
 
 def is_done(folder: RunFolder, name: str) -> bool:

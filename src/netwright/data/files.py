@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import blake2b, file_digest
@@ -172,28 +171,6 @@ def content_digest(path: Path) -> str:
     require_file(path)
     with path.open("rb") as file:
         return file_digest(file, partial(blake2b, digest_size=16)).hexdigest()
-
-
-def json_text(value: Any) -> str:
-    """A value as JSON that any reader takes, which knows no NaN and no infinity: NaN is null, an infinity the text
-    "Infinity" or "-Infinity". What JSON has no type for is written as `str` has it.
-    """
-    return json.dumps(_plain(value), indent=1, default=str, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if not isinstance(value, float) or math.isfinite(value):
-        return value
-    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
-def number(value: float | str | None) -> float:
-    """A number that `json_text` has written."""
-    return math.nan if value is None else float(value)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netwright.data.images.cache import prepare_images
-from netwright.data.images.dataset import ImageSet
+from netwright.data.base import AnyDataset, AnyPrepared, OnCase
+from netwright.data.images.cache import content_digests, prepare_images
+from netwright.data.images.dataset import PICTURES, ImageSet
 from netwright.data.images.inspection import inspect_images
-from netwright.data.images.prepared import INDEX, KIND, PreparedImages, open_prepared_images
+from netwright.data.images.prepared import INDEX, open_prepared_images
 from netwright.data.images.settings import ImageSettings
 from netwright.data.images.splits import image_splits
 from netwright.data.layouts import FORMATS, Format, cifar, images
@@ -21,15 +22,12 @@ from netwright.data.layouts.description import DESCRIPTION, read_description
 from netwright.data.layouts.images import IMAGES
 from netwright.data.layouts.paired import refuse_paired
 from netwright.data.splits import FRACTIONS, Splits, split
-from netwright.data.volumes.cache import prepare
-from netwright.data.volumes.dataset import Dataset
+from netwright.data.volumes.cache import image_digests, prepare
+from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, VOLUMES
 from netwright.data.volumes.inspection import Inspection, inspect_dataset
-from netwright.data.volumes.prepared import Prepared, open_prepared
+from netwright.data.volumes.prepared import open_prepared
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import DatasetError, SettingsError
-
-OnCase = Callable[[int, int], None]
-"""Told, case by case, how many are done and of how many."""
 
 _FOLDERS_SEARCHED = 20
 """So many folders within are looked into for a dataset."""
@@ -39,7 +37,8 @@ _FOLDERS_SEARCHED = 20
 class ImageFormat:
     """How pictures of a kind are recognised, in code and in words, and read.
 
-    ``recognised``: whether they are taken for this kind where nobody names it; None: wherever they match.
+    ``recognised``: whether they are taken for this kind where nobody names it; None: wherever they match. ``task``:
+    what their labels are for, a name in `netwright.tasks.TASKS`.
     """
 
     title: str
@@ -47,6 +46,7 @@ class ImageFormat:
     matches: Callable[[Path], bool]
     read: Callable[[Path], ImageSet]
     recognised: Callable[[Path], bool] | None = None
+    task: str = "classification"
 
 
 def _read_npz(root: Path) -> ImageSet:
@@ -83,6 +83,7 @@ IMAGE_FORMATS: dict[str, ImageFormat] = {
         lambda root: images.matches(root) or _array_in(root) is not None,
         _read_images,
         images.recognised,
+        task="inpainting",
     ),
     "image-folder": ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, folder.read),
 }
@@ -92,11 +93,64 @@ _OF_FILES = (IMAGES, "image-folder")
 """Those that take whatever pictures lie in a folder."""
 
 
-def open_any(
-    root: Path, format: str | None = None, map_label: Mapping[int, int] | None = None
-) -> Dataset | ImageSet:
-    """The dataset in a folder or file, of whatever kind: to be segmented (`Dataset`), classified or restored
-    (`ImageSet`).
+@dataclass(frozen=True)
+class DataKind:
+    """How data of one kind is read, prepared and divided.
+
+    Args:
+        title: in words, for messages.
+        setting: the table of a run's settings that has those of its preparation.
+        settings: the type of these settings.
+        inspect: as `inspect_any`.
+        prepare: as `prepare_any`.
+        split: as `split_any`.
+        open_prepared: what ``prepare`` has written.
+        digests: as `digests_any`.
+    """
+
+    title: str
+    setting: str
+    settings: type
+    inspect: Callable[..., Inspection]
+    prepare: Callable[..., AnyPrepared]
+    split: Callable[[Any, int, tuple[float, float, float]], Splits]
+    open_prepared: Callable[[Path], AnyPrepared]
+    digests: Callable[[Any, int], dict[str, str]]
+
+
+def _prepare_volumes(dataset: Any, settings: Any, cache_root: Path, **options: Any) -> AnyPrepared:
+    """Each volume is normalised by itself: how they are divided does not matter."""
+    without = {name: value for name, value in options.items() if name not in ("seed", "fractions")}
+    return prepare(dataset, settings, cache_root, **without)
+
+
+KINDS: dict[str, DataKind] = {
+    VOLUMES: DataKind(
+        title="images with label maps",
+        setting="preprocessing",
+        settings=PreprocessingSettings,
+        inspect=inspect_dataset,
+        prepare=_prepare_volumes,
+        split=lambda prepared, seed, fractions: split(prepared.names, seed, fractions, prepared.groups),
+        open_prepared=open_prepared,
+        digests=image_digests,
+    ),
+    PICTURES: DataKind(
+        title="pictures",
+        setting="images",
+        settings=ImageSettings,
+        inspect=inspect_images,
+        prepare=prepare_images,
+        split=image_splits,
+        open_prepared=open_prepared_images,
+        digests=content_digests,
+    ),
+}
+"""By the name that datasets and prepared data give as their ``kind``."""
+
+
+def open_any(root: Path, format: str | None = None, map_label: Mapping[int, int] | None = None) -> AnyDataset:
+    """The dataset in a folder or file, of whatever kind.
 
     Of volumes and masks only the description and file names are read: see `inspect_any`. ``format`` is one of `FORMATS`
     or `IMAGE_FORMATS`, None to recognise it. ``map_label``: value found in label maps -> value to take.
@@ -153,23 +207,28 @@ def _format_of(root: Path, description: Mapping[str, Any]) -> str | None:
     )
 
 
-def inspect_any(dataset: Dataset | ImageSet, workers: int = 1) -> Inspection:
+def task_of_format(format: str) -> tuple[str, int]:
+    """The task that data in a format are for, and their dimensions: 2 of pictures, 3 of volumes."""
+    if format in IMAGE_FORMATS:
+        return IMAGE_FORMATS[format].task, 2
+    return "segmentation", 2 if format == PICTURES_WITH_MASKS else 3
+
+
+def inspect_any(dataset: AnyDataset, workers: int = 1) -> Inspection:
     """Every file of a dataset read once: its fingerprint, and every problem. Never raises for what a file holds."""
-    if isinstance(dataset, ImageSet):
-        return inspect_images(dataset, workers=workers)
-    return inspect_dataset(dataset, workers=workers)
+    return KINDS[dataset.kind].inspect(dataset, workers=workers)
 
 
 def prepare_any(
-    dataset: Dataset | ImageSet,
+    dataset: AnyDataset,
     settings: PreprocessingSettings | ImageSettings,
     cache_root: Path,
     *,
     seed: int = 0,
     fractions: tuple[float, float, float] = FRACTIONS,
     workers: int = 1,
-    on_case: Callable[[int, int], None] | None = None,
-) -> Prepared | PreparedImages:
+    on_case: OnCase | None = None,
+) -> AnyPrepared:
     """A dataset preprocessed into a folder under ``cache_root``: see `prepare` and `prepare_images`.
 
     ``seed`` and ``fractions`` are those of `split_any`; they matter to pictures without an official test part, whose
@@ -181,51 +240,50 @@ def prepare_any(
         SettingsError: the settings are those of another kind of dataset.
         StorageError: there is no room for the cache, or it cannot be written.
     """
-    if isinstance(dataset, ImageSet) and isinstance(settings, ImageSettings):
-        return prepare_images(
-            dataset, settings, cache_root, seed=seed, fractions=fractions, workers=workers, on_case=on_case
+    kind = KINDS[dataset.kind]
+    if not isinstance(settings, kind.settings):
+        raise SettingsError(
+            f"{dataset.root} holds {kind.title}, but the preprocessing is given as {type(settings).__name__}: expected "
+            f"{kind.settings.__name__}."
         )
-    if isinstance(dataset, Dataset) and isinstance(settings, PreprocessingSettings):
-        return prepare(dataset, settings, cache_root, workers=workers, on_case=on_case)
-    expected, kind = (
-        ("ImageSettings", "pictures")
-        if isinstance(dataset, ImageSet)
-        else ("PreprocessingSettings", "images with label maps")
-    )
-    raise SettingsError(
-        f"{dataset.root} holds {kind}, but the preprocessing is given as {type(settings).__name__}: expected "
-        f"{expected}."
+    return kind.prepare(
+        dataset, settings, cache_root, seed=seed, fractions=fractions, workers=workers, on_case=on_case
     )
 
 
-def split_any(
-    prepared: Prepared | PreparedImages, seed: int, fractions: tuple[float, float, float] = FRACTIONS
-) -> Splits:
+def split_any(prepared: AnyPrepared, seed: int, fractions: tuple[float, float, float] = FRACTIONS) -> Splits:
     """Training, validation and test cases: see `split` and `image_splits`.
 
     Raises:
         DatasetError: too few cases.
         SettingsError: the fractions are not three positive numbers that sum to 1.
     """
-    if isinstance(prepared, PreparedImages):
-        return image_splits(prepared, seed, fractions)
-    return split(prepared.names, seed, fractions, prepared.groups)
+    return KINDS[prepared.kind].split(prepared, seed, fractions)
 
 
-def open_prepared_any(folder: Path) -> Prepared | PreparedImages:
+def digests_any(dataset: AnyDataset, workers: int = 1) -> dict[str, str]:
+    """A hash of the content of each case's images by the case's name: cases are the same where these agree.
+
+    Raises:
+        UnusableFile: a file is missing or damaged.
+    """
+    return KINDS[dataset.kind].digests(dataset, workers)
+
+
+def open_prepared_any(folder: Path) -> AnyPrepared:
     """What `prepare_any` has written.
 
     Raises:
         DatasetError: the folder is none, of another version, or damaged.
     """
     try:
-        kind = json.loads((Path(folder) / INDEX).read_text(encoding="utf-8")).get("kind")
+        kind = json.loads((Path(folder) / INDEX).read_text(encoding="utf-8")).get("kind", VOLUMES)
     except (OSError, ValueError, AttributeError):
-        kind = None  # whatever is wrong with it, `open_prepared` says
-    return open_prepared_images(folder) if kind == KIND else open_prepared(folder)
+        kind = VOLUMES  # whatever is wrong with it, `open_prepared` says
+    return KINDS.get(kind, KINDS[VOLUMES]).open_prepared(folder)
 
 
-def open_prepared_once(folder: Path) -> Prepared | PreparedImages:
+def open_prepared_once(folder: Path) -> AnyPrepared:
     """`open_prepared_any`, once a process for the folder that was asked for last."""
     if folder not in _OPEN:
         _OPEN.clear()
@@ -233,7 +291,7 @@ def open_prepared_once(folder: Path) -> Prepared | PreparedImages:
     return _OPEN[folder]
 
 
-_OPEN: dict[Path, Prepared | PreparedImages] = {}
+_OPEN: dict[Path, AnyPrepared] = {}
 
 
 def _place_of(root: Path) -> Path:

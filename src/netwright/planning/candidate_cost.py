@@ -11,15 +11,14 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from netwright.data.images.prepared import PreparedImages
+from netwright.data.base import AnyPrepared
 from netwright.data.open import open_prepared_once
-from netwright.data.volumes.prepared import Prepared
 from netwright.errors import InfeasibleArchitecture, NetworkFailed, NetwrightError, RunError
 from netwright.execution import heartbeat
 from netwright.execution.local import LocalExecutor
 from netwright.execution.memory import kills_for_memory
 from netwright.execution.notes import say_once
-from netwright.runs.folder import read_json, write_json
+from netwright.files import read_json, write_json
 from netwright.searches.components import problem_of
 from netwright.searches.loop import outcome_of_loss
 from netwright.settings import RunSettings
@@ -231,7 +230,7 @@ def _beside(job: ProbeJob, build: Any, timed: Measurement) -> float:
 
 def measure(
     settings: RunSettings,
-    prepared: Prepared | PreparedImages,
+    prepared: AnyPrepared,
     cases: tuple[Sequence[int], Sequence[int]],
     choices: Sequence[tuple[str, dict[str, Any]]],
     *,
@@ -310,7 +309,7 @@ def _awaited(job: ProbeJob, future: Future[Measurement], kills: int | None) -> M
 
 def measure_start(
     settings: RunSettings,
-    prepared: Prepared | PreparedImages,
+    prepared: AnyPrepared,
     training: Sequence[int],
     validation: Sequence[int],
     *,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from netwright.data.images.dataset import ImageSet
-from netwright.data.images.prepared import PreparedImages
+from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.data.splits import Splits
-from netwright.data.volumes.dataset import Dataset
-from netwright.data.volumes.prepared import Prepared
 from netwright.planning.user_settings import UserSettings
-from netwright.tasks.base import Task
+
+if TYPE_CHECKING:
+    from netwright.training.problem import NetworkTask
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Context:
         folder: the run folder to make.
         dataset: opened.
         prepared: the dataset, prepared.
-        task: what networks are trained for.
+        task: what networks get, and what they must give.
         splits: the parts of the dataset.
     """
 
@@ -40,9 +40,9 @@ class Context:
     epoch_seconds: float | None = None
     batch_seconds: float | None = None
     folder: Path = field(init=False)
-    dataset: Dataset | ImageSet = field(init=False)
-    prepared: Prepared | PreparedImages = field(init=False)
-    task: Task = field(init=False)
+    dataset: AnyDataset = field(init=False)
+    prepared: AnyPrepared = field(init=False)
+    task: NetworkTask = field(init=False)
     splits: Splits = field(init=False)
 
     @property

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from netwright.data.images.prepared import PreparedImages
-from netwright.data.volumes.prepared import Prepared
+from netwright.data.base import AnyPrepared
 from netwright.planning.candidate_cost import NOT_MEASURED, Measurement, measure
 from netwright.planning.exploration_length import exploration_episodes
 from netwright.runs.folder import RunFolder
@@ -100,7 +99,7 @@ def plan_by_hours(plan: Plan, settings: RunSettings) -> Plan:
 
 def make_plan(
     settings: RunSettings,
-    prepared: Prepared | PreparedImages,
+    prepared: AnyPrepared,
     training: Sequence[int],
     validation: Sequence[int],
     randoms: int = 4,
@@ -149,7 +148,7 @@ def make_plan(
 
 def facts_of(
     settings: RunSettings,
-    prepared: Prepared | PreparedImages,
+    prepared: AnyPrepared,
     training: Sequence[int],
     validation: Sequence[int],
 ) -> dict[str, Any]:
@@ -169,7 +168,7 @@ def facts_of(
     }
 
 
-def epochs_of(settings: RunSettings, prepared: Prepared | PreparedImages, training: Sequence[int]) -> int:
+def epochs_of(settings: RunSettings, prepared: AnyPrepared, training: Sequence[int]) -> int:
     """The epochs of a training on those cases."""
     if settings.training.steps is None:
         return settings.training.epochs

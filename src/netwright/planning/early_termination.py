@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netwright.errors import SettingsError
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
-from netwright.tasks.base import Task
 from netwright.training.config import TrainingProtocol
 from netwright.training.early_stopping import EarlyTermination
+
+if TYPE_CHECKING:
+    from netwright.training.problem import NetworkTask
 
 CROSS_ENTROPY = "cross_entropy"
 LEAST_BATCH_SECONDS = 0.05
@@ -77,7 +79,7 @@ def _is_set(draft: Draft, name: str) -> bool:
     return _is_off(draft) or f"training.early.{name}" in draft.user_set or changed
 
 
-def _guess(training: TrainingProtocol, task: Task) -> float:
+def _guess(training: TrainingProtocol, task: NetworkTask) -> float:
     """The loss of a network that has learned nothing: every class alike, no overlap."""
     cross_entropy, dice = math.log(task.classes), 1.0
     if training.loss == "dice_cross_entropy":

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from netwright.data.open import KINDS
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.objective import read_limit
 from netwright.planning.context import Context
-from netwright.planning.dataset_kind import labels_of, preparation, task_kind
 from netwright.planning.draft import Draft
 from netwright.settings import Part
 from netwright.spaces import make_space, takes_task
 from netwright.spaces.base import Space
-from netwright.spaces.kinds import CLASSIFICATION
 from netwright.spaces.layerwise.factory import folder_of
 from netwright.spaces.layerwise.networks.vgg16 import usual_units
-from netwright.tasks.base import Task
+from netwright.spaces.references import is_dense
+from netwright.tasks import TASKS
+
+if TYPE_CHECKING:
+    from netwright.training.problem import NetworkTask
 
 
 def keep_preparation(draft: Draft, context: Context) -> None:
     """Keep how the data was prepared, with all that was chosen for it."""
-    draft.change(preparation(context.prepared))
+    prepared = context.prepared
+    draft.change({KINDS[prepared.kind].setting: prepared.settings.to_dict()})
 
 
 def limit_cutout(draft: Draft, context: Context) -> None:
@@ -50,14 +54,13 @@ def shape_space(draft: Draft, context: Context) -> None:
     if not takes_task(draft.space):
         _require_buildable(make_space(draft.space), context.task)
         return
-    dense = task_kind(context.dataset) != CLASSIFICATION
-    draft.change({"space": _shaped(draft, context.task, dense)})
+    draft.change({"space": _shaped(draft, context.task)})
 
 
-def _shaped(draft: Draft, task: Task, dense: bool) -> dict[str, Any]:
+def _shaped(draft: Draft, task: NetworkTask) -> dict[str, Any]:
     part = draft.space
     shape: dict[str, Any] = {"channels": task.channels, "classes": task.classes, "size": list(task.size)}
-    shape["dense"] = dense
+    shape["dense"] = is_dense(task)
     for name, value in shape.items():
         if f"space.{name}" in draft.user_set and part.options[name] != value:
             raise SettingsError(
@@ -73,7 +76,7 @@ def _shaped(draft: Draft, task: Task, dense: bool) -> dict[str, Any]:
     return options
 
 
-def _require_buildable(space: Space, task: Task) -> None:
+def _require_buildable(space: Space, task: NetworkTask) -> None:
     try:
         space.build(space.starting_choice(), task)
     except InfeasibleArchitecture as error:
@@ -94,7 +97,7 @@ def choose_loss(draft: Draft, context: Context) -> None:
         return
     if "training.loss" in draft.user_set:
         raise SettingsError(
-            f"training.loss is {loss}, but this dataset is for {task_kind(context.dataset)}: take "
+            f"training.loss is {loss}, but this dataset is for {context.dataset.task}: take "
             f"{' or '.join(losses)}."
         )
     draft.change({"training.loss": losses[0]})
@@ -120,9 +123,10 @@ def require_validation_labels(draft: Draft, context: Context) -> None:
     objective = draft.objective
     asked = {objective.metric, *(read_limit(text).name for text in objective.limits)}
     _, validation = context.cases
-    for name, voxels in labels_of(context.prepared, validation).items():
-        if f"dice.{name}" in asked and voxels == 0:
+    undefined = TASKS[context.prepared.task].undefined_metrics(context.prepared, validation)
+    for metric, name in undefined.items():
+        if metric in asked:
             raise SettingsError(
-                f"The objective asks for dice.{name}, but none of the validation cases has the label {name}. Take "
+                f"The objective asks for {metric}, but none of the validation cases has the label {name}. Take "
                 "another seed or split, which deal the cases otherwise, or another objective."
             )

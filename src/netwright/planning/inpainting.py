@@ -9,7 +9,6 @@ from typing import Any
 from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.errors import SettingsError
 from netwright.planning.context import Context
-from netwright.planning.dataset_kind import task_kind
 from netwright.planning.draft import Draft
 from netwright.spaces.kinds import INPAINTING
 
@@ -36,7 +35,7 @@ def choose_inpainting(draft: Draft, context: Context) -> None:
     Raises:
         SettingsError: cutout was asked for, which would take pixels from what is to be learned.
     """
-    if task_kind(context.dataset) != INPAINTING:
+    if context.dataset.task != INPAINTING:
         return
     if not context.repeats:
         draft.choose(_RESTORED)
@@ -70,7 +69,7 @@ def choose_masks(draft: Draft, context: Context) -> None:
     Raises:
         SettingsError: masks for other data, or another normalisation.
     """
-    kind = task_kind(context.dataset)
+    kind = context.dataset.task
     if kind != INPAINTING:
         if draft.inpainting is not None:
             raise SettingsError(

@@ -10,15 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from netwright.data.images.prepared import PreparedImages
-from netwright.data.volumes.prepared import Prepared
+from netwright.data.base import AnyPrepared
 from netwright.errors import MemoryShortage, RunError
 from netwright.execution import heartbeat
 from netwright.execution.base import WorkerLost
 from netwright.execution.local import LocalExecutor
+from netwright.files import read_json, write_json
 from netwright.planning.candidate_cost import GRACE_SECONDS, Measurement, measure
 from netwright.planning.cost import facts_of
-from netwright.runs.folder import read_json, write_json
 from netwright.searches.loop import outcome_of_loss
 from netwright.searches.one_shot import SharedJob, make_search, memory_limit_mb, shared_protocol
 from netwright.settings import RunSettings
@@ -67,7 +66,7 @@ class SharedPlan:
 
 def plan_shared(
     settings: RunSettings,
-    prepared: Prepared | PreparedImages,
+    prepared: AnyPrepared,
     training: Sequence[int],
     validation: Sequence[int],
     seconds: float | None = None,

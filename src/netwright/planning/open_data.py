@@ -5,7 +5,6 @@ from __future__ import annotations
 from netwright.data.open import inspect_any, split_any
 from netwright.execution.resources import available_cores
 from netwright.planning.context import Context
-from netwright.planning.dataset_kind import counted
 from netwright.planning.draft import Draft
 from netwright.runs.data import open_own, prepare_own
 from netwright.searches.components import problem_of
@@ -43,7 +42,7 @@ def prepare_dataset(draft: Draft, context: Context) -> None:
     Raises:
         DatasetError: a file cannot be used.
     """
-    context.on_stage(f"preparing {counted(context.dataset)}")
+    context.on_stage(f"preparing {context.dataset.counted}")
     context.prepared = prepare_own(context.dataset, draft)
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.layouts.images import IMAGES
-from netwright.data.open import IMAGE_FORMATS, recognise
+from netwright.data.open import recognise, task_of_format
 from netwright.errors import DatasetError, SettingsError
 from netwright.planning.context import Context
-from netwright.planning.dataset_kind import PICTURES_WITH_MASKS, has_masks, task_kind
 from netwright.planning.draft import Draft
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES, find_recipe
 from netwright.spaces.kinds import INPAINTING, KINDS
+from netwright.tasks import TASKS
 
 
 def first_draft(dataset: Path, recipe: str | None, user: UserSettings) -> Draft:
@@ -65,11 +65,8 @@ def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
         format = user.format or recognise(dataset)
     except DatasetError:
         return "segnas4"
-    if format == IMAGES:
-        return "pdas-inpainting"
-    if format in IMAGE_FORMATS:
-        return "marl-vgg16"
-    return "marl-unet" if format == PICTURES_WITH_MASKS else "segnas4"
+    task, dimensions = task_of_format(format or "")
+    return TASKS[task].recipe(dimensions)
 
 
 def recipes_space(draft: Draft) -> str:
@@ -93,7 +90,7 @@ def require_recipe(draft: Draft, context: Context) -> None:
     Raises:
         SettingsError: with those that suit.
     """
-    kind, masks = task_kind(context.dataset), has_masks(context.dataset)
+    kind, masks = context.dataset.task, context.dataset.sliceable and context.dataset.dimensions == 2
     suitable = [
         name
         for name, recipe in RECIPES.items()

@@ -11,12 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from netwright.comparison.contestants import require_references, require_rival
-from netwright.comparison.postprocessing import require_postprocessing
 from netwright.comparison.retrain import require_retraining
 from netwright.planning.candidate_cost import measure_start
 from netwright.planning.candidate_time import choose_candidate_time, shares_hours
 from netwright.planning.context import Context
-from netwright.planning.dataset_kind import task_kind
 from netwright.planning.draft import Draft
 from netwright.planning.early_termination import choose_early_termination, needs_batch_seconds, require_guess
 from netwright.planning.exploration_length import warn_of_exploration
@@ -52,6 +50,7 @@ from netwright.searches.one_shot import require_searchable, require_shared
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.makers import make_sampler
+from netwright.tasks.segmentation.postprocessing import require_postprocessing
 
 Step = Callable[[Draft, Context], None]
 
@@ -150,7 +149,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("the recipe is for such data", require_recipe),
         ("volumes or slices", choose_slices),
         ("pictures that are restored", choose_inpainting),
-        ("a CRF needs label maps", lambda draft, at: require_postprocessing(draft, task_kind(at.dataset))),
+        ("a CRF needs label maps", lambda draft, at: require_postprocessing(draft, at.dataset.task)),
         ("the dataset is usable", require_usable),
         ("the dataset is prepared", prepare_dataset),
         ("how it was prepared", keep_preparation),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from netwright.data.volumes.slices import SliceSettings
 from netwright.errors import SettingsError
 from netwright.planning.context import Context
-from netwright.planning.dataset_kind import has_masks, has_volumes, task_kind
 from netwright.planning.draft import Draft
 from netwright.spaces.kinds import KINDS, spaces_for
 
@@ -17,9 +16,9 @@ def choose_slices(draft: Draft, context: Context) -> None:
         SettingsError: the space is for another task or number of dimensions; those that suit are named.
     """
     dataset = context.dataset
-    kind, task, volumes = KINDS[draft.space.name], task_kind(dataset), has_volumes(dataset)
+    kind, task, volumes = KINDS[draft.space.name], dataset.task, dataset.dimensions == 3
     asked = "slices" in draft.user_set or any(name.startswith("slices.") for name in draft.user_set)
-    if not asked and (kind.dimensions == (3,) if volumes else not has_masks(dataset)):
+    if not asked and (kind.dimensions == (3,) if volumes else not dataset.sliceable):
         draft.change({"slices": None})
     elif not asked and volumes and kind.dimensions == (2,) and draft.slices is None:
         draft.change({"slices": SliceSettings().to_dict()})
@@ -44,9 +43,8 @@ def choose_slices_of_masks(draft: Draft, context: Context) -> None:
     Raises:
         SettingsError: slices were asked for, of pictures.
     """
-    if has_masks(context.dataset) and draft.slices is None:
+    dataset = context.dataset
+    if dataset.sliceable and dataset.dimensions == 2 and draft.slices is None:
         draft.change({"slices": SliceSettings().to_dict()})
-    if not (has_masks(context.dataset) or has_volumes(context.dataset)) and draft.slices is not None:
-        raise SettingsError(
-            f"slices are for volumes; this dataset has pictures for {task_kind(context.dataset)}."
-        )
+    if not dataset.sliceable and draft.slices is not None:
+        raise SettingsError(f"slices are for volumes; this dataset has pictures for {dataset.task}.")

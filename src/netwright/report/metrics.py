@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from netwright.means import mean_known
 from netwright.report import formatting
-from netwright.tasks.metrics import mean_known
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from netwright.means import mean_known
 from netwright.report.content import Contestant
 from netwright.report.metrics import METRICS, Metric
 from netwright.report.statistics import (
@@ -15,7 +16,6 @@ from netwright.report.statistics import (
     paired_comparison,
     value_a_group,
 )
-from netwright.tasks.metrics import mean_known
 
 SEARCHED = "searched"
 ORIGINAL = "original"

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwright.data.images.cache import content_digests, prepare_like
-from netwright.data.images.dataset import ImageSet
-from netwright.data.images.prepared import PreparedImages
-from netwright.data.images.settings import PicturePreparation
-from netwright.data.issues import UnusableFile
-from netwright.data.open import OnCase, open_any, prepare_any
+from netwright.data.base import AnyDataset, AnyPrepared, OnCase
+from netwright.data.open import KINDS, digests_any, open_any, prepare_any
 from netwright.data.splits import Splits
-from netwright.data.volumes.cache import image_digest
-from netwright.data.volumes.dataset import Case, Dataset
-from netwright.data.volumes.prepared import Prepared
 from netwright.errors import DatasetError, RunError
 from netwright.execution.resources import available_cores
-from netwright.models.store import TestCase
 from netwright.runs.folder import RunFolder
 from netwright.settings import RunSettings
-from netwright.tasks.images import LabelledPicture
-from netwright.tasks.segmentation.predictor import LabelledCase
+from netwright.tasks import TASKS
+from netwright.tasks.base import TestCase
 
 
 @dataclass(frozen=True)
@@ -39,8 +31,8 @@ class SearchData:
 class Material:
     """A run's dataset, opened and prepared."""
 
-    dataset: Dataset | ImageSet
-    prepared: Prepared | PreparedImages
+    dataset: AnyDataset
+    prepared: AnyPrepared
     data: SearchData
     test: tuple[TestCase, ...]
 
@@ -51,7 +43,7 @@ def cache_root() -> Path:
     return Path(os.environ.get("NETWRIGHT_CACHE", default))
 
 
-def open_own(settings: RunSettings) -> Dataset | ImageSet:
+def open_own(settings: RunSettings) -> AnyDataset:
     """The dataset of a run's settings.
 
     Raises:
@@ -61,18 +53,15 @@ def open_own(settings: RunSettings) -> Dataset | ImageSet:
     return open_any(place.path, format=place.format, map_label=place.map_label)
 
 
-def prepare_own(
-    dataset: Dataset | ImageSet, settings: RunSettings, on_case: OnCase | None = None
-) -> Prepared | PreparedImages:
+def prepare_own(dataset: AnyDataset, settings: RunSettings, on_case: OnCase | None = None) -> AnyPrepared:
     """A dataset prepared as the run says; what is in the cache already is not done again.
 
     Raises:
         DatasetError: a file cannot be used.
     """
-    steps = settings.images if isinstance(dataset, ImageSet) else settings.preprocessing
     return prepare_any(
         dataset,
-        steps,
+        getattr(settings, KINDS[dataset.kind].setting),
         cache_root(),
         seed=settings.seed,
         fractions=settings.split,
@@ -106,88 +95,43 @@ def open_material(folder: RunFolder, settings: RunSettings, on_case: OnCase | No
             training=tuple(index[n] for n in splits.training),
             validation=tuple(index[n] for n in splits.validation),
         ),
-        test=_test_cases(dataset, prepared, splits.test),
+        test=TASKS[dataset.task].test_cases(dataset, prepared, splits.test),
     )
-
-
-def _test_cases(
-    dataset: Dataset | ImageSet, prepared: Prepared | PreparedImages, names: Sequence[str]
-) -> tuple[TestCase, ...]:
-    if isinstance(dataset, ImageSet):
-        return pictures_of(prepared, names)
-    cases = {case.name: case for case in dataset.cases}
-    return tuple(labelled(cases[name], dataset) for name in names)
-
-
-def pictures_of(prepared: Prepared | PreparedImages, names: Sequence[str]) -> tuple[LabelledPicture, ...]:
-    """Named pictures, ready for testing."""
-    return tuple(
-        LabelledPicture(name, prepared.folder, index)
-        for name, index in zip(names, prepared.indices(names), strict=True)
-    )
-
-
-def labelled(case: Case, dataset: Dataset) -> LabelledCase:
-    """A case of a dataset, ready for testing.
-
-    Raises:
-        DatasetError: it has no label map, or another problem.
-    """
-    if case.problem is not None:
-        raise UnusableFile(case.problem)
-    if case.label is None:
-        raise DatasetError(
-            f"{dataset.root}: case {case.name} has no label map; expected one to test against."
-        )
-    return LabelledCase(case.name, case.images, case.label, dict(dataset.map_label), case.time)
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """The ``cases`` of a dataset that a run's networks were not made with. Left out were ``seen`` cases of training and
-    validation and, beside these, ``of_patients`` cases of the same patients. ``tested``: how many of ``cases`` are
-    the run's test cases.
+    """The ``names`` of a dataset's cases that a run's networks were not made with. Left out were ``seen`` cases of
+    training and validation and, beside these, ``of_patients`` cases of the same patients. ``tested``: how many of
+    ``names`` are the run's test cases.
     """
 
-    cases: list[TestCase]
+    names: tuple[str, ...]
     seen: int
     of_patients: int
     tested: int
 
 
-def unseen_cases(
-    dataset: Dataset | ImageSet,
-    settings: RunSettings,
-    splits: Splits,
-    preparation: PicturePreparation | None = None,
-) -> Unseen:
+def unseen_cases(dataset: AnyDataset, settings: RunSettings, splits: Splits) -> Unseen:
     """The cases of a dataset that a run's networks were not made with, nor with others of the same patient.
 
     Cases are the same where their images have the same content. Where the run's own dataset is gone, those of the
     same name are taken for the same. Patients are the same where one case of theirs is, or where their names are.
-    Pictures are prepared by ``preparation``, as those of the training were.
     """
     seen, test = set(splits.training) | set(splits.validation), set(splits.test)
     try:
-        own: Dataset | ImageSet | None = open_own(settings)
+        own: AnyDataset | None = open_own(settings)
     except (DatasetError, OSError):
         own = None
-    contents = _contents(dataset)
-    known = None if own is None or type(own) is not type(dataset) else _names_by_content(own, seen, test)
+    contents = digests_any(dataset, available_cores())
+    known = None if own is None or own.kind != dataset.kind else _names_by_content(own, seen, test)
     own_names = {
         name: name if known is None else known.get(content, "") for name, content in contents.items()
     }
     met = {name for name, own_name in own_names.items() if own_name in seen}
-    related = _of_patients(dataset, own, splits, met) if isinstance(dataset, Dataset) else set()
-    kept = [name for name in contents if name not in met and name not in related]
-    tested = sum(own_names[name] in test for name in kept)
-    if isinstance(dataset, ImageSet) and preparation is not None:
-        prepared = prepare_like(dataset, preparation, cache_root(), workers=available_cores())
-        return Unseen(list(pictures_of(prepared, kept)), len(met), 0, tested)
-    if isinstance(dataset, ImageSet):
-        raise DatasetError(f"{dataset.root} holds pictures without label maps; the network segments images.")
-    cases = {case.name: case for case in dataset.cases}
-    return Unseen([labelled(cases[name], dataset) for name in kept], len(met), len(related), tested)
+    related = _of_patients(dataset, own, splits, met)
+    kept = tuple(name for name in contents if name not in met and name not in related)
+    return Unseen(kept, len(met), len(related), sum(own_names[name] in test for name in kept))
 
 
 def note_of(unseen: Unseen, *, chosen: bool) -> str:
@@ -215,27 +159,20 @@ def nothing_unseen(dataset: Path | str, unseen: Unseen) -> str:
     )
 
 
-def _of_patients(dataset: Dataset, own: Dataset | ImageSet | None, splits: Splits, met: Set[str]) -> set[str]:
+def _of_patients(dataset: AnyDataset, own: AnyDataset | None, splits: Splits, met: Set[str]) -> set[str]:
     """The cases beside those that were ``met`` whose patient was: has one of them, or bears the name of a patient of
     the training or validation part. A case without a patient is known by its content alone.
     """
     seen = {*splits.training, *splits.validation}
     patients = {splits.groups[name] for name in seen & splits.groups.keys()}
-    if isinstance(own, Dataset):
+    if own is not None:
         # Of a patient with one case the run's parts do not tell.
-        patients |= {case.group for case in own.cases if case.name in seen and case.group != case.name}
-    patients |= {case.group for case in dataset.cases if case.name in met}
-    return {case.name for case in dataset.cases if case.name not in met and case.group in patients}
+        patients |= {group for name, group in own.groups.items() if name in seen and group != name}
+    patients |= {group for name, group in dataset.groups.items() if name in met}
+    return {name for name, group in dataset.groups.items() if name not in met and group in patients}
 
 
-def _names_by_content(own: Dataset | ImageSet, seen: set[str], test: set[str]) -> dict[str, str]:
+def _names_by_content(own: AnyDataset, seen: set[str], test: set[str]) -> dict[str, str]:
     """Content -> name; of a content that is there twice, the name under which it was trained on."""
-    contents = _contents(own)
+    contents = digests_any(own, available_cores())
     return {contents[name]: name for names in (test, seen) for name in contents if name in names}
-
-
-def _contents(dataset: Dataset | ImageSet) -> dict[str, str]:
-    """A digest of each case's image files, or of each picture."""
-    if isinstance(dataset, ImageSet):
-        return content_digests(dataset, available_cores())
-    return {case.name: image_digest(case) for case in dataset.cases}

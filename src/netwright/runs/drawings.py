@@ -16,7 +16,8 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 from torch import nn
 
 from netwright.errors import InfeasibleArchitecture, NetwrightError, RunError, SettingsError
-from netwright.runs.folder import RunFolder, read_json, write_json
+from netwright.files import read_json, write_json
+from netwright.runs.folder import RunFolder
 from netwright.runs.trials import TrialRecord, best_of, copied_study, network_key, path_of
 from netwright.runs.trust import names_code
 from netwright.settings import RunSettings

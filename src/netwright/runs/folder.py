@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import itertools
-import json
 import os
 import secrets
 import shutil
@@ -14,13 +13,13 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import yaml
 
-from netwright.data.files import json_text
 from netwright.data.splits import Splits
 from netwright.errors import FolderTaken, RunError, StorageError
+from netwright.files import read_json, write_json, write_text
 from netwright.runs.versions import made_with
 from netwright.settings import MADE_WITH, RunSettings, read_settings
 
@@ -286,46 +285,6 @@ def open_run_folder(root: Path) -> RunFolder:
     if not folder.settings_file.exists():
         raise RunError(f"{root} holds no run: run.yaml is missing. Name the folder that was given to -o.")
     return folder
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: whoever reads it never sees half of it.
-
-    Raises:
-        StorageError: it cannot be written (a full disk, say).
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(
-            f"{path} cannot be written ({error.strerror or error}). Make room or mend the folder, then go on with "
-            "'netwright resume'; nothing finished is lost."
-        ) from error
-
-
-def write_json(path: Path, value: Any) -> None:
-    """`write_text` of a value as `json_text`."""
-    write_text(path, json_text(value) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """The value in a JSON file.
-
-    Raises:
-        RunError: the file is missing, unreadable or damaged.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}); the run folder is incomplete.") from None
-    except ValueError as error:
-        raise RunError(f"{path} is damaged ({error}). Restore it from a copy.") from None
 
 
 def keep_trace(path: Path, error: BaseException) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from netwright.data.files import number
-from netwright.models.store import RESULTS
-from netwright.runs.folder import RunFolder, read_json
+from netwright.files import number, read_json
+from netwright.runs.folder import RunFolder
+from netwright.tasks import RESULT_NAMES
 
 RESULT = "result.json"
 
@@ -24,6 +24,6 @@ def _with_numbers(result: dict[str, Any]) -> dict[str, Any]:
     scores = {
         name: {case: {label: number(value) for label, value in row.items()} for case, row in cases.items()}
         for name, cases in result.items()
-        if name in RESULTS
+        if name in RESULT_NAMES
     }
     return {**result, **scores}

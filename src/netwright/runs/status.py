@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from netwright.errors import NetwrightError
+from netwright.files import read_json
 from netwright.objective import ObjectiveSettings
 from netwright.runs.drawings import NOT_STORED
-from netwright.runs.folder import RunFolder, read_json
+from netwright.runs.folder import RunFolder
 from netwright.runs.results import read_results
 from netwright.runs.trials import (
     RUNNING,

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from netwright.errors import StorageError, UntrustedCode
+from netwright.files import write_json
 from netwright.runs.data import cache_root
-from netwright.runs.folder import write_json
 from netwright.settings import Part
 from netwright.spaces import SPACES
 from netwright.spaces.layerwise.sources import Source, source_of

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import optuna
 from optuna.trial import TrialState
 
+from netwright.data.base import AnyPrepared
 from netwright.errors import SettingsError
 from netwright.objective import ObjectiveSettings
 from netwright.runs.folder import RunFolder
@@ -17,6 +18,7 @@ from netwright.settings import RunSettings
 from netwright.spaces import make_space, space_maker, takes_task
 from netwright.spaces.layerwise.factory import load_factory
 from netwright.strategies.makers import make_sampler, require_strategy
+from netwright.tasks import TASKS
 from netwright.training.outcome import Outcome, Status
 
 if TYPE_CHECKING:
@@ -46,11 +48,9 @@ def require_parts(settings: RunSettings) -> None:
     require_strategy(settings.strategy)
 
 
-def problem_of(settings: RunSettings, prepared: Any) -> Problem:
+def problem_of(settings: RunSettings, prepared: AnyPrepared) -> Problem:
     """What the run's networks are trained for: the problem that its prepared data poses under its settings."""
-    from netwright.training.problem import make_problem  # here, as reading a run needs no training
-
-    return make_problem(prepared, settings.slices, settings.inpainting)
+    return TASKS[prepared.task].problem(prepared, settings)
 
 
 def open_study(folder: RunFolder, settings: RunSettings) -> optuna.Study:

@@ -31,7 +31,6 @@ from netwright.spaces.base import SharesWeights, Space
 from netwright.strategies.makers import make_sampler
 from netwright.strategies.natural_gradient import NaturalGradient
 from netwright.strategies.sampler import StrategySampler, dimensions_of
-from netwright.tasks.base import Task
 from netwright.training.config import TrainingProtocol
 from netwright.training.files import LOG
 from netwright.training.outcome import Outcome, Status
@@ -40,7 +39,7 @@ from netwright.training.seeding import derive_seed, seeded
 if TYPE_CHECKING:
     from netwright.nn.steps import Supernet
     from netwright.supernet.search import SharedSearch
-    from netwright.training.problem import Problem
+    from netwright.training.problem import NetworkTask, Problem
 
 STOP = "stop"
 """A file of this name asks the worker to write a checkpoint and leave."""
@@ -93,7 +92,7 @@ def require_shared(settings: RunSettings) -> None:
         )
 
 
-def require_searchable(settings: RunSettings, task: Task, training: int) -> None:
+def require_searchable(settings: RunSettings, task: NetworkTask, training: int) -> None:
     """Refuse a search inside one training that could not take its first step, before anything is written.
 
     Args:

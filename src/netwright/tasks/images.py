@@ -6,7 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from netwright.data.base import AnyDataset, AnyPrepared
+from netwright.data.images.cache import prepare_like
+from netwright.data.images.dataset import ImageSet
 from netwright.data.images.prepared import PreparedImages
+from netwright.data.images.settings import PicturePreparation
 from netwright.data.io.images import is_picture
 from netwright.data.layouts.class_folders import files_below
 from netwright.data.layouts.paired import refuse_masks_to_predict
@@ -26,16 +30,54 @@ class LabelledPicture:
     index: int
 
 
-def prepared_pictures(folder: Path) -> PreparedImages:
+def prepared_pictures(prepared: AnyPrepared) -> PreparedImages:
+    """The prepared data, as pictures.
+
+    Raises:
+        DatasetError: they are volumes.
+    """
+    if not isinstance(prepared, PreparedImages):
+        raise DatasetError(f"{prepared.folder} holds prepared volumes: expected pictures.")
+    return prepared
+
+
+def opened_pictures(folder: Path) -> PreparedImages:
     """The prepared pictures in a folder, opened once a process.
 
     Raises:
         DatasetError: they are volumes.
     """
-    prepared = open_prepared_once(folder)
-    if not isinstance(prepared, PreparedImages):
-        raise DatasetError(f"{folder} holds prepared volumes: expected pictures.")
-    return prepared
+    return prepared_pictures(open_prepared_once(folder))
+
+
+def pictures_of(prepared: AnyPrepared, names: Sequence[str]) -> tuple[LabelledPicture, ...]:
+    """Named pictures, ready for testing."""
+    return tuple(
+        LabelledPicture(name, prepared.folder, index)
+        for name, index in zip(names, prepared.indices(names), strict=True)
+    )
+
+
+def require_pictures(dataset: AnyDataset, what: str) -> ImageSet:
+    """The dataset, as one of pictures. ``what``: what a network does with them, for the message.
+
+    Raises:
+        DatasetError: it holds images with label maps.
+    """
+    if not isinstance(dataset, ImageSet):
+        raise DatasetError(f"{dataset.root} holds images with label maps; the network {what} pictures.")
+    return dataset
+
+
+def prepare_as_trained(
+    dataset: AnyDataset, preparation: PicturePreparation, cache_root: Path, workers: int
+) -> PreparedImages:
+    """Pictures prepared as those that a network was trained on.
+
+    Raises:
+        DatasetError: they are no pictures, or have colours or numbers that the training had not.
+    """
+    return prepare_like(require_pictures(dataset, "is for"), preparation, cache_root, workers=workers)
 
 
 def find_pictures(path: Path, beside: Collection[str] = (), *, alone: bool = True) -> list[Path]:

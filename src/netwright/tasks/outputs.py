@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from netwright.data.base import OnCase
 from netwright.data.files import content_digest
 from netwright.data.issues import enumerate_words
 from netwright.data.layouts.unlabelled import MANIFEST, tell_unusable
-from netwright.data.open import OnCase
-from netwright.errors import DatasetError, StorageError
+from netwright.errors import DatasetError, SettingsError, StorageError
 
 T = TypeVar("T")
 
@@ -117,6 +117,18 @@ def plan_outputs(
     _require_own(folder, there, overwrite)
     _require_writable(folder)
     return Outputs(folder, paths)
+
+
+def refuse_masks(masks: Path | None, metric: str) -> None:
+    """Refuse masks that are given to a network that restores nothing.
+
+    Raises:
+        SettingsError: there are some.
+    """
+    if masks is not None:
+        raise SettingsError(
+            f"Masks are for networks that restore pictures; this one is judged by {metric}. Leave them out."
+        )
 
 
 def folder_of(images: Path) -> Path | None:

@@ -14,14 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.data.loading.batches import PreparedVolumes, padding, windows
+from netwright.data.loading.batches import padding, windows
 from netwright.execution import heartbeat
 from netwright.nn.losses import main_output
-from netwright.tasks.metrics import dice_per_label
 from netwright.training.device import call_network, half_precision, tensor_channels_last
 
 
-class _Settings(TypedDict):
+class InferenceSettings(TypedDict):
+    """How forward passes are computed, as keywords."""
+
     device: torch.device | str
     mixed_precision: bool
     channels_last: bool
@@ -82,7 +83,7 @@ def predict_probabilities(
         air: for each channel, what it is padded with; empty: zeros.
     """
     volume = torch.from_numpy(np.array(image, np.float32)) if isinstance(image, np.ndarray) else image.float()
-    settings = _Settings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
+    settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
     found = _probabilities(network, volume[None], size, overlap, batch_size, air, **settings)
     return np.ascontiguousarray(found[0])
 
@@ -118,9 +119,9 @@ def predict_slices(
         air: as there.
     """
     volume = torch.from_numpy(np.array(image, np.float32)) if isinstance(image, np.ndarray) else image.float()
-    settings = _Settings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
+    settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
     slices = volume.movedim(axis + 1, 0)
-    at_once = batch_size if _is_within(slices.shape[2:], size) else 1
+    at_once = batch_size if is_within(slices.shape[2:], size) else 1
     found = [
         _probabilities(network, slices[start : start + at_once], size, overlap, batch_size, air, **settings)
         for start in range(0, len(slices), at_once)
@@ -173,50 +174,7 @@ def _probabilities(
     return found
 
 
-def validation_dice(
-    network: nn.Module,
-    prepared: PreparedVolumes,
-    indices: Sequence[int],
-    size: Sequence[int],
-    classes: int,
-    *,
-    device: torch.device | str = "cpu",
-    batch_size: int = 1,
-    mixed_precision: bool = False,
-    channels_last: bool = False,
-) -> NDArray[np.float64]:
-    """Dice on the prepared grid, (cases, classes - 1), NaN where a label is absent from truth and prediction.
-
-    Volumes within ``size`` are padded and computed in batches, larger ones by sliding windows. Padding is not
-    counted.
-
-    Raises:
-        FloatingPointError: the network's output is not finite.
-    """
-    settings = _Settings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
-    labels = [prepared.label(index) for index in indices]
-    fits = [_is_within(label.shape, size) for label in labels]
-    dice = np.full((len(indices), classes - 1), np.nan)
-    rows = [row for row, fit in enumerate(fits) if fit]
-    for start in range(0, len(rows), batch_size):
-        chosen = rows[start : start + batch_size]
-        images = [prepared.image(indices[row]) for row in chosen]
-        air = [prepared.air(indices[row]) for row in chosen]
-        for row, prediction in zip(
-            chosen, _predict_padded(network, images, size, air, **settings), strict=True
-        ):
-            dice[row] = dice_per_label(prediction, labels[row], classes)
-    for row in (row for row, fit in enumerate(fits) if not fit):
-        image = prepared.image(indices[row])
-        probabilities = predict_probabilities(
-            network, image, size, batch_size=batch_size, air=prepared.air(indices[row]), **settings
-        )
-        _require_finite(bool(np.isfinite(probabilities).all()))
-        dice[row] = dice_per_label(probabilities.argmax(0), labels[row], classes)
-    return dice
-
-
-def _predict_padded(
+def predict_padded(
     network: nn.Module,
     images: Sequence[NDArray[np.float32]],
     size: Sequence[int],
@@ -239,56 +197,10 @@ def _predict_padded(
         logits = forward(
             network, batch.to(device), mixed_precision=mixed_precision, channels_last=channels_last
         )
-        _require_finite(bool(logits.isfinite().all()))
+        require_finite(bool(logits.isfinite().all()))
         # Channels last, since torch looks for the largest of neighbours ten times faster on a CPU.
         labels = tensor_channels_last(logits).argmax(1).to(torch.uint8).cpu().numpy()
     return [labels[row][target] for row, target in enumerate(targets)]
-
-
-def slice_dice(
-    network: nn.Module,
-    volumes: PreparedVolumes,
-    indices: Sequence[int],
-    size: Sequence[int],
-    axis: int,
-    classes: int,
-    *,
-    device: torch.device | str = "cpu",
-    batch_size: int = 1,
-    mixed_precision: bool = False,
-    channels_last: bool = False,
-) -> NDArray[np.float64]:
-    """Dice of each volume whose slices along ``axis`` are predicted one by one and stacked, (cases, classes - 1).
-
-    All slices of a volume count, those without foreground among them. Batches are filled with slices of several
-    volumes where these are within ``size``; larger ones are predicted by sliding windows. Padding is not counted.
-
-    Raises:
-        FloatingPointError: the network's output is not finite.
-    """
-    settings = _Settings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
-    labels = [volumes.label(index) for index in indices]
-    found = [np.empty(label.shape, np.uint8) for label in labels]
-    small: list[tuple[int, int]] = []
-    for row, (index, label) in enumerate(zip(indices, labels, strict=True)):
-        if _is_within(label.shape[:axis] + label.shape[axis + 1 :], size):
-            small += [(row, position) for position in range(label.shape[axis])]
-            continue
-        image = volumes.image(index)
-        probabilities = predict_slices(
-            network, image, size, axis, batch_size=batch_size, air=volumes.air(index), **settings
-        )
-        _require_finite(bool(np.isfinite(probabilities).all()))
-        found[row] = probabilities.argmax(0).astype(np.uint8)
-    for start in range(0, len(small), batch_size):
-        chosen = small[start : start + batch_size]
-        images = [np.moveaxis(volumes.image(indices[row]), axis + 1, 0)[position] for row, position in chosen]
-        air = [volumes.air(indices[row]) for row, _ in chosen]
-        predictions = _predict_padded(network, images, size, air, **settings)
-        for (row, position), prediction in zip(chosen, predictions, strict=True):
-            np.moveaxis(found[row], axis, 0)[position] = prediction
-    dice = [dice_per_label(one, label, classes) for one, label in zip(found, labels, strict=True)]
-    return np.array(dice, dtype=np.float64).reshape(len(indices), classes - 1)
 
 
 def predict_classes(
@@ -307,7 +219,7 @@ def predict_classes(
     with evaluating(network):
         batch = torch.from_numpy(images).to(device)
         logits = forward(network, batch, mixed_precision=mixed_precision, channels_last=channels_last)
-        _require_finite(bool(logits.isfinite().all()))
+        require_finite(bool(logits.isfinite().all()))
         return np.asarray(logits.argmax(1).cpu().numpy(), dtype=np.int64)
 
 
@@ -334,14 +246,16 @@ def restore_images(
                 "every pixel. Train the network again, with a lower training.learning_rate or with "
                 "training.gradient_norm."
             )
-        _require_finite(bool(finite.all()))
+        require_finite(bool(finite.all()))
         return found.clamp(0, 1)
 
 
-def _is_within(shape: Sequence[int], size: Sequence[int]) -> bool:
+def is_within(shape: Sequence[int], size: Sequence[int]) -> bool:
+    """Whether an image fits into a network's input along every axis."""
     return all(length <= largest for length, largest in zip(shape, size, strict=True))
 
 
-def _require_finite(finite: bool) -> None:
+def require_finite(finite: bool) -> None:
+    """Raise `FloatingPointError` where a network's output is not finite."""
     if not finite:
         raise FloatingPointError("the network's output is not finite")

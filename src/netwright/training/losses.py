@@ -8,14 +8,14 @@ from torch import Tensor
 
 from netwright.errors import SettingsError
 from netwright.nn.losses import LOSSES, AuxiliaryLoss
-from netwright.tasks.base import Task
 from netwright.training.config import TrainingProtocol
+from netwright.training.problem import NetworkTask
 
 TrainingLoss = AuxiliaryLoss
 """What a network returns in training, logits (B, K, *size) or those with auxiliary heads', and labels, to a scalar."""
 
 
-def loss_of(protocol: TrainingProtocol, task: Task, class_weights: Tensor) -> TrainingLoss:
+def loss_of(protocol: TrainingProtocol, task: NetworkTask, class_weights: Tensor) -> TrainingLoss:
     """The loss of a protocol; the one place where auxiliary heads are added to it.
 
     Args:
@@ -37,7 +37,7 @@ def loss_of(protocol: TrainingProtocol, task: Task, class_weights: Tensor) -> Tr
     return AuxiliaryLoss(loss, protocol.loss_auxiliary_weight)
 
 
-def require_loss(protocol: TrainingProtocol, task: Task) -> None:
+def require_loss(protocol: TrainingProtocol, task: NetworkTask) -> None:
     """Refuse a loss that is not defined for the task, such as one of regions where images are classified.
 
     Raises:

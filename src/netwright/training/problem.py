@@ -3,27 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.data.images.inpainting_settings import MaskSettings
-from netwright.data.images.prepared import PreparedImages
-from netwright.data.volumes.prepared import Prepared
-from netwright.data.volumes.slices import Slices, SliceSettings
-from netwright.tasks.base import Task
-from netwright.tasks.classification.problem import ImageProblem
-from netwright.tasks.classification.task import ClassificationTask
-from netwright.tasks.inpainting.problem import InpaintingProblem
-from netwright.tasks.inpainting.task import InpaintingTask
-from netwright.tasks.segmentation.slice_problem import SliceProblem
-from netwright.tasks.segmentation.task import SegmentationTask
-from netwright.tasks.segmentation.volume_problem import VolumeProblem
+from netwright.nn.losses import AuxiliaryLoss
 from netwright.training.config import TrainingProtocol
-from netwright.training.losses import TrainingLoss
+
+
+class NetworkTask(Protocol):
+    """What a network gets, what it must give, and by which number it is judged."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input image."""
+
+    @property
+    def classes(self) -> int:
+        """Channels of the output: classes, labels, or those of a restored image."""
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Spatial size of the network's input, in two or three dimensions."""
+
+    @property
+    def label_size(self) -> tuple[int, ...]:
+        """Shape of the labels of one image: its size where every voxel has one, () where the image has one, and
+        (channels, *size), of real numbers, where it is an image itself.
+        """
+
+    @property
+    def label_type(self) -> Literal["int64", "float32"]:
+        """The type of the labels in a batch: of class indices, or of real numbers."""
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Names of the losses that are defined for the task, the usual one first."""
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that says how good a network is; larger is better."""
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """All metrics that an outcome of the task may have, the principal one first."""
 
 
 class EpochBatches(Protocol):
@@ -42,7 +68,7 @@ class Problem(Protocol):
     """A task on a dataset. ``cases`` are always indices of the prepared data: volumes, pictures."""
 
     @property
-    def task(self) -> Task:
+    def task(self) -> NetworkTask:
         """What a network gets, and what it must give."""
 
     def batches(
@@ -50,7 +76,7 @@ class Problem(Protocol):
     ) -> EpochBatches:
         """The training batches, shuffled and augmented; all their random numbers come from the seed."""
 
-    def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
+    def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> AuxiliaryLoss:
         """The loss of a training on the cases."""
 
     def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
@@ -69,32 +95,3 @@ class Problem(Protocol):
         """The means of the scores by name, of ``task.metric_names``: the task's metric, NaN where no case defines it,
         and those of the others that are defined.
         """
-
-
-def make_problem(
-    prepared: Prepared | PreparedImages,
-    slices: SliceSettings | None = None,
-    masks: MaskSettings | None = None,
-) -> Problem:
-    """The problem that prepared data poses: to classify pictures, to restore those without classes, or to segment
-    volumes.
-
-    Args:
-        prepared: pictures, or volumes with label maps.
-        slices: to segment the volumes slice by slice, by networks of two dimensions; None: as volumes. Without
-            meaning for pictures.
-        masks: what is missing of pictures that are restored; None: the usual. Without meaning for others.
-    """
-    if isinstance(prepared, PreparedImages) and not prepared.class_names:
-        task = InpaintingTask(prepared.channels, prepared.size)
-        return InpaintingProblem(prepared, task, masks or MaskSettings())
-    if isinstance(prepared, PreparedImages):
-        return ImageProblem(
-            prepared, ClassificationTask(prepared.channels, prepared.class_names, prepared.size)
-        )
-    if slices is None:
-        return VolumeProblem(
-            prepared, SegmentationTask(prepared.channels, prepared.label_names, prepared.size)
-        )
-    view = Slices(prepared, slices)
-    return SliceProblem(view, SegmentationTask(prepared.channels, prepared.label_names, view.size))

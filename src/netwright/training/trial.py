@@ -21,10 +21,8 @@ from torch import Tensor, nn
 from netwright.errors import InfeasibleArchitecture, concerns_all
 from netwright.execution import heartbeat
 from netwright.execution.memory import is_out_of_memory
+from netwright.means import mean_known
 from netwright.nn.losses import Outputs
-from netwright.tasks.base import Task
-from netwright.tasks.inpainting.task import InpaintingTask
-from netwright.tasks.metrics import mean_known
 from netwright.training.config import TrainingProtocol
 from netwright.training.cost import dry_run, fits
 from netwright.training.device import (
@@ -40,10 +38,12 @@ from netwright.training.loop import Training, train
 from netwright.training.losses import loss_of
 from netwright.training.memory import measured_memory
 from netwright.training.outcome import Cost, Outcome, Status
-from netwright.training.problem import Problem
+from netwright.training.problem import NetworkTask, Problem
 from netwright.training.seeding import derive_seed, seeded
 from netwright.training.step import is_single_value
 from netwright.training.weights import save_weights
+
+LABEL_TYPES = {"int64": torch.int64, "float32": torch.float32}
 
 Build = Callable[[Any], nn.Module]
 """From a task to a network."""
@@ -256,7 +256,7 @@ def mean_metrics(validations: Sequence[Mapping[str, float]]) -> dict[str, float]
     return {name: mean for name, mean in means.items() if not math.isnan(mean)}
 
 
-def predicted_cost(build: Build, task: Task, protocol: TrainingProtocol) -> Cost:
+def predicted_cost(build: Build, task: NetworkTask, protocol: TrainingProtocol) -> Cost:
     """What a training step by the protocol would cost, from a dry run; nothing is allocated.
 
     Raises:
@@ -276,7 +276,7 @@ def predicted_cost(build: Build, task: Task, protocol: TrainingProtocol) -> Cost
             protocol.batch_size,
             loss=loss,
             label_size=task.label_size,
-            label_type=torch.float32 if isinstance(task, InpaintingTask) else torch.int64,
+            label_type=LABEL_TYPES[task.label_type],
             device=device,
             mixed_precision=half is not None,
             optimizer_states=1 if protocol.optimizer == "sgd" else 2,
@@ -295,7 +295,7 @@ def predicted_cost(build: Build, task: Task, protocol: TrainingProtocol) -> Cost
 
 
 def inference_ms(
-    network: nn.Module, task: Task, protocol: TrainingProtocol, device: torch.device, images: int = 1
+    network: nn.Module, task: NetworkTask, protocol: TrainingProtocol, device: torch.device, images: int = 1
 ) -> float:
     """Median milliseconds of a forward pass of some images of the network's input size, as in validation.
 

@@ -16,6 +16,7 @@ from netwright.data.images.prepared import PreparedImages
 from netwright.data.open import open_any, split_any
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, DatasetWarning, StorageError
+from netwright.means import mean_scores
 from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.predictions import confusion, mistakes
@@ -24,7 +25,6 @@ from netwright.runs.folder import create_run_folder
 from netwright.settings import RunSettings
 from netwright.tasks.classification.predictor import Classifier, LabelledPicture, read_table
 from netwright.tasks.classification.task import ClassificationTask
-from netwright.tasks.metrics import mean_scores
 
 SIZE = 16
 

@@ -33,7 +33,7 @@ from netwright.runs.data import open_material, open_own, prepare_own, unseen_cas
 from netwright.runs.folder import create_run_folder
 from netwright.settings import RunSettings
 from netwright.tasks.images import LabelledPicture
-from netwright.tasks.inpainting.image_quality import image_quality
+from netwright.tasks.inpainting.metrics import image_quality
 from netwright.tasks.inpainting.predictor import Inpainter
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright_tests import save_picture

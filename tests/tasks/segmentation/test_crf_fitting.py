@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from netwright.data.files import json_text
-from netwright.tasks.metrics import dice_per_label, mean_dice
+from netwright.files import json_text
 from netwright.tasks.segmentation.crf_fitting import FittedCRF, FittingCase, fit_crf, standard_errors
 from netwright.tasks.segmentation.dense_crf import refine
+from netwright.tasks.segmentation.metrics.dice import dice_per_label, mean_dice
 
 pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
 

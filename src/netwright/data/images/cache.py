@@ -170,6 +170,8 @@ def _key(
         if isinstance(scales, PicturePreparation)
         else np.packbits(scales).tobytes().hex(),
     }
+    if dataset.labels_for:  # the keys of others stay
+        meaning["labels_for"] = dataset.labels_for
     boxes = {record.name: record.box for record in dataset.records if record.box is not None}
     if boxes:  # the keys of sets without any stay those of before there were boxes
         meaning["boxes"] = boxes
@@ -232,6 +234,7 @@ def _build(
         names=dataset.names,
         labels=dataset.labels,
         parts=dataset.parts,
+        labels_for=dataset.labels_for,
     )
     (folder / INDEX).write_text(json.dumps(prepared.to_dict()), encoding="utf-8")
 

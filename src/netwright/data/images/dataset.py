@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from netwright.data.io.arrays import PictureArray
 from netwright.data.issues import Problem
+
+PICTURES = "pictures"
+"""The kind of data, in `netwright.data.open.KINDS`."""
 
 Part = Literal["train", "val", "test"]
 """A part that the makers of a dataset have laid down."""
@@ -47,8 +50,13 @@ class ImageSet:
 
     ``channels`` and ``classes`` are names; ``records`` are in order of name; ``depth`` is the type that holds the
     pixels of all of them. ``arrays`` are the files of many pictures, by part, where the format has such.
-    ``problems`` were met while the names and headers were read.
+    ``problems`` were met while the names and headers were read. ``labels_for``: the task that the labels are for; "":
+    classification, or inpainting where there are no classes.
     """
+
+    kind: ClassVar[str] = PICTURES
+    dimensions: ClassVar[int] = 2
+    sliceable: ClassVar[bool] = False
 
     name: str
     root: Path
@@ -59,6 +67,22 @@ class ImageSet:
     depth: Depth = "uint8"
     arrays: Mapping[Part, PictureArray] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    labels_for: str = ""
+
+    @property
+    def task(self) -> str:
+        """What the labels are for."""
+        return task_of_pictures(self.labels_for, self.classes)
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Pictures have no patients."""
+        return {}
+
+    @property
+    def counted(self) -> str:
+        """How many pictures there are, in words."""
+        return f"{len(self.records)} pictures"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,3 +98,8 @@ class ImageSet:
     def parts(self) -> tuple[Part | None, ...]:
         """The official part of each picture, None where there is none."""
         return tuple(record.part for record in self.records)
+
+
+def task_of_pictures(labels_for: str, classes: tuple[str, ...]) -> str:
+    """The name of the task that pictures are for; "": that follows from whether they have classes."""
+    return labels_for or ("classification" if classes else "inpainting")

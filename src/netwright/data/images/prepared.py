@@ -7,18 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.images.dataset import Part
+from netwright.data.images.dataset import PICTURES, Part, task_of_pictures
 from netwright.data.images.settings import ImageSettings, PicturePreparation
 from netwright.errors import DatasetError
 
 INDEX = "index.json"
 IMAGES = "images.npy"
-KIND = "pictures"
 VERSION = 1
 
 
@@ -28,9 +27,13 @@ class PreparedImages:
 
     ``channels`` and ``classes`` are counts; ``labels`` are the indices of the pictures' classes and ``parts`` their
     official parts. Pictures without classes, to be restored, have no ``class_names``, and 0 for a label.
-    ``preparation`` holds the resolved settings, and means and standard deviations of the training part. Pickles as
-    its folder's path, so that worker processes map the same pages of memory.
+    ``preparation`` holds the resolved settings, and means and standard deviations of the training part.
+    ``labels_for``: as in `ImageSet`. Pickles as its folder's path, so that worker processes map the same pages of
+    memory.
     """
+
+    kind: ClassVar[str] = PICTURES
+    sliceable: ClassVar[bool] = False
 
     folder: Path
     dataset: str
@@ -39,12 +42,22 @@ class PreparedImages:
     names: tuple[str, ...]
     labels: tuple[int, ...]
     parts: tuple[Part | None, ...]
+    labels_for: str = ""
 
     def __reduce__(self) -> tuple[Any, tuple[Path]]:
         return open_prepared_images, (self.folder,)
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def task(self) -> str:
+        """What the labels are for."""
+        return task_of_pictures(self.labels_for, self.class_names)
+
+    def preprocessing(self) -> dict[str, Any]:
+        """Every step from a file to a network's input, in plain values."""
+        return self.preparation.to_dict()
 
     @property
     def settings(self) -> ImageSettings:
@@ -135,7 +148,7 @@ class PreparedImages:
     def to_dict(self) -> dict[str, Any]:
         """What the index file holds, in plain values."""
         return {
-            "kind": KIND,
+            "kind": PICTURES,
             "version": VERSION,
             "dataset": self.dataset,
             "preparation": self.preparation.to_dict(),
@@ -143,6 +156,7 @@ class PreparedImages:
             "names": list(self.names),
             "labels": list(self.labels),
             "parts": list(self.parts),
+            "labels_for": self.labels_for,
         }
 
     @classmethod
@@ -156,6 +170,7 @@ class PreparedImages:
             names=tuple(values["names"]),
             labels=tuple(values["labels"]),
             parts=tuple(values["parts"]),
+            labels_for=values.get("labels_for", ""),  # caches of before have none
         )
 
 
@@ -169,10 +184,10 @@ def open_prepared_images(folder: Path) -> PreparedImages:
     advice = "Delete the folder and prepare the dataset again."
     try:
         values = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if values.get("kind") != KIND or values["version"] != VERSION:
+        if values.get("kind") != PICTURES or values["version"] != VERSION:
             raise DatasetError(
                 f"{folder} holds a cache of {values.get('kind', 'volumes')}, version {values['version']}: expected "
-                f"{KIND}, version {VERSION}. {advice}"
+                f"{PICTURES}, version {VERSION}. {advice}"
             )
         prepared = PreparedImages.from_dict(folder, values)
         shape = (len(prepared), prepared.channels, *prepared.size)

@@ -77,7 +77,7 @@ def read(root: Path) -> ImageSet:
 def without_classes(dataset: ImageSet) -> ImageSet:
     """A set of pictures with classes, taken without them."""
     records = tuple(replace(record, label=0) for record in dataset.records)
-    return replace(dataset, format=IMAGES, classes=(), records=records)
+    return replace(dataset, format=IMAGES, classes=(), records=records, labels_for="")
 
 
 def _loose(folder: Path) -> Iterator[Path]:

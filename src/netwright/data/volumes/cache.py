@@ -107,6 +107,11 @@ def image_digest(case: Case) -> str:
     return files if case.time is None else f"{files} {case.time}"
 
 
+def image_digests(dataset: Dataset, workers: int = 1) -> dict[str, str]:
+    """`image_digest` of each case by its name."""
+    return {case.name: image_digest(case) for case in dataset.cases}
+
+
 def _build(
     dataset: Dataset,
     settings: PreprocessingSettings,

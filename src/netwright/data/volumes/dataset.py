@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from netwright.data.io.whole_labels import LARGEST
 from netwright.data.issues import Problem, enumerate_words
 from netwright.errors import DatasetError
+
+VOLUMES = "volumes"
+"""The kind of data, in `netwright.data.open.KINDS`: images with label maps, pictures among them."""
+
+PICTURES_WITH_MASKS = "image-masks"
+"""The layout whose images have two dimensions."""
 
 ACDC = "ACDC"
 """Names the labels where the layout, no file, says what they are."""
@@ -58,6 +65,10 @@ class Dataset:
             of a case would lead out of the folder that its label map is written to.
     """
 
+    kind: ClassVar[str] = VOLUMES
+    task: ClassVar[str] = "segmentation"
+    sliceable: ClassVar[bool] = True
+
     name: str
     root: Path
     format: str
@@ -103,6 +114,26 @@ class Dataset:
                     f"{description} names the label {value} ({name}): expected values from 0 to {largest}, as label "
                     f"maps are written with. Name it {free} there, and read the files with --map-label {value}={free}."
                 )
+
+    @property
+    def dimensions(self) -> int:
+        """2 of pictures with masks, 3 of volumes."""
+        return 2 if self.format == PICTURES_WITH_MASKS else 3
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the cases."""
+        return tuple(case.name for case in self.cases)
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The patient of each case by the case's name; the case itself where it is one by itself."""
+        return {case.name: case.group for case in self.cases}
+
+    @property
+    def counted(self) -> str:
+        """How many cases there are, in words."""
+        return f"{len(self.cases)} cases"
 
     @property
     def classes(self) -> int:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.volumes.dataset import VOLUMES
 from netwright.data.volumes.geometry import Geometry, Shape, Spacing
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import DatasetError
@@ -45,6 +46,10 @@ class Prepared:
     as its folder's path, so that worker processes map the same pages of memory.
     """
 
+    kind: ClassVar[str] = VOLUMES
+    task: ClassVar[str] = "segmentation"
+    sliceable: ClassVar[bool] = True
+
     folder: Path
     dataset: str
     channel_names: tuple[str, ...]
@@ -63,6 +68,10 @@ class Prepared:
     def names(self) -> tuple[str, ...]:
         """The names of the cases, in order of their indices."""
         return tuple(case.name for case in self.cases)
+
+    def preprocessing(self) -> dict[str, Any]:
+        """Every step from a file to a network's input, in plain values."""
+        return self.settings.to_dict()
 
     @property
     def groups(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ from netwright.data.images.prepared import PreparedImages
 from netwright.data.images.settings import WHITE
 from netwright.data.io.images import read_picture
 from netwright.data.io.volumes import label_ending, read_image, read_label
+from netwright.means import mean_known
 from netwright.report.content import ConfusionMatrix, ImageExample, OverlayCase, Restoration
 from netwright.report.draw.classification import MISTAKES
 from netwright.report.examples import worst_median_best
@@ -22,8 +23,7 @@ from netwright.runs.data import Material
 from netwright.runs.folder import RunFolder
 from netwright.tasks.classification.predictor import PREDICTIONS, read_table
 from netwright.tasks.inpainting.task import InpaintingTask
-from netwright.tasks.metrics import mean_known
-from netwright.tasks.segmentation.predictor import LabelledCase
+from netwright.tasks.segmentation.data import LabelledCase, prepared_volumes
 
 COLOURS = 3
 
@@ -33,10 +33,10 @@ def overlays(
 ) -> tuple[OverlayCase, ...]:
     """The winner's worst, median and best test case of a segmentation."""
     winner = _winner(results)
-    if winner is None or isinstance(material.prepared, PreparedImages):
+    if winner is None or material.prepared.task != "segmentation":
         return ()
     cases = {case.name: case for case in material.test if isinstance(case, LabelledCase)}
-    values = material.prepared.label_values
+    values = prepared_volumes(material.prepared).label_values
     means = {case: mean_known(dice.values()) for case, dice in winner["scores"].items()}
     found = []
     for name, role in worst_median_best(means).items():

@@ -10,13 +10,11 @@ from typing import Any
 
 import optuna
 
-from netwright.comparison.postprocessing import read_fitted
 from netwright.comparison.retrain import ON_ALL
-from netwright.data.images.prepared import PreparedImages
 from netwright.data.splits import Splits
-from netwright.data.volumes.prepared import Prepared
 from netwright.errors import StorageError
 from netwright.execution.resources import available_cores
+from netwright.files import read_json, write_json, write_text
 from netwright.report import formatting
 from netwright.report.collect.one_shot import probability_path, shared_facts
 from netwright.report.collect.predictions import confusion, mistakes, overlays, restorations
@@ -31,7 +29,7 @@ from netwright.report.content import Contestant, ReportContent, TrialRow
 from netwright.report.metrics import metric_named, reward_words
 from netwright.runs.data import Material
 from netwright.runs.drawings import WITHOUT_DRAWINGS, lacks_drawings, shown_space, shown_study
-from netwright.runs.folder import RunFolder, read_json, write_json, write_text
+from netwright.runs.folder import RunFolder
 from netwright.runs.results import read_results
 from netwright.runs.status import read_curves
 from netwright.runs.trials import ENDED, TrialRecord, best_of, load_trials, path_of, record_of
@@ -39,9 +37,9 @@ from netwright.runs.versions import RESUMED, version_facts
 from netwright.searches.components import problem_of
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
-from netwright.tasks.base import Task
-from netwright.tasks.inpainting.task import InpaintingTask
-from netwright.tasks.segmentation.distances import HAUSDORFF
+from netwright.tasks import TASKS
+from netwright.tasks.segmentation.metrics.surface_distance import HAUSDORFF
+from netwright.tasks.segmentation.postprocessing import read_fitted
 from netwright.training.outcome import Outcome
 
 POLICY = "policy.json"
@@ -139,7 +137,7 @@ def report_content(
         run_name=folder.root.name,
         recipe=settings.recipe,
         facts=_facts(folder, settings, material, records, space),
-        labels=_labels(material.prepared, task),
+        labels=TASKS[material.prepared.task].score_names(material.prepared),
         trials=_rows(records, space),
         best_trial=None if best is None else best.number,
         best_curves={} if best is None else read_curves(path_of(folder, best))[1],
@@ -163,13 +161,6 @@ def report_content(
         confusion=confusion(folder, material),
         mistakes=mistakes(folder, material),
     )
-
-
-def _labels(prepared: Prepared | PreparedImages, task: Task) -> tuple[str, ...]:
-    """What each case has scores of: labels, classes, or the metrics of pictures that have neither."""
-    if isinstance(task, InpaintingTask):
-        return task.metric_names
-    return prepared.class_names if isinstance(prepared, PreparedImages) else prepared.label_names
 
 
 def _reward_name(settings: RunSettings) -> str:
@@ -240,7 +231,7 @@ def _facts(
 ) -> tuple[tuple[str, str], ...]:
     splits, machine = folder.splits(), settings.machine
     return (
-        *_data_facts(settings, material),
+        *TASKS[material.prepared.task].data_facts(material.dataset, material.prepared, settings),
         (
             "parts",
             f"{len(splits.training)} training, {len(splits.validation)} validation, {len(splits.test)} test"
@@ -287,36 +278,6 @@ def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], .
 def _patients(splits: Splits) -> int:
     cases = (*splits.training, *splits.validation, *splits.test)
     return len({splits.groups.get(case, case) for case in cases})
-
-
-def _data_facts(settings: RunSettings, material: Material) -> tuple[tuple[str, str], ...]:
-    dataset, prepared = material.dataset, material.prepared
-    task = problem_of(settings, prepared).task
-    size = " x ".join(map(str, task.size))
-    count = len(prepared)
-    if settings.inpainting is not None:
-        return (
-            ("dataset", f"{dataset.name}, {count} pictures, channels {', '.join(dataset.channels)}"),
-            ("missing", settings.inpainting.words()),
-            ("network input", f"{size} pixels"),
-        )
-    if isinstance(prepared, PreparedImages):
-        return (
-            ("dataset", f"{dataset.name}, {count} pictures, channels {', '.join(dataset.channels)}"),
-            ("classes", ", ".join(prepared.class_names)),
-            ("network input", f"{size} pixels"),
-        )
-    spacing = " x ".join(f"{s:.3g}" for s in prepared.spacing)
-    shape = (
-        f"{size} voxels of {spacing} mm"
-        if len(task.size) == len(prepared.size)
-        else f"slices of {size} pixels"
-    )
-    return (
-        ("dataset", f"{dataset.name}, {count} cases, channels {', '.join(dataset.channels)}"),
-        ("labels", ", ".join(map(str, prepared.label_names))),
-        ("network input", shape),
-    )
 
 
 def _choices(space: Space) -> str:

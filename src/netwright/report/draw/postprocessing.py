@@ -19,7 +19,7 @@ from netwright.report.statistics import (
 )
 from netwright.report.summaries import SEARCHED, groups_of, summarise
 from netwright.tasks.segmentation.crf_fitting import FittedCRF
-from netwright.tasks.segmentation.distances import mean_distances, undefined_distances
+from netwright.tasks.segmentation.metrics.surface_distance import mean_distances, undefined_distances
 
 MEAN = "mean of labels"
 

@@ -7,27 +7,30 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from netwright.data.base import AnyDataset, OnCase
 from netwright.data.files import write_whole
 from netwright.data.images.prepared import PreparedImages
 from netwright.data.images.reading import prepare_one
 from netwright.data.images.settings import PicturePreparation
-from netwright.data.open import OnCase
 from netwright.errors import DatasetError
-from netwright.tasks.classification.task import ClassificationTask
+from netwright.means import mean_scores
+from netwright.tasks.base import Results
+from netwright.tasks.classification.task import Classification, ClassificationTask
 from netwright.tasks.images import (
     LabelledPicture,
     find_pictures,
     names_within,
-    prepared_pictures,
+    opened_pictures,
+    prepare_as_trained,
     runs_of,
 )
-from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs
+from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_masks
 
 PREDICTIONS = "predictions.csv"
 
@@ -41,19 +44,7 @@ class Classifier:
     preparation: PicturePreparation
     device: Any
 
-    @classmethod
-    def task_of(cls, architecture: Mapping[str, Any]) -> ClassificationTask:
-        """The task that a network was made for, from its description."""
-        return ClassificationTask(
-            channels=architecture["channels"],
-            class_names=tuple(architecture["class_names"]),
-            size=tuple(architecture["size"]),
-        )
-
-    @staticmethod
-    def description(prepared: PreparedImages) -> dict[str, Any]:
-        """What the description of a trained network says beyond its task's channels and size."""
-        return {"class_names": list(prepared.class_names)}
+    is_postprocessed: ClassVar[bool] = False
 
     @classmethod
     def load(
@@ -65,7 +56,15 @@ class Classifier:
     ) -> Classifier:
         """With a network that has its weights, on a device."""
         preparation = PicturePreparation.from_dict(preprocessing)
-        return cls(network, cls.task_of(architecture), preparation, device)
+        return cls(network, Classification().network_task(architecture), preparation, device)
+
+    def without_postprocessing(self) -> Classifier:
+        """The same: it has none."""
+        return self
+
+    def prepare(self, dataset: AnyDataset, cache_root: Path, workers: int) -> PreparedImages:
+        """Its pictures, prepared as those of the training."""
+        return prepare_as_trained(dataset, self.preparation, cache_root, workers)
 
     def probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities (N, K) of prepared pictures (N, C, H, W)."""
@@ -100,20 +99,39 @@ class Classifier:
         rows = zip(cases, truths, right, strict=True)
         return {case.name: {self.task.class_names[truth]: float(hit)} for case, truth, hit in rows}
 
+    def results(
+        self, cases: Sequence[Any], predictions: Path | None = None, on_case: OnCase | None = None
+    ) -> Results:
+        """`score` as "scores"."""
+        return {"scores": self.score(cases, predictions, on_case)}
+
+    def means(self, results: Results) -> dict[str, float]:
+        """Accuracy over all pictures, and over those of each class."""
+        return mean_scores(results["scores"], self.task.metric)
+
     def predict(
-        self, images: Path, output: Path, on_case: OnCase | None = None, *, overwrite: bool = False
+        self,
+        images: Path,
+        output: Path,
+        on_case: OnCase | None = None,
+        masks: Path | None = None,
+        *,
+        overwrite: bool = False,
     ) -> list[Path]:
         """The class of a picture, or of each in a folder, as a table in ``output``. Returns the file written.
 
-        ``overwrite``: whether a table that was written there before may be replaced, see `plan_outputs`.
+        ``overwrite``: whether a table that was written there before may be replaced, see `plan_outputs`. ``masks``:
+        there are none for this task.
 
         Warns:
             DatasetWarning: what of a folder is left out: a picture that cannot be used, or other files.
 
         Raises:
             DatasetError: nothing is there to read, or no picture can be used.
+            SettingsError: masks are given.
             StorageError: a file would be lost.
         """
+        refuse_masks(masks, self.task.metric)
         files = find_pictures(images)
         read = Reading(files, folder_of(images))
         outputs = plan_outputs(output, [PREDICTIONS], [images], read, overwrite=overwrite, apart=False)
@@ -131,7 +149,7 @@ class Classifier:
         return [path]
 
     def _of(self, cases: Sequence[LabelledPicture]) -> NDArray[np.float32]:
-        prepared = prepared_pictures(cases[0].prepared)
+        prepared = opened_pictures(cases[0].prepared)
         raw = prepared.raw_images([case.index for case in cases])
         return self.probabilities(self.preparation.normalised(raw))
 
@@ -139,7 +157,7 @@ class Classifier:
         """The index of each picture's class among those of the network, (N,)."""
         truths: list[int] = []
         for chunk in runs_of(cases, len(cases)):
-            prepared = prepared_pictures(chunk[0].prepared)
+            prepared = opened_pictures(chunk[0].prepared)
             for name in (prepared.class_names[prepared.label(case.index)] for case in chunk):
                 if name not in self.task.class_names:
                     raise DatasetError(

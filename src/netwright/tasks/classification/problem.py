@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netwright.data.loading.augmentation import AugmentationSettings, augment
+from netwright.means import mean_known
+from netwright.tasks.classification.metrics.accuracy import top_1_correct
 from netwright.tasks.classification.task import ClassificationTask
-from netwright.tasks.metrics import mean_known, top_1_correct
 from netwright.training.config import TrainingProtocol
 from netwright.training.inference import predict_classes
 from netwright.training.losses import TrainingLoss, loss_of

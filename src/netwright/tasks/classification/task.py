@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from netwright.errors import SettingsError
+from netwright.data.base import AnyDataset, AnyPrepared
+from netwright.errors import DatasetError, SettingsError
+from netwright.tasks.base import Predictor, Results, SavedNetwork, TestCase
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from netwright.settings import RunSettings
+    from netwright.training.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,7 @@ class ClassificationTask:
         SettingsError: no channel, fewer than two classes, or a size that is not positive.
     """
 
+    label_type: ClassVar[Literal["int64"]] = "int64"
     metric: ClassVar[str] = "accuracy"
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy",)
 
@@ -46,3 +57,109 @@ class ClassificationTask:
     def metric_names(self) -> tuple[str, ...]:
         """Accuracy alone."""
         return (self.metric,)
+
+
+class Classification:
+    """To tell the class of a picture: a `netwright.tasks.base.Task`."""
+
+    name: ClassVar[str] = "classification"
+    metric: ClassVar[str] = ClassificationTask.metric
+    result_names: ClassVar[tuple[str, ...]] = ("scores",)
+    format: ClassVar[None] = None
+    output_folder: ClassVar[str] = "/path/to/classes"
+
+    def recipe(self, dimensions: int) -> str:
+        """The layers of VGG-16."""
+        return "marl-vgg16"
+
+    def problem(self, prepared: AnyPrepared, settings: RunSettings) -> Problem:
+        """Each picture has one class."""
+        from netwright.tasks.classification.problem import ImageProblem
+        from netwright.tasks.images import prepared_pictures
+
+        pictures = prepared_pictures(prepared)
+        return ImageProblem(
+            pictures, ClassificationTask(pictures.channels, pictures.class_names, pictures.size)
+        )
+
+    def network_task(self, architecture: Mapping[str, Any]) -> ClassificationTask:
+        """With the classes that the network knows."""
+        return ClassificationTask(
+            channels=architecture["channels"],
+            class_names=tuple(architecture["class_names"]),
+            size=tuple(architecture["size"]),
+        )
+
+    def describe(self, prepared: AnyPrepared, settings: RunSettings) -> dict[str, Any]:
+        """The names of the classes."""
+        from netwright.tasks.images import prepared_pictures
+
+        return {"class_names": list(prepared_pictures(prepared).class_names)}
+
+    def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
+        """A `Classifier`."""
+        from netwright.tasks.classification.predictor import Classifier
+
+        return Classifier.load(network, saved.architecture, saved.preprocessing, device)
+
+    def finish(
+        self,
+        predictor: Predictor,
+        folder: Path,
+        settings: RunSettings,
+        prepared: AnyPrepared,
+        validation: Sequence[int],
+    ) -> Predictor:
+        """Nothing is fitted after the training."""
+        return predictor
+
+    def final_results(
+        self, predictor: Predictor, folder: Path, cases: Sequence[Any], *, searched: bool
+    ) -> Results:
+        """The same of every network."""
+        return predictor.results(cases, folder / "predictions")
+
+    def test_cases(
+        self, dataset: AnyDataset, prepared: AnyPrepared | None, names: Sequence[str]
+    ) -> tuple[TestCase, ...]:
+        """Pictures as they were prepared."""
+        from netwright.tasks.images import pictures_of
+
+        assert prepared is not None
+        return pictures_of(prepared, names)
+
+    def require_testable(self, dataset: AnyDataset) -> None:
+        """Refuse images with label maps, and pictures without classes."""
+        from netwright.tasks.images import require_pictures
+
+        require_pictures(dataset, "tells classes of")
+        if dataset.task != self.name:
+            raise DatasetError(
+                f"{dataset.root} holds pictures without classes; the network tells classes of pictures. Sort them into "
+                "a folder for each class."
+            )
+
+    def score_names(self, prepared: AnyPrepared) -> tuple[str, ...]:
+        """The classes."""
+        from netwright.tasks.images import prepared_pictures
+
+        return prepared_pictures(prepared).class_names
+
+    def data_facts(
+        self, dataset: AnyDataset, prepared: AnyPrepared, settings: RunSettings
+    ) -> tuple[tuple[str, str], ...]:
+        """Pictures, classes and size."""
+        pictures = f"{len(prepared)} pictures, channels {', '.join(dataset.channels)}"
+        return (
+            ("dataset", f"{dataset.name}, {pictures}"),
+            ("classes", ", ".join(self.score_names(prepared))),
+            ("network input", f"{' x '.join(map(str, prepared.size))} pixels"),
+        )
+
+    def undefined_metrics(self, prepared: AnyPrepared, cases: Sequence[int]) -> dict[str, str]:
+        """There is none: accuracy is over all classes."""
+        return {}
+
+    def predicted_words(self, written: Sequence[Path], output: Path) -> str:
+        """Where the table lies."""
+        return f"the classes in {written[0]}"

@@ -7,32 +7,35 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from netwright.data.base import AnyDataset, OnCase
 from netwright.data.images.dataset import Box
 from netwright.data.images.drawn_masks import read_missing, require_size
 from netwright.data.images.inpainting_settings import MaskSettings
+from netwright.data.images.prepared import PreparedImages
 from netwright.data.images.reading import prepare_one
 from netwright.data.images.settings import PicturePreparation
 from netwright.data.io.images import read_head, write_picture
 from netwright.data.issues import UnusableFile, enumerate_words
 from netwright.data.layouts.boxes import BOXES, read_boxes
-from netwright.data.open import OnCase
 from netwright.errors import DatasetError, DatasetWarning, RunError
+from netwright.means import mean_known
 from netwright.report.examples import worst_median_best
+from netwright.tasks.base import Results
 from netwright.tasks.images import (
     LabelledPicture,
     find_pictures,
     names_within,
-    prepared_pictures,
+    opened_pictures,
+    prepare_as_trained,
     runs_of,
 )
-from netwright.tasks.inpainting.task import InpaintingTask
-from netwright.tasks.metrics import mean_known
+from netwright.tasks.inpainting.task import Inpainting, InpaintingTask
 from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs
 
 Pictures = NDArray[np.float32]
@@ -49,15 +52,7 @@ class Inpainter:
     masks: MaskSettings
     device: Any
 
-    @classmethod
-    def task_of(cls, architecture: Mapping[str, Any]) -> InpaintingTask:
-        """The task that a network was made for, from its description."""
-        return InpaintingTask(channels=architecture["channels"], size=tuple(architecture["size"]))
-
-    @staticmethod
-    def description(masks: MaskSettings | None) -> dict[str, Any]:
-        """What the description of a trained network says beyond its task's channels and size."""
-        return {"masks": (masks or MaskSettings()).to_dict()}
+    is_postprocessed: ClassVar[bool] = False
 
     @classmethod
     def load(
@@ -70,7 +65,15 @@ class Inpainter:
         """With a network that has its weights, on a device."""
         preparation = PicturePreparation.from_dict(preprocessing)
         masks = MaskSettings.from_dict(architecture["masks"])
-        return cls(network, cls.task_of(architecture), preparation, masks, device)
+        return cls(network, Inpainting().network_task(architecture), preparation, masks, device)
+
+    def without_postprocessing(self) -> Inpainter:
+        """The same: it has none."""
+        return self
+
+    def prepare(self, dataset: AnyDataset, cache_root: Path, workers: int) -> PreparedImages:
+        """Its pictures, prepared as those of the training."""
+        return prepare_as_trained(dataset, self.preparation, cache_root, workers)
 
     def restore(self, pictures: Pictures, missing: NDArray[np.bool_], names: Sequence[str]) -> Pictures:
         """Whole pictures (N, C, H, W), values 0 to 1, of prepared ones whose pixels in ``missing`` (N, 1, H, W) are
@@ -108,7 +111,7 @@ class Inpainter:
         """
         import torch
 
-        from netwright.tasks.inpainting.image_quality import image_quality
+        from netwright.tasks.inpainting.metrics import image_quality
 
         scores: dict[str, dict[str, float]] = {}
         for run, restored, truth in self._restored(cases):
@@ -124,8 +127,15 @@ class Inpainter:
                     write_picture(predictions / f"{case.name}.png", as_bytes(picture))
         return scores
 
-    def means(self, scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    def results(
+        self, cases: Sequence[Any], predictions: Path | None = None, on_case: OnCase | None = None
+    ) -> Results:
+        """`score` as "scores"."""
+        return {"scores": self.score(cases, predictions, on_case)}
+
+    def means(self, results: Results) -> dict[str, float]:
         """The mean of each metric over pictures."""
+        scores = results["scores"]
         if not scores:
             return {}
         return {
@@ -195,7 +205,7 @@ class Inpainter:
         """Some cases at a time, what the network makes of them, and the true ones."""
         for run in runs_of(cases):
             indices = [case.index for case in run]
-            truth = self.preparation.normalised(prepared_pictures(run[0].prepared).raw_images(indices))
+            truth = self.preparation.normalised(opened_pictures(run[0].prepared).raw_images(indices))
             names = [case.name for case in run]
             yield run, self.restore(truth, self.fixed_missing(indices), names), truth
 

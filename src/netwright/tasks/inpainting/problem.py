@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from netwright.data.images.inpainting_masks import draw_mask, fixed_masks, masked
 from netwright.data.images.inpainting_settings import MaskSettings
+from netwright.means import mean_known
 from netwright.tasks.classification.problem import ImageBatches, LabelledImages
-from netwright.tasks.inpainting.image_quality import image_quality
+from netwright.tasks.inpainting.metrics import image_quality
 from netwright.tasks.inpainting.task import InpaintingTask
-from netwright.tasks.metrics import mean_known
 from netwright.training.config import TrainingProtocol
 from netwright.training.inference import restore_images
 from netwright.training.losses import TrainingLoss, loss_of

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.errors import SettingsError
+from netwright.tasks.base import Predictor, Results, SavedNetwork, TestCase
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from netwright.settings import RunSettings
+    from netwright.training.problem import Problem
 
 SSIM_WINDOW = 11
 """Rows and columns over which SSIM compares two images (Wang et al. 2004, Section III-C)."""
@@ -21,6 +31,7 @@ class InpaintingTask:
         SettingsError: no channel, or images that are too small.
     """
 
+    label_type: ClassVar[Literal["float32"]] = "float32"
     metric: ClassVar[str] = "psnr"
     losses: ClassVar[tuple[str, ...]] = ("mse",)
 
@@ -48,3 +59,98 @@ class InpaintingTask:
     def metric_names(self) -> tuple[str, ...]:
         """PSNR in dB and SSIM."""
         return "psnr", "ssim"
+
+
+class Inpainting:
+    """To restore a picture of which a part is missing: a `netwright.tasks.base.Task`."""
+
+    name: ClassVar[str] = "inpainting"
+    metric: ClassVar[str] = InpaintingTask.metric
+    result_names: ClassVar[tuple[str, ...]] = ("scores",)
+    format: ClassVar[str] = "images"
+    output_folder: ClassVar[str] = "/path/to/pictures"
+
+    def recipe(self, dimensions: int) -> str:
+        """The autoencoders of PDAS."""
+        return "pdas-inpainting"
+
+    def problem(self, prepared: AnyPrepared, settings: RunSettings) -> Problem:
+        """What is missing is as the settings' ``inpainting`` says, or the usual."""
+        from netwright.data.images.inpainting_settings import MaskSettings
+        from netwright.tasks.images import prepared_pictures
+        from netwright.tasks.inpainting.problem import InpaintingProblem
+
+        pictures = prepared_pictures(prepared)
+        masks = settings.inpainting or MaskSettings()
+        return InpaintingProblem(pictures, InpaintingTask(pictures.channels, pictures.size), masks)
+
+    def network_task(self, architecture: Mapping[str, Any]) -> InpaintingTask:
+        """Channels and size."""
+        return InpaintingTask(channels=architecture["channels"], size=tuple(architecture["size"]))
+
+    def describe(self, prepared: AnyPrepared, settings: RunSettings) -> dict[str, Any]:
+        """What is missing of pictures."""
+        from netwright.data.images.inpainting_settings import MaskSettings
+
+        return {"masks": (settings.inpainting or MaskSettings()).to_dict()}
+
+    def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
+        """An `Inpainter`."""
+        from netwright.tasks.inpainting.predictor import Inpainter
+
+        return Inpainter.load(network, saved.architecture, saved.preprocessing, device)
+
+    def finish(
+        self,
+        predictor: Predictor,
+        folder: Path,
+        settings: RunSettings,
+        prepared: AnyPrepared,
+        validation: Sequence[int],
+    ) -> Predictor:
+        """Nothing is fitted after the training."""
+        return predictor
+
+    def final_results(
+        self, predictor: Predictor, folder: Path, cases: Sequence[Any], *, searched: bool
+    ) -> Results:
+        """The same of every network."""
+        return predictor.results(cases, folder / "predictions")
+
+    def test_cases(
+        self, dataset: AnyDataset, prepared: AnyPrepared | None, names: Sequence[str]
+    ) -> tuple[TestCase, ...]:
+        """Pictures as they were prepared."""
+        from netwright.tasks.images import pictures_of
+
+        assert prepared is not None
+        return pictures_of(prepared, names)
+
+    def require_testable(self, dataset: AnyDataset) -> None:
+        """Refuse images with label maps."""
+        from netwright.tasks.images import require_pictures
+
+        require_pictures(dataset, "restores")
+
+    def score_names(self, prepared: AnyPrepared) -> tuple[str, ...]:
+        """The metrics: pictures have no labels."""
+        return InpaintingTask(prepared.channels, prepared.size).metric_names
+
+    def data_facts(
+        self, dataset: AnyDataset, prepared: AnyPrepared, settings: RunSettings
+    ) -> tuple[tuple[str, str], ...]:
+        """Pictures, what is missing of them, and size."""
+        pictures = f"{len(prepared)} pictures, channels {', '.join(dataset.channels)}"
+        return (
+            ("dataset", f"{dataset.name}, {pictures}"),
+            *((("missing", settings.inpainting.words()),) if settings.inpainting is not None else ()),
+            ("network input", f"{' x '.join(map(str, prepared.size))} pixels"),
+        )
+
+    def undefined_metrics(self, prepared: AnyPrepared, cases: Sequence[int]) -> dict[str, str]:
+        """There is none: every picture can be restored."""
+        return {}
+
+    def predicted_words(self, written: Sequence[Path], output: Path) -> str:
+        """How many pictures."""
+        return f"{len(written)} restored picture{'s' * (len(written) != 1)} in {output}"

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.tasks.metrics import dice_per_label, mean_dice, mean_known
+from netwright.means import mean_known
 from netwright.tasks.segmentation.dense_crf import DenseCRF, refine
+from netwright.tasks.segmentation.metrics.dice import dice_per_label, mean_dice
 
 USELESS_KEPT = 1 / 40
 """How often a CRF that changes nothing in the mean may be kept: the upper tail of Student's t."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,71 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from netwright.data.io.alignment import misplacement
-from netwright.data.io.images import is_picture, require_one_orientation
-from netwright.data.io.volumes import (
-    Grid,
-    Volume,
-    label_ending,
-    read_grid,
-    read_image,
-    read_label,
-    write_label_map,
-)
+from netwright.data.base import AnyDataset, OnCase
+from netwright.data.io.images import is_picture
+from netwright.data.io.volumes import Volume, label_ending, read_image, write_label_map
 from netwright.data.layouts import find_cases
 from netwright.data.layouts.description import stem
-from netwright.data.open import OnCase
 from netwright.data.volumes.dataset import Case
-from netwright.data.volumes.labels import class_indices, count_values, unnamed_values
-from netwright.data.volumes.prepared import Prepared
 from netwright.data.volumes.preprocessing import PreparedImage, PreprocessingSettings, prepare_volume
-from netwright.data.volumes.slices import SliceSettings
-from netwright.errors import DatasetError, DatasetWarning, MemoryShortage
-from netwright.tasks.metrics import dice_per_label
-from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs
+from netwright.errors import DatasetError, MemoryShortage
+from netwright.means import mean_scores
+from netwright.tasks.base import Predictor, Results, Scores
+from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_masks
 from netwright.tasks.segmentation.dense_crf import DenseCRF, memory_mb, refine
-from netwright.tasks.segmentation.distances import hausdorff_95_per_label
-from netwright.tasks.segmentation.task import SegmentationTask
-
-
-@dataclass(frozen=True)
-class LabelledCase:
-    """A labelled case to test on: its files, and the changes of label values that the dataset was read with.
-
-    ``time``: as in `Case`.
-    """
-
-    name: str
-    images: tuple[Path, ...]
-    label: Path
-    map_label: dict[int, int]
-    time: int | None = None
-
-    def classes(self, grid: Grid, label_values: Sequence[int]) -> NDArray[np.uint8]:
-        """The true class indices (X, Y, Z), in canonical axes.
-
-        Warns:
-            DatasetWarning: the label map lies a little beside its image.
-
-        Raises:
-            DatasetError: the label map is unusable, lies on another grid than the image, or has other values.
-        """
-        if is_picture(self.label):
-            require_one_orientation(self.images[0], self.label)
-        labels = read_label(self.label, grid, self.time)
-        if problem := misplacement(self.label, read_grid(self.label), grid, self.images[0].name):
-            warnings.warn(str(problem), DatasetWarning, stacklevel=2)
-        found, _ = count_values(labels)
-        if unknown := unnamed_values(found.tolist(), label_values, self.map_label):
-            raise DatasetError(
-                f"{self.label} has the label value {unknown[0]:g}; the network knows "
-                f"{', '.join(map(str, label_values))}. Map it with --map-label {unknown[0]:g}=..., or correct the file."
-            )
-        return class_indices(labels, label_values, self.map_label)
-
-
-Scores = dict[str, dict[str, float]]
-"""Case -> label name -> score."""
+from netwright.tasks.segmentation.metrics.dice import dice_per_label
+from netwright.tasks.segmentation.metrics.surface_distance import (
+    HAUSDORFF,
+    hausdorff_95_per_label,
+    mean_distances,
+)
+from netwright.tasks.segmentation.task import Segmentation, SegmentationTask
 
 
 @dataclass(frozen=True)
@@ -113,24 +66,6 @@ class Segmenter:
     crf: DenseCRF | None = None
 
     @classmethod
-    def task_of(cls, architecture: Mapping[str, Any]) -> SegmentationTask:
-        """The task that a network was made for, from its description."""
-        return SegmentationTask(
-            channels=architecture["channels"],
-            label_names=tuple(architecture["label_names"]),
-            size=tuple(architecture["size"]),
-        )
-
-    @staticmethod
-    def description(prepared: Prepared, slices: SliceSettings | None) -> dict[str, Any]:
-        """What the description of a trained network says beyond its task's channels and size."""
-        return {
-            "label_names": list(prepared.label_names),
-            "label_values": list(prepared.label_values),
-            "slice_axis": None if slices is None else slices.axis_of(prepared),
-        }
-
-    @classmethod
     def load(
         cls,
         network: nn.Module,
@@ -141,12 +76,24 @@ class Segmenter:
         """With a network that has its weights, on a device."""
         return cls(
             network=network,
-            task=cls.task_of(architecture),
+            task=Segmentation().network_task(architecture),
             label_values=tuple(architecture["label_values"]),
             preprocessing=PreprocessingSettings.from_dict(preprocessing),
             device=device,
             slice_axis=architecture.get("slice_axis"),
         )
+
+    @property
+    def is_postprocessed(self) -> bool:
+        """Whether the network has a CRF."""
+        return self.crf is not None
+
+    def without_postprocessing(self) -> Segmenter:
+        """The network without its CRF."""
+        return replace(self, crf=None)
+
+    def prepare(self, dataset: AnyDataset, cache_root: Path, workers: int) -> None:
+        """Nothing: each case is prepared when it is tested."""
 
     def probabilities(
         self, image: NDArray[np.float32], air: Sequence[float] | NDArray[np.float32] = ()
@@ -246,6 +193,30 @@ class Segmenter:
                 on_case(number, len(cases))
         return result
 
+    def results(
+        self,
+        cases: Sequence[Any],
+        predictions: Path | None = None,
+        on_case: OnCase | None = None,
+        *,
+        unkept: DenseCRF | None = None,
+    ) -> Results:
+        """`test` as `netwright.tasks.base.Results`: Dice as "scores", the distances, with a CRF also the Dice without
+        it, and with an ``unkept`` one that with it.
+        """
+        tested = self.test(cases, predictions, on_case, unkept)
+        results = {"scores": tested.dice, HAUSDORFF: tested.distances}
+        if self.crf is not None:
+            results["scores_without_crf"] = tested.dice_without_crf
+        if unkept is not None:
+            results["scores_with_unkept_crf"] = tested.dice_with_unkept_crf
+        return results
+
+    def means(self, results: Results) -> dict[str, float]:
+        """Dice and Hausdorff distance, of all labels and of each."""
+        distances = mean_distances(results.get(HAUSDORFF, {}))
+        return {**mean_scores(results["scores"], self.task.metric), **distances}
+
     def _dice(self, labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> dict[str, float]:
         return self._named(dice_per_label(labels, truth, self.task.classes))
 
@@ -253,12 +224,19 @@ class Segmenter:
         return dict(zip(self.task.label_names, map(float, scores), strict=True))
 
     def predict(
-        self, images: Path, output: Path, on_case: OnCase | None = None, *, overwrite: bool = False
+        self,
+        images: Path,
+        output: Path,
+        on_case: OnCase | None = None,
+        masks: Path | None = None,
+        *,
+        overwrite: bool = False,
     ) -> list[Path]:
         """A label map for each image of a file or folder, on the image's own grid. Returns the files written.
 
         To a network of one channel a 4D image is a cine: its label map is 4D, each time point segmented by itself.
-        ``overwrite``: whether label maps that were written there before may be replaced, see `plan_outputs`.
+        ``overwrite``: whether label maps that were written there before may be replaced, see `plan_outputs`. ``masks``:
+        there are none for this task.
 
         Warns:
             DatasetWarning: what of a folder is left out: a case that cannot be used, or other files.
@@ -267,9 +245,10 @@ class Segmenter:
             DatasetError: no file can be used: unreadable, or another number of channels than the network was trained
                 on; or two cases lead to one name.
             MemoryShortage: the CRF needs more memory than there is.
-            SettingsError: the network has a CRF, and pydensecrf2 is not installed.
+            SettingsError: the network has a CRF, and pydensecrf2 is not installed; or masks are given.
             StorageError: a file would be lost.
         """
+        refuse_masks(masks, self.task.metric)
         cases = find_cases(images, self.task.channels)
         names = [f"{case.name}{label_ending(case.images[0])}" for case in cases]
         read = Reading([file for case in cases for file in case.images], folder_of(images))
@@ -299,3 +278,9 @@ class Segmenter:
         path = folder / f"{name}{label_ending(image)}"
         write_label_map(path, labels, image, self.label_values)
         return path
+
+
+def as_segmenter(predictor: Predictor) -> Segmenter:
+    """The predictor, as the one of this task."""
+    assert isinstance(predictor, Segmenter)
+    return predictor

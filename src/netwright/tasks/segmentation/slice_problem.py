@@ -14,9 +14,9 @@ from netwright.data.loading.batches import Batches
 from netwright.data.volumes.slices import Slices
 from netwright.nn.losses import label_weights
 from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.validation import slice_dice
 from netwright.tasks.segmentation.volume_problem import dice_metrics, training_batches
 from netwright.training.config import TrainingProtocol
-from netwright.training.inference import slice_dice
 from netwright.training.losses import TrainingLoss, loss_of
 
 

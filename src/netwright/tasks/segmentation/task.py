@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from netwright.errors import SettingsError
+from netwright.data.base import AnyDataset, AnyPrepared
+from netwright.errors import MemoryShortage, SettingsError
+from netwright.tasks.base import Predictor, Results, SavedNetwork, TestCase
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from netwright.settings import RunSettings
+    from netwright.training.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -20,6 +30,7 @@ class SegmentationTask:
         SettingsError: no channel, no foreground label, or a size that is not positive.
     """
 
+    label_type: ClassVar[Literal["int64"]] = "int64"
     metric: ClassVar[str] = "dice"
     losses: ClassVar[tuple[str, ...]] = (
         "exponential_logarithmic",
@@ -53,3 +64,141 @@ class SegmentationTask:
     def metric_names(self) -> tuple[str, ...]:
         """``dice``, the mean, and one of each label."""
         return "dice", *(f"dice.{name}" for name in self.label_names)
+
+
+class Segmentation:
+    """To label every voxel of a volume, or every pixel of a picture: a `netwright.tasks.base.Task`."""
+
+    name: ClassVar[str] = "segmentation"
+    metric: ClassVar[str] = SegmentationTask.metric
+    result_names: ClassVar[tuple[str, ...]] = (
+        "scores",
+        "hausdorff_95_mm",
+        "scores_without_crf",
+        "scores_with_unkept_crf",
+    )
+    format: ClassVar[None] = None
+    output_folder: ClassVar[str] = "/path/to/labels"
+
+    def recipe(self, dimensions: int) -> str:
+        """SegNAS4 of volumes, the layers of the U-Net of pictures."""
+        return "segnas4" if dimensions == 3 else "marl-unet"
+
+    def problem(self, prepared: AnyPrepared, settings: RunSettings) -> Problem:
+        """Volumes whole, or slice by slice where the settings have ``slices``, by networks of two dimensions."""
+        from netwright.tasks.segmentation.data import prepared_volumes
+        from netwright.tasks.segmentation.problem import make_problem
+
+        return make_problem(prepared_volumes(prepared), settings.slices)
+
+    def network_task(self, architecture: Mapping[str, Any]) -> SegmentationTask:
+        """With the labels that the network knows."""
+        return SegmentationTask(
+            channels=architecture["channels"],
+            label_names=tuple(architecture["label_names"]),
+            size=tuple(architecture["size"]),
+        )
+
+    def describe(self, prepared: AnyPrepared, settings: RunSettings) -> dict[str, Any]:
+        """Names and values of the labels, and the axis that slices are normal to."""
+        from netwright.tasks.segmentation.data import prepared_volumes
+
+        volumes = prepared_volumes(prepared)
+        return {
+            "label_names": list(volumes.label_names),
+            "label_values": list(volumes.label_values),
+            "slice_axis": None if settings.slices is None else settings.slices.axis_of(volumes),
+        }
+
+    def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
+        """With the CRF that was kept for it, if one was."""
+        from netwright.tasks.segmentation.postprocessing import with_crf
+        from netwright.tasks.segmentation.predictor import Segmenter
+
+        segmenter = Segmenter.load(network, saved.architecture, saved.preprocessing, device)
+        return with_crf(segmenter, saved.folder)
+
+    def finish(
+        self,
+        predictor: Predictor,
+        folder: Path,
+        settings: RunSettings,
+        prepared: AnyPrepared,
+        validation: Sequence[int],
+    ) -> Predictor:
+        """Fit the fully connected CRF, where the settings ask for one."""
+        from netwright.tasks.segmentation.data import prepared_volumes
+        from netwright.tasks.segmentation.postprocessing import fit_postprocessing
+        from netwright.tasks.segmentation.predictor import as_segmenter
+
+        if not settings.postprocessing.crf:
+            return predictor
+        volumes = prepared_volumes(prepared)
+        return fit_postprocessing(folder, settings, as_segmenter(predictor), volumes, validation)
+
+    def final_results(
+        self, predictor: Predictor, folder: Path, cases: Sequence[Any], *, searched: bool
+    ) -> Results:
+        """Without a CRF where there is not the memory for it, so that no training is lost; of the searched network also
+        with a CRF that was fitted and not kept.
+        """
+        from netwright.tasks.segmentation.postprocessing import drop_crf, unkept_crf
+        from netwright.tasks.segmentation.predictor import as_segmenter
+
+        segmenter, predictions = as_segmenter(predictor), folder / "predictions"
+        unkept = unkept_crf(folder) if searched else None
+        try:
+            return segmenter.results(cases, predictions, unkept=unkept)
+        except MemoryShortage:
+            return drop_crf(segmenter, folder).results(cases, predictions)
+
+    def test_cases(
+        self, dataset: AnyDataset, prepared: AnyPrepared | None, names: Sequence[str]
+    ) -> tuple[TestCase, ...]:
+        """Files with their label maps: each case is tested on its own grid."""
+        from netwright.tasks.segmentation.data import labelled, labelled_dataset
+
+        labelled_set = labelled_dataset(dataset)
+        cases = {case.name: case for case in labelled_set.cases}
+        return tuple(labelled(cases[name], labelled_set) for name in names)
+
+    def require_testable(self, dataset: AnyDataset) -> None:
+        """Refuse data without label maps."""
+        from netwright.tasks.segmentation.data import labelled_dataset
+
+        labelled_dataset(dataset)
+
+    def score_names(self, prepared: AnyPrepared) -> tuple[str, ...]:
+        """The foreground labels."""
+        from netwright.tasks.segmentation.data import prepared_volumes
+
+        return prepared_volumes(prepared).label_names
+
+    def data_facts(
+        self, dataset: AnyDataset, prepared: AnyPrepared, settings: RunSettings
+    ) -> tuple[tuple[str, str], ...]:
+        """Cases, labels, and what a network sees of a volume."""
+        from netwright.tasks.segmentation.data import prepared_volumes
+
+        volumes = prepared_volumes(prepared)
+        size = self.problem(prepared, settings).task.size
+        pixels, spacing = " x ".join(map(str, size)), " x ".join(f"{s:.3g}" for s in volumes.spacing)
+        whole = len(size) == len(volumes.size)
+        return (
+            ("dataset", f"{dataset.name}, {len(prepared)} cases, channels {', '.join(dataset.channels)}"),
+            ("labels", ", ".join(map(str, volumes.label_names))),
+            ("network input", f"{pixels} voxels of {spacing} mm" if whole else f"slices of {pixels} pixels"),
+        )
+
+    def undefined_metrics(self, prepared: AnyPrepared, cases: Sequence[int]) -> dict[str, str]:
+        """Dice of the labels of which no case has a voxel."""
+        from netwright.tasks.segmentation.data import prepared_volumes
+
+        volumes = prepared_volumes(prepared)
+        voxels = volumes.class_counts_of(cases)[1:]
+        named = zip(volumes.label_names, voxels, strict=True)
+        return {f"{self.metric}.{name}": name for name, count in named if count == 0}
+
+    def predicted_words(self, written: Sequence[Path], output: Path) -> str:
+        """How many label maps."""
+        return f"{len(written)} label map{'s' * (len(written) != 1)} in {output}"

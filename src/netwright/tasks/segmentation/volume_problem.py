@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.data.loading.batches import Batches, Items, PreparedVolumes
+from netwright.means import mean_scores
 from netwright.nn.losses import label_weights
-from netwright.tasks.metrics import mean_scores
 from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.validation import validation_dice
 from netwright.training.config import TrainingProtocol
-from netwright.training.inference import validation_dice
 from netwright.training.losses import TrainingLoss, loss_of
 from netwright.training.seeding import derive_seed
 

@@ -15,25 +15,26 @@ import pytest
 
 from netwright.api import create_run, open_run
 from netwright.comparison.contestants import ContestantJob, results_of, run_contestant
-from netwright.comparison.postprocessing import (
+from netwright.data.volumes.prepared import Prepared
+from netwright.errors import MemoryShortage, RunError, SettingsError
+from netwright.files import read_json, write_json
+from netwright.models.store import load_trained
+from netwright.planning.user_settings import UserSettings
+from netwright.report.collect.run import report_content, write_report
+from netwright.runs.data import Material, open_material
+from netwright.runs.folder import RunFolder
+from netwright.searches.jobs import CandidateJob
+from netwright.settings import RunSettings, parse_settings
+from netwright.spaces import make_space
+from netwright.tasks.segmentation.crf_fitting import FittedCRF
+from netwright.tasks.segmentation.dense_crf import DenseCRF
+from netwright.tasks.segmentation.postprocessing import (
     POSTPROCESSING,
     fit_postprocessing,
     fitting_cases,
     read_fitted,
     require_postprocessing,
 )
-from netwright.data.volumes.prepared import Prepared
-from netwright.errors import MemoryShortage, RunError, SettingsError
-from netwright.models.store import load_trained
-from netwright.planning.user_settings import UserSettings
-from netwright.report.collect.run import report_content, write_report
-from netwright.runs.data import Material, open_material
-from netwright.runs.folder import RunFolder, read_json, write_json
-from netwright.searches.jobs import CandidateJob
-from netwright.settings import RunSettings, parse_settings
-from netwright.spaces import make_space
-from netwright.tasks.segmentation.crf_fitting import FittedCRF
-from netwright.tasks.segmentation.dense_crf import DenseCRF
 from netwright.tasks.segmentation.predictor import Segmenter
 
 STRONG = DenseCRF(3.0, 2.0, 6.0, 4.0, 1.0)

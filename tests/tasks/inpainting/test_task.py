@@ -8,7 +8,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from netwright.errors import SettingsError
 from netwright.nn.losses import LOSSES, mean_squared_error
 from netwright.tasks.classification.task import ClassificationTask
-from netwright.tasks.inpainting.image_quality import MOST_PSNR, image_quality
+from netwright.tasks.inpainting.metrics import image_quality
+from netwright.tasks.inpainting.metrics.psnr import MOST_PSNR
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.config import TrainingProtocol

@@ -13,13 +13,12 @@ import numpy as np
 from netwright.data.volumes.prepared import Prepared
 from netwright.data.volumes.slices import Scans
 from netwright.errors import RunError, SettingsError
-from netwright.runs.folder import read_json, write_json
+from netwright.files import read_json, write_json
 from netwright.settings import RunSettings
+from netwright.tasks.base import POSTPROCESSING
 from netwright.tasks.segmentation.crf_fitting import FittedCRF, FittingCase, fit_crf
 from netwright.tasks.segmentation.dense_crf import DenseCRF, require_library
 from netwright.tasks.segmentation.predictor import Segmenter
-
-POSTPROCESSING = "postprocessing.json"
 
 MOST_VALUES = 16_000_000
 """Probabilities of all fitting cases together, at most: what bounds time and memory of large volumes."""

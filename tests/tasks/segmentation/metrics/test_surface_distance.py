@@ -11,7 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from netwright.tasks.segmentation.distances import hausdorff_95_per_label, mean_distances, undefined_distances
+from netwright.tasks.segmentation.metrics.surface_distance import (
+    hausdorff_95_per_label,
+    mean_distances,
+    undefined_distances,
+)
 
 
 def surface(mask: NDArray[np.bool_], spacing: Any) -> NDArray[np.float64]:

@@ -1,0 +1,111 @@
+"""What datasets of every kind have in common, and prepared data of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+OnCase = Callable[[int, int], None]
+"""Told, case by case, how many are done and of how many."""
+
+
+class AnyDataset(Protocol):
+    """A dataset as its folder or file describes it: images with label maps, or pictures."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def root(self) -> Path:
+        """Its folder or file."""
+
+    @property
+    def format(self) -> str:
+        """The layout in which it was read."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of the image channels."""
+
+    @property
+    def kind(self) -> str:
+        """How it is read and prepared: a name in `netwright.data.open.KINDS`."""
+
+    @property
+    def task(self) -> str:
+        """What its labels are for: a name in `netwright.tasks.TASKS`."""
+
+    @property
+    def dimensions(self) -> int:
+        """2 of pictures, 3 of volumes."""
+
+    @property
+    def sliceable(self) -> bool:
+        """Whether its images are kept as volumes, of which a network may see one slice at a time."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its cases."""
+
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """The patient of each case by the case's name; empty where cases have none."""
+
+    @property
+    def counted(self) -> str:
+        """How many cases it has, in words: "3 pictures"."""
+
+
+class AnyPrepared(Protocol):
+    """Prepared data on disk, its cases in order of name."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+
+    @property
+    def dataset(self) -> str:
+        """The name of the dataset."""
+
+    @property
+    def kind(self) -> str:
+        """As of `AnyDataset`."""
+
+    @property
+    def task(self) -> str:
+        """As of `AnyDataset`."""
+
+    @property
+    def sliceable(self) -> bool:
+        """As of `AnyDataset`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the cases."""
+
+    @property
+    def channels(self) -> int:
+        """How many channels the images have."""
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Of the images as a network gets them, along each axis."""
+
+    @property
+    def settings(self) -> Any:
+        """The resolved settings of the preparation."""
+
+    def __len__(self) -> int:
+        """How many cases there are."""
+
+    def indices(self, names: Iterable[str]) -> tuple[int, ...]:
+        """The indices of named cases.
+
+        Raises:
+            DatasetError: a name is not among them.
+        """
+
+    def preprocessing(self) -> dict[str, Any]:
+        """Every step from a file to a network's input, in plain values: what is kept with a trained network."""

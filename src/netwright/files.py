@@ -1,0 +1,74 @@
+"""Small files of a run or a network: text and JSON, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from netwright.errors import RunError, StorageError
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON that any reader takes, which knows no NaN and no infinity: NaN is null, an infinity the text
+    "Infinity" or "-Infinity". What JSON has no type for is written as `str` has it.
+    """
+    return json.dumps(_plain(value), indent=1, default=str, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def number(value: float | str | None) -> float:
+    """A number that `json_text` has written."""
+    return math.nan if value is None else float(value)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: whoever reads it never sees half of it.
+
+    Raises:
+        StorageError: it cannot be written (a full disk, say).
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(
+            f"{path} cannot be written ({error.strerror or error}). Make room or mend the folder, then go on with "
+            "'netwright resume'; nothing finished is lost."
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_text` of a value as `json_text`."""
+    write_text(path, json_text(value) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        RunError: the file is missing, unreadable or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}); the run folder is incomplete.") from None
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}). Restore it from a copy.") from None

@@ -1,0 +1,1 @@
+"""How many classes are right, a file for each metric."""

@@ -1,0 +1,22 @@
+"""The problem that prepared volumes pose."""
+
+from __future__ import annotations
+
+from netwright.data.volumes.prepared import Prepared
+from netwright.data.volumes.slices import Slices, SliceSettings
+from netwright.tasks.segmentation.slice_problem import SliceProblem
+from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.volume_problem import VolumeProblem
+
+
+def make_problem(prepared: Prepared, slices: SliceSettings | None = None) -> VolumeProblem | SliceProblem:
+    """To segment volumes.
+
+    ``slices``: slice by slice, by networks of two dimensions; None: as volumes.
+    """
+    if slices is None:
+        return VolumeProblem(
+            prepared, SegmentationTask(prepared.channels, prepared.label_names, prepared.size)
+        )
+    view = Slices(prepared, slices)
+    return SliceProblem(view, SegmentationTask(prepared.channels, prepared.label_names, view.size))

@@ -1,0 +1,110 @@
+"""How well a network segments validation cases: Dice on the prepared grid, of volumes at once or slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from netwright.data.loading.batches import PreparedVolumes
+from netwright.tasks.segmentation.metrics.dice import dice_per_label
+from netwright.training.inference import (
+    InferenceSettings,
+    is_within,
+    predict_padded,
+    predict_probabilities,
+    predict_slices,
+    require_finite,
+)
+
+
+def validation_dice(
+    network: nn.Module,
+    prepared: PreparedVolumes,
+    indices: Sequence[int],
+    size: Sequence[int],
+    classes: int,
+    *,
+    device: torch.device | str = "cpu",
+    batch_size: int = 1,
+    mixed_precision: bool = False,
+    channels_last: bool = False,
+) -> NDArray[np.float64]:
+    """Dice on the prepared grid, (cases, classes - 1), NaN where a label is absent from truth and prediction.
+
+    Volumes within ``size`` are padded and computed in batches, larger ones by sliding windows. Padding is not
+    counted.
+
+    Raises:
+        FloatingPointError: the network's output is not finite.
+    """
+    settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
+    labels = [prepared.label(index) for index in indices]
+    fits = [is_within(label.shape, size) for label in labels]
+    dice = np.full((len(indices), classes - 1), np.nan)
+    rows = [row for row, fit in enumerate(fits) if fit]
+    for start in range(0, len(rows), batch_size):
+        chosen = rows[start : start + batch_size]
+        images = [prepared.image(indices[row]) for row in chosen]
+        air = [prepared.air(indices[row]) for row in chosen]
+        for row, prediction in zip(
+            chosen, predict_padded(network, images, size, air, **settings), strict=True
+        ):
+            dice[row] = dice_per_label(prediction, labels[row], classes)
+    for row in (row for row, fit in enumerate(fits) if not fit):
+        image = prepared.image(indices[row])
+        probabilities = predict_probabilities(
+            network, image, size, batch_size=batch_size, air=prepared.air(indices[row]), **settings
+        )
+        require_finite(bool(np.isfinite(probabilities).all()))
+        dice[row] = dice_per_label(probabilities.argmax(0), labels[row], classes)
+    return dice
+
+
+def slice_dice(
+    network: nn.Module,
+    volumes: PreparedVolumes,
+    indices: Sequence[int],
+    size: Sequence[int],
+    axis: int,
+    classes: int,
+    *,
+    device: torch.device | str = "cpu",
+    batch_size: int = 1,
+    mixed_precision: bool = False,
+    channels_last: bool = False,
+) -> NDArray[np.float64]:
+    """Dice of each volume whose slices along ``axis`` are predicted one by one and stacked, (cases, classes - 1).
+
+    All slices of a volume count, those without foreground among them. Batches are filled with slices of several
+    volumes where these are within ``size``; larger ones are predicted by sliding windows. Padding is not counted.
+
+    Raises:
+        FloatingPointError: the network's output is not finite.
+    """
+    settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
+    labels = [volumes.label(index) for index in indices]
+    found = [np.empty(label.shape, np.uint8) for label in labels]
+    small: list[tuple[int, int]] = []
+    for row, (index, label) in enumerate(zip(indices, labels, strict=True)):
+        if is_within(label.shape[:axis] + label.shape[axis + 1 :], size):
+            small += [(row, position) for position in range(label.shape[axis])]
+            continue
+        image = volumes.image(index)
+        probabilities = predict_slices(
+            network, image, size, axis, batch_size=batch_size, air=volumes.air(index), **settings
+        )
+        require_finite(bool(np.isfinite(probabilities).all()))
+        found[row] = probabilities.argmax(0).astype(np.uint8)
+    for start in range(0, len(small), batch_size):
+        chosen = small[start : start + batch_size]
+        images = [np.moveaxis(volumes.image(indices[row]), axis + 1, 0)[position] for row, position in chosen]
+        air = [volumes.air(indices[row]) for row, _ in chosen]
+        predictions = predict_padded(network, images, size, air, **settings)
+        for (row, position), prediction in zip(chosen, predictions, strict=True):
+            np.moveaxis(found[row], axis, 0)[position] = prediction
+    dice = [dice_per_label(one, label, classes) for one, label in zip(found, labels, strict=True)]
+    return np.array(dice, dtype=np.float64).reshape(len(indices), classes - 1)
