@@ -33,9 +33,9 @@ from netwright.recipes import RECIPES
 from netwright.searches.random_choices import draw_choice
 from netwright.settings import parse_settings
 from netwright.spaces.dense import DenseSpace
+from netwright.tasks.segmentation.problem import make_problem
 from netwright.training.config import TrainingProtocol
 from netwright.training.loop import train
-from netwright.training.problem import make_problem
 from netwright.training.seeding import derive_seed
 from netwright.training.trial import predicted_cost
 
@@ -57,7 +57,7 @@ def trained(
 ) -> Found:
     """One network in a process of its own."""
     recipe = parse_settings({**RECIPES["policy-gradient"].values, "dataset": {"path": "."}})
-    problem = make_problem(open_prepared(folder), SliceSettings(empty="drop"), None)
+    problem = make_problem(open_prepared(folder), SliceSettings(empty="drop"))
     space = DenseSpace(**options, dense_connections=connections)
     choice = draw_choice(space.distributions(), np.random.default_rng(seed))
     protocol = TrainingProtocol(

@@ -29,13 +29,13 @@ from netwright.searches.random_choices import draw_choice
 from netwright.spaces import SPACES
 from netwright.spaces.base import Layered
 from netwright.spaces.references import REFERENCES
-from netwright.tasks.base import Task
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.losses import loss_of
 from netwright.training.memory import measured_memory
+from netwright.training.problem import NetworkTask
 from netwright.training.step import TrainingStep
 from netwright.training.trial import predicted_cost
 
@@ -62,7 +62,7 @@ class Case:
     channels: int = 1
     kind: str = "segmentation"
 
-    def task(self) -> Task:
+    def task(self) -> NetworkTask:
         """What the network is for."""
         names = tuple(f"label {number}" for number in range(1, self.classes))
         if self.kind == "inpainting":
@@ -239,7 +239,7 @@ CASES = (
 )
 
 
-def train(network: nn.Module, task: Task, protocol: TrainingProtocol) -> None:
+def train(network: nn.Module, task: NetworkTask, protocol: TrainingProtocol) -> None:
     """A few steps, as the first one has no optimizer state yet."""
     loss = loss_of(protocol, task, torch.ones(task.classes))
     step = TrainingStep(network, protocol, torch.device("cpu"), loss, STEPS)

@@ -65,8 +65,7 @@ def other(tmp_path: Path) -> Path:
 
 def test_other_frames_of_the_patients_are_left_out(settings: RunSettings, other: Path) -> None:
     found = unseen_cases(open_any(other), settings, SPLITS)
-    kept = [case.name for case in found.cases]
-    assert kept == [*TEST, "patient009_frame01", "patient009_frame04"]
+    assert list(found.names) == [*TEST, "patient009_frame01", "patient009_frame04"]
     assert (found.seen, found.of_patients, found.tested) == (2, 1 + 2 + 1, 2)
 
 
@@ -75,8 +74,7 @@ def test_where_the_runs_dataset_is_gone_names_tell(
 ) -> None:
     shutil.rmtree(tmp_path / "Own")
     found = unseen_cases(open_any(other), settings, SPLITS)
-    kept = [case.name for case in found.cases]
-    assert kept == [*TEST, *RENAMED, "patient009_frame01", "patient009_frame04"]
+    assert list(found.names) == [*TEST, *RENAMED, "patient009_frame01", "patient009_frame04"]
     assert (found.seen, found.of_patients, found.tested) == (3, 1, 2)
 
 
@@ -103,5 +101,5 @@ def test_cases_of_the_same_name_are_others_where_none_is_of_a_patient(tmp_path: 
     settings = parse_settings({**values, "dataset": {"path": str(tmp_path / "Own")}})
     splits = Splits(("case_0",), ("case_1",), ("case_2",))
     found = unseen_cases(open_any(tmp_path / "Other"), settings, splits)
-    assert [case.name for case in found.cases] == ["case_0", "case_1", "case_2"]
+    assert list(found.names) == ["case_0", "case_1", "case_2"]
     assert (found.seen, found.of_patients, found.tested) == (0, 0, 0)

@@ -8,9 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from conftest import SIZE, Balls, small_network
+from balls import SIZE, Balls, small_network
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.volume_problem import VolumeProblem
 from netwright.training.config import TrainingProtocol

@@ -11,17 +11,17 @@ from torch import nn
 
 from netwright.spaces import SPACES
 from netwright.spaces.references import REFERENCES
-from netwright.tasks.base import Task
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.losses import loss_of
 from netwright.training.memory import measured_memory
+from netwright.training.problem import NetworkTask
 from netwright.training.step import TrainingStep
 from netwright.training.trial import predicted_cost
 
 
-def train(network: nn.Module, task: Task, protocol: TrainingProtocol) -> None:
+def train(network: nn.Module, task: NetworkTask, protocol: TrainingProtocol) -> None:
     """Three steps, as the first one has no optimizer state yet."""
     step = TrainingStep(
         network, protocol, torch.device("cpu"), loss_of(protocol, task, torch.ones(task.classes)), 3
@@ -40,10 +40,10 @@ def main(case: dict[str, Any]) -> dict[str, float | None]:
     names = tuple(f"label {index}" for index in range(1, case.get("classes", 3)))
     size = tuple(case.get("size", (32, 40, 32)))
     classify = case.get("classify", False)
-    task: Task = ClassificationTask(1, names, size) if classify else SegmentationTask(1, names, size)
+    task: NetworkTask = ClassificationTask(1, names, size) if classify else SegmentationTask(1, names, size)
     protocol = TrainingProtocol(device="cpu", **case.get("protocol", {}))
 
-    def build(task: Task) -> nn.Module:
+    def build(task: NetworkTask) -> nn.Module:
         if "layerwise" in case:
             space = SPACES[case["layerwise"]](channels=1, classes=task.classes, size=size)
             return space.build(space.original_choice(), task)

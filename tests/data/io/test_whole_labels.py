@@ -17,7 +17,7 @@ from netwright.data import UnusableFile, inspect_dataset, open_any, read_label, 
 from netwright.data.io.volumes import read_grid
 from netwright.data.io.whole_labels import whole_labels
 from netwright.errors import DatasetError
-from netwright.tasks.segmentation.predictor import LabelledCase
+from netwright.tasks.segmentation.data import LabelledCase
 
 Folder = Callable[..., Path]
 Save = Callable[..., Path]

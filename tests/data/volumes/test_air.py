@@ -22,8 +22,8 @@ from netwright.data.volumes.slices import SliceSettings
 from netwright.errors import SettingsError
 from netwright.recipes import RECIPES
 from netwright.tasks.segmentation.predictor import Segmenter
+from netwright.tasks.segmentation.problem import make_problem
 from netwright.training.config import TrainingProtocol
-from netwright.training.problem import make_problem
 
 CPU = torch.device("cpu")
 AFFINE = tuple(map(tuple, np.eye(4).tolist()))

@@ -23,7 +23,7 @@ from netwright.data.volumes.checks import check_case
 from netwright.data.volumes.dataset import Dataset
 from netwright.data.volumes.labels import class_indices
 from netwright.errors import DatasetError, SettingsError
-from netwright.runs.data import labelled
+from netwright.tasks.segmentation.data import labelled
 from netwright_tests import save_picture
 
 NAMES = {0: "background", 1: "x", 2: "y", 3: "z"}

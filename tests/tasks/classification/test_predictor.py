@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +22,10 @@ from netwright.means import mean_scores
 from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.predictions import confusion, mistakes
-from netwright.runs.data import Material, open_material, open_own, prepare_own, unseen_cases
+from netwright.runs.data import Material, cache_root, open_material, open_own, prepare_own, unseen_cases
 from netwright.runs.folder import create_run_folder
 from netwright.settings import RunSettings
+from netwright.tasks import TASKS
 from netwright.tasks.classification.predictor import Classifier, LabelledPicture, read_table
 from netwright.tasks.classification.task import ClassificationTask
 
@@ -190,6 +193,11 @@ def test_a_picture_in_colours_is_refused_where_the_training_was_grey(
         classifier.predict(tmp_path / "red.png", tmp_path / "out")
 
 
+def cases_of(classifier: Classifier, dataset: Any, names: Sequence[str]) -> tuple[Any, ...]:
+    """Named pictures of another dataset, ready for testing."""
+    return TASKS["classification"].test_cases(dataset, classifier.prepare(dataset, cache_root(), 1), names)
+
+
 def test_pictures_are_known_by_their_content(
     shapes: Path, splits: Splits, prepared: PreparedImages, classifier: Classifier, tmp_path: Path
 ) -> None:
@@ -201,8 +209,9 @@ def test_pictures_are_known_by_their_content(
     rng = np.random.default_rng(0)
     new = Image.fromarray(rng.integers(0, 256, (SIZE, SIZE), dtype=np.uint8))
     new.save(tmp_path / "Other" / "disc" / "new.png")
-    unseen = unseen_cases(open_any(tmp_path / "Other"), settings, splits, classifier.preparation)
-    cases = unseen.cases
+    other = open_any(tmp_path / "Other")
+    unseen = unseen_cases(other, settings, splits)
+    cases = cases_of(classifier, other, unseen.names)
     assert unseen.of_patients == 0
     assert unseen.seen == len(splits.training) + len(splits.validation)
     assert unseen.tested == len(splits.test)
@@ -234,8 +243,7 @@ def test_a_picture_that_was_trained_on_is_seen_under_any_name(
         tuple(n for n in parts.validation if n != named[first.stem]),
         parts.test,
     )
-    cases = unseen_cases(own, settings, everything, classifier.preparation).cases
-    kept = {Path(case.name).stem for case in cases}
+    kept = {Path(name).stem for name in unseen_cases(own, settings, everything).names}
     assert not kept & {first.stem, twin.stem}
 
 
@@ -244,8 +252,8 @@ def test_a_class_that_the_network_does_not_know_is_told(
 ) -> None:
     copy = shutil.copytree(shapes / "test", tmp_path / "Named")
     (copy / "ring").rename(copy / "torus")
-    nothing = Splits((), (), ())
-    cases = unseen_cases(open_any(copy), settings_of(shapes), nothing, classifier.preparation).cases
+    named = open_any(copy)
+    cases = cases_of(classifier, named, named.names)
     with pytest.raises(DatasetError, match=r"'torus'.*disc, ring, square, triangle"):
         classifier.score(cases)
 
@@ -259,12 +267,7 @@ def test_a_dataset_in_colours_is_refused_where_the_training_was_grey(
         grey = np.asarray(Image.open(path))
         Image.fromarray(np.stack([grey, grey // 2, grey], -1)).save(copy)
     with pytest.raises(DatasetError, match="colours"):
-        unseen_cases(
-            open_any(tmp_path / "Coloured"),
-            settings_of(shapes),
-            Splits((), (), ()),
-            classifier.preparation,
-        )
+        classifier.prepare(open_any(tmp_path / "Coloured"), cache_root(), 1)
 
 
 def test_confusions_and_mistakes_are_those_of_the_table(

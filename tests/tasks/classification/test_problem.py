@@ -12,12 +12,13 @@ from netwright.data.images.prepared import IMAGES, PreparedImages
 from netwright.data.images.settings import ImageSettings, PicturePreparation
 from netwright.data.loading.augmentation import AugmentationSettings
 from netwright.errors import SettingsError
+from netwright.settings import parse_settings
+from netwright.tasks import TASKS
 from netwright.tasks.classification.problem import ImageBatches, ImageProblem
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.loop import train
 from netwright.training.outcome import Outcome, Status
-from netwright.training.problem import make_problem
 from netwright.training.seeding import derive_seed
 from netwright.training.trial import evaluate_candidate, inference_ms, predicted_cost
 
@@ -265,7 +266,9 @@ def test_prepared_pictures_pose_a_problem_of_classification(tmp_path):
         labels=tuple(n % 3 for n in range(9)),
         parts=(None,) * 9,
     )
-    problem = make_problem(prepared)
+    values = {"recipe": "marl-vgg16", "space": {"name": "vgg16"}, "strategy": {"name": "random"}}
+    settings = parse_settings({**values, "dataset": {"path": str(tmp_path)}})
+    problem = TASKS[prepared.task].problem(prepared, settings)
     assert problem.task == ClassificationTask(1, ("a", "b", "c"), (8, 6))
     protocol = TrainingProtocol(loss="cross_entropy", batch_size=4, **PLAIN)
     batches = problem.batches(range(9), protocol, CPU, seed=0)

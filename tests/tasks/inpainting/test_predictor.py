@@ -29,9 +29,10 @@ from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.predictions import restorations
 from netwright.report.examples import worst_median_best
-from netwright.runs.data import open_material, open_own, prepare_own, unseen_cases
+from netwright.runs.data import cache_root, open_material, open_own, prepare_own, unseen_cases
 from netwright.runs.folder import create_run_folder
 from netwright.settings import RunSettings
+from netwright.tasks import TASKS
 from netwright.tasks.images import LabelledPicture
 from netwright.tasks.inpainting.metrics import image_quality
 from netwright.tasks.inpainting.predictor import Inpainter
@@ -123,10 +124,10 @@ def test_scores_are_those_of_a_linear_model_and_three_pictures_are_written(
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in shown}
     for name in shown:
         np.testing.assert_allclose(pixels(tmp_path / f"{name}.png"), restored[name], atol=0.51 / 255)
-    means = inpainter.means(scores)
+    means = inpainter.means({"scores": scores})
     assert means["psnr"] == pytest.approx(np.mean(list(psnr.values())))
     assert set(means) == {"psnr", "ssim"}
-    assert inpainter.means({}) == {}
+    assert inpainter.means({"scores": {}}) == {}
 
 
 def test_a_folder_is_restored_under_masks_of_its_own(
@@ -344,11 +345,11 @@ def test_pictures_are_known_by_their_content(
     for number, path in enumerate(sorted(tiles.glob("*.png"))):
         (tmp_path / "Other" / "below").mkdir(parents=True, exist_ok=True)
         shutil.copy(path, tmp_path / "Other" / "below" / f"{number}.png")
-    unseen = unseen_cases(
-        open_any(tmp_path / "Other", format="images"), settings_of(tiles), splits, inpainter.preparation
-    )
+    other = open_any(tmp_path / "Other", format="images")
+    unseen = unseen_cases(other, settings_of(tiles), splits)
     assert (unseen.seen, unseen.tested) == (len(splits.training) + len(splits.validation), len(splits.test))
-    assert len(inpainter.score(unseen.cases)) == len(splits.test)
+    cases = TASKS["inpainting"].test_cases(other, inpainter.prepare(other, cache_root(), 1), unseen.names)
+    assert len(inpainter.score(cases)) == len(splits.test)
 
 
 def test_shown_are_the_worst_the_median_and_the_best(
@@ -373,7 +374,7 @@ def test_shown_are_the_worst_the_median_and_the_best(
 
 
 def test_a_network_is_loaded_with_its_masks(inpainter: Inpainter) -> None:
-    architecture = {"channels": 3, "size": [SIZE, SIZE], **Inpainter.description(MASKS)}
+    architecture = {"channels": 3, "size": [SIZE, SIZE], "masks": MASKS.to_dict()}
     steps = inpainter.preparation.to_dict()
     carried = (json.loads(json.dumps(values)) for values in (architecture, steps))
     assert Inpainter.load(inpainter.network, *carried, inpainter.device) == inpainter

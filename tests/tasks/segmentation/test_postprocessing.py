@@ -109,7 +109,7 @@ def contestant_job(folder: RunFolder, material: Material) -> ContestantJob:
         folder=folder.winner,
         memory_limit_mb=None,
     )
-    return ContestantJob(candidate, material.test, try_unkept=True)
+    return ContestantJob(candidate, material.test, searched=True)
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +228,7 @@ def test_one_that_was_not_kept_is_tested_for_the_winner_alone(kept: RunFolder, m
     assert str(beside["scores"]) == str(with_it["scores_without_crf"])
     assert str(beside["scores_with_unkept_crf"]) == str(with_it["scores"])
     assert beside.keys().isdisjoint({"scores_without_crf"})
-    assert "scores_with_unkept_crf" not in results_of(network, replace(job, try_unkept=False))
+    assert "scores_with_unkept_crf" not in results_of(network, replace(job, searched=False))
     values = read_json(kept.winner / "result.json")
     write_json(kept.winner / "result.json", {**values, **beside})
     page = write_report(kept, kept.settings(), material).read_text(encoding="utf-8")

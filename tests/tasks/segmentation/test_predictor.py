@@ -13,8 +13,9 @@ from torch import nn
 from netwright.data.io.volumes import read_grid
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import DatasetError, DatasetWarning, MemoryShortage
+from netwright.tasks.segmentation.data import LabelledCase
 from netwright.tasks.segmentation.dense_crf import DenseCRF
-from netwright.tasks.segmentation.predictor import LabelledCase, Segmenter
+from netwright.tasks.segmentation.predictor import Segmenter
 from netwright.tasks.segmentation.task import SegmentationTask
 
 
