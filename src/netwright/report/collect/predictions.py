@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from netwright.data.images.inpainting_settings import MaskSettings
-from netwright.data.images.prepared import PreparedImages
 from netwright.data.images.settings import WHITE
 from netwright.data.io.images import read_picture
 from netwright.data.io.volumes import label_ending, read_image, read_label
@@ -22,6 +21,7 @@ from netwright.report.examples import worst_median_best
 from netwright.runs.data import Material
 from netwright.runs.folder import RunFolder
 from netwright.tasks.classification.predictor import PREDICTIONS, read_table
+from netwright.tasks.images import prepared_pictures
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright.tasks.segmentation.data import LabelledCase, prepared_volumes
 
@@ -55,9 +55,10 @@ def restorations(
     folder: RunFolder, results: Sequence[Mapping[str, Any]], material: Material, masks: MaskSettings | None
 ) -> tuple[Restoration, ...]:
     """The test pictures of which the winner restored the worst, the median and the best."""
-    winner, prepared = _winner(results), material.prepared
-    if winner is None or masks is None or not isinstance(prepared, PreparedImages):
+    winner = _winner(results)
+    if winner is None or masks is None:
         return ()
+    prepared = prepared_pictures(material.prepared)
     from netwright.data.images.inpainting_masks import MISSING, fixed_masks
 
     psnr = {name: scores[InpaintingTask.metric] for name, scores in winner["scores"].items()}
@@ -100,9 +101,9 @@ def _overlay(
 def confusion(folder: RunFolder, material: Material) -> ConfusionMatrix | None:
     """Which class the winner takes for which, on the test pictures; None where there is no such test."""
     table = folder.winner / "predictions" / PREDICTIONS
-    if not isinstance(material.prepared, PreparedImages) or not table.exists():
+    if not table.exists():
         return None
-    classes = material.prepared.class_names
+    classes = prepared_pictures(material.prepared).class_names
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     for row in read_table(table, classes):
         counts[classes.index(row.truth), classes.index(row.found)] += 1
@@ -111,9 +112,10 @@ def confusion(folder: RunFolder, material: Material) -> ConfusionMatrix | None:
 
 def mistakes(folder: RunFolder, material: Material) -> tuple[ImageExample, ...]:
     """The test pictures that the winner takes for another class, the surest mistakes first."""
-    table, prepared = folder.winner / "predictions" / PREDICTIONS, material.prepared
-    if not isinstance(prepared, PreparedImages) or not table.exists():
+    table = folder.winner / "predictions" / PREDICTIONS
+    if not table.exists():
         return ()
+    prepared = prepared_pictures(material.prepared)
     wrong = [row for row in read_table(table, prepared.class_names) if row.truth != row.found]
     wrong = sorted(wrong, key=lambda row: -row.probability)[:MISTAKES]
     white = WHITE[prepared.preparation.depth]

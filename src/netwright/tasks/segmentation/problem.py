@@ -7,9 +7,10 @@ from netwright.data.volumes.slices import Slices, SliceSettings
 from netwright.tasks.segmentation.slice_problem import SliceProblem
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.volume_problem import VolumeProblem
+from netwright.training.problem import Problem
 
 
-def make_problem(prepared: Prepared, slices: SliceSettings | None = None) -> VolumeProblem | SliceProblem:
+def make_problem(prepared: Prepared, slices: SliceSettings | None = None) -> Problem:
     """To segment volumes.
 
     ``slices``: slice by slice, by networks of two dimensions; None: as volumes.

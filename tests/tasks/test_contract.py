@@ -1,0 +1,183 @@
+"""What every task in `TASKS` promises to the rooms that ask it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from netwright.api import create_run
+from netwright.errors import DatasetError
+from netwright.files import read_json
+from netwright.models.store import ARCHITECTURE, PREPROCESSING, describe_trained, saved_task
+from netwright.planning.user_settings import UserSettings
+from netwright.recipes import RECIPES
+from netwright.runs.data import Material, open_material
+from netwright.settings import RunSettings
+from netwright.spaces.references import is_dense
+from netwright.tasks import RESULT_NAMES, TASKS, task_of_network
+from netwright.tasks.base import SavedNetwork, Task
+from netwright.training.problem import NetworkTask, Problem
+
+CPU = torch.device("cpu")
+SAMPLES = {"segmentation": "dataset", "classification": "shapes", "inpainting": "tiles"}
+"""For each task a fixture of `conftest` with a dataset of its kind."""
+
+UNMEASURED = {
+    "termination.slower_than_start": None,
+    "termination.loss_of_guess": None,
+    "postprocessing.crf": False,
+}
+
+
+class Tiny(nn.Module):
+    """A network of one layer, for any task."""
+
+    def __init__(self, task: NetworkTask) -> None:
+        super().__init__()
+        self.dense = is_dense(task) and len(task.label_size) >= len(task.size)
+        convolution = {2: nn.Conv2d, 3: nn.Conv3d}[len(task.size)]
+        self.layer = convolution(task.channels, task.classes, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.layer(images)
+        return outputs if self.dense else outputs.flatten(2).mean(2)
+
+
+@pytest.fixture(params=list(TASKS), scope="module")
+def task(request: pytest.FixtureRequest) -> Task:
+    return TASKS[request.param]
+
+
+@pytest.fixture(scope="module")
+def data(task: Task, request: pytest.FixtureRequest) -> Path:
+    path: Path = request.getfixturevalue(SAMPLES[task.name])
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(task: Task, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Material, RunSettings]:
+    """Data and settings of a search that was not begun."""
+    user = UserSettings(format=task.format, assignments=UNMEASURED)
+    made = create_run(data, None, user, tmp_path_factory.mktemp("run") / "run")
+    return open_material(made.folder, made.settings), made.settings
+
+
+@pytest.fixture(scope="module")
+def problem(task: Task, run: tuple[Material, RunSettings]) -> Problem:
+    material, settings = run
+    return task.problem(material.prepared, settings)
+
+
+@pytest.fixture(scope="module")
+def saved(run: tuple[Material, RunSettings], tmp_path_factory: pytest.TempPathFactory) -> SavedNetwork:
+    material, settings = run
+    folder = tmp_path_factory.mktemp("network")
+    describe_trained(folder, settings, material.prepared, {}, None)
+    return SavedNetwork(folder, read_json(folder / ARCHITECTURE), read_json(folder / PREPROCESSING))
+
+
+def test_data_name_their_task_and_it_has_a_recipe(task: Task, run: tuple[Material, RunSettings]) -> None:
+    material, settings = run
+    assert TASKS[task.name] is task
+    assert material.dataset.task == material.prepared.task == task.name
+    assert set(material.dataset.names) == set(material.prepared.names)
+    assert task.name in RECIPES[task.recipe(material.dataset.dimensions)].kind.tasks
+    assert settings.recipe == task.recipe(material.dataset.dimensions)
+
+
+def test_batches_are_what_a_network_is_promised(problem: Problem, run: tuple[Material, RunSettings]) -> None:
+    material, settings = run
+    network, sizes = Tiny(problem.task), problem.task
+    images, labels = next(iter(problem.batches(material.data.training, settings.training, CPU, 0)))
+    assert images.shape[1:] == (sizes.channels, *sizes.size)
+    assert images.dtype == torch.float32
+    assert labels.shape[1:] == sizes.label_size
+    assert labels.dtype == getattr(torch, sizes.label_type)
+    assert settings.training.loss in sizes.losses
+    loss = problem.loss(material.data.training, settings.training, CPU)(network(images), labels)
+    assert bool(loss.isfinite())
+    assert loss.shape == ()
+
+
+def test_scores_become_the_metrics_that_are_named(
+    task: Task, problem: Problem, run: tuple[Material, RunSettings]
+) -> None:
+    material, settings = run
+    cases = material.data.validation
+    scores = problem.scores(Tiny(problem.task), cases, settings.training, CPU)
+    assert scores.shape[0] == len(cases)
+    metrics = problem.metrics(scores)
+    assert problem.task.metric_names[0] == problem.task.metric == task.metric
+    assert set(metrics) <= set(problem.task.metric_names)
+    assert np.isfinite(metrics[task.metric])
+    assert set(task.undefined_metrics(material.prepared, cases)) <= set(problem.task.metric_names)
+
+
+def test_a_saved_network_names_its_task_and_knows_what_it_gives(
+    task: Task, problem: Problem, saved: SavedNetwork
+) -> None:
+    assert saved_task(saved.folder) is task
+    assert task.network_task(saved.architecture) == problem.task
+    before = {name: value for name, value in saved.architecture.items() if name != "task"}
+    assert task_of_network(before) is task, "networks of before are known by their metric"
+
+
+def test_a_predictor_tests_and_predicts(
+    task: Task,
+    problem: Problem,
+    saved: SavedNetwork,
+    run: tuple[Material, RunSettings],
+    data: Path,
+    tmp_path: Path,
+) -> None:
+    material, settings = run
+    predictor = task.predictor(Tiny(problem.task).eval(), saved, "cpu")
+    predictor = task.finish(predictor, saved.folder, settings, material.prepared, material.data.validation)
+    assert predictor.task == problem.task
+    results = task.final_results(predictor, tmp_path, material.test, searched=True)
+    assert set(results["scores"]) == {case.name for case in material.test}
+    assert set(results) <= set(task.result_names) <= set(RESULT_NAMES)
+    for scores in results["scores"].values():
+        assert set(scores) <= set(task.score_names(material.prepared))
+    assert predictor.means(results)[task.metric] >= 0
+    assert predictor.without_postprocessing().is_postprocessed is False
+    images = [path for path in sorted(data.rglob("*")) if path.suffix in (".png", ".gz")]
+    image = next(path for path in images if "label" not in str(path))
+    written = predictor.predict(image, tmp_path / "out")
+    assert all(path.is_file() for path in written)
+    assert str(tmp_path / "out") in task.predicted_words(written, tmp_path / "out")
+
+
+def test_new_data_are_tested_as_the_own_are(
+    task: Task, problem: Problem, saved: SavedNetwork, run: tuple[Material, RunSettings], tmp_path: Path
+) -> None:
+    material, _ = run
+    predictor = task.predictor(Tiny(problem.task).eval(), saved, "cpu")
+    names = [case.name for case in material.test]
+    task.require_testable(material.dataset)
+    prepared = predictor.prepare(material.dataset, tmp_path, 1)
+    again = predictor.results(task.test_cases(material.dataset, prepared, names))
+    assert again.keys() == predictor.results(material.test).keys()
+    assert again["scores"].keys() == set(names)
+
+
+def test_data_of_another_kind_are_refused(task: Task, request: pytest.FixtureRequest) -> None:
+    from netwright.data.open import open_any
+
+    others = [open_any(request.getfixturevalue(SAMPLES[name])) for name in SAMPLES if name != task.name]
+    foreign = [other for other in others if other.sliceable != (task.name == "segmentation")]
+    assert foreign
+    for other in foreign:
+        with pytest.raises(DatasetError, match="the network"):
+            task.require_testable(other)
+
+
+def test_a_report_is_told_of_the_data(task: Task, run: tuple[Material, RunSettings]) -> None:
+    material, settings = run
+    facts = dict(task.data_facts(material.dataset, material.prepared, settings))
+    assert material.dataset.name in facts["dataset"]
+    assert "network input" in facts
