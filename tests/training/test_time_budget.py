@@ -22,7 +22,7 @@ def run(share, batch_seconds, *, batches=10, epochs=100, validation=1.0, every=1
     plans, finished, epoch, last = [], 0, 0, False
     while not last:
         epoch += 1
-        budget.epoch_starts()
+        budget.batch_starts()
         done, in_time = 0, True
         while in_time and done < batches:
             done += 1

@@ -16,6 +16,7 @@ from netwright.supernet.pair import add_gradients, losses_of
 from netwright.supernet.settings import SupernetSettings
 from netwright.training.losses import TrainingLoss
 from netwright.training.lr_schedule import half_cosine
+from netwright.training.state import restore_scaler
 from netwright.training.step import is_single_value
 
 UNSTABLE_STEPS = 50
@@ -144,8 +145,7 @@ class Descent:
                 placed = torch.empty_like(parameter).copy_(momenta[name])
                 self._optimizer.state[parameter]["momentum_buffer"] = placed
         self._unstable, self._unfit = values["unstable"], values["unfit"]
-        if values["scaler"] and self._scaler.is_enabled():  # it may come from a device that needs none
-            self._scaler.load_state_dict(values["scaler"])
+        restore_scaler(self._scaler, values["scaler"])
 
     def _gradients(self, networks: list[Steps | None], images: Tensor, labels: Tensor) -> list[float]:
         """The scaled losses of the networks whose mean gradient is now that of the weights."""

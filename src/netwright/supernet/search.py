@@ -29,7 +29,7 @@ from netwright.supernet.descent import Descent
 from netwright.supernet.path import LastStep, Snapshot, append_snapshot, keep_snapshots, write_last_step
 from netwright.supernet.settings import SupernetSettings
 from netwright.supernet.streams import Stream
-from netwright.training.checkpoint import load_checkpoint, save_checkpoint
+from netwright.training.checkpoint import CHECKPOINT, CheckpointTimer, load_checkpoint, save_checkpoint
 from netwright.training.config import TrainingProtocol
 from netwright.training.device import (
     half_precision,
@@ -41,9 +41,6 @@ from netwright.training.device import (
 from netwright.training.problem import Problem
 from netwright.training.seeding import derive_seed, seeded
 
-CHECKPOINT = "checkpoint.safetensors"
-LEAST_PAUSE = 20.0
-"""From one checkpoint to the next, in durations of one: of very many weights that is longer than the settings say."""
 TOLD_SECONDS = 2.0
 """How often the step is written down for those who ask where the search stands."""
 DRAWS = 1000
@@ -107,8 +104,8 @@ class SharedSearch:
         self._weights, self._theta = self._stream(for_weights, "weights"), self._stream(for_theta, "theta")
         self.distribution = parts.start.distribution
         self._standing = _Standing()
-        self._clock = self._saved = self._told = time.monotonic()
-        self._pause = self._settings.checkpoint_seconds
+        self._clock = self._told = time.monotonic()
+        self._timer = CheckpointTimer(self._settings.checkpoint_seconds)
 
     @property
     def step(self) -> int:
@@ -163,7 +160,8 @@ class SharedSearch:
     def advance(self, stop: Callable[[], bool] = lambda: False) -> bool:
         """As `run`, but without the checkpoint on leaving."""
         on_cpu = self._device.type == "cpu"
-        self._clock = self._saved = time.monotonic()
+        self._clock = time.monotonic()
+        self._timer.restart()
         with threads(self._parts.protocol.threads), seeded(self._seed, deterministic=on_cpu):
             self.supernet.train()
             self._record()
@@ -174,13 +172,12 @@ class SharedSearch:
                 heartbeat.beat()
                 self._record()
                 self._tell()
-                if time.monotonic() - self._saved >= self._pause:
+                if self._timer.due:
                     self.save()
         return True
 
     def save(self) -> None:
         """Write the checkpoint: weights, momentum, theta and its learning rate, and where the search stands."""
-        begun = time.monotonic()
         distribution = self.distribution
         tensors = {"theta": torch.from_numpy(distribution.theta), "s": torch.from_numpy(distribution.s)}
         values = {
@@ -189,9 +186,8 @@ class SharedSearch:
             "gamma": distribution.gamma,
             **self._descent.values(),
         }
-        save_checkpoint(self._folder / CHECKPOINT, {**tensors, **self._descent.tensors()}, values)
-        self._saved = time.monotonic()
-        self._pause = max(self._settings.checkpoint_seconds, LEAST_PAUSE * (self._saved - begun))
+        with self._timer.writing():
+            save_checkpoint(self._folder / CHECKPOINT, {**tensors, **self._descent.tensors()}, values)
 
     def load(self) -> bool:
         """Take up the search from its checkpoint; whether there was one.

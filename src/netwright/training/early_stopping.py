@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -63,6 +64,20 @@ class Watch:
         self._stalled = 0
         self.loss_met_epoch: int | None = None
 
+    def values(self) -> dict[str, Any]:
+        """What it has counted, for a checkpoint."""
+        return {
+            "slow": self._slow,
+            "largest": self._largest,
+            "stalled": self._stalled,
+            "loss_met_epoch": self.loss_met_epoch,
+        }
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Take up what `values` gave."""
+        self._slow, self._largest = values["slow"], values["largest"]
+        self._stalled, self.loss_met_epoch = values["stalled"], values["loss_met_epoch"]
+
     def batch(self, seconds: float, images: int) -> None:
         """To be called after each training batch with the time that it took and its size.
 
@@ -121,6 +136,14 @@ class Patience:
         self._minimum_gain = minimum_gain
         self._best = -math.inf
         self._without = 0
+
+    def values(self) -> dict[str, Any]:
+        """What it has counted, for a checkpoint."""
+        return {"best": self._best, "without": self._without}
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Take up what `values` gave."""
+        self._best, self._without = values["best"], values["without"]
 
     def ends_after(self, score: float) -> bool:
         """Whether training ends after an epoch whose validation gave ``score``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -47,6 +48,13 @@ class Curves:
         self.records.clear()
         self.planned_epochs = planned_epochs
         self._write({"planned_epochs": planned_epochs}, anew=True)
+
+    def restore(self, planned_epochs: int, records: Sequence[EpochRecord]) -> None:
+        """Begins anew with the records of an earlier part of the same training."""
+        self.start(planned_epochs)
+        for record in records:
+            self.add(record)
+        self.planned_epochs = planned_epochs
 
     def add(self, record: EpochRecord) -> None:
         """Keeps and writes the record of an epoch."""

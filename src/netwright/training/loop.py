@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from netwright.training.checkpoint import Checkpoints
 from netwright.training.config import TrainingProtocol
 from netwright.training.device import resolve_device, threads
 from netwright.training.early_stopping import LossStalled, Patience, Watch
 from netwright.training.history import Curves, EpochRecord
 from netwright.training.outcome import Status
 from netwright.training.problem import Problem
+from netwright.training.progress import Progress, ProgressFile, identity_of
 from netwright.training.seeding import derive_seed, seeded
 from netwright.training.step import Diverged, TrainingStep
 from netwright.training.time_budget import TimeBudget, TooSlow
@@ -31,8 +31,8 @@ class Training:
 
     ``status`` is complete, diverged, too slow or stalled, with its ``reason``. ``scores``: of the last validations, as
     many as the protocol's ``score_epochs`` where there were so many, each (validation cases, columns) as the problem
-    gives them. ``epochs`` were finished; one cut
-    short at the end of a wall-time share is in the curves, but not in that number. ``loss_met_epoch``: as in
+    gives them. ``epochs`` were finished; one cut short at the end of a wall-time share is in the curves, but not in
+    that number. ``seconds``: of the whole training, in however many parts. ``loss_met_epoch``: as in
     `netwright.training.outcome.Outcome`.
     """
 
@@ -58,13 +58,21 @@ def train(
     seed: int,
     curves: Curves | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
+    stop_after: int | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Training:
     """Trains a network, in place, and validates it.
 
     The network kept is the one after the last epoch, and its scores, not the best of all epochs, are the result
     (with ``score_epochs``, those of the last few): most papers do not say which they took, and the maximum over
-    noisy validations flatters. On the CPU and with
-    ``protocol.seconds`` None, the same arguments give the same weights, bit for bit.
+    noisy validations flatters. On the CPU and with ``protocol.seconds`` None, the same arguments give the same weights,
+    bit for bit, in one go or in parts, each of which goes on from a checkpoint of the one before. With ``seconds``, the
+    plan is the clock's, and so is the result.
+
+    A training may go on with more epochs than it was begun with. The schedule is then that of the larger number from
+    there on. So what is to be trained in parts is best begun with all its epochs and ``stop_after``: that is the same
+    as to train it in one go, bit for bit. Begun with fewer epochs, a training with a constant schedule is the same too;
+    under "cosine" the rate, which has fallen to zero, rises to where the longer schedule has it at this step.
 
     Args:
         network: images (B, C, *size) to logits (B, K, *size), or (B, K) where images are classified, in training
@@ -73,9 +81,15 @@ def train(
         training: indices of the cases to train on.
         validation: indices of the cases to validate on.
         protocol: how.
-        seed: of the order of cases, their augmentation, and dropout.
-        curves: where to record the epochs.
-        on_epoch: called after every epoch; what it raises ends the training and is passed on.
+        seed: of the order of cases, their augmentation, and dropout; one that goes on has those of its checkpoint.
+        curves: where to record the epochs; those of before a checkpoint are recorded again.
+        on_epoch: called after every epoch that is trained here; what it raises ends the training and is passed on.
+        stop_after: end, complete, after this epoch, though the protocol has more of them.
+        checkpoints: where to go on from, and where and when to write one; None: from the start, and never.
+
+    Raises:
+        RunError: the checkpoint to go on from is missing or damaged, or that of another training.
+        StorageError: a checkpoint or the curves cannot be written.
     """
     curves = Curves() if curves is None else curves
     device = resolve_device(protocol.device)
@@ -83,139 +97,168 @@ def train(
     loss = problem.loss(training, protocol, device)
     on_cpu = device.type == "cpu"
     with threads(protocol.threads), seeded(derive_seed(seed, "training"), deterministic=on_cpu):
-        step = TrainingStep(network, protocol, device, loss, len(batches))
-        budget = TimeBudget(
-            protocol.seconds,
-            protocol.epochs_of(len(batches)),
-            len(batches),
-            problem.validation_batches(validation, protocol),
-            protocol.validate_every_of(len(batches)),
+        progress = Progress(
+            step=TrainingStep(network, protocol, device, loss, len(batches)),
+            batches=batches,
+            budget=TimeBudget(
+                protocol.seconds,
+                protocol.epochs_of(len(batches)),
+                len(batches),
+                problem.validation_batches(validation, protocol),
+                protocol.validate_every_of(len(batches)),
+            ),
+            watch=Watch(protocol.early),
+            patience=Patience(protocol.patience, protocol.minimum_gain),
+            curves=curves,
+            scores=deque(maxlen=protocol.score_epochs),
+            device=device,
         )
-        validate = partial(_validate, network, problem, validation, protocol, device)
-        watch, patience = Watch(protocol.early), Patience(protocol.patience, protocol.minimum_gain)
+        file = None
+        if checkpoints is not None:
+            file = ProgressFile(checkpoints, identity_of(protocol, training, validation))
         loop = _Loop(
-            step, batches, validate, budget, watch, patience, curves, on_epoch, protocol.score_epochs
+            progress,
+            score=lambda: problem.scores(network, validation, protocol, device),
+            metric=lambda scores: problem.metrics(scores)[problem.task.metric],
+            on_epoch=on_epoch,
+            stop_after=stop_after,
+            file=file,
         )
         status, reason = loop.run()
     return Training(
         network=network,
         status=status,
         reason=reason,
-        epochs=loop.epochs,
-        planned_epochs=curves.planned_epochs or budget.planned_epochs,
+        epochs=progress.epochs,
+        planned_epochs=curves.planned_epochs or loop.planned_epochs,
         curves=curves,
-        seconds_per_batch=budget.seconds_per_batch,
-        seconds=budget.elapsed,
-        loss_met_epoch=watch.loss_met_epoch,
-        scores=tuple(loop.scores),
+        seconds_per_batch=progress.budget.seconds_per_batch,
+        seconds=progress.budget.elapsed,
+        loss_met_epoch=progress.watch.loss_met_epoch,
+        scores=tuple(progress.scores),
     )
 
 
-def _validate(
-    network: nn.Module,
-    problem: Problem,
-    cases: Sequence[int],
-    protocol: TrainingProtocol,
-    device: torch.device,
-) -> tuple[NDArray[np.float64], float]:
-    """The scores of the cases, and the task's metric of them; NaN where no case defines it."""
-    scores = problem.scores(network, cases, protocol, device)
-    return scores, problem.metrics(scores)[problem.task.metric]
-
-
 class _Loop:
-    """Epochs over batches until the plan is done, the share is used up, patience ends, or there is no hope."""
+    """Epochs over batches until the plan is done, the share is used up, patience ends, or there is no hope.
+
+    Args:
+        progress: where it begins.
+        score: the scores of the validation cases.
+        metric: the task's metric of scores; NaN where no case defines it.
+        on_epoch: told of every epoch.
+        stop_after: the last epoch, where the plan has more.
+        file: of checkpoints; None: there are none.
+    """
 
     def __init__(
         self,
-        step: TrainingStep,
-        batches: Iterable[tuple[Tensor, Tensor]],
-        validate: Callable[[], tuple[NDArray[np.float64], float]],
-        budget: TimeBudget,
-        watch: Watch,
-        patience: Patience,
-        curves: Curves,
+        progress: Progress,
+        *,
+        score: Callable[[], NDArray[np.float64]],
+        metric: Callable[[NDArray[np.float64]], float],
         on_epoch: Callable[[EpochRecord], None] | None,
-        scores: int,
+        stop_after: int | None,
+        file: ProgressFile | None,
     ) -> None:
-        self._step = step
-        self._batches = batches
-        self._validate = validate
-        self._budget = budget
-        self._watch = watch
-        self._patience = patience
-        self._curves = curves
+        self._progress = progress
+        self._score = score
+        self._metric = metric
         self._on_epoch = on_epoch
-        self.epochs = 0
-        self.scores: deque[NDArray[np.float64]] = deque(maxlen=scores)
+        self._stop_after = math.inf if stop_after is None else stop_after
+        self._file = file
+
+    @property
+    def planned_epochs(self) -> int:
+        """How many there will be, as far as is known now."""
+        return int(min(self._progress.budget.planned_epochs, self._stop_after))
 
     def run(self) -> tuple[Status, str]:
         """The status and its reason."""
-        if self._budget.planned:
-            self._curves.start(self._budget.planned_epochs)
+        progress = self._progress
+        records = None if self._file is None else self._file.read(progress)
+        if progress.budget.planned:
+            progress.curves.restore(self.planned_epochs, records or [])
         try:
-            epoch = 1
-            while self._epoch(epoch):
-                epoch += 1
+            while self._epoch():
+                progress.epoch += 1
         except Diverged as error:
-            return Status.DIVERGED, f"{error}, in epoch {epoch}"
+            return Status.DIVERGED, f"{error}, in epoch {progress.epoch}"
         except TooSlow as error:
             return Status.TOO_SLOW, str(error)
         except LossStalled as error:
             return Status.LOSS_STALLED, str(error)
         return Status.COMPLETE, ""
 
-    def _epoch(self, epoch: int) -> bool:
+    def _epoch(self) -> bool:
         """One epoch with its validation and record; whether there is another one."""
-        losses, in_time = self._train()
-        whole = in_time or len(losses) == self._budget.batches
+        progress, budget, epoch = self._progress, self._progress.budget, self._progress.epoch
+        in_time = self._train()
+        standing = progress.standing() if self._file is not None and self._file.kept else None
+        losses = progress.losses
+        whole = in_time or len(losses) == budget.batches
         if whole:
-            self._budget.epoch_done(epoch)
-            self.epochs = epoch
-        last = not in_time or epoch >= self._budget.planned_epochs
+            budget.epoch_done(epoch)
+            progress.epochs = epoch
+        last = not in_time or epoch >= self.planned_epochs
         score = None
-        if last or self._budget.validation_due(epoch):
+        if last or budget.validation_due(epoch):
             score = self._validated()
-            last = self._patience.ends_after(score) or last
+            last = progress.patience.ends_after(score) or last
         record = EpochRecord(
             epoch=epoch,
-            planned_epochs=self._budget.planned_epochs,
+            planned_epochs=self.planned_epochs,
             train_loss=_mean([loss for loss, _ in losses]),
             validation_score=score,
-            learning_rate=self._step.learning_rate,
-            seconds=self._budget.elapsed,
+            learning_rate=progress.step.learning_rate,
+            seconds=budget.elapsed,
         )
-        self._curves.add(record)
+        progress.curves.add(record)
         if self._on_epoch is not None:
             self._on_epoch(record)
         if whole:
-            self._watch.epoch(epoch, _mean([of_output for _, of_output in losses]), self._step.steps)
+            progress.watch.epoch(epoch, _mean([of_output for _, of_output in losses]), progress.step.steps)
+        if last and self._file is not None and standing is not None:
+            self._file.write(progress, standing, progress.scores[-1])
+        progress.losses, progress.validation = [], None
         return not last
 
-    def _train(self) -> tuple[list[tuple[float, float]], bool]:
-        """The losses of the epoch's batches, as of `TrainingStep`, and whether there is time for more."""
-        losses: list[tuple[float, float]] = []
-        self._step.train_mode()
-        self._budget.epoch_starts()
-        for images, labels in self._batches:
-            losses.append(self._step(images, labels, self._budget.planned_epochs))
-            known = self._budget.planned
-            in_time = self._budget.batch_done()
-            if self._budget.planned and not known:
-                self._curves.start(self._budget.planned_epochs)
-            self._watch.batch(self._budget.last_batch_seconds, len(images))
+    def _train(self) -> bool:
+        """The batches of the epoch; whether there is time for more."""
+        progress, budget = self._progress, self._progress.budget
+        if progress.losses and not budget.in_time:
+            return False
+        progress.step.train_mode()
+        batches = progress.batches_to_come()
+        budget.batch_starts()
+        for images, labels in batches:
+            progress.validation = None
+            progress.losses.append(progress.step(images, labels, budget.planned_epochs))
+            known = budget.planned
+            in_time = budget.batch_done()
+            if budget.planned and not known:
+                progress.curves.start(self.planned_epochs)
+            progress.watch.batch(budget.last_batch_seconds, len(images))
             if not in_time:
-                return losses, False
-        return losses, True
+                return False
+            if self._file is not None and self._file.due:
+                self._file.write(progress, progress.standing())
+                budget.batch_starts()
+        return True
 
     def _validated(self) -> float:
+        progress = self._progress
+        if progress.validation is not None:
+            progress.scores.append(progress.validation)
+            return self._metric(progress.validation)
         begun = time.perf_counter()
         try:
-            scores, score = self._validate()
+            scores = self._score()
         except FloatingPointError as error:
             raise Diverged(str(error)) from None
-        self.scores.append(scores)
-        self._budget.validation_done(time.perf_counter() - begun)
+        score = self._metric(scores)
+        progress.scores.append(scores)
+        progress.budget.validation_done(time.perf_counter() - begun)
         return score
 
 

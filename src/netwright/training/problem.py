@@ -58,6 +58,10 @@ class EpochBatches(Protocol):
     def __len__(self) -> int:
         """How many there are."""
 
+    @property
+    def generator(self) -> torch.Generator | None:
+        """The only source of their random numbers, by which a training finds its place again; None: there are none."""
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Images (B, C, *size) float32 and labels (B, *label size), on the device: class indices int64, or float32
         where the labels are images.

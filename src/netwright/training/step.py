@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from netwright.errors import RunError
 from netwright.execution import heartbeat
 from netwright.nn.schedule import Scheduled
 from netwright.training.config import TrainingProtocol
@@ -15,6 +18,14 @@ from netwright.training.losses import TrainingLoss
 from netwright.training.lr_schedule import cosine
 from netwright.training.optimizers import optimizer_of
 from netwright.training.precision import half_precision_training
+from netwright.training.state import (
+    grouped,
+    network_tensors,
+    optimizer_tensors,
+    restore_optimizer,
+    restore_scaler,
+    within,
+)
 
 _SINGLE_VALUE = ("Expected more than 1 value per channel", "Expected more than 1 spatial element")
 
@@ -76,6 +87,32 @@ class TrainingStep:
         heartbeat.beat()
         return value, value if of_output is loss else of_output.item()
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights and what the optimizer keeps of them, for a checkpoint."""
+        return grouped(network=network_tensors(self._network), optimizer=optimizer_tensors(self._optimizer))
+
+    def values(self) -> dict[str, Any]:
+        """What else a checkpoint needs of it, as plain values."""
+        return {
+            "steps": self.steps,
+            "learning_rate": self.learning_rate,
+            "scaler": self._scaler.state_dict(),
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Take up what `tensors` and `values` gave.
+
+        Raises:
+            RunError: the weights are those of another network.
+        """
+        weights = within(tensors, "network")
+        if _shapes(weights) != _shapes(self._network.state_dict()):
+            raise RunError("it was written with another network")
+        self._network.load_state_dict(weights)
+        restore_optimizer(self._optimizer, within(tensors, "optimizer"))
+        restore_scaler(self._scaler, values["scaler"])
+        self.steps, self.learning_rate = values["steps"], values["learning_rate"]
+
     def train_mode(self) -> None:
         """Batch normalisation and dropout as in training."""
         self._network.train()
@@ -88,6 +125,10 @@ class TrainingStep:
                 group["lr"] = self.learning_rate
         for module in self._scheduled:
             module.set_progress(min(1.0, self.steps / max(1, steps)))
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in weights.items()}
 
 
 def is_single_value(error: BaseException) -> bool:

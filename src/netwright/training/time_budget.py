@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
+from typing import Any
 
 _WARM_UP_BATCHES = 2
 _TIMED_BATCHES = 5
@@ -65,6 +66,11 @@ class TimeBudget:
         return self._share is None or len(self._durations) >= self._first_plan_after
 
     @property
+    def in_time(self) -> bool:
+        """Whether there is time for more, beside a last validation."""
+        return self._share is None or self.elapsed + self._validation_cost() <= self._share
+
+    @property
     def seconds_per_batch(self) -> float | None:
         """Median of the batches, warming-up ones left out where there are others."""
         timed = self._durations[_WARM_UP_BATCHES:] or self._durations
@@ -88,7 +94,7 @@ class TimeBudget:
             return True
         count = len(self._durations)
         within_first_epoch = count < self.batches
-        over = self.elapsed + self._validation_cost() > self._share
+        over = not self.in_time
         if count == self._first_plan_after or (over and within_first_epoch):
             self._plan(0, self._share)
             if within_first_epoch and (over or self.planned_epochs < 1):
@@ -99,8 +105,32 @@ class TimeBudget:
             self.planned_epochs = max(1, self.planned_epochs)
         return not over
 
-    def epoch_starts(self) -> None:
-        """To be called before an epoch's first batch: what came between is not the batch's."""
+    @property
+    def batch_seconds(self) -> Sequence[float]:
+        """Of each batch so far."""
+        return self._durations
+
+    def values(self) -> dict[str, Any]:
+        """What a checkpoint needs of it beside `batch_seconds`."""
+        return {"seconds": self.elapsed, "validation_seconds": self._validation_seconds}
+
+    def restore(self, batch_seconds: Sequence[float], values: Mapping[str, Any], epochs: int) -> None:
+        """Take up a training that has had so many epochs; its share may be another one now.
+
+        Args:
+            batch_seconds: as the property was.
+            values: as `values` gave.
+            epochs: finished.
+        """
+        self._durations = list(batch_seconds)
+        self._validation_seconds = values["validation_seconds"]
+        self._started = self._clock() - values["seconds"]
+        if self._share is not None and self.planned:
+            self._plan(epochs, self._share - self.elapsed - self._validation_cost())
+            self.planned_epochs = max(self.planned_epochs, epochs + 1)
+
+    def batch_starts(self) -> None:
+        """To be called before a batch where something came before it that is not the batch's."""
         self._last = self._clock()
 
     def epoch_done(self, epoch: int) -> None:

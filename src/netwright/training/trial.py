@@ -23,6 +23,7 @@ from netwright.execution import heartbeat
 from netwright.execution.memory import is_out_of_memory
 from netwright.means import mean_known
 from netwright.nn.losses import Outputs
+from netwright.training.checkpoint import Checkpoints, load_values, remove_checkpoint
 from netwright.training.config import TrainingProtocol
 from netwright.training.cost import dry_run, fits
 from netwright.training.device import (
@@ -44,6 +45,7 @@ from netwright.training.step import is_single_value
 from netwright.training.weights import save_weights
 
 LABEL_TYPES = {"int64": torch.int64, "float32": torch.float32}
+_ATTEMPT = "attempt"
 
 Build = Callable[[Any], nn.Module]
 """From a task to a network."""
@@ -63,6 +65,8 @@ def evaluate_candidate(
     refuse: Refuse | None = None,
     folder: Path | None = None,
     on_epoch: OnEpoch | None = None,
+    stop_after: int | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Outcome:
     """Trains a candidate on the training cases and measures it on the validation cases.
 
@@ -86,14 +90,16 @@ def evaluate_candidate(
         folder: gets ``curves.jsonl`` as it happens, ``weights.safetensors`` at the end, ``log.txt`` with the
             traceback of a crash; None for no files.
         on_epoch: called after every epoch; those of a training that is begun again count from 1 again.
+        stop_after: as in `train`.
+        checkpoints: as in `train`; a checkpoint that is not to be kept is removed when the outcome is known.
 
     Raises:
         NetwrightError: the machine or the settings are at fault, not the candidate: a full disk, no such
-        device.
+        device; or a checkpoint is damaged, or that of another training.
     """
     begun = time.perf_counter()
     device = resolve_device(protocol.device)
-    evaluation = _Evaluation(build, problem, protocol, device, seed, folder)
+    evaluation = _Evaluation(build, problem, protocol, device, seed, folder, stop_after, checkpoints)
     callback = _Callback(on_epoch)
     try:
         outcome = evaluation.run(training, validation, memory_limit_mb, refuse, callback)
@@ -106,7 +112,9 @@ def evaluate_candidate(
         gc.collect()
         if device.type == "cuda":
             torch.cuda.empty_cache()
-    return dataclasses.replace(outcome, seconds=time.perf_counter() - begun)
+    if checkpoints is not None and not (checkpoints.keep and outcome.status is Status.COMPLETE):
+        remove_checkpoint(checkpoints.path)
+    return dataclasses.replace(outcome, seconds=time.perf_counter() - begun + evaluation.seconds_before)
 
 
 def _is_of_the_user(error: BaseException) -> bool:
@@ -142,6 +150,8 @@ class _Evaluation:
         device: torch.device,
         seed: int,
         folder: Path | None,
+        stop_after: int | None,
+        checkpoints: Checkpoints | None,
     ) -> None:
         self._build = build
         self._problem = problem
@@ -151,7 +161,10 @@ class _Evaluation:
         self._seed = seed
         self._folder = folder
         self._cost = Cost()
+        self._stop_after = stop_after
+        self._checkpoints = checkpoints
         self._stalled = ""
+        self.seconds_before = 0.0
         self.curves = Curves(folder / CURVES if folder is not None else None)
 
     def run(
@@ -206,30 +219,46 @@ class _Evaluation:
         epoch of the first has taken.
         """
 
-        def attempt(protocol: TrainingProtocol, seed: int) -> Training:
-            with seeded(derive_seed(seed, "weights")):
+        def train_once(attempt: _Attempt, checkpoints: Checkpoints | None) -> Training:
+            with seeded(derive_seed(attempt.seed, "weights")):
                 network = self._build(self._task)
             return train(
                 network,
                 self._problem,
                 training,
                 validation,
-                protocol,
-                seed=seed,
+                dataclasses.replace(self._protocol, seconds=attempt.share_of(self._protocol.seconds)),
+                seed=attempt.seed,
                 curves=self.curves,
                 on_epoch=on_epoch,
+                stop_after=self._stop_after,
+                checkpoints=None if checkpoints is None else attempt.noted(checkpoints),
             )
 
-        trained = attempt(self._protocol, self._seed)
-        if trained.status is not Status.LOSS_STALLED:
+        current = self._attempt()
+        self._stalled = current.stalled
+        trained = train_once(current, self._checkpoints)
+        if trained.status is not Status.LOSS_STALLED or current.stalled:
             return trained
-        share = self._protocol.seconds
-        rest = None if share is None else share - trained.seconds
-        if rest is not None and rest < trained.seconds / trained.epochs:
+        rest = _Attempt(derive_seed(current.seed, "restart"), trained.reason, trained.seconds)
+        share = rest.share_of(self._protocol.seconds)
+        if share is not None and share < trained.seconds / trained.epochs:
             return trained
         self._stalled = trained.reason
         del trained  # its network, before there is another one
-        return attempt(dataclasses.replace(self._protocol, seconds=rest), derive_seed(self._seed, "restart"))
+        fresh = self._checkpoints
+        return train_once(rest, None if fresh is None else dataclasses.replace(fresh, resume_from=None))
+
+    def _attempt(self) -> _Attempt:
+        """The training that is to be done: the first one, or that of the checkpoint to go on from."""
+        path = None if self._checkpoints is None else self._checkpoints.resume_from
+        if path is None:
+            return _Attempt(self._seed)
+        values = load_values(path)
+        before = values.get("budget", {}).get("seconds", 0.0)
+        attempt = _Attempt(**values.get("notes", {}).get(_ATTEMPT, {"seed": self._seed}))
+        self.seconds_before = before + attempt.seconds
+        return attempt
 
     def outcome(self, status: Status, reason: str, epochs: int | None = None) -> Outcome:
         """An outcome with all that was found until now, and no metrics.
@@ -246,6 +275,31 @@ class _Evaluation:
             epochs=len(self.curves.records) if epochs is None else epochs,
             planned_epochs=self.curves.planned_epochs,
             restarts=int(bool(self._stalled)),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Attempt:
+    """One of the two trainings of a candidate.
+
+    Args:
+        seed: of all its random numbers.
+        stalled: why it is the second one; empty for the first.
+        seconds: that the first one took of the share.
+    """
+
+    seed: int
+    stalled: str = ""
+    seconds: float = 0.0
+
+    def share_of(self, seconds: float | None) -> float | None:
+        """What is left of the candidate's wall time."""
+        return None if seconds is None else seconds - self.seconds
+
+    def noted(self, checkpoints: Checkpoints) -> Checkpoints:
+        """Checkpoints that say which of the two they are of."""
+        return dataclasses.replace(
+            checkpoints, notes={**checkpoints.notes, _ATTEMPT: dataclasses.asdict(self)}
         )
 
 

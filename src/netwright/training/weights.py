@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from netwright.errors import RunError, StorageError
+
+PARTIAL = ".partial"
+"""The ending of the folder in which a file is written. safetensors makes files of other names there, which stay when
+the process is killed; whoever writes the file again removes them with the folder."""
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
@@ -34,16 +38,19 @@ def write_tensors(
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    partial = path.with_name(path.name + ".partial")
+    folder = path.with_name(path.name + PARTIAL)
+    partial = folder / path.name
     placed = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         save_file(placed, partial, metadata=None if metadata is None else dict(metadata))
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
+        folder.rmdir()
     except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
         raise StorageError(
             f"{path} cannot be written: {error}. Make room or mend the folder, then resume."
         ) from error

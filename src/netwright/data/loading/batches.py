@@ -105,6 +105,11 @@ class Batches:
         self._augmentation = augmentation if generator is not None else None
         self._generator = generator
 
+    @property
+    def generator(self) -> torch.Generator | None:
+        """The only source of random numbers."""
+        return self._generator
+
     def __len__(self) -> int:
         full, rest = divmod(len(self._indices), self._batch_size)
         lone = self._generator is not None and rest == 1 and full > 0

@@ -57,6 +57,11 @@ class ImageBatches:
         self._augmentation = augmentation
         self._generator = generator
 
+    @property
+    def generator(self) -> torch.Generator:
+        """Of order and augmentation."""
+        return self._generator
+
     def __len__(self) -> int:
         full, rest = divmod(len(self._cases), self._batch_size)
         return full + (1 if rest > 1 or (rest and not full) else 0)

@@ -41,6 +41,11 @@ class InpaintingBatches:
         self._size = size
         self._generator = generator
 
+    @property
+    def generator(self) -> torch.Generator:
+        """Of order, augmentation and masks."""
+        return self._generator
+
     def __len__(self) -> int:
         return len(self._pictures)
 

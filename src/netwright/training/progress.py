@@ -1,0 +1,285 @@
+"""How far a training is: all that changes in its course, on disk as a checkpoint and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from netwright.errors import RunError
+from netwright.execution import heartbeat
+from netwright.training.checkpoint import Checkpoints, CheckpointTimer, load_checkpoint, save_checkpoint
+from netwright.training.config import TrainingProtocol
+from netwright.training.early_stopping import Patience, Watch
+from netwright.training.history import Curves, EpochRecord
+from netwright.training.problem import EpochBatches
+from netwright.training.state import generator_tensors, grouped, restore_generators, within
+from netwright.training.step import TrainingStep
+from netwright.training.time_budget import TimeBudget
+
+VERSION = 1
+"""Of what a checkpoint of a training holds."""
+MAY_DIFFER = ("epochs", "steps", "seconds", "threads", "device")
+"""Of the protocol: what may be another one where a training goes on."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the end of an epoch changes, with its validation and its record.
+
+    A checkpoint holds it as it was before, so that a training that goes on comes to the end of this epoch again: it is
+    then perhaps not the last one any more.
+    """
+
+    epochs: int
+    records: tuple[EpochRecord, ...]
+    scores: tuple[NDArray[np.float64], ...]
+    watch: Mapping[str, Any]
+    patience: Mapping[str, Any]
+    generators: Mapping[str, Tensor]
+
+    def values(self) -> dict[str, Any]:
+        """All but scores and generators, as plain values."""
+        records = [asdict(record) for record in self.records]
+        return {
+            "epochs": self.epochs,
+            "records": records,
+            "watch": dict(self.watch),
+            "patience": dict(self.patience),
+        }
+
+
+@dataclass
+class Progress:
+    """A training as it stands after some step.
+
+    Args:
+        step: weights, optimizer, loss scale.
+        batches: of an epoch.
+        budget: time used, and the plan.
+        watch: what early termination has counted.
+        patience: what patience has.
+        curves: the epochs so far.
+        scores: of the last validations.
+        device: on which the network is.
+        epoch: under way, the first is 1.
+        epochs: finished.
+        losses: of the batches of the epoch under way.
+        validation: scores of the weights as they are, known from before; None: not known.
+    """
+
+    step: TrainingStep
+    batches: EpochBatches
+    budget: TimeBudget
+    watch: Watch
+    patience: Patience
+    curves: Curves
+    scores: deque[NDArray[np.float64]]
+    device: torch.device
+    epoch: int = 1
+    epochs: int = 0
+    losses: list[tuple[float, float]] = field(default_factory=list)
+    validation: NDArray[np.float64] | None = None
+    _order: Tensor | None = None
+    _to_come: Iterator[tuple[Tensor, Tensor]] | None = None
+
+    def batches_to_come(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of the epoch under way that have not been trained on yet."""
+        batches, self._to_come = self._to_come, None
+        if batches is None:
+            self._order = _state_of(self.batches.generator)
+            batches = iter(self.batches)
+        return batches
+
+    def standing(self) -> Standing:
+        """What the end of the epoch will change."""
+        return Standing(
+            epochs=self.epochs,
+            records=tuple(self.curves.records),
+            scores=tuple(self.scores),
+            watch=self.watch.values(),
+            patience=self.patience.values(),
+            generators=generator_tensors(self.device),
+        )
+
+    def tensors(self, standing: Standing) -> dict[str, Tensor]:
+        """The tensors of a checkpoint."""
+        now = _state_of(self.batches.generator)
+        order = {} if self._order is None or now is None else {"epoch": self._order, "now": now}
+        return {
+            **self.step.tensors(),
+            **grouped(
+                generators=standing.generators,
+                order=order,
+                scores={str(number): torch.from_numpy(s) for number, s in enumerate(standing.scores)},
+            ),
+            "losses": torch.tensor(self.losses, dtype=torch.float64).reshape(-1, 2),
+            "batch_seconds": torch.tensor(self.budget.batch_seconds, dtype=torch.float64),
+        }
+
+    def values(self, standing: Standing) -> dict[str, Any]:
+        """The plain values of a checkpoint."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step.values(),
+            "budget": self.budget.values(),
+            "standing": standing.values(),
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Take up what `tensors` and `values` gave, but for the curves.
+
+        Raises:
+            RunError: network or batches are not those of then.
+        """
+        standing = values["standing"]
+        self.step.restore(tensors, values["step"])
+        self.watch.restore(standing["watch"])
+        self.patience.restore(standing["patience"])
+        self.epoch, self.epochs = values["epoch"], standing["epochs"]
+        self.losses = [(loss, of_output) for loss, of_output in tensors["losses"].tolist()]
+        self.scores.extend(
+            s.numpy().copy() for _, s in sorted(within(tensors, "scores").items(), key=_number)
+        )
+        self.validation = tensors["validation"].numpy().copy() if "validation" in tensors else None
+        self._find_batch(within(tensors, "order"))
+        # Behind the batches that were passed over: networks may draw from these, nothing of the batches does.
+        restore_generators(within(tensors, "generators"), self.device)
+        self.budget.restore(tensors["batch_seconds"].tolist(), values["budget"], self.epochs)
+
+    def _find_batch(self, order: Mapping[str, Tensor]) -> None:
+        """Go to where the data was: to the end of an epoch at once, within one by passing over its first batches."""
+        generator, done = self.batches.generator, len(self.losses)
+        at_end = done == len(self.batches)
+        if generator is not None:
+            self._order = order["epoch"].clone()
+            generator.set_state(order["now" if at_end else "epoch"].clone())
+        self._to_come = iter(()) if at_end else iter(self.batches)
+        for _ in range(0 if at_end else done):
+            next(self._to_come)
+            heartbeat.beat()
+        if generator is not None and not torch.equal(generator.get_state(), order["now"]):
+            raise RunError("it was written with other batches")
+
+
+class ProgressFile:
+    """Writes the progress of one training to its checkpoint, and takes it from the one that it goes on from.
+
+    Args:
+        checkpoints: where and when.
+        identity: what the training is, see `identity_of`.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, identity: Mapping[str, Any]) -> None:
+        self._checkpoints = checkpoints
+        self._identity = identity
+        self._timer = CheckpointTimer(checkpoints.seconds)
+
+    @property
+    def due(self) -> bool:
+        """Whether a checkpoint is to be written now."""
+        return self._timer.due
+
+    @property
+    def kept(self) -> bool:
+        """Whether one is to be written at the end."""
+        return self._checkpoints.keep
+
+    def write(
+        self, progress: Progress, standing: Standing, validation: NDArray[np.float64] | None = None
+    ) -> None:
+        """Write the checkpoint.
+
+        Args:
+            progress: as it is after a step.
+            standing: of before the end of an epoch.
+            validation: scores of the weights as they are, so that they need not be scored again.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        tensors = progress.tensors(standing)
+        if validation is not None and _same(standing.generators, generator_tensors(progress.device)):
+            tensors["validation"] = torch.from_numpy(validation)
+        values = {
+            "version": VERSION,
+            "identity": dict(self._identity),
+            "notes": dict(self._checkpoints.notes),
+            **progress.values(standing),
+        }
+        with self._timer.writing():
+            save_checkpoint(self._checkpoints.path, tensors, values)
+        heartbeat.beat()
+
+    def read(self, progress: Progress) -> list[EpochRecord] | None:
+        """Take up the training from the checkpoint that it goes on from, and return its epochs so far; None where there
+        is no such checkpoint.
+
+        Raises:
+            RunError: it is missing or damaged, or that of another training.
+        """
+        path = self._checkpoints.resume_from
+        if path is None:
+            return None
+        tensors, values = load_checkpoint(path)
+        try:
+            difference = _difference(values, self._identity)
+            if difference is None:
+                progress.restore(tensors, values)
+                self._timer.restart()
+                return [EpochRecord(**record) for record in values["standing"]["records"]]
+        except RunError as error:
+            difference = str(error)
+        raise RunError(
+            f"The training cannot go on from {path}: {difference}. Give it the checkpoint of the same training, or "
+            "begin without one."
+        )
+
+
+def identity_of(
+    protocol: TrainingProtocol, training: Sequence[int], validation: Sequence[int]
+) -> dict[str, Any]:
+    """What two trainings have in common of which one goes on with the other: how, and on which cases."""
+    settings = {name: value for name, value in asdict(protocol).items() if name not in MAY_DIFFER}
+    same: dict[str, Any] = json.loads(json.dumps({f"training.{name}": v for name, v in settings.items()}))
+    return {
+        **same,
+        "the training cases": _digest(training),
+        "the validation cases": _digest(validation),
+    }
+
+
+def _difference(values: Mapping[str, Any], identity: Mapping[str, Any]) -> str | None:
+    """In what a checkpoint is one of another training."""
+    if values.get("version") != VERSION:
+        return "it is none of a training, or one of another version of netwright"
+    stored = values["identity"]
+    for name, value in identity.items():
+        if name in stored and stored[name] != value:
+            shown = f" {stored[name]!r}, here {value!r}" if name.startswith("training.") else " others"
+            return f"it was written with {name}{shown}"
+    return None
+
+
+def _digest(cases: Sequence[int]) -> str:
+    return hashlib.sha256(json.dumps([int(case) for case in cases]).encode()).hexdigest()[:16]
+
+
+def _number(item: tuple[str, Tensor]) -> int:
+    return int(item[0])
+
+
+def _state_of(generator: torch.Generator | None) -> Tensor | None:
+    return None if generator is None else generator.get_state()
+
+
+def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)

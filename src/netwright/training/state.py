@@ -1,0 +1,102 @@
+"""The state of generators, optimizers and loss scales, as tensors and plain values for a checkpoint."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+ON_CPU = ("step", "mu_product")
+"""Numbers that Adam and NAdam keep in main memory, wherever the weights are."""
+_TORCH, _GPU, _NUMPY, _PYTHON = "torch", "gpu", "numpy", "python"
+
+
+def generator_tensors(device: torch.device) -> dict[str, Tensor]:
+    """The states of the global generators that networks draw from: torch's on the CPU and on the device, numpy's and
+    Python's.
+    """
+    _, numpy_words, position, has_normal, normal = np.random.get_state()  # noqa: NPY002  networks may use it
+    version, words, pending = random.getstate()
+    tensors = {
+        _TORCH: torch.get_rng_state(),
+        _NUMPY: torch.from_numpy(np.asarray(numpy_words).astype(np.int64)),
+        f"{_NUMPY}.normal": torch.tensor([position, has_normal, normal], dtype=torch.float64),
+        _PYTHON: torch.tensor([version, *words], dtype=torch.int64),
+        f"{_PYTHON}.normal": torch.tensor([] if pending is None else [pending], dtype=torch.float64),
+    }
+    if device.type == "cuda":
+        tensors[_GPU] = torch.cuda.get_rng_state(device)
+    return tensors
+
+
+def restore_generators(tensors: Mapping[str, Tensor], device: torch.device) -> None:
+    """Set the global generators to what `generator_tensors` gave. That of a GPU stays where another device was used."""
+    torch.set_rng_state(tensors[_TORCH].clone())
+    position, has_normal, normal = tensors[f"{_NUMPY}.normal"].tolist()
+    numpy_words = tensors[_NUMPY].numpy().astype(np.uint32)
+    np.random.set_state(("MT19937", numpy_words, int(position), int(has_normal), normal))  # noqa: NPY002
+    version, *words = tensors[_PYTHON].tolist()
+    pending = tensors[f"{_PYTHON}.normal"].tolist()
+    random.setstate((version, tuple(words), pending[0] if pending else None))
+    if device.type == "cuda" and _GPU in tensors:
+        torch.cuda.set_rng_state(tensors[_GPU].clone(), device)
+
+
+def network_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Weights and buffers by name; what shares its memory with another is copied, as a file holds no tensor twice."""
+    tensors, storages = {}, set()
+    for name, value in network.state_dict().items():
+        storage = value.untyped_storage().data_ptr()
+        tensors[name] = value.detach().clone() if storage in storages else value.detach()
+        storages.add(storage)
+    return tensors
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimizer keeps of each weight, by the weight's number and the name that the optimizer gives it."""
+    return {
+        f"{number}.{name}": value
+        for number, weight in enumerate(_weights(optimizer))
+        for name, value in optimizer.state.get(weight, {}).items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimizer of the same weights what `optimizer_tensors` gave."""
+    weights = _weights(optimizer)
+    optimizer.state.clear()
+    for key, value in tensors.items():
+        number, name = key.split(".", 1)
+        weight = weights[int(number)]
+        device = torch.device("cpu") if name in ON_CPU else weight.device
+        # A copy keeps its layout in memory, on which the last bit of a sum may depend.
+        optimizer.state[weight][name] = value.to(device, copy=True)
+
+
+def restore_scaler(scaler: torch.amp.GradScaler, values: Mapping[str, Any]) -> None:
+    """Give a scaler its state; a checkpoint may come from a device that needs none, or go to one."""
+    if values and scaler.is_enabled():
+        scaler.load_state_dict(dict(values))
+
+
+def within(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
+    """The tensors of a group, whose names are ``group.name``, by their names in it."""
+    return {name.removeprefix(f"{group}."): t for name, t in tensors.items() if name.startswith(f"{group}.")}
+
+
+def grouped(**groups: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `within` for several groups.
+
+    >>> sorted(grouped(a={"x": torch.zeros(1)}, b={"x.y": torch.zeros(1)}))
+    ['a.x', 'b.x.y']
+    """
+    return {f"{group}.{name}": t for group, tensors in groups.items() for name, t in tensors.items()}
+
+
+def _weights(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [weight for group in optimizer.param_groups for weight in group["params"]]
