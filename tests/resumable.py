@@ -23,13 +23,13 @@ from netwright.tasks.classification.problem import ImageProblem
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.problem import InpaintingProblem
 from netwright.tasks.inpainting.task import InpaintingTask
+from netwright.tasks.segmentation.problem import make_problem
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.volume_problem import VolumeProblem
 from netwright.training import checkpoint
 from netwright.training.checkpoint import Checkpoints
 from netwright.training.config import TrainingProtocol
 from netwright.training.loop import train
-from netwright.training.problem import make_problem
 
 SIZE = (12, 14)
 CASES, VALIDATION = range(7), range(7, 10)
