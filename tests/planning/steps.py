@@ -16,7 +16,7 @@ FIT: tuple[Step, ...] = tuple(
     for name in (
         "how it was prepared",
         "pictures with masks are slices",
-        "what is missing of pictures",
+        "what is the task's own",
         "the task",
         "cutout",
         "shape of the space",

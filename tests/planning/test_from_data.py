@@ -18,9 +18,9 @@ from netwright.data.open import open_any, split_any
 from netwright.errors import SettingsError
 from netwright.planning.early_termination import choose_early_termination
 from netwright.planning.from_data import require_validation_labels
-from netwright.planning.inpainting import choose_inpainting
 from netwright.planning.recipe import read_without_classes
 from netwright.planning.resolve import resolve
+from netwright.planning.task_settings import choose_task_settings
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
 from netwright.searches.components import require_parts
@@ -42,7 +42,7 @@ def fitted(path: Path, recipe: str | None, **said: Any) -> RunSettings:
     assignments = {name.replace("__", "."): value for name, value in said.items()}
     settings = resolve(path, recipe, UserSettings(assignments=assignments))
     opened = open_own(settings)
-    settings = after(settings, choose_inpainting, user_set=assignments, dataset=opened)
+    settings = after(settings, choose_task_settings, user_set=assignments, dataset=opened)
     prepared = prepare_own(opened, settings)
     return after(settings, *FIT, user_set=assignments, dataset=opened, prepared=prepared)
 
@@ -203,7 +203,7 @@ def test_what_restored_pictures_cannot_have_is_refused(tiles: Path, shapes: Path
             )
     earlier = settings_with(training={"augmentation": {"cutout": 6}})
     with pytest.raises(SettingsError, match=r"augmentation\.cutout is 6"):
-        after(earlier, choose_inpainting, user=UserSettings(repeat=earlier), dataset=open_any(tiles))
+        after(earlier, choose_task_settings, user=UserSettings(repeat=earlier), dataset=open_any(tiles))
     with pytest.raises(SettingsError, match="for classification"):
         fitted(shapes, "marl-vgg16", inpainting__mask="half")
     with pytest.raises(SettingsError, match="for segmentation"):

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from netwright.errors import SettingsError
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
-from netwright.training.config import TrainingProtocol
+from netwright.tasks import TASKS
 from netwright.training.early_stopping import EarlyTermination
 
 if TYPE_CHECKING:
-    from netwright.training.problem import NetworkTask
+    pass
 
-CROSS_ENTROPY = "cross_entropy"
 LEAST_BATCH_SECONDS = 0.05
 """Batches of milliseconds wait for other programs at times: no threshold is lower."""
-GUESSED = ("cross_entropy", "dice", "dice_cross_entropy")
-"""The losses of which it is known what a guess gives."""
 
 
 def needs_batch_seconds(draft: Draft) -> bool:
@@ -36,7 +32,7 @@ def require_guess(draft: Draft, context: Context) -> None:
     loss = draft.training.loss
     if context.repeats or draft.termination.loss_of_guess is None:
         return
-    if _is_set(draft, "loss") or loss in GUESSED:
+    if _is_set(draft, "loss") or any(loss in task.guessed_losses for task in TASKS.values()):
         return
     raise SettingsError(
         f"termination.loss_of_guess: it is not known what a guess gives with training.loss={loss}. Set "
@@ -62,7 +58,9 @@ def choose_early_termination(draft: Draft, context: Context) -> None:
         threshold = max(shares.slower_than_start * context.batch_seconds, LEAST_BATCH_SECONDS)
         made["batch_seconds"] = float(f"{threshold:.3g}")
     if shares.loss_of_guess is not None and not _is_set(draft, "loss"):
-        made["loss"] = float(f"{shares.loss_of_guess * _guess(draft.training, context.task):.4g}")
+        guess = context.task.loss_of_guess(draft.training)
+        if guess is not None:
+            made["loss"] = float(f"{shares.loss_of_guess * guess:.4g}")
     made |= {name: value for name, value in asdict(early).items() if _is_set(draft, name)}
     draft.change({"training.early": made})
 
@@ -77,11 +75,3 @@ def _is_set(draft: Draft, name: str) -> bool:
     early = draft.training.early or EarlyTermination()
     changed = bool(getattr(early, name) != getattr(EarlyTermination(), name))
     return _is_off(draft) or f"training.early.{name}" in draft.user_set or changed
-
-
-def _guess(training: TrainingProtocol, task: NetworkTask) -> float:
-    """The loss of a network that has learned nothing: every class alike, no overlap."""
-    cross_entropy, dice = math.log(task.classes), 1.0
-    if training.loss == "dice_cross_entropy":
-        return training.loss_dice_weight * dice + training.loss_cross_entropy_weight * cross_entropy
-    return cross_entropy if training.loss == CROSS_ENTROPY else dice

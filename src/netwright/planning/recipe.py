@@ -90,18 +90,19 @@ def require_recipe(draft: Draft, context: Context) -> None:
     Raises:
         SettingsError: with those that suit.
     """
-    kind, masks = context.dataset.task, context.dataset.sliceable and context.dataset.dimensions == 2
+    task = TASKS[context.dataset.task]
+    masks = context.dataset.sliceable and context.dataset.dimensions == 2
     suitable = [
         name
         for name, recipe in RECIPES.items()
-        if kind in recipe.kind.tasks and not (masks and recipe.kind.dimensions == (3,))
+        if task.networks in recipe.kind.tasks and not (masks and recipe.kind.dimensions == (3,))
     ]
     if draft.recipe not in RECIPES or draft.recipe in suitable:
         return
     if "space.name" in draft.user_set or draft.space.name != recipes_space(draft):
         return
-    task = f"{kind}{' of pictures' * masks}"
+    words = f"{task.name}{' of pictures' * masks}"
     raise SettingsError(
-        f"{draft.recipe} is for {RECIPES[draft.recipe].task}, but {context.dataset.root} is for {task}. "
+        f"{draft.recipe} is for {RECIPES[draft.recipe].task}, but {context.dataset.root} is for {words}. "
         f"Recipes for it: {', '.join(suitable)}."
     )

@@ -26,7 +26,6 @@ from netwright.planning.from_data import (
     require_validation_labels,
     shape_space,
 )
-from netwright.planning.inpainting import choose_inpainting, choose_masks
 from netwright.planning.machine import choose_memory_limit, choose_workers, require_device
 from netwright.planning.one_shot_settings import (
     choose_one_shot_length,
@@ -42,6 +41,7 @@ from netwright.planning.open_data import (
 )
 from netwright.planning.recipe import first_draft, read_without_classes, require_recipe
 from netwright.planning.slices import choose_slices, choose_slices_of_masks
+from netwright.planning.task_settings import choose_task_settings, finish_task_settings, require_loss
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.folder import default_output, require_new_folder
 from netwright.runs.trust import require_trusted
@@ -50,7 +50,6 @@ from netwright.searches.one_shot import require_searchable, require_shared
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.makers import make_sampler
-from netwright.tasks.segmentation.postprocessing import require_postprocessing
 
 Step = Callable[[Draft, Context], None]
 
@@ -126,6 +125,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("pictures are read without classes for a space that restores", read_without_classes),
         ("another space leaves the recipe's one-shot options behind", drop_foreign_space_options),
         ("another space or strategy may share no weights", drop_supernet),
+        ("some task has the loss", require_loss),
         ("the device is there", require_device),
         ("length of a one-shot search", choose_one_shot_length),
         ("epochs in place of steps", drop_steps),
@@ -148,13 +148,12 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("the dataset is opened", open_dataset),
         ("the recipe is for such data", require_recipe),
         ("volumes or slices", choose_slices),
-        ("pictures that are restored", choose_inpainting),
-        ("a CRF needs label maps", lambda draft, at: require_postprocessing(draft, at.dataset.task)),
+        ("what the task needs", choose_task_settings),
         ("the dataset is usable", require_usable),
         ("the dataset is prepared", prepare_dataset),
         ("how it was prepared", keep_preparation),
         ("pictures with masks are slices", choose_slices_of_masks),
-        ("what is missing of pictures", choose_masks),
+        ("what is the task's own", finish_task_settings),
         ("the task", find_task),
         ("cutout", limit_cutout),
         ("shape of the space", shape_space),

@@ -7,6 +7,7 @@ from netwright.errors import SettingsError
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.spaces.kinds import KINDS, spaces_for
+from netwright.tasks import TASKS
 
 
 def choose_slices(draft: Draft, context: Context) -> None:
@@ -16,21 +17,21 @@ def choose_slices(draft: Draft, context: Context) -> None:
         SettingsError: the space is for another task or number of dimensions; those that suit are named.
     """
     dataset = context.dataset
-    kind, task, volumes = KINDS[draft.space.name], dataset.task, dataset.dimensions == 3
+    kind, task, volumes = KINDS[draft.space.name], TASKS[dataset.task], dataset.dimensions == 3
     asked = "slices" in draft.user_set or any(name.startswith("slices.") for name in draft.user_set)
     if not asked and (kind.dimensions == (3,) if volumes else not dataset.sliceable):
         draft.change({"slices": None})
     elif not asked and volumes and kind.dimensions == (2,) and draft.slices is None:
         draft.change({"slices": SliceSettings().to_dict()})
     dimensions = 3 if volumes and draft.slices is None else 2
-    if task in kind.tasks and dimensions in kind.dimensions:
+    if task.networks in kind.tasks and dimensions in kind.dimensions:
         return
-    data = f"{task} of {'volumes' if volumes else 'pictures'}"
+    data = f"{task.name} of {'volumes' if volumes else 'pictures'}"
     if volumes and asked:
         data += ", whole (slices=null)" if draft.slices is None else ", slice by slice (slices)"
     # Slices that nobody asked for are turned on and off as the space wants them.
     reached = (3, 2) if volumes and not asked else (dimensions,)
-    suitable = [name for count in reached for name in spaces_for(task, count)]
+    suitable = [name for count in reached for name in spaces_for(task.networks, count)]
     raise SettingsError(
         f"The space {draft.space.name!r} is for {kind.words()}, but {dataset.root} is for {data}. Spaces for it: "
         f"{', '.join(dict.fromkeys(suitable))}."

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from netwright.settings import RunSettings
+    from netwright.training.config import TrainingProtocol
     from netwright.training.problem import NetworkTask, Problem
 
 POSTPROCESSING = "postprocessing.json"
@@ -27,6 +28,40 @@ Scores = dict[str, dict[str, float]]
 
 Results = dict[str, Scores]
 """How a network does on cases, as ``result.json`` has it: "scores", and what else the task measures, the same way."""
+
+
+class SettingsDraft(Protocol):
+    """A run's settings while they are made: `netwright.planning.draft.Draft`, with all fields of `RunSettings`."""
+
+    @property
+    def user_set(self) -> frozenset[str]:
+        """Dotted names of the settings that the user gave; of a table also the names in it."""
+
+    @property
+    def images(self) -> Any:
+        """How pictures are prepared."""
+
+    @property
+    def inpainting(self) -> Any:
+        """What is missing of pictures that are restored."""
+
+    @property
+    def training(self) -> TrainingProtocol:
+        """How candidates are trained."""
+
+    @property
+    def postprocessing(self) -> Any:
+        """What is fitted after the training."""
+
+    @property
+    def dataset(self) -> Any:
+        """Where the data lies."""
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Set settings by their dotted names."""
+
+    def choose(self, changes: Mapping[str, Any]) -> None:
+        """Set those settings that the user did not give."""
 
 
 class TestCase(Protocol):
@@ -139,6 +174,20 @@ class Task(Protocol):
         """The metric that a network is judged by."""
 
     @property
+    def losses(self) -> tuple[str, ...]:
+        """The names of the losses that are defined for it, the usual one first."""
+
+    @property
+    def guessed_losses(self) -> tuple[str, ...]:
+        """Those of which it is known what a network has that has learned nothing: `NetworkTask.loss_of_guess`."""
+
+    @property
+    def networks(self) -> str:
+        """The task of `netwright.spaces.kinds.KINDS` whose networks suit, its own or another that asks for the same
+        output.
+        """
+
+    @property
     def result_names(self) -> tuple[str, ...]:
         """The names in `Results`."""
 
@@ -152,6 +201,31 @@ class Task(Protocol):
 
     def recipe(self, dimensions: int) -> str:
         """The recipe for images of so many dimensions where nobody names one."""
+
+    def choose_settings(self, draft: SettingsDraft, *, repeats: bool) -> None:
+        """Choose what such data need, before they are prepared.
+
+        Args:
+            draft: the settings; what the user gave stays.
+            repeats: whether they are those of an earlier run, and stay.
+
+        Raises:
+            SettingsError: the user asked for what such data do not allow.
+        """
+
+    def finish_settings(self, draft: SettingsDraft) -> None:
+        """Fill in what is the task's own, once the data is prepared.
+
+        Raises:
+            SettingsError: what is set does not go with the task.
+        """
+
+    def refuse_settings(self, draft: SettingsDraft, task: str) -> None:
+        """Refuse settings that only this task has, where the data is for another one.
+
+        Raises:
+            SettingsError: with what to do.
+        """
 
     def problem(self, prepared: AnyPrepared, settings: RunSettings) -> Problem:
         """What networks are trained for on prepared data."""

@@ -12,7 +12,6 @@ from netwright.training.early_stopping import EarlyTermination
 
 Optimizer = Literal["nadam", "adam", "sgd"]
 Schedule = Literal["constant", "cosine"]
-Loss = Literal["exponential_logarithmic", "dice_cross_entropy", "dice", "cross_entropy", "mse"]
 
 MOST_VALIDATIONS = 200
 """Of a training whose length is given in steps: where there are few cases, its epochs are very many."""
@@ -28,7 +27,7 @@ class TrainingProtocol:
     not the decoupled one of AdamW). gradient_norm: a gradient whose norm over all weights is larger is scaled down to
     it; None for never. schedule: the paper names none, hence "constant"; "cosine" falls to zero at the end (Loshchilov
     and Hutter 2017, without restarts). warm_up: of "cosine": it rises linearly at first; off, it starts at the full
-    rate. loss: a name of `netwright.nn.losses.LOSSES`, with its weights and exponent; "dice" has neither, images
+    rate. loss: one of the task's, with its weights and exponent; "dice" has neither, images
     that are classified have "cross_entropy", restored ones "mse". loss_auxiliary_weight: of each auxiliary head of a
     network that has any, beside 1 for its output. batch_size: images a step. epochs: at most; exactly that many where
     ``seconds`` is None. steps: of the optimizer, in place of epochs: as many whole epochs as it takes. seconds: wall
@@ -56,7 +55,7 @@ class TrainingProtocol:
     gradient_norm: float | None = None
     schedule: Schedule = "constant"
     warm_up: bool = True
-    loss: Loss = "exponential_logarithmic"
+    loss: str = "exponential_logarithmic"
     loss_dice_weight: float = 0.8
     loss_cross_entropy_weight: float = 0.2
     loss_gamma: float = 0.3
@@ -99,7 +98,7 @@ class TrainingProtocol:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SettingsError(f"training.{name} must be over 0, got {value}.")
-        for name, choices in (("optimizer", Optimizer), ("schedule", Schedule), ("loss", Loss)):
+        for name, choices in (("optimizer", Optimizer), ("schedule", Schedule)):
             known = get_args(choices)
             if getattr(self, name) not in known:
                 raise SettingsError(

@@ -7,7 +7,7 @@ from functools import partial
 from torch import Tensor
 
 from netwright.errors import SettingsError
-from netwright.nn.losses import LOSSES, AuxiliaryLoss
+from netwright.nn.losses import AuxiliaryLoss
 from netwright.training.config import TrainingProtocol
 from netwright.training.problem import NetworkTask
 
@@ -28,7 +28,7 @@ def loss_of(protocol: TrainingProtocol, task: NetworkTask, class_weights: Tensor
     """
     require_loss(protocol, task)
     loss = partial(
-        LOSSES[protocol.loss],
+        task.loss_function(protocol.loss),
         class_weights=class_weights,
         dice_weight=protocol.loss_dice_weight,
         cross_entropy_weight=protocol.loss_cross_entropy_weight,

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.nn.losses import AuxiliaryLoss
+from netwright.nn.losses import AuxiliaryLoss, Loss
 from netwright.training.config import TrainingProtocol
 
 
@@ -42,6 +42,12 @@ class NetworkTask(Protocol):
     @property
     def losses(self) -> tuple[str, ...]:
         """Names of the losses that are defined for the task, the usual one first."""
+
+    def loss_function(self, name: str) -> Loss:
+        """The loss of that name."""
+
+    def loss_of_guess(self, training: TrainingProtocol) -> float | None:
+        """The loss of a network that has learned nothing; None where it is not known of that loss."""
 
     @property
     def metric(self) -> str:

@@ -24,8 +24,8 @@ from netwright.data.open import open_any, split_any
 from netwright.data.samples.inpainting import write_inpainting_sample
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, DatasetWarning, RunError, StorageError
-from netwright.planning.inpainting import choose_inpainting
 from netwright.planning.resolve import resolve
+from netwright.planning.task_settings import choose_task_settings
 from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.predictions import restorations
 from netwright.report.examples import worst_median_best
@@ -47,7 +47,7 @@ MASKS = MaskSettings("pixel", pixel=0.3)
 def settings_of(tiles: Path) -> RunSettings:
     user = UserSettings(assignments={"images.size": [SIZE, SIZE], "inpainting": MASKS.to_dict()})
     settings = resolve(tiles, "marl-unet", user)
-    return after(settings, choose_inpainting, user_set={"images.size"}, dataset=open_any(tiles))
+    return after(settings, choose_task_settings, user_set={"images.size"}, dataset=open_any(tiles))
 
 
 @pytest.fixture(scope="module")

@@ -19,13 +19,15 @@ from netwright.data.volumes.prepared import Prepared
 from netwright.errors import MemoryShortage, RunError, SettingsError
 from netwright.files import read_json, write_json
 from netwright.models.store import load_trained
+from netwright.planning.draft import Draft
 from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.run import report_content, write_report
 from netwright.runs.data import Material, open_material
 from netwright.runs.folder import RunFolder
 from netwright.searches.jobs import CandidateJob
-from netwright.settings import RunSettings, parse_settings
+from netwright.settings import parse_settings
 from netwright.spaces import make_space
+from netwright.tasks import TASKS
 from netwright.tasks.segmentation.crf_fitting import FittedCRF
 from netwright.tasks.segmentation.dense_crf import DenseCRF
 from netwright.tasks.segmentation.postprocessing import (
@@ -33,7 +35,6 @@ from netwright.tasks.segmentation.postprocessing import (
     fit_postprocessing,
     fitting_cases,
     read_fitted,
-    require_postprocessing,
 )
 from netwright.tasks.segmentation.predictor import Segmenter
 
@@ -43,8 +44,8 @@ KEPT = FittedCRF(True, "a test", STRONG, 2, 2, 0.5, 0.6, 0.1, 0.01, 9, 1.0, Fals
 pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
 
 
-def settings_with(crf: bool = True) -> RunSettings:
-    return parse_settings(
+def settings_with(crf: bool = True) -> Draft:
+    return Draft.begin(
         {
             "recipe": "segnas4",
             "dataset": {"path": "somewhere"},
@@ -56,19 +57,19 @@ def settings_with(crf: bool = True) -> RunSettings:
 
 
 def test_is_refused_where_nothing_is_segmented() -> None:
-    require_postprocessing(settings_with(), "segmentation")
-    require_postprocessing(settings_with(crf=False), "classification")
+    TASKS["segmentation"].choose_settings(settings_with(), repeats=False)
+    TASKS["segmentation"].refuse_settings(settings_with(crf=False), "classification")
     with pytest.raises(
         SettingsError, match=r"postprocessing\.crf.*classification.*postprocessing\.crf=false"
     ):
-        require_postprocessing(settings_with(), "classification")
+        TASKS["segmentation"].refuse_settings(settings_with(), "classification")
 
 
 def test_a_missing_library_is_told_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydensecrf", None)
     with pytest.raises(SettingsError, match=r"netwright\[crf\].*--set postprocessing\.crf=false.*--no-crf"):
-        require_postprocessing(settings_with(), "segmentation")
-    require_postprocessing(settings_with(crf=False), "segmentation")
+        TASKS["segmentation"].choose_settings(settings_with(), repeats=False)
+    TASKS["segmentation"].choose_settings(settings_with(crf=False), repeats=False)
 
 
 def test_cases_are_spread_over_the_validation_part(material: Material) -> None:

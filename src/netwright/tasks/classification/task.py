@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.errors import DatasetError, SettingsError
-from netwright.tasks.base import Predictor, Results, SavedNetwork, TestCase
+from netwright.tasks.base import Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.training.guess import GUESSED, guessed_loss
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from netwright.nn.losses import Loss
     from netwright.settings import RunSettings
+    from netwright.training.config import TrainingProtocol
     from netwright.training.problem import Problem
 
 
@@ -53,6 +56,16 @@ class ClassificationTask:
         """An image has one label."""
         return ()
 
+    def loss_function(self, name: str) -> Loss:
+        """Of `netwright.nn.losses.LOSSES`."""
+        from netwright.nn.losses import LOSSES
+
+        return LOSSES[name]
+
+    def loss_of_guess(self, training: TrainingProtocol) -> float | None:
+        """Every class alike."""
+        return guessed_loss(training, self.classes)
+
     @property
     def metric_names(self) -> tuple[str, ...]:
         """Accuracy alone."""
@@ -64,6 +77,9 @@ class Classification:
 
     name: ClassVar[str] = "classification"
     metric: ClassVar[str] = ClassificationTask.metric
+    losses: ClassVar[tuple[str, ...]] = ClassificationTask.losses
+    guessed_losses: ClassVar[tuple[str, ...]] = GUESSED
+    networks: ClassVar[str] = name
     result_names: ClassVar[tuple[str, ...]] = ("scores",)
     format: ClassVar[None] = None
     output_folder: ClassVar[str] = "/path/to/classes"
@@ -71,6 +87,15 @@ class Classification:
     def recipe(self, dimensions: int) -> str:
         """The layers of VGG-16."""
         return "marl-vgg16"
+
+    def choose_settings(self, draft: SettingsDraft, *, repeats: bool) -> None:
+        """Those of the recipe will do."""
+
+    def finish_settings(self, draft: SettingsDraft) -> None:
+        """There are none of its own."""
+
+    def refuse_settings(self, draft: SettingsDraft, task: str) -> None:
+        """There are none of its own."""
 
     def problem(self, prepared: AnyPrepared, settings: RunSettings) -> Problem:
         """Each picture has one class."""

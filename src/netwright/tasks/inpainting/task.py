@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.errors import SettingsError
-from netwright.tasks.base import Predictor, Results, SavedNetwork, TestCase
+from netwright.tasks.base import Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.tasks.inpainting.settings import choose_masks, choose_preparation
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from netwright.nn.losses import Loss
     from netwright.settings import RunSettings
+    from netwright.training.config import TrainingProtocol
     from netwright.training.problem import Problem
 
 SSIM_WINDOW = 11
@@ -55,6 +58,16 @@ class InpaintingTask:
         """The label of an image is the whole image."""
         return (self.channels, *self.size)
 
+    def loss_function(self, name: str) -> Loss:
+        """Of `netwright.nn.losses.LOSSES`."""
+        from netwright.nn.losses import LOSSES
+
+        return LOSSES[name]
+
+    def loss_of_guess(self, training: TrainingProtocol) -> float | None:
+        """It depends on the pictures."""
+        return None
+
     @property
     def metric_names(self) -> tuple[str, ...]:
         """PSNR in dB and SSIM."""
@@ -66,6 +79,9 @@ class Inpainting:
 
     name: ClassVar[str] = "inpainting"
     metric: ClassVar[str] = InpaintingTask.metric
+    losses: ClassVar[tuple[str, ...]] = InpaintingTask.losses
+    guessed_losses: ClassVar[tuple[str, ...]] = ()
+    networks: ClassVar[str] = name
     result_names: ClassVar[tuple[str, ...]] = ("scores",)
     format: ClassVar[str] = "images"
     output_folder: ClassVar[str] = "/path/to/pictures"
@@ -73,6 +89,22 @@ class Inpainting:
     def recipe(self, dimensions: int) -> str:
         """The autoencoders of PDAS."""
         return "pdas-inpainting"
+
+    def choose_settings(self, draft: SettingsDraft, *, repeats: bool) -> None:
+        """Small pictures from 0 to 1, augmented by flips alone, as in PDAS."""
+        choose_preparation(draft, repeats=repeats)
+
+    def finish_settings(self, draft: SettingsDraft) -> None:
+        """What is missing of the pictures."""
+        choose_masks(draft)
+
+    def refuse_settings(self, draft: SettingsDraft, task: str) -> None:
+        """Refuse masks where nothing is restored."""
+        if draft.inpainting is not None:
+            raise SettingsError(
+                f"inpainting is for pictures to be restored; this dataset is for {task}. Leave it out, or say --format "
+                "images where it holds pictures."
+            )
 
     def problem(self, prepared: AnyPrepared, settings: RunSettings) -> Problem:
         """What is missing is as the settings' ``inpainting`` says, or the usual."""

@@ -30,27 +30,6 @@ NO_MEMORY = "there is not enough memory for it"
 NO_MEMORY_TO_TEST = "there is not enough memory for it on the test cases"
 
 
-def require_postprocessing(settings: RunSettings, kind: str) -> None:
-    """Refuse a CRF where nothing is segmented, or where it is not installed.
-
-    Args:
-        settings: of the run.
-        kind: of the dataset's task, "segmentation" for one that a CRF is for.
-
-    Raises:
-        SettingsError: with what to do.
-    """
-    if not settings.postprocessing.crf:
-        return
-    if kind != "segmentation":
-        raise SettingsError(
-            f"postprocessing.crf = {str(settings.postprocessing.crf).lower()}: the fully connected CRF cleans label "
-            f"maps, expected a dataset with label maps; {settings.dataset.path} is for {kind}. Leave it out: "
-            "--set postprocessing.crf=false."
-        )
-    require_library()
-
-
 def fit_postprocessing(
     folder: Path, settings: RunSettings, network: Segmenter, prepared: Prepared, validation: Sequence[int]
 ) -> Segmenter:

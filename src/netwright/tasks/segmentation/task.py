@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.errors import MemoryShortage, SettingsError
-from netwright.tasks.base import Predictor, Results, SavedNetwork, TestCase
+from netwright.tasks.base import Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.training.guess import GUESSED, guessed_loss
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from netwright.nn.losses import Loss
     from netwright.settings import RunSettings
+    from netwright.training.config import TrainingProtocol
     from netwright.training.problem import Problem
 
 
@@ -60,6 +63,16 @@ class SegmentationTask:
         """Every voxel has a label."""
         return self.size
 
+    def loss_function(self, name: str) -> Loss:
+        """Of `netwright.nn.losses.LOSSES`."""
+        from netwright.nn.losses import LOSSES
+
+        return LOSSES[name]
+
+    def loss_of_guess(self, training: TrainingProtocol) -> float | None:
+        """Every label alike, no overlap."""
+        return guessed_loss(training, self.classes)
+
     @property
     def metric_names(self) -> tuple[str, ...]:
         """``dice``, the mean, and one of each label."""
@@ -71,6 +84,9 @@ class Segmentation:
 
     name: ClassVar[str] = "segmentation"
     metric: ClassVar[str] = SegmentationTask.metric
+    losses: ClassVar[tuple[str, ...]] = SegmentationTask.losses
+    guessed_losses: ClassVar[tuple[str, ...]] = GUESSED
+    networks: ClassVar[str] = name
     result_names: ClassVar[tuple[str, ...]] = (
         "scores",
         "hausdorff_95_mm",
@@ -83,6 +99,26 @@ class Segmentation:
     def recipe(self, dimensions: int) -> str:
         """SegNAS4 of volumes, the layers of the U-Net of pictures."""
         return "segnas4" if dimensions == 3 else "marl-unet"
+
+    def choose_settings(self, draft: SettingsDraft, *, repeats: bool) -> None:
+        """Those of the recipe will do, if the library of a CRF that is asked for is installed."""
+        from netwright.tasks.segmentation.dense_crf import require_library
+
+        if draft.postprocessing.crf:
+            require_library()
+
+    def finish_settings(self, draft: SettingsDraft) -> None:
+        """There are none of its own."""
+
+    def refuse_settings(self, draft: SettingsDraft, task: str) -> None:
+        """Refuse a CRF where nothing is segmented."""
+        crf = draft.postprocessing.crf
+        if crf:
+            raise SettingsError(
+                f"postprocessing.crf = {str(crf).lower()}: the fully connected CRF cleans label maps, expected a "
+                f"dataset with label maps; {draft.dataset.path} is for {task}. Leave it out: --set "
+                "postprocessing.crf=false."
+            )
 
     def problem(self, prepared: AnyPrepared, settings: RunSettings) -> Problem:
         """Volumes whole, or slice by slice where the settings have ``slices``, by networks of two dimensions."""

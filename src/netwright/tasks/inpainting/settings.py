@@ -8,9 +8,7 @@ from typing import Any
 
 from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.errors import SettingsError
-from netwright.planning.context import Context
-from netwright.planning.draft import Draft
-from netwright.spaces.kinds import INPAINTING
+from netwright.tasks.base import SettingsDraft
 
 _RESTORED: dict[str, Any] = {
     "images.size": (64, 64),
@@ -26,7 +24,7 @@ _UNMOVED: dict[str, Any] = {"rotation_degrees": 0.0, "shift": 0.0, "scale": (1.0
 _FLIP = 0.5
 
 
-def choose_inpainting(draft: Draft, context: Context) -> None:
+def choose_preparation(draft: SettingsDraft, *, repeats: bool) -> None:
     """Bring pictures that are restored to 64 x 64 pixels, stretched, and to 0 to 1, as in PDAS.
 
     They are augmented by flips alone, as all else puts black beside what a network is to learn. What recipes for other
@@ -35,9 +33,7 @@ def choose_inpainting(draft: Draft, context: Context) -> None:
     Raises:
         SettingsError: cutout was asked for, which would take pixels from what is to be learned.
     """
-    if context.dataset.task != INPAINTING:
-        return
-    if not context.repeats:
+    if not repeats:
         draft.choose(_RESTORED)
         if draft.training.augmentation is not None:
             flips = _flips_alone(asdict(draft.training.augmentation), draft.user_set)
@@ -63,20 +59,12 @@ def _flips_alone(augmentation: dict[str, Any], user_set: Set[str]) -> dict[str, 
     return {**augmentation, **{name: value for name, value in usual.items() if name not in given}}
 
 
-def choose_masks(draft: Draft, context: Context) -> None:
+def choose_masks(draft: SettingsDraft) -> None:
     """What is missing of pictures that are restored; these are normalised to what PSNR counts from.
 
     Raises:
-        SettingsError: masks for other data, or another normalisation.
+        SettingsError: another normalisation.
     """
-    kind = context.dataset.task
-    if kind != INPAINTING:
-        if draft.inpainting is not None:
-            raise SettingsError(
-                f"inpainting is for pictures to be restored; this dataset is for {kind}. Leave it out, or say "
-                "--format images where it holds pictures."
-            )
-        return
     if draft.images.normalise != "unit":
         raise SettingsError(
             f"images.normalise is {draft.images.normalise}, but PSNR is that of pictures from 0 (black) to 1 "
