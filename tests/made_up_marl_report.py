@@ -12,17 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from made_up_report import make_content, make_contestants, make_trials
-from netwright.report.content import (
-    AgentTable,
-    ConfusionMatrix,
-    Contestant,
-    ImageExample,
-    LayerChoices,
-    ReportContent,
-    TrialRow,
-)
-from netwright.report.draw.agents import action_text
+from made_up_report import MadeUpReport, make_content, make_contestants, make_trials, render_report
+from netwright.report.draw.layers import LayerChoices
+from netwright.report.results import Contestant, TrialRow
+from netwright.strategies.pictures import AgentTable
+from netwright.strategies.q_learning.report import action_text
+from netwright.tasks.classification.report import ConfusionMatrix, ImageExample
 
 LAYERS = tuple(
     f"{part}.{level}.conv{i}" for part in ("encoder", "decoder") for level in range(5) for i in (1, 2)
@@ -101,7 +96,7 @@ def make_roles(contestants: Sequence[Contestant]) -> tuple[Contestant, ...]:
     return tuple(made)
 
 
-def make_marl_content() -> ReportContent:
+def make_marl_content() -> MadeUpReport:
     """The report of agents that fitted a U-Net: phases, tables, choices and costs."""
     trials = make_phased_trials()
     best = max((t for t in trials if t.reward is not None), key=lambda t: t.reward or 0.0)
@@ -126,7 +121,7 @@ def make_recognised(accuracy: float, images: int, seed: int) -> dict[str, dict[s
     }
 
 
-def make_classification() -> ReportContent:
+def make_classification() -> MadeUpReport:
     """The report of a VGG-16 fitted to images."""
     generator = np.random.default_rng(2)
     curves = [{"train_loss": [1.9, 1.2, 0.9], "validation_score": [0.4, 0.6, 0.7]}] * 3
@@ -154,8 +149,6 @@ def make_classification() -> ReportContent:
 
 
 if __name__ == "__main__":
-    from netwright.report.render import render_report
-
     for name, make in (
         ("segnas", make_content),
         ("marl", make_marl_content),

@@ -2,17 +2,105 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from netwright.report.content import Contestant, OverlayCase, ReportContent, TrialRow
+from netwright.report.draw.comparison import comparison_sections
+from netwright.report.draw.layers import LayerChoices, layers_section
+from netwright.report.draw.network import NetworkTable, network_section
+from netwright.report.draw.one_shot import ProbabilityPath, one_shot_section
+from netwright.report.draw.overlays import OverlayCase
+from netwright.report.draw.repetition import repetition_section
+from netwright.report.draw.search import SearchCourse, search_sections
+from netwright.report.draw.strategy import strategy_sections
+from netwright.report.metrics import metric_named
+from netwright.report.results import Contestant, TrialRow
+from netwright.report.sections import Page, Section, render_page
+from netwright.report.summaries import Comparison
 from netwright.spaces.base import Diagram, Edge, Node
+from netwright.strategies.pictures import AgentTable, AgentTables, StrategySection
+from netwright.strategies.q_learning.report import AFTER_CHOICES, AGENTS, TITLE
+from netwright.tasks.classification.report import ConfusionMatrix, ImageExample, mistakes_section
+from netwright.tasks.inpainting.report import Restoration
+from netwright.tasks.inpainting.report import cases_section as restored_section
+from netwright.tasks.segmentation.report.cases import cases_section
+from netwright.tasks.segmentation.report.crf import crf_section
+from netwright.tasks.segmentation.report.distances import distances_section
 
 LABELS = ("anterior", "posterior")
 HIPPOCAMPUS = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "Task04_Hippocampus"
+
+
+@dataclass(frozen=True)
+class MadeUpReport:
+    """All that the givers of sections get, of a run that never was."""
+
+    title: str
+    run_name: str
+    recipe: str
+    facts: tuple[tuple[str, str], ...]
+    labels: tuple[str, ...]
+    trials: tuple[TrialRow, ...]
+    best_trial: int | None
+    best_curves: Mapping[str, list[float]]
+    diagrams: tuple[Diagram, ...]
+    contestants: tuple[Contestant, ...]
+    overlays: tuple[OverlayCase, ...]
+    settings: str
+    commands: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
+    reward_name: str = "validation Dice"
+    metric: str = "Dice"
+    penalty: float | None = None
+    agent_tables: tuple[AgentTable, ...] = ()
+    agent_values: str = "Q-value"
+    layer_choices: LayerChoices | None = None
+    strategy: tuple[StrategySection, ...] = ()
+    one_shot: ProbabilityPath | None = None
+    network_table: NetworkTable | None = None
+    batch_size: int | None = None
+    confusion: ConfusionMatrix | None = None
+    mistakes: tuple[ImageExample, ...] = ()
+    restorations: tuple[Restoration, ...] = ()
+
+
+def render_report(made: MadeUpReport) -> str:
+    """The page with the sections of every giver."""
+    comparison = Comparison(made.contestants, made.labels, metric_named(made.metric), made.batch_size)
+    search = SearchCourse(
+        made.trials,
+        made.best_trial,
+        made.reward_name,
+        made.facts,
+        made.best_curves,
+        made.penalty,
+        made.one_shot is not None,
+    )
+    agents = AgentTables(made.agent_tables, made.agent_values)
+    sections: tuple[Section, ...] = (
+        repetition_section(made.commands, made.settings, made.notes),
+        *comparison_sections(comparison),
+        *search_sections(search, comparison),
+        distances_section(comparison),
+        crf_section(comparison),
+        cases_section(made.overlays, comparison),
+        restored_section(made.restorations, comparison),
+        mistakes_section(made.confusion, made.mistakes),
+        *(() if made.one_shot is None else (one_shot_section(made.one_shot),)),
+        *strategy_sections((*made.strategy, _agents_section(agents))),
+        layers_section(made.layer_choices, made.best_trial),
+        network_section(made.diagrams, made.network_table),
+    )
+    return render_page(Page(made.title, f"{made.recipe} · {made.run_name}", sections))
+
+
+def _agents_section(tables: AgentTables) -> StrategySection:
+    return StrategySection(AGENTS, TITLE, TITLE, pictures=(tables,), order=AFTER_CHOICES)
 
 
 def make_trials(count: int = 40, seed: int = 3) -> tuple[TrialRow, ...]:
@@ -191,12 +279,12 @@ def make_network(levels: int = 3) -> Diagram:
     return Diagram("Network", tuple(nodes), (*edges, Edge("decoder 0", "output")))
 
 
-def make_content() -> ReportContent:
+def make_content() -> MadeUpReport:
     """A whole report."""
     trials = make_trials()
     best = max((t for t in trials if t.reward is not None), key=lambda t: t.reward or 0.0)
     contestants = make_contestants()
-    return ReportContent(
+    return MadeUpReport(
         title="A network for Task04_Hippocampus",
         run_name="runs/hippocampus",
         recipe="segnas4",

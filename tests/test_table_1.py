@@ -19,13 +19,14 @@ from netwright.errors import InfeasibleArchitecture
 from netwright.objective import ObjectiveSettings
 from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
-from netwright.report.collect.strategy import agent_tables
+from netwright.report.collect.strategy import strategy_report
 from netwright.runs.data import open_own, prepare_own
 from netwright.searches.components import problem_of, reward_of, within_limits
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.spaces.base import Space
 from netwright.spaces.layerwise import LayerwiseSpace, from_module
+from netwright.strategies.pictures import AgentTables
 from netwright.strategies.sampler import StrategySampler, sampler
 from netwright.training.outcome import Outcome, Status
 from netwright.training.trial import evaluate_candidate
@@ -222,7 +223,9 @@ def test_agents_along_branches_share_tables_and_what_they_choose_is_trained(
         seen += 1
     assert seen > 0
     assert isinstance(study.sampler, StrategySampler)
-    tables = agent_tables(study, None)
+    ((picture,),) = (section.pictures for section in strategy_report(study, None, "reward"))
+    assert isinstance(picture, AgentTables)
+    tables = picture.tables
     graph = space.agent_graph()
     found = {(table.row_agent, table.column_agent) for table in tables}
     assert found == {(graph.names[i], graph.names[j]) for i, j in graph.edges}

@@ -25,7 +25,7 @@ from netwright.errors import DatasetError, SettingsError
 from netwright.files import write_json
 from netwright.planning.cost import Measurement, Plan
 from netwright.planning.user_settings import UserSettings
-from netwright.report.collect.run import verdict_of
+from netwright.report.collect.comparison import verdict_of
 from netwright.runs.folder import create_run_folder
 from netwright.runs.status import COMPARING, read_status
 from netwright.searches.components import open_study

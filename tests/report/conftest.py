@@ -7,39 +7,37 @@ from collections.abc import Callable
 import pytest
 
 from made_up_marl_report import make_classification, make_marl_content
-from made_up_report import make_block, make_content, make_network
-from netwright.report.content import ReportContent
-from netwright.report.render import render_report
+from made_up_report import MadeUpReport, make_block, make_content, make_network, render_report
 from netwright.spaces.base import Diagram
 
 
 @pytest.fixture(scope="session")
-def content() -> ReportContent:
+def content() -> MadeUpReport:
     return make_content()
 
 
 @pytest.fixture(scope="session")
-def marl() -> ReportContent:
+def marl() -> MadeUpReport:
     return make_marl_content()
 
 
 @pytest.fixture(scope="session")
-def images() -> ReportContent:
+def images() -> MadeUpReport:
     return make_classification()
 
 
 @pytest.fixture(scope="session")
-def content_page(content: ReportContent) -> str:
+def content_page(content: MadeUpReport) -> str:
     return render_report(content)
 
 
 @pytest.fixture(scope="session")
-def marl_page(marl: ReportContent) -> str:
+def marl_page(marl: MadeUpReport) -> str:
     return render_report(marl)
 
 
 @pytest.fixture(scope="session")
-def images_page(images: ReportContent) -> str:
+def images_page(images: MadeUpReport) -> str:
     return render_report(images)
 
 

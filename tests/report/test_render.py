@@ -9,17 +9,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from netwright.report.content import (
-    AgentTable,
-    ConfusionMatrix,
-    Contestant,
-    ImageExample,
-    LayerChoices,
-    OverlayCase,
-    ReportContent,
-    TrialRow,
-)
-from netwright.report.render import render_report
+from made_up_report import MadeUpReport, render_report
+from netwright.report.draw.layers import LayerChoices
+from netwright.report.draw.overlays import OverlayCase
+from netwright.report.results import Contestant, TrialRow
+from netwright.strategies.pictures import AgentTable
+from netwright.tasks.classification.report import ConfusionMatrix, ImageExample
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "path", "rect"}
 EVIL = """<script>alert("1")</script>'"><img src=x onerror=alert(1)>"""
@@ -92,7 +87,7 @@ def test_plotly_is_embedded_once(content_page: str) -> None:
     assert 4e6 < len(content_page) < 8e6
 
 
-def test_everything_is_there(page: Page, content: ReportContent) -> None:
+def test_everything_is_there(page: Page, content: MadeUpReport) -> None:
     shown = page.shown()
     assert page.plots() == {"search", "size", "cases", "retraining", "best"}
     assert sum(tag == "img" for tag, _ in page.tags) == 3
@@ -115,7 +110,7 @@ def test_order_is_that_of_a_results_page(page: Page) -> None:
     assert [i for i in page.ids() if i in order] == order
 
 
-def hostile(content: ReportContent) -> ReportContent:
+def hostile(content: MadeUpReport) -> MadeUpReport:
     contestants = tuple(
         replace(
             c,
@@ -139,7 +134,7 @@ def hostile(content: ReportContent) -> ReportContent:
     )  # fmt: skip
 
 
-def test_hostile_texts_stay_texts(page: Page, content: ReportContent) -> None:
+def test_hostile_texts_stay_texts(page: Page, content: MadeUpReport) -> None:
     text = render_report(hostile(content))
     assert "<script>alert" not in text
     assert "<img src=x" not in text
@@ -149,7 +144,7 @@ def test_hostile_texts_stay_texts(page: Page, content: ReportContent) -> None:
     assert EVIL in evil.shown()
 
 
-def test_hostile_names_of_layers_and_classes_stay_texts(images: ReportContent) -> None:
+def test_hostile_names_of_layers_and_classes_stay_texts(images: MadeUpReport) -> None:
     table = AgentTable(EVIL, EVIL, (EVIL,), (EVIL,), np.ones((1, 1)), (0, 0))
     choices = LayerChoices((EVIL,), (0,), {EVIL: np.ones((1, 1))})
     example = ImageExample(np.zeros((2, 2), np.float32), EVIL, EVIL, 0.5, EVIL)
@@ -169,14 +164,14 @@ def test_hostile_names_of_layers_and_classes_stay_texts(images: ReportContent) -
     assert len(page.ids()) == len(set(page.ids()))
 
 
-def test_before_the_comparison(content: ReportContent) -> None:
+def test_before_the_comparison(content: MadeUpReport) -> None:
     page = Page(render_report(replace(content, contestants=(), overlays=())))
     assert "The final comparison on the unseen test cases has not been run yet." in page.shown()
     assert page.plots() == {"search", "size", "best"}
     assert "comparison" not in page.ids()
 
 
-def test_no_trial_complete(content: ReportContent) -> None:
+def test_no_trial_complete(content: MadeUpReport) -> None:
     trials = tuple(
         TrialRow(n, "infeasible", "node 2 is a sink", "n=8", None, None, 0, 12, 0.1, None) for n in range(3)
     )
@@ -189,12 +184,12 @@ def test_no_trial_complete(content: ReportContent) -> None:
 
 
 def test_nothing_at_all() -> None:
-    text = render_report(ReportContent("t", "r", "segnas4", (), (), (), None, {}, (), (), (), "", ()))
+    text = render_report(MadeUpReport("t", "r", "segnas4", (), (), (), None, {}, (), (), (), "", ()))
     assert "No trial has been run yet." in Page(text).shown()
     assert len(text) < 50_000
 
 
-def test_many_labels_get_a_table_of_their_own(content: ReportContent) -> None:
+def test_many_labels_get_a_table_of_their_own(content: MadeUpReport) -> None:
     labels = tuple(f"structure {i}" for i in range(19))
     contestants = tuple(
         replace(c, scores={case: dict.fromkeys(labels, 0.8) for case in c.scores})
@@ -205,7 +200,7 @@ def test_many_labels_get_a_table_of_their_own(content: ReportContent) -> None:
     assert all(label in page.shown() for label in labels)
 
 
-def test_comparison_where_no_one_finished(content: ReportContent) -> None:
+def test_comparison_where_no_one_finished(content: MadeUpReport) -> None:
     contestants = tuple(
         replace(c, status="too_slow", reason="one epoch takes 99 s", scores={}, curves={}, parameters=None)
         for c in content.contestants
@@ -215,7 +210,7 @@ def test_comparison_where_no_one_finished(content: ReportContent) -> None:
     assert page.plots() == {"search", "size", "best"}
 
 
-def test_one_contestant_one_case_one_epoch(content: ReportContent) -> None:
+def test_one_contestant_one_case_one_epoch(content: MadeUpReport) -> None:
     alone = Contestant(
         "searched", "it", "", "complete", "", 1000, 3.0, 1, None, {"a": {"anterior": 0.5}}, {"loss": [1.0]}
     )

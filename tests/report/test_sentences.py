@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netwright.report.content import Contestant, ReportContent
+from made_up_report import MadeUpReport
+from netwright.report.results import Contestant
 from netwright.report.sentences import progress_sentences, verdict_sentences
 from netwright.report.summaries import summarise
 
@@ -136,12 +137,14 @@ def test_nothing_to_compare() -> None:
     assert verdict_sentences([], LABELS) == ()
 
 
-def test_progress_before_the_comparison(content: ReportContent) -> None:
-    told = progress_sentences(replace(content, contestants=()))
+def test_progress_before_the_comparison(content: MadeUpReport) -> None:
+    told = progress_sentences(content.trials, content.best_trial, content.reward_name, "cases")
     assert f"is trial {content.best_trial}: validation Dice 0.8" in told[0]
     failed = tuple(replace(t, reward=None) for t in content.trials)
-    assert "None of 40 trials" in progress_sentences(replace(content, trials=failed))[0]
-    assert progress_sentences(replace(content, trials=())) == ("No trial has been run yet.",)
+    assert (
+        "None of 40 trials" in progress_sentences(failed, content.best_trial, content.reward_name, "cases")[0]
+    )
+    assert progress_sentences((), None, content.reward_name, "cases") == ("No trial has been run yet.",)
 
 
 def test_frames_of_one_patient_are_not_counted_twice() -> None:

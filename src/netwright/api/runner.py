@@ -10,13 +10,13 @@ from dataclasses import replace
 import optuna
 
 from netwright.comparison.contestants import Verdict, entries, share_seconds
+from netwright.comparison.start import starting_point
 from netwright.errors import RunError, StorageError
 from netwright.execution.guard import require_guard
 from netwright.execution.local import LocalExecutor
 from netwright.execution.resources import process_limit_mb
 from netwright.execution.signals import ended_by_signals
 from netwright.files import read_json, write_json
-from netwright.report.collect.strategy import starting_policy
 from netwright.runs.clock import SPENT
 from netwright.runs.data import Material, open_material
 from netwright.runs.drawings import Drawer
@@ -176,7 +176,7 @@ def compare(folder: RunFolder, settings: RunSettings, material: Material, on_sta
         raise RunError(f"{folder.root} has no trained candidate to compare.")
     hours = comparison_hours(folder, settings)
     space = make_space(settings.space)
-    start = starting_policy(study, space)
+    start = starting_point(study, space)
     who = [
         entry if entry.reference is not None else replace(entry, words=space.describe(entry.choice))
         for entry in entries(settings, space, material.data, best.choice, start)

@@ -113,7 +113,7 @@ def parts_lines() -> Iterator[str]:
 
 def end_lines(run: Any) -> Iterator[str]:
     """The end of a search: the verdict in sentences, and what to do next."""
-    from netwright.report.collect.run import verdict_of
+    from netwright.report.collect.comparison import verdict_of
 
     root = run.folder.root
     yield ""

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from netwright.report import formatting
-from netwright.report.content import Contestant, ReportContent, TrialRow
 from netwright.report.draw.costs import ratio_text
 from netwright.report.metrics import Metric, metric_named
+from netwright.report.results import Contestant, TrialRow
 from netwright.report.statistics import PairedComparison
 from netwright.report.summaries import Summary, summarise
 
@@ -66,31 +66,38 @@ def sentences(summaries: Sequence[Summary], metric: Metric) -> tuple[str, ...]:
     return tuple(told)
 
 
-def progress_sentences(content: ReportContent) -> tuple[str, ...]:
-    """What can be said before the final comparison: how many trials ran, and the best of them."""
-    finished = [t for t in content.trials if t.reward is not None]
-    best = next((t for t in finished if t.number == content.best_trial), None)
-    if not content.trials:
+def progress_sentences(
+    trials: Sequence[TrialRow],
+    best_trial: int | None,
+    reward_name: str,
+    cases: str,
+    *,
+    one_shot: bool = False,
+) -> tuple[str, ...]:
+    """What can be told before the final comparison: how many trials ran, and the best of them.
+
+    Args:
+        trials: of the search so far.
+        best_trial: the number of the best.
+        reward_name: what their reward is, in words.
+        cases: what the comparison tests on, for example "images".
+        one_shot: whether the search was inside one training, and ended in a single trial.
+    """
+    best = next((t for t in trials if t.number == best_trial and t.reward is not None), None)
+    if not trials:
         return ("No trial has been run yet.",)
-    if content.shared is not None and best is not None:
-        return _found_sentences(content, best)
-    if best is None or best.reward is None:
-        return (f"None of {len(content.trials)} trials has trained a network to its end yet.",)
-    size = f" with {formatting.parameters(best.parameters)} parameters" if best.parameters else ""
-    return (
-        f"The best of {len(content.trials)} trials so far is trial {best.number}: "
-        f"{content.reward_name} {formatting.reward(best.reward)}{size} ({best.choice}).",
-        f"The final comparison on the unseen test {metric_named(content.metric).cases} has not been run yet.",
-    )
-
-
-def _found_sentences(content: ReportContent, best: TrialRow) -> tuple[str, ...]:
-    size = f" of {formatting.parameters(best.parameters)} parameters" if best.parameters else ""
-    return (
-        f"The likeliest network{size} ({best.choice}) reached {content.reward_name} "
-        f"{formatting.reward(best.reward)}; it has not been trained by itself yet.",
-        f"The final comparison on the unseen test {metric_named(content.metric).cases} has not been run yet.",
-    )
+    if best is None:
+        return (f"None of {len(trials)} trials has trained a network to its end yet.",)
+    size = f"{formatting.parameters(best.parameters)} parameters" if best.parameters else ""
+    reward = f"{reward_name} {formatting.reward(best.reward)}"
+    if one_shot:
+        of_size = f" of {size}" if size else ""
+        reached = f"The likeliest network{of_size} ({best.choice}) reached {reward}"
+        told = f"{reached}; it has not been trained by itself yet."
+    else:
+        with_size = f" with {size}" if size else ""
+        told = f"The best of {len(trials)} trials so far is trial {best.number}: {reward}{with_size} ({best.choice})."
+    return told, f"The final comparison on the unseen test {cases} has not been run yet."
 
 
 def _searched_sentence(searched: Summary | None, metric: Metric) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from netwright.means import mean_known
-from netwright.report.content import Contestant
 from netwright.report.metrics import METRICS, Metric
+from netwright.report.results import Contestant
 from netwright.report.statistics import (
     PairedComparison,
     bootstrap_interval,
@@ -83,6 +84,38 @@ def summarise(
     for (i, comparison), p_value in zip(comparisons.items(), adjusted, strict=True):
         summaries[i] = replace(summaries[i], comparison=replace(comparison, p_value=p_value))
     return tuple(summaries)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The final comparison: its contestants, none while it has not been run.
+
+    Args:
+        contestants: in the order to be shown.
+        labels: what each case has scores of: labels, classes, or the metrics of images that are restored.
+        metric: what the scores are.
+        batch_size: of the contestants' times a batch.
+    """
+
+    contestants: tuple[Contestant, ...]
+    labels: tuple[str, ...]
+    metric: Metric
+    batch_size: int | None = None
+
+    @cached_property
+    def summaries(self) -> tuple[Summary, ...]:
+        """The contestants in numbers."""
+        return summarise(self.contestants, self.labels, self.metric)
+
+    @property
+    def counted(self) -> Metric:
+        """The metric with words for what intervals and tests count: cases, or patients."""
+        return self.metric.counted(patients=any(c.groups for c in self.contestants))
+
+    @property
+    def tested(self) -> bool:
+        """Whether any contestant was tested."""
+        return any(summary.tested for summary in self.summaries)
 
 
 def _summary(contestant: Contestant, labels: Sequence[str], metric: Metric) -> Summary:

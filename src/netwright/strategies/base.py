@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
+from netwright.strategies.pictures import StrategySection
+
 Value = int | float | str | bool | None
 Choice = dict[str, Value]
 Stamp = dict[str, Any]
@@ -75,6 +77,47 @@ class Exploring(Protocol):
 
     def exploration_episodes(self, dimensions: Sequence[Dimension], rng: np.random.Generator) -> int:
         """About how many proposals that takes."""
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """What a strategy offers besides that has something to show in the report."""
+
+    def report(
+        self, state: Any, best: Mapping[str, Value] | None, reward_name: str
+    ) -> tuple[StrategySection, ...]:
+        """Sections of the report, as plain data.
+
+        Args:
+            state: what was learned.
+            best: the best trial's choice, None while there is none.
+            reward_name: what the reward is, in words.
+        """
+
+
+@runtime_checkable
+class KeepingHistory(Protocol):
+    """What a strategy offers besides whose course is written down for machines."""
+
+    def history(self, state: Any) -> list[dict[str, Any]]:
+        """Its rounds so far, as plain JSON values."""
+
+
+@runtime_checkable
+class Starting(Protocol):
+    """What a strategy offers besides that moves on from one choice, which the comparison trains, too."""
+
+    def starting_point(self, state: Any) -> tuple[str, Choice] | None:
+        """How sentences call that choice, and the choice; None before there is one."""
+
+
+@runtime_checkable
+class Penalising(Protocol):
+    """What a strategy offers besides that takes a fixed reward for a candidate that has none."""
+
+    @property
+    def penalty(self) -> float:
+        """That reward."""
 
 
 class Strategy(Protocol[State]):

@@ -16,6 +16,8 @@ from netwright.data.base import AnyDataset, AnyPrepared, OnCase
 if TYPE_CHECKING:
     from torch import nn
 
+    from netwright.report.run import ReportedRun
+    from netwright.report.sections import Section
     from netwright.settings import RunSettings
     from netwright.training.config import TrainingProtocol
     from netwright.training.problem import NetworkTask, Problem
@@ -288,6 +290,9 @@ class Task(Protocol):
         self, dataset: AnyDataset, prepared: AnyPrepared, settings: RunSettings
     ) -> tuple[tuple[str, str], ...]:
         """What a report says of the data: a name and a text each."""
+
+    def report_sections(self, run: ReportedRun) -> tuple[Section, ...]:
+        """What the report shows of a run, beside what it shows of every one."""
 
     def undefined_metrics(self, prepared: AnyPrepared, cases: Sequence[int]) -> dict[str, str]:
         """Metric -> label, of the metrics that no case defines, as none has the label."""

@@ -9,13 +9,15 @@ import numpy as np
 import optuna
 import pytest
 
-from netwright.report.collect.strategy import agent_tables, layer_choices
-from netwright.report.draw.agents import action_text
-from netwright.runs.trials import best_of, record_of
+from netwright.report.collect.space import layer_choices
+from netwright.report.collect.strategy import strategy_report
+from netwright.runs.trials import TrialRecord, best_of, record_of
 from netwright.settings import Part, RunSettings, parse_settings
 from netwright.spaces import make_space
 from netwright.spaces.base import Layered
 from netwright.strategies.makers import make_sampler
+from netwright.strategies.pictures import AgentTable, AgentTables
+from netwright.strategies.q_learning.report import action_text
 
 TRIALS = 12
 VALUES = {"kernels": [2, 4, 8], "kernel_size": [1, 3]}
@@ -57,6 +59,12 @@ def searched(variant: str) -> optuna.Study:
     return study
 
 
+def tables_of(study: optuna.Study, best: TrialRecord) -> tuple[AgentTable, ...]:
+    ((picture,),) = (section.pictures for section in strategy_report(study, best, "reward"))
+    assert isinstance(picture, AgentTables)
+    return picture.tables
+
+
 @pytest.mark.parametrize("variant", ["published", "coordinated"])
 def test_each_pair_of_connected_agents_has_a_table_of_their_actions(variant: str) -> None:
     study = searched(variant)
@@ -66,7 +74,7 @@ def test_each_pair_of_connected_agents_has_a_table_of_their_actions(variant: str
     records = [record_of(trial) for trial in study.get_trials()]
     best = best_of(records)
     assert best is not None
-    tables = agent_tables(study, best)
+    tables = tables_of(study, best)
     assert len(tables) == len(graph.edges) == 2
     distributions = space.distributions()
     for table, (row, column) in zip(tables, graph.edges, strict=True):
@@ -98,8 +106,8 @@ def test_other_strategies_have_no_tables() -> None:
     study = optuna.create_study(
         sampler=make_sampler(settings.strategy, make_space(settings.space), settings.seed)
     )
-    assert agent_tables(study, None) == ()
-    assert agent_tables(optuna.create_study(), None) == ()
+    assert strategy_report(study, None, "reward") == ()
+    assert strategy_report(optuna.create_study(), None, "reward") == ()
 
 
 def test_layers_have_what_each_trial_gave_them() -> None:

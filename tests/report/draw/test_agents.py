@@ -13,9 +13,11 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from made_up_marl_report import make_agent_tables, make_layer_choices
-from netwright.report.content import AgentTable, LayerChoices, ReportContent
-from netwright.report.draw.agents import COLUMNS, action_text, shown_columns, telling, thumbnail
-from netwright.report.render import render_report
+from made_up_report import MadeUpReport, render_report
+from netwright.report.draw.agents import telling, thumbnail
+from netwright.report.draw.layers import COLUMNS, LayerChoices, evenly_spaced
+from netwright.strategies.pictures import AgentTable
+from netwright.strategies.q_learning.report import action_text
 from report_pages import array, plot
 
 NAN = float("nan")
@@ -32,7 +34,7 @@ def test_actions_are_named_by_their_hyperparameters() -> None:
     assert action_text({"dilation": 4}) == "dilation 4"
 
 
-def test_every_table_is_in_the_page_as_it_was(marl_page: str, marl: ReportContent) -> None:
+def test_every_table_is_in_the_page_as_it_was(marl_page: str, marl: MadeUpReport) -> None:
     figure = plot(marl_page, "agents")
     assert len(figure["data"]) == len(marl.agent_tables) == 19
     for drawn, table in zip(figure["data"], marl.agent_tables, strict=True):
@@ -66,7 +68,7 @@ def test_thumbnail_colours_order_the_values_and_leave_the_unvisited_grey() -> No
     assert said["best"] == "32 k3 → p4"
 
 
-def test_a_table_that_nobody_visited_is_grey_and_says_nothing_of_values(marl: ReportContent) -> None:
+def test_a_table_that_nobody_visited_is_grey_and_says_nothing_of_values(marl: MadeUpReport) -> None:
     empty = AgentTable("a", "b", ("x", "y"), ("z",), np.full((2, 1), NAN))
     said = thumbnail(empty)
     assert (said["range"], said["best"], said["visited"]) == ("", "", "0 of 2")
@@ -74,7 +76,7 @@ def test_a_table_that_nobody_visited_is_grey_and_says_nothing_of_values(marl: Re
     assert "0 of 2" in render_report(replace(marl, agent_tables=(empty,)))
 
 
-def test_of_many_tables_those_that_differ_most_are_shown_in_order(marl: ReportContent) -> None:
+def test_of_many_tables_those_that_differ_most_are_shown_in_order(marl: MadeUpReport) -> None:
     flat = np.zeros((3, 3))
     steep = np.arange(9.0).reshape(3, 3)
     actions = ("1", "2", "3")
@@ -91,7 +93,7 @@ def test_of_many_tables_those_that_differ_most_are_shown_in_order(marl: ReportCo
     assert len(plot(text, "agents")["data"]) == 24
 
 
-def test_choices_of_every_layer_are_in_the_page(marl_page: str, marl: ReportContent) -> None:
+def test_choices_of_every_layer_are_in_the_page(marl_page: str, marl: MadeUpReport) -> None:
     choices = marl.layer_choices
     assert choices is not None
     figure = plot(marl_page, "choices")
@@ -111,7 +113,7 @@ def test_choices_of_every_layer_are_in_the_page(marl_page: str, marl: ReportCont
     assert sorted(len(axis["ticktext"]) for axis in axes) == [13, 20, 20]
 
 
-def test_layer_without_a_value_in_one_trial_is_left_blank(marl: ReportContent) -> None:
+def test_layer_without_a_value_in_one_trial_is_left_blank(marl: MadeUpReport) -> None:
     values = {"kernels": np.array([[16.0, NAN, 64.0], [32.0, 32.0, 32.0]])}
     choices = LayerChoices(("first", "second"), (4, 7, 9), values)
     trace = plot(render_report(replace(marl, layer_choices=choices, best_trial=None)), "choices")["data"][0]
@@ -119,20 +121,20 @@ def test_layer_without_a_value_in_one_trial_is_left_blank(marl: ReportContent) -
     assert trace["colorbar"]["ticktext"] == ["16", "32", "64"]
 
 
-def test_choices_without_a_value_are_not_drawn(marl: ReportContent) -> None:
+def test_choices_without_a_value_are_not_drawn(marl: MadeUpReport) -> None:
     for trials in ((), (0, 1)):
         empty = LayerChoices(("first",), trials, {"kernels": np.full((1, len(trials)), NAN)})
         assert 'id="plot-choices"' not in render_report(replace(marl, layer_choices=empty, agent_tables=()))
 
 
 def test_very_many_trials_are_thinned_evenly() -> None:
-    kept = shown_columns(make_layer_choices(trials=4500, layers=("a", "b")))
+    kept = evenly_spaced(make_layer_choices(trials=4500, layers=("a", "b")))
     assert len(kept) == COLUMNS
     assert (kept[0], kept[-1]) == (0, 4499)
     assert set(np.diff(kept)) == {3, 4}
 
 
-def test_phases_are_told_apart_and_penalties_named(marl_page: str, marl: ReportContent) -> None:
+def test_phases_are_told_apart_and_penalties_named(marl_page: str, marl: MadeUpReport) -> None:
     figure = plot(marl_page, "search")
     (ground,) = figure["layout"]["shapes"]
     assert (ground["x0"], ground["x1"]) == (-0.5, 199.5)
@@ -158,7 +160,7 @@ def test_without_agents_nothing_is_said_of_them(content_page: str) -> None:
     assert "Against the original" not in content_page
 
 
-def test_a_large_search_stays_a_page_that_opens(marl: ReportContent) -> None:
+def test_a_large_search_stays_a_page_that_opens(marl: MadeUpReport) -> None:
     layers = tuple(f"encoder.{i}.conv" for i in range(22))
     large = replace(
         marl, agent_tables=make_agent_tables(21, 42), layer_choices=make_layer_choices(300, layers)

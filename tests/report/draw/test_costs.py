@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from netwright.comparison.contestants import entries
-from netwright.report.content import Contestant
 from netwright.report.draw.costs import cost_rows, time_saved, times_smaller
 from netwright.report.metrics import metric_named
+from netwright.report.results import Contestant
 from netwright.report.sentences import verdict_sentences
 from netwright.report.summaries import summarise
 from netwright.runs.data import SearchData

@@ -7,10 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from made_up_report import make_content
-from netwright.report.content import ProbabilityPath, ReportContent
-from netwright.report.draw.one_shot import losses_figure, shared_sentence
-from netwright.report.render import render_report
+from made_up_report import MadeUpReport, make_content, render_report
+from netwright.report.draw.one_shot import ProbabilityPath, losses_figure, one_shot_sentence
 from netwright.strategies.natural_gradient import uniform
 from report_pages import array, plot
 
@@ -48,19 +46,19 @@ def made_up_path(steps: int = 1200, every: int = 10) -> ProbabilityPath:
 
 
 @pytest.fixture(scope="module")
-def content() -> ReportContent:
+def content() -> MadeUpReport:
     found = next(trial for trial in make_content().trials if trial.reward is not None)
     trials = (replace(found, number=0),)
-    return replace(make_content(), trials=trials, best_trial=0, best_curves={}, shared=made_up_path())
+    return replace(make_content(), trials=trials, best_trial=0, best_curves={}, one_shot=made_up_path())
 
 
 @pytest.fixture(scope="module")
-def page(content: ReportContent) -> str:
+def page(content: MadeUpReport) -> str:
     return render_report(content)
 
 
-def test_every_probability_is_in_the_heat_map_in_its_row(content: ReportContent, page: str) -> None:
-    path = content.shared
+def test_every_probability_is_in_the_heat_map_in_its_row(content: MadeUpReport, page: str) -> None:
+    path = content.one_shot
     assert path is not None
     figure = plot(page, "probabilities")
     drawn = array(figure["data"][0]["z"])
@@ -76,17 +74,17 @@ def test_every_probability_is_in_the_heat_map_in_its_row(content: ReportContent,
         row += block.shape[1] + 1
 
 
-def test_losses_begin_behind_the_first_snapshot(content: ReportContent, page: str) -> None:
-    assert content.shared is not None
+def test_losses_begin_behind_the_first_snapshot(content: MadeUpReport, page: str) -> None:
+    assert content.one_shot is not None
     first, second = plot(page, "losses")["data"]
     assert first["y"][0] is None
-    assert list(first["y"])[1:] == list(content.shared.loss)[1:]
-    assert list(second["y"])[1:] == list(content.shared.theta_loss)[1:]
+    assert list(first["y"])[1:] == list(content.one_shot.loss)[1:]
+    assert list(second["y"])[1:] == list(content.one_shot.theta_loss)[1:]
 
 
-def test_losses_far_apart_are_shown_by_their_logarithms(content: ReportContent, page: str) -> None:
+def test_losses_far_apart_are_shown_by_their_logarithms(content: MadeUpReport, page: str) -> None:
     assert plot(page, "losses")["layout"]["yaxis"].get("type") != "log"
-    path = content.shared
+    path = content.one_shot
     assert path is not None
     fallen = replace(path, loss=(None, *np.geomspace(2.0, 0.01, len(path.steps) - 1).tolist()))
     assert losses_figure(fallen).layout.yaxis.type == "log"
@@ -102,7 +100,7 @@ def test_there_are_no_trials_to_show(page: str) -> None:
 
 def test_the_sentence_counts() -> None:
     path = made_up_path(steps=100, every=50)
-    told = shared_sentence(replace(path, infeasible=1234))
+    told = one_shot_sentence(replace(path, infeasible=1234))
     assert told.startswith("100 steps in 30 m")
     assert "over 40 variables" in told
     assert "1,234 sampled choices made no network" in told
@@ -110,7 +108,7 @@ def test_the_sentence_counts() -> None:
     assert f"{certain} of 40 variables have a value of at least 90%" in told
 
 
-def test_before_the_comparison_the_likeliest_network_is_told(content: ReportContent) -> None:
+def test_before_the_comparison_the_likeliest_network_is_told(content: MadeUpReport) -> None:
     told = render_report(replace(content, contestants=(), overlays=()))
     assert "The likeliest network" in told
     assert "it has not been trained by itself yet" in told

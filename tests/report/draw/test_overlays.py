@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from netwright.report.content import OverlayCase
-from netwright.report.draw.overlays import GAP, TILE, Picture, draw_overlay, label_colour
+from netwright.report.draw.overlays import Overlay, OverlayCase, draw_overlay, label_colour
+from netwright.report.draw.pictures import GAP, TILE
 
 SHAPE = (20, 30, 10)
 
@@ -25,7 +25,7 @@ def make_case(spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> OverlayC
     return OverlayCase("worst", "case", 0.5, image, truth, 2 * truth, spacing)
 
 
-def pixels(picture: Picture) -> NDArray[np.uint8]:
+def pixels(picture: Overlay) -> NDArray[np.uint8]:
     kind, data = picture.uri.split(",", 1)
     assert kind == "data:image/png;base64"
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))

@@ -21,12 +21,15 @@ from netwright.errors import DatasetError, DatasetWarning, StorageError
 from netwright.means import mean_scores
 from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
-from netwright.report.collect.predictions import confusion, mistakes
-from netwright.runs.data import Material, cache_root, open_material, open_own, prepare_own, unseen_cases
+from netwright.report.metrics import metric_named
+from netwright.report.run import ReportedRun
+from netwright.report.summaries import Comparison
+from netwright.runs.data import cache_root, open_material, open_own, prepare_own, unseen_cases
 from netwright.runs.folder import create_run_folder
 from netwright.settings import RunSettings
 from netwright.tasks import TASKS
 from netwright.tasks.classification.predictor import Classifier, LabelledPicture, read_table
+from netwright.tasks.classification.report import on_test_images
 from netwright.tasks.classification.task import ClassificationTask
 
 SIZE = 16
@@ -275,9 +278,11 @@ def test_confusions_and_mistakes_are_those_of_the_table(
 ) -> None:
     folder = create_run_folder(tmp_path / "run", settings_of(shapes), splits)
     material = open_material(folder, settings_of(shapes))
-    assert confusion(folder, material) is None
-    assert mistakes(folder, material) == ()
-    assert isinstance(material, Material)
+    nothing = Comparison((), classifier.task.class_names, metric_named("accuracy"))
+    run = ReportedRun(
+        settings_of(shapes), nothing, folder.winner / "predictions", material.prepared, material.test
+    )
+    assert on_test_images(run) == (None, ())
     classifier.score(material.test, folder.winner / "predictions")
     files = sorted((shapes / "test").rglob("*.png"))
     found = by_hand(shapes, linear, files)
@@ -289,12 +294,12 @@ def test_confusions_and_mistakes_are_those_of_the_table(
         counts[truth, best] += 1
         if truth != best:
             wrong.append((-p[best], path))
-    shown = confusion(folder, material)
+    shown, examples = on_test_images(run)
     assert shown is not None
     assert shown.classes == classes
     np.testing.assert_array_equal(shown.counts, counts)
     wrong.sort()
-    for example, (sureness, path) in zip(mistakes(folder, material), wrong, strict=True):
+    for example, (sureness, path) in zip(examples, wrong, strict=True):
         assert example.truth == path.parent.name
         assert example.probability == pytest.approx(-sureness, abs=2e-5)
         np.testing.assert_allclose(np.squeeze(example.image), pixels(path) / 255, atol=1e-6)

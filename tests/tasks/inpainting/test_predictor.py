@@ -6,7 +6,6 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,8 +26,11 @@ from netwright.errors import DatasetError, DatasetWarning, RunError, StorageErro
 from netwright.planning.resolve import resolve
 from netwright.planning.task_settings import choose_task_settings
 from netwright.planning.user_settings import UserSettings
-from netwright.report.collect.predictions import restorations
 from netwright.report.examples import worst_median_best
+from netwright.report.metrics import metric_named
+from netwright.report.results import Contestant
+from netwright.report.run import ReportedRun
+from netwright.report.summaries import Comparison
 from netwright.runs.data import cache_root, open_material, open_own, prepare_own, unseen_cases
 from netwright.runs.folder import create_run_folder
 from netwright.settings import RunSettings
@@ -36,6 +38,7 @@ from netwright.tasks import TASKS
 from netwright.tasks.images import LabelledPicture
 from netwright.tasks.inpainting.metrics import image_quality
 from netwright.tasks.inpainting.predictor import Inpainter
+from netwright.tasks.inpainting.report import restorations
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright_tests import save_picture
 from planning.steps import after
@@ -358,10 +361,12 @@ def test_shown_are_the_worst_the_median_and_the_best(
     settings = settings_of(tiles)
     folder = create_run_folder(tmp_path / "run", settings, splits)
     material = open_material(folder, settings)
-    assert restorations(folder, [], material, MASKS) == ()
+    nothing = Comparison((), inpainter.task.metric_names, metric_named("psnr"))
+    run = ReportedRun(settings, nothing, folder.winner / "predictions", material.prepared, material.test)
+    assert restorations(run) == ()
     scores = inpainter.score(material.test, folder.winner / "predictions")
-    results: list[dict[str, Any]] = [{"name": "searched", "scores": scores}]
-    shown = restorations(folder, results, material, MASKS)
+    searched = Contestant("searched", "it", "", "complete", "", 10, 1.0, 1, None, scores)
+    shown = restorations(replace(run, comparison=replace(nothing, contestants=(searched,))))
     psnr = {name: score["psnr"] for name, score in scores.items()}
     assert [one.role for one in shown] == ["worst", "median", "best"]
     assert [one.score for one in shown] == [min(psnr.values()), sorted(psnr.values())[2], max(psnr.values())]

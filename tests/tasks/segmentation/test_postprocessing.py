@@ -21,7 +21,9 @@ from netwright.files import read_json, write_json
 from netwright.models.store import load_trained
 from netwright.planning.draft import Draft
 from netwright.planning.user_settings import UserSettings
-from netwright.report.collect.run import report_content, write_report
+from netwright.report.collect.comparison import comparison_of
+from netwright.report.collect.run import write_report
+from netwright.report.results import Contestant
 from netwright.runs.data import Material, open_material
 from netwright.runs.folder import RunFolder
 from netwright.searches.jobs import CandidateJob
@@ -37,11 +39,19 @@ from netwright.tasks.segmentation.postprocessing import (
     read_fitted,
 )
 from netwright.tasks.segmentation.predictor import Segmenter
+from netwright.tasks.segmentation.report import with_fitted_crf
 
 STRONG = DenseCRF(3.0, 2.0, 6.0, 4.0, 1.0)
 KEPT = FittedCRF(True, "a test", STRONG, 2, 2, 0.5, 0.6, 0.1, 0.01, 9, 1.0, False)
 
 pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
+
+
+def reported(folder: RunFolder) -> Contestant:
+    """The searched network as the report gets it."""
+    settings = folder.settings()
+    space = make_space(settings.space)
+    return with_fitted_crf(comparison_of(folder, settings, space, (), "dice").contestants[0])
 
 
 def settings_with(crf: bool = True) -> Draft:
@@ -141,9 +151,9 @@ def test_every_contestant_gets_one_and_its_figures(
     assert ("scores_without_crf" in result) == fitted.kept
     assert ("scores_with_unkept_crf" in result) == (fitted.crf is not None and not fitted.kept)
     assert str(network.test(material.test).dice) == str(result["scores"])
-    content = report_content(folder, folder.settings(), material, None)
-    assert str(content.contestants[0].crf) == str(fitted)
-    assert content.contestants[0].distances.keys() == names
+    details = reported(folder).details
+    assert str(details["crf"]) == str(fitted)
+    assert details["hausdorff_95_mm"].keys() == names
 
 
 def test_always_applies_it_where_the_validation_cases_cannot_tell(
@@ -284,8 +294,9 @@ def test_runs_of_early_versions_have_none(kept: RunFolder, material: Material) -
     early = {k: v for k, v in values.items() if k not in ("hausdorff_95_mm", "scores_without_crf")}
     write_json(kept.winner / "result.json", early)
     assert open_run(kept.root).postprocessing() is None
-    contestant = report_content(kept, kept.settings(), material, None).contestants[0]
-    assert (contestant.crf, contestant.distances, contestant.scores_without_crf) == (None, {}, {})
+    details = reported(kept).details
+    assert details["crf"] is None
+    assert details.keys().isdisjoint({"hausdorff_95_mm", "scores_without_crf"})
 
 
 def test_a_damaged_file_is_named(kept: RunFolder) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netwright.report.content import ProbabilityPath
+from netwright.report.draw.one_shot import ProbabilityPath
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import TrialRecord
 from netwright.searches.one_shot import natural_gradient
@@ -37,7 +37,7 @@ def probability_path(
         variables=tuple(ladder.dimension.name for ladder in variables),
         values=tuple(tuple(map(str, ladder.values)) for ladder in variables),
         probabilities=tuple(
-            np.array([s.probabilities[place] for s in snapshots]) for place in range(len(variables))
+            np.array([s.probabilities[index] for s in snapshots]) for index in range(len(variables))
         ),
         chosen=tuple(chosen),
         certainty=tuple(s.certainty for s in snapshots),
@@ -50,7 +50,7 @@ def probability_path(
     )
 
 
-def shared_facts(settings: RunSettings) -> tuple[tuple[str, str], ...]:
+def one_shot_facts(settings: RunSettings) -> tuple[tuple[str, str], ...]:
     """How the search went about it, as rows of a table."""
     given = settings.supernet
     assert given is not None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netwright.report import formatting
-from netwright.report.content import ProbabilityPath
 from netwright.report.draw.style import INK, QUIET, escaped, style
+from netwright.report.sections import SEARCH, Figure, Section, Sentences
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -19,6 +21,54 @@ ROW_PIXELS = 11
 PANELS = (("entropy", "entropy"), ("certainty", "largest probability"), ("eta", "learning rate η"))
 SURE = 0.9
 LOSSES = (("loss", "weights' half", INK), ("theta_loss", "the other half", QUIET))
+
+CERTAINTY_CAPTION = (
+    "Entropy relative to that of the uniform distribution, and largest probability, both means over the variables; and "
+    "the learning rate of the probabilities, which adapts to how much the updates agree."
+)
+LOSSES_CAPTION = (
+    "Mean loss of the networks that were sampled, on the training cases that the weights are trained on, and on those "
+    "that move the probabilities."
+)
+PROBABILITIES_CAPTION = (
+    "A row a value, grouped by variable, a column a snapshot: from one colour, where all values are as likely, to one "
+    "bright row a variable. The marks at the right are the values of the network that was found, the likeliest."
+)
+
+
+@dataclass(frozen=True)
+class ProbabilityPath:
+    """How the probabilities of a search inside one training moved, snapshot by snapshot.
+
+    ``steps``: of each snapshot. ``variables``: names; ``values``: of each variable, as texts; ``probabilities``: of
+    each variable (snapshots, its values); ``chosen``: the place of each variable's value in the network that was
+    found. ``certainty``, ``entropy``, ``eta``, ``loss`` and ``theta_loss`` as in `netwright.supernet.path.Snapshot`,
+    one each snapshot. ``seconds``: in all. ``infeasible``: samples that made no network.
+    """
+
+    steps: tuple[int, ...]
+    variables: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+    probabilities: tuple[NDArray[np.float64], ...]
+    chosen: tuple[int, ...]
+    certainty: tuple[float, ...]
+    entropy: tuple[float, ...]
+    eta: tuple[float, ...]
+    loss: tuple[float | None, ...]
+    theta_loss: tuple[float | None, ...]
+    seconds: float
+    infeasible: int
+
+
+def one_shot_section(path: ProbabilityPath) -> Section:
+    """How the probabilities moved."""
+    blocks = (
+        Sentences((one_shot_sentence(path),)),
+        Figure("certainty", certainty_figure(path), CERTAINTY_CAPTION),
+        Figure("losses", losses_figure(path), LOSSES_CAPTION),
+        Figure("probabilities", probabilities_figure(path), PROBABILITIES_CAPTION),
+    )
+    return Section("shared", "How the probabilities moved", blocks, SEARCH + 1, link="Probabilities")
 
 
 def probabilities_figure(path: ProbabilityPath) -> go.Figure:
@@ -111,7 +161,7 @@ def losses_figure(path: ProbabilityPath) -> go.Figure:
     return figure
 
 
-def shared_sentence(path: ProbabilityPath) -> str:
+def one_shot_sentence(path: ProbabilityPath) -> str:
     """How far the search went, and how sure it became."""
     steps, certainty = path.steps[-1], path.certainty[-1]
     told = f"{steps:,} steps in {formatting.duration(path.seconds)}; the mean over {len(path.variables)} variables of "

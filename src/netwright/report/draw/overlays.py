@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,15 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from netwright.report.content import OverlayCase
+from netwright.report.draw.pictures import GAP, TILE, png_uri
 
 # Okabe and Ito's colours, told apart with any colour vision, without the two darkest; then two more.
 LABEL_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#7F7FFF", "#B8E986")
 
-TILE = 232
-"""Width of one tile in pixels of the file; the page shows it somewhat smaller, for sharpness."""
-
-GAP = 4
 FILL = 0.42
 WHOLE = 0.75
 WINDOW_PERCENTILES = (0.5, 99.5)
@@ -29,7 +23,24 @@ PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
 
 
 @dataclass(frozen=True)
-class Picture:
+class OverlayCase:
+    """A test case to show: image and two label maps on one grid (X, Y, Z), RAS axes.
+
+    ``image``: one channel, (X, Y, Z), or red, green and blue, (X, Y, Z, 3). A grid of one slice, Z = 1, is a
+    picture: X runs to the right and Y down.
+    """
+
+    role: str
+    name: str
+    dice: float
+    image: NDArray[np.float32]
+    truth: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+    spacing: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Overlay:
     """A PNG as a data URI, its size in pixels, the slices shown (plane, voxel index; none of 2D), if it is cropped."""
 
     uri: str
@@ -44,7 +55,7 @@ def label_colour(value: int) -> str:
     return LABEL_COLOURS[(value - 1) % len(LABEL_COLOURS)]
 
 
-def draw_overlay(case: OverlayCase) -> Picture:
+def draw_overlay(case: OverlayCase) -> Overlay:
     """Rows: axial, coronal and sagittal slice; columns: image, truth, prediction.
 
     The slices go through the truth's centre of mass. Images are upscaled smoothly, labels by nearest
@@ -79,7 +90,7 @@ def draw_overlay(case: OverlayCase) -> Picture:
     for row in rows:
         canvas[top : top + len(row)] = row
         top += len(row) + GAP
-    return Picture(
+    return Overlay(
         png_uri(canvas),
         canvas.shape[1],
         canvas.shape[0],
@@ -199,10 +210,3 @@ def _outline(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
         for shift in (1, 2, -1, -2):
             edge |= np.roll(labels, shift, axis=axis) != labels
     return edge & (labels > 0)
-
-
-def png_uri(pixels: NDArray[np.uint8]) -> str:
-    """Rows, columns and red, green, blue as a picture inside the page."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.report import formatting
-from netwright.report.content import TrialRow
 from netwright.report.draw.style import (
     INK,
     PHASE_TINT,
@@ -26,6 +25,7 @@ from netwright.report.draw.style import (
     style,
 )
 from netwright.report.metrics import Metric
+from netwright.report.results import TrialRow
 from netwright.report.statistics import pareto_front
 from netwright.report.summaries import Summary
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netwright.report import formatting
+from netwright.report.sections import Badge
 from netwright.report.summaries import Summary
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ STATUS_SYMBOLS = {
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("star", "circle-open", "square-open", "diamond-open", "triangle-up-open", "cross-open", "x-open")
 PHASE_TINT = "#eef1f5"
+
+COLOURS = "Viridis"
+"""Of what is coloured by its value."""
+
+UNVISITED = "#e9ecf1"
+BEST = "#D55E00"
 
 
 def status_colour(status: str) -> str:
@@ -113,3 +120,16 @@ def style(figure: go.Figure, *, height: int) -> None:
     )
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
+
+
+def status_badge(status: str, *, hollow: bool = False) -> Badge:
+    """A status in words with its colour."""
+    return Badge(formatting.status(status), status_colour(status), hollow)
+
+
+def colour_scale(count: int) -> list[str]:
+    """So many colours from low to high."""
+    from plotly.colors import sample_colorscale
+
+    at = np.linspace(0, 1, count) if count > 1 else np.array([0.5])
+    return list(sample_colorscale(COLOURS, at.tolist()))

@@ -38,6 +38,8 @@ from netwright.strategies.ladder import (
     untried,
     within,
 )
+from netwright.strategies.pictures import StrategySection
+from netwright.strategies.policy_gradient.report import first_policy, policy_history, policy_sections
 from netwright.strategies.policy_gradient.rounds import Round
 from netwright.strategies.ranks import middle_ranks
 
@@ -171,6 +173,21 @@ class PooledPolicyGradient:
             state.policy, np.array([means for _, means in compared]), np.sign(policy - state.policy), last
         )
         return replace(state, policy=policy, since=0, rounds=(*state.rounds, finished))
+
+    def report(
+        self, state: State, best: Mapping[str, Value] | None, reward_name: str
+    ) -> tuple[StrategySection, ...]:
+        """How the policy moved."""
+        return policy_sections(state, reward_name, estimated=True)
+
+    def history(self, state: State) -> list[dict[str, Any]]:
+        """Every finished round, as plain JSON values."""
+        return policy_history(state)
+
+    def starting_point(self, state: State) -> tuple[str, Choice] | None:
+        """The best choice of the first round, from which the policy began, and how sentences call it."""
+        first = first_policy(state)
+        return None if first is None else ("the best of the first round", first)
 
 
 def effects(

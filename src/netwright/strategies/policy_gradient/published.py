@@ -51,6 +51,8 @@ from netwright.strategies.ladder import (
     untried,
     within,
 )
+from netwright.strategies.pictures import StrategySection
+from netwright.strategies.policy_gradient.report import first_policy, policy_history, policy_sections
 from netwright.strategies.policy_gradient.rounds import Round
 
 GROUPS = (-1, 0, 1)
@@ -201,6 +203,21 @@ class PolicyGradient:
         """Whether the policy rests. A round without a reward says nothing of it, and does not count."""
         last = [finished for finished in state.rounds if np.isfinite(finished.rewards).any()][-self.rest :]
         return len(last) == self.rest and not any(finished.moves.any() for finished in last)
+
+    def report(
+        self, state: State, best: Mapping[str, Value] | None, reward_name: str
+    ) -> tuple[StrategySection, ...]:
+        """How the policy moved."""
+        return policy_sections(state, reward_name, estimated=False)
+
+    def history(self, state: State) -> list[dict[str, Any]]:
+        """Every finished round, as plain JSON values."""
+        return policy_history(state)
+
+    def starting_point(self, state: State) -> tuple[str, Choice] | None:
+        """The policy that the search started from, and how sentences call it."""
+        first = first_policy(state)
+        return None if first is None else ("the starting policy", first)
 
 
 def group_means(offsets: Levels, rewards: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -32,14 +32,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.errors import SettingsError
-from netwright.strategies.base import Choice, Dimension, Observation, Stamp
+from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
+from netwright.strategies.pictures import StrategySection
 from netwright.strategies.q_learning.improvement import Beliefs, normal_scores
 from netwright.strategies.q_learning.joint_choice import key_of
 from netwright.strategies.q_learning.layout import Layout, Levels
+from netwright.strategies.q_learning.mean_ranks import mean_ranks
 from netwright.strategies.q_learning.posterior import MOST_ENUMERATED, Draw, Model
 from netwright.strategies.q_learning.prior import fit_priors, representative
 from netwright.strategies.q_learning.proposal import propose
-from netwright.strategies.q_learning.shown import mean_ranks
+from netwright.strategies.q_learning.report import agent_sections
 from netwright.strategies.q_learning.tables import QTable
 from netwright.strategies.ranks import middle_ranks
 
@@ -177,6 +179,12 @@ class CoordinatedAgents:
     def tables(self, state: State) -> tuple[QTable, ...]:
         """What each pair of agents has seen: mean ranks, from 0 to 1, of the candidates with each pair of actions."""
         return mean_ranks(state.layout, state.layout.levels_from(state.rows), ranks(state.rewards) + 0.5)
+
+    def report(
+        self, state: State, best: Mapping[str, Value] | None, reward_name: str
+    ) -> tuple[StrategySection, ...]:
+        """What the agents learned together."""
+        return agent_sections(self.tables(state), best, "mean rank of the reward, 0 to 1")
 
 
 def _by_improvement(state: State, rng: np.random.Generator) -> bool:

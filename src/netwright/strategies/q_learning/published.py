@@ -45,7 +45,9 @@ import numpy as np
 from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
 from netwright.strategies.grid import MOST_LEVELS, Agent, Axis, make_agents
+from netwright.strategies.pictures import StrategySection
 from netwright.strategies.q_learning.algorithms import exploit, explore, update
+from netwright.strategies.q_learning.report import agent_sections
 from netwright.strategies.q_learning.tables import Indices, QTable, TableLayout, Tables
 
 Kind = Literal["exploration", "random", "exploitation"]
@@ -300,6 +302,12 @@ class PublishedQLearning:
             )
             for e, (i, j) in enumerate(zip(layout.sources.tolist(), layout.targets.tolist(), strict=True))
         )
+
+    def report(
+        self, state: State, best: Mapping[str, Value] | None, reward_name: str
+    ) -> tuple[StrategySection, ...]:
+        """What the agents learned together."""
+        return agent_sections(self.tables(state), best, "Q-value")
 
     def _explores(self, state: State, running: int = 0) -> bool:
         """Whether the next episode belongs to the exploration phase."""

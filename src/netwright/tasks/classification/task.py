@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from netwright.nn.losses import Loss
+    from netwright.report.run import ReportedRun
+    from netwright.report.sections import Section
     from netwright.settings import RunSettings
     from netwright.training.config import TrainingProtocol
     from netwright.training.problem import Problem
@@ -180,6 +182,12 @@ class Classification:
             ("classes", ", ".join(self.score_names(prepared))),
             ("network input", f"{' x '.join(map(str, prepared.size))} pixels"),
         )
+
+    def report_sections(self, run: ReportedRun) -> tuple[Section, ...]:
+        """Which class is taken for which."""
+        from netwright.tasks.classification.report import report_sections
+
+        return report_sections(run)
 
     def undefined_metrics(self, prepared: AnyPrepared, cases: Sequence[int]) -> dict[str, str]:
         """There is none: accuracy is over all classes."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from netwright.nn.losses import Loss
+    from netwright.report.run import ReportedRun
+    from netwright.report.sections import Section
     from netwright.settings import RunSettings
     from netwright.training.config import TrainingProtocol
     from netwright.training.problem import Problem
@@ -178,6 +180,12 @@ class Inpainting:
             *((("missing", settings.inpainting.words()),) if settings.inpainting is not None else ()),
             ("network input", f"{' x '.join(map(str, prepared.size))} pixels"),
         )
+
+    def report_sections(self, run: ReportedRun) -> tuple[Section, ...]:
+        """Restored pictures."""
+        from netwright.tasks.inpainting.report import report_sections
+
+        return report_sections(run)
 
     def undefined_metrics(self, prepared: AnyPrepared, cases: Sequence[int]) -> dict[str, str]:
         """There is none: every picture can be restored."""

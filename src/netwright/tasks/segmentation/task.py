@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from netwright.nn.losses import Loss
+    from netwright.report.run import ReportedRun
+    from netwright.report.sections import Section
     from netwright.settings import RunSettings
     from netwright.training.config import TrainingProtocol
     from netwright.training.problem import Problem
@@ -225,6 +227,12 @@ class Segmentation:
             ("labels", ", ".join(map(str, volumes.label_names))),
             ("network input", f"{pixels} voxels of {spacing} mm" if whole else f"slices of {pixels} pixels"),
         )
+
+    def report_sections(self, run: ReportedRun) -> tuple[Section, ...]:
+        """Distances, the CRF, and test cases."""
+        from netwright.tasks.segmentation.report import report_sections
+
+        return report_sections(run)
 
     def undefined_metrics(self, prepared: AnyPrepared, cases: Sequence[int]) -> dict[str, str]:
         """Dice of the labels of which no case has a voxel."""

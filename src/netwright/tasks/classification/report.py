@@ -1,17 +1,36 @@
-"""What classification shows in place of overlays: which class is taken for which, and images gone wrong."""
+"""What the report shows of a classification: which class is taken for which, and images gone wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from netwright.report.content import ConfusionMatrix, ImageExample
-from netwright.report.draw.overlays import png_uri
+from netwright.data.images.settings import WHITE
+from netwright.report.draw.pictures import png_uri
 from netwright.report.draw.style import escaped, style
+from netwright.report.run import ReportedRun
+from netwright.report.sections import (
+    TASK,
+    Block,
+    Captioned,
+    Cell,
+    Figure,
+    Gallery,
+    Heading,
+    Picture,
+    Row,
+    Section,
+    Sentences,
+    Table,
+)
+from netwright.tasks.classification.predictor import PREDICTIONS, read_table
+from netwright.tasks.images import prepared_pictures
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -34,6 +53,113 @@ SHARES = [
     [0.6, "#2f73ad"],
     [1.0, "#0b3c66"],
 ]
+
+CONFUSION_CAPTION = (
+    "The searched network on the test images: rows are the true classes, columns the predicted ones. Numbers are "
+    "images; the colour is their share of the true class."
+)
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """Test images of the searched network: ``counts`` by true class (row) and predicted class (column)."""
+
+    classes: tuple[str, ...]
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ImageExample:
+    """A test image, (C, H, W) or (H, W), values 0 to 1, its class and the one predicted with ``probability``."""
+
+    image: NDArray[np.float32]
+    truth: str
+    prediction: str
+    probability: float
+    name: str = ""
+
+
+def report_sections(run: ReportedRun) -> tuple[Section, ...]:
+    """The sections of the task."""
+    return (mistakes_section(*on_test_images(run)),)
+
+
+def on_test_images(run: ReportedRun) -> tuple[ConfusionMatrix | None, tuple[ImageExample, ...]]:
+    """Which class the searched network takes for which, on the test images, and those that it takes for another class,
+    the surest mistakes first; None and nothing while there is no such test.
+    """
+    table = run.predictions / PREDICTIONS
+    if not table.exists():
+        return None, ()
+    prepared = prepared_pictures(run.prepared)
+    classes = prepared.class_names
+    rows = read_table(table, classes)
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for row in rows:
+        counts[classes.index(row.truth), classes.index(row.found)] += 1
+    wrong = sorted((row for row in rows if row.truth != row.found), key=lambda row: -row.probability)
+    wrong = wrong[:MISTAKES]
+    white = WHITE[prepared.preparation.depth]
+    images = prepared.raw_images(prepared.indices(row.picture for row in wrong)) if wrong else ()
+    examples = tuple(
+        ImageExample(
+            image=np.clip(image.astype(np.float32) / white, 0, 1),
+            truth=row.truth,
+            prediction=row.found,
+            probability=row.probability,
+            name=row.picture,
+        )
+        for row, image in zip(wrong, images, strict=True)
+    )
+    return ConfusionMatrix(classes, counts), examples
+
+
+def mistakes_section(confusion: ConfusionMatrix | None, examples: Sequence[ImageExample]) -> Section:
+    """The section of what went wrong; empty where nothing is known.
+
+    Raises:
+        ValueError: an image is none.
+    """
+    blocks: list[Block] = []
+    if confusion is not None:
+        blocks.append(Figure("confusion", confusion_figure(confusion), CONFUSION_CAPTION))
+        blocks += _most_frequent(confusion)
+    blocks += _gallery(examples)
+    return Section("mistakes", "What is taken for what", tuple(blocks), TASK, link="Mistakes")
+
+
+def _most_frequent(confusion: ConfusionMatrix) -> tuple[Block, ...]:
+    rows = tuple(
+        Row(
+            (
+                Cell(pair["truth"]),
+                Cell(pair["prediction"]),
+                Cell(pair["count"], number=True),
+                Cell(pair["share"], number=True),
+            )
+        )
+        for pair in confusions(confusion)
+    )
+    names = (Cell("truth"), Cell("taken for"), Cell("images", number=True), Cell("share", number=True))
+    return (Heading("Most frequent mistakes"), Table(names, rows, style="narrow")) if rows else ()
+
+
+def _gallery(examples: Sequence[ImageExample]) -> tuple[Block, ...]:
+    shown = mistakes(examples)
+    if not shown:
+        return ()
+    below = Markup('<b>{truth}</b><br>taken for {prediction}, <span class="whole">{probability}</span>')
+    pictures = tuple(
+        Captioned(
+            Picture(one["uri"], f"{one['truth']}, taken for {one['prediction']}", title=one["name"]),
+            below=below.format(**one),
+        )
+        for one in shown
+    )
+    told = "Test images, the surest mistakes first, with the probability given to the wrong class."
+    if len(examples) > len(shown):
+        told += f" {len(examples) - len(shown)} more are not shown."
+    return Heading("Images taken for another class"), Gallery(pictures), Sentences((told,), "caption")
 
 
 def confusion_figure(confusion: ConfusionMatrix) -> go.Figure:

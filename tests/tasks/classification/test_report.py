@@ -12,17 +12,27 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from made_up_marl_report import CLASSES, make_recognised
-from netwright.report.content import ConfusionMatrix, Contestant, ImageExample, ReportContent
-from netwright.report.draw.classification import confusions, mistakes
-from netwright.report.render import render_report
+from made_up_marl_report import CLASSES, make_classification, make_recognised
+from made_up_report import MadeUpReport, render_report
+from netwright.report.results import Contestant
 from netwright.report.sentences import verdict_sentences
 from netwright.report.statistics import bootstrap_interval, paired_comparison
 from netwright.report.summaries import summarise
+from netwright.tasks.classification.report import ConfusionMatrix, ImageExample, confusions, mistakes
 from report_pages import array, plot
 
 
-def test_confusion_matrix_is_in_the_page_as_it_was(images_page: str, images: ReportContent) -> None:
+@pytest.fixture(scope="module")
+def images() -> MadeUpReport:
+    return make_classification()
+
+
+@pytest.fixture(scope="module")
+def images_page(images: MadeUpReport) -> str:
+    return render_report(images)
+
+
+def test_confusion_matrix_is_in_the_page_as_it_was(images_page: str, images: MadeUpReport) -> None:
     assert images.confusion is not None
     figure = plot(images_page, "confusion")
     (trace,) = figure["data"]
@@ -34,13 +44,13 @@ def test_confusion_matrix_is_in_the_page_as_it_was(images_page: str, images: Rep
     assert trace["text"][0][0] == str(counts[0, 0])
 
 
-def test_class_without_an_image_divides_nothing_by_zero(images: ReportContent) -> None:
+def test_class_without_an_image_divides_nothing_by_zero(images: MadeUpReport) -> None:
     confusion = ConfusionMatrix(("a", "b"), np.array([[3, 1], [0, 0]]))
     (trace,) = plot(render_report(replace(images, confusion=confusion)), "confusion")["data"]
     np.testing.assert_array_equal(array(trace["z"]), [[0.75, 0.25], [np.nan, np.nan]])
 
 
-def test_a_hundred_classes_show_no_numbers(images: ReportContent) -> None:
+def test_a_hundred_classes_show_no_numbers(images: MadeUpReport) -> None:
     names = tuple(f"class {i}" for i in range(100))
     confusion = ConfusionMatrix(names, np.full((100, 100), 2))
     (trace,) = plot(render_report(replace(images, confusion=confusion)), "confusion")["data"]
@@ -81,7 +91,7 @@ def test_an_image_of_another_shape_is_refused() -> None:
         mistakes([ImageExample(np.zeros(3, np.float32), "cat", "dog", 0.5, "a")])
 
 
-def test_words_and_numbers_fit_images(images_page: str, images: ReportContent) -> None:
+def test_words_and_numbers_fit_images(images_page: str, images: MadeUpReport) -> None:
     flat = " ".join(images_page.split())
     right = [score for case in images.contestants[0].scores.values() for score in case.values()]
     assert f"classifies {100 * np.mean(right):.1f} % of unseen images correctly" in flat

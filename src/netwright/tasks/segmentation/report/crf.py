@@ -1,4 +1,4 @@
-"""What the fully connected CRF did for each network, and how far surfaces are from the truth, as rows of tables."""
+"""What the fully connected CRF did for each network: a section of the report."""
 
 from __future__ import annotations
 
@@ -8,78 +8,112 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from netwright.report import formatting
-from netwright.report.content import Contestant
 from netwright.report.metrics import Metric, metric_named
+from netwright.report.results import Contestant
+from netwright.report.sections import TASK, Block, Cell, Row, Section, Sentences, Table
 from netwright.report.sentences import outcome, too_few, too_few_words
-from netwright.report.statistics import (
-    PairedComparison,
-    bootstrap_interval,
-    paired_comparison,
-    value_a_group,
-)
-from netwright.report.summaries import SEARCHED, groups_of, summarise
+from netwright.report.statistics import PairedComparison, paired_comparison, value_a_group
+from netwright.report.summaries import SEARCHED, Comparison, groups_of, summarise
 from netwright.tasks.segmentation.crf_fitting import FittedCRF
-from netwright.tasks.segmentation.metrics.surface_distance import mean_distances, undefined_distances
 
 MEAN = "mean of labels"
 
+CRF, WITHOUT_CRF, WITH_UNKEPT_CRF = "crf", "scores_without_crf", "scores_with_unkept_crf"
+"""What is among a contestant's details: the CRF that was fitted (`FittedCRF`) and, where it was kept, the scores
+without it, else those with it.
+"""
 
-def distance_table(contestants: Sequence[Contestant], labels: Sequence[str]) -> dict[str, Any] | None:
-    """The Hausdorff distance of every network: ``titles`` of columns, and ``rows`` of a label each with its cells, the
-    mean of the labels first; None where no network has distances, as in runs of early versions.
-    """
-    measured = [c for c in contestants if c.distances]
-    if not measured:
-        return None
-    columns = [_distance_cells(c, labels) for c in measured]
-    return {
-        "titles": [formatting.sentence_case(c.title) for c in measured],
-        "rows": [
-            {"label": label, "cells": [column[row] for column in columns]}
-            for row, label in enumerate((MEAN, *labels))
-        ],
-        "any_undefined": any(cell["undefined"] for column in columns for cell in column),
-    }
+CAPTION = (
+    "The weights are fitted on validation cases. The gain there, with its standard error, is that of each half of "
+    "the {cases} under weights fitted on the other half; a CRF is kept where it exceeds so many standard errors "
+    "that one useless CRF in forty gets past (97.5 % quantile of Student’s t), and is then part of the network "
+    "wherever else this report speaks of it. Of the searched network one that was not kept is tested, too: what "
+    "would have been, and is not used. Differences on the test cases are with minus without, {case} by {case}, "
+    "with 95 % bootstrap intervals and p-values of a paired sign-flip test, for which five {cases} or fewer are "
+    "too few."
+)
 
 
-def _distance_cells(contestant: Contestant, labels: Sequence[str]) -> list[dict[str, Any]]:
-    cases = contestant.distances
-    means, undefined = mean_distances(cases), undefined_distances(cases)
-    overall = next(iter(means.values()), None)
-    cells = [{"mean": _millimetres(overall), "interval": "", "undefined": sum(undefined.values())}]
-    for label in labels:
-        known = {case: row[label] for case, row in cases.items() if math.isfinite(row.get(label, math.nan))}
-        values = list(known.values())
-        low, high = bootstrap_interval(value_a_group(values, groups_of(known, contestant.groups)))
-        cells.append(
-            {
-                "mean": _millimetres(sum(values) / len(values) if values else None),
-                "interval": "" if math.isnan(low) else f"{low:.2f}{formatting.DASH}{high:.2f}",
-                "undefined": undefined.get(label, 0),
-            }
-        )
-    return cells
+def crf_section(comparison: Comparison) -> Section:
+    """What the CRF did for each network; empty where none was fitted."""
+    rows = crf_rows(comparison.contestants, comparison.labels)
+    blocks: tuple[Block, ...] = ()
+    if rows:
+        told = crf_sentence(comparison.contestants, comparison.labels)
+        metric = comparison.counted
+        caption = CAPTION.format(case=metric.case, cases=metric.cases)
+        table = Table(_head(), tuple(row for network in rows for row in _table_rows(network)))
+        blocks = (*((Sentences((told,)),) if told else ()), table, Sentences((caption,), "caption"))
+    title = "Post-processing by a fully connected CRF"
+    return Section("postprocessing", title, blocks, TASK, link="CRF")
 
 
-def _millimetres(value: float | None) -> str:
-    return formatting.DASH if value is None else f"{value:.2f}"
+def _head() -> tuple[Cell, ...]:
+    return (
+        Cell("network"),
+        Cell("CRF"),
+        Cell("validation", ("Dice without, with",), number=True),
+        Cell("gain", ("on cases not fitted on",), number=True),
+        Cell("on the test cases"),
+        *(Cell(name, number=True) for name in ("without", "with", "difference")),
+    )
+
+
+def _table_rows(network: dict[str, Any]) -> list[Row]:
+    """A row for each of a network's effects, the first with what holds for all."""
+    effects = network["effects"]
+    rows = len(effects) or 1
+    kept = network["kept"]
+    weights = network["weights"] if kept or effects else ()
+    first = (
+        Cell(network["title"], rows=rows),
+        Cell("kept", tuple(weights), rows=rows)
+        if kept
+        else Cell("not kept", (network["reason"], *weights), rows=rows),
+        Cell(f"{network['without']}, {network['with']}", (_fitted_on(network),), number=True, rows=rows),
+        Cell(network["gain"], (network["error"],), number=True, rows=rows),
+    )
+    style = "searched" if network["searched"] else ""
+    if not effects:
+        return [Row((*first, Cell("as the network is", quiet=True, columns=4)), style)]
+    cells = [_effect_cells(effect, kept=kept) for effect in effects]
+    further = f"{style} further" if style else ""
+    return [Row((*first, *cells[0]), style), *(Row(others, further) for others in cells[1:])]
+
+
+def _fitted_on(network: dict[str, Any]) -> str:
+    told = formatting.counted(network["cases"], "case")
+    if network["patients"]:
+        told += f" of {formatting.counted(network['patients'], 'patient')}"
+    return f"{told}, {network['tried']} settings{'; time ran out' if network['time_limited'] else ''}"
+
+
+def _effect_cells(effect: dict[str, str], *, kept: bool) -> tuple[Cell, ...]:
+    small = (effect["interval"], effect["p"], *(() if kept else ("would have been",)))
+    return (
+        Cell(effect["label"]),
+        Cell(effect["without"], number=True),
+        Cell(effect["with"], number=True),
+        Cell(effect["difference"], small, number=True),
+    )
 
 
 def crf_rows(contestants: Sequence[Contestant], labels: Sequence[str]) -> list[dict[str, Any]]:
     """A row a network to which a CRF was fitted: what was kept and why, what it did on the validation cases, and on
     the test cases with and without; of one that was not kept, what it would have done, where that was tested.
     """
-    return [_crf_row(c, c.crf, labels) for c in contestants if c.crf is not None]
+    return [_crf_row(c, c.details[CRF], labels) for c in contestants if c.details.get(CRF) is not None]
 
 
 def crf_sentence(contestants: Sequence[Contestant], labels: Sequence[str]) -> str:
     """What the CRF did for the searched network, in plain words; empty where none was fitted to it."""
-    searched = next((c for c in contestants if c.name == SEARCHED and c.crf is not None), None)
-    if searched is None or searched.crf is None:
+    searched = next((c for c in contestants if c.name == SEARCHED and c.details.get(CRF) is not None), None)
+    if searched is None:
         return ""
+    fitted: FittedCRF = searched.details[CRF]
     effects = _effects(searched, labels)
-    if not searched.crf.kept:
-        told = f"No CRF was kept for the searched network: {searched.crf.reason}."
+    if not fitted.kept:
+        told = f"No CRF was kept for the searched network: {fitted.reason}."
         if not effects:
             return told
         effect = _effect_words(effects[0], searched)
@@ -181,16 +215,14 @@ class _Effect:
 
 def _effects(contestant: Contestant, labels: Sequence[str]) -> list[_Effect]:
     """The mean of labels and every label; of a CRF that was not kept, what it would have done."""
-    assert contestant.crf is not None
+    scores, details = contestant.scores, contestant.details
     before, after = (
-        (contestant.scores_without_crf, contestant.scores)
-        if contestant.crf.kept
-        else (contestant.scores, contestant.scores_with_unkept_crf)
+        (details.get(WITHOUT_CRF), scores) if details[CRF].kept else (scores, details.get(WITH_UNKEPT_CRF))
     )
     if not before or not after:
         return []
     plain, refined = summarise([replace(contestant, scores=scores) for scores in (before, after)], labels)
-    found = [
+    effects = [
         _Effect(
             MEAN,
             formatting.dice(plain.overall.mean),
@@ -199,19 +231,19 @@ def _effects(contestant: Contestant, labels: Sequence[str]) -> list[_Effect]:
         )
     ]
     for label in labels:
-        scores = [
+        paired = [
             {case: row[label] for case, row in rows.items() if not math.isnan(row.get(label, math.nan))}
             for rows in (before, after)
         ]
-        found.append(
+        effects.append(
             _Effect(
                 label,
                 formatting.dice(plain.labels[label].mean),
                 formatting.dice(refined.labels[label].mean),
-                _compared(scores[0], scores[1], contestant),
+                _compared(paired[0], paired[1], contestant),
             )
         )
-    return found
+    return effects
 
 
 def _compared(

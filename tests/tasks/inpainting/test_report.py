@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from made_up_report import make_content
+from made_up_report import MadeUpReport, make_content, render_report
 from netwright.api.run import Evaluation
 from netwright.cli.tables import evaluation_lines, metric_lines
-from netwright.report.content import Contestant, ReportContent, Restoration
-from netwright.report.draw.inpainting import restoration_rows
 from netwright.report.metrics import metric_named, reward_words
-from netwright.report.render import render_report
+from netwright.report.results import Contestant
 from netwright.report.sentences import verdict_sentences
 from netwright.report.summaries import summarise
+from netwright.tasks.inpainting.report import Restoration, restoration_rows
 
 METRICS = ("psnr", "ssim")
 PSNR = metric_named("PSNR")
@@ -45,7 +44,7 @@ def restoration(role: str = "worst", shape: tuple[int, ...] = (3, 20, 30)) -> Re
 
 
 @pytest.fixture(scope="module")
-def content() -> ReportContent:
+def content() -> MadeUpReport:
     return replace(
         make_content(), labels=METRICS, contestants=(SEARCHED, OTHER), metric="PSNR", overlays=(),
         restorations=(restoration(),), reward_name="validation PSNR", settings="", facts=(),
@@ -114,7 +113,7 @@ def test_large_pictures_are_made_smaller_and_odd_ones_refused() -> None:
         restoration_rows([restoration(shape=(2, 20, 20))], [], METRICS)
 
 
-def test_the_page_speaks_of_images(content: ReportContent) -> None:
+def test_the_page_speaks_of_images(content: MadeUpReport) -> None:
     page = render_report(content)
     flat = " ".join(page[: page.index("plotly.js")].split())
     for words in (

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from netwright.report.content import Contestant, ReportContent
-from netwright.report.draw.postprocessing import crf_rows, crf_sentence, distance_table
-from netwright.report.render import render_report
+from made_up_report import MadeUpReport, make_content, render_report
+from netwright.report.results import Contestant
 from netwright.tasks.segmentation.crf_fitting import FittedCRF
 from netwright.tasks.segmentation.dense_crf import DenseCRF
+from netwright.tasks.segmentation.metrics.surface_distance import HAUSDORFF
+from netwright.tasks.segmentation.report.crf import CRF as FITTED
+from netwright.tasks.segmentation.report.crf import (
+    WITH_UNKEPT_CRF,
+    WITHOUT_CRF,
+    crf_rows,
+    crf_sentence,
+)
+from netwright.tasks.segmentation.report.distances import distance_table
 
 LABELS = ("anterior", "posterior")
 CRF = DenseCRF(0.0, 1.0, 3.0, 2.0, 0.1)
@@ -28,8 +38,13 @@ def network(name: str, fitted: FittedCRF | None, gain: float = 0.0, cases: int =
     distances = {case: {"anterior": 1.0 + i % 3, "posterior": 2.0} for i, case in enumerate(rows)}
     return Contestant(
         name, f"the {name} <network>", "", "complete", "", 1000, 1.0, 3, 1.0,
-        scores=better, distances=distances, scores_without_crf=without, crf=fitted,
+        scores=better, details={HAUSDORFF: distances, WITHOUT_CRF: without, FITTED: fitted},
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def content() -> MadeUpReport:
+    return make_content()
 
 
 def test_effect_on_the_test_cases_is_the_paired_difference() -> None:
@@ -38,7 +53,7 @@ def test_effect_on_the_test_cases_is_the_paired_difference() -> None:
     assert [effect["label"] for effect in row["effects"]] == ["mean of labels", *LABELS]
     assert {effect["difference"] for effect in row["effects"]} == {"+0.0100"}
     assert {effect["interval"] for effect in row["effects"]} == {"+0.0100 to +0.0100"}
-    anterior = [case["anterior"] for case in contestant.scores_without_crf.values()]
+    anterior = [case["anterior"] for case in contestant.details[WITHOUT_CRF].values()]
     assert row["effects"][1]["without"] == f"{np.mean(anterior):.3f}"
     assert row["effects"][1]["with"] == f"{np.mean(anterior) + 0.01:.3f}"
     assert row["weights"] == ["appearance 3, 2 mm, intensity 0.1"]
@@ -59,12 +74,16 @@ def test_the_sentence_says_whether_it_helped(gain: float, words: str) -> None:
 
 def of_patients(contestant: Contestant, frames: int = 2) -> Contestant:
     """Each case so many times, as frames of one patient."""
-    tables = {}
-    for name in ("scores", "scores_without_crf", "distances"):
-        rows = getattr(contestant, name)
-        tables[name] = {f"{case} frame {i}": row for case, row in rows.items() for i in range(frames)}
+
+    def repeated(rows: Mapping[str, Any]) -> dict[str, Any]:
+        return {f"{case} frame {i}": row for case, row in rows.items() for i in range(frames)}
+
+    details = {
+        name: repeated(value) if name in (WITHOUT_CRF, HAUSDORFF) else value
+        for name, value in contestant.details.items()
+    }
     groups = {f"{case} frame {i}": case for case in contestant.scores for i in range(frames)}
-    return replace(contestant, **tables, groups=groups)
+    return replace(contestant, scores=repeated(contestant.scores), details=details, groups=groups)
 
 
 def uneven(contestant: Contestant) -> Contestant:
@@ -74,7 +93,7 @@ def uneven(contestant: Contestant) -> Contestant:
         case: {k: v + rng.normal(0, 0.01) for k, v in row.items()} for case, row in contestant.scores.items()
     }
     distances = {case: {label: rng.uniform(1, 4) for label in LABELS} for case in scores}
-    return replace(contestant, scores=scores, distances=distances)
+    return replace(contestant, scores=scores, details={**contestant.details, HAUSDORFF: distances})
 
 
 def test_patients_are_counted_not_their_frames() -> None:
@@ -96,15 +115,19 @@ def test_few_pairs_are_called_so(cases: int, few: bool) -> None:
     assert ("patients are too few" in crf_sentence([patients], LABELS)) == (few and cases > 1)
 
 
-def test_one_that_was_not_kept_is_told_as_what_would_have_been(content: ReportContent) -> None:
+def unkept_of(kept: Contestant) -> Contestant:
+    """The same network had its CRF not been kept."""
+    details = {
+        HAUSDORFF: kept.details[HAUSDORFF],
+        FITTED: replace(KEPT, kept=False, reason="it was chance"),
+        WITH_UNKEPT_CRF: kept.scores,
+    }
+    return replace(kept, scores=kept.details[WITHOUT_CRF], details=details)
+
+
+def test_one_that_was_not_kept_is_told_as_what_would_have_been(content: MadeUpReport) -> None:
     kept = network("searched", KEPT, 0.01)
-    unkept = replace(
-        kept,
-        crf=replace(KEPT, kept=False, reason="it was chance"),
-        scores=kept.scores_without_crf,
-        scores_without_crf={},
-        scores_with_unkept_crf=kept.scores,
-    )
+    unkept = unkept_of(kept)
     assert crf_rows([unkept], LABELS)[0]["effects"] == crf_rows([kept], LABELS)[0]["effects"]
     told = crf_sentence([unkept], LABELS)
     assert told.startswith(
@@ -118,7 +141,7 @@ def test_one_that_was_not_kept_is_told_as_what_would_have_been(content: ReportCo
     assert [page.count("<small>would have been</small>") for page in pages] == [3, 0]
 
 
-def test_the_captions_count_patients(content: ReportContent) -> None:
+def test_the_captions_count_patients(content: MadeUpReport) -> None:
     for who, words in (
         (network("searched", KEPT), "case by case"),
         (of_patients(network("searched", KEPT)), "patient by patient"),
@@ -142,7 +165,7 @@ def test_a_gain_that_nobody_could_judge_is_not_told_as_zero() -> None:
 
 
 def test_runs_without_a_crf_or_distances_say_nothing() -> None:
-    early = replace(network("searched", None), distances={})
+    early = replace(network("searched", None), details={})
     assert crf_rows([early], LABELS) == []
     assert crf_sentence([early], LABELS) == ""
     assert distance_table([early], LABELS) is None
@@ -151,7 +174,7 @@ def test_runs_without_a_crf_or_distances_say_nothing() -> None:
 def test_distances_are_means_over_cases_that_have_one() -> None:
     contestant = network("searched", None, cases=3)
     distances = {"a": {"anterior": 1.0}, "b": {"anterior": 2.0}, "c": {"anterior": math.inf}}
-    table = distance_table([replace(contestant, distances=distances)], LABELS)
+    table = distance_table([replace(contestant, details={HAUSDORFF: distances})], LABELS)
     assert table is not None
     overall, anterior, posterior = (row["cells"][0] for row in table["rows"])
     assert (overall["mean"], anterior["mean"], posterior["mean"]) == ("1.50", "1.50", "–")
@@ -159,7 +182,7 @@ def test_distances_are_means_over_cases_that_have_one() -> None:
     assert table["any_undefined"]
 
 
-def test_the_page_shows_both(content: ReportContent) -> None:
+def test_the_page_shows_both(content: MadeUpReport) -> None:
     who = (network("searched", KEPT, 0.01), network("random", NOT_KEPT))
     page = render_report(replace(content, contestants=who, labels=LABELS, overlays=()))
     assert 'id="postprocessing"' in page
@@ -172,6 +195,7 @@ def test_the_page_shows_both(content: ReportContent) -> None:
     assert section.count("<tr") == section.count("</tr>") == 1 + 3 + 1
 
 
-def test_the_page_of_a_run_without_has_neither(content_page: str) -> None:
+def test_the_page_of_a_run_without_has_neither(content: MadeUpReport) -> None:
+    content_page = render_report(content)
     assert 'id="postprocessing"' not in content_page
     assert "Hausdorff" not in content_page

@@ -10,12 +10,12 @@ import numpy as np
 import optuna
 import pytest
 
-from made_up_report import make_content
-from netwright.report.collect.strategy import policy_path, policy_rounds, starting_policy
-from netwright.report.content import NetworkTable, ReportContent
-from netwright.report.draw.policy import policy_sentence
-from netwright.report.render import render_report
+from made_up_report import MadeUpReport, make_content, render_report
+from netwright.comparison.start import starting_point
+from netwright.report.collect.strategy import strategy_history, strategy_report
+from netwright.report.draw.network import NetworkTable
 from netwright.spaces.dense import DenseSpace
+from netwright.strategies.pictures import StepMeans, ValuesOverTime
 from netwright.strategies.policy_gradient import PolicyGradient, PooledPolicyGradient
 from netwright.strategies.sampler import StrategySampler
 from report_pages import array, plot
@@ -38,42 +38,60 @@ def study() -> optuna.Study:
 
 
 @pytest.fixture(scope="module")
-def page(study: optuna.Study) -> ReportContent:
+def page(study: optuna.Study) -> MadeUpReport:
     table = NetworkTable(SPACE.table_columns, SPACE.table(study.best_params, 4))
-    return replace(make_content(), policy=policy_path(study), network_table=table)
+    return replace(
+        make_content(), strategy=strategy_report(study, None, "validation Dice"), network_table=table
+    )
+
+
+def pictures_of(study: optuna.Study) -> tuple[ValuesOverTime, StepMeans]:
+    (section,) = strategy_report(study, None, "validation Dice")
+    path, means = section.pictures
+    assert isinstance(path, ValuesOverTime)
+    assert isinstance(means, StepMeans)
+    return path, means
+
+
+def sentence_of(study: optuna.Study) -> str:
+    ((told,),) = (section.sentences for section in strategy_report(study, None, "validation Dice"))
+    return told
 
 
 def test_the_path_is_that_of_the_strategy(study: optuna.Study) -> None:
-    path = policy_path(study)
-    assert path is not None
-    assert len(path.coordinates) == 76
+    path, means = pictures_of(study)
+    assert len(path.rows) == 76
     assert path.positions.shape == (ROUNDS + 1, 76)
-    sorts = [name.rpartition(".")[2].rstrip("0123456789") for name in path.coordinates]
+    sorts = [name.rpartition(".")[2].rstrip("0123456789") for name in path.rows]
     assert list(dict.fromkeys(sorts)) == [s for s, t in zip(sorts, [None, *sorts], strict=False) if s != t], (
         "together"
     )
-    found = starting_policy(study, SPACE)
+    found = starting_point(study, SPACE)
     assert found is not None
     title, start = found
     assert title == "the starting policy"
-    assert [str(start[name]) for name in path.coordinates] == list(path.values[0])
+    assert [str(start[name]) for name in path.rows] == list(path.values[0])
     # Everything proposed in the first round lies within a step of where it started.
     steps = {"filters": 16, "height": 2, "width": 2}
     for trial in study.get_trials(deepcopy=False)[:RESULTS]:
-        for name, sort in zip(path.coordinates, sorts, strict=True):
+        for name, sort in zip(path.rows, sorts, strict=True):
             if sort in steps:
                 assert abs(trial.params[name] - int(str(start[name]))) <= steps[sort]
-    means = [
+    rewards = [
         np.mean([t.value for t in study.trials[i : i + RESULTS]]) for i in range(0, ROUNDS * RESULTS, RESULTS)
     ]
-    np.testing.assert_allclose(path.rewards, means)
+    best = max(range(ROUNDS), key=lambda number: rewards[number])
+    assert sentence_of(study) == (
+        f"{ROUNDS} rounds, the last of {RESULTS} results: mean validation Dice {rewards[0]:.3f} in round 1, "
+        f"{rewards[best]:.3f} in the best (round {best + 1}), {rewards[-1]:.3f} in round {ROUNDS}."
+    )
     moved = np.rint((path.positions[-1] - path.positions[-2]) * 11).astype(int)[:24]
     at_edge = np.isin(path.positions[-2][:24], (0.0, 1.0))
-    np.testing.assert_array_equal(moved[~at_edge], path.moves[:24][~at_edge])
+    np.testing.assert_array_equal(moved[~at_edge], means.moves[:24][~at_edge])
 
 
 def test_every_round_is_on_record(study: optuna.Study) -> None:
-    rounds = json.loads(json.dumps(policy_rounds(study)))
+    rounds = json.loads(json.dumps(strategy_history(study)))
     assert len(rounds) == ROUNDS
     trials = study.get_trials(deepcopy=False)
     for number, found in enumerate(rounds):
@@ -86,7 +104,7 @@ def test_every_round_is_on_record(study: optuna.Study) -> None:
                 group = [t.value for t in of_round if t.params[name] == policy + step]
                 mean = found["means"][name][place]
                 assert mean == (pytest.approx(np.mean(group)) if group else None)
-    assert policy_rounds(optuna.create_study()) == []
+    assert strategy_history(optuna.create_study()) == []
 
 
 @pytest.mark.parametrize("strategy", [PolicyGradient(), PooledPolicyGradient()])
@@ -96,7 +114,7 @@ def test_the_starting_policy_has_a_value_for_dimensions_of_one_value(strategy: P
     study = optuna.create_study(sampler=sampler, direction="maximize")
     for number in range(7):
         study.tell(study.ask(space.distributions()), float(number))
-    found = starting_policy(study, space)
+    found = starting_point(study, space)
     assert found is not None
     title, start = found
     assert (title == "the best of the first round") == isinstance(strategy, PooledPolicyGradient)
@@ -108,23 +126,23 @@ def test_other_strategies_have_no_policy() -> None:
     study = optuna.create_study(
         sampler=StrategySampler(PolicyGradient(), 0, distributions=SPACE.distributions())
     )
-    assert policy_path(study) is None, "nothing was asked yet"
-    assert policy_path(optuna.create_study()) is None
-    assert starting_policy(optuna.create_study(), SPACE) is None
+    assert strategy_report(study, None, "reward") == (), "nothing was asked yet"
+    assert strategy_report(optuna.create_study(), None, "reward") == ()
+    assert starting_point(optuna.create_study(), SPACE) is None
 
 
-def test_the_page_shows_path_means_and_table(page: ReportContent) -> None:
+def test_the_page_shows_path_means_and_table(study: optuna.Study, page: MadeUpReport) -> None:
     text = render_report(page)
-    assert page.policy is not None
+    values, steps = pictures_of(study)
     path = plot(text, "path")
-    np.testing.assert_allclose(array(path["data"][0]["z"]), page.policy.positions.T, atol=1e-6)
-    assert [a["text"] for a in path["layout"]["annotations"]] == list(page.policy.values[-1])
+    np.testing.assert_allclose(array(path["data"][0]["z"]), values.positions.T, atol=1e-6)
+    assert [a["text"] for a in path["layout"]["annotations"]] == list(values.values[-1])
     means = plot(text, "means")
     for group, trace in enumerate(means["data"]):
-        np.testing.assert_allclose(array(trace["x"]), page.policy.means[:, group])
+        np.testing.assert_allclose(array(trace["x"]), steps.means[:, group])
         filled = [not symbol.endswith("open") for symbol in trace["marker"]["symbol"]]
-        np.testing.assert_array_equal(filled, page.policy.moves == group - 1)
-    assert policy_sentence(page.policy, "validation Dice") in text
+        np.testing.assert_array_equal(filled, steps.moves == group - 1)
+    assert sentence_of(study) in text
     rows = re.findall(r"<tr><td>(layer \d+|pooling \d)</td><td class=\"number\">(\w+)</td>", text)
     assert rows == [(row[0], row[1]) for row in page.network_table.rows] if page.network_table else False
     assert len(rows) == 27

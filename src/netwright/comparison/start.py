@@ -1,0 +1,30 @@
+"""Where a search started, for the final comparison."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import optuna
+
+from netwright.spaces.base import Space
+from netwright.strategies.base import Starting
+from netwright.strategies.dimensions import choice_at
+from netwright.strategies.sampler import StrategySampler, dimensions_of
+
+
+def starting_point(study: optuna.Study, space: Space) -> tuple[str, dict[str, Any]] | None:
+    """The choice that the strategy started from, and how sentences call it; None where it has none.
+
+    A strategy does not see dimensions of one value: that value stands for them.
+    """
+    sampler = study.sampler
+    if not isinstance(sampler, StrategySampler) or not isinstance(sampler.strategy, Starting):
+        return None
+    start = sampler.strategy.starting_point(sampler.state(study))
+    if start is None:
+        return None
+    dimensions = dimensions_of(space.distributions())
+    fixed = choice_at(dimensions, np.zeros(len(dimensions)))
+    title, choice = start
+    return title, dict(fixed) | choice

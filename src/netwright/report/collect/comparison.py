@@ -1,0 +1,100 @@
+"""The final comparison of a run, and what came of it in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from netwright.report.collect.facts import notes_of
+from netwright.report.metrics import metric_named, reward_words
+from netwright.report.results import Contestant
+from netwright.report.sentences import verdict_sentences
+from netwright.report.summaries import Comparison
+from netwright.runs.drawings import shown_space, shown_study
+from netwright.runs.folder import RunFolder
+from netwright.runs.results import read_results
+from netwright.runs.status import read_curves
+from netwright.runs.trials import best_of, load_trials, record_of
+from netwright.settings import RunSettings
+from netwright.spaces.base import Space
+from netwright.training.outcome import Outcome
+
+
+def comparison_of(
+    folder: RunFolder, settings: RunSettings, space: Space, columns: tuple[str, ...], metric: str
+) -> Comparison:
+    """The comparison so far.
+
+    Args:
+        folder: of the run.
+        settings: its settings.
+        space: that it searches.
+        columns: what each case has scores of.
+        metric: the task's.
+    """
+    contestants = tuple(_contestant(folder, result, space) for result in read_results(folder))
+    return Comparison(contestants, columns, metric_named(metric), settings.training.batch_size)
+
+
+def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
+    """What came of the final comparison, in sentences; what the search found where there was none."""
+    results = read_results(folder)
+    records = [record_of(t) for t in load_trials(folder)]
+    space = shown_space(folder, settings, records)
+    notes = notes_of(shown_study(folder, settings, space), len(records))
+    if results:
+        labels = tuple(
+            dict.fromkeys(label for r in results for case in r["scores"].values() for label in case)
+        )
+        metric = metric_named((settings.objective.metric or "dice").partition(".")[0])
+        told = verdict_sentences([_contestant(folder, r, space) for r in results], labels, metric.name)
+        return (*told, *notes)
+    best = best_of(records)
+    if best is None or best.reward is None:
+        return ("No candidate has been trained.",)
+    objective = settings.objective
+    score = None if best.outcome is None else best.outcome.metrics.get(str(objective.metric))
+    reached = reward_words(best.reward, str(objective.metric), score, plain=objective.plain)
+    title = f"Best of the search: trial {best.number}"
+    if settings.supernet is not None:
+        title, reached = "The likeliest network", f"{reached} with the shared weights"
+        if score is None and best.reason:
+            return (f"{title}, {space.describe(best.choice)}, {best.reason}.", *notes)
+    return (f"{title}, {space.describe(best.choice)}, {reached} on validation.", *notes)
+
+
+def _contestant(folder: RunFolder, result: Mapping[str, Any], space: Space) -> Contestant:
+    groups = folder.splits().groups
+    outcome = Outcome.from_dict(result["outcome"])
+    return Contestant(
+        name=result["name"],
+        title=result["title"],
+        role=result.get("role"),
+        size_mb=outcome.cost.size_mb,
+        training_batch_ms=_milliseconds(outcome.cost.seconds_per_batch),
+        inference_batch_ms=outcome.cost.inference_ms_per_batch,
+        description=_description(result, space),
+        status=outcome.status,
+        reason=outcome.reason,
+        parameters=outcome.cost.parameters,
+        train_seconds=outcome.seconds,
+        epochs=outcome.epochs,
+        inference_ms=outcome.cost.inference_ms,
+        scores=result["scores"],
+        details=result,
+        folder=folder.contestant(result["name"]),
+        curves=read_curves(folder.contestant(result["name"]))[1],
+        groups={case: groups[case] for case in result["scores"] if case in groups},
+    )
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else 1e3 * seconds
+
+
+def _description(result: Mapping[str, Any], space: Space) -> str:
+    from netwright.spaces.references import REFERENCES
+
+    if result["reference"] is None:
+        return str(result.get("words") or space.describe(result["choice"]))
+    return REFERENCES[result["reference"]].description

@@ -1,0 +1,104 @@
+"""What was searched and how: rows of a table, and notes."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+
+from netwright.comparison.retrain import ON_ALL
+from netwright.data.splits import Splits
+from netwright.execution.resources import available_cores
+from netwright.files import read_json
+from netwright.report import formatting
+from netwright.report.collect.one_shot import one_shot_facts
+from netwright.runs.data import Material
+from netwright.runs.folder import RunFolder
+from netwright.runs.trials import ENDED, TrialRecord
+from netwright.runs.versions import RESUMED, version_facts
+from netwright.settings import RunSettings
+from netwright.spaces.base import Space
+from netwright.tasks import TASKS
+
+WHOLE = "; the networks of the comparison are trained on validation cases, too, and their curves there are no test"
+
+
+def facts_of(
+    folder: RunFolder,
+    settings: RunSettings,
+    material: Material,
+    records: Sequence[TrialRecord],
+    space: Space,
+) -> tuple[tuple[str, str], ...]:
+    """The rows: data, search, machine, versions.
+
+    Args:
+        folder: of the run.
+        settings: its settings.
+        material: its data.
+        records: its trials.
+        space: that it searches.
+    """
+    splits, machine = folder.splits(), settings.machine
+    return (
+        *TASKS[material.prepared.task].data_facts(material.dataset, material.prepared, settings),
+        (
+            "parts",
+            f"{len(splits.training)} training, {len(splits.validation)} validation, {len(splits.test)} test"
+            + (f", of {_patients(splits)} patients, none of them divided" if splits.groups else "")
+            + (WHOLE if settings.train.on == ON_ALL else ""),
+        ),
+        ("search space", f"{settings.space.name}, {_choices(space)}"),
+        ("strategy", settings.strategy.name),
+        *(_trial_facts(settings, len(records)) if settings.supernet is None else one_shot_facts(settings)),
+        (
+            "machine",
+            f"{platform.machine()}, {formatting.counted(available_cores(), 'core')}; "
+            f"{formatting.counted(machine.workers, 'worker')} of {formatting.counted(machine.threads, 'thread')}",
+        ),
+        ("seed", str(settings.seed)),
+        *version_facts(folder.settings_file, _resumptions(folder)),
+    )
+
+
+def _resumptions(folder: RunFolder) -> Any:
+    file = folder.root / RESUMED
+    return read_json(file) if file.exists() else []
+
+
+def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], ...]:
+    training = settings.training
+    length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
+    if training.seconds is not None:
+        length = f"as many epochs as fit into {training.seconds:.0f} s, at most {length}"
+    counting = " (only networks not met before are counted)" if settings.budget.count == "distinct" else ""
+    budget = [f"{settings.budget.trials} trials{counting}"] if settings.budget.trials else []
+    budget += [f"{settings.budget.hours:g} h"] if settings.budget.hours else []
+    return (
+        ("reward", settings.objective.words()),
+        ("budget", " or ".join(budget) or "none"),
+        (
+            "each candidate",
+            f"{length}, {training.optimizer} {training.learning_rate:g}, batches of {training.batch_size}",
+        ),
+        ("trials", str(trials)),
+    )
+
+
+def _patients(splits: Splits) -> int:
+    cases = (*splits.training, *splits.validation, *splits.test)
+    return len({splits.groups.get(case, case) for case in cases})
+
+
+def _choices(space: Space) -> str:
+    count = getattr(space, "count_choices", None)
+    dimensions = f"{len(space.distributions())} dimensions"
+    return dimensions if count is None else f"{dimensions}, {count():,} choices"
+
+
+def notes_of(study: optuna.Study | None, trials: int) -> tuple[str, ...]:
+    """Why the search ended before its budget, where it did."""
+    ended = None if study is None else study.user_attrs.get(ENDED)
+    return () if ended is None else (f"The search ended after {trials} trials: {ended}.",)

@@ -1,0 +1,59 @@
+"""Where a report is written, and which files may be written over."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from netwright.errors import StorageError
+from netwright.runs.folder import RunFolder
+
+HISTORY = "policy.json"
+"""The course of the strategy, for machines, beside the report."""
+
+GENERATOR = b'<meta name="generator" content="netwright">'
+HISTORY_START = b'"rounds": ['
+
+
+def report_path(folder: RunFolder, output: Path | None) -> Path:
+    """Where the report goes; the folder of an ``output`` is made where it is not there.
+
+    Raises:
+        StorageError: that cannot be written, or is something else than a report.
+    """
+    path, advice = folder.report, "Name another place with -o."
+    if output is not None:
+        path = output / path.name if output.is_dir() or not output.suffix else output
+        advice = "Name a file in a folder that can be written."
+        if path.suffix.lower() not in (".html", ".htm"):
+            raise StorageError(
+                f"{path} is no name of a report: expected one that ends in .html, or a folder. Name another with -o."
+            )
+        require_own(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written ({error.strerror or error}). {advice}") from None
+    if not os.access(path.parent, os.W_OK):
+        raise StorageError(f"{path} cannot be written, as {path.parent} is not writable. {advice}")
+    return path
+
+
+def require_own(path: Path) -> None:
+    """Refuse a file that neither is a report nor lies beside one, so that none of the user's is lost.
+
+    Raises:
+        StorageError: it is there, and begins otherwise than what is written here.
+    """
+    if not os.path.lexists(path):
+        return
+    own = GENERATOR if path.name != HISTORY else HISTORY_START
+    try:
+        with path.open("rb") as file:
+            is_own = own in file.read(1000)
+    except OSError:
+        is_own = False
+    if not is_own:
+        raise StorageError(
+            f"{path} is there already and is no report of netwright: it is kept. Name another place with -o."
+        )

@@ -1,0 +1,207 @@
+"""The sections of the final comparison: what came of it, tables of networks, every test case, training curves."""
+
+from __future__ import annotations
+
+from netwright.report import formatting
+from netwright.report.draw.comparison_figures import score_by_case, training_curves
+from netwright.report.draw.costs import cost_rows
+from netwright.report.draw.style import status_badge
+from netwright.report.metrics import Metric, metric_named
+from netwright.report.sections import (
+    COMPARISON,
+    NETWORK,
+    VERDICT,
+    Block,
+    Cell,
+    Figure,
+    Heading,
+    Row,
+    Section,
+    Sentences,
+    Table,
+)
+from netwright.report.sentences import sentences
+from netwright.report.summaries import Comparison, Estimate, Summary
+
+ANCHOR = "comparison"
+"""Of the section that a task's own tables of the networks join."""
+
+AFTER_TABLES = COMPARISON + 1
+"""The order of these tables."""
+
+WIDE_LABELS = 4
+"""With more labels than this, the score of each gets a table of its own."""
+
+
+def comparison_sections(comparison: Comparison) -> tuple[Section, ...]:
+    """All that the comparison shows; nothing while there is none."""
+    if not comparison.contestants:
+        return ()
+    verdict = Sentences(sentences(comparison.summaries, comparison.metric))
+    title = f"Comparison on unseen {comparison.counted.cases}"
+    tables = (_networks(comparison), _caption(comparison.counted), *_costs(comparison), *_labels(comparison))
+    return (
+        Section("verdict", "", (verdict,), VERDICT, style="verdict"),
+        Section(ANCHOR, title, tables, COMPARISON, link="Comparison"),
+        Section(ANCHOR, title, _cases(comparison), AFTER_TABLES + 1),
+        Section("winner", "The searched network", _curves(comparison), NETWORK + 2),
+    )
+
+
+def _networks(comparison: Comparison) -> Table:
+    """A row a network: scores, the difference from the searched one, size and times."""
+    metric = comparison.metric
+    columns = tuple(label for label in comparison.labels if label != metric.column)
+    shown = () if _wide(comparison) else columns
+    measured = () if metric.column else ("top-1" if metric.classifies else "mean of labels",)
+    head = (
+        Cell("network"),
+        Cell(metric.name, measured, number=True),
+        *(_column(label, metric) for label in shown),
+        Cell("searched −\N{NO-BREAK SPACE}this", (metric.name,), number=True),
+        Cell("parameters", number=True),
+        Cell("training", number=True),
+        Cell("inference", ("one input",), number=True),
+        Cell("status"),
+    )
+    return Table(head, tuple(_network(s, shown, metric) for s in comparison.summaries), style="networks")
+
+
+def _column(label: str, metric: Metric) -> Cell:
+    """The head of a column beside that of the metric: a label and what is measured of it, or another metric."""
+    if metric.column:
+        return Cell(metric_named(label).name, number=True)
+    return Cell(label, (metric.name,), number=True)
+
+
+def _network(summary: Summary, columns: tuple[str, ...], metric: Metric) -> Row:
+    contestant = summary.contestant
+    epochs = formatting.counted(contestant.epochs, "epoch")
+    cells = (
+        Cell(formatting.sentence_case(contestant.title), (contestant.description,)),
+        _estimate(summary.overall, metric),
+        *(_estimate(summary.labels[label], _of_label(label, metric)) for label in columns),
+        _difference(summary, metric),
+        Cell(
+            formatting.parameters(contestant.parameters),
+            (formatting.megabytes(contestant.parameters),),
+            number=True,
+        ),
+        Cell(formatting.duration(contestant.train_seconds), (epochs,), number=True),
+        Cell(formatting.milliseconds(contestant.inference_ms), number=True),
+        Cell(badge=status_badge(contestant.status), small=(contestant.reason,)),
+    )
+    return Row(cells, "searched" if summary.searched else "")
+
+
+def _of_label(label: str, metric: Metric) -> Metric:
+    return metric_named(label) if metric.column else metric
+
+
+def _estimate(estimate: Estimate, metric: Metric) -> Cell:
+    interval = metric.interval(estimate.low, estimate.high)
+    return Cell(metric.value(estimate.mean), (interval,), number=True, strong=True)
+
+
+def _difference(summary: Summary, metric: Metric) -> Cell:
+    comparison = summary.comparison
+    if comparison is None or not comparison.n:
+        return Cell(number=True)
+    interval = metric.difference_interval(comparison.low, comparison.high)
+    return Cell(
+        metric.difference(comparison.mean_difference),
+        (interval, formatting.p_value(comparison.p_value)),
+        number=True,
+    )
+
+
+def _caption(metric: Metric) -> Sentences:
+    test = "McNemar's exact test" if metric.classifies else "a paired sign-flip test"
+    return Sentences(
+        (
+            f"Means over the test {metric.cases}, which neither search nor training saw, with 95 % bootstrap intervals "
+            f"(BCa) over the {metric.cases} below them. Differences: the searched network minus the other, "
+            f"{metric.case} by {metric.case}, with the p-value of {test}, adjusted for the number of comparisons "
+            f"(Holm). Intervals and tests tell how sure the {metric.cases} are, not how much a second training would "
+            "differ: each network was trained once.",
+        ),
+        "caption",
+    )
+
+
+def _costs(comparison: Comparison) -> tuple[Block, ...]:
+    """Size and times beside those of the original network; nothing where there is none."""
+    metric = comparison.counted
+    costs = cost_rows(comparison.summaries, comparison.metric)
+    if not costs:
+        return ()
+    batch = "a batch" + (f" of {comparison.batch_size}" if comparison.batch_size else "")
+    head = (
+        Cell("network"),
+        Cell(metric.name, number=True),
+        Cell("size", number=True),
+        Cell("training", (batch,), number=True),
+        Cell("inference", (batch,), number=True),
+    )
+    rows = tuple(
+        Row(
+            (
+                Cell(cost["title"], (cost["role"],) if cost["role"].lower() != cost["title"].lower() else ()),
+                Cell(cost["score"], (cost["difference"] or cost["interval"],), number=True, strong=True),
+                Cell(cost["size"], (cost["size_ratio"],), number=True, strong=True),
+                Cell(cost["training"], (cost["training_ratio"],), number=True, strong=True),
+                Cell(cost["inference"], (cost["inference_ratio"],), number=True, strong=True),
+            ),
+            "searched" if cost["searched"] else "",
+        )
+        for cost in costs
+    )
+    caption = (
+        f"Under each number what it is beside the original's; under the original's {metric.name} its 95 % interval. "
+        f"Sizes are those of the weights. Whether a difference in {metric.name} can be measured is in the table above."
+    )
+    return Heading("Against the original"), Table(head, rows, style="costs"), Sentences((caption,), "caption")
+
+
+def _wide(comparison: Comparison) -> bool:
+    return sum(label != comparison.metric.column for label in comparison.labels) > WIDE_LABELS
+
+
+def _labels(comparison: Comparison) -> tuple[Block, ...]:
+    """The score of each of many labels, a column a network."""
+    if not _wide(comparison):
+        return ()
+    metric = comparison.metric
+    tested = [s for s in comparison.summaries if s.tested]
+    titles = (Cell(formatting.sentence_case(s.contestant.title), number=True) for s in tested)
+    head = (Cell("class" if metric.classifies else "label"), *titles)
+    rows = tuple(
+        Row((Cell(label), *(_estimate(s.labels[label], _of_label(label, metric)) for s in tested)))
+        for label in comparison.labels
+    )
+    title = "Accuracy per class" if metric.classifies else f"{metric.name} per label"
+    return Heading(title), Table(head, rows, scrolls=True)
+
+
+def _cases(comparison: Comparison) -> tuple[Block, ...]:
+    metric = comparison.metric
+    if not comparison.tested or metric.classifies:
+        return ()
+    case = comparison.counted.case if metric.column else "case"
+    caption = f"Every test {case} as a dot; boxes show the quartiles."
+    return (Figure("cases", score_by_case(comparison.summaries, metric), caption),)
+
+
+def _curves(comparison: Comparison) -> tuple[Block, ...]:
+    trained = {
+        formatting.sentence_case(s.contestant.title): s.contestant
+        for s in comparison.summaries
+        if any(s.contestant.curves.values())
+    }
+    if not trained:
+        return ()
+    seconds = {title: contestant.train_seconds for title, contestant in trained.items()}
+    curves = {title: contestant.curves for title, contestant in trained.items()}
+    figure = training_curves(curves, seconds, comparison.metric)
+    caption = "All networks of the comparison, trained alike; the searched one in black."
+    return Heading("Training for the comparison"), Figure("retraining", figure, caption)

@@ -1,0 +1,41 @@
+"""What a space shows of the searched network: drawings, and a table of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from netwright.report.draw.diagrams import draw
+from netwright.report.sections import NETWORK, Block, Cell, Heading, Html, Row, Section, Table
+from netwright.spaces.base import Diagram
+
+
+@dataclass(frozen=True)
+class NetworkTable:
+    """A network layer by layer: names of the columns, and a row a layer."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def network_section(diagrams: Sequence[Diagram], table: NetworkTable | None) -> Section:
+    """The searched network; empty where nothing is drawn of it."""
+    drawings = Markup("\n").join(
+        Markup("<figure><h3>{}</h3>{}</figure>").format(d.title, draw(d, key=f"diagram-{i}"))
+        for i, d in enumerate(diagrams)
+    )
+    blocks: list[Block] = []
+    if diagrams:
+        blocks.append(Html(Markup('<div class="diagrams">\n{}\n</div>').format(drawings)))
+    if table is not None:
+        blocks += [Heading("Layer by layer"), _layers(table)]
+    return Section("winner", "The searched network", tuple(blocks), NETWORK, link="Winner")
+
+
+def _layers(table: NetworkTable) -> Table:
+    def cells(texts: Sequence[str]) -> tuple[Cell, ...]:
+        return tuple(Cell(text, number=place > 0) for place, text in enumerate(texts))
+
+    return Table(cells(table.columns), tuple(Row(cells(row)) for row in table.rows), style="layers")

@@ -1,0 +1,201 @@
+"""The sections of the search: how it went, every trial, the best trial's training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+from netwright.report import formatting
+from netwright.report.draw import search_figures
+from netwright.report.draw.comparison_figures import training_curves
+from netwright.report.draw.style import INK, in_order, status_badge
+from netwright.report.results import TrialRow
+from netwright.report.sections import (
+    NETWORK,
+    SEARCH,
+    TRIALS,
+    VERDICT,
+    Badge,
+    Block,
+    Cell,
+    Counts,
+    Figure,
+    Heading,
+    Html,
+    Row,
+    Section,
+    Sentences,
+    Table,
+)
+from netwright.report.sentences import progress_sentences
+from netwright.report.summaries import Comparison
+
+NO_TRIAL = Sentences(("No trial has been run yet.",), "quiet")
+
+ONE_TRAINING = Html(
+    Markup(
+        "<p>One training with shared weights, in place of trials: see "
+        '<a href="#shared">how the probabilities moved</a>.</p>'
+    )
+)
+
+EVERY_TRIAL = (
+    "Every trial by its number; hollow dots are networks that an earlier trial had trained. The black line is the best "
+    "so far{mean}. Trials that gave no value stand in lanes below{penalty}."
+)
+
+
+@dataclass(frozen=True)
+class SearchCourse:
+    """How a search went.
+
+    Args:
+        trials: in order; of a search inside one training, the one that it ended in.
+        best_trial: the number of the best one.
+        reward_name: what the trials' ``reward`` is, in words.
+        facts: what was searched and how, rows of a table.
+        best_curves: of the best trial's training: name -> one value an epoch.
+        penalty: what the strategy was told for a trial without a reward.
+        one_shot: whether all networks were searched inside one training.
+    """
+
+    trials: tuple[TrialRow, ...]
+    best_trial: int | None
+    reward_name: str = "validation Dice"
+    facts: tuple[tuple[str, str], ...] = ()
+    best_curves: Mapping[str, list[float]] = field(default_factory=dict)
+    penalty: float | None = None
+    one_shot: bool = False
+
+    @property
+    def phased(self) -> bool:
+        """Whether the strategy went through phases."""
+        return any(trial.phase for trial in self.trials)
+
+
+def search_sections(search: SearchCourse, comparison: Comparison) -> tuple[Section, ...]:
+    """All that is shown of the search, whether or not there was a comparison."""
+    blocks = (*_facts(search), *_counts(search), *_course(search), *_sizes(search, comparison))
+    sections = [
+        Section("search", "How the search went", blocks, SEARCH, link="Search"),
+        Section("winner", "The searched network", _best(search, comparison), NETWORK + 1, link="Winner"),
+    ]
+    if not comparison.contestants:
+        told = progress_sentences(
+            search.trials,
+            search.best_trial,
+            search.reward_name,
+            comparison.metric.cases,
+            one_shot=search.one_shot,
+        )
+        sections.append(Section("verdict", "", (Sentences(told),), VERDICT, style="verdict"))
+    if not search.one_shot:
+        sections.append(Section("trials", "Every trial", _trials(search), TRIALS, link="Every trial"))
+    return tuple(sections)
+
+
+def _facts(search: SearchCourse) -> tuple[Block, ...]:
+    rows = tuple(Row((Cell(name, head=True), Cell(value))) for name, value in search.facts)
+    return (Table((), rows, style="facts"),) if rows else ()
+
+
+def _counts(search: SearchCourse) -> tuple[Block, ...]:
+    """How many trials ended in which status."""
+    if search.one_shot:
+        return (ONE_TRAINING,)
+    if not search.trials:
+        return (NO_TRIAL,)
+    counted = Counter(t.status for t in search.trials)
+    numbers = [(status_badge(status), counted[status]) for status in in_order(counted)]
+    cached = sum(t.cached_from is not None for t in search.trials)
+    if cached:
+        numbers.append((Badge("of these from the cache", INK, hollow=True), cached))
+    return (Counts(tuple(numbers)),)
+
+
+def _course(search: SearchCourse) -> tuple[Block, ...]:
+    if search.one_shot or not search.trials:
+        return ()
+    caption = EVERY_TRIAL.format(
+        mean=", the grey one the mean of the last trials of the phase" if search.phased else "",
+        penalty="" if search.penalty is None else ", with the penalty that the strategy was given for them",
+    )
+    figure = search_figures.best_so_far(search.trials, search.reward_name, search.penalty)
+    return (Figure("search", figure, caption),)
+
+
+def _sizes(search: SearchCourse, comparison: Comparison) -> tuple[Block, ...]:
+    trials = () if search.one_shot else search.trials
+    if not comparison.tested and not any(t.reward is not None and t.parameters for t in trials):
+        return ()
+    front = "no network of the search is both smaller and better."
+    if search.one_shot:
+        caption = "The networks of the comparison by size, on the test cases, with 95 % intervals."
+    elif comparison.contestants:
+        caption = (
+            f"Left: size against the search's own measure, and the Pareto front: {front} "
+            "Right: the networks of the comparison on the test cases, with 95 % intervals."
+        )
+    else:
+        caption = f"Size against the search's own measure. The line is the Pareto front: {front}"
+    figure = search_figures.size_against_score(
+        trials, comparison.summaries, search.reward_name, comparison.metric
+    )
+    return (Figure("size", figure, caption),)
+
+
+def _best(search: SearchCourse, comparison: Comparison) -> tuple[Block, ...]:
+    if not any(search.best_curves.values()):
+        return ()
+    figure = training_curves({f"trial {search.best_trial}": search.best_curves}, {}, comparison.metric)
+    caption = f"Trial {search.best_trial}, one value an epoch."
+    return Heading("Training in the search"), Figure("best", figure, caption)
+
+
+def _trials(search: SearchCourse) -> tuple[Block, ...]:
+    if not search.trials:
+        return (NO_TRIAL,)
+    phase = (Cell("phase"),) if search.phased else ()
+    head = (
+        Cell("trial"),
+        Cell("status"),
+        Cell(search.reward_name, number=True),
+        Cell("choice"),
+        *phase,
+        *(Cell(name, number=True) for name in ("parameters", "epochs", "time", "finished at")),
+        Cell("reason"),
+    )
+    rows = tuple(_trial(t, search.best_trial, phased=search.phased) for t in search.trials)
+    return (
+        Sentences(("A click on a heading sorts.",), "caption"),
+        Table(head, rows, scrolls=True, sorts=True),
+    )
+
+
+def _trial(trial: TrialRow, best: int | None, *, phased: bool) -> Row:
+    note = trial.reason
+    if trial.cached_from is not None:
+        note = f"same network as trial {trial.cached_from}{f'; {note}' if note else ''}"
+    badge = status_badge(trial.status, hollow=trial.cached_from is not None)
+    is_best = trial.number == best
+    cells = (
+        Cell(f"{trial.number}{' best' if is_best else ''}", key=str(trial.number)),
+        Cell(badge=badge, key=badge.text),
+        _number(formatting.reward(trial.reward), trial.reward),
+        Cell(trial.choice, wide=True),
+        *((Cell(trial.phase or ""),) if phased else ()),
+        _number(formatting.parameters(trial.parameters), trial.parameters),
+        _number(f"{trial.epochs}/{trial.planned_epochs}", trial.epochs),
+        _number(formatting.duration(trial.seconds), trial.seconds),
+        _number(formatting.duration(trial.finished_at), trial.finished_at),
+        Cell(note, wide=True),
+    )
+    return Row(cells, "best" if is_best else "")
+
+
+def _number(text: str, value: float | None) -> Cell:
+    """A number that its column is sorted by."""
+    return Cell(text, number=True, key="" if value is None else str(value))

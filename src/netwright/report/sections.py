@@ -1,0 +1,310 @@
+"""The sections of a report, as plain data, and the page that they make.
+
+Whoever has something to show gives a `Section`: the comparison, the search, a task, a strategy, a space. A section has
+an anchor, a title, and blocks: sentences, tables, figures, galleries of pictures. `render_page` puts the sections in
+order and draws each block by its own template in ``blocks/``; all texts are escaped.
+
+Example:
+    >>> section = Section("greeting", "A greeting", (Sentences(("Hello & welcome.",)),), order=SEARCH)
+    >>> "<p>Hello &amp; welcome.</p>" in render_page(Page("title", "kicker", (section,)))
+    True
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+VERDICT, COMPARISON, TASK, SEARCH, STRATEGY, NETWORK, TRIALS, REPETITION = range(0, 800, 100)
+"""Where a section stands in the page; numbers between two of these stand between."""
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Paragraphs of text. ``style``: "", or "caption" or "quiet" for smaller or paler letters."""
+
+    texts: tuple[str, ...]
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading within a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A word with a coloured dot before it, as the status of a trial; a ``hollow`` dot for what was taken from another
+    trial.
+    """
+
+    text: str
+    colour: str
+    hollow: bool = False
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many there are of each kind."""
+
+    numbers: tuple[tuple[Badge, int], ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Args:
+        text: what it says.
+        small: lines below it, in smaller letters.
+        number: whether it stands at the right.
+        strong: whether it is set apart in the row of the searched network.
+        badge: in place of the text.
+        wide: whether it holds long texts.
+        head: whether it is the name of its row.
+        key: what its column is sorted by, in a table that sorts; None: by the text.
+        rows: rows of the table that it spans.
+        columns: columns that it spans.
+    """
+
+    text: str = ""
+    small: tuple[str, ...] = ()
+    number: bool = False
+    strong: bool = False
+    badge: Badge | None = None
+    wide: bool = False
+    head: bool = False
+    key: str | None = None
+    rows: int = 1
+    columns: int = 1
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table. ``style``: "searched" or "best" for one that is set apart."""
+
+    cells: tuple[Cell, ...]
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Args:
+        head: names of the columns; empty for none.
+        rows: from top to bottom.
+        style: class in the style sheet, for example "narrow"; "" for the usual.
+        scrolls: whether a long one scrolls by itself.
+        sorts: whether a click on the name of a column sorts the rows; one table of a page at most.
+    """
+
+    head: tuple[Cell, ...]
+    rows: tuple[Row, ...]
+    style: str = ""
+    scrolls: bool = False
+    sorts: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot of plotly's. ``name``: of no other plot of the page."""
+
+    name: str
+    figure: go.Figure
+    caption: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture inside the page (a ``data:`` URI), its size in pixels, and what it shows, in words."""
+
+    uri: str
+    alt: str
+    width: int | None = None
+    height: int | None = None
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """A picture of a gallery, with what stands over and under it: `Markup`, or plain text."""
+
+    picture: Picture
+    above: str = ""
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side. ``style``: "tables" or "strip", for larger or smaller ones."""
+
+    pictures: tuple[Captioned, ...]
+    style: str = "strip"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case of the dataset: a wide picture under ``heads``, the names of its parts, and blocks beside it."""
+
+    heads: tuple[str, ...]
+    picture: Picture
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Commands or settings, letter by letter. ``summary``: what a click on it unfolds; "": it is always there."""
+
+    text: str
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list of short texts."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Html:
+    """Anything else. Whoever makes it sees to it that its texts are escaped (`Markup`)."""
+
+    html: Markup
+
+
+Block = Sentences | Heading | Counts | Table | Figure | Gallery | Case | Code | Items | Html
+
+TEMPLATES: dict[type, str] = {
+    Sentences: "sentences",
+    Heading: "heading",
+    Counts: "counts",
+    Table: "table",
+    Figure: "figure",
+    Gallery: "gallery",
+    Case: "case",
+    Code: "code",
+    Items: "items",
+    Html: "html",
+}
+"""The template of each kind of block, in ``blocks/``."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page under a heading of its own.
+
+    Args:
+        anchor: its address within the page. Sections with one anchor are shown as one: the title of the first, and the
+            blocks of all.
+        title: its heading; "" for none.
+        blocks: what it shows, from top to bottom. A section without blocks is not shown.
+        order: its position, as `SEARCH`; among equals the one that was given first stands first.
+        link: its name in the list of sections at the top of the page; "" where it is not in the list.
+        style: class in the style sheet; "" for the usual.
+    """
+
+    anchor: str
+    title: str
+    blocks: tuple[Block, ...]
+    order: int
+    link: str = ""
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report: its title, a line above it, and its sections in any order."""
+
+    title: str
+    kicker: str
+    sections: tuple[Section, ...]
+
+
+def in_order(sections: Iterable[Section]) -> list[Section]:
+    """The sections as they are shown: sorted, those with one anchor as one, without empty ones."""
+    merged: dict[str, Section] = {}
+    for section in sorted(sections, key=lambda section: section.order):
+        first = merged.get(section.anchor)
+        if not section.blocks:
+            continue
+        merged[section.anchor] = (
+            section
+            if first is None
+            else replace(first, blocks=(*first.blocks, *section.blocks), link=first.link or section.link)
+        )
+    return list(merged.values())
+
+
+def render_page(page: Page) -> str:
+    """One HTML file that opens offline: every picture, script and style is inside it.
+
+    It is about 5 MB where it has plots, nearly all of it plotly's script.
+
+    Raises:
+        ValueError: two plots have one name.
+    """
+    sections = in_order(page.sections)
+    names = Counter(block.name for s in sections for block in s.blocks if isinstance(block, Figure))
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ValueError(f"two plots of the report have the name {twice[0]!r}: expected a name for each")
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            page=page, sections=sections, style=_style_sheet(), plotly=_plotly_script() if names else None
+        )
+    )
+
+
+def render_blocks(blocks: Sequence[Block]) -> Markup:
+    """The HTML of blocks, one below the other."""
+    return Markup("\n").join(
+        Markup(_environment().get_template(f"blocks/{TEMPLATES[type(block)]}.html.j2").render(block=block))
+        for block in blocks
+    )
+
+
+def figure_json(figure: go.Figure) -> Markup:
+    """A plot as its script reads it. Plotly's own encoder writes <, > and / as \\u escapes, so that no text can close
+    the script element.
+    """
+    return Markup(figure.to_json())
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("netwright.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {"blocks": render_blocks, "figure_json": figure_json}
+    environment.filters |= filters
+    return environment
+
+
+def _style_sheet() -> Markup:
+    return Markup(resources.files("netwright.report").joinpath("report.css").read_text(encoding="utf-8"))
+
+
+def _plotly_script() -> Markup:
+    from plotly.offline import get_plotlyjs
+
+    return Markup(get_plotlyjs())

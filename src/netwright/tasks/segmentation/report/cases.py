@@ -1,0 +1,141 @@
+"""The worst, the median and the best test case of the searched network: a section of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+
+from netwright.data.io.volumes import label_ending, read_image, read_label
+from netwright.means import mean_known
+from netwright.report import formatting
+from netwright.report.draw.overlays import OverlayCase, draw_overlay, is_planar, label_colour
+from netwright.report.examples import worst_median_best
+from netwright.report.run import ReportedRun
+from netwright.report.sections import (
+    TASK,
+    Block,
+    Case,
+    Cell,
+    Heading,
+    Html,
+    Picture,
+    Row,
+    Section,
+    Sentences,
+    Table,
+)
+from netwright.report.summaries import Comparison
+from netwright.tasks.segmentation.data import LabelledCase, prepared_volumes
+
+COLOURS = 3
+"""Channels of an image that is shown in colour."""
+
+MOST_COLUMNS = 4
+"""Of more labels only the mean is given beside a case."""
+
+CAPTION = "Of the searched network on the test cases.{planes} The white line in the prediction is the truth's outline."
+PLANES = (
+    " Axial, coronal and sagittal slices through the centre of the labels; radiological view, the patient's right "
+    "on the left."
+)
+
+
+def overlays(run: ReportedRun) -> tuple[OverlayCase, ...]:
+    """The cases, with the image, the truth and the prediction; none while the searched network has not been tested."""
+    searched = run.searched
+    if searched is None:
+        return ()
+    cases = {case.name: case for case in run.test if isinstance(case, LabelledCase)}
+    values = prepared_volumes(run.prepared).label_values
+    means = {case: mean_known(dice.values()) for case, dice in searched.contestant.scores.items()}
+    shown = []
+    for name, role in worst_median_best(means).items():
+        case = cases[name]
+        prediction = run.predictions / f"{name}{label_ending(case.images[0])}"
+        shown.append(_overlay(role, case, means[name], prediction, values))
+    return tuple(shown)
+
+
+def _overlay(
+    role: str, case: LabelledCase, dice: float, prediction: Path, values: Sequence[int]
+) -> OverlayCase:
+    image = read_image(case.images, case.time)
+    predicted = read_label(prediction, image.grid)
+    coloured = image.array.shape[0] == COLOURS and image.array.shape[-1] == 1
+    return OverlayCase(
+        role=role,
+        name=case.name,
+        dice=dice,
+        image=np.moveaxis(image.array, 0, -1) if coloured else image.array[0],
+        truth=case.classes(image.grid, values),
+        prediction=np.searchsorted(np.asarray(values), predicted).astype(np.uint8),
+        spacing=image.spacing,
+    )
+
+
+def cases_section(cases: Sequence[OverlayCase], comparison: Comparison) -> Section:
+    """Each case as a picture, with what every tested network reached on it.
+
+    Raises:
+        ValueError: image and label maps of a case differ in shape, or an image is not one.
+    """
+    blocks: tuple[Block, ...] = ()
+    if cases:
+        planar = any(is_planar(case) for case in cases)
+        caption = Sentences((CAPTION.format(planes="" if planar else PLANES),), "caption")
+        blocks = (caption, *(_case(case, comparison) for case in cases))
+    return Section("cases", "Worst, median and best case", blocks, TASK + 1, link="Cases")
+
+
+def _case(case: OverlayCase, comparison: Comparison) -> Case:
+    overlay = draw_overlay(case)
+    planes = "" if is_planar(case) else " in three planes"
+    alt = f"{case.role} case {case.name}: image, truth and prediction{planes}"
+    blocks = (
+        Heading(f"{case.role.capitalize()}: {formatting.dice(case.dice)} Dice"),
+        Sentences((case.name,)),
+        _legend(case, comparison.labels),
+        *_scores(case, comparison),
+        Sentences((_size(case, cropped=overlay.cropped, slices=overlay.slices),), "caption"),
+    )
+    picture = Picture(overlay.uri, alt, overlay.width, overlay.height)
+    return Case(("image", "truth", "prediction"), picture, blocks)
+
+
+def _legend(case: OverlayCase, labels: Sequence[str]) -> Html:
+    entries = Markup("").join(
+        Markup('<span><i style="background: {}"></i>{}</span>').format(label_colour(value), label)
+        for value, label in enumerate(labels, start=1)
+        if (case.truth == value).any() or (case.prediction == value).any()
+    )
+    outline = Markup('<span><i class="outline"></i>truth\'s outline</span>')
+    return Html(Markup('<p class="legend">{}{}</p>').format(entries, outline))
+
+
+def _scores(case: OverlayCase, comparison: Comparison) -> tuple[Block, ...]:
+    labels = comparison.labels if len(comparison.labels) <= MOST_COLUMNS else ()
+    rows = []
+    for summary in comparison.summaries:
+        by_label = summary.contestant.scores.get(case.name)
+        if by_label is None or case.name not in summary.case_scores:
+            continue
+        dice = (summary.case_scores[case.name], *(by_label.get(label) for label in labels))
+        title = Cell(formatting.sentence_case(summary.contestant.title))
+        numbers = (Cell(formatting.dice(value), number=True) for value in dice)
+        rows.append(Row((title, *numbers), "searched" if summary.searched else ""))
+    head = (Cell("on this case"), *(Cell(name, number=True) for name in ("Dice", *labels)))
+    return (Table(head, tuple(rows)),) if rows else ()
+
+
+def _size(case: OverlayCase, *, cropped: bool, slices: Sequence[tuple[str, int]]) -> str:
+    axes = 2 if is_planar(case) else 3
+    shape = " × ".join(str(n) for n in case.truth.shape[:axes])
+    if is_planar(case):
+        return f"{shape} pixels."
+    spacing = " × ".join(f"{s:.2f}".rstrip("0").rstrip(".") for s in case.spacing)
+    around = ", cropped around the labels" if cropped else ""
+    planes = ", ".join(f"{plane} {index}" for plane, index in slices)
+    return f"{shape} voxels of {spacing} mm{around}. Slices {planes}."

@@ -1,0 +1,92 @@
+"""How far the surfaces that each network found are from the true ones: a table of the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from netwright.report import formatting
+from netwright.report.draw.comparison import AFTER_TABLES, ANCHOR
+from netwright.report.results import Contestant
+from netwright.report.sections import Block, Cell, Heading, Row, Section, Sentences, Table
+from netwright.report.statistics import bootstrap_interval, value_a_group
+from netwright.report.summaries import Comparison, groups_of
+from netwright.tasks.segmentation.metrics.surface_distance import (
+    HAUSDORFF,
+    mean_distances,
+    undefined_distances,
+)
+
+MEAN = "mean of labels"
+
+CAPTION = (
+    "How far the found surface of a label is from the true one: the larger of the 95th percentiles of the "
+    "distances either way, smaller is better; in pixels where pictures tell no size. Means over the test cases in "
+    "which a label is both there and found, with 95 % bootstrap intervals over {cases}."
+)
+UNDEFINED = (
+    " “Without”: cases in which a label was missed, or found where it is not, for which there is no distance."
+)
+
+
+def distances_section(comparison: Comparison) -> Section:
+    """A table within the section of the comparison; empty where no network has distances."""
+    table = distance_table(comparison.contestants, comparison.labels)
+    blocks: tuple[Block, ...] = ()
+    if table is not None:
+        head = (Cell("label"), *(Cell(title, ("mm",), number=True) for title in table["titles"]))
+        rows = tuple(Row((Cell(row["label"]), *map(_cell, row["cells"]))) for row in table["rows"])
+        caption = CAPTION.format(cases=comparison.counted.cases) + UNDEFINED * table["any_undefined"]
+        blocks = (
+            Heading("Hausdorff distance, 95 %"),
+            Table(head, rows, scrolls=True),
+            Sentences((caption,), "caption"),
+        )
+    return Section(ANCHOR, "", blocks, AFTER_TABLES)
+
+
+def _cell(cell: dict[str, Any]) -> Cell:
+    without = f"{cell['undefined']} without" if cell["undefined"] else ""
+    return Cell(cell["mean"], (cell["interval"], without), number=True, strong=True)
+
+
+def distance_table(contestants: Sequence[Contestant], labels: Sequence[str]) -> dict[str, Any] | None:
+    """The Hausdorff distance of every network: ``titles`` of columns, and ``rows`` of a label each with its cells, the
+    mean of the labels first; None where no network has distances, as in runs of early versions.
+    """
+    measured = [c for c in contestants if c.details.get(HAUSDORFF)]
+    if not measured:
+        return None
+    columns = [_distance_cells(c, labels) for c in measured]
+    return {
+        "titles": [formatting.sentence_case(c.title) for c in measured],
+        "rows": [
+            {"label": label, "cells": [column[row] for column in columns]}
+            for row, label in enumerate((MEAN, *labels))
+        ],
+        "any_undefined": any(cell["undefined"] for column in columns for cell in column),
+    }
+
+
+def _distance_cells(contestant: Contestant, labels: Sequence[str]) -> list[dict[str, Any]]:
+    cases = contestant.details[HAUSDORFF]
+    means, undefined = mean_distances(cases), undefined_distances(cases)
+    overall = next(iter(means.values()), None)
+    cells = [{"mean": _millimetres(overall), "interval": "", "undefined": sum(undefined.values())}]
+    for label in labels:
+        known = {case: row[label] for case, row in cases.items() if math.isfinite(row.get(label, math.nan))}
+        values = list(known.values())
+        low, high = bootstrap_interval(value_a_group(values, groups_of(known, contestant.groups)))
+        cells.append(
+            {
+                "mean": _millimetres(sum(values) / len(values) if values else None),
+                "interval": "" if math.isnan(low) else f"{low:.2f}{formatting.DASH}{high:.2f}",
+                "undefined": undefined.get(label, 0),
+            }
+        )
+    return cells
+
+
+def _millimetres(value: float | None) -> str:
+    return formatting.DASH if value is None else f"{value:.2f}"
