@@ -12,6 +12,7 @@ import torch
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from commands import in_this_process
 from netwright.data.samples.images import write_classification_sample, write_segmentation_sample
 from netwright.data.samples.inpainting import write_inpainting_sample
 from netwright.data.samples.phantoms import write_sample
@@ -77,7 +78,13 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def netwright() -> Command:
-    """The installed command, run to its end; ``cwd`` is the folder it is started in."""
+    """The command, without a process of its own, which takes seconds to start; ``cwd`` is the folder it is run in."""
+    return in_this_process
+
+
+@pytest.fixture(scope="session")
+def installed() -> Command:
+    """The installed command in a process, as a user runs it; ``cwd`` is the folder it is started in."""
 
     def command(
         *arguments: object, timeout: float = 300, cwd: Path | None = None

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from netwright.cli import main
 from netwright_tests import LAYERS
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -24,23 +22,6 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("workshop")
     shutil.copy(NETWORKS, folder / "own_networks.py")
     return folder
-
-
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command without a process of its own: for what is refused before anything begins."""
-
-    def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        words = ["netwright", *map(str, arguments)]
-        monkeypatch.setattr(sys, "argv", words)
-        if cwd is not None:
-            monkeypatch.chdir(cwd)
-        with pytest.raises(SystemExit) as end:
-            main()
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(words, int(end.value.code or 0), printed.out, printed.err)
-
-    return run
 
 
 @pytest.fixture(scope="session")

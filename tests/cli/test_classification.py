@@ -168,9 +168,9 @@ def test_what_is_not_like_the_training_is_refused(
     ],
 )
 def test_wrong_usage_is_told(
-    in_process: Command, shapes: Path, workshop: Path, arguments: tuple[str, ...], named: str
+    netwright: Command, shapes: Path, workshop: Path, arguments: tuple[str, ...], named: str
 ) -> None:
-    done = in_process("search", shapes, *arguments, "-o", "wrong", cwd=workshop)
+    done = netwright("search", shapes, *arguments, "-o", "wrong", cwd=workshop)
     assert done.returncode == 2, done.stderr
     assert named in done.stderr
     assert not (workshop / "wrong").exists()

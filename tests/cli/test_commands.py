@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, real files, exit codes and what is printed."""
+"""The command line as a user meets it: real files, exit codes and what is printed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ VERBS = (
 )
 
 
-def test_help_is_everywhere(netwright: Command) -> None:
-    overview = netwright("--help")
+def test_help_is_everywhere(installed: Command, netwright: Command) -> None:
+    overview = installed("--help")
+    assert overview.stdout == netwright("--help").stdout
     assert overview.returncode == 0
     for verb in VERBS:
         assert verb in overview.stdout
@@ -35,15 +36,15 @@ def test_help_is_everywhere(netwright: Command) -> None:
         assert netwright(verb, "--help").returncode == 0
 
 
-def test_the_short_help_is_the_long_one_and_the_version_is_told(in_process: Command) -> None:
+def test_the_short_help_is_the_long_one_and_the_version_is_told(netwright: Command) -> None:
     for words in ((), ("search",), ("predict",)):
-        short, long = in_process(*words, "-h"), in_process(*words, "--help")
+        short, long = netwright(*words, "-h"), netwright(*words, "--help")
         assert (short.returncode, short.stdout) == (0, long.stdout)
-    assert in_process("--version").stdout == f"netwright {package.__version__}\n"
+    assert netwright("--version").stdout == f"netwright {package.__version__}\n"
 
 
-def test_wrong_usage_is_exit_code_2_without_a_trace(netwright: Command) -> None:
-    done = netwright("search", "nowhere", "--recipe", "segnas5")
+def test_wrong_usage_is_exit_code_2_without_a_trace(installed: Command) -> None:
+    done = installed("search", "nowhere", "--recipe", "segnas5")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "Did you mean segnas" in done.stderr
@@ -66,10 +67,8 @@ def test_wrong_usage_is_exit_code_2_without_a_trace(netwright: Command) -> None:
         (("train", "nowhere", "--hours", "inf"), "no finite number"),
     ],
 )
-def test_wrong_names_and_values_are_named(
-    in_process: Command, arguments: tuple[str, ...], named: str
-) -> None:
-    done = in_process(*arguments)
+def test_wrong_names_and_values_are_named(netwright: Command, arguments: tuple[str, ...], named: str) -> None:
+    done = netwright(*arguments)
     assert done.returncode == 2
     assert named in done.stderr
 

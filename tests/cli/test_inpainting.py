@@ -155,14 +155,14 @@ def test_what_is_of_another_task_is_refused_and_classes_are_passed_over(
     assert len(run.evaluate(shapes / "test").cases) == 8
 
 
-def test_sample_inspect_and_plan(netwright: Command, in_process: Command, tmp_path: Path) -> None:
+def test_sample_inspect_and_plan(netwright: Command, tmp_path: Path) -> None:
     done = netwright("sample", "-o", "made", "--kind", "images", "--cases", "12", cwd=tmp_path)
     assert done.stdout.startswith("sample     12 pictures in made")
     done = netwright("inspect", "made", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "to be restored (inpainting)" in done.stdout
     assert "looks fine" in done.stdout
-    done = in_process("search", tmp_path / "made", "--recipe", "marl-vgg16", "-o", "no", cwd=tmp_path)
+    done = netwright("search", tmp_path / "made", "--recipe", "marl-vgg16", "-o", "no", cwd=tmp_path)
     assert done.returncode == 2
     assert "is for inpainting" in done.stderr
     assert "marl-unet" in done.stderr

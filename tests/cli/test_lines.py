@@ -69,14 +69,14 @@ def two_values(tmp_path: Path) -> Path:
     return root
 
 
-def test_inspect_says_how_to_go_on_with_its_options(in_process: Command, two_values: Path) -> None:
-    refused = in_process("inspect", two_values, "--format", "image-masks")
+def test_inspect_says_how_to_go_on_with_its_options(netwright: Command, two_values: Path) -> None:
+    refused = netwright("inspect", two_values, "--format", "image-masks")
     assert refused.returncode == 1
     (hint,) = [line for line in refused.stdout.splitlines() if "more of the same kinds" in line]
     again = parsed(shlex.split(hint.partition(": ")[2]))
     assert (again["dataset"], again["format"], again["show_all"]) == (two_values, "image-masks", True)
     assert "label      " not in refused.stdout, "no case is usable, so nothing is known of the labels"
-    done = in_process("inspect", two_values, "--map-label", "255=1")
+    done = netwright("inspect", two_values, "--map-label", "255=1")
     assert done.returncode == 0
     assert "label      1 foreground" in done.stdout
     planned = parsed(next_words(done.stdout.splitlines()))
@@ -97,14 +97,14 @@ GIVEN = ("--network", "nets:small", "--limit", "parameters <= 2e4", "--set", "sp
     [((), "plan", 2.0), (("--trials", "40"), "search", None), (("--hours", "0.5"), "search", 0.5)],
 )
 def test_plan_says_how_to_go_on_with_its_options(
-    in_process: Command,
+    netwright: Command,
     monkeypatch: pytest.MonkeyPatch,
     budget: tuple[str, ...],
     verb: str,
     hours: float | None,
 ) -> None:
     monkeypatch.setattr("netwright.api.plan", lambda *_, **__: PLAN)
-    done = in_process(
+    done = netwright(
         "plan", "shapes", *GIVEN, *budget, "--seed", 3, "--map-label", "255=1", "--map-label", "7=2"
     )
     words = next_words(done.stdout.splitlines())
@@ -215,18 +215,18 @@ def test_a_training_tells_how_far_it_is_but_not_of_every_quick_epoch(
     ]
 
 
-def test_ctrl_c_is_no_error(in_process: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_no_error(netwright: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("netwright.api.plan", interrupted)
-    done = in_process("plan", "shapes")
+    done = netwright("plan", "shapes")
     assert (done.returncode, done.stderr.strip()) == (130, "stopped")
 
 
-def test_a_file_in_place_of_a_folder_is_told(in_process: Command, tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_told(netwright: Command, tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"")
-    done = in_process("sample", "-o", tmp_path / "a.npz")
+    done = netwright("sample", "-o", tmp_path / "a.npz")
     assert done.returncode == 1
     assert "a.npz: a file is in the way, expected a folder" in done.stderr
 

@@ -61,10 +61,10 @@ def test_set_refines_what_an_option_chose() -> None:
     ],
 )
 def test_wrong_parts_are_refused(
-    options: list[str], words: list[str], dataset: Path, in_process: Command, tmp_path: Path
+    options: list[str], words: list[str], dataset: Path, netwright: Command, tmp_path: Path
 ) -> None:
     for verb, *output in (("search", "-o", tmp_path / "run"), ("plan",)):
-        done = in_process(verb, dataset, "--recipe", "segnas4", *output, *options)
+        done = netwright(verb, dataset, "--recipe", "segnas4", *output, *options)
         assert done.returncode == 2
         for word in words:
             assert word in done.stderr

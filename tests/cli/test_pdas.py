@@ -126,9 +126,9 @@ def test_the_plan_measures_a_step(shapes: Path, netwright: Command) -> None:
     ],
 )
 def test_what_cannot_be_is_refused(
-    more: tuple[object, ...], told: str, shapes: Path, in_process: Command, tmp_path: Path
+    more: tuple[object, ...], told: str, shapes: Path, netwright: Command, tmp_path: Path
 ) -> None:
-    done = in_process("search", shapes, "-o", tmp_path / "run", "--recipe", "pdas-cells", *more)
+    done = netwright("search", shapes, "-o", tmp_path / "run", "--recipe", "pdas-cells", *more)
     assert done.returncode == 2
     assert told in done.stderr
     assert not (tmp_path / "run").exists()

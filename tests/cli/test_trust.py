@@ -71,11 +71,11 @@ class Planted:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_no_verb_runs_what_a_stranger_planted(
-    in_process: Command, shapes: Path, shapes_run: Path, tmp_path: Path, workshop: Path, place: str
+    netwright: Command, shapes: Path, shapes_run: Path, tmp_path: Path, workshop: Path, place: str
 ) -> None:
     planted = Planted(shapes_run, tmp_path, workshop / "own_networks.py", place)
     for verb in ("status", "report", "predict", "evaluate", "train", "resume", "search"):
-        done = in_process(*planted.words(verb, shapes, tmp_path), cwd=planted.here)
+        done = netwright(*planted.words(verb, shapes, tmp_path), cwd=planted.here)
         assert not planted.mark.exists(), f"{verb} ran it"
         if verb in ("status", "report"):
             assert done.returncode == 0, done.stderr
@@ -102,12 +102,12 @@ def test_trusted_code_is_run_and_said_to_be(
 
 
 def test_ones_own_code_is_run_from_any_folder_and_what_lies_there_is_not(
-    in_process: Command, shapes: Path, shapes_run: Path, tmp_path: Path, workshop: Path
+    netwright: Command, shapes: Path, shapes_run: Path, tmp_path: Path, workshop: Path
 ) -> None:
     mark = tmp_path / "mark"
     for name in ("own_networks.py", "torchvision.py", "yaml.py"):
         (tmp_path / name).write_text(MARKING.format(mark=str(mark)))
-    done = in_process("predict", shapes_run, shapes / "test", "-o", tmp_path / "out", cwd=tmp_path)
+    done = netwright("predict", shapes_run, shapes / "test", "-o", tmp_path / "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"{workshop / 'own_networks.py'} is run, as by your own search" in done.stderr
     assert not mark.exists()
@@ -264,14 +264,14 @@ def test_a_compiled_file_beside_a_source_is_not_run_in_its_place(
 
 
 def test_a_relative_folder_is_refused(
-    shapes: Path, shapes_run: Path, in_process: Command, tmp_path: Path
+    shapes: Path, shapes_run: Path, netwright: Command, tmp_path: Path
 ) -> None:
     run = shutil.copytree(shapes_run, tmp_path / "run")
     text = (run / "run.yaml").read_text()
     folder = yaml.safe_load(text)["space"]["folder"]
     (run / "run.yaml").write_text(text.replace(f"folder: {folder}", "folder: ."))
     for options in ((), ("--trust-code",)):
-        done = in_process("predict", run, shapes / "test", "-o", tmp_path / "out", *options, cwd=tmp_path)
+        done = netwright("predict", run, shapes / "test", "-o", tmp_path / "out", *options, cwd=tmp_path)
         assert done.returncode == 2
         assert "space.folder: expected an absolute path, got '.'" in done.stderr
     with pytest.raises(SettingsError, match="expected an absolute path"):
@@ -300,7 +300,7 @@ def test_what_is_shown_is_what_the_code_would_have_told(
 
 
 def test_a_run_of_before_lacks_drawings_and_says_so(
-    in_process: Command, shapes_run: Path, tmp_path: Path
+    netwright: Command, shapes_run: Path, tmp_path: Path
 ) -> None:
     run = shutil.copytree(shapes_run, tmp_path / "run")
     (run / "space.json").unlink()
@@ -313,17 +313,17 @@ def test_a_run_of_before_lacks_drawings_and_says_so(
     with sqlite3.connect(run / "study.db") as database:
         assert database.execute("DELETE FROM trial_user_attributes WHERE key = 'words'").rowcount > 0
     database.close()
-    done = in_process("status", run)
+    done = netwright("status", run)
     assert done.returncode == 0, done.stderr
     assert NOT_STORED in done.stdout
-    done = in_process("report", run)
+    done = netwright("report", run)
     assert done.returncode == 0, done.stderr
     assert WITHOUT_DRAWINGS.split(",")[0] in html.unescape((run / "report.html").read_text())
 
 
-def test_a_damaged_drawing_is_told(in_process: Command, shapes_run: Path, tmp_path: Path) -> None:
+def test_a_damaged_drawing_is_told(netwright: Command, shapes_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(shapes_run, tmp_path / "run")
     (run / "space.json").write_text('{"distributions": 3}')
-    done = in_process("report", run)
+    done = netwright("report", run)
     assert done.returncode == 1
     assert "space.json is damaged" in done.stderr

@@ -1,0 +1,81 @@
+"""The command line within the process of the tests: most commands take longer to start than to run."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from netwright.cli import main
+from netwright.execution import notes
+
+
+def in_this_process(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end and return what a process would have: exit code, standard output and error.
+
+    What is kept for the length of a process begins anew with each command, and ends with it: the log, warnings, notes
+    that are said once, and a user's own modules. An error that would end a process with a trace is raised.
+    """
+    words = ["netwright", *map(str, arguments)]
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        _own_log(),
+        _own_modules(),
+    ):
+        patch.setattr(sys, "argv", words)
+        patch.setattr(notes, "_SAID", set())
+        if cwd is not None:
+            patch.chdir(cwd)
+        with pytest.raises(SystemExit) as end:
+            main()
+    return subprocess.CompletedProcess(words, int(end.value.code or 0), out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def _own_log() -> Iterator[None]:
+    """A log without handlers, of which the command makes its own; in the end it is as before."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    root.handlers = []
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
+        logging.captureWarnings(False)
+
+
+@contextlib.contextmanager
+def _own_modules() -> Iterator[None]:
+    """A user's modules, which lie in a test's folder, are imported anew by each command."""
+    path = list(sys.path)
+    sys.path[:] = [folder for folder in path if not _is_tests(folder)]
+    _forget_modules()
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        _forget_modules()
+
+
+def _forget_modules() -> None:
+    for name, module in list(sys.modules.items()):
+        if _is_tests(getattr(module, "__file__", None)):
+            del sys.modules[name]
+
+
+def _is_tests(path: str | None) -> bool:
+    """Whether a path is one of the folders that pytest makes for its tests."""
+    return path is not None and Path(path).is_relative_to(tempfile.gettempdir())
