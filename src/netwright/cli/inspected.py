@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from netwright.data.images.dataset import PICTURES
 from netwright.data.images.fingerprint import ImageFingerprint
+from netwright.data.volumes.dataset import VOLUMES
 from netwright.data.volumes.fingerprint import Fingerprint
 from netwright.data.volumes.inspection import Inspection
 
@@ -24,13 +26,8 @@ def inspection_lines(
     dataset: Path, found: Inspection, *, show_all: bool, options: Sequence[str] = ()
 ) -> Iterator[str]:
     """What is in a dataset, and what is wrong with it. ``options``: as for `plan_lines`."""
-    fingerprint = found.fingerprint
-    if isinstance(fingerprint, ImageFingerprint):
-        yield from _picture_lines(fingerprint)
-        fine = "looks fine every picture can be read, one size and kind, no duplicates"
-    else:
-        yield from _volume_lines(fingerprint)
-        fine = "looks fine labels complete, geometry consistent, no NaN, no duplicates"
+    lines, fine = _OF_KIND[found.fingerprint.kind]
+    yield from lines(found.fingerprint)
     shown: dict[str, int] = {}
     for problem in found.problems:
         shown[problem.kind] = shown.get(problem.kind, 0) + 1
@@ -41,7 +38,7 @@ def inspection_lines(
         yield f"       {more} more of the same kinds: {command('inspect', dataset, *options, '--all')}"
     if not any(problem.severity == "error" for problem in found.problems):
         if not shown:
-            yield fine
+            yield f"looks fine {fine}"
         yield f"next       {command('plan', dataset, *options)}"
 
 
@@ -92,6 +89,13 @@ def _picture_lines(fingerprint: ImageFingerprint) -> Iterator[str]:
         yield "classes    none: the pictures are to be restored (inpainting)"
     for number, one in enumerate(fingerprint.classes):
         yield f"class      {number} {one.name}: {one.pictures:,} pictures, {one.percent:.2f} %"
+
+
+_OF_KIND: dict[str, tuple[Callable[[Any], Iterator[str]], str]] = {
+    VOLUMES: (_volume_lines, "labels complete, geometry consistent, no NaN, no duplicates"),
+    PICTURES: (_picture_lines, "every picture can be read, one size and kind, no duplicates"),
+}
+"""How data of each kind are told in numbers, and what nothing is wrong with."""
 
 
 def _range(values: Any, form: str) -> str:

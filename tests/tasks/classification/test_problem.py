@@ -11,10 +11,11 @@ from torch.nn import functional as F
 from netwright.data.images.prepared import IMAGES, PreparedImages
 from netwright.data.images.settings import ImageSettings, PicturePreparation
 from netwright.data.loading.augmentation import AugmentationSettings
+from netwright.data.loading.pictures import ImageBatches
 from netwright.errors import SettingsError
 from netwright.settings import parse_settings
 from netwright.tasks import TASKS
-from netwright.tasks.classification.problem import ImageBatches, ImageProblem
+from netwright.tasks.classification.problem import ImageProblem
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.loop import train

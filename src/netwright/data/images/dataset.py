@@ -20,6 +20,9 @@ Depth = Literal["uint8", "uint16", "float32"]
 """The type of number in which pictures are kept."""
 
 
+Label = int | tuple[int, ...]
+"""The index of a picture's class; or, of a picture that may have several labels, 1 for each that it has, else 0."""
+
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom of a part of a picture in pixels, counted from 0: columns from left to under right, rows
 from top to under bottom."""
@@ -29,24 +32,30 @@ from top to under bottom."""
 class Record:
     """One picture.
 
-    ``label`` is the index of its class, 0 where pictures have none; ``part`` None where the dataset has no parts of
-    its own; ``path`` the file that holds it, and ``row`` where in it, where that is a file of many. ``size`` (height,
-    width) in pixels as the file's header has it, None where that cannot be read; with a ``box``, all that is taken of
-    the picture, that of the box.
+    ``label`` is its class, 0 where pictures have none, or its labels, where it may have several; ``part`` None where
+    the dataset has no parts of its own; ``path`` the file that holds it, and ``row`` where in it, where that is a file
+    of many. ``size`` (height, width) in pixels as the file's header has it, None where that cannot be read; with a
+    ``box``, all that is taken of the picture, that of the box.
     """
 
     name: str
-    label: int
+    label: Label
     part: Part | None
     path: Path
     row: int | None = None
     size: tuple[int, int] | None = None
     box: Box | None = None
 
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The index of its class, or of each label that it has."""
+        return classes_of(self.label)
+
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Pictures of one class each, or without classes, to be restored: ``classes`` is empty then.
+    """Pictures of one class each, or with several labels each, or without classes, to be restored: ``classes`` is empty
+    then.
 
     ``channels`` and ``classes`` are names; ``records`` are in order of name; ``depth`` is the type that holds the
     pixels of all of them. ``arrays`` are the files of many pictures, by part, where the format has such.
@@ -90,14 +99,23 @@ class ImageSet:
         return tuple(record.name for record in self.records)
 
     @property
-    def labels(self) -> tuple[int, ...]:
-        """The index of each picture's class."""
+    def labels(self) -> tuple[Label, ...]:
+        """Each picture's class, or its labels."""
         return tuple(record.label for record in self.records)
 
     @property
     def parts(self) -> tuple[Part | None, ...]:
         """The official part of each picture, None where there is none."""
         return tuple(record.part for record in self.records)
+
+
+def classes_of(label: Label) -> tuple[int, ...]:
+    """The index of a picture's class, or of each label that it has.
+
+    >>> classes_of(2), classes_of((1, 0, 1)), classes_of((0, 0, 0))
+    ((2,), (0, 2), ())
+    """
+    return (label,) if isinstance(label, int) else tuple(i for i, has in enumerate(label) if has)
 
 
 def task_of_pictures(labels_for: str, classes: tuple[str, ...]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
+
+from netwright.data.images.dataset import PICTURES
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class ImageFingerprint:
 
     ``size`` is None where no picture can be read; ``depth`` is the type of the numbers that hold the pixels.
     """
+
+    kind: ClassVar[str] = PICTURES
 
     dataset: str
     format: str

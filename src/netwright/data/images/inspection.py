@@ -169,8 +169,10 @@ def _rows(values: NDArray[Any]) -> Iterable[tuple[float, ...]]:
 
 
 def _fingerprint(dataset: ImageSet, facts: Sequence[PictureFacts]) -> ImageFingerprint:
-    places = [(record.label, str(record.part or "all")) for record in dataset.records]
-    counts, parts = Counter(places), Counter(part for _, part in places)
+    parts = Counter(str(record.part or "all") for record in dataset.records)
+    counts = Counter(
+        (label, str(record.part or "all")) for record in dataset.records for label in record.classes
+    )
     total = len(dataset.records)
     classes = []
     for label, name in enumerate(dataset.classes):

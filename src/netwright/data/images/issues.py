@@ -44,8 +44,10 @@ def few_pictures(dataset: ImageSet) -> list[Problem]:
 
 def sort_of_classes(dataset: ImageSet) -> list[Problem]:
     """Classes that cannot be learned, or not be tested, for want of pictures."""
-    learned = Counter(record.label for record in dataset.records if record.part in (None, "train"))
-    tested = Counter(record.label for record in dataset.records if record.part == "test")
+    learned, tested = (
+        Counter(label for record in dataset.records if record.part in parts for label in record.classes)
+        for parts in ((None, "train"), ("test",))
+    )
     said = {Path(problem.file).name for problem in dataset.problems if problem.kind == "empty-class"}
     problems = []
     for label, name in enumerate(dataset.classes):
@@ -189,7 +191,8 @@ def range_problem(place: str, low: float, high: float) -> Problem | None:
 
 
 def _class_of(dataset: ImageSet, record: Record) -> str:
-    return f" ({dataset.classes[record.label]})" if dataset.classes else ""
+    names = [dataset.classes[label] for label in record.classes] if dataset.classes else []
+    return f" ({', '.join(names)})" if names else ""
 
 
 def transparent(records: Sequence[Record]) -> list[Problem]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.images.dataset import PICTURES, Part, task_of_pictures
+from netwright.data.images.dataset import PICTURES, Label, Part, task_of_pictures
 from netwright.data.images.settings import ImageSettings, PicturePreparation
 from netwright.errors import DatasetError
 
@@ -25,8 +25,8 @@ VERSION = 1
 class PreparedImages:
     """Pictures of one size, in order of name, their pixels kept as the files had them.
 
-    ``channels`` and ``classes`` are counts; ``labels`` are the indices of the pictures' classes and ``parts`` their
-    official parts. Pictures without classes, to be restored, have no ``class_names``, and 0 for a label.
+    ``channels`` and ``classes`` are counts; ``labels`` are the pictures' classes, or the labels of each, and ``parts``
+    their official parts. Pictures without classes, to be restored, have no ``class_names``, and 0 for a label.
     ``preparation`` holds the resolved settings, and means and standard deviations of the training part.
     ``labels_for``: as in `ImageSet`. Pickles as its folder's path, so that worker processes map the same pages of
     memory.
@@ -40,7 +40,7 @@ class PreparedImages:
     preparation: PicturePreparation
     class_names: tuple[str, ...]
     names: tuple[str, ...]
-    labels: tuple[int, ...]
+    labels: tuple[Label, ...]
     parts: tuple[Part | None, ...]
     labels_for: str = ""
 
@@ -94,12 +94,12 @@ class PreparedImages:
         """What normalisation divides each channel by, in units of the stored pixels."""
         return self.preparation.stds
 
-    def label(self, index: int) -> int:
-        """The index of a picture's class."""
+    def label(self, index: int) -> Label:
+        """A picture's class, or its labels."""
         return self.labels[index]
 
-    def labels_of(self, indices: Sequence[int]) -> NDArray[np.int64]:
-        """The indices of some pictures' classes (N,)."""
+    def labels_of(self, indices: Sequence[int]) -> NDArray[Any]:
+        """The indices of some pictures' classes (N,), int64; or their labels (N, classes), 0 or 1, uint8."""
         return self._label_array[np.asarray(indices, dtype=np.intp)]
 
     def image(self, index: int) -> NDArray[np.float32]:
@@ -115,8 +115,11 @@ class PreparedImages:
         return np.asarray(self._images[np.asarray(indices, dtype=np.intp)])
 
     def class_counts_of(self, indices: Iterable[int]) -> NDArray[np.int64]:
-        """Pictures of each class (classes,) among some."""
-        return np.bincount(self.labels_of(list(indices)), minlength=self.classes).astype(np.int64)
+        """Pictures of each class, or with each label, (classes,) among some."""
+        labels = self.labels_of(list(indices))
+        if labels.ndim == 2:
+            return np.asarray(labels.sum(axis=0), dtype=np.int64)
+        return np.bincount(labels, minlength=self.classes).astype(np.int64)
 
     def indices(self, names: Iterable[str]) -> tuple[int, ...]:
         """The indices of named pictures.
@@ -138,8 +141,9 @@ class PreparedImages:
         return {name: index for index, name in enumerate(self.names)}
 
     @cached_property
-    def _label_array(self) -> NDArray[np.int64]:
-        return np.array(self.labels, dtype=np.int64)
+    def _label_array(self) -> NDArray[Any]:
+        several = bool(self.labels) and not isinstance(self.labels[0], int)
+        return np.array(self.labels, dtype=np.uint8 if several else np.int64)
 
     @cached_property
     def _images(self) -> Any:
@@ -168,7 +172,7 @@ class PreparedImages:
             preparation=PicturePreparation.from_dict(values["preparation"]),
             class_names=tuple(values["classes"]),
             names=tuple(values["names"]),
-            labels=tuple(values["labels"]),
+            labels=tuple(label if isinstance(label, int) else tuple(label) for label in values["labels"]),
             parts=tuple(values["parts"]),
             labels_for=values.get("labels_for", ""),  # caches of before have none
         )

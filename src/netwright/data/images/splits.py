@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from netwright.data.images.dataset import ImageSet, Part
+from netwright.data.images.dataset import ImageSet, Label, Part, classes_of
 from netwright.data.images.prepared import PreparedImages
 from netwright.data.splits import (
     FRACTIONS,
@@ -24,8 +25,8 @@ def image_splits(
 
     Official parts stay as they are. A part that is missing is taken at random from the training part (or from all
     pictures where there are no parts), in the proportions of ``fractions`` (training, validation, test) among the
-    parts that share those pictures, and of each class alike. As in `netwright.data.splits`, the order in which
-    pictures are dealt out is that of a hash of seed and name.
+    parts that share those pictures, and of each class alike; for pictures with several labels see `strata`. As in
+    `netwright.data.splits`, the order in which pictures are dealt out is that of a hash of seed and name.
 
     Raises:
         DatasetError: fewer than three pictures, or too few to give every part one.
@@ -34,7 +35,7 @@ def image_splits(
     require_fractions(fractions)
     official: dict[Part, list[str]] = {"train": [], "val": [], "test": []}
     shared: dict[int, list[str]] = {}
-    for name, label, part in zip(pictures.names, pictures.labels, pictures.parts, strict=True):
+    for name, label, part in zip(pictures.names, strata(pictures.labels), pictures.parts, strict=True):
         if part in ("val", "test"):
             official[part].append(name)
         else:
@@ -52,6 +53,19 @@ def image_splits(
         )
     training, validation, test = (tuple(sorted(official[part])) for part in ("train", "val", "test"))
     return Splits(training, validation, test)
+
+
+def strata(labels: Sequence[Label]) -> list[int]:
+    """What each picture counts as where parts are dealt out class by class: its class, or, where it may have several
+    labels, the rarest of them, -1 without any. So no part lacks a rare label while there are pictures for all parts.
+
+    >>> strata([0, 2, 2]), strata([(1, 1), (1, 0), (0, 0)])
+    ([0, 2, 2], [1, 0, -1])
+    """
+    pictures = Counter(index for label in labels for index in classes_of(label))
+    return [
+        min(classes_of(label), key=lambda index: (pictures[index], index), default=-1) for label in labels
+    ]
 
 
 def _dealt(names: Sequence[str], seed: int, shares: Sequence[float]) -> list[list[str]]:

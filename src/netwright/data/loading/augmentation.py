@@ -33,8 +33,8 @@ def augment(
 
     Args:
         images: (B, C, X, Y, Z) floats; the axial axis is Z (right, anterior, superior). Or (B, C, H, W).
-        labels: (B, X, Y, Z) or (B, H, W), class indices, of any integer type; or (B,), the classes of the images,
-            which stay as they are.
+        labels: (B, X, Y, Z) or (B, H, W), class indices, of any integer type; or (B,) or (B, L), those of the images as
+            a whole, which stay as they are.
         settings: how much.
         generator: on the CPU; six numbers an image are drawn, whatever the settings, one more where there are
             flips, and one an axis for each of crops and cutout where there are such.
@@ -129,7 +129,7 @@ def transform_plane(
     maps = _axial_plane_maps(angles, shifts, scales, (height, width), spacing).to(images)
     grid = F.affine_grid(maps, [batch, 1, height, width], align_corners=False)
     new_images = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    if labels.ndim == 1:
+    if _of_whole(labels, images):
         return new_images, labels
     of_labels = labels[:, None].to(images.dtype)
     new_labels = F.grid_sample(of_labels, grid, mode="nearest", padding_mode="zeros", align_corners=False)
@@ -142,7 +142,7 @@ def crop(images: Tensor, labels: Tensor, corners: Tensor, margin: int) -> tuple[
     ``corners`` (B, axes): where in the padded image the crop begins, from 0 to 2 margin; margin is no change.
     """
     corners = corners.to(images.device)
-    if labels.ndim > 1:
+    if not _of_whole(labels, images):
         labels = _cropped(labels[:, None], corners, margin)[:, 0]
     return _cropped(images, corners, margin), labels
 
@@ -160,6 +160,11 @@ def cut_out(images: Tensor, centres: Tensor, side: int) -> Tensor:
         within = ((places >= 0) & (places < side)).to(images.device)
         hidden &= within.view(len(images), *(size if other == axis else 1 for other in range(-1, axes)))
     return images.masked_fill(hidden, 0)
+
+
+def _of_whole(labels: Tensor, images: Tensor) -> bool:
+    """Whether labels are those of whole images, not of their pixels."""
+    return labels.ndim < images.ndim - 1
 
 
 def _places(count: int, sizes: Sequence[int], generator: torch.Generator) -> Tensor:
@@ -180,7 +185,7 @@ def _cropped(images: Tensor, corners: Tensor, margin: int) -> Tensor:
 def _flipped(images: Tensor, labels: Tensor, rows: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """The batch with some rows mirrored along a spatial axis."""
     images = images.index_copy(0, rows, images[rows].flip(2 + axis))
-    if labels.ndim > 1:
+    if not _of_whole(labels, images):
         labels = labels.index_copy(0, rows, labels[rows].flip(1 + axis))
     return images, labels
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.io.volumes import Grid
 from netwright.data.issues import Problem
-from netwright.data.volumes.dataset import Case, Dataset
+from netwright.data.volumes.dataset import VOLUMES, Case, Dataset
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Fingerprint:
 
     ``orientations`` counts the axis directions of the image files, for example ``{"RAS": 200}``.
     """
+
+    kind: ClassVar[str] = VOLUMES
 
     dataset: str
     format: str

@@ -158,7 +158,8 @@ class Classifier:
         truths: list[int] = []
         for chunk in runs_of(cases, len(cases)):
             prepared = opened_pictures(chunk[0].prepared)
-            for name in (prepared.class_names[prepared.label(case.index)] for case in chunk):
+            for label in prepared.labels_of([case.index for case in chunk]).tolist():
+                name = prepared.class_names[label]
                 if name not in self.task.class_names:
                     raise DatasetError(
                         f"{prepared.dataset} has the class {name!r}; the network knows "

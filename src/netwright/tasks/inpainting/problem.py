@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from netwright.data.images.inpainting_masks import draw_mask, fixed_masks, masked
 from netwright.data.images.inpainting_settings import MaskSettings
+from netwright.data.loading.pictures import ImageBatches, LabelledImages
 from netwright.means import mean_known
-from netwright.tasks.classification.problem import ImageBatches, LabelledImages
 from netwright.tasks.inpainting.metrics import image_quality
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright.training.config import TrainingProtocol
