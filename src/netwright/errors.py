@@ -59,3 +59,8 @@ class MemoryShortage(NetwrightError):  # noqa: N818  nothing is wrong but the ma
 def concerns_all(error: BaseException) -> bool:
     """Whether machine or settings are at fault (a full disk, say): no other candidate would fare better."""
     return isinstance(error, NetwrightError) and not isinstance(error, NetworkFailed)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, which is the part that people can use."""
+    return (str(error).strip().splitlines() or [error.__class__.__name__])[0]

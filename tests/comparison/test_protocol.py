@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netwright.comparison.contestants import share_seconds, verdict_protocol
+from netwright.comparison.retrain import share_seconds, verdict_protocol
 from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 

@@ -5,7 +5,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from netwright.api.run import Progress, follow
+from netwright.api.run import Progress, told_of_epochs
+from netwright.execution.base import Job, run_jobs
 from netwright.runs.status import read_curves
 from netwright.training.files import CURVES
 from netwright.training.history import Curves, EpochRecord
@@ -28,7 +29,7 @@ def test_a_training_is_followed_through_its_curves(tmp_path: Path) -> None:
     told: list[Progress] = []
     heard = threading.Event()
 
-    def training() -> None:
+    def training(_: None) -> None:
         curves = Curves(tmp_path / CURVES)
         curves.start(5)
         for epoch, (loss, score) in enumerate(EPOCHS[:2], 1):
@@ -42,7 +43,9 @@ def test_a_training_is_followed_through_its_curves(tmp_path: Path) -> None:
             heard.set()
 
     with ThreadPoolExecutor(1) as pool:
-        follow(pool.submit(training), tmp_path, on_epoch)
+        jobs = [Job(training, lambda device: None)]
+        (done,) = run_jobs(pool, jobs, retries=0, on_tick=told_of_epochs(tmp_path, on_epoch))
+    assert done.failure is None
     assert told[-1] == Progress(2, 5, 0.7, 0.25), "the score of the last validation"
 
 

@@ -18,7 +18,7 @@ from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import best_of, record_of
 from netwright.searches.jobs import CandidateJob
-from netwright.searches.loop import Search, outcome_of_loss
+from netwright.searches.loop import Search
 from netwright.settings import RunSettings, parse_settings
 from netwright.spaces import make_space
 from netwright.strategies.makers import make_sampler
@@ -158,25 +158,6 @@ def test_a_full_disk_ends_the_search_with_its_own_error(tmp_path: Path, storage:
     with pytest.raises(StorageError, match="no room"):
         search.run()
     assert study.trials[0].state == TrialState.RUNNING
-
-
-@pytest.mark.parametrize(
-    ("attempt", "before", "now", "status"),
-    [
-        (0, 3, 4, Status.OUT_OF_MEMORY),
-        (5, 3, 3, Status.CRASHED),
-        (0, None, None, Status.CRASHED),
-        (1, None, None, Status.OUT_OF_MEMORY),
-    ],
-)
-def test_what_signal_9_means(attempt: int, before: int | None, now: int | None, status: Status) -> None:
-    assert outcome_of_loss(killed(), attempt, before, now).status == status
-
-
-def test_an_error_that_speaks_of_memory_is_a_lack_of_it() -> None:
-    said = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
-    assert outcome_of_loss(said, 0, None, None).status == "out_of_memory"
-    assert outcome_of_loss(RuntimeError("shapes differ"), 0, None, None).status == "crashed"
 
 
 def test_no_network_is_trained_twice(tmp_path: Path, storage: Any) -> None:

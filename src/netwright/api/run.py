@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from netwright.api.runner import OnStatus, conduct
-from netwright.comparison.contestants import ContestantJob, run_contestant
-from netwright.comparison.retrain import cases_of, train_protocol
+from netwright.comparison.retrain import ContestantJob, cases_of, run_contestant, train_protocol
 from netwright.data.open import open_any
 from netwright.errors import DatasetError, NetwrightError, RunError, SettingsWarning
-from netwright.execution.local import LocalExecutor
-from netwright.execution.memory import kills_for_memory
+from netwright.execution.base import Job, run_jobs
+from netwright.execution.executors import make_executor
 from netwright.execution.resources import available_cores
 from netwright.models.store import load_trained, saved_task
 from netwright.runs.data import cache_root, note_of, nothing_unseen, open_material, unseen_cases
@@ -26,7 +24,6 @@ from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
 from netwright.runs.trust import require_trusted
 from netwright.runs.versions import stated, told_of
 from netwright.searches.jobs import CandidateJob
-from netwright.searches.loop import TICK_SECONDS, outcome_of_loss
 from netwright.settings import RunSettings
 from netwright.tasks.base import Predictor
 from netwright.tasks.segmentation.crf_fitting import FittedCRF
@@ -351,33 +348,39 @@ class Run:
 
 
 def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
-    """What comes of a training in a worker of its own."""
+    """What comes of a training in a worker of its own.
+
+    Raises:
+        NetwrightError: as the worker raised it.
+    """
     folder = job.candidate.folder
-    executor = LocalExecutor(1, job.candidate.protocol.threads)
-    kills = kills_for_memory()
     (folder / CURVES).unlink(missing_ok=True)  # of an earlier training, not to be told as this one's
-    try:
-        future = executor.submit(run_contestant, job)
-        follow(future, folder, on_epoch)
-        return Outcome.from_dict(future.result()["outcome"])
-    except NetwrightError:
-        raise
-    except Exception as error:
-        return outcome_of_loss(error, 1, kills, kills_for_memory())
-    finally:
-        executor.shutdown()
+    jobs = [Job(run_contestant, lambda device: job)]
+    with make_executor(1, job.candidate.protocol.threads) as executor:
+        (done,) = run_jobs(executor, jobs, retries=0, on_tick=told_of_epochs(folder, on_epoch))
+    if done.failure is None:
+        return Outcome.from_dict(done.result["outcome"])
+    if isinstance(done.failure.error, NetwrightError):
+        raise done.failure.error
+    return Outcome.of_failure(done.failure)
 
 
-def follow(future: Future[Any], folder: Path, on_epoch: OnProgress | None) -> None:
-    """Wait for a training that writes its curves into a folder, and tell of its epochs."""
+def told_of_epochs(folder: Path, on_epoch: OnProgress | None) -> Callable[[], None]:
+    """A function that reads the curves that a training writes into a folder, and tells of its last epoch where it is
+    a new one.
+    """
     told = 0
-    while not wait([future], TICK_SECONDS).done:
+
+    def tick() -> None:
+        nonlocal told
         planned, curves = read_curves(folder)
         losses, scores = curves.get(TRAIN_LOSS, []), curves.get(VALIDATION_SCORE, [])
         if on_epoch is not None and len(losses) not in (0, told):
             told = len(losses)
             score = next((value for value in reversed(scores) if value is not None), None)
             on_epoch(Progress(told, planned, losses[-1], score))
+
+    return tick
 
 
 def _numbers(records: Sequence[TrialRecord]) -> str:

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import optuna
 
-from netwright.comparison.contestants import Verdict, entries, share_seconds
+from netwright.comparison.contestants import entries
+from netwright.comparison.retrain import FinalComparison, share_seconds
 from netwright.comparison.start import starting_point
-from netwright.errors import RunError, StorageError
+from netwright.errors import RunError, StorageError, first_line
+from netwright.execution.executors import make_executor
 from netwright.execution.guard import require_guard
-from netwright.execution.local import LocalExecutor
 from netwright.execution.resources import process_limit_mb
 from netwright.execution.signals import ended_by_signals
 from netwright.files import read_json, write_json
@@ -26,7 +27,6 @@ from netwright.runs.trials import (
     TrialRecord,
     best_of,
     count_statuses,
-    first_line,
     record_of,
 )
 from netwright.runs.versions import RESUMED, stated, told_of, with_resumption
@@ -98,17 +98,10 @@ def search(folder: RunFolder, settings: RunSettings, material: Material, on_stat
         search_shared(folder, settings, material.data, study, told)
         return
     limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
-    executor = LocalExecutor(machine.workers, machine.threads, limit)
-
-    def tick() -> None:
+    with make_executor(machine.workers, machine.threads, limit) as executor:
+        work = Search(folder, settings, material.data, study, space, executor)
+        work.run(lambda: told(work.seconds_spent))
         told(work.seconds_spent)
-
-    work = Search(folder, settings, material.data, study, space, executor)
-    try:
-        work.run(tick)
-        tick()
-    finally:
-        executor.shutdown()
     records = [record_of(t) for t in study.get_trials(deepcopy=False)]
     if best_of(records) is None:
         raise RunError(_nothing_trained(folder, settings, records))
@@ -194,14 +187,11 @@ def compare(folder: RunFolder, settings: RunSettings, material: Material, on_sta
         },
     )
     limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
-    executor = LocalExecutor(machine.workers, machine.threads, limit)
 
     def tick() -> None:
         if on_status is not None:
             on_status(status_of(folder, settings, records, spent))
 
-    try:
-        Verdict(folder, settings, material.data, material.test, hours).run(who, executor, tick)
+    with make_executor(machine.workers, machine.threads, limit) as executor:
+        FinalComparison(folder, settings, material.data, material.test, hours).run(who, executor, tick)
         tick()
-    finally:
-        executor.shutdown()

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
 
-from netwright.errors import SettingsError
+from netwright.comparison.contestants import SEARCHED, Entry
+from netwright.data.open import open_prepared_once
+from netwright.errors import DatasetWarning, SettingsError
+from netwright.execution.base import Executor, Job, run_jobs
+from netwright.execution.resources import devices
+from netwright.files import read_json, write_json
+from netwright.models.store import describe_trained, load_trained
 from netwright.runs.data import SearchData
+from netwright.runs.folder import RunFolder
+from netwright.runs.results import RESULT
+from netwright.searches.jobs import CandidateJob, run_candidate
 from netwright.settings import RunSettings
+from netwright.tasks import TASKS
+from netwright.tasks.base import Predictor, Results, TestCase
 from netwright.training.config import TrainingProtocol
+from netwright.training.files import LOG
+from netwright.training.outcome import Outcome, Status
+from netwright.training.seeding import derive_seed
 
 MOST_EPOCHS = 1000
 """Of a training that ends by its share of time."""
@@ -87,3 +106,129 @@ def require_retraining(settings: RunSettings) -> None:
 
 def _patience(settings: RunSettings) -> int | None:
     return settings.train.patience or settings.training.patience
+
+
+@dataclass(frozen=True)
+class ContestantJob:
+    """Training as a candidate, then the test on ``cases``. ``searched``: whether it is the search's own network."""
+
+    candidate: CandidateJob
+    cases: tuple[TestCase, ...]
+    searched: bool = False
+
+
+class FinalComparison:
+    """Retrains and tests every entry that has no result yet; a killed one is continued by the next entry."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        settings: RunSettings,
+        data: SearchData,
+        cases: tuple[TestCase, ...],
+        hours: float,
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._data = data
+        self._cases = cases
+        self._hours = hours
+
+    def run(self, who: list[Entry], executor: Executor, on_tick: Callable[[], None] | None = None) -> None:
+        """Go through the entries; ``on_tick`` is called about twice a second."""
+        settings = self._settings
+        share = share_seconds(settings, self._hours, len(who))
+        jobs = [
+            Job(
+                run_contestant,
+                partial(self._job, entry, share),
+                key=entry,
+                log=self._folder.contestant(entry.name) / LOG,
+            )
+            for entry in who
+            if not is_done(self._folder, entry.name)
+        ]
+        for done in run_jobs(
+            executor,
+            jobs,
+            settings.budget.retries,
+            at_once=settings.machine.workers,
+            devices=devices(settings.training.device),
+            crashed=lambda result: result["outcome"]["status"] == Status.CRASHED,
+            on_tick=on_tick or (lambda: None),
+        ):
+            result = done.result
+            if done.failure is not None:
+                result = {"outcome": Outcome.of_failure(done.failure).to_dict(), "scores": {}}
+            write_json(
+                self._folder.contestant(done.job.key.name) / RESULT,
+                {**asdict(done.job.key), "share_seconds": share, **result},
+            )
+
+    def _job(self, entry: Entry, share: float | None, device: str) -> ContestantJob:
+        settings = self._settings
+        protocol = verdict_protocol(settings, share)
+        return ContestantJob(
+            candidate=CandidateJob(
+                settings=settings,
+                prepared=self._data.prepared,
+                training=cases_of(settings, self._data),
+                validation=self._data.validation,
+                choice=entry.choice,
+                reference=entry.reference,
+                protocol=replace(protocol, threads=settings.machine.threads, device=device),
+                seed=derive_seed(settings.seed, "verdict", entry.name),
+                folder=self._folder.contestant(entry.name),
+                memory_limit_mb=settings.machine.memory_limit_mb,
+            ),
+            cases=self._cases,
+            searched=entry.name == SEARCHED,
+        )
+
+
+def share_seconds(settings: RunSettings, hours: float, entries: int) -> float | None:
+    """The wall time of each entry, in s, when as many train at once as there are workers; None: epochs are given."""
+    if settings.verdict.epochs is not None:
+        return None
+    return hours * 3600.0 / math.ceil(entries / settings.machine.workers)
+
+
+def run_contestant(job: ContestantJob) -> dict[str, Any]:
+    """Train and test one entry, in a worker. Returns ``outcome``, ``scores`` (case -> column -> score) and what else
+    the task measures.
+    """
+    candidate = job.candidate
+    prepared = open_prepared_once(candidate.prepared)
+    # Before the weights, so that weights are never without what it takes to use them.
+    describe_trained(
+        candidate.folder,
+        candidate.settings,
+        prepared,
+        candidate.choice,
+        candidate.reference,
+    )
+    outcome = Outcome.from_dict(run_candidate(candidate))
+    if outcome.status != Status.COMPLETE:
+        return {"outcome": outcome.to_dict(), "scores": {}}
+    trained = TASKS[prepared.task].finish(
+        load_trained(candidate.folder, candidate.settings, candidate.protocol.device),
+        candidate.folder,
+        candidate.settings,
+        prepared,
+        candidate.validation,
+    )
+    return {"outcome": outcome.to_dict(), **results_of(trained, job)}
+
+
+def results_of(trained: Predictor, job: ContestantJob) -> Results:
+    """How a network does on the job's cases. What is odd about the data was told when they were inspected."""
+    folder, task = job.candidate.folder, TASKS[open_prepared_once(job.candidate.prepared).task]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DatasetWarning)
+        return task.final_results(trained, folder, job.cases, searched=job.searched)
+
+
+def is_done(folder: RunFolder, name: str) -> bool:
+    """Whether an entry has a result that stands; one that crashed is tried again when the run is resumed."""
+    path = folder.contestant(name) / RESULT
+    return path.exists() and read_json(path)["outcome"]["status"] != Status.CRASHED

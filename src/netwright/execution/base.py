@@ -1,17 +1,30 @@
-"""What runs work elsewhere, whatever it is: an executor, and how it tells that a worker was lost."""
+"""What runs work elsewhere, and the one loop that gives it jobs, waits for them and tries lost ones again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future
+import contextlib
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
+
+from netwright.errors import NetworkFailed, concerns_all, first_line
+from netwright.execution.memory import is_out_of_memory, kills_for_memory
+
+TICK_SECONDS = 0.5
+SIGKILL = 9
 
 
 class Executor(Protocol):
     """Runs functions elsewhere. A lost worker fails its own future with `WorkerLost` and no other."""
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Run ``function(*arguments)`` as soon as a worker is free."""
+        """Run ``function(*arguments)`` as soon as a worker is free. Cancelling the future ends the worker."""
 
     def shutdown(self) -> None:
         """End all workers at once, with whatever they are doing."""
@@ -26,3 +39,198 @@ class WorkerLost(Exception):  # noqa: N818  what happened, not whose fault
         super().__init__(text)
         self.signal_number = signal_number
         self.hanging = hanging
+
+
+class RaisedInWorker(Exception):  # noqa: N818  what it says is an error of another class
+    """What a task raised and only its own process can tell: class and message, in words."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call for a worker.
+
+    Args:
+        function: what the worker calls, a function of a module.
+        argument: makes its only argument for the device that it is to use; called anew for each attempt.
+        key: by which the caller knows the job again.
+        log: a file for the traces of what went wrong; None: they are not kept.
+        until: the moment of `time.monotonic` at which the job is ended.
+    """
+
+    function: Callable[[Any], Any]
+    argument: Callable[[str], Any]
+    key: Any = None
+    log: Path | None = None
+    until: float = math.inf
+
+
+class Cause(StrEnum):
+    """Why nothing came of a job."""
+
+    CRASHED = "crashed"
+    OUT_OF_MEMORY = "out_of_memory"
+    HANGING = "hanging"
+    OVERDUE = "overdue"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Nothing came of a job: the cause, a reason in words, and the error that was raised, if one was."""
+
+    cause: Cause
+    reason: str
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job that is over: what its function returned, or how it was lost."""
+
+    job: Job
+    result: Any = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """A job in a worker's hands. ``kills``: of the system, for want of memory, before it began."""
+
+    job: Job
+    number: int
+    device: str
+    kills: int | None
+    future: Future[Any]
+
+
+def run_jobs(
+    executor: Executor,
+    jobs: Iterable[Job | None],
+    retries: int,
+    *,
+    at_once: int = 1,
+    devices: Sequence[str] = ("cpu",),
+    crashed: Callable[[Any], bool] = lambda result: False,
+    on_tick: Callable[[], None] = lambda: None,
+    on_interrupt: Callable[[], float] = lambda: 0.0,
+) -> Iterator[Done]:
+    """Have jobs done, and yield each as it is over.
+
+    A job that crashed is tried again; one that hung, ran out of memory or was overdue is not, as the same would happen
+    again. Whatever ends the loop early ends the workers of the jobs that are not over.
+
+    Args:
+        executor: what runs them.
+        jobs: asked for the next one whenever a worker is free; None: there is nothing to do before a job is over.
+        retries: how often a job that crashed is tried again.
+        at_once: jobs in work at most.
+        devices: each job gets the one that the fewest use.
+        crashed: whether a result tells of a crash that the worker itself survived.
+        on_tick: called about twice a second, and whenever jobs were over.
+        on_interrupt: called on Ctrl-C; returns the seconds that jobs are given to end by themselves.
+
+    Raises:
+        NetwrightError: an error that concerns all jobs, as a full disk does, see `concerns_all`.
+        KeyboardInterrupt: the user ended it.
+    """
+    waiting = iter(jobs)
+    running: list[_Attempt] = []
+
+    def begin(job: Job, number: int, device: str) -> _Attempt:
+        kills = kills_for_memory()
+        future = executor.submit(job.function, job.argument(device))
+        return _Attempt(job, number, device, kills, future)
+
+    try:
+        while True:
+            while len(running) < at_once and (job := next(waiting, None)) is not None:
+                busy = [attempt.device for attempt in running]
+                running.append(begin(job, 0, min(devices, key=busy.count)))
+            if not running:
+                return
+            _wait(running)
+            for attempt in _over(running):
+                done = _done(attempt)
+                again = crashed(done.result) if done.failure is None else done.failure.cause == Cause.CRASHED
+                if again and attempt.number < retries:
+                    running[running.index(attempt)] = begin(attempt.job, attempt.number + 1, attempt.device)
+                    continue
+                running.remove(attempt)
+                yield done
+            on_tick()
+    except KeyboardInterrupt:
+        until = time.monotonic() + on_interrupt()
+        while any(not attempt.future.done() for attempt in running) and time.monotonic() < until:
+            wait([attempt.future for attempt in running], TICK_SECONDS)
+        raise
+    finally:
+        for attempt in running:
+            attempt.future.cancel()
+
+
+def _wait(running: Sequence[_Attempt]) -> None:
+    """Until one is over, but no longer than to the next tick."""
+    left = min(attempt.job.until for attempt in running) - time.monotonic()
+    wait([attempt.future for attempt in running], max(0.0, min(TICK_SECONDS, left)), FIRST_COMPLETED)
+
+
+def _over(running: Sequence[_Attempt]) -> list[_Attempt]:
+    """Those that have ended or whose time is up, in the order in which they began."""
+    ended = {id(attempt) for attempt in running if attempt.future.done()}
+    now = time.monotonic()
+    return [attempt for attempt in running if id(attempt) in ended or now > attempt.job.until]
+
+
+def _done(attempt: _Attempt) -> Done:
+    """What came of an attempt. Its worker is ended where its time is up.
+
+    Raises:
+        NetwrightError: an error that concerns all jobs.
+    """
+    job = attempt.job
+    if not attempt.future.done() and (attempt.future.cancel() or not attempt.future.done()):
+        return Done(job, failure=Failure(Cause.OVERDUE, "its time was up"))
+    try:
+        return Done(job, attempt.future.result())
+    except Exception as error:
+        if concerns_all(error):
+            raise
+        if job.log is not None:
+            _keep_trace(job.log, error)
+        return Done(job, failure=classify_failure(error, attempt.number, attempt.kills, kills_for_memory()))
+
+
+def classify_failure(
+    error: Exception, attempt: int, kills_before: int | None, kills_now: int | None
+) -> Failure:
+    """What it means that a job raised an error or lost its worker.
+
+    A worker that died by signal 9 while the system's count of processes killed for memory rose was out of memory.
+    Where the system keeps no such count, being killed a second time is taken for it. So is an error that says so. All
+    else is a crash.
+
+    Args:
+        error: `WorkerLost`, or what the function raised.
+        attempt: 0 for the first.
+        kills_before: that count when the attempt began.
+        kills_now: that count now.
+    """
+    if not isinstance(error, WorkerLost):
+        cause = Cause.OUT_OF_MEMORY if is_out_of_memory(error) else Cause.CRASHED
+        name = "" if isinstance(error, RaisedInWorker | NetworkFailed) else f"{error.__class__.__name__}: "
+        return Failure(cause, f"{name}{first_line(error)}", error)
+    if error.hanging:
+        return Failure(Cause.HANGING, str(error), error)
+    if error.signal_number == SIGKILL:
+        counted = kills_before is not None and kills_now is not None
+        if (counted and kills_now != kills_before) or (not counted and attempt >= 1):
+            reason = f"{error}: the system had no memory left (machine.memory_limit_mb)"
+            return Failure(Cause.OUT_OF_MEMORY, reason, error)
+    return Failure(Cause.CRASHED, str(error), error)
+
+
+def _keep_trace(path: Path, error: BaseException) -> None:
+    """Put the trace of an error behind what a log has already; a full disk hides no error."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as log:
+            log.writelines(traceback.format_exception(error))

@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 
 from netwright.execution import heartbeat
+from netwright.execution.base import RaisedInWorker
 from netwright.execution.notes import send_notes
 
 READY, TAKEN, BEAT, NOTE, RETURNED, RAISED = "ready", "taken", "beat", "note", "returned", "raised"
@@ -34,10 +35,6 @@ _OWN_MEMORY_MB = 1500.0
 _PARENT_DEATH_SIGNAL = 1
 _ROUNDS = 10
 _PORTABLE = ("netwright", "torch", "builtins", "numpy")
-
-
-class RaisedInWorker(Exception):  # noqa: N818  what it says is an error of another class
-    """What a task raised and only its own process can tell: class and message, in words."""
 
 
 def work(connection: Connection, parent: int, memory_limit_mb: float | None) -> None:

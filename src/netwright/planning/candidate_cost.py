@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from netwright.data.base import AnyPrepared
 from netwright.data.open import open_prepared_once
-from netwright.errors import InfeasibleArchitecture, NetworkFailed, NetwrightError, RunError
+from netwright.errors import InfeasibleArchitecture, RunError
 from netwright.execution import heartbeat
-from netwright.execution.local import LocalExecutor
-from netwright.execution.memory import kills_for_memory
+from netwright.execution.base import Cause, Done, Job, run_jobs
+from netwright.execution.executors import make_executor
 from netwright.execution.notes import say_once
 from netwright.files import read_json, write_json
 from netwright.searches.components import problem_of
-from netwright.searches.loop import outcome_of_loss
 from netwright.settings import RunSettings
 from netwright.spaces import make_space, network_builder
-from netwright.training.outcome import Status
+from netwright.training.outcome import Outcome, Status
 from netwright.training.time_budget import VALIDATION_SHARE
 
 if TYPE_CHECKING:
@@ -250,9 +250,9 @@ def measure(
         on_done: called with each measurement, in the order of the choices.
     """
     machine = settings.machine
-    executor, kills = LocalExecutor(machine.workers, machine.threads), kills_for_memory()
     begun, rounds = time.monotonic(), -(-len(choices) // machine.workers)
-    with tempfile.TemporaryDirectory() as notes:
+    results: dict[int, Measurement] = {}
+    with tempfile.TemporaryDirectory() as notes, make_executor(machine.workers, machine.threads) as executor:
         jobs = [
             ProbeJob(
                 *(name, settings, prepared.folder, choice, *cases, Path(notes) / f"{i}.json", whole),
@@ -262,15 +262,26 @@ def measure(
             )
             for i, (name, choice) in enumerate(choices)
         ]
-        results = []
-        try:
-            futures = [executor.submit(probe, job) for job in jobs]
-            for job, future in zip(jobs, futures, strict=True):
-                results.append(_awaited(job, future, kills))
-                on_done(results[-1])
-        finally:
-            executor.shutdown()
-    return results
+        calls = [
+            Job(probe, partial(_for_any_device, job), key=i, until=_ended_at(job))
+            for i, job in enumerate(jobs)
+        ]
+        told = 0
+        for done in run_jobs(executor, calls, retries=0, at_once=machine.workers):
+            results[done.job.key] = _measured(jobs[done.job.key], done)
+            while told in results:
+                on_done(results[told])
+                told += 1
+    return [results[i] for i in range(len(choices))]
+
+
+def _for_any_device(job: ProbeJob, device: str) -> ProbeJob:
+    return job
+
+
+def _ended_at(job: ProbeJob) -> float:
+    """The moment of the monotonic clock at which a probe is ended that did not end itself."""
+    return math.inf if job.until is None else job.until + GRACE_SECONDS
 
 
 def _share_by(turn: int, turns: int) -> float:
@@ -280,23 +291,14 @@ def _share_by(turn: int, turns: int) -> float:
     return 1.0 if turn == turns else 1.0 - 0.5**turn
 
 
-def _awaited(job: ProbeJob, future: Future[Measurement], kills: int | None) -> Measurement:
-    """What a probe found, or what it had noted when its worker died or its time was up. ``kills``: of the system, for
-    want of memory, before it began.
-    """
-    left = None if job.until is None else max(0.0, job.until + GRACE_SECONDS - time.monotonic())
+def _measured(job: ProbeJob, done: Done) -> Measurement:
+    """What a probe returned, or what it had noted when its worker died or its time was up."""
     known = Measurement(job.name, make_space(job.settings.space).describe(job.choice), NOT_MEASURED, "")
-    try:
-        return future.result(left)
-    except NetworkFailed as error:
-        return replace(known, status=Status.CRASHED, reason=str(error))
-    except NetwrightError:
-        raise
-    except Exception as error:
-        if not isinstance(error, TimeoutError) or future.done():
-            outcome = outcome_of_loss(error, 0, kills, kills_for_memory())
-            return replace(known, status=outcome.status, reason=outcome.reason)
-        future.cancel()
+    if done.failure is None:
+        measurement: Measurement = done.result
+        return measurement
+    if done.failure.cause != Cause.OVERDUE:
+        return replace(known, status=Outcome.of_failure(done.failure).status, reason=done.failure.reason)
     if not job.notes.exists():
         return replace(known, reason="no time was left to build it")
     noted = read_json(job.notes)

@@ -13,17 +13,15 @@ from typing import Any
 from netwright.data.base import AnyPrepared
 from netwright.errors import MemoryShortage, RunError
 from netwright.execution import heartbeat
-from netwright.execution.base import WorkerLost
-from netwright.execution.local import LocalExecutor
+from netwright.execution.base import Cause, Job, WorkerLost, run_jobs
+from netwright.execution.executors import make_executor
 from netwright.files import read_json, write_json
 from netwright.planning.candidate_cost import GRACE_SECONDS, Measurement, measure
 from netwright.planning.cost import facts_of
-from netwright.searches.loop import outcome_of_loss
 from netwright.searches.one_shot import SharedJob, make_search, memory_limit_mb, shared_protocol
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.supernet.path import read_snapshots
-from netwright.training.outcome import Status
 
 WARM_UP_STEPS = 2
 TIMED_STEPS = 6
@@ -110,29 +108,34 @@ def _steps_of(job: SharedJob, until: float | None) -> dict[str, Any]:
     """`_timed` in a worker, or what it had noted when its time was up."""
     settings = job.settings
     machine = settings.machine
-    executor = LocalExecutor(1, machine.threads * machine.workers, memory_limit_mb(settings))
-    left = None if until is None else max(0.0, until + GRACE_SECONDS - time.monotonic())
-    future = executor.submit(_timed, job, until)
-    try:
-        found: dict[str, Any] = future.result(left)
-    except Exception as error:
-        if isinstance(error, TimeoutError) and not future.done():
-            notes = job.folder / NOTES
-            nothing = dict.fromkeys(("steps", "seconds_a_step", "peak_memory_mb", "weights"))
-            return read_json(notes) if notes.exists() else nothing
-        outcome = outcome_of_loss(error, 0, None, None)
-        if not isinstance(error, WorkerLost) and outcome.status != Status.OUT_OF_MEMORY:
-            raise
-        raise RunError(
-            f"A step of the search cannot be computed here: {outcome.reason}. Set a smaller supernet.batch_size, "
-            "or a smaller network (--set supernet.space...)."
-        ) from error
-    finally:
-        executor.shutdown()
-    return found
+    timed = Job(
+        _timed,
+        lambda device: (job, until),
+        until=math.inf if until is None else max(until, time.monotonic()) + GRACE_SECONDS,
+    )
+    with make_executor(1, machine.threads * machine.workers, memory_limit_mb(settings)) as executor:
+        (done,) = run_jobs(executor, [timed], retries=0)
+    failure = done.failure
+    if failure is None:
+        found: dict[str, Any] = done.result
+        return found
+    if failure.cause == Cause.OVERDUE:
+        notes = job.folder / NOTES
+        nothing = dict.fromkeys(("steps", "seconds_a_step", "peak_memory_mb", "weights"))
+        return read_json(notes) if notes.exists() else nothing
+    if (
+        failure.cause == Cause.CRASHED
+        and failure.error is not None
+        and not isinstance(failure.error, WorkerLost)
+    ):
+        raise failure.error
+    raise RunError(
+        f"A step of the search cannot be computed here: {failure.reason}. Set a smaller supernet.batch_size, "
+        "or a smaller network (--set supernet.space...)."
+    ) from failure.error
 
 
-def _timed(job: SharedJob, until: float | None) -> dict[str, Any]:
+def _timed(what: tuple[SharedJob, float | None]) -> dict[str, Any]:
     """Of a search that is begun and left: its steps in all, seconds a step, peak memory, and weights.
 
     At the moment ``until`` of the monotonic clock it goes no further; what is known before the first steps is noted.
@@ -140,6 +143,7 @@ def _timed(job: SharedJob, until: float | None) -> dict[str, Any]:
     from netwright.training.device import resolve_device
     from netwright.training.memory import measured_memory
 
+    job, until = what
     settings = job.settings
     assert settings.supernet is not None
     few = replace(settings.supernet, steps=WARM_UP_STEPS + TIMED_STEPS, seconds=None, checkpoint_seconds=1e9)

@@ -29,6 +29,10 @@ class Clock:
         """Seconds left; infinite without a limit, negative past it."""
         return self._limit - self.spent()
 
+    def ends(self) -> float:
+        """The moment of `time.monotonic` at which nothing is left; infinite without a limit."""
+        return self._start + self._limit - self._before
+
     def save(self, *, now: bool = False) -> None:
         """Store the seconds spent, every few seconds or ``now``."""
         if now or time.monotonic() - self._saved >= SAVE_EVERY_SECONDS:

@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import time
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -285,11 +284,3 @@ def open_run_folder(root: Path) -> RunFolder:
     if not folder.settings_file.exists():
         raise RunError(f"{root} holds no run: run.yaml is missing. Name the folder that was given to -o.")
     return folder
-
-
-def keep_trace(path: Path, error: BaseException) -> None:
-    """Put the trace of an error behind what a log has already; a full disk hides no error."""
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as log:
-            log.writelines(traceback.format_exception(error))

@@ -20,7 +20,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from netwright.errors import RunError
+from netwright.errors import RunError, first_line
 from netwright.runs.clock import SPENT
 from netwright.runs.folder import RunFolder
 from netwright.training.outcome import Outcome, Status
@@ -271,11 +271,6 @@ def best_of(records: Iterable[TrialRecord]) -> TrialRecord | None:
 def network_key(canonical: dict[str, Any]) -> str:
     """A canonical choice as a text: equal texts are equal networks."""
     return json.dumps(canonical, sort_keys=True)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, which is the part that people can use."""
-    return (str(error).strip().splitlines() or [error.__class__.__name__])[0]
 
 
 def path_of(folder: RunFolder, record: TrialRecord) -> Path:

@@ -6,22 +6,19 @@ networks are found again in the storage. A killed search is continued by running
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import optuna
 
-from netwright.errors import NetworkFailed, concerns_all
-from netwright.execution.base import Executor, WorkerLost
-from netwright.execution.memory import kills_for_memory
+from netwright.execution.base import Cause, Done, Executor, Job, run_jobs
 from netwright.execution.resources import devices
-from netwright.execution.worker import RaisedInWorker
 from netwright.runs.clock import Clock
 from netwright.runs.data import SearchData
-from netwright.runs.folder import RunFolder, keep_trace
-from netwright.runs.trials import ENDED, WORDS, first_line, network_key, stop_trial, store_outcome
+from netwright.runs.folder import RunFolder
+from netwright.runs.trials import ENDED, WORDS, network_key, stop_trial, store_outcome
 from netwright.searches.components import objective_of, reward_of, within_limits
 from netwright.searches.jobs import CandidateJob, run_candidate
 from netwright.settings import RunSettings
@@ -32,9 +29,7 @@ from netwright.training.files import LOG, WEIGHTS
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
-TICK_SECONDS = 0.5
 GRACE_SECONDS = 60.0
-SIGKILL = 9
 TIME_IS_UP = "the search's time was up"
 EPOCHS = "epochs"
 """The user attribute with the epochs that a trial was given, where the study chooses them."""
@@ -42,15 +37,13 @@ REPEATS = 300
 """A search that has proposed so many known networks in a row has nothing new to propose."""
 
 
-@dataclass
-class _Running:
+@dataclass(eq=False)
+class _Candidate:
+    """A candidate in training, and the trials that wait for what comes of it, as they propose the same network."""
+
     trial: optuna.Trial
     choice: dict[str, Any]
     key: str
-    device: str
-    future: Future[Any]
-    system_kills: int | None
-    attempt: int = 0
     followers: list[optuna.Trial] = field(default_factory=list)
 
 
@@ -78,9 +71,8 @@ class Search:
         self._executor = executor
         self._objective = settings.objective
         self._distributions = space.distributions()
-        self._devices = devices(settings.training.device)
         self._clock = Clock(study, settings.budget.hours)
-        self._running: list[_Running] = []
+        self._running: list[_Candidate] = []
         self._known: dict[str, tuple[int, Outcome]] = {}
         self._counted = 0
         self._repeats = 0
@@ -91,15 +83,25 @@ class Search:
     def run(self, on_tick: Callable[[], None] | None = None) -> None:
         """Search until the budget is spent; ``on_tick`` is called about twice a second."""
         self._read_storage()
-        while True:
-            self._fill()
-            if not self._running:
-                self._clock.save(now=True)
-                return
-            self._collect()
+
+        def tick() -> None:
             self._clock.save()
             if on_tick is not None:
                 on_tick()
+
+        settings = self._settings
+        for done in run_jobs(
+            self._executor,
+            self._jobs(),
+            settings.budget.retries,
+            at_once=settings.machine.workers,
+            devices=devices(settings.training.device),
+            crashed=lambda result: result["status"] == Status.CRASHED,
+            on_tick=tick,
+        ):
+            self._running.remove(done.job.key)
+            self._finish(done)
+        self._clock.save(now=True)
 
     @property
     def seconds_spent(self) -> float:
@@ -157,13 +159,18 @@ class Search:
             trial.set_user_attr(EPOCHS, given)
         return int(given)
 
-    def _fill(self) -> None:
-        """Propose until every worker has something to do, or the budget ends."""
+    def _jobs(self) -> Iterator[Job | None]:
+        """Training, candidate after candidate; None where there is nothing to train now."""
+        while True:
+            yield self._next_job()
+
+    def _next_job(self) -> Job | None:
+        """Propose until there is a network to train, or nothing to propose before another has ended."""
         workers = self._settings.machine.workers
-        while len(self._running) < workers and not any(len(r.followers) >= workers for r in self._running):
+        while not any(len(candidate.followers) >= workers for candidate in self._running):
             trial = self._next_trial()
             if trial is None:
-                return
+                return None
             choice = {n: trial._suggest(n, d) for n, d in self._distributions.items()}
             key = network_key(self._space.canonical(choice))
             trial.set_user_attr("network", key)
@@ -172,14 +179,25 @@ class Search:
                 self._repeats += 1
                 self._reuse(trial, *self._known[key])
                 continue
-            twin = next((r for r in self._running if r.key == key), None)
+            twin = next((candidate for candidate in self._running if candidate.key == key), None)
             if twin is not None:
                 twin.followers.append(trial)
                 continue
             self._repeats = 0
-            device = self._free_device()
-            future = self._submit(trial, choice, device)
-            self._running.append(_Running(trial, choice, key, device, future, kills_for_memory()))
+            candidate = _Candidate(trial, choice, key)
+            self._running.append(candidate)
+            return self._job(candidate)
+        return None
+
+    def _job(self, candidate: _Candidate) -> Job:
+        grace = GRACE_SECONDS if self._settings.training.seconds is not None else 0.0
+        return Job(
+            run_candidate,
+            partial(self._candidate_job, candidate.trial, candidate.choice),
+            key=candidate,
+            log=self._folder.trial(candidate.trial.number) / LOG,
+            until=self._clock.ends() + grace,
+        )
 
     def _next_trial(self) -> optuna.Trial | None:
         if not self._has_time():
@@ -218,19 +236,14 @@ class Search:
             stop_trial(self._study, trial, TIME_IS_UP)
         self._unfinished.clear()
 
-    def _free_device(self) -> str:
-        """The device with the fewest candidates on it."""
-        busy = [running.device for running in self._running]
-        return min(self._devices, key=busy.count)
-
-    def _submit(self, trial: optuna.Trial, choice: dict[str, Any], device: str) -> Future[Any]:
+    def _candidate_job(self, trial: optuna.Trial, choice: dict[str, Any], device: str) -> CandidateJob:
         settings = self._settings
         protocol = settings.training
         if settings.budget.fewest_epochs is not None:
             protocol = replace(protocol, epochs=self._epochs_of(trial), steps=None)
         if protocol.seconds is not None:
             protocol = replace(protocol, seconds=max(1.0, min(protocol.seconds, self._clock.remaining())))
-        job = CandidateJob(
+        return CandidateJob(
             settings=settings,
             prepared=self._data.prepared,
             training=self._data.training,
@@ -243,52 +256,30 @@ class Search:
             memory_limit_mb=settings.machine.memory_limit_mb,
             limited=True,
         )
-        return self._executor.submit(run_candidate, job)
 
-    def _collect(self) -> None:
-        """Store what has finished; end what runs past the time."""
-        futures = [r.future for r in self._running]
-        done, _ = wait(futures, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
-        for running in [r for r in self._running if r.future in done]:
-            outcome = self._outcome(running)
-            if outcome is not None:
-                self._running.remove(running)
-                self._finish(running, outcome)
-        grace = GRACE_SECONDS if self._settings.training.seconds is not None else 0.0
-        if self._running and self._clock.remaining() < -grace:
-            self._stop_running()
-
-    def _outcome(self, running: _Running) -> Outcome | None:
-        """A finished future's outcome; None where the candidate is being run again."""
-        again = True
-        try:
-            outcome = Outcome.from_dict(running.future.result())
-        except Exception as error:
-            if concerns_all(error):
-                raise
-            # What a worker could not handle itself, an import for example.
-            keep_trace(self._folder.trial(running.trial.number) / LOG, error)
-            outcome = outcome_of_loss(error, running.attempt, running.system_kills, kills_for_memory())
-            again = not is_hanging(error)
-        if outcome.status == Status.CRASHED and again and running.attempt < self._settings.budget.retries:
-            running.attempt += 1
-            running.future = self._submit(running.trial, running.choice, running.device)
-            return None
-        return outcome
-
-    def _finish(self, running: _Running, outcome: Outcome) -> None:
+    def _finish(self, done: Done) -> None:
+        """Store what came of a candidate."""
+        candidate: _Candidate = done.job.key
+        trial = candidate.trial
+        if done.failure is not None and done.failure.cause == Cause.OVERDUE:
+            for stopped in (trial, *candidate.followers):
+                stop_trial(self._study, stopped, TIME_IS_UP)
+            return
+        outcome = (
+            Outcome.of_failure(done.failure) if done.failure is not None else Outcome.from_dict(done.result)
+        )
         outcome = within_limits(outcome, self._objective)
         reward = reward_of(outcome, self._objective)
-        store_outcome(self._study, running.trial, outcome, reward)
-        self._keep_weights(running.trial.number, reward)
+        store_outcome(self._study, trial, outcome, reward)
+        self._keep_weights(trial.number, reward)
         self._count(cached=False)
         if not self._shortened():
-            self._remember(running.key, running.trial.number, outcome)
-        for follower in running.followers:
+            self._remember(candidate.key, trial.number, outcome)
+        for follower in candidate.followers:
             if outcome.status == Status.CRASHED:
                 self._unfinished.append(follower)
             else:
-                self._reuse(follower, running.trial.number, outcome)
+                self._reuse(follower, trial.number, outcome)
 
     def _shortened(self) -> bool:
         """Whether the end of the search cut the candidate's share: its result says less of the network."""
@@ -297,40 +288,3 @@ class Search:
     def _reuse(self, trial: optuna.Trial, number: int, outcome: Outcome) -> None:
         store_outcome(self._study, trial, outcome, reward_of(outcome, self._objective), cached_from=number)
         self._count(cached=True)
-
-    def _stop_running(self) -> None:
-        for running in self._running:
-            running.future.cancel()
-            for trial in (running.trial, *running.followers):
-                stop_trial(self._study, trial, TIME_IS_UP)
-        self._running.clear()
-        self._give_up_unfinished()
-
-
-def outcome_of_loss(
-    error: Exception, attempt: int, kills_before: int | None, kills_now: int | None
-) -> Outcome:
-    """What a worker's end means.
-
-    A worker that died by signal 9 while the system's count of processes killed for memory rose was out of memory.
-    Where the system keeps no such count, being killed a second time is taken for it. So is an error that says so. All
-    else is a crash.
-    """
-    if not isinstance(error, WorkerLost):
-        from netwright.execution.memory import is_out_of_memory
-
-        status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.CRASHED
-        name = "" if isinstance(error, RaisedInWorker | NetworkFailed) else f"{error.__class__.__name__}: "
-        return Outcome(status, f"{name}{first_line(error)}")
-    if error.signal_number == SIGKILL:
-        counted = kills_before is not None and kills_now is not None
-        if (counted and kills_now != kills_before) or (not counted and attempt >= 1):
-            return Outcome(
-                Status.OUT_OF_MEMORY, f"{error}: the system had no memory left (machine.memory_limit_mb)"
-            )
-    return Outcome(Status.CRASHED, str(error))
-
-
-def is_hanging(error: Exception) -> bool:
-    """Whether a candidate was ended as hanging; it is not tried again, as it would take as long again."""
-    return isinstance(error, WorkerLost) and error.hanging

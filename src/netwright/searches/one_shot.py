@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
-from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,17 +12,16 @@ import numpy as np
 import optuna
 
 from netwright.data.open import open_prepared_once
-from netwright.errors import NetwrightError, RunError, SettingsError
+from netwright.errors import RunError, SettingsError, first_line
 from netwright.execution import heartbeat
-from netwright.execution.local import LocalExecutor
-from netwright.execution.memory import kills_for_memory
+from netwright.execution.base import Cause, Executor, Failure, Job, run_jobs
+from netwright.execution.executors import make_executor
 from netwright.execution.resources import devices, process_limit_mb
 from netwright.runs.clock import Clock
 from netwright.runs.data import SearchData
-from netwright.runs.folder import RunFolder, keep_trace
-from netwright.runs.trials import first_line, network_key
+from netwright.runs.folder import RunFolder
+from netwright.runs.trials import network_key
 from netwright.searches.components import problem_of, reward_of
-from netwright.searches.loop import TICK_SECONDS, is_hanging, outcome_of_loss
 from netwright.settings import Part, RunSettings
 from netwright.spaces import make_space, network_builder, takes_task
 from netwright.spaces.base import SharesWeights, Space
@@ -256,85 +253,63 @@ def search_shared(
     if study.get_trials(deepcopy=False):
         return
     clock = Clock(study, None)
-    place = folder.shared
-    place.mkdir(exist_ok=True)
-    (place / STOP).unlink(missing_ok=True)
-    job = SharedJob(settings, data.prepared, data.training, data.validation, place)
+    folder.shared.mkdir(exist_ok=True)
+    (folder.shared / STOP).unlink(missing_ok=True)
+    job = SharedJob(settings, data.prepared, data.training, data.validation, folder.shared)
     machine = settings.machine
-    executor = LocalExecutor(1, machine.threads * machine.workers, memory_limit_mb(settings))
 
     def tick() -> None:
         clock.save()
         on_tick(clock.spent())
 
     try:
-        found = _result(job, executor, settings.budget.retries, tick)
+        with make_executor(1, machine.threads * machine.workers, memory_limit_mb(settings)) as executor:
+            result = _result(job, executor, settings.budget.retries, tick)
     finally:
-        executor.shutdown()
         clock.save(now=True)
-    _store(study, settings, found)
+    _store(study, settings, result)
 
 
-def _result(
-    job: SharedJob, executor: LocalExecutor, retries: int, tick: Callable[[], None]
-) -> dict[str, Any]:
-    """What the worker finds; one that is lost is replaced, and the search taken up from its checkpoint."""
-    for attempt in range(retries + 1):
-        kills = kills_for_memory()
-        future = executor.submit(run_shared, job)
-        try:
-            _wait(future, job.folder, tick)
-            found: dict[str, Any] = future.result()
-        except NetwrightError:
-            raise
-        except Exception as error:
-            keep_trace(job.folder / LOG, error)
-            outcome = outcome_of_loss(error, attempt, kills, kills_for_memory())
-            if outcome.status == Status.OUT_OF_MEMORY or is_hanging(error) or attempt == retries:
-                raise RunError(_lost(job, outcome)) from error
-        else:
-            return found
-    raise AssertionError("the last attempt returns or raises")
+def _result(job: SharedJob, executor: Executor, retries: int, tick: Callable[[], None]) -> dict[str, Any]:
+    """What the worker returns; one that is lost is replaced, and the search taken up from its checkpoint."""
+
+    def ask_for_checkpoint() -> float:
+        with contextlib.suppress(OSError):
+            (job.folder / STOP).touch()
+        return STOP_SECONDS
+
+    jobs = [Job(run_shared, lambda device: job, log=job.folder / LOG)]
+    (done,) = run_jobs(executor, jobs, retries, on_tick=tick, on_interrupt=ask_for_checkpoint)
+    if done.failure is not None:
+        raise RunError(_lost(job, done.failure)) from done.failure.error
+    result: dict[str, Any] = done.result
+    return result
 
 
-def _lost(job: SharedJob, outcome: Outcome) -> str:
+def _lost(job: SharedJob, failure: Failure) -> str:
     advice = (
         "Start again with a smaller supernet.batch_size, or a smaller network (--set supernet.space...)."
-        if outcome.status == Status.OUT_OF_MEMORY
+        if failure.cause == Cause.OUT_OF_MEMORY
         else f"The trace is in {job.folder / LOG}; 'netwright resume' takes the search up from its last checkpoint."
     )
-    return f"The search in {job.folder.parent} cannot go on: {outcome.reason}. {advice}"
+    return f"The search in {job.folder.parent} cannot go on: {failure.reason}. {advice}"
 
 
-def _wait(future: Future[Any], place: Path, tick: Callable[[], None]) -> None:
-    """Until the worker is done. On Ctrl-C it is asked for a checkpoint first; a second Ctrl-C does not wait for it."""
-    try:
-        while not wait([future], TICK_SECONDS).done:
-            tick()
-    except KeyboardInterrupt:
-        with contextlib.suppress(OSError):
-            (place / STOP).touch()
-        until = time.monotonic() + STOP_SECONDS
-        while not wait([future], TICK_SECONDS).done and time.monotonic() < until:
-            pass
-        raise
-
-
-def _store(study: optuna.Study, settings: RunSettings, found: dict[str, Any]) -> None:
+def _store(study: optuna.Study, settings: RunSettings, result: dict[str, Any]) -> None:
     """The likeliest network as the search's only trial, written at once. The search stands for itself: without a
     result of its validation the trial's value is 0, and its outcome has no metrics.
     """
     space = make_space(settings.space)
-    outcome = Outcome.from_dict(found["outcome"])
+    outcome = Outcome.from_dict(result["outcome"])
     attributes = {
-        "outcome": found["outcome"],
+        "outcome": result["outcome"],
         "reason": outcome.reason,
         "status": outcome.status.value,
-        "network": network_key(space.canonical(found["choice"])),
+        "network": network_key(space.canonical(result["choice"])),
     }
     study.add_trial(
         optuna.trial.create_trial(
-            params=found["choice"],
+            params=result["choice"],
             distributions=space.distributions(),
             value=reward_of(outcome, settings.objective) or 0.0,
             user_attrs=attributes,

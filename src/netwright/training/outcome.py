@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from netwright.execution.base import Cause, Failure
+
 T = TypeVar("T")
 
 TRAIN_LOSS = "train_loss"
@@ -75,6 +77,12 @@ class Outcome:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
+
+    @classmethod
+    def of_failure(cls, failure: Failure) -> Outcome:
+        """What it says of a candidate that its job was lost."""
+        lacked_memory = failure.cause == Cause.OUT_OF_MEMORY
+        return cls(Status.OUT_OF_MEMORY if lacked_memory else Status.CRASHED, failure.reason)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Outcome:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from netwright.api import create_run, open_run
-from netwright.comparison.contestants import ContestantJob, results_of, run_contestant
+from netwright.comparison.retrain import ContestantJob, results_of, run_contestant
 from netwright.data.volumes.prepared import Prepared
 from netwright.errors import MemoryShortage, RunError, SettingsError
 from netwright.files import read_json, write_json
