@@ -13,7 +13,7 @@ from netwright.api.runner import OnStatus, conduct
 from netwright.comparison.retrain import ContestantJob, cases_of, run_contestant, train_protocol
 from netwright.data.open import open_any
 from netwright.errors import DatasetError, NetwrightError, RunError, SettingsWarning
-from netwright.execution.base import Job, run_jobs
+from netwright.execution.base import Job, fixed, run_jobs
 from netwright.execution.executors import make_executor
 from netwright.execution.resources import available_cores
 from netwright.models.store import load_trained, saved_task
@@ -355,7 +355,7 @@ def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
     """
     folder = job.candidate.folder
     (folder / CURVES).unlink(missing_ok=True)  # of an earlier training, not to be told as this one's
-    jobs = [Job(run_contestant, lambda device: job)]
+    jobs = [Job(run_contestant, fixed(job))]
     with make_executor(1, job.candidate.protocol.threads) as executor:
         (done,) = run_jobs(executor, jobs, retries=0, on_tick=told_of_epochs(folder, on_epoch))
     if done.failure is None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-
-import optuna
 
 from netwright.comparison.contestants import entries
 from netwright.comparison.retrain import FinalComparison, share_seconds
 from netwright.comparison.start import starting_point
-from netwright.errors import RunError, StorageError, first_line
+from netwright.errors import RunError
 from netwright.execution.executors import make_executor
 from netwright.execution.guard import require_guard
 from netwright.execution.resources import process_limit_mb
@@ -23,6 +20,7 @@ from netwright.runs.data import Material, open_material
 from netwright.runs.drawings import Drawer
 from netwright.runs.folder import RunFolder
 from netwright.runs.status import COMPARING, FINISHED, RunStatus, read_status, status_of
+from netwright.runs.storage import storage_errors
 from netwright.runs.trials import (
     TrialRecord,
     best_of,
@@ -53,7 +51,7 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
     if (folder.root / FINISHED).exists():
         return
     require_guard()
-    with ended_by_signals(), folder.locked(), database_errors(folder):
+    with ended_by_signals(), folder.locked(), storage_errors(folder):
         if (folder.root / FINISHED).exists():
             return
         _note_versions(folder)
@@ -145,18 +143,6 @@ def comparison_hours(folder: RunFolder, settings: RunSettings) -> float:
     if settings.verdict.hours is not None:
         return settings.verdict.hours
     return float(open_study(folder, settings).user_attrs.get(SPENT, 0.0)) / 3600.0 / 2
-
-
-@contextlib.contextmanager
-def database_errors(folder: RunFolder) -> Iterator[None]:
-    """A database that cannot be written, as an error that says what to do."""
-    try:
-        yield
-    except optuna.exceptions.StorageInternalError as error:
-        raise StorageError(
-            f"{folder.database} cannot be written ({first_line(error.__cause__ or error)}). Is the disk full? Make "
-            f"room, then go on with 'netwright resume {folder.root}'; nothing finished is lost."
-        ) from error
 
 
 def compare(folder: RunFolder, settings: RunSettings, material: Material, on_status: OnStatus | None) -> None:

@@ -19,7 +19,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from netwright.errors import NetwrightError, RunError
 from netwright.objective import ObjectiveSettings
 from netwright.runs.folder import RunFolder
-from netwright.runs.trials import STUDY_NAME, reading_storage
+from netwright.runs.storage import has_storage, reading_storage, storage_stamp
+from netwright.runs.trials import STUDY_NAME
 
 HOST = "127.0.0.1"
 
@@ -65,7 +66,7 @@ def serve(folder: RunFolder, port: int, on_ready: Callable[[str], None]) -> None
         RunError: the run has no trials yet, or its database is damaged.
         NetwrightError: the port is taken.
     """
-    if not folder.database.exists():
+    if not has_storage(folder):
         raise RunError(f"{folder.root} has no trials to show yet. Start the search first.")
     with contextlib.closing(_Pages(folder, _named(folder.settings().objective))) as pages:
         pages.refresh()
@@ -110,7 +111,7 @@ class _Pages:
     def __init__(self, folder: RunFolder, metric: str) -> None:
         self._folder = folder
         self._metric = metric
-        self._stamp: tuple[object, ...] = ()
+        self._stamp: object = None
         self._next = 0.0
         self._study = 0
         self._app: Callable[[Environ, Start], Iterable[bytes]] | None = None
@@ -128,7 +129,7 @@ class _Pages:
         """
         from optuna_dashboard import wsgi
 
-        stamp = self._stamp_now()
+        stamp = storage_stamp(self._folder)
         began = time.monotonic()
         if stamp == self._stamp or began < self._next:
             return
@@ -160,14 +161,6 @@ class _Pages:
             return _Answer("302 Found", [("Location", f"/dashboard/studies/{self._study}")], b"")
         assert self._app is not None  # as `serve` has made the first copy
         return _asked(self._app, environ)
-
-    def _stamp_now(self) -> tuple[object, ...]:
-        """What changes when the search stores something."""
-        database = self._folder.database
-        parts = [database, *(database.with_name(f"{database.name}{end}") for end in ("-journal", "-wal"))]
-        return tuple(
-            (part.stat().st_mtime_ns, part.stat().st_size) if part.exists() else None for part in parts
-        )
 
 
 def _refused(environ: Environ) -> _Answer | None:

@@ -64,6 +64,11 @@ class Job:
     until: float = math.inf
 
 
+def fixed(argument: Any) -> Callable[[str], Any]:
+    """An argument of a `Job` that is the same on every device."""
+    return lambda device: argument
+
+
 class Cause(StrEnum):
     """Why nothing came of a job."""
 

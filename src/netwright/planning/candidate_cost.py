@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from netwright.data.base import AnyPrepared
 from netwright.data.open import open_prepared_once
 from netwright.errors import InfeasibleArchitecture, RunError
 from netwright.execution import heartbeat
-from netwright.execution.base import Cause, Done, Job, run_jobs
+from netwright.execution.base import Cause, Done, Job, fixed, run_jobs
 from netwright.execution.executors import make_executor
 from netwright.execution.notes import say_once
 from netwright.files import read_json, write_json
@@ -262,10 +261,7 @@ def measure(
             )
             for i, (name, choice) in enumerate(choices)
         ]
-        calls = [
-            Job(probe, partial(_for_any_device, job), key=i, until=_ended_at(job))
-            for i, job in enumerate(jobs)
-        ]
+        calls = [Job(probe, fixed(job), key=i, until=_ended_at(job)) for i, job in enumerate(jobs)]
         told = 0
         for done in run_jobs(executor, calls, retries=0, at_once=machine.workers):
             results[done.job.key] = _measured(jobs[done.job.key], done)
@@ -273,10 +269,6 @@ def measure(
                 on_done(results[told])
                 told += 1
     return [results[i] for i in range(len(choices))]
-
-
-def _for_any_device(job: ProbeJob, device: str) -> ProbeJob:
-    return job
 
 
 def _ended_at(job: ProbeJob) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 from netwright.data.base import AnyPrepared
 from netwright.errors import MemoryShortage, RunError
 from netwright.execution import heartbeat
-from netwright.execution.base import Cause, Job, WorkerLost, run_jobs
+from netwright.execution.base import Cause, Job, WorkerLost, fixed, run_jobs
 from netwright.execution.executors import make_executor
 from netwright.files import read_json, write_json
 from netwright.planning.candidate_cost import GRACE_SECONDS, Measurement, measure
@@ -110,8 +110,8 @@ def _steps_of(job: SharedJob, until: float | None) -> dict[str, Any]:
     machine = settings.machine
     timed = Job(
         _timed,
-        lambda device: (job, until),
-        until=math.inf if until is None else max(until, time.monotonic()) + GRACE_SECONDS,
+        fixed((job, until)),
+        until=math.inf if until is None else until + GRACE_SECONDS,
     )
     with make_executor(1, machine.threads * machine.workers, memory_limit_mb(settings)) as executor:
         (done,) = run_jobs(executor, [timed], retries=0)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-import shutil
-import sqlite3
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +12,14 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from netwright.errors import RunError, first_line
 from netwright.runs.clock import SPENT
 from netwright.runs.folder import RunFolder
+from netwright.runs.storage import has_storage, reading_storage
 from netwright.training.outcome import Outcome, Status
 
 STUDY_NAME = "search"
-BUSY_SECONDS = 60.0
-"""How long one waits for another's writing to the database."""
 ENDED = "ended"
 """The study's attribute with the reason for which a search ended before its budget."""
 WORDS = "words"
@@ -60,80 +52,6 @@ class TrialRecord:
     phase: str | None = None
     words: str = ""
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict, compare=False, repr=False)
-
-
-def open_storage(folder: RunFolder) -> RDBStorage:
-    """Optuna's storage of the run, for writing.
-
-    Raises:
-        RunError: the database cannot be opened or is damaged.
-    """
-    return _opened(folder.database, folder.database)
-
-
-@contextlib.contextmanager
-def reading_storage(folder: RunFolder) -> Iterator[RDBStorage]:
-    """A copy of the run's storage as it stands, to be read: whoever reads needs no leave to write to the run, be it on
-    a disk that cannot be written, and changes nothing in it.
-
-    Raises:
-        RunError: the database cannot be read or is damaged.
-    """
-    with tempfile.TemporaryDirectory(prefix="netwright-") as place:
-        copy = Path(place) / folder.database.name
-        _copy_database(folder.database, copy)
-        storage = _opened(copy, folder.database)
-        try:
-            yield storage
-        except optuna.exceptions.StorageInternalError as error:
-            raise RunError(
-                f"{folder.database} is damaged ({first_line(error)}). Restore it from a copy."
-            ) from None
-        finally:
-            storage.engine.dispose()
-
-
-def _copy_database(database: Path, copy: Path) -> None:
-    """A consistent copy, whoever writes to the database meanwhile.
-
-    A killed process may leave a journal that SQLite has to roll back before it reads, which it cannot do without
-    writing: the copy is then of both files, and rolled back itself.
-
-    Raises:
-        RunError: the database cannot be read or is damaged.
-    """
-    try:
-        with (
-            contextlib.closing(
-                sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", timeout=BUSY_SECONDS, uri=True)
-            ) as source,
-            contextlib.closing(sqlite3.connect(copy)) as target,
-        ):
-            source.backup(target)
-    except sqlite3.OperationalError:
-        try:
-            for ending in ("", "-journal", "-wal"):
-                if (part := database.with_name(f"{database.name}{ending}")).exists():
-                    shutil.copyfile(part, copy.with_name(f"{copy.name}{ending}"))
-        except OSError as error:
-            raise RunError(
-                f"{database} cannot be read ({error.strerror}). Give yourself leave to read the run folder."
-            ) from None
-    except sqlite3.DatabaseError as error:
-        raise RunError(f"{database} is damaged ({first_line(error)}). Restore it from a copy.") from None
-
-
-def _opened(path: Path, told: Path) -> RDBStorage:
-    """Optuna's storage in a file; errors tell of the file ``told``."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    try:
-        return RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
-    except Exception as error:
-        raise RunError(
-            f"{told} cannot be opened ({error.__class__.__name__}: {first_line(error)}). "
-            f"Is the disk full, or the file damaged or not writable?"
-        ) from error
 
 
 def load_trials(folder: RunFolder) -> list[FrozenTrial]:
@@ -169,7 +87,7 @@ def copied_study(folder: RunFolder, sampler: BaseSampler | None = None) -> optun
 
 def _read(folder: RunFolder) -> tuple[list[FrozenTrial], dict[str, Any]]:
     """The trials and the study's attributes; none where there is no study yet."""
-    if not folder.database.exists():
+    if not has_storage(folder):
         return [], {}
     with reading_storage(folder) as storage:
         try:

@@ -13,7 +13,8 @@ from netwright.data.base import AnyPrepared
 from netwright.errors import SettingsError
 from netwright.objective import ObjectiveSettings
 from netwright.runs.folder import RunFolder
-from netwright.runs.trials import STUDY_NAME, open_storage
+from netwright.runs.storage import open_storage
+from netwright.runs.trials import STUDY_NAME
 from netwright.settings import RunSettings
 from netwright.spaces import make_space, space_maker, takes_task
 from netwright.spaces.layerwise.factory import load_factory

@@ -14,7 +14,7 @@ import optuna
 from netwright.data.open import open_prepared_once
 from netwright.errors import RunError, SettingsError, first_line
 from netwright.execution import heartbeat
-from netwright.execution.base import Cause, Executor, Failure, Job, run_jobs
+from netwright.execution.base import Cause, Executor, Failure, Job, fixed, run_jobs
 from netwright.execution.executors import make_executor
 from netwright.execution.resources import devices, process_limit_mb
 from netwright.runs.clock import Clock
@@ -278,7 +278,7 @@ def _result(job: SharedJob, executor: Executor, retries: int, tick: Callable[[],
             (job.folder / STOP).touch()
         return STOP_SECONDS
 
-    jobs = [Job(run_shared, lambda device: job, log=job.folder / LOG)]
+    jobs = [Job(run_shared, fixed(job), log=job.folder / LOG)]
     (done,) = run_jobs(executor, jobs, retries, on_tick=tick, on_interrupt=ask_for_checkpoint)
     if done.failure is not None:
         raise RunError(_lost(job, done.failure)) from done.failure.error

@@ -1,0 +1,109 @@
+"""Optuna's storage in one file, by SQLite."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+from optuna.storages import RDBStorage
+
+from netwright.errors import RunError, first_line
+
+PREFIX = "sqlite:///"
+BUSY_SECONDS = 60.0
+"""How long one waits for another's writing to the database."""
+
+
+def exists(url: str) -> bool:
+    """Whether there is such a database."""
+    return _file(url).exists()
+
+
+def open_for_writing(url: str) -> RDBStorage:
+    """The storage; made where there is none.
+
+    Raises:
+        RunError: the database cannot be opened or is damaged.
+    """
+    return _opened(_file(url), _file(url))
+
+
+@contextlib.contextmanager
+def reading(url: str) -> Iterator[RDBStorage]:
+    """A copy of the storage as it stands: whoever reads needs no leave to write to the run, be it on a disk that cannot
+    be written, and changes nothing in it.
+
+    Raises:
+        RunError: the database cannot be read or is damaged.
+    """
+    database = _file(url)
+    with tempfile.TemporaryDirectory(prefix="netwright-") as folder:
+        copy = Path(folder) / database.name
+        _copy_database(database, copy)
+        storage = _opened(copy, database)
+        try:
+            yield storage
+        except optuna.exceptions.StorageInternalError as error:
+            raise RunError(f"{database} is damaged ({first_line(error)}). Restore it from a copy.") from None
+        finally:
+            storage.engine.dispose()
+
+
+def stamp(url: str) -> object:
+    """Something that is another whenever the search has stored something."""
+    database = _file(url)
+    parts = [database, *(database.with_name(f"{database.name}{end}") for end in ("-journal", "-wal"))]
+    return tuple((part.stat().st_mtime_ns, part.stat().st_size) if part.exists() else None for part in parts)
+
+
+def _file(url: str) -> Path:
+    return Path(url.removeprefix(PREFIX))
+
+
+def _copy_database(database: Path, copy: Path) -> None:
+    """A consistent copy, whoever writes to the database meanwhile.
+
+    A killed process may leave a journal that SQLite has to roll back before it reads, which it cannot do without
+    writing: the copy is then of both files, and rolled back itself.
+
+    Raises:
+        RunError: the database cannot be read or is damaged.
+    """
+    try:
+        with (
+            contextlib.closing(
+                sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", timeout=BUSY_SECONDS, uri=True)
+            ) as source,
+            contextlib.closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+    except sqlite3.OperationalError:
+        try:
+            for ending in ("", "-journal", "-wal"):
+                if (part := database.with_name(f"{database.name}{ending}")).exists():
+                    shutil.copyfile(part, copy.with_name(f"{copy.name}{ending}"))
+        except OSError as error:
+            raise RunError(
+                f"{database} cannot be read ({error.strerror}). Give yourself leave to read the run folder."
+            ) from None
+    except sqlite3.DatabaseError as error:
+        raise RunError(f"{database} is damaged ({first_line(error)}). Restore it from a copy.") from None
+
+
+def _opened(path: Path, told: Path) -> RDBStorage:
+    """Optuna's storage in a file; errors tell of the file ``told``."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        return RDBStorage(f"{PREFIX}{path}", engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
+    except Exception as error:
+        raise RunError(
+            f"{told} cannot be opened ({error.__class__.__name__}: {first_line(error)}). "
+            f"Is the disk full, or the file damaged or not writable?"
+        ) from error
