@@ -45,7 +45,7 @@ class RaisedInWorker(Exception):  # noqa: N818  what it says is an error of anot
     """What a task raised and only its own process can tell: class and message, in words."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """A call for a worker.
 
@@ -96,7 +96,7 @@ class Done:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Attempt:
     """A job in a worker's hands. ``kills``: of the system, for want of memory, before it began."""
 
