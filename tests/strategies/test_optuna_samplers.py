@@ -81,7 +81,14 @@ def go_on(study: optuna.Study, until: int) -> list[dict[str, Any]]:
 
 
 class TestOptunasOwnSuite(BasicSamplerTestCase):
-    @pytest.fixture(params=sorted(OPTUNA_SAMPLERS))
+    """Of the sampler that proposes parameters together and alone; the others are wrapped by the same lines."""
+
+    @pytest.fixture(
+        params=[
+            pytest.param(name, marks=[] if name == "tpe" else [pytest.mark.slow])
+            for name in sorted(OPTUNA_SAMPLERS)
+        ]
+    )
     def sampler(self, request: pytest.FixtureRequest) -> Callable[[], BaseSampler]:
         return lambda: make(request.param, seed=0)
 

@@ -581,7 +581,11 @@ def test_an_exploration_of_a_given_length_is_so_long() -> None:
 
 @pytest.mark.parametrize(
     ("space", "channels", "episodes", "least"),
-    [("vgg16", 3, 658, 400), ("unet", 1, 2895, 1764), ("googlenet", 3, 5448, 3600)],
+    [
+        ("vgg16", 3, 658, 400),
+        pytest.param("unet", 1, 2895, 1764, marks=pytest.mark.slow),
+        pytest.param("googlenet", 3, 5448, 3600, marks=pytest.mark.slow),
+    ],
 )
 def test_the_explorations_of_table_iii_are_as_long_as_was_counted(
     space: str, channels: int, episodes: int, least: int

@@ -21,6 +21,8 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from netwright.errors import SettingsError
@@ -34,6 +36,8 @@ from netwright.strategies.sampler import (
     in_order_of_completion,
     sampler,
 )
+from processes import finish as end_of
+from processes import line_of
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -63,6 +67,28 @@ def make(request: pytest.FixtureRequest) -> Make:
     """A strategy's sampler."""
     name, settings = MEMBERS[request.param]
     return lambda seed=3, **more: sampler(name, seed, **settings, **more)
+
+
+FILES = [
+    pytest.param(member, kind, id=f"{member} {kind}", marks=[pytest.mark.slow] if slow else [])
+    for member in sorted(MEMBERS)
+    for kind, slow in (("journal", False), ("sqlite", member != "q-learning"))
+]
+"""Every strategy in a file; a database is ten times as slow, and the longest stamps are those of agents."""
+
+QUICK_IN_A_DATABASE = [
+    pytest.param(member, marks=[] if member == "q-learning" else [pytest.mark.slow])
+    for member in sorted(MEMBERS)
+]
+
+kept = pytest.mark.parametrize(("make", "kind"), FILES, indirect=["make"])
+
+
+def storage_at(folder: Path, kind: str) -> BaseStorage:
+    """A file of studies in a folder, opened as by a new process."""
+    if kind == "sqlite":
+        return optuna.storages.get_storage(f"sqlite:///{folder / 'study.db'}")
+    return JournalStorage(JournalFileBackend(str(folder / "study.log")))
 
 
 def value(params: Mapping[str, Any]) -> float | None:
@@ -142,30 +168,33 @@ def test_a_study_that_is_copied_at_any_point_goes_on_as_if_it_were_not(make: Mak
         assert go_on(resumed, 60 - cut) == expected
 
 
+@kept
 def test_a_file_that_is_opened_again_goes_on_as_if_it_had_never_been_closed(
-    make: Make, tmp_path: Path
+    make: Make, kind: str, tmp_path: Path
 ) -> None:
     expected = go_on(optuna.create_study(sampler=make()), 16)
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    optuna.create_study(storage=url, study_name="s")
+    optuna.create_study(storage=storage_at(tmp_path, kind), study_name="s")
     for trials in (4, 7, 5):
-        found = go_on(optuna.load_study(storage=url, study_name="s", sampler=make()), trials)
-    assert found == expected
+        reopened = optuna.load_study(storage=storage_at(tmp_path, kind), study_name="s", sampler=make())
+        continued = go_on(reopened, trials)
+    assert continued == expected
 
 
+@kept
 @pytest.mark.parametrize("asked", [True, False], ids=["killed in training", "killed before the proposal"])
 def test_a_killed_trial_that_waits_again_is_run_as_it_would_have_been(
-    make: Make, tmp_path: Path, asked: bool
+    make: Make, kind: str, tmp_path: Path, asked: bool
 ) -> None:
     expected = go_on(optuna.create_study(sampler=make(distributions=SPACE)), 15)
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    study = optuna.create_study(storage=url, study_name="s", sampler=make(distributions=SPACE))
+    storage = storage_at(tmp_path, kind)
+    study = optuna.create_study(storage=storage, study_name="s", sampler=make(distributions=SPACE))
     go_on(study, 12)
     if asked:
         study.ask(SPACE)
     else:
         study._storage.create_new_trial(study._study_id)
-    resumed = optuna.load_study(storage=url, study_name="s", sampler=make(distributions=SPACE))
+    storage = storage_at(tmp_path, kind)
+    resumed = optuna.load_study(storage=storage, study_name="s", sampler=make(distributions=SPACE))
     (killed,) = resumed.get_trials(states=(TrialState.RUNNING,))
     resumed._storage.set_trial_state_values(killed._trial_id, TrialState.WAITING)
     assert go_on(resumed, 3) == expected
@@ -179,6 +208,7 @@ def test_a_pickled_sampler_goes_on(make: Make) -> None:
     assert go_on(copied(first.get_trials(), restored), 15) == expected
 
 
+@pytest.mark.parametrize("make", QUICK_IN_A_DATABASE, indirect=True)
 def test_the_memory_is_of_one_study_though_its_identifier_is_used_again(make: Make, tmp_path: Path) -> None:
     storage = optuna.storages.get_storage(f"sqlite:///{tmp_path / 'study.db'}")
     shared, found = make(), []
@@ -196,7 +226,7 @@ def test_the_memory_is_of_one_study_though_its_identifier_is_used_again(make: Ma
 # late, retried, and badly timed trials
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
 def test_results_in_any_order_are_folded_as_if_from_the_beginning(make: Make, seed: int) -> None:
     rng = np.random.default_rng(seed)
     study = optuna.create_study(sampler=make(distributions=SPACE))
@@ -530,23 +560,47 @@ def test_threads_propose_different_trials(make: Make) -> None:
 
 WORKER = """
 import sys
-from test_sampler_contract import MEMBERS, SPACE, go_on, optuna, sampler
-member, url = sys.argv[1:]
-name, settings = MEMBERS[member]
-go_on(optuna.load_study(storage=url, study_name="s", sampler=sampler(name, 3, **settings)), 8)
+from test_sampler_contract import MEMBERS, go_on, optuna, sampler, storage_at
+from pathlib import Path
+for member, (name, settings) in MEMBERS.items():
+    study = optuna.load_study(
+        storage=storage_at(Path(sys.argv[1]), "sqlite"), study_name=member, sampler=sampler(name, 3, **settings)
+    )
+    print(member, flush=True)
+    sys.stdin.readline()
+    go_on(study, 8)
 """
 
 
-@pytest.mark.parametrize("member", sorted(MEMBERS))
-def test_two_processes_with_one_seed_propose_different_trials(member: str, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    study = optuna.create_study(storage=url, study_name="s")
-    command = [sys.executable, "-c", WORKER, member, url]
-    workers = [subprocess.Popen(command, cwd=Path(__file__).parent) for _ in range(2)]
-    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
-    trials = study.get_trials()
-    assert len(trials) == 16
-    assert len({json.dumps(trial.params, sort_keys=True) for trial in trials}) == 16
+def test_two_processes_with_one_seed_propose_different_trials(tmp_path: Path) -> None:
+    """For every strategy in turn, which both begin at once."""
+    storage = storage_at(tmp_path, "sqlite")
+    for member in MEMBERS:
+        optuna.create_study(storage=storage, study_name=member)
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(tmp_path)],
+            cwd=Path(__file__).parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for member in MEMBERS:
+        assert [line_of(worker, 120) for worker in workers] == [f"{member}\n"] * 2
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+    for worker in workers:
+        _, errors = end_of(worker)
+        assert worker.returncode == 0, errors
+    for member in MEMBERS:
+        trials = optuna.load_study(storage=storage, study_name=member).get_trials()
+        assert len(trials) == 16
+        assert len({json.dumps(trial.params, sort_keys=True) for trial in trials}) == 16, member
 
 
 def test_the_seed_decides(make: Make) -> None:
