@@ -15,7 +15,7 @@ SHORTEST_SHARE_SECONDS = 10.0
 EPOCHS_A_SHARE = 3
 
 
-def shares_hours(draft: Draft) -> bool:
+def has_time_share(draft: Draft) -> bool:
     """Whether each candidate gets a share of the run's hours, not a number of epochs that the user gave."""
     timed = draft.budget.hours is not None and draft.training.seconds is None
     return timed and draft.supernet is None and "training.epochs" not in draft.user_set
@@ -23,7 +23,7 @@ def shares_hours(draft: Draft) -> bool:
 
 def choose_candidate_time(draft: Draft, context: Context) -> None:
     """An equal share of the hours for each candidate, where there are such shares."""
-    if not context.repeats and context.epoch_seconds is not None and shares_hours(draft):
+    if not context.repeats and context.epoch_seconds is not None and has_time_share(draft):
         share_hours(draft, context.epoch_seconds)
 
 

@@ -104,7 +104,7 @@ def make_plan(
     validation: Sequence[int],
     randoms: int = 4,
     seconds: float | None = None,
-    on_done: Callable[[Measurement], None] = lambda found: None,
+    on_done: Callable[[Measurement], None] = lambda measurement: None,
 ) -> Plan:
     """Measure the starting candidate and random ones, and reckon what the whole search would take.
 
@@ -117,23 +117,23 @@ def make_plan(
     choices = [("start", dict(space.starting_choice()))]
     choices += [(f"random {i + 1}", draw_choice(space.distributions(), rng)) for i in range(randoms)]
     left = None if seconds is None else max(LEAST_SECONDS, seconds - (time.monotonic() - begun))
-    found = measure(
+    measurements = measure(
         settings, prepared, (training, validation), choices, whole=True, seconds=left, on_done=on_done
     )
-    epochs = [m.seconds_an_epoch for m in found if m.seconds_an_epoch is not None]
+    epochs = [m.seconds_an_epoch for m in measurements if m.seconds_an_epoch is not None]
     # The first candidate of a worker pays for what is loaded once.
-    beside = median([m.seconds_beside for m in found if m.seconds_beside is not None] or [0.0])
+    beside = median([m.seconds_beside for m in measurements if m.seconds_beside is not None] or [0.0])
     beside += _bookkeeping(settings)
     facts = facts_of(settings, prepared, training, validation)
     a_candidate = sum(epochs) / len(epochs) * facts["epochs"] + beside if epochs else None
-    known = [m for m in found if m.status != NOT_MEASURED]
+    known = [m for m in measurements if m.status != NOT_MEASURED]
     trainable = len(epochs) / len(known) if known else 0.0
     workers, trials = settings.machine.workers, settings.budget.trials
     return Plan(
         **facts,
         memory_limit_mb=settings.machine.memory_limit_mb,
         trials=trials,
-        measurements=tuple(found),
+        measurements=tuple(measurements),
         seconds_a_candidate=a_candidate,
         seconds_beside=beside,
         share_seconds=None,

@@ -23,7 +23,11 @@ def exploration_episodes(settings: RunSettings) -> int | None:
     proposer = make_sampler(settings.strategy, space, settings.seed)
     if not isinstance(proposer, StrategySampler) or not isinstance(proposer.strategy, Exploring):
         return None
-    free = {name: found for name, found in space.distributions().items() if not found.single()}
+    free = {
+        name: distribution
+        for name, distribution in space.distributions().items()
+        if not distribution.single()
+    }
     if not free:
         return None
     return proposer.strategy.exploration_episodes(dimensions_of(free), np.random.default_rng(settings.seed))
@@ -32,10 +36,10 @@ def exploration_episodes(settings: RunSettings) -> int | None:
 def expected_trials(settings: RunSettings) -> float:
     """How many trials the budget has room for: those given, or the shares of time that fit into its hours."""
     budget, share = settings.budget, settings.training.seconds
-    found = math.inf if budget.trials is None else float(budget.trials)
+    trials = math.inf if budget.trials is None else float(budget.trials)
     if budget.hours is not None and share is not None:
-        found = min(found, budget.hours * 3600.0 * settings.machine.workers / share)
-    return found
+        trials = min(trials, budget.hours * 3600.0 * settings.machine.workers / share)
+    return trials
 
 
 def exploration_words(trials: float, episodes: int | None) -> str | None:

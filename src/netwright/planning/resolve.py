@@ -13,7 +13,7 @@ from pathlib import Path
 from netwright.comparison.contestants import require_references, require_rival
 from netwright.comparison.retrain import require_retraining
 from netwright.planning.candidate_cost import measure_start
-from netwright.planning.candidate_time import choose_candidate_time, shares_hours
+from netwright.planning.candidate_time import choose_candidate_time, has_time_share
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.planning.early_termination import choose_early_termination, needs_batch_seconds, require_guess
@@ -111,7 +111,7 @@ def measure_starting_candidate(draft: Draft, context: Context) -> None:
     Raises:
         RunError: it cannot be trained on this machine.
     """
-    required = shares_hours(draft)
+    required = has_time_share(draft)
     if context.repeats or not (required or needs_batch_seconds(draft)):
         return
     context.on_stage("measuring the starting candidate")
