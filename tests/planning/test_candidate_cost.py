@@ -24,7 +24,7 @@ from netwright.planning.candidate_cost import (
     probe,
 )
 from netwright.planning.cost import RESERVE_SECONDS, Plan
-from netwright.planning.one_shot_cost import SharedPlan
+from netwright.planning.one_shot_cost import OneShotPlan
 from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
@@ -132,7 +132,7 @@ def test_a_plan_of_shared_weights_answers_without_time_too(
 ) -> None:
     monkeypatch.setattr("netwright.planning.cost.LEAST_SECONDS", 0.0)
     plan = api.plan(dataset, "pdas-segnas7", replace(USER, epochs=None, assignments=None), seconds=0.1)
-    assert isinstance(plan, SharedPlan)
+    assert isinstance(plan, OneShotPlan)
     assert plan.seconds_a_step is None
     told = "\n".join(plan_lines(plan, dataset))
     assert "search     not measured" in told

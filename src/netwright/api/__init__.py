@@ -14,7 +14,7 @@ from netwright.planning.candidate_cost import Measurement
 from netwright.planning.candidate_time import share_hours
 from netwright.planning.context import Context
 from netwright.planning.cost import Plan, make_plan, measuring_seconds, plan_by_hours
-from netwright.planning.one_shot_cost import SharedPlan, plan_shared
+from netwright.planning.one_shot_cost import OneShotPlan, plan_one_shot
 from netwright.planning.recipe import first_draft
 from netwright.planning.resolve import PLAN, Chapter, take_steps
 from netwright.planning.user_settings import UserSettings
@@ -116,7 +116,7 @@ def plan(
     user: UserSettings,
     on_stage: Callable[[str], None] = lambda text: None,
     seconds: float | None = None,
-) -> Plan | SharedPlan:
+) -> Plan | OneShotPlan:
     """What a search would cost here, measured; of one inside one training a plan of its own kind.
 
     Args:
@@ -143,7 +143,7 @@ def plan(
     left = None if seconds is None else measuring_seconds(seconds - (time.monotonic() - begun))
     if settings.supernet is not None:
         on_stage("measuring steps of the search")
-        return plan_shared(settings, context.prepared, *context.cases, seconds=left, on_done=tell)
+        return plan_one_shot(settings, context.prepared, *context.cases, seconds=left, on_done=tell)
     on_stage("measuring candidates")
     result = make_plan(settings, context.prepared, *context.cases, seconds=left, on_done=tell)
     start = result.measurements[0].seconds_an_epoch

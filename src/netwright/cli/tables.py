@@ -13,7 +13,7 @@ from netwright.cli.inspected import command
 from netwright.planning.candidate_cost import NOT_MEASURED, Measurement
 from netwright.planning.cost import Plan
 from netwright.planning.exploration_length import exploration_words
-from netwright.planning.one_shot_cost import SharedPlan
+from netwright.planning.one_shot_cost import OneShotPlan
 from netwright.report import formatting
 from netwright.report.metrics import metric_named, reward_words
 from netwright.runs.status import RunStatus, SharedStatus
@@ -167,7 +167,7 @@ def evaluation_lines(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def plan_lines(plan: Plan | SharedPlan, dataset: Path, options: Sequence[str] = ()) -> Iterator[str]:
+def plan_lines(plan: Plan | OneShotPlan, dataset: Path, options: Sequence[str] = ()) -> Iterator[str]:
     """What a search would cost. ``options``: those that the user gave, which the next command gets, too."""
     choices = "" if plan.choices is None else f", {plan.choices:,} choices"
     size = " x ".join(map(str, plan.size))
@@ -176,7 +176,7 @@ def plan_lines(plan: Plan | SharedPlan, dataset: Path, options: Sequence[str] = 
         f"training on {plan.training_cases} cases, validation on {plan.validation_cases}, input {size}; "
         f"{formatting.counted(plan.workers, 'worker')} of {formatting.counted(plan.threads, 'thread')}"
     )
-    yield from _shared_lines(plan) if isinstance(plan, SharedPlan) else _candidate_lines(plan)
+    yield from _one_shot_lines(plan) if isinstance(plan, OneShotPlan) else _candidate_lines(plan)
     measured = plan.measurements if isinstance(plan, Plan) else plan.networks
     yield from _not_measured(
         measured, command("plan", dataset, "--recipe", plan.recipe, *options, "--seconds", "600")
@@ -189,7 +189,7 @@ def plan_lines(plan: Plan | SharedPlan, dataset: Path, options: Sequence[str] = 
     yield f"next       {command(verb, dataset, '--recipe', plan.recipe, *more)}"
 
 
-def _shared_lines(plan: SharedPlan) -> Iterator[str]:
+def _one_shot_lines(plan: OneShotPlan) -> Iterator[str]:
     """The cost of a search inside one training, and of training what it finds."""
     memory = "" if plan.peak_memory_mb is None else f", {plan.peak_memory_mb:,.0f} MB in some steps"
     weights = "" if plan.weights is None else f"; {formatting.parameters(plan.weights)} shared weights"

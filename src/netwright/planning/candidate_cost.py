@@ -65,7 +65,7 @@ class Measurement:
 class ProbeJob:
     """A candidate to time on the cases (indices of the prepared data) that a search trains and validates on.
 
-    ``notes``: the file to which it writes what it has found so far. ``whole``: one epoch of a few cases is evaluated
+    ``notes``: the file to which it writes what it has measured so far. ``whole``: one epoch of a few cases is evaluated
     from beginning to end, too, for what comes beside the epochs; but not where a batch alone takes longer than a probe
     should. ``until``: the moment on the system's monotonic clock when it should end, with what it has; None: no such.
     """
@@ -88,11 +88,11 @@ class ProbeJob:
 def probe(job: ProbeJob) -> Measurement:
     """Time a few training steps and a validation of one candidate, in a worker, as far as the time goes."""
     with heartbeat.watched(job.settings.machine.hang_seconds):
-        for found in _stages(job):
-            write_json(job.notes, asdict(found))
+        for measurement in _stages(job):
+            write_json(job.notes, asdict(measurement))
             if job.over():
                 break
-    return found
+    return measurement
 
 
 def _stages(job: ProbeJob) -> Iterator[Measurement]:
@@ -139,7 +139,7 @@ def _timed(job: ProbeJob, build: Any, known: Measurement) -> Iterator[Measuremen
         batches, a_batch, peak_mb = _steps(job, network, problem)
     reckoned = VALIDATION_SHARE * problem.validation_batches(job.validation, protocol) * a_batch
     beside = (BESIDE,) if job.whole else ()
-    found = replace(
+    measurement = replace(
         known,
         status=Status.COMPLETE,
         seconds_an_epoch=batches * a_batch + reckoned,
@@ -147,17 +147,17 @@ def _timed(job: ProbeJob, build: Any, known: Measurement) -> Iterator[Measuremen
         peak_memory_mb=peak_mb,
         unmeasured=(VALIDATION, *beside),
     )
-    yield found
+    yield measurement
     with threads(job.settings.machine.threads):
         some = _about_a_batch(job, problem)
         problem.scores(network, some[:1], protocol, device)  # the first loads what scores are made with
         start = time.perf_counter()
         problem.scores(network, some, protocol, device)
         validation = (time.perf_counter() - start) / len(some) * len(job.validation)
-    found = replace(found, seconds_an_epoch=batches * a_batch + validation, unmeasured=beside)
-    yield found
+    measurement = replace(measurement, seconds_an_epoch=batches * a_batch + validation, unmeasured=beside)
+    yield measurement
     if job.whole and a_batch < PROBE_SECONDS:
-        yield replace(found, seconds_beside=_beside(job, build, found), unmeasured=())
+        yield replace(measurement, seconds_beside=_beside(job, build, measurement), unmeasured=())
 
 
 def _steps(job: ProbeJob, network: Any, problem: Problem) -> tuple[int, float, float | None]:
@@ -235,7 +235,7 @@ def measure(
     *,
     whole: bool = False,
     seconds: float | None = None,
-    on_done: Callable[[Measurement], None] = lambda found: None,
+    on_done: Callable[[Measurement], None] = lambda measurement: None,
 ) -> list[Measurement]:
     """Measure named choices, as many at once as there are workers, so that they share the machine as in a search.
 
@@ -294,11 +294,11 @@ def _measured(job: ProbeJob, done: Done) -> Measurement:
     if not job.notes.exists():
         return replace(known, reason="no time was left to build it")
     noted = read_json(job.notes)
-    found = Measurement(**{**noted, "unmeasured": tuple(noted["unmeasured"])})
-    if found.status == NOT_MEASURED:
+    measured = Measurement(**{**noted, "unmeasured": tuple(noted["unmeasured"])})
+    if measured.status == NOT_MEASURED:
         waited = time.time() - job.notes.stat().st_mtime
-        return replace(found, reason=f"a training step takes longer than {waited:.0f} s")
-    return found
+        return replace(measured, reason=f"a training step takes longer than {waited:.0f} s")
+    return measured
 
 
 def measure_start(
@@ -319,16 +319,16 @@ def measure_start(
     """
     start = make_space(settings.space).starting_choice()
     names = [f"start {i}" for i in range(settings.machine.workers)]
-    found = measure(settings, prepared, (training, validation), [(name, start) for name in names])
-    epochs = [m.seconds_an_epoch for m in found if m.seconds_an_epoch is not None]
-    if not epochs and not required and found[0].status == Status.CRASHED:
+    measured = measure(settings, prepared, (training, validation), [(name, start) for name in names])
+    epochs = [m.seconds_an_epoch for m in measured if m.seconds_an_epoch is not None]
+    if not epochs and not required and measured[0].status == Status.CRASHED:
         say_once(
-            f"The starting candidate could not be measured ({found[0].reason}): no candidate is ended as too slow."
+            f"The starting candidate could not be measured ({measured[0].reason}): no candidate is ended as too slow."
         )
         return None, None
     if not epochs:
         raise RunError(
-            f"The starting candidate ({found[0].choice}) cannot be trained here: {found[0].reason}. Choose a smaller "
-            "space (--set space...), a smaller input (--set preprocessing.size=[...]) or fewer workers."
+            f"The starting candidate ({measured[0].choice}) cannot be trained here: {measured[0].reason}. Choose a "
+            "smaller space (--set space...), a smaller input (--set preprocessing.size=[...]) or fewer workers."
         )
-    return max(epochs), max(m.seconds_a_batch for m in found if m.seconds_a_batch is not None)
+    return max(epochs), max(m.seconds_a_batch for m in measured if m.seconds_a_batch is not None)

@@ -29,7 +29,7 @@ NOTES = "noted.json"
 
 
 @dataclass(frozen=True)
-class SharedPlan:
+class OneShotPlan:
     """What a search inside one training would be.
 
     ``steps`` of the search at most, each on a batch of the weights' half and one of the other; ``seconds_a_step``
@@ -62,14 +62,14 @@ class SharedPlan:
         return asdict(self)
 
 
-def plan_shared(
+def plan_one_shot(
     settings: RunSettings,
     prepared: AnyPrepared,
     training: Sequence[int],
     validation: Sequence[int],
     seconds: float | None = None,
-    on_done: Callable[[Measurement], None] = lambda found: None,
-) -> SharedPlan:
+    on_done: Callable[[Measurement], None] = lambda measurement: None,
+) -> OneShotPlan:
     """Measure steps of the search, and the training of the starting network.
 
     ``seconds``: wall time for all, of which the steps get half; None: as long as it takes. ``on_done``: as of
@@ -79,9 +79,9 @@ def plan_shared(
         RunError: the steps cannot be computed on this machine.
     """
     machine, begun = settings.machine, time.monotonic()
-    with tempfile.TemporaryDirectory() as place:
-        job = SharedJob(settings, prepared.folder, tuple(training), tuple(validation), Path(place))
-        found = _steps_of(job, None if seconds is None else begun + seconds / 2)
+    with tempfile.TemporaryDirectory() as folder:
+        job = SharedJob(settings, prepared.folder, tuple(training), tuple(validation), Path(folder))
+        measured = _steps_of(job, None if seconds is None else begun + seconds / 2)
     start = make_space(settings.space).starting_choice()
     names = [f"network {i + 1}" for i in range(machine.workers)]
     networks = measure(
@@ -93,14 +93,14 @@ def plan_shared(
         on_done=on_done,
     )
     assert settings.supernet is not None
-    limit, a_step = settings.supernet.seconds, found["seconds_a_step"]
-    taken = None if a_step is None else min(limit or math.inf, found["steps"] * a_step)
-    return SharedPlan(
+    limit, a_step = settings.supernet.seconds, measured["seconds_a_step"]
+    taken = None if a_step is None else min(limit or math.inf, measured["steps"] * a_step)
+    return OneShotPlan(
         **facts_of(settings, prepared, training, validation),
         batch_size=shared_protocol(settings).batch_size,
         hours=None if taken is None else taken / 3600.0,
         networks=tuple(networks),
-        **found,
+        **measured,
     )
 
 
@@ -117,8 +117,8 @@ def _steps_of(job: SharedJob, until: float | None) -> dict[str, Any]:
         (done,) = run_jobs(executor, [timed], retries=0)
     failure = done.failure
     if failure is None:
-        found: dict[str, Any] = done.result
-        return found
+        measured: dict[str, Any] = done.result
+        return measured
     if failure.cause == Cause.OVERDUE:
         notes = job.folder / NOTES
         nothing = dict.fromkeys(("steps", "seconds_a_step", "peak_memory_mb", "weights"))
@@ -156,13 +156,13 @@ def _timed(what: tuple[SharedJob, float | None]) -> dict[str, Any]:
         measured_memory(resolve_device(shared_protocol(settings).device)) as memory,
     ):
         search = make_search(replace(job, settings=settings.model_copy(update={"supernet": few})))
-        found: dict[str, Any] = {
+        measured: dict[str, Any] = {
             "steps": settings.supernet.steps_of(search.steps_an_epoch),
             "seconds_a_step": None,
             "peak_memory_mb": None,
             "weights": sum(parameter.numel() for parameter in search.supernet.parameters()),
         }
-        write_json(job.folder / NOTES, found)
+        write_json(job.folder / NOTES, measured)
         search.advance(stop=lambda: search.step == WARM_UP_STEPS or over())
         first, before = search.step, search.seconds
         search.advance(stop=over)
@@ -173,9 +173,9 @@ def _timed(what: tuple[SharedJob, float | None]) -> dict[str, Any]:
             "(--set supernet.space...)."
         )
     if search.step > first:
-        found["seconds_a_step"] = (search.seconds - before) / (search.step - first)
+        measured["seconds_a_step"] = (search.seconds - before) / (search.step - first)
     elif search.step:  # the time was up within the first steps, which are slower than those after them
-        found["seconds_a_step"] = search.seconds / search.step
+        measured["seconds_a_step"] = search.seconds / search.step
     if memory.peak_mb is not None:
-        found["peak_memory_mb"] = memory.peak_mb + search.momentum_to_come_mb
-    return found
+        measured["peak_memory_mb"] = memory.peak_mb + search.momentum_to_come_mb
+    return measured
