@@ -116,16 +116,15 @@ def predict(
     trust_code: TrustOption = False,
 ) -> None:
     """Segment images, each on its own grid, tell the classes of pictures, in a table, or restore them."""
+    from netwright.tasks import task_of_metric
+
     opened = opened_run(run, trust_code=trust_code)
     with _telling(out):
         written = opened.predict(
             images, output, trial=trial, crf=not no_crf, masks=masks, overwrite=overwrite
         )
-    if written[0].suffix == ".csv":
-        out.print(f"predicted  the classes in {written[0]}")
-        return
-    what = "label map" if opened.settings.inpainting is None else "restored picture"
-    out.print(f"predicted  {len(written)} {what}{'s' * (len(written) != 1)} in {output}")
+    task = task_of_metric(str(opened.settings.objective.metric))
+    out.print(f"predicted  {task.predicted_words(written, output)}")
 
 
 def report(

@@ -18,6 +18,7 @@ from netwright.report import formatting
 from netwright.report.metrics import metric_named, reward_words
 from netwright.runs.status import RunStatus, SharedStatus
 from netwright.settings import RunSettings
+from netwright.tasks import task_of_metric
 from netwright.tasks.segmentation.crf_fitting import FittedCRF
 from netwright.tasks.segmentation.metrics.surface_distance import HAUSDORFF, undefined_distances
 from netwright.training.files import WEIGHTS
@@ -121,14 +122,12 @@ def end_lines(run: Any) -> Iterator[str]:
     yield f"report   {run.folder.report}"
     if not (run.folder.winner / WEIGHTS).exists():
         yield f"train it {command('train', root)}"
-    yield f"use it   {command('predict', root, '/path/to/images', '-o', _place_of_predictions(run.settings))}"
+    yield f"use it   {command('predict', root, '/path/to/images', '-o', _output_folder(run.settings))}"
 
 
-def _place_of_predictions(settings: RunSettings) -> str:
+def _output_folder(settings: RunSettings) -> str:
     """What to call the folder into which a run's network writes."""
-    if settings.inpainting is not None:
-        return "/path/to/pictures"
-    return "/path/to/classes" if settings.objective.metric == "accuracy" else "/path/to/labels"
+    return task_of_metric(str(settings.objective.metric)).output_folder
 
 
 def metric_lines(metrics: Mapping[str, float]) -> list[str]:
@@ -156,9 +155,9 @@ def evaluation_lines(evaluation: Evaluation) -> list[str]:
         for label, count in undefined_distances(evaluation.distances).items()
         if count
     ]
-    if "accuracy" in evaluation.metrics:
+    metric = metric_named(next(iter(evaluation.metrics), "dice"))
+    if metric.classifies:
         return lines
-    metric = metric_named("psnr" if "psnr" in evaluation.metrics else "dice")
     means = {case: metric.of_case(scores) for case, scores in evaluation.cases.items()}
     means = {case: mean for case, mean in means.items() if not math.isnan(mean)}
     lines += [

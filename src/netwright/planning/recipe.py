@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from netwright.data.layouts.images import IMAGES
 from netwright.data.open import recognise, task_of_format
 from netwright.errors import DatasetError, SettingsError
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES, find_recipe
-from netwright.spaces.kinds import INPAINTING, KINDS
+from netwright.spaces.kinds import KINDS
 from netwright.tasks import TASKS
 
 
@@ -76,10 +75,14 @@ def recipes_space(draft: Draft) -> str:
 
 
 def read_without_classes(draft: Draft, _: Context) -> None:
-    """Read pictures without their classes where the space of the run, or of its recipe, is for inpainting alone."""
+    """Read pictures without their classes where the space of the run, or of its recipe, is for inpainting alone: in the
+    format of the single task that a space is for, if that has one.
+    """
     spaces = [KINDS[name] for name in (draft.space.name, recipes_space(draft)) if name in KINDS]
-    if draft.dataset.format is None and any(kind.tasks == (INPAINTING,) for kind in spaces):
-        draft.change({"dataset.format": IMAGES})
+    formats = [TASKS[kind.tasks[0]].format for kind in spaces if len(kind.tasks) == 1]
+    wanted = next((format for format in formats if format is not None), None)
+    if draft.dataset.format is None and wanted is not None:
+        draft.change({"dataset.format": wanted})
 
 
 def require_recipe(draft: Draft, context: Context) -> None:

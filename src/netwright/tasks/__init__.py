@@ -17,6 +17,12 @@ RESULT_NAMES = tuple(dict.fromkeys(name for task in TASKS.values() for name in t
 """The keys of ``result.json`` under which there is case -> label, class or metric -> score."""
 
 
+def task_of_metric(name: str) -> Task:
+    """The task that a metric is of, ``psnr`` or ``dice.heart``; segmentation for one that none has."""
+    metric = name.partition(".")[0]
+    return next((task for task in TASKS.values() if metric in task.metrics), TASKS["segmentation"])
+
+
 def task_of_network(architecture: Mapping[str, Any]) -> Task:
     """The task of a saved network, from what is kept of it: its name, in older ones its metric; those of version 0.1
     have neither, and segment.

@@ -176,6 +176,12 @@ class Task(Protocol):
         """The metric that a network is judged by."""
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of its metrics, that which a network is judged by first; without those of single labels, such as
+        "dice.heart".
+        """
+
+    @property
     def losses(self) -> tuple[str, ...]:
         """The names of the losses that are defined for it, the usual one first."""
 

@@ -40,7 +40,7 @@ def max_pixels(most: int | None) -> Iterator[None]:
     It holds in all threads, and in processes that are started meanwhile. None changes nothing.
 
     Example:
-        >>> with max_pixels(200_000_000):
+        >>> with max_pixels(200_000_000):  # doctest: +SKIP
         ...     inspect_any(open_any("slides"))
 
     Raises:

@@ -79,6 +79,7 @@ class Classification:
 
     name: ClassVar[str] = "classification"
     metric: ClassVar[str] = ClassificationTask.metric
+    metrics: ClassVar[tuple[str, ...]] = (metric,)
     losses: ClassVar[tuple[str, ...]] = ClassificationTask.losses
     guessed_losses: ClassVar[tuple[str, ...]] = GUESSED
     networks: ClassVar[str] = name

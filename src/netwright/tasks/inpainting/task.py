@@ -81,6 +81,7 @@ class Inpainting:
 
     name: ClassVar[str] = "inpainting"
     metric: ClassVar[str] = InpaintingTask.metric
+    metrics: ClassVar[tuple[str, ...]] = ("psnr", "ssim")
     losses: ClassVar[tuple[str, ...]] = InpaintingTask.losses
     guessed_losses: ClassVar[tuple[str, ...]] = ()
     networks: ClassVar[str] = name

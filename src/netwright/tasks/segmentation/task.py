@@ -86,6 +86,7 @@ class Segmentation:
 
     name: ClassVar[str] = "segmentation"
     metric: ClassVar[str] = SegmentationTask.metric
+    metrics: ClassVar[tuple[str, ...]] = (metric,)
     losses: ClassVar[tuple[str, ...]] = SegmentationTask.losses
     guessed_losses: ClassVar[tuple[str, ...]] = GUESSED
     networks: ClassVar[str] = name

@@ -8,12 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwright.errors import SettingsError
 from netwright.means import mean_known, mean_scores
-from netwright.tasks.classification.metrics.accuracy import top_1_correct
-from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.segmentation.metrics.dice import dice_per_label, mean_dice
-from netwright.tasks.segmentation.task import SegmentationTask
 
 
 @pytest.mark.parametrize("classes", [2, 3, 6])
@@ -120,28 +116,3 @@ def test_means_over_labels_then_cases_are_monai_s():
         {str(row): dict(zip("ab", case, strict=True)) for row, case in enumerate(scores)}, "dice"
     )
     assert found == pytest.approx({"dice": mean.item(), "dice.a": of_labels[0].item(), "dice.b": 0.1})
-
-
-def test_task_counts_the_background_and_refuses_nonsense():
-    assert SegmentationTask(1, ("a", "b"), (8, 8, 8)).classes == 3
-    with pytest.raises(SettingsError, match="foreground"):
-        SegmentationTask(1, (), (8, 8, 8))
-
-
-def test_top_1_is_one_where_the_class_is_right():
-    truth = np.array([3, 1, 0, 2, 2])
-    np.testing.assert_array_equal(top_1_correct(np.array([3, 0, 0, 2, 1]), truth), [1, 0, 1, 1, 0])
-    with pytest.raises(ValueError, match="one shape"):
-        top_1_correct(np.array([1]), np.array([1, 2]))
-
-
-def test_tasks_tell_the_shape_of_their_labels_and_their_metrics():
-    segmentation = SegmentationTask(1, ("a", "b"), (8, 6))
-    assert (segmentation.label_size, segmentation.metric) == ((8, 6), "dice")
-    assert segmentation.metric_names == ("dice", "dice.a", "dice.b")
-    classification = ClassificationTask(3, ("cat", "dog", "owl"), (8, 6))
-    assert (classification.label_size, classification.metric, classification.classes) == ((), "accuracy", 3)
-    assert classification.metric_names == ("accuracy",)
-    for wrong in ((0, ("a", "b"), (8, 8)), (1, ("a",), (8, 8)), (1, ("a", "b"), ()), (1, ("a", "b"), (8, 0))):
-        with pytest.raises(SettingsError, match="classification task needs"):
-            ClassificationTask(*wrong)
