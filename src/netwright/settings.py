@@ -165,6 +165,8 @@ class MachineSettings(_Model):
 
     ``keep_weights``: whose weights stay on disk, of the "best" candidate so far or of "all". ``hang_minutes``: a
     candidate of which no batch was finished for so long, and for 20 times as long as its batches take, is ended.
+    ``checkpoint_seconds``: how often a training that lasts longer writes what it goes on from when its worker or the
+    search was killed; null: never.
     """
 
     workers: int = Field(default=1, ge=1)
@@ -172,6 +174,7 @@ class MachineSettings(_Model):
     memory_limit_mb: float | None = Field(default=None, gt=0)
     keep_weights: Literal["best", "all"] = "best"
     hang_minutes: float = Field(default=10.0, gt=0)
+    checkpoint_seconds: float | None = Field(default=60.0, ge=0)
 
     @property
     def hang_seconds(self) -> float:

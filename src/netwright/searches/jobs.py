@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from netwright.data.open import open_prepared_once
 from netwright.execution import heartbeat
+from netwright.runs.folder import keep_trace
 from netwright.searches.components import problem_of
 from netwright.settings import RunSettings
 from netwright.spaces import network_builder
+from netwright.training.checkpoint import CheckpointRefused, Checkpoints, load_values
 from netwright.training.config import TrainingProtocol
+from netwright.training.files import CHECKPOINT, LOG
+
+_JOB = "job"
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,9 @@ class CandidateJob:
 
     ``training`` and ``validation`` are case indices of the prepared data; ``reference`` names a hand-made network
     to train in place of ``choice``; ``folder`` is where curves and weights go. ``limited``: whether the limits of
-    the objective hold; the networks of the final comparison need not keep them.
+    the objective hold; the networks of the final comparison need not keep them. ``resume_from``: the checkpoint of an
+    earlier part of the training, which goes on from there; ``stop_after`` and ``keep_checkpoint``: the epoch after
+    which this part ends, though the protocol has more of them, and whether it leaves a checkpoint for the next.
     """
 
     settings: RunSettings
@@ -34,13 +42,66 @@ class CandidateJob:
     folder: Path
     memory_limit_mb: float | None
     limited: bool = False
+    resume_from: Path | None = None
+    stop_after: int | None = None
+    keep_checkpoint: bool = False
 
 
 def run_candidate(job: CandidateJob) -> dict[str, Any]:
-    """Train one candidate, in a worker. Returns `Outcome.to_dict()`."""
+    """Train one candidate, in a worker. Returns `Outcome.to_dict()`.
+
+    Where the same job was killed, it goes on from the checkpoint that it left in its folder.
+
+    Raises:
+        CheckpointRefused: ``resume_from`` is missing or damaged, or the checkpoint of another training.
+    """
+    job.folder.mkdir(parents=True, exist_ok=True)
+    path = job.folder / CHECKPOINT
+    checkpoints = Checkpoints(
+        path,
+        job.settings.machine.checkpoint_seconds,
+        keep=job.keep_checkpoint,
+        resume_from=job.resume_from,
+        notes={_JOB: _identity(job)},
+    )
+    try:
+        left = path if _is_of(job, path) else job.resume_from
+        return _run(job, replace(checkpoints, resume_from=left))
+    except CheckpointRefused as error:
+        if not path.exists():
+            raise
+        keep_trace(job.folder / LOG, error)  # of its own checkpoint: to begin again costs time alone
+    return _run(job, checkpoints)
+
+
+def _identity(job: CandidateJob) -> dict[str, Any]:
+    """What a job does, as plain values; `train` looks after the rest of the protocol, and after the cases."""
+    protocol = job.protocol
+    values = {
+        "choice": job.choice,
+        "reference": job.reference,
+        "seed": job.seed,
+        "epochs": protocol.epochs,
+        "steps": protocol.steps,
+        "stop_after": job.stop_after,
+        "resume_from": None if job.resume_from is None else str(job.resume_from),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(values))
+    return plain
+
+
+def _is_of(job: CandidateJob, path: Path) -> bool:
+    """Whether the file is a checkpoint that the same job has written.
+
+    Raises:
+        CheckpointRefused: it is damaged.
+    """
+    return path.exists() and load_values(path).get("notes", {}).get(_JOB) == _identity(job)
+
+
+def _run(job: CandidateJob, checkpoints: Checkpoints) -> dict[str, Any]:
     from netwright.training.trial import evaluate_candidate
 
-    job.folder.mkdir(parents=True, exist_ok=True)
     with heartbeat.watched(job.settings.machine.hang_seconds):
         outcome = evaluate_candidate(
             network_builder(job.settings.space, job.choice, job.reference),
@@ -52,5 +113,7 @@ def run_candidate(job: CandidateJob) -> dict[str, Any]:
             memory_limit_mb=job.memory_limit_mb,
             refuse=lambda cost: job.settings.objective.violation({}, asdict(cost)) if job.limited else None,
             folder=job.folder,
+            stop_after=job.stop_after,
+            checkpoints=checkpoints,
         )
     return outcome.to_dict()

@@ -29,7 +29,7 @@ from netwright.supernet.descent import Descent
 from netwright.supernet.path import LastStep, Snapshot, append_snapshot, keep_snapshots, write_last_step
 from netwright.supernet.settings import SupernetSettings
 from netwright.supernet.streams import Stream
-from netwright.training.checkpoint import CHECKPOINT, CheckpointTimer, load_checkpoint, save_checkpoint
+from netwright.training.checkpoint import CheckpointTimer, load_checkpoint, save_checkpoint
 from netwright.training.config import TrainingProtocol
 from netwright.training.device import (
     half_precision,
@@ -38,6 +38,7 @@ from netwright.training.device import (
     threads,
     to_channels_last,
 )
+from netwright.training.files import CHECKPOINT
 from netwright.training.problem import Problem
 from netwright.training.seeding import derive_seed, seeded
 

@@ -12,17 +12,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from netwright.errors import RunError
 from netwright.training.weights import PARTIAL, write_tensors
 
-CHECKPOINT = "checkpoint.safetensors"
+if TYPE_CHECKING:  # who asks for a training, or removes what one has left, need not wait for torch
+    from torch import Tensor
+
 LEAST_PAUSE = 20.0
 """From one checkpoint to the next, in durations of writing one: no more than 5 % of the time goes into them."""
 _VALUES, _CHANNELS_LAST = "values", "channels_last"
+
+
+class CheckpointRefused(RunError):  # noqa: N818  what happened to it
+    """A checkpoint is missing or damaged, or that of another training."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `save_checkpoint` wrote; the tensors have the layout in memory that they had.
 
     Raises:
-        RunError: the file is missing or damaged.
+        CheckpointRefused: the file is missing or damaged.
     """
     with _opened(path) as (file, metadata):
         turned = set(json.loads(metadata[_CHANNELS_LAST]))
@@ -114,7 +118,7 @@ def load_values(path: Path) -> dict[str, Any]:
     """The values alone of what `save_checkpoint` wrote.
 
     Raises:
-        RunError: the file is missing or damaged.
+        CheckpointRefused: the file is missing or damaged.
     """
     with _opened(path) as (_, metadata):
         values: dict[str, Any] = json.loads(metadata[_VALUES])
@@ -139,7 +143,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Mapping[str, str]]]:
                 raise ValueError("it is no checkpoint")
             yield file, metadata
     except (OSError, SafetensorError, ValueError) as error:
-        raise RunError(
+        raise CheckpointRefused(
             f"{path} cannot be read: {error}. Restore it from a copy, or remove it: what it was made for then begins "
             "again."
         ) from None

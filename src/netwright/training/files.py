@@ -3,5 +3,7 @@
 CURVES = "curves.jsonl"
 """A line an epoch."""
 WEIGHTS = "weights.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+"""What a training goes on from."""
 LOG = "log.txt"
 """What went wrong, with its traces."""

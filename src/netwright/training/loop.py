@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import deque
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from netwright.errors import StorageError
 from netwright.training.checkpoint import Checkpoints
 from netwright.training.config import TrainingProtocol
 from netwright.training.device import resolve_device, threads
@@ -88,8 +90,8 @@ def train(
         checkpoints: where to go on from, and where and when to write one; None: from the start, and never.
 
     Raises:
-        RunError: the checkpoint to go on from is missing or damaged, or that of another training.
-        StorageError: a checkpoint or the curves cannot be written.
+        CheckpointRefused: the checkpoint to go on from is missing or damaged, or that of another training.
+        StorageError: the curves, or a checkpoint that is to be kept, cannot be written.
     """
     curves = Curves() if curves is None else curves
     device = resolve_device(protocol.device)
@@ -242,7 +244,9 @@ class _Loop:
             if not in_time:
                 return False
             if self._file is not None and self._file.due:
-                self._file.write(progress, progress.standing())
+                # Nothing depends on it but the time that a kill costs.
+                with contextlib.suppress(StorageError):
+                    self._file.write(progress, progress.standing())
                 budget.batch_starts()
         return True
 

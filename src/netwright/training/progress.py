@@ -14,9 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netwright.errors import RunError
 from netwright.execution import heartbeat
-from netwright.training.checkpoint import Checkpoints, CheckpointTimer, load_checkpoint, save_checkpoint
+from netwright.training.checkpoint import (
+    CheckpointRefused,
+    Checkpoints,
+    CheckpointTimer,
+    load_checkpoint,
+    save_checkpoint,
+)
 from netwright.training.config import TrainingProtocol
 from netwright.training.early_stopping import Patience, Watch
 from netwright.training.history import Curves, EpochRecord
@@ -138,7 +143,7 @@ class Progress:
         """Take up what `tensors` and `values` gave, but for the curves.
 
         Raises:
-            RunError: network or batches are not those of then.
+            CheckpointRefused: network or batches are not those of then.
         """
         standing = values["standing"]
         self.step.restore(tensors, values["step"])
@@ -167,7 +172,7 @@ class Progress:
             next(self._to_come)
             heartbeat.beat()
         if generator is not None and not torch.equal(generator.get_state(), order["now"]):
-            raise RunError("it was written with other batches")
+            raise CheckpointRefused("it was written with other batches")
 
 
 class ProgressFile:
@@ -224,7 +229,7 @@ class ProgressFile:
         is no such checkpoint.
 
         Raises:
-            RunError: it is missing or damaged, or that of another training.
+            CheckpointRefused: it is missing or damaged, or that of another training.
         """
         path = self._checkpoints.resume_from
         if path is None:
@@ -236,9 +241,9 @@ class ProgressFile:
                 progress.restore(tensors, values)
                 self._timer.restart()
                 return [EpochRecord(**record) for record in values["standing"]["records"]]
-        except RunError as error:
+        except CheckpointRefused as error:
             difference = str(error)
-        raise RunError(
+        raise CheckpointRefused(
             f"The training cannot go on from {path}: {difference}. Give it the checkpoint of the same training, or "
             "begin without one."
         )

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from netwright.errors import RunError
 from netwright.execution import heartbeat
 from netwright.nn.schedule import Scheduled
+from netwright.training.checkpoint import CheckpointRefused
 from netwright.training.config import TrainingProtocol
 from netwright.training.device import call_network, half_precision, to_channels_last
 from netwright.training.losses import TrainingLoss
@@ -103,11 +103,11 @@ class TrainingStep:
         """Take up what `tensors` and `values` gave.
 
         Raises:
-            RunError: the weights are those of another network.
+            CheckpointRefused: the weights are those of another network.
         """
         weights = within(tensors, "network")
         if _shapes(weights) != _shapes(self._network.state_dict()):
-            raise RunError("it was written with another network")
+            raise CheckpointRefused("it was written with another network")
         self._network.load_state_dict(weights)
         restore_optimizer(self._optimizer, within(tensors, "optimizer"))
         restore_scaler(self._scaler, values["scaler"])

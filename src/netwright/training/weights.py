@@ -6,10 +6,12 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from netwright.errors import RunError, StorageError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 PARTIAL = ".partial"
 """The ending of the folder in which a file is written. safetensors makes files of other names there, which stay when

@@ -1,0 +1,183 @@
+"""Jobs of workers that are killed, and jobs that go on with what another one has trained."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file
+
+from netwright.data import open_any
+from netwright.data.samples.phantoms import write_sample
+from netwright.data.volumes.cache import prepare
+from netwright.data.volumes.preprocessing import PreprocessingSettings
+from netwright.errors import RunError
+from netwright.searches.jobs import CandidateJob, run_candidate
+from netwright.settings import parse_settings
+from netwright.spaces import make_space
+from netwright.training.checkpoint import load_checkpoint
+from netwright.training.config import TrainingProtocol
+from netwright.training.files import CHECKPOINT, CURVES, LOG, WEIGHTS
+from processes import wait_until
+
+EPOCHS = 8
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("jobs")
+    dataset = open_any(write_sample(root / "sample", cases=6, size=24))
+    return prepare(dataset, PreprocessingSettings(), root / "cache").folder
+
+
+def job_of(prepared: Path, folder: Path) -> CandidateJob:
+    settings = parse_settings(
+        {
+            "recipe": "segnas4",
+            "dataset": {"path": str(prepared)},
+            "space": {"name": "segnas4"},
+            "strategy": {"name": "random"},
+            "objective": "dice",
+            "budget": {"trials": 1},
+            "machine": {"checkpoint_seconds": 0.0},
+        }
+    )
+    return CandidateJob(
+        settings=settings,
+        prepared=prepared,
+        training=(0, 1, 2, 3),
+        validation=(4, 5),
+        choice={**make_space(settings.space).starting_choice(), "n": 8, "p": 1},
+        reference=None,
+        protocol=TrainingProtocol(epochs=EPOCHS, batch_size=2, schedule="cosine", device="cpu"),
+        seed=11,
+        folder=folder,
+        memory_limit_mb=None,
+    )
+
+
+@pytest.fixture
+def job(prepared: Path, tmp_path: Path) -> CandidateJob:
+    return job_of(prepared, tmp_path / "0003")
+
+
+def killed(job: CandidateJob) -> bytes:
+    """The checkpoint that is left where the job's worker is killed after some steps."""
+    path = job.folder / CHECKPOINT
+    process = multiprocessing.get_context("spawn").Process(target=run_candidate, args=(job,))
+    process.start()
+    wait_until(lambda: path.exists() or not process.is_alive())
+    process.kill()
+    process.join(30)
+    assert path.exists()
+    assert not (job.folder / WEIGHTS).exists(), "it ended before it could be killed"
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def left(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The checkpoint that the job leaves."""
+    return killed(job_of(prepared, tmp_path_factory.mktemp("killed") / "0003"))
+
+
+@pytest.fixture(scope="module")
+def whole(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The result of the job where nothing happens to it, nor is a checkpoint written."""
+    job = job_of(prepared, tmp_path_factory.mktemp("whole") / "0003")
+    machine = job.settings.machine.model_copy(update={"checkpoint_seconds": None})
+    job = replace(job, settings=job.settings.model_copy(update={"machine": machine}))
+    return result_of(job, run_candidate(job))
+
+
+def leave(job: CandidateJob, content: bytes) -> None:
+    job.folder.mkdir()
+    (job.folder / CHECKPOINT).write_bytes(content)
+
+
+def seconds_in(path: Path) -> list[float]:
+    """Of each step up to a checkpoint: no two take as long as one another."""
+    seconds: list[float] = load_checkpoint(path)[0]["batch_seconds"].tolist()
+    return seconds
+
+
+def result_of(job: CandidateJob, outcome: dict[str, Any]) -> dict[str, Any]:
+    """All of an outcome that is no time, memory or plan, and what lies in the folder."""
+    lines = map(json.loads, (job.folder / CURVES).read_text().splitlines())
+    of_epoch = ("epoch", "train_loss", "validation_score", "learning_rate")
+    return {
+        "outcome": {
+            n: outcome[n] for n in ("status", "reason", "metrics", "curves", "epochs", "planned_epochs")
+        },
+        "curves": [[line.get(n) for n in of_epoch] for line in lines],
+        "weights": {n: value.tobytes() for n, value in load_file(job.folder / WEIGHTS).items()},
+    }
+
+
+def test_a_killed_job_goes_on_from_its_checkpoint_with_the_same_result(
+    job: CandidateJob, left: bytes, whole: dict[str, Any]
+) -> None:
+    job = replace(job, keep_checkpoint=True)
+    leave(job, left)
+    seconds = seconds_in(job.folder / CHECKPOINT)
+    outcome = run_candidate(job)
+    assert result_of(job, outcome) == whole
+    after = seconds_in(job.folder / CHECKPOINT)
+    assert after[: len(seconds)] == seconds, "what had been trained was not trained again"
+    assert outcome["seconds"] > sum(after)
+
+
+def test_nothing_is_left_of_a_checkpoint_that_is_not_to_be_kept(
+    job: CandidateJob, left: bytes, whole: dict[str, Any]
+) -> None:
+    leave(job, left)
+    assert result_of(job, run_candidate(job)) == whole
+    assert sorted(path.name for path in job.folder.iterdir()) == [CURVES, WEIGHTS]
+
+
+def test_a_damaged_checkpoint_of_its_own_costs_the_job_time_alone(
+    job: CandidateJob, left: bytes, whole: dict[str, Any]
+) -> None:
+    leave(job, left[: len(left) // 2])
+    assert result_of(job, run_candidate(job)) == whole
+    assert f"{CHECKPOINT} cannot be read" in (job.folder / LOG).read_text()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"seed": 12}, {"training": (0, 1, 2, 4)}, {"epochs": EPOCHS + 1}, {"learning_rate": 0.002}]
+)
+def test_the_checkpoint_of_another_job_is_none_to_go_on_from(
+    job: CandidateJob, left: bytes, changes: dict[str, Any]
+) -> None:
+    leave(job, left)
+    seconds = seconds_in(job.folder / CHECKPOINT)
+    of_protocol = {name: value for name, value in changes.items() if hasattr(job.protocol, name)}
+    of_job = {name: value for name, value in changes.items() if name not in of_protocol}
+    other = replace(job, keep_checkpoint=True, protocol=replace(job.protocol, **of_protocol), **of_job)
+    assert run_candidate(other)["status"] == "complete"
+    assert seconds_in(job.folder / CHECKPOINT)[0] != seconds[0], "it began anew"
+
+
+def test_a_job_goes_on_with_what_another_has_trained_and_so_it_does_when_it_is_killed(
+    job: CandidateJob, whole: dict[str, Any], tmp_path: Path
+) -> None:
+    first = replace(job, stop_after=3, keep_checkpoint=True)
+    outcome = run_candidate(first)
+    assert (outcome["epochs"], outcome["planned_epochs"]) == (3, 3)
+    seconds = seconds_in(first.folder / CHECKPOINT)
+    second = replace(job, folder=tmp_path / "0004", resume_from=first.folder / CHECKPOINT, seed=99)
+    killed(second)
+    left = seconds_in(second.folder / CHECKPOINT)
+    assert len(left) > len(seconds)
+    assert left[: len(seconds)] == seconds
+    assert result_of(second, run_candidate(second)) == whole
+    assert (first.folder / CHECKPOINT).exists()
+    assert not (second.folder / CHECKPOINT).exists()
+
+
+def test_what_is_to_be_gone_on_from_must_be_there(job: CandidateJob) -> None:
+    with pytest.raises(RunError, match=r"missing.safetensors cannot be read"):
+        run_candidate(replace(job, resume_from=job.folder / "missing.safetensors"))
