@@ -23,6 +23,7 @@ from netwright.training.checkpoint import (
 )
 from netwright.training.config import TrainingProtocol
 from netwright.training.early_stopping import EarlyTermination
+from netwright.training.fidelity import Fidelity
 from netwright.training.loop import train
 from netwright.training.optimizers import optimizer_of
 from netwright.training.outcome import Status
@@ -34,9 +35,21 @@ from netwright.training.state import (
     restore_generators,
     restore_optimizer,
 )
+from netwright.training.trial import evaluate_candidate
 from netwright.training.weights import save_weights
 from processes import run
-from resumable import AUGMENTATION, CASES, VALIDATION, Drawing, copy_of, make, protocol_of, result_of, trained
+from resumable import (
+    AUGMENTATION,
+    CASES,
+    VALIDATION,
+    Copied,
+    Drawing,
+    copy_of,
+    make,
+    protocol_of,
+    result_of,
+    trained,
+)
 
 CPU = torch.device("cpu")
 KINDS = ["volumes", "slices", "pictures", "inpainting"]
@@ -451,3 +464,53 @@ def test_an_optimizer_keeps_what_it_knows_where_it_keeps_it(optimizer, path):
             assert (kept[name].dtype, kept[name].stride()) == (restored[name].dtype, restored[name].stride())
     step(own, made), step(others, again)
     assert all(torch.equal(one, other) for one, other in zip(own, others, strict=True))
+
+
+def test_a_candidate_that_was_begun_again_goes_on_with_the_training_that_it_was_in(data, path):
+    problem, network = make("pictures", data)
+    # No loss is below so small a threshold: the first training stalls after two epochs, and so does the second.
+    protocol = protocol_of(
+        "pictures", epochs=4, early=EarlyTermination(loss=1e-6, loss_epochs=2, least_steps=1)
+    )
+
+    def outcome_of(problem, seconds=None, resume_from=None):
+        checkpoints = Checkpoints(path, seconds, resume_from=resume_from)
+        outcome = evaluate_candidate(
+            lambda task: network()[1:], problem, CASES, VALIDATION, protocol, seed=5, checkpoints=checkpoints
+        )
+        assert not path.exists(), "it is not to be kept"
+        return {**outcome.to_dict(), "seconds": None, "cost": None}
+
+    checkpoint.LEAST_PAUSE = 0.0
+    whole = outcome_of(Copied(problem, path), 0.0)
+    assert (whole["status"], whole["restarts"], whole["epochs"]) == ("loss_stalled", 1, 2)
+    assert "started again with new weights" in whole["reason"]
+    steps = steps_of(path)
+    assert len(steps) == 2 * 2 * len(problem.batches(CASES, protocol, "cpu", 0))
+    for step in steps:
+        assert outcome_of(problem, resume_from=copy_of(path, step)) == whole, step
+
+
+def test_the_seconds_of_an_outcome_are_those_of_all_its_parts(data, path):
+    problem, network = make("pictures", data)
+    parts = [
+        evaluate_candidate(
+            lambda task: network()[1:],
+            problem,
+            CASES,
+            VALIDATION,
+            protocol_of("pictures", epochs=4),
+            seed=5,
+            stop_after=stop_after,
+            checkpoints=Checkpoints(path, keep=True, resume_from=resume_from),
+        )
+        for stop_after, resume_from in ((3, None), (4, path), (4, path))
+    ]
+    assert parts[0].seconds > parts[0].cost.seconds_per_batch * 3
+    trained = load_values(path)["budget"]["seconds"]
+    assert parts[2].seconds > trained
+    assert [outcome.fidelity for outcome in parts] == [
+        Fidelity(3, "epochs"),
+        Fidelity(4, "epochs"),
+        Fidelity(4, "epochs"),
+    ]

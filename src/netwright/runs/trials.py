@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from netwright.runs.clock import SPENT
 from netwright.runs.folder import RunFolder
 from netwright.runs.storage import has_storage, reading_storage
+from netwright.strategies.base import FIDELITY
 from netwright.training.outcome import Outcome, Status
 
 STUDY_NAME = "search"
@@ -145,6 +146,8 @@ def store_outcome(
     trial.set_user_attr("outcome", replace(outcome, curves={}).to_dict())
     trial.set_user_attr("reason", outcome.reason)
     trial.set_user_attr("status", outcome.status.value)
+    if outcome.fidelity is not None:
+        trial.set_user_attr(FIDELITY, outcome.fidelity.amount)
     if cached_from is not None:
         trial.set_user_attr("cached_from", cached_from)
     if outcome.status == Status.COMPLETE and reward is not None:

@@ -19,6 +19,9 @@ Choice = dict[str, Value]
 Stamp = dict[str, Any]
 """What the strategy must find again beside a result (kind of step, generation, parent); plain JSON values."""
 
+FIDELITY = "netwright:fidelity"
+"""Where a trial of an Optuna study has the fidelity of its observation: the user attribute."""
+
 Status = Literal["complete", "pruned", "failed"]
 
 
@@ -47,7 +50,9 @@ class Observation:
     candidate ranks behind every candidate with a reward. ``stamp`` is what `ask` returned with the choice, or
     None where the candidate came from elsewhere (enqueued by a user, reused from another study). A ``failed``
     candidate (a bug, a lost machine) teaches nothing about its choice; it is told, where it has a stamp, so
-    that a strategy need not hand out one and the same proposal for ever.
+    that a strategy need not hand out one and the same proposal for ever. ``fidelity`` says how much training the reward
+    stands for, in epochs, steps or seconds, one of them throughout a study; None where that is not known, or where all
+    have as much.
     """
 
     number: int
@@ -55,6 +60,7 @@ class Observation:
     reward: float | None
     status: Status
     stamp: Stamp | None
+    fidelity: float | None = None
 
 
 State = TypeVar("State")

@@ -34,7 +34,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from netwright.errors import SettingsError
 from netwright.strategies import STRATEGIES
-from netwright.strategies.base import Dimension, Observation, Stamp, Status, Strategy
+from netwright.strategies.base import FIDELITY, Dimension, Observation, Stamp, Status, Strategy
 from netwright.strategies.dimensions import value_at
 from netwright.strategies.fold import Fold
 
@@ -223,7 +223,7 @@ class _View:
             choice[name] = params[name]
         reward = self._sign * trial.values[0] if trial.values else None
         status: Status = "complete" if trial.state == TrialState.COMPLETE else "pruned"
-        return Observation(trial.number, choice, reward, status, stamp)
+        return Observation(trial.number, choice, reward, status, stamp, _fidelity(trial))
 
 
 class _Ledger:
@@ -333,6 +333,11 @@ def in_order_of_completion(finished: Sequence[FrozenTrial]) -> list[FrozenTrial]
             ordered.append(rest.popleft())
         ordered.append(trial)
     return [*ordered, *rest]
+
+
+def _fidelity(trial: FrozenTrial) -> float | None:
+    amount = trial.user_attrs.get(FIDELITY)
+    return float(amount) if isinstance(amount, int | float) else None
 
 
 def _count(trial: FrozenTrial) -> int | None:

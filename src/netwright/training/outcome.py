@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from netwright.execution.base import Cause, Failure
+from netwright.training.fidelity import Fidelity
 
 T = TypeVar("T")
 
@@ -60,7 +61,8 @@ class Outcome:
     finished of ``planned_epochs``; ``seconds`` is wall time in all. ``restarts``: how often the training was begun
     again with new weights, as its loss stayed over the threshold of early termination; curves and epochs are of the
     last one. ``loss_met_epoch``: its first epoch whose training loss was not over that threshold; None: no threshold,
-    or never.
+    or never. ``fidelity``: the budget that the training had, which a complete one stands for, also where patience ended
+    it earlier; None: of a version that did not note it.
     """
 
     status: Status
@@ -73,6 +75,7 @@ class Outcome:
     seconds: float = 0.0
     restarts: int = 0
     loss_met_epoch: int | None = None
+    fidelity: Fidelity | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -93,6 +96,7 @@ class Outcome:
         known["curves"] = {name: list(map(_number, values)) for name, values in curves.items()}
         cost = known.get("cost") or {}
         known["cost"] = Cost(**{f.name: cost.get(f.name) for f in fields(Cost)})
+        known["fidelity"] = Fidelity(**known["fidelity"]) if known.get("fidelity") else None
         return cls(**known)
 
 

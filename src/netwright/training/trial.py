@@ -23,7 +23,8 @@ from netwright.execution import heartbeat
 from netwright.execution.memory import is_out_of_memory
 from netwright.means import mean_known
 from netwright.nn.losses import Outputs
-from netwright.training.checkpoint import Checkpoints, load_values, remove_checkpoint
+from netwright.training.attempt import Attempt, attempt_of
+from netwright.training.checkpoint import Checkpoints, remove_checkpoint
 from netwright.training.config import TrainingProtocol
 from netwright.training.cost import dry_run, fits
 from netwright.training.device import (
@@ -32,6 +33,7 @@ from netwright.training.device import (
     threads,
     to_channels_last,
 )
+from netwright.training.fidelity import fidelity_of
 from netwright.training.files import CURVES, LOG, WEIGHTS
 from netwright.training.history import Curves, EpochRecord
 from netwright.training.inference import evaluating, forward
@@ -45,8 +47,6 @@ from netwright.training.step import is_single_value
 from netwright.training.weights import save_weights
 
 LABEL_TYPES = {"int64": torch.int64, "float32": torch.float32}
-_ATTEMPT = "attempt"
-
 Build = Callable[[Any], nn.Module]
 """From a task to a network."""
 OnEpoch = Callable[[EpochRecord], None]
@@ -114,7 +114,11 @@ def evaluate_candidate(
             torch.cuda.empty_cache()
     if checkpoints is not None and not (checkpoints.keep and outcome.status is Status.COMPLETE):
         remove_checkpoint(checkpoints.path)
-    return dataclasses.replace(outcome, seconds=time.perf_counter() - begun + evaluation.seconds_before)
+    return dataclasses.replace(
+        outcome,
+        seconds=time.perf_counter() - begun + evaluation.seconds_before,
+        fidelity=fidelity_of(protocol, stop_after),
+    )
 
 
 def _is_of_the_user(error: BaseException) -> bool:
@@ -219,7 +223,7 @@ class _Evaluation:
         epoch of the first has taken.
         """
 
-        def train_once(attempt: _Attempt, checkpoints: Checkpoints | None) -> Training:
+        def train_once(attempt: Attempt, checkpoints: Checkpoints | None) -> Training:
             with seeded(derive_seed(attempt.seed, "weights")):
                 network = self._build(self._task)
             return train(
@@ -235,12 +239,13 @@ class _Evaluation:
                 checkpoints=None if checkpoints is None else attempt.noted(checkpoints),
             )
 
-        current = self._attempt()
+        current = attempt_of(self._checkpoints, self._seed)
+        self.seconds_before = current.seconds_before
         self._stalled = current.stalled
         trained = train_once(current, self._checkpoints)
         if trained.status is not Status.LOSS_STALLED or current.stalled:
             return trained
-        rest = _Attempt(derive_seed(current.seed, "restart"), trained.reason, trained.seconds)
+        rest = Attempt(derive_seed(current.seed, "restart"), trained.reason, trained.seconds)
         share = rest.share_of(self._protocol.seconds)
         if share is not None and share < trained.seconds / trained.epochs:
             return trained
@@ -248,17 +253,6 @@ class _Evaluation:
         del trained  # its network, before there is another one
         fresh = self._checkpoints
         return train_once(rest, None if fresh is None else dataclasses.replace(fresh, resume_from=None))
-
-    def _attempt(self) -> _Attempt:
-        """The training that is to be done: the first one, or that of the checkpoint to go on from."""
-        path = None if self._checkpoints is None else self._checkpoints.resume_from
-        if path is None:
-            return _Attempt(self._seed)
-        values = load_values(path)
-        before = values.get("budget", {}).get("seconds", 0.0)
-        attempt = _Attempt(**values.get("notes", {}).get(_ATTEMPT, {"seed": self._seed}))
-        self.seconds_before = before + attempt.seconds
-        return attempt
 
     def outcome(self, status: Status, reason: str, epochs: int | None = None) -> Outcome:
         """An outcome with all that was found until now, and no metrics.
@@ -275,31 +269,6 @@ class _Evaluation:
             epochs=len(self.curves.records) if epochs is None else epochs,
             planned_epochs=self.curves.planned_epochs,
             restarts=int(bool(self._stalled)),
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Attempt:
-    """One of the two trainings of a candidate.
-
-    Args:
-        seed: of all its random numbers.
-        stalled: why it is the second one; empty for the first.
-        seconds: that the first one took of the share.
-    """
-
-    seed: int
-    stalled: str = ""
-    seconds: float = 0.0
-
-    def share_of(self, seconds: float | None) -> float | None:
-        """What is left of the candidate's wall time."""
-        return None if seconds is None else seconds - self.seconds
-
-    def noted(self, checkpoints: Checkpoints) -> Checkpoints:
-        """Checkpoints that say which of the two they are of."""
-        return dataclasses.replace(
-            checkpoints, notes={**checkpoints.notes, _ATTEMPT: dataclasses.asdict(self)}
         )
 
 
