@@ -19,9 +19,11 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.trials import best_of, record_of
 from netwright.searches.jobs import CandidateJob
 from netwright.searches.loop import Search
-from netwright.settings import RunSettings, parse_settings
+from netwright.settings import BudgetSettings, RunSettings, parse_settings
 from netwright.spaces import make_space
+from netwright.strategies.base import FIDELITY
 from netwright.strategies.makers import make_sampler
+from netwright.training.files import CHECKPOINT
 from netwright.training.outcome import Cost, Outcome, Status
 
 Answer = Callable[[CandidateJob], Any]
@@ -175,6 +177,56 @@ def test_no_network_is_trained_twice(tmp_path: Path, storage: Any) -> None:
             origin = by_number[record.cached_from]
             assert (origin.reward, origin.choice, origin.cached_from) == (record.reward, record.choice, None)
     assert sum(r.cached_from is None for r in records) == len(trained_choices)
+
+
+def test_what_was_trained_shortly_does_not_stand_for_a_longer_training(tmp_path: Path, storage: Any) -> None:
+    def answer(job: CandidateJob) -> Any:
+        return trained(0.5) | {"fidelity": {"amount": job.protocol.epochs, "unit": "epochs"}}
+
+    def trained_with(epochs: int, trials: int) -> tuple[set[str], optuna.Study]:
+        settings = settings_of(
+            tmp_path,
+            space={"name": "segnas4", "n": 8, "p": 2},
+            budget={"trials": trials},
+            training={"epochs": epochs},
+        )
+        executor = Answering(answer)
+        search, study = make(tmp_path, executor, storage, settings)
+        search.run()
+        assert {job.protocol.epochs for job in executor.jobs} <= {epochs}
+        return {str(sorted(job.choice.items())) for job in executor.jobs}, study
+
+    first, _ = trained_with(3, 30)
+    assert len(first) == 4, "all networks of the space"
+    longer, study = trained_with(9, 60)
+    assert longer == first
+    reused = [t for t in study.trials[30:] if "cached_from" in t.user_attrs]
+    assert reused
+    assert all(t.user_attrs["cached_from"] >= 30 for t in reused)
+    assert all(t.user_attrs[FIDELITY] == 9 for t in study.trials[30:])
+    assert trained_with(3, 90)[0] == set(), "what was trained longer says as much"
+
+
+def test_results_of_runs_that_noted_no_fidelity_are_reused(tmp_path: Path, storage: Any) -> None:
+    settings = settings_of(tmp_path, space={"name": "segnas4", "n": 8, "p": 2}, budget={"trials": 30})
+    make(tmp_path, Answering(lambda job: trained(0.5)), storage, settings)[0].run()
+    later = Answering(lambda job: trained(0.5))
+    make(tmp_path, later, storage, settings.model_copy(update={"budget": BudgetSettings(trials=60)}))[0].run()
+    assert not later.jobs
+
+
+def test_what_a_killed_worker_has_left_goes_with_its_candidate(tmp_path: Path, storage: Any) -> None:
+    def answer(job: CandidateJob) -> Any:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        (job.folder / CHECKPOINT).write_bytes(b"of a killed worker")
+        if int(job.folder.name) == 1:
+            raise killed()
+        return trained(0.5)
+
+    search, study = make(tmp_path, Answering(answer), storage, settings_of(tmp_path, budget={"trials": 3}))
+    search.run()
+    assert record_of(study.trials[1]).status in ("out_of_memory", "crashed")
+    assert not list(tmp_path.rglob(CHECKPOINT))
 
 
 def test_counting_only_distinct_networks(tmp_path: Path, storage: Any) -> None:

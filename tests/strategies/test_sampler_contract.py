@@ -27,7 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from netwright.errors import SettingsError
 from netwright.strategies import STRATEGIES, Observation
-from netwright.strategies.base import Choice, Dimension, Stamp
+from netwright.strategies.base import FIDELITY, Choice, Dimension, Stamp
 from netwright.strategies.dimensions import choice_at
 from netwright.strategies.sampler import (
     COMPLETION,
@@ -406,6 +406,16 @@ def test_pruned_trials_count_and_failed_ones_teach_nothing() -> None:
     study.add_trial(optuna.create_trial(state=TrialState.FAIL, params=failed.params, distributions=SPACE))
     found = [(o.status, o.reward, bool(o.choice)) for o in recorded(study).seen]
     assert found == [("pruned", None, True), ("pruned", -0.5, True), ("failed", None, False)]
+
+
+def test_a_strategy_is_told_the_fidelity_that_is_stored_with_a_trial() -> None:
+    study = optuna.create_study(sampler=StrategySampler(Recorder(), 0, distributions=SPACE))
+    for fidelity in (3, 60.5, None, "much"):
+        trial = study.ask(SPACE)
+        if fidelity is not None:
+            trial.set_user_attr(FIDELITY, fidelity)
+        study.tell(trial, 1.0)
+    assert [o.fidelity for o in recorded(study).seen] == [3.0, 60.5, None, None]
 
 
 def test_the_choice_of_a_failed_trial_makes_no_difference(make: Make) -> None:

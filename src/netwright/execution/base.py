@@ -200,7 +200,7 @@ def _done(attempt: _Attempt) -> Done:
         if concerns_all(error):
             raise
         if job.log is not None:
-            _keep_trace(job.log, error)
+            keep_trace(job.log, error)
         return Done(job, failure=classify_failure(error, attempt.number, attempt.kills, kills_for_memory()))
 
 
@@ -233,7 +233,7 @@ def classify_failure(
     return Failure(Cause.CRASHED, str(error), error)
 
 
-def _keep_trace(path: Path, error: BaseException) -> None:
+def keep_trace(path: Path, error: BaseException) -> None:
     """Put the trace of an error behind what a log has already; a full disk hides no error."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

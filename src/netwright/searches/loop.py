@@ -21,11 +21,15 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.trials import ENDED, WORDS, network_key, stop_trial, store_outcome
 from netwright.searches.components import objective_of, reward_of, within_limits
 from netwright.searches.jobs import CandidateJob, run_candidate
+from netwright.searches.reuse import KnownResults
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
 from netwright.strategies.base import Converging
 from netwright.strategies.sampler import StrategySampler
-from netwright.training.files import LOG, WEIGHTS
+from netwright.training.checkpoint import remove_checkpoint
+from netwright.training.config import TrainingProtocol
+from netwright.training.fidelity import fidelity_of
+from netwright.training.files import CHECKPOINT, LOG, WEIGHTS
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
@@ -73,7 +77,7 @@ class Search:
         self._distributions = space.distributions()
         self._clock = Clock(study, settings.budget.hours)
         self._running: list[_Candidate] = []
-        self._known: dict[str, tuple[int, Outcome]] = {}
+        self._known = KnownResults()
         self._counted = 0
         self._repeats = 0
         self._epochs = settings.training.epochs
@@ -129,8 +133,7 @@ class Search:
 
     def _remember(self, key: str, number: int, outcome: Outcome) -> None:
         self._learn_epochs(outcome)
-        if outcome.status != Status.CRASHED:
-            self._known.setdefault(key, (number, outcome))
+        self._known.add(key, number, outcome)
 
     def _keep_weights(self, number: int, reward: float | None) -> None:
         """Of two candidates, the weights of the one that is not the best so far go: networks may be large."""
@@ -151,13 +154,14 @@ class Search:
         if fewest is not None and met is not None and outcome.status == Status.COMPLETE:
             self._epochs = min(self._epochs, max(fewest, met))
 
-    def _epochs_of(self, trial: optuna.Trial) -> int:
-        """The epochs of a trial where the study chooses them; one that is run again keeps those of the first time."""
-        given = trial.user_attrs.get(EPOCHS)
-        if given is None:
-            given = self._epochs
-            trial.set_user_attr(EPOCHS, given)
-        return int(given)
+    def _protocol(self, trial: optuna.Trial) -> TrainingProtocol:
+        """How a trial is trained; one that is run again keeps the epochs of the first time."""
+        protocol = self._settings.training
+        if self._settings.budget.fewest_epochs is not None:
+            protocol = replace(protocol, epochs=int(trial.user_attrs.get(EPOCHS, self._epochs)), steps=None)
+        if protocol.seconds is not None:
+            protocol = replace(protocol, seconds=max(1.0, min(protocol.seconds, self._clock.remaining())))
+        return protocol
 
     def _jobs(self) -> Iterator[Job | None]:
         """Training, candidate after candidate; None where there is nothing to train now."""
@@ -175,9 +179,10 @@ class Search:
             key = network_key(self._space.canonical(choice))
             trial.set_user_attr("network", key)
             trial.set_user_attr(WORDS, self._space.describe(choice))
-            if key in self._known:
+            known = self._known.get(key, fidelity_of(self._protocol(trial)))
+            if known is not None:
                 self._repeats += 1
-                self._reuse(trial, *self._known[key])
+                self._reuse(trial, *known)
                 continue
             twin = next((candidate for candidate in self._running if candidate.key == key), None)
             if twin is not None:
@@ -233,16 +238,21 @@ class Search:
 
     def _give_up_unfinished(self) -> None:
         for trial in self._unfinished:
-            stop_trial(self._study, trial, TIME_IS_UP)
+            self._stop(trial)
         self._unfinished.clear()
 
+    def _stop(self, trial: optuna.Trial) -> None:
+        self._drop_checkpoint(trial)
+        stop_trial(self._study, trial, TIME_IS_UP)
+
+    def _drop_checkpoint(self, trial: optuna.Trial) -> None:
+        """Remove what a killed worker has left of a candidate that is not trained on."""
+        remove_checkpoint(self._folder.trial(trial.number) / CHECKPOINT)
+
     def _candidate_job(self, trial: optuna.Trial, choice: dict[str, Any], device: str) -> CandidateJob:
-        settings = self._settings
-        protocol = settings.training
-        if settings.budget.fewest_epochs is not None:
-            protocol = replace(protocol, epochs=self._epochs_of(trial), steps=None)
-        if protocol.seconds is not None:
-            protocol = replace(protocol, seconds=max(1.0, min(protocol.seconds, self._clock.remaining())))
+        settings, protocol = self._settings, self._protocol(trial)
+        if settings.budget.fewest_epochs is not None and EPOCHS not in trial.user_attrs:
+            trial.set_user_attr(EPOCHS, protocol.epochs)
         return CandidateJob(
             settings=settings,
             prepared=self._data.prepared,
@@ -263,8 +273,9 @@ class Search:
         trial = candidate.trial
         if done.failure is not None and done.failure.cause == Cause.OVERDUE:
             for stopped in (trial, *candidate.followers):
-                stop_trial(self._study, stopped, TIME_IS_UP)
+                self._stop(stopped)
             return
+        self._drop_checkpoint(trial)
         outcome = (
             Outcome.of_failure(done.failure) if done.failure is not None else Outcome.from_dict(done.result)
         )
