@@ -16,7 +16,7 @@ import yaml
 
 import netwright as package
 from netwright.errors import SettingsError, UntrustedCode
-from netwright.runs.drawings import NOT_STORED, WITHOUT_DRAWINGS, shown_space
+from netwright.runs.drawings import NOT_STORED, WITHOUT_DRAWINGS, space_to_show
 from netwright.runs.trust import remember_code, require_trusted
 from netwright.settings import Part
 from netwright.spaces import make_space
@@ -285,7 +285,7 @@ def test_what_is_shown_is_what_the_code_would_have_told(
     run = package.open_run(shapes_run)
     settings, records, best = run.settings, run.trials, run.best
     assert best is not None
-    shown, made = shown_space(run.folder, settings, records), make_space(settings.space)
+    shown, made = space_to_show(run.folder, settings, records), make_space(settings.space)
     assert type(shown) is not type(made)
     assert shown.distributions() == made.distributions()
     assert list(shown.distributions()) == list(made.distributions())

@@ -26,6 +26,7 @@ from netwright.runs.data import open_own, prepare_own
 from netwright.searches.components import require_parts
 from netwright.settings import Part, RunSettings, parse_settings
 from netwright.spaces import make_space, same_space
+from netwright.spaces.dense import DenseSpace
 from netwright.spaces.kinds import INPAINTING, KINDS, Kind
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.task import InpaintingTask
@@ -240,7 +241,7 @@ def test_restored_pictures_are_augmented_by_flips_alone(tiles: Path) -> None:
 def test_classes_are_passed_over_by_what_restores_pictures(
     shapes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(KINDS, "restorer", Kind("networks that restore", (INPAINTING,), (2,)))
+    monkeypatch.setitem(KINDS, "restorer", Kind(DenseSpace, "networks that restore", (INPAINTING,), (2,)))
     settings = settings_with(dataset={"path": str(shapes)}, space={"name": "restorer"})
     suited = after(settings, read_without_classes)
     assert suited.dataset.format == "images"

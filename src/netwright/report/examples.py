@@ -13,8 +13,8 @@ def worst_median_best(scores: Mapping[str, float]) -> dict[str, str]:
     ranked = sorted((case for case in scores if not math.isnan(scores[case])), key=lambda case: scores[case])
     if not ranked:
         return {}
-    found: dict[str, str] = {}
-    picks = (ranked[0], ranked[(len(ranked) - 1) // 2], ranked[-1])
-    for role, case in zip(ROLES, picks, strict=True):
-        found.setdefault(case, role)
-    return found
+    roles: dict[str, str] = {}
+    cases = (ranked[0], ranked[(len(ranked) - 1) // 2], ranked[-1])
+    for role, case in zip(ROLES, cases, strict=True):
+        roles.setdefault(case, role)
+    return roles

@@ -14,9 +14,14 @@ from netwright.report import formatting
 class Metric:
     """A measure of which larger is better, and the words that go with it.
 
-    ``name``: within a sentence. ``case`` and ``cases``: what it is measured on. ``classifies``: whether each
-    case is right or wrong, 1 or 0, so that a case alone has no better or worse. ``unit``: of one that has any, which
-    is not between 0 and 1. ``column``: the name of the one score of a case that counts; "": the mean of all.
+    Args:
+        name: within a sentence.
+        case: what it is measured on.
+        cases: several of these.
+        classifies: whether each case is right or wrong, 1 or 0, so that a case alone has no better or worse.
+        unit: of one that has any, which is not between 0 and 1.
+        column: the name of the one score of a case that counts; "": the mean of all.
+        reached: what a network does that has it, within a sentence.
     """
 
     name: str
@@ -25,6 +30,7 @@ class Metric:
     classifies: bool
     unit: str = ""
     column: str = ""
+    reached: str = "reaches {value} {name} on unseen {cases}"
 
     def counted(self, *, patients: bool) -> Metric:
         """The same with the words for patients, where several cases are of one."""
@@ -79,15 +85,35 @@ class Metric:
             return f"{size:.2f} {self.unit}" if size >= 0.005 else f"under 0.01 {self.unit}"
         return f"{100 * size:.1f} points of {self.name}" if self.classifies else f"{size:.3f} {self.name}"
 
+    def reached_words(self, mean: float) -> str:
+        """What a network does, in a sentence: ``segments unseen cases at 0.884 Dice``."""
+        return self.reached.format(value=self.value(mean), name=self.name, cases=self.cases)
+
     def count(self, cases: int) -> str:
         """``1 case``, ``60 cases``, ``10,000 images``."""
         return f"1 {self.case}" if cases == 1 else f"{cases:,} {self.cases}"
 
 
 METRICS = {
-    "dice": Metric("Dice", "case", "cases", classifies=False),
-    "accuracy": Metric("accuracy", "image", "images", classifies=True),
-    "psnr": Metric("PSNR", "image", "images", classifies=False, unit="dB", column="psnr"),
+    "dice": Metric(
+        "Dice", "case", "cases", classifies=False, reached="segments unseen cases at {value} {name}"
+    ),
+    "accuracy": Metric(
+        "accuracy",
+        "image",
+        "images",
+        classifies=True,
+        reached="classifies {value} of unseen images correctly",
+    ),
+    "psnr": Metric(
+        "PSNR",
+        "image",
+        "images",
+        classifies=False,
+        unit="dB",
+        column="psnr",
+        reached="restores unseen {cases} to {value} {name}",
+    ),
     "ssim": Metric("SSIM", "image", "images", classifies=False, column="ssim"),
 }
 

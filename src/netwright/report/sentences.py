@@ -112,12 +112,7 @@ def _searched_sentence(searched: Summary | None, metric: Metric) -> str:
     else:
         certainty = f"95 % interval {metric.interval(low, high)}"
     size = f" with {formatting.parameters(contestant.parameters)} parameters" if contestant.parameters else ""
-    mean = metric.value(searched.overall.mean)
-    if metric.classifies:
-        return f"The searched network classifies {mean} of unseen images correctly ({certainty}){size}."
-    if metric.unit:
-        return f"The searched network restores unseen {metric.cases} to {mean} {metric.name} ({certainty}){size}."
-    return f"The searched network segments unseen cases at {mean} {metric.name} ({certainty}){size}."
+    return f"The searched network {metric.reached_words(searched.overall.mean)} ({certainty}){size}."
 
 
 def _against(searched: Summary, other: Summary, metric: Metric) -> str:

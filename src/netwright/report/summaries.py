@@ -123,11 +123,11 @@ def _summary(contestant: Contestant, labels: Sequence[str], metric: Metric) -> S
     by_label: dict[str, dict[str, float]] = {label: {} for label in labels}
     # A classified image has a score for one of perhaps a thousand classes, so no full table is made.
     for name, scores in contestant.scores.items():
-        shown = {label: score for label, score in scores.items() if label in by_label}
-        for label, score in shown.items():
+        known = {label: score for label, score in scores.items() if label in by_label}
+        for label, score in known.items():
             if not math.isnan(score):
                 by_label[label][name] = score
-        if not math.isnan(mean := metric.of_case(shown)):
+        if not math.isnan(mean := metric.of_case(known)):
             case_scores[name] = mean
     return Summary(
         contestant,

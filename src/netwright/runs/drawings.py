@@ -128,7 +128,7 @@ class Drawer:
         write_json(place, [asdict(diagram) for diagram in drawn])
 
 
-def shown_space(folder: RunFolder, settings: RunSettings, records: Iterable[TrialRecord]) -> Space:
+def space_to_show(folder: RunFolder, settings: RunSettings, records: Iterable[TrialRecord]) -> Space:
     """The run's space for showing: as stored where a user's code makes it, which is not run.
 
     Raises:
@@ -142,7 +142,7 @@ def shown_space(folder: RunFolder, settings: RunSettings, records: Iterable[Tria
     return _Reading(folder, settings.space.name, tuple(records)).space()
 
 
-def shown_study(folder: RunFolder, settings: RunSettings, space: Space) -> optuna.Study | None:
+def study_to_show(folder: RunFolder, settings: RunSettings, space: Space) -> optuna.Study | None:
     """The run's study as it stands, for reading; None where it has no trial yet. Its sampler is the run's, where the
     space tells what that needs.
 

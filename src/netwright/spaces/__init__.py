@@ -8,27 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from netwright.errors import SettingsError
-from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.base import Choice, Diagram, Edge, Node, Space, TaskShape, Value
-from netwright.spaces.cells import CellSpace
-from netwright.spaces.dense import DenseSpace
-from netwright.spaces.layerwise.makers import FILLED_IN, googlenet, layerwise, unet, vgg16
-from netwright.spaces.segnas import SegNAS, SegNAS4, SegNAS7
+from netwright.spaces.kinds import KINDS
+from netwright.spaces.layerwise.makers import FILLED_IN
 from netwright.spec import Maker, Spec, make, maker_of, require_options
 
-# Name -> maker, which takes the space's settings as keyword arguments.
-SPACES: dict[str, Callable[..., Space]] = {
-    "segnas11": SegNAS,
-    "segnas4": SegNAS4,
-    "segnas7": SegNAS7,
-    "dense-encoder-decoder": DenseSpace,
-    "vgg16": vgg16,
-    "googlenet": googlenet,
-    "unet": unet,
-    "layerwise": layerwise,
-    "autoencoder": AutoencoderSpace,
-    "cells": CellSpace,
-}
+SPACES: dict[str, Callable[..., Space]] = {name: kind.maker for name, kind in KINDS.items()}
+"""Name to maker, which takes the space's settings as keyword arguments."""
 
 
 def make_space(spec: Spec) -> Space:

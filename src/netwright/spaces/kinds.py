@@ -1,8 +1,16 @@
-"""What each space is for: the task, and in how many dimensions."""
+"""Every search space: what makes it, and what it is for: the task, and in how many dimensions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from netwright.spaces.autoencoder import AutoencoderSpace
+from netwright.spaces.base import Space
+from netwright.spaces.cells import CellSpace
+from netwright.spaces.dense import DenseSpace
+from netwright.spaces.layerwise.makers import googlenet, layerwise, unet, vgg16
+from netwright.spaces.segnas import SegNAS, SegNAS4, SegNAS7
 
 SEGMENTATION, CLASSIFICATION = "segmentation", "classification"
 INPAINTING = "inpainting"
@@ -10,10 +18,16 @@ INPAINTING = "inpainting"
 
 @dataclass(frozen=True)
 class Kind:
-    """``title``: what is searched, in a line. ``tasks``: "segmentation", "classification", "inpainting".
-    ``dimensions``: of the images, 2 or 3.
+    """A space.
+
+    Args:
+        maker: takes the space's settings as keyword arguments.
+        title: what is searched, in a line.
+        tasks: "segmentation", "classification", "inpainting".
+        dimensions: of the images, 2 or 3.
     """
 
+    maker: Callable[..., Space]
     title: str
     tasks: tuple[str, ...]
     dimensions: tuple[int, ...]
@@ -25,37 +39,44 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "segnas11": Kind(
+        SegNAS,
         "U-shaped networks of one repeated block: the block, and how blocks are connected",
         (SEGMENTATION,),
         (3,),
     ),
     "segnas4": Kind(
-        "U-shaped networks of one repeated block: how blocks are connected", (SEGMENTATION,), (3,)
+        SegNAS4, "U-shaped networks of one repeated block: how blocks are connected", (SEGMENTATION,), (3,)
     ),
-    "segnas7": Kind("U-shaped networks of one repeated block: the block", (SEGMENTATION,), (3,)),
+    "segnas7": Kind(SegNAS7, "U-shaped networks of one repeated block: the block", (SEGMENTATION,), (3,)),
     "dense-encoder-decoder": Kind(
+        DenseSpace,
         "a densely connected encoder-decoder: every layer's filters, height and width, and the poolings",
         (SEGMENTATION, INPAINTING),
         (2,),
     ),
-    "vgg16": Kind("every layer of VGG-16", (CLASSIFICATION,), (2,)),
-    "googlenet": Kind("every layer of GoogLeNet", (CLASSIFICATION,), (2,)),
-    "unet": Kind("every layer of the U-Net", (SEGMENTATION, INPAINTING), (2,)),
+    "vgg16": Kind(vgg16, "every layer of VGG-16", (CLASSIFICATION,), (2,)),
+    "googlenet": Kind(googlenet, "every layer of GoogLeNet", (CLASSIFICATION,), (2,)),
+    "unet": Kind(unet, "every layer of the U-Net", (SEGMENTATION, INPAINTING), (2,)),
     "layerwise": Kind(
+        layerwise,
         "every layer of your own network (--network package.module:factory)",
         (SEGMENTATION, CLASSIFICATION, INPAINTING),
         (2, 3),
     ),
     "autoencoder": Kind(
+        AutoencoderSpace,
         "a symmetric convolutional autoencoder: every layer's type, channels and connection",
         (INPAINTING,),
         (2,),
     ),
     "cells": Kind(
-        "two cells that a network repeats, normal and reduction: what each node adds", (CLASSIFICATION,), (2,)
+        CellSpace,
+        "two cells that a network repeats, normal and reduction: what each node adds",
+        (CLASSIFICATION,),
+        (2,),
     ),
 }
-"""For each name in `netwright.spaces.SPACES`, in that order."""
+"""By name. `netwright.spaces.SPACES` has the makers alone."""
 
 
 def spaces_for(task: str, dimensions: int) -> tuple[str, ...]:

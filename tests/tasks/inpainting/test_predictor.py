@@ -385,7 +385,7 @@ def test_a_network_is_loaded_with_its_masks(inpainter: Inpainter) -> None:
     assert Inpainter.load(inpainter.network, *carried, inpainter.device) == inpainter
 
 
-def test_picks() -> None:
+def test_worst_median_and_best() -> None:
     nan = float("nan")
     assert worst_median_best({"a": 3.0, "b": nan, "c": 1.0, "d": 2.0}) == {
         "c": "worst",

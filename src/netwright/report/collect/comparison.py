@@ -10,7 +10,7 @@ from netwright.report.metrics import metric_named, reward_words
 from netwright.report.results import Contestant
 from netwright.report.sentences import verdict_sentences
 from netwright.report.summaries import Comparison
-from netwright.runs.drawings import shown_space, shown_study
+from netwright.runs.drawings import space_to_show, study_to_show
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import read_results
 from netwright.runs.status import read_curves
@@ -40,8 +40,8 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     """What came of the final comparison, in sentences; what the search found where there was none."""
     results = read_results(folder)
     records = [record_of(t) for t in load_trials(folder)]
-    space = shown_space(folder, settings, records)
-    notes = notes_of(shown_study(folder, settings, space), len(records))
+    space = space_to_show(folder, settings, records)
+    notes = notes_of(study_to_show(folder, settings, space), len(records))
     if results:
         labels = tuple(
             dict.fromkeys(label for r in results for case in r["scores"].values() for label in case)

@@ -22,7 +22,7 @@ from netwright.report.draw.strategy import strategy_sections
 from netwright.report.run import ReportedRun
 from netwright.report.sections import Page, Section, render_page
 from netwright.runs.data import Material
-from netwright.runs.drawings import WITHOUT_DRAWINGS, lacks_drawings, shown_space, shown_study
+from netwright.runs.drawings import WITHOUT_DRAWINGS, lacks_drawings, space_to_show, study_to_show
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import best_of, load_trials, record_of
 from netwright.searches.components import problem_of
@@ -50,7 +50,7 @@ def write_report(
         StorageError: it cannot be written, or another file would be lost.
     """
     path = report_path(folder, output)
-    study = shown_study(folder, settings, _space(folder, settings))
+    study = study_to_show(folder, settings, _space(folder, settings))
     rounds = strategy_history(study)
     if rounds and output is not None:
         require_own(path.with_name(HISTORY))
@@ -61,7 +61,7 @@ def write_report(
 
 
 def _space(folder: RunFolder, settings: RunSettings) -> Space:
-    return shown_space(folder, settings, [record_of(t) for t in load_trials(folder)])
+    return space_to_show(folder, settings, [record_of(t) for t in load_trials(folder)])
 
 
 def report_page(
@@ -76,7 +76,7 @@ def report_page(
         study: the run's own, None where it has no trial yet.
     """
     records = [] if study is None else [record_of(t) for t in study.get_trials(deepcopy=False)]
-    space = shown_space(folder, settings, records)
+    space = space_to_show(folder, settings, records)
     best = best_of(records)
     task = TASKS[material.prepared.task]
     comparison = comparison_of(folder, settings, space, task.score_names(material.prepared), task.metric)

@@ -93,7 +93,7 @@ def thumbnail(table: AgentTable) -> dict[str, Any]:
     if table.chosen is not None:
         row, column = table.chosen
         _frame(picture, row * side, column * side, side)
-    shown: dict[str, Any] = {
+    small: dict[str, Any] = {
         "rows": table.row_agent,
         "columns": table.column_agent,
         "uri": png_uri(np.asarray(picture)),
@@ -106,9 +106,9 @@ def thumbnail(table: AgentTable) -> dict[str, Any]:
     }
     if finite.any():
         row, column = divmod(int(np.nanargmax(table.values)), columns)
-        shown["range"] = f"{_number(np.nanmin(table.values))} to {_number(np.nanmax(table.values))}"
-        shown["best"] = f"{table.row_actions[row]} → {table.column_actions[column]}"
-    return shown
+        small["range"] = f"{_number(np.nanmin(table.values))} to {_number(np.nanmax(table.values))}"
+        small["best"] = f"{table.row_actions[row]} → {table.column_actions[column]}"
+    return small
 
 
 def _coloured(values: NDArray[np.float64]) -> NDArray[np.uint8]:

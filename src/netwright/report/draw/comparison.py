@@ -52,19 +52,21 @@ def _networks(comparison: Comparison) -> Table:
     """A row a network: scores, the difference from the searched one, size and times."""
     metric = comparison.metric
     columns = tuple(label for label in comparison.labels if label != metric.column)
-    shown = () if _wide(comparison) else columns
+    own_columns = () if _wide(comparison) else columns
     measured = () if metric.column else ("top-1" if metric.classifies else "mean of labels",)
     head = (
         Cell("network"),
         Cell(metric.name, measured, number=True),
-        *(_column(label, metric) for label in shown),
+        *(_column(label, metric) for label in own_columns),
         Cell("searched −\N{NO-BREAK SPACE}this", (metric.name,), number=True),
         Cell("parameters", number=True),
         Cell("training", number=True),
         Cell("inference", ("one input",), number=True),
         Cell("status"),
     )
-    return Table(head, tuple(_network(s, shown, metric) for s in comparison.summaries), style="networks")
+    return Table(
+        head, tuple(_network(s, own_columns, metric) for s in comparison.summaries), style="networks"
+    )
 
 
 def _column(label: str, metric: Metric) -> Cell:

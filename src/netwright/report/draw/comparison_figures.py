@@ -35,12 +35,12 @@ def training_curves(
     figure = go.Figure()
     for i, (network, named) in enumerate(curves.items()):
         for axis, kind in (("x", LOSSES), ("x2", SCORES)):
-            shown = {
+            curves_of_kind = {
                 name: values
                 for name, values in named.items()
                 if len(values) and any(word in name for word in kind)
             }
-            for j, (name, values) in enumerate(shown.items()):
+            for j, (name, values) in enumerate(curves_of_kind.items()):
                 scale = seconds[network] / 60 / len(values) if timed else 1.0
                 line = _curve(values, scale, dash=DASHES[(i if several else j) % len(DASHES)], first=i == 0)
                 label = network if several else words(name)
@@ -48,7 +48,7 @@ def training_curves(
                     line.update(
                         name=escaped(label),
                         legendgroup=label,
-                        showlegend=(axis == "x" and j == 0) if several else len(shown) > 1,
+                        showlegend=(axis == "x" and j == 0) if several else len(curves_of_kind) > 1,
                         xaxis=axis,
                         yaxis=axis.replace("x", "y"),
                         hovertemplate=f"{escaped(network)}<br>{escaped(words(name))} %{{y:.4g}}<extra></extra>",

@@ -183,16 +183,16 @@ def _box(node: Node, box: Box) -> dict[str, object]:
 def _place_label(edge: Edge, curve: Curve, boxes: list[Box], rivals: list[Curve], taken: list[Box]) -> Box:
     """The place along the curve where the label covers least: other arrows, boxes, other labels."""
     width = _text_width(edge.label, DETAIL_SIZE) * 0.95 + 4 if edge.label else 0.0
-    places = {share: Box(*curve.at(share), width, DETAIL_SIZE + 3) for share in LABEL_SHARES}
+    options = {share: Box(*curve.at(share), width, DETAIL_SIZE + 3) for share in LABEL_SHARES}
 
     def cost(share: float) -> float:
-        label = places[share]
+        label = options[share]
         covered = sum(label.overlaps(other) for other in (*boxes, *taken))
         crossed = sum(label.count(rival.points) for rival in rivals)
         bends = label.count(np.asarray(curve.joints))
         return 20 * covered + 8 * bends + crossed + 4 * abs(share - 0.5)
 
-    return places[min(places, key=cost)]
+    return options[min(options, key=cost)]
 
 
 def _extent(drawing: Drawing) -> tuple[float, float, float, float]:

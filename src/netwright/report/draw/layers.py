@@ -122,7 +122,7 @@ def evenly_spaced(choices: LayerChoices) -> NDArray[np.int64]:
 def _panel(
     name: str,
     layers: Sequence[str],
-    shown: NDArray[np.float64],
+    drawn: NDArray[np.float64],
     trials: NDArray[np.int64],
     every: NDArray[np.float64],
     axis: str,
@@ -131,14 +131,14 @@ def _panel(
     """One hyperparameter of every layer over the trials; each value that occurs has its colour."""
     import plotly.graph_objects as go
 
-    values, ranks = _ranked(every, shown)
+    values, ranks = _ranked(every, drawn)
     step = -(-len(values) // TICKS)
     ticks = list(range(0, len(values), step))
     return go.Heatmap(
         x=trials,
         y=list(range(len(layers))),
         z=ranks,
-        customdata=np.nan_to_num(shown, nan=-1).astype(np.int16 if values[-1] < 2**15 else np.int32),
+        customdata=np.nan_to_num(drawn, nan=-1).astype(np.int16 if values[-1] < 2**15 else np.int32),
         yaxis=f"y{axis}",
         **_scale(len(values)),
         colorbar={
@@ -175,15 +175,15 @@ def _best_column(
 
 
 def _ranked(
-    every: NDArray[np.float64], shown: NDArray[np.float64]
+    every: NDArray[np.float64], drawn: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[Any]]:
     """The values that occur anywhere, rising, and the rank of each that is shown; NaN stays.
 
     Ranks take a byte each where they can, rather than four: there may be a hundred thousand.
     """
     values = np.unique(every[np.isfinite(every)])
-    missing = np.isnan(shown)
-    ranks = np.searchsorted(values, np.nan_to_num(shown))
+    missing = np.isnan(drawn)
+    ranks = np.searchsorted(values, np.nan_to_num(drawn))
     if values.size < 256 and not missing.any():
         return values, ranks.astype(np.uint8)
     return values, np.where(missing, np.nan, ranks).astype(np.float32)

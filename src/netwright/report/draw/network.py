@@ -36,6 +36,6 @@ def network_section(diagrams: Sequence[Diagram], table: NetworkTable | None) -> 
 
 def _layers(table: NetworkTable) -> Table:
     def cells(texts: Sequence[str]) -> tuple[Cell, ...]:
-        return tuple(Cell(text, number=place > 0) for place, text in enumerate(texts))
+        return tuple(Cell(text, number=column > 0) for column, text in enumerate(texts))
 
     return Table(cells(table.columns), tuple(Row(cells(row)) for row in table.rows), style="layers")

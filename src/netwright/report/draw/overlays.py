@@ -136,12 +136,12 @@ def _centre(labels: NDArray[np.uint8]) -> tuple[int, int, int]:
     mask = labels > 0
     if not mask.any():
         return labels.shape[0] // 2, labels.shape[1] // 2, labels.shape[2] // 2
-    found = []
+    centres = []
     for axis in range(3):
         area = mask.sum(axis=tuple(a for a in range(3) if a != axis))
         centre = int(np.floor(np.average(np.arange(area.size), weights=area) + 0.5))
-        found.append(centre if area[centre] else int(area.argmax()))
-    return found[0], found[1], found[2]
+        centres.append(centre if area[centre] else int(area.argmax()))
+    return centres[0], centres[1], centres[2]
 
 
 def _slice(volume: NDArray[np.uint8], axis: int, index: int, planar: bool) -> NDArray[np.uint8]:

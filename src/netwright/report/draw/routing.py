@@ -88,8 +88,8 @@ class Curve:
             [(weights * controls[i : i + 4, None]).sum(axis=0) for i in range(0, len(controls) - 1, 3)]
         )
         along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(dense, axis=0).T))])
-        places = np.linspace(0, along[-1], max(16, round(along[-1] / STEP)))
-        return np.stack([np.interp(places, along, dense[:, axis]) for axis in (0, 1)], axis=1)
+        lengths = np.linspace(0, along[-1], max(16, round(along[-1] / STEP)))
+        return np.stack([np.interp(lengths, along, dense[:, axis]) for axis in (0, 1)], axis=1)
 
     @property
     def joints(self) -> tuple[Point, ...]:

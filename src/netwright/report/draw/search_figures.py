@@ -216,8 +216,8 @@ def _front(known: Sequence[TrialRow]) -> go.Scatter:
     """The complete trials that no other is both smaller and better than."""
     import plotly.graph_objects as go
 
-    places = pareto_front([(t.parameters or 0, -(t.reward or 0.0)) for t in known])
-    front = [known[place] for place in places if known[place].status == "complete"]
+    best = pareto_front([(t.parameters or 0, -(t.reward or 0.0)) for t in known])
+    front = [known[index] for index in best if known[index].status == "complete"]
     return go.Scatter(
         x=[t.parameters for t in front],
         y=[t.reward for t in front],
@@ -311,9 +311,9 @@ def _contestant_names(tested: Sequence[Summary], low: float, high: float) -> lis
     sizes = np.log10([s.contestant.parameters or 1 for s in tested])
     heights = np.array([s.overall.mean for s in tested]) * PANEL_HEIGHT / (high - low)
     at_left = sizes <= np.mean(log_range([10.0 ** sizes.min(), 10.0 ** sizes.max()]))
-    places = heights.copy()
+    positions = heights.copy()
     for side in (at_left, ~at_left):
-        places[side] = spread(heights[side], NAME_HEIGHT)
+        positions[side] = spread(heights[side], NAME_HEIGHT)
     return [
         {
             "xref": "x2",
@@ -324,26 +324,30 @@ def _contestant_names(tested: Sequence[Summary], low: float, high: float) -> lis
             "xanchor": "left" if left else "right",
             "xshift": 11 if left else -11,
             "yanchor": "middle",
-            "yshift": round(float(place - height), 1),
+            "yshift": round(float(position - height), 1),
             "showarrow": False,
             "font": {"size": 12, "color": INK, "weight": 700 if summary.searched else 400},
         }
-        for summary, size, left, height, place in zip(tested, sizes, at_left, heights, places, strict=True)
+        for summary, size, left, height, position in zip(
+            tested, sizes, at_left, heights, positions, strict=True
+        )
     ]
 
 
-def spread(places: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
-    """The places nearest to these, in the same order, that are ``gap`` apart at least (isotonic regression)."""
-    order = np.argsort(places, kind="stable")
+def spread(positions: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
+    """The positions nearest to these, in the same order, that are ``gap`` apart at least (isotonic regression)."""
+    order = np.argsort(positions, kind="stable")
     blocks: list[list[float]] = []
-    for rank, place in enumerate(places[order]):
-        blocks.append([float(place) - rank * gap])
+    for rank, position in enumerate(positions[order]):
+        blocks.append([float(position) - rank * gap])
         while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
             last = blocks.pop()
             blocks[-1] += last
-    found = np.empty(len(places))
-    found[order] = [float(np.mean(block)) for block in blocks for _ in block] + gap * np.arange(len(places))
-    return found
+    result = np.empty(len(positions))
+    result[order] = [float(np.mean(block)) for block in blocks for _ in block] + gap * np.arange(
+        len(positions)
+    )
+    return result
 
 
 def _running_best(trials: Sequence[TrialRow]) -> list[float | None]:

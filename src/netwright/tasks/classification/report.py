@@ -145,8 +145,8 @@ def _most_frequent(confusion: ConfusionMatrix) -> tuple[Block, ...]:
 
 
 def _gallery(examples: Sequence[ImageExample]) -> tuple[Block, ...]:
-    shown = mistakes(examples)
-    if not shown:
+    pictured = mistakes(examples)
+    if not pictured:
         return ()
     below = Markup('<b>{truth}</b><br>taken for {prediction}, <span class="whole">{probability}</span>')
     pictures = tuple(
@@ -154,11 +154,11 @@ def _gallery(examples: Sequence[ImageExample]) -> tuple[Block, ...]:
             Picture(one["uri"], f"{one['truth']}, taken for {one['prediction']}", title=one["name"]),
             below=below.format(**one),
         )
-        for one in shown
+        for one in pictured
     )
     told = "Test images, the surest mistakes first, with the probability given to the wrong class."
-    if len(examples) > len(shown):
-        told += f" {len(examples) - len(shown)} more are not shown."
+    if len(examples) > len(pictured):
+        told += f" {len(examples) - len(pictured)} more are not shown."
     return Heading("Images taken for another class"), Gallery(pictures), Sentences((told,), "caption")
 
 

@@ -66,13 +66,13 @@ def restorations(run: ReportedRun) -> tuple[Restoration, ...]:
         return ()
     prepared = prepared_pictures(run.prepared)
     psnr = {name: scores[InpaintingTask.metric] for name, scores in searched.contestant.scores.items()}
-    shown = []
+    cases = []
     for name, role in worst_median_best(psnr).items():
         (index,) = prepared.indices([name])
         truth = prepared.image(index)
         restored = read_picture(run.predictions / f"{name}.png").pixels / np.float32(255)
         missing = fixed_masks(masks, prepared.size, [index]).numpy()[0]
-        shown.append(
+        cases.append(
             Restoration(
                 role=role,
                 name=name,
@@ -82,7 +82,7 @@ def restorations(run: ReportedRun) -> tuple[Restoration, ...]:
                 truth=truth,
             )
         )
-    return tuple(shown)
+    return tuple(cases)
 
 
 def cases_section(pictures: Sequence[Restoration], comparison: Comparison) -> Section:

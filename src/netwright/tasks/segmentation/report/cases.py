@@ -31,7 +31,7 @@ from netwright.report.summaries import Comparison
 from netwright.tasks.segmentation.data import LabelledCase, prepared_volumes
 
 COLOURS = 3
-"""Channels of an image that is shown in colour."""
+"""Channels of an image that is drawn in colour."""
 
 MOST_COLUMNS = 4
 """Of more labels only the mean is given beside a case."""
@@ -51,12 +51,12 @@ def overlays(run: ReportedRun) -> tuple[OverlayCase, ...]:
     cases = {case.name: case for case in run.test if isinstance(case, LabelledCase)}
     values = prepared_volumes(run.prepared).label_values
     means = {case: mean_known(dice.values()) for case, dice in searched.contestant.scores.items()}
-    shown = []
+    drawn = []
     for name, role in worst_median_best(means).items():
         case = cases[name]
         prediction = run.predictions / f"{name}{label_ending(case.images[0])}"
-        shown.append(_overlay(role, case, means[name], prediction, values))
-    return tuple(shown)
+        drawn.append(_overlay(role, case, means[name], prediction, values))
+    return tuple(drawn)
 
 
 def _overlay(
