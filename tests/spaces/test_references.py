@@ -10,6 +10,7 @@ from torch import nn
 
 from netwright.errors import InfeasibleArchitecture
 from netwright.nn.layers import PadToMultiple
+from netwright.spaces.base import is_dense
 from netwright.spaces.references import REFERENCES, suiting
 from netwright.spaces.resnet import ResidualBlock, ResNet20
 from netwright.spaces.unet3d import UNet3D
@@ -146,6 +147,15 @@ def test_padding_repeats_the_border_and_is_cropped() -> None:
     assert recorder.seen.shape == (1, 1, 8, 8, 8)
     torch.testing.assert_close(recorder.seen[:, :, :, 3:, :5], images[:, :, :, 2:3].expand(-1, -1, -1, 5, -1))
     torch.testing.assert_close(result, 2 * images)
+
+
+def test_several_labels_an_image_are_no_labels_of_its_pixels() -> None:
+    assert is_dense(Shape(size=(16, 16)))
+    for label_size in ((), (5,), (16,)):
+        assert not is_dense(WholeImage(label_size=label_size))
+    for label_size in ((16, 16), (3, 16, 16)):
+        assert is_dense(WholeImage(label_size=label_size))
+    assert suiting(WholeImage(label_size=(5,))) == suiting(WholeImage())
 
 
 def test_references_say_what_they_suit() -> None:

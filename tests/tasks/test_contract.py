@@ -17,7 +17,7 @@ from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES
 from netwright.runs.data import Material, open_material
 from netwright.settings import RunSettings
-from netwright.spaces.references import is_dense
+from netwright.spaces.base import is_dense
 from netwright.tasks import RESULT_NAMES, TASKS, task_of_network
 from netwright.tasks.base import SavedNetwork, Task
 from netwright.training.problem import NetworkTask, Problem

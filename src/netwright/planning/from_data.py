@@ -11,10 +11,9 @@ from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.settings import Part
 from netwright.spaces import make_space, takes_task
-from netwright.spaces.base import Space
+from netwright.spaces.base import Space, is_dense
 from netwright.spaces.layerwise.factory import folder_of
 from netwright.spaces.layerwise.networks.vgg16 import usual_units
-from netwright.spaces.references import is_dense
 from netwright.tasks import TASKS
 
 if TYPE_CHECKING:

@@ -31,6 +31,12 @@ class TaskShape(Protocol):
         """Spatial size of the network's input, in voxels."""
 
 
+def is_dense(task: TaskShape) -> bool:
+    """Whether every voxel has a label, as in segmentation, and not the image as a whole, be it one label or several."""
+    size = tuple(task.size)
+    return tuple(getattr(task, "label_size", size))[-len(size) :] == size
+
+
 @dataclass(frozen=True)
 class Node:
     """One box of a diagram; `column` and `row` are grid positions (column to the right, row downwards)."""

@@ -9,7 +9,7 @@ from torch import nn
 
 from netwright.errors import InfeasibleArchitecture
 from netwright.nn.layers import PadToMultiple
-from netwright.spaces.base import TaskShape
+from netwright.spaces.base import TaskShape, is_dense
 from netwright.spaces.layerwise.networks import VGG16, UNet
 from netwright.spaces.resnet import ResNet20
 from netwright.spaces.unet3d import UNet3D
@@ -49,11 +49,6 @@ class Reference:
                 f"of size {task.size}. Those that suit it: {', '.join(suiting(task)) or 'none'}."
             )
         return self.make(task)
-
-
-def is_dense(task: TaskShape) -> bool:
-    """Whether every voxel has a label, as in segmentation, and not the image as a whole."""
-    return bool(getattr(task, "label_size", task.size))
 
 
 def suiting(task: TaskShape) -> tuple[str, ...]:

@@ -31,8 +31,8 @@ class NetworkTask(Protocol):
 
     @property
     def label_size(self) -> tuple[int, ...]:
-        """Shape of the labels of one image: its size where every voxel has one, () where the image has one, and
-        (channels, *size), of real numbers, where it is an image itself.
+        """Shape of the labels of one image: its size where every voxel has one, () where the image has one, (labels,)
+        where it may have several, and (channels, *size), of real numbers, where it is an image itself.
         """
 
     @property
@@ -69,9 +69,7 @@ class EpochBatches(Protocol):
         """The only source of their random numbers, by which a training finds its place again; None: there are none."""
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images (B, C, *size) float32 and labels (B, *label size), on the device: class indices int64, or float32
-        where the labels are images.
-        """
+        """Images (B, C, *size) float32 and labels (B, *label size) of the task's ``label_type``, on the device."""
 
 
 class Problem(Protocol):

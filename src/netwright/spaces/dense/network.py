@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netwright.errors import InfeasibleArchitecture
-from netwright.spaces.base import TaskShape
+from netwright.spaces.base import TaskShape, is_dense
 
 POOLINGS: dict[str, Callable[..., Tensor]] = {"max": F.max_pool2d, "average": F.avg_pool2d}
 
@@ -132,7 +132,7 @@ def require_suited(task: TaskShape) -> None:
     Raises:
         InfeasibleArchitecture: it is another.
     """
-    if len(task.size) != 2 or not getattr(task, "label_size", task.size):
+    if len(task.size) != 2 or not is_dense(task):
         raise InfeasibleArchitecture(
             f"A dense encoder-decoder labels every pixel of an image of two dimensions; the task's input has the size "
             f"{' x '.join(map(str, task.size))}. For volumes set slices={{}}, so that it sees them slice by slice."
