@@ -35,6 +35,7 @@ def in_this_process(*arguments: object, cwd: Path | None = None) -> subprocess.C
         _own_modules(),
     ):
         patch.setattr(sys, "argv", words)
+        patch.setattr(sys.modules["__main__"], "__package__", None, raising=False)  # help tells it
         patch.setattr(notes, "_SAID", set())
         if cwd is not None:
             patch.chdir(cwd)

@@ -10,6 +10,7 @@ from netwright.comparison.contestants import entries
 from netwright.comparison.retrain import FinalComparison, share_seconds
 from netwright.comparison.start import starting_point
 from netwright.errors import RunError
+from netwright.execution.base import Executor
 from netwright.execution.executors import make_executor
 from netwright.execution.guard import require_guard
 from netwright.execution.resources import process_limit_mb
@@ -57,9 +58,13 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
         _note_versions(folder)
         settings = folder.settings()
         material = open_material(folder, settings)
-        search(folder, settings, material, on_status)
-        if comparison_hours(folder, settings) > 0:
-            compare(folder, settings, material, on_status)
+        machine = settings.machine
+        limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
+        # One for both parts: a worker takes seconds to start.
+        with make_executor(machine.workers, machine.threads, limit) as executor:
+            search(folder, settings, material, executor, on_status)
+            if comparison_hours(folder, settings) > 0:
+                compare(folder, settings, material, executor, on_status)
         write_report(folder, settings, material)
         write_json(folder.root / FINISHED, {"finished": time.time()})
     if on_status is not None:
@@ -73,16 +78,27 @@ def _note_versions(folder: RunFolder) -> None:
         write_json(file, with_resumption(read_json(file) if file.exists() else []))
 
 
-def search(folder: RunFolder, settings: RunSettings, material: Material, on_status: OnStatus | None) -> None:
+def search(
+    folder: RunFolder,
+    settings: RunSettings,
+    material: Material,
+    executor: Executor,
+    on_status: OnStatus | None,
+) -> None:
     """The search part of `conduct`: until its budget is spent.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        material: its data.
+        executor: trains candidates; a search inside one training has its own.
+        on_status: is called with where the run stands.
 
     Raises:
         RunError: it is spent, and no candidate has a reward.
     """
     study = open_study(folder, settings)
     space = make_space(settings.space)
-    machine = settings.machine
-
     drawer = Drawer(folder, settings, space, problem_of(settings, material.prepared).task)
 
     def told(seconds: float) -> None:
@@ -95,11 +111,9 @@ def search(folder: RunFolder, settings: RunSettings, material: Material, on_stat
     if settings.supernet is not None:
         search_shared(folder, settings, material.data, study, told)
         return
-    limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
-    with make_executor(machine.workers, machine.threads, limit) as executor:
-        work = Search(folder, settings, material.data, study, space, executor)
-        work.run(lambda: told(work.seconds_spent))
-        told(work.seconds_spent)
+    work = Search(folder, settings, material.data, study, space, executor)
+    work.run(lambda: told(work.seconds_spent))
+    told(work.seconds_spent)
     records = [record_of(t) for t in study.get_trials(deepcopy=False)]
     if best_of(records) is None:
         raise RunError(_nothing_trained(folder, settings, records))
@@ -145,8 +159,14 @@ def comparison_hours(folder: RunFolder, settings: RunSettings) -> float:
     return float(open_study(folder, settings).user_attrs.get(SPENT, 0.0)) / 3600.0 / 2
 
 
-def compare(folder: RunFolder, settings: RunSettings, material: Material, on_status: OnStatus | None) -> None:
-    """The final comparison: the only part that opens the test cases."""
+def compare(
+    folder: RunFolder,
+    settings: RunSettings,
+    material: Material,
+    executor: Executor,
+    on_status: OnStatus | None,
+) -> None:
+    """The final comparison: the only part that opens the test cases. Arguments are those of `search`."""
     study = open_study(folder, settings)
     records = [record_of(t) for t in study.get_trials(deepcopy=False)]
     spent = float(study.user_attrs.get(SPENT, 0.0))
@@ -160,7 +180,6 @@ def compare(folder: RunFolder, settings: RunSettings, material: Material, on_sta
         entry if entry.reference is not None else replace(entry, words=space.describe(entry.choice))
         for entry in entries(settings, space, material.data, best.choice, start)
     ]
-    machine = settings.machine
     share = share_seconds(settings, hours, len(who))
     write_json(
         folder.root / COMPARING,
@@ -172,12 +191,10 @@ def compare(folder: RunFolder, settings: RunSettings, material: Material, on_sta
             "epochs": settings.verdict.epochs,
         },
     )
-    limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
 
     def tick() -> None:
         if on_status is not None:
             on_status(status_of(folder, settings, records, spent))
 
-    with make_executor(machine.workers, machine.threads, limit) as executor:
-        FinalComparison(folder, settings, material.data, material.test, hours).run(who, executor, tick)
-        tick()
+    FinalComparison(folder, settings, material.data, material.test, hours).run(who, executor, tick)
+    tick()
