@@ -193,7 +193,8 @@ class RunSettings(_Model):
     ``preprocessing`` is that of volumes and of pictures with masks, ``images`` that of pictures with a class each,
     or without. ``slices``: for a 2D network on volumes; None: the network takes whole volumes. ``inpainting``: what is
     missing of pictures that are restored; None where the task is another. ``supernet``: the
-    search is one training with shared weights; None: it trains candidate after candidate.
+    search is one training with shared weights; None: it trains candidate after candidate. ``log``: where trials and
+    epochs are logged beside the run folder, see `netwright.logs.LOGS`.
     """
 
     recipe: str
@@ -215,6 +216,7 @@ class RunSettings(_Model):
     postprocessing: PostprocessingSettings = Field(default_factory=PostprocessingSettings)
     verdict: VerdictSettings = Field(default_factory=VerdictSettings)
     machine: MachineSettings = Field(default_factory=MachineSettings)
+    log: tuple[str, ...] = ()
 
     def to_yaml(self) -> str:
         """The text of ``run.yaml``."""

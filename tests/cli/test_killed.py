@@ -16,7 +16,6 @@ import pytest
 
 import netwright as package
 from netwright_tests import EXECUTABLE, SMALL
-from processes import Search, finish, run, searching, wait_until
 
 KILLS = 20
 TRIALS = 16
@@ -27,7 +26,7 @@ def results(folder: Path) -> list[tuple[str, dict[str, object], float | None]]:
     return [(t.status, t.choice, t.reward) for t in package.open_run(folder).trials]
 
 
-def kill(search: Search, target: str) -> None:
+def kill(search: subprocess.Popen[bytes], target: str) -> None:
     """End the search, its workers, or both, as a power cut would."""
     try:
         workers = psutil.Process(search.pid).children(recursive=True)
@@ -40,7 +39,7 @@ def kill(search: Search, target: str) -> None:
             continue
     if target in ("search", "both"):
         search.kill()
-        finish(search, 60)
+        search.wait()
 
 
 def test_a_search_killed_twenty_times_equals_one_that_was_not(
@@ -57,8 +56,11 @@ def test_a_search_killed_twenty_times_equals_one_that_was_not(
     kills = 0
     kept: list[tuple[str, dict[str, object], float | None]] = []
     while kills < KILLS:
-        search = Search([EXECUTABLE, *command])
-        wait_until((broken / "run.yaml").exists, search)
+        search = subprocess.Popen(
+            [EXECUTABLE, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while not (broken / "run.yaml").exists():
+            time.sleep(0.05)
         command = ["resume", broken]
         while search.poll() is None and kills < KILLS:
             time.sleep(chance.uniform(0.2, 5.0))
@@ -68,7 +70,7 @@ def test_a_search_killed_twenty_times_equals_one_that_was_not(
             if target != "worker":
                 break
         search.kill()
-        finish(search, 60)
+        search.wait()
         finished = [r for r in results(broken) if r[2] is not None]
         assert finished[: len(kept)] == kept, "a finished trial was lost or changed"
         kept = finished
@@ -83,9 +85,14 @@ def test_a_comparison_killed_between_two_networks_goes_on_with_the_next(
     folder = tmp_path / "run"
     words = ["search", dataset, "-o", folder, "--recipe", "segnas4", "--trials", 2, *SMALL]
     words += ["--verdict-hours", 0.01, "--set", "verdict.references=[monai-unet]"]
-    with searching([EXECUTABLE, *words]) as search:
-        wait_until((folder / "winner" / "result.json").exists, search)
-        kill(search, "both")
+    search = subprocess.Popen(
+        [EXECUTABLE, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    end = time.monotonic() + 120
+    while not (folder / "winner" / "result.json").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    kill(search, "both")
     before = (folder / "winner" / "result.json").read_bytes()
     assert not (folder / "report.html").exists()
     assert package.open_run(folder).status().phase == "stopped"
@@ -101,16 +108,24 @@ def test_ctrl_c_finishes_cleanly_says_how_to_resume_and_resumes(
     dataset: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    with searching([EXECUTABLE, "search", dataset, "-o", folder, *SEARCH]) as search:
-        wait_until(lambda: any((folder / "trials").glob("*/curves.jsonl")), search)
-        # Asked in this process: a command takes seconds, in which a search as small as this one may end.
-        assert package.open_run(folder).status().phase == "searching"
-        workers = psutil.Process(search.pid).children(recursive=True)
-        os.kill(search.pid, signal.SIGINT)
-        printed, _ = finish(search, 30)
+    search = subprocess.Popen(
+        [EXECUTABLE, "search", str(dataset), "-o", str(folder), *SEARCH],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 60
+    while not any((folder / "trials").glob("*/curves.jsonl")):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    # Asked in this process: a command takes seconds, in which a search as small as this one may end.
+    assert package.open_run(folder).status().phase == "searching"
+    workers = psutil.Process(search.pid).children(recursive=True)
+    os.kill(search.pid, signal.SIGINT)
+    _, errors = search.communicate(timeout=30)
     assert search.returncode == 1
-    assert f"netwright resume {folder}" in printed
-    assert "Traceback" not in printed
+    assert f"netwright resume {folder}" in errors
+    assert "Traceback" not in errors
     _, alive = psutil.wait_procs(workers, timeout=5)
     assert not [w for w in alive if w.status() != psutil.STATUS_ZOMBIE]
     assert package.open_run(folder).status().phase == "stopped"
@@ -129,7 +144,9 @@ def test_a_full_disk_is_told_and_resumed_when_there_is_room(
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk])
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk], capture_output=True, check=False
+    )
     if mounted.returncode:
         pytest.skip("mounting a small disk is not allowed here")
     try:
@@ -137,8 +154,8 @@ def test_a_full_disk_is_told_and_resumed_when_there_is_room(
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
         assert "full" in done.stderr or "room" in done.stderr
-        assert run(["mount", "-o", "remount,size=200m", disk]).returncode == 0
+        subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
         again = netwright("resume", disk / "run")
         assert again.returncode == 0, again.stderr
     finally:
-        run(["umount", "-l", disk])
+        subprocess.run(["umount", "-l", disk], check=False)

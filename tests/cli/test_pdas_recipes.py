@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import netwright as package
-from shared_searches import require_same, searching_at
+from shared_searches import require_same, searching
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -54,7 +54,7 @@ def test_killed_and_resumed_to_its_report(
     page = (straight / "report.html").read_text()
     assert all(words in page for words in ("How the probabilities moved", "random network", *reported))
 
-    with searching_at([*search, "-o", str(broken), "--verdict-hours", "0"], broken, STEPS // 2):
+    with searching([*search, "-o", str(broken), "--verdict-hours", "0"], broken, STEPS // 2):
         pass
     assert package.open_run(broken).status().phase == "stopped"
     done = netwright("resume", broken)

@@ -6,11 +6,10 @@ import html
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
-
-from processes import run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
@@ -44,9 +43,7 @@ def elements(text: str, folder: Path) -> str:
         "--disable-dev-shm-usage", f"--user-data-dir={folder / 'profile'}", "--window-size=1100,2000",
         "--virtual-time-budget=15000", "--dump-dom", file.as_uri(),
     ]  # fmt: skip
-    done = run(command, seconds=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def watched(document: str) -> dict[str, list[str]]:

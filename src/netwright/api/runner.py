@@ -16,6 +16,7 @@ from netwright.execution.guard import require_guard
 from netwright.execution.resources import process_limit_mb
 from netwright.execution.signals import ended_by_signals
 from netwright.files import read_json, write_json
+from netwright.logs.follow import Follower, following
 from netwright.runs.clock import SPENT
 from netwright.runs.data import Material, open_material
 from netwright.runs.drawings import Drawer
@@ -60,11 +61,14 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
         material = open_material(folder, settings)
         machine = settings.machine
         limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
-        # One for both parts: a worker takes seconds to start.
-        with make_executor(machine.workers, machine.threads, limit) as executor:
-            search(folder, settings, material, executor, on_status)
+        # One executor for both parts: a worker takes seconds to start.
+        with (
+            following(folder.root, settings.log) as follower,
+            make_executor(machine.workers, machine.threads, limit) as executor,
+        ):
+            search(folder, settings, material, executor, follower, on_status)
             if comparison_hours(folder, settings) > 0:
-                compare(folder, settings, material, executor, on_status)
+                compare(folder, settings, material, executor, follower, on_status)
         write_report(folder, settings, material)
         write_json(folder.root / FINISHED, {"finished": time.time()})
     if on_status is not None:
@@ -83,6 +87,7 @@ def search(
     settings: RunSettings,
     material: Material,
     executor: Executor,
+    follower: Follower,
     on_status: OnStatus | None,
 ) -> None:
     """The search part of `conduct`: until its budget is spent.
@@ -92,6 +97,7 @@ def search(
         settings: of the run.
         material: its data.
         executor: trains candidates; a search inside one training has its own.
+        follower: logs trials and epochs.
         on_status: is called with where the run stands.
 
     Raises:
@@ -102,14 +108,16 @@ def search(
     drawer = Drawer(folder, settings, space, problem_of(settings, material.prepared).task)
 
     def told(seconds: float) -> None:
-        if on_status is not None or drawer.needed:
+        if on_status is not None or drawer.needed or follower.needed:
             records = [record_of(t) for t in study.get_trials(deepcopy=False)]
             drawer.keep_best(records)
+            follower.follow(records)
         if on_status is not None:
             on_status(status_of(folder, settings, records, seconds=seconds))
 
     if settings.supernet is not None:
         search_shared(folder, settings, material.data, study, told)
+        follower.follow(map(record_of, study.get_trials(deepcopy=False)))
         return
     work = Search(folder, settings, material.data, study, space, executor)
     work.run(lambda: told(work.seconds_spent))
@@ -164,6 +172,7 @@ def compare(
     settings: RunSettings,
     material: Material,
     executor: Executor,
+    follower: Follower,
     on_status: OnStatus | None,
 ) -> None:
     """The final comparison: the only part that opens the test cases. Arguments are those of `search`."""
@@ -193,6 +202,7 @@ def compare(
     )
 
     def tick() -> None:
+        follower.follow(records)
         if on_status is not None:
             on_status(status_of(folder, settings, records, spent))
 

@@ -20,6 +20,7 @@ from netwright.cli.options import (
     HoursOption,
     JsonOption,
     LimitOption,
+    LogOption,
     MapLabelOption,
     MaxPixelsOption,
     NetworkOption,
@@ -228,6 +229,7 @@ def search(
     format: FormatOption = None,
     map_label: MapLabelOption = None,
     max_pixels: MaxPixelsOption = None,
+    log: LogOption = None,
     trust_code: TrustOption = False,
 ) -> None:
     """Search a network, compare it with what one would have taken without a search, and report."""
@@ -249,6 +251,7 @@ def search(
         objective=objective,
         network=network,
         limits=limit,
+        logs=log,
         repeat=None if settings is None else read_settings(settings),
         trust_code=trust_code,
     )

@@ -100,6 +100,11 @@ LimitOption = Annotated[
     typer.Option("--limit", metavar="LIMIT", help="What a network must keep, e.g. 'parameters<=2e6'."),
 ]
 
+LogOption = Annotated[
+    list[str] | None,
+    typer.Option("--log", metavar="NAME", help="Log trials and epochs: jsonl, tensorboard, mlflow."),
+]
+
 
 def _allow_pixels(most: int | None) -> int | None:
     """Raise, or lower, the bound for everything that the command reads."""
@@ -168,6 +173,7 @@ def read_user_settings(
     objective: str | None = None,
     network: str | None = None,
     limits: Sequence[str] | None = None,
+    logs: Sequence[str] | None = None,
     **options: Any,
 ) -> UserSettings:
     """What the options ask for, checked as far as texts can be.
@@ -185,6 +191,8 @@ def read_user_settings(
         named["space.network"] = network
     if limits:
         named["objective.limits"] = list(limits)
+    if logs:
+        named["log"] = list(dict.fromkeys(logs))
     return UserSettings(map_label=read_label_map(map_label), assignments=named, **options)
 
 

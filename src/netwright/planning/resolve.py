@@ -12,6 +12,7 @@ from pathlib import Path
 
 from netwright.comparison.contestants import require_references, require_rival
 from netwright.comparison.retrain import require_retraining
+from netwright.logs import require_logs
 from netwright.planning.candidate_cost import measure_start
 from netwright.planning.candidate_time import choose_candidate_time, has_time_share
 from netwright.planning.context import Context
@@ -138,6 +139,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("code is trusted", require_trusted_code),
         ("space and strategy are known", lambda draft, _: require_parts(draft)),
         ("a one-shot search is possible", lambda draft, _: require_shared(draft)),
+        ("logs can be written", lambda draft, _: require_logs(draft.log)),
     ),
     Chapter.RUN: (
         ("reference networks are known", lambda draft, _: require_references(draft)),

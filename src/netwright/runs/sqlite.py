@@ -43,8 +43,7 @@ def reading(url: str) -> Iterator[RDBStorage]:
         RunError: the database cannot be read or is damaged.
     """
     database = _file(url)
-    # A request of the dashboard that does not end in time may still write into the copy while it is removed.
-    with tempfile.TemporaryDirectory(prefix="netwright-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="netwright-") as folder:
         copy = Path(folder) / database.name
         _copy_database(database, copy)
         storage = _opened(copy, database)

@@ -1,0 +1,130 @@
+"""A run as its logs see it: the epochs that workers write to disk, and the trials that the storage has as finished."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from netwright.logs import open_sinks
+from netwright.logs.base import Sink, Values
+from netwright.runs.trials import RUNNING, TrialRecord
+from netwright.training.files import CURVES
+
+TRAININGS = ("trials/*", "verdict/*", "winner")
+"""Folders of a run in which there may be a training."""
+
+
+class Follower:
+    """Looks for what is new in a run, and gives it to the sinks.
+
+    Args:
+        root: the run folder.
+        sinks: each gets every epoch and every finished trial once, however often the run is resumed.
+    """
+
+    def __init__(self, root: Path, sinks: Sequence[Sink]) -> None:
+        self._root = root
+        self._sinks = sinks
+        self._sizes: dict[Path, int] = {}
+        self._beginnings: dict[Path, str] = {}
+
+    @property
+    def needed(self) -> bool:
+        """Whether anything is logged."""
+        return bool(self._sinks)
+
+    def follow(self, records: Iterable[TrialRecord]) -> None:
+        """Log what is new.
+
+        Args:
+            records: the trials of the run as they stand.
+
+        Raises:
+            StorageError: a sink cannot be written to.
+        """
+        if not self._sinks:
+            return
+        for pattern in TRAININGS:
+            for curves in sorted(self._root.glob(f"{pattern}/{CURVES}")):
+                self._follow_epochs(curves)
+        for record in records:
+            if record.status != RUNNING:
+                for sink in self._sinks:
+                    if not sink.has_trial(record.number):
+                        _log_trial(sink, record)
+
+    def _follow_epochs(self, curves: Path) -> None:
+        try:
+            size = curves.stat().st_size
+            if self._sizes.get(curves) == size:
+                return
+            lines = curves.read_text(encoding="utf-8").split("\n")[:-1]  # the last may be half written
+        except OSError:  # a worker begins it anew at this moment
+            return
+        self._sizes[curves] = size
+        epochs = [entry for entry in map(_parsed, lines) if "epoch" in entry]
+        if not epochs:
+            return
+        training = curves.parent.relative_to(self._root).as_posix()
+        beginning = json.dumps({name: value for name, value in epochs[0].items() if name != "seconds"})
+        anew = self._beginnings.setdefault(curves, beginning) != beginning
+        self._beginnings[curves] = beginning
+        for sink in self._sinks:
+            last = 0 if anew else sink.epochs(training)
+            for entry in epochs:
+                if entry["epoch"] > last:
+                    values = {name: _number(value) for name, value in entry.items() if name != "epoch"}
+                    sink.log_epoch(training, entry["epoch"], values)
+
+
+@contextmanager
+def following(root: Path, names: Sequence[str]) -> Iterator[Follower]:
+    """A follower of the run in a folder, whose sinks are closed at the end.
+
+    Args:
+        root: the run folder.
+        names: of sinks, see `netwright.logs.LOGS`.
+
+    Raises:
+        SettingsError: a sink cannot be used here.
+        StorageError: a sink cannot be written to.
+    """
+    sinks = open_sinks(names, root)
+    try:
+        yield Follower(root, sinks)
+    finally:
+        for sink in sinks:
+            sink.close()
+
+
+def _log_trial(sink: Sink, record: TrialRecord) -> None:
+    words = {"status": record.status, "reason": record.reason, "words": record.words}
+    sink.log_trial(record.number, record.choice, words, _values_of(record))
+
+
+def _values_of(record: TrialRecord) -> Values:
+    values: dict[str, Any] = {"reward": record.reward}
+    if record.cached_from is not None:
+        values["cached_from"] = record.cached_from
+    if record.outcome is not None:
+        values |= record.outcome.metrics
+        values |= {name: cost for name, cost in asdict(record.outcome.cost).items() if cost is not None}
+        values |= {"epochs": record.outcome.epochs, "seconds": record.outcome.seconds}
+    return {name: _number(value) for name, value in values.items()}
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return {}
+    return entry if isinstance(entry, dict) else {}
