@@ -7,7 +7,6 @@ import io
 import logging
 import subprocess
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from netwright.cli import main
 from netwright.execution import notes
+from shared_workers import forget_users_code
 
 
 def in_this_process(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -62,21 +62,9 @@ def _own_log() -> Iterator[None]:
 def _own_modules() -> Iterator[None]:
     """A user's modules, which lie in a test's folder, are imported anew by each command."""
     path = list(sys.path)
-    sys.path[:] = [folder for folder in path if not _is_tests(folder)]
-    _forget_modules()
+    forget_users_code()
     try:
         yield
     finally:
+        forget_users_code()
         sys.path[:] = path
-        _forget_modules()
-
-
-def _forget_modules() -> None:
-    for name, module in list(sys.modules.items()):
-        if _is_tests(getattr(module, "__file__", None)):
-            del sys.modules[name]
-
-
-def _is_tests(path: str | None) -> bool:
-    """Whether a path is one of the folders that pytest makes for its tests."""
-    return path is not None and Path(path).is_relative_to(tempfile.gettempdir())

@@ -18,6 +18,7 @@ from netwright.data.samples.inpainting import write_inpainting_sample
 from netwright.data.samples.phantoms import write_sample
 from netwright_tests import EXECUTABLE, SMALL
 from processes import pytest_timeout_set_timer, run
+from shared_workers import SharedWorkers
 
 __all__ = ["pytest_timeout_set_timer"]
 
@@ -53,6 +54,20 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def worker_pool() -> Iterator[SharedWorkers]:
+    workers = SharedWorkers()
+    yield workers
+    workers.shutdown()
+
+
+@pytest.fixture
+def shared_workers(worker_pool: SharedWorkers) -> Iterator[None]:
+    """What the test trains is trained by workers that are already there."""
+    with worker_pool.lent():
+        yield
+
+
+@pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight phantoms of at most 24 voxels a side."""
     return write_sample(tmp_path_factory.mktemp("data") / "Sample", cases=8, size=24)
@@ -77,9 +92,14 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def netwright() -> Command:
-    """The command, without a process of its own, which takes seconds to start; ``cwd`` is the folder it is run in."""
-    return in_this_process
+def netwright(worker_pool: SharedWorkers) -> Command:
+    """The command without processes of its own, which take seconds to start; ``cwd`` is the folder it is run in."""
+
+    def command(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        with worker_pool.lent():
+            return in_this_process(*arguments, cwd=cwd)
+
+    return command
 
 
 @pytest.fixture(scope="session")
