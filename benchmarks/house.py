@@ -47,6 +47,15 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
     return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function, its signature among them and its docstring not."""
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is None:
+        return lines
+    return lines - ((first.end_lineno or 0) - first.lineno + 1)
+
+
 def kind_questions(tree: ast.Module) -> int:
     """``isinstance`` and ``type`` on tasks, datasets and prepared data, and types of several of these."""
     count = 0
@@ -105,10 +114,10 @@ def main() -> None:
         f"{name}:{one.name}"
         for name, tree in trees.items()
         for one in functions(tree)
-        if (one.end_lineno or 0) - one.lineno >= LONGEST_FUNCTION
+        if code_lines(one) > LONGEST_FUNCTION
     ]
     print(f"\nfiles over {LONGEST_FILE} lines: {', '.join(long) or 'none'}")
-    print(f"functions over {LONGEST_FUNCTION} lines: {', '.join(large) or 'none'}")
+    print(f"functions over {LONGEST_FUNCTION} lines (docstrings apart): {', '.join(large) or 'none'}")
     for words, count in (
         ("questions of which kind a task, a dataset or prepared data is", kind_questions),
         ("places that submit to an executor", calls("submit")),
