@@ -151,8 +151,8 @@ class Run:
         from netwright.report.collect.run import write_report
 
         settings = self.settings
-        place = None if output is None else Path(output)
-        return write_report(self.folder, settings, open_material(self.folder, settings), place)
+        path = None if output is None else Path(output)
+        return write_report(self.folder, settings, open_material(self.folder, settings), path)
 
     def train(
         self,
@@ -332,10 +332,10 @@ class Run:
             if best is None:
                 raise RunError(f"{self.folder.root} has no trained candidate yet; see 'netwright status'.")
             return best
-        found = next((r for r in records if r.number == number), None)
-        if found is None or not found.choice:
+        record = next((r for r in records if r.number == number), None)
+        if record is None or not record.choice:
             raise RunError(f"{self.folder.root} has no trial {number}; it has {_numbers(records)}.")
-        return found
+        return record
 
     def _network_folder(self, trial: int | None) -> Path:
         if trial is not None:

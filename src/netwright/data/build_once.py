@@ -41,11 +41,11 @@ def built_once(
     Raises:
         StorageError: there is no room, or the folder cannot be written.
     """
-    if (found := _found(folder, opened)) is not None:
-        return found
+    if (contents := _found(folder, opened)) is not None:
+        return contents
     with _locked(folder):
-        if (found := _found(folder, opened)) is not None:
-            return found
+        if (contents := _found(folder, opened)) is not None:
+            return contents
         shutil.rmtree(folder, ignore_errors=True)
         partial_folder = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(partial_folder, ignore_errors=True)

@@ -24,7 +24,7 @@ BROKEN_OFF = "A copy or download that broke off leaves such files: fetch it agai
 
 
 @contextmanager
-def reading(path: Path, expected: str, advice: str = f"{BROKEN_OFF}.", place: str = "") -> Iterator[None]:
+def reading(path: Path, expected: str, advice: str = f"{BROKEN_OFF}.", location: str = "") -> Iterator[None]:
     """Whatever goes wrong in reading a user's file, told as `UnusableFile`.
 
     Every reading of a user's file passes through here. Decoders raise whatever a damaged file makes them stumble over
@@ -45,11 +45,11 @@ def reading(path: Path, expected: str, advice: str = f"{BROKEN_OFF}.", place: st
     except NetwrightError:
         raise
     except Exception as error:
-        raise unreadable(path, error, expected, advice, place) from error
+        raise unreadable(path, error, expected, advice, location) from error
 
 
 def unreadable(
-    path: Path, reason: object, expected: str, advice: str = f"{BROKEN_OFF}.", place: str = ""
+    path: Path, reason: object, expected: str, advice: str = f"{BROKEN_OFF}.", location: str = ""
 ) -> UnusableFile:
     """That a file cannot be read, and what its decoder says. The arguments are those of `reading`."""
     size = path.stat().st_size if is_file(path) else 0
@@ -57,7 +57,7 @@ def unreadable(
     return UnusableFile(
         Problem(
             "error",
-            place or str(path),
+            location or str(path),
             "cannot be read",
             expected=expected,
             found=f"{size} bytes{'' if size else ', as the file is empty,'} and: {printable(detail)}",
@@ -77,8 +77,8 @@ def is_file(path: Path) -> bool:
 
 def printable(text: str, most: int = 400) -> str:
     """A text from somebody's file as it can be shown: what no terminal prints is escaped, and the rest cut off."""
-    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: most + 1])
-    return shown if len(shown) <= most else f"{shown[:most]} ..."
+    escaped = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: most + 1])
+    return escaped if len(escaped) <= most else f"{escaped[:most]} ..."
 
 
 class _Silence:
@@ -152,13 +152,13 @@ def require_file(
     """Raise `UnusableFile` where there is no such file."""
     if not is_file(path):
         other = near(path)
-        found = "no file"
+        instead = "no file"
         if other is not None:
-            shown = other.name if other.parent == path.parent else other
-            found = f"no file, but {shown} is there"
+            name = other.name if other.parent == path.parent else other
+            instead = f"no file, but {name} is there"
             advice = f"If that is the one, name it so, or rename it. Else: {advice[0].lower()}{advice[1:]}"
         raise UnusableFile(
-            Problem("error", str(path), "is missing", expected, found, advice, kind="missing-file")
+            Problem("error", str(path), "is missing", expected, instead, advice, kind="missing-file")
         )
 
 

@@ -192,10 +192,10 @@ def recognise(root: Path) -> str | None:
 
 def _recognised(root: Path, description: Mapping[str, Any]) -> str | None:
     """The format of what lies there; images and masks in a layout that is not read are refused."""
-    found = _format_of(root, description)
-    if found in _OF_FILES:
+    name = _format_of(root, description)
+    if name in _OF_FILES:
         refuse_paired(root)
-    return found
+    return name
 
 
 def _format_of(root: Path, description: Mapping[str, Any]) -> str | None:
@@ -311,22 +311,22 @@ def _all_looked_for(root: Path, format: str | None, description: Mapping[str, An
     texts = [f"{kind.title}: {kind.looked_for}" for kind in kinds]
     inner = sorted(root.iterdir()) if root.is_dir() else []
     names = ", ".join(path.name for path in inner[:8]) + (", ..." if len(inner) > 8 else "")
-    found = (f"; found {names}." if inner else "; it is empty.") if root.is_dir() else "; it is a file."
+    contents = (f"; found {names}." if inner else "; it is empty.") if root.is_dir() else "; it is a file."
     if description:
-        found = f"{found.removesuffix('.')}; its {DESCRIPTION} has the keys {', '.join(description)}."
+        contents = f"{contents.removesuffix('.')}; its {DESCRIPTION} has the keys {', '.join(description)}."
     meant = _one_level_off(root, inner)
-    return f"Looked for {'; or '.join(texts)}{found}" + (f" Did you mean {meant}?" if meant else "")
+    return f"Looked for {'; or '.join(texts)}{contents}" + (f" Did you mean {meant}?" if meant else "")
 
 
 def _one_level_off(root: Path, inner: Sequence[Path]) -> Path | None:
     """A folder within, or the one around, that is a dataset: a folder too high or too low was given."""
     within = [path for path in inner if path.is_dir()]
     described = [path for path in within if (path / DESCRIPTION).is_file()]
-    for place in [*described, *within[:_FOLDERS_SEARCHED], root.absolute().parent]:
+    for candidate in [*described, *within[:_FOLDERS_SEARCHED], root.absolute().parent]:
         try:
-            name = _format_of(place, _description(place))
+            name = _format_of(candidate, _description(candidate))
         except DatasetError:
             name = DESCRIPTION  # it is there, and reading it says what is wrong
         if name in FORMATS or name == DESCRIPTION:
-            return place
+            return candidate
     return None

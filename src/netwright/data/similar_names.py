@@ -41,7 +41,7 @@ def _one_level_off(path: Path) -> Path | None:
         return None
     inner = [one for one in _children(folder.parent) if one.is_dir()][:_FOLDERS_SEARCHED]
     places = [*(one / folder.name for one in inner), folder.parent.parent / folder.name]
-    return next((place / path.name for place in places if (place / path.name).is_file()), None)
+    return next((parent / path.name for parent in places if (parent / path.name).is_file()), None)
 
 
 def _children(folder: Path) -> list[Path]:

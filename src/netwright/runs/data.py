@@ -49,8 +49,8 @@ def open_own(settings: RunSettings) -> AnyDataset:
     Raises:
         DatasetError: it cannot be opened.
     """
-    place = settings.dataset
-    return open_any(place.path, format=place.format, map_label=place.map_label)
+    dataset = settings.dataset
+    return open_any(dataset.path, format=dataset.format, map_label=dataset.map_label)
 
 
 def prepare_own(dataset: AnyDataset, settings: RunSettings, on_case: OnCase | None = None) -> AnyPrepared:

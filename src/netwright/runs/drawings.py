@@ -117,15 +117,15 @@ class Drawer:
         best = best_of(records) if self.needed else None
         if best is None:
             return
-        place = path_of(self._folder, best) / DRAWING
-        if place.exists():
+        path = path_of(self._folder, best) / DRAWING
+        if path.exists():
             return
         try:
             drawn = self._space.diagrams(best.choice, self._task)
         except NetwrightError:
             return
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_json(place, [asdict(diagram) for diagram in drawn])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, [asdict(diagram) for diagram in drawn])
 
 
 def space_to_show(folder: RunFolder, settings: RunSettings, records: Iterable[TrialRecord]) -> Space:

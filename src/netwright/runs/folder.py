@@ -185,9 +185,9 @@ def require_new_folder(root: Path) -> None:
     if root.exists() and (
         not root.is_dir() or any(not _left_by_a_kill(path.name) for path in root.iterdir())
     ):
-        found = "a run" if (root / "run.yaml").exists() else "other files"
-        advice = f"Go on with it by 'netwright resume {root}', or" if found == "a run" else "Empty it, or"
-        raise FolderTaken(f"{root} already holds {found}. {advice} name another folder with -o.")
+        contents = "a run" if (root / "run.yaml").exists() else "other files"
+        advice = f"Go on with it by 'netwright resume {root}', or" if contents == "a run" else "Empty it, or"
+        raise FolderTaken(f"{root} already holds {contents}. {advice} name another folder with -o.")
 
 
 def _left_by_a_kill(name: str) -> bool:
@@ -222,14 +222,14 @@ def create_run_folder(
         RunError: another process is filling it.
         StorageError: it cannot be written.
     """
-    place = root
+    folder = root
     while True:
         try:
-            return _created(place, settings, splits)
+            return _created(folder, settings, splits)
         except FolderTaken:
             if not numbered:
                 raise
-            place = _numbered(root)
+            folder = _numbered(root)
 
 
 def _created(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:

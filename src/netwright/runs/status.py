@@ -174,12 +174,12 @@ def status_of(
 
 
 def _shared(folder: RunFolder) -> SharedStatus:
-    found, last = last_snapshot(folder.shared), last_step(folder.shared)
-    if found is None:
+    snapshot, last = last_snapshot(folder.shared), last_step(folder.shared)
+    if snapshot is None:
         return SharedStatus(0, 0.0, None, None)
-    if last is None or last.step < found.step:
-        last = LastStep(found.step, found.progress)
-    return SharedStatus(last.step, last.progress, found.loss, found.certainty)
+    if last is None or last.step < snapshot.step:
+        last = LastStep(snapshot.step, snapshot.progress)
+    return SharedStatus(last.step, last.progress, snapshot.loss, snapshot.certainty)
 
 
 def _describer(settings: RunSettings) -> Callable[[TrialRecord], str]:

@@ -37,10 +37,10 @@ def remember_code(part: Part) -> None:
     Raises:
         StorageError: the cache cannot be written.
     """
-    found = _source(part)
-    if found is None:
+    named = _source(part)
+    if named is None:
         return
-    network, source = found
+    network, source = named
     record = {"network": network, "place": source.place, "files": dict(source.files)}
     text = json.dumps(record, sort_keys=True)
     folder = _records(network)
@@ -62,10 +62,10 @@ def require_trusted(part: Part, *, trust_code: bool = False) -> str | None:
     Raises:
         UntrustedCode: it is not this user's, or has changed.
     """
-    found = _source(part)
-    if found is None:
+    named = _source(part)
+    if named is None:
         return None
-    network, source = found
+    network, source = named
     if trust_code:
         return f"{source.file} is run, as you trust it"
     kept = list(_kept(network))

@@ -36,12 +36,12 @@ def resolve_device(name: str) -> torch.device:
 
 def usable_devices() -> list[str]:
     """The names that `resolve_device` takes on this machine."""
-    found = ["auto", "cpu"]
+    devices = ["auto", "cpu"]
     if torch.cuda.is_available():
-        found += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        devices += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():
-        found.append("mps")
-    return found
+        devices.append("mps")
+    return devices
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:

@@ -84,8 +84,8 @@ def predict_probabilities(
     """
     volume = torch.from_numpy(np.array(image, np.float32)) if isinstance(image, np.ndarray) else image.float()
     settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
-    found = _probabilities(network, volume[None], size, overlap, batch_size, air, **settings)
-    return np.ascontiguousarray(found[0])
+    probabilities = _probabilities(network, volume[None], size, overlap, batch_size, air, **settings)
+    return np.ascontiguousarray(probabilities[0])
 
 
 def predict_slices(
@@ -122,11 +122,11 @@ def predict_slices(
     settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
     slices = volume.movedim(axis + 1, 0)
     at_once = batch_size if is_within(slices.shape[2:], size) else 1
-    found = [
+    probabilities = [
         _probabilities(network, slices[start : start + at_once], size, overlap, batch_size, air, **settings)
         for start in range(0, len(slices), at_once)
     ]
-    return np.ascontiguousarray(np.moveaxis(np.concatenate(found), 0, axis + 1))
+    return np.ascontiguousarray(np.moveaxis(np.concatenate(probabilities), 0, axis + 1))
 
 
 def _probabilities(
@@ -170,8 +170,8 @@ def _probabilities(
                 sw_device=device,
                 device="cpu",
             )
-    found: NDArray[np.float32] = probabilities.numpy()[:, :, *target]
-    return found
+    cropped: NDArray[np.float32] = probabilities.numpy()[:, :, *target]
+    return cropped
 
 
 def predict_padded(
@@ -238,8 +238,10 @@ def restore_images(
             ``names``.
     """
     with evaluating(network):
-        found = forward(network, images, mixed_precision=mixed_precision, channels_last=channels_last).float()
-        finite = found.isfinite().flatten(1).all(1)
+        restored = forward(
+            network, images, mixed_precision=mixed_precision, channels_last=channels_last
+        ).float()
+        finite = restored.isfinite().flatten(1).all(1)
         if names is not None and not finite.all():
             raise FloatingPointError(
                 f"The network's output for {names[int(finite.int().argmin())]} is not finite: expected a number for "
@@ -247,7 +249,7 @@ def restore_images(
                 "training.gradient_norm."
             )
         require_finite(bool(finite.all()))
-        return found.clamp(0, 1)
+        return restored.clamp(0, 1)
 
 
 def is_within(shape: Sequence[int], size: Sequence[int]) -> bool:

@@ -57,8 +57,8 @@ def _white(path: Path, pixels: NDArray[Any]) -> NDArray[np.bool_]:
     """Where a mask (H, W) or (H, W, 3) is white."""
     white = WHITE[pixels.dtype.name]
     level = pixels.astype(np.float32) if pixels.ndim == 2 else pixels.mean(axis=-1, dtype=np.float32)
-    found: NDArray[np.bool_] = level >= white / 2
-    if pixels.any() and not found.any():
+    mask: NDArray[np.bool_] = level >= white / 2
+    if pixels.any() and not mask.any():
         raise UnusableFile(
             Problem(
                 "error",
@@ -71,4 +71,4 @@ def _white(path: Path, pixels: NDArray[Any]) -> NDArray[np.bool_]:
                 kind="no-white",
             )
         )
-    return found
+    return mask

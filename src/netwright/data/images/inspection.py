@@ -129,16 +129,16 @@ def _array_facts(dataset: ImageSet) -> Iterator[PictureFacts]:
         UnusableFile: a file is damaged, or holds pixels that are no numbers.
     """
     known = {(record.part, record.row): record for record in dataset.records}
-    parts = [(part, row) for part, file in dataset.arrays.items() for row in range(file.shape[0])]
+    parts_and_rows = [(part, row) for part, file in dataset.arrays.items() for row in range(file.shape[0])]
     done = 0
     for chunk in array_chunks(dataset):
         if (problem := not_finite(dataset, chunk)) is not None:
             raise UnusableFile(problem)
-        rows = parts[done : done + len(chunk)]
+        rows = parts_and_rows[done : done + len(chunk)]
         done += len(chunk)
         measures = zip(*(_rows(measured) for measured in _measures(chunk)), strict=True)
-        for place, pixels, (low, high, mean, variance) in zip(rows, chunk, measures, strict=True):
-            if (record := known.get(place)) is not None:
+        for part_and_row, pixels, (low, high, mean, variance) in zip(rows, chunk, measures, strict=True):
+            if (record := known.get(part_and_row)) is not None:
                 content = blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
                 size = (pixels.shape[0], pixels.shape[1])
                 yield PictureFacts(record, size, dataset.depth, low, high, mean, variance, content)
@@ -150,7 +150,7 @@ def _measures(pictures: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     count, height, width, channels = pictures.shape
     together = max(1, _BLOCK // (height * width * channels))
     rows = max(1, _BLOCK // (width * channels))
-    found = []
+    measures = []
     for first in range(0, count, together):
         group = pictures[first : first + together]
         blocks = [group[:, top : top + rows] for top in range(0, height, rows)]
@@ -160,8 +160,8 @@ def _measures(pictures: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         squares = [((block - mean[:, None, None]) ** 2).sum(axis=(1, 2)) for block in blocks]
         low = np.min([block.min(axis=(1, 2)) for block in blocks], axis=0)
         high = np.max([block.max(axis=(1, 2)) for block in blocks], axis=0)
-        found.append((low, high, mean, np.sum(squares, axis=0) / (height * width)))
-    return tuple(np.concatenate(measured) for measured in zip(*found, strict=True))
+        measures.append((low, high, mean, np.sum(squares, axis=0) / (height * width)))
+    return tuple(np.concatenate(measured) for measured in zip(*measures, strict=True))
 
 
 def _rows(values: NDArray[Any]) -> Iterable[tuple[float, ...]]:
@@ -206,20 +206,22 @@ def _channels(dataset: ImageSet, facts: Sequence[PictureFacts]) -> tuple[PixelSt
     if not facts:
         return ()
     pixels = np.array([fact.size[0] * fact.size[1] for fact in facts], dtype=np.float64)
-    found = []
+    statistics = []
     for number, name in enumerate(dataset.channels):
-        place = [min(number, len(fact.low) - 1) for fact in facts]
-        means = np.array([fact.mean[at] for fact, at in zip(facts, place, strict=True)])
-        inner = np.array([fact.variance[at] for fact, at in zip(facts, place, strict=True)])
+        channel_of_each = [min(number, len(fact.low) - 1) for fact in facts]
+        means = np.array([fact.mean[channel] for fact, channel in zip(facts, channel_of_each, strict=True)])
+        inner = np.array(
+            [fact.variance[channel] for fact, channel in zip(facts, channel_of_each, strict=True)]
+        )
         mean = float(np.average(means, weights=pixels))
         variance = float(np.average(inner + (means - mean) ** 2, weights=pixels))
-        found.append(
+        statistics.append(
             PixelStatistics(
                 name,
                 mean,
                 float(np.sqrt(variance)),
-                float(min(fact.low[at] for fact, at in zip(facts, place, strict=True))),
-                float(max(fact.high[at] for fact, at in zip(facts, place, strict=True))),
+                float(min(fact.low[channel] for fact, channel in zip(facts, channel_of_each, strict=True))),
+                float(max(fact.high[channel] for fact, channel in zip(facts, channel_of_each, strict=True))),
             )
         )
-    return tuple(found)
+    return tuple(statistics)

@@ -19,7 +19,7 @@ FEW_PICTURES = 10
 """With fewer pictures of a class there is next to nothing to learn it from, or to test it on."""
 
 
-def place(record: Record) -> str:
+def location(record: Record) -> str:
     """Where a picture is: its file, and its row in it where that holds many."""
     return str(record.path) if record.row is None else f"{record.path} ({record.name})"
 
@@ -48,11 +48,11 @@ def sort_of_classes(dataset: ImageSet) -> list[Problem]:
         Counter(label for record in dataset.records if record.part in parts for label in record.classes)
         for parts in ((None, "train"), ("test",))
     )
-    said = {Path(problem.file).name for problem in dataset.problems if problem.kind == "empty-class"}
+    empty_classes = {Path(problem.file).name for problem in dataset.problems if problem.kind == "empty-class"}
     problems = []
     for label, name in enumerate(dataset.classes):
         if learned[label] == 0:
-            if name not in said:
+            if name not in empty_classes:
                 problems.append(
                     _about(dataset, "error", name, "has no image to learn from", 0, "empty-class")
                 )
@@ -68,16 +68,16 @@ def sort_of_classes(dataset: ImageSet) -> list[Problem]:
 
 
 def labels_out_of_range(
-    place: str, outside: NDArray[Any], values: NDArray[Any], first: int, classes: int
+    location: str, outside: NDArray[Any], values: NDArray[Any], first: int, classes: int
 ) -> Problem:
     """Labels that are of no class: ``outside`` are their places among the ``values`` of a file."""
-    found = sorted({int(value) for value in values[outside]})
+    labels = sorted({int(value) for value in values[outside]})
     return Problem(
         "error",
-        place,
+        location,
         "has labels out of range",
         expected=f"{first} to {first + classes - 1}, the classes of the training part",
-        found=f"{enumerate_words(found[:5])} in {outside.size} picture{'s' * (outside.size != 1)}",
+        found=f"{enumerate_words(labels[:5])} in {outside.size} picture{'s' * (outside.size != 1)}",
         advice="Give every class pictures in training, and name all of them where a file names the classes.",
         kind="label-range",
     )
@@ -165,23 +165,23 @@ def mixed_kinds(dataset: ImageSet, channels: Mapping[int, int], depths: Mapping[
     return problems
 
 
-def beyond_white(dataset: ImageSet, found: Sequence[tuple[Record, float, float]]) -> list[Problem]:
+def beyond_white(dataset: ImageSet, ranges: Sequence[tuple[Record, float, float]]) -> list[Problem]:
     """Pictures of real numbers to be restored whose values, the lowest and the highest of each, are not within 0 and 1:
     what is white, and how large an error is, could not be told.
     """
     if dataset.classes or dataset.depth != "float32":
         return []
-    looked_at = [range_problem(place(record), low, high) for record, low, high in found]
-    return [problem for problem in looked_at if problem is not None]
+    problems = [range_problem(location(record), low, high) for record, low, high in ranges]
+    return [problem for problem in problems if problem is not None]
 
 
-def range_problem(place: str, low: float, high: float) -> Problem | None:
+def range_problem(location: str, low: float, high: float) -> Problem | None:
     """What is wrong with a picture to be restored of real numbers from ``low`` to ``high``, None where nothing is."""
     if low >= 0 and high <= 1:
         return None
     return Problem(
         "error",
-        place,
+        location,
         "holds real or 32-bit numbers beyond black and white",
         expected="values from 0 (black) to 1 (white)",
         found=f"{low:.4g} to {high:.4g}",
@@ -202,7 +202,7 @@ def transparent(records: Sequence[Record]) -> list[Problem]:
     return [
         Problem(
             "warning",
-            place(records[0]),
+            location(records[0]),
             "is transparent in places",
             expected="pictures without an alpha channel",
             found=f"{len(records)} picture{'s' * (len(records) != 1)} with one that is used",
@@ -212,28 +212,28 @@ def transparent(records: Sequence[Record]) -> list[Problem]:
     ]
 
 
-def constant(found: Sequence[tuple[Record, float]]) -> list[Problem]:
+def constant(intensities: Sequence[tuple[Record, float]]) -> list[Problem]:
     """Pictures of one intensity."""
     return [
         Problem(
             "warning",
-            place(record),
+            location(record),
             "is constant",
             expected="a picture",
             found=f"the intensity {value:g} everywhere",
             advice="Nothing can be learned from it: look whether the export failed, or remove it.",
             kind="constant",
         )
-        for record, value in found
+        for record, value in intensities
     ]
 
 
-def duplicates(dataset: ImageSet, found: Sequence[tuple[Record, bytes]]) -> list[Problem]:
+def duplicates(dataset: ImageSet, contents: Sequence[tuple[Record, bytes]]) -> list[Problem]:
     """Pictures of the same pixels: across parts they flatter the test, in two classes they confuse the training."""
     first: dict[bytes, Record] = {}
     tested = "test" in dataset.parts
     problems = []
-    for record, content in found:
+    for record, content in contents:
         other = first.setdefault(content, record)
         if other is record:
             continue
@@ -254,7 +254,7 @@ def duplicates(dataset: ImageSet, found: Sequence[tuple[Record, bytes]]) -> list
         problems.append(
             Problem(
                 "warning",
-                place(record),
+                location(record),
                 what,
                 expected="each picture once",
                 found=f"the same pixels as in {other.name}{_class_of(dataset, other)}",

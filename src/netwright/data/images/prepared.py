@@ -195,10 +195,10 @@ def open_prepared_images(folder: Path) -> PreparedImages:
             )
         prepared = PreparedImages.from_dict(folder, values)
         shape = (len(prepared), prepared.channels, *prepared.size)
-        found = prepared._images
-        if found.shape != shape or found.dtype != prepared.preparation.depth:
+        images = prepared._images
+        if images.shape != shape or images.dtype != prepared.preparation.depth:
             raise DatasetError(
-                f"{folder / IMAGES} holds an array of shape {found.shape} and type {found.dtype}: expected {shape} "
+                f"{folder / IMAGES} holds an array of shape {images.shape} and type {images.dtype}: expected {shape} "
                 f"of type {prepared.preparation.depth}. {advice}"
             )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

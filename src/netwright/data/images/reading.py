@@ -156,11 +156,11 @@ def not_finite(dataset: ImageSet, chunk: NDArray[Any]) -> Problem | None:
     return _broken(str(dataset.root), int(np.count_nonzero(~finite)))
 
 
-def _beyond_white(place: str, pixels: NDArray[Any]) -> Problem | None:
+def _beyond_white(location: str, pixels: NDArray[Any]) -> Problem | None:
     """What is wrong with pictures to be restored whose real numbers are not within 0 and 1."""
     if pixels.dtype.kind != "f":
         return None
-    return range_problem(place, float(pixels.min()), float(pixels.max()))
+    return range_problem(location, float(pixels.min()), float(pixels.max()))
 
 
 def _broken(file: str, count: int) -> Problem:

@@ -180,7 +180,7 @@ def _member(path: Path, key: str) -> Iterator[Any]:
 
 def _named_errors(path: Path, key: str) -> AbstractContextManager[None]:
     expected = f"a complete {_KINDS.get(path.suffix.lower(), 'IDX')} file"
-    return reading(path, expected, place=_place(path, key))
+    return reading(path, expected, location=_place(path, key))
 
 
 def _exactly(file: Any, count: int) -> bytes:

@@ -240,26 +240,26 @@ def _contraction(heart: _Heart, frame: int) -> float:
 
 def _drawn(heart: _Heart, contraction: float, index: int, offset: float) -> tuple[NDArray[np.uint8], Field]:
     """Labels and brightness (X, Y) at ``offset`` mm above the middle of a slice."""
-    place = _slice(heart, contraction, index, offset)
-    light = _surroundings(heart, place)
+    view = _slice(heart, contraction, index, offset)
+    light = _surroundings(heart, view)
     labels = np.zeros(light.shape, dtype=np.uint8)
-    if place.below < 0:
-        _paint_atria(heart, place, light)
+    if view.below < 0:
+        _paint_atria(heart, view, light)
         return labels, light
-    inner, outer = _borders(heart, contraction, place)
-    right, right_wall = _right_ventricle(heart, contraction, place, outer)
+    inner, outer = _borders(heart, contraction, view)
+    right, right_wall = _right_ventricle(heart, contraction, view, outer)
     muscle, blood = heart.levels["muscle"], heart.levels["blood"]
     light[right_wall] = muscle
     light[right] = heart.levels["right"]
-    light[place.distance < outer] = muscle
-    light[place.distance < inner] = blood
+    light[view.distance < outer] = muscle
+    light[view.distance < inner] = blood
     for angle in (1.9, -2.4):  # papillary muscles are part of the cavity, as in ACDC
         reach = inner.mean() * 0.62
-        near = np.hypot(place.x - reach * np.cos(angle), place.y - reach * np.sin(angle))
-        light[(near < 0.17 * inner.mean()) & (place.distance < inner)] = muscle
+        near = np.hypot(view.x - reach * np.cos(angle), view.y - reach * np.sin(angle))
+        light[(near < 0.17 * inner.mean()) & (view.distance < inner)] = muscle
     labels[right] = _RIGHT
-    labels[place.distance < outer] = _WALL
-    labels[place.distance < inner] = _LEFT
+    labels[view.distance < outer] = _WALL
+    labels[view.distance < inner] = _LEFT
     return labels, light
 
 
@@ -289,47 +289,47 @@ def _between(ends: tuple[float, float], contraction: float) -> float:
     return ends[0] + contraction * (ends[1] - ends[0])
 
 
-def _borders(heart: _Heart, contraction: float, place: _Slice) -> tuple[Field, Field]:
+def _borders(heart: _Heart, contraction: float, view: _Slice) -> tuple[Field, Field]:
     """Distance (X, Y) of endocardium and epicardium from the axis: half ellipsoids with a few lobes."""
     radius, wall = _between(heart.radius, contraction), _between(heart.wall, contraction)
     lobes = sum(
-        a * np.cos(n * place.angle) + b * np.sin(n * place.angle)
+        a * np.cos(n * view.angle) + b * np.sin(n * view.angle)
         for n, (a, b) in zip((2, 3), heart.lobes, strict=True)
     )
-    narrowing = np.sqrt(max(0.0, 1 - place.below**2.4))
-    thickness = wall * (1 - 0.3 * min(place.below, 1.0)) * (1 + heart.septum * np.cos(place.angle))
+    narrowing = np.sqrt(max(0.0, 1 - view.below**2.4))
+    thickness = wall * (1 - 0.3 * min(view.below, 1.0)) * (1 + heart.septum * np.cos(view.angle))
     # past the cavity's end the apex is a cap of muscle, nearly as thick as the wall
-    cap = max(0.0, 1 - (max(0.0, place.below - 1) * heart.length / (0.7 * wall)) ** 2)
+    cap = max(0.0, 1 - (max(0.0, view.below - 1) * heart.length / (0.7 * wall)) ** 2)
     inner = radius * narrowing * (1 + lobes)
     return inner, np.asarray(inner + thickness * cap**0.5)
 
 
 def _right_ventricle(
-    heart: _Heart, contraction: float, place: _Slice, outer: Field
+    heart: _Heart, contraction: float, view: _Slice, outer: Field
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """A crescent around the septum, absent towards the apex, and its thin wall: masks (X, Y)."""
     size = (heart.radius[0] + heart.wall[0]) * heart.right * (1 - 0.2 * contraction)
-    narrowing = np.sqrt(max(0.0, 1 - (place.below / 0.82) ** 2))
+    narrowing = np.sqrt(max(0.0, 1 - (view.below / 0.82) ** 2))
     reach = size * 0.62 + heart.septum * _between(heart.wall, contraction)  # a thick septum pushes it aside
     along, beside = (1.0 * size * narrowing, 1.02 * size * narrowing)
-    outside = place.distance >= outer
-    offset = place.x - reach
-    inside = (offset / max(along, 0.1)) ** 2 + (place.y / max(beside, 0.1)) ** 2 < 1
-    wall = (offset / max(along + 3, 0.1)) ** 2 + (place.y / max(beside + 3, 0.1)) ** 2 < 1
+    outside = view.distance >= outer
+    offset = view.x - reach
+    inside = (offset / max(along, 0.1)) ** 2 + (view.y / max(beside, 0.1)) ** 2 < 1
+    wall = (offset / max(along + 3, 0.1)) ** 2 + (view.y / max(beside + 3, 0.1)) ** 2 < 1
     return inside & outside, wall & outside & (narrowing > 0)
 
 
-def _paint_atria(heart: _Heart, place: _Slice, light: Field) -> None:
+def _paint_atria(heart: _Heart, view: _Slice, light: Field) -> None:
     """Above the base the blood goes on, unlabelled, in thin walls."""
     for centre, radius in ((-4.0, heart.radius[0] * 1.0), (heart.radius[0] * 1.9, heart.radius[0] * 0.8)):
-        distance = np.hypot(place.x - centre, place.y + 3)
+        distance = np.hypot(view.x - centre, view.y + 3)
         light[distance < radius + 3] = heart.levels["muscle"]
         light[distance < radius] = heart.levels["blood"]
 
 
-def _surroundings(heart: _Heart, place: _Slice) -> Field:
+def _surroundings(heart: _Heart, view: _Slice) -> Field:
     """Brightness (X, Y) of the chest around the heart: nothing of it is labelled."""
-    x, y, levels = place.x, place.y, heart.levels
+    x, y, levels = view.x, view.y, heart.levels
     light = np.full(x.shape, levels["tissue"])
     size = heart.radius[0] + heart.wall[0]
     light[(x + 1.15 * size) ** 2 / 55**2 + (y - 35) ** 2 / 75**2 < 1] = levels["lung"]
@@ -338,26 +338,26 @@ def _surroundings(heart: _Heart, place: _Slice) -> Field:
     for a, b, c, d in heart.blobs[:6]:  # fat in the grooves around the heart
         angle, distance = 2 * np.pi * a, size * (1.35 + 0.5 * b)
         _paint_disc(
-            light, place, distance * np.cos(angle), distance * np.sin(angle), 3 + 5 * c, levels["fat"], d
+            light, view, distance * np.cos(angle), distance * np.sin(angle), 3 + 5 * c, levels["fat"], d
         )
     for a, b, c, _ in heart.blobs[6:11]:  # vessels of the liver
-        _paint_disc(light, place, 60 * a - 5, size * (1.9 + 0.9 * b), 1.5 + 2.5 * c, levels["blood"], 0.5)
+        _paint_disc(light, view, 60 * a - 5, size * (1.9 + 0.9 * b), 1.5 + 2.5 * c, levels["blood"], 0.5)
     (a, b, c, _), (d, e, f, _) = heart.blobs[11:13]
     # a stomach: bright within a dark wall, as the left ventricle is
     stomach = (-(1.1 + 0.4 * a) * size, (1.35 + 0.3 * b) * size, 9 + 6 * c)
     aorta = (-(1.0 + 0.4 * d) * size, -(1.3 + 0.3 * e) * size, 9 + 3 * f)
     for (left, up, radius), rim in ((stomach, 4.0), (aorta, 1.5)):
-        _paint_disc(light, place, left, up, radius + rim, levels["muscle"], 0.5)
-        _paint_disc(light, place, left, up, radius, levels["blood"], 0.5)
+        _paint_disc(light, view, left, up, radius + rim, levels["muscle"], 0.5)
+        _paint_disc(light, view, left, up, radius, levels["blood"], 0.5)
     return light
 
 
 def _paint_disc(
-    light: Field, place: _Slice, x: float, y: float, radius: float, level: float, flat: float
+    light: Field, view: _Slice, x: float, y: float, radius: float, level: float, flat: float
 ) -> None:
     """A disc, or an ellipse where ``flat`` is not a half."""
     stretch = 0.6 + 0.8 * flat
-    light[((place.x - x) / stretch) ** 2 + ((place.y - y) * stretch) ** 2 < radius**2] = level
+    light[((view.x - x) / stretch) ** 2 + ((view.y - y) * stretch) ** 2 < radius**2] = level
 
 
 def _acquired(rng: np.random.Generator, heart: _Heart, brightness: Field) -> NDArray[np.int16]:

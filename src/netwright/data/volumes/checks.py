@@ -61,16 +61,16 @@ def check_case(case: Case, dataset: Dataset) -> CheckedCase:
         if volume is not None and is_picture(path):
             require_one_orientation(case.images[0], path)
         if volume is not None:
-            place = misplacement(path, read_grid(path), volume.grid, case.images[0].name)
-            if place is not None and place.severity == "error":
-                raise UnusableFile(place)
-            problems += [] if place is None else [place]
+            misplaced = misplacement(path, read_grid(path), volume.grid, case.images[0].name)
+            if misplaced is not None and misplaced.severity == "error":
+                raise UnusableFile(misplaced)
+            problems += [] if misplaced is None else [misplaced]
         values = read_label(path, volume.grid if volume else None, case.time)
-        found, counts = count_values(values)
-        problems += value_problems(path, found, dataset)
+        values_present, counts = count_values(values)
+        problems += value_problems(path, values_present, dataset)
         if not any(problem.severity == "error" for problem in problems):
             labels = class_indices(values, dataset.label_values, dataset.map_label)
-            for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+            for value, count in zip(values_present.tolist(), counts.tolist(), strict=True):
                 meant = mapped(int(value), dataset.map_label)
                 voxels[meant] = voxels.get(meant, 0) + count
     except UnusableFile as error:
@@ -237,21 +237,21 @@ def intensity_problems(
     return []
 
 
-def value_problems(path: Path, found: NDArray[Any], dataset: Dataset) -> list[Problem]:
+def value_problems(path: Path, values: NDArray[Any], dataset: Dataset) -> list[Problem]:
     """What is wrong with the values, whole numbers in order, that a label map holds."""
-    values = [int(value) for value in found]
-    unnamed = [int(value) for value in unnamed_values(values, dataset.label_values, dataset.map_label)]
+    whole_numbers = [int(value) for value in values]
+    unnamed = [int(value) for value in unnamed_values(whole_numbers, dataset.label_values, dataset.map_label)]
     if not unnamed:
         return []
     if dataset.proposed:
-        return [_unconfirmed(path, found, dataset)]
+        return [_unconfirmed(path, values, dataset)]
     return [
         Problem(
             "error",
             str(path),
             f"has labels that {dataset.naming} does not name",
             expected=enumerate_words(list(dataset.labels)),
-            found=value_text(found),
+            found=value_text(values),
             advice=f"{_advice_on_values(unnamed, dataset)} {advice_on_scale(path)}".rstrip(),
             kind="unknown-label",
         )
@@ -265,7 +265,7 @@ def naming_labels(problem: Problem, dataset: Dataset) -> Problem:
     return replace(problem, expected=f"{enumerate_words(list(dataset.labels))}, {dataset.as_named}")
 
 
-def _unconfirmed(path: Path, found: NDArray[Any], dataset: Dataset) -> Problem:
+def _unconfirmed(path: Path, values: NDArray[Any], dataset: Dataset) -> Problem:
     """Masks whose values are not 0, 1, 2, ...: which label each would become, and the flag that confirms it."""
     readings = [f"{value} -> {label} ({dataset.labels[label]})" for value, label in dataset.proposed.items()]
     flag = ",".join(f"{value}={label}" for value, label in dataset.proposed.items() if value != label)
@@ -274,7 +274,7 @@ def _unconfirmed(path: Path, found: NDArray[Any], dataset: Dataset) -> Problem:
         str(path),
         "has values that are not numbered 0, 1, 2, ... in order",
         expected=enumerate_words(list(dataset.labels)),
-        found=value_text(found),
+        found=value_text(values),
         advice=f"The masks' values would become labels so: {', '.join(readings)}. If that is right, confirm it with "
         f"--map-label {flag}; else give each value the label that it means there, or name the values as they are in a "
         "dataset.json.",

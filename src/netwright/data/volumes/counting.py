@@ -87,8 +87,8 @@ class ValueCount:
             with np.errstate(invalid="ignore"):
                 whole = values.astype(np.int32)
             values = whole if np.array_equal(whole, values) else values  # counted far quicker than sorted
-        found, counts = count_values(values)
-        for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+        values_present, counts = count_values(values)
+        for value, count in zip(values_present.tolist(), counts.tolist(), strict=True):
             key = value if value == value else "nan"
             if key in self.counts or len(self.counts) < MOST_VALUES:
                 self.counts[key] = self.counts.get(key, 0) + count

@@ -18,11 +18,11 @@ def mapped(value: int, map_label: Mapping[int, int]) -> int:
 
 
 def unnamed_values(
-    found: Iterable[float], label_values: Sequence[int], map_label: Mapping[int, int]
+    values: Iterable[float], label_values: Sequence[int], map_label: Mapping[int, int]
 ) -> list[float]:
     """Those of the stored values that stand for none of ``label_values``, in the order in which they are given."""
     known = set(label_values)
-    return [value for value in found if value % 1 != 0 or mapped(int(value), map_label) not in known]
+    return [value for value in values if value % 1 != 0 or mapped(int(value), map_label) not in known]
 
 
 def class_indices(
@@ -38,15 +38,17 @@ def class_indices(
     Raises:
         ValueError: a value stands for none of ``label_values``. See `unnamed_values`.
     """
-    found, _ = count_values(values)
-    place = {value: position for position, value in enumerate(label_values)}
-    if unnamed := unnamed_values(found.tolist(), label_values, map_label):
+    values_present, _ = count_values(values)
+    index_of_value = {value: position for position, value in enumerate(label_values)}
+    if unnamed := unnamed_values(values_present.tolist(), label_values, map_label):
         raise ValueError(f"The value {unnamed[0]:g} is none of {', '.join(map(str, label_values))}.")
-    indices = np.array([place[mapped(int(value), map_label)] for value in found.tolist()], dtype=np.uint8)
+    indices = np.array(
+        [index_of_value[mapped(int(value), map_label)] for value in values_present.tolist()], dtype=np.uint8
+    )
     if not _small(values):
-        return np.asarray(indices[np.searchsorted(found, values)])
-    table = np.zeros(int(found[-1]) + 1 if len(found) else 1, dtype=np.uint8)
-    table[found] = indices
+        return np.asarray(indices[np.searchsorted(values_present, values)])
+    table = np.zeros(int(values_present[-1]) + 1 if len(values_present) else 1, dtype=np.uint8)
+    table[values_present] = indices
     return np.asarray(table[values])
 
 
@@ -55,8 +57,8 @@ def count_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     if not _small(values):
         return np.unique(values, return_counts=True)
     counts = np.bincount(values.ravel())
-    found = np.flatnonzero(counts)
-    return found, counts[found]
+    values_present = np.flatnonzero(counts)
+    return values_present, counts[values_present]
 
 
 def _small(values: NDArray[Any]) -> bool:

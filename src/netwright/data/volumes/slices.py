@@ -110,13 +110,13 @@ class Scans:
 
     def image(self, index: int) -> NDArray[np.float32]:
         """The image (C, X, Y, Z) of a case, mapped read-only."""
-        found: NDArray[np.float32] = self.prepared.image(index)[:, *self._kept(index)]
-        return found
+        image: NDArray[np.float32] = self.prepared.image(index)[:, *self._kept(index)]
+        return image
 
     def label(self, index: int) -> NDArray[np.uint8]:
         """The class indices (X, Y, Z) of a case, mapped read-only."""
-        found: NDArray[np.uint8] = self.prepared.label(index)[self._kept(index)]
-        return found
+        label: NDArray[np.uint8] = self.prepared.label(index)[self._kept(index)]
+        return label
 
     def air(self, index: int) -> NDArray[np.float32]:
         """What each channel (C,) of a case is padded with."""

@@ -48,9 +48,9 @@ def case_facts(case: Case, dataset: Dataset) -> CaseFacts:
     except UnusableFile as error:
         problems = [error.problem]
     try:
-        found = _label_values(case, dataset, grid, problems)
+        value_counts = _label_values(case, dataset, grid, problems)
         if not any(problem.severity == "error" for problem in problems):
-            for value, count in found.items():
+            for value, count in value_counts.items():
                 meant = mapped(value, dataset.map_label)
                 voxels[meant] = voxels.get(meant, 0) + count
     except UnusableFile as error:
@@ -73,7 +73,7 @@ def _image_facts(case: Case, dataset: Dataset) -> tuple[Grid, tuple[ChannelFacts
     grid = read_grid(paths[0])
     problems: list[Problem] = []
     counts: list[IntensityCount] = []
-    places: list[Path] = []
+    channel_paths: list[Path] = []
     hashes = []
     for path in paths:
         own = grid if path == paths[0] else read_grid(path)
@@ -85,16 +85,16 @@ def _image_facts(case: Case, dataset: Dataset) -> tuple[Grid, tuple[ChannelFacts
         for piece in image_pieces(path, case.time):
             if not any(part.start for part in piece.box):
                 counts.append(IntensityCount(prod(own.shape)))
-                places.append(path)
+                channel_paths.append(path)
                 hashes.append(ContentHash(grid.canonical_shape, orientation))
             with np.errstate(over="ignore", invalid="ignore"):
                 values = piece.values.astype(np.float32)
             counts[-1].add(values)
             hashes[-1].add(values, piece.box)
     problems += channel_problems(case, dataset, len(counts))
-    for number, (count, place) in enumerate(zip(counts, places, strict=True)):
+    for number, (count, path_of_channel) in enumerate(zip(counts, channel_paths, strict=True)):
         problems += intensity_problems(
-            place, number, count.broken, count.voxels, (count.minimum, count.maximum)
+            path_of_channel, number, count.broken, count.voxels, (count.minimum, count.maximum)
         )
     content = f"{grid.canonical_shape} {' '.join(f'{one.value:016x}' for one in hashes)}"
     facts = tuple(
@@ -118,10 +118,10 @@ def _label_values(
         require_one_orientation(case.images[0], path)
     grid = read_grid(path)
     if image is not None:
-        place = misplacement(path, grid, image, case.images[0].name)
-        if place is not None and place.severity == "error":
-            raise UnusableFile(place)
-        problems += [] if place is None else [place]
+        misplaced = misplacement(path, grid, image, case.images[0].name)
+        if misplaced is not None and misplaced.severity == "error":
+            raise UnusableFile(misplaced)
+        problems += [] if misplaced is None else [misplaced]
     time = case.time
     if not is_picture(path):
         time = time if time is not None and time_points(path) > 1 else None
@@ -132,8 +132,8 @@ def _label_values(
             count.add(piece.values)
     stored, times = count.arrays()
     values = whole_labels(path, stored, times)
-    found: dict[int, int] = {}
-    for value, often in zip(values.tolist(), times.tolist(), strict=True):
-        found[value] = found.get(value, 0) + often
-    problems += value_problems(path, np.array(sorted(found)), dataset)
-    return found
+    value_counts: dict[int, int] = {}
+    for value, occurrences in zip(values.tolist(), times.tolist(), strict=True):
+        value_counts[value] = value_counts.get(value, 0) + occurrences
+    problems += value_problems(path, np.array(sorted(value_counts)), dataset)
+    return value_counts
