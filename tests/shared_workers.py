@@ -19,7 +19,7 @@ from netwright.execution.base import Executor
 from netwright.execution.executors import EXECUTORS
 from netwright.execution.local import LocalExecutor
 
-KEPT = 2
+KEPT = 3
 """So many executors at most are kept; each of their workers holds some 400 MB."""
 
 

@@ -17,7 +17,6 @@ import pytest
 import netwright as package
 from netwright_tests import EXECUTABLE, SMALL
 
-KILLS = 20
 TRIALS = 16
 SEARCH = ("--recipe", "segnas4", "--verdict-hours", "0", "--trials", str(TRIALS), "--seed", "5", *SMALL)
 
@@ -42,8 +41,9 @@ def kill(search: subprocess.Popen[bytes], target: str) -> None:
         search.wait()
 
 
-def test_a_search_killed_twenty_times_equals_one_that_was_not(
-    dataset: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+@pytest.mark.parametrize("times", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_search_killed_many_times_equals_one_that_was_not(
+    times: int, dataset: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     straight, broken = tmp_path / "straight", tmp_path / "broken"
     done = netwright("search", dataset, "-o", straight, *SEARCH)
@@ -55,14 +55,14 @@ def test_a_search_killed_twenty_times_equals_one_that_was_not(
     command: list[object] = ["search", dataset, "-o", broken, *SEARCH]
     kills = 0
     kept: list[tuple[str, dict[str, object], float | None]] = []
-    while kills < KILLS:
+    while kills < times:
         search = subprocess.Popen(
             [EXECUTABLE, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         while not (broken / "run.yaml").exists():
             time.sleep(0.05)
         command = ["resume", broken]
-        while search.poll() is None and kills < KILLS:
+        while search.poll() is None and kills < times:
             time.sleep(chance.uniform(0.2, 5.0))
             kills += 1
             target = chance.choice(["search", "worker", "both"])
@@ -84,7 +84,7 @@ def test_a_comparison_killed_between_two_networks_goes_on_with_the_next(
 ) -> None:
     folder = tmp_path / "run"
     words = ["search", dataset, "-o", folder, "--recipe", "segnas4", "--trials", 2, *SMALL]
-    words += ["--verdict-hours", 0.01, "--set", "verdict.references=[monai-unet]"]
+    words += ["--verdict-hours", 0.004, "--set", "verdict.references=[monai-unet]"]
     search = subprocess.Popen(
         [EXECUTABLE, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -149,8 +149,9 @@ def test_a_full_disk_is_told_and_resumed_when_there_is_room(
     )
     if mounted.returncode:
         pytest.skip("mounting a small disk is not allowed here")
+    few = ("--trials", 6)
     try:
-        done = netwright("search", dataset, "-o", disk / "run", *SEARCH, "--set", "space.n=[8,17]")
+        done = netwright("search", dataset, "-o", disk / "run", *SEARCH, *few, "--set", "space.n=[8,17]")
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
         assert "full" in done.stderr or "room" in done.stderr

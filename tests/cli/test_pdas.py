@@ -88,7 +88,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(shapes: Path, tmp_path
 def test_compared_reported_and_used(shapes: Path, netwright: Command, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     limited = words(
-        shapes, folder, "--verdict-hours", 0.004, "--hours", 0.003, "--set", "supernet.steps=null"
+        shapes, folder, "--verdict-hours", 0.002, "--hours", 0.002, "--set", "supernet.steps=null"
     )
     done = netwright(*limited)
     assert done.returncode == 0, done.stderr + done.stdout

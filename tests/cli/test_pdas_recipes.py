@@ -27,9 +27,16 @@ RECIPES = {
 """Dataset, settings, and words that the report has beside those of every such search."""
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+EVERY = [
+    pytest.param("pdas-inpainting", True, id="pdas-inpainting"),
+    pytest.param("pdas-segnas7", False, id="pdas-segnas7, not killed"),
+    pytest.param("pdas-segnas7", True, id="pdas-segnas7", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("recipe", "killed"), EVERY)
 def test_killed_and_resumed_to_its_report(
-    recipe: str, netwright: Command, request: pytest.FixtureRequest, tmp_path: Path
+    recipe: str, killed: bool, netwright: Command, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     fixture, own, reported = RECIPES[recipe]
     settings = [word for setting in (*SHARED, *own) for word in ("--set", setting)]
@@ -54,6 +61,8 @@ def test_killed_and_resumed_to_its_report(
     page = (straight / "report.html").read_text()
     assert all(words in page for words in ("How the probabilities moved", "random network", *reported))
 
+    if not killed:
+        return
     with searching([*search, "-o", str(broken), "--verdict-hours", "0"], broken, STEPS // 2):
         pass
     assert package.open_run(broken).status().phase == "stopped"
