@@ -75,23 +75,35 @@ def read_limit(text: str) -> Limit:
 class ObjectiveSettings(BaseModel):
     """reward = weight x metric - sum over costs of its weight x the cost; maximised.
 
-    ``metric``: of the validation cases; None: the task's own (dice, accuracy). ``percent``: it counts from 0 to
-    100. ``per_epoch``: it is divided by N_epoch of Iranfar et al. 2022, Section VI-A, the epoch at which its loss met
-    the threshold of early termination; by the epochs that it was given where it never did, or always (``"given"``, as
-    runs did at first). ``costs``: of `COSTS`, by name, with their weights. ``limits``: texts such as
-    ``parameters <= 2e6``; a network outside of one is infeasible, and not trained where that is known before.
-
+    ``per_epoch`` is the division by N_epoch of Iranfar et al. 2022, Section VI-A.
     Iranfar et al. 2022, Equation 2, is ``weight`` c_A and ``costs: {size_mb: c_S}`` with c_A + c_S = 1.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    metric: str | None = None
-    weight: FiniteFloat = Field(default=1.0, gt=0)
-    percent: bool = False
-    per_epoch: bool | Literal["given"] = False
-    costs: dict[str, FiniteFloat] = Field(default_factory=dict)
-    limits: tuple[str, ...] = ()
+    metric: str | None = Field(
+        default=None,
+        description="metric of the validation cases: `dice`, `dice.<label>`, `accuracy`, `psnr`, `ssim`; `null`: "
+        "`dice` in segmentation, `accuracy` in classification, `psnr` in inpainting",
+    )
+    weight: FiniteFloat = Field(default=1.0, gt=0, description="weight of the metric")
+    percent: bool = Field(
+        default=False,
+        description="the metric counts from 0 to 100, not from 0 to 1; off in inpainting, unless you set it",
+    )
+    per_epoch: bool | Literal["given"] = Field(
+        default=False,
+        description="the metric is divided by the epoch at whose end the candidate's training loss met the threshold "
+        "of early termination; by the epochs that it was given where it never did, or with `given`. Always off in a "
+        "search limited in hours",
+    )
+    costs: dict[str, FiniteFloat] = Field(
+        default_factory=dict, description="weights of costs, `{size_mb: 0.1}`"
+    )
+    limits: tuple[str, ...] = Field(
+        default=(),
+        description="what a network must keep, `[parameters <= 2e6]`; `--limit`, as often as you like",
+    )
 
     @model_validator(mode="before")
     @classmethod

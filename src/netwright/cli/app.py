@@ -51,7 +51,6 @@ app = typer.Typer(
     name="netwright",
     help="Designs a convolutional network for the data that you have.",
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from netwright.cli.completion import complete_setting
 from netwright.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ MaxPixelsOption = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Any setting by its dotted name, e.g. training.epochs=20."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any setting by its dotted name, e.g. training.epochs=20.",
+        autocompletion=complete_setting,
     ),
 ]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from netwright.data.loading.augmentation_settings import AugmentationSettings
 from netwright.errors import SettingsError
+from netwright.setting_fields import require_ranges, setting
 from netwright.training.early_stopping import EarlyTermination
 
 Optimizer = Literal["nadam", "adam", "sgd"]
@@ -19,27 +20,10 @@ MOST_VALIDATIONS = 200
 
 @dataclass(frozen=True)
 class TrainingProtocol:
-    """Training as in SegNAS3D (Section 2.4) by default: Nadam 1e-3, batch 3, 100 epochs, augmentation.
+    """How a network is trained; by default as in SegNAS3D (Section 2.4): Nadam 1e-3, batch 3, 100 epochs, augmentation.
 
-    optimizer: "sgd" has momentum 0.9; the others have their usual constants. nesterov: of "sgd"; off, its momentum is
-    the plain one. weight_decay: this times each weight, biases and normalisations among them, is added to its gradient
-    (L2 regularisation; of "nadam" and "adam" as well, whose steps then scale it with the rest of the gradient: it is
-    not the decoupled one of AdamW). gradient_norm: a gradient whose norm over all weights is larger is scaled down to
-    it; None for never. schedule: the paper names none, hence "constant"; "cosine" falls to zero at the end (Loshchilov
-    and Hutter 2017, without restarts). warm_up: of "cosine": it rises linearly at first; off, it starts at the full
-    rate. loss: one of the task's, with its weights and exponent; "dice" has neither, images
-    that are classified have "cross_entropy", restored ones "mse". loss_auxiliary_weight: of each auxiliary head of a
-    network that has any, beside 1 for its output. batch_size: images a step. epochs: at most; exactly that many where
-    ``seconds`` is None. steps: of the optimizer, in place of epochs: as many whole epochs as it takes. seconds: wall
-    time of training and validation; the epochs are then fitted to it, and the schedule to them. augmentation: of the
-    training images; None for none. mixed_precision: half precision where the device computes faster in it.
-    channels_last: memory format of weights and images; faster on CPU and GPU, same mathematics. validate_every: epochs
-    from one validation to the next; the first and the last epoch always end with one. score_epochs: a candidate's
-    metrics are means over its last so many validations, as in Mortazi and Bagci (2018), who took five epochs. early:
-    what ends a training before its time as hopeless; None for nothing. patience: a training ends, complete, when so
-    many successive epochs (of those with a validation) have not improved the task's metric by more than minimum_gain;
-    None for no such end. threads: of the CPU. device: "auto" is the GPU where there is one, else the CPU; else a name
-    of torch's, for example "cuda:1".
+    The paper names no schedule, hence "constant"; "cosine" is that of Loshchilov and Hutter 2017, without restarts.
+    Mortazi and Bagci 2018 take the mean of five epochs' metrics (``score_epochs``).
 
     Raises:
         SettingsError: a value is out of range.
@@ -48,56 +32,96 @@ class TrainingProtocol:
     # Read by `netwright.settings`: a mistyped name is an error there, as it is here.
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
-    optimizer: Optimizer = "nadam"
-    nesterov: bool = True
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    gradient_norm: float | None = None
-    schedule: Schedule = "constant"
-    warm_up: bool = True
-    loss: str = "exponential_logarithmic"
-    loss_dice_weight: float = 0.8
-    loss_cross_entropy_weight: float = 0.2
-    loss_gamma: float = 0.3
-    loss_auxiliary_weight: float = 0.3
-    batch_size: int = 3
-    epochs: int = 100
-    steps: int | None = None
-    seconds: float | None = None
-    augmentation: AugmentationSettings | None = field(default_factory=AugmentationSettings)
-    mixed_precision: bool = True
-    channels_last: bool = True
-    validate_every: int = 1
-    score_epochs: int = 1
-    early: EarlyTermination | None = None
-    patience: int | None = None
-    minimum_gain: float = 1e-4
-    threads: int = 1
-    device: str = "auto"
+    optimizer: Optimizer = setting("nadam", "`sgd` has momentum 0.9, the others have their usual constants")
+    nesterov: bool = setting(True, "Nesterov's momentum in `sgd`; `false`: the plain one")
+    learning_rate: float = setting(1e-3, "learning rate at its highest", over=0)
+    weight_decay: float = setting(
+        0.0,
+        "L2 regularisation of all weights: so many times the weight is added to its gradient, in `adam` and `nadam` "
+        "before they scale it (not the decoupled decay of AdamW)",
+        at_least=0,
+    )
+    gradient_norm: float | None = setting(
+        None,
+        "a gradient that is longer, over all weights, is scaled down to this length; `null`: never",
+        over=0,
+    )
+    schedule: Schedule = setting(
+        "constant",
+        "learning rate over time; `cosine`: a short linear warm-up, then down to zero. Always `cosine` in a search "
+        "limited in hours, and in the final comparison unless `verdict.schedule` says otherwise",
+    )
+    warm_up: bool = setting(
+        True,
+        "whether `cosine` has its warm-up, over the first epoch or 5 % of the steps, whichever is shorter; `false`: it "
+        "starts at the full rate",
+    )
+    loss: str = setting(
+        "exponential_logarithmic",
+        "`exponential_logarithmic`; `dice_cross_entropy`: 1 - Dice plus unweighted cross-entropy; `dice`: 1 - Dice; "
+        "`cross_entropy`: unweighted, the one for classification; `mse`: the mean squared error, the one for "
+        "inpainting",
+    )
+    loss_dice_weight: float = setting(0.8, "weight of Dice in the loss", at_least=0)
+    loss_cross_entropy_weight: float = setting(0.2, "weight of cross-entropy in the loss", at_least=0)
+    loss_gamma: float = setting(0.3, "exponent of both terms of the exponential logarithmic loss", over=0)
+    loss_auxiliary_weight: float = setting(
+        0.3, "weight of each auxiliary head of a network that has any; that of its output is 1", at_least=0
+    )
+    batch_size: int = setting(3, "images a step", at_least=1)
+    epochs: int = setting(
+        100,
+        "passes over the training cases: exactly so many; at most, where `training.seconds` is set; `--epochs`",
+        at_least=1,
+    )
+    steps: int | None = setting(
+        None,
+        "steps of the optimiser, in place of epochs: as many whole epochs as it takes. `--epochs` turns it off",
+        at_least=1,
+    )
+    seconds: float | None = setting(
+        None,
+        "wall time of a candidate, its validation included; epochs and schedule are fitted to it. Chosen in a search "
+        "limited in hours",
+        over=0,
+    )
+    augmentation: AugmentationSettings | None = setting(
+        description="random changes of the training images; `null`: none", factory=AugmentationSettings
+    )
+    mixed_precision: bool = setting(True, "half precision where the device computes faster in it")
+    channels_last: bool = setting(
+        True,
+        "memory format of weights and images, for speed; a network that calls `.view` on features is computed "
+        "contiguous all the same",
+    )
+    validate_every: int = setting(
+        1, "epochs from one validation to the next; the first and the last always have one", at_least=1
+    )
+    score_epochs: int = setting(
+        1, "a candidate's metrics are means over its last so many validations", at_least=1
+    )
+    early: EarlyTermination | None = setting(
+        None,
+        "what ends the training of a candidate as hopeless; `null`: nothing. Measured where the recipe says so. Of the "
+        "search alone: the final comparison and `netwright train` end nothing",
+    )
+    patience: int | None = setting(
+        None,
+        "end a training, as complete, after so many epochs in which the validation metric has not improved; `null`: "
+        "never, as always in a final comparison whose learning rate falls along a cosine. `train.patience` and "
+        "`train.epochs` say it for `netwright train`",
+        at_least=1,
+    )
+    minimum_gain: float = setting(1e-4, "what counts as an improvement: more than this", at_least=0)
+    threads: int = setting(1, "not used in a run: set `machine.threads`", at_least=1)
+    device: str = setting(
+        "auto",
+        "`auto`: all GPUs where there are any, each with a candidate of its own, else the CPU; `cuda` for all GPUs, "
+        "`cuda:1` for one, `cpu`",
+    )
 
     def __post_init__(self) -> None:
-        for name in (
-            "batch_size",
-            "epochs",
-            "steps",
-            "validate_every",
-            "score_epochs",
-            "patience",
-            "threads",
-        ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SettingsError(f"training.{name} must be at least 1, got {value}.")
-        for name in (
-            *("minimum_gain", "weight_decay"),
-            *("loss_dice_weight", "loss_cross_entropy_weight", "loss_auxiliary_weight"),
-        ):
-            if not getattr(self, name) >= 0:
-                raise SettingsError(f"training.{name} must be at least 0, got {getattr(self, name)}.")
-        for name in ("learning_rate", "seconds", "loss_gamma", "gradient_norm"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise SettingsError(f"training.{name} must be over 0, got {value}.")
+        require_ranges(self, "training")
         for name, choices in (("optimizer", Optimizer), ("schedule", Schedule)):
             known = get_args(choices)
             if getattr(self, name) not in known:

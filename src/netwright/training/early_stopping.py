@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from netwright.errors import SettingsError
+from netwright.setting_fields import require_ranges, setting
 from netwright.training.time_budget import TooSlow
 
 
@@ -15,14 +15,10 @@ from netwright.training.time_budget import TooSlow
 class EarlyTermination:
     """Early termination of multi-agent Q-learning (Iranfar, Zapater and Atienza 2022, Section V-E and Fig. 7).
 
-    ``batch_seconds`` is t_th and ``batches`` N_th,t: a training in which so many batches running take longer
-    than that, from one batch to the next with reading and augmentation, ends at once, too slow. ``loss`` is
-    l_th and ``loss_epochs`` N_th,l: a training whose loss is over that at the end of so many epochs running
-    is started again, once, with new weights, and ends the second time. The loss is that of the network's output
-    alone, without auxiliary heads. ``least_steps``: epochs that end before so many steps of the optimiser are no
-    violations; the paper's epochs have hundreds of steps and more, those of few pictures one, which no network
-    learns in. A threshold of None is never violated. The paper gives the mechanism, but no values: those of the
-    counts are ours.
+    A training whose batches are too slow, from one batch to the next with reading and augmentation, ends at once. One
+    whose loss stays too high is started again, once, with new weights, and ends the second time. The paper gives the
+    mechanism, but no values: the counts are ours. Its epochs have hundreds of steps and more; those of few pictures
+    have one, in which no network learns, hence ``least_steps``.
 
     Raises:
         SettingsError: a threshold that is not over 0, or a count under 1.
@@ -30,20 +26,33 @@ class EarlyTermination:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
-    batch_seconds: float | None = None
-    batches: int = 10
-    loss: float | None = None
-    loss_epochs: int = 3
-    least_steps: int = 200
+    batch_seconds: float | None = setting(
+        None,
+        "t_th: a batch is too slow over so many seconds; `null`: never. A smaller last batch of an epoch is not looked "
+        "at",
+        over=0,
+    )
+    batches: int = setting(10, "N_th,t: so many too slow batches in a row end the training", at_least=1)
+    loss: float | None = setting(
+        None,
+        "l_th: the training loss of an epoch, that of the output without auxiliary heads, is too high over this; "
+        "`null`: never",
+        over=0,
+    )
+    loss_epochs: int = setting(
+        3,
+        "N_th,l: after so many such epochs in a row, training is begun again with new weights, once; the second time "
+        "it ends",
+        at_least=1,
+    )
+    least_steps: int = setting(
+        200,
+        "epochs that end before so many steps of the optimiser do not count as too high in loss",
+        at_least=1,
+    )
 
     def __post_init__(self) -> None:
-        for name in ("batch_seconds", "loss"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise SettingsError(f"training.early.{name} must be over 0 or null, got {value}.")
-        for name in ("batches", "loss_epochs", "least_steps"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"training.early.{name} must be at least 1, got {getattr(self, name)}.")
+        require_ranges(self, "training.early")
 
 
 class LossStalled(Exception):  # noqa: N818  a verdict on a candidate, not a mishap

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
 from netwright.errors import SettingsError
+from netwright.setting_fields import setting
 
 Mask = Literal["center", "pixel", "half"]
 
@@ -15,10 +16,8 @@ Mask = Literal["center", "pixel", "half"]
 class MaskSettings:
     """What is missing of a picture (PDAS, Section 4.2); survives a round trip through JSON.
 
-    ``mask``: "center", a central block; "pixel", single pixels at random; "half", one half of the picture: left,
-    right, upper or lower, at random. ``center``: height and width of the block as shares of the picture's; PDAS gives
-    none, and 0.5 is that of Yeh et al. ("Semantic Image Inpainting with Deep Generative Models", CVPR 2017), whose
-    masks it takes. ``pixel``: share of the pixels, 80 % in both papers. ``half``: share of the height or width.
+    PDAS gives no size of the block; 0.5 is that of Yeh et al. ("Semantic Image Inpainting with Deep Generative
+    Models", CVPR 2017), whose masks it takes. Both papers leave out 80 % of the pixels.
 
     Raises:
         SettingsError: an unknown mask, or a share that is not between 0 and 1.
@@ -26,10 +25,14 @@ class MaskSettings:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
-    mask: Mask = "center"
-    center: float = 0.5
-    pixel: float = 0.8
-    half: float = 0.5
+    mask: Mask = setting(
+        "center",
+        "`center`: a central block; `pixel`: single pixels at random; `half`: the left, right, upper or lower half, at "
+        "random",
+    )
+    center: float = setting(0.5, "height and width of the block, as shares of the picture's", over=0, under=1)
+    pixel: float = setting(0.8, "share of the pixels that are missing", over=0, under=1)
+    half: float = setting(0.5, "share of the height or width that is missing", over=0, under=1)
 
     def __post_init__(self) -> None:
         if self.mask not in get_args(Mask):

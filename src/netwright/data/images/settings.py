@@ -12,6 +12,7 @@ from PIL import Image
 
 from netwright.data.images.dataset import Depth
 from netwright.errors import DatasetError, SettingsError
+from netwright.setting_fields import setting
 
 LARGEST_DEFAULT_SIZE = 224
 """A size chosen from the pictures is at most this along its longer side, as in networks for photographs."""
@@ -24,20 +25,26 @@ WHITE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 class ImageSettings:
     """Size and normalisation of pictures; survives a round trip through JSON.
 
-    ``size`` (height, width) in pixels; None: the median of the pictures' sizes, at most 224 along the longer side.
-    ``fit``: how a picture of another size gets there: "pad" keeps its proportions and adds black on both sides,
-    "stretch" does not. ``normalise``: "zscore" takes from each channel the mean and divides by the standard
-    deviation over all pixels of the training part; "unit" brings black to 0 and white to 1; "none" does nothing.
-
     Raises:
         SettingsError: a value that is not known.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
-    size: tuple[int, int] | None = None
-    normalise: Literal["zscore", "unit", "none"] = "zscore"
-    fit: Literal["pad", "stretch"] = "pad"
+    size: tuple[int, int] | None = setting(
+        None,
+        "height and width of the network's input in pixels; `null`: the median of the training pictures, at most 224 "
+        "along the longer side",
+    )
+    normalise: Literal["zscore", "unit", "none"] = setting(
+        "zscore",
+        "`zscore`: each channel to zero mean and unit variance over the training part; `unit`: black to 0, white to 1",
+    )
+    fit: Literal["pad", "stretch"] = setting(
+        "pad",
+        "how a picture of another size gets there: `pad` keeps its proportions and fills with black, `stretch` does "
+        "not",
+    )
 
     def __post_init__(self) -> None:
         for name, known in (("normalise", ("zscore", "unit", "none")), ("fit", ("pad", "stretch"))):

@@ -6,21 +6,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netwright.errors import SettingsError
+from netwright.setting_fields import require_ranges, setting
 
 
 @dataclass(frozen=True)
 class AugmentationSettings:
     """Random changes of a training image (Wong and Moradi, SegNAS3D, MICCAI 2019, Section 2.4), flips, and more.
 
-    ``probability``: that an image is rotated, shifted and scaled at all. ``rotation_degrees``: at most,
-    either way, about the axial axis. ``shift``: at most, either way, as a share of the size of each axis.
-    ``scale``: smallest and largest magnification, one for all axes. All are drawn uniformly. ``flip``:
-    probability that an image is mirrored left to right, whether or not it is changed otherwise (the
-    horizontal flip of Iranfar et al. 2022, Section VII); off by default, as SegNAS3D has none. ``crop``: every image
-    gets so many pixels of zeros on each side and is cropped at random to its own size (4 for CIFAR-10). ``cutout``:
-    side, in pixels, of a square of zeros about a random pixel of every image, cut off at the border (DeVries and
-    Taylor 2017; 16 for CIFAR-10). Both off by default. Zero, which also fills what comes from outside in rotations,
-    shifts and scalings, is the mean of images brought to zero mean ("zscore"), and black of those brought to 0 to 1.
+    All values are drawn uniformly. The flip is that of Iranfar et al. 2022, Section VII, and is off by default, as
+    SegNAS3D has none; so are crop and cutout (DeVries and Taylor 2017). Zero, which also fills what comes from outside
+    in rotations, shifts and scalings, is the mean of images brought to zero mean, and black of those from 0 to 1.
 
     Raises:
         SettingsError: a value is out of range.
@@ -28,26 +23,41 @@ class AugmentationSettings:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
-    probability: float = 0.8
-    rotation_degrees: float = 30.0
-    shift: float = 0.2
-    scale: tuple[float, float] = (0.8, 1.2)
-    flip: float = 0.0
-    crop: int = 0
-    cutout: int = 0
+    probability: float = setting(
+        0.8,
+        "probability that an image is rotated, shifted and scaled; `training.augmentation=null` for no augmentation "
+        "at all. In inpainting what you do not set is flips alone, with 0.5",
+        at_least=0,
+        at_most=1,
+    )
+    rotation_degrees: float = setting(
+        30.0, "largest rotation, either way, about the axial axis", at_least=0, at_most=180
+    )
+    shift: float = setting(0.2, "largest shift, either way, as a share of each axis", at_least=0, at_most=1)
+    scale: tuple[float, float] = setting((0.8, 1.2), "smallest and largest magnification, one for all axes")
+    flip: float = setting(
+        0.0,
+        "probability that an image is mirrored, left to right; independent of `probability`",
+        at_least=0,
+        at_most=1,
+    )
+    crop: int = setting(
+        0,
+        "pixels of zeros that every image gets on each side, before it is cropped to its own size at random, its label "
+        "map with it; 4 for CIFAR-10. Zero is the mean of images of zero mean, and black of those from 0 to 1",
+        at_least=0,
+    )
+    cutout: int = setting(
+        0,
+        "side, in pixels, of a square (of a volume: a cube) of zeros about a random pixel of every image; 16 for "
+        "CIFAR-10. Of a recipe at most half the shorter side. Label maps stay whole; refused in inpainting",
+        at_least=0,
+    )
 
     def __post_init__(self) -> None:
-        for name, value, upper in (
-            ("probability", self.probability, 1.0),
-            ("rotation_degrees", self.rotation_degrees, 180.0),
-            ("shift", self.shift, 1.0),
-            ("flip", self.flip, 1.0),
-        ):
-            if not 0 <= value <= upper:
-                raise SettingsError(f"augmentation.{name} must be from 0 to {upper:g}, got {value}.")
-        for name, pixels in (("crop", self.crop), ("cutout", self.cutout)):
-            if pixels < 0:
-                raise SettingsError(f"augmentation.{name} must be 0 or more pixels, got {pixels}.")
+        require_ranges(self, "training.augmentation")
         low, high = self.scale
         if not 0 < low <= high:
-            raise SettingsError(f"augmentation.scale must be (smallest, largest), over 0, got {self.scale}.")
+            raise SettingsError(
+                f"training.augmentation.scale must be (smallest, largest), over 0, got {self.scale}."
+            )

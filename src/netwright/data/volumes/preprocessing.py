@@ -16,6 +16,7 @@ from netwright.data.issues import UnusableFile
 from netwright.data.volumes.checks import check_intensities
 from netwright.data.volumes.geometry import Geometry, Shape, Spacing, plan_geometry, resampled_shape
 from netwright.errors import DatasetError, DatasetWarning, SettingsError
+from netwright.setting_fields import setting
 
 LARGEST_DEFAULT_SIZE = 128
 """The paper's input size: a size chosen from the fingerprint is at most this along each axis."""
@@ -41,28 +42,12 @@ AIR_PERCENTILE = 0.5
 class PreprocessingSettings:
     """The steps of Wong and Moradi 2019, section 3.1, each switchable; survives a round trip through JSON.
 
-    ``spacing``: "isotropic" resamples every volume to cubic voxels of the dataset's minimum spacing (the
-    median over the cases of the smallest edge of a voxel, which for a dataset scanned alike is its minimum
-    spacing, and which a single odd scan does not change); "native" leaves the voxels as they are; or an edge
-    length in mm for each canonical axis.
-
-    ``pad``: with ``resize``, zeros on both sides give the field of view the proportions of ``size``; without,
-    they fill up volumes smaller than ``size``. ``resize``: every volume gets the shape ``size``, as in the
-    paper; without it volumes keep their shapes, training crops and inference slides a window. ``size``: the
-    network's input size in voxels; None: the median shape after resampling, rounded up to multiples of 8, at
-    most 128 along each axis; of pictures, and other volumes of one slice, rounded up to multiples of 16, at most 512
-    along the first two axes and 1 along the third. "whole": the largest side of any case in place of the median, so
-    that none is cropped, at most 320, of pictures 512; a side that is longer is cropped and windowed as above.
-
-    ``normalise``: "zscore" (zero mean, unit variance), "minmax" (to [0, 1]) or "none", for each channel of
-    each case over the voxels of ``foreground``: "all", or "nonzero" for images whose background was set to
-    zero, where it stays. The paper names no normalisation; z-scores of the whole image are what its authors'
-    field does with MR images.
-
-    ``pad_value``: what volumes are padded with after it, in preparing, in training crops, by augmentation and in
-    sliding windows alike: "zero", which is the mean of a z-scored image, a grey as bright as tissue; or "air", the
-    0.5th percentile of each channel of each case. The paper pads with zeros before any normalisation, where zero is
-    air. Where ``foreground`` is "nonzero" the background is zero already, and so is its air.
+    The minimum spacing of a dataset is the median over the cases of the smallest edge of a voxel: of a dataset scanned
+    alike it is just that, and a single odd scan does not change it. The paper names no normalisation; z-scores of the
+    whole image are what its authors' field does with MR images. The paper pads with zeros before any normalisation,
+    where zero is air; of a z-scored image zero is the mean, a grey as bright as tissue. Volumes are padded alike in
+    preparing, in training crops, by augmentation and in sliding windows. Where ``foreground`` is "nonzero", the
+    background is zero already and stays so, and so is its air.
 
     Raises:
         SettingsError: a value that no step knows.
@@ -70,13 +55,35 @@ class PreprocessingSettings:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
-    spacing: Literal["isotropic", "native"] | Spacing = "isotropic"
-    pad: bool = True
-    resize: bool = False
-    size: Shape | Literal["whole"] | None = None
-    normalise: Literal["zscore", "minmax", "none"] = "zscore"
-    foreground: Literal["all", "nonzero"] = "all"
-    pad_value: Literal["zero", "air"] = "zero"
+    spacing: Literal["isotropic", "native"] | Spacing = setting(
+        "isotropic",
+        "`isotropic`: cubic voxels of the dataset's minimum spacing; `native`: voxels as they are; numbers: edges in "
+        "mm",
+    )
+    pad: bool = setting(
+        True, "padding around volumes smaller than the input; with `resize`, to keep proportions"
+    )
+    resize: bool = setting(
+        False, "bring every volume to the input size; else training crops, and inference slides a window"
+    )
+    size: Shape | Literal["whole"] | None = setting(
+        None,
+        "input size in voxels; `null` chooses it from the dataset, so that it fits the median case, at most 128 along "
+        "each axis (pictures: 512); `whole`: so that no case is cropped, at most 320 along each axis (pictures: 512)",
+    )
+    normalise: Literal["zscore", "minmax", "none"] = setting(
+        "zscore",
+        "`zscore`: each channel of each case to zero mean and unit variance; `minmax`: to the range from 0 to 1",
+    )
+    foreground: Literal["all", "nonzero"] = setting(
+        "all",
+        "voxels that give mean and variance; `nonzero`: where the background was set to zero, and stays so",
+    )
+    pad_value: Literal["zero", "air"] = setting(
+        "zero",
+        "what is padded with: `air`, the 0.5th percentile of each channel of each case after normalising, or `zero`, "
+        "which all recipes but `segnas11`, `segnas4` and `segnas7` take, and runs made before",
+    )
 
     def __post_init__(self) -> None:
         _require_choice("normalise", self.normalise, ("zscore", "minmax", "none"))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from netwright.data.volumes.geometry import Geometry
 from netwright.data.volumes.prepared import Prepared
 from netwright.errors import SettingsError
+from netwright.setting_fields import setting
 
 AXES = {"x": 0, "y": 1, "z": 2, "sagittal": 0, "coronal": 1, "axial": 2}
 """The canonical axis that the slices of each name are normal to."""
@@ -24,12 +25,8 @@ AXES = {"x": 0, "y": 1, "z": 2, "sagittal": 0, "coronal": 1, "axial": 2}
 class SliceSettings:
     """Which slices of a volume a network is trained on; survives a round trip through JSON.
 
-    ``axis``: the canonical axis that the slices are normal to: 0, 1 or 2, "x", "y" or "z", or "sagittal",
-    "coronal" or "axial". None: the axis along which the volumes are one voxel thin, else the one with the largest
-    spacing, that of the files where the volumes were resampled to cubic voxels, else the last.
-
-    ``empty``: what becomes of slices without any foreground in training: "keep" all, "drop" all, or the share of
-    them that is kept, evenly spaced.
+    Without ``axis`` it is the one along which the volumes are one voxel thin; else the one with the largest spacing,
+    that of the files where the volumes were resampled to cubic voxels; else the last.
 
     Raises:
         SettingsError: a value that is not known.
@@ -37,8 +34,15 @@ class SliceSettings:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
-    axis: int | str | None = None
-    empty: Literal["keep", "drop"] | float = "keep"
+    axis: int | str | None = setting(
+        None,
+        "the axis that slices are normal to: `0`, `1`, `2`, `x`, `y`, `z`, `sagittal`, `coronal` or `axial`; `null`: "
+        "the one with the largest spacing, else the last",
+    )
+    empty: Literal["keep", "drop"] | float = setting(
+        "keep",
+        "slices without foreground in training: `keep` all, `drop` all, or the share of them that is kept, from 0 to 1",
+    )
 
     def __post_init__(self) -> None:
         if self.axis is not None and self.axis not in (*AXES, 0, 1, 2):

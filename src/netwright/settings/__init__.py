@@ -1,0 +1,37 @@
+"""A run's settings: every resolved value, enough to repeat the run. Known to the command line, recipes and study.
+
+A recipe gives the defaults, ``--set key=value`` overrides one of them by its dotted name, and the result stands in
+the run folder as ``run.yaml``.
+"""
+
+from netwright.settings.assignments import override, read_assignments
+from netwright.settings.reading import MADE_WITH, parse_settings, read_settings, unusable
+from netwright.settings.tables import (
+    BudgetSettings,
+    DatasetSettings,
+    MachineSettings,
+    Part,
+    PostprocessingSettings,
+    RunSettings,
+    TerminationSettings,
+    TrainSettings,
+    VerdictSettings,
+)
+
+__all__ = [
+    "MADE_WITH",
+    "BudgetSettings",
+    "DatasetSettings",
+    "MachineSettings",
+    "Part",
+    "PostprocessingSettings",
+    "RunSettings",
+    "TerminationSettings",
+    "TrainSettings",
+    "VerdictSettings",
+    "override",
+    "parse_settings",
+    "read_assignments",
+    "read_settings",
+    "unusable",
+]

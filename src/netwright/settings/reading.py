@@ -1,0 +1,55 @@
+"""Settings from plain values, and from the ``run.yaml`` of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from netwright.errors import RunError, SettingsError
+from netwright.settings.tables import RunSettings
+
+MADE_WITH = "made_with"
+"""The table of ``run.yaml`` that is no setting: versions and machine, see `netwright.runs.versions`."""
+
+
+def parse_settings(values: Mapping[str, Any]) -> RunSettings:
+    """Checked settings from plain values.
+
+    Raises:
+        SettingsError: a name or a value is wrong; the message gives the dotted name and what was expected.
+    """
+    try:
+        return RunSettings.model_validate(values)
+    except ValidationError as error:
+        raise unusable(error.errors()) from None
+
+
+def unusable(errors: Sequence[ErrorDetails]) -> SettingsError:
+    """What to raise of settings that pydantic refused: names, values, and what was expected."""
+    lines = [f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in errors]
+    return SettingsError("These settings cannot be used:\n  " + "\n  ".join(lines))
+
+
+def read_settings(path: Path) -> RunSettings:
+    """The settings in a ``run.yaml``.
+
+    Raises:
+        RunError: the file is missing, unreadable, no YAML, or a setting in it is wrong.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}). Is {path.parent} a run folder?") from None
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        raise RunError(f"{path} is damaged: {error}. Restore it from a copy, or start a new run.") from None
+    if not isinstance(values, dict):
+        raise RunError(f"{path} is damaged: expected a table of settings, found {type(values).__name__}.")
+    try:
+        return parse_settings({name: value for name, value in values.items() if name != MADE_WITH})
+    except SettingsError as error:
+        raise RunError(f"{path} is damaged. {error}") from None

@@ -1,0 +1,307 @@
+"""A run's settings: every resolved value, enough to repeat the run. Known to the command line, recipes and study.
+
+Each field's description stands in docs/settings.md (`netwright.settings.page`) and in the completion of ``--set``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from netwright.data.images.inpainting_settings import MaskSettings
+from netwright.data.images.settings import ImageSettings
+from netwright.data.volumes.preprocessing import PreprocessingSettings
+from netwright.data.volumes.slices import SliceSettings
+from netwright.objective import ObjectiveSettings
+from netwright.supernet.settings import SupernetSettings
+from netwright.training.config import Schedule, TrainingProtocol
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DatasetSettings(_Model):
+    """Where the data lies, and how it is read."""
+
+    path: Path = Field(description="the dataset's folder, or `.npz` file")
+    format: str | None = Field(
+        default=None,
+        description="`msd`, `nnunet`, `acdc`, `cine` (never recognised), `image-masks`, `image-folder`, `images` "
+        "(pictures without classes), `idx`, `npz` or `cifar`; `null` recognises it; a space for inpainting alone makes "
+        "it `images`; `--format`",
+    )
+    map_label: dict[int, int] = Field(
+        default_factory=dict, description="label values to read as others, `{255: 1}`; `--map-label`"
+    )
+
+
+class Part(BaseModel):
+    """A member of a family by its name, with its own options beside the name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str = Field(description="its name; see `netwright recipes --parts`")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All but the name."""
+        return dict(self.model_extra or {})
+
+
+class BudgetSettings(_Model):
+    """When the search ends: after ``trials`` or ``hours``, whichever comes first.
+
+    ``fewest_epochs`` is of Iranfar et al. 2022, Section VI-A.
+    """
+
+    trials: int | None = Field(
+        default=None, ge=1, description="candidates at most, as in the paper; `--trials`"
+    )
+    hours: float | None = Field(default=None, gt=0, description="wall time of the search; `--hours`")
+    count: Literal["all", "distinct"] = Field(
+        default="all",
+        description="`all` counts every candidate, as the paper does; `distinct` only networks that were not met "
+        "before. Always `distinct` in a search limited in hours",
+    )
+    retries: int = Field(
+        default=2,
+        ge=0,
+        description="how often a candidate that crashed, or whose worker was lost, is run again",
+    )
+    fewest_epochs: int | None = Field(
+        default=None,
+        ge=1,
+        description="candidates begin with `training.epochs`, and then train as many epochs as the quickest so far "
+        "needed to bring its loss under the threshold of early termination, but no fewer than this; `null`: all train "
+        "`training.epochs`. Always `null` in a search limited in hours",
+    )
+
+    @model_validator(mode="after")
+    def _ends(self) -> BudgetSettings:
+        if self.trials is None and self.hours is None:
+            raise ValueError("give a number of trials or of hours, else the search never ends")
+        return self
+
+
+class VerdictSettings(_Model):
+    """The final comparison of the network that was found with others."""
+
+    hours: float | None = Field(
+        default=None,
+        ge=0,
+        description="wall time of the final comparison in all, shared alike; `null`: half of the search's; 0: none; "
+        "`--verdict-hours`",
+    )
+    epochs: int | None = Field(
+        default=None,
+        ge=1,
+        description="epochs of each network in place of an equal share of the time: the comparison then takes as long "
+        "as it takes",
+    )
+    schedule: Literal["cosine", "recipe"] = Field(
+        default="cosine",
+        description="learning rate over time: `cosine`, which falls to zero at the end of each network's training, "
+        "whatever the recipe; `recipe` trains as the paper does, with the schedule and the patience of `train` and "
+        "`training`, within the share of time or the epochs",
+    )
+    references: tuple[str, ...] | None = Field(
+        default=None,
+        description="hand-made networks that take part: `unet3d`, `vnet`, `monai-unet` for volumes; `unet2d`, "
+        "`monai-unet` for slices, pictures with masks and pictures to be restored; `resnet20`, `vgg16` for "
+        "classification. `null`: all for such a task, but none where the layers of a network are tuned, and none "
+        "beside autoencoders: there the original takes part, or a RED-Net-like network of the winner's depth",
+    )
+    random_choices: int = Field(
+        default=1, ge=0, description="random networks of the same space that take part"
+    )
+    rival: Path | None = Field(
+        default=None,
+        description="the folder of another run on the same space, such as a random search, whose best network takes "
+        "part",
+    )
+
+
+class TrainSettings(_Model):
+    """How a network that was found is trained, where that differs from a candidate."""
+
+    on: Literal["training", "training+validation"] = Field(
+        default="training",
+        description="the cases that the networks of the final comparison, and those of `netwright train`, are trained "
+        "on; `training+validation`: all but the test cases. Refused with patience or with a CRF, which go by the "
+        "validation cases",
+    )
+    epochs: int | None = Field(
+        default=None,
+        ge=1,
+        description="epochs of `netwright train`; with patience at most so many. `null`: as `training` says; "
+        "`--epochs`",
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="patience of `netwright train`, and of the final comparison with `verdict.schedule=recipe`; "
+        "`null`: `training.patience`. Never with `train --hours`",
+    )
+    schedule: Schedule | None = Field(
+        default=None,
+        description="schedule of the learning rate, where `train.patience` holds; `null`: `training.schedule`",
+    )
+
+
+class TerminationSettings(_Model):
+    """The thresholds of early termination (Iranfar et al. 2022, Fig. 7) where they are measured, not given.
+
+    From them ``training.early`` is made when a run begins. The paper gives no values.
+    """
+
+    slower_than_start: float | None = Field(
+        default=None,
+        gt=0,
+        description="`training.early.batch_seconds` is so many times what a batch of the starting network takes here; "
+        "`null`: none",
+    )
+    batches: int = Field(default=10, ge=1, description="becomes `training.early.batches`")
+    loss_of_guess: float | None = Field(
+        default=None,
+        gt=0,
+        description="`training.early.loss` is this share of the loss of a guess: the logarithm of the number of "
+        "classes for `cross_entropy`, 1 for `dice`, the weighted sum of both for `dice_cross_entropy`; "
+        "`exponential_logarithmic` and `mse` have none. `null`: none, as always in inpainting unless you set it",
+    )
+    epochs: int = Field(default=3, ge=1, description="becomes `training.early.loss_epochs`")
+
+
+class PostprocessingSettings(_Model):
+    """What becomes of segmentations after the network."""
+
+    crf: bool | Literal["always"] = Field(
+        default=False,
+        description="fit a fully connected CRF to every network of the final comparison, and to those that `train` "
+        "makes, and keep it where it helps on validation cases; `always` keeps it wherever it was fitted, as papers do",
+    )
+    cases: int = Field(
+        default=20,
+        ge=1,
+        description="validation cases that the CRF is fitted on at most; fewer of large volumes",
+    )
+    minutes: float = Field(
+        default=20.0,
+        gt=0,
+        description="wall time of the CRF's fitting to one network; the best weights by then are taken",
+    )
+    iterations: int = Field(default=5, ge=1, description="iterations of the CRF's mean field")
+
+    @property
+    def most_seconds(self) -> float | None:
+        """What fitting adds to the time of a network at most; None where nothing is fitted."""
+        return 60.0 * self.minutes if self.crf else None
+
+
+class MachineSettings(_Model):
+    """What of this machine a run may use."""
+
+    workers: int = Field(default=1, ge=1, description="candidates that train at once; `--workers`")
+    threads: int = Field(
+        default=1, ge=1, description="threads of each candidate; with more, fewer workers by default"
+    )
+    memory_limit_mb: float | None = Field(
+        default=None,
+        gt=0,
+        description="memory of a training step, in MB of 1e6 bytes. A candidate that is predicted to need more is not "
+        "trained",
+    )
+    keep_weights: Literal["best", "all"] = Field(
+        default="best", description="candidates whose weights stay on disk: the `best` so far, or `all`"
+    )
+    hang_minutes: float = Field(
+        default=10.0,
+        gt=0,
+        description="a candidate of which no batch is finished for so long, and for 20 times as long as its batches "
+        "take (before the first one: 20 times what its FLOPs take a slow machine), is ended as hanging and not tried "
+        "again; in the comparison, too",
+    )
+    checkpoint_seconds: float | None = Field(
+        default=60.0,
+        ge=0,
+        description="how often a training writes what it goes on from when its worker or the search was killed, or "
+        "twenty times as long as writing takes; `null` for never, and such a training begins again. On a CPU the "
+        "result is the same bit for bit, unless the training is limited in time",
+    )
+
+    @property
+    def hang_seconds(self) -> float:
+        """``hang_minutes`` in s."""
+        return 60.0 * self.hang_minutes
+
+    @property
+    def whole_memory_mb(self) -> float | None:
+        """The memory of all workers together, in MB; None: no limit."""
+        return None if self.memory_limit_mb is None else self.memory_limit_mb * self.workers
+
+
+class RunSettings(_Model):
+    """Everything that a run depends on."""
+
+    recipe: str = Field(description="what the run was made with; `--recipe`")
+    dataset: DatasetSettings = Field(description="where the data lies")
+    seed: int = Field(default=0, ge=0, description="where all random numbers come from; `--seed`")
+    split: tuple[float, float, float] = Field(
+        default=(0.5, 0.2, 0.3),
+        description="shares of training, validation and test cases; parts that come with labelled pictures stay",
+    )
+    preprocessing: PreprocessingSettings = Field(
+        default_factory=PreprocessingSettings,
+        description="preparation of volumes, and of pictures with masks",
+    )
+    images: ImageSettings = Field(
+        default_factory=ImageSettings,
+        description="preparation of pictures with a class each, and of those to be restored",
+    )
+    slices: SliceSettings | None = Field(
+        default=None, description="2D networks on slices of volumes; `null`: networks see whole volumes"
+    )
+    inpainting: MaskSettings | None = Field(
+        default=None,
+        description="restoring pictures; `null` where the task is another; filled in where it is this one",
+    )
+    space: Part = Field(description="the networks to choose from")
+    strategy: Part = Field(description="who proposes candidates")
+    objective: ObjectiveSettings = Field(
+        default_factory=ObjectiveSettings, description="what the search maximises"
+    )
+    training: TrainingProtocol = Field(
+        default_factory=TrainingProtocol, description="how a candidate is trained"
+    )
+    train: TrainSettings = Field(
+        default_factory=TrainSettings, description="how a network that was found is trained"
+    )
+    supernet: SupernetSettings | None = Field(
+        default=None,
+        description="the search as one training with shared weights; `null`: candidate after candidate is trained; "
+        "`supernet=null` turns a recipe's off",
+    )
+    termination: TerminationSettings = Field(
+        default_factory=TerminationSettings, description="thresholds of early termination that are measured"
+    )
+    budget: BudgetSettings = Field(
+        default_factory=lambda: BudgetSettings(trials=300), description="when the search ends"
+    )
+    postprocessing: PostprocessingSettings = Field(
+        default_factory=PostprocessingSettings, description="post-processing of segmentations"
+    )
+    verdict: VerdictSettings = Field(default_factory=VerdictSettings, description="the final comparison")
+    machine: MachineSettings = Field(
+        default_factory=MachineSettings, description="what of this machine a run may use"
+    )
+    log: tuple[str, ...] = Field(
+        default=(),
+        description="where trials and epochs are logged beside the run folder: `jsonl`, `tensorboard`, `mlflow`; "
+        "`--log`, as often as you like",
+    )
+
+    def to_yaml(self) -> str:
+        """The text of ``run.yaml``."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
