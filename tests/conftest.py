@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,10 @@ hypothesis_settings.register_profile("repeatable", UNHURRIED, derandomize=True)
 hypothesis_settings.register_profile("exploring", UNHURRIED)
 hypothesis_settings.load_profile("repeatable")
 
+# Whoever starts the tests in the background may ignore these, and so would every process that a test sends them to.
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 # A Python that is ended by SIGABRT, as hanging children are, writes down where it was.
 os.environ["PYTHONFAULTHANDLER"] = "1"
 

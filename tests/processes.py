@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Any
 
 import psutil
@@ -17,6 +19,7 @@ import pytest
 
 SECONDS = 240.0
 """What a command of a test may take, on a busy machine too."""
+KILLED_SECONDS = 60.0
 STACKS_SECONDS = 3.0
 """What a process may take to write down where it was, and to end."""
 
@@ -31,6 +34,43 @@ def run(
     process = subprocess.Popen([*map(str, words)], text=True, **pipes)
     out, err = finish(process, seconds, input)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+class Search(subprocess.Popen[str]):
+    """A command that goes on while a test looks at it, in a session of its own.
+
+    Its output goes to a file, so that it never waits for a reader; `finish` returns it as one text.
+    """
+
+    def __init__(self, words: Sequence[Any], **options: Any) -> None:
+        self.output = tempfile.TemporaryFile("a+")  # noqa: SIM115  closed with the process
+        streams = {"stdout": self.output, "stderr": subprocess.STDOUT, "start_new_session": True}
+        super().__init__([*map(str, words)], text=True, **streams, **options)
+
+    def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]:
+        """Wait for its end; what it printed, and ""."""
+        self.wait(timeout)
+        if not self.output.closed:
+            self.output.seek(0)
+            self.printed = self.output.read()
+            self.output.close()
+        return self.printed, ""
+
+    def kill_all(self) -> None:
+        """End it and all of its session, as a power cut would."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.communicate(timeout=KILLED_SECONDS)
+
+
+@contextmanager
+def searching(words: Sequence[Any], **options: Any) -> Iterator[Search]:
+    """A search that is killed with its workers where it still runs in the end."""
+    search = Search(words, **options)
+    try:
+        yield search
+    finally:
+        search.kill_all()
 
 
 def finish(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +15,7 @@ from netwright.supernet.path import read_snapshots
 from netwright.supernet.search import CHECKPOINT
 from netwright.training.checkpoint import load_checkpoint
 from netwright_tests import EXECUTABLE
+from processes import Search, searching, wait_until
 
 
 def state(folder: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
@@ -38,27 +36,12 @@ def require_same(folder: Path, expected: Path) -> None:
 
 def until(search: subprocess.Popen[str], folder: Path, step: int) -> None:
     """Wait until a search has come to a step."""
-    end = time.monotonic() + 240
-    while max((s.step for s in read_snapshots(folder / "supernet")), default=-1) < step:
-        assert search.poll() is None, search.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: max((s.step for s in read_snapshots(folder / "supernet")), default=-1) >= step, search)
 
 
 @contextmanager
-def searching(arguments: list[str], folder: Path, step: int) -> Iterator[subprocess.Popen[str]]:
+def searching_at(arguments: list[str], folder: Path, step: int) -> Iterator[Search]:
     """A search that has come to a step."""
-    search = subprocess.Popen(
-        [EXECUTABLE, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
+    with searching([EXECUTABLE, *arguments]) as search:
         until(search, folder, step)
         yield search
-    finally:
-        if search.poll() is None:
-            os.killpg(search.pid, signal.SIGKILL)
-        search.communicate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -110,3 +111,25 @@ def test_a_process_whose_output_a_child_keeps_open_does_not_hold_the_test(tmp_pa
     code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {HANGING!r}])"
     with pytest.raises(pytest.fail.Exception, match="did not end in"):
         run([sys.executable, "-c", code], seconds=2)
+
+
+def waits_without_end(call: ast.Call) -> bool:
+    match call.func:
+        case ast.Attribute(ast.Name("subprocess"), "run" | "call" | "check_call" | "check_output"):
+            return True
+        case ast.Attribute(ast.Attribute(attr="stdout"), "readline") | ast.Attribute(attr="communicate"):
+            return True
+        case ast.Attribute(attr="wait"):
+            return not call.args and not call.keywords
+    return False
+
+
+def test_all_tests_wait_for_processes_by_the_functions_that_have_an_end() -> None:
+    found = [
+        f"{path.relative_to(HERE)}:{node.lineno}"
+        for path in HERE.rglob("*.py")
+        if path.name not in ("processes.py", "test_hanging.py") and "fixtures" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and waits_without_end(node)
+    ]
+    assert not found, "use run, finish, line_of and wait_until of tests/processes.py"

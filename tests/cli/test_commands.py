@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import time
@@ -18,6 +19,7 @@ import yaml
 
 import netwright as package
 from netwright_tests import EXECUTABLE, SMALL, mean_dice
+from processes import finish, line_of
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 VERBS = (
@@ -95,7 +97,7 @@ def test_inspect_and_search_refuse_the_same_dataset(
     netwright: Command, dataset: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "Broken"
-    subprocess.run(["cp", "-r", dataset, broken], check=True)
+    shutil.copytree(dataset, broken)
     bad = sorted((broken / "labelsTr").iterdir())[2]
     image = nibabel.load(bad)
     labels = np.asanyarray(image.dataobj).copy()
@@ -236,7 +238,7 @@ def test_evaluate_gives_the_dice_that_the_label_maps_have(
         means.append(mean_dice(found, truth, 3))
     assert own["metrics"]["dice"] == pytest.approx(np.mean(means), abs=1e-6)
     copy = tmp_path / "Copy"
-    subprocess.run(["cp", "-r", dataset, copy], check=True)
+    shutil.copytree(dataset, copy)
     for number, image in enumerate(sorted((copy / "imagesTr").iterdir())):
         renamed = f"other_{number}.nii.gz"
         (copy / "labelsTr" / image.name).rename(copy / "labelsTr" / renamed)
@@ -356,28 +358,20 @@ def test_the_dashboard_serves_the_run_on_this_machine_alone(finished_run: Path) 
         [EXECUTABLE, "dashboard", str(finished_run), "--port", str(port)], stdout=subprocess.PIPE, text=True
     )
     try:
-        assert server.stdout is not None
-        assert f"http://127.0.0.1:{port}/" in server.stdout.readline()
-        end = time.monotonic() + 20
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=5) as answer:
-                    studies = json.loads(answer.read())
-                break
-            except OSError:
-                assert time.monotonic() < end
-                time.sleep(0.1)
+        assert f"http://127.0.0.1:{port}/" in line_of(server)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=20) as answer:
+            studies = json.loads(answer.read())
         assert [s["study_name"] for s in studies["study_summaries"]] == ["search"]
         listening = [c.laddr.ip for c in psutil.Process(server.pid).net_connections() if c.status == "LISTEN"]
         assert listening == ["127.0.0.1"]
     finally:
         server.terminate()
-        server.wait()
+        finish(server, 60)
 
 
 def test_a_damaged_run_is_told(netwright: Command, finished_run: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged"
-    subprocess.run(["cp", "-r", finished_run, damaged], check=True)
+    shutil.copytree(finished_run, damaged)
     (damaged / "study.db").write_bytes(b"this is no database" * 100)
     done = netwright("status", damaged)
     assert done.returncode == 1

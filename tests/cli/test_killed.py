@@ -16,6 +16,7 @@ import pytest
 
 import netwright as package
 from netwright_tests import EXECUTABLE, SMALL
+from processes import Search, finish, run, searching, wait_until
 
 TRIALS = 16
 SEARCH = ("--recipe", "segnas4", "--verdict-hours", "0", "--trials", str(TRIALS), "--seed", "5", *SMALL)
@@ -25,7 +26,7 @@ def results(folder: Path) -> list[tuple[str, dict[str, object], float | None]]:
     return [(t.status, t.choice, t.reward) for t in package.open_run(folder).trials]
 
 
-def kill(search: subprocess.Popen[bytes], target: str) -> None:
+def kill(search: Search, target: str) -> None:
     """End the search, its workers, or both, as a power cut would."""
     try:
         workers = psutil.Process(search.pid).children(recursive=True)
@@ -38,7 +39,7 @@ def kill(search: subprocess.Popen[bytes], target: str) -> None:
             continue
     if target in ("search", "both"):
         search.kill()
-        search.wait()
+        finish(search, 60)
 
 
 @pytest.mark.parametrize("times", [5, pytest.param(20, marks=pytest.mark.slow)])
@@ -56,11 +57,8 @@ def test_a_search_killed_many_times_equals_one_that_was_not(
     kills = 0
     kept: list[tuple[str, dict[str, object], float | None]] = []
     while kills < times:
-        search = subprocess.Popen(
-            [EXECUTABLE, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        while not (broken / "run.yaml").exists():
-            time.sleep(0.05)
+        search = Search([EXECUTABLE, *command])
+        wait_until((broken / "run.yaml").exists, search)
         command = ["resume", broken]
         while search.poll() is None and kills < times:
             time.sleep(chance.uniform(0.2, 5.0))
@@ -70,7 +68,7 @@ def test_a_search_killed_many_times_equals_one_that_was_not(
             if target != "worker":
                 break
         search.kill()
-        search.wait()
+        finish(search, 60)
         finished = [r for r in results(broken) if r[2] is not None]
         assert finished[: len(kept)] == kept, "a finished trial was lost or changed"
         kept = finished
@@ -85,14 +83,9 @@ def test_a_comparison_killed_between_two_networks_goes_on_with_the_next(
     folder = tmp_path / "run"
     words = ["search", dataset, "-o", folder, "--recipe", "segnas4", "--trials", 2, *SMALL]
     words += ["--verdict-hours", 0.004, "--set", "verdict.references=[monai-unet]"]
-    search = subprocess.Popen(
-        [EXECUTABLE, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    end = time.monotonic() + 120
-    while not (folder / "winner" / "result.json").exists():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    kill(search, "both")
+    with searching([EXECUTABLE, *words]) as search:
+        wait_until((folder / "winner" / "result.json").exists, search)
+        kill(search, "both")
     before = (folder / "winner" / "result.json").read_bytes()
     assert not (folder / "report.html").exists()
     assert package.open_run(folder).status().phase == "stopped"
@@ -108,24 +101,16 @@ def test_ctrl_c_finishes_cleanly_says_how_to_resume_and_resumes(
     dataset: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    search = subprocess.Popen(
-        [EXECUTABLE, "search", str(dataset), "-o", str(folder), *SEARCH],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    end = time.monotonic() + 60
-    while not any((folder / "trials").glob("*/curves.jsonl")):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    # Asked in this process: a command takes seconds, in which a search as small as this one may end.
-    assert package.open_run(folder).status().phase == "searching"
-    workers = psutil.Process(search.pid).children(recursive=True)
-    os.kill(search.pid, signal.SIGINT)
-    _, errors = search.communicate(timeout=30)
+    with searching([EXECUTABLE, "search", dataset, "-o", folder, *SEARCH]) as search:
+        wait_until(lambda: any((folder / "trials").glob("*/curves.jsonl")), search)
+        # Asked in this process: a command takes seconds, in which a search as small as this one may end.
+        assert package.open_run(folder).status().phase == "searching"
+        workers = psutil.Process(search.pid).children(recursive=True)
+        os.kill(search.pid, signal.SIGINT)
+        printed, _ = finish(search, 30)
     assert search.returncode == 1
-    assert f"netwright resume {folder}" in errors
-    assert "Traceback" not in errors
+    assert f"netwright resume {folder}" in printed
+    assert "Traceback" not in printed
     _, alive = psutil.wait_procs(workers, timeout=5)
     assert not [w for w in alive if w.status() != psutil.STATUS_ZOMBIE]
     assert package.open_run(folder).status().phase == "stopped"
@@ -144,9 +129,7 @@ def test_a_full_disk_is_told_and_resumed_when_there_is_room(
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk], capture_output=True, check=False
-    )
+    mounted = run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk])
     if mounted.returncode:
         pytest.skip("mounting a small disk is not allowed here")
     few = ("--trials", 6)
@@ -155,8 +138,8 @@ def test_a_full_disk_is_told_and_resumed_when_there_is_room(
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
         assert "full" in done.stderr or "room" in done.stderr
-        subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
+        assert run(["mount", "-o", "remount,size=200m", disk]).returncode == 0
         again = netwright("resume", disk / "run")
         assert again.returncode == 0, again.stderr
     finally:
-        subprocess.run(["umount", "-l", disk], check=False)
+        run(["umount", "-l", disk])

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import yaml
 
 import netwright as package
 from netwright_tests import EXECUTABLE, LAYERS
+from processes import searching, wait_until
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Results = list[tuple[str, dict[str, object], float | None, int]]
@@ -33,20 +31,8 @@ def results(folder: Path) -> Results:
 def search_until(folder: Path, workshop: Path, trials: int, *words: object) -> None:
     """Start a search, and kill it with all its workers once it has finished some trials and begun another."""
     command = [EXECUTABLE, "search", *words, "-o", folder, "--verdict-hours", 0]
-    search = subprocess.Popen(
-        [*map(str, command)],
-        cwd=workshop,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    end = time.monotonic() + 240
-    while not (folder / "trials" / f"{trials:04d}").exists():
-        assert search.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    os.killpg(search.pid, signal.SIGKILL)
-    search.wait()
+    with searching(command, cwd=workshop) as search:
+        wait_until((folder / "trials" / f"{trials:04d}").exists, search)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 import netwright as package
 from netwright.runs.folder import held
+from processes import finish, line_of
 
 TRAINING = """
 import sys
@@ -46,13 +47,12 @@ def test_of_two_that_train_one_trial_at_once_one_does_and_the_other_is_told(
         for epochs in (2, 3)
     ]
     for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
+        assert line_of(racer) == "ready\n"
     for racer in racers:
         assert racer.stdin is not None
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    told = [racer.communicate()[0].strip() for racer in racers]
+    told = [finish(racer)[0].strip() for racer in racers]
     trained, refused = sorted(told, key=lambda text: text != "trained")
     assert trained == "trained"
     assert f"{folder / 'trained' / '0000'} is in use by another netwright process (number " in refused

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from netwright.settings import override, parse_settings
 from netwright.spaces import SPACES
 from netwright.strategies.makers import PROPOSERS
 from netwright_tests import EXECUTABLE, SMALL
+from processes import searching, wait_until
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -89,16 +87,8 @@ def test_a_killed_search_by_tpe_equals_one_that_was_not(
     words = ["--recipe", "segnas4", "--strategy", "tpe", "--set", "strategy.n_startup_trials=3", "--seed", 4]
     words += ["--objective", "dice", "--trials", 7, "--verdict-hours", 0, *SMALL]
     assert netwright("search", dataset, "-o", straight, *words).returncode == 0
-    command = [EXECUTABLE, *map(str, ["search", dataset, "-o", broken, *words])]
-    search = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    end = time.monotonic() + 120
-    while not (broken / "trials" / "0004").exists():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    os.killpg(search.pid, signal.SIGKILL)
-    search.wait()
+    with searching([EXECUTABLE, "search", dataset, "-o", broken, *words]) as search:
+        wait_until((broken / "trials" / "0004").exists, search)
     done = netwright("resume", broken)
     assert done.returncode == 0, done.stderr
     assert results(broken) == results(straight)

@@ -15,7 +15,8 @@ import netwright as package
 from netwright.supernet.path import read_snapshots
 from netwright.supernet.search import CHECKPOINT
 from netwright.training.checkpoint import load_checkpoint
-from shared_searches import require_same, searching, until
+from processes import finish
+from shared_searches import require_same, searching_at, until
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -48,19 +49,19 @@ def test_killed_lost_and_stopped_it_equals_the_uninterrupted_search(
     shapes: Path, straight: Path, netwright: Command, tmp_path: Path
 ) -> None:
     folder = tmp_path / "broken"
-    with searching(words(shapes, folder), folder, 10):
+    with searching_at(words(shapes, folder), folder, 10):
         pass
     assert package.open_run(folder).status().phase == "stopped"
     saved = folder / "supernet" / CHECKPOINT
     if saved.exists():
         _, values = load_checkpoint(saved)
         assert values["standing"]["step"] < read_snapshots(folder / "supernet")[-1].step, "steps to do again"
-    with searching(["resume", str(folder)], folder, 25) as search:
+    with searching_at(["resume", str(folder)], folder, 25) as search:
         for worker in psutil.Process(search.pid).children(recursive=True):
             worker.kill()  # the search replaces a lost worker by itself
         until(search, folder, 40)
         os.killpg(search.pid, signal.SIGINT)
-        search.communicate(timeout=120)
+        finish(search, 120)
         assert search.returncode == 1
     done = netwright("resume", folder)
     assert done.returncode == 0, done.stderr
@@ -71,13 +72,13 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(shapes: Path, tmp_path
     folder = tmp_path / "run"
     endless = ("--set", "supernet.steps=100000", "--set", "supernet.checkpoint_seconds=1000")
     endless += ("--set", "supernet.snapshots=100000")
-    with searching(words(shapes, folder, *endless), folder, 3) as search:
+    with searching_at(words(shapes, folder, *endless), folder, 3) as search:
         assert package.open_run(folder).status().phase == "searching"
         assert not (folder / "supernet" / CHECKPOINT).exists()
         os.kill(search.pid, signal.SIGINT)
-        _, errors = search.communicate(timeout=60)
+        printed, _ = finish(search, 60)
         assert search.returncode == 1
-        assert f"netwright resume {folder}" in errors
+        assert f"netwright resume {folder}" in printed
     _, values = load_checkpoint(folder / "supernet" / CHECKPOINT)
     assert values["standing"]["step"] >= 3
     shared = package.open_run(folder).status().shared

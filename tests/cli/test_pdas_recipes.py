@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import netwright as package
-from shared_searches import require_same, searching
+from shared_searches import require_same, searching_at
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -63,7 +63,7 @@ def test_killed_and_resumed_to_its_report(
 
     if not killed:
         return
-    with searching([*search, "-o", str(broken), "--verdict-hours", "0"], broken, STEPS // 2):
+    with searching_at([*search, "-o", str(broken), "--verdict-hours", "0"], broken, STEPS // 2):
         pass
     assert package.open_run(broken).status().phase == "stopped"
     done = netwright("resume", broken)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +15,7 @@ import pytest
 import netwright as package
 from netwright.data.samples.cardiac import write_cardiac_sample
 from netwright_tests import EXECUTABLE
+from processes import searching, wait_until
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -35,21 +33,8 @@ def search_until(folder: Path, dataset: Path, trial: int) -> None:
     """Search, and end the command with all its workers as a power cut would, once a trial has begun."""
     words = ["search", dataset, "-o", folder, *SEARCH, "--verdict-hours", 0.001]
     words += [word for setting in SETTINGS for word in ("--set", setting)]
-    search = subprocess.Popen(
-        [EXECUTABLE, *map(str, words)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        end = time.monotonic() + 240
-        while not (folder / "trials" / f"{trial:04d}").exists():
-            assert search.poll() is None
-            assert time.monotonic() < end
-            time.sleep(0.02)
-    finally:
-        os.killpg(search.pid, signal.SIGKILL)
-        search.wait()
+    with searching([EXECUTABLE, *words]) as search:
+        wait_until((folder / "trials" / f"{trial:04d}").exists, search)
 
 
 def brighter(hearts: Path, place: Path) -> Path:

@@ -16,6 +16,7 @@ import pytest
 import netwright as package
 from netwright.errors import StorageError
 from netwright_tests import EXECUTABLE
+from processes import run
 
 Reader = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -27,7 +28,7 @@ def mountable(folder: Path) -> bool:
     if shutil.which("unshare") is None:
         return False
     words = ["unshare", "-m", "sh", "-c", MOUNTED, "sh", str(folder), "true"]
-    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    return run(words).returncode == 0
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -58,11 +59,10 @@ def read_only(folder: Path) -> Reader:
         for path in [folder, *folder.rglob("*")]:
             path.chmod(0o555 if path.is_dir() else 0o444)
 
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        words = [*before, str(EXECUTABLE), *map(str, arguments)]
-        return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return run([*before, EXECUTABLE, *arguments], seconds=120)
 
-    return run
+    return command
 
 
 def test_a_run_on_a_read_only_disk_is_looked_at_and_used(kept: Path, tmp_path: Path, dataset: Path) -> None:
@@ -136,7 +136,7 @@ def test_what_a_kill_left_half_written_is_read_as_it_was_before(finished_run: Pa
         "c.executemany('INSERT INTO filling VALUES (?)', [('y' * 4000,)] * 200)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    killed = subprocess.run([sys.executable, "-c", code, folder / "study.db"], check=False)
+    killed = run([sys.executable, "-c", code, folder / "study.db"])
     assert killed.returncode == -signal.SIGKILL
     assert (folder / "study.db-journal").stat().st_size > 0
     with pytest.raises(sqlite3.OperationalError):

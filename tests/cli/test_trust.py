@@ -21,6 +21,7 @@ from netwright.runs.trust import remember_code, require_trusted
 from netwright.settings import Part
 from netwright.spaces import make_space
 from netwright.tasks.classification.task import ClassificationTask
+from processes import run
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -252,7 +253,7 @@ def test_a_compiled_file_beside_a_source_is_not_run_in_its_place(
     os.utime(source, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     module = f"{name}.widths" if file == "helper" else name
     code = f"import sys; sys.path.insert(0, {str(place)!r}); import {module}"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert run([sys.executable, "-c", code]).returncode == 0
     assert mark.exists(), "as Python does by itself"
     mark.unlink()
     moved = Part(name="layerwise", network=part.options["network"], folder=str(place))

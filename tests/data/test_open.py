@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from netwright.data.open import (
 )
 from netwright.data.samples.images import write_classification_sample, write_segmentation_sample
 from netwright.errors import DatasetError, SettingsError
+from processes import run
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +117,7 @@ def test_a_folder_of_images_alone_says_what_is_missing(tmp_path: Path) -> None:
 
 def test_opening_needs_no_torch() -> None:
     code = "import netwright.data.open, netwright.data.volumes.slices, sys; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_samples_are_the_same_for_the_same_seed(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import processes
+
 SEARCH = "netwright.search('sample', output='run', trials=1)"
 IMPORT = "from netwright.execution.guard import require_guard\n"
 CALL = "require_guard()"
@@ -42,9 +44,7 @@ EXECUTOR = (
 def run(tmp_path: Path, script: str) -> subprocess.CompletedProcess[str]:
     path = tmp_path / "script.py"
     path.write_text(script)
-    return subprocess.run(
-        [sys.executable, path], capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False
-    )
+    return processes.run([sys.executable, path], seconds=120, cwd=tmp_path)
 
 
 @pytest.mark.parametrize("script", UNGUARDED.values(), ids=UNGUARDED)

@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from processes import finish, line_of, wait_until
+
 SCRIPT = """
 import sys, time
 sys.path.insert(0, {here!r})
@@ -39,10 +41,7 @@ def started(tmp_path: Path, ending: float) -> tuple[subprocess.Popen[str], int]:
     search = subprocess.Popen(
         [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    end = time.monotonic() + 60
-    while not (pid.exists() and pid.read_text()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_until(lambda: pid.exists() and bool(pid.read_text()), search, 60)
     return search, int(pid.read_text())
 
 
@@ -50,7 +49,7 @@ def started(tmp_path: Path, ending: float) -> tuple[subprocess.Popen[str], int]:
 def test_each_ends_it_as_ctrl_c_does(tmp_path: Path, number: signal.Signals) -> None:
     search, worker = started(tmp_path, 0.0)
     search.send_signal(number)
-    out, err = search.communicate(timeout=60)
+    out, err = finish(search, 60)
     assert search.returncode == 0
     assert out == "interrupted\nstored\n"
     assert err == "", "nor a word of leaked semaphores"
@@ -60,13 +59,9 @@ def test_each_ends_it_as_ctrl_c_does(tmp_path: Path, number: signal.Signals) -> 
 def test_a_second_one_ends_it_at_once(tmp_path: Path) -> None:
     search, worker = started(tmp_path, 600.0)
     search.send_signal(signal.SIGTERM)
-    assert search.stdout is not None
-    assert search.stdout.readline() == "interrupted\n"
+    assert line_of(search) == "interrupted\n"
     time.sleep(0.5)
     search.send_signal(signal.SIGINT)
-    out, err = search.communicate(timeout=60)
+    out, err = finish(search, 60)
     assert (search.returncode, out, err) == (130, "", "")
-    end = time.monotonic() + 10
-    while psutil.pid_exists(worker) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not psutil.pid_exists(worker)
+    wait_until(lambda: not psutil.pid_exists(worker), seconds=10)

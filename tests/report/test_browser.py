@@ -6,10 +6,11 @@ import html
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from processes import run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
@@ -43,7 +44,9 @@ def elements(text: str, folder: Path) -> str:
         "--disable-dev-shm-usage", f"--user-data-dir={folder / 'profile'}", "--window-size=1100,2000",
         "--virtual-time-budget=15000", "--dump-dom", file.as_uri(),
     ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    done = run(command, seconds=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def watched(document: str) -> dict[str, list[str]]:

@@ -17,6 +17,7 @@ from netwright.files import write_json
 from netwright.runs.folder import RunFolder, create_run_folder, open_run_folder
 from netwright.runs.results import read_results
 from netwright.settings import RunSettings, override, parse_settings, read_assignments, read_settings
+from processes import finish, line_of
 
 SPLITS = Splits(("a", "b"), ("c",), ("d",))
 
@@ -106,8 +107,7 @@ def test_one_process_holds_a_run_and_a_dead_one_does_not(tmp_path: Path) -> None
     with subprocess.Popen(
         [sys.executable, "-c", code, folder.root], stdout=subprocess.PIPE, text=True
     ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+        assert line_of(holder) == "held\n"
         assert folder.in_use()
         with (
             pytest.raises(RunError, match=f"in use by another netwright process .number {holder.pid}"),
@@ -180,9 +180,8 @@ def test_of_many_that_make_one_folder_at_once_one_makes_it_whole(tmp_path: Path,
         for i in range(count)
     ]
     for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    told = [racer.communicate("go\n")[0] for racer in racers]
+        assert line_of(racer) == "ready\n"
+    told = [finish(racer, input="go\n")[0] for racer in racers]
     made = sorted(int(number) for text in told for number in text.split())
     assert sorted(number // count for number in made) == list(range(25)), "each folder was made once"
     for number in made:

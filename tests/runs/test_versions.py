@@ -17,6 +17,7 @@ from netwright.errors import RunError, SettingsWarning
 from netwright.runs.folder import create_run_folder
 from netwright.runs.versions import RESUMED, made_with, stated
 from netwright.settings import parse_settings
+from processes import run
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -24,7 +25,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def versions_of(python: str) -> dict[str, str]:
     """As each package says itself, in a process that has not loaded netwright."""
     code = "import platform, torch, optuna; print(platform.python_version(), torch.__version__, optuna.__version__)"
-    found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    found = run([python, "-c", code]).stdout.split()
     return dict(zip(("python", "torch", "optuna"), found, strict=True))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from math import prod
@@ -20,6 +19,7 @@ from netwright.spaces.layerwise.factory import folder_of, load_factory, make_net
 from netwright.spaces.layerwise.space import from_module
 from netwright.spaces.layerwise.table3 import TABLE_3, table_3_values
 from netwright.spaces.layerwise.values import checked_values
+from processes import run
 
 NETWORKS = """
 import torch
@@ -220,13 +220,8 @@ def test_the_current_directory_is_importable(here: Path) -> None:
         "from netwright.spaces.layerwise.factory import load_factory\n"
         "print(load_factory(%r).__name__)"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code % (os.getcwd(), f"{name_of(here)}:small")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert result.stdout.strip() == "small"
+    done = run([sys.executable, "-c", code % (os.getcwd(), f"{name_of(here)}:small")])
+    assert done.stdout.strip() == "small", done.stderr
 
 
 class Ending(torch.nn.Module):

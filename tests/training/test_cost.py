@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from netwright.training.cost import dry_run, fits
 from netwright.training.memory import HEAP_LIMIT, heap_bytes, measured_memory
 from netwright.training.outcome import Cost
 from netwright.training.trial import predicted_cost
+from processes import run
 
 # Trains in a process of its own, as what a process did before changes what it takes.
 TRAINING = Path(__file__).with_name("memory_of_training.py")
@@ -229,14 +229,9 @@ CASES: list[dict[str, Any]] = [
 @linux
 def test_predicted_memory_is_near_the_measured() -> None:
     """Training steps one network after the other, as in a worker, whose heap differs from time to time."""
-    done = subprocess.run(
-        [sys.executable, str(TRAINING), json.dumps(CASES)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **MEMORY_SETTINGS},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **MEMORY_SETTINGS}
+    done = run([sys.executable, TRAINING, json.dumps(CASES)], seconds=300, env=environment)
+    assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     ratios = [round(result["predicted_mb"] / result["measured_mb"], 2) for result in results]
     assert len(ratios) == len(CASES)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from netwright.training.seeding import derive_seed, seeded
+from processes import finish
 
 SCRIPT = Path(__file__).with_name("deterministic_run.py")
 HALF = {"epochs": 2, "mixed_precision": True, "channels_last": True}
@@ -23,7 +24,7 @@ def test_processes_with_one_seed_give_the_same_bits():
         subprocess.Popen([*command, json.dumps(runs)], stdout=subprocess.PIPE, text=True)
         for runs in (RUNS, RUNS[::-1])
     ]
-    first, second = (json.loads(process.communicate(timeout=240)[0]) for process in processes)
+    first, second = (json.loads(finish(process)[0]) for process in processes)
     assert first == second[::-1]
     weights = [weights for weights, _ in first]
     assert len(set(weights)) == 3

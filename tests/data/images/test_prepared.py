@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from netwright.data.layouts.image_tables import read_npz
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, SettingsError, StorageError
 from netwright_tests import save_picture as save
+from processes import run
 
 Build = Callable[..., Path]
 
@@ -312,7 +312,7 @@ def test_a_kill_leaves_nothing_that_would_be_taken_for_whole(pets: Build, tmp_pa
         prepare_images(folder.read(Path({str(root)!r})), ImageSettings(), Path({str(tmp_path / "cache")!r}),
             on_case=lambda done, total: os.kill(os.getpid(), signal.SIGKILL))
     """
-    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False)
+    killed = run([sys.executable, "-c", textwrap.dedent(program)])
     assert killed.returncode == -9
     assert not list((tmp_path / "cache").glob("Pets-*"))
     assert len(prepared_of(root, tmp_path)) == 40

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import shutil
 import struct
-import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +23,7 @@ from netwright.data.io.volumes import read_image
 from netwright.data.issues import UnusableFile
 from netwright.errors import SettingsError
 from netwright_tests import EXECUTABLE, save_picture
+from processes import finish, searching, wait_until
 
 MOST = 600e6
 """Bytes of memory that inspect may take at its peak, of all its processes together."""
@@ -33,18 +34,18 @@ def peak_of(*words: str) -> tuple[int, int, str]:
 
     The memory is the sum over the process and its children, asked for every 20 ms while it runs.
     """
-    with tempfile.TemporaryFile("w+") as output:
-        process = psutil.Popen([EXECUTABLE, *words], stdout=output, stderr=output)
-        peak = 0
-        while process.poll() is None:
-            try:
+    with searching([EXECUTABLE, *words]) as inspection:
+        peak, process = 0, psutil.Process(inspection.pid)
+
+        def ended() -> bool:
+            nonlocal peak
+            with contextlib.suppress(psutil.NoSuchProcess):
                 family = [process, *process.children(recursive=True)]
                 peak = max(peak, sum(one.memory_info().rss for one in family))
-                process.wait(0.02)
-            except (psutil.NoSuchProcess, psutil.TimeoutExpired):
-                continue
-        output.seek(0)
-        return process.returncode, peak, output.read()
+            return inspection.poll() is not None
+
+        wait_until(ended, inspection)
+        return inspection.returncode, peak, finish(inspection)[0]
 
 
 def packed_zeros(path: Path, head: bytes, count: int) -> Path:

@@ -26,13 +26,14 @@ from netwright.data import (
     read_label,
 )
 from netwright.errors import DatasetError, StorageError
+from processes import finish, run
 
 Folder = Callable[..., Path]
 
 SETTINGS = PreprocessingSettings()
 
 
-def run(code: str, *arguments: object) -> subprocess.Popen[str]:
+def preparing(code: str, *arguments: object) -> subprocess.Popen[str]:
     """Another process that prepares a dataset."""
     program = "from netwright.data import *\nfrom pathlib import Path\nimport sys\n" + textwrap.dedent(code)
     command = [sys.executable, "-c", program, *map(str, arguments)]
@@ -144,8 +145,8 @@ def test_a_build_that_is_killed_is_begun_again(sample: Path, tmp_path: Path) -> 
         kill = lambda done, total: os.kill(os.getpid(), signal.SIGKILL) if done == 3 else None
         prepare(open_any(Path(sys.argv[1])), PreprocessingSettings(), Path(sys.argv[2]), on_case=kill)
     """
-    process = run(code, sample, tmp_path)
-    process.communicate(timeout=60)
+    process = preparing(code, sample, tmp_path)
+    finish(process, 60)
     assert process.returncode == -9
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".partial")]
     prepared = prepare(open_any(sample), SETTINGS, tmp_path)
@@ -161,8 +162,8 @@ def test_processes_that_start_together_build_it_once(sample: Path, tmp_path: Pat
         p = prepare(open_any(Path(sys.argv[1])), PreprocessingSettings(), Path(sys.argv[2]), on_case=slow)
         print(len(built), p.folder.name, p.image(5).sum())
     """
-    processes = [run(code, sample, tmp_path) for _ in range(3)]
-    lines = [process.communicate(timeout=90)[0].split() for process in processes]
+    processes = [preparing(code, sample, tmp_path) for _ in range(3)]
+    lines = [finish(process, 90)[0].split() for process in processes]
     assert sorted(line[0] for line in lines) == ["0", "0", "6"]
     assert len({tuple(line[1:]) for line in lines}) == 1
 
@@ -188,7 +189,7 @@ def test_a_disk_that_fills_up_while_writing(sample: Path, tmp_path: Path) -> Non
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
         prepare(open_any(Path(sys.argv[1])), PreprocessingSettings(), Path(sys.argv[2]))
     """
-    errors = run(code, sample, tmp_path).communicate(timeout=60)[1]
+    errors = finish(preparing(code, sample, tmp_path), 60)[1]
     assert "netwright.errors.StorageError: " in errors
     assert "has no room for the preprocessed dataset" in errors
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
@@ -220,4 +221,4 @@ def test_an_empty_dataset_is_refused(msd_folder: Folder, tmp_path: Path) -> None
 
 def test_data_modules_do_not_wait_for_torch() -> None:
     code = "import netwright.data.samples.phantoms, netwright.data.volumes.cache, sys; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert run([sys.executable, "-c", code]).returncode == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from netwright.errors import SettingsError
 from netwright.tasks.segmentation.dense_crf import DenseCRF, refine
+from processes import run
 
 pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
 
@@ -205,9 +205,7 @@ except MemoryError:
 
 
 def test_too_little_memory_is_an_error_and_no_end_of_the_process() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WITH_LITTLE_MEMORY], capture_output=True, text=True, check=False
-    )
+    done = run([sys.executable, "-c", WITH_LITTLE_MEMORY])
     assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 
 
