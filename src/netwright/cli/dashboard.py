@@ -27,8 +27,8 @@ HOST = "127.0.0.1"
 REFRESH_SECONDS = 2.0
 """A study that changes is copied at most this often, and for at most a fifth of the time."""
 
-LAST_REQUEST_SECONDS = 2.0
-"""A request that is being answered when the dashboard is ended may take so long."""
+LAST_PAGE_SECONDS, LAST_SENDING_SECONDS = 30.0, 0.5
+"""What a request that is being answered when the dashboard is ended may take: to make the page, and to send it."""
 
 _HOSTS = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?", re.IGNORECASE)
 _PAGES = ("", "/dashboard")
@@ -77,23 +77,22 @@ def serve(folder: RunFolder, port: int, on_ready: Callable[[str], None]) -> None
                 f"Port {port} cannot be used ({error.strerror}). Choose another with --port."
             ) from None
         with server:
+            answering = threading.Thread(target=server.serve_forever, name="netwright-dashboard", daemon=True)
+            answering.start()
             on_ready(f"http://{HOST}:{server.server_port}/")
-            _serve_until_interrupted(server)
+            _wait_for_interrupt(server, answering)
 
 
-def _serve_until_interrupted(server: WSGIServer) -> None:
-    """Answer requests in a thread of their own, and wait for Ctrl-C and its like here.
+def _wait_for_interrupt(server: WSGIServer, answering: threading.Thread) -> None:
+    """Wait for Ctrl-C and its like while a thread of its own answers requests.
 
     What a signal raises in the main thread must not meet a request: wsgiref takes everything that is raised in one for
-    an error of that page, and serves on. A request that never ends, such as that of a browser which has connected and
-    asks nothing yet, does not hold up the end.
+    an error of that page, and serves on. A browser that has connected and asks nothing yet does not hold up the end.
     """
-    answering = threading.Thread(target=server.serve_forever, name="netwright-dashboard", daemon=True)
     with contextlib.suppress(KeyboardInterrupt):
-        answering.start()
         answering.join()
     threading.Thread(target=server.shutdown, daemon=True).start()
-    answering.join(LAST_REQUEST_SECONDS)
+    answering.join(LAST_SENDING_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -116,10 +115,16 @@ class _Pages:
         self._study = 0
         self._app: Callable[[Environ, Start], Iterable[bytes]] | None = None
         self._copy = contextlib.ExitStack()
+        self._answering = threading.Lock()
+        self._closed = False
 
     def close(self) -> None:
-        """Let go of the copy."""
+        """Let go of the copy, once the page that is being made from it is made."""
+        made = self._answering.acquire(timeout=LAST_PAGE_SECONDS)
+        self._closed = True
         self._copy.close()
+        if made:
+            self._answering.release()
 
     def refresh(self) -> None:
         """Copy the study where it has changed since the last copy, and not too often.
@@ -150,7 +155,8 @@ class _Pages:
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Answer a request."""
-        answer = _refused(environ) or self._answered(environ)
+        with self._answering:
+            answer = _ENDED if self._closed else _refused(environ) or self._answered(environ)
         start(answer.status, answer.headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
 
@@ -178,6 +184,9 @@ def _forbidden(text: str) -> _Answer:
     body = f"{text}\n".encode()
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
     return _Answer("403 Forbidden", headers, body)
+
+
+_ENDED = _Answer("503 Service Unavailable", [("Content-Length", "0")], b"")
 
 
 def _asked(app: Callable[[Environ, Start], Iterable[bytes]], environ: Environ) -> _Answer:
