@@ -133,6 +133,13 @@ def end_hanging(process: subprocess.Popen[Any]) -> tuple[Any, Any]:
     return "", "its output is still held open by another process"
 
 
+def has_ended(process: int) -> bool:
+    """Whether a process, by its number, runs no more, be it that its parent has not asked for its exit code."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    return True
+
+
 def abort_children(parent: int, *, itself: bool = False) -> list[str]:
     """Have each Python below a process write its stacks to its stderr and end (``PYTHONFAULTHANDLER``).
 

@@ -22,7 +22,7 @@ from netwright.execution.local import LocalExecutor
 from netwright.execution.memory import kills_for_memory
 from netwright.execution.notes import LOGGER
 from netwright.execution.worker import MARK, RaisedInWorker
-from processes import finish, run
+from processes import finish, has_ended, run
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -57,10 +57,6 @@ def process_in(path: Path) -> int:
     """The process that announces itself in a file."""
     assert comes_true(lambda: path.exists() and bool(path.read_text())), "waited too long"
     return int(path.read_text())
-
-
-def has_ended(process: int) -> bool:
-    return not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
 
 
 def test_workers_outlive_their_tasks_and_have_their_own_threads(executor: LocalExecutor) -> None:
@@ -264,7 +260,7 @@ def test_workers_end_with_a_search_that_was_killed(tmp_path: Path) -> None:
     worker = process_in(tmp_path / "pid")
     search.kill()
     finish(search, 30)
-    assert comes_true(lambda: not psutil.pid_exists(worker), 10)
+    assert comes_true(lambda: has_ended(worker), 10)
 
 
 SCRIPT = (

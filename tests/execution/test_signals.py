@@ -8,10 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
-from processes import finish, line_of, wait_until
+from processes import finish, has_ended, line_of, wait_until
 
 SCRIPT = """
 import sys, time
@@ -53,7 +52,7 @@ def test_each_ends_it_as_ctrl_c_does(tmp_path: Path, number: signal.Signals) -> 
     assert search.returncode == 0
     assert out == "interrupted\nstored\n"
     assert err == "", "nor a word of leaked semaphores"
-    assert not psutil.pid_exists(worker)
+    assert has_ended(worker)
 
 
 def test_a_second_one_ends_it_at_once(tmp_path: Path) -> None:
@@ -64,4 +63,4 @@ def test_a_second_one_ends_it_at_once(tmp_path: Path) -> None:
     search.send_signal(signal.SIGINT)
     out, err = finish(search, 60)
     assert (search.returncode, out, err) == (130, "", "")
-    wait_until(lambda: not psutil.pid_exists(worker), seconds=10)
+    wait_until(lambda: has_ended(worker), seconds=10)
