@@ -43,7 +43,8 @@ def reading(url: str) -> Iterator[RDBStorage]:
         RunError: the database cannot be read or is damaged.
     """
     database = _file(url)
-    with tempfile.TemporaryDirectory(prefix="netwright-") as folder:
+    # A request of the dashboard that does not end in time may still write into the copy while it is removed.
+    with tempfile.TemporaryDirectory(prefix="netwright-", ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / database.name
         _copy_database(database, copy)
         storage = _opened(copy, database)
