@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 OnCase = Callable[[int, int], None]
-"""Told, case by case, how many are done and of how many."""
+"""Called after each case with the number of cases done and the number of all cases."""
 
 
 class AnyDataset(Protocol):
@@ -39,11 +39,11 @@ class AnyDataset(Protocol):
 
     @property
     def dimensions(self) -> int:
-        """2 of pictures, 3 of volumes."""
+        """2 for pictures, 3 for volumes."""
 
     @property
     def sliceable(self) -> bool:
-        """Whether its images are kept as volumes, of which a network may see one slice at a time."""
+        """Whether the images are volumes that a network may see slice by slice."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,15 +71,15 @@ class AnyPrepared(Protocol):
 
     @property
     def kind(self) -> str:
-        """As of `AnyDataset`."""
+        """See `AnyDataset.kind`."""
 
     @property
     def task(self) -> str:
-        """As of `AnyDataset`."""
+        """See `AnyDataset.task`."""
 
     @property
     def sliceable(self) -> bool:
-        """As of `AnyDataset`."""
+        """See `AnyDataset.sliceable`."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ class AnyPrepared(Protocol):
 
     @property
     def size(self) -> tuple[int, ...]:
-        """Of the images as a network gets them, along each axis."""
+        """The size along each axis of the images that a network gets."""
 
     @property
     def settings(self) -> Any:
@@ -108,4 +108,4 @@ class AnyPrepared(Protocol):
         """
 
     def preprocessing(self) -> dict[str, Any]:
-        """Every step from a file to a network's input, in plain values: what is kept with a trained network."""
+        """Every step from a file to a network's input, as plain values. It is kept with a trained network."""

@@ -17,7 +17,7 @@ from filelock import FileLock
 from netwright.errors import DatasetError, StorageError
 
 MARGIN = 16e6
-"""Bytes that stay free beside the arrays, for the index and for what a file system keeps to itself."""
+"""Bytes that must stay free beside the arrays: for the index, and for what a file system needs itself."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -25,7 +25,7 @@ Opened = TypeVar("Opened")
 
 
 def cache_folder(root: Path, dataset: str, key: str) -> Path:
-    """Where a dataset is kept prepared: its name, in characters that every file system takes, and its key."""
+    """The folder of a prepared dataset: its key, and its name in characters that every file system accepts."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", dataset)[:60]
     return root / f"{name}-{key}"
 
@@ -33,10 +33,16 @@ def cache_folder(root: Path, dataset: str, key: str) -> Path:
 def built_once(
     folder: Path, opened: Callable[[Path], Opened], build: Callable[[Path], None], needed: int
 ) -> Opened:
-    """What ``opened`` finds in a folder, which ``build`` fills where it is missing or damaged.
+    """Opens a folder that is built once. ``build`` fills it where it is missing or damaged.
 
-    Processes that want the same folder wait for the first; one that is killed leaves nothing that would be taken for
-    whole. ``build`` writes into a folder beside it, about ``needed`` bytes.
+    Several processes may want the same folder: all wait for the first. A process that is killed leaves nothing that
+    looks complete, because ``build`` writes into another folder, which is renamed at the end.
+
+    Args:
+        folder: the folder to open.
+        opened: opens the folder. It raises DatasetError where the folder is missing or damaged.
+        build: writes the contents into the folder that it is given.
+        needed: about how many bytes ``build`` writes.
 
     Raises:
         StorageError: there is no room, or the folder cannot be written.
@@ -62,13 +68,13 @@ def built_once(
 
 
 def write_header(file: Any, shape: tuple[int, ...], dtype: str) -> None:
-    """Begin a .npy file whose values follow in order."""
+    """Writes the header of a .npy file. The values follow in order."""
     header = {"descr": dtype, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
 
 def _found(folder: Path, opened: Callable[[Path], Opened]) -> Opened | None:
-    """The contents of a folder, None where it is missing or damaged."""
+    """The contents of a folder, or None where it is missing or damaged."""
     try:
         return opened(folder)
     except DatasetError:
@@ -77,7 +83,7 @@ def _found(folder: Path, opened: Callable[[Path], Opened]) -> Opened | None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Held by one process at a time; the operating system releases it when the process dies."""
+    """Lets one process at a time into the block. The operating system releases the lock when the process dies."""
     with _storage_errors(folder, 0):
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.with_name(f".{folder.name}.lock"))
@@ -90,7 +96,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _storage_errors(folder: Path, needed: int) -> Iterator[None]:
-    """What the operating system says of a folder for prepared data, in words for its user.
+    """Turns errors of the operating system about a cache folder into messages for the user.
 
     Raises:
         StorageError: in place of an OSError.

@@ -1,4 +1,4 @@
-"""Files that are there, and files that appear whole or not at all."""
+"""Reads users' files with clear errors, and writes files whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from netwright.data.similar_names import near
 from netwright.errors import NetwrightError, StorageError
 
 READING = 2
-"""Part of the key of every cache: the number grows where a file is read otherwise than before, so that what was read
-wrongly is never taken up again."""
+"""A version number in the key of every cache. It grows whenever a file is read differently than before, so that values
+that were read wrongly are not used again."""
 
 BROKEN_OFF = "A copy or download that broke off leaves such files: fetch it again"
 
 
 @contextmanager
 def reading(path: Path, expected: str, advice: str = f"{BROKEN_OFF}.", location: str = "") -> Iterator[None]:
-    """Whatever goes wrong in reading a user's file, told as `UnusableFile`.
+    """Raises `UnusableFile` for whatever goes wrong while a user's file is read.
 
-    Every reading of a user's file passes through here. Decoders raise whatever a damaged file makes them stumble over
-    (a `KeyError`, a `RecursionError`, errors of lzma, of struct, of the tokenizer), so that no list of types is
-    complete. The block holds the call of the decoder and little else: a fault of our own does not belong in here.
+    Every reading of a user's file passes through here. No list of exception types would be complete: on a damaged file,
+    decoders raise a `KeyError`, a `RecursionError`, errors of lzma, of struct, of the tokenizer and others. Keep the
+    block small, ideally the call of the decoder alone, so that it does not hide our own faults.
 
     Args:
         path: the file.
-        expected: what it should be.
+        expected: what the file should be.
         advice: what to do.
-        place: the file and the part of it that is read, where that is more than the file.
+        location: the file and the part of it that is read, where only a part is read.
 
     Raises:
-        UnusableFile: anything but one of our own errors was raised within.
+        UnusableFile: the block raised anything but one of our own errors.
     """
     try:
         yield
@@ -51,7 +51,7 @@ def reading(path: Path, expected: str, advice: str = f"{BROKEN_OFF}.", location:
 def unreadable(
     path: Path, reason: object, expected: str, advice: str = f"{BROKEN_OFF}.", location: str = ""
 ) -> UnusableFile:
-    """That a file cannot be read, and what its decoder says. The arguments are those of `reading`."""
+    """The error for a file that cannot be read, with its decoder's message. See `reading` for the arguments."""
     size = path.stat().st_size if is_file(path) else 0
     detail = " ".join(str(reason).split()).rstrip(".") or type(reason).__name__
     return UnusableFile(
@@ -68,7 +68,7 @@ def unreadable(
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; False of a name that no file can have, too."""
+    """Whether there is such a file. Also False for a name that no file can have."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -76,13 +76,13 @@ def is_file(path: Path) -> bool:
 
 
 def printable(text: str, most: int = 400) -> str:
-    """A text from somebody's file as it can be shown: what no terminal prints is escaped, and the rest cut off."""
+    """A text from a user's file, safe to print: characters that do not print are escaped, and a long text is cut."""
     escaped = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: most + 1])
     return escaped if len(escaped) <= most else f"{escaped[:most]} ..."
 
 
 class _Silence:
-    """Whether warnings of libraries are held back, by how many blocks at once; filters are those of all threads."""
+    """Holds back the warnings of libraries. It counts its blocks, because warning filters are shared by all threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -109,9 +109,9 @@ _silence = _Silence()
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """What libraries warn of within reaches nobody: what matters of it is told as a problem of the file.
+    """Holds back the warnings of libraries. What matters in them is reported as a problem of the file.
 
-    For short blocks without a ``yield`` to others, and safe where several threads are within at once, which
+    For short blocks that do not ``yield`` to other code. It is safe where several threads are in such blocks at once;
     ``warnings.catch_warnings`` alone is not.
     """
     _silence.enter()
@@ -122,7 +122,7 @@ def without_warnings() -> Iterator[None]:
 
 
 def read_text(path: Path, expected: str, advice: str = "Repair or remove it.") -> str:
-    """A text in UTF-8.
+    """Reads a text in UTF-8.
 
     Raises:
         UnusableFile: it cannot be read.
@@ -132,10 +132,10 @@ def read_text(path: Path, expected: str, advice: str = "Repair or remove it.") -
 
 
 def read_json(path: Path, expected: str = "JSON", advice: str = "Repair or remove it.") -> Any:
-    """The value in a JSON file.
+    """Reads the value in a JSON file.
 
     Raises:
-        UnusableFile: it cannot be read, or a text in it is no Unicode.
+        UnusableFile: the file cannot be read, or a text in it is not valid Unicode.
     """
     with reading(path, expected, advice):
         value = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -149,7 +149,7 @@ def require_file(
     advice: str = "Restore the file, or remove the case from dataset.json.",
     expected: str = "a NIfTI volume",
 ) -> None:
-    """Raise `UnusableFile` where there is no such file."""
+    """Raises `UnusableFile` where there is no such file."""
     if not is_file(path):
         other = near(path)
         instead = "no file"

@@ -12,11 +12,16 @@ from netwright.errors import DatasetError
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong. ``error``: a search would refuse the dataset; ``warning``: it would go on.
+    """One thing that is wrong with a dataset.
 
-    ``file`` names the file or folder, ``what`` says what it does or has, ``expected`` and ``found`` what
-    should be there and what is, ``advice`` what to do. ``kind`` is a short name shared by problems of one
-    sort.
+    Args:
+        severity: ``error`` where a search refuses the dataset, ``warning`` where it goes on.
+        file: the file or folder.
+        what: what the file does or has.
+        expected: what should be there.
+        found: what is there instead.
+        advice: what to do.
+        kind: a short name, the same for all problems of one kind.
     """
 
     severity: Literal["error", "warning"]
@@ -31,7 +36,7 @@ class Problem:
         return f"{self.file} {self.what}: expected {self.expected}, found {self.found}.\n{self.advice}"
 
     def relative_to(self, root: Path) -> Problem:
-        """The same problem, its file named relative to the dataset's folder where it lies within."""
+        """The same problem. A file within the dataset's folder is named relative to that folder."""
         file = Path(self.file)
         within = file.is_relative_to(root) and file != root
         return replace(self, file=str(file.relative_to(root))) if within else self
@@ -42,7 +47,7 @@ class Problem:
 
 
 class UnusableFile(DatasetError):  # noqa: N818  reads as what it is: a file that cannot be used
-    """One file of a dataset, or one that is to be predicted, cannot be used; ``problem`` says why."""
+    """A file of a dataset, or a file to predict, cannot be used. ``problem`` says why."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))

@@ -1,4 +1,4 @@
-"""One door to all datasets: recognised, inspected, prepared, divided into parts, and opened again."""
+"""Opens, recognises, inspects, prepares and splits datasets of every kind."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import DatasetError, SettingsError
 
 _FOLDERS_SEARCHED = 20
-"""So many folders within are looked into for a dataset."""
+"""At most this many folders within a folder are searched for a dataset."""
 
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """How pictures of a kind are recognised, in code and in words, and read.
+    """How pictures of one layout are recognised and read.
 
-    ``recognised``: whether they are taken for this kind where nobody names it; None: wherever they match. ``task``:
-    what their labels are for, a name in `netwright.tasks.TASKS`.
+    ``recognised`` says whether a folder is taken for this layout when the user names none; None: wherever it matches.
+    ``task`` is what the labels are for, a name in `netwright.tasks.TASKS`.
     """
 
     title: str
@@ -65,12 +65,12 @@ _ARRAYS: dict[str, ImageFormat] = {
 
 
 def _array_in(root: Path) -> ImageFormat | None:
-    """The format of a dataset whose pictures lie in arrays."""
+    """The format of a dataset that keeps its pictures in array files."""
     return next((known for known in _ARRAYS.values() if known.matches(root)), None)
 
 
 def _read_images(root: Path) -> ImageSet:
-    """Pictures without classes, also those of arrays, whose labels are passed over."""
+    """Pictures without classes. The labels of array files are ignored."""
     array = _array_in(root)
     return images.read(root) if array is None else images.without_classes(array.read(root))
 
@@ -87,15 +87,15 @@ IMAGE_FORMATS: dict[str, ImageFormat] = {
     ),
     "image-folder": ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, folder.read),
 }
-"""The formats of pictures with a class each, or without, the more particular first."""
+"""The formats of pictures with or without classes. The more specific ones come first."""
 
 _OF_FILES = (IMAGES, "image-folder")
-"""Those that take whatever pictures lie in a folder."""
+"""The formats that accept any pictures in a folder."""
 
 
 @dataclass(frozen=True)
 class DataKind:
-    """How data of one kind is read, prepared and divided.
+    """How data of one kind is read, prepared and split.
 
     Args:
         title: in words, for messages.
@@ -119,7 +119,7 @@ class DataKind:
 
 
 def _prepare_volumes(dataset: Any, settings: Any, cache_root: Path, **options: Any) -> AnyPrepared:
-    """Each volume is normalised by itself: how they are divided does not matter."""
+    """Prepares volumes. Each is normalised by itself, so seed and fractions do not matter."""
     without = {name: value for name, value in options.items() if name not in ("seed", "fractions")}
     return prepare(dataset, settings, cache_root, **without)
 
@@ -146,18 +146,22 @@ KINDS: dict[str, DataKind] = {
         digests=content_digests,
     ),
 }
-"""By the name that datasets and prepared data give as their ``kind``."""
+"""The kinds of data by the name in a dataset's and in prepared data's ``kind``."""
 
 
 def open_any(root: Path, format: str | None = None, map_label: Mapping[int, int] | None = None) -> AnyDataset:
-    """The dataset in a folder or file, of whatever kind.
+    """Opens the dataset of any kind in a folder or file.
 
-    Of volumes and masks only the description and file names are read: see `inspect_any`. ``format`` is one of `FORMATS`
-    or `IMAGE_FORMATS`, None to recognise it. ``map_label``: value found in label maps -> value to take.
+    For volumes and masks, only the description and the file names are read; `inspect_any` reads the rest.
+
+    Args:
+        root: the folder or file.
+        format: one of `FORMATS` or `IMAGE_FORMATS`; None: it is recognised.
+        map_label: value in the label maps -> value to use instead.
 
     Raises:
-        DatasetError: nothing is there, it is of no known format, or it cannot be used.
-        SettingsError: an unknown name of a format, or ``map_label`` for a dataset without label maps.
+        DatasetError: nothing is there, its format is unknown, or it cannot be used.
+        SettingsError: the name of the format is unknown, or ``map_label`` is given for a dataset without label maps.
     """
     root = _place_of(root)
     known = [*FORMATS, *IMAGE_FORMATS]
@@ -180,18 +184,19 @@ def open_any(root: Path, format: str | None = None, map_label: Mapping[int, int]
 
 
 def recognise(root: Path) -> str | None:
-    """The format of what lies in a folder or file, one of `FORMATS` or `IMAGE_FORMATS`; nothing of it is read but its
-    description. None: of no known format.
+    """The format of what lies in a folder or file, one of `FORMATS` or `IMAGE_FORMATS`; None: no known format.
+
+    Only the description is read.
 
     Raises:
-        DatasetError: the description cannot be read, or there are images and masks in a layout that is not read.
+        DatasetError: the description cannot be read, or images and masks lie in a layout that is not supported.
     """
     root = _place_of(root)
     return _recognised(root, _description(root))
 
 
 def _recognised(root: Path, description: Mapping[str, Any]) -> str | None:
-    """The format of what lies there; images and masks in a layout that is not read are refused."""
+    """The format of a folder or file. Images with masks in a layout that is not supported are refused."""
     name = _format_of(root, description)
     if name in _OF_FILES:
         refuse_paired(root)
@@ -208,14 +213,14 @@ def _format_of(root: Path, description: Mapping[str, Any]) -> str | None:
 
 
 def task_of_format(format: str) -> tuple[str, int]:
-    """The task that data in a format are for, and their dimensions: 2 of pictures, 3 of volumes."""
+    """The task for data in a format, and the number of dimensions: 2 for pictures, 3 for volumes."""
     if format in IMAGE_FORMATS:
         return IMAGE_FORMATS[format].task, 2
     return "segmentation", 2 if format == PICTURES_WITH_MASKS else 3
 
 
 def inspect_any(dataset: AnyDataset, workers: int = 1) -> Inspection:
-    """Every file of a dataset read once: its fingerprint, and every problem. Never raises for what a file holds."""
+    """Reads every file of a dataset, measures it and collects every problem. Never raises for a file's content."""
     return KINDS[dataset.kind].inspect(dataset, workers=workers)
 
 
@@ -229,15 +234,22 @@ def prepare_any(
     workers: int = 1,
     on_case: OnCase | None = None,
 ) -> AnyPrepared:
-    """A dataset preprocessed into a folder under ``cache_root``: see `prepare` and `prepare_images`.
+    """Preprocesses a dataset into a folder under ``cache_root``. See `prepare` and `prepare_images`.
 
-    ``seed`` and ``fractions`` are those of `split_any`; they matter to pictures without an official test part, whose
-    normalisation is measured on the training part alone.
+    Args:
+        dataset: the dataset.
+        settings: the settings for its kind of data.
+        cache_root: the folder of all prepared data.
+        seed: as in `split_any`. It matters for pictures without an official test part: their normalisation is measured
+            on the training part alone.
+        fractions: as in `split_any`.
+        workers: the number of threads.
+        on_case: called after each case.
 
     Raises:
         UnusableFile: a file cannot be used.
         DatasetError: there are too few cases.
-        SettingsError: the settings are those of another kind of dataset.
+        SettingsError: the settings are for another kind of dataset.
         StorageError: there is no room for the cache, or it cannot be written.
     """
     kind = KINDS[dataset.kind]
@@ -262,7 +274,7 @@ def split_any(prepared: AnyPrepared, seed: int, fractions: tuple[float, float, f
 
 
 def digests_any(dataset: AnyDataset, workers: int = 1) -> dict[str, str]:
-    """A hash of the content of each case's images by the case's name: cases are the same where these agree.
+    """A hash of each case's images, by the name of the case. Two cases with equal hashes are the same.
 
     Raises:
         UnusableFile: a file is missing or damaged.
@@ -271,10 +283,10 @@ def digests_any(dataset: AnyDataset, workers: int = 1) -> dict[str, str]:
 
 
 def open_prepared_any(folder: Path) -> AnyPrepared:
-    """What `prepare_any` has written.
+    """Opens what `prepare_any` has written.
 
     Raises:
-        DatasetError: the folder is none, of another version, or damaged.
+        DatasetError: the folder holds no prepared data, or is of another version or damaged.
     """
     try:
         kind = json.loads((Path(folder) / INDEX).read_text(encoding="utf-8")).get("kind", VOLUMES)
@@ -284,7 +296,7 @@ def open_prepared_any(folder: Path) -> AnyPrepared:
 
 
 def open_prepared_once(folder: Path) -> AnyPrepared:
-    """`open_prepared_any`, once a process for the folder that was asked for last."""
+    """Like `open_prepared_any`, but keeps the last folder open for the next call in this process."""
     if folder not in _OPEN:
         _OPEN.clear()
         _OPEN[folder] = open_prepared_any(folder)
@@ -295,7 +307,7 @@ _OPEN: dict[Path, AnyPrepared] = {}
 
 
 def _place_of(root: Path) -> Path:
-    """The folder or file that is meant, also where its description is named."""
+    """The dataset's folder or file. The path of its description stands for the folder."""
     root = Path(root).expanduser()
     return root.parent if root.name == DESCRIPTION and root.is_file() else root
 
@@ -305,7 +317,7 @@ def _description(root: Path) -> dict[str, Any]:
 
 
 def _all_looked_for(root: Path, format: str | None, description: Mapping[str, Any]) -> str:
-    """What would have been recognised, and what lies there instead."""
+    """A text: which layouts were looked for, and what the folder holds instead."""
     known: dict[str, Format | ImageFormat] = {**FORMATS, **IMAGE_FORMATS}
     kinds = [known[format]] if format is not None else list(known.values())
     texts = [f"{kind.title}: {kind.looked_for}" for kind in kinds]
@@ -319,7 +331,7 @@ def _all_looked_for(root: Path, format: str | None, description: Mapping[str, An
 
 
 def _one_level_off(root: Path, inner: Sequence[Path]) -> Path | None:
-    """A folder within, or the one around, that is a dataset: a folder too high or too low was given."""
+    """The dataset in a folder below, or around, where the user gave a folder one level too high or too low."""
     within = [path for path in inner if path.is_dir()]
     described = [path for path in within if (path / DESCRIPTION).is_file()]
     for candidate in [*described, *within[:_FOLDERS_SEARCHED], root.absolute().parent]:

@@ -1,4 +1,4 @@
-"""Cases side by side, results in order."""
+"""Runs a function on many items in threads. The results come in order."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 TOGETHER = 64
-"""Short tasks that a thread takes at one go."""
+"""How many short tasks a thread takes at once."""
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """``map`` on ``workers`` threads, at most two results a worker waiting to be taken.
+    """``map`` on ``workers`` threads. At most three results for each worker wait to be taken.
 
-    Threads, because what costs time here (decompression, hashing, interpolation) releases Python's lock: they
-    start at once, copy nothing between processes and do not fork a process that already runs torch's threads.
+    It uses threads because the slow work here (decompression, hashing, interpolation) releases Python's lock. Threads
+    start at once, copy nothing between processes, and do not fork a process in which torch's threads already run.
     """
     if workers <= 1:
         yield from map(function, items)
@@ -40,9 +40,9 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
 def many_in_order(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Iterator[Result]:
-    """`in_order` for many short tasks, ``TOGETHER`` to a thread at one go.
+    """`in_order` for many short tasks: a thread gets ``TOGETHER`` of them at once.
 
-    Handing each over alone would cost more than doing it.
+    To hand over each task alone would cost more than the task itself.
     """
 
     def together(chunk: Sequence[Item]) -> list[Result]:
@@ -53,5 +53,5 @@ def many_in_order(
 
 
 def chunks(items: Sequence[Item]) -> list[Sequence[Item]]:
-    """Items in order, ``TOGETHER`` at a time."""
+    """Items in order, in lists of ``TOGETHER``."""
     return [items[first : first + TOGETHER] for first in range(0, len(items), TOGETHER)]

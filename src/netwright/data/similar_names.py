@@ -1,4 +1,4 @@
-"""What lies beside a file that is missing: the name that was probably meant."""
+"""Finds the file that was probably meant by the name of a missing file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _FOLDERS_SEARCHED = 50
 
 
 def near(path: Path) -> Path | None:
-    """A file that is probably meant by a missing one, None where nothing is like it.
+    """The file that was probably meant by a missing one, or None.
 
-    That is one of the same name but for its ending, the case of its letters, or a channel number; or one of the same
-    name in the same folder one level lower or higher.
+    It has the same name except for its ending, for upper and lower case, or for a channel number. Or it has the same
+    name, and its folder is one level lower or higher.
     """
     try:
         return _beside(path) or _one_level_off(path)
@@ -49,6 +49,6 @@ def _children(folder: Path) -> list[Path]:
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """A file's name in small letters without endings and channel number, and that number, "" without one."""
+    """A file's name in lower case without endings and channel number, and that number ("" where there is none)."""
     match = re.fullmatch(r"(.+?)(?:_(\d{4}))?", name.lower().split(".", 1)[0])
     return ("", "") if match is None else (match[1], match[2] or "")

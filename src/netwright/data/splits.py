@@ -1,4 +1,4 @@
-"""Training, validation and test cases: seeded, and the same whatever order the cases come in."""
+"""Divides cases into training, validation and test. The division depends on the seed, not on the order of the cases."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ FRACTIONS = (0.5, 0.2, 0.3)
 """Training, validation and test (Wong and Moradi 2019, section 3.1)."""
 
 MINIMUM_CASES = 3
-"""One for each part."""
+"""One case for each part."""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The names of the cases of each part, sorted. The test part is for the winner alone.
+    """The names of the cases of each part, sorted. Only the winner is tested on the test part.
 
-    ``groups``: the group, such as the patient, of every case of a group of several; these lie in one part.
+    ``groups`` gives the group (such as the patient) of every case that shares its group with others. The cases of a
+    group lie in the same part.
     """
 
     training: tuple[str, ...]
@@ -32,7 +33,7 @@ class Splits:
     groups: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; without ``groups`` where every case is one by itself."""
+        """Plain values, for JSON; without ``groups`` where no case shares its group."""
         values = asdict(self)
         parts = {part: list(values[part]) for part in ("training", "validation", "test")}
         return {**parts, "groups": dict(self.groups)} if self.groups else parts
@@ -50,16 +51,20 @@ def split(
     fractions: tuple[float, float, float] = FRACTIONS,
     groups: Mapping[str, str] | None = None,
 ) -> Splits:
-    """Divide cases at random into parts as near to ``fractions`` as whole cases allow, none of them empty.
+    """Divides cases at random into three parts, as close to ``fractions`` as whole cases allow. No part is empty.
 
-    ``groups`` gives the group of a case, where it is not one by itself. Groups are dealt out whole, and the fractions
-    are then those of the groups: of patients, not of their scans.
+    A group is never divided, and the fractions count groups: patients, not their scans. The order is that of a hash of
+    seed and name. So the result depends neither on the order of ``names`` nor on the version of a random number
+    generator.
 
-    The order in which groups are dealt out is that of a hash of seed and name: it depends neither on the order
-    of ``names`` nor on the version of a random number generator.
+    Args:
+        names: the cases.
+        seed: another seed gives another division.
+        fractions: the shares of training, validation and test.
+        groups: the group of a case. A case without an entry is a group by itself.
 
     Raises:
-        DatasetError: fewer than three cases or groups, or a name that occurs twice.
+        DatasetError: there are fewer than three cases or groups, or a name occurs twice.
         SettingsError: the fractions are not three positive numbers that sum to 1.
     """
     require_fractions(fractions)
@@ -90,13 +95,13 @@ def split(
 
 
 def require_fractions(fractions: Sequence[float]) -> None:
-    """Raise `SettingsError` where the fractions are not those of training, validation and test."""
+    """Raises `SettingsError` unless the fractions are three positive numbers that sum to 1."""
     if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise SettingsError(f"The fractions are {fractions}: expected three positive numbers that sum to 1.")
 
 
 def in_order_of_seed(names: Iterable[str], seed: int) -> list[str]:
-    """Names in the order of a hash of seed and name: that of dealing them out."""
+    """Names in the order of a hash of seed and name. Parts are filled in this order."""
 
     def digest(name: str) -> bytes:
         return blake2b(f"{seed}/{name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
@@ -105,7 +110,10 @@ def in_order_of_seed(names: Iterable[str], seed: int) -> list[str]:
 
 
 def whole_sizes(cases: int, fractions: Sequence[float]) -> list[int]:
-    """Largest remainders, then, where there are enough for all, one case from the largest part to each empty one."""
+    """The number of cases in each part, by the method of largest remainders.
+
+    Where there are enough cases, each empty part then gets one from the largest part.
+    """
     shares = np.array(fractions) * cases
     sizes = np.floor(shares + 1e-9).astype(int)
     for part in np.argsort(sizes - shares, kind="stable")[: cases - sizes.sum()]:

@@ -1,4 +1,4 @@
-"""Pictures prepared once for all: a folder keyed by their content and the settings, built atomically."""
+"""Prepares pictures once. The folder's name depends on their content and the settings."""
 
 from __future__ import annotations
 
@@ -46,15 +46,24 @@ def prepare_images(
     workers: int = 1,
     on_case: OnPicture | None = None,
 ) -> PreparedImages:
-    """Every picture brought to one size and written to a folder under ``cache_root``, or that folder as found.
+    """Brings every picture to one size and writes them to a folder under ``cache_root``, or opens that folder where it
+    exists.
 
-    Size, means and standard deviations are those of the official training part. Where there is no official test
-    part, they are those of the training part that ``seed`` and ``fractions`` give in `image_splits`, and the folder
-    is one for that division: no test picture ever has a say in them. ``on_case(done, total)`` is called while pictures
-    are written.
+    Size, means and standard deviations are those of the official training part. Without an official test part, they are
+    those of the training part that `image_splits` gives for ``seed`` and ``fractions``, and the folder is for that
+    division only. So test pictures never influence them.
+
+    Args:
+        dataset: the pictures.
+        settings: size and normalisation.
+        cache_root: the folder of all prepared data.
+        seed: as in `image_splits`.
+        fractions: as in `image_splits`.
+        workers: the number of threads.
+        on_case: called with the number of pictures done and of all, while pictures are written.
 
     Raises:
-        UnusableFile: a picture cannot be used; it is the error that `inspect_images` reports.
+        UnusableFile: a picture cannot be used. It is the error that `inspect_images` reports.
         DatasetError: there are too few pictures.
         StorageError: there is no room for the cache, or it cannot be written.
     """
@@ -76,13 +85,20 @@ def prepare_like(
     workers: int = 1,
     on_case: OnPicture | None = None,
 ) -> PreparedImages:
-    """Pictures prepared as others were, on which a network was trained: nothing is measured on them.
+    """Prepares pictures like those that a network was trained on. Nothing is measured on them.
 
-    Any number of them will do, and any classes, also one alone.
+    Their number and classes do not matter; a single class is enough.
+
+    Args:
+        dataset: the pictures.
+        preparation: how the network's own pictures were prepared.
+        cache_root: the folder of all prepared data.
+        workers: the number of threads.
+        on_case: as in `prepare_images`.
 
     Raises:
         UnusableFile: a picture cannot be used.
-        DatasetError: there are none, or they have colours or numbers that the training had not.
+        DatasetError: there are none, or they have colours or numbers that the training pictures had not.
         StorageError: there is no room for the cache, or it cannot be written.
     """
     _require_usable(dataset, but=ONE_CLASS)
@@ -99,7 +115,7 @@ def prepare_like(
 
 
 def _require_usable(dataset: ImageSet, but: str = "") -> None:
-    """Refuse a set with an error, ``but`` for one kind."""
+    """Refuses a set that has an error. Errors of the kind ``but`` are allowed."""
     for problem in dataset.problems:
         if problem.severity == "error" and problem.kind != but:
             raise UnusableFile(problem)
@@ -113,7 +129,9 @@ def _prepared(
     workers: int,
     on_case: OnPicture | None,
 ) -> PreparedImages:
-    """``scales``: where means and standard deviations come from, or for each picture whether they are its too."""
+    """Prepares the pictures. ``scales`` holds means and standard deviations, or for each picture whether they are
+    measured on it.
+    """
     folder = cache_folder(cache_root, dataset.name, _key(dataset, settings, scales, workers))
 
     def build(partial_folder: Path) -> None:
@@ -123,9 +141,9 @@ def _prepared(
 
 
 def content_digests(dataset: ImageSet, workers: int = 1) -> dict[str, str]:
-    """A hash of the content of each picture by name: of the bytes of its file, or of its row in an array.
+    """A hash of each picture's content by its name: the bytes of its file, or of its row in an array.
 
-    Pictures are the same where these agree, whatever they are called.
+    Two pictures with equal hashes are the same, whatever their names are.
 
     Raises:
         UnusableFile: a file is missing or damaged.
@@ -137,7 +155,7 @@ def content_digests(dataset: ImageSet, workers: int = 1) -> dict[str, str]:
 
 
 def _training(dataset: ImageSet, seed: int, fractions: tuple[float, float, float]) -> NDArray[np.bool_]:
-    """For each picture, whether what is measured may depend on it."""
+    """For each picture, whether size and normalisation may be measured on it."""
     parts = dataset.parts
     if "test" in parts:
         return np.array([part == "train" for part in parts])
@@ -154,7 +172,7 @@ def _bytes(dataset: ImageSet, settings: ImageSettings) -> int:
 def _key(
     dataset: ImageSet, settings: ImageSettings, scales: PicturePreparation | NDArray[np.bool_], workers: int
 ) -> str:
-    """A hash of everything that the cache depends on; where the dataset lies is no part of it."""
+    """A hash of everything that the cache depends on. The dataset's own path is not part of it."""
     digest = blake2b(digest_size=8)
     meaning: dict[str, Any] = {
         "version": VERSION,
@@ -241,7 +259,7 @@ def _build(
 
 @dataclass
 class Moments:
-    """Mean and variance of each channel over pictures (N, C, H, W) that come bit by bit (Chan et al. 1979)."""
+    """Mean and variance of each channel over pictures (N, C, H, W) that come in several parts (Chan et al. 1979)."""
 
     channels: int
 
@@ -251,7 +269,7 @@ class Moments:
         self.squares = np.zeros(self.channels)
 
     def add(self, pictures: NDArray[np.generic]) -> None:
-        """Take some more."""
+        """Adds more pictures."""
         if not pictures.size:
             return
         pixels = pictures.size // self.channels
@@ -270,7 +288,7 @@ class Moments:
 
 
 def _measured(settings: ImageSettings, dataset: ImageSet, moments: Moments) -> PicturePreparation:
-    """With what normalisation subtracts from each channel and divides it by."""
+    """The means and standard deviations for the normalisation of each channel."""
     if settings.normalise == "zscore":
         means, stds = tuple(moments.mean.tolist()), tuple(moments.std.tolist())
     else:

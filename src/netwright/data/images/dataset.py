@@ -1,4 +1,4 @@
-"""A set of pictures as its folder or file describes it: which pictures there are, and of what class, if any."""
+"""A set of pictures as its folder or file describes it: the pictures, and their classes where they have any."""
 
 from __future__ import annotations
 
@@ -14,28 +14,32 @@ PICTURES = "pictures"
 """The kind of data, in `netwright.data.open.KINDS`."""
 
 Part = Literal["train", "val", "test"]
-"""A part that the makers of a dataset have laid down."""
+"""A part that the makers of a dataset have fixed."""
 
 Depth = Literal["uint8", "uint16", "float32"]
-"""The type of number in which pictures are kept."""
+"""The number type that pictures are kept in."""
 
 
 Label = int | tuple[int, ...]
-"""The index of a picture's class; or, of a picture that may have several labels, 1 for each that it has, else 0."""
+"""The index of a picture's class. For pictures that may have several labels: for each label 1 where the picture has it,
+else 0."""
 
 Box = tuple[int, int, int, int]
-"""Left, top, right and bottom of a part of a picture in pixels, counted from 0: columns from left to under right, rows
-from top to under bottom."""
+"""A part of a picture in pixels, counted from 0: left, top, right and bottom. Right and bottom are not included."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One picture.
 
-    ``label`` is its class, 0 where pictures have none, or its labels, where it may have several; ``part`` None where
-    the dataset has no parts of its own; ``path`` the file that holds it, and ``row`` where in it, where that is a file
-    of many. ``size`` (height, width) in pixels as the file's header has it, None where that cannot be read; with a
-    ``box``, all that is taken of the picture, that of the box.
+    Args:
+        name: its name.
+        label: its class (0 where pictures have none), or its labels where it may have several.
+        part: its official part; None where the dataset has none.
+        path: the file that holds it.
+        row: its row, in a file of many pictures; else None.
+        size: (height, width) in pixels, from the header of the file or of its ``box``; None where it cannot be read.
+        box: the part of the file's picture that is used; None: all of it.
     """
 
     name: str
@@ -90,7 +94,7 @@ class ImageSet:
 
     @property
     def counted(self) -> str:
-        """How many pictures there are, in words."""
+        """The number of pictures, in words."""
         return f"{len(self.records)} pictures"
 
     @property
@@ -119,5 +123,5 @@ def classes_of(label: Label) -> tuple[int, ...]:
 
 
 def task_of_pictures(labels_for: str, classes: tuple[str, ...]) -> str:
-    """The name of the task that pictures are for; "": that follows from whether they have classes."""
+    """The task that pictures are for. Where ``labels_for`` is "", it follows from whether the pictures have classes."""
     return labels_for or ("classification" if classes else "inpainting")

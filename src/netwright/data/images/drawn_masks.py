@@ -1,4 +1,4 @@
-"""Masks that users draw: pictures in which white is what is missing."""
+"""Masks that users draw: pictures that are white where something is missing."""
 
 from __future__ import annotations
 
@@ -19,15 +19,21 @@ from netwright.errors import DatasetError
 def read_missing(
     path: Path, picture: Path, settings: ImageSettings, box: Box | None = None
 ) -> NDArray[np.bool_]:
-    """Where a picture is missing, (H, W) at the size of the settings, by a mask of the picture's own size.
+    """Where a picture is missing, (H, W), at the size of the settings. The mask has the size of the picture.
 
-    A pixel of the mask counts as missing from half white on, in the mean of its channels. Mask and picture are brought
-    to the network's size alike: a pixel there is missing where a missing one has any share in its value, which a linear
-    interpolation takes from somewhat beyond the pixel's own area.
+    A pixel of the mask counts as missing if the mean of its channels is at least half white. Mask and picture are
+    resized alike. A pixel of the result is missing if a missing pixel has any share in its value; linear interpolation
+    takes such shares from slightly beyond the pixel's own area.
+
+    Args:
+        path: the mask.
+        picture: the picture.
+        settings: how pictures are resized.
+        box: the part of the picture that is used; None: all of it.
 
     Raises:
         UnusableFile: one of the files cannot be read, or no pixel of the mask is white though not all are black.
-        DatasetError: they differ in size.
+        DatasetError: the two differ in size.
     """
     require_size(path, picture)
     mask = read_picture(path)
@@ -38,11 +44,11 @@ def read_missing(
 
 
 def require_size(path: Path, picture: Path) -> None:
-    """Refuse a mask that is not as large as its picture; only their headers are read.
+    """Refuses a mask that is not as large as its picture. Only the headers are read.
 
     Raises:
         UnusableFile: one of the files cannot be read, or only one has an orientation tag.
-        DatasetError: they differ in size.
+        DatasetError: the two differ in size.
     """
     require_one_orientation(picture, path)
     (height, width), size = read_head(path).size, read_head(picture).size

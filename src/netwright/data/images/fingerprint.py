@@ -1,4 +1,4 @@
-"""What a set of labelled pictures looks like in numbers: sizes, intensities, classes."""
+"""A set of pictures in numbers: sizes, intensities, classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netwright.data.images.dataset import PICTURES
 
 @dataclass(frozen=True)
 class SizeRange:
-    """Smallest, median and largest (height, width) in pixels, each axis by itself."""
+    """The smallest, median and largest (height, width) in pixels. Each axis is measured by itself."""
 
     minimum: tuple[int, int]
     median: tuple[float, float]
@@ -19,7 +19,7 @@ class SizeRange:
 
 @dataclass(frozen=True)
 class PixelStatistics:
-    """One channel over all pixels of the pictures that can be read, in units of the files."""
+    """One channel over all pixels of the readable pictures, in the units of the files."""
 
     name: str
     mean: float
@@ -30,7 +30,7 @@ class PixelStatistics:
 
 @dataclass(frozen=True)
 class ClassStatistics:
-    """``pictures`` of a class in all, ``percent`` of all pictures, and how many each official part has."""
+    """One class: its number of ``pictures``, their ``percent`` of all pictures, and how many each official part has."""
 
     name: str
     pictures: int
@@ -40,9 +40,9 @@ class ClassStatistics:
 
 @dataclass(frozen=True)
 class ImageFingerprint:
-    """A set of labelled pictures in numbers. ``cases`` counts the pictures, ``parts`` those of each official part.
+    """A set of pictures in numbers. ``cases`` counts the pictures, ``parts`` those of each official part.
 
-    ``size`` is None where no picture can be read; ``depth`` is the type of the numbers that hold the pixels.
+    ``size`` is None where no picture can be read. ``depth`` is the number type of the pixels.
     """
 
     kind: ClassVar[str] = PICTURES

@@ -1,4 +1,4 @@
-"""The three masks of PDAS (Section 4.2): a central block, single pixels, one half of a picture."""
+"""The three masks of PDAS (Section 4.2): a central block, single pixels, or one half of a picture."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 from netwright.data.images.inpainting_settings import MaskSettings
 
 MISSING = 0.0
-"""What stands for a missing pixel, in every channel: black. PDAS does not say what its masks put there; as in Suganuma
-et al. (2018), whose setting it takes, networks get the masked picture alone, and no map of what is missing."""
+"""The value of a missing pixel in every channel: black. PDAS does not give the value. As in Suganuma et al. (2018),
+whose setting PDAS uses, networks get the masked picture alone, without a map of what is missing."""
 
 SIDES = 4
 
 
 def draw_mask(settings: MaskSettings, size: Sequence[int], generator: torch.Generator) -> Tensor:
-    """A mask (H, W), true where a picture is missing, drawn with a generator on the CPU.
+    """A random mask (H, W), true where a picture is missing. The generator is on the CPU.
 
-    A share of pixels, or of rows and columns, is rounded to whole ones, but at least one is missing and one is left.
-    Exactly so many pixels are missing, not each with that probability.
+    A share of pixels, or of rows and columns, is rounded to a whole number; at least one is missing and at least one is
+    left. The mask has exactly this many missing pixels; they are not drawn independently.
     """
     height, width = size
     if settings.mask == "pixel":
@@ -42,7 +42,9 @@ def draw_mask(settings: MaskSettings, size: Sequence[int], generator: torch.Gene
 
 
 def fixed_masks(settings: MaskSettings, size: Sequence[int], numbers: Sequence[int]) -> Tensor:
-    """The masks (N, 1, H, W) of pictures by their numbers: the same of a number in every run and on every machine."""
+    """The masks (N, 1, H, W) of pictures by their numbers. A number has the same mask in every run and on every
+    machine.
+    """
     masks = [
         draw_mask(settings, size, torch.Generator().manual_seed(number)) for number in numbers
     ]  # fmt: skip
@@ -50,7 +52,7 @@ def fixed_masks(settings: MaskSettings, size: Sequence[int], numbers: Sequence[i
 
 
 def masked(images: Tensor, missing: Tensor) -> Tensor:
-    """Images (N, C, H, W) with what is ``missing``, (H, W) or (N, 1, H, W), taken out."""
+    """Images (N, C, H, W) without what is ``missing``, (H, W) or (N, 1, H, W)."""
     return images.masked_fill(missing.to(images.device), MISSING)
 
 

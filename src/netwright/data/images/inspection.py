@@ -1,4 +1,4 @@
-"""Every picture of a set read once: its fingerprint, and everything that is wrong with it."""
+"""Reads every picture of a set once: the fingerprint, and everything that is wrong."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from netwright.data.parallel import many_in_order
 from netwright.data.volumes.inspection import Inspection
 
 _BLOCK = 1 << 20
-"""About so many values are measured at a time."""
+"""About how many values are measured at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureFacts:
-    """What one picture adds to the fingerprint; ``content`` hashes its pixels.
+    """What one picture adds to the fingerprint. ``content`` is a hash of its pixels.
 
-    ``low``, ``high``, ``mean`` and ``variance`` have one number for each of its channels.
+    ``low``, ``high``, ``mean`` and ``variance`` have one number for each channel.
     """
 
     record: Record
@@ -60,7 +60,7 @@ class PictureFacts:
 
 
 def inspect_images(dataset: ImageSet, *, workers: int = 1) -> Inspection:
-    """Read every picture, measure the set and collect every problem. Never raises for what a file holds."""
+    """Reads every picture, measures the set and collects every problem. Never raises for a file's content."""
     problems = list(dataset.problems)
     try:
         facts = list(_array_facts(dataset) if dataset.arrays else _file_facts(dataset, workers, problems))
@@ -92,7 +92,7 @@ def _file_facts(dataset: ImageSet, workers: int, problems: list[Problem]) -> Ite
 
 
 def _look(record: Record, dataset: ImageSet) -> PictureFacts | Problem:
-    """Read and measure one picture, or say what is wrong with it; its pixels are not kept."""
+    """Reads and measures one picture, or says what is wrong with it. Its pixels are not kept."""
     try:
         with room_for(prod(read_head(record.path).size)):
             picture = read_record(record)
@@ -123,10 +123,10 @@ def _facts(record: Record, picture: Picture) -> PictureFacts:
 
 
 def _array_facts(dataset: ImageSet) -> Iterator[PictureFacts]:
-    """Of the pictures of array files, measured many at a time.
+    """The facts of the pictures in array files. Many pictures are measured at a time.
 
     Raises:
-        UnusableFile: a file is damaged, or holds pixels that are no numbers.
+        UnusableFile: a file is damaged, or holds pixels that are NaN or infinite.
     """
     known = {(record.part, record.row): record for record in dataset.records}
     parts_and_rows = [(part, row) for part, file in dataset.arrays.items() for row in range(file.shape[0])]
@@ -145,8 +145,10 @@ def _array_facts(dataset: ImageSet) -> Iterator[PictureFacts]:
 
 
 def _measures(pictures: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Minimum, maximum, mean and variance (N, C) of pictures (N, H, W, C), in blocks: real numbers of all of them at
-    once would take eight times the memory of bytes."""
+    """Minimum, maximum, mean and variance (N, C) of pictures (N, H, W, C).
+
+    They are computed in blocks: all pictures at once, as real numbers, would take eight times the memory of bytes.
+    """
     count, height, width, channels = pictures.shape
     together = max(1, _BLOCK // (height * width * channels))
     rows = max(1, _BLOCK // (width * channels))
@@ -201,7 +203,7 @@ def _sizes(sizes: Sequence[tuple[int, int]]) -> SizeRange | None:
 
 
 def _channels(dataset: ImageSet, facts: Sequence[PictureFacts]) -> tuple[PixelStatistics, ...]:
-    """Each channel over the pictures of the set's type of numbers; grey counts for each colour."""
+    """The statistics of each channel. Only pictures with the set's number type count; grey counts for each colour."""
     facts = [fact for fact in facts if fact.depth == dataset.depth]
     if not facts:
         return ()

@@ -1,4 +1,4 @@
-"""What can be wrong with a set of labelled pictures as a whole, in the words that a user needs to mend it."""
+"""What can be wrong with a whole set of pictures, in words that help a user to repair it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from netwright.data.issues import Problem, enumerate_words
 from netwright.data.splits import MINIMUM_CASES
 
 FEW_PICTURES = 10
-"""With fewer pictures of a class there is next to nothing to learn it from, or to test it on."""
+"""With fewer pictures, a class can hardly be learned or tested."""
 
 
 def location(record: Record) -> str:
-    """Where a picture is: its file, and its row in it where that holds many."""
+    """Where a picture is: its file, and its row in a file of many pictures."""
     return str(record.path) if record.row is None else f"{record.path} ({record.name})"
 
 
@@ -43,7 +43,7 @@ def few_pictures(dataset: ImageSet) -> list[Problem]:
 
 
 def sort_of_classes(dataset: ImageSet) -> list[Problem]:
-    """Classes that cannot be learned, or not be tested, for want of pictures."""
+    """Problems of classes with too few pictures to be learned or tested."""
     learned, tested = (
         Counter(label for record in dataset.records if record.part in parts for label in record.classes)
         for parts in ((None, "train"), ("test",))
@@ -70,7 +70,15 @@ def sort_of_classes(dataset: ImageSet) -> list[Problem]:
 def labels_out_of_range(
     location: str, outside: NDArray[Any], values: NDArray[Any], first: int, classes: int
 ) -> Problem:
-    """Labels that are of no class: ``outside`` are their places among the ``values`` of a file."""
+    """The problem of labels that belong to no class.
+
+    Args:
+        location: the file.
+        outside: the positions of the wrong labels.
+        values: all labels of the file.
+        first: the smallest label.
+        classes: the number of classes.
+    """
     labels = sorted({int(value) for value in values[outside]})
     return Problem(
         "error",
@@ -133,7 +141,7 @@ def mixed_sizes(dataset: ImageSet, sizes: Sequence[tuple[int, int]]) -> list[Pro
 
 
 def mixed_kinds(dataset: ImageSet, channels: Mapping[int, int], depths: Mapping[str, int]) -> list[Problem]:
-    """Grey among colours, or 8 bits among 16: what becomes of them is said."""
+    """Problems of sets that mix grey with colours, or 8 bits with 16. The advice says what becomes of the pictures."""
     problems = []
     if len(channels) > 1:
         problems.append(
@@ -166,8 +174,10 @@ def mixed_kinds(dataset: ImageSet, channels: Mapping[int, int], depths: Mapping[
 
 
 def beyond_white(dataset: ImageSet, ranges: Sequence[tuple[Record, float, float]]) -> list[Problem]:
-    """Pictures of real numbers to be restored whose values, the lowest and the highest of each, are not within 0 and 1:
-    what is white, and how large an error is, could not be told.
+    """Problems of pictures to restore whose real numbers lie outside 0 to 1. Without a known white, errors have no
+    scale.
+
+    ``ranges`` holds the lowest and the highest value of each picture.
     """
     if dataset.classes or dataset.depth != "float32":
         return []
@@ -176,7 +186,7 @@ def beyond_white(dataset: ImageSet, ranges: Sequence[tuple[Record, float, float]
 
 
 def range_problem(location: str, low: float, high: float) -> Problem | None:
-    """What is wrong with a picture to be restored of real numbers from ``low`` to ``high``, None where nothing is."""
+    """The problem of a picture to restore with real numbers from ``low`` to ``high``; None where they lie in 0 to 1."""
     if low >= 0 and high <= 1:
         return None
     return Problem(
@@ -196,7 +206,7 @@ def _class_of(dataset: ImageSet, record: Record) -> str:
 
 
 def transparent(records: Sequence[Record]) -> list[Problem]:
-    """Pictures of which something shows through."""
+    """The problem of pictures that are partly transparent."""
     if not records:
         return []
     return [
@@ -213,7 +223,7 @@ def transparent(records: Sequence[Record]) -> list[Problem]:
 
 
 def constant(intensities: Sequence[tuple[Record, float]]) -> list[Problem]:
-    """Pictures of one intensity."""
+    """Problems of pictures that have one intensity everywhere."""
     return [
         Problem(
             "warning",
@@ -229,7 +239,9 @@ def constant(intensities: Sequence[tuple[Record, float]]) -> list[Problem]:
 
 
 def duplicates(dataset: ImageSet, contents: Sequence[tuple[Record, bytes]]) -> list[Problem]:
-    """Pictures of the same pixels: across parts they flatter the test, in two classes they confuse the training."""
+    """Problems of pictures with equal pixels. In two parts they improve the test falsely; in two classes they confuse
+    the training.
+    """
     first: dict[bytes, Record] = {}
     tested = "test" in dataset.parts
     problems = []

@@ -23,12 +23,12 @@ VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class PreparedImages:
-    """Pictures of one size, in order of name, their pixels kept as the files had them.
+    """Pictures of one size, in order of name. The pixels have the number type of the files.
 
-    ``channels`` and ``classes`` are counts; ``labels`` are the pictures' classes, or the labels of each, and ``parts``
-    their official parts. Pictures without classes, to be restored, have no ``class_names``, and 0 for a label.
-    ``preparation`` holds the resolved settings, and means and standard deviations of the training part.
-    ``labels_for``: as in `ImageSet`. Pickles as its folder's path, so that worker processes map the same pages of
+    ``channels`` and ``classes`` are counts. ``labels`` are the pictures' classes, or the labels of each, and ``parts``
+    their official parts. Pictures to restore have no classes: ``class_names`` is empty, and each label is 0.
+    ``preparation`` holds the resolved settings, and the means and standard deviations of the training part.
+    ``labels_for``: see `ImageSet`. Pickles as the path of its folder, so that worker processes map the same pages of
     memory.
     """
 
@@ -56,7 +56,7 @@ class PreparedImages:
         return task_of_pictures(self.labels_for, self.class_names)
 
     def preprocessing(self) -> dict[str, Any]:
-        """Every step from a file to a network's input, in plain values."""
+        """Every step from a file to a network's input, as plain values."""
         return self.preparation.to_dict()
 
     @property
@@ -86,12 +86,12 @@ class PreparedImages:
 
     @property
     def means(self) -> tuple[float, ...]:
-        """What normalisation subtracts from each channel, in units of the stored pixels."""
+        """What normalisation subtracts from each channel, in the units of the stored pixels."""
         return self.preparation.means
 
     @property
     def stds(self) -> tuple[float, ...]:
-        """What normalisation divides each channel by, in units of the stored pixels."""
+        """What normalisation divides each channel by, in the units of the stored pixels."""
         return self.preparation.stds
 
     def label(self, index: int) -> Label:
@@ -99,7 +99,7 @@ class PreparedImages:
         return self.labels[index]
 
     def labels_of(self, indices: Sequence[int]) -> NDArray[Any]:
-        """The indices of some pictures' classes (N,), int64; or their labels (N, classes), 0 or 1, uint8."""
+        """The class indices of some pictures (N,), int64; or their labels (N, classes), 0 or 1, uint8."""
         return self._label_array[np.asarray(indices, dtype=np.intp)]
 
     def image(self, index: int) -> NDArray[np.float32]:
@@ -111,11 +111,11 @@ class PreparedImages:
         return self.preparation.normalised(self.raw_images(indices))
 
     def raw_images(self, indices: Sequence[int]) -> NDArray[Any]:
-        """Some pictures (N, C, H, W) as they are kept: to be normalised by `means` and `stds` on a device."""
+        """Some pictures (N, C, H, W) as they are stored. `means` and `stds` normalise them on a device."""
         return np.asarray(self._images[np.asarray(indices, dtype=np.intp)])
 
     def class_counts_of(self, indices: Iterable[int]) -> NDArray[np.int64]:
-        """Pictures of each class, or with each label, (classes,) among some."""
+        """The number of pictures of each class, or with each label, (classes,) among some pictures."""
         labels = self.labels_of(list(indices))
         if labels.ndim == 2:
             return np.asarray(labels.sum(axis=0), dtype=np.int64)
@@ -150,7 +150,7 @@ class PreparedImages:
         return np.load(self.folder / IMAGES, mmap_mode="r", allow_pickle=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """What the index file holds, in plain values."""
+        """The contents of the index file, as plain values."""
         return {
             "kind": PICTURES,
             "version": VERSION,

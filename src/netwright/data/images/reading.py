@@ -1,4 +1,4 @@
-"""The pixels of a set of pictures, many at a time, in the order of its records."""
+"""Reads the pixels of a set of pictures, many at a time, in the order of its records."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def array_chunks(dataset: ImageSet) -> Iterator[NDArray[Any]]:
 
 
 def stored_chunks(dataset: ImageSet, settings: ImageSettings, workers: int) -> Iterator[NDArray[Any]]:
-    """The pictures (N, C, H, W) of a dataset as they are kept, in the order of its records.
+    """The pictures (N, C, H, W) of a dataset as they are stored, in the order of its records.
 
     Raises:
-        UnusableFile: a picture cannot be used; it is the error that `inspect_images` reports.
+        UnusableFile: a picture cannot be used. It is the error that `inspect_images` reports.
     """
     channels = len(dataset.channels)
     if not dataset.arrays:
@@ -57,7 +57,7 @@ def stored_chunks(dataset: ImageSet, settings: ImageSettings, workers: int) -> I
 
 
 def read_record(record: Record) -> Picture:
-    """A picture of a file of its own, cropped to its box where it has one.
+    """Reads a picture that has its own file, and crops it to its box where it has one.
 
     Raises:
         UnusableFile: as `read_picture`.
@@ -66,7 +66,7 @@ def read_record(record: Record) -> Picture:
 
 
 def cropped(picture: Picture, box: Box | None) -> Picture:
-    """What a box holds of a picture; all of it without one."""
+    """The part of a picture within a box; the whole picture without a box."""
     if box is None:
         return picture
     left, top, right, bottom = box
@@ -74,7 +74,7 @@ def cropped(picture: Picture, box: Box | None) -> Picture:
 
 
 def as_trained(dataset: ImageSet, preparation: PicturePreparation) -> ImageSet:
-    """A set of pictures, to be read as those that a network was trained on: grey as colours, 8 bits as 16.
+    """A set of pictures that is read like a network's training pictures: grey as colours, 8 bits as 16.
 
     Raises:
         DatasetError: its pictures cannot be read so.
@@ -100,13 +100,17 @@ def prepare_one(
     *,
     to_restore: bool = False,
 ) -> NDArray[np.float32]:
-    """A picture file (C, H, W), put through every step exactly as for training; of a ``box`` in it, where one is given.
+    """Takes one picture file (C, H, W) through every step, exactly as for training.
 
-    ``to_restore``: that it is to be restored, as pictures prepared without classes always are.
+    Args:
+        path: the file.
+        prepared: how the training pictures were prepared.
+        box: the part of the picture to use; None: all of it.
+        to_restore: whether the picture is to be restored. Pictures that were prepared without classes always are.
 
     Raises:
-        UnusableFile: it cannot be read, has colours where the training had grey, or another type of numbers; or it is
-            to be restored and holds real numbers beyond 0 and 1.
+        UnusableFile: the file cannot be read, has colours where the training pictures were grey, or has another number
+            type; or it is to be restored and holds real numbers outside 0 to 1.
     """
     to_restore = to_restore or (isinstance(prepared, PreparedImages) and not prepared.class_names)
     preparation = prepared.preparation if isinstance(prepared, PreparedImages) else prepared
@@ -122,7 +126,7 @@ def prepare_one(
 
 
 def unfit(path: Path, picture: Picture, channels: int, depth: str) -> Problem | None:
-    """Why a picture cannot stand among others of so many channels and such numbers, None where it can."""
+    """Why a picture does not fit to the others, which have ``channels`` and ``depth``; None where it does."""
     pixels = picture.pixels
     if pixels.ndim == 3 and channels == 1:
         return Problem(
@@ -150,14 +154,14 @@ def unfit(path: Path, picture: Picture, channels: int, depth: str) -> Problem | 
 
 
 def not_finite(dataset: ImageSet, chunk: NDArray[Any]) -> Problem | None:
-    """What is wrong with a chunk of pictures of real numbers of which some are none."""
+    """The problem of a chunk of pictures in which some numbers are NaN or infinite; None where all are finite."""
     if chunk.dtype.kind != "f" or (finite := np.isfinite(chunk)).all():
         return None
     return _broken(str(dataset.root), int(np.count_nonzero(~finite)))
 
 
 def _beyond_white(location: str, pixels: NDArray[Any]) -> Problem | None:
-    """What is wrong with pictures to be restored whose real numbers are not within 0 and 1."""
+    """The problem of pictures to restore with real numbers outside 0 to 1; None where all lie within."""
     if pixels.dtype.kind != "f":
         return None
     return range_problem(location, float(pixels.min()), float(pixels.max()))

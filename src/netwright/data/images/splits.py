@@ -1,4 +1,4 @@
-"""Training, validation and test pictures: official parts kept, what is missing taken class by class."""
+"""Training, validation and test pictures. Official parts are kept; missing parts are drawn class by class."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def image_splits(
 ) -> Splits:
     """The names of the pictures of each part.
 
-    Official parts stay as they are. A part that is missing is taken at random from the training part (or from all
-    pictures where there are no parts), in the proportions of ``fractions`` (training, validation, test) among the
-    parts that share those pictures, and of each class alike; for pictures with several labels see `strata`. As in
-    `netwright.data.splits`, the order in which pictures are dealt out is that of a hash of seed and name.
+    Official parts stay as they are. A missing part is drawn at random from the training part, or from all pictures
+    where there are no parts. It gets its share of ``fractions`` (training, validation, test) among the parts that are
+    drawn from the same pictures, for each class alike; for pictures with several labels see `strata`. As in
+    `netwright.data.splits`, the order is that of a hash of seed and name.
 
     Raises:
-        DatasetError: fewer than three pictures, or too few to give every part one.
+        DatasetError: there are fewer than three pictures, or too few to give every part one.
         SettingsError: the fractions are not three positive numbers that sum to 1.
     """
     require_fractions(fractions)
@@ -56,8 +56,10 @@ def image_splits(
 
 
 def strata(labels: Sequence[Label]) -> list[int]:
-    """What each picture counts as where parts are dealt out class by class: its class, or, where it may have several
-    labels, the rarest of them, -1 without any. So no part lacks a rare label while there are pictures for all parts.
+    """The class that each picture counts as when parts are drawn class by class.
+
+    A picture with several labels counts as its rarest label, and as -1 without any. So a rare label is missing in no
+    part, if there are enough pictures for all parts.
 
     >>> strata([0, 2, 2]), strata([(1, 1), (1, 0), (0, 0)])
     ([0, 2, 2], [1, 0, -1])
@@ -69,9 +71,9 @@ def strata(labels: Sequence[Label]) -> list[int]:
 
 
 def _dealt(names: Sequence[str], seed: int, shares: Sequence[float]) -> list[list[str]]:
-    """Names of one class, divided by shares as nearly as whole pictures allow; training is served first.
+    """Divides the names of one class by shares, as closely as whole pictures allow. Training is filled first.
 
-    Each part gets one where there are enough for all.
+    Each part gets at least one where there are enough.
     """
     order = in_order_of_seed(names, seed)
     sizes = whole_sizes(len(order), [share / sum(shares) for share in shares])

@@ -1,4 +1,4 @@
-"""Random flips, rotation, shift, scaling, crops and cutout of a batch of images, on the device where it lies."""
+"""Random flips, rotation, shift, scaling, crops and cutout of a batch of images, on the images' device."""
 
 from __future__ import annotations
 
@@ -24,27 +24,29 @@ def augment(
     mirrored: int = 0,
     outside: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """A batch in which some images, and their labels alike, are mirrored, rotated, shifted and scaled, all cropped.
+    """Changes the images of a batch at random, and their labels alike.
 
-    SegNAS3D, Section 2.4: each image is changed with a probability of 0.8; a changed one gets all three
-    changes. Crops and cutout are of every image, in this order, behind them (PDAS, Section 4.1); what is cut out of
-    an image keeps its labels, so that it is to be told from what is around. All but flips puts zeros into images: their
-    mean where they are normalised to zero mean, black where they lie from 0 to 1, as pictures to be restored do.
+    SegNAS3D, Section 2.4: an image is rotated, shifted and scaled with a probability of 0.8; it then gets all three
+    changes. Then come crops and cutout, in this order and for every image (PDAS, Section 4.1). What cutout removes from
+    an image keeps its labels, so the network must infer it from its surroundings. All changes except flips put zeros
+    into images. Zero is the mean of images normalised to zero mean, and black in images from 0 to 1, as pictures to
+    restore are.
 
     Args:
         images: (B, C, X, Y, Z) floats; the axial axis is Z (right, anterior, superior). Or (B, C, H, W).
-        labels: (B, X, Y, Z) or (B, H, W), class indices, of any integer type; or (B,) or (B, L), those of the images as
-            a whole, which stay as they are.
+        labels: class indices of any integer type, (B, X, Y, Z) or (B, H, W). Or (B,) or (B, L), the labels of whole
+            images, which do not change.
         settings: how much.
-        generator: on the CPU; six numbers an image are drawn, whatever the settings, one more where there are
-            flips, and one an axis for each of crops and cutout where there are such.
-        spacing: of the voxels or pixels, in mm: a rotation is one in space, not of the grid. None: all alike.
-        mirrored: the spatial axis that runs from left to right: X of volumes, W of pictures.
-        outside: (B, C), what is put into images in place of zeros; None: zeros.
+        generator: on the CPU. It draws six numbers for each image, whatever the settings; one more with flips; and one
+            for each axis with crops, and again with cutout.
+        spacing: of the voxels or pixels, in mm: a rotation is one in space, not of the grid. None: equal along all
+            axes.
+        mirrored: the spatial axis from left to right: X for volumes, W for pictures.
+        outside: (B, C), the values to put into images in place of zeros; None: zeros.
 
     Returns:
-        New tensors of the same shapes and types. Images are interpolated linearly, labels take the nearest
-        voxel; what comes from outside is ``outside``, of labels 0, as in the paper's zero padding.
+        New tensors of the same shapes and types. Images are interpolated linearly; labels take the nearest voxel. What
+            comes from outside an image is ``outside``, and 0 in labels, as in the paper's zero padding.
     """
     if outside is not None and outside.any():
         level = outside.to(images).view(*outside.shape, *(1,) * (images.ndim - 2))
@@ -75,7 +77,7 @@ def augment(
 def draw(
     count: int, settings: AugmentationSettings, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """For each of ``count`` images: whether it changes, radians, shifts (count, 3) in sizes, scale."""
+    """Random numbers for each of ``count`` images: whether it changes, radians, shifts (count, 3) in sizes, scale."""
     uniform = torch.rand(count, 6, generator=generator, dtype=torch.float64)
     signed = 2 * uniform - 1
     low, high = settings.scale
@@ -97,10 +99,10 @@ def transform(
     *,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> tuple[Tensor, Tensor]:
-    """Each volume scaled and rotated about its centre (from X to Y), then shifted; shapes as in `augment`.
+    """Scales and rotates each volume about its centre (from X to Y), then shifts it. Shapes as in `augment`.
 
-    The axial axis maps onto itself, so that trilinear interpolation factors exactly into a bilinear one in
-    the axial plane and a linear one along Z: five times faster on a CPU than sampling in three dimensions.
+    The axial axis maps onto itself. So trilinear interpolation is exactly a bilinear one in the axial plane and a
+    linear one along Z, which is five times faster on a CPU than to sample in three dimensions.
     """
     plane = _axial_plane_maps(angles, shifts, scales, images.shape[2:4], spacing).to(images)
     positions = _axial_positions(shifts[:, 2], scales, images.shape[-1])
@@ -121,7 +123,7 @@ def transform_plane(
     *,
     spacing: Sequence[float] = (1.0, 1.0),
 ) -> tuple[Tensor, Tensor]:
-    """Each picture scaled and rotated about its centre (from H to W), then shifted; shapes as in `augment`.
+    """Scales and rotates each picture about its centre (from H to W), then shifts it. Shapes as in `augment`.
 
     Only the first two shifts of each picture, along H and W, are used.
     """
@@ -137,9 +139,10 @@ def transform_plane(
 
 
 def crop(images: Tensor, labels: Tensor, corners: Tensor, margin: int) -> tuple[Tensor, Tensor]:
-    """Each image with ``margin`` zeros on every side, cropped to its own size; shapes as in `augment`.
+    """Pads each image with ``margin`` zeros on every side and crops it to its own size. Shapes as in `augment`.
 
-    ``corners`` (B, axes): where in the padded image the crop begins, from 0 to 2 margin; margin is no change.
+    ``corners`` (B, axes): where the crop begins in the padded image, from 0 to 2 margin. A corner at ``margin`` changes
+    nothing.
     """
     corners = corners.to(images.device)
     if not _of_whole(labels, images):
@@ -148,10 +151,10 @@ def crop(images: Tensor, labels: Tensor, corners: Tensor, margin: int) -> tuple[
 
 
 def cut_out(images: Tensor, centres: Tensor, side: int) -> Tensor:
-    """Each image (B, C, *size) with zeros in a square of ``side`` pixels, of a volume in a cube, about a pixel of it.
+    """Sets a square (a cube in volumes) of ``side`` pixels around a pixel of each image (B, C, *size) to zeros.
 
-    ``centres`` (B, axes): the first pixel behind the middle of the square; what of it lies outside is lost (DeVries
-    and Taylor 2017).
+    ``centres`` (B, axes): the first pixel behind the middle of the square. The part of a square outside the image is
+    lost (DeVries and Taylor 2017).
     """
     axes = images.ndim - 2
     hidden = torch.ones(len(images), 1, *images.shape[2:], dtype=torch.bool, device=images.device)
@@ -163,12 +166,12 @@ def cut_out(images: Tensor, centres: Tensor, side: int) -> Tensor:
 
 
 def _of_whole(labels: Tensor, images: Tensor) -> bool:
-    """Whether labels are those of whole images, not of their pixels."""
+    """Whether the labels belong to whole images, not to their pixels."""
     return labels.ndim < images.ndim - 1
 
 
 def _places(count: int, sizes: Sequence[int], generator: torch.Generator) -> Tensor:
-    """(count, axes): a random place along each axis, axis by axis."""
+    """Random positions (count, axes) along each axis. They are drawn axis by axis."""
     return torch.stack([torch.randint(size, (count,), generator=generator) for size in sizes], 1)
 
 
@@ -193,7 +196,7 @@ def _flipped(images: Tensor, labels: Tensor, rows: Tensor, axis: int) -> tuple[T
 def _axial_plane_maps(
     angles: Tensor, shifts: Tensor, scales: Tensor, size: Sequence[int], spacing: Sequence[float]
 ) -> Tensor:
-    """(B, 2, 3): output to input position, for `affine_grid`: coordinates (Y, X) from -1 to 1 each."""
+    """Maps from output to input positions (B, 2, 3) for `affine_grid`: coordinates (Y, X) from -1 to 1."""
     cosine, sine = torch.cos(angles) / scales, torch.sin(angles) / scales
     aspect = (size[0] * spacing[0]) / (size[1] * spacing[1])  # extent of X over that of Y
     shift_x, shift_y = 2 * shifts[:, 0], 2 * shifts[:, 1]
@@ -203,7 +206,7 @@ def _axial_plane_maps(
 
 
 def _axial_positions(shifts: Tensor, scales: Tensor, size: int) -> Tensor:
-    """(B, Z): where on the input's Z axis each output voxel comes from, in voxels."""
+    """The position on the input's Z axis, in voxels, of each output voxel (B, Z)."""
     centre = (size - 1) / 2
     offsets = torch.arange(size, dtype=shifts.dtype) - centre
     return (offsets - shifts[:, None] * size) / scales[:, None] + centre

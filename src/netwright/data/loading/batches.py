@@ -14,7 +14,7 @@ from netwright.data.loading.augmentation import AugmentationSettings, augment
 
 
 class Items(Protocol):
-    """What batches are made of: images and labels by number, of three dimensions or of two."""
+    """Numbered images and labels of three or two dimensions, from which batches are made."""
 
     @property
     def channels(self) -> int:
@@ -22,7 +22,7 @@ class Items(Protocol):
 
     @property
     def spacing(self) -> tuple[float, ...]:
-        """Of the voxels, in mm, one an axis."""
+        """The size of the voxels in mm, one number for each axis."""
 
     def image(self, index: int) -> NDArray[np.float32]:
         """(C, X, Y, Z), or (C, X, Y)."""
@@ -31,7 +31,7 @@ class Items(Protocol):
         """(X, Y, Z), or (X, Y): class indices."""
 
     def air(self, index: int) -> NDArray[np.float32]:
-        """(C,): what each channel is padded with."""
+        """The value that pads each channel of a case, (C,)."""
 
 
 class PreparedVolumes(Items, Protocol):
@@ -46,11 +46,11 @@ def windows(
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Which part of a volume goes to which part of a window of ``size``, axis by axis.
 
-    Where the volume is longer it is cropped, from the start (position 0) to the end (under 1), without
-    position at the centre; where it is shorter it is put into the middle.
+    Where the volume is longer than the window, it is cropped: from its start (position 0) to its end (below 1), or at
+    its centre without a position. Where it is shorter, it is put into the middle of the window.
 
     Returns:
-        The slices of the volume, and those of the window, equally long.
+        The slices of the volume and those of the window. They are equally long.
     """
     source, target = [], []
     for axis, (length, wanted) in enumerate(zip(shape, size, strict=True)):
@@ -63,25 +63,24 @@ def windows(
 
 
 def padding(air: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
-    """Values of channels (C,) that spread over an image (C, *size) of so many dimensions."""
+    """Values of the channels (C,), shaped to broadcast over an image (C, *size) with ``dimensions`` spatial axes."""
     return air.reshape(-1, *(1,) * (dimensions - 1))
 
 
 class Batches:
-    """The batches of an epoch: iterating once is one epoch, and every epoch differs where a generator is
-    given.
+    """The batches of an epoch. Each iteration is one epoch; with a generator, every epoch differs.
 
-    With a generator (training): the cases are shuffled, volumes larger than ``size`` cropped at random. A
-    last batch of fewer cases is kept, but one of a single case left out where other batches have more: batch
-    normalisation cannot train on it where the deepest level is one voxel. The shuffle lets each case be left
-    out as seldom. Without a generator: in order, cropped at the centre, all cases, never augmented.
+    With a generator (training), the cases are shuffled, and volumes larger than ``size`` are cropped at random. A
+    smaller last batch is kept. A last batch of a single case is left out if other batches are larger, because batch
+    normalisation cannot train on one case where the deepest level is one voxel. The shuffle leaves out all cases
+    equally often. Without a generator, all cases come in order, cropped at the centre and never augmented.
 
     Args:
         prepared: the volumes, or slices.
         indices: which of them.
-        size: of the network's input, in voxels, one an axis.
-        batch_size: cases a batch.
-        device: where the batches are wanted.
+        size: the network's input size in voxels, one number for each axis.
+        batch_size: cases in a batch.
+        device: where the batches are needed.
         augmentation: None for none.
         generator: on the CPU; the only source of random numbers.
     """
@@ -139,7 +138,7 @@ class Batches:
             yield images, labels.long()
 
     def _read(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Images (B, C, *size), labels (B, *size), and what the images are padded with (B, C)."""
+        """Images (B, C, *size), labels (B, *size), and the padding values of the images (B, C)."""
         pinned = self._device.type == "cuda"
         shape = (len(indices), self._prepared.channels, *self._size)
         images = torch.zeros(shape, pin_memory=pinned)

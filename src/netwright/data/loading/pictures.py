@@ -1,4 +1,4 @@
-"""Batches of prepared pictures: read at one go, shuffled, augmented on the device."""
+"""Batches of prepared pictures: read at once, shuffled, augmented on the device."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class LabelledImages(Protocol):
 
 
 class ImageBatches:
-    """The training batches of an epoch of pictures, shuffled, all of equal size but the last; read at one go.
+    """The training batches of an epoch of pictures: shuffled, all of equal size except the last. A batch is read at
+    once.
 
     As in `netwright.data.loading.batches.Batches`, a last batch of a single picture is left out.
     """

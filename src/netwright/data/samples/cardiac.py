@@ -24,7 +24,7 @@ _nibabel: Any = nibabel
 NAME = "NetwrightCardiac"
 
 FRAMES = 8
-"""Of a whole cine."""
+"""The number of frames of a whole cine."""
 
 _UNLABELLED = 2
 _END_DIASTOLE = 1
@@ -37,8 +37,10 @@ Field = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Group:
-    """Radius of the left ventricle and thickness of its wall (mm) at end diastole and at end systole; the right
-    ventricle against a normal one; how much thicker the septum is than the wall.
+    """How the hearts of one group look.
+
+    The radius of the left ventricle and the thickness of its wall (mm), at end diastole and at end systole; the size of
+    the right ventricle relative to a normal one; and how much thicker the septum is than the wall.
     """
 
     radius: tuple[float, float]
@@ -58,7 +60,7 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class _Heart:
-    """What stays the same in all frames of a patient; lengths in mm, angles in radians."""
+    """What is the same in all frames of a patient. Lengths are in mm, angles in radians."""
 
     number: int
     group: str
@@ -85,8 +87,10 @@ class _Heart:
 
 @dataclass(frozen=True)
 class _Slice:
-    """Points of one slice: ``x`` and ``y`` (X, Y) in mm from the heart's axis, the same as ``distance`` and ``angle``
-    (0 towards the right ventricle), and how far the slice lies ``below`` the base, in lengths of the left ventricle.
+    """The points of one slice, relative to the heart.
+
+    ``x`` and ``y`` (X, Y) in mm from the heart's axis; the same in polar coordinates, ``distance`` and ``angle`` (0
+    towards the right ventricle); and how far ``below`` the base the slice lies, in lengths of the left ventricle.
     """
 
     x: Field
@@ -97,19 +101,19 @@ class _Slice:
 
 
 def write_cardiac_sample(path: Path, *, patients: int = 20, seed: int = 0) -> Path:
-    """Write short-axis scans of the heart in the layout of ACDC and return the folder.
+    """Writes short-axis scans of the heart in the layout of ACDC and returns the folder.
 
-    ``training/patientNNN`` holds the frames at end diastole and end systole with label maps (1 right ventricle,
-    2 myocardium, 3 left ventricle), and ``Info.cfg``; ``testing`` two more patients without, each with its cine of
-    `FRAMES` frames. Voxels are thick (about 1.8 x 1.8 x 9 mm). The ventricles narrow from base to apex, where the right
-    one ends first; in systole the cavities shrink, the wall thickens and the base descends. Atria above the base, the
-    aorta, the stomach, fat and the liver's vessels are as bright as the ventricles. Size, place, group, shift from
-    slice to slice, contrast, bias field and noise vary; every fourth patient is hard. The same arguments give the
-    same bytes.
+    ``training/patientNNN`` holds the frames at end diastole and end systole with label maps (1 right ventricle, 2
+    myocardium, 3 left ventricle), and ``Info.cfg``. ``testing`` holds two more patients without labels, each with its
+    cine of `FRAMES` frames. Voxels are thick (about 1.8 x 1.8 x 9 mm). The ventricles narrow from base to apex, where
+    the right one ends first. In systole the cavities shrink, the wall thickens and the base descends. Atria above the
+    base, the aorta, the stomach, fat and the liver's vessels are as bright as the ventricles. Size, position, group,
+    shift from slice to slice, contrast, bias field and noise vary; every fourth patient is hard. The same arguments
+    give the same bytes.
 
     Raises:
         SettingsError: fewer than three patients, or more than 900.
-        DatasetError: the folder holds something else than a sample.
+        DatasetError: the folder holds something other than a sample.
         StorageError: the folder cannot be written.
     """
     if not 3 <= patients <= 900:
@@ -159,7 +163,7 @@ def _write_cine(folder: Path, heart: _Heart, seed: int) -> None:
 
 
 def _volume(array: NDArray[Any], heart: _Heart) -> Any:
-    """With axes as scanners have them: to the patient's left, to the back, and from apex to base."""
+    """The volume in a scanner's axes: to the patient's left, to the back, and from apex to base."""
     x, y, z = heart.spacing
     volume = _nibabel.Nifti1Image(array, np.diag([-x, -y, z, 1.0]))
     volume.header.set_xyzt_units("mm")
@@ -167,7 +171,7 @@ def _volume(array: NDArray[Any], heart: _Heart) -> Any:
 
 
 def _draw(rng: np.random.Generator, number: int) -> _Heart:
-    """A patient; every fourth is hard: little contrast, much noise, a strong bias field."""
+    """A random patient. Every fourth is hard: little contrast, much noise, a strong bias field."""
     group = list(GROUPS)[(number - 1) % len(GROUPS)]
     kind, hard = GROUPS[group], number % _HARD_EVERY == 3
     size = rng.uniform(0.9, 1.08)
@@ -216,7 +220,7 @@ def _draw(rng: np.random.Generator, number: int) -> _Heart:
 
 
 def _frame(heart: _Heart, frame: int, seed: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Image and labels (X, Y, Z) of a frame, counted from 1."""
+    """Image and labels (X, Y, Z) of a frame. Frames are counted from 1."""
     rng = np.random.default_rng([seed, heart.number, frame])
     contraction = _contraction(heart, frame)
     labels = np.zeros(heart.shape, dtype=np.uint8)
@@ -232,7 +236,7 @@ def _frame(heart: _Heart, frame: int, seed: int) -> tuple[NDArray[np.int16], NDA
 
 
 def _contraction(heart: _Heart, frame: int) -> float:
-    """From 0 at end diastole to 1 at end systole and back, along half waves of a cosine."""
+    """The contraction in a frame: from 0 at end diastole to 1 at end systole and back, along half waves of a cosine."""
     before, after = heart.end_systole - _END_DIASTOLE, FRAMES + _END_DIASTOLE - heart.end_systole
     phase = (frame - _END_DIASTOLE) / before if frame <= heart.end_systole else (FRAMES + 1 - frame) / after
     return float((1 - np.cos(np.pi * phase)) / 2)
@@ -264,7 +268,7 @@ def _drawn(heart: _Heart, contraction: float, index: int, offset: float) -> tupl
 
 
 def _slice(heart: _Heart, contraction: float, index: int, offset: float) -> _Slice:
-    """Slice 0 is at the apex. In systole the base descends by a seventh of the length, and the apex stays."""
+    """The points of a slice; 0 is at the apex. In systole the base descends by 1/7 of the length; the apex stays."""
     (sx, sy, thick), (width, height, slices) = heart.spacing, heart.shape
     depth = (slices - 1 - index + 0.5) * thick - offset - heart.above
     descent = contraction * heart.length / 7
@@ -290,7 +294,7 @@ def _between(ends: tuple[float, float], contraction: float) -> float:
 
 
 def _borders(heart: _Heart, contraction: float, view: _Slice) -> tuple[Field, Field]:
-    """Distance (X, Y) of endocardium and epicardium from the axis: half ellipsoids with a few lobes."""
+    """The distance (X, Y) of endocardium and epicardium from the axis: half ellipsoids with a few lobes."""
     radius, wall = _between(heart.radius, contraction), _between(heart.wall, contraction)
     lobes = sum(
         a * np.cos(n * view.angle) + b * np.sin(n * view.angle)
@@ -307,7 +311,7 @@ def _borders(heart: _Heart, contraction: float, view: _Slice) -> tuple[Field, Fi
 def _right_ventricle(
     heart: _Heart, contraction: float, view: _Slice, outer: Field
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """A crescent around the septum, absent towards the apex, and its thin wall: masks (X, Y)."""
+    """Masks (X, Y) of the right ventricle and its thin wall: a crescent around the septum, absent towards the apex."""
     size = (heart.radius[0] + heart.wall[0]) * heart.right * (1 - 0.2 * contraction)
     narrowing = np.sqrt(max(0.0, 1 - (view.below / 0.82) ** 2))
     reach = size * 0.62 + heart.septum * _between(heart.wall, contraction)  # a thick septum pushes it aside
@@ -320,7 +324,7 @@ def _right_ventricle(
 
 
 def _paint_atria(heart: _Heart, view: _Slice, light: Field) -> None:
-    """Above the base the blood goes on, unlabelled, in thin walls."""
+    """Paints blood above the base, unlabelled, in thin walls."""
     for centre, radius in ((-4.0, heart.radius[0] * 1.0), (heart.radius[0] * 1.9, heart.radius[0] * 0.8)):
         distance = np.hypot(view.x - centre, view.y + 3)
         light[distance < radius + 3] = heart.levels["muscle"]
@@ -328,7 +332,7 @@ def _paint_atria(heart: _Heart, view: _Slice, light: Field) -> None:
 
 
 def _surroundings(heart: _Heart, view: _Slice) -> Field:
-    """Brightness (X, Y) of the chest around the heart: nothing of it is labelled."""
+    """The brightness (X, Y) of the chest around the heart. None of it is labelled."""
     x, y, levels = view.x, view.y, heart.levels
     light = np.full(x.shape, levels["tissue"])
     size = heart.radius[0] + heart.wall[0]
@@ -355,13 +359,13 @@ def _surroundings(heart: _Heart, view: _Slice) -> Field:
 def _paint_disc(
     light: Field, view: _Slice, x: float, y: float, radius: float, level: float, flat: float
 ) -> None:
-    """A disc, or an ellipse where ``flat`` is not a half."""
+    """Paints a disc, or an ellipse where ``flat`` is not 0.5."""
     stretch = 0.6 + 0.8 * flat
     light[((view.x - x) / stretch) ** 2 + ((view.y - y) * stretch) ** 2 < radius**2] = level
 
 
 def _acquired(rng: np.random.Generator, heart: _Heart, brightness: Field) -> NDArray[np.int16]:
-    """What a scanner makes of it: blur, flow, a bias field and Rician noise, in a scale of its own."""
+    """The scan of a heart: blur, flow, a bias field and Rician noise, in its own intensity scale."""
     shape = brightness.shape
     blurred = ndimage.gaussian_filter(brightness, (0.7, 0.7, 0))
     knots = (9, 9, max(2, shape[2] // 2))

@@ -17,7 +17,7 @@ from netwright.data.samples.phantoms import require_own
 from netwright.errors import SettingsError
 
 CLASSES = ("disc", "ring", "square", "triangle")
-"""What the pictures of the classification sample show; all else about them is nuisance."""
+"""What the pictures of the classification sample show. Everything else in them is a distraction."""
 
 MASK_LABELS = {0: "background", 1: "cell", 2: "nucleus"}
 
@@ -34,16 +34,16 @@ Field = NDArray[np.float64]
 
 
 def write_classification_sample(path: Path, *, pictures: int = 40, seed: int = 0, size: int = 32) -> Path:
-    """Write an image folder of four classes of shapes and return it.
+    """Writes an image folder with four classes of shapes and returns it.
 
-    ``pictures`` of each class for training in ``train/<class>``, a quarter as many in ``test/<class>``, grey PNG of
-    ``size`` pixels a side. Position, size, rotation, brightness (the shape may be darker than its surroundings),
-    shading, texture and noise vary and tell nothing about the class; every fifth picture is hard (little contrast,
-    much noise, partly covered). The same arguments give the same pictures.
+    There are ``pictures`` training pictures of each class in ``train/<class>``, and a quarter as many in
+    ``test/<class>``, grey PNG of ``size`` pixels a side. Position, size, rotation, brightness (the shape may be darker
+    than its surroundings), shading, texture and noise vary and do not depend on the class. Every fifth picture is hard
+    (little contrast, much noise, partly covered). The same arguments give the same pictures.
 
     Raises:
         SettingsError: fewer than four pictures a class, or a size below 16.
-        DatasetError: the folder holds something else than a sample.
+        DatasetError: the folder holds something other than a sample.
         StorageError: the folder cannot be written.
     """
     require_enough(pictures, 4, "pictures a class", size)
@@ -88,10 +88,10 @@ def _hard(number: int) -> bool:
 
 
 def require_enough(count: int, least: int, what: str, size: int) -> None:
-    """Refuse a sample that is too small.
+    """Refuses a sample that is too small.
 
     Raises:
-        SettingsError: saying what was expected.
+        SettingsError: the message says what is expected.
     """
     if count < least or size < SMALLEST_SIZE:
         raise SettingsError(
@@ -100,7 +100,7 @@ def require_enough(count: int, least: int, what: str, size: int) -> None:
 
 
 def write_mark(path: Path, name: str, description: str, more: Mapping[str, Any]) -> None:
-    """Write what tells a sample from a folder of somebody's own, with ``more`` about it."""
+    """Writes the file that marks a folder as a sample, with ``more`` about it."""
     values = {"name": name, "description": description, "licence": "CC0 1.0", **more}
     write_whole(path / _MARK, json.dumps(values, indent=1).encode())
 
@@ -129,7 +129,7 @@ def _shape_picture(rng: np.random.Generator, label: int, size: int, hard: bool) 
 
 
 def _inside(label: int, across: Field, along: Field) -> Field:
-    """1 within the shape of a class, of radius 1 about the origin, else 0."""
+    """1 within the shape of a class, of radius 1 around the origin, else 0."""
     distance = np.hypot(across, along)
     if CLASSES[label] == "disc":
         inside = distance < 0.85
@@ -163,7 +163,7 @@ def _cells(rng: np.random.Generator, size: int, hard: bool) -> tuple[NDArray[np.
 
 
 def _ellipse(rng: np.random.Generator, rows: Field, columns: Field, centre: Field, radius: float) -> Field:
-    """Squared distance from the centre in radii, of a bent ellipse: below 1 inside."""
+    """The squared distance from the centre of a bent ellipse, in radii: below 1 inside."""
     angle, stretch = rng.uniform(0, np.pi), rng.uniform(0.75, 1.3)
     across, along = rows - centre[0], columns - centre[1]
     across, along = (

@@ -1,4 +1,4 @@
-"""A generated folder of pictures that are worth restoring: what is missing follows from what is there, not exactly."""
+"""A generated folder of pictures to restore: what is missing follows from the rest, but not exactly."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ NAME = "NetwrightTiles"
 
 
 def write_inpainting_sample(path: Path, *, pictures: int = 200, seed: int = 0, size: int = 32) -> Path:
-    """Write a folder of pictures in colours and return it.
+    """Writes a folder of colour pictures and returns it.
 
-    Each is a smooth field of two colours under waves of one direction, with one to three discs, rings or bars that
-    reach across much of it. A mask leaves enough to go on the colours, the waves and the outlines; a network that
-    paints the mean colour misses the latter. The same arguments give the same pictures.
+    Each is a smooth field of two colours under waves of one direction, with one to three large discs, rings or bars.
+    The part that a mask leaves is enough to guess colours, waves and outlines. A network that paints the mean colour
+    misses waves and outlines. The same arguments give the same pictures.
 
     Raises:
         SettingsError: fewer than ten pictures, or a size below 16.
-        DatasetError: the folder holds something else than a sample.
+        DatasetError: the folder holds something other than a sample.
         StorageError: the folder cannot be written.
     """
     require_enough(pictures, 10, "pictures", size)
@@ -51,7 +51,7 @@ def _tile(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
 
 
 def _shape(rng: np.random.Generator, rows: Field, columns: Field) -> NDArray[np.bool_]:
-    """Where a disc, a ring or a bar lies."""
+    """A mask of a disc, a ring or a bar."""
     centre, turn = rng.uniform(-0.7, 0.7, 2), rng.uniform(0, np.pi)
     across = (rows - centre[0]) * np.cos(turn) + (columns - centre[1]) * np.sin(turn)
     distance = np.hypot(rows - centre[0], columns - centre[1])

@@ -43,17 +43,17 @@ class _Difficulty:
 
 
 def write_sample(path: Path, *, cases: int = 30, seed: int = 0, size: int = 32) -> Path:
-    """Write the sample dataset into a folder and return the folder.
+    """Writes the sample dataset into a folder and returns the folder.
 
-    Every phantom is a body in empty space with a core inside a rind, a vessel, and distractors: unlabelled
-    blobs as bright as the labelled structures, so that no threshold segments them. Shape, position, contrast,
-    bias field, noise, voxel spacing (in mm) and axis order vary; every fifth case is hard (low contrast,
-    strong bias and noise, the vessel touching the rind). ``size`` is the largest number of voxels a side. Two
-    more images, without labels, lie in ``imagesTs``. The same arguments give the same bytes.
+    Every phantom is a body in empty space with a core inside a rind, a vessel, and distractors: unlabelled blobs as
+    bright as the labelled structures, so that no threshold segments them. Shape, position, contrast, bias field, noise,
+    voxel spacing (in mm) and axis order vary. Every fifth case is hard (low contrast, strong bias and noise, the vessel
+    touches the rind). ``size`` is the largest number of voxels a side. Two more images, without labels, lie in
+    ``imagesTs``. The same arguments give the same bytes.
 
     Raises:
         SettingsError: fewer than three cases, or a size below 24.
-        DatasetError: the folder holds something else than a sample.
+        DatasetError: the folder holds something other than a sample.
         StorageError: the folder cannot be written.
     """
     path = Path(path).expanduser()
@@ -91,7 +91,7 @@ def write_sample(path: Path, *, cases: int = 30, seed: int = 0, size: int = 32) 
 
 
 def require_own(path: Path, name: str) -> None:
-    """Refuse to write among files of others; an earlier sample of that name is written over.
+    """Refuses to write among files of others. An earlier sample of that name is overwritten.
 
     Raises:
         DatasetError: the folder holds something else.
@@ -188,7 +188,7 @@ def _vessel(rng: np.random.Generator, points: Field, centre: Field, distance: fl
 
 
 def _acquired(rng: np.random.Generator, brightness: Field, difficulty: _Difficulty) -> Field:
-    """What a scanner makes of it: partial volumes, a bias field, Rician noise, an arbitrary scale."""
+    """The scan of a phantom: partial volumes, a bias field, Rician noise, an arbitrary intensity scale."""
     shape = brightness.shape
     blurred = ndimage.gaussian_filter(brightness, 0.5)
     bias = np.exp(_smooth(rng, shape, 1.0) * difficulty.bias * 0.5)

@@ -1,4 +1,4 @@
-"""Preprocessing once for all: a folder keyed by the files' content and the settings, built atomically."""
+"""Preprocesses a dataset once. The folder's name depends on the files' content and the settings."""
 
 from __future__ import annotations
 
@@ -42,14 +42,20 @@ def prepare(
     workers: int = 1,
     on_case: Callable[[int, int], None] | None = None,
 ) -> Prepared:
-    """Every case preprocessed and written to a folder under ``cache_root``, or that folder as found.
+    """Preprocesses every case into a folder under ``cache_root``, or opens that folder where it exists.
 
-    The folder's name holds a hash of what the files contain and of the settings; processes that want the same
-    one wait for the first, and one that is killed leaves nothing that would be taken for whole.
-    ``on_case(done, total)`` is called after each case that is written.
+    The folder's name holds a hash of the files' content and of the settings. Several processes may want the same
+    folder: all wait for the first. A process that is killed leaves nothing that looks complete.
+
+    Args:
+        dataset: the dataset.
+        settings: how its cases are preprocessed.
+        cache_root: the folder of all prepared data.
+        workers: the number of threads.
+        on_case: called with the number of cases done and of all cases, after each case that is written.
 
     Raises:
-        UnusableFile: a file cannot be used; it is the error that `inspect_dataset` reports.
+        UnusableFile: a file cannot be used. It is the error that `inspect_dataset` reports.
         DatasetError: there are no cases.
         StorageError: there is no room for the cache, or it cannot be written.
     """
@@ -78,7 +84,7 @@ def _bytes(dataset: Dataset, geometries: Sequence[Geometry]) -> int:
 
 
 def _key(dataset: Dataset, settings: PreprocessingSettings, workers: int) -> str:
-    """A hash of everything that the cache depends on; where the dataset lies is no part of it."""
+    """A hash of everything that the cache depends on. The dataset's own path is not part of it."""
     meaning = {
         "version": VERSION,
         "reading": READING,
@@ -98,7 +104,7 @@ def _case_digests(case: Case) -> list[str]:
 
 
 def image_digest(case: Case) -> str:
-    """A hash of the content of a case's image files, whatever they are called, and of its time point in them.
+    """A hash of the content of a case's image files, and of its time point in them. File names do not matter.
 
     Raises:
         UnusableFile: a file is missing.
@@ -108,7 +114,7 @@ def image_digest(case: Case) -> str:
 
 
 def image_digests(dataset: Dataset, workers: int = 1) -> dict[str, str]:
-    """`image_digest` of each case by its name."""
+    """The `image_digest` of each case, by the name of the case."""
     return {case.name: image_digest(case) for case in dataset.cases}
 
 
@@ -141,7 +147,7 @@ def _write_arrays(
     workers: int,
     on_case: Callable[[int, int], None] | None,
 ) -> list[PreparedCase]:
-    """Written as plain files, in order: a full disk then is an error, where a memory map would be a crash."""
+    """Writes the arrays as plain files, in order. On a full disk this raises an error; a memory map would crash."""
     voxels = sum(int(np.prod(geometry.size)) for geometry in geometries)
     process = partial(_process, dataset=dataset, settings=settings)
     pairs = list(zip(dataset.cases, geometries, strict=True))
@@ -167,7 +173,7 @@ def _write_arrays(
 def _process(
     pair: tuple[Case, Geometry], dataset: Dataset, settings: PreprocessingSettings
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], tuple[float, ...]]:
-    """The prepared image and label map of a case, and what its channels are padded with."""
+    """The prepared image and label map of a case, and the value that pads each channel."""
     case, geometry = pair
     volume, labels = check_case(case, dataset).require_usable()
     image = normalised(volume.array, settings)

@@ -1,4 +1,4 @@
-"""One case read and checked: what inspection reports as problems is what preparation refuses."""
+"""Reads and checks one case. Inspection reports the same problems for which preparation refuses a case."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ _SHOWN_VALUES = 8
 class CheckedCase:
     """One case as far as it can be read.
 
-    ``volume`` is its image, ``labels`` (X, Y, Z) its class indices, both in canonical RAS axes and None where
-    an error keeps them from being used; ``voxels`` counts the voxels of each label value after ``map_label``.
+    Args:
+        volume: the image, in canonical RAS axes; None where an error prevents its use.
+        labels: the class indices (X, Y, Z), in the same axes; None where an error prevents their use.
+        voxels: the number of voxels of each label value, after ``map_label``.
+        problems: what is wrong.
     """
 
     volume: Volume | None
@@ -36,10 +39,10 @@ class CheckedCase:
     problems: tuple[Problem, ...]
 
     def require_usable(self) -> tuple[Volume, NDArray[np.uint8]]:
-        """Image and labels.
+        """The image and the labels.
 
         Raises:
-            UnusableFile: there are errors; it carries the first.
+            UnusableFile: there are errors. It carries the first one.
         """
         for problem in self.problems:
             if problem.severity == "error":
@@ -50,7 +53,7 @@ class CheckedCase:
 
 
 def check_case(case: Case, dataset: Dataset) -> CheckedCase:
-    """Read a case's files and look for everything that would spoil a training."""
+    """Reads a case's files and looks for everything that would spoil a training."""
     if case.problem is not None:
         return CheckedCase(None, None, {}, (case.problem.relative_to(dataset.root),))
     volume, problems = _check_image(case, dataset)
@@ -164,7 +167,7 @@ def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Prob
 
 
 def channel_problems(case: Case, dataset: Dataset, channels: int) -> list[Problem]:
-    """What is wrong with the number of channels that an image has."""
+    """The problem of an image with the wrong number of channels."""
     path = case.images[0]
     if channels == len(dataset.channels):
         return []
@@ -200,7 +203,7 @@ def _other_colours(path: Path, channels: int, dataset: Dataset) -> Problem:
 
 
 def check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> list[Problem]:
-    """What is wrong with the intensities (X, Y, Z) of one channel: NaN or infinite voxels, or no contrast."""
+    """The problems of one channel's intensities (X, Y, Z): NaN or infinite voxels, or no contrast."""
     broken = int(values.size - np.count_nonzero(np.isfinite(values)))
     return intensity_problems(path, channel, broken, values.size, (float(values.min()), float(values.max())))
 
@@ -208,7 +211,15 @@ def check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> 
 def intensity_problems(
     path: Path, channel: int, broken: int, voxels: int, limits: tuple[float, float]
 ) -> list[Problem]:
-    """The same of a channel in which so many ``voxels`` are ``broken``, and which lies within ``limits``."""
+    """Like `check_intensities`, for a channel that has been counted already.
+
+    Args:
+        path: the channel's file.
+        channel: its number.
+        broken: how many voxels are NaN or infinite.
+        voxels: how many voxels there are.
+        limits: the smallest and the largest intensity.
+    """
     if broken:
         return [
             Problem(
@@ -238,7 +249,7 @@ def intensity_problems(
 
 
 def value_problems(path: Path, values: NDArray[Any], dataset: Dataset) -> list[Problem]:
-    """What is wrong with the values, whole numbers in order, that a label map holds."""
+    """The problems of a label map's values (whole numbers, in order)."""
     whole_numbers = [int(value) for value in values]
     unnamed = [int(value) for value in unnamed_values(whole_numbers, dataset.label_values, dataset.map_label)]
     if not unnamed:
@@ -259,14 +270,16 @@ def value_problems(path: Path, values: NDArray[Any], dataset: Dataset) -> list[P
 
 
 def naming_labels(problem: Problem, dataset: Dataset) -> Problem:
-    """A label that is no whole number, with those that were expected."""
+    """Adds the expected labels to a problem about a label that is no whole number."""
     if problem.kind not in ("not-integer", "label-not-finite", "label-range"):
         return problem
     return replace(problem, expected=f"{enumerate_words(list(dataset.labels))}, {dataset.as_named}")
 
 
 def _unconfirmed(path: Path, values: NDArray[Any], dataset: Dataset) -> Problem:
-    """Masks whose values are not 0, 1, 2, ...: which label each would become, and the flag that confirms it."""
+    """The problem of masks whose values are not 0, 1, 2, ...: it names the label that each value would get, and the
+    flag that confirms this.
+    """
     readings = [f"{value} -> {label} ({dataset.labels[label]})" for value, label in dataset.proposed.items()]
     flag = ",".join(f"{value}={label}" for value, label in dataset.proposed.items() if value != label)
     return Problem(

@@ -1,4 +1,4 @@
-"""What is counted of a volume that is seen piece by piece: intensities, label values, and a hash of its content."""
+"""Counts a volume piece by piece: intensities, label values, and a hash of the content."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from netwright.data.volumes.labels import count_values
 
 SAMPLED_VOXELS = 4096
-"""Voxels of a case and channel, evenly spread, from which percentiles are estimated."""
+"""How many voxels of each case and channel, evenly spread, the percentiles are estimated from."""
 
 MOST_VALUES = 1 << 20
-"""Different values of a label map that are kept; nothing that has more is one."""
+"""The most different values that are kept. A file with more values is not a label map."""
 
 _Table = NDArray[np.uint64]
 
 
 @dataclass
 class IntensityCount:
-    """Intensities of one channel of ``voxels`` in all; mean and squares are those of the finite ones.
+    """The intensities of one channel of ``voxels`` voxels. Mean and squares are those of the finite voxels.
 
     Pieces are joined as Chan, Golub and LeVeque (1983) join samples, equation 1.5.
     """
@@ -39,12 +39,12 @@ class IntensityCount:
 
     @property
     def broken(self) -> int:
-        """Voxels that are no numbers."""
+        """The number of voxels that are NaN or infinite."""
         return self.seen - self.finite
 
     @property
     def variance(self) -> float:
-        """Of the finite voxels."""
+        """The variance of the finite voxels."""
         return self.squares / self.finite
 
     @property
@@ -53,7 +53,7 @@ class IntensityCount:
         return np.concatenate(self.samples)
 
     def add(self, values: NDArray[np.float32]) -> None:
-        """Count a piece, of any shape, which follows those before in the order of the file."""
+        """Counts a piece of any shape. Pieces come in the order of the file."""
         flat = values.ravel(order="F")
         step = max(1, self.voxels // SAMPLED_VOXELS)
         start = -self.seen % step
@@ -82,7 +82,7 @@ class ValueCount:
     counts: dict[Any, int] = field(default_factory=dict)
 
     def add(self, values: NDArray[Any]) -> None:
-        """Count a piece, of any shape."""
+        """Counts a piece of any shape."""
         if values.dtype.kind == "f":
             with np.errstate(invalid="ignore"):
                 whole = values.astype(np.int32)
@@ -101,13 +101,15 @@ class ValueCount:
 
 
 class ContentHash:
-    """A number of 64 bits that depends on the values of an array (X, Y, Z) and their places, not on the order in which
-    its pieces are added: the sum of every value's bits, mixed, times one random odd number for each of its three
-    indices. Two scans with the same voxels have the same, however their axes are stored.
+    """A 64-bit hash of an array (X, Y, Z). It depends on the values and their positions, not on the order of the
+    pieces.
+
+    It is a sum over all voxels: the mixed bits of the value, times one random odd number for each of its three indices.
+    Two scans with the same voxels have the same hash, however their axes are stored.
 
     Args:
-        shape: in canonical axes.
-        orientation: for each axis of the file (3, 2) the canonical axis that it runs along, and 1 or -1.
+        shape: the shape in canonical axes.
+        orientation: (3, 2): for each axis of the file, the canonical axis that it runs along, and 1 or -1.
     """
 
     def __init__(self, shape: Sequence[int], orientation: NDArray[np.float64]) -> None:
@@ -119,7 +121,7 @@ class ContentHash:
             self._tables.append(table[::-1] if direction < 0 else table)
 
     def add(self, values: NDArray[np.float32], box: Sequence[slice]) -> None:
-        """Add a piece (x, y, z), which lies in a ``box`` of the file's axes."""
+        """Adds a piece (x, y, z), which lies in a ``box`` of the file's axes."""
         bits = np.ascontiguousarray(values).view(np.uint32).astype(np.uint64)
         bits *= np.uint64(0x9E3779B97F4A7C15)
         bits ^= bits >> np.uint64(29)
@@ -129,9 +131,9 @@ class ContentHash:
 
 
 def boxes(shape: Sequence[int], most: int) -> list[tuple[slice, ...]]:
-    """An array cut into pieces of at most so many values, or one value, in the order in which NIfTI stores them.
+    """Cuts an array into pieces of at most ``most`` values, in the order in which NIfTI stores them.
 
-    The first axis is the fastest, so that each piece is one run of the file.
+    The first axis is the fastest, so each piece is one continuous part of the file.
     """
     fixed = next(
         axis for axis in range(len(shape) + 1) if prod(shape[: axis + 1]) > most or axis == len(shape)

@@ -1,4 +1,4 @@
-"""A labelled dataset as its folder describes it: which files belong together, and what their values mean."""
+"""A labelled dataset as its folder describes it: which files belong together, and what their label values mean."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ VOLUMES = "volumes"
 """The kind of data, in `netwright.data.open.KINDS`: images with label maps, pictures among them."""
 
 PICTURES_WITH_MASKS = "image-masks"
-"""The layout whose images have two dimensions."""
+"""The layout of two-dimensional images with masks."""
 
 ACDC = "ACDC"
-"""Names the labels where the layout, no file, says what they are."""
+"""The layout ACDC. No file names its labels: the layout itself says what they are."""
 
 MAXIMUM_CLASSES = 256
-"""Prepared labels are stored in one byte a voxel."""
+"""Prepared labels take one byte a voxel."""
 
 
 LARGEST_IN_PICTURES = 2**16 - 1
@@ -30,12 +30,17 @@ LARGEST_IN_PICTURES = 2**16 - 1
 
 @dataclass(frozen=True)
 class Case:
-    """One scan or picture: one image file a channel, or a single file that holds them all, and its label map.
+    """One scan or picture with its label map.
 
-    ``time``: the time point, from 0, that the case is, of files that hold several; None: volumes beyond the first are
-    channels. ``group``: the patient, where a patient has several cases: a group is never divided between training,
-    validation and test; by default each case is one by itself. ``problem``: what is known to be wrong from the names
-    of the files alone.
+    Args:
+        name: the name of the case.
+        images: one file for each channel, or one file with all channels.
+        label: the label map; None where there is none.
+        time: the time point (from 0) of the case in files that hold several; None: further volumes in a file are
+            channels.
+        group: the patient, where a patient has several cases. The cases of a group are never divided between training,
+            validation and test. By default, each case is a group by itself.
+        problem: what the file names alone show to be wrong.
     """
 
     name: str
@@ -53,16 +58,25 @@ class Case:
 class Dataset:
     """A folder of labelled volumes, or of pictures with masks.
 
-    ``channels`` are the names of the image channels; ``labels`` maps the values in the label files to names,
-    in order of value, with 0 for background; ``map_label`` maps values found in the files to values of
-    ``labels`` before anything else sees them. The class index of a label is the position of its value in
-    ``labels``. ``naming`` is the file that names the labels, or the folder of the masks whose values they are;
-    ``proposed`` the labels that values of masks would get, where these are not numbered in order and nobody has said
-    what they mean.
+    The class index of a label is the position of its value in ``labels``.
+
+    Args:
+        name: the name of the dataset.
+        root: its folder.
+        format: its layout.
+        channels: the names of the image channels.
+        labels: the values in the label files and their names, in order of value; 0 is the background.
+        cases: the cases.
+        map_label: value in the files -> value in ``labels``. It is applied before anything else.
+        file_ending: the ending of the label maps that are written for it.
+        naming: the file that names the labels, or the folder of masks whose values are the labels.
+        proposed: the labels that mask values would get, where the values are not numbered in order and nobody has said
+            what they mean.
 
     Raises:
-        DatasetError: the labels make no segmentation task, ``map_label`` leads to a value without a name, or the name
-            of a case would lead out of the folder that its label map is written to.
+        DatasetError: there is no background or no other label, there are more than 256 labels, or one cannot be
+            written; ``map_label`` leads to a value without a name; or the name of a case is a path, so that its label
+            map would be written to another folder.
     """
 
     kind: ClassVar[str] = VOLUMES
@@ -105,7 +119,7 @@ class Dataset:
         object.__setattr__(self, "map_label", dict(sorted(self.map_label.items())))
 
     def _require_writable(self, description: Path) -> None:
-        """Raise where a label value could not be written again: below 0, or beyond what label maps hold."""
+        """Raises where a label value could not be written: below 0, or larger than label maps can hold."""
         largest = LARGEST_IN_PICTURES if self.file_ending == ".png" else LARGEST
         for value, name in self.labels.items():
             if not 0 <= value <= largest:
@@ -117,7 +131,7 @@ class Dataset:
 
     @property
     def dimensions(self) -> int:
-        """2 of pictures with masks, 3 of volumes."""
+        """2 for pictures with masks, 3 for volumes."""
         return 2 if self.format == PICTURES_WITH_MASKS else 3
 
     @property
@@ -127,12 +141,12 @@ class Dataset:
 
     @property
     def groups(self) -> dict[str, str]:
-        """The patient of each case by the case's name; the case itself where it is one by itself."""
+        """The patient of each case, by the name of the case. A case without a patient is its own group."""
         return {case.name: case.group for case in self.cases}
 
     @property
     def counted(self) -> str:
-        """How many cases there are, in words."""
+        """The number of cases, in words."""
         return f"{len(self.cases)} cases"
 
     @property
@@ -142,7 +156,7 @@ class Dataset:
 
     @property
     def as_named(self) -> str:
-        """In words, where the labels come from."""
+        """Where the labels come from, in words."""
         return (
             "as dataset.json names them"
             if self.naming == "dataset.json"
@@ -161,7 +175,7 @@ class Dataset:
 
 
 def _require_plain_names(root: Path, names: Sequence[str]) -> None:
-    """Refuse names of cases that are paths: files are named after them, beside which others lie."""
+    """Refuses names of cases that are paths, because files are named after the cases."""
     for name in names:
         if name in ("", ".", "..") or any(mark in name for mark in "/\0"):
             raise DatasetError(

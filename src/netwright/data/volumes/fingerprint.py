@@ -1,4 +1,4 @@
-"""What a dataset looks like in numbers: shapes, spacings, intensities, labels."""
+"""A dataset in numbers: shapes, spacings, intensities, labels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Range:
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """Intensities of one channel over all voxels of all cases; percentiles from an even sample."""
+    """Intensities of one channel over all voxels of all cases. The percentiles come from an evenly spread sample."""
 
     name: str
     mean: float
@@ -40,7 +40,9 @@ class ChannelStatistics:
 
 @dataclass(frozen=True)
 class LabelStatistics:
-    """``voxels`` of a label over all cases, ``percent`` of all voxels, and the ``cases`` that have it."""
+    """One label: its ``voxels`` over all cases, its ``percent`` of all voxels, and the number of ``cases`` that have
+    it.
+    """
 
     value: int
     name: str

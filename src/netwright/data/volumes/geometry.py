@@ -19,13 +19,17 @@ _SNAP = 1e-3
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the voxels of a prepared volume come from.
+    """The position of each voxel of a prepared volume in the original volume.
 
-    Along each canonical RAS axis the centre of prepared voxel i lies at ``scale * i + offset`` in units of
-    the original voxels. Positions outside of the original field of view are padding.
+    Along each canonical RAS axis, the centre of prepared voxel i lies at ``scale * i + offset``, in units of the
+    original voxels. Positions outside the original field of view are padding. Survives a round trip through JSON.
 
-    ``shape`` and ``affine`` are those of the original file, in its own axis order; ``size`` is the shape of
-    the prepared volume. Survives a round trip through JSON.
+    Args:
+        shape: the shape of the original file, in its own axis order.
+        affine: the affine of the original file.
+        size: the shape of the prepared volume.
+        scale: see above.
+        offset: see above.
     """
 
     shape: Shape
@@ -48,9 +52,9 @@ class Geometry:
     def prepare_image(
         self, image: NDArray[np.float32], outside: Sequence[float] | None = None
     ) -> NDArray[np.float32]:
-        """An image (C, X, Y, Z) in canonical axes on the prepared grid (C, *size): linear interpolation.
+        """Interpolates an image (C, X, Y, Z) in canonical axes linearly on the prepared grid (C, *size).
 
-        ``outside``: for each channel, what lies outside of the field of view; None: zeros.
+        ``outside`` is the value of each channel outside the field of view; None: zeros.
         """
         prepared = resample(image, self._sources(), self.scale)
         if outside is None or not any(outside):
@@ -89,9 +93,9 @@ class Geometry:
         return self.grid.from_canonical(labels)
 
     def inside(self, axis: int) -> range:
-        """The positions along a canonical axis of the prepared grid that the scan has; all others are padding.
+        """The positions along a canonical axis of the prepared grid that lie in the scan. All others are padding.
 
-        Of a scan so thin that every position misses it, the one in the middle.
+        A scan may be so thin that every position misses it: then the middle position.
         """
         within = np.flatnonzero(_in_field(self._sources()[axis], self.grid.canonical_shape[axis]))
         if not within.size:
@@ -99,7 +103,7 @@ class Geometry:
         return range(int(within[0]), int(within[-1]) + 1)
 
     def without_padding(self, axis: int) -> Geometry:
-        """The same, of a prepared volume cut to `inside` along an axis."""
+        """The geometry of a prepared volume that is cut to `inside` along an axis."""
         kept = self.inside(axis)
         size, offset = list(self.size), list(self.offset)
         size[axis] = len(kept)
@@ -114,7 +118,8 @@ class Geometry:
     def _targets(self) -> list[NDArray[np.float64]]:
         """For each axis, the position of every original voxel among the prepared ones.
 
-        Whole prepared voxels may cover a little less than the scan: its outermost voxels then take the edge's value.
+        The prepared voxels may cover a little less than the scan. The outermost voxels of the scan then take the edge's
+        value.
         """
         axes = zip(self.grid.canonical_shape, self.scale, self.offset, self.size, strict=True)
         return [
@@ -142,12 +147,18 @@ def resampled_shape(grid: Grid, spacing: Spacing | None) -> Shape:
 
 
 def plan_geometry(grid: Grid, spacing: Spacing | None, size: Shape, *, pad: bool, resize: bool) -> Geometry:
-    """The way from a file's grid to the prepared grid (Wong and Moradi 2019, section 3.1).
+    """Plans the way from a file's grid to the prepared grid (Wong and Moradi 2019, section 3.1).
 
-    Resampling to ``spacing`` (None: none), zero padding and resizing are joined into a single interpolation,
-    so that nothing is blurred twice. With ``resize`` the result has exactly ``size``: with ``pad`` the field
-    of view is first padded on both sides to the proportions of ``size``, else it is stretched. Without
-    ``resize``, ``pad`` fills up volumes that are smaller than ``size``; nothing is ever cut off.
+    Resampling, zero padding and resizing become one interpolation, so that nothing is blurred twice. Nothing is cut
+    off.
+
+    Args:
+        grid: the file's grid.
+        spacing: the voxel size to resample to, in mm; None: no resampling.
+        size: the shape of the result, or with ``pad`` alone its smallest shape.
+        pad: with ``resize``, the field of view is first padded on both sides to the proportions of ``size``. Without
+            ``resize``, volumes smaller than ``size`` are filled up.
+        resize: the result has exactly ``size``. Without ``pad``, the volume is stretched.
     """
     fields = np.array(grid.canonical_shape, dtype=np.float64)
     factors = np.array(_factors(grid, spacing))
@@ -174,7 +185,7 @@ def plan_geometry(grid: Grid, spacing: Spacing | None, size: Shape, *, pad: bool
 
 
 def _factors(grid: Grid, spacing: Spacing | None) -> Spacing:
-    """Prepared over original voxel size along each axis; exactly 1 where they are as good as equal."""
+    """Prepared divided by original voxel size along each axis; exactly 1 where they are nearly equal."""
     if spacing is None:
         return 1.0, 1.0, 1.0
     ratios = (target / own for target, own in zip(spacing, grid.spacing, strict=True))
@@ -189,11 +200,14 @@ def resample(
 ) -> NDArray[np.float32]:
     """Linear interpolation of (..., X, Y, Z) at positions along the last three axes, in voxel indices.
 
-    ``steps``: from one position to the next along each axis. Where it is above 1 the result is coarser than
-    the array: the linear kernel is then as much wider, so that every voxel counts and nothing is aliased.
+    A position within the field of view [-0.5, length - 0.5] but beyond the last centre takes the edge's value; a
+    position outside it gives zero. The axes are interpolated one after the other.
 
-    A position within the field of view [-0.5, length - 0.5] but beyond the last centre takes the edge's
-    value; one outside of it gives zero. Separable, therefore one axis after the other.
+    Args:
+        array: (..., X, Y, Z).
+        positions: the positions along each axis.
+        steps: the distance of two positions along each axis. Where it is above 1, the result is coarser than the array.
+            The linear kernel is then wider by the same factor, so that every voxel counts and there is no aliasing.
     """
     for axis, (along, step) in enumerate(zip(positions, steps, strict=True), start=array.ndim - 3):
         array = _resample_axis(array, axis, along, step)
@@ -214,7 +228,7 @@ def _resample_axis(
 
 
 def _in_field(positions: NDArray[np.float64], length: int) -> NDArray[np.bool_]:
-    """Which positions lie in the field of view of ``length`` voxels, half a voxel beyond the outer centres included."""
+    """Which positions lie in the field of view of ``length`` voxels. It ends half a voxel beyond the outer centres."""
     return np.asarray((positions >= -0.5 - _SNAP) & (positions <= length - 0.5 + _SNAP))
 
 
@@ -281,7 +295,7 @@ def _argmax(
     positions: Sequence[NDArray[np.float64]],
     steps: Sequence[float],
 ) -> NDArray[np.uint8]:
-    """The class with the largest interpolated score, one in memory at a time; ties go to the lower index."""
+    """The class with the largest interpolated score. One score is in memory at a time; the lower index wins a tie."""
     labels = np.zeros([len(along) for along in positions], dtype=np.uint8)
     best = np.full(labels.shape, -np.inf, dtype=np.float32)
     for index, score in scores:

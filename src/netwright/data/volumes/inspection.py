@@ -1,4 +1,4 @@
-"""Every file of a dataset read once: its fingerprint, and everything that is wrong with it."""
+"""Reads every file of a dataset once: the fingerprint, and everything that is wrong."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN_KINDS = 3
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a look at all files of a dataset brought to light; errors come before warnings."""
+    """What was found in all files of a dataset. Errors come before warnings."""
 
     root: Path
     fingerprint: Fingerprint | ImageFingerprint
@@ -34,16 +34,16 @@ class Inspection:
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """The problems for which a search refuses the dataset."""
+        """The problems that make a search refuse the dataset."""
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """The problems with which a search goes on."""
+        """The problems that do not stop a search."""
         return tuple(problem for problem in self.problems if problem.severity == "warning")
 
     def grouped(self) -> tuple[tuple[Problem, int], ...]:
-        """The first problem of each kind, and how many more files have the same."""
+        """The first problem of each kind, and how many more files have the same problem."""
         first: dict[tuple[str, str], Problem] = {}
         count: dict[tuple[str, str], int] = {}
         for problem in self.problems:
@@ -53,10 +53,12 @@ class Inspection:
         return tuple((problem, count[key] - 1) for key, problem in first.items())
 
     def require_usable(self, options: str = "") -> None:
-        """Do nothing, or raise. ``options``: of the command with which the dataset is read, as a text behind it.
+        """Raises if there are errors.
+
+        ``options`` are the command-line options with which the dataset is read. The message repeats them.
 
         Raises:
-            DatasetError: there are errors; the first of each kind in full, the others counted.
+            DatasetError: there are errors. The first of each kind is given in full; the others are counted.
         """
         groups = [(problem, more) for problem, more in self.grouped() if problem.severity == "error"]
         if not groups:
@@ -84,7 +86,7 @@ class Inspection:
 
 
 def inspect_dataset(dataset: Dataset, *, workers: int = 1) -> Inspection:
-    """Read every file, measure the dataset and collect every problem. Never raises for what a file holds."""
+    """Reads every file, measures the dataset and collects every problem. Never raises for a file's content."""
     facts = list(in_order(partial(case_facts, dataset=dataset), dataset.cases, workers))
     fingerprint = summarise(dataset, facts)
     problems = [problem for case in facts for problem in case.problems]

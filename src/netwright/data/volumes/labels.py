@@ -1,4 +1,4 @@
-"""What label values mean: one mapping for training, test, inspection and every reader of masks."""
+"""The meaning of label values: one mapping for training, test, inspection and every reader of masks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 
 def mapped(value: int, map_label: Mapping[int, int]) -> int:
-    """What a value that is stored in a file stands for.
+    """The value that a value in a file stands for.
 
-    All pairs hold at once, so that ``{1: 2, 2: 1}`` exchanges two labels. A value that is not named stays.
+    All pairs hold at once, so ``{1: 2, 2: 1}`` exchanges two labels. A value without a pair stays as it is.
     """
     return map_label.get(value, value)
 
@@ -20,7 +20,7 @@ def mapped(value: int, map_label: Mapping[int, int]) -> int:
 def unnamed_values(
     values: Iterable[float], label_values: Sequence[int], map_label: Mapping[int, int]
 ) -> list[float]:
-    """Those of the stored values that stand for none of ``label_values``, in the order in which they are given."""
+    """The values in a file that stand for none of ``label_values``, in their given order."""
     known = set(label_values)
     return [value for value in values if value % 1 != 0 or mapped(int(value), map_label) not in known]
 
@@ -28,12 +28,12 @@ def unnamed_values(
 def class_indices(
     values: NDArray[Any], label_values: Sequence[int], map_label: Mapping[int, int]
 ) -> NDArray[np.uint8]:
-    """The class index of every stored value: the place in ``label_values`` of the value that it stands for.
+    """The class index of every value: the position in ``label_values`` of the value that it stands for.
 
     Args:
-        values: of any shape, as they are stored.
+        values: the values as they are in the file, in any shape.
         label_values: the value of each class, in order of class index; at most 256.
-        map_label: stored value -> value that it stands for.
+        map_label: value in the file -> value that it stands for.
 
     Raises:
         ValueError: a value stands for none of ``label_values``. See `unnamed_values`.
@@ -53,7 +53,7 @@ def class_indices(
 
 
 def count_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """The values that occur, in order, and how often."""
+    """The different values, in order, and how often each occurs."""
     if not _small(values):
         return np.unique(values, return_counts=True)
     counts = np.bincount(values.ravel())
@@ -62,7 +62,7 @@ def count_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
 
 
 def _small(values: NDArray[Any]) -> bool:
-    """Whether they are small integers: counting these is faster than sorting them."""
+    """Whether the values are small integers. To count these is faster than to sort them."""
     if values.dtype.kind not in "iu" or not values.size:
         return False
     return bool(values.min() >= 0 and values.max() <= np.iinfo(np.uint16).max)

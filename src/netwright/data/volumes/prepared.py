@@ -25,9 +25,14 @@ VERSION = 3
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """``geometry`` leads back to the file; ``voxels`` counts the voxels of each class; ``group`` is that of `Case`.
+    """One case of a prepared dataset.
 
-    ``air``: what each channel is padded with; empty: zeros.
+    Args:
+        name: the name of the case.
+        geometry: the way back to the file.
+        voxels: the number of voxels of each class.
+        group: see `Case`.
+        air: the value that pads each channel; empty: zeros.
     """
 
     name: str
@@ -39,11 +44,18 @@ class PreparedCase:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A preprocessed dataset, its cases in order of name, its volumes in canonical RAS axes.
+    """A preprocessed dataset: its cases in order of name, its volumes in canonical RAS axes.
 
-    ``channels`` and ``classes`` (background included) are counts; ``label_names`` are those of the foreground
-    and ``label_values`` those of all classes in the dataset's own files. ``settings`` are resolved. Pickles
-    as its folder's path, so that worker processes map the same pages of memory.
+    It pickles as the path of its folder, so that worker processes map the same pages of memory.
+
+    Args:
+        folder: where it lies.
+        dataset: the name of the dataset.
+        channel_names: the names of the image channels.
+        label_names: the names of the foreground labels.
+        label_values: the value of every class in the dataset's own files, background included.
+        settings: the resolved settings of the preprocessing.
+        cases: the cases.
     """
 
     kind: ClassVar[str] = VOLUMES
@@ -70,7 +82,7 @@ class Prepared:
         return tuple(case.name for case in self.cases)
 
     def preprocessing(self) -> dict[str, Any]:
-        """Every step from a file to a network's input, in plain values."""
+        """Every step from a file to a network's input, as plain values."""
         return self.settings.to_dict()
 
     @property
@@ -96,12 +108,12 @@ class Prepared:
 
     @cached_property
     def spacing(self) -> Spacing:
-        """Voxel size of the prepared volumes in mm; the median over the cases where they differ."""
+        """The voxel size of the prepared volumes in mm. Where cases differ, the median."""
         x, y, z = np.median([case.geometry.spacing for case in self.cases], axis=0).tolist()
         return x, y, z
 
     def class_counts_of(self, indices: Iterable[int]) -> NDArray[np.int64]:
-        """Voxels of each class (classes,) over some cases."""
+        """The number of voxels of each class (classes,) in some cases."""
         rows = [self.cases[index].voxels for index in indices]
         return np.asarray(np.array(rows, dtype=np.int64).reshape(-1, self.classes).sum(axis=0))
 
@@ -136,11 +148,11 @@ class Prepared:
         return values.reshape(size)
 
     def air(self, index: int) -> NDArray[np.float32]:
-        """What each channel (C,) of a case is padded with."""
+        """The value that pads each channel (C,) of a case."""
         return np.asarray(self.cases[index].air or (0.0,) * self.channels, dtype=np.float32)
 
     def geometry(self, index: int) -> Geometry:
-        """The way from a case's prepared grid back to its file's."""
+        """The way from a case's prepared grid back to the grid of its file."""
         return self.cases[index].geometry
 
     @cached_property
@@ -157,7 +169,7 @@ class Prepared:
         return np.load(self.folder / LABELS, mmap_mode="r", allow_pickle=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """What the index file holds, in plain values."""
+        """The contents of the index file, as plain values."""
         return {
             "version": VERSION,
             "dataset": self.dataset,
@@ -201,10 +213,10 @@ class Prepared:
 
 
 def open_prepared(folder: Path) -> Prepared:
-    """A dataset that `prepare` has written.
+    """Opens a dataset that `prepare` has written.
 
     Raises:
-        DatasetError: the folder is none, of another version, or damaged.
+        DatasetError: the folder holds no prepared dataset, or is of another version or damaged.
     """
     folder = Path(folder)
     advice = "Delete the folder and prepare the dataset again."

@@ -1,6 +1,6 @@
-"""One case seen piece by piece: what inspection says of it, in little memory however large its files are.
+"""Inspects one case piece by piece, in little memory however large its files are.
 
-What is found wrong is what `check_case`, which reads a case for training, finds.
+It finds the same problems as `check_case`, which reads a case for training.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from netwright.data.volumes.labels import mapped
 
 
 def case_facts(case: Case, dataset: Dataset) -> CaseFacts:
-    """Read and measure one case."""
+    """Reads and measures one case."""
     if case.problem is not None:
         return CaseFacts(case, None, (), {}, "", (case.problem.relative_to(dataset.root),))
     grid: Grid | None = None
@@ -64,10 +64,10 @@ def _room(path: Path) -> AbstractContextManager[None]:
 
 
 def _image_facts(case: Case, dataset: Dataset) -> tuple[Grid, tuple[ChannelFacts, ...], str, list[Problem]]:
-    """Grid, intensities and hash of an image, and what is wrong with it.
+    """The grid, intensities and hash of an image, and its problems.
 
     Raises:
-        UnusableFile: a file of it cannot be used.
+        UnusableFile: one of its files cannot be used.
     """
     paths = require_images(case)
     grid = read_grid(paths[0])
@@ -108,10 +108,10 @@ def _image_facts(case: Case, dataset: Dataset) -> tuple[Grid, tuple[ChannelFacts
 def _label_values(
     case: Case, dataset: Dataset, image: Grid | None, problems: list[Problem]
 ) -> dict[int, int]:
-    """How often each value occurs in a label map; what is wrong with it is added to ``problems``.
+    """How often each value occurs in a label map. Its problems are added to ``problems``.
 
     Raises:
-        UnusableFile: it cannot be used.
+        UnusableFile: the label map cannot be used.
     """
     path = require_label(case)
     if image is not None and is_picture(path):
