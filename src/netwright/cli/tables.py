@@ -156,7 +156,7 @@ def evaluation_lines(evaluation: Evaluation) -> list[str]:
         if count
     ]
     metric = metric_named(next(iter(evaluation.metrics), "dice"))
-    if metric.classifies:
+    if not metric.of_single_cases:
         return lines
     means = {case: metric.of_case(scores) for case, scores in evaluation.cases.items()}
     means = {case: mean for case, mean in means.items() if not math.isnan(mean)}

@@ -22,6 +22,8 @@ class Metric:
         unit: of one that has any, which is not between 0 and 1.
         column: the name of the one score of a case that counts; "": the mean of all.
         reached: what a network does that has it, within a sentence.
+        ranks: whether it is measured on all cases together, as a ranking of them is. What stands for a case is then its
+            share in that; their mean is the metric, and one alone says nothing.
     """
 
     name: str
@@ -31,6 +33,12 @@ class Metric:
     unit: str = ""
     column: str = ""
     reached: str = "reaches {value} {name} on unseen {cases}"
+    ranks: bool = False
+
+    @property
+    def of_single_cases(self) -> bool:
+        """Whether one case can be better or worse than another."""
+        return not (self.classifies or self.ranks)
 
     def counted(self, *, patients: bool) -> Metric:
         """The same with the words for patients, where several cases are of one."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from netwright.data.images.dataset import Depth, ImageSet, Part, Record
+from netwright.data.images.dataset import Depth, ImageSet, Label, Part, Record
 from netwright.data.io.images import PICTURE_ENDINGS, PictureHead, channel_names, is_picture, read_head
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.description import DESCRIPTION
@@ -74,7 +74,7 @@ def image_set(
     root: Path,
     format: str,
     classes: tuple[str, ...],
-    found: Sequence[tuple[str, int, Part | None, Path]],
+    found: Sequence[tuple[str, Label, Part | None, Path]],
     problems: Sequence[Problem],
 ) -> ImageSet:
     """The pictures that were ``found``, name, label, part and path of each, in order of name, their headers read."""

@@ -187,7 +187,7 @@ def _labels(comparison: Comparison) -> tuple[Block, ...]:
 
 def _cases(comparison: Comparison) -> tuple[Block, ...]:
     metric = comparison.metric
-    if not comparison.tested or metric.classifies:
+    if not comparison.tested or not metric.of_single_cases:
         return ()
     case = comparison.counted.case if metric.column else "case"
     caption = f"Every test {case} as a dot; boxes show the quartiles."

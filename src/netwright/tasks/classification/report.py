@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
-from PIL import Image
 
 from netwright.data.images.settings import WHITE
-from netwright.report.draw.pictures import png_uri
+from netwright.report.draw.pictures import gallery_pixels, png_uri
 from netwright.report.draw.style import escaped, style
 from netwright.report.run import ReportedRun
 from netwright.report.sections import (
@@ -40,9 +39,6 @@ COUNTED = 20
 
 CONFUSIONS = 10
 MISTAKES = 24
-
-LONGEST = 192
-"""Larger images are scaled down to so many pixels."""
 
 # Steep at the start, so that one image in a hundred gone wrong still shows beside a full diagonal.
 SHARES = [
@@ -243,26 +239,7 @@ def mistakes(examples: Sequence[ImageExample], most: int = MISTAKES) -> list[dic
             "truth": e.truth,
             "prediction": e.prediction,
             "probability": f"{100 * e.probability:.0f} %",
-            "uri": png_uri(_pixels(e)),
+            "uri": png_uri(gallery_pixels(e.image, e.name)),
         }
         for e in ranked[:most]
     ]
-
-
-def _pixels(example: ImageExample) -> NDArray[np.uint8]:
-    """The image as rows, columns and red, green, blue; other numbers of channels show their first in grey.
-
-    Raises:
-        ValueError: the image is neither (H, W) nor (C, H, W).
-    """
-    image = np.asarray(example.image, dtype=np.float32)
-    if image.ndim not in (2, 3):
-        raise ValueError(
-            f"image {example.name!r} has shape {image.shape}, expected (height, width) or (channels, height, width)"
-        )
-    channels = image[None] if image.ndim == 2 else image
-    colours = channels if len(channels) == 3 else np.repeat(channels[:1], 3, axis=0)
-    scaled = np.clip(np.rint(255 * np.nan_to_num(colours)), 0, 255).astype(np.uint8).transpose(1, 2, 0)
-    picture = Image.fromarray(np.ascontiguousarray(scaled))
-    picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-    return np.asarray(picture)
