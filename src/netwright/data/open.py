@@ -15,7 +15,7 @@ from netwright.data.images.inspection import inspect_images
 from netwright.data.images.prepared import INDEX, open_prepared_images
 from netwright.data.images.settings import ImageSettings
 from netwright.data.images.splits import image_splits
-from netwright.data.layouts import FORMATS, Format, cifar, images
+from netwright.data.layouts import FORMATS, Format, cifar, images, label_table
 from netwright.data.layouts import class_folders as folder
 from netwright.data.layouts import image_tables as tables
 from netwright.data.layouts.description import DESCRIPTION, read_description
@@ -77,6 +77,14 @@ def _read_images(root: Path) -> ImageSet:
 
 IMAGE_FORMATS: dict[str, ImageFormat] = {
     **_ARRAYS,
+    label_table.LABEL_TABLE: ImageFormat(
+        "pictures with several labels",
+        label_table.LOOKED_FOR,
+        label_table.matches,
+        label_table.read,
+        label_table.recognised,
+        task="multilabel",
+    ),
     IMAGES: ImageFormat(
         "pictures without classes",
         images.LOOKED_FOR,
@@ -87,7 +95,7 @@ IMAGE_FORMATS: dict[str, ImageFormat] = {
     ),
     "image-folder": ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, folder.read),
 }
-"""The formats of pictures with or without classes. The more specific ones come first."""
+"""The formats of pictures with a class or labels each, or without. The more specific ones come first."""
 
 _OF_FILES = (IMAGES, "image-folder")
 """The formats that accept any pictures in a folder."""

@@ -113,6 +113,10 @@ METRICS = {
         classifies=True,
         reached="classifies {value} of unseen images correctly",
     ),
+    "mean_average_precision": Metric(
+        "mean average precision", "picture", "pictures", classifies=False, ranks=True
+    ),
+    "macro_f1": Metric("macro F1", "picture", "pictures", classifies=False, ranks=True),
     "psnr": Metric(
         "PSNR",
         "image",

@@ -8,9 +8,12 @@ from typing import Any
 from netwright.tasks.base import Task
 from netwright.tasks.classification.task import Classification
 from netwright.tasks.inpainting.task import Inpainting
+from netwright.tasks.multilabel.task import Multilabel
 from netwright.tasks.segmentation.task import Segmentation
 
-TASKS: dict[str, Task] = {task.name: task for task in (Segmentation(), Classification(), Inpainting())}
+TASKS: dict[str, Task] = {
+    task.name: task for task in (Segmentation(), Classification(), Multilabel(), Inpainting())
+}
 """By the name that datasets, prepared data and saved networks give as their ``task``."""
 
 RESULT_NAMES = tuple(dict.fromkeys(name for task in TASKS.values() for name in task.result_names))

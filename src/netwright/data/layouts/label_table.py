@@ -1,0 +1,210 @@
+"""Pictures with several labels each: a folder of pictures, and ``labels.csv`` with a column for each label."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from netwright.data.files import reading
+from netwright.data.images.dataset import ImageSet, Part
+from netwright.data.issues import Problem, UnusableFile, enumerate_words
+from netwright.data.layouts.class_folders import PARTS, ignored_file, image_set, pictures_below
+from netwright.data.layouts.description import DESCRIPTION
+from netwright.data.similar_names import near
+from netwright.errors import DatasetError
+
+LABEL_TABLE = "label-table"
+"""The name of the format."""
+
+TABLE = "labels.csv"
+FILE, SPLIT = "file", "split"
+
+LOOKED_FOR = (
+    f"a folder of pictures and `{TABLE}`: a column `{FILE}`, a column of 0 and 1 for each label, and if you like "
+    f"`{SPLIT}`"
+)
+
+_VALUES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+"""As people write them, and as tables of real numbers do."""
+
+Entry = tuple[str, tuple[int, ...], Part | None, Path]
+"""Name, labels, part and path of a picture."""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """``labels`` and ``rows`` as the file has them: the line of each row, and its values by column."""
+
+    labels: tuple[str, ...]
+    has_parts: bool
+    rows: tuple[tuple[int, Mapping[str, str]], ...]
+
+
+def matches(root: Path) -> bool:
+    """Whether there is a table of labels in a folder."""
+    return root.is_dir() and (root / TABLE).is_file()
+
+
+def recognised(root: Path) -> bool:
+    """Whether a folder's table is one of labels: some row holds 0 and 1 alone, or nobody can read it."""
+    if not matches(root):
+        return False
+    try:
+        table = _read_table(root)
+    except DatasetError:
+        return True  # reading it says what is wrong
+    return any(all(row[label] in _VALUES for label in table.labels) for _, row in table.rows)
+
+
+def read(root: Path) -> ImageSet:
+    """The pictures that the table names, their headers read; whether they can be decoded is not looked at.
+
+    Raises:
+        DatasetError: the table cannot be read, has no labels, or has parts without one for training.
+    """
+    table = _read_table(root)
+    problems: list[Problem] = []
+    pictures = dict(pictures_below(root, root, problems, (TABLE, DESCRIPTION)))
+    entries = list(_entries(root, table, pictures, problems))
+    if table.has_parts and entries and not any(part == "train" for _, _, part, _ in entries):
+        raise DatasetError(
+            f"{root / TABLE} has no picture for training: expected `train` in the column {SPLIT} of some rows."
+        )
+    named = {row[FILE] for _, row in table.rows}
+    if left := [path for name, path in pictures.items() if name not in named]:
+        problems.append(ignored_file(left[0], len(left), "is not in the table", f"a row of it in {TABLE}"))
+    problems += _labels_of_all(root, table.labels, entries)
+    dataset = image_set(root, LABEL_TABLE, table.labels, entries, problems)
+    return replace(dataset, labels_for="multilabel")
+
+
+def _read_table(root: Path) -> _Table:
+    """The table, its columns checked.
+
+    Raises:
+        UnusableFile: it cannot be read, or lacks a column.
+    """
+    path = root / TABLE
+    with (
+        reading(path, "a table in UTF-8", "Save it again as CSV."),
+        path.open(encoding="utf-8-sig", newline="") as file,
+    ):
+        lines = csv.reader(file, strict=True)
+        head = [name.strip() for name in next(lines, [])]
+        rows = [(lines.line_num, [value.strip() for value in row]) for row in lines if any(row)]
+    labels = tuple(name for name in head if name not in (FILE, SPLIT))
+    expected = f"{FILE}, a name for each label, and if you like {SPLIT}"
+    found = enumerate_words(head) or "nothing"
+    if FILE not in head:
+        raise _unusable(path, f"lacks the column {FILE}", expected, found)
+    if twice := [name for name in dict.fromkeys(head) if head.count(name) > 1]:
+        raise _unusable(path, f"has the column {twice[0]} twice", "each column once", found)
+    if not labels or not all(labels):
+        raise _unusable(path, "has a column without a name" if labels else "has no label", expected, found)
+    if wrong := [(line, row) for line, row in rows if len(row) != len(head)]:
+        line, row = wrong[0]
+        raise _unusable(
+            path, f"(line {line}) has too few or too many values", f"{len(head)} values", f"{len(row)}"
+        )
+    return _Table(
+        labels, SPLIT in head, tuple((line, dict(zip(head, row, strict=True))) for line, row in rows)
+    )
+
+
+def _entries(
+    root: Path, table: _Table, pictures: Mapping[str, Path], problems: list[Problem]
+) -> Iterator[Entry]:
+    """The rows that can be used; what is wrong with the others becomes a problem."""
+    first: dict[str, int] = {}
+    for line, row in table.rows:
+        name = row[FILE]
+        problem = _missing(root, line, name) if name not in pictures else _no_label(table.labels, line, row)
+        if problem is None and name in first:
+            problem = _of_row(
+                line,
+                name,
+                "names a picture again",
+                "one row for each picture",
+                f"another in line {first[name]}",
+                "Remove one of the two.",
+                "duplicate-row",
+            )
+        part = PARTS.get(row[SPLIT].lower()) if table.has_parts else None
+        if problem is None and table.has_parts and part is None:
+            problem = _of_row(
+                line,
+                name,
+                f"is of no part that is known in the column {SPLIT}",
+                "train, val or test",
+                row[SPLIT] or "nothing",
+                "Correct the row, or remove the column: the parts are then chosen.",
+                "unknown-part",
+            )
+        if problem is not None:
+            problems.append(problem)
+            continue
+        first[name] = line
+        yield name, tuple(_VALUES[row[label]] for label in table.labels), part, pictures[name]
+
+
+def _missing(root: Path, line: int, name: str) -> Problem:
+    try:
+        there = bool(name) and (root / name).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        there = False
+    other = None if there else near(root / name)
+    meant = f" Did you mean {other.relative_to(root).as_posix()}?" if other is not None else ""
+    return _of_row(
+        line,
+        name,
+        "names no picture",
+        "the name of a picture within the folder, such as folder/name.png",
+        "a file that is no picture" if there else "no such file",
+        f"Correct the name, or add the file.{meant}",
+        "missing-file",
+    )
+
+
+def _no_label(labels: Sequence[str], line: int, row: Mapping[str, str]) -> Problem | None:
+    wrong = [label for label in labels if row[label] not in _VALUES]
+    if not wrong:
+        return None
+    return _of_row(
+        line,
+        row[FILE],
+        f"has a value of {wrong[0]} that is neither 0 nor 1",
+        "1 where the picture has the label, else 0",
+        row[wrong[0]] or "nothing",
+        "Correct the value. A column that holds no labels has to go.",
+        "label-value",
+    )
+
+
+def _labels_of_all(root: Path, labels: Sequence[str], entries: Sequence[Entry]) -> list[Problem]:
+    """Labels that every picture for training has; those that none has are found with the classes of other layouts."""
+    learned = [values for _, values, part, _ in entries if part in (None, "train")]
+    return [
+        Problem(
+            "error",
+            str(root / TABLE),
+            f"has a label ({label}) that every picture has",
+            expected="pictures with it and pictures without",
+            found=f"1 in all of {len(learned)} rows to learn from",
+            advice="There is nothing to tell apart: add pictures without it, or remove the column.",
+            kind="label-of-all",
+        )
+        for number, label in enumerate(labels)
+        if learned and all(values[number] for values in learned)
+    ]
+
+
+def _of_row(line: int, name: str, what: str, expected: str, found: str, advice: str, kind: str) -> Problem:
+    return Problem("error", TABLE, f"(line {line}, {name!r}) {what}", expected, found, advice, kind)
+
+
+def _unusable(path: Path, what: str, expected: str, found: str) -> UnusableFile:
+    return UnusableFile(
+        Problem("error", str(path), what, expected, found, "Correct the table.", kind="label-table")
+    )

@@ -1,0 +1,1 @@
+"""To tell which of several labels a picture has."""

@@ -1,0 +1,1 @@
+"""How well labels are told, a file for each metric."""

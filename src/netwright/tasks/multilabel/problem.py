@@ -1,0 +1,125 @@
+"""Several labels of a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from netwright.data.loading.pictures import ImageBatches, LabelledImages
+from netwright.tasks.multilabel.metrics.average_precision import average_precision, mean_average_precision
+from netwright.tasks.multilabel.metrics.f1 import f1, macro_f1
+from netwright.tasks.multilabel.task import MACRO_F1, MEAN_AVERAGE_PRECISION, MultilabelTask
+from netwright.tasks.multilabel.thresholds import best_thresholds
+from netwright.training.config import TrainingProtocol
+from netwright.training.inference import evaluating, forward, require_finite
+from netwright.training.losses import TrainingLoss, loss_of
+from netwright.training.seeding import derive_seed
+
+
+class MultilabelProblem:
+    """Tell the labels of each picture: a `Problem` whose scores are (cases, 2 labels), the probability of each label
+    and then 1 for each that the picture has, else 0.
+
+    Macro F1 is that of the thresholds which are best on these very cases, as they will be chosen there.
+    """
+
+    def __init__(self, prepared: LabelledImages, task: MultilabelTask) -> None:
+        self.task = task
+        self._prepared = prepared
+
+    def batches(
+        self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
+    ) -> ImageBatches:
+        """Batches of pictures."""
+        return ImageBatches(
+            _RealLabels(self._prepared),
+            cases,
+            protocol.batch_size,
+            device=device,
+            augmentation=protocol.augmentation,
+            generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
+        )
+
+    def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
+        """The protocol's, every label with the weight 1."""
+        return loss_of(protocol, self.task, torch.ones(self.task.classes, device=device))
+
+    def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
+        """As many as batches of pictures."""
+        return math.ceil(len(cases) / protocol.batch_size)
+
+    def scores(
+        self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
+    ) -> NDArray[np.float64]:
+        """(cases, 2 labels): probabilities, and what is true."""
+        rows = [np.empty((0, 2 * self.task.classes))]
+        for start in range(0, len(cases), protocol.batch_size):
+            chosen = cases[start : start + protocol.batch_size]
+            probabilities = label_probabilities(
+                network,
+                self._prepared.images(chosen),
+                device=device,
+                mixed_precision=protocol.mixed_precision,
+                channels_last=protocol.channels_last,
+            )
+            rows.append(np.concatenate([probabilities, self._prepared.labels_of(chosen)], axis=1))
+        return np.concatenate(rows)
+
+    def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
+        """Mean average precision, macro F1, and those of the labels for which they are defined."""
+        probabilities, stored = np.split(scores, 2, axis=1)
+        truths = stored.astype(np.int64)
+        decided = best_thresholds(probabilities, truths).decide(probabilities)
+        means = {
+            MEAN_AVERAGE_PRECISION: mean_average_precision(probabilities, truths),
+            MACRO_F1: macro_f1(decided, truths),
+        }
+        for number, name in enumerate(self.task.label_names):
+            truth = truths[:, number]
+            means[f"{MEAN_AVERAGE_PRECISION}.{name}"] = average_precision(probabilities[:, number], truth)
+            means[f"{MACRO_F1}.{name}"] = f1(decided[:, number], truth)
+        principal = {MEAN_AVERAGE_PRECISION: means[MEAN_AVERAGE_PRECISION]}
+        return principal | {name: value for name, value in means.items() if not math.isnan(value)}
+
+
+class _RealLabels:
+    """Pictures whose labels are real numbers, as the loss takes them."""
+
+    def __init__(self, prepared: LabelledImages) -> None:
+        self._prepared = prepared
+
+    def images(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        """(N, C, H, W), normalised."""
+        return self._prepared.images(indices)
+
+    def labels_of(self, indices: Sequence[int]) -> NDArray[Any]:
+        """(N, labels), float32."""
+        return self._prepared.labels_of(indices).astype(np.float32)
+
+
+def label_probabilities(
+    network: nn.Module,
+    images: NDArray[np.float32],
+    *,
+    device: torch.device | str = "cpu",
+    mixed_precision: bool = False,
+    channels_last: bool = False,
+) -> NDArray[np.float64]:
+    """The probability of each label (N, labels) of pictures (N, C, H, W), in one forward pass.
+
+    In double precision, in which large logits do not become equal.
+
+    Raises:
+        FloatingPointError: the network's output is not finite.
+    """
+    with evaluating(network):
+        batch = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+        logits = forward(network, batch, mixed_precision=mixed_precision, channels_last=channels_last)
+        require_finite(bool(logits.isfinite().all()))
+        return np.asarray(logits.cpu().double().sigmoid().numpy())
