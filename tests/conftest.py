@@ -14,7 +14,11 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from commands import in_this_process
-from netwright.data.samples.images import write_classification_sample, write_segmentation_sample
+from netwright.data.samples.images import (
+    write_classification_sample,
+    write_multilabel_sample,
+    write_segmentation_sample,
+)
 from netwright.data.samples.inpainting import write_inpainting_sample
 from netwright.data.samples.phantoms import write_sample
 from netwright_tests import EXECUTABLE, SMALL
@@ -82,6 +86,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures of four classes, 8 of each for training and 2 for testing, 16 pixels a side."""
     return write_classification_sample(tmp_path_factory.mktemp("data") / "Shapes", pictures=8, size=16)
+
+
+@pytest.fixture(scope="session")
+def several_shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty pictures with none, one or several of four labels, 16 pixels a side."""
+    return write_multilabel_sample(tmp_path_factory.mktemp("data") / "SeveralShapes", pictures=40, size=16)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,12 @@ from netwright.tasks.base import SavedNetwork, Task
 from netwright.training.problem import NetworkTask, Problem
 
 CPU = torch.device("cpu")
-SAMPLES = {"segmentation": "dataset", "classification": "shapes", "inpainting": "tiles"}
+SAMPLES = {
+    "segmentation": "dataset",
+    "classification": "shapes",
+    "multilabel": "several_shapes",
+    "inpainting": "tiles",
+}
 """For each task a fixture of `conftest` with a dataset of its kind."""
 
 UNMEASURED = {

@@ -104,7 +104,8 @@ def sample(
     kind: Annotated[
         SampleKind,
         typer.Option(
-            help="3D phantoms with label maps, pictures with masks, pictures of classes, hearts, or pictures alone."
+            help="3D phantoms with label maps, pictures with masks, of classes, or with several labels each, hearts, "
+            "or pictures alone."
         ),
     ] = SampleKind.VOLUMES,
     cases: Annotated[

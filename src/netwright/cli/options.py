@@ -141,6 +141,7 @@ class SampleKind(StrEnum):
     VOLUMES = "volumes"
     MASKS = "masks"
     CLASSES = "classes"
+    LABELS = "labels"
     CARDIAC = "cardiac"
     IMAGES = "images"
 
@@ -148,7 +149,12 @@ class SampleKind(StrEnum):
 def write_kind(kind: SampleKind, output: Path, cases: int | None, seed: int) -> str:
     """Write a built-in sample dataset. Returns what was written, in words."""
     from netwright.data.samples.cardiac import write_cardiac_sample
-    from netwright.data.samples.images import CLASSES, write_classification_sample, write_segmentation_sample
+    from netwright.data.samples.images import (
+        CLASSES,
+        write_classification_sample,
+        write_multilabel_sample,
+        write_segmentation_sample,
+    )
     from netwright.data.samples.inpainting import write_inpainting_sample
     from netwright.data.samples.phantoms import write_sample
 
@@ -164,6 +170,9 @@ def write_kind(kind: SampleKind, output: Path, cases: int | None, seed: int) -> 
     if kind == SampleKind.MASKS:
         write_segmentation_sample(output, pictures=cases or 24, seed=seed)
         return f"{cases or 24} pictures with masks"
+    if kind == SampleKind.LABELS:
+        write_multilabel_sample(output, pictures=cases or 160, seed=seed)
+        return f"{cases or 160} pictures with none, one or several of {len(CLASSES)} labels"
     write_classification_sample(output, pictures=cases or 40, seed=seed)
     return f"{cases or 40} pictures for training in each of {len(CLASSES)} classes"
 

@@ -1,4 +1,4 @@
-"""Generated datasets of pictures: textured shapes to classify, and cells to segment."""
+"""Generated datasets of pictures: textured shapes to classify, alone or several at once, and cells to segment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ CLASSES = ("disc", "ring", "square", "triangle")
 MASK_LABELS = {0: "background", 1: "cell", 2: "nucleus"}
 
 CLASSES_NAME = "NetwrightShapes"
+LABELS_NAME = "NetwrightSeveralShapes"
 MASKS_NAME = "NetwrightCells"
+
+SHARES = (0.6, 0.45, 0.3, 0.2)
+"""Of the pictures with several labels, how many show each of `CLASSES`."""
 
 SMALLEST_SIZE = 16
 
@@ -55,6 +59,34 @@ def write_classification_sample(path: Path, *, pictures: int = 40, seed: int = 0
             picture = _shape_picture(np.random.default_rng([seed, label, number]), label, size, _hard(number))
             write_picture(path / part / name / f"{name}_{number:04d}.png", picture)
     write_mark(path, CLASSES_NAME, f"Generated shapes, seed {seed}", {})
+    return path
+
+
+def write_multilabel_sample(path: Path, *, pictures: int = 160, seed: int = 0, size: int = 32) -> Path:
+    """Write pictures that show none, one or several of four shapes, with a table of labels, and return the folder.
+
+    Grey PNG of ``size`` pixels a side in ``pictures``, and ``labels.csv`` with a column for each shape; parts are not
+    laid down. The shapes, smaller than in the sample of classes, differ in brightness and position. The same arguments
+    give the same pictures.
+
+    Raises:
+        SettingsError: fewer than twelve pictures, or a size below 16.
+        DatasetError: the folder holds something else than a sample.
+        StorageError: the folder cannot be written.
+    """
+    require_enough(pictures, 12, "pictures", size)
+    path = Path(path).expanduser()
+    require_own(path, LABELS_NAME)
+    # Each label its share of the pictures exactly, so that small samples have all of them.
+    rng = np.random.default_rng([seed, pictures])
+    has = np.array([rng.permutation(pictures) < max(2, round(share * pictures)) for share in SHARES]).T
+    lines = [",".join(("file", *CLASSES))]
+    for number, labels in enumerate(has):
+        name = f"pictures/shapes_{number:04d}.png"
+        write_picture(path / name, _several_shapes(np.random.default_rng([seed, number]), labels, size))
+        lines.append(",".join((name, *map(str, labels.astype(int)))))
+    write_whole(path / "labels.csv", "".join(f"{line}\n" for line in lines).encode())
+    write_mark(path, LABELS_NAME, f"Generated pictures of several shapes, seed {seed}", {})
     return path
 
 
@@ -126,6 +158,21 @@ def _shape_picture(rng: np.random.Generator, label: int, size: int, hard: bool) 
         edge = rng.uniform(0.35, 0.6)
         brightness[(rows * np.cos(phase) + columns * np.sin(phase)) > edge] = rng.uniform(0.3, 0.7)
     return _developed(brightness + rng.normal(0, 0.06 if hard else 0.03, (size, size)))
+
+
+def _several_shapes(rng: np.random.Generator, labels: NDArray[np.bool_], size: int) -> NDArray[np.uint8]:
+    """A picture of the shapes whose labels it has, each in a quarter of its own."""
+    rows, columns = coordinates(size)
+    brightness = 0.5 + rng.uniform(0.02, 0.08) * smooth(rng, size)
+    quarters = rng.permutation(4)
+    for label in np.flatnonzero(labels):
+        centre = np.array([-0.5, 0.5])[[quarters[label] // 2, quarters[label] % 2]] + rng.uniform(
+            -0.08, 0.08, 2
+        )
+        radius = rng.uniform(0.34, 0.45)
+        inside = _inside(int(label), (rows - centre[0]) / radius, (columns - centre[1]) / radius)
+        brightness += rng.choice([-1, 1]) * rng.uniform(0.2, 0.35) * inside
+    return _developed(brightness + rng.normal(0, 0.03, (size, size)))
 
 
 def _inside(label: int, across: Field, along: Field) -> Field:

@@ -48,7 +48,8 @@ CAPTION = (
 )
 CHOSEN = "Thresholds have the greatest F1 on the validation pictures."
 NOT_CHOSEN = (
-    "All thresholds are 0.5: the network was trained on the validation pictures, too, which cannot choose them."
+    "All thresholds are 0.5: the network was trained on the validation pictures, too, so that these cannot choose "
+    "thresholds."
 )
 WORST_CAPTION = (
     "Test pictures with a wrong decision, those first whose labels are least likely for the network."
