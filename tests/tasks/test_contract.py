@@ -90,7 +90,7 @@ def test_data_name_their_task_and_it_has_a_recipe(task: Task, run: tuple[Materia
     assert TASKS[task.name] is task
     assert material.dataset.task == material.prepared.task == task.name
     assert set(material.dataset.names) == set(material.prepared.names)
-    assert task.name in RECIPES[task.recipe(material.dataset.dimensions)].kind.tasks
+    assert task.networks in RECIPES[task.recipe(material.dataset.dimensions)].kind.tasks
     assert settings.recipe == task.recipe(material.dataset.dimensions)
 
 

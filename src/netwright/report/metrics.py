@@ -143,5 +143,7 @@ def reward_words(reward: float | None, metric: str, score: float | None, *, plai
 
 
 def metric_named(name: str) -> Metric:
-    """The metric of a task, whether written "Dice" or "dice"; another name is a score like Dice."""
-    return METRICS.get(name.lower(), Metric(name, "case", "cases", classifies=False))
+    """The metric of a task, whether written "Dice" or "dice", "macro F1" or "macro_f1"; another name is a score like
+    Dice.
+    """
+    return METRICS.get(name.lower().replace(" ", "_"), Metric(name, "case", "cases", classifies=False))

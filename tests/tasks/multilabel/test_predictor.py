@@ -18,11 +18,12 @@ from netwright.data.images.prepared import PreparedImages
 from netwright.data.images.settings import ImageSettings
 from netwright.data.open import open_any, prepare_any
 from netwright.errors import DatasetError
-from netwright.report.metrics import METRICS
+from netwright.report.metrics import METRICS, metric_named
 from netwright.report.run import ReportedRun
 from netwright.report.summaries import Comparison
 from netwright.tasks.images import pictures_of
 from netwright.tasks.multilabel import report
+from netwright.tasks.multilabel.metrics.average_precision import mean_average_precision
 from netwright.tasks.multilabel.predictor import PREDICTIONS, LabelPredictor, Table, read_table
 from netwright.tasks.multilabel.task import Multilabel, MultilabelTask
 from netwright.tasks.multilabel.thresholds import Thresholds, best_threshold, read_thresholds
@@ -77,6 +78,8 @@ def test_thresholds_are_chosen_on_the_validation_pictures_and_applied_to_others(
     each = average_precision_score(truths, probabilities, average=None)
     assert means["mean_average_precision.ring"] == pytest.approx(each[1])
     table = read_table(tmp_path / "predictions" / PREDICTIONS, prepared.class_names)
+    again = mean_average_precision(table.probabilities, truths)
+    assert again == pytest.approx(means["mean_average_precision"], rel=1e-12), "ranks are not rounded away"
     assert table.names == tuple(case.name for case in cases)
     np.testing.assert_allclose(table.probabilities, probabilities, atol=1e-5)
     np.testing.assert_array_equal(table.decided, decided)
@@ -160,3 +163,8 @@ def test_the_report_has_each_label_and_the_pictures_told_worst(
 def test_a_case_alone_is_no_better_or_worse() -> None:
     assert not METRICS["mean_average_precision"].of_single_cases
     assert METRICS["dice"].of_single_cases
+
+
+def test_a_sentence_speaks_of_pictures() -> None:
+    known = metric_named(METRICS["mean_average_precision"].name)
+    assert known.reached_words(0.5) == "reaches 0.500 mean average precision on unseen pictures"

@@ -215,7 +215,8 @@ def write_table(path: Path, table: Table, labels: Sequence[str]) -> None:
     writer.writerow(["file", *(f"{kind}.{label}" for kind in kinds for label in labels)])
     for row, name in enumerate(table.names):
         known = [] if table.truths is None else table.truths[row].tolist()
-        probabilities = [f"{value:.6f}" for value in table.probabilities[row]]
+        # Whole, as rounded ones may be equal: then their ranks, and so the average precision, would be others.
+        probabilities = [repr(float(value)) for value in table.probabilities[row]]
         writer.writerow([name, *probabilities, *table.decided[row].astype(int).tolist(), *known])
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text.getvalue().encode())

@@ -120,7 +120,7 @@ def worst(run: ReportedRun, table: tables.Table, labels: Sequence[str]) -> tuple
     assert table.truths is not None
     has = table.truths.astype(bool)
     likely = np.where(has, table.probabilities, 1 - table.probabilities)
-    losses = -np.log(np.maximum(likely, 1e-6)).mean(axis=1)  # the table has six digits
+    losses = -np.log(np.maximum(likely, 1e-12)).mean(axis=1)
     wrong = np.flatnonzero((table.decided != has).any(axis=1))
     chosen = wrong[np.argsort(-losses[wrong], kind="stable")][:WORST].tolist()
     if not chosen:
