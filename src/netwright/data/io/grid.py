@@ -153,3 +153,20 @@ def _turned(array: NDArray[Any], orientation: NDArray[np.float64]) -> NDArray[An
     lead = array.ndim - 3
     order = [*range(lead), *(lead + axis for axis in _order(orientation))]
     return np.ascontiguousarray(np.flip(array, _flips(orientation, lead)).transpose(order))
+
+
+def grid_of(shape: Sequence[int], affine: NDArray[np.float64]) -> Grid | None:
+    """The grid of a volume (X, Y, Z) with an affine (4, 4); None where that maps the voxels to no volume in space."""
+    if not np.isfinite(affine).all() or not _spans(affine[:3, :3]):
+        return None
+    rows = tuple(tuple(float(x) for x in row) for row in affine)
+    return Grid((shape[0], shape[1], shape[2]), rows)
+
+
+def _spans(axes: NDArray[np.float64]) -> bool:
+    """Whether three axes (3, 3) in millimetres a voxel span a volume, and each runs along one of the patient's."""
+    affine = np.eye(4)
+    affine[:3, :3] = axes
+    with np.errstate(all="ignore"):
+        volume = abs(np.linalg.det(axes))
+        return bool(1e-9 <= volume <= 1e18 and np.isfinite(_orientations.io_orientation(affine)).all())

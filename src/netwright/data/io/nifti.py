@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -16,10 +16,13 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.files import BROKEN_OFF, reading, require_file, unreadable, without_warnings
+from netwright.data.files import BROKEN_OFF, reading, require_file, unreadable, without_warnings, write_whole
 from netwright.data.io.bounds import require_voxels
+from netwright.data.io.grid import Grid, grid_of, shape_text
+from netwright.data.io.volume_file import FileFormat, VolumeFile, label_type
 from netwright.data.issues import Problem, UnusableFile
 
+_nibabel: Any = nibabel
 _array_proxy: Any = nibabel.arrayproxy.ArrayProxy
 
 _logger = logging.getLogger(__name__)
@@ -36,6 +39,8 @@ _MOST_PACKED = 1032
 
 _REST_BYTES = 1 << 24
 """So many bytes may follow the voxels; more are a sign of a wrong header."""
+
+_TIME_UNITS = ("sec", "msec", "usec")
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,38 @@ class NiftiFile:
         """Voxel indices to millimetres (4, 4), by the sform, else by the qform, else by the voxels' size."""
         return np.asarray(self.header.get_best_affine(), dtype=np.float64)
 
+    @property
+    def grid(self) -> Grid:
+        """The grid that the header describes.
+
+        Raises:
+            UnusableFile: it describes none.
+        """
+        shape = self.shape
+        if len(shape) == 2:
+            raise _single_slice(self.path, shape)
+        vector = len(shape) == 5 and shape[3] == 1
+        if not (3 <= len(shape) <= 4 or vector) or min(shape) < 1:
+            reason = f"an array of shape {shape_text(shape)}, where a 3D volume is expected"
+            raise unreadable(self.path, reason, _EXPECTED, _ADVICE)
+        grid = grid_of(shape[:3], self.affine)
+        if grid is None:
+            raise _nowhere(self.path, self.affine)
+        return grid
+
+    @property
+    def time_points(self) -> int:
+        """How many volumes lie along the further axes."""
+        return int(np.prod(self.shape[3:]))
+
+    @property
+    def time_step(self) -> str:
+        """How far apart they are, "" where the header does not say that they are time points."""
+        unit, step = self.header.get_xyzt_units()[1], float(self.header["pixdim"][4])
+        return f"{step:.3g} {unit}" if unit in _TIME_UNITS and step > 0 else ""
+
     @contextmanager
-    def voxels(self) -> Iterator[Any]:
+    def voxels(self, *, labels: bool = False) -> Iterator[Any]:
         """nibabel's view of the voxels, scaled as the header says, to be sliced in order of the last axis.
 
         What is left of the file is read at the end, so that the checksum of a packed one is looked at.
@@ -71,6 +106,28 @@ class NiftiFile:
                 rest -= len(content)
                 if not rest:
                     raise ValueError("many bytes follow the voxels that the header announces")
+
+    def advice_on_scale(self, off: float) -> str:
+        """What to do with a label map whose header scales what is stored.
+
+        ``off``: how far its labels are from whole numbers, at most. Half a step of the scale is its own rounding.
+        """
+        slope, shift = self.header.get_slope_inter()
+        scaled = slope is not None and (slope, shift) != (1.0, 0.0)
+        if not scaled or self.header.get_data_dtype().kind not in "iu":
+            return ""
+        if off <= 0.51 * abs(slope) < 0.1:
+            return (
+                f"The scale of its header (scl_slope {slope:g}) is the cause: whole numbers were stretched over the "
+                "stored type, and rounded. Save them as integers: image = nibabel.load(path); nibabel.save("
+                "nibabel.Nifti1Image(numpy.rint(image.get_fdata()).astype(numpy.int16), image.affine), new_path)."
+            )
+        return (
+            f"The file stores whole numbers, which its header multiplies by scl_slope {slope:g} and raises by "
+            f"scl_inter {shift:g}. If the stored ones are the labels, save them without the scale: image = "
+            "nibabel.load(path); nibabel.save(nibabel.Nifti1Image(image.dataobj.get_unscaled(), image.affine), "
+            "new_path)."
+        )
 
 
 def open_nifti(path: Path) -> NiftiFile:
@@ -136,3 +193,62 @@ def _unpacked(path: Path) -> Iterator[BinaryIO]:
             return
         with gzip.GzipFile(fileobj=file) as unpacked:
             yield unpacked  # type: ignore[misc]
+
+
+def write_volume(path: Path, image: Any) -> None:
+    """Write a nibabel image whole or not at all, without a time stamp: equal images give equal bytes."""
+    content = image.to_bytes()
+    write_whole(path, gzip.compress(content, 6, mtime=0) if path.name.endswith(".gz") else content)
+
+
+def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile) -> None:
+    """A label map with the header of a NIfTI file; of another format's file it has the geometry."""
+    stored = labels.astype(label_type(labels))
+    if not isinstance(reference, NiftiFile):
+        image: Any = _nibabel.Nifti1Image(stored, reference.grid.matrix)
+        image.header.set_xyzt_units("mm")
+        write_volume(path, image)
+        return
+    header = reference.header.copy()
+    header.set_data_dtype(stored.dtype)
+    header.set_data_offset(0)
+    header.set_slope_inter(None, None)  # the image's scale is not that of labels
+    header["cal_min"], header["cal_max"] = 0, 0
+    nifti2 = header["sizeof_hdr"] == _NIFTI2_HEADER_BYTES
+    image_class: Any = _nibabel.Nifti2Image if nifti2 else _nibabel.Nifti1Image
+    write_volume(path, image_class(stored, reference.grid.matrix, header))
+
+
+def _nowhere(path: Path, affine: NDArray[np.float64]) -> UnusableFile:
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            "has a header whose affine maps the voxels to no volume in space",
+            expected="three axes (mm) that span one",
+            found=", ".join(str([float(f"{x:.3g}") for x in row]) for row in affine[:3]),
+            advice="Nothing tells how the scan lies. Export it again; or, if you know the affine, save it: image = "
+            "nibabel.load(path); nibabel.save(nibabel.Nifti1Image(numpy.asarray(image.dataobj), affine), new_path). "
+            "Where only the sform is broken, image.get_qform() may still be right.",
+            kind="affine",
+        )
+    )
+
+
+def _single_slice(path: Path, shape: Sequence[int]) -> UnusableFile:
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            "has two axes",
+            expected="a volume with three (X, Y, Z)",
+            found=f"an array of shape {shape_text(shape)}, where a 3D volume is expected",
+            advice="A single slice is a volume one voxel thick: add the axis to images and label maps, for example "
+            "image = nibabel.load(path); nibabel.save(nibabel.Nifti1Image(numpy.asarray(image.dataobj)[:, :, None], "
+            "image.affine), path).",
+            kind="two-axes",
+        )
+    )
+
+
+NIFTI = FileFormat("NIfTI", (".nii.gz", ".nii"), ".nii.gz", open_nifti, _write_labels)

@@ -1,19 +1,13 @@
-"""The fourth axis of a NIfTI file where it is time: a cine (x, y, z, time), as hearts are scanned."""
+"""The fourth axis of a file where it is time: a cine (x, y, z, time), as hearts are scanned."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from netwright.data.files import is_file
-from netwright.data.io.images import is_picture
-from netwright.data.io.nifti import open_nifti
+from netwright.data.io.formats import open_volume
+from netwright.data.io.volume_file import VolumeFile
 from netwright.data.issues import Problem, UnusableFile
-
-_TIME_UNITS = ("sec", "msec", "usec")
 
 
 def time_points(path: Path) -> int:
@@ -21,37 +15,34 @@ def time_points(path: Path) -> int:
 
     0 where the file cannot be read: whoever reads it says why.
     """
-    if is_picture(path):
-        return 1
-    header = _header(path)
-    return 0 if header is None else int(np.prod(header.get_data_shape()[3:]))
+    file = _opened(path)
+    return 0 if file is None else file.time_points
 
 
-def at_time(path: Path, voxels: Any, time: int) -> Any:
-    """The volume at a time point of what `NiftiFile.voxels` gives, counted from 0; of a 3D file it is time point 0.
+def at_time(file: VolumeFile, voxels: Any, time: int) -> Any:
+    """The volume at a time point of a file's voxels, counted from 0; of a 3D file it is time point 0.
 
     Raises:
         UnusableFile: the file ends before.
     """
-    require_time(path, voxels.shape, time)
-    return voxels if len(voxels.shape) < 4 else voxels[..., time]
+    require_time(file, time)
+    return voxels if file.time_points == 1 else voxels[..., time]
 
 
-def require_time(path: Path, shape: Sequence[int], time: int) -> None:
-    """Refuse a file of a shape (X, Y, Z, ...) that ends before a time point, counted from 0.
+def require_time(file: VolumeFile, time: int) -> None:
+    """Refuse a file that ends before a time point, counted from 0.
 
     Raises:
         UnusableFile: it does.
     """
-    volumes = int(np.prod(shape[3:]))
-    if time >= volumes:
+    if time >= file.time_points:
         raise UnusableFile(
             Problem(
                 "error",
-                str(path),
+                str(file.path),
                 f"has no frame {time + 1}",
                 expected=f"at least {time + 1} volumes along the fourth axis",
-                found=str(volumes),
+                found=str(file.time_points),
                 advice="Frames are counted from 1. Correct the number, or fetch the whole file again.",
                 kind="time-point",
             )
@@ -60,21 +51,18 @@ def require_time(path: Path, shape: Sequence[int], time: int) -> None:
 
 def advice_on_time(path: Path) -> str:
     """What to do with a file of several volumes if they are time points; "" of one volume."""
-    header, volumes = _header(path), time_points(path)
-    if header is None or volumes < 2:
+    file = _opened(path)
+    if file is None or file.time_points < 2:
         return ""
-    unit, step = header.get_xyzt_units()[1], float(header["pixdim"][4])
-    said = f", as its header says (one every {step:.3g} {unit})" if unit in _TIME_UNITS and step > 0 else ""
+    told = f", as its header says (one every {file.time_step})" if file.time_step else ""
     return (
-        f" If the {volumes} volumes are time points{said}, put images and label maps into the folders `images` and "
-        "`labels`, and read them with --format cine."
+        f" If the {file.time_points} volumes are time points{told}, put images and label maps into the folders "
+        "`images` and `labels`, and read them with --format cine."
     )
 
 
-def _header(path: Path) -> Any | None:
-    if is_picture(path) or not is_file(path):
-        return None
+def _opened(path: Path) -> VolumeFile | None:
     try:
-        return open_nifti(path).header
+        return open_volume(path)
     except UnusableFile:
         return None

@@ -1,33 +1,27 @@
 """Volumes with their geometry: read into canonical RAS axes, written on a reference's grid.
 
-They are NIfTI files, or pictures: a picture is a volume (columns, rows, 1) of 1 mm voxels, whose columns run to the
-patient's left and whose rows to the back, as radiologists look at axial slices. So it is shown upright, and its
-canonical array is (columns, rows, 1), both reversed.
+They may be files of any format of `FILE_FORMATS` (`formats.py`), pictures among them (`picture_volume.py`).
 """
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.files import BROKEN_OFF, unreadable, write_whole
 from netwright.data.io.alignment import misplacement, same_place
+from netwright.data.io.formats import format_by_ending, format_of, open_volume
 from netwright.data.io.grid import Grid, shape_text
-from netwright.data.io.images import is_picture, mask_size, read_mask, read_picture, write_label_picture
-from netwright.data.io.nifti import NiftiFile, open_nifti
-from netwright.data.io.time_axis import advice_on_time, at_time, time_points
+from netwright.data.io.time_axis import advice_on_time, at_time
+from netwright.data.io.volume_file import VolumeFile
 from netwright.data.io.whole_labels import whole_labels
 from netwright.data.issues import Problem, UnusableFile
 
 __all__ = [
-    "ENDINGS",
     "Grid",
     "Volume",
     "label_ending",
@@ -37,15 +31,7 @@ __all__ = [
     "same_place",
     "shape_text",
     "write_label_map",
-    "write_volume",
 ]
-
-ENDINGS = (".nii.gz", ".nii")
-"""File endings of the volumes that netwright reads."""
-
-_orientations: Any = nibabel.orientations
-
-_NIFTI2_HEADER_BYTES = 540
 
 
 @dataclass(frozen=True)
@@ -74,11 +60,9 @@ def read_grid(path: Path) -> Grid:
     """The voxel grid of a file, from its header alone.
 
     Raises:
-        UnusableFile: the file is missing or no readable NIfTI volume or picture.
+        UnusableFile: the file is missing or no readable volume or picture.
     """
-    if is_picture(path):
-        return _grid_of_picture(mask_size(path))
-    return _grid_of(open_nifti(path))
+    return open_volume(path).grid
 
 
 def read_image(paths: Sequence[Path], time: int | None = None) -> Volume:
@@ -88,7 +72,7 @@ def read_image(paths: Sequence[Path], time: int | None = None) -> Volume:
     ``time``: the volume to take, from 0, of 4D files (x, y, z, time).
 
     Raises:
-        UnusableFile: a file is missing, truncated or neither NIfTI volume nor picture, ends before ``time``, or the
+        UnusableFile: a file is missing, truncated or neither volume nor picture, ends before ``time``, or the
             files differ in shape or lie more than a voxel from the first.
     """
     images = [(path, *_load(path, time)) for path in paths]
@@ -116,14 +100,12 @@ def read_label(path: Path, reference: Grid | None = None, time: int | None = Non
     voxel in the image's geometry, from which it may lie up to a voxel away: see `misplacement`.
 
     Raises:
-        UnusableFile: the file is missing, truncated, neither NIfTI volume nor mask, holds more than one volume, or
+        UnusableFile: the file is missing, truncated, neither volume nor mask, holds more than one volume, or
             does not lie where the image does, or a label is no whole number.
     """
-    if is_picture(path):
-        labels = read_mask(path)
-        array, grid = labels.T[..., None], _grid_of_picture(labels.shape)
-    else:
-        array, grid = _load(path, time if time is not None and time_points(path) > 1 else None)
+    file = open_volume(path)
+    array = _array(file, time if time is not None and file.time_points > 1 else None, labels=True)
+    grid = file.grid
     require_one_volume(path, array.shape)
     array = whole_labels(path, array)
     if reference is None:
@@ -169,129 +151,30 @@ def write_label_map(
         UnusableFile: the reference cannot be read.
         StorageError: the file cannot be written.
     """
-    grid = read_grid(reference)
-    if labels.shape not in (grid.shape, (*grid.shape, time_points(reference))):
+    file = open_volume(reference)
+    grid = file.grid
+    if labels.shape not in (grid.shape, (*grid.shape, file.time_points)):
         raise ValueError(f"labels of shape {labels.shape} do not fit {reference}, which has {grid.shape}")
     if values is not None:
         labels = np.asarray(values)[labels]
-    if is_picture(reference):
-        write_label_picture(path, labels, reference)
-        return
-    stored = labels.astype(_label_type(int(labels.min(initial=0)), int(labels.max(initial=0))))
-    header = open_nifti(reference).header.copy()
-    header.set_data_dtype(stored.dtype)
-    header.set_data_offset(0)
-    header.set_slope_inter(None, None)  # the image's scale is not that of labels
-    header["cal_min"], header["cal_max"] = 0, 0
-    image_class: Any = (
-        nibabel.Nifti2Image if header["sizeof_hdr"] == _NIFTI2_HEADER_BYTES else nibabel.Nifti1Image
-    )
-    write_volume(path, image_class(stored, grid.matrix, header))
-
-
-def _label_type(lowest: int, highest: int) -> type[np.integer[Any]]:
-    """The smallest type of NIfTI that holds label values, of those that most programs read."""
-    types: tuple[type[np.integer[Any]], ...] = (np.uint8, np.uint16, np.int16, np.int32)
-    for one in types:
-        if np.iinfo(one).min <= lowest and highest <= np.iinfo(one).max:
-            return one
-    return np.int64
+    (format_by_ending(path) or format_of(reference)).write_labels(path, labels, file)
 
 
 def label_ending(reference: Path) -> str:
     """The file ending of a label map for an image: ".png" for a picture, else that of a packed volume."""
-    return ".png" if is_picture(reference) else ENDINGS[0]
-
-
-def write_volume(path: Path, image: Any) -> None:
-    """Write a nibabel image whole or not at all, without a time stamp: equal images give equal bytes."""
-    content = image.to_bytes()
-    write_whole(path, gzip.compress(content, 6, mtime=0) if path.name.endswith(".gz") else content)
+    return format_of(reference).label_ending
 
 
 def _load(path: Path, time: int | None = None) -> tuple[NDArray[Any], Grid]:
-    """The array (X, Y, Z) or (X, Y, Z, C) as stored, and its grid; of a ``time`` (X, Y, Z). Checks gzip's checksum."""
-    if is_picture(path):
-        pixels = read_picture(path).pixels
-        return np.moveaxis(pixels, 0, 1)[:, :, None], _grid_of_picture(pixels.shape)
-    file = open_nifti(path)
-    grid = _grid_of(file)
-    with file.voxels() as voxels:
-        array = np.asanyarray(voxels if time is None else at_time(path, voxels, time))
-    array = array.reshape(*grid.shape, -1)
-    return (array[..., 0] if array.shape[-1] == 1 else array), grid
+    """The array (X, Y, Z) or (X, Y, Z, C) as stored, and its grid; of a ``time`` (X, Y, Z)."""
+    file = open_volume(path)
+    return _array(file, time), file.grid
 
 
-def _grid_of_picture(shape: Sequence[int]) -> Grid:
-    """The grid of a picture (rows, columns): its last pixel lies at the origin."""
-    height, width = shape[:2]
-    rows = (
-        (-1.0, 0.0, 0.0, width - 1.0),
-        (0.0, -1.0, 0.0, height - 1.0),
-        (0.0, 0.0, 1.0, 0.0),
-        (0.0, 0.0, 0.0, 1.0),
-    )
-    return Grid((width, height, 1), rows)
-
-
-def _grid_of(file: NiftiFile) -> Grid:
-    """The grid that a header describes.
-
-    Raises:
-        UnusableFile: it describes none.
-    """
-    shape, affine = file.shape, file.affine
-    if len(shape) == 2:
-        raise _single_slice(file.path, shape)
-    vector = len(shape) == 5 and shape[3] == 1
-    if not (3 <= len(shape) <= 4 or vector) or min(shape) < 1:
-        raise _no_volume(file.path, f"an array of shape {shape_text(shape)}, where a 3D volume is expected")
-    rows = tuple(tuple(float(x) for x in row) for row in affine)
-    if not np.isfinite(affine).all() or not _spans(affine[:3, :3]):
-        raise _nowhere(file.path, affine)
-    return Grid((shape[0], shape[1], shape[2]), rows)
-
-
-def _spans(axes: NDArray[np.float64]) -> bool:
-    """Whether three axes (3, 3) in millimetres a voxel span a volume, and each runs along one of the patient's."""
-    affine = np.eye(4)
-    affine[:3, :3] = axes
-    with np.errstate(all="ignore"):
-        volume = abs(np.linalg.det(axes))
-        return bool(1e-9 <= volume <= 1e18 and np.isfinite(_orientations.io_orientation(affine)).all())
-
-
-def _no_volume(path: Path, reason: str) -> UnusableFile:
-    return unreadable(path, reason, "a complete NIfTI volume", f"{BROKEN_OFF}, or remove the case.")
-
-
-def _nowhere(path: Path, affine: NDArray[np.float64]) -> UnusableFile:
-    return UnusableFile(
-        Problem(
-            "error",
-            str(path),
-            "has a header whose affine maps the voxels to no volume in space",
-            expected="three axes (mm) that span one",
-            found=", ".join(str([float(f"{x:.3g}") for x in row]) for row in affine[:3]),
-            advice="Nothing tells how the scan lies. Export it again; or, if you know the affine, save it: image = "
-            "nibabel.load(path); nibabel.save(nibabel.Nifti1Image(numpy.asarray(image.dataobj), affine), new_path). "
-            "Where only the sform is broken, image.get_qform() may still be right.",
-            kind="affine",
-        )
-    )
-
-
-def _single_slice(path: Path, shape: Sequence[int]) -> UnusableFile:
-    return UnusableFile(
-        Problem(
-            "error",
-            str(path),
-            "has two axes",
-            expected="a volume with three (X, Y, Z)",
-            found=f"an array of shape {shape_text(shape)}, where a 3D volume is expected",
-            advice="A single slice is a volume one voxel thick: add the axis to images and label maps, for example "
-            "image = nibabel.load(path); nibabel.save(nibabel.Nifti1Image(numpy.asarray(image.dataobj)[:, :, None], "
-            "image.affine), path).",
-            kind="two-axes",
-        )
-    )
+def _array(file: VolumeFile, time: int | None, *, labels: bool = False) -> NDArray[Any]:
+    """The voxels (X, Y, Z) or (X, Y, Z, C), all of them or those of a time point."""
+    shape = file.grid.shape
+    with file.voxels(labels=labels) as voxels:
+        array: NDArray[Any] = np.asanyarray(voxels if time is None else at_time(file, voxels, time))
+    array = array.reshape(*shape, -1)
+    return array[..., 0] if array.shape[-1] == 1 else array

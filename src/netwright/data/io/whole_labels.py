@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.io.images import is_picture
-from netwright.data.io.nifti import open_nifti
+from netwright.data.io.formats import open_volume
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 
 TOLERANCE = 1e-3
@@ -60,24 +59,7 @@ def advice_on_scale(path: Path, off: float = 1.0) -> str:
     Raises:
         UnusableFile: the file cannot be read.
     """
-    if is_picture(path):
-        return ""
-    header = open_nifti(path).header
-    slope, shift = header.get_slope_inter()
-    scaled = slope is not None and (slope, shift) != (1.0, 0.0)
-    if not scaled or header.get_data_dtype().kind not in "iu":
-        return ""
-    if off <= 0.51 * abs(slope) < 0.1:
-        return (
-            f"The scale of its header (scl_slope {slope:g}) is the cause: whole numbers were stretched over the stored "
-            "type, and rounded. Save them as integers: image = nibabel.load(path); nibabel.save(nibabel.Nifti1Image("
-            "numpy.rint(image.get_fdata()).astype(numpy.int16), image.affine), new_path)."
-        )
-    return (
-        f"The file stores whole numbers, which its header multiplies by scl_slope {slope:g} and raises by scl_inter "
-        f"{shift:g}. If the stored ones are the labels, save them without the scale: image = nibabel.load(path); "
-        "nibabel.save(nibabel.Nifti1Image(image.dataobj.get_unscaled(), image.affine), new_path)."
-    )
+    return open_volume(path).advice_on_scale(off)
 
 
 def _rounded(path: Path, values: NDArray[Any], counts: NDArray[np.int64] | None) -> NDArray[Any]:

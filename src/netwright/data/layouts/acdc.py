@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.files import read_text
+from netwright.data.io.formats import VOLUME_ENDINGS
 from netwright.data.io.time_axis import time_points
-from netwright.data.io.volumes import ENDINGS
 from netwright.data.issues import Problem, enumerate_words
 from netwright.data.layouts.nnunet import list_files
 from netwright.data.volumes.dataset import ACDC, Case, Dataset
@@ -179,7 +179,8 @@ def _folders(root: Path) -> list[Path]:
 
 def _is_patient(folder: Path) -> bool:
     return bool(_PATIENT.fullmatch(folder.name)) and any(
-        _FRAME.fullmatch(file.name) or _CINE.fullmatch(file.name) for file in list_files(folder, ENDINGS)
+        _FRAME.fullmatch(file.name) or _CINE.fullmatch(file.name)
+        for file in list_files(folder, VOLUME_ENDINGS)
     )
 
 
@@ -188,7 +189,7 @@ def _files(folder: Path) -> tuple[dict[int, Path], dict[int, Path], Path | None]
     images: dict[int, Path] = {}
     labels: dict[int, Path] = {}
     cine = None
-    for file in list_files(folder, ENDINGS):
+    for file in list_files(folder, VOLUME_ENDINGS):
         if match := _FRAME.fullmatch(file.name):
             (labels if match[3] else images)[int(match[2])] = file
         elif _CINE.fullmatch(file.name):

@@ -18,8 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from netwright.data.io.formats import VOLUME_ENDINGS
 from netwright.data.io.time_axis import time_points
-from netwright.data.io.volumes import ENDINGS, read_label
+from netwright.data.io.volumes import read_label
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.description import DESCRIPTION, read_labels, stem, value_first
 from netwright.data.layouts.image_masks import labels_of_values
@@ -102,14 +103,14 @@ def _require_once(cases: Sequence[Case]) -> None:
 
 def _folders(root: Path) -> tuple[Path, Path] | None:
     for images, labels in _FOLDERS:
-        if (root / labels).is_dir() and list_files(root / images, ENDINGS):
+        if (root / labels).is_dir() and list_files(root / images, VOLUME_ENDINGS):
             return root / images, root / labels
     return None
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
-    for file in list_files(folder, ENDINGS):
+    for file in list_files(folder, VOLUME_ENDINGS):
         if (other := files.setdefault(stem(file), file)) is not file:
             raise DatasetError(
                 f"{folder} holds {other.name} and {file.name}: expected one file for each stem. Remove or rename one."

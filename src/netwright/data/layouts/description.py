@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.files import is_file, read_json
-from netwright.data.io.volumes import ENDINGS
+from netwright.data.io.formats import VOLUME_ENDINGS
 from netwright.data.issues import enumerate_words
 from netwright.data.volumes.dataset import Case
 from netwright.errors import DatasetError
@@ -106,8 +106,8 @@ def file_of(root: Path, name: str) -> Path:
 
 
 def stem(path: Path) -> str:
-    """The file name without ``.nii`` or ``.nii.gz``, in small or capital letters."""
-    ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), path.suffix)
+    """The file name without its ending, such as ``.nii.gz``, in small or capital letters."""
+    ending = next((ending for ending in VOLUME_ENDINGS if path.name.lower().endswith(ending)), path.suffix)
     return path.name[: len(path.name) - len(ending)]
 
 

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from netwright.data.io.volumes import ENDINGS
+from netwright.data.io.formats import VOLUME_ENDINGS
+from netwright.data.issues import enumerate_words
 from netwright.data.layouts.description import (
     DESCRIPTION,
     file_of,
@@ -69,16 +70,17 @@ def _file_ending(root: Path, ending: str) -> str:
     Raises:
         DatasetError: it is none of NIfTI, or volumes of another ending lie there.
     """
-    known = next((one for one in ENDINGS if one.strip(".") == ending.lower().strip(".")), None)
+    known = next((one for one in VOLUME_ENDINGS if one.strip(".") == ending.lower().strip(".")), None)
     if known is None:
-        there = next((one for one in ENDINGS if list_files(root / "imagesTr", one)), None)
+        there = next((one for one in VOLUME_ENDINGS if list_files(root / "imagesTr", one)), None)
         todo = (
             f"Correct `file_ending` there: the files of imagesTr end in {there}."
             if there
             else "Convert the images to NIfTI."
         )
         raise DatasetError(
-            f"{root / DESCRIPTION} gives the file ending {ending!r}: expected {' or '.join(ENDINGS)}. {todo}"
+            f"{root / DESCRIPTION} gives the file ending {ending!r}: expected "
+            f"{enumerate_words(VOLUME_ENDINGS, 'or')}. {todo}"
         )
     if known != ending:
         raise DatasetError(
@@ -123,7 +125,9 @@ def _require_one_ending(root: Path, ending: str) -> None:
     for folder in (root / "imagesTr", root / "labelsTr"):
         files = list_files(folder, "")
         stray = [
-            file for file in files if file.name.lower().endswith(ENDINGS) and not file.name.endswith(ending)
+            file
+            for file in files
+            if file.name.lower().endswith(VOLUME_ENDINGS) and not file.name.endswith(ending)
         ]
         if stray:
             more = f" and {len(stray) - 1} more of another ending" if len(stray) > 1 else ""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
+from netwright.data.io.formats import VOLUME_ENDINGS, is_volume
 from netwright.data.io.images import PICTURE_ENDINGS, is_picture
 from netwright.data.io.time_axis import time_points
-from netwright.data.io.volumes import ENDINGS
 from netwright.data.issues import enumerate_words
 from netwright.data.layouts import acdc, image_masks, nnunet
 from netwright.data.layouts.class_folders import files_below
@@ -25,11 +25,6 @@ MANIFEST = "netwright-predictions.jsonl"
 _MOST_NAMED = 8
 _MOST_LOOKED_AT = 10_000
 _NUMBERED = re.compile(r".+_(\d{4})")
-
-
-def is_volume(path: Path) -> bool:
-    """Whether the name of a file is that of a NIfTI volume, in small or capital letters."""
-    return path.name.lower().endswith(ENDINGS)
 
 
 def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
@@ -160,7 +155,8 @@ def _some(names: Sequence[str]) -> str:
 def _nothing(path: Path) -> str:
     """Why there is nothing to read, and where there may be something."""
     told = (
-        f"{path} holds nothing to read: expected volumes that end in {' or '.join(ENDINGS)}, or pictures that end in "
+        f"{path} holds nothing to read: expected volumes that end in "
+        f"{enumerate_words(VOLUME_ENDINGS, 'or')}, or pictures that end in "
         f"{enumerate_words(PICTURE_ENDINGS, 'or')}"
     )
     if not path.is_dir():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from netwright.data.files import write_whole
-from netwright.data.io.volumes import write_volume
+from netwright.data.io.nifti import write_volume
 from netwright.data.samples.phantoms import require_own
 from netwright.errors import SettingsError
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from netwright.data.files import write_whole
-from netwright.data.io.volumes import write_volume
+from netwright.data.io.nifti import write_volume
 from netwright.errors import DatasetError, SettingsError
 
 _nibabel: Any = nibabel
