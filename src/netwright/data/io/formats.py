@@ -7,10 +7,13 @@ from pathlib import Path
 
 from netwright.data.io.nifti import NIFTI
 from netwright.data.io.picture_volume import PICTURES
+from netwright.data.io.simple_itk import META_IMAGE, NRRD
 from netwright.data.io.volume_file import FileFormat, VolumeFile
 
 FILE_FORMATS: dict[str, FileFormat] = {
     "nifti": NIFTI,
+    "nrrd": NRRD,
+    "mha": META_IMAGE,
     "png": PICTURES,
 }
 """By the names that `predict --format` takes."""

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.io.alignment import misplacement, same_place
-from netwright.data.io.formats import format_by_ending, format_of, open_volume
+from netwright.data.io.formats import FILE_FORMATS, format_by_ending, format_of, open_volume
 from netwright.data.io.grid import Grid, shape_text
 from netwright.data.io.time_axis import advice_on_time, at_time
 from netwright.data.io.volume_file import VolumeFile
 from netwright.data.io.whole_labels import whole_labels
-from netwright.data.issues import Problem, UnusableFile
+from netwright.data.issues import Problem, UnusableFile, enumerate_words
+from netwright.errors import SettingsError
 
 __all__ = [
     "Grid",
@@ -140,9 +141,9 @@ def require_one_volume(path: Path, shape: Sequence[int]) -> None:
 def write_label_map(
     path: Path, labels: NDArray[Any], reference: Path, values: Sequence[int] | None = None
 ) -> None:
-    """Write class indices (X, Y, Z), in the reference file's own axis order, as a label map of its kind.
+    """Write class indices (X, Y, Z), in the reference file's own axis order, as a label map.
 
-    They may be (X, Y, Z, T), one label map for each volume of a 4D reference. Shape, and of a volume affine and header
+    The end of ``path`` says in which format, or else that of the reference does. They may be (X, Y, Z, T), one label map for each volume of a 4D reference. Shape, and of a volume affine and header
     geometry, are the reference's. ``values`` are the label values of the classes, in order of class index (by default
     the indices themselves). The file appears whole or not at all, and the same labels give the same bytes.
 
@@ -160,9 +161,27 @@ def write_label_map(
     (format_by_ending(path) or format_of(reference)).write_labels(path, labels, file)
 
 
-def label_ending(reference: Path) -> str:
-    """The file ending of a label map for an image: ".png" for a picture, else that of a packed volume."""
-    return format_of(reference).label_ending
+def label_ending(reference: Path, format: str | None = None) -> str:
+    """The file ending of a label map for an image: that of the image's own format, or of another one of `FILE_FORMATS`.
+
+    Raises:
+        SettingsError: there is no such format, or it is one of pictures and the image is a volume.
+    """
+    own = format_of(reference)
+    if format is None:
+        return own.label_ending
+    if format not in FILE_FORMATS:
+        raise SettingsError(
+            f"The format of label maps: expected {enumerate_words(list(FILE_FORMATS), 'or')}, got {format!r}."
+        )
+    chosen = FILE_FORMATS[format]
+    if own.volumes and not chosen.volumes:
+        names = [name for name, one in FILE_FORMATS.items() if one.volumes]
+        raise SettingsError(
+            f"{reference} is a volume, of which the label map is no picture: expected the format "
+            f"{enumerate_words(names, 'or')}, got {format!r}."
+        )
+    return chosen.label_ending
 
 
 def _load(path: Path, time: int | None = None) -> tuple[NDArray[Any], Grid]:

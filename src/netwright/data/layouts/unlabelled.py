@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from netwright.data.io.formats import VOLUME_ENDINGS, is_volume
+from netwright.data.io.formats import DATA_ENDINGS, VOLUME_ENDINGS, is_volume
 from netwright.data.io.images import PICTURE_ENDINGS, is_picture
 from netwright.data.io.time_axis import time_points
 from netwright.data.issues import enumerate_words
@@ -126,8 +126,11 @@ def tell_unusable(error: DatasetError) -> None:
 
 
 def _meant(file: Path) -> bool:
-    """Whether a file may have been meant as an image: it is not one that systems leave, or that describes others."""
-    return file.name[0] != "." and file.name not in ("Thumbs.db", "desktop.ini", DESCRIPTION, MANIFEST)
+    """Whether a file may have been meant as an image: it is not one that systems leave, that
+    describes others or has the voxels of another."""
+    if file.name[0] == "." or file.name.lower().endswith(DATA_ENDINGS):
+        return False
+    return file.name not in ("Thumbs.db", "desktop.ini", DESCRIPTION, MANIFEST)
 
 
 def _tell_below(folder: Path, readable: Callable[[Path], bool], kind: str) -> None:

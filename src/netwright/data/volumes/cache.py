@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from netwright.data.build_once import built_once, cache_folder, write_header
 from netwright.data.files import READING, content_digest
+from netwright.data.io.formats import files_of
 from netwright.data.io.volumes import read_grid
 from netwright.data.parallel import in_order
 from netwright.data.volumes.checks import check_case, require_images, require_label
@@ -99,8 +100,13 @@ def _key(dataset: Dataset, settings: PreprocessingSettings, workers: int) -> str
 
 
 def _case_digests(case: Case) -> list[str]:
-    files = map(content_digest, (*require_images(case), require_label(case)))
-    return [case.name, case.group, str(case.time), *files]
+    files = (*require_images(case), require_label(case))
+    return [case.name, case.group, str(case.time), *_digests(files)]
+
+
+def _digests(files: Iterable[Path]) -> list[str]:
+    """Of the files, and of those that have the voxels of one."""
+    return [content_digest(one) for file in files for one in files_of(file)]
 
 
 def image_digest(case: Case) -> str:
@@ -109,7 +115,7 @@ def image_digest(case: Case) -> str:
     Raises:
         UnusableFile: a file is missing.
     """
-    files = " ".join(map(content_digest, require_images(case)))
+    files = " ".join(_digests(require_images(case)))
     return files if case.time is None else f"{files} {case.time}"
 
 

@@ -1,0 +1,383 @@
+"""NRRD and MetaImage files, in one file or with the voxels in another, through SimpleITK.
+
+SimpleITK counts millimetres along LPS, the patient's left, back and head; everything here is RAS. Where the voxels lie
+is read here, too, so that the file is looked at first. SimpleITK takes memory for whatever a header announces; of
+damaged MetaImage voxels that are packed it returns what it could unpack, without an error; and damaged headers can end
+the process (`findings/simpleitk-damaged-files.sh`).
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.files import BROKEN_OFF, reading, require_file, unreadable, write_whole
+from netwright.data.io.bounds import require_voxels
+from netwright.data.io.grid import Grid, grid_of, shape_text
+from netwright.data.io.volume_file import FileFormat, VolumeFile, label_type
+from netwright.data.issues import Problem, UnusableFile
+
+_ADVICE = f"{BROKEN_OFF}, or remove the case."
+_MOST_PACKED = 1032
+"""Deflate makes no more bytes than these of one."""
+
+_CHUNK_BYTES = 1 << 14
+_HEADER_LINES = 10_000
+_LINE_BYTES = 1 << 16
+_FIELD_BYTES = 500
+"""Of a field of a NRRD header. Of a wrong one of 1,000 the library writes beyond the end of its message."""
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """Where the voxels lie: from ``start`` on in the file ``data``; ``packed`` by zlib or gzip, into ``length`` bytes
+    where the header says how many.
+    """
+
+    data: Path
+    start: int
+    packed: bool
+    length: int | None = None
+
+    def require_bytes(self, wanted: int) -> None:
+        """Refuse a file that cannot hold so many bytes, before memory is taken for them."""
+        there = self.data.stat().st_size - self.start
+        if there * (_MOST_PACKED if self.packed else 1) < wanted:
+            raise ValueError(f"a header that announces {wanted} bytes of voxels, of which {there} are there")
+
+    def require_sound(self, wanted: int) -> None:
+        """Unpack the voxels, so that their checksum is looked at, and count their bytes."""
+        if not self.packed:
+            return
+        unpacker, made = zlib.decompressobj(zlib.MAX_WBITS | 32), 0
+        left = self.data.stat().st_size if self.length is None else self.length
+        with self.data.open("rb") as file:
+            file.seek(self.start)
+            while not unpacker.eof and made <= wanted:
+                content = file.read(min(left, _CHUNK_BYTES))
+                left -= len(content)
+                if not content:
+                    raise EOFError("packed voxels that end too early")
+                made += len(unpacker.decompress(content))
+        if made != wanted:
+            raise ValueError(
+                f"packed voxels of another size than the {wanted} bytes that the header announces"
+            )
+
+
+def _nrrd_storage(path: Path) -> _Storage:
+    """By the text of a NRRD header, which ends with an empty line."""
+    fields: dict[str, str] = {}
+    with path.open("rb") as file:
+        if not file.readline(_LINE_BYTES).startswith(b"NRRD000"):
+            raise ValueError("no NRRD000 at the beginning")
+        for _ in range(_HEADER_LINES):
+            line = file.readline(_LINE_BYTES).decode("utf-8", "surrogateescape").strip()
+            if not line:
+                break
+            key, _, value = line.partition(":")
+            if line.startswith("#") or value.startswith("="):
+                continue
+            if len(line.encode("utf-8", "surrogateescape")) > _FIELD_BYTES:
+                raise ValueError(f"a line of {len(line)} characters in the header")
+            fields[key.strip().lower().replace(" ", "")] = value.strip()
+        start = file.tell()
+    encoding = fields.get("encoding", "").lower()
+    if encoding not in ("raw", "gzip", "gz"):
+        raise ValueError(f"voxels in the encoding {encoding!r}, where raw or gzip is expected")
+    packed = encoding != "raw"
+    if packed and any(fields.get(skip, "0") != "0" for skip in ("byteskip", "lineskip")):
+        raise ValueError("packed voxels of which some bytes are to be skipped")
+    name = fields.get("datafile")
+    return _Storage(path, start, packed) if name is None else _Storage(_beside(path, name), 0, packed)
+
+
+def _meta_storage(path: Path) -> _Storage:
+    """By the text of a MetaImage header, which ends with the name of the file that has the voxels."""
+    fields: dict[str, str] = {}
+    with path.open("rb") as file:
+        for _ in range(_HEADER_LINES):
+            line = file.readline(_LINE_BYTES).decode("utf-8", "surrogateescape")
+            if (match := re.match(r"\s*(\w+)\s*[=:]\s*(.*)", line)) is not None:
+                fields[match[1]] = match[2].strip()
+            if not line or "ElementDataFile" in fields:
+                break
+        start = file.tell()
+    missing = [key for key in ("NDims", "DimSize", "ElementType", "ElementDataFile") if key not in fields]
+    if missing:
+        raise ValueError(f"no {missing[0]} in the header")
+    if fields["NDims"] not in ("2", "3", "4"):
+        raise ValueError(f"{fields['NDims'][:20]} axes, where 3 or 4 are expected")
+    if fields.get("BinaryData", "True")[:1] not in "Tt1":
+        raise ValueError("voxels written as text, where binary ones are expected")
+    packed = fields.get("CompressedData", "False")[:1] in ("T", "t", "1")
+    if packed and fields.get("HeaderSize", "0") != "0":
+        raise ValueError("packed voxels of which some bytes are to be skipped")
+    length = int(fields["CompressedDataSize"]) if "CompressedDataSize" in fields else None
+    name = fields["ElementDataFile"]
+    if name.upper() == "LOCAL":
+        return _Storage(path, start, packed, length)
+    return _Storage(_beside(path, name), 0, packed, length)
+
+
+def _beside(path: Path, name: str) -> Path:
+    """The file of the voxels that a header names."""
+    if not name or name.split()[0].upper() == "LIST" or "%" in name:
+        raise ValueError("voxels that lie in several files, where one is expected")
+    return path.parent / name
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One of the two formats: its ``title``, SimpleITK's name for what reads it, where a file's voxels lie, and the
+    ``ending`` of a file that has them itself.
+    """
+
+    title: str
+    image_io: str
+    storage: Callable[[Path], _Storage]
+    ending: str
+
+    @property
+    def expected(self) -> str:
+        """In messages."""
+        return f"a complete {self.title} volume"
+
+
+_NRRD = _Kind("NRRD", "NrrdImageIO", _nrrd_storage, ".nrrd")
+_META_IMAGE = _Kind("MetaImage", "MetaImageIO", _meta_storage, ".mha")
+
+
+@dataclass(frozen=True)
+class ItkFile:
+    """A file whose header has been read, as a `netwright.data.io.volume_file.VolumeFile`.
+
+    Args:
+        path: the file.
+        kind: its format.
+        storage: where its voxels lie.
+        shape: (X, Y, Z), with the channels or time points as a fourth axis.
+        affine: voxel indices to millimetres along RAS (4, 4).
+        value_bytes: of one number.
+        later_spacing: from one time point to the next, in whatever unit; empty where the fourth axis holds channels.
+    """
+
+    path: Path
+    kind: _Kind
+    storage: _Storage
+    shape: tuple[int, ...]
+    affine: NDArray[np.float64]
+    value_bytes: int
+    later_spacing: tuple[float, ...]
+
+    @property
+    def grid(self) -> Grid:
+        """The grid that the header describes.
+
+        Raises:
+            UnusableFile: it describes none.
+        """
+        if len(self.shape) == 2:
+            raise _single_slice(self.path, self.shape)
+        if not 3 <= len(self.shape) <= 4 or min(self.shape) < 1:
+            reason = f"an array of shape {shape_text(self.shape)}, where a 3D volume is expected"
+            raise unreadable(self.path, reason, self.kind.expected, _ADVICE)
+        grid = grid_of(self.shape[:3], self.affine)
+        if grid is None:
+            raise _nowhere(self.path, self.affine)
+        return grid
+
+    @property
+    def time_points(self) -> int:
+        """How many volumes lie along the fourth axis."""
+        return prod(self.shape[3:])
+
+    @property
+    def time_step(self) -> str:
+        """None: neither format says whether an axis is time."""
+        return ""
+
+    @contextmanager
+    def voxels(self, *, labels: bool = False) -> Iterator[NDArray[Any]]:
+        """All voxels.
+
+        Raises:
+            UnusableFile: the file ends too early, or is damaged.
+        """
+        with _reading(self.path, self.kind):
+            self.storage.require_sound(prod(self.shape) * self.value_bytes)
+            array = _simple_itk().GetArrayFromImage(_reader(self.path, self.kind).Execute())
+            channels_last = array.ndim == 4 and not self.later_spacing
+            array = array.transpose(2, 1, 0, 3) if channels_last else array.T
+        yield array
+
+    def advice_on_scale(self, off: float) -> str:
+        """None: neither format has a scale."""
+        return ""
+
+
+def _open(path: Path, kind: _Kind) -> ItkFile:
+    require_file(path, expected=f"a {kind.title} volume")
+    with _reading(path, kind):
+        storage = kind.storage(path)
+        if not storage.data.is_file():
+            raise ValueError(f"a header whose voxels lie in {storage.data.name}, which is missing")
+        reader = _reader(path, kind)
+        reader.ReadImageInformation()
+        shape, channels = reader.GetSize(), reader.GetNumberOfComponents()
+        numbers = _simple_itk().GetPixelIDValueAsString(reader.GetPixelID())
+        bits = re.fullmatch(r"(?:vector of )?(\d+)-bit .*", numbers)
+        spacing = reader.GetSpacing()
+        affine = _affine(spacing, reader.GetOrigin(), reader.GetDirection())
+    if bits is None:
+        raise _other_numbers(path, numbers)
+    full_shape = (*shape, channels) if channels > 1 else tuple(shape)
+    require_voxels(path, full_shape)
+    value_bytes = int(bits[1]) // 8
+    with _reading(path, kind):
+        storage.require_bytes(prod(full_shape) * value_bytes)
+    return ItkFile(path, kind, storage, full_shape, affine, value_bytes, tuple(spacing[3:]))
+
+
+def _affine(
+    spacing: tuple[float, ...], origin: tuple[float, ...], direction: tuple[float, ...]
+) -> NDArray[np.float64]:
+    """Of the first three axes, along RAS; the identity of fewer."""
+    axes = len(spacing)
+    affine = np.eye(4)
+    if axes >= 3:
+        affine[:3, :3] = (np.reshape(direction, (axes, axes)) * spacing)[:3, :3]
+        affine[:3, 3] = origin[:3]
+    return np.asarray(_LPS_TO_RAS @ affine)
+
+
+def _files_of(path: Path, kind: _Kind) -> tuple[Path, ...]:
+    require_file(path, expected=f"a {kind.title} volume")
+    with _reading(path, kind):
+        data = kind.storage(path).data
+    return (path,) if data == path else (path, data)
+
+
+def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile, kind: _Kind) -> None:
+    """Packed, in one file.
+
+    Raises:
+        ValueError: the path ends as that of a file that has its voxels in another.
+    """
+    if not path.name.lower().endswith(kind.ending):
+        raise ValueError(f"{path} does not end in {kind.ending}")
+    simple_itk, further = _simple_itk(), labels.ndim - 3
+    affine = _LPS_TO_RAS @ reference.grid.matrix
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    direction = np.eye(labels.ndim)
+    direction[:3, :3] = affine[:3, :3] / spacing
+    later = reference.later_spacing if isinstance(reference, ItkFile) else ()
+    image = simple_itk.GetImageFromArray(
+        np.ascontiguousarray(labels.astype(label_type(labels)).T), isVector=False
+    )
+    image.SetSpacing([*spacing.tolist(), *(later or (1.0,) * further)[:further]])
+    image.SetOrigin([*affine[:3, 3].tolist(), *[0.0] * further])
+    image.SetDirection(direction.ravel().tolist())
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / f"labels{kind.ending}"
+        simple_itk.WriteImage(image, file, useCompression=True, imageIO=kind.image_io)
+        content = file.read_bytes()
+    write_whole(path, content)
+
+
+def _reader(path: Path, kind: _Kind) -> Any:
+    reader = _simple_itk().ImageFileReader()
+    reader.SetImageIO(kind.image_io)
+    reader.SetFileName(path)
+    return reader
+
+
+def _simple_itk() -> Any:
+    """The library, which takes half a second to import."""
+    import SimpleITK
+
+    return SimpleITK
+
+
+@contextmanager
+def _reading(path: Path, kind: _Kind) -> Iterator[None]:
+    """`reading`, with SimpleITK's errors without its source files and addresses in memory."""
+    with reading(path, kind.expected, _ADVICE):
+        try:
+            yield
+        except RuntimeError as error:
+            raise ValueError(re.sub(r"(?s).*ERROR: (\w+\(0x\w+\): )?", "", str(error))) from error
+
+
+def _other_numbers(path: Path, numbers: str) -> UnusableFile:
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            "has voxels of a type that is not read",
+            expected="integers or real numbers",
+            found=numbers,
+            advice="Save the magnitude: SimpleITK.WriteImage(SimpleITK.ComplexToModulus(SimpleITK.ReadImage(path)), "
+            "new_path).",
+            kind="voxel-type",
+        )
+    )
+
+
+def _nowhere(path: Path, affine: NDArray[np.float64]) -> UnusableFile:
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            "has a header whose axes map the voxels to no volume in space",
+            expected="three axes (mm) that span one",
+            found=", ".join(str([float(f"{x:.3g}") for x in row]) for row in affine[:3]),
+            advice="Nothing tells how the scan lies. Export it again; or, if you know spacing, origin and direction, "
+            "correct them in the header, which is text.",
+            kind="affine",
+        )
+    )
+
+
+def _single_slice(path: Path, shape: tuple[int, ...]) -> UnusableFile:
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            "has two axes",
+            expected="a volume with three (X, Y, Z)",
+            found=f"an array of shape {shape_text(shape)}, where a 3D volume is expected",
+            advice="A single slice is a volume one voxel thick: add the axis to images and label maps, for example "
+            "SimpleITK.WriteImage(SimpleITK.JoinSeries([SimpleITK.ReadImage(path)]), path).",
+            kind="two-axes",
+        )
+    )
+
+
+def _format(kind: _Kind, header_ending: str) -> FileFormat:
+    return FileFormat(
+        title=kind.title,
+        endings=(kind.ending, header_ending),
+        label_ending=kind.ending,
+        open=partial(_open, kind=kind),
+        write_labels=partial(_write_labels, kind=kind),
+        files_of=partial(_files_of, kind=kind),
+        data_endings=(".raw", ".raw.gz", ".zraw"),
+    )
+
+
+NRRD = _format(_NRRD, ".nhdr")
+META_IMAGE = _format(_META_IMAGE, ".mhd")
