@@ -8,10 +8,12 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ from torch import nn
 
 from netwright.data.layouts.unlabelled import MANIFEST
 from netwright.data.volumes.preprocessing import PreprocessingSettings
-from netwright.errors import DatasetError, DatasetWarning, NetwrightError, StorageError
+from netwright.errors import DatasetError, DatasetWarning, NetwrightError, SettingsError, StorageError
 from netwright.tasks.outputs import Outputs, Reading, plan_outputs
 from netwright.tasks.segmentation.predictor import Segmenter
 from netwright.tasks.segmentation.task import SegmentationTask
@@ -70,7 +72,7 @@ def contents(*folders: Path) -> dict[str, str]:
     return found
 
 
-def refused(images: Path, output: Path, words: str, **options: bool) -> None:
+def refused(images: Path, output: Path, words: str, **options: Any) -> None:
     """Predicting is refused, and nothing has changed by it."""
     folders = (images if images.is_dir() else images.parent, output)
     before = contents(*folders)
@@ -342,6 +344,40 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_computed(
     (tmp_path / "closed").mkdir(mode=0o555)
     with pytest.raises(StorageError, match="closed cannot be written to"):
         segmenter().predict(tmp_path / "scans", tmp_path / "closed" / "out")
+
+
+@pytest.mark.parametrize(
+    ("source", "format", "name"),
+    [
+        ("a.nii", None, "a.nii.gz"),
+        ("a.nii.gz", "nrrd", "a.nrrd"),
+        ("a.nii.gz", "mha", "a.mha"),
+        ("a.nrrd", None, "a.nrrd"),
+        ("a.mhd", None, "a.mha"),
+        ("a.nhdr", "nifti", "a.nii.gz"),
+    ],
+)
+def test_label_maps_are_of_the_scan_s_format_or_of_another(
+    tmp_path: Path, source: str, format: str | None, name: str
+) -> None:
+    volume = SimpleITK.ReadImage(scan(tmp_path / "scan.nii.gz"))
+    volume.SetDirection([0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1])
+    (tmp_path / "scans").mkdir()
+    SimpleITK.WriteImage(volume, tmp_path / "scans" / source)
+    (written,) = segmenter().predict(tmp_path / "scans", tmp_path / "out", format=format)
+    assert written.name == name
+    labels = SimpleITK.ReadImage(written)
+    np.testing.assert_array_equal(
+        SimpleITK.GetArrayFromImage(labels), (SimpleITK.GetArrayFromImage(volume) > 5) * 3
+    )
+    np.testing.assert_allclose(
+        labels.TransformIndexToPhysicalPoint((8, 7, 3)),
+        volume.TransformIndexToPhysicalPoint((8, 7, 3)),
+        atol=1e-5,
+    )
+    refused(tmp_path / "scans", tmp_path / "out", "written by predict before", format=format)
+    with pytest.raises(SettingsError, match="expected nifti, nrrd, mha or png, got 'dicom'"):
+        segmenter().predict(tmp_path / "scans", tmp_path / "out", format="dicom")
 
 
 def test_a_picture_is_left_as_it_is(tmp_path: Path) -> None:

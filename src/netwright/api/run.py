@@ -301,11 +301,14 @@ class Run:
         crf: bool = True,
         masks: Path | str | None = None,
         overwrite: bool = False,
+        format: str | None = None,
         on_case: Callable[[int, int], None] | None = None,
     ) -> list[Path]:
         """Segment a file or a folder of files, each on its image's grid, tell the classes of pictures, or restore them.
 
-        Writes ``<case>.nii.gz`` or ``<case>.png`` a case, or one ``predictions.csv``, into ``output``. ``crf``:
+        Writes a label map ``<case>.nii.gz``, ``<case>.nrrd``, ``<case>.mha`` or ``<case>.png`` a case, or one
+        ``predictions.csv``, into ``output``. ``format``: "nifti", "nrrd", "mha" or "png" for label maps in another
+        file format than their images. ``crf``:
         whether the network's CRF is applied, where one was kept. ``masks``: what is missing of pictures that are
         restored, see `Inpainter.predict`. ``overwrite``: whether what was predicted into that folder before may be
         replaced; nothing else ever is, and an input never.
@@ -318,12 +321,12 @@ class Run:
             DatasetError: no file can be used, or two lead to one name.
             MemoryShortage: the CRF needs more memory than there is.
             RunError: there is no trained network yet, or what it restores is not finite.
-            SettingsError: masks for a network that restores nothing.
+            SettingsError: masks for a network that restores nothing, or a format that it does not write.
             StorageError: a file would be lost; nothing was written.
         """
         trained = self.network(trial, crf=crf)
         given = None if masks is None else Path(masks)
-        return trained.predict(Path(images), Path(output), on_case, given, overwrite=overwrite)
+        return trained.predict(Path(images), Path(output), on_case, given, overwrite=overwrite, format=format)
 
     def _trial(self, number: int | None) -> TrialRecord:
         records = self.trials

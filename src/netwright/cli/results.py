@@ -101,7 +101,7 @@ def evaluate(
 
 def predict(
     run: RunArgument,
-    images: Annotated[Path, typer.Argument(help="A NIfTI volume, cine or picture, or a folder of them.")],
+    images: Annotated[Path, typer.Argument(help="A volume, cine or picture, or a folder of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what is predicted.")],
     trial: TrialOption = None,
     no_crf: NoCRFOption = False,
@@ -112,6 +112,10 @@ def predict(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what predict wrote there before, and nothing else.")
     ] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(help="Of label maps: nifti, nrrd, mha or png; by default that of each image."),
+    ] = None,
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,
 ) -> None:
@@ -121,7 +125,7 @@ def predict(
     opened = opened_run(run, trust_code=trust_code)
     with _telling(out):
         written = opened.predict(
-            images, output, trial=trial, crf=not no_crf, masks=masks, overwrite=overwrite
+            images, output, trial=trial, crf=not no_crf, masks=masks, overwrite=overwrite, format=format
         )
     task = task_of_metric(str(opened.settings.objective.metric))
     out.print(f"predicted  {task.predicted_words(written, output)}")

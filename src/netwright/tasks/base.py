@@ -144,6 +144,7 @@ class Predictor(Protocol):
         masks: Path | None = None,
         *,
         overwrite: bool = False,
+        format: str | None = None,
     ) -> list[Path]:
         """What the network gives of a file, or of each in a folder, written into a folder.
 
@@ -153,13 +154,14 @@ class Predictor(Protocol):
             on_case: told how far it is.
             masks: what is missing of pictures that are restored.
             overwrite: whether what was predicted into that folder before may be replaced.
+            format: the file format of label maps, one of `netwright.data.io.formats.FILE_FORMATS`; None: each image's.
 
         Returns:
             The files written.
 
         Raises:
             DatasetError: nothing is there to read, or no file can be used.
-            SettingsError: masks for a network that restores nothing.
+            SettingsError: masks for a network that restores nothing, or a format that it does not write.
             StorageError: a file would be lost.
         """
 

@@ -131,6 +131,19 @@ def refuse_masks(masks: Path | None, metric: str) -> None:
         )
 
 
+def refuse_format(format: str | None, metric: str) -> None:
+    """Refuse a format of label maps for a network that makes none.
+
+    Raises:
+        SettingsError: one is given.
+    """
+    if format is not None:
+        raise SettingsError(
+            f"The format {format!r} is one of label maps; this network is judged by {metric} and makes none. Leave it "
+            "out."
+        )
+
+
 def folder_of(images: Path) -> Path | None:
     """The folder that a user gave to be read, None of one file."""
     return images.expanduser() if images.expanduser().is_dir() else None

@@ -143,9 +143,10 @@ def write_label_map(
 ) -> None:
     """Write class indices (X, Y, Z), in the reference file's own axis order, as a label map.
 
-    The end of ``path`` says in which format, or else that of the reference does. They may be (X, Y, Z, T), one label map for each volume of a 4D reference. Shape, and of a volume affine and header
-    geometry, are the reference's. ``values`` are the label values of the classes, in order of class index (by default
-    the indices themselves). The file appears whole or not at all, and the same labels give the same bytes.
+    The ending of ``path`` says in which format, or else that of the reference does. They may be (X, Y, Z, T), one label
+    map for each volume of a 4D reference. Shape, and of a volume affine and header geometry, are the reference's.
+    ``values`` are the label values of the classes, in order of class index (by default the indices themselves). The
+    file appears whole or not at all, and the same labels give the same bytes.
 
     Raises:
         ValueError: the shape is not the reference's.

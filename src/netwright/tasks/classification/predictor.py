@@ -30,7 +30,7 @@ from netwright.tasks.images import (
     prepare_as_trained,
     runs_of,
 )
-from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_masks
+from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_format, refuse_masks
 
 PREDICTIONS = "predictions.csv"
 
@@ -117,21 +117,23 @@ class Classifier:
         masks: Path | None = None,
         *,
         overwrite: bool = False,
+        format: str | None = None,
     ) -> list[Path]:
         """The class of a picture, or of each in a folder, as a table in ``output``. Returns the file written.
 
-        ``overwrite``: whether a table that was written there before may be replaced, see `plan_outputs`. ``masks``:
-        there are none for this task.
+        ``overwrite``: whether a table that was written there before may be replaced, see `plan_outputs`. ``masks``
+        and ``format``: there are none for this task.
 
         Warns:
             DatasetWarning: what of a folder is left out: a picture that cannot be used, or other files.
 
         Raises:
             DatasetError: nothing is there to read, or no picture can be used.
-            SettingsError: masks are given.
+            SettingsError: masks, or a format of label maps, are given.
             StorageError: a file would be lost.
         """
         refuse_masks(masks, self.task.metric)
+        refuse_format(format, self.task.metric)
         files = find_pictures(images)
         read = Reading(files, folder_of(images))
         outputs = plan_outputs(output, [PREDICTIONS], [images], read, overwrite=overwrite, apart=False)

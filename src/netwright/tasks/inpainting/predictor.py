@@ -36,7 +36,7 @@ from netwright.tasks.images import (
     runs_of,
 )
 from netwright.tasks.inpainting.task import Inpainting, InpaintingTask
-from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs
+from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_format
 
 Pictures = NDArray[np.float32]
 T = TypeVar("T", bound=Hashable)
@@ -150,6 +150,7 @@ class Inpainter:
         masks: Path | None = None,
         *,
         overwrite: bool = False,
+        format: str | None = None,
     ) -> list[Path]:
         """Restore a picture, or each in a folder, into a PNG of 8 bits in ``output``, as large as the network's input.
         Returns the files written, of the pictures' names.
@@ -158,7 +159,8 @@ class Inpainter:
         folder shows what the network can do. With ``masks``, a folder of masks of the pictures' names (their endings
         may differ) or the mask of one picture, it is what is white there, and the rest is given to the network as it
         is. A ``boxes.csv`` in the folder of pictures, or beside the one, crops them, and their masks, as for training.
-        ``overwrite``: whether pictures that were written there before may be replaced, see `plan_outputs`.
+        ``overwrite``: whether pictures that were written there before may be replaced, see `plan_outputs`. ``format``:
+        there is none for this task.
 
         Warns:
             DatasetWarning: ``boxes.csv`` has rows of pictures that are not there, or none of some that are; or what of
@@ -168,8 +170,10 @@ class Inpainter:
             DatasetError: nothing is there to read, no picture can be used, a mask is missing, or two pictures or masks
                 have one name but for their endings.
             RunError: the network's output is not finite.
+            SettingsError: a format of label maps is given.
             StorageError: a file would be lost.
         """
+        refuse_format(format, self.task.metric)
         files = find_pictures(images, beside=(BOXES,))
         names = names_within(images, files)
         boxes = _boxes(images, files, names)

@@ -231,12 +231,13 @@ class Segmenter:
         masks: Path | None = None,
         *,
         overwrite: bool = False,
+        format: str | None = None,
     ) -> list[Path]:
         """A label map for each image of a file or folder, on the image's own grid. Returns the files written.
 
         To a network of one channel a 4D image is a cine: its label map is 4D, each time point segmented by itself.
         ``overwrite``: whether label maps that were written there before may be replaced, see `plan_outputs`. ``masks``:
-        there are none for this task.
+        there are none for this task. ``format``: that of the label maps, see `label_ending`; None: each image's own.
 
         Warns:
             DatasetWarning: what of a folder is left out: a case that cannot be used, or other files.
@@ -245,12 +246,13 @@ class Segmenter:
             DatasetError: no file can be used: unreadable, or another number of channels than the network was trained
                 on; or two cases lead to one name.
             MemoryShortage: the CRF needs more memory than there is.
-            SettingsError: the network has a CRF, and pydensecrf2 is not installed; or masks are given.
+            SettingsError: the network has a CRF, and pydensecrf2 is not installed; masks are given, or
+                the format is none that label maps of these images are written in.
             StorageError: a file would be lost.
         """
         refuse_masks(masks, self.task.metric)
         cases = find_cases(images, self.task.channels)
-        names = [f"{case.name}{label_ending(case.images[0])}" for case in cases]
+        names = [f"{case.name}{label_ending(case.images[0], format)}" for case in cases]
         read = Reading([file for case in cases for file in case.images], folder_of(images))
         outputs = plan_outputs(output, names, [case.images[0] for case in cases], read, overwrite=overwrite)
 
