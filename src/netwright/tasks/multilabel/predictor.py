@@ -35,7 +35,7 @@ from netwright.tasks.multilabel.metrics.average_precision import average_precisi
 from netwright.tasks.multilabel.metrics.f1 import f1_shares
 from netwright.tasks.multilabel.task import MACRO_F1, MEAN_AVERAGE_PRECISION, Multilabel, MultilabelTask
 from netwright.tasks.multilabel.thresholds import Thresholds, best_thresholds, read_thresholds
-from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_masks
+from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_format, refuse_masks
 
 PREDICTIONS = "predictions.csv"
 
@@ -135,22 +135,24 @@ class LabelPredictor:
         masks: Path | None = None,
         *,
         overwrite: bool = False,
+        format: str | None = None,
     ) -> list[Path]:
         """The labels of a picture, or of each in a folder, as a table in ``output``: the probability of each label, and
         1 where it reaches the label's threshold. Returns the file written.
 
-        ``overwrite``: whether a table that was written there before may be replaced, see `plan_outputs`. ``masks``:
-        there are none for this task.
+        ``overwrite``: whether a table that was written there before may be replaced, see `plan_outputs`. ``masks``
+        and ``format``: there are none for this task.
 
         Warns:
             DatasetWarning: what of a folder is left out: a picture that cannot be used, or other files.
 
         Raises:
             DatasetError: nothing is there to read, or no picture can be used.
-            SettingsError: masks are given.
+            SettingsError: masks, or a format of label maps, are given.
             StorageError: a file would be lost.
         """
         refuse_masks(masks, self.task.metric)
+        refuse_format(format, self.task.metric)
         files = find_pictures(images)
         read = Reading(files, folder_of(images))
         outputs = plan_outputs(output, [PREDICTIONS], [images], read, overwrite=overwrite, apart=False)
