@@ -1,4 +1,4 @@
-"""The one or two trainings of a candidate: it is begun again where its loss did not fall."""
+"""The first or the second training of a candidate. A training whose loss does not fall is started once more."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _ATTEMPT = "attempt"
 
 @dataclass(frozen=True)
 class Attempt:
-    """One of the trainings.
+    """One training of a candidate.
 
     Args:
-        seed: of all its random numbers.
-        stalled: why it is the second one; empty for the first.
-        seconds: that the first one took of the share.
-        seconds_before: that the candidate has been trained before it goes on from a checkpoint.
+        seed: the seed of all its random numbers.
+        stalled: why this is the second training; empty for the first.
+        seconds: how much of the candidate's wall time the first training took.
+        seconds_before: how long the candidate has been trained before it goes on from a checkpoint.
     """
 
     seed: int
@@ -26,17 +26,17 @@ class Attempt:
     seconds_before: float = 0.0
 
     def share_of(self, seconds: float | None) -> float | None:
-        """What is left of the candidate's wall time."""
+        """The seconds that are left of the candidate's wall time."""
         return None if seconds is None else seconds - self.seconds
 
     def noted(self, checkpoints: Checkpoints) -> Checkpoints:
-        """Checkpoints that say which of the trainings they are of."""
+        """The checkpoints, with a note of which training they belong to."""
         values = asdict(replace(self, seconds_before=0.0))
         return replace(checkpoints, notes={**checkpoints.notes, _ATTEMPT: values})
 
 
 def attempt_of(checkpoints: Checkpoints | None, seed: int) -> Attempt:
-    """The training that is to be done: that of the checkpoint to go on from, or the first one, from a seed.
+    """The training to do: the one that the checkpoint belongs to, or without a checkpoint the first, from a seed.
 
     Raises:
         CheckpointRefused: the checkpoint is missing or damaged.

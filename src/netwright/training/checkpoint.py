@@ -1,6 +1,7 @@
-"""Checkpoints on disk: tensors and plain values in one file, whole or not at all, read without running anything of it.
+"""Checkpoints on disk: tensors and plain values in one file.
 
-Trainings (`netwright.training.loop`) and searches with shared weights (`netwright.supernet.search`) write them.
+A file is written whole or not at all, and reading it runs no code from it. Trainings (`netwright.training.loop`) and
+searches with shared weights (`netwright.supernet.search`) write them.
 """
 
 from __future__ import annotations
@@ -21,25 +22,26 @@ if TYPE_CHECKING:  # who asks for a training, or removes what one has left, need
     from torch import Tensor
 
 LEAST_PAUSE = 20.0
-"""From one checkpoint to the next, in durations of writing one: no more than 5 % of the time goes into them."""
+"""The shortest time between two checkpoints, as a multiple of the time that writing one takes. So writing takes 5 % of
+the time at most."""
 _VALUES, _CHANNELS_LAST = "values", "channels_last"
 
 
 class CheckpointRefused(RunError):  # noqa: N818  what happened to it
-    """A checkpoint is missing or damaged, or that of another training."""
+    """A checkpoint is missing or damaged, or belongs to another training."""
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where a training goes on from, and where and when it writes checkpoints itself.
+    """Where a training goes on from, and where and when it writes checkpoints.
 
     Args:
-        path: of the file that is written, in a folder that is there.
-        seconds: of training from one checkpoint to the next, see `CheckpointTimer`; None: none before the end.
-        keep: whether a complete training leaves one, from which a longer training goes on. Otherwise there is none any
-            more once the training has ended.
-        resume_from: a checkpoint of the same training, which goes on from there; None: it begins.
-        notes: plain values, kept with each checkpoint, by which whoever asked for the training knows it again.
+        path: the file to write, in an existing folder.
+        seconds: training time between two checkpoints, see `CheckpointTimer`; None: no checkpoint before the end.
+        keep: whether a complete training leaves a checkpoint, from which a longer training can go on. Otherwise the
+            checkpoint is removed when the training ends.
+        resume_from: a checkpoint of the same training to go on from; None: the training starts from the beginning.
+        notes: plain values that are stored in each checkpoint. The caller recognises its training by them.
     """
 
     path: Path
@@ -53,9 +55,9 @@ class CheckpointTimer:
     """Says when the next checkpoint is due.
 
     Args:
-        seconds: from one checkpoint to the next, or `LEAST_PAUSE` times as long as writing one takes, whichever is
-            more. None: never.
-        clock: seconds; another one for tests.
+        seconds: the time between two checkpoints. It becomes longer where writing is slow, see `LEAST_PAUSE`. None:
+            never.
+        clock: gives the time in seconds; tests pass their own.
     """
 
     def __init__(self, seconds: float | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -65,7 +67,7 @@ class CheckpointTimer:
         self._written = clock()
 
     def restart(self) -> None:
-        """Begin to count anew: the time until now was none of work."""
+        """Starts to count again. The time until now was not used for training."""
         self._written = self._clock()
 
     @property
@@ -75,7 +77,7 @@ class CheckpointTimer:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Around the writing of a checkpoint."""
+        """A context around the writing of a checkpoint. It measures how long that takes."""
         begun = self._clock()
         yield
         self._written = self._clock()
@@ -84,13 +86,13 @@ class CheckpointTimer:
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-    """Write tensors and plain JSON values as one safetensors file.
+    """Writes tensors and plain JSON values as one safetensors file.
 
-    The file is for contiguous tensors. What is laid out channels last is written that way, as its copy in another order
-    would take the memory of all weights once more.
+    The file format needs contiguous tensors. A tensor in channels-last format is written in that order, because a copy
+    in another order would need as much memory again as all weights.
 
     Raises:
-        StorageError: it cannot be written; the one before is as it was.
+        StorageError: the file cannot be written. The previous checkpoint is unchanged.
     """
     turned = {
         name
@@ -102,7 +104,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[s
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `save_checkpoint` wrote; the tensors have the layout in memory that they had.
+    """Reads what `save_checkpoint` wrote. The tensors get the memory format that they had.
 
     Raises:
         CheckpointRefused: the file is missing or damaged.
@@ -115,7 +117,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def load_values(path: Path) -> dict[str, Any]:
-    """The values alone of what `save_checkpoint` wrote.
+    """Reads the plain values that `save_checkpoint` wrote, without the tensors.
 
     Raises:
         CheckpointRefused: the file is missing or damaged.
@@ -126,14 +128,14 @@ def load_values(path: Path) -> dict[str, Any]:
 
 
 def remove_checkpoint(path: Path) -> None:
-    """Remove a checkpoint, and what a process that was killed as it wrote one has left."""
+    """Removes a checkpoint, and what a process left that was killed while it wrote one."""
     path.unlink(missing_ok=True)
     shutil.rmtree(path.with_name(path.name + PARTIAL), ignore_errors=True)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Mapping[str, str]]]:
-    """A safetensors file and its texts."""
+    """Opens a safetensors file; gives it and its metadata."""
     from safetensors import SafetensorError, safe_open
 
     try:

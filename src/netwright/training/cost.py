@@ -1,4 +1,4 @@
-"""What a network would cost, from a dry run with fake tensors: nothing is computed or allocated."""
+"""Predicts what a network costs, by a dry run with fake tensors. Nothing is computed or allocated."""
 
 from __future__ import annotations
 
@@ -34,25 +34,26 @@ def dry_run(
     optimizer_states: int = 2,
     update_copies: int = 2,
 ) -> Cost:
-    """Builds the network and runs one training step on fake tensors, and counts.
+    """Builds the network, runs one training step on fake tensors, and counts.
 
-    The step's memory is that of weights, gradients, optimizer state, the batch, and every tensor while it is
-    alive, with copies of a convolution's operands as its workspace, and on the CPU what the heap loses to holes.
-    The framework's own memory is not in it. FLOPs are those of convolutions and matrix products.
+    The memory of the step includes weights, gradients, optimizer state, the batch, and every tensor while it is alive.
+    Copies of a convolution's operands count as its workspace, and on the CPU the holes in the heap count too. The
+    memory of the framework itself is not included. FLOPs are those of convolutions and matrix products.
 
     Args:
         build: makes the network for the task.
+        task: the input and output of the network.
         batch_size: images in a training step.
         loss: (what the network returns, labels) to a scalar.
-        label_size: shape of the labels of one image; () for one label an image, None for a label a voxel.
-        label_type: of their numbers.
+        label_size: the shape of the labels of one image; () for one label an image, None for one label a voxel.
+        label_type: the number type of the labels.
         device: where the network would be trained.
         mixed_precision: activations in bfloat16 under autocast.
-        optimizer_states: numbers that the optimizer keeps for each weight; 2 for Nadam.
-        update_copies: numbers that an update needs for each weight while it lasts, the gradient among them.
+        optimizer_states: how many numbers the optimizer keeps for each weight; 2 for Nadam.
+        update_copies: how many numbers an update needs for each weight while it runs, including the gradient.
 
     Returns:
-        parameters, size_mb, flops of one image, and predicted_memory_mb; all else None.
+        parameters, size_mb, flops of one image, and predicted_memory_mb; the rest is None.
 
     Raises:
         InfeasibleArchitecture: from ``build``.
@@ -84,7 +85,7 @@ def dry_run(
 
 
 def fits(cost: Cost, limit_mb: float | None) -> bool:
-    """Whether the predicted memory is within the limit; True where either is not known."""
+    """Whether the predicted memory is within the limit. True where the prediction or the limit is None."""
     return limit_mb is None or cost.predicted_memory_mb is None or cost.predicted_memory_mb <= limit_mb
 
 
@@ -96,7 +97,7 @@ def _training_step(
     mixed_precision: bool,
     loss: Loss,
 ) -> float:
-    """Runs forward and backward pass of one batch; gives the FLOPs of the forward pass of one image."""
+    """Runs the forward and backward pass of one batch. Returns the FLOPs of the forward pass of one image."""
     images = torch.empty(batch_size, task.channels, *task.size)
     labels = make_labels()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed_precision):

@@ -1,4 +1,4 @@
-"""The device, and what computes fast on it."""
+"""The device, and the formats in which it computes fast."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netwright.execution.notes import say_once
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of a name; "auto" is the GPU where there is one, else the CPU.
+    """The device with a name. "auto" is the GPU where there is one, else the CPU.
 
     Raises:
         SettingsError: torch knows no such device, or this machine has none.
@@ -35,7 +35,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def usable_devices() -> list[str]:
-    """The names that `resolve_device` takes on this machine."""
+    """The names that `resolve_device` accepts on this machine."""
     devices = ["auto", "cpu"]
     if torch.cuda.is_available():
         devices += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
@@ -47,8 +47,8 @@ def usable_devices() -> list[str]:
 def half_precision(device: torch.device) -> torch.dtype | None:
     """The type for mixed precision, or None where the device has no fast one.
 
-    bfloat16 on CPUs with instructions for it and on newer GPUs (compute capability 8.0 on, Ampere), else float16
-    on GPUs (with a scaled loss).
+    It is bfloat16 on CPUs with instructions for it and on newer GPUs (compute capability 8.0 and above, Ampere). On
+    other GPUs it is float16, with a scaled loss.
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
@@ -58,8 +58,9 @@ def half_precision(device: torch.device) -> torch.dtype | None:
 
 
 def to_channels_last(network: nn.Module) -> nn.Module:
-    """The network with its convolution weights in channels-last format; tensors of other ranks stay, and all of a
-    network that cannot be computed so (see `call_network`).
+    """The network with its convolution weights in channels-last format. Tensors of other ranks do not change.
+
+    A network that cannot be computed in this format does not change either (see `call_network`).
     """
     if getattr(network, _NEEDS_CONTIGUOUS, False):
         return network
@@ -69,7 +70,7 @@ def to_channels_last(network: nn.Module) -> nn.Module:
 
 
 def tensor_channels_last(tensor: Tensor) -> Tensor:
-    """The tensor in channels-last format where it has two or three spatial dimensions, else as it is."""
+    """The tensor in channels-last format if it has two or three spatial dimensions, else unchanged."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     return tensor.contiguous(memory_format=formats[tensor.ndim]) if tensor.ndim in formats else tensor
 
@@ -79,9 +80,10 @@ _VIEW_FAILED = "view size is not compatible with input tensor's size and stride"
 
 
 def call_network(network: nn.Module, images: Tensor, *, channels_last: bool) -> Any:
-    """What a network returns, computed in channels-last format where that is wanted and the network can.
+    """Calls a network, in channels-last format where that is wanted and the network supports it.
 
-    One that calls ``.view`` on features assumes that they are contiguous. It is computed contiguous from then on.
+    A network that calls ``.view`` on features assumes that they are contiguous. After the first failure it is always
+    computed with contiguous tensors.
     """
     if not channels_last:
         return network(images)
@@ -109,7 +111,7 @@ def _make_contiguous(network: nn.Module) -> None:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Within it, torch computes with ``count`` threads of the CPU."""
+    """Within this context, torch computes with ``count`` CPU threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -1,4 +1,4 @@
-"""The loss of a network that has learned nothing, by which early termination tells a training that does not learn."""
+"""The loss of a network that has learned nothing. By it, early termination recognises trainings that do not learn."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 from netwright.training.config import TrainingProtocol
 
 GUESSED = ("cross_entropy", "dice", "dice_cross_entropy")
-"""The losses of which it is known what a guess gives."""
+"""The losses for which the loss of a guess is known."""
 
 
 def guessed_loss(training: TrainingProtocol, classes: int) -> float | None:
-    """The loss where every class is as likely as every other and nothing overlaps; None where it is not known.
+    """The loss if all classes are equally likely and nothing overlaps; None where it is not known.
 
     >>> guessed_loss(TrainingProtocol(loss="cross_entropy"), classes=10)
     2.302585092994046

@@ -1,4 +1,4 @@
-"""The course of a training: one record an epoch, kept in memory and written as it happens."""
+"""The course of a training: one record an epoch, kept in memory and written to disk at once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from netwright.training.outcome import TRAIN_LOSS, VALIDATION_SCORE
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """The end of an epoch (the first is 1). ``seconds`` since the start of training.
+    """The end of an epoch.
 
-    ``train_loss``: mean of the epoch's batches. ``validation_score``: the task's metric on the
-    validation cases; None where this epoch ended without a validation. ``planned_epochs`` as planned now.
+    Args:
+        epoch: its number; the first is 1.
+        planned_epochs: how many epochs are planned now.
+        train_loss: the mean over the epoch's batches.
+        validation_score: the task's metric on the validation cases; None where the epoch had no validation.
+        learning_rate: at the end of the epoch.
+        seconds: since the start of the training.
     """
 
     epoch: int
@@ -31,10 +36,10 @@ class EpochRecord:
 
 
 class Curves:
-    """Collects records; with a path, writes each as a line of JSON after a first ``{"planned_epochs": N}``.
+    """Collects records. With a path, it writes each as a line of JSON, after a first line ``{"planned_epochs": N}``.
 
     Raises:
-        StorageError: the file cannot be written (a full disk, say).
+        StorageError: the file cannot be written, for example on a full disk.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -44,13 +49,13 @@ class Curves:
         self._file: TextIO | None = None
 
     def start(self, planned_epochs: int) -> None:
-        """Begins anew: what an earlier attempt wrote is replaced."""
+        """Starts again. What an earlier attempt wrote is replaced."""
         self.records.clear()
         self.planned_epochs = planned_epochs
         self._write({"planned_epochs": planned_epochs}, anew=True)
 
     def restore(self, planned_epochs: int, records: Sequence[EpochRecord]) -> None:
-        """Begins anew with the records of an earlier part of the same training."""
+        """Starts again with the records of an earlier part of the same training."""
         self.start(planned_epochs)
         for record in records:
             self.add(record)
@@ -73,7 +78,7 @@ class Curves:
         return {TRAIN_LOSS: [r.train_loss for r in self.records], VALIDATION_SCORE: scores}
 
     def close(self) -> None:
-        """Closes the file; further records start it again at its end."""
+        """Closes the file. A further record opens it again and is appended."""
         if self._file is not None:
             with contextlib.suppress(OSError):  # every line was flushed, or has raised
                 self._file.close()

@@ -1,6 +1,7 @@
-"""From an image to label probabilities: one forward pass where it fits the network's input, else windows.
+"""Computes label probabilities of an image: in one forward pass where the image fits, else in windows.
 
-Volumes by networks of three dimensions, or slice by slice by networks of two; pictures to classes.
+There are functions for volumes (with three-dimensional networks, or slice by slice with two-dimensional ones) and for
+pictures.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from netwright.training.device import call_network, half_precision, tensor_chann
 
 
 class InferenceSettings(TypedDict):
-    """How forward passes are computed, as keywords."""
+    """The keyword arguments for how forward passes are computed."""
 
     device: torch.device | str
     mixed_precision: bool
@@ -30,7 +31,7 @@ class InferenceSettings(TypedDict):
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Within it, the network is in evaluation mode and no gradients are kept."""
+    """Within this context, the network is in evaluation mode and no gradients are kept."""
     training = network.training
     network.eval()
     try:
@@ -43,7 +44,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 def forward(
     network: nn.Module, images: Tensor, *, mixed_precision: bool = False, channels_last: bool = False
 ) -> Tensor:
-    """Logits (B, K, *size) of images (B, C, *size) on the network's device, as the training computes them."""
+    """Logits (B, K, *size) of images (B, C, *size) on the network's device, computed as in training."""
     half = half_precision(images.device) if mixed_precision else None
     with (
         heartbeat.network_call(),
@@ -67,20 +68,20 @@ def predict_probabilities(
 ) -> NDArray[np.float32]:
     """Class probabilities (K, X, Y, Z) of an image (C, X, Y, Z) of any size, in float32.
 
-    A volume within ``size`` is padded with ``air`` to it, in the middle, and computed at once. A larger one is
-    covered with windows of ``size``, overlapping by the share ``overlap``; their probabilities are averaged
-    with Gaussian weights, on the CPU, so that large volumes do not fill the GPU.
+    A volume that fits into ``size`` is padded with ``air`` on all sides and computed at once. A larger one is covered
+    with overlapping windows of ``size``. Their probabilities are averaged with Gaussian weights on the CPU, so that
+    large volumes do not fill the GPU.
 
     Args:
-        network: on ``device``; put into evaluation mode for the time.
-        image: prepared as the training images were.
-        size: the network's input, in voxels.
+        network: on ``device``. It is in evaluation mode during the call.
+        image: prepared like the training images.
+        size: the network's input size in voxels.
         device: where to compute.
-        overlap: from 0 to under 1.
+        overlap: the share by which windows overlap, from 0 to below 1.
         batch_size: windows computed at once.
         mixed_precision: as in training.
         channels_last: as in training.
-        air: for each channel, what it is padded with; empty: zeros.
+        air: the padding value of each channel; empty: zeros.
     """
     volume = torch.from_numpy(np.array(image, np.float32)) if isinstance(image, np.ndarray) else image.float()
     settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
@@ -101,22 +102,22 @@ def predict_slices(
     channels_last: bool = False,
     air: Sequence[float] | NDArray[np.float32] = (),
 ) -> NDArray[np.float32]:
-    """Class probabilities (K, X, Y, Z), in float32, of an image (C, X, Y, Z) by a network of two dimensions.
+    """Class probabilities (K, X, Y, Z) of an image (C, X, Y, Z) by a two-dimensional network, in float32.
 
-    Each slice along ``axis`` (from 0 to 2; the two other axes keep their order) is predicted as a picture, as
-    in `predict_probabilities`, ``batch_size`` slices (or windows, where slices are larger than ``size``) at once.
+    Each slice along ``axis`` is predicted as a picture, as in `predict_probabilities`. The two other axes keep their
+    order. ``batch_size`` slices are computed at once, or windows where slices are larger than ``size``.
 
     Args:
-        network: as in `predict_probabilities`, of inputs (B, C, H, W).
-        image: prepared as the training images were.
-        size: the network's input, in pixels.
-        axis: that the slices are normal to.
+        network: as in `predict_probabilities`, for inputs (B, C, H, W).
+        image: prepared like the training images.
+        size: the network's input size in pixels.
+        axis: the axis perpendicular to the slices, from 0 to 2.
         device: as in `predict_probabilities`.
-        overlap: as there.
-        batch_size: as there.
-        mixed_precision: as there.
-        channels_last: as there.
-        air: as there.
+        overlap: as in `predict_probabilities`.
+        batch_size: as in `predict_probabilities`.
+        mixed_precision: as in training.
+        channels_last: as in training.
+        air: as in `predict_probabilities`.
     """
     volume = torch.from_numpy(np.array(image, np.float32)) if isinstance(image, np.ndarray) else image.float()
     settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
@@ -141,7 +142,7 @@ def _probabilities(
     mixed_precision: bool,
     channels_last: bool,
 ) -> NDArray[np.float32]:
-    """Class probabilities (N, K, *shape) of images (N, C, *shape), all at once where they are within ``size``."""
+    """Class probabilities (N, K, *shape) of images (N, C, *shape), all at once where they fit into ``size``."""
     shape = tuple(images.shape[2:])
     padded_shape = [max(a, b) for a, b in zip(shape, size, strict=True)]
     _, target = windows(shape, padded_shape)
@@ -184,9 +185,9 @@ def predict_padded(
     mixed_precision: bool,
     channels_last: bool,
 ) -> list[NDArray[np.uint8]]:
-    """Label maps, each of its image's shape, of images (C, *shape) within ``size``, in one forward pass.
+    """Label maps of images (C, *shape) that fit into ``size``, in one forward pass. Each has the shape of its image.
 
-    ``air``: of each image, what its channels (C,) are padded with.
+    ``air`` holds the padding values (C,) of each image.
     """
     batch = torch.zeros((len(images), images[0].shape[0], *size))
     targets = [windows(image.shape[1:], size)[1] for image in images]
@@ -211,7 +212,7 @@ def predict_classes(
     mixed_precision: bool = False,
     channels_last: bool = False,
 ) -> NDArray[np.int64]:
-    """The class of the largest logit (N,) of pictures (N, C, H, W), in one forward pass.
+    """The class with the largest logit (N,) of pictures (N, C, H, W), in one forward pass.
 
     Raises:
         FloatingPointError: the network's output is not finite.
@@ -231,11 +232,10 @@ def restore_images(
     channels_last: bool = False,
     names: Sequence[str] | None = None,
 ) -> Tensor:
-    """What a network makes of masked images (N, C, H, W) on its device, in float32, cut off below 0 and above 1.
+    """Restores masked images (N, C, H, W) on the network's device. The result is in float32, clipped to 0 to 1.
 
     Raises:
-        FloatingPointError: the network's output is not finite; of the first such image by its name, where they have
-            ``names``.
+        FloatingPointError: the network's output is not finite. With ``names``, the message names the first such image.
     """
     with evaluating(network):
         restored = forward(
@@ -258,6 +258,6 @@ def is_within(shape: Sequence[int], size: Sequence[int]) -> bool:
 
 
 def require_finite(finite: bool) -> None:
-    """Raise `FloatingPointError` where a network's output is not finite."""
+    """Raises `FloatingPointError` where a network's output is not finite."""
     if not finite:
         raise FloatingPointError("the network's output is not finite")

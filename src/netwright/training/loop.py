@@ -29,13 +29,21 @@ from netwright.training.time_budget import TimeBudget, TooSlow
 
 @dataclass(frozen=True)
 class Training:
-    """A trained network and how its training went.
+    """A trained network and the course of its training.
 
-    ``status`` is complete, diverged, too slow or stalled, with its ``reason``. ``scores``: of the last validations, as
-    many as the protocol's ``score_epochs`` where there were so many, each (validation cases, columns) as the problem
-    gives them. ``epochs`` were finished; one cut short at the end of a wall-time share is in the curves, but not in
-    that number. ``seconds``: of the whole training, in however many parts. ``loss_met_epoch``: as in
-    `netwright.training.outcome.Outcome`.
+    Args:
+        network: after the last epoch.
+        status: complete, diverged, too slow or stalled.
+        reason: why the training is not complete.
+        epochs: how many were finished. An epoch that the end of the wall time cut short is in the curves, but does not
+            count here.
+        planned_epochs: how many were planned.
+        curves: one record an epoch.
+        seconds_per_batch: the median.
+        seconds: of the whole training, in all its parts.
+        loss_met_epoch: as in `netwright.training.outcome.Outcome`.
+        scores: of the last validations, at most the protocol's ``score_epochs``. Each is (validation cases, columns),
+            as the problem gives them.
     """
 
     network: nn.Module
@@ -63,34 +71,35 @@ def train(
     stop_after: int | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Training:
-    """Trains a network, in place, and validates it.
+    """Trains a network in place, and validates it.
 
-    The network kept is the one after the last epoch, and its scores, not the best of all epochs, are the result
-    (with ``score_epochs``, those of the last few): most papers do not say which they took, and the maximum over
-    noisy validations flatters. On the CPU and with ``protocol.seconds`` None, the same arguments give the same weights,
-    bit for bit, in one go or in parts, each of which goes on from a checkpoint of the one before. With ``seconds``, the
-    plan is the clock's, and so is the result.
+    The result is the network after the last epoch with its scores (with ``score_epochs``, those of the last few
+    epochs), not the best of all epochs. Most papers do not say which they took, and the maximum over noisy validations
+    is too optimistic. On the CPU, with ``protocol.seconds`` None, equal arguments give equal weights, bit for bit. This
+    also holds for a training in several parts, each of which goes on from the previous checkpoint. With ``seconds``,
+    plan and result depend on the clock.
 
-    A training may go on with more epochs than it was begun with. The schedule is then that of the larger number from
-    there on. So what is to be trained in parts is best begun with all its epochs and ``stop_after``: that is the same
-    as to train it in one go, bit for bit. Begun with fewer epochs, a training with a constant schedule is the same too;
-    under "cosine" the rate, which has fallen to zero, rises to where the longer schedule has it at this step.
+    A training can go on with more epochs than it began with. From there on, its schedule is that of the larger number.
+    To train in parts, it is best to begin with all epochs and ``stop_after``: the result is then the same as in one go,
+    bit for bit. With a constant schedule, a beginning with fewer epochs gives the same result too. With "cosine", the
+    rate has fallen to zero by then, and rises to its value in the longer schedule.
 
     Args:
-        network: images (B, C, *size) to logits (B, K, *size), or (B, K) where images are classified, in training
-            maybe in a tuple with the logits of auxiliary heads; moved to the device of the protocol.
-        problem: task and data.
+        network: maps images (B, C, *size) to logits (B, K, *size), or (B, K) for classification. In training it may
+            return a tuple with the logits of auxiliary heads. It is moved to the protocol's device.
+        problem: the task and the data.
         training: indices of the cases to train on.
         validation: indices of the cases to validate on.
-        protocol: how.
-        seed: of the order of cases, their augmentation, and dropout; one that goes on has those of its checkpoint.
-        curves: where to record the epochs; those of before a checkpoint are recorded again.
-        on_epoch: called after every epoch that is trained here; what it raises ends the training and is passed on.
-        stop_after: end, complete, after this epoch, though the protocol has more of them.
-        checkpoints: where to go on from, and where and when to write one; None: from the start, and never.
+        protocol: how to train.
+        seed: for the order of cases, their augmentation, and dropout. A training that goes on takes these from its
+            checkpoint.
+        curves: where to record the epochs. Epochs before a checkpoint are recorded again.
+        on_epoch: called after every epoch that is trained here. What it raises ends the training and is passed on.
+        stop_after: the epoch after which to end, complete, though the protocol has more.
+        checkpoints: where to go on from, and where and when to write one. None: from the start, and never.
 
     Raises:
-        CheckpointRefused: the checkpoint to go on from is missing or damaged, or that of another training.
+        CheckpointRefused: the checkpoint to go on from is missing or damaged, or belongs to another training.
         StorageError: the curves, or a checkpoint that is to be kept, cannot be written.
     """
     curves = Curves() if curves is None else curves
@@ -142,15 +151,15 @@ def train(
 
 
 class _Loop:
-    """Epochs over batches until the plan is done, the share is used up, patience ends, or there is no hope.
+    """Trains epoch after epoch until the plan is done, the time is used up, patience ends, or there is no hope.
 
     Args:
-        progress: where it begins.
-        score: the scores of the validation cases.
-        metric: the task's metric of scores; NaN where no case defines it.
-        on_epoch: told of every epoch.
+        progress: the state to begin with.
+        score: gives the scores of the validation cases.
+        metric: the task's metric for given scores; NaN where no case defines it.
+        on_epoch: called after every epoch.
         stop_after: the last epoch, where the plan has more.
-        file: of checkpoints; None: there are none.
+        file: the checkpoint file; None: no checkpoints.
     """
 
     def __init__(
@@ -172,11 +181,11 @@ class _Loop:
 
     @property
     def planned_epochs(self) -> int:
-        """How many there will be, as far as is known now."""
+        """The number of epochs, as far as it is known now."""
         return int(min(self._progress.budget.planned_epochs, self._stop_after))
 
     def run(self) -> tuple[Status, str]:
-        """The status and its reason."""
+        """Trains to the end. Returns the status and its reason."""
         progress = self._progress
         records = None if self._file is None else self._file.read(progress)
         if progress.budget.planned:
@@ -193,7 +202,7 @@ class _Loop:
         return Status.COMPLETE, ""
 
     def _epoch(self) -> bool:
-        """One epoch with its validation and record; whether there is another one."""
+        """Trains one epoch, validates and records it. Returns whether another one follows."""
         progress, budget, epoch = self._progress, self._progress.budget, self._progress.epoch
         in_time = self._train()
         standing = progress.standing() if self._file is not None and self._file.kept else None
@@ -226,7 +235,7 @@ class _Loop:
         return not last
 
     def _train(self) -> bool:
-        """The batches of the epoch; whether there is time for more."""
+        """Trains on the batches of the epoch. Returns whether there is time for more."""
         progress, budget = self._progress, self._progress.budget
         if progress.losses and not budget.in_time:
             return False

@@ -12,15 +12,16 @@ from netwright.training.config import TrainingProtocol
 from netwright.training.problem import NetworkTask
 
 TrainingLoss = AuxiliaryLoss
-"""What a network returns in training, logits (B, K, *size) or those with auxiliary heads', and labels, to a scalar."""
+"""Maps what a network returns in training (logits (B, K, *size), maybe with those of auxiliary heads) and labels to a
+scalar."""
 
 
 def loss_of(protocol: TrainingProtocol, task: NetworkTask, class_weights: Tensor) -> TrainingLoss:
-    """The loss of a protocol; the one place where auxiliary heads are added to it.
+    """The loss of a protocol. This is the only place that adds auxiliary heads to it.
 
     Args:
         protocol: names the loss and its constants.
-        task: what the labels are of.
+        task: the task that the loss is for.
         class_weights: (K,), on the device of the logits.
 
     Raises:
@@ -38,10 +39,10 @@ def loss_of(protocol: TrainingProtocol, task: NetworkTask, class_weights: Tensor
 
 
 def require_loss(protocol: TrainingProtocol, task: NetworkTask) -> None:
-    """Refuse a loss that is not defined for the task, such as one of regions where images are classified.
+    """Refuses a loss that is not defined for the task, for example one of regions for classification.
 
     Raises:
-        SettingsError: with those that are.
+        SettingsError: the message lists the losses that are defined.
     """
     if protocol.loss not in task.losses:
         raise SettingsError(

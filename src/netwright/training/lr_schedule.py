@@ -1,4 +1,4 @@
-"""The share of the learning rate in the course of a training."""
+"""The learning rate over the course of a training."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 
 
 def cosine(step: int, steps: int, longest_warm_up: int) -> float:
-    """The share of the learning rate at a step (the first is 0): up over ``longest_warm_up`` or 5 % of the steps,
-    whichever is fewer, then down to zero along half a cosine (Loshchilov and Hutter 2017, equation 5).
+    """The learning rate at a step (the first is 0), as a share of the full rate.
+
+    It rises over ``longest_warm_up`` steps or 5 % of all steps, whichever is less. Then it falls to zero along half a
+    cosine (Loshchilov and Hutter 2017, equation 5).
     """
     warm_up = min(longest_warm_up, math.ceil(0.05 * steps))
     if step < warm_up:
@@ -17,5 +19,5 @@ def cosine(step: int, steps: int, longest_warm_up: int) -> float:
 
 
 def half_cosine(progress: float) -> float:
-    """The share of the learning rate where ``progress`` of a training, 0 to 1, is done: from 1 down to 0."""
+    """The share of the full learning rate at a ``progress`` of 0 to 1 of a training. It falls from 1 to 0."""
     return 0.5 * (1 + math.cos(math.pi * progress))

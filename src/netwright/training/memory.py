@@ -1,4 +1,4 @@
-"""The memory that a piece of work takes: predicted tensor by tensor, or measured in this process."""
+"""The memory that a computation needs: predicted tensor by tensor, or measured in this process."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ CHANNEL_BLOCK = 16
 
 
 class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the bytes of all tensors alive, operation by operation, without allocating in `FakeTensorMode`.
+    """Adds up the bytes of all living tensors, operation by operation. In `FakeTensorMode` nothing is allocated.
 
     Args:
-        heap: add what the heap of the C library loses to holes; for tensors that would be in main memory.
+        heap: add what the heap of the C library loses to holes; for tensors in main memory.
 
     Attributes:
-        live: bytes of the storages alive that were made within the mode.
-        peak: the most that ``live``, with the workspace of the operation at work, has been.
+        live: bytes of the living storages that were made within the mode.
+        peak: the largest sum so far of ``live`` and the workspace of an operation.
     """
 
     def __init__(self, *, heap: bool) -> None:
@@ -57,7 +57,7 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Runs one operation and counts what it made."""
+        """Runs one operation and counts its results."""
         result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor):
@@ -80,19 +80,19 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def heap_bytes(size: int) -> int:
-    """What a tensor of a size takes in main memory, holes beside it included."""
+    """The bytes that a tensor takes in main memory, with the holes beside it."""
     return int(size * HEAP_OVERHEAD) if size < HEAP_LIMIT else size
 
 
 def _workspace(func: Any, args: tuple[Any, ...], result: Any) -> int:
-    """Bytes that a convolution takes beside its operands: blocked copies of them and of its results."""
+    """The bytes that a convolution needs beside its operands: blocked copies of them and of its results."""
     if "convolution" not in str(func):
         return 0
     return sum(_blocked_bytes(leaf) for leaf in tree_leaves((args, result)) if isinstance(leaf, Tensor))
 
 
 def _blocked_bytes(tensor: Tensor) -> int:
-    """Bytes with the channels filled up to whole blocks; a single channel stays one."""
+    """The bytes of a tensor with its channels filled up to whole blocks. A single channel is not filled up."""
     count = tensor.numel()
     if tensor.ndim > 2 and tensor.shape[1] > 1:
         blocks = -(-tensor.shape[1] // CHANNEL_BLOCK)
@@ -109,11 +109,11 @@ class MemoryUse:
 
 @contextmanager
 def measured_memory(device: torch.device | str = "cpu") -> Iterator[MemoryUse]:
-    """Measures the peak memory that the block takes above what was in use at its start.
+    """Measures the peak memory that the block needs, above what was in use at its start.
 
-    On CUDA, the tensors allocated on ``device``; otherwise, on Linux, this process's resident memory (its other
-    threads included) without the pages of files that it mapped meanwhile (a dataset, libraries), which the system
-    takes back as it needs them; elsewhere nothing is measured.
+    On CUDA, it counts the tensors allocated on ``device``. Otherwise, on Linux, it counts the resident memory of this
+    process, all threads included. The pages of files that were mapped meanwhile (a dataset, libraries) do not count,
+    because the system takes them back when it needs them. On other systems nothing is measured.
     """
     use = MemoryUse()
     device = torch.device(device)
@@ -137,7 +137,9 @@ def measured_memory(device: torch.device | str = "cpu") -> Iterator[MemoryUse]:
 
 
 def _reset_resident_peak() -> float | None:
-    """Resident memory in MB now, from which the peak starts again; None where the system has no such."""
+    """Resets the peak of the resident memory. Returns the resident memory in MB; None where the system does not support
+    it.
+    """
     try:
         CLEAR_REFS.write_text(RESET_PEAK)
     except OSError:

@@ -1,4 +1,4 @@
-"""What came of one candidate: a status first, then metrics, cost, curves and a reason in words."""
+"""The result of one candidate: a status, metrics, cost, curves, and a reason in words."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ T = TypeVar("T")
 TRAIN_LOSS = "train_loss"
 VALIDATION_SCORE = "validation_score"
 VALIDATION_DICE = "validation_dice"
-"""The name of the second curve in the files of version 0.1, which only segmented."""
+"""The name of the second curve in files of version 0.1, which had only segmentation."""
 
 
 class Status(StrEnum):
-    """How an evaluation ended. All but ``CRASHED`` are knowledge that a strategy learns from."""
+    """How an evaluation ended. A strategy learns from all except ``CRASHED``."""
 
     COMPLETE = "complete"
     INFEASIBLE = "infeasible"
@@ -33,13 +33,17 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network costs.
+    """What a network costs. None: not measured.
 
-    ``parameters``: trainable and not. ``size_mb``: of the weights in float32, 1 MB = 1e6 bytes. ``flops``: of one
-    forward pass of one image (multiply and add counted separately). ``predicted_memory_mb`` and
-    ``peak_memory_mb``: of a training step, predicted from a dry run and measured. ``seconds_per_batch``: median
-    of the training batches. ``inference_ms``: median of one image of the network's input size;
-    ``inference_ms_per_batch``: of as many images as a training batch has. None: not measured.
+    Args:
+        parameters: trainable and not trainable.
+        size_mb: of the weights in float32; 1 MB = 1e6 bytes.
+        flops: of one forward pass of one image. A multiplication and an addition count as two.
+        predicted_memory_mb: of a training step, from a dry run.
+        peak_memory_mb: of a training step, measured.
+        seconds_per_batch: the median of the training batches.
+        inference_ms: the median for one image of the network's input size.
+        inference_ms_per_batch: the median for as many images as a training batch has.
     """
 
     parameters: int | None = None
@@ -54,15 +58,22 @@ class Cost:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of evaluating one candidate; survives a round trip through JSON.
+    """The result of evaluating one candidate. Survives a round trip through JSON.
 
-    ``metrics``: name to value, for example ``dice`` and ``dice.1``, of those that a case defines. ``curves``: name to
-    one value an epoch; the score of a validation in which no case defines it is NaN, in files null. ``epochs`` were
-    finished of ``planned_epochs``; ``seconds`` is wall time in all. ``restarts``: how often the training was begun
-    again with new weights, as its loss stayed over the threshold of early termination; curves and epochs are of the
-    last one. ``loss_met_epoch``: its first epoch whose training loss was not over that threshold; None: no threshold,
-    or never. ``fidelity``: the budget that the training had, which a complete one stands for, also where patience ended
-    it earlier; None: of a version that did not note it.
+    Args:
+        status: how it ended.
+        reason: why, in words.
+        metrics: name to value, for example ``dice`` and ``dice.1``; only those that a case defines.
+        cost: what the network costs.
+        curves: name to one value an epoch. The score of a validation that no case defines is NaN, in files null.
+        epochs: how many were finished.
+        planned_epochs: how many were planned.
+        seconds: wall time in all.
+        restarts: how often the training was started again with new weights because its loss stayed over the threshold
+            of early termination. Curves and epochs are those of the last training.
+        loss_met_epoch: the first epoch whose training loss was not over that threshold; None: never, or no threshold.
+        fidelity: the budget of the training. A complete training stands for it, also where patience ended it earlier.
+            None: of a version that did not store it.
     """
 
     status: Status
@@ -83,13 +94,13 @@ class Outcome:
 
     @classmethod
     def of_failure(cls, failure: Failure) -> Outcome:
-        """What it says of a candidate that its job was lost."""
+        """The outcome of a candidate whose job was lost."""
         lacked_memory = failure.cause == Cause.OUT_OF_MEMORY
         return cls(Status.OUT_OF_MEMORY if lacked_memory else Status.CRASHED, failure.reason)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Outcome:
-        """The inverse of `to_dict`; unknown keys of a newer version are ignored."""
+        """The inverse of `to_dict`. Unknown keys of a newer version are ignored."""
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         known["status"] = Status(known["status"])
         curves = current_names(known.get("curves", {}))
@@ -101,10 +112,10 @@ class Outcome:
 
 
 def _number(value: float | None) -> float:
-    """NaN, which JSON has not, is null in files."""
+    """A number from a file. JSON has no NaN, so null stands for it."""
     return math.nan if value is None else value
 
 
 def current_names(curves: Mapping[str, T]) -> dict[str, T]:
-    """Curves, or the values of an epoch, with their names of today, whichever version wrote them."""
+    """Curves, or the values of an epoch, with their current names, whichever version wrote them."""
     return {VALIDATION_SCORE if name == VALIDATION_DICE else name: values for name, values in curves.items()}

@@ -1,4 +1,4 @@
-"""Half precision, except where the CPU's kernels get it wrong."""
+"""Half precision, except where the kernels of the CPU compute it wrongly."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _CONVOLUTIONS = {
 
 @contextmanager
 def half_precision_training(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
-    """Autocast for a training step; None is full precision.
+    """Autocast for a training step. None is full precision.
 
-    On the CPU, convolutions over volumes or pictures that are shorter along an axis than twice their kernel run in
-    float32: there oneDNN's bfloat16 kernel for the gradient of the weights reads memory that it never wrote (torch
-    2.13; NaN, huge or silently wrong gradients, sometimes a crash; in two dimensions with strides of 2 and more;
-    `tests/training/test_precision.py`). Such inputs are the deepest level of a network, and small, so nothing is
-    lost.
+    On the CPU, convolutions over images that are shorter along an axis than twice their kernel run in float32. There,
+    oneDNN's bfloat16 kernel for the gradient of the weights reads memory that it never wrote (torch 2.13). The
+    gradients are then NaN, huge or silently wrong, and sometimes the process crashes; in two dimensions with strides of
+    2 and more; `tests/training/test_precision.py`. Such inputs occur at the deepest level of a network and are small,
+    so nothing is lost.
     """
     if dtype is None:
         yield

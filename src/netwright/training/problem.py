@@ -1,4 +1,4 @@
-"""What networks are trained for on one dataset: its batches, its loss, and how well a network does."""
+"""What networks are trained for on one dataset: the batches, the loss, and the measure of success."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netwright.training.config import TrainingProtocol
 
 
 class NetworkTask(Protocol):
-    """What a network gets, what it must give, and by which number it is judged."""
+    """The input and output of a network, and the metric by which it is judged."""
 
     @property
     def channels(self) -> int:
@@ -31,75 +31,79 @@ class NetworkTask(Protocol):
 
     @property
     def label_size(self) -> tuple[int, ...]:
-        """Shape of the labels of one image: its size where every voxel has one, () where the image has one, (labels,)
-        where it may have several, and (channels, *size), of real numbers, where it is an image itself.
+        """The shape of the labels of one image.
+
+        It is the image's size where every voxel has a label; () where the image has one label; (labels,) where it may
+        have several; and (channels, *size), of real numbers, where the label is itself an image.
         """
 
     @property
     def label_type(self) -> Literal["int64", "float32"]:
-        """The type of the labels in a batch: of class indices, or of real numbers."""
+        """The number type of the labels in a batch: class indices or real numbers."""
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """Names of the losses that are defined for the task, the usual one first."""
+        """The names of the losses that are defined for the task. The usual one comes first."""
 
     def loss_function(self, name: str) -> Loss:
         """The loss of that name."""
 
     def loss_of_guess(self, training: TrainingProtocol) -> float | None:
-        """The loss of a network that has learned nothing; None where it is not known of that loss."""
+        """The loss of a network that has learned nothing; None where it is not known for that loss."""
 
     @property
     def metric(self) -> str:
-        """The name of the metric that says how good a network is; larger is better."""
+        """The name of the metric by which networks are judged. Larger is better."""
 
     @property
     def metric_names(self) -> tuple[str, ...]:
-        """All metrics that an outcome of the task may have, the principal one first."""
+        """All metrics that an outcome of the task may have. The principal one comes first."""
 
 
 class EpochBatches(Protocol):
-    """The batches of an epoch: iterating once is one epoch."""
+    """The batches of an epoch. One iteration is one epoch."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of batches."""
 
     @property
     def generator(self) -> torch.Generator | None:
-        """The only source of their random numbers, by which a training finds its place again; None: there are none."""
+        """The only source of random numbers; None: there are none. A training that goes on restores its state."""
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Images (B, C, *size) float32 and labels (B, *label size) of the task's ``label_type``, on the device."""
 
 
 class Problem(Protocol):
-    """A task on a dataset. ``cases`` are always indices of the prepared data: volumes, pictures."""
+    """A task on a dataset. ``cases`` are always indices of the prepared data: volumes or pictures."""
 
     @property
     def task(self) -> NetworkTask:
-        """What a network gets, and what it must give."""
+        """The input and output of a network."""
 
     def batches(
         self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
     ) -> EpochBatches:
-        """The training batches, shuffled and augmented; all their random numbers come from the seed."""
+        """The training batches, shuffled and augmented. All random numbers come from the seed."""
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> AuxiliaryLoss:
         """The loss of a training on the cases."""
 
     def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
-        """About how many forward passes `scores` takes."""
+        """About how many forward passes `scores` needs."""
 
     def scores(
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
     ) -> NDArray[np.float64]:
-        """How well a network on the device does on each case: (cases, columns), NaN where undefined.
+        """The scores of a network on each case: (cases, columns), NaN where undefined.
 
         Raises:
             FloatingPointError: the network's output is not finite.
         """
 
     def metrics(self, scores: NDArray[np.float64]) -> Mapping[str, float]:
-        """The means of the scores by name, of ``task.metric_names``: the task's metric, NaN where no case defines it,
-        and those of the others that are defined.
+        """The means of the scores by name, one of ``task.metric_names`` each.
+
+        The task's own metric is always among them, as NaN where no case defines it. Others are left out where
+        undefined.
         """

@@ -1,4 +1,4 @@
-"""How far a training is: all that changes in its course, on disk as a checkpoint and back."""
+"""The state of a training: everything that changes in its course, and how it becomes a checkpoint and back."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from netwright.training.step import TrainingStep
 from netwright.training.time_budget import TimeBudget
 
 VERSION = 1
-"""Of what a checkpoint of a training holds."""
+"""The version of the contents of a training's checkpoint."""
 MAY_DIFFER = ("epochs", "steps", "seconds", "threads", "device")
-"""Of the protocol: what may be another one where a training goes on."""
+"""The settings of the protocol that may change when a training goes on."""
 
 
 @dataclass(frozen=True)
 class Standing:
     """What the end of an epoch changes, with its validation and its record.
 
-    A checkpoint holds it as it was before, so that a training that goes on comes to the end of this epoch again: it is
-    then perhaps not the last one any more.
+    A checkpoint holds these values from before the end of the epoch. A training that goes on repeats the end of the
+    epoch, which may then no longer be the last one.
     """
 
     epochs: int
@@ -52,7 +52,7 @@ class Standing:
     generators: Mapping[str, Tensor]
 
     def values(self) -> dict[str, Any]:
-        """All but scores and generators, as plain values."""
+        """Everything except scores and generators, as plain values."""
         records = [asdict(record) for record in self.records]
         return {
             "epochs": self.epochs,
@@ -64,21 +64,21 @@ class Standing:
 
 @dataclass
 class Progress:
-    """A training as it stands after some step.
+    """The state of a training after some step.
 
     Args:
         step: weights, optimizer, loss scale.
-        batches: of an epoch.
-        budget: time used, and the plan.
+        batches: the batches of an epoch.
+        budget: the time used, and the plan.
         watch: what early termination has counted.
-        patience: what patience has.
+        patience: what patience has counted.
         curves: the epochs so far.
-        scores: of the last validations.
-        device: on which the network is.
-        epoch: under way, the first is 1.
-        epochs: finished.
-        losses: of the batches of the epoch under way.
-        validation: scores of the weights as they are, known from before; None: not known.
+        scores: the scores of the last validations.
+        device: the device of the network.
+        epoch: the current epoch; the first is 1.
+        epochs: how many epochs are finished.
+        losses: the losses of the current epoch's batches.
+        validation: the scores of the current weights, if they are known already; else None.
     """
 
     step: TrainingStep
@@ -97,7 +97,7 @@ class Progress:
     _to_come: Iterator[tuple[Tensor, Tensor]] | None = None
 
     def batches_to_come(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of the epoch under way that have not been trained on yet."""
+        """The batches of the current epoch that have not been trained on yet."""
         batches, self._to_come = self._to_come, None
         if batches is None:
             self._order = _state_of(self.batches.generator)
@@ -105,7 +105,7 @@ class Progress:
         return batches
 
     def standing(self) -> Standing:
-        """What the end of the epoch will change."""
+        """The values that the end of the epoch will change."""
         return Standing(
             epochs=self.epochs,
             records=tuple(self.curves.records),
@@ -140,10 +140,10 @@ class Progress:
         }
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """Take up what `tensors` and `values` gave, but for the curves.
+        """Restores the state from what `tensors` and `values` gave, except for the curves.
 
         Raises:
-            CheckpointRefused: network or batches are not those of then.
+            CheckpointRefused: the network or the batches are other ones.
         """
         standing = values["standing"]
         self.step.restore(tensors, values["step"])
@@ -161,7 +161,9 @@ class Progress:
         self.budget.restore(tensors["batch_seconds"].tolist(), values["budget"], self.epochs)
 
     def _find_batch(self, order: Mapping[str, Tensor]) -> None:
-        """Go to where the data was: to the end of an epoch at once, within one by passing over its first batches."""
+        """Restores the position in the data. At the end of an epoch that is immediate; within one, the first batches
+        are skipped.
+        """
         generator, done = self.batches.generator, len(self.losses)
         at_end = done == len(self.batches)
         if generator is not None:
@@ -176,7 +178,7 @@ class Progress:
 
 
 class ProgressFile:
-    """Writes the progress of one training to its checkpoint, and takes it from the one that it goes on from.
+    """Writes the state of one training to its checkpoint, and reads it from the one to go on from.
 
     Args:
         checkpoints: where and when.
@@ -190,23 +192,23 @@ class ProgressFile:
 
     @property
     def due(self) -> bool:
-        """Whether a checkpoint is to be written now."""
+        """Whether a checkpoint should be written now."""
         return self._timer.due
 
     @property
     def kept(self) -> bool:
-        """Whether one is to be written at the end."""
+        """Whether a checkpoint should be written at the end."""
         return self._checkpoints.keep
 
     def write(
         self, progress: Progress, standing: Standing, validation: NDArray[np.float64] | None = None
     ) -> None:
-        """Write the checkpoint.
+        """Writes the checkpoint.
 
         Args:
-            progress: as it is after a step.
-            standing: of before the end of an epoch.
-            validation: scores of the weights as they are, so that they need not be scored again.
+            progress: the state after a step.
+            standing: the values from before the end of an epoch.
+            validation: the scores of the current weights, so that they need not be computed again.
 
         Raises:
             StorageError: it cannot be written.
@@ -225,11 +227,11 @@ class ProgressFile:
         heartbeat.beat()
 
     def read(self, progress: Progress) -> list[EpochRecord] | None:
-        """Take up the training from the checkpoint that it goes on from, and return its epochs so far; None where there
-        is no such checkpoint.
+        """Restores the training from the checkpoint to go on from. Returns its epochs so far; None where there is no
+        checkpoint.
 
         Raises:
-            CheckpointRefused: it is missing or damaged, or that of another training.
+            CheckpointRefused: the checkpoint is missing or damaged, or belongs to another training.
         """
         path = self._checkpoints.resume_from
         if path is None:
@@ -252,7 +254,7 @@ class ProgressFile:
 def identity_of(
     protocol: TrainingProtocol, training: Sequence[int], validation: Sequence[int]
 ) -> dict[str, Any]:
-    """What two trainings have in common of which one goes on with the other: how, and on which cases."""
+    """The settings and cases that must be equal for a training to go on from another's checkpoint."""
     settings = {name: value for name, value in asdict(protocol).items() if name not in MAY_DIFFER}
     same: dict[str, Any] = json.loads(json.dumps({f"training.{name}": v for name, v in settings.items()}))
     return {
@@ -263,7 +265,7 @@ def identity_of(
 
 
 def _difference(values: Mapping[str, Any], identity: Mapping[str, Any]) -> str | None:
-    """In what a checkpoint is one of another training."""
+    """Why a checkpoint belongs to another training, in words; None where it does not."""
     if values.get("version") != VERSION:
         return "it is none of a training, or one of another version of netwright"
     stored = values["identity"]

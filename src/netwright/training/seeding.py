@@ -1,4 +1,4 @@
-"""Where random numbers come from: seeds derived from names, and a scope in which they rule."""
+"""Random numbers: seeds derived from names, and a context that sets all generators."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import numpy as np
 
 
 def derive_seed(*parts: int | str) -> int:
-    """A seed (0 to 2^63 - 1) from numbers and names, for example (7, "trial", 12); equal on every machine."""
+    """A seed (0 to 2^63 - 1) from numbers and names, for example (7, "trial", 12). It is equal on every machine."""
     digest = hashlib.sha256(json.dumps(parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 @contextmanager
 def seeded(seed: int, *, deterministic: bool = True) -> Iterator[None]:
-    """Seeds torch, numpy and random, asks torch for deterministic algorithms, and puts all back at the end.
+    """Seeds torch, numpy and random, asks torch for deterministic algorithms, and restores everything at the end.
 
     Args:
-        seed: of all generators.
-        deterministic: ask for deterministic algorithms; an operation without one is used all the same. Not for work
-            on a GPU: several operations of a training have none there, so that the results differ anyway, and
-            cuDNN may only choose among few, slower ones.
+        seed: for all generators.
+        deterministic: ask for deterministic algorithms. An operation that has none is used all the same. Not useful on
+            a GPU: several operations of a training have no such algorithm there, so results differ anyway, and cuDNN
+            may then choose only among few, slower algorithms.
     """
     import torch
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 ON_CPU = ("step", "mu_product")
-"""Numbers that Adam and NAdam keep in main memory, wherever the weights are."""
+"""Numbers that Adam and NAdam keep in main memory, on whatever device the weights are."""
 _TORCH, _GPU, _NUMPY, _PYTHON = "torch", "gpu", "numpy", "python"
 
 
 def generator_tensors(device: torch.device) -> dict[str, Tensor]:
-    """The states of the global generators that networks draw from: torch's on the CPU and on the device, numpy's and
+    """The states of the global generators that networks use: torch's on the CPU and on the device, numpy's and
     Python's.
     """
     _, numpy_words, position, has_normal, normal = np.random.get_state()  # noqa: NPY002  networks may use it
@@ -34,7 +34,9 @@ def generator_tensors(device: torch.device) -> dict[str, Tensor]:
 
 
 def restore_generators(tensors: Mapping[str, Tensor], device: torch.device) -> None:
-    """Set the global generators to what `generator_tensors` gave. That of a GPU stays where another device was used."""
+    """Sets the global generators to what `generator_tensors` gave. A GPU's generator is not set if another device was
+    used.
+    """
     torch.set_rng_state(tensors[_TORCH].clone())
     position, has_normal, normal = tensors[f"{_NUMPY}.normal"].tolist()
     numpy_words = tensors[_NUMPY].numpy().astype(np.uint32)
@@ -47,7 +49,9 @@ def restore_generators(tensors: Mapping[str, Tensor], device: torch.device) -> N
 
 
 def network_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Weights and buffers by name; what shares its memory with another is copied, as a file holds no tensor twice."""
+    """Weights and buffers by name. A file cannot hold a tensor twice, so tensors that share memory with another are
+    copied.
+    """
     tensors, storages = {}, set()
     for name, value in network.state_dict().items():
         storage = value.untyped_storage().data_ptr()
@@ -57,7 +61,7 @@ def network_tensors(network: nn.Module) -> dict[str, Tensor]:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What an optimizer keeps of each weight, by the weight's number and the name that the optimizer gives it."""
+    """The state of an optimizer for each weight, by the weight's number and the optimizer's own name."""
     return {
         f"{number}.{name}": value
         for number, weight in enumerate(_weights(optimizer))
@@ -67,7 +71,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimizer of the same weights what `optimizer_tensors` gave."""
+    """Restores the state of an optimizer with the same weights from what `optimizer_tensors` gave."""
     weights = _weights(optimizer)
     optimizer.state.clear()
     for key, value in tensors.items():
@@ -79,13 +83,13 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
 
 
 def restore_scaler(scaler: torch.amp.GradScaler, values: Mapping[str, Any]) -> None:
-    """Give a scaler its state; a checkpoint may come from a device that needs none, or go to one."""
+    """Restores the state of a scaler. A checkpoint may come from a device that needs no scaler, or go to one."""
     if values and scaler.is_enabled():
         scaler.load_state_dict(dict(values))
 
 
 def within(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
-    """The tensors of a group, whose names are ``group.name``, by their names in it."""
+    """The tensors of a group, whose names are ``group.name``, by the names in the group."""
     return {name.removeprefix(f"{group}."): t for name, t in tensors.items() if name.startswith(f"{group}.")}
 
 

@@ -64,10 +64,11 @@ class TrainingStep:
         self.steps = 0
 
     def __call__(self, images: Tensor, labels: Tensor, planned_epochs: int) -> tuple[float, float]:
-        """The loss of the batch before the step, and that of the output alone, without auxiliary heads.
+        """Takes one step. Returns the loss of the batch before the step, and the loss of the output without auxiliary
+        heads.
 
         Raises:
-            Diverged: the loss is NaN or infinite; the weights are those before.
+            Diverged: the loss is NaN or infinite. The weights are unchanged.
         """
         self._follow_plan(planned_epochs * self._batches)
         self._optimizer.zero_grad(set_to_none=True)
@@ -88,11 +89,11 @@ class TrainingStep:
         return value, value if of_output is loss else of_output.item()
 
     def tensors(self) -> dict[str, Tensor]:
-        """The weights and what the optimizer keeps of them, for a checkpoint."""
+        """The weights and the optimizer's state for them, for a checkpoint."""
         return grouped(network=network_tensors(self._network), optimizer=optimizer_tensors(self._optimizer))
 
     def values(self) -> dict[str, Any]:
-        """What else a checkpoint needs of it, as plain values."""
+        """The rest of the state for a checkpoint, as plain values."""
         return {
             "steps": self.steps,
             "learning_rate": self.learning_rate,
@@ -100,10 +101,10 @@ class TrainingStep:
         }
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """Take up what `tensors` and `values` gave.
+        """Restores the state from what `tensors` and `values` gave.
 
         Raises:
-            CheckpointRefused: the weights are those of another network.
+            CheckpointRefused: the weights belong to another network.
         """
         weights = within(tensors, "network")
         if _shapes(weights) != _shapes(self._network.state_dict()):
@@ -114,11 +115,11 @@ class TrainingStep:
         self.steps, self.learning_rate = values["steps"], values["learning_rate"]
 
     def train_mode(self) -> None:
-        """Batch normalisation and dropout as in training."""
+        """Switches batch normalisation and dropout to training mode."""
         self._network.train()
 
     def _follow_plan(self, steps: int) -> None:
-        """Sets what depends on how many steps there are to be in all."""
+        """Sets what depends on the total number of steps."""
         if self._cosine:
             self.learning_rate = self._rate * cosine(self.steps, steps, self._warm_up)
             for group in self._optimizer.param_groups:
@@ -132,5 +133,5 @@ def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
 
 
 def is_single_value(error: BaseException) -> bool:
-    """Whether torch's normalisation layers refused, while training, a channel that has but one value."""
+    """Whether the error is that of torch's normalisation layers for a channel with a single value in training."""
     return isinstance(error, ValueError) and str(error).startswith(_SINGLE_VALUE)

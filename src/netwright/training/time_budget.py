@@ -1,4 +1,4 @@
-"""How many epochs fit into a share of wall time."""
+"""Plans how many epochs fit into a given wall time."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ from typing import Any
 _WARM_UP_BATCHES = 2
 _TIMED_BATCHES = 5
 VALIDATION_SHARE = 0.4
-"""What a forward pass takes of a training step, until a validation has been timed."""
+"""The time of a forward pass as a share of a training step's, until a validation has been timed."""
 
 
 class TooSlow(Exception):  # noqa: N818  a verdict on a candidate, not a mishap
-    """Not one epoch fits into the share; the message says why."""
+    """Not one epoch fits into the wall time. The message says why."""
 
 
 class TimeBudget:
     """Times batches and validations, and plans the epochs of a training.
 
-    Without a share, the plan is ``epochs``. With one, the batches after two warming-up ones are timed, and as
-    many epochs are planned, up to ``epochs``, as fit with their validations; the plan is made again after
-    every epoch, so that the end of the schedule and the end of the share meet even where the machine's speed
-    changes.
+    Without a time limit, the plan is ``epochs``. With one, the batches after two warm-up batches are timed. The plan is
+    then the number of epochs, at most ``epochs``, that fit together with their validations. It is made again after
+    every epoch, so that the schedule ends when the time ends, even where the speed of the machine changes.
 
     Args:
         share: seconds of wall time, or None.
         epochs: at most.
-        batches: of an epoch.
-        validation_batches: of a validation.
+        batches: in an epoch.
+        validation_batches: in a validation.
         validate_every: epochs from one validation to the next.
-        clock: seconds; another one for tests.
+        clock: gives the time in seconds; tests pass their own.
     """
 
     def __init__(
@@ -67,22 +66,22 @@ class TimeBudget:
 
     @property
     def in_time(self) -> bool:
-        """Whether there is time for more, beside a last validation."""
+        """Whether there is time for more, and for a last validation."""
         return self._share is None or self.elapsed + self._validation_cost() <= self._share
 
     @property
     def seconds_per_batch(self) -> float | None:
-        """Median of the batches, warming-up ones left out where there are others."""
+        """The median of the batches, without warm-up batches where there are others."""
         timed = self._durations[_WARM_UP_BATCHES:] or self._durations
         return median(timed) if timed else None
 
     @property
     def last_batch_seconds(self) -> float:
-        """Of the batch that `batch_done` was last called for."""
+        """The seconds of the last batch for which `batch_done` was called."""
         return self._durations[-1]
 
     def batch_done(self) -> bool:
-        """To be called after each batch; False where the share is used up, but for a last validation.
+        """Call this after each batch. False: the time is used up, except for a last validation.
 
         Raises:
             TooSlow: not one epoch fits.
@@ -107,20 +106,20 @@ class TimeBudget:
 
     @property
     def batch_seconds(self) -> Sequence[float]:
-        """Of each batch so far."""
+        """The seconds of each batch so far."""
         return self._durations
 
     def values(self) -> dict[str, Any]:
-        """What a checkpoint needs of it beside `batch_seconds`."""
+        """What a checkpoint needs beside `batch_seconds`."""
         return {"seconds": self.elapsed, "validation_seconds": self._validation_seconds}
 
     def restore(self, batch_seconds: Sequence[float], values: Mapping[str, Any], epochs: int) -> None:
-        """Take up a training that has had so many epochs; its share may be another one now.
+        """Restores the state of a training. Its wall time may have changed.
 
         Args:
-            batch_seconds: as the property was.
-            values: as `values` gave.
-            epochs: finished.
+            batch_seconds: what the property gave.
+            values: what `values` gave.
+            epochs: how many are finished.
         """
         self._durations = list(batch_seconds)
         self._validation_seconds = values["validation_seconds"]
@@ -130,20 +129,22 @@ class TimeBudget:
             self.planned_epochs = max(self.planned_epochs, epochs + 1)
 
     def batch_starts(self) -> None:
-        """To be called before a batch where something came before it that is not the batch's."""
+        """Call this before a batch if something other than a batch came before it."""
         self._last = self._clock()
 
     def epoch_done(self, epoch: int) -> None:
-        """To be called after an epoch and before its validation: plans the rest again."""
+        """Call this after an epoch and before its validation. It plans the rest again."""
         if self._share is not None:
             self._plan(epoch, self._share - self.elapsed - self._validation_cost())
 
     def validation_due(self, epoch: int) -> bool:
-        """After the first epoch and every ``validate_every``; the last one's is a matter of course."""
+        """Whether to validate: after the first epoch and every ``validate_every``. The last epoch always has a
+        validation.
+        """
         return epoch == 1 or epoch % self._validate_every == 0
 
     def validation_done(self, seconds: float) -> None:
-        """To be called with the time that a validation took."""
+        """Call this with the seconds that a validation took."""
         self._validation_seconds = seconds
 
     @property
@@ -169,7 +170,9 @@ class TimeBudget:
 def affordable_epochs(
     seconds: float, epoch_seconds: float, validation_seconds: float, validate_every: int, at_most: int
 ) -> int:
-    """The most epochs, up to ``at_most``, that fit, with a validation each ``validate_every`` and last."""
+    """The most epochs that fit, at most ``at_most``, with a validation each ``validate_every`` epochs and after the
+    last.
+    """
 
     def needed(epochs: int) -> float:
         return epochs * epoch_seconds + -(-epochs // validate_every) * validation_seconds

@@ -1,4 +1,4 @@
-"""One candidate, whatever it does, becomes an outcome: predicted, built, trained, measured, saved."""
+"""Evaluates one candidate: predicts its cost, builds, trains, measures and saves it. A failure becomes an outcome."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from netwright.training.weights import save_weights
 
 LABEL_TYPES = {"int64": torch.int64, "float32": torch.float32}
 Build = Callable[[Any], nn.Module]
-"""From a task to a network."""
+"""Makes a network for a task."""
 OnEpoch = Callable[[EpochRecord], None]
 Refuse = Callable[[Cost], str | None]
 
@@ -70,32 +70,32 @@ def evaluate_candidate(
 ) -> Outcome:
     """Trains a candidate on the training cases and measures it on the validation cases.
 
-    Metrics of a complete outcome: those of the problem, of the network after the last epoch or the last few (see
+    The metrics of a complete outcome are the problem's, for the network after the last epoch or the last few (see
     `train`).
 
-    Nothing that the candidate does is raised: an infeasible or oversized network (predicted from a dry run,
-    or met), a loss that is not finite, a training that does not fit into its wall time and any other
-    exception, ``SystemExit`` among them, become the outcome's status and reason. A training whose loss stalls is begun
-    again once, with new weights, from a seed derived from the candidate's. What ``on_epoch`` raises is passed on.
+    Nothing that the candidate does is raised. It becomes the status and reason of the outcome: an infeasible network,
+    one that is too large (by the dry run or in fact), a loss that is not finite, a training that does not fit into its
+    wall time, and any other exception, also ``SystemExit``. A training whose loss stalls is started once more with new
+    weights, from a seed derived from the candidate's. What ``on_epoch`` raises is passed on.
 
     Args:
         build: makes the network.
-        problem: task and data.
+        problem: the task and the data.
         training: indices of the cases to train on.
         validation: indices of the cases to validate on.
         protocol: how to train.
-        seed: of every random number: weights, order, augmentation, dropout.
+        seed: for every random number: weights, order, augmentation, dropout.
         memory_limit_mb: for a training step; None for no limit.
-        refuse: says of what is known before the training why the candidate is not wanted, or None.
-        folder: gets ``curves.jsonl`` as it happens, ``weights.safetensors`` at the end, ``log.txt`` with the
+        refuse: gets the cost that is known before the training, and returns why the candidate is not wanted, or None.
+        folder: gets ``curves.jsonl`` during the training, ``weights.safetensors`` at the end, and ``log.txt`` with the
             traceback of a crash; None for no files.
-        on_epoch: called after every epoch; those of a training that is begun again count from 1 again.
+        on_epoch: called after every epoch. The epochs of a second training count from 1 again.
         stop_after: as in `train`.
-        checkpoints: as in `train`; a checkpoint that is not to be kept is removed when the outcome is known.
+        checkpoints: as in `train`. A checkpoint that is not to be kept is removed when the outcome is known.
 
     Raises:
-        NetwrightError: the machine or the settings are at fault, not the candidate: a full disk, no such
-        device; or a checkpoint is damaged, or that of another training.
+        NetwrightError: the fault is not the candidate's: a full disk, an unknown device, or another problem of the
+            machine or the settings; or a checkpoint is damaged, or belongs to another training.
     """
     begun = time.perf_counter()
     device = resolve_device(protocol.device)
@@ -122,12 +122,12 @@ def evaluate_candidate(
 
 
 def _is_of_the_user(error: BaseException) -> bool:
-    """Whether it is a Ctrl-C. Workers ignore that: what looks like it in one was raised by the candidate."""
+    """Whether the error is the user's Ctrl-C. Workers ignore Ctrl-C; in a worker, the candidate itself raised it."""
     return isinstance(error, KeyboardInterrupt) and multiprocessing.parent_process() is None
 
 
 class _Callback:
-    """Calls ``on_epoch`` and remembers what it raised, to tell it from what the candidate raises."""
+    """Calls ``on_epoch`` and remembers what it raised, to distinguish that from what the candidate raises."""
 
     def __init__(self, on_epoch: OnEpoch | None) -> None:
         self._on_epoch = on_epoch
@@ -144,7 +144,7 @@ class _Callback:
 
 
 class _Evaluation:
-    """What is known of a candidate so far, so that a failure at any point keeps it."""
+    """What is known about a candidate so far. A failure at any point keeps it."""
 
     def __init__(
         self,
@@ -217,10 +217,10 @@ class _Evaluation:
         )
 
     def _trained(self, training: Sequence[int], validation: Sequence[int], on_epoch: OnEpoch) -> Training:
-        """The training; begun again once, with new weights, where its loss did not fall (Section V-E, Fig. 7).
+        """Trains; where the loss did not fall, trains once more with new weights (Section V-E, Fig. 7).
 
-        A second one has what the first has left of a share of wall time; there is none where that is less than an
-        epoch of the first has taken.
+        The second training has the wall time that the first has left. It is omitted if that is less than one epoch of
+        the first took.
         """
 
         def train_once(attempt: Attempt, checkpoints: Checkpoints | None) -> Training:
@@ -255,9 +255,9 @@ class _Evaluation:
         return train_once(rest, None if fresh is None else dataclasses.replace(fresh, resume_from=None))
 
     def outcome(self, status: Status, reason: str, epochs: int | None = None) -> Outcome:
-        """An outcome with all that was found until now, and no metrics.
+        """An outcome with everything known until now, without metrics.
 
-        The failure of a training that was begun again is told with why it was.
+        If a second training fails, the reason also says why the first was stopped.
         """
         if self._stalled and reason:
             reason = f"{self._stalled}; started again with new weights, {reason}"
@@ -273,18 +273,18 @@ class _Evaluation:
 
 
 def mean_metrics(validations: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each metric over the validations that define it; left out where none does."""
+    """The mean of each metric over the validations that define it. A metric that none defines is left out."""
     names = dict.fromkeys(name for metrics in validations for name in metrics)
     means = {name: mean_known(m[name] for m in validations if name in m) for name in names}
     return {name: mean for name, mean in means.items() if not math.isnan(mean)}
 
 
 def predicted_cost(build: Build, task: NetworkTask, protocol: TrainingProtocol) -> Cost:
-    """What a training step by the protocol would cost, from a dry run; nothing is allocated.
+    """What a training step by the protocol would cost, from a dry run. Nothing is allocated.
 
     Raises:
-        InfeasibleArchitecture: from ``build``, or the network leaves a normalisation a single value.
-        SettingsError: the protocol's loss is none for the task.
+        InfeasibleArchitecture: from ``build``, or a normalisation would get a single value.
+        SettingsError: the protocol's loss is not defined for the task.
     """
     device = resolve_device(protocol.device)
 
@@ -320,9 +320,9 @@ def predicted_cost(build: Build, task: NetworkTask, protocol: TrainingProtocol) 
 def inference_ms(
     network: nn.Module, task: NetworkTask, protocol: TrainingProtocol, device: torch.device, images: int = 1
 ) -> float:
-    """Median milliseconds of a forward pass of some images of the network's input size, as in validation.
+    """The median time of a forward pass in ms, for ``images`` images of the network's input size, as in validation.
 
-    Up to five passes after a first one, as many as start within two seconds.
+    Up to five passes are timed after a first one, as many as start within two seconds.
     """
     network.to(device)
     if protocol.channels_last:
@@ -347,7 +347,7 @@ def inference_ms(
 
 
 def _verdict(error: BaseException, folder: Path | None) -> tuple[Status, str]:
-    """Status and reason of what a candidate raised; what is not its fault is raised again."""
+    """The status and reason for what a candidate raised. What is not the candidate's fault is raised again."""
     if isinstance(error, InfeasibleArchitecture):
         return Status.INFEASIBLE, str(error)
     if concerns_all(error):

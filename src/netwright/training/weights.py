@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PARTIAL = ".partial"
-"""The ending of the folder in which a file is written. safetensors makes files of other names there, which stay when
-the process is killed; whoever writes the file again removes them with the folder."""
+"""The ending of the folder in which a file is written. safetensors makes temporary files there, which remain if the
+process is killed. The next writing of the file removes them with the folder."""
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Writes the state of a network.
+    """Writes the weights and buffers of a network.
 
     Raises:
         StorageError: the file cannot be written.
@@ -32,7 +32,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes tensors, on the CPU and contiguous, and texts beside them; the file is there whole or not at all.
+    """Writes tensors and metadata to a file, whole or not at all.
 
     Raises:
         StorageError: it cannot be written.
