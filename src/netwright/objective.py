@@ -83,8 +83,9 @@ class ObjectiveSettings(BaseModel):
 
     metric: str | None = Field(
         default=None,
-        description="metric of the validation cases: `dice`, `dice.<label>`, `accuracy`, `psnr`, `ssim`; `null`: "
-        "`dice` in segmentation, `accuracy` in classification, `psnr` in inpainting",
+        description="metric of the validation cases: `dice`, `dice.<label>`, `accuracy`, `mean_average_precision`, "
+        "`macro_f1` (both also with `.<label>`), `psnr`, `ssim`; `null`: the first of the task's: `dice`, `accuracy`, "
+        "`mean_average_precision` or `psnr`",
     )
     weight: FiniteFloat = Field(default=1.0, gt=0, description="weight of the metric")
     percent: bool = Field(

@@ -59,8 +59,8 @@ class TrainingProtocol:
     loss: str = setting(
         "exponential_logarithmic",
         "`exponential_logarithmic`; `dice_cross_entropy`: 1 - Dice plus unweighted cross-entropy; `dice`: 1 - Dice; "
-        "`cross_entropy`: unweighted, the one for classification; `mse`: the mean squared error, the one for "
-        "inpainting",
+        "`cross_entropy`: unweighted, the one for classification; `binary_cross_entropy`: unweighted, the one for "
+        "several labels a picture; `mse`: the mean squared error, the one for inpainting",
     )
     loss_dice_weight: float = setting(0.8, "weight of Dice in the loss", at_least=0)
     loss_cross_entropy_weight: float = setting(0.2, "weight of cross-entropy in the loss", at_least=0)

@@ -87,7 +87,7 @@ def test_what_is_wrong_with_a_row_or_label_is_an_error(album: Build, table: str,
 )
 def test_a_table_that_cannot_be_used_is_refused(album: Build, table: str | bytes, told: str) -> None:
     with pytest.raises(UnusableFile, match=told):
-        open_any(album(table))
+        open_any(album(table), format="label-table")
 
 
 def test_parts_without_training_are_refused(album: Build) -> None:
@@ -101,10 +101,29 @@ def test_a_picture_without_a_row_is_left_out_with_a_warning(album: Build) -> Non
     assert [p for p in problems_of(root) if p.startswith("warning") and "d.png is not in the table" in p]
 
 
+@pytest.mark.parametrize("name", ["", "../E.png", "/e.png", "a.png/b", "x" * 300 + ".png"])
+def test_a_name_that_no_picture_of_the_folder_has_is_an_error(
+    album: Build, tmp_path: Path, name: str
+) -> None:
+    save(tmp_path / "e.png", np.zeros((8, 8), np.uint8))
+    (told,) = [
+        p for p in problems_of(album(f"file,x\n{name},1\nb.png,0\nc.png,1\nd.png,0\n")) if "line 2" in p
+    ]
+    assert "names no picture" in told
+    assert "Did you mean" not in told
+
+
+def test_a_table_of_something_else_leaves_a_folder_what_it_was(album: Build) -> None:
+    assert recognise(album("id,place\n1,Graz\n")) == "images"
+    assert recognise(album('file,x\n"a.png,1\n')) == "label-table", "unreadable: reading it says so"
+
+
 def test_folders_of_classes_beside_a_table_of_other_things_stay_classes(tmp_path: Path) -> None:
     for name in ("cats/a", "cats/b", "dogs/c", "dogs/d"):
         save(tmp_path / f"{name}.png", np.full((8, 8), len(name), np.uint8))
     (tmp_path / "labels.csv").write_text("file,animal\ncats/a.png,cat\n")
+    assert recognise(tmp_path) == "image-folder"
+    (tmp_path / "labels.csv").write_text('file,animal\n"cats')
     assert recognise(tmp_path) == "image-folder"
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 from netwright.data.files import reading
 from netwright.data.images.dataset import ImageSet, Part
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
-from netwright.data.layouts.class_folders import PARTS, ignored_file, image_set, pictures_below
+from netwright.data.layouts.class_folders import (
+    PARTS,
+    first_picture,
+    folders_in,
+    ignored_file,
+    image_set,
+    pictures_below,
+)
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.similar_names import near
 from netwright.errors import DatasetError
@@ -20,6 +27,9 @@ LABEL_TABLE = "label-table"
 
 TABLE = "labels.csv"
 FILE, SPLIT = "file", "split"
+
+NO_FILES = "no-file-column"
+"""The kind of problem of a table that may be about something else."""
 
 LOOKED_FOR = (
     f"a folder of pictures and `{TABLE}`: a column `{FILE}`, a column of 0 and 1 for each label, and if you like "
@@ -48,13 +58,18 @@ def matches(root: Path) -> bool:
 
 
 def recognised(root: Path) -> bool:
-    """Whether a folder's table is one of labels: some row holds 0 and 1 alone, or nobody can read it."""
+    """Whether a folder's table is one of labels: some row holds 0 and 1 alone.
+
+    One that cannot be used is taken for such where it names files or nobody can read it, so that reading it says what
+    is wrong, but never beside class folders.
+    """
     if not matches(root):
         return False
     try:
         table = _read_table(root)
-    except DatasetError:
-        return True  # reading it says what is wrong
+    except UnusableFile as error:
+        classes = sum(first_picture(folder) is not None for folder in folders_in(root))
+        return error.problem.kind != NO_FILES and classes < 2
     return any(all(row[label] in _VALUES for label in table.labels) for _, row in table.rows)
 
 
@@ -98,7 +113,7 @@ def _read_table(root: Path) -> _Table:
     expected = f"{FILE}, a name for each label, and if you like {SPLIT}"
     found = enumerate_words(head) or "nothing"
     if FILE not in head:
-        raise _unusable(path, f"lacks the column {FILE}", expected, found)
+        raise _unusable(path, f"lacks the column {FILE}", expected, found, NO_FILES)
     if twice := [name for name in dict.fromkeys(head) if head.count(name) > 1]:
         raise _unusable(path, f"has the column {twice[0]} twice", "each column once", found)
     if not labels or not all(labels):
@@ -155,7 +170,8 @@ def _missing(root: Path, line: int, name: str) -> Problem:
     except (OSError, ValueError):  # a name that no file can have
         there = False
     other = None if there else near(root / name)
-    meant = f" Did you mean {other.relative_to(root).as_posix()}?" if other is not None else ""
+    within = other is not None and ".." not in Path(name).parts and other.is_relative_to(root)
+    meant = f" Did you mean {other.relative_to(root).as_posix()}?" if other is not None and within else ""
     return _of_row(
         line,
         name,
@@ -204,7 +220,5 @@ def _of_row(line: int, name: str, what: str, expected: str, found: str, advice: 
     return Problem("error", TABLE, f"(line {line}, {name!r}) {what}", expected, found, advice, kind)
 
 
-def _unusable(path: Path, what: str, expected: str, found: str) -> UnusableFile:
-    return UnusableFile(
-        Problem("error", str(path), what, expected, found, "Correct the table.", kind="label-table")
-    )
+def _unusable(path: Path, what: str, expected: str, found: str, kind: str = "label-table") -> UnusableFile:
+    return UnusableFile(Problem("error", str(path), what, expected, found, "Correct the table.", kind))
