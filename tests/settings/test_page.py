@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from netwright.errors import SettingsError
 from netwright.settings.page import with_tables
+from processes import run
 
 PAGE = next(p for p in Path(__file__).resolve().parents if p.name == "tests").parent / "docs" / "settings.md"
 
@@ -30,7 +30,8 @@ def test_a_table_that_was_changed_or_lost_is_made_anew(tmp_path: Path) -> None:
     assert "budget.trials` |" not in other
     copy = shutil.copy(PAGE, tmp_path / "settings.md")
     Path(copy).write_text(other, encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "netwright.settings.page", str(copy)], check=True)
+    done = run([sys.executable, "-m", "netwright.settings.page", copy])
+    assert done.returncode == 0, done.stderr
     assert Path(copy).read_text(encoding="utf-8") == page
 
 
