@@ -6,7 +6,6 @@ import contextlib
 import os
 import resource
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -102,8 +101,11 @@ def forget_users_code() -> None:
 
 
 def _is_tests(path: str | None) -> bool:
-    """Whether a path is one of the folders that pytest makes for its tests."""
-    return path is not None and Path(path).is_relative_to(tempfile.gettempdir())
+    """Whether a path is one of the folders that pytest makes for its tests: ``pytest-of-USER`` holds all of them.
+
+    The whole folder of temporary files will not do: the repository itself, and its environment, may lie there.
+    """
+    return path is not None and any(folder.startswith("pytest-of-") for folder in Path(path).parts)
 
 
 def _is_set_anew(name: str) -> bool:
