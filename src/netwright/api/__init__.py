@@ -1,4 +1,4 @@
-"""What the command line and Python have in common: from a dataset and a recipe to a run."""
+"""The functions that the command line and Python share: from a dataset and a recipe to a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from netwright.runs.trust import remember_code
 from netwright.training.outcome import Status
 
 PLAN_SECONDS = 60.0
-"""In which ``netwright plan`` answers."""
+"""The time in which ``netwright plan`` answers."""
 
 
 def search(

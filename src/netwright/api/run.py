@@ -1,4 +1,4 @@
-"""A run, from Python: what it found so far, and what can be done with it."""
+"""A run, from Python: its results so far, and what can be done with it."""
 
 from __future__ import annotations
 
@@ -63,8 +63,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is: epochs done of those planned (None: not known yet), the last epoch's training loss, and
-    the task's metric at the last validation.
+    """The progress of a training.
+
+    It holds the epochs done and planned (None: not known yet), the training loss of the last epoch, and the task's
+    metric at the last validation.
     """
 
     epoch: int
@@ -92,26 +94,28 @@ class Run:
         return self.folder.settings()
 
     def code(self) -> str | None:
-        """What code of a user's the run's networks are made by, and why it may be run; None where there is none.
+        """The user's code that makes the run's networks, and why it may be run; None where there is none.
 
-        `status`, `trials`, `best` and `report` run none. `resume`, `train`, `network`, `evaluate` and `predict` do,
-        where a search of this user ran it before, or the run was opened with ``trust_code``; else they raise the same.
+        `status`, `trials`, `best` and `report` never run such code. `resume`, `train`, `network`, `evaluate` and
+        `predict` run it if a search of this user ran it before, or if the run was opened with ``trust_code``. Else they
+        raise the same error.
 
         Raises:
-            UntrustedCode: neither is so; nothing was imported.
+            UntrustedCode: neither is the case. Nothing was imported.
         """
         return require_trusted(self.settings.space, trust_code=self.trust_code)
 
     def other_versions(self) -> str | None:
-        """What of versions and machine is another than when the run was made, in words, where it can be gone on with;
-        None where nothing is, or the run does not say.
+        """How versions and machine differ from those when the run was made, in words.
+
+        None: nothing differs, the run does not say, or it is finished.
         """
         finished = (self.folder.root / FINISHED).exists()
         return None if finished else told_of(stated(self.folder.settings_file))
 
     @property
     def trials(self) -> list[TrialRecord]:
-        """All candidates, in the order in which they were proposed."""
+        """All candidates, in the order of their proposal."""
         return [record_of(trial) for trial in load_trials(self.folder)]
 
     @property
@@ -120,11 +124,11 @@ class Run:
         return best_of(self.trials)
 
     def status(self) -> RunStatus:
-        """Where the run stands, whether it runs or not."""
+        """The state of the run, whether it is running or not."""
         return read_status(self.folder)
 
     def resume(self, on_status: OnStatus | None = None) -> Run:
-        """Go on from where the run was cut off, to its end; a finished run is left as it is.
+        """Continues a run that was cut off, to its end. A finished run does not change.
 
         Raises:
             RunError: another process holds the run, or it is damaged.
@@ -140,10 +144,10 @@ class Run:
         return self
 
     def report(self, output: Path | str | None = None) -> Path:
-        """Write the report of what there is so far. Returns its path.
+        """Writes the report of everything so far. Returns its path.
 
         Args:
-            output: the file, or a folder for ``report.html``; by default it goes into the run folder.
+            output: the file, or a folder for ``report.html``; by default the run folder.
 
         Raises:
             StorageError: it cannot be written.
@@ -162,22 +166,22 @@ class Run:
         hours: float | None = None,
         on_epoch: OnProgress | None = None,
     ) -> tuple[int, Outcome]:
-        """Train a candidate to the full protocol and keep it in ``trained/<number>``, ready to be used.
+        """Trains a candidate with the full protocol and keeps it in ``trained/<number>``, ready for use.
 
-        The test part stays closed: the metrics are those of the validation part, which the network was trained on
-        where ``train.on`` says so.
+        The test part is not opened. The metrics are those of the validation part. If ``train.on`` says so, the network
+        was trained on these cases too.
 
         Args:
             trial: its number; the best by default.
-            epochs: in place of the protocol's; at most, where it has patience.
+            epochs: in place of the protocol's; with patience, at most this many.
             hours: wall time, with as many epochs as fit.
-            on_epoch: called after epochs, of quick ones not after each, with how far the training is.
+            on_epoch: called with the progress of the training; after quick epochs not each time.
 
         Returns:
-            The trial's number, and what came of it.
+            The trial's number, and its outcome.
 
         Raises:
-            RunError: there is no such trial, another process trains it, or training it failed; the message says why.
+            RunError: there is no such trial, another process trains it, or training it failed. The message says why.
             StorageError: the run cannot be written to.
             UntrustedCode: see `code`.
         """
@@ -210,8 +214,9 @@ class Run:
         return record.number, outcome
 
     def network(self, trial: int | None = None, *, crf: bool = True) -> Predictor:
-        """The trained network: the winner's, or the one that `train` made of a trial; without ``crf`` as it was
-        trained, where with it the CRF that was kept for it is applied.
+        """The trained network: the winner, or what `train` made of a trial.
+
+        With ``crf``, the CRF that was kept for the network is applied.
 
         Raises:
             RunError: it has not been trained yet.
@@ -229,7 +234,7 @@ class Run:
         return trained if crf else trained.without_postprocessing()
 
     def postprocessing(self, trial: int | None = None) -> FittedCRF | None:
-        """What came of fitting a CRF to the network of `network`; None where none was fitted.
+        """The result of fitting a CRF to the network of `network`; None where none was fitted.
 
         Raises:
             RunError: its file is damaged.
@@ -351,7 +356,7 @@ class Run:
 
 
 def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
-    """What comes of a training in a worker of its own.
+    """Trains in its own worker and returns the result.
 
     Raises:
         NetwrightError: as the worker raised it.
@@ -369,9 +374,7 @@ def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
 
 
 def told_of_epochs(folder: Path, on_epoch: OnProgress | None) -> Callable[[], None]:
-    """A function that reads the curves that a training writes into a folder, and tells of its last epoch where it is
-    a new one.
-    """
+    """A function that reads the curves in a training's folder, and calls ``on_epoch`` if there is a new epoch."""
     told = 0
 
     def tick() -> None:

@@ -1,4 +1,4 @@
-"""A run from beginning to end: search, final comparison, report. Each part goes on from wherever it stands."""
+"""Conducts a run from beginning to end: search, final comparison, report. Each part goes on from its current state."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ OnStatus = Callable[[RunStatus], None]
 
 
 def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
-    """Take the run to its end. Ctrl-C and kills lose nothing that was finished; call it again to go on.
+    """Conducts the run to its end. Ctrl-C and kills lose nothing that was finished; call it again to go on.
 
     Raises:
         RunError: another process holds the run, the run is damaged, or no candidate could be trained.
-        KeyboardInterrupt: the user ended it (Ctrl-C, SIGTERM or SIGHUP); workers are gone, everything finished is
-            stored.
+        KeyboardInterrupt: the user stopped it (Ctrl-C, SIGTERM or SIGHUP). The workers have ended, and everything
+            finished is stored.
     """
     from netwright.report.collect.run import write_report
 
@@ -76,7 +76,7 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
 
 
 def _note_versions(folder: RunFolder) -> None:
-    """Keep what the run goes on under, where that is something else than it was made with, for its report."""
+    """Stores the current versions and machine for the report, if they differ from those that the run was made with."""
     file = folder.root / RESUMED
     if told_of(stated(folder.settings_file)) is not None or file.exists():
         write_json(file, with_resumption(read_json(file) if file.exists() else []))
@@ -90,18 +90,18 @@ def search(
     follower: Follower,
     on_status: OnStatus | None,
 ) -> None:
-    """The search part of `conduct`: until its budget is spent.
+    """The search part of `conduct`, until its budget is spent.
 
     Args:
         folder: of the run.
         settings: of the run.
         material: its data.
-        executor: trains candidates; a search inside one training has its own.
+        executor: trains candidates. A search inside one training has its own.
         follower: logs trials and epochs.
-        on_status: is called with where the run stands.
+        on_status: called with the state of the run.
 
     Raises:
-        RunError: it is spent, and no candidate has a reward.
+        RunError: the budget is spent, and no candidate has a reward.
     """
     study = open_study(folder, settings)
     space = make_space(settings.space)
@@ -159,7 +159,7 @@ def _nothing_trained(folder: RunFolder, settings: RunSettings, records: Sequence
 
 
 def comparison_hours(folder: RunFolder, settings: RunSettings) -> float:
-    """Wall time of the final comparison in hours, by default half of what the search took; fixed once it has begun."""
+    """The wall time of the final comparison in hours, by default half of the search's. It is fixed once begun."""
     if (folder.root / COMPARING).exists():
         return float(read_json(folder.root / COMPARING)["hours"])
     if settings.verdict.hours is not None:
@@ -175,7 +175,7 @@ def compare(
     follower: Follower,
     on_status: OnStatus | None,
 ) -> None:
-    """The final comparison: the only part that opens the test cases. Arguments are those of `search`."""
+    """The final comparison: the only part that opens the test cases. The arguments are those of `search`."""
     study = open_study(folder, settings)
     records = [record_of(t) for t in study.get_trials(deepcopy=False)]
     spent = float(study.user_attrs.get(SPENT, 0.0))

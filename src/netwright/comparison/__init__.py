@@ -1,1 +1,1 @@
-"""The final comparison: the winner beside the networks that one would have taken without a search."""
+"""The final comparison of the winner with the networks that one would use without a search."""

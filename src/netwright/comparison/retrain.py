@@ -1,4 +1,4 @@
-"""How a network that was found is trained anew: by the final comparison, and by ``netwright train``."""
+"""Trains a network after the search: for the final comparison, and for ``netwright train``."""
 
 from __future__ import annotations
 
@@ -29,23 +29,22 @@ from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
 MOST_EPOCHS = 1000
-"""Of a training that ends by its share of time."""
+"""The most epochs of a training that its wall time ends."""
 
 ON_ALL = "training+validation"
 
 
 def cases_of(settings: RunSettings, data: SearchData) -> tuple[int, ...]:
-    """Indices of the cases that a network is trained on once it has been found: never one of the test part."""
+    """Indices of the cases that a network is trained on after the search. Test cases are never among them."""
     return (*data.training, *data.validation) if settings.train.on == ON_ALL else data.training
 
 
 def verdict_protocol(settings: RunSettings, share: float | None) -> TrainingProtocol:
-    """The run's protocol with a share of wall time, or the comparison's epochs where there is none; the learning rate
-    falls to 0, or goes as the recipe has it (``verdict.schedule``).
+    """The run's protocol with a given wall time, or with the comparison's epochs where there is none.
 
-    Where the rate falls there is no patience, which would end a training before. Nothing is ended as hopeless: that
-    spares a search time, but would leave the original, which is slower than most candidates, without a result
-    (Iranfar et al. 2022, Section VII).
+    The learning rate falls to 0, or follows the recipe (``verdict.schedule``). Where it falls there is no patience,
+    which would end a training too early. Early termination is off. It saves time in a search, but the original network
+    is slower than most candidates and would then get no result (Iranfar et al. 2022, Section VII).
     """
     as_published = settings.verdict.schedule == "recipe"
     schedule = settings.train.schedule or settings.training.schedule if as_published else "cosine"
@@ -66,7 +65,7 @@ def train_protocol(settings: RunSettings, epochs: int | None, hours: float | Non
     Args:
         settings: of the run.
         epochs: in place of those of the settings.
-        hours: wall time, into which epochs and schedule are fitted, without patience; None: no limit.
+        hours: wall time that epochs and schedule are fitted to, without patience; None: no limit.
     """
     training, own = settings.training, settings.train
     return replace(
@@ -82,10 +81,10 @@ def train_protocol(settings: RunSettings, epochs: int | None, hours: float | Non
 
 
 def require_retraining(settings: RunSettings) -> None:
-    """Refuse to train on validation cases where these are to judge the training.
+    """Refuses to train on the validation cases where these must judge the training.
 
     Raises:
-        SettingsError: naming what they judge, and what to do.
+        SettingsError: the message says what they judge, and what to do.
     """
     if settings.train.on != ON_ALL:
         return
@@ -110,7 +109,9 @@ def _patience(settings: RunSettings) -> int | None:
 
 @dataclass(frozen=True)
 class ContestantJob:
-    """Training as a candidate, then the test on ``cases``. ``searched``: whether it is the search's own network."""
+    """Training like a candidate, then the test on ``cases``. ``searched``: whether it is the network that the search
+    found.
+    """
 
     candidate: CandidateJob
     cases: tuple[TestCase, ...]
@@ -118,7 +119,7 @@ class ContestantJob:
 
 
 class FinalComparison:
-    """Retrains and tests every entry that has no result yet; a killed one is continued by the next entry."""
+    """Retrains and tests every entry that has no result yet. If it is killed, it goes on with the next entry."""
 
     def __init__(
         self,
@@ -135,7 +136,7 @@ class FinalComparison:
         self._hours = hours
 
     def run(self, who: list[Entry], executor: Executor, on_tick: Callable[[], None] | None = None) -> None:
-        """Go through the entries; ``on_tick`` is called about twice a second."""
+        """Trains and tests the entries. ``on_tick`` is called about twice a second."""
         settings = self._settings
         share = share_seconds(settings, self._hours, len(who))
         jobs = [
@@ -187,15 +188,16 @@ class FinalComparison:
 
 
 def share_seconds(settings: RunSettings, hours: float, entries: int) -> float | None:
-    """The wall time of each entry, in s, when as many train at once as there are workers; None: epochs are given."""
+    """The wall time of each entry in s, if as many train at once as there are workers; None: epochs are given."""
     if settings.verdict.epochs is not None:
         return None
     return hours * 3600.0 / math.ceil(entries / settings.machine.workers)
 
 
 def run_contestant(job: ContestantJob) -> dict[str, Any]:
-    """Train and test one entry, in a worker. Returns ``outcome``, ``scores`` (case -> column -> score) and what else
-    the task measures.
+    """Trains and tests one entry, in a worker.
+
+    Returns ``outcome``, ``scores`` (case -> column -> score) and what else the task measures.
     """
     candidate = job.candidate
     prepared = open_prepared_once(candidate.prepared)
@@ -221,7 +223,7 @@ def run_contestant(job: ContestantJob) -> dict[str, Any]:
 
 
 def results_of(trained: Predictor, job: ContestantJob) -> Results:
-    """How a network does on the job's cases. What is odd about the data was told when they were inspected."""
+    """The scores of a network on the job's cases. Warnings about the data were given when it was inspected."""
     folder, task = job.candidate.folder, TASKS[open_prepared_once(job.candidate.prepared).task]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DatasetWarning)
@@ -229,6 +231,6 @@ def results_of(trained: Predictor, job: ContestantJob) -> Results:
 
 
 def is_done(folder: RunFolder, name: str) -> bool:
-    """Whether an entry has a result that stands; one that crashed is tried again when the run is resumed."""
+    """Whether an entry has a final result. An entry that crashed is tried again when the run is resumed."""
     path = folder.contestant(name) / RESULT
     return path.exists() and read_json(path)["outcome"]["status"] != Status.CRASHED

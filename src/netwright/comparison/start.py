@@ -1,4 +1,4 @@
-"""Where a search started, for the final comparison."""
+"""The network that a search started from, for the final comparison."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from netwright.strategies.sampler import StrategySampler, dimensions_of
 
 
 def starting_point(study: optuna.Study, space: Space) -> tuple[str, dict[str, Any]] | None:
-    """The choice that the strategy started from, and how sentences call it; None where it has none.
+    """The choice that the strategy started from, and its name in sentences; None where it has none.
 
-    A strategy does not see dimensions of one value: that value stands for them.
+    A strategy does not see dimensions with a single value. That value is added.
     """
     sampler = study.sampler
     if not isinstance(sampler, StrategySampler) or not isinstance(sampler.strategy, Starting):

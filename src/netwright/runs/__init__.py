@@ -1,1 +1,1 @@
-"""Everything of a run that lies on disk."""
+"""Everything of a run that is stored on disk."""

@@ -1,4 +1,4 @@
-"""How much of a search's hours is spent: counted over all the processes that worked on it."""
+"""The time that a search has used, over all processes that worked on it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SAVE_EVERY_SECONDS = 5.0
 
 
 class Clock:
-    """Wall time of a search. What a kill loses is at most the seconds since the last `save`."""
+    """Wall time of a search. A process that is killed loses at most the seconds since the last `save`."""
 
     def __init__(self, study: optuna.Study, hours: float | None) -> None:
         self._study = study
@@ -26,15 +26,15 @@ class Clock:
         return self._before + time.monotonic() - self._start
 
     def remaining(self) -> float:
-        """Seconds left; infinite without a limit, negative past it."""
+        """Seconds left: infinite without a limit, negative past it."""
         return self._limit - self.spent()
 
     def ends(self) -> float:
-        """The moment of `time.monotonic` at which nothing is left; infinite without a limit."""
+        """The moment of `time.monotonic` at which no time is left; infinite without a limit."""
         return self._start + self._limit - self._before
 
     def save(self, *, now: bool = False) -> None:
-        """Store the seconds spent, every few seconds or ``now``."""
+        """Stores the seconds spent: every few seconds, or at once with ``now``."""
         if now or time.monotonic() - self._saved >= SAVE_EVERY_SECONDS:
             self._study.set_user_attr(SPENT, self.spent())
             self._saved = time.monotonic()

@@ -1,4 +1,4 @@
-"""A run's data: the dataset on disk, prepared and divided into its parts."""
+"""The data of a run: its dataset on disk, prepared and split."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from netwright.tasks.base import TestCase
 
 @dataclass(frozen=True)
 class SearchData:
-    """What every candidate is trained on: prepared data, and case indices of two of its parts."""
+    """The data that every candidate is trained on: prepared data, and the case indices of training and validation."""
 
     prepared: Path
     training: tuple[int, ...]
@@ -38,13 +38,13 @@ class Material:
 
 
 def cache_root() -> Path:
-    """Where prepared data is kept for all runs: ``NETWRIGHT_CACHE``, or the user's cache folder."""
+    """The folder of the prepared data of all runs: ``NETWRIGHT_CACHE``, or the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "netwright"
     return Path(os.environ.get("NETWRIGHT_CACHE", default))
 
 
 def open_own(settings: RunSettings) -> AnyDataset:
-    """The dataset of a run's settings.
+    """Opens the dataset that a run's settings name.
 
     Raises:
         DatasetError: it cannot be opened.
@@ -54,7 +54,7 @@ def open_own(settings: RunSettings) -> AnyDataset:
 
 
 def prepare_own(dataset: AnyDataset, settings: RunSettings, on_case: OnCase | None = None) -> AnyPrepared:
-    """A dataset prepared as the run says; what is in the cache already is not done again.
+    """Prepares a dataset as the run's settings say. What is in the cache is not prepared again.
 
     Raises:
         DatasetError: a file cannot be used.
@@ -101,9 +101,13 @@ def open_material(folder: RunFolder, settings: RunSettings, on_case: OnCase | No
 
 @dataclass(frozen=True)
 class Unseen:
-    """The ``names`` of a dataset's cases that a run's networks were not made with. Left out were ``seen`` cases of
-    training and validation and, beside these, ``of_patients`` cases of the same patients. ``tested``: how many of
-    ``names`` are the run's test cases.
+    """The cases of a dataset that a run's networks were not made with.
+
+    Args:
+        names: these cases.
+        seen: how many cases of training and validation were left out.
+        of_patients: how many further cases of the same patients were left out.
+        tested: how many of ``names`` are the run's test cases.
     """
 
     names: tuple[str, ...]
@@ -113,10 +117,11 @@ class Unseen:
 
 
 def unseen_cases(dataset: AnyDataset, settings: RunSettings, splits: Splits) -> Unseen:
-    """The cases of a dataset that a run's networks were not made with, nor with others of the same patient.
+    """The cases of a dataset that a run's networks were not made with. Other cases of the same patients are left out
+    too.
 
-    Cases are the same where their images have the same content. Where the run's own dataset is gone, those of the
-    same name are taken for the same. Patients are the same where one case of theirs is, or where their names are.
+    Two cases are the same if their images have the same content. Where the run's own dataset is gone, a case with the
+    same name counts as the same. Two patients are the same if they have a case in common, or the same name.
     """
     seen, test = set(splits.training) | set(splits.validation), set(splits.test)
     try:
@@ -135,7 +140,7 @@ def unseen_cases(dataset: AnyDataset, settings: RunSettings, splits: Splits) -> 
 
 
 def note_of(unseen: Unseen, *, chosen: bool) -> str:
-    """What a reader must know of the cases; ``chosen``: whether the network is that of a trial that a user chose."""
+    """What a reader must know about the cases. ``chosen``: whether a user chose the trial of the network."""
     told = []
     if unseen.seen:
         told.append(f"{unseen.seen} cases that the network was made with are left out")
@@ -149,7 +154,7 @@ def note_of(unseen: Unseen, *, chosen: bool) -> str:
 
 
 def nothing_unseen(dataset: Path | str, unseen: Unseen) -> str:
-    """Why there is nothing to evaluate on, and what to do."""
+    """The message that there is nothing to evaluate on, with advice."""
     told = f"{dataset} has no labelled case that the network was not made with. Give other cases."
     if not unseen.of_patients:
         return told
@@ -160,8 +165,10 @@ def nothing_unseen(dataset: Path | str, unseen: Unseen) -> str:
 
 
 def _of_patients(dataset: AnyDataset, own: AnyDataset | None, splits: Splits, met: Set[str]) -> set[str]:
-    """The cases beside those that were ``met`` whose patient was: has one of them, or bears the name of a patient of
-    the training or validation part. A case without a patient is known by its content alone.
+    """The further cases of patients that were met.
+
+    A patient was met if one of their cases is among ``met``, or if they have the name of a patient of the training or
+    validation part. A case without a patient is known by its content alone.
     """
     seen = {*splits.training, *splits.validation}
     patients = {splits.groups[name] for name in seen & splits.groups.keys()}
@@ -173,6 +180,6 @@ def _of_patients(dataset: AnyDataset, own: AnyDataset | None, splits: Splits, me
 
 
 def _names_by_content(own: AnyDataset, seen: set[str], test: set[str]) -> dict[str, str]:
-    """Content -> name; of a content that is there twice, the name under which it was trained on."""
+    """Content -> name. Where a content occurs twice, the name is the one that it was trained under."""
     contents = digests_any(own, available_cores())
     return {contents[name]: name for names in (test, seen) for name in contents if name in names}

@@ -1,7 +1,7 @@
-"""What a search stores of a space that a user's own code makes, so that a run can be looked at without that code.
+"""Stores how a space that is made by a user's own code looks, so that a run can be shown without that code.
 
-Beside the words of each trial in the storage: the dimensions and layers in ``space.json``, and a drawing of each trial
-that was the best so far in its folder.
+The storage has each trial in words. Beside that, ``space.json`` holds the dimensions and layers, and the folder of each
+trial that was the best so far holds a drawing of it.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ WITHOUT_DRAWINGS = (
 
 @dataclass(frozen=True)
 class StoredSpace:
-    """A space as its search stored it: it tells and draws the choices that the search kept, and makes no network.
+    """A space as its search stored it. It describes and draws the stored choices, and builds no network.
 
-    ``words`` and ``drawings`` go by `network_key`; ``layers``: of the space, where they were stored.
+    The keys of ``words`` and ``drawings`` are those of `network_key`. ``layers`` are the space's, if they were stored.
     """
 
     name: str
@@ -52,19 +52,19 @@ class StoredSpace:
         return dict(self.dimensions)
 
     def canonical(self, choice: Choice) -> dict[str, Value]:
-        """The stored dimensions alone."""
+        """The values of the stored dimensions."""
         return {name: choice[name] for name in self.dimensions if name in choice}
 
     def describe(self, choice: Choice) -> str:
-        """What the search wrote of the choice."""
+        """The choice in the words of the search."""
         return self.words.get(network_key(self.canonical(choice)), NOT_STORED)
 
     def diagrams(self, choice: Choice, task: TaskShape) -> tuple[Diagram, ...]:
-        """What the search drew of the choice; nothing where it drew nothing."""
+        """The drawings that the search stored of the choice; empty where there are none."""
         return self.drawings.get(network_key(self.canonical(choice)), ())
 
     def build(self, choice: Choice, task: TaskShape) -> nn.Module:
-        """There is no code to build with.
+        """Cannot build: the code is not there.
 
         Raises:
             InfeasibleArchitecture: always.
@@ -72,7 +72,7 @@ class StoredSpace:
         raise InfeasibleArchitecture(f"{self.name}: the network is made by code that is not run here.")
 
     def starting_choice(self) -> dict[str, Value]:
-        """Not stored: it begins a search, and a stored space searches nothing.
+        """Is not stored. A search begins with it, and a stored space is not searched.
 
         Raises:
             SettingsError: always.
@@ -82,7 +82,7 @@ class StoredSpace:
 
 @dataclass(frozen=True)
 class StoredLayers(StoredSpace):
-    """A `StoredSpace` of layers."""
+    """A `StoredSpace` that has layers."""
 
     graph: AgentGraph = field(default_factory=lambda: AgentGraph((), (), ()))
     original: Mapping[str, Value] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class StoredLayers(StoredSpace):
 
 
 class Drawer:
-    """Stores the space of a search and its best trials so far, where that is ``needed``: a user's code makes them."""
+    """Stores the space of a search and its best trials so far, if that is ``needed``: if a user's code makes them."""
 
     def __init__(self, folder: RunFolder, settings: RunSettings, space: Space, task: TaskShape) -> None:
         self._folder = folder
@@ -113,7 +113,7 @@ class Drawer:
             write_json(folder.root / SPACE, _stored(space))
 
     def keep_best(self, records: Iterable[TrialRecord]) -> None:
-        """Draw the best of the trials, if that has not been done."""
+        """Draws the best trial, if it has not been drawn yet."""
         best = best_of(records) if self.needed else None
         if best is None:
             return
@@ -129,11 +129,11 @@ class Drawer:
 
 
 def space_to_show(folder: RunFolder, settings: RunSettings, records: Iterable[TrialRecord]) -> Space:
-    """The run's space for showing: as stored where a user's code makes it, which is not run.
+    """The run's space, to be shown. A space that a user's code makes is read from the run folder; its code is not run.
 
     Raises:
         RunError: what was stored is damaged.
-        SettingsError: the space is not to be searched so.
+        SettingsError: the space cannot be searched with these settings.
     """
     if not names_code(settings.space):
         return make_space(settings.space)
@@ -143,8 +143,9 @@ def space_to_show(folder: RunFolder, settings: RunSettings, records: Iterable[Tr
 
 
 def study_to_show(folder: RunFolder, settings: RunSettings, space: Space) -> optuna.Study | None:
-    """The run's study as it stands, for reading; None where it has no trial yet. Its sampler is the run's, where the
-    space tells what that needs.
+    """A copy of the run's study, for reading; None where it has no trial yet.
+
+    It has the run's sampler, if the space tells what the sampler needs.
 
     Raises:
         RunError: the database is damaged.
@@ -154,13 +155,13 @@ def study_to_show(folder: RunFolder, settings: RunSettings, space: Space) -> opt
 
 
 def lacks_drawings(space: Space) -> bool:
-    """Whether the run is of before its space was stored."""
+    """Whether the run was made by a version that did not store its space."""
     return isinstance(space, StoredSpace) and not isinstance(space, StoredLayers)
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """What a run has of its space on disk."""
+    """What a run folder holds of its space."""
 
     folder: RunFolder
     name: str
@@ -228,7 +229,7 @@ def _stored(space: Space) -> dict[str, Any]:
 
 
 def _diagram(values: Mapping[str, Any]) -> Diagram:
-    """A drawing from plain values: what a stranger wrote there is text and whole numbers, nothing else."""
+    """A drawing from plain values. Values from an untrusted file are taken as text and whole numbers only."""
     nodes = tuple(
         Node(str(n["name"]), str(n["label"]), int(n["column"]), int(n["row"]), str(n["detail"]))
         for n in values["nodes"]

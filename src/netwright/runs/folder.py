@@ -1,4 +1,4 @@
-"""The run folder: where everything of a run lies, and who may write to it."""
+"""The run folder: where the files of a run lie, and which process may write to it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOCK_TRIES = 20
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of a run, by what lies there."""
+    """The paths of a run's files."""
 
     root: Path
 
@@ -43,12 +43,12 @@ class RunFolder:
 
     @property
     def splits_file(self) -> Path:
-        """Which case is in which part."""
+        """The part of each case."""
         return self.root / "splits.json"
 
     @property
     def lock_file(self) -> Path:
-        """Held by the process that writes to the run."""
+        """The process that writes to the run holds it."""
         return self.root / "run.lock"
 
     @property
@@ -63,11 +63,11 @@ class RunFolder:
 
     @property
     def shared(self) -> Path:
-        """The search inside one training: checkpoint and snapshots."""
+        """The files of a search inside one training: checkpoint and snapshots."""
         return self.root / "supernet"
 
     def trained(self, number: int) -> Path:
-        """The network that ``train`` made of a trial."""
+        """The folder of a trial's network from ``train``."""
         return self.root / "trained" / f"{number:04d}"
 
     def trial(self, number: int) -> Path:
@@ -75,7 +75,7 @@ class RunFolder:
         return self.root / "trials" / f"{number:04d}"
 
     def contestant(self, name: str) -> Path:
-        """The folder of one network of the final comparison; the searched one's is `winner`."""
+        """The folder of one network of the final comparison. That of the searched network is `winner`."""
         return self.winner if name == "searched" else self.root / "verdict" / name
 
     def settings(self) -> RunSettings:
@@ -96,7 +96,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for writing; the system lets go of it whatever becomes of this process.
+        """Holds the run for writing. The system releases it however this process ends.
 
         Raises:
             RunError: another process holds it.
@@ -107,8 +107,9 @@ class RunFolder:
             yield
 
     def require_within(self) -> None:
-        """Refuse to write to a run in which a link leads elsewhere: what is written to a run of somebody else would
-        replace, or be put behind, what the user has there.
+        """Refuses to write to a run in which a link leads elsewhere.
+
+        Such a link in somebody else's run could make us replace the user's own files, or write into them.
 
         Raises:
             StorageError: there is such a link.
@@ -136,7 +137,7 @@ class RunFolder:
 
 @contextlib.contextmanager
 def held(lock: Path, what: Path) -> Iterator[None]:
-    """Hold a lock file for writing to ``what``; the system lets go of it whatever becomes of this process.
+    """Holds a lock file for writing to ``what``. The system releases it however this process ends.
 
     Raises:
         RunError: another process holds it.
@@ -165,7 +166,7 @@ def held(lock: Path, what: Path) -> Iterator[None]:
 
 
 def _acquired(file: IO[str]) -> bool:
-    """Whether the lock could be had within a second: one who asks for the status holds it for an instant."""
+    """Tries to take the lock for a second. A process that asks for the status holds it only for an instant."""
     for _ in range(LOCK_TRIES):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -177,10 +178,10 @@ def _acquired(file: IO[str]) -> bool:
 
 
 def require_new_folder(root: Path) -> None:
-    """Refuse a folder that holds something.
+    """Refuses a folder that is not empty.
 
     Raises:
-        FolderTaken: it does; the message says what to do.
+        FolderTaken: it is not empty. The message says what to do.
     """
     if root.exists() and (
         not root.is_dir() or any(not _left_by_a_kill(path.name) for path in root.iterdir())
@@ -191,7 +192,7 @@ def require_new_folder(root: Path) -> None:
 
 
 def _left_by_a_kill(name: str) -> bool:
-    """Whether a file is what a kill leaves of a folder in the making, before its settings are written."""
+    """Whether a file was left by a process that was killed while it made the folder, before it wrote the settings."""
     return name in ("splits.json", "run.lock") or name.startswith((".splits.json.", ".run.yaml."))
 
 
@@ -209,16 +210,22 @@ def _numbered(base: Path) -> Path:
 def create_run_folder(
     root: Path, settings: RunSettings, splits: Splits, *, numbered: bool = False
 ) -> RunFolder:
-    """Make a new run folder, of which one process of many that want it at once gets it and the others are refused.
+    """Makes a new run folder. If several processes want the same folder at once, one gets it and the others are
+    refused.
 
-    A folder that is not there appears whole: it is made under another name beside its place, and renamed, which fails
-    where something has come there meanwhile. One that is there and empty keeps its rights, and may be where a disk is
-    mounted: it is filled by the process that holds its lock, the settings last, as a folder without them is no run.
+    A folder that does not exist appears complete: it is made under another name beside its path, and then renamed. The
+    rename fails if a folder has appeared there meanwhile. An existing empty folder keeps its permissions, and may be a
+    mounted disk. The process that holds its lock fills it, the settings last, because a folder without settings is no
+    run.
 
-    ``numbered``: where the folder is taken, one of its name with a number is made.
+    Args:
+        root: the folder.
+        settings: the settings of the run.
+        splits: the parts of its dataset.
+        numbered: where the folder is taken, make one whose name ends in a number.
 
     Raises:
-        FolderTaken: the folder holds something already.
+        FolderTaken: the folder is not empty.
         RunError: another process is filling it.
         StorageError: it cannot be written.
     """
@@ -258,7 +265,7 @@ def _created(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
 
 
 def _filled(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
-    """A run in a folder that is there."""
+    """Makes a run in an existing folder."""
     folder = RunFolder(root)
     with folder.locked():
         require_new_folder(root)  # another process may have filled it before this one got the lock
@@ -273,7 +280,7 @@ def _write_new(folder: RunFolder, settings: RunSettings, splits: Splits) -> None
 
 
 def open_run_folder(root: Path) -> RunFolder:
-    """An existing run folder.
+    """Opens an existing run folder.
 
     Raises:
         RunError: it does not exist, or holds no run.

@@ -1,4 +1,4 @@
-"""What the final comparison found, as it lies in the run folder: a ``result.json`` for each network."""
+"""The results of the final comparison in the run folder: a ``result.json`` for each network."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ RESULT = "result.json"
 
 
 def read_results(folder: RunFolder) -> list[dict[str, Any]]:
-    """The results there are so far, the winner's first, a score that is not defined as NaN. Version 0.1 called the
-    scores "dice".
-    """
+    """The results so far; the winner's comes first. An undefined score is NaN. Version 0.1 called the scores "dice"."""
     files = [folder.winner / RESULT, *sorted((folder.root / "verdict").glob(f"*/{RESULT}"))]
     results = [read_json(file) for file in files if file.exists()]
     return [_with_numbers({"scores": result.get("dice", {}), **result}) for result in results]

@@ -1,4 +1,4 @@
-"""Optuna's storage in one file, by SQLite."""
+"""Optuna's storage in one SQLite file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netwright.errors import RunError, first_line
 
 PREFIX = "sqlite:///"
 BUSY_SECONDS = 60.0
-"""How long one waits for another's writing to the database."""
+"""How long to wait while another process writes to the database."""
 
 
 def exists(url: str) -> bool:
@@ -26,7 +26,7 @@ def exists(url: str) -> bool:
 
 
 def open_for_writing(url: str) -> RDBStorage:
-    """The storage; made where there is none.
+    """Opens the storage. It is made where there is none.
 
     Raises:
         RunError: the database cannot be opened or is damaged.
@@ -36,8 +36,7 @@ def open_for_writing(url: str) -> RDBStorage:
 
 @contextlib.contextmanager
 def reading(url: str) -> Iterator[RDBStorage]:
-    """A copy of the storage as it stands: whoever reads needs no leave to write to the run, be it on a disk that cannot
-    be written, and changes nothing in it.
+    """A copy of the storage at this moment. Readers need no permission to write to the run, and change nothing in it.
 
     Raises:
         RunError: the database cannot be read or is damaged.
@@ -57,7 +56,7 @@ def reading(url: str) -> Iterator[RDBStorage]:
 
 
 def stamp(url: str) -> object:
-    """Something that is another whenever the search has stored something."""
+    """A value that changes whenever the search has stored something."""
     database = _file(url)
     parts = [database, *(database.with_name(f"{database.name}{end}") for end in ("-journal", "-wal"))]
     return tuple((part.stat().st_mtime_ns, part.stat().st_size) if part.exists() else None for part in parts)
@@ -68,10 +67,10 @@ def _file(url: str) -> Path:
 
 
 def _copy_database(database: Path, copy: Path) -> None:
-    """A consistent copy, whoever writes to the database meanwhile.
+    """Makes a consistent copy, even while other processes write to the database.
 
-    A killed process may leave a journal that SQLite has to roll back before it reads, which it cannot do without
-    writing: the copy is then of both files, and rolled back itself.
+    A process that was killed may have left a journal. SQLite must roll it back before it reads, and needs to write for
+    that. In this case both files are copied, and the copy is rolled back.
 
     Raises:
         RunError: the database cannot be read or is damaged.
@@ -98,7 +97,7 @@ def _copy_database(database: Path, copy: Path) -> None:
 
 
 def _opened(path: Path, told: Path) -> RDBStorage:
-    """Optuna's storage in a file; errors tell of the file ``told``."""
+    """Optuna's storage in a file. Error messages name the file ``told``."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:

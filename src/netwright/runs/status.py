@@ -1,4 +1,4 @@
-"""Where a run stands: read from its folder alone, while it runs or after."""
+"""The state of a run, read from its folder alone, during the run or afterwards."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ CURVE_NAMES = (TRAIN_LOSS, VALIDATION_SCORE)
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A candidate in training: epochs done of those planned (None: not known yet), its last reward, seconds so far."""
+    """A candidate in training: its epochs done and planned (None: not known yet), its last reward, and the seconds so
+    far.
+    """
 
     number: int
     choice: str
@@ -50,9 +52,11 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The final comparison: who takes part, who is done, and who is in training, with epochs done and planned. Each
-    trains for ``share_seconds``, or for ``epochs``; ``crf_seconds``: what fitting its CRF takes beyond that at most,
-    None without a CRF.
+    """The state of the final comparison: who takes part, who is done, and who is in training, with epochs done and
+    planned.
+
+    Each trains for ``share_seconds``, or for ``epochs``. ``crf_seconds`` is the longest time for fitting its CRF after
+    that; None without a CRF.
     """
 
     entries: tuple[str, ...]
@@ -65,9 +69,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SharedStatus:
-    """A search inside one training: steps done, the part of it that is done (0 to 1), the last mean loss of the sampled
-    networks, and how certain the choice is: the mean over its variables of the largest probability; None
-    before the first.
+    """The state of a search inside one training.
+
+    It holds the steps done; the share of it that is done (0 to 1); the last mean loss of the sampled networks; and the
+    certainty of the choice, which is the mean over its variables of the largest probability. Loss and certainty are
+    None before the first snapshot.
     """
 
     step: int
@@ -78,14 +84,13 @@ class SharedStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """Where a run stands.
+    """The state of a run.
 
-    ``phase``: "searching", "comparing" (the final comparison), "finished", or "stopped" (cut off; it can be resumed).
-    ``trials``: how many have each status, and in all (of a run that does not search, those cut off are
-    "unfinished"); ``counted`` of the finished ones count against
-    ``budget_trials``. ``best``: the best trial so far. ``seconds``: spent on
-    the search, of ``budget_seconds`` if it is limited in time. ``shared``: of a search inside one training, which has
-    no budget of trials.
+    ``phase`` is "searching", "comparing" (the final comparison), "finished", or "stopped" (cut off; it can be resumed).
+    ``trials`` holds the number of trials with each status, and of all trials; in a run that is not searching, those cut
+    off are "unfinished". ``counted`` of the finished trials count against ``budget_trials``. ``best`` is the best trial
+    so far. ``seconds`` were spent on the search, of ``budget_seconds`` if its time is limited. ``shared`` is the state
+    of a search inside one training, which has no budget of trials.
     """
 
     run: str
@@ -108,7 +113,7 @@ class RunStatus:
 
     @property
     def done(self) -> float:
-        """The part of the search's budget that is spent, 0 to 1; 1 once the search has ended, spent or not."""
+        """The share of the search's budget that is spent, 0 to 1. It is 1 once the search has ended, spent or not."""
         if self.phase in ("comparing", "finished"):
             return 1.0
         parts = [0.0 if self.shared is None else self.shared.progress]
@@ -120,7 +125,7 @@ class RunStatus:
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate of the search's time left, from the pace so far; None before there is one."""
+        """An estimate of the search's remaining time, from its speed so far; None before there is one."""
         estimates = []
         if self.shared is not None and self.shared.progress and self.seconds:
             estimates.append(self.seconds / self.shared.progress * (1.0 - self.shared.progress))
@@ -132,7 +137,7 @@ class RunStatus:
 
 
 def read_status(folder: RunFolder) -> RunStatus:
-    """Where the run stands now.
+    """The current state of the run.
 
     Raises:
         RunError: the folder or its storage cannot be read.
@@ -144,7 +149,7 @@ def read_status(folder: RunFolder) -> RunStatus:
 def status_of(
     folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord], seconds: float
 ) -> RunStatus:
-    """Where the run stands, from its trials and the seconds spent on the search."""
+    """The state of the run, from its trials and the seconds spent on the search."""
     describe = _describer(settings)
     best = best_of(records)
     counts, distinct = count_statuses(records), settings.budget.count == "distinct"
@@ -183,8 +188,10 @@ def _shared(folder: RunFolder) -> SharedStatus:
 
 
 def _describer(settings: RunSettings) -> Callable[[TrialRecord], str]:
-    """A trial's choice in words: those that its search stored; of runs of before, those of its space, unless that is
-    made by code of a user's, which is not run.
+    """Describes a trial's choice in words.
+
+    The search has stored the words. For runs of earlier versions, the space describes the choice, unless a user's code
+    makes the space: that code is not run.
     """
 
     def describe(record: TrialRecord) -> str:
@@ -253,9 +260,9 @@ def _running(folder: RunFolder, record: TrialRecord, describe: Any) -> RunningTr
 
 
 def read_curves(folder: Path) -> tuple[int | None, dict[str, list[float]]]:
-    """The epochs planned, and one value an epoch of each curve, of a training that runs or ran in the folder.
+    """The planned epochs and the curves (one value an epoch) of a running or finished training in the folder.
 
-    A last line that is still being written is passed over.
+    A last line that is still being written is skipped.
     """
     planned: int | None = None
     curves: dict[str, list[float]] = {}

@@ -1,4 +1,4 @@
-"""The one door to Optuna's storage of a run, wherever it lies."""
+"""Access to Optuna's storage of a run, in whatever database it lies."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from netwright.runs.folder import RunFolder
 
 
 class Backend(Protocol):
-    """A kind of database that trials can be stored in: a module with these functions of its URL."""
+    """A kind of database for trials: a module with these functions, which take its URL."""
 
     def exists(self, url: str) -> bool:
         """Whether there is such a database."""
 
     def open_for_writing(self, url: str) -> BaseStorage:
-        """The storage; made where there is none."""
+        """Opens the storage. It is made where there is none."""
 
     def reading(self, url: str) -> contextlib.AbstractContextManager[BaseStorage]:
-        """The storage as it stands, to be read; nothing that is done to it changes the run's own."""
+        """A copy of the storage, to be read. Changes to it do not reach the run."""
 
     def stamp(self, url: str) -> object:
-        """Something that is another whenever the search has stored something."""
+        """A value that changes whenever the search has stored something."""
 
 
 BACKENDS: dict[str, Backend] = {"sqlite": sqlite}
-"""By the scheme of the URL."""
+"""The backends by the scheme of the URL."""
 
 
 def storage_url(folder: RunFolder) -> str:
-    """Where the trials of a run are stored."""
+    """The URL of the run's trials."""
     return f"{sqlite.PREFIX}{folder.database}"
 
 
@@ -56,7 +56,7 @@ def open_storage(folder: RunFolder) -> BaseStorage:
 
 
 def reading_storage(folder: RunFolder) -> contextlib.AbstractContextManager[BaseStorage]:
-    """The run's storage as it stands, to be read within a ``with`` block; the run's own is never changed.
+    """A copy of the run's storage, to be read in a ``with`` block. The run's own storage is never changed.
 
     Raises:
         RunError: the database cannot be read or is damaged.
@@ -66,14 +66,14 @@ def reading_storage(folder: RunFolder) -> contextlib.AbstractContextManager[Base
 
 
 def storage_stamp(folder: RunFolder) -> object:
-    """Something that is another whenever the search has stored something."""
+    """A value that changes whenever the search has stored something."""
     url = storage_url(folder)
     return _backend(url).stamp(url)
 
 
 @contextlib.contextmanager
 def storage_errors(folder: RunFolder) -> Iterator[None]:
-    """Within it, a database that cannot be written is an error that says what to do.
+    """A context in which a database that cannot be written raises an error with advice.
 
     Raises:
         StorageError: it cannot be written.

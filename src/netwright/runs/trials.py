@@ -1,4 +1,4 @@
-"""Trials as they lie in Optuna's storage, and as netwright reads them."""
+"""Trials: how they lie in Optuna's storage, and how netwright reads them."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from netwright.training.outcome import Outcome, Status
 
 STUDY_NAME = "search"
 ENDED = "ended"
-"""The study's attribute with the reason for which a search ended before its budget."""
+"""The study attribute with the reason why a search ended before its budget."""
 WORDS = "words"
 """The user attribute with a trial's choice in words."""
 STOPPED = "stopped"
 RUNNING = "running"
 LEARNED = frozenset(Status) - {Status.CRASHED}
-"""Outcomes that a strategy learns from; those without a reward are stored as pruned trials, and rank last."""
+"""The statuses that a strategy learns from. Those without a reward are stored as pruned trials and rank last."""
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One candidate of a run. ``status``: an `Outcome`'s, or "running", or "stopped" when the time was up.
+    """One candidate of a run. Times are seconds since 1970.
 
-    ``outcome`` is None while it runs, and for a candidate that was stopped; ``cached_from`` is the trial that had
-    trained the same network; times are seconds since 1970. ``phase``: "exploration" or "exploitation" where the
-    strategy has these phases. ``words``: the choice as its space told it; empty in runs of before this was stored.
-    ``distributions``: from which the choice was drawn.
+    ``status`` is that of an `Outcome`, or "running", or "stopped" when the time was up. ``outcome`` is None while the
+    candidate runs, and if it was stopped. ``cached_from`` is the trial that had trained the same network. ``phase`` is
+    "exploration" or "exploitation" where the strategy has these phases. ``words`` is the choice in the words of its
+    space; empty in runs of earlier versions. The choice was drawn from ``distributions``.
     """
 
     number: int
@@ -56,12 +56,12 @@ class TrialRecord:
 
 
 def load_trials(folder: RunFolder) -> list[FrozenTrial]:
-    """All trials of a run, for reading; none where the search has not begun."""
+    """All trials of a run, for reading. Empty where the search has not begun."""
     return load_search(folder)[0]
 
 
 def load_search(folder: RunFolder) -> tuple[list[FrozenTrial], float]:
-    """All trials of a run, for reading, and the seconds spent on the search as last stored.
+    """All trials of a run, for reading, and the seconds spent on the search when they were last stored.
 
     Raises:
         RunError: the database is damaged.
@@ -71,7 +71,7 @@ def load_search(folder: RunFolder) -> tuple[list[FrozenTrial], float]:
 
 
 def copied_study(folder: RunFolder, sampler: BaseSampler | None = None) -> optuna.Study | None:
-    """The run's study in memory, as it stands, for reading; None where it has no trial yet.
+    """A copy of the run's study in memory, for reading; None where it has no trial yet.
 
     Raises:
         RunError: the database is damaged.
@@ -87,7 +87,7 @@ def copied_study(folder: RunFolder, sampler: BaseSampler | None = None) -> optun
 
 
 def _read(folder: RunFolder) -> tuple[list[FrozenTrial], dict[str, Any]]:
-    """The trials and the study's attributes; none where there is no study yet."""
+    """The trials and the study's attributes. Empty where there is no study yet."""
     if not has_storage(folder):
         return [], {}
     with reading_storage(folder) as storage:
@@ -99,7 +99,7 @@ def _read(folder: RunFolder) -> tuple[list[FrozenTrial], dict[str, Any]]:
 
 
 def record_of(trial: FrozenTrial) -> TrialRecord:
-    """A stored trial as netwright reads it."""
+    """The record of a stored trial."""
     attributes = trial.user_attrs
     outcome = attributes.get("outcome")
     unfinished = TrialState.RUNNING if trial.state == TrialState.WAITING else trial.state
@@ -123,7 +123,9 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
 
 
 def _phase(trial: FrozenTrial) -> str | None:
-    """Of published Q-learning; its random episodes belong to the phase in which they alternate with others."""
+    """The phase of a trial in published Q-learning. Its random episodes belong to the phase in which they alternate
+    with others.
+    """
     kinds = [
         s.get("kind") for name, s in trial.system_attrs.items() if name.startswith("netwright:q-learning:")
     ]
@@ -139,9 +141,9 @@ def store_outcome(
     reward: float | None,
     cached_from: int | None = None,
 ) -> None:
-    """Finish a trial: complete with a reward, pruned where there is something to learn, else failed.
+    """Finishes a trial: complete with a reward, pruned if there is something to learn from it, else failed.
 
-    Curves stay in the trial's folder; the storage holds what tables need.
+    The curves stay in the trial's folder. The storage holds what tables need.
     """
     trial.set_user_attr("outcome", replace(outcome, curves={}).to_dict())
     trial.set_user_attr("reason", outcome.reason)
@@ -159,16 +161,16 @@ def store_outcome(
 
 
 def stop_trial(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
-    """Finish a trial that was cut off: nothing is learned from it."""
+    """Finishes a trial that was cut off. The strategy learns nothing from it."""
     trial.set_user_attr("status", STOPPED)
     trial.set_user_attr("reason", reason)
     study.tell(trial, state=TrialState.FAIL)
 
 
 def count_statuses(records: Iterable[TrialRecord]) -> dict[str, int]:
-    """How many trials have each status, all statuses named.
+    """The number of trials with each status. All statuses are named.
 
-    "cached" counts again those that cost nothing, "trained" those that are complete and did.
+    In addition, "cached" counts the trials that reused a result, and "trained" the complete ones that did not.
     """
     records = list(records)
     counts = Counter(record.status for record in records)
@@ -184,16 +186,16 @@ def count_statuses(records: Iterable[TrialRecord]) -> dict[str, int]:
 
 
 def best_of(records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """The trial with the greatest reward, the earliest of equals."""
+    """The trial with the greatest reward. Among equals, the earliest."""
     rewarded = [record for record in records if record.reward is not None]
     return max(rewarded, key=lambda record: (record.reward, -record.number), default=None)
 
 
 def network_key(canonical: dict[str, Any]) -> str:
-    """A canonical choice as a text: equal texts are equal networks."""
+    """A canonical choice as a text. Two choices have the same text if they make the same network."""
     return json.dumps(canonical, sort_keys=True)
 
 
 def path_of(folder: RunFolder, record: TrialRecord) -> Path:
-    """The folder with a trial's curves and weights: of the trial that trained the network."""
+    """The folder with a trial's curves and weights. It is that of the trial that trained the network."""
     return folder.trial(record.number if record.cached_from is None else record.cached_from)

@@ -1,4 +1,4 @@
-"""What a run was made with: the versions that its results hang on, and the machine."""
+"""What a run was made with: the machine, and the versions that its results depend on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TITLES = {
 
 
 def made_with() -> dict[str, str]:
-    """The versions of netwright, Python, torch and Optuna here, and the machine in words."""
+    """The current versions of netwright, Python, torch and Optuna, and the machine in words."""
     return {
         "netwright": version("netwright"),
         "python": platform.python_version(),
@@ -35,7 +35,7 @@ def made_with() -> dict[str, str]:
 
 
 def stated(settings_file: Path) -> dict[str, str]:
-    """What a ``run.yaml`` says that its run was made with; nothing in runs of before it said so."""
+    """The versions in a ``run.yaml``. Empty for runs of earlier versions, which did not store them."""
     try:
         values = yaml.safe_load(settings_file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
@@ -44,7 +44,7 @@ def stated(settings_file: Path) -> dict[str, str]:
 
 
 def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    """What is another now, in words: ``torch 2.9.1, now 2.10.0``."""
+    """What has changed, in words: ``torch 2.9.1, now 2.10.0``."""
     return [
         f"{title} {before[name]}, now {now[name]}"
         for name, title in TITLES.items()
@@ -59,7 +59,7 @@ def words(versions: dict[str, str]) -> str:
 
 
 def told_of(before: dict[str, str]) -> str | None:
-    """What a user must know who goes on with a run under other versions or on another machine; None: nothing."""
+    """The warning for going on with a run under other versions or on another machine; None: nothing changed."""
     others = differences(before, made_with())
     if not others:
         return None
@@ -70,7 +70,7 @@ def told_of(before: dict[str, str]) -> str | None:
 
 
 def with_resumption(kept: Any) -> list[dict[str, Any]]:
-    """The list of ``resumed.json`` with the versions of now, and when."""
+    """The list of ``resumed.json``, with the current versions and the time added."""
     before = [entry for entry in kept if isinstance(entry, dict)] if isinstance(kept, list) else []
     if before and _texts(before[-1].get(MADE_WITH)) == made_with():
         return before
@@ -78,7 +78,7 @@ def with_resumption(kept: Any) -> list[dict[str, Any]]:
 
 
 def version_facts(settings_file: Path, kept: Any) -> tuple[tuple[str, str], ...]:
-    """Rows for the report: what the run was made with, and resumed under where that was something else."""
+    """Rows for the report: what the run was made with, and what it was resumed with if that was different."""
     first = stated(settings_file)
     rows = [("made with", words(first))] if first else []
     for entry in kept if isinstance(kept, list) else ():

@@ -1,1 +1,1 @@
-"""Many candidates: proposed, trained by workers, stored as they finish."""
+"""Searches: many candidates are proposed, trained by workers, and stored as they finish."""

@@ -1,4 +1,4 @@
-"""From names and options to the parts of a study: space, task, sampler, protocol, objective."""
+"""Makes the components of a study from names and options: space, task, sampler, protocol, objective."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from netwright.training.problem import Problem
 
 DIVISOR = "epochs_of_reward"
-"""The study's attribute with what its rewards are divided by, where they are divided by epochs."""
+"""The study attribute with what the rewards are divided by, if they are divided by epochs."""
 
 
 def require_parts(settings: RunSettings) -> None:
@@ -50,12 +50,12 @@ def require_parts(settings: RunSettings) -> None:
 
 
 def problem_of(settings: RunSettings, prepared: AnyPrepared) -> Problem:
-    """What the run's networks are trained for: the problem that its prepared data poses under its settings."""
+    """The problem that the run's networks are trained for, from its prepared data and settings."""
     return TASKS[prepared.task].problem(prepared, settings)
 
 
 def open_study(folder: RunFolder, settings: RunSettings) -> optuna.Study:
-    """The run's Optuna study, made where there is none, with the run's sampler."""
+    """Opens the run's Optuna study with the run's sampler. It is made where there is none."""
     space = make_space(settings.space)
     return optuna.create_study(
         storage=open_storage(folder),
@@ -67,10 +67,11 @@ def open_study(folder: RunFolder, settings: RunSettings) -> optuna.Study:
 
 
 def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:
-    """What the search maximises; None unless the candidate is complete and a case defines the metric.
+    """The value that the search maximises. None unless the candidate is complete and a case defines the metric.
 
-    N_epoch of Iranfar et al. 2022, Section VI-A, is the epoch at which the loss met its threshold. Where it never did
-    it is the epochs that the episode was given: one that patience ended earlier is no better for that.
+    N_epoch of Iranfar et al. 2022, Section VI-A, is the epoch at which the loss met its threshold. If it never did, it
+    is the number of epochs that the episode was given: if patience ended the episode earlier, it is not better for
+    that.
     """
     if outcome.status != Status.COMPLETE:
         return None
@@ -80,8 +81,10 @@ def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:
 
 
 def objective_of(study: optuna.Study, settings: RunSettings) -> ObjectiveSettings:
-    """The objective by which a search rewards: that of its settings, and by the epochs given where it has rewarded by
-    them, as runs did at first, which kept no note of it, so that all rewards of a study can be compared.
+    """The objective of a search's rewards.
+
+    It is the one of its settings. But early runs divided rewards by the epochs that were given, and stored no note of
+    it; such a study continues with that, so that all its rewards can be compared.
     """
     objective = settings.objective
     if objective.per_epoch is not True or DIVISOR in study.user_attrs:
@@ -93,11 +96,11 @@ def objective_of(study: optuna.Study, settings: RunSettings) -> ObjectiveSetting
 
 
 def within_limits(outcome: Outcome, objective: ObjectiveSettings) -> Outcome:
-    """The outcome; infeasible where it is complete but breaks a limit of the objective, with a reason where its metric
-    is not defined.
+    """The outcome. It becomes infeasible if it is complete but breaks a limit of the objective. It gets a reason if its
+    metric is undefined.
 
     Raises:
-        SettingsError: a cost that is weighed or limited was not measured, so that no candidate here could be judged.
+        SettingsError: a cost with a weight or a limit was not measured, so no candidate can be judged here.
     """
     if outcome.status != Status.COMPLETE:
         return outcome

@@ -1,4 +1,4 @@
-"""What a worker process is asked to do. Arguments and results are plain values; a worker finds the rest on disk."""
+"""The jobs of worker processes. Arguments and results are plain values; a worker reads the rest from disk."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _JOB = "job"
 class CandidateJob:
     """One candidate to train.
 
-    ``training`` and ``validation`` are case indices of the prepared data; ``reference`` names a hand-made network
-    to train in place of ``choice``; ``folder`` is where curves and weights go. ``limited``: whether the limits of
-    the objective hold; the networks of the final comparison need not keep them. ``resume_from``: the checkpoint of an
-    earlier part of the training, which goes on from there; ``stop_after`` and ``keep_checkpoint``: the epoch after
-    which this part ends, though the protocol has more of them, and whether it leaves a checkpoint for the next.
+    ``training`` and ``validation`` are case indices of the prepared data. ``reference`` names a hand-made network to
+    train in place of ``choice``. ``folder`` is where curves and weights go. ``limited`` says whether the limits of the
+    objective hold; the networks of the final comparison need not keep them. ``resume_from`` is the checkpoint of an
+    earlier part of the training, to go on from. ``stop_after`` is the epoch after which this part ends, though the
+    protocol has more, and ``keep_checkpoint`` says whether it leaves a checkpoint for the next part.
     """
 
     settings: RunSettings
@@ -48,12 +48,12 @@ class CandidateJob:
 
 
 def run_candidate(job: CandidateJob) -> dict[str, Any]:
-    """Train one candidate, in a worker. Returns `Outcome.to_dict()`.
+    """Trains one candidate in a worker. Returns `Outcome.to_dict()`.
 
-    Where the same job was killed, it goes on from the checkpoint that it left in its folder.
+    If the same job was killed before, it goes on from the checkpoint that it left in its folder.
 
     Raises:
-        CheckpointRefused: ``resume_from`` is missing or damaged, or the checkpoint of another training.
+        CheckpointRefused: ``resume_from`` is missing or damaged, or belongs to another training.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     path = job.folder / CHECKPOINT
@@ -75,7 +75,7 @@ def run_candidate(job: CandidateJob) -> dict[str, Any]:
 
 
 def _identity(job: CandidateJob) -> dict[str, Any]:
-    """What a job does, as plain values; `train` looks after the rest of the protocol, and after the cases."""
+    """A job as plain values, by which it is recognised. `train` checks the rest of the protocol, and the cases."""
     protocol = job.protocol
     values = {
         "choice": job.choice,
@@ -91,7 +91,7 @@ def _identity(job: CandidateJob) -> dict[str, Any]:
 
 
 def _is_of(job: CandidateJob, path: Path) -> bool:
-    """Whether the file is a checkpoint that the same job has written.
+    """Whether the same job has written the file.
 
     Raises:
         CheckpointRefused: it is damaged.

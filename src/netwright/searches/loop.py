@@ -1,7 +1,7 @@
-"""The search: many candidates, proposed by a sampler, trained by workers, stored as they finish.
+"""The search: a sampler proposes candidates, workers train them, and each is stored as it finishes.
 
-Nothing lives in memory alone: trials are in the storage, curves and weights in the trial folders, results of equal
-networks are found again in the storage. A killed search is continued by running its unfinished trials again, first.
+Nothing is kept in memory alone: the storage holds the trials and the results of equal networks, and the trial folders
+hold curves and weights. If a search is killed, its unfinished trials are run again first.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from netwright.training.seeding import derive_seed
 GRACE_SECONDS = 60.0
 TIME_IS_UP = "the search's time was up"
 EPOCHS = "epochs"
-"""The user attribute with the epochs that a trial was given, where the study chooses them."""
+"""The user attribute with the number of epochs of a trial, if the study chooses it."""
 REPEATS = 300
-"""A search that has proposed so many known networks in a row has nothing new to propose."""
+"""After this many known networks in a row, a search has nothing new to propose."""
 
 
 @dataclass(eq=False)
 class _Candidate:
-    """A candidate in training, and the trials that wait for what comes of it, as they propose the same network."""
+    """A candidate in training, and the trials that wait for its result because they propose the same network."""
 
     trial: optuna.Trial
     choice: dict[str, Any]
@@ -52,10 +52,10 @@ class _Candidate:
 
 
 class Search:
-    """One search, from wherever it stands to the end of its budget.
+    """One search, from its current state to the end of its budget.
 
-    `run` returns when the budget is spent, and leaves by KeyboardInterrupt when the user wants it; trials that were
-    running then stay unfinished in the storage, and a later `run` takes them up first.
+    `run` returns when the budget is spent, and raises KeyboardInterrupt when the user stops it. The trials that were
+    running then stay unfinished in the storage. The next `run` starts with them.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Search:
         self._unfinished: list[optuna.Trial] = []
 
     def run(self, on_tick: Callable[[], None] | None = None) -> None:
-        """Search until the budget is spent; ``on_tick`` is called about twice a second."""
+        """Searches until the budget is spent. ``on_tick`` is called about twice a second."""
         self._read_storage()
 
         def tick() -> None:
@@ -113,7 +113,7 @@ class Search:
         return self._clock.spent()
 
     def _read_storage(self) -> None:
-        """Take up what an earlier process left: results to reuse, trials to run again."""
+        """Reads what an earlier process left: results to reuse, and trials to run again."""
         self._objective = objective_of(self._study, self._settings)
         for frozen in self._study.get_trials(deepcopy=False):
             if not frozen.state.is_finished():
@@ -136,7 +136,7 @@ class Search:
         self._known.add(key, number, outcome)
 
     def _keep_weights(self, number: int, reward: float | None) -> None:
-        """Of two candidates, the weights of the one that is not the best so far go: networks may be large."""
+        """Keeps the weights of the best candidate so far and deletes those of the other: networks may be large."""
         if self._settings.machine.keep_weights == "all":
             return
         lost = number
@@ -147,15 +147,17 @@ class Search:
         (self._folder.trial(lost) / WEIGHTS).unlink(missing_ok=True)
 
     def _learn_epochs(self, outcome: Outcome) -> None:
-        """Candidates train as many epochs as the quickest needed to bring its loss under the threshold, but not
-        fewer than the budget's fewest (Iranfar et al. 2022, Section VI-A).
+        """Sets the number of epochs of the candidates (Iranfar et al. 2022, Section VI-A).
+
+        It is the smallest number that any candidate needed to bring its loss below the threshold, but at least the
+        budget's minimum.
         """
         fewest, met = self._settings.budget.fewest_epochs, outcome.loss_met_epoch
         if fewest is not None and met is not None and outcome.status == Status.COMPLETE:
             self._epochs = min(self._epochs, max(fewest, met))
 
     def _protocol(self, trial: optuna.Trial) -> TrainingProtocol:
-        """How a trial is trained; one that is run again keeps the epochs of the first time."""
+        """The protocol of a trial. A trial that is run again keeps its first number of epochs."""
         protocol = self._settings.training
         if self._settings.budget.fewest_epochs is not None:
             protocol = replace(protocol, epochs=int(trial.user_attrs.get(EPOCHS, self._epochs)), steps=None)
@@ -164,12 +166,12 @@ class Search:
         return protocol
 
     def _jobs(self) -> Iterator[Job | None]:
-        """Training, candidate after candidate; None where there is nothing to train now."""
+        """The trainings, one candidate after the other; None where there is nothing to train now."""
         while True:
             yield self._next_job()
 
     def _next_job(self) -> Job | None:
-        """Propose until there is a network to train, or nothing to propose before another has ended."""
+        """Proposes until there is a network to train, or until another trial must end first."""
         workers = self._settings.machine.workers
         while not any(len(candidate.followers) >= workers for candidate in self._running):
             trial = self._next_trial()
@@ -223,7 +225,7 @@ class Search:
         return self._study.ask()
 
     def _converged(self) -> str | None:
-        """Why the strategy has nothing more to find out, where it can tell."""
+        """Why the strategy has nothing more to explore, if it can tell."""
         sampler = self._study.sampler
         if not isinstance(sampler, StrategySampler) or not isinstance(sampler.strategy, Converging):
             return None
@@ -231,7 +233,7 @@ class Search:
         return strategy.converged_words if strategy.converged(sampler.state(self._study)) else None
 
     def _has_time(self) -> bool:
-        """Whether a candidate that begins now gets at least half of its share."""
+        """Whether a candidate that begins now has time for at least half of its share."""
         share = self._settings.training.seconds
         remaining = self._clock.remaining()
         return remaining > 0 and (share is None or remaining >= share / 2)
@@ -246,7 +248,7 @@ class Search:
         stop_trial(self._study, trial, TIME_IS_UP)
 
     def _drop_checkpoint(self, trial: optuna.Trial) -> None:
-        """Remove what a killed worker has left of a candidate that is not trained on."""
+        """Removes the checkpoint that a killed worker left of a candidate that is not trained further."""
         remove_checkpoint(self._folder.trial(trial.number) / CHECKPOINT)
 
     def _candidate_job(self, trial: optuna.Trial, choice: dict[str, Any], device: str) -> CandidateJob:
@@ -268,7 +270,7 @@ class Search:
         )
 
     def _finish(self, done: Done) -> None:
-        """Store what came of a candidate."""
+        """Stores the result of a candidate."""
         candidate: _Candidate = done.job.key
         trial = candidate.trial
         if done.failure is not None and done.failure.cause == Cause.OVERDUE:
@@ -293,7 +295,7 @@ class Search:
                 self._reuse(follower, trial.number, outcome)
 
     def _shortened(self) -> bool:
-        """Whether the end of the search cut the candidate's share: its result says less of the network."""
+        """Whether the end of the search cut the candidate's training short. Its result then says less."""
         return self._settings.training.seconds is not None and self._clock.remaining() <= 0
 
     def _reuse(self, trial: optuna.Trial, number: int, outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""A search inside one training, as a part of a run: its job, its worker, and the trial that it ends in."""
+"""A search inside one training, as a part of a run: its job, its worker, and its one trial at the end."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from netwright.training.problem import NetworkTask, Problem
 
 STOP = "stop"
-"""A file of this name asks the worker to write a checkpoint and leave."""
+"""A file with this name asks the worker to write a checkpoint and stop."""
 STOP_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class SharedJob:
-    """The search of a run, to be begun or taken up: case indices of the prepared data, and the folder of the search."""
+    """The search of a run, to be started or continued: case indices of the prepared data, and the search's folder."""
 
     settings: RunSettings
     prepared: Path
@@ -61,7 +61,7 @@ def shared_space(settings: RunSettings) -> Space:
 
 
 def require_shared(settings: RunSettings) -> None:
-    """Refuse a search inside one training where that cannot be.
+    """Refuses a search inside one training where it is not possible.
 
     Raises:
         SettingsError: the space shares no weights, the strategy has no distribution, the options of the search change
@@ -90,15 +90,15 @@ def require_shared(settings: RunSettings) -> None:
 
 
 def require_searchable(settings: RunSettings, task: NetworkTask, training: int) -> None:
-    """Refuse a search inside one training that could not take its first step, before anything is written.
+    """Refuses a search inside one training that could not take its first step, before anything is written.
 
     Args:
         settings: of the run.
-        task: of its data.
-        training: how many training cases there are.
+        task: the task of its data.
+        training: the number of training cases.
 
     Raises:
-        InfeasibleArchitecture: the networks are not for such a task.
+        InfeasibleArchitecture: the networks are not made for such a task.
         SettingsError: there are fewer than two training cases, or an option that the search needs is missing.
     """
     if settings.supernet is None:
@@ -130,7 +130,7 @@ def natural_gradient(settings: RunSettings, space: Space) -> NaturalGradient:
 
 
 def shared_protocol(settings: RunSettings) -> TrainingProtocol:
-    """The run's training as far as the search has no own settings, on the whole machine."""
+    """The run's training protocol on the whole machine, for everything that the search does not set itself."""
     assert settings.supernet is not None
     machine = settings.machine
     return replace(
@@ -142,12 +142,12 @@ def shared_protocol(settings: RunSettings) -> TrainingProtocol:
 
 
 def memory_limit_mb(settings: RunSettings) -> float | None:
-    """What the worker may use: the shares of all workers, as the search has the machine to itself."""
+    """The memory that the worker may use: the shares of all workers, because the search uses the whole machine."""
     return process_limit_mb(settings.training.device, settings.machine.whole_memory_mb)
 
 
 def make_search(job: SharedJob) -> SharedSearch:
-    """The search of a job, as it begins."""
+    """The search of a job, at its start."""
     from netwright.supernet.search import Parts, SharedSearch
 
     settings = job.settings
@@ -170,10 +170,11 @@ def make_search(job: SharedJob) -> SharedSearch:
 
 
 def run_shared(job: SharedJob) -> dict[str, Any] | None:
-    """Search to the end, in a worker: ``choice`` and ``outcome`` of the likeliest network. None where it was stopped.
+    """Searches to the end, in a worker. Returns ``choice`` and ``outcome`` of the likeliest network; None if it was
+    stopped.
 
-    The outcome's metrics are those of the validation cases with the shared weights, its cost that of the network as it
-    is trained in the end.
+    The metrics of the outcome are measured on the validation cases with the shared weights. The cost is that of the
+    network as it will be trained in the end.
     """
     from netwright.training.trial import predicted_cost
 
@@ -199,10 +200,10 @@ def run_shared(job: SharedJob) -> dict[str, Any] | None:
 def _validated(
     job: SharedJob, problem: Problem, supernet: Supernet, choice: dict[str, Any]
 ) -> tuple[dict[str, float], str]:
-    """The metrics of a network with the shared weights on the validation cases, or why there is nothing to tell.
+    """The metrics of a network with the shared weights on the validation cases, or why there are none.
 
-    The cases come in a random order, as batches are normalised by themselves and cases of one class often lie together;
-    in smaller batches where memory is short.
+    The cases come in random order, because each batch is normalised by itself and the cases of one class often lie
+    together. Where memory is short, the batches are smaller.
     """
     from netwright.execution.memory import is_out_of_memory
     from netwright.nn.steps import StepNetwork
@@ -237,18 +238,18 @@ def search_shared(
     study: optuna.Study,
     on_tick: Callable[[float], None],
 ) -> None:
-    """The search part of a run whose networks share weights, from wherever it stands; its result is the one trial.
+    """Runs or continues the search of a run whose networks share weights. Its result is the run's one trial.
 
     Args:
         folder: of the run.
-        settings: its settings.
-        data: what is trained and validated on.
-        study: the run's.
+        settings: of the run.
+        data: the training and validation cases.
+        study: of the run.
         on_tick: called about twice a second with the seconds spent.
 
     Raises:
-        RunError: the search cannot go on; the message says why.
-        KeyboardInterrupt: the user ended it; a checkpoint has been written.
+        RunError: the search cannot go on. The message says why.
+        KeyboardInterrupt: the user stopped it. A checkpoint has been written.
     """
     if study.get_trials(deepcopy=False):
         return
@@ -271,7 +272,7 @@ def search_shared(
 
 
 def _result(job: SharedJob, executor: Executor, retries: int, tick: Callable[[], None]) -> dict[str, Any]:
-    """What the worker returns; one that is lost is replaced, and the search taken up from its checkpoint."""
+    """The result of the worker. A worker that is lost is replaced, and the search goes on from its checkpoint."""
 
     def ask_for_checkpoint() -> float:
         with contextlib.suppress(OSError):
@@ -296,8 +297,9 @@ def _lost(job: SharedJob, failure: Failure) -> str:
 
 
 def _store(study: optuna.Study, settings: RunSettings, result: dict[str, Any]) -> None:
-    """The likeliest network as the search's only trial, written at once. The search stands for itself: without a
-    result of its validation the trial's value is 0, and its outcome has no metrics.
+    """Stores the likeliest network at once, as the search's only trial.
+
+    If it could not be validated, the value of the trial is 0, and its outcome has no metrics.
     """
     space = make_space(settings.space)
     outcome = Outcome.from_dict(result["outcome"])

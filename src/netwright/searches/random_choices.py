@@ -1,4 +1,4 @@
-"""A choice drawn uniformly from distributions: what a search is compared with, and what a plan measures."""
+"""Uniformly random choices. A search is compared with them, and a plan measures them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netwright.strategies.sampler import dimensions_of
 
 
 def draw_choice(distributions: Mapping[str, BaseDistribution], rng: np.random.Generator) -> dict[str, Any]:
-    """A value for each dimension, uniform on its scale."""
+    """A random value for each dimension, uniform on its scale."""
     search = RandomSearch()
     choice, _ = search.ask(search.init(dimensions_of(distributions)), rng)
     return choice

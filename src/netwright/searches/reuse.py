@@ -1,4 +1,4 @@
-"""Results that a search has already: those of networks that were trained before, as long as is wanted now."""
+"""The results that a search already has. A network with a result from a long enough training is not trained again."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from netwright.training.outcome import Outcome, Status
 
 
 class KnownResults:
-    """Results by network and fidelity. One of a shorter training is not taken for that of a longer one."""
+    """Results by network and fidelity. The result of a shorter training does not stand for that of a longer one."""
 
     def __init__(self) -> None:
         self._results: dict[str, list[tuple[int, Outcome]]] = {}
 
     def add(self, key: str, number: int, outcome: Outcome) -> None:
-        """Remember what came of a network, unless it crashed, which says nothing of it.
+        """Stores the result of a network. A crash is not stored, because it says nothing about the network.
 
         Args:
             key: of the network.
-            number: of the trial that has trained it.
-            outcome: what came of that.
+            number: of the trial that trained it.
+            outcome: its result.
         """
         if outcome.status != Status.CRASHED:
             self._results.setdefault(key, []).append((number, outcome))
 
     def get(self, key: str, fidelity: Fidelity) -> tuple[int, Outcome] | None:
-        """The earliest result that says enough of a network, with the number of its trial; None: it is to be trained.
+        """The earliest result with enough fidelity, and the number of its trial; None: the network must be trained.
 
-        A result without a fidelity, of a version that noted none, has that of its search.
+        A result without a fidelity comes from a version that did not store it. It has the fidelity of its search.
         """
         results = self._results.get(key, ())
         return next((result for result in results if stands_for(result[1], fidelity)), None)
