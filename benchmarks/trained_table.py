@@ -26,7 +26,7 @@ import numpy as np
 from netwright.api import create_run
 from netwright.data.samples.images import write_segmentation_sample
 from netwright.planning.user_settings import UserSettings
-from netwright.runs.data import open_material
+from netwright.runs.data import open_run_data
 from netwright.searches.components import problem_of
 from netwright.spaces import SPACES
 from netwright.training.trial import evaluate_candidate
@@ -72,15 +72,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         cells = write_segmentation_sample(Path(folder) / "cells", pictures=30, size=32)
         run = create_run(cells, "policy-gradient", user, Path(folder) / "run")
-        material, settings = open_material(run.folder, run.settings), run.settings
-    problem = problem_of(settings, material.prepared)
+        run_data, settings = open_run_data(run.folder, run.settings), run.settings
+    problem = problem_of(settings, run_data.prepared)
     space = SPACES["dense-encoder-decoder"](**SPACE)
     for number, choice in enumerate(choices()):
         key = "-".join(str(value) for value in choice.values())
         values = found.setdefault(key, [])
         while len(values) < 1 + (number % TWICE_EVERY == 0):
             network = partial(space.build, {**choice, "pool1": "max"})
-            cases = material.data.training, material.data.validation
+            cases = run_data.data.training, run_data.data.validation
             outcome = evaluate_candidate(network, problem, *cases, settings.training, seed=len(values))
             values.append(round(outcome.metrics.get("dice", 0.0), 5))
             arguments.out.write_text(json.dumps({"epochs": arguments.epochs, "dice": found}, indent=0))

@@ -16,7 +16,7 @@ from netwright.errors import SettingsError
 from netwright.execution.local import LocalExecutor
 from netwright.planning.candidate_time import share_hours
 from netwright.planning.user_settings import UserSettings
-from netwright.runs.data import open_material
+from netwright.runs.data import open_run_data
 from netwright.searches.components import open_study
 from netwright.searches.loop import Search
 from netwright.settings import parse_settings
@@ -76,7 +76,7 @@ def made(dataset: Path, folder: Path, trials: int, **settings: Any) -> Run:
 
 def searched(run: Run, executor: LocalExecutor) -> Run:
     settings = run.settings
-    data = open_material(run.folder, settings).data
+    data = open_run_data(run.folder, settings).data
     space = make_space(settings.space)
     Search(run.folder, settings, data, open_study(run.folder, settings), space, executor).run()
     return run

@@ -14,7 +14,7 @@ from netwright.data.splits import Splits
 from netwright.errors import RunError
 from netwright.files import write_json
 from netwright.planning.user_settings import UserSettings
-from netwright.runs.data import SearchData, open_material
+from netwright.runs.data import SearchData, open_run_data
 from netwright.runs.folder import create_run_folder
 from netwright.runs.results import read_results
 from netwright.searches.components import open_study
@@ -134,10 +134,10 @@ def test_random_networks_are_drawn_from_the_run_s_seed(shapes: Path, tmp_path: P
     }
     run = create_run(shapes, None, UserSettings(assignments=said, trials=1), tmp_path / "run")
     settings = run.settings
-    space, material = make_space(settings.space), open_material(run.folder, settings)
+    space, run_data = make_space(settings.space), open_run_data(run.folder, settings)
 
     def drawn(settings: RunSettings) -> list[dict[str, Any]]:
-        who = entries(settings, space, material.data, space.starting_choice())
+        who = entries(settings, space, run_data.data, space.starting_choice())
         return [entry.choice for entry in who if entry.title == "a random network of the same space"]
 
     choices = drawn(settings)

@@ -19,7 +19,7 @@ from netwright.errors import SettingsError
 from netwright.planning.candidate_time import share_hours
 from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
-from netwright.runs.data import open_material
+from netwright.runs.data import open_run_data
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import store_outcome
 from netwright.searches.components import open_study
@@ -146,7 +146,7 @@ def test_train_learns_from_the_validation_cases_and_from_no_test_case(cells: Pat
     run.train()
     ours = load_file(tmp_path / "run" / "trained" / "0000" / "weights.safetensors")
 
-    data = open_material(run.folder, settings).data
+    data = open_run_data(run.folder, settings).data
     assert set(cases_of(settings, data)) == {*data.training, *data.validation}
     assert len(cases_of(settings, data)) == len(splits.training) + len(splits.validation)
     whole = RunFolder(tmp_path / "whole")
@@ -156,12 +156,12 @@ def test_train_learns_from_the_validation_cases_and_from_no_test_case(cells: Pat
     )
     both = Splits((*splits.training, *splits.validation), splits.validation, splits.test)
     whole.splits_file.write_text(json.dumps(both.to_dict()))
-    material = open_material(whole, whole.settings())
+    run_data = open_run_data(whole, whole.settings())
     job = CandidateJob(
         settings=whole.settings(),
-        prepared=material.prepared.folder,
-        training=material.data.training,
-        validation=material.data.validation,
+        prepared=run_data.prepared.folder,
+        training=run_data.data.training,
+        validation=run_data.data.validation,
         choice=chosen,
         reference=None,
         protocol=train_protocol(whole.settings(), None, None),

@@ -15,7 +15,7 @@ from netwright.files import read_json
 from netwright.models.store import ARCHITECTURE, PREPROCESSING, describe_trained, saved_task
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES
-from netwright.runs.data import Material, open_material
+from netwright.runs.data import RunData, open_run_data
 from netwright.settings import RunSettings
 from netwright.spaces.base import is_dense
 from netwright.tasks import RESULT_NAMES, TASKS, task_of_network
@@ -64,62 +64,62 @@ def data(task: Task, request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(task: Task, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Material, RunSettings]:
+def run(task: Task, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunData, RunSettings]:
     """Data and settings of a search that was not begun."""
     user = UserSettings(format=task.format, assignments=UNMEASURED)
     made = create_run(data, None, user, tmp_path_factory.mktemp("run") / "run")
-    return open_material(made.folder, made.settings), made.settings
+    return open_run_data(made.folder, made.settings), made.settings
 
 
 @pytest.fixture(scope="module")
-def problem(task: Task, run: tuple[Material, RunSettings]) -> Problem:
-    material, settings = run
-    return task.problem(material.prepared, settings)
+def problem(task: Task, run: tuple[RunData, RunSettings]) -> Problem:
+    run_data, settings = run
+    return task.problem(run_data.prepared, settings)
 
 
 @pytest.fixture(scope="module")
-def saved(run: tuple[Material, RunSettings], tmp_path_factory: pytest.TempPathFactory) -> SavedNetwork:
-    material, settings = run
+def saved(run: tuple[RunData, RunSettings], tmp_path_factory: pytest.TempPathFactory) -> SavedNetwork:
+    run_data, settings = run
     folder = tmp_path_factory.mktemp("network")
-    describe_trained(folder, settings, material.prepared, {}, None)
+    describe_trained(folder, settings, run_data.prepared, {}, None)
     return SavedNetwork(folder, read_json(folder / ARCHITECTURE), read_json(folder / PREPROCESSING))
 
 
-def test_data_name_their_task_and_it_has_a_recipe(task: Task, run: tuple[Material, RunSettings]) -> None:
-    material, settings = run
+def test_data_name_their_task_and_it_has_a_recipe(task: Task, run: tuple[RunData, RunSettings]) -> None:
+    run_data, settings = run
     assert TASKS[task.name] is task
-    assert material.dataset.task == material.prepared.task == task.name
-    assert set(material.dataset.names) == set(material.prepared.names)
-    assert task.networks in RECIPES[task.recipe(material.dataset.dimensions)].kind.tasks
-    assert settings.recipe == task.recipe(material.dataset.dimensions)
+    assert run_data.dataset.task == run_data.prepared.task == task.name
+    assert set(run_data.dataset.names) == set(run_data.prepared.names)
+    assert task.networks in RECIPES[task.recipe(run_data.dataset.dimensions)].kind.tasks
+    assert settings.recipe == task.recipe(run_data.dataset.dimensions)
 
 
-def test_batches_are_what_a_network_is_promised(problem: Problem, run: tuple[Material, RunSettings]) -> None:
-    material, settings = run
+def test_batches_are_what_a_network_is_promised(problem: Problem, run: tuple[RunData, RunSettings]) -> None:
+    run_data, settings = run
     network, sizes = Tiny(problem.task), problem.task
-    images, labels = next(iter(problem.batches(material.data.training, settings.training, CPU, 0)))
+    images, labels = next(iter(problem.batches(run_data.data.training, settings.training, CPU, 0)))
     assert images.shape[1:] == (sizes.channels, *sizes.size)
     assert images.dtype == torch.float32
     assert labels.shape[1:] == sizes.label_size
     assert labels.dtype == getattr(torch, sizes.label_type)
     assert settings.training.loss in sizes.losses
-    loss = problem.loss(material.data.training, settings.training, CPU)(network(images), labels)
+    loss = problem.loss(run_data.data.training, settings.training, CPU)(network(images), labels)
     assert bool(loss.isfinite())
     assert loss.shape == ()
 
 
 def test_scores_become_the_metrics_that_are_named(
-    task: Task, problem: Problem, run: tuple[Material, RunSettings]
+    task: Task, problem: Problem, run: tuple[RunData, RunSettings]
 ) -> None:
-    material, settings = run
-    cases = material.data.validation
+    run_data, settings = run
+    cases = run_data.data.validation
     scores = problem.scores(Tiny(problem.task), cases, settings.training, CPU)
     assert scores.shape[0] == len(cases)
     metrics = problem.metrics(scores)
     assert problem.task.metric_names[0] == problem.task.metric == task.metric
     assert set(metrics) <= set(problem.task.metric_names)
     assert np.isfinite(metrics[task.metric])
-    assert set(task.undefined_metrics(material.prepared, cases)) <= set(problem.task.metric_names)
+    assert set(task.undefined_metrics(run_data.prepared, cases)) <= set(problem.task.metric_names)
 
 
 def test_a_saved_network_names_its_task_and_knows_what_it_gives(
@@ -135,19 +135,19 @@ def test_a_predictor_tests_and_predicts(
     task: Task,
     problem: Problem,
     saved: SavedNetwork,
-    run: tuple[Material, RunSettings],
+    run: tuple[RunData, RunSettings],
     data: Path,
     tmp_path: Path,
 ) -> None:
-    material, settings = run
+    run_data, settings = run
     predictor = task.predictor(Tiny(problem.task).eval(), saved, "cpu")
-    predictor = task.finish(predictor, saved.folder, settings, material.prepared, material.data.validation)
+    predictor = task.finish(predictor, saved.folder, settings, run_data.prepared, run_data.data.validation)
     assert predictor.task == problem.task
-    results = task.final_results(predictor, tmp_path, material.test, searched=True)
-    assert set(results["scores"]) == {case.name for case in material.test}
+    results = task.final_results(predictor, tmp_path, run_data.test, searched=True)
+    assert set(results["scores"]) == {case.name for case in run_data.test}
     assert set(results) <= set(task.result_names) <= set(RESULT_NAMES)
     for scores in results["scores"].values():
-        assert set(scores) <= set(task.score_names(material.prepared))
+        assert set(scores) <= set(task.score_names(run_data.prepared))
     assert predictor.means(results)[task.metric] >= 0
     assert predictor.without_postprocessing().is_postprocessed is False
     images = [path for path in sorted(data.rglob("*")) if path.suffix in (".png", ".gz")]
@@ -158,15 +158,15 @@ def test_a_predictor_tests_and_predicts(
 
 
 def test_new_data_are_tested_as_the_own_are(
-    task: Task, problem: Problem, saved: SavedNetwork, run: tuple[Material, RunSettings], tmp_path: Path
+    task: Task, problem: Problem, saved: SavedNetwork, run: tuple[RunData, RunSettings], tmp_path: Path
 ) -> None:
-    material, _ = run
+    run_data, _ = run
     predictor = task.predictor(Tiny(problem.task).eval(), saved, "cpu")
-    names = [case.name for case in material.test]
-    task.require_testable(material.dataset)
-    prepared = predictor.prepare(material.dataset, tmp_path, 1)
-    again = predictor.results(task.test_cases(material.dataset, prepared, names))
-    assert again.keys() == predictor.results(material.test).keys()
+    names = [case.name for case in run_data.test]
+    task.require_testable(run_data.dataset)
+    prepared = predictor.prepare(run_data.dataset, tmp_path, 1)
+    again = predictor.results(task.test_cases(run_data.dataset, prepared, names))
+    assert again.keys() == predictor.results(run_data.test).keys()
     assert again["scores"].keys() == set(names)
 
 
@@ -181,8 +181,8 @@ def test_data_of_another_kind_are_refused(task: Task, request: pytest.FixtureReq
             task.require_testable(other)
 
 
-def test_a_report_is_told_of_the_data(task: Task, run: tuple[Material, RunSettings]) -> None:
-    material, settings = run
-    facts = dict(task.data_facts(material.dataset, material.prepared, settings))
-    assert material.dataset.name in facts["dataset"]
+def test_a_report_is_told_of_the_data(task: Task, run: tuple[RunData, RunSettings]) -> None:
+    run_data, settings = run
+    facts = dict(task.data_facts(run_data.dataset, run_data.prepared, settings))
+    assert run_data.dataset.name in facts["dataset"]
     assert "network input" in facts

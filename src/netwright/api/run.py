@@ -17,7 +17,7 @@ from netwright.execution.base import Job, fixed, run_jobs
 from netwright.execution.executors import make_executor
 from netwright.execution.resources import available_cores
 from netwright.models.store import load_trained, saved_task
-from netwright.runs.data import cache_root, note_of, nothing_unseen, open_material, unseen_cases
+from netwright.runs.data import cache_root, note_of, nothing_unseen, open_run_data, unseen_cases
 from netwright.runs.folder import RunFolder, held
 from netwright.runs.status import FINISHED, RunStatus, read_curves, read_status
 from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
@@ -156,7 +156,7 @@ class Run:
 
         settings = self.settings
         path = None if output is None else Path(output)
-        return write_report(self.folder, settings, open_material(self.folder, settings), path)
+        return write_report(self.folder, settings, open_run_data(self.folder, settings), path)
 
     def train(
         self,
@@ -188,15 +188,15 @@ class Run:
         self.code()
         settings = self.settings
         record = self._trial(trial)
-        material = open_material(self.folder, settings)
+        run_data = open_run_data(self.folder, settings)
         folder = self.folder.trained(record.number)
         protocol = train_protocol(settings, epochs, hours)
         job = ContestantJob(
             CandidateJob(
                 settings=settings,
-                prepared=material.prepared.folder,
-                training=cases_of(settings, material.data),
-                validation=material.data.validation,
+                prepared=run_data.prepared.folder,
+                training=cases_of(settings, run_data.data),
+                validation=run_data.data.validation,
                 choice=record.choice,
                 reference=None,
                 protocol=protocol,

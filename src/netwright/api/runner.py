@@ -18,7 +18,7 @@ from netwright.execution.signals import ended_by_signals
 from netwright.files import read_json, write_json
 from netwright.logs.follow import Follower, following
 from netwright.runs.clock import SPENT
-from netwright.runs.data import Material, open_material
+from netwright.runs.data import RunData, open_run_data
 from netwright.runs.drawings import Drawer
 from netwright.runs.folder import RunFolder
 from netwright.runs.status import COMPARING, FINISHED, RunStatus, read_status, status_of
@@ -58,7 +58,7 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
             return
         _note_versions(folder)
         settings = folder.settings()
-        material = open_material(folder, settings)
+        run_data = open_run_data(folder, settings)
         machine = settings.machine
         limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
         # One executor for both parts: a worker takes seconds to start.
@@ -66,10 +66,10 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
             following(folder.root, settings.log) as follower,
             make_executor(machine.workers, machine.threads, limit) as executor,
         ):
-            search(folder, settings, material, executor, follower, on_status)
+            search(folder, settings, run_data, executor, follower, on_status)
             if comparison_hours(folder, settings) > 0:
-                compare(folder, settings, material, executor, follower, on_status)
-        write_report(folder, settings, material)
+                compare(folder, settings, run_data, executor, follower, on_status)
+        write_report(folder, settings, run_data)
         write_json(folder.root / FINISHED, {"finished": time.time()})
     if on_status is not None:
         on_status(read_status(folder))
@@ -85,7 +85,7 @@ def _note_versions(folder: RunFolder) -> None:
 def search(
     folder: RunFolder,
     settings: RunSettings,
-    material: Material,
+    run_data: RunData,
     executor: Executor,
     follower: Follower,
     on_status: OnStatus | None,
@@ -95,7 +95,7 @@ def search(
     Args:
         folder: of the run.
         settings: of the run.
-        material: its data.
+        run_data: its data.
         executor: trains candidates. A search inside one training has its own.
         follower: logs trials and epochs.
         on_status: called with the state of the run.
@@ -105,7 +105,7 @@ def search(
     """
     study = open_study(folder, settings)
     space = make_space(settings.space)
-    drawer = Drawer(folder, settings, space, problem_of(settings, material.prepared).task)
+    drawer = Drawer(folder, settings, space, problem_of(settings, run_data.prepared).task)
 
     def told(seconds: float) -> None:
         if on_status is not None or drawer.needed or follower.needed:
@@ -116,10 +116,10 @@ def search(
             on_status(status_of(folder, settings, records, seconds=seconds))
 
     if settings.supernet is not None:
-        search_shared(folder, settings, material.data, study, told)
+        search_shared(folder, settings, run_data.data, study, told)
         follower.follow(map(record_of, study.get_trials(deepcopy=False)))
         return
-    work = Search(folder, settings, material.data, study, space, executor)
+    work = Search(folder, settings, run_data.data, study, space, executor)
     work.run(lambda: told(work.seconds_spent))
     told(work.seconds_spent)
     records = [record_of(t) for t in study.get_trials(deepcopy=False)]
@@ -170,7 +170,7 @@ def comparison_hours(folder: RunFolder, settings: RunSettings) -> float:
 def compare(
     folder: RunFolder,
     settings: RunSettings,
-    material: Material,
+    run_data: RunData,
     executor: Executor,
     follower: Follower,
     on_status: OnStatus | None,
@@ -187,7 +187,7 @@ def compare(
     start = starting_point(study, space)
     who = [
         entry if entry.reference is not None else replace(entry, words=space.describe(entry.choice))
-        for entry in entries(settings, space, material.data, best.choice, start)
+        for entry in entries(settings, space, run_data.data, best.choice, start)
     ]
     share = share_seconds(settings, hours, len(who))
     write_json(
@@ -206,5 +206,5 @@ def compare(
         if on_status is not None:
             on_status(status_of(folder, settings, records, spent))
 
-    FinalComparison(folder, settings, material.data, material.test, hours).run(who, executor, tick)
+    FinalComparison(folder, settings, run_data.data, run_data.test, hours).run(who, executor, tick)
     tick()

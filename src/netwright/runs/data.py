@@ -28,7 +28,7 @@ class SearchData:
 
 
 @dataclass(frozen=True)
-class Material:
+class RunData:
     """A run's dataset, opened and prepared."""
 
     dataset: AnyDataset
@@ -70,7 +70,7 @@ def prepare_own(dataset: AnyDataset, settings: RunSettings, on_case: OnCase | No
     )
 
 
-def open_material(folder: RunFolder, settings: RunSettings, on_case: OnCase | None = None) -> Material:
+def open_run_data(folder: RunFolder, settings: RunSettings, on_case: OnCase | None = None) -> RunData:
     """The run's dataset, prepared as the run says.
 
     Raises:
@@ -87,7 +87,7 @@ def open_material(folder: RunFolder, settings: RunSettings, on_case: OnCase | No
             f"{settings.dataset.path} no longer has the case {missing[0]} ({len(missing)} of the run's cases are "
             f"missing). Put them back, or start a new run."
         )
-    return Material(
+    return RunData(
         dataset=dataset,
         prepared=prepared,
         data=SearchData(

@@ -24,7 +24,7 @@ from netwright.planning.user_settings import UserSettings
 from netwright.report.metrics import metric_named
 from netwright.report.run import ReportedRun
 from netwright.report.summaries import Comparison
-from netwright.runs.data import cache_root, open_material, open_own, prepare_own, unseen_cases
+from netwright.runs.data import cache_root, open_own, open_run_data, prepare_own, unseen_cases
 from netwright.runs.folder import create_run_folder
 from netwright.settings import RunSettings
 from netwright.tasks import TASKS
@@ -277,13 +277,13 @@ def test_confusions_and_mistakes_are_those_of_the_table(
     shapes: Path, splits: Splits, classifier: Classifier, linear: nn.Sequential, tmp_path: Path
 ) -> None:
     folder = create_run_folder(tmp_path / "run", settings_of(shapes), splits)
-    material = open_material(folder, settings_of(shapes))
+    run_data = open_run_data(folder, settings_of(shapes))
     nothing = Comparison((), classifier.task.class_names, metric_named("accuracy"))
     run = ReportedRun(
-        settings_of(shapes), nothing, folder.winner / "predictions", material.prepared, material.test
+        settings_of(shapes), nothing, folder.winner / "predictions", run_data.prepared, run_data.test
     )
     assert on_test_images(run) == (None, ())
-    classifier.score(material.test, folder.winner / "predictions")
+    classifier.score(run_data.test, folder.winner / "predictions")
     files = sorted((shapes / "test").rglob("*.png"))
     found = by_hand(shapes, linear, files)
     classes = classifier.task.class_names

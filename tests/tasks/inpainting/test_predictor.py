@@ -31,7 +31,7 @@ from netwright.report.metrics import metric_named
 from netwright.report.results import Contestant
 from netwright.report.run import ReportedRun
 from netwright.report.summaries import Comparison
-from netwright.runs.data import cache_root, open_material, open_own, prepare_own, unseen_cases
+from netwright.runs.data import cache_root, open_own, open_run_data, prepare_own, unseen_cases
 from netwright.runs.folder import create_run_folder
 from netwright.settings import RunSettings
 from netwright.tasks import TASKS
@@ -360,11 +360,11 @@ def test_shown_are_the_worst_the_median_and_the_best(
 ) -> None:
     settings = settings_of(tiles)
     folder = create_run_folder(tmp_path / "run", settings, splits)
-    material = open_material(folder, settings)
+    run_data = open_run_data(folder, settings)
     nothing = Comparison((), inpainter.task.metric_names, metric_named("psnr"))
-    run = ReportedRun(settings, nothing, folder.winner / "predictions", material.prepared, material.test)
+    run = ReportedRun(settings, nothing, folder.winner / "predictions", run_data.prepared, run_data.test)
     assert restorations(run) == ()
-    scores = inpainter.score(material.test, folder.winner / "predictions")
+    scores = inpainter.score(run_data.test, folder.winner / "predictions")
     searched = Contestant("searched", "it", "", "complete", "", 10, 1.0, 1, None, scores)
     shown = restorations(replace(run, comparison=replace(nothing, contestants=(searched,))))
     psnr = {name: score["psnr"] for name, score in scores.items()}
@@ -372,7 +372,7 @@ def test_shown_are_the_worst_the_median_and_the_best(
     assert [one.score for one in shown] == [min(psnr.values()), sorted(psnr.values())[2], max(psnr.values())]
     for one in shown:
         truth = pixels(tiles / one.name)
-        missing = missing_of(material.prepared.names.index(one.name))
+        missing = missing_of(run_data.prepared.names.index(one.name))
         np.testing.assert_allclose(one.truth, truth, atol=1e-6)
         np.testing.assert_allclose(one.given, np.where(missing, 0, truth), atol=1e-6)
         np.testing.assert_allclose(one.result, by_hand(mixer, truth, missing), atol=0.51 / 255)

@@ -24,7 +24,7 @@ from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.comparison import comparison_of
 from netwright.report.collect.run import write_report
 from netwright.report.results import Contestant
-from netwright.runs.data import Material, open_material
+from netwright.runs.data import RunData, open_run_data
 from netwright.runs.folder import RunFolder
 from netwright.searches.jobs import CandidateJob
 from netwright.settings import parse_settings
@@ -82,8 +82,8 @@ def test_a_missing_library_is_told_before_anything_is_trained(monkeypatch: pytes
     TASKS["segmentation"].choose_settings(settings_with(crf=False), repeats=False)
 
 
-def test_cases_are_spread_over_the_validation_part(material: Material) -> None:
-    prepared = material.prepared
+def test_cases_are_spread_over_the_validation_part(run_data: RunData) -> None:
+    prepared = run_data.prepared
     assert isinstance(prepared, Prepared)
     everyone = tuple(range(len(prepared)))
     assert fitting_cases(prepared, everyone, 100) == everyone
@@ -101,18 +101,18 @@ def folder(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
 
 
 @pytest.fixture(scope="module")
-def material(folder: RunFolder) -> Material:
-    return open_material(folder, folder.settings())
+def run_data(folder: RunFolder) -> RunData:
+    return open_run_data(folder, folder.settings())
 
 
-def contestant_job(folder: RunFolder, material: Material) -> ContestantJob:
+def contestant_job(folder: RunFolder, run_data: RunData) -> ContestantJob:
     """The winner of the final comparison."""
     settings = folder.settings()
     candidate = CandidateJob(
         settings=settings,
-        prepared=material.prepared.folder,
-        training=material.data.training,
-        validation=material.data.validation,
+        prepared=run_data.prepared.folder,
+        training=run_data.data.training,
+        validation=run_data.data.validation,
         choice=make_space(settings.space).starting_choice(),
         reference=None,
         protocol=settings.training,
@@ -120,13 +120,13 @@ def contestant_job(folder: RunFolder, material: Material) -> ContestantJob:
         folder=folder.winner,
         memory_limit_mb=None,
     )
-    return ContestantJob(candidate, material.test, searched=True)
+    return ContestantJob(candidate, run_data.test, searched=True)
 
 
 @pytest.fixture(scope="module")
-def result(folder: RunFolder, material: Material) -> dict[str, Any]:
+def result(folder: RunFolder, run_data: RunData) -> dict[str, Any]:
     """The winner, trained and tested as in the final comparison."""
-    job = contestant_job(folder, material)
+    job = contestant_job(folder, run_data)
     found = run_contestant(job)
     entry = {
         "name": "searched",
@@ -139,35 +139,35 @@ def result(folder: RunFolder, material: Material) -> dict[str, Any]:
 
 
 def test_every_contestant_gets_one_and_its_figures(
-    folder: RunFolder, material: Material, result: dict[str, Any]
+    folder: RunFolder, run_data: RunData, result: dict[str, Any]
 ) -> None:
     fitted = FittedCRF.from_dict(read_json(folder.winner / POSTPROCESSING))
-    assert fitted.cases == min(4, len(material.data.validation))
+    assert fitted.cases == min(4, len(run_data.data.validation))
     network = load_trained(folder.winner, folder.settings(), "cpu")
     assert isinstance(network, Segmenter)
     assert network.crf == (fitted.crf if fitted.kept else None)
-    names = {case.name for case in material.test}
+    names = {case.name for case in run_data.test}
     assert set(result["scores"]) == set(result["hausdorff_95_mm"]) == names
     assert ("scores_without_crf" in result) == fitted.kept
     assert ("scores_with_unkept_crf" in result) == (fitted.crf is not None and not fitted.kept)
-    assert str(network.test(material.test).dice) == str(result["scores"])
+    assert str(network.test(run_data.test).dice) == str(result["scores"])
     details = reported(folder).details
     assert str(details["crf"]) == str(fitted)
     assert details["hausdorff_95_mm"].keys() == names
 
 
 def test_always_applies_it_where_the_validation_cases_cannot_tell(
-    folder: RunFolder, material: Material, result: dict[str, Any], tmp_path: Path
+    folder: RunFolder, run_data: RunData, result: dict[str, Any], tmp_path: Path
 ) -> None:
     network = load_trained(folder.winner, folder.settings(), "cpu")
     assert isinstance(network, Segmenter)
-    assert isinstance(material.prepared, Prepared)
-    one = material.data.validation[:1]
+    assert isinstance(run_data.prepared, Prepared)
+    one = run_data.data.validation[:1]
     for crf, kept in ((True, False), ("always", True)):
         values = {**folder.settings().model_dump(mode="json")}
         settings = parse_settings({**values, "postprocessing": {**values["postprocessing"], "crf": crf}})
         assert settings.postprocessing.crf == crf
-        made = fit_postprocessing(tmp_path, settings, replace(network, crf=None), material.prepared, one)
+        made = fit_postprocessing(tmp_path, settings, replace(network, crf=None), run_data.prepared, one)
         assert (made.crf is not None) == kept
         fitted = read_fitted(tmp_path)
         assert fitted is not None
@@ -175,9 +175,9 @@ def test_always_applies_it_where_the_validation_cases_cannot_tell(
 
 
 def test_frames_of_a_patient_are_fitted_as_one(
-    folder: RunFolder, material: Material, result: dict[str, Any], tmp_path: Path
+    folder: RunFolder, run_data: RunData, result: dict[str, Any], tmp_path: Path
 ) -> None:
-    prepared = material.prepared
+    prepared = run_data.prepared
     assert isinstance(prepared, Prepared)
     cases = tuple(replace(case, group=f"patient {i // 2}") for i, case in enumerate(prepared.cases))
     network = load_trained(folder.winner, folder.settings(), "cpu")
@@ -198,13 +198,13 @@ def kept(folder: RunFolder, result: dict[str, Any], tmp_path: Path) -> RunFolder
 
 
 def test_is_applied_alike_by_the_test_evaluate_and_predict(
-    kept: RunFolder, material: Material, dataset: Path, tmp_path: Path
+    kept: RunFolder, run_data: RunData, dataset: Path, tmp_path: Path
 ) -> None:
     run = open_run(kept.root)
     network = load_trained(kept.winner, kept.settings(), "cpu")
     assert isinstance(network, Segmenter)
     assert network.crf == STRONG
-    tested = network.test(material.test, tmp_path / "tested")
+    tested = network.test(run_data.test, tmp_path / "tested")
     assert tested.dice != tested.dice_without_crf
 
     evaluated, plain = run.evaluate(dataset), run.evaluate(dataset, crf=False)
@@ -216,7 +216,7 @@ def test_is_applied_alike_by_the_test_evaluate_and_predict(
 
     images = tmp_path / "images"
     images.mkdir()
-    for case in material.test:
+    for case in run_data.test:
         shutil.copy(case.images[0], images)  # type: ignore[union-attr]
     differs = False
     for path in run.predict(images, tmp_path / "predicted"):
@@ -229,8 +229,8 @@ def test_is_applied_alike_by_the_test_evaluate_and_predict(
     assert differs
 
 
-def test_one_that_was_not_kept_is_tested_for_the_winner_alone(kept: RunFolder, material: Material) -> None:
-    job = contestant_job(kept, material)
+def test_one_that_was_not_kept_is_tested_for_the_winner_alone(kept: RunFolder, run_data: RunData) -> None:
+    job = contestant_job(kept, run_data)
     with_it = results_of(load_trained(kept.winner, kept.settings(), "cpu"), job)
     assert "scores_with_unkept_crf" not in with_it
     write_json(kept.winner / POSTPROCESSING, replace(KEPT, kept=False).to_dict())
@@ -242,18 +242,18 @@ def test_one_that_was_not_kept_is_tested_for_the_winner_alone(kept: RunFolder, m
     assert "scores_with_unkept_crf" not in results_of(network, replace(job, searched=False))
     values = read_json(kept.winner / "result.json")
     write_json(kept.winner / "result.json", {**values, **beside})
-    page = write_report(kept, kept.settings(), material).read_text(encoding="utf-8")
+    page = write_report(kept, kept.settings(), run_data).read_text(encoding="utf-8")
     assert "It would have taken it from" in page
 
 
 def test_too_little_memory_on_the_test_cases_loses_nothing_but_the_crf(
-    kept: RunFolder, material: Material, monkeypatch: pytest.MonkeyPatch
+    kept: RunFolder, run_data: RunData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = load_trained(kept.winner, kept.settings(), "cpu")
     assert isinstance(network, Segmenter)
-    plain = network.test(material.test).dice_without_crf
+    plain = network.test(run_data.test).dice_without_crf
     monkeypatch.setattr("netwright.tasks.segmentation.dense_crf.memory_mb", lambda *_: 1e12)
-    found = results_of(network, contestant_job(kept, material))
+    found = results_of(network, contestant_job(kept, run_data))
     assert str(found["scores"]) == str(plain)
     assert "scores_without_crf" not in found
     fitted = open_run(kept.root).postprocessing()
@@ -263,7 +263,7 @@ def test_too_little_memory_on_the_test_cases_loses_nothing_but_the_crf(
     again = load_trained(kept.winner, kept.settings(), "cpu")
     assert isinstance(again, Segmenter)
     assert again.crf is None
-    beside = results_of(again, contestant_job(kept, material))
+    beside = results_of(again, contestant_job(kept, run_data))
     assert str(beside["scores"]) == str(plain)
     assert "scores_with_unkept_crf" not in beside
 
@@ -288,7 +288,7 @@ def test_one_that_was_not_kept_is_not_applied(kept: RunFolder) -> None:
     assert not found.kept
 
 
-def test_runs_of_early_versions_have_none(kept: RunFolder, material: Material) -> None:
+def test_runs_of_early_versions_have_none(kept: RunFolder, run_data: RunData) -> None:
     (kept.winner / POSTPROCESSING).unlink()
     values = read_json(kept.winner / "result.json")
     early = {k: v for k, v in values.items() if k not in ("hausdorff_95_mm", "scores_without_crf")}

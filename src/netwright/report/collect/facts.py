@@ -14,7 +14,7 @@ from netwright.execution.resources import available_cores
 from netwright.files import read_json
 from netwright.report import formatting
 from netwright.report.collect.one_shot import one_shot_facts
-from netwright.runs.data import Material
+from netwright.runs.data import RunData
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import ENDED, TrialRecord
 from netwright.runs.versions import RESUMED, version_facts
@@ -28,7 +28,7 @@ WHOLE = "; the networks of the comparison are trained on validation cases, too, 
 def facts_of(
     folder: RunFolder,
     settings: RunSettings,
-    material: Material,
+    run_data: RunData,
     records: Sequence[TrialRecord],
     space: Space,
 ) -> tuple[tuple[str, str], ...]:
@@ -37,13 +37,13 @@ def facts_of(
     Args:
         folder: of the run.
         settings: its settings.
-        material: its data.
+        run_data: its data.
         records: its trials.
         space: that it searches.
     """
     splits, machine = folder.splits(), settings.machine
     return (
-        *TASKS[material.prepared.task].data_facts(material.dataset, material.prepared, settings),
+        *TASKS[run_data.prepared.task].data_facts(run_data.dataset, run_data.prepared, settings),
         (
             "parts",
             f"{len(splits.training)} training, {len(splits.validation)} validation, {len(splits.test)} test"

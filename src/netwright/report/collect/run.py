@@ -21,7 +21,7 @@ from netwright.report.draw.search import SearchCourse, search_sections
 from netwright.report.draw.strategy import strategy_sections
 from netwright.report.run import ReportedRun
 from netwright.report.sections import Page, Section, render_page
-from netwright.runs.data import Material
+from netwright.runs.data import RunData
 from netwright.runs.drawings import WITHOUT_DRAWINGS, lacks_drawings, space_to_show, study_to_show
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import best_of, load_trials, record_of
@@ -32,14 +32,14 @@ from netwright.tasks import TASKS
 
 
 def write_report(
-    folder: RunFolder, settings: RunSettings, material: Material, output: Path | None = None
+    folder: RunFolder, settings: RunSettings, run_data: RunData, output: Path | None = None
 ) -> Path:
     """Write the report of what the run has so far, and ``policy.json`` beside it where a policy was moved.
 
     Args:
         folder: of the run.
         settings: its settings.
-        material: its data.
+        run_data: its data.
         output: the file, or the folder for ``report.html`` (a name without an ending is a folder); by default the run's
             own.
 
@@ -54,7 +54,7 @@ def write_report(
     rounds = strategy_history(study)
     if rounds and output is not None:
         require_own(path.with_name(HISTORY))
-    write_text(path, render_page(report_page(folder, settings, material, study)))
+    write_text(path, render_page(report_page(folder, settings, run_data, study)))
     if rounds:
         write_json(path.with_name(HISTORY), {"rounds": rounds})
     return path
@@ -65,28 +65,28 @@ def _space(folder: RunFolder, settings: RunSettings) -> Space:
 
 
 def report_page(
-    folder: RunFolder, settings: RunSettings, material: Material, study: optuna.Study | None
+    folder: RunFolder, settings: RunSettings, run_data: RunData, study: optuna.Study | None
 ) -> Page:
     """Everything that the report shows.
 
     Args:
         folder: of the run.
         settings: its settings.
-        material: its data.
+        run_data: its data.
         study: the run's own, None where it has no trial yet.
     """
     records = [] if study is None else [record_of(t) for t in study.get_trials(deepcopy=False)]
     space = space_to_show(folder, settings, records)
     best = best_of(records)
-    task = TASKS[material.prepared.task]
-    comparison = comparison_of(folder, settings, space, task.score_names(material.prepared), task.metric)
-    run = ReportedRun(settings, comparison, folder.winner / "predictions", material.prepared, material.test)
+    task = TASKS[run_data.prepared.task]
+    comparison = comparison_of(folder, settings, space, task.score_names(run_data.prepared), task.metric)
+    run = ReportedRun(settings, comparison, folder.winner / "predictions", run_data.prepared, run_data.test)
     path = probability_path(folder, settings, best)
     search = SearchCourse(
         trials=trial_rows(records, space),
         best_trial=None if best is None else best.number,
         reward_name=reward_name(settings),
-        facts=facts_of(folder, settings, material, records, space),
+        facts=facts_of(folder, settings, run_data, records, space),
         best_curves=best_curves(folder, best),
         penalty=penalty_of(study),
         one_shot=path is not None,
@@ -98,10 +98,10 @@ def report_page(
         *search_sections(search, comparison),
         *(() if path is None else (one_shot_section(path),)),
         *strategy_sections(strategy_report(study, best, search.reward_name)),
-        *space_sections(space, records, best, problem_of(settings, material.prepared).task),
+        *space_sections(space, records, best, problem_of(settings, run_data.prepared).task),
         repetition_section(_commands(folder, settings), settings.to_yaml(), notes),
     )
-    title = f"{settings.recipe} on {material.dataset.name}"
+    title = f"{settings.recipe} on {run_data.dataset.name}"
     return Page(title, f"{settings.recipe} · {folder.root.name}", sections)
 
 
