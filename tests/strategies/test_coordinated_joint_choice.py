@@ -42,9 +42,9 @@ def value(tables: Tables, actions: np.ndarray) -> float:
     """The sum of the tables, cell by cell."""
     total = 0.0
     for i, action in enumerate(actions):
-        total += tables.single[tables.parts[i]][action]
+        total += tables.single[tables.action_slices[i]][action]
     for i, j in tables.edges:
-        total += tables.pairs[tables.parts[i], tables.parts[j]][actions[i], actions[j]]
+        total += tables.pairs[tables.action_slices[i], tables.action_slices[j]][actions[i], actions[j]]
     return float(total)
 
 

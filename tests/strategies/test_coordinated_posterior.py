@@ -50,7 +50,7 @@ def features(layout: Layout, prior: Prior, levels: np.ndarray) -> np.ndarray:
     covariance = level_covariance(layout, prior)
     roots = [
         np.linalg.cholesky(covariance[part, part] + 1e-12 * np.eye(part.stop - part.start))
-        for part in layout.parts
+        for part in layout.level_slices
     ]
     single, near_share, far_share, joint = prior.shares
     rows = []
@@ -173,7 +173,7 @@ def test_evidence_is_the_density_of_the_targets_up_to_a_constant(prior: Prior) -
 
 def test_levels_share_as_the_prior_says() -> None:
     layout = make_layout()
-    kernels, kind = layout.parts[0], layout.parts[1]
+    kernels, kind = layout.level_slices[0], layout.level_slices[1]
     steps = level_covariance(layout, Prior("steps", 0.6))
     assert steps[kernels, kernels] == pytest.approx(
         np.array([[0.6 ** abs(i - j) for j in range(4)] for i in range(4)])

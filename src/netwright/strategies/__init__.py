@@ -1,4 +1,4 @@
-"""Search strategies: pure ask/tell folds, one file each."""
+"""Search strategies, one file each: pure functions that `ask` for a choice and `tell` its result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netwright.strategies.policy_gradient import policy_gradient as make_policy_
 from netwright.strategies.q_learning import q_learning as make_q_learning
 from netwright.strategies.random_search import RandomSearch
 
-# The makers' bare names are those of their packages.
+# These two names without `make_` are taken by their packages.
 STRATEGIES: dict[str, Callable[..., Strategy[Any]]] = {
     "cma-es": CmaEs,
     "controlled-random-search": ControlledRandomSearch,
@@ -22,7 +22,7 @@ STRATEGIES: dict[str, Callable[..., Strategy[Any]]] = {
     "q-learning": make_q_learning,
     "random": RandomSearch,
 }
-"""Name to constructor; the keywords of the constructor are the strategy's settings."""
+"""Name to constructor. The keywords of the constructor are the strategy's settings."""
 
 __all__ = [
     "STRATEGIES",

@@ -1,7 +1,7 @@
-"""The contract of a search strategy: a fold over observations, with `ask` and `tell`, pure and small.
+"""The contract of a search strategy: two pure functions, `ask` and `tell`.
 
-A strategy knows numpy alone. It never keeps state of its own: whoever drives it folds `tell` over what was
-observed and hands the result to `ask`, so that a resumed, copied or shared study loses nothing.
+A strategy needs numpy only. It keeps no state of its own. The caller starts with `init`, passes every observation
+through `tell` and gives the resulting state to `ask`. So a resumed, copied or shared study loses nothing.
 """
 
 from __future__ import annotations
@@ -17,20 +17,25 @@ from netwright.strategies.pictures import StrategySection
 Value = int | float | str | bool | None
 Choice = dict[str, Value]
 Stamp = dict[str, Any]
-"""What the strategy must find again beside a result (kind of step, generation, parent); plain JSON values."""
+"""What the strategy needs to know again when the result arrives (kind of step, generation, parent): plain JSON."""
 
 FIDELITY = "netwright:fidelity"
-"""Where a trial of an Optuna study has the fidelity of its observation: the user attribute."""
+"""The user attribute of an Optuna trial that holds the fidelity of its observation."""
 
 Status = Literal["complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """A strategy's view of one distribution.
+    """One dimension of the search space, as a strategy sees it.
 
-    ``integer`` and ``float`` have inclusive bounds ``low`` and ``high``, a ``step`` (None: continuous) and
-    may be ``log`` scaled; ``categorical`` has ``choices`` (``low`` 0, ``high`` their number - 1, ``step`` 1).
+    ``integer`` and ``float`` have bounds ``low`` and ``high`` (both included) and a ``step`` (None: continuous). They
+    may be on a ``log`` scale. ``categorical`` has ``choices``; its ``low`` is 0, its ``high`` the number of choices
+    minus 1, its ``step`` 1.
+
+    >>> from netwright.strategies.dimensions import value_at
+    >>> value_at(Dimension("kernel", "integer", 1, 7, step=2), 0.5)
+    5
     """
 
     name: str
@@ -44,15 +49,15 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Observation:
-    """One finished candidate.
+    """The result of one candidate.
 
-    ``reward`` is maximised; None where the candidate made no network, did not fit or was stopped: such a
-    candidate ranks behind every candidate with a reward. ``stamp`` is what `ask` returned with the choice, or
-    None where the candidate came from elsewhere (enqueued by a user, reused from another study). A ``failed``
-    candidate (a bug, a lost machine) teaches nothing about its choice; it is told, where it has a stamp, so
-    that a strategy need not hand out one and the same proposal for ever. ``fidelity`` says how much training the reward
-    stands for, in epochs, steps or seconds, one of them throughout a study; None where that is not known, or where all
-    have as much.
+    ``reward`` is maximised. It is None where the candidate could not be built, did not fit into memory or was stopped;
+    such a candidate ranks behind every candidate with a reward. ``stamp`` is what `ask` returned with the choice. It is
+    None where the candidate came from elsewhere (added by a user, reused from another study). A ``failed`` candidate
+    (a bug, a lost machine) says nothing about its choice. If it has a stamp it is told nevertheless, so that the
+    strategy does not propose the same choice for ever. ``fidelity`` is the amount of training behind the reward, in
+    epochs, steps or seconds, with the same unit throughout a study. It is None where it is unknown, or where all
+    candidates are trained equally long.
     """
 
     number: int
@@ -68,26 +73,26 @@ State = TypeVar("State")
 
 @runtime_checkable
 class Converging(Protocol):
-    """What a strategy offers besides that can tell when it has nothing more to find out."""
+    """A strategy that can tell when it has converged."""
 
     converged_words: ClassVar[str]
-    """What has happened then, in words."""
+    """A sentence that says what has happened then."""
 
     def converged(self, state: Any) -> bool:
-        """Whether it has."""
+        """Whether the strategy has converged."""
 
 
 @runtime_checkable
 class Exploring(Protocol):
-    """What a strategy offers besides whose first proposals are random until it knows enough."""
+    """A strategy whose first proposals are random until it knows enough."""
 
     def exploration_episodes(self, dimensions: Sequence[Dimension], rng: np.random.Generator) -> int:
-        """About how many proposals that takes."""
+        """The approximate number of these random proposals."""
 
 
 @runtime_checkable
 class Reporting(Protocol):
-    """What a strategy offers besides that has something to show in the report."""
+    """A strategy that has something to show in the report."""
 
     def report(
         self, state: Any, best: Mapping[str, Value] | None, reward_name: str
@@ -95,39 +100,39 @@ class Reporting(Protocol):
         """Sections of the report, as plain data.
 
         Args:
-            state: what was learned.
-            best: the best trial's choice, None while there is none.
-            reward_name: what the reward is, in words.
+            state: the strategy's state.
+            best: the choice of the best trial; None while there is none.
+            reward_name: the name of the reward, in words.
         """
 
 
 @runtime_checkable
 class KeepingHistory(Protocol):
-    """What a strategy offers besides whose course is written down for machines."""
+    """A strategy whose history is written to a file for other programs."""
 
     def history(self, state: Any) -> list[dict[str, Any]]:
-        """Its rounds so far, as plain JSON values."""
+        """The rounds so far, as plain JSON values."""
 
 
 @runtime_checkable
 class Starting(Protocol):
-    """What a strategy offers besides that moves on from one choice, which the comparison trains, too."""
+    """A strategy that starts from one choice. The comparison trains that choice, too."""
 
     def starting_point(self, state: Any) -> tuple[str, Choice] | None:
-        """How sentences call that choice, and the choice; None before there is one."""
+        """A name for that choice, for use in sentences, and the choice. None before there is one."""
 
 
 @runtime_checkable
 class Penalising(Protocol):
-    """What a strategy offers besides that takes a fixed reward for a candidate that has none."""
+    """A strategy that uses a fixed reward for candidates without one."""
 
     @property
     def penalty(self) -> float:
-        """That reward."""
+        """The fixed reward."""
 
 
 class Strategy(Protocol[State]):
-    """Proposes choices from what was observed. `State` is immutable: `tell` returns a new one."""
+    """Proposes choices from observations. `State` is immutable: `tell` returns a new one."""
 
     @property
     def name(self) -> str:
@@ -135,7 +140,7 @@ class Strategy(Protocol[State]):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Every setting, as plain JSON values; with the name, they key what is stored."""
+        """All settings, as plain JSON values. Stored results belong to the name together with the settings."""
 
     def init(self, dimensions: Sequence[Dimension]) -> State:
         """The state before any observation.
@@ -149,8 +154,11 @@ class Strategy(Protocol[State]):
     ) -> tuple[Choice, Stamp]:
         """A choice for every dimension, and the stamp to be told with its result.
 
-        ``pending``: stamps of candidates that were asked for and have no result yet. They may bias a proposal
-        (one mutation is not handed out twice) and never block it.
+        Args:
+            state: the current state.
+            rng: the source of every random number.
+            pending: stamps of candidates that were asked for and have no result yet. They may influence a proposal
+                (one mutation is not proposed twice) but never block it.
         """
 
     def tell(self, state: State, observation: Observation) -> State:

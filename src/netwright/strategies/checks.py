@@ -6,10 +6,19 @@ from netwright.errors import SettingsError
 
 
 def require_whole(**values: tuple[object, int]) -> None:
-    """Settings by name, each with the least that it may be.
+    """Check that settings are whole numbers.
+
+    Args:
+        values: for each setting, by name, its value and the least value that is allowed.
 
     Raises:
-        SettingsError: one is no whole number, or is less.
+        SettingsError: a value is not a whole number, or is too small.
+
+    >>> require_whole(population=(20, 4))
+    >>> require_whole(population=(2, 4))
+    Traceback (most recent call last):
+    ...
+    netwright.errors.SettingsError: population is 2, but expected a whole number of at least 4
     """
     for name, (value, least) in values.items():
         if type(value) is not int or value < least:

@@ -1,15 +1,15 @@
-"""CMA-ES with margin, by the library cmaes, which Optuna's own `CmaEsSampler` runs too.
+"""CMA-ES with margin, from the library cmaes, which Optuna's own `CmaEsSampler` uses too.
 
 N. Hansen: "The CMA evolution strategy: a tutorial" (2016); R. Hamano, S. Saito, M. Nomura, S. Shirakawa: "CMA-ES with
-margin: lower-bounding marginal probability for mixed-integer black-box optimization" (GECCO 2022), which keeps a
-variance that shrinks from settling on one value of a discrete dimension.
+margin: lower-bounding marginal probability for mixed-integer black-box optimization" (GECCO 2022). The margin keeps a
+shrinking variance from settling on one value of a discrete dimension.
 
-It is driven by the fold and not by Optuna, whose sampler keeps the optimiser as a pickle in the study's database: a run
-folder that somebody else made must not be able to execute anything. The optimiser is made again of the results.
+It does not use Optuna's sampler, because that one stores the optimiser as a pickle in the study's database, and a run
+folder from somebody else must not be able to execute code. Here the optimiser is rebuilt from the results.
 
-Dimensions are scaled to [0, 1], and categories stand as numbers at their index, as Optuna's sampler cannot take them.
-Two things differ from Optuna's: a candidate without a reward ranks last in its generation, where Optuna's learns
-nothing of it, and the first candidate comes from the first generation, not from chance.
+Dimensions are scaled to [0, 1]. A category is represented by its index; Optuna's sampler does not support categories.
+Two things differ from Optuna. A candidate without a reward ranks last in its generation, while Optuna ignores it. And
+the first candidate belongs to the first generation, while Optuna draws it at random.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from cmaes import CMAwM
 
 RESAMPLING = 10
-"""A point outside of a continuous dimension is drawn again, so many times for each dimension, as in Optuna."""
+"""A point outside a continuous dimension is drawn again, at most this many times per dimension, as in Optuna."""
 
 FEWEST = 4
-"""Candidates of a generation: of fewer no variances can be learned."""
+"""The least number of candidates in a generation: variances cannot be learned from fewer."""
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """The distribution, and the results of its generation so far as (point, loss); immutable."""
+    """The distribution, and the results of the current generation as (point, loss); immutable."""
 
     dimensions: tuple[Dimension, ...]
     optimizer: CMAwM
@@ -48,12 +48,12 @@ class State:
 
 @dataclass(frozen=True)
 class CmaEs:
-    """CMA-ES with margin: points of a normal distribution that is moved and shaped by the better ones.
+    """CMA-ES with margin: samples a normal distribution, which moves and reshapes towards the better samples.
 
     Args:
-        population: candidates of a generation; None: 4 + 3 ln n for n dimensions. At least 4.
+        population: candidates per generation, at least 4; None: 4 + 3 ln n for n dimensions.
         sigma: standard deviation of the first generation, as a share of each dimension.
-        first: a choice about which the first generation lies; None: the middle of each dimension.
+        first: the choice at the centre of the first generation; None: the middle of each dimension.
 
     Raises:
         SettingsError: a value is out of range.
@@ -102,8 +102,9 @@ class CmaEs:
     def ask(
         self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
     ) -> tuple[Choice, Stamp]:
-        """A point of the current generation and its stamp: ``kind``, ``generation``, the point before it is rounded as
-        ``x``, and rounded as ``at``.
+        """A point of the current generation and its stamp.
+
+        The stamp holds ``kind``, ``generation``, the point before rounding as ``x`` and after rounding as ``at``.
         """
         optimizer = copy.deepcopy(state.optimizer)
         optimizer.reseed_rng(int(rng.integers(2**32)))
@@ -117,10 +118,10 @@ class CmaEs:
         return choice_at(state.dimensions, rounded), stamp
 
     def tell(self, state: State, observation: Observation) -> State:
-        """The next generation's distribution where this one is complete.
+        """The state with one more result; a complete generation moves the distribution.
 
-        A late result of an older generation teaches nothing, nor does one that was not asked for, nor a generation in
-        which no candidate has a reward.
+        Three things are ignored: a late result of an older generation, a result that was not asked for, and a
+        generation in which no candidate has a reward.
         """
         stamp, optimizer = observation.stamp, state.optimizer
         if stamp is None or observation.status == "failed" or stamp["generation"] != optimizer.generation:
@@ -144,8 +145,9 @@ class CmaEs:
 
 
 def _lattice(dimension: Dimension) -> tuple[float, float]:
-    """Width of a value's cell in [0, 1], 0 where values are continuous, and the centre of the first; a logarithmic
-    dimension counts as continuous, as in Optuna.
+    """The width of a value's cell in [0, 1] and the centre of the first cell; 0 and 0 for continuous values.
+
+    A logarithmic dimension counts as continuous, as in Optuna.
     """
     if dimension.step is None or dimension.log:
         return 0.0, 0.0

@@ -5,10 +5,9 @@ Journal of Optimization Theory and Applications 130 (2006), 253-264, in the form
 used by K. C. L. Wong and M. Moradi, "SegNAS3D" (2019), section 2.3, over a continuous relaxation of the
 choices.
 
-Minimises loss = -reward. Only the order of losses counts, never their size, so that a candidate without a
-reward (an illegal block, out of memory) is given an infinite loss where the paper gives it f = 10, the
-ceiling of the largest possible -ln(max(Dice, 1e-4)): both rank behind every network that was trained, and tie
-with each other.
+It minimises loss = -reward. Only the order of losses counts, never their size. So a candidate without a reward (an
+illegal block, out of memory) gets an infinite loss, where the paper gives it f = 10, the ceiling of the largest
+possible -ln(max(Dice, 1e-4)). Either way such candidates rank behind every trained network and tie with each other.
 
 The papers describe one evaluation after another. Here no proposal waits for a result: the best member is
 looked up at `ask`, the worst at `tell`, and a failed reflection queues its own mutation in the state. With
@@ -34,11 +33,11 @@ Kind = Literal["first", "initial", "reflection", "mutation"]
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """The population and what is owed to it; immutable.
+    """The population and the mutations that are still to be tried; immutable.
 
     ``points``: (members, dimensions) in [0, 1]; ``losses``: (members,); ``size``: members of a full
     population. ``queue``: number and point of each failed reflection whose mutation has no result yet.
-    ``generation`` counts the restarts. ``first_given``: the given first point was tried.
+    ``generation``: the number of restarts. ``first_given``: whether the given first point was tried.
     """
 
     dimensions: tuple[Dimension, ...]
@@ -51,12 +50,12 @@ class State:
 
     @property
     def full(self) -> bool:
-        """Whether a newcomer must replace a member."""
+        """Whether the population is full, so that a new member must replace another."""
         return len(self.losses) >= self.size
 
     @property
     def best(self) -> Point:
-        """The member of least loss, shape (dimensions,)."""
+        """The member with the least loss, shape (dimensions,)."""
         best: Point = self.points[self.losses.argmin()]
         return best
 
@@ -65,17 +64,16 @@ class State:
 class ControlledRandomSearch:
     """Controlled random search with local mutation, CRS2-LM, as in SegNAS3D.
 
-    The population is that of NLopt and the paper, 10 (n + 1) for n dimensions.
+    The default population is that of NLopt and the paper, 10 (n + 1) for n dimensions.
 
     Args:
-        population: members; None: 10 (n + 1). At least n + 1.
-        first: a choice to start from; None: uniform like the others.
-        restart: on a floored objective the population can collapse to one value of the loss; from then on
-            only a new best can enter, while every proposal falls where networks are known. Then a new
-            population is drawn around nothing but the best member, which is kept. Both papers are silent
-            about it; False: never.
-        cell_centres: beyond the paper: members are stored at the centre of the cell that they fell into, so
-            that where in a cell a point fell, which its loss cannot tell, has no say in later reflections.
+        population: number of members, at least n + 1; None: 10 (n + 1).
+        first: a choice to start from; None: drawn uniformly like the others.
+        restart: with a discrete objective all members can reach the same loss. From then on only a new best can
+            enter the population, and every proposal lands on networks that are known. True: then a new population
+            is drawn, which keeps the best member only. False: never. Both papers say nothing about this.
+        cell_centres: not in the paper. True: a member is stored at the centre of its cell. So the position inside
+            the cell, about which the loss says nothing, does not influence later reflections.
     """
 
     population: int | None = None
@@ -97,7 +95,7 @@ class ControlledRandomSearch:
         """An empty population.
 
         Raises:
-            SettingsError: ``population`` is too small for so many dimensions, or ``first`` is not a choice of
+            SettingsError: ``population`` is too small for the number of dimensions, or ``first`` is not a choice of
                 them.
         """
         n = len(dimensions)
@@ -116,9 +114,9 @@ class ControlledRandomSearch:
     ) -> tuple[Choice, Stamp]:
         """The next point and its stamp: ``kind``, ``x`` (in [0, 1]), ``generation``, ``parent``.
 
-        An initial point while members and pending initial points do not fill the population, or where too few
-        results are there for a reflection; else the mutation of a failed reflection that no pending candidate
-        has claimed; else a reflection.
+        It is an initial point while members and pending initial points do not fill the population, or where there
+        are too few results for a reflection. Otherwise it is the mutation of a failed reflection, unless a pending
+        candidate already tries it. Otherwise it is a reflection.
         """
         current = [stamp for stamp in pending if stamp["generation"] == state.generation]
         if self.first is not None and not state.first_given and not _count(current, "first"):
@@ -135,9 +133,9 @@ class ControlledRandomSearch:
     def tell(self, state: State, observation: Observation) -> State:
         """The population after one more result.
 
-        While it is not full every result joins. After that a result replaces the worst member where it is
-        strictly better; a reflection that is not queues its mutation. A result that was asked for before a
-        restart joins only where it beats the best.
+        While the population is not full every result joins it. After that a result replaces the worst member if it
+        is strictly better. A reflection that is not better queues its mutation. A result that was asked for before
+        a restart joins only if it beats the best.
         """
         stamp = observation.stamp
         if stamp is not None:
@@ -164,12 +162,15 @@ class ControlledRandomSearch:
 
 
 def reflect(best: Point, others: Point, reflected: Point) -> Point:
-    """Reflects a member through the centroid of the best and n - 1 other members, and clips to [0, 1].
+    """Reflect a member through the centroid of the best and n - 1 other members, and clip the result to [0, 1].
 
     Args:
         best: shape (n,).
         others: shape (n - 1, n).
         reflected: shape (n,).
+
+    >>> reflect(np.array([0.5, 0.5]), np.array([[0.7, 0.3]]), np.array([0.9, 0.1])).round(2).tolist()
+    [0.3, 0.7]
     """
     n = len(best)
     point: Point = (2.0 / n) * (best + others.sum(axis=0)) - reflected  # x = 2 G - x_r
@@ -177,13 +178,19 @@ def reflect(best: Point, others: Point, reflected: Point) -> Point:
 
 
 def mutate(failed: Point, best: Point, weights: Point) -> Point:
-    """The local mutation of a failed point about the best, clipped to [0, 1]; ``weights`` (n,) in [0, 1)."""
+    """Mutate a failed point around the best, clipped to [0, 1].
+
+    Args:
+        failed: the point, shape (n,).
+        best: the best member, shape (n,).
+        weights: random numbers in [0, 1), shape (n,).
+    """
     point: Point = best * (1.0 + weights) - weights * failed  # x_i <- best_i (1 + w_i) - w_i x_i
     return np.minimum(np.maximum(point, 0.0), 1.0)
 
 
 def _random_reflection(state: State, rng: np.random.Generator) -> Point:
-    """Reflects one of n distinct random members, none of them the best, through the centroid of the rest."""
+    """Reflect one of n distinct random members, none of them the best, through the centroid of the rest."""
     n = len(state.dimensions)
     best = int(state.losses.argmin())
     drawn = rng.choice(len(state.losses) - 1, size=n, replace=False)
@@ -201,7 +208,7 @@ def _count(stamps: Sequence[Stamp], *kinds: Kind) -> int:
 
 
 def _settle(state: State, stamp: Stamp) -> State:
-    """Strikes off what a finished candidate was handed out for."""
+    """Remove the mutation that a finished candidate was from the queue."""
     if stamp["kind"] == "first":
         return replace(state, first_given=True)
     if stamp["kind"] == "mutation":
@@ -210,9 +217,9 @@ def _settle(state: State, stamp: Stamp) -> State:
 
 
 def _observed_point(state: State, observation: Observation) -> tuple[Point, bool]:
-    """Where a candidate fell, and whether it is the one that was proposed.
+    """The point of a candidate, and whether it is the proposed one.
 
-    What was evaluated counts, not what was proposed: the centre of its cell where the two differ.
+    If another choice was evaluated than the proposed one, it is the centre of the evaluated choice's cell.
     """
     if observation.stamp is not None:
         proposed = np.array(observation.stamp["x"])
@@ -222,7 +229,7 @@ def _observed_point(state: State, observation: Observation) -> tuple[Point, bool
 
 
 def _admit(state: State, point: Point, loss: float, worst: int | None) -> State:
-    """With a new member, in the place of the worst where the population is full."""
+    """The state with a new member, which replaces the worst if the population is full."""
     if worst is None:
         points, losses = np.vstack([state.points, point]), np.append(state.losses, loss)
     else:
@@ -232,7 +239,7 @@ def _admit(state: State, point: Point, loss: float, worst: int | None) -> State:
 
 
 def _restarted(state: State) -> State:
-    """A population of the best member alone, to be filled afresh."""
+    """A population that holds the best member only and is to be filled again."""
     best = state.losses.argmin()
     return replace(
         state,

@@ -1,12 +1,11 @@
 """The continuous relaxation: every dimension as a position in [0, 1], and back (SegNAS3D, section 2.3).
 
-A dimension of k values divides [0, 1] into k cells. On a linear scale they are equally wide, which is the
-paper's floor over the half-open interval [low, high + 1) up to an affine map; reflections, mutations and
-clipping commute with affine maps, so that a strategy proposes the same points in either coordinates. A
-position of exactly 1, where clipping leaves a point, belongs to the last cell. On a logarithmic scale, of
-which the paper is silent, the interval is mapped by its logarithm: [log(low), log(high + 1)] for integers,
-[log(low), log(high)] for floats. Categorical values are cells in the order of their choices, as in the
-paper's operation genes.
+A dimension of k values divides [0, 1] into k cells. On a linear scale all cells are equally wide. Up to an affine map
+this is the paper's floor over the half-open interval [low, high + 1). Reflections, mutations and clipping commute with
+affine maps, so a strategy proposes the same points in either coordinates. A position of exactly 1, which clipping can
+produce, belongs to the last cell. The paper says nothing about logarithmic scales. Here the interval is mapped by its
+logarithm: [log(low), log(high + 1)] for integers, [log(low), log(high)] for floats. Categorical values are cells in
+the order of their choices, as in the paper's operation genes.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def _cells(dimension: Dimension, step: float) -> int:
 
 
 def value_at(dimension: Dimension, position: float) -> Value:
-    """The value whose cell holds a position in [0, 1]: Python's own int or float, or one of the choices."""
+    """The value whose cell contains a position in [0, 1]: Python's own int or float, or one of the choices."""
     low, high = dimension.low, dimension.high
     if dimension.step is None:
         return _float_at(dimension, position)
@@ -50,10 +49,13 @@ def _float_at(dimension: Dimension, position: float) -> float:
 
 
 def position_of(dimension: Dimension, value: Value) -> float:
-    """The centre of a value's cell, in [0, 1]; of a continuous dimension, the value's own position.
+    """The centre of a value's cell, in [0, 1]. For a continuous dimension, the value's own position.
 
     Raises:
         ValueError: the dimension has no such value.
+
+    >>> position_of(Dimension("depth", "integer", 1, 4, step=1), 1)
+    0.125
     """
     if dimension.kind == "categorical":
         if value not in dimension.choices:
@@ -77,29 +79,30 @@ def position_of(dimension: Dimension, value: Value) -> float:
 
 
 def choice_at(dimensions: Sequence[Dimension], point: Point) -> Choice:
-    """The choice whose cell holds a point: floor(x) of section 2.3.
+    """The choice whose cell contains a point: floor(x) in section 2.3.
 
     Args:
+        dimensions: the dimensions of the choice.
         point: positions in [0, 1], shape (dimensions,).
     """
     return {d.name: value_at(d, position) for d, position in zip(dimensions, point.tolist(), strict=True)}
 
 
 def point_of(dimensions: Sequence[Dimension], choice: Mapping[str, Value]) -> Point:
-    """The centre of a choice's cell, shape (dimensions,); names that are no dimension are ignored.
+    """The centre of a choice's cell, shape (dimensions,). Names that are not dimensions are ignored.
 
     Raises:
         KeyError: the choice lacks a dimension.
-        ValueError: a value is not one of its dimension's.
+        ValueError: a dimension does not have the given value.
     """
     return np.array([position_of(d, choice[d.name]) for d in dimensions])
 
 
 def point_of_first(dimensions: Sequence[Dimension], first: Mapping[str, Value]) -> Point:
-    """The point of a choice that a user gave to start from.
+    """The point of a choice that a user gave as the start.
 
     Raises:
-        SettingsError: it lacks a dimension, or a value is none of its dimension.
+        SettingsError: the choice lacks a dimension, or a dimension does not have the given value.
     """
     if not isinstance(first, Mapping):
         raise SettingsError(f"first is {first!r}, but expected a value for every dimension, by name")

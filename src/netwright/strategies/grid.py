@@ -1,4 +1,4 @@
-"""Every dimension as a finite, ordered list of values: what agents with tables choose from."""
+"""Every dimension as a finite, ordered list of values, for agents that have tables."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from netwright.strategies.base import Dimension, Value
 from netwright.strategies.dimensions import position_of, value_at
 
 MOST_LEVELS = 16
-"""A dimension of more values, or a continuous one, is divided into this many cells of equal width."""
+"""A dimension with more values, or a continuous one, is divided into this many cells of equal width."""
 
 
 class Axis:
-    """One dimension's values: ``values`` in order, of which `level_of` finds the one that stands for a value.
+    """The values of one dimension: ``values`` in order; `level_of` gives the index for any value.
 
-    ``ordered``: whether neighbours are alike: numbers always, the choices of a categorical dimension where they
-    are three or more numbers that rise.
+    ``ordered`` says whether neighbouring values are similar. That is true for numbers, and for the choices of a
+    categorical dimension if they are three or more rising numbers.
+
+    >>> axis = Axis(Dimension("kernels", "categorical", 0, 2, 1, choices=(16, 32, 64)))
+    >>> axis.level_of(32), axis.ordered
+    (1, True)
     """
 
     def __init__(self, dimension: Dimension, most: int = MOST_LEVELS) -> None:
@@ -39,15 +43,15 @@ class Axis:
                 int(v) if dimension.kind == "integer" else min(v, dimension.high) for v in listed
             )
         else:
-            found = [value_at(dimension, (i + 0.5) / most) for i in range(most)]
-            self.values = tuple(dict.fromkeys(found))
+            centres = [value_at(dimension, (i + 0.5) / most) for i in range(most)]
+            self.values = tuple(dict.fromkeys(centres))
 
     def __len__(self) -> int:
         return len(self.values)
 
     @cached_property
     def ordered(self) -> bool:
-        """Whether neighbouring values are alike."""
+        """Whether neighbouring values are similar."""
         if self.dimension.kind != "categorical":
             return True
         numbers = [v for v in self.values if isinstance(v, (int, float)) and not isinstance(v, bool)]
@@ -55,7 +59,7 @@ class Axis:
         return len(numbers) == len(self.values) > 2 and rising
 
     def level_of(self, value: Value) -> int:
-        """The index of the value that stands for ``value``.
+        """The index of the value that represents ``value``.
 
         Raises:
             ValueError: the dimension has no such value.
@@ -64,7 +68,7 @@ class Axis:
             return self.values.index(value)
         if self.dimension.kind == "categorical":
             nan = [level for level, known in enumerate(self.values) if known != known]
-            if value != value and nan:  # a NaN that was stored equals no other, nor itself
+            if value != value and nan:  # a stored NaN is not equal to another NaN, nor to itself
                 return nan[0]
             raise ValueError(f"{self.dimension.name!r} is one of {self.values}, not {value!r}")
         position = position_of(self.dimension, value)
@@ -72,12 +76,12 @@ class Axis:
 
     @cached_property
     def _positions(self) -> list[float]:
-        """Where each value lies in [0, 1]."""
+        """The position of each value in [0, 1]."""
         return [position_of(self.dimension, known) for known in self.values]
 
 
 class Agent(NamedTuple):
-    """One agent: its ``name``, and the indices of the dimensions that it decides."""
+    """One agent: its ``name``, and the indices of the dimensions that it chooses."""
 
     name: str
     dimensions: tuple[int, ...]
@@ -88,12 +92,13 @@ def make_agents(
     agents: Sequence[Sequence[str]] | None,
     edges: Sequence[Sequence[int]] | None,
 ) -> tuple[tuple[Agent, ...], tuple[tuple[int, int], ...]]:
-    """The agents over some dimensions, and the edges between them as pairs of indices (i, j), i < j.
+    """The agents for the given dimensions, and the edges between them as pairs of indices (i, j), i < j.
 
     Args:
-        dimensions: those that a strategy sees; a dimension of ``agents`` that is not among them (it has but one
-            value, say) is left out, and so is an agent that has none left, its neighbours then being joined.
-        agents: names of the dimensions of each agent; None: one agent a dimension.
+        dimensions: those that the strategy sees. A dimension in ``agents`` that is not among them (for example
+            because it has one value only) is left out. An agent without any dimension is left out too, and its
+            neighbours are connected.
+        agents: names of the dimensions of each agent; None: one agent per dimension.
         edges: pairs of indices into ``agents``; None: the chain in their order.
 
     Raises:
@@ -121,9 +126,9 @@ def make_agents(
         after = [j for i, j in pairs if i == gone]
         pairs = {pair for pair in pairs if gone not in pair} | {(i, j) for i in before for j in after}
     kept = [i for i in range(count) if members[i]]
-    place = {old: new for new, old in enumerate(kept)}
-    found = tuple(Agent(_agent_name(agents[i]), members[i]) for i in kept)
-    return found, tuple(sorted((place[i], place[j]) for i, j in pairs))
+    new_index = {old: new for new, old in enumerate(kept)}
+    graph_agents = tuple(Agent(_agent_name(agents[i]), members[i]) for i in kept)
+    return graph_agents, tuple(sorted((new_index[i], new_index[j]) for i, j in pairs))
 
 
 def _is_names(names: object) -> bool:
@@ -139,6 +144,6 @@ def _is_edge(edge: object, count: int) -> bool:
 
 
 def _agent_name(names: Sequence[str]) -> str:
-    """What the names of an agent's dimensions have in common before the last point, or all of them."""
+    """The common start of the names of an agent's dimensions, up to the last point; all names if there is none."""
     prefixes = {name.rpartition(".")[0] for name in names}
     return prefixes.pop() if len(prefixes) == 1 and "" not in prefixes else ", ".join(names)

@@ -1,4 +1,4 @@
-"""Dimensions as ladders of values, for strategies that know places and no values."""
+"""Dimensions as ladders of values, for strategies that only use the index of a value."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from netwright.strategies.base import Choice, Dimension, Stamp, Value
 from netwright.strategies.dimensions import point_of_first, position_of, value_at
 
 Levels = NDArray[np.int64]
-"""A rung for every coordinate."""
+"""The index of a rung on each ladder."""
 
 TRIES = 20
-"""So often levels that were tried are drawn again; then they have to do."""
+"""Levels that were already tried are drawn again at most this many times; then they are used."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,11 @@ class Ladder:
     values: tuple[Value, ...]
 
     def level_of(self, value: Value) -> int:
-        """The rung of a value, or the nearest one. ValueError: the dimension has no such value."""
+        """The rung of a value, or the nearest one.
+
+        Raises:
+            ValueError: the dimension has no such value.
+        """
         return int(np.argmin(np.abs(self._positions - position_of(self.dimension, value))))
 
     @cached_property
@@ -36,7 +40,7 @@ class Ladder:
 
 
 def ladder_of(dimension: Dimension, levels: int) -> Ladder:
-    """All values of a dimension, or of very many ``levels`` evenly spaced ones, lowest and highest included."""
+    """All values of a dimension; if there are more than ``levels``, that many evenly spaced ones, with both ends."""
     if dimension.kind == "categorical":
         return Ladder(dimension, dimension.choices)
     step = dimension.step
@@ -45,12 +49,12 @@ def ladder_of(dimension: Dimension, levels: int) -> Ladder:
         spaced = [min(dimension.low + index * step, dimension.high) for index in range(count)]
         whole = dimension.kind == "integer"
         return Ladder(dimension, tuple(int(value) if whole else value for value in spaced))
-    found = (value_at(dimension, position) for position in np.linspace(0.0, 1.0, levels).tolist())
-    return Ladder(dimension, tuple(dict.fromkeys(found)))
+    values = (value_at(dimension, position) for position in np.linspace(0.0, 1.0, levels).tolist())
+    return Ladder(dimension, tuple(dict.fromkeys(values)))
 
 
 def within(ladders: Sequence[Ladder], levels: Levels) -> Levels:
-    """Levels (coordinates,), cut off at the ends of the ladders."""
+    """Levels (coordinates,), clipped to the ends of the ladders."""
     highest = np.array([len(ladder.values) - 1 for ladder in ladders])
     clipped: Levels = np.clip(levels, 0, highest)
     return clipped
@@ -62,32 +66,32 @@ def levels_of(ladders: Sequence[Ladder], choice: Mapping[str, Value]) -> Levels:
 
 
 def levels_of_first(ladders: Sequence[Ladder], first: Mapping[str, Value]) -> Levels:
-    """The levels of a choice that a user gave to start from.
+    """The levels of a choice that a user gave as the start.
 
     Raises:
-        SettingsError: it lacks a dimension, or a value is none of its dimension.
+        SettingsError: the choice lacks a dimension, or a dimension does not have the given value.
     """
     point_of_first([ladder.dimension for ladder in ladders], first)
     return levels_of(ladders, first)
 
 
 def choice_of(ladders: Sequence[Ladder], levels: Levels) -> Choice:
-    """The choice that levels stand for."""
+    """The choice at the given levels."""
     paired = zip(ladders, levels.tolist(), strict=True)
     return {ladder.dimension.name: ladder.values[level] for ladder, level in paired}
 
 
 def key_of(levels: Levels) -> bytes:
-    """Levels as something that sets can hold."""
+    """Levels as bytes, for use in sets."""
     return levels.astype(np.int64).tobytes()
 
 
 def untried(draw: Callable[[int], Levels], tried: frozenset[bytes], pending: Sequence[Stamp]) -> Levels:
-    """Levels as ``draw`` gives them, told how often it was asked before; again where they were tried, or are pending.
+    """Levels from ``draw``, drawn again while they were already tried or are pending (at most `TRIES` times).
 
     Args:
-        draw: how levels are drawn.
-        tried: `key_of` those that were trained.
+        draw: makes levels; its argument is the number of earlier attempts.
+        tried: the `key_of` levels that were trained.
         pending: stamps with ``levels``.
     """
     known = tried | {key_of(np.array(stamp["levels"])) for stamp in pending}

@@ -1,4 +1,4 @@
-"""The strategies of a run by name, and how one is made for a space; `PROPOSERS` has them all."""
+"""All strategies by name (`PROPOSERS`), and how one is made for a space."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from netwright.strategies.optuna_samplers import OPTUNA_SAMPLERS, SeededSampler
 from netwright.strategies.sampler import StrategySampler
 
 START = "start"
-"""The option ``first`` of a strategy where it stands for the space's starting choice."""
+"""The value of a strategy's option ``first`` that means the space's starting choice."""
 
 PROPOSERS: dict[str, Callable[..., Any]] = {**STRATEGIES, **OPTUNA_SAMPLERS}
-"""The strategies of netwright, and Optuna's samplers."""
+"""netwright's own strategies and Optuna's samplers."""
 
 
 class Searched(Protocol):
-    """What a strategy must know of the space that it searches."""
+    """What a strategy needs to know about a search space."""
 
     def distributions(self) -> dict[str, Any]:
         """Optuna's distribution of each dimension."""
 
     def starting_choice(self) -> Mapping[str, Any]:
-        """The choice that a search may begin with."""
+        """The choice that a search can begin with."""
 
 
 @runtime_checkable
 class SearchedByAgents(Protocol):
-    """A space that tells which dimensions belong to which of its layers."""
+    """A space that knows which dimensions belong to which layer."""
 
     def agent_graph(self) -> Any:
-        """Layers with their dimensions (``agents``), and which of them feed which (``edges``)."""
+        """Layers with their dimensions (``agents``), and which layer feeds which (``edges``)."""
 
 
 def strategy_maker(spec: Spec) -> Maker:
-    """What makes the strategy; it takes the options that are given.
+    """The function that makes a strategy; its keywords are the strategy's options.
 
     Raises:
         SettingsError: the name or an option is unknown.
@@ -48,7 +48,7 @@ def strategy_maker(spec: Spec) -> Maker:
 
 
 def require_strategy(spec: Spec) -> None:
-    """Refuse what is wrong with a strategy as far as it can be told without the space.
+    """Check a strategy's name and options as far as that is possible without the space.
 
     Raises:
         SettingsError: the name or an option is unknown, or a value is wrong.
@@ -61,8 +61,8 @@ def make_sampler(spec: Spec, space: Searched, seed: int) -> StrategySampler | Se
     """The strategy as an Optuna sampler over a space.
 
     Args:
-        spec: the strategy.
-        space: what it searches.
+        spec: the strategy's name and options.
+        space: the space to search.
         seed: a natural number.
 
     Raises:

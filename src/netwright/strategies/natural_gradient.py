@@ -5,15 +5,17 @@ Appendices A to C. The learning rate's adaptation is that of K. Nishida, H. Agui
 Y. Akimoto: "Parameterless stochastic natural gradient method for discrete optimization and its application to
 hyper-parameter optimization for neural network" (2018).
 
-`Distribution` is the mathematics, which a training with shared weights can use alike; `NaturalGradient` searches by
-whole trials with it. Every dimension is a categorical variable; values without a say of their own (floats, very many
-integers) are divided into ``levels``.
+`Distribution` holds the mathematics; training with shared weights can use it too. `NaturalGradient` uses it to search
+by whole trials. Every dimension is a categorical variable. A dimension without separate values (a float), or with very
+many integers, is divided into ``levels``.
 
-What the paper leaves open, and was chosen here: losses that tie share their utilities, so that a pair that ties moves
-nothing, the adaptation included; D = K = 2, and a single variable, for which the lower bounds fill the simplex, get
-half the uniform probability as their bound; a candidate without a reward ranks behind every other; with many workers,
-results are taken lambda at a time in the order in which they come, whichever theta they were drawn from; a choice that
-was tried is drawn again a few times.
+What the paper leaves open, and how it is done here:
+- Losses that tie share their utilities. So a pair that ties changes nothing, not even the learning rate.
+- With D = K = 2, and with a single variable, the lower bounds leave no freedom. Then the bound is half the uniform
+  probability.
+- A candidate without a reward ranks behind every other.
+- With many workers, results are taken lambda at a time in the order of arrival, whichever theta they were drawn from.
+- A choice that was tried before is drawn again a few times.
 """
 
 from __future__ import annotations
@@ -33,16 +35,16 @@ from netwright.strategies.ladder import Ladder, Levels, choice_of, key_of, ladde
 Vector = NDArray[np.float64]
 
 ALPHA = 1.5
-"""Threshold of the signal-to-noise ratio that the adaptation holds (Appendix C)."""
+"""Target of the signal-to-noise ratio in the adaptation of the learning rate (Appendix C)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
     """D independent categorical variables with K_i >= 2 categories each, and the state of the learning rate; immutable.
 
-    ``sizes``: K_i. ``theta``: all probabilities one behind the other, sum K_i numbers, each variable's adding up to 1.
-    ``eta``: the learning rate. ``s`` (N numbers, N = sum (K_i - 1)) and ``gamma``: of its adaptation. ``adaptive``:
-    whether it is adapted.
+    ``sizes``: K_i. ``theta``: the probabilities of all variables in one array of sum K_i numbers; those of each
+    variable add up to 1. ``eta``: the learning rate. ``adaptive``: whether it is adapted. ``s`` (N numbers,
+    N = sum (K_i - 1)) and ``gamma``: the state of its adaptation.
     """
 
     sizes: tuple[int, ...]
@@ -66,35 +68,35 @@ class Distribution:
 
     @property
     def lowest(self) -> Vector:
-        """m_i of each variable, (D,): 1 / (D (K_i - 1)) (Appendix B); 1 / (2 K_i) where that leaves no room."""
+        """m_i of each variable, (D,): 1 / (D (K_i - 1)) (Appendix B); 1 / (2 K_i) where that leaves no freedom."""
         sizes = np.array(self.sizes)
         bound = 1.0 / (len(sizes) * (sizes - 1))
         return np.where(sizes * bound < 1.0 - 1e-9, bound, 0.5 / sizes)
 
     def sample(self, rng: np.random.Generator) -> Levels:
-        """A category for each variable, (D,)."""
+        """One random category per variable, (D,)."""
         cumulative = np.cumsum(self.theta) - self.owner  # within each variable from 0 to 1
         below = cumulative <= rng.random(len(self.sizes))[self.owner]
-        found: Levels = np.minimum(
+        sampled: Levels = np.minimum(
             np.add.reduceat(below, self.starts, dtype=np.int64), np.array(self.sizes) - 1
         )
-        return found
+        return sampled
 
     def likeliest(self) -> Levels:
-        """The category of greatest probability of each variable, (D,); the first of those that tie."""
+        """The most probable category of each variable, (D,); the first of those that tie."""
         parts = np.split(self.theta, self.starts[1:])
         return np.array([int(part.argmax()) for part in parts])
 
     def probabilities(self) -> list[Vector]:
-        """theta by variable."""
+        """theta, split by variable."""
         return list(np.split(self.theta, self.starts[1:]))
 
     def certainty(self) -> float:
-        """The mean over the variables of the largest probability; near 1 where little is left to chance."""
+        """The mean over the variables of the largest probability: near 1 where the distribution is decided."""
         return float(np.mean([row.max() for row in self.probabilities()])) if self.sizes else 1.0
 
     def entropy(self) -> float:
-        """The mean over the variables of the entropy over log K_i: 1 where all values are as likely."""
+        """The mean over the variables of the entropy divided by log K_i: 1 where all values are equally likely."""
         rows = [-(row * np.log(row)).sum() / math.log(len(row)) for row in self.probabilities()]
         return float(np.mean(rows)) if rows else 0.0
 
@@ -109,7 +111,10 @@ class Distribution:
         return rows
 
     def updated(self, levels: Levels, losses: Vector) -> Distribution:
-        """After a step from samples (lambda, D) and their losses (lambda,); itself where the losses tell nothing."""
+        """The distribution after one step from samples (lambda, D) and their losses (lambda,).
+
+        The same object is returned where the losses tell nothing.
+        """
         utility = utilities(losses)
         if not utility.any():
             return self
@@ -127,11 +132,12 @@ class Distribution:
         return replace(self, theta=theta, s=s, gamma=gamma, eta=min(eta * change, self.free**-0.5))
 
     def whitened(self, g: Vector) -> Vector:
-        """a = A^T v, (N,), with A A^T the Fisher information and v the free components of g: |a|^2 = sum g_j^2 /
-        theta_j (Appendix C).
+        """a = A^T v, (N,), where A A^T is the Fisher information and v the free components of g (Appendix C).
+
+        |a|^2 = sum g_j^2 / theta_j.
 
         Args:
-            g: (sum K_i,), adding up to 0 in each variable.
+            g: (sum K_i,); its components for each variable add up to 0.
         """
         ends = self.starts + np.array(self.sizes) - 1
         free = np.ones(len(self.theta), dtype=bool)
@@ -144,7 +150,7 @@ class Distribution:
         return a
 
     def _projected(self, theta: Vector) -> Vector:
-        """Each probability at least m_i, each variable's adding up to 1 (Appendix B)."""
+        """theta with each probability at least m_i and each variable's sum 1 (Appendix B)."""
         lowest = self.lowest
         bound = lowest[self.owner]
         theta = np.maximum(theta, bound)
@@ -155,10 +161,13 @@ class Distribution:
 
 
 def uniform(sizes: Sequence[int], *, adaptive: bool = True) -> Distribution:
-    """theta = 1 / K_i, with the learning rate N^(-1/2) to be adapted, or 1 / N.
+    """theta = 1 / K_i. The learning rate starts at N^(-1/2) and is adapted, or is fixed at 1 / N.
 
     Raises:
         ValueError: a variable has fewer than two categories.
+
+    >>> uniform([2, 4]).probabilities()[1].tolist()
+    [0.25, 0.25, 0.25, 0.25]
     """
     if min(sizes, default=2) < 2:
         raise ValueError(f"every variable needs at least two categories, got {tuple(sizes)}")
@@ -169,27 +178,31 @@ def uniform(sizes: Sequence[int], *, adaptive: bool = True) -> Distribution:
 
 
 def utilities(losses: Vector) -> Vector:
-    """+1 for the best ceil(lambda / 4) losses, -1 for the worst, else 0; the mean of those that tie. (lambda,)"""
+    """+1 for the best ceil(lambda / 4) losses, -1 for the worst, else 0, shape (lambda,). Ties get their mean.
+
+    >>> utilities(np.array([0.1, 0.2, 0.3, 0.4])).tolist()
+    [1.0, 0.0, 0.0, -1.0]
+    """
     count = len(losses)
     quarter = math.ceil(count / 4)
     by_rank = np.zeros(count)
     by_rank[:quarter] += 1.0
     by_rank[count - quarter :] -= 1.0
     order = np.argsort(losses, kind="stable")
-    _, place, ties = np.unique(losses, return_inverse=True, return_counts=True)
+    _, group, ties = np.unique(losses, return_inverse=True, return_counts=True)
     ranked = np.empty(count)
     ranked[order] = by_rank
-    means = np.bincount(place, weights=ranked) / ties
-    shared: Vector = means[place]
+    means = np.bincount(group, weights=ranked) / ties
+    shared: Vector = means[group]
     return shared
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """The distribution and the results that have not moved it yet; immutable.
+    """The distribution, and the results that have not moved it yet; immutable.
 
-    ``ladders``: of all dimensions; those with one value are no variables. ``waiting``: levels of the variables and the
-    loss of each such result. ``tried``: the levels of all that was trained, as bytes.
+    ``ladders``: of all dimensions; a dimension with one value is not a variable. ``waiting``: the levels of the
+    variables and the loss, for each such result. ``tried``: the levels of all trained candidates, as bytes.
     """
 
     ladders: tuple[Ladder, ...]
@@ -208,9 +221,9 @@ class NaturalGradient:
     """Natural gradient ascent on the probabilities of every dimension's values.
 
     Args:
-        samples: lambda, the results of a step, at least 2.
-        adaptive: adapt the learning rate, beginning with N^(-1/2); else it is 1 / N.
-        levels: a float, or a dimension of more values, has so many; at least 2.
+        samples: lambda, the number of results per step, at least 2.
+        adaptive: True: adapt the learning rate, starting at N^(-1/2). False: it is 1 / N.
+        levels: the number of values for a float, or for a dimension with more values than that; at least 2.
     """
 
     samples: int = 2
@@ -231,7 +244,7 @@ class NaturalGradient:
         return asdict(self)
 
     def init(self, dimensions: Sequence[Dimension]) -> State:
-        """Every value as likely as any other of its dimension."""
+        """The uniform distribution."""
         ladders = tuple(ladder_of(dimension, self.levels) for dimension in dimensions)
         sizes = [len(ladder.values) for ladder in ladders if len(ladder.values) > 1]
         return State(ladders, uniform(sizes, adaptive=self.adaptive))
@@ -250,7 +263,7 @@ class NaturalGradient:
         return choice_of(state.ladders, levels), {"kind": "sample", "levels": levels.tolist()}
 
     def tell(self, state: State, observation: Observation) -> State:
-        """With one more result; every lambda of them are a step."""
+        """The state with one more result; every lambda results make one step."""
         if observation.status == "failed":
             return state
         levels = levels_of(state.ladders, observation.choice)

@@ -27,18 +27,18 @@ from netwright.errors import SettingsError
 from netwright.strategies.checks import require_whole
 
 MakeSampler = Callable[..., BaseSampler]
-"""Makes one of Optuna's samplers of a ``seed``."""
+"""Makes an Optuna sampler from a ``seed``."""
 
 
 class SeededSampler(BaseSampler):
-    """One of Optuna's samplers without its memory: made anew for every trial, of the seed and the trial's number.
+    """One of Optuna's samplers without memory: made again for every trial, from the seed and the trial's number.
 
-    What it knows it reads from the storage, so that a study goes on after a kill as if nothing had happened, and
-    workers with one seed propose different candidates. A Gaussian process, which would begin to fit where it ended
-    the last time, begins afresh.
+    It reads all that it knows from the storage. So a study that was killed goes on as if nothing had happened, and
+    workers with the same seed propose different candidates. Optuna's Gaussian process normally starts its fit where
+    the last one ended; here it starts afresh.
 
     Args:
-        make: the sampler, given a ``seed``.
+        make: makes the sampler from a ``seed``.
         seed: a natural number.
     """
 
@@ -47,23 +47,23 @@ class SeededSampler(BaseSampler):
         self._seed = seed
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The parameters that the sampler proposes together: of the finished trials, those that they share."""
+        """The parameters that the sampler proposes together: those that all finished trials share."""
         return self._sampler(trial).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The sampler's proposal; empty in its beginning, which is random."""
+        """The sampler's proposal; empty during the random start."""
         sampler = self._sampler(trial)
         if isinstance(sampler, BaseGASampler):
-            # Parents come from the storage in another order than they were selected in: store them first.
+            # The storage lists parents in another order than they were selected in: store them first.
             sampler.get_parent_population(study, sampler.get_trial_generation(study, trial))
         return sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """The sampler's value for one parameter by itself."""
+        """The sampler's value for a single parameter."""
         sampler = self._sampler(trial, 1 + zlib.crc32(param_name.encode()))
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
@@ -73,7 +73,7 @@ class SeededSampler(BaseSampler):
 
 
 def optuna_random() -> MakeSampler:
-    """Optuna's random search: every dimension uniformly, whatever was observed."""
+    """Optuna's random search: every dimension uniformly, whatever was observed before."""
     return RandomSampler
 
 
@@ -127,7 +127,7 @@ def nsga_ii(
     crossover_prob: float = 0.9,
     swapping_prob: float = 0.5,
 ) -> MakeSampler:
-    """Optuna's genetic algorithm NSGA-II, of one objective.
+    """Optuna's genetic algorithm NSGA-II, for one objective.
 
     Options are those of `optuna.samplers.NSGAIISampler`.
 
@@ -155,7 +155,7 @@ OPTUNA_SAMPLERS: dict[str, Callable[..., MakeSampler]] = {
     "gp": gp,
     "nsga-ii": nsga_ii,
 }
-"""Name to maker; the keywords of the maker are the strategy's settings. No name is in `STRATEGIES`."""
+"""Name to maker. The keywords of the maker are the strategy's settings. No name is also in `STRATEGIES`."""
 
 
 def _require_switch(name: str, value: object) -> None:

@@ -1,8 +1,8 @@
-"""What a strategy shows of its search, as plain data: sentences and pictures. The report draws them.
+"""What a strategy shows in the report, as plain data: sentences and pictures. The report draws them.
 
 A strategy with something to show has a method ``report`` (`netwright.strategies.base.Reporting`) that returns
-`StrategySection` objects. There are three kinds of pictures; a new kind is a class here and a function that draws it in
-``netwright/report/draw/strategy.py``.
+`StrategySection` objects. There are three kinds of pictures. A new kind needs a class here and a function that draws it
+in ``netwright/report/draw/strategy.py``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ class ValuesOverTime:
     """The values of named rows at successive moments, as a heat map.
 
     Args:
-        name: of the picture, of no other one in a report.
-        rows: names.
-        values: a tuple for each moment with the value of each row, as text.
-        positions: where in its range each value lies, from 0, the lowest, to 1, the highest: shape (moments, rows).
+        name: name of the picture, unique in the report.
+        rows: names of the rows.
+        values: for each moment a tuple with the value of each row, as text.
+        positions: the position of each value in its range, from 0 (lowest) to 1 (highest): shape (moments, rows).
         moment: what a moment is, for example "round".
-        caption: what is to be said of it.
+        caption: text below the picture.
     """
 
     name: str
@@ -36,16 +36,16 @@ class ValuesOverTime:
 
 @dataclass(frozen=True, eq=False)
 class StepMeans:
-    """For each named row three numbers, of a step down, no step and a step up, and which of them was taken.
+    """Three means for each named row: after a step down, no step and a step up; and the step that was taken.
 
     Args:
-        name: of the picture, of no other one in a report.
-        heading: over it.
-        rows: names.
+        name: name of the picture, unique in the report.
+        heading: text above it.
+        rows: names of the rows.
         means: shape (rows, 3); NaN where there is none.
         moves: the steps taken, -1, 0 or 1: shape (rows,).
         axis: what the numbers are.
-        caption: what is to be said of it.
+        caption: text below the picture.
     """
 
     name: str
@@ -80,7 +80,7 @@ class AgentTable:
 
 @dataclass(frozen=True, eq=False)
 class AgentTables:
-    """Tables of agents. ``value_name``: what is in them, in words."""
+    """Tables of agents. ``value_name``: what the tables contain, in words."""
 
     tables: tuple[AgentTable, ...]
     value_name: str
@@ -94,12 +94,12 @@ class StrategySection:
     """A section of the report.
 
     Args:
-        anchor: its address in the page. Sections of one anchor become one.
+        anchor: its address in the page. Sections with the same anchor are merged.
         title: its heading.
         link: its name in the list of sections.
-        sentences: below the heading.
-        pictures: below these.
-        order: of the section among those of strategies and of layers.
+        sentences: text below the heading.
+        pictures: pictures below the text.
+        order: its position among the sections of strategies and layers.
     """
 
     anchor: str

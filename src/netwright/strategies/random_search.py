@@ -16,7 +16,15 @@ State = tuple[Dimension, ...]
 
 @dataclass(frozen=True)
 class RandomSearch:
-    """Every dimension uniformly (on its own scale) and independently, whatever was observed."""
+    """Draws every dimension uniformly (on its own scale) and independently, whatever was observed before.
+
+    >>> import numpy as np
+    >>> from netwright.strategies.base import Dimension
+    >>> search = RandomSearch()
+    >>> state = search.init([Dimension("kernel", "categorical", 0, 0, 1, choices=(3,))])
+    >>> search.ask(state, np.random.default_rng(0))[0]
+    {'kernel': 3}
+    """
 
     @property
     def name(self) -> str:
@@ -25,11 +33,11 @@ class RandomSearch:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """None."""
+        """Empty: it has no settings."""
         return {}
 
     def init(self, dimensions: Sequence[Dimension]) -> State:
-        """The dimensions are all that is kept."""
+        """The dimensions; nothing else is kept."""
         return tuple(dimensions)
 
     def ask(

@@ -1,4 +1,4 @@
-"""Ranks of rewards: nothing but their order is left."""
+"""Ranks of rewards: they keep the order of the rewards and drop their size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from numpy.typing import NDArray
 
 
 def middle_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rank of each value, (n,), from 1/2 for the least to n - 1/2; the mean of those that tie."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: NDArray[np.float64] = (np.cumsum(count) - count / 2)[place]
+    """The rank of each value, (n,), from 1/2 for the least to n - 1/2; ties get their mean.
+
+    >>> middle_ranks(np.array([0.2, 0.7, 0.7])).tolist()
+    [0.5, 2.0, 2.0]
+    """
+    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(count) - count / 2)[group]
     return ranks

@@ -1,8 +1,7 @@
-"""Any strategy as an Optuna sampler: state is a fold over the storage, stamps are stored and never state.
+"""Any strategy as an Optuna sampler. Its state is computed from the storage; stamps are stored, states never.
 
-The one file that knows Optuna's private names. What is asked for depends on nothing but the seed, the trial's
-number and the results in the storage, so that a study can be killed, resumed, copied and shared between
-workers.
+Only this file uses Optuna's private names. A proposal depends only on the seed, the trial's number and the results in
+the storage. So a study can be killed, resumed, copied and shared between workers.
 """
 
 from __future__ import annotations
@@ -43,19 +42,19 @@ Distributions = Mapping[str, BaseDistribution]
 VIEWS_KEPT = 4
 
 COMPLETION = "netwright:completion"
-"""The user attribute of a finished trial that says as which one it was completed, from 1 on."""
+"""The user attribute of a finished trial that holds its number in the order of completion, from 1 on."""
 
 
 def sampler(
     name: str, seed: int | None = None, *, distributions: Distributions | None = None, **settings: Any
 ) -> StrategySampler:
-    """A strategy for anyone's Optuna study, on any mix of integer, categorical and float parameters.
+    """A strategy for any Optuna study, with any mix of integer, categorical and float parameters.
 
     Args:
         name: one of `netwright.strategies.STRATEGIES`, for example ``"controlled-random-search"``.
         seed: every random number comes from it and the trial's number; None: a new one.
         distributions: see `StrategySampler`.
-        settings: the strategy's own, for example ``population=60``.
+        settings: the strategy's own settings, for example ``population=60``.
 
     Raises:
         SettingsError: there is no such strategy, or it has no such setting.
@@ -73,14 +72,14 @@ def sampler(
 class StrategySampler(BaseSampler):
     """Drives a strategy over an Optuna study of one objective.
 
-    The strategy sees the parameters that all finished trials share; a study's first trial, and any parameter
-    that comes and goes, is sampled uniformly. With ``distributions`` the parameters are known from the first
+    The strategy sees the parameters that all finished trials share. The first trial of a study is sampled uniformly,
+    and so is every parameter that not all trials have. With ``distributions`` the parameters are known from the first
     trial on.
 
     Args:
         strategy: the strategy.
         seed: a natural number; None: drawn once.
-        distributions: the parameters of every trial, in the order that the strategy shall see them.
+        distributions: the parameters of every trial, in the order in which the strategy is to see them.
 
     Raises:
         SettingsError: ``seed`` is negative, or the strategy's settings do not fit ``distributions``.
@@ -112,16 +111,16 @@ class StrategySampler(BaseSampler):
 
     @property
     def strategy(self) -> Strategy[Any]:
-        """What is driven."""
+        """The strategy that is driven."""
         return self._strategy
 
     def state(self, study: Study) -> Any:
-        """The strategy's state after all that the storage holds of a study, to be looked at."""
+        """The strategy's state after all trials of the study in the storage, for inspection."""
         space = self._distributions
         with self._lock:
             ledger = self._read(study)
-            found = ledger.shared_distributions() if space is None else space
-            free = {name: d for name, d in found.items() if not d.single()}
+            known = ledger.shared_distributions() if space is None else space
+            free = {name: d for name, d in known.items() if not d.single()}
             return ledger.view(free, self._strategy, study.direction).fold.advance(ledger.finished)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -136,7 +135,7 @@ class StrategySampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The strategy's proposal for a trial, whose stamp is stored with it.
+        """The strategy's proposal for a trial. Its stamp is stored with the trial.
 
         Raises:
             ValueError: the study has more than one objective.
@@ -172,10 +171,10 @@ class StrategySampler(BaseSampler):
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        """Store as which one the trial was completed: after all that this process knows to be finished.
+        """Store the trial's number in the order of completion: one more than any that this process knows of.
 
-        No clock is asked, which may be set back, or differ between machines. Two processes that complete trials at once
-        may give both one number; of these the trial's own decides, in every process alike.
+        The clock is not used, because it may be set back or differ between machines. Two processes that complete trials
+        at the same time may give both the same number. Then the trials' own numbers decide, in every process alike.
         """
         with self._lock:
             count = self._read(study).next_completion()
@@ -211,7 +210,7 @@ class _View:
         return state if observation is None else self._tell(state, observation)
 
     def _observation(self, trial: FrozenTrial) -> Observation | None:
-        """None where a trial has nothing to say about these distributions."""
+        """The trial as an observation; None where it says nothing about these distributions."""
         stamp = self.stamp(trial)
         if trial.state == TrialState.FAIL:
             return None if stamp is None else Observation(trial.number, {}, None, "failed", stamp)
@@ -227,10 +226,10 @@ class _View:
 
 
 class _Ledger:
-    """What a storage held of one study when it was last read, so that an ask costs what is new since.
+    """What the storage held of one study when it was last read, so that only new trials cost time.
 
-    Never stored: a lost ledger is read again. Finished trials are in the order of `in_order_of_completion`; one that
-    arrives late is put in its place.
+    It is never stored: if it is lost it is read again. Finished trials are in the order of `in_order_of_completion`;
+    one that arrives late is inserted at its position.
     """
 
     def __init__(self) -> None:
@@ -240,41 +239,41 @@ class _Ledger:
         self.finished: list[FrozenTrial] = []
         self._completed = 0
         self._scanned = 0
-        self._unfinished: dict[int, FrozenTrial] = {}  # by place in the storage's list
-        self._last: tuple[int, FrozenTrial] | None = None  # one finished trial and its place
+        self._unfinished: dict[int, FrozenTrial] = {}  # by index in the storage's list
+        self._last: tuple[int, FrozenTrial] | None = None  # one finished trial and its index
         self._shared: dict[str, BaseDistribution] | None = None
         self._views: list[_View] = []
 
     def update(self, trials: list[FrozenTrial]) -> None:
-        """Takes in all trials of the study, as the storage lists them."""
+        """Take in all trials of the study, as the storage lists them."""
         if not self._continues(trials):
             self._clear()
-        looked_at = [(place, trials[place]) for place in self._unfinished]
+        looked_at = [(index, trials[index]) for index in self._unfinished]
         looked_at += enumerate(trials[self._scanned :], start=self._scanned)
         self._scanned = len(trials)
-        fresh = [(place, trial) for place, trial in looked_at if trial.state.is_finished()]
-        self._unfinished = {place: trial for place, trial in looked_at if not trial.state.is_finished()}
+        fresh = [(index, trial) for index, trial in looked_at if trial.state.is_finished()]
+        self._unfinished = {index: trial for index, trial in looked_at if not trial.state.is_finished()}
         if fresh:
             self._last = fresh[-1]
             self._insert([trial for _, trial in fresh])
 
     def next_completion(self) -> int:
-        """One more than any trial has that is finished here, or being finished by this process."""
+        """One more than the number of any trial that is finished here or that this process is finishing."""
         self._completed = max(self._completed, len(self.finished)) + 1
         return self._completed
 
     def unfinished(self) -> list[FrozenTrial]:
-        """The trials that run or wait."""
+        """The trials that are running or waiting."""
         return list(self._unfinished.values())
 
     def shared_distributions(self) -> dict[str, BaseDistribution]:
-        """What all finished trials with parameters (failed ones apart) have in common, sorted by name."""
+        """The distributions that all finished trials with parameters share (without failed ones), sorted by name."""
         return dict(sorted((self._shared or {}).items()))
 
     def view(
         self, distributions: dict[str, BaseDistribution], strategy: Strategy[Any], direction: StudyDirection
     ) -> _View:
-        """The view under these distributions: the one at hand, or a new one."""
+        """The view for these distributions: a kept one or a new one."""
         for view in self._views:
             if view.distributions == distributions and list(view.distributions) == list(distributions):
                 return view
@@ -283,13 +282,13 @@ class _Ledger:
         return view
 
     def _continues(self, trials: list[FrozenTrial]) -> bool:
-        """Whether this is the same study, not another one under the identifier of a deleted one."""
+        """Whether this is the same study. A deleted study's identifier may be used again for another one."""
         if self._scanned > len(trials):
             return False
         if self._last is None:
             return True
-        place, known = self._last
-        now = trials[place]
+        index, known = self._last
+        now = trials[index]
         return now is known or (
             now._trial_id == known._trial_id and now.datetime_complete == known.datetime_complete
         )
@@ -299,7 +298,7 @@ class _Ledger:
         self.finished = in_order_of_completion([*before, *fresh])
         self._completed = max(self._completed, *(_count(trial) or 0 for trial in fresh))
         pairs = enumerate(zip(before, self.finished, strict=False))
-        start = next((place for place, (old, new) in pairs if old is not new), len(before))
+        start = next((index for index, (old, new) in pairs if old is not new), len(before))
         for view in self._views:
             view.fold.rewind(start)
         for trial in fresh:
@@ -314,11 +313,11 @@ class _Ledger:
 
 
 def in_order_of_completion(finished: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Finished trials by the number stored with their completion, then by their own.
+    """Finished trials sorted by the number stored at their completion, then by their own number.
 
-    Trials without such a number, of a version that stored none or added by hand, go by their time of completion: those
-    that were there when the first number was given stand before it, others before the first with a number that was
-    completed later by the clock.
+    Trials without such a number (from a version that stored none, or added by hand) are sorted by their time of
+    completion. Those that were there when the first number was given come first. The others come before the first
+    numbered trial that was completed later by the clock.
     """
     counted = sorted(
         (trial for trial in finished if _count(trial) is not None), key=lambda t: (_count(t), t.number)
@@ -357,10 +356,10 @@ def _holds(distribution: BaseDistribution, value: Any) -> bool:
 
 
 def dimensions_of(distributions: Distributions) -> list[Dimension]:
-    """Optuna's distributions as a strategy sees them, in their order.
+    """Optuna's distributions as dimensions for a strategy, in the same order.
 
     Raises:
-        SettingsError: a distribution is none of integer, float and categorical.
+        SettingsError: a distribution is not an integer, float or categorical one.
     """
     return [_dimension(name, distribution) for name, distribution in distributions.items()]
 

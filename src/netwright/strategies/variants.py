@@ -1,4 +1,4 @@
-"""Strategies that come in several variants, each a dataclass whose fields are its settings."""
+"""Strategies with several variants. Each variant is a dataclass whose fields are its settings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from netwright.errors import SettingsError
 from netwright.strategies.base import Strategy
 
 Variants = Mapping[str, tuple[str, str]]
-"""Name to module and class; loaded when asked for."""
+"""Name to module and class. The module is imported when it is needed."""
 
 
 def make_variant(name: str, variants: Variants, variant: str, given: Mapping[str, Any]) -> Strategy[Any]:
-    """A strategy in one of its variants, with the options that are given; None leaves the class's own default.
+    """Make one variant of a strategy.
+
+    Args:
+        name: the strategy's name.
+        variants: all its variants.
+        variant: the variant to make.
+        given: its options; None stands for the class's own default.
 
     Raises:
         SettingsError: there is no such variant, it has no such option, or a value is wrong.

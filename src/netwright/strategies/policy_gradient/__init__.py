@@ -1,7 +1,7 @@
-"""Policy gradient: a policy is perturbed in many coordinates at once, and moves to where the rewards are greater.
+"""Policy gradient: perturbs a policy in many coordinates at once, and moves it towards greater rewards.
 
 A. Mortazi, U. Bagci: "Automatically designing CNN architectures for medical image segmentation" (2018), as published,
-and a variant that forgets less.
+and a variant that also uses the results of earlier rounds.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def policy_gradient(
     share: float | None = None,
     memory: int | None = None,
 ) -> Strategy[Any]:
-    """Policy gradient: a policy perturbed in all coordinates at once, which moves to where rewards are greater.
+    """Policy gradient: perturbs a policy in all coordinates at once, and moves it towards greater rewards.
 
     Args:
         variant: "published", or "pooled", which uses the results of many rounds at once.
-        perturbations: see either class, as every other option: `PolicyGradient`, `PooledPolicyGradient`; None: the
+        perturbations: this and every other option: see `PolicyGradient` or `PooledPolicyGradient`; None: the
             class's own default.
 
     Raises:

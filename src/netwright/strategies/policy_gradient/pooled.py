@@ -1,17 +1,17 @@
-"""A policy gradient that forgets less: the groups of one round become effects estimated from many rounds.
+"""A policy gradient that uses the results of many rounds, where the published one uses those of one round.
 
-The better variant of the published one (`netwright.strategies.policy_gradient.published`). There, a round of 15
-results tells of each coordinate by three means, in which the changes of all other coordinates are noise, and is then
-forgotten; a start in a poor place costs many rounds. Here
-- the first round is drawn uniformly, and the policy begins at its best;
-- a round is short, and few coordinates change at once, so that what is good stays together;
-- the effect of every value is estimated from the last results of all rounds, at the values that were really trained,
-  by a Bayesian linear model whose tables are one a coordinate: the effects of the other coordinates are told apart,
-  neighbouring values share what is learned, and ranks of rewards take the place of rewards;
-- the policy moves as the published one does, by a step at most in each coordinate, to the value of greatest estimated
-  effect; categories have no steps, so that all of a coordinate's are compared.
+It is the better variant. In the published one (`netwright.strategies.policy_gradient.published`) a round of 15 results
+gives three means per coordinate. In these means the changes of all other coordinates are noise, and after the round
+they are forgotten. So a bad start costs many rounds. Here
+- the first round is drawn uniformly, and the policy begins at its best result;
+- a round is short, and few coordinates change at once, so that good combinations stay together;
+- the effect of every value is estimated from the last results of all rounds, at the values that were really trained.
+  The model is a Bayesian linear one with one table per coordinate. It separates the effects of the coordinates, lets
+  neighbouring values share what is learned, and uses ranks in place of rewards;
+- the policy moves as the published one does, by at most one step per coordinate, to the value with the greatest
+  estimated effect. Categories have no order, so all values of such a coordinate are compared.
 
-Late results are as good as others. The settings were tried out on made-up tables and NAS-Bench-201 (docs/choosing.md).
+Late results count like any other. The settings were tuned on made-up tables and NAS-Bench-201 (docs/choosing.md).
 """
 
 from __future__ import annotations
@@ -44,24 +44,24 @@ from netwright.strategies.policy_gradient.rounds import Round
 from netwright.strategies.ranks import middle_ranks
 
 WIDER_AFTER = 4
-"""Each time it is drawn again more coordinates change: the share once more after so many."""
+"""While draws repeat tried levels, more coordinates change: twice the share after this many draws, then three times."""
 
 ALIKE = 0.7
-"""Correlation of the effects of two neighbouring values of an ordered coordinate."""
+"""Correlation between the effects of two neighbouring values of an ordered coordinate."""
 
 NOISE = 0.3
-"""Variance of what the coordinates' effects cannot tell, in units of theirs."""
+"""Variance of what the effects of the coordinates do not explain, in units of the effects' variance."""
 
 CONSTANT = 0.1
-"""Variance of the mean, in the same units."""
+"""Variance of the mean, in the same unit."""
 
 
 @dataclass(frozen=True, eq=False)
 class State:
     """The policy (None until the first round has ended) and all results so far; immutable.
 
-    ``rows``: levels of each result; ``rewards``: theirs, None where there is none. ``since``: results since the policy
-    last moved. ``rounds``: the finished ones.
+    ``rows``: levels of each result; ``rewards``: their rewards, None where there is none. ``since``: the number of
+    results since the policy last moved. ``rounds``: the finished rounds.
     """
 
     ladders: tuple[Ladder, ...]
@@ -78,11 +78,11 @@ class PooledPolicyGradient:
     """The policy gradient with effects estimated from many rounds.
 
     Args:
-        perturbations: p, the candidates of a round.
+        perturbations: p, the number of candidates per round.
         first: a choice to start from; None: the best of a round drawn uniformly.
-        levels: of a float, and of a dimension of more values, so many are searched; at least 2.
-        share: of the coordinates that a perturbation changes, over 0 to 1.
-        memory: so many of the last results are used.
+        levels: the number of values searched for a float, or for a dimension with more values; at least 2.
+        share: the share of the coordinates that a perturbation changes, above 0 and up to 1.
+        memory: the number of last results that are used.
     """
 
     perturbations: int = 5
@@ -118,8 +118,9 @@ class PooledPolicyGradient:
     def ask(
         self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
     ) -> tuple[Choice, Stamp]:
-        """A perturbation of the policy, or in the first round any choice, and its stamp: ``kind``, ``round`` and
-        ``levels``.
+        """A perturbation of the policy (in the first round any choice) and its stamp.
+
+        The stamp holds ``kind``, ``round`` and ``levels``.
         """
 
         def drawn(number: int) -> Levels:
@@ -143,7 +144,7 @@ class PooledPolicyGradient:
         return np.where(changed, np.where(_ordered(state.ladders), neighbours, anywhere), state.policy)
 
     def tell(self, state: State, observation: Observation) -> State:
-        """With one more result, wherever it lies; every p-th moves the policy."""
+        """The state with one more result, whatever its choice; every p-th result moves the policy."""
         if observation.status == "failed":
             return state
         levels = levels_of(state.ladders, observation.choice)
@@ -158,7 +159,7 @@ class PooledPolicyGradient:
         return state if state.since < self.perturbations else self._moved(state)
 
     def _moved(self, state: State) -> State:
-        """The next round's state."""
+        """The state of the next round."""
         rewards = np.array([-math.inf if reward is None else reward for reward in state.rewards])
         if state.policy is None:
             return replace(state, policy=state.rows[int(rewards.argmax())], since=0)
@@ -185,7 +186,7 @@ class PooledPolicyGradient:
         return policy_history(state)
 
     def starting_point(self, state: State) -> tuple[str, Choice] | None:
-        """The best choice of the first round, from which the policy began, and how sentences call it."""
+        """The best choice of the first round, where the policy began, and a name for it, for use in sentences."""
         first = first_policy(state)
         return None if first is None else ("the best of the first round", first)
 
@@ -195,15 +196,16 @@ def effects(
 ) -> list[NDArray[np.float64]]:
     """The estimated effect of every value of every coordinate, in standard deviations of the rewards' ranks.
 
-    The posterior mean of a sum of tables, one a coordinate, in each of which the values' effects have the covariance
-    ``ALIKE`` to the power of their distance (of categories: none): ridge regression in its dual form.
+    It is the posterior mean of a sum of tables, one per coordinate. The covariance of two values' effects is
+    ``ALIKE`` to the power of their distance (0 for two categories). This is ridge regression in its dual form.
 
     Args:
+        ladders: the values of each coordinate.
         rows: levels of the results, (results, coordinates).
         rewards: (results,), minus infinity where there is none.
 
     Returns:
-        One array (values,) a coordinate.
+        One array (values,) per coordinate.
     """
     targets = _ranks(rewards)
     ordered = _ordered(ladders)
@@ -211,18 +213,19 @@ def effects(
     likeness = np.where(ordered, ALIKE**distance, distance == 0)
     covariance = likeness.mean(axis=-1) + CONSTANT
     weights = np.linalg.solve(covariance + NOISE * np.eye(len(rows)), targets)
-    found = []
+    by_coordinate = []
     for coordinate, ladder in enumerate(ladders):
         apart = np.abs(np.arange(len(ladder.values))[:, None] - rows[:, coordinate])
         table = ALIKE**apart if ordered[coordinate] else (apart == 0).astype(np.float64)
-        found.append(table @ weights / len(ladders))
-    return found
+        by_coordinate.append(table @ weights / len(ladders))
+    return by_coordinate
 
 
 def _compared(ladder: Ladder, level: int, effect: NDArray[np.float64]) -> tuple[int, NDArray[np.float64]]:
-    """The level that the policy goes to, and the greatest effect below its own, at it, and above it (NaN: none).
+    """The level that the policy moves to, and the greatest effect below its own level, at it and above it.
 
-    An ordered coordinate goes a step at most; where nothing is greater the policy stays.
+    An effect is NaN where there is no such value. An ordered coordinate moves by at most one step. The policy stays
+    where no effect is greater.
     """
     reach = len(effect) if ladder.dimension.kind == "categorical" else 1
     low, high = max(level - reach, 0), min(level + reach, len(effect) - 1)
@@ -234,7 +237,7 @@ def _compared(ladder: Ladder, level: int, effect: NDArray[np.float64]) -> tuple[
 
 
 def _ranks(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks of mean 0 and variance 1, the mean of those that tie; all 0 where all tie."""
+    """Ranks with mean 0 and variance 1; ties get their mean; all 0 where all tie."""
     ranks = middle_ranks(rewards)
     spread = ranks.std()
     return (ranks - ranks.mean()) / spread if spread > 0 else np.zeros(len(ranks))

@@ -1,4 +1,4 @@
-"""Policy gradient: a policy is perturbed in every coordinate at once, and moves to where the rewards are greater.
+"""Policy gradient: perturbs a policy in every coordinate at once, and moves it towards greater rewards.
 
 A. Mortazi, U. Bagci: "Automatically designing CNN architectures for medical image segmentation", MICCAI 2018 workshop
 MLMI. A policy is one value for every hyperparameter, theta_1 to theta_N; epsilon^d is the step from one value of
@@ -7,25 +7,26 @@ coordinate d to the next. In a round p perturbations pi_i = pi_0 + Delta_i are t
 the policy moves, in that coordinate, towards the group of greatest mean reward Ave, and stays where none is greatest.
 The update's third case is misprinted in the text at hand: +epsilon applies where Ave_+ is greater than both others.
 
-What the paper leaves open, and was chosen here:
-- p is 15 (the authors had 15 GPUs), the starting policy is drawn uniformly.
-- At the edge a perturbation that would leave the range is cut off, and counts in the group of what it became: C_0.
-- A perturbation that was trained before, or is in training, is drawn again: it would teach nothing.
-- A group without a result has no mean and is never the greatest; where two groups are empty nothing can be compared,
+What the paper leaves open, and how it is done here:
+- p is 15 (the authors had 15 GPUs), and the starting policy is drawn uniformly.
+- A perturbation that would leave the range is clipped. It counts in the group of what it became: C_0.
+- A perturbation that was trained before, or is in training, is drawn again, because it would teach nothing.
+- A group without a result has no mean and is never the greatest. Where two groups are empty nothing can be compared,
   and the policy stays.
-- A candidate without a reward (no network, out of memory) counts with the worst reward seen so far. A round in which
-  none has one compares nothing: the policy stays, and the round is not one of those in which it rests.
-- A round ends when the first p that were asked for have their results, so that slow networks count like quick ones. Who
-  asks meanwhile gets a further perturbation of the same policy, which counts too if it comes in time: no worker waits.
-  The round ends without the late ones when ``late`` further results are there; what comes after its round has ended
-  moves nothing.
-- Values without an order (categories) are taken in the order in which they stand; of a float, or of more values than
-  ``levels``, the ladder of evenly spaced ones is searched.
+- A candidate without a reward (no network, out of memory) counts with the worst reward so far. If no candidate of a
+  round has a reward, nothing is compared: the policy stays, and the round does not count towards ``rest``.
+- A round ends when the first p candidates have their results, so slow networks count like quick ones. A worker that
+  asks in the meantime gets a further perturbation of the same policy, so no worker waits. It counts too if it is in
+  time. After ``late`` further results the round ends without the missing ones. A result that comes after the end of
+  its round moves nothing.
+- Values without an order (categories) are used in the order in which they are listed. For a float, or a dimension with
+  more values than ``levels``, evenly spaced values are searched.
 
-How soon: the other coordinates' changes are noise to each one, the more of it the more coordinates there are. On
-separable bowls of 12 values a coordinate, a random policy is 4 steps from the optimum in each; after 20 rounds of 15
-(300 candidates) the policy is within 1 step in the mean for 6 coordinates and within 2 for 76, with noise of a tenth of
-the random policies' standard deviation too. It then wanders about there: the steps do not become smaller.
+How fast it is: for each coordinate the changes of the others are noise, so more coordinates mean more noise. On
+separable bowls of 12 values per coordinate, a random policy is 4 steps from the optimum in each. After 20 rounds of 15
+(300 candidates) the policy is on average within 1 step for 6 coordinates and within 2 for 76, also with noise of a
+tenth of the random policies' standard deviation. From then on it moves around there, because the steps do not become
+smaller.
 """
 
 from __future__ import annotations
@@ -59,16 +60,16 @@ GROUPS = (-1, 0, 1)
 """C_-, C_0 and C_+, by the sign of what was added."""
 
 ROUNDING = 1e-12
-"""Relative to the means: sums of the same rewards differ by this when their order does."""
+"""Relative to the means: the sum of the same rewards in another order may differ by this much."""
 
 
 @dataclass(frozen=True, eq=False)
 class State:
     """The policy (levels on the ladders, None before the first result) and the results of its round so far; immutable.
 
-    ``offsets``: steps of each result from the policy; ``rewards``: theirs, None where there is none; ``places``: which
-    of the round's candidates they are. ``rounds``: the finished ones. ``worst``: the least reward so far. ``tried``:
-    the levels of all that was trained, as bytes.
+    ``offsets``: steps of each result from the policy; ``rewards``: their rewards, None where there is none;
+    ``places``: the numbers of the candidates in the round. ``rounds``: the finished rounds. ``worst``: the least reward
+    so far. ``tried``: the levels of all trained candidates, as bytes.
     """
 
     ladders: tuple[Ladder, ...]
@@ -86,12 +87,12 @@ class PolicyGradient:
     """The published policy gradient.
 
     Args:
-        perturbations: p, the candidates of a round; at least 2.
+        perturbations: p, the number of candidates per round; at least 2.
         first: a choice to start from; None: drawn uniformly.
-        levels: of a float, and of a dimension of more values, so many are searched; at least 2.
-        rest: the policy rests when it stayed in so many rounds with a reward running: the perturbations are others in
-            each, so that one round could be luck.
-        late: a round waits for its late results until so many further ones are there; None: p.
+        levels: the number of values searched for a float, or for a dimension with more values; at least 2.
+        rest: the policy has converged when it stayed in this many rounds with a reward in a row. One such round could
+            be luck, because each round has other perturbations.
+        late: a round waits for its late results until there are this many further ones; None: p.
     """
 
     perturbations: int = 15
@@ -131,10 +132,11 @@ class PolicyGradient:
     def ask(
         self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
     ) -> tuple[Choice, Stamp]:
-        """A perturbation of the policy and its stamp: ``round`` and ``place`` in it, its ``levels`` and those of the
-        perturbed ``policy``.
+        """A perturbation of the policy and its stamp.
 
-        Before any result the policy is that of the pending candidates, or else it begins here.
+        The stamp holds ``round``, the candidate's number in it as ``place``, its ``levels`` and those of the perturbed
+        ``policy``. Before any result the policy is taken from the pending candidates; if there are none, it is made
+        here.
         """
         policy = self._policy(state, rng, pending)
 
@@ -162,10 +164,10 @@ class PolicyGradient:
         return rng.integers(0, [len(ladder.values) for ladder in state.ladders])
 
     def tell(self, state: State, observation: Observation) -> State:
-        """With one more result; the last that its round waits for moves the policy.
+        """The state with one more result; the last result that a round waits for moves the policy.
 
-        What was trained counts, not what was proposed: a result belongs to the round where no coordinate is further
-        than a step from the policy. One that was asked for in another round does not.
+        What counts is the choice that was trained, not the proposed one. It belongs to the round if no coordinate is
+        more than one step from the policy. A result that was asked for in another round does not count.
         """
         stamp = observation.stamp
         if observation.status != "failed":
@@ -185,14 +187,14 @@ class PolicyGradient:
         offsets = levels - policy
         if np.abs(offsets).max() > 1:
             return state
-        place = (
+        candidate = (
             _first_free(state.places) if stamp is None or stamp["place"] in state.places else stamp["place"]
         )
         state = replace(
             state,
             offsets=(*state.offsets, offsets),
             rewards=(*state.rewards, reward),
-            places=state.places | {place},
+            places=state.places | {candidate},
         )
         late = self.perturbations if self.late is None else self.late
         waited_for = state.places.issuperset(range(self.perturbations))
@@ -200,7 +202,7 @@ class PolicyGradient:
         return _moved(state) if ended else state
 
     def converged(self, state: State) -> bool:
-        """Whether the policy rests. A round without a reward says nothing of it, and does not count."""
+        """Whether the policy has stayed for ``rest`` rounds in a row. A round without a reward does not count."""
         last = [finished for finished in state.rounds if np.isfinite(finished.rewards).any()][-self.rest :]
         return len(last) == self.rest and not any(finished.moves.any() for finished in last)
 
@@ -215,7 +217,7 @@ class PolicyGradient:
         return policy_history(state)
 
     def starting_point(self, state: State) -> tuple[str, Choice] | None:
-        """The policy that the search started from, and how sentences call it."""
+        """The policy that the search started from, and a name for it, for use in sentences."""
         first = first_policy(state)
         return None if first is None else ("the starting policy", first)
 
@@ -235,10 +237,13 @@ def group_means(offsets: Levels, rewards: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def moves_by(means: NDArray[np.float64]) -> Levels:
-    """The steps that the policy takes, -1, 0 or 1, by the means (coordinates, 3) of the groups.
+    """The steps of the policy, -1, 0 or 1, given the means (coordinates, 3) of the groups.
 
-    Means that differ by no more than rounding tie. -1 where Ave_- > Ave_0 and Ave_- > Ave_+; +1 where Ave_+ > Ave_0 and
-    Ave_+ > Ave_- (misprinted); else 0, on ties too, and where fewer than two groups have a mean.
+    -1 where Ave_- > Ave_0 and Ave_- > Ave_+; +1 where Ave_+ > Ave_0 and Ave_+ > Ave_- (misprinted in the paper); else
+    0, also for ties and where fewer than two groups have a mean. Means that differ only by rounding tie.
+
+    >>> moves_by(np.array([[0.1, 0.2, 0.3], [0.3, 0.2, 0.1], [0.1, 0.2, 0.2]])).tolist()
+    [1, -1, 0]
     """
     known = np.isfinite(means)
     margin = ROUNDING * np.abs(means[known]).max(initial=0.0)
@@ -251,7 +256,7 @@ def moves_by(means: NDArray[np.float64]) -> Levels:
 
 
 def _moved(state: State) -> State:
-    """The next round's state."""
+    """The state of the next round."""
     assert state.policy is not None
     worst = math.nan if all(reward is None for reward in state.rewards) else state.worst
     rewards = np.array([worst if reward is None else reward for reward in state.rewards], dtype=np.float64)
@@ -269,7 +274,7 @@ def _moved(state: State) -> State:
 
 
 def _first_free(places: Collection[int]) -> int:
-    place = 0
-    while place in places:
-        place += 1
-    return place
+    number = 0
+    while number in places:
+        number += 1
+    return number

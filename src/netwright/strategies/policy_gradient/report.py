@@ -1,4 +1,4 @@
-"""How a policy moved, for the report: every coordinate's path over the rounds, and what the last round told of each."""
+"""How a policy moved, for the report: every coordinate over the rounds, and the means of the last round."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ EFFECTS_CAPTION = (
 
 
 class PolicyState(Protocol):
-    """What the states of both variants have in common."""
+    """What the states of both variants share."""
 
     @property
     def ladders(self) -> tuple[Ladder, ...]:
-        """A ladder a coordinate."""
+        """One ladder per coordinate."""
 
     @property
     def policy(self) -> Levels | None:
-        """Where the policy stands; None before it has begun."""
+        """The policy's current levels; None before it has begun."""
 
     @property
     def rounds(self) -> tuple[Round, ...]:
@@ -45,12 +45,12 @@ class PolicyState(Protocol):
 
 
 def policy_sections(state: PolicyState, reward_name: str, *, estimated: bool) -> tuple[StrategySection, ...]:
-    """The section of a policy; nothing before there is one.
+    """The section about a policy; empty before there is one.
 
     Args:
-        state: of the strategy.
-        reward_name: what the reward is, in words.
-        estimated: whether the means of a round are effects on the reward's rank, estimated from many rounds.
+        state: the strategy's state.
+        reward_name: the name of the reward, in words.
+        estimated: whether a round's means are effects on the reward's rank, estimated from many rounds.
     """
     if state.policy is None:
         return ()
@@ -78,7 +78,7 @@ def policy_sections(state: PolicyState, reward_name: str, *, estimated: bool) ->
 
 
 def policy_sentence(rounds: Sequence[Round], reward_name: str) -> str:
-    """How many rounds there were, and what they gained."""
+    """A sentence with the number of rounds and the gain in reward."""
     means = [(_mean(finished.rewards), number) for number, finished in enumerate(rounds, 1)]
     known = [(mean, number) for mean, number in means if math.isfinite(mean)]
     if not known:
@@ -92,7 +92,7 @@ def policy_sentence(rounds: Sequence[Round], reward_name: str) -> str:
 
 
 def policy_history(state: PolicyState) -> list[dict[str, Any]]:
-    """Every finished round, for machines: policy, group means and moves by coordinate, and the rewards."""
+    """Every finished round as plain JSON values: policy, group means and moves by coordinate, and the rewards."""
     names = [ladder.dimension.name for ladder in state.ladders]
     return [
         {
@@ -109,20 +109,20 @@ def policy_history(state: PolicyState) -> list[dict[str, Any]]:
 
 
 def first_policy(state: PolicyState) -> Choice | None:
-    """The choice that the first policy stands for; None before there is a policy."""
+    """The choice of the first policy; None before there is a policy."""
     if state.policy is None:
         return None
     return choice_of(state.ladders, state.rounds[0].policy if state.rounds else state.policy)
 
 
 def together(names: Sequence[str]) -> list[int]:
-    """Indices of coordinates, those of one sort side by side: of layer1.height "height", of pool1 "pool"."""
+    """Indices of the coordinates, grouped by kind: "height" for layer1.height, "pool" for pool1."""
     sorts = [name.rpartition(".")[2].rstrip("0123456789") for name in names]
     kinds = list(dict.fromkeys(sorts))
     return sorted(range(len(names)), key=lambda index: kinds.index(sorts[index]))
 
 
 def _mean(rewards: NDArray[np.float64]) -> float:
-    """Of those that there are; NaN where there is none."""
+    """The mean of the rewards that exist; NaN where there is none."""
     known = rewards[np.isfinite(rewards)]
     return float(known.mean()) if known.size else math.nan

@@ -1,4 +1,4 @@
-"""What a round of either variant leaves behind."""
+"""The record of a finished round, in either variant."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from netwright.strategies.ladder import Levels
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """A finished round: its policy (coordinates,), the means (coordinates, 3) of C_-, C_0, C_+ (NaN: empty), the
-    moves (coordinates,) in steps, and the rewards (results,) that the means are of (NaN: none).
+    """A finished round.
+
+    It holds the policy (coordinates,), the means (coordinates, 3) of C_-, C_0, C_+ (NaN: empty), the moves
+    (coordinates,) in steps, and the rewards (results,) behind the means (NaN: none).
     """
 
     policy: Levels

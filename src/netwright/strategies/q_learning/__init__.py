@@ -1,7 +1,7 @@
-"""Multi-agent Q-learning: one agent a layer, tables between connected agents, one reward for all.
+"""Multi-agent Q-learning: one agent per layer, tables between connected agents, one reward for all.
 
 A. Iranfar, M. Zapater, D. Atienza: "Multi-Agent Reinforcement Learning for Hyperparameter Optimization of
-Convolutional Neural Networks" (2022), as published, and a better one whose agents choose jointly.
+Convolutional Neural Networks" (2022), as published, and a better variant whose agents choose jointly.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def q_learning(
     penalty: float | None = None,
     convergence: int | None = None,
 ) -> Strategy[Any]:
-    """Multi-agent Q-learning: agents that choose jointly, or as published, one agent a layer.
+    """Multi-agent Q-learning: agents that choose jointly, or the published algorithm with one agent per layer.
 
     Args:
         variant: "coordinated", or "published" for the paper's own algorithm.
-        agents: names of the dimensions that each agent decides, in topological order; None: one agent a
+        agents: names of the dimensions that each agent chooses, in topological order; None: one agent per
             dimension.
-        edges: pairs (i, j), i < j, of agents that are connected; None: the chain where published, every pair where
-            coordinated.
-        levels: see either class, as every other option: `PublishedQLearning`, `CoordinatedAgents`; None: the class's
+        edges: pairs (i, j), i < j, of connected agents; None: the chain for "published", every pair for
+            "coordinated".
+        levels: this and every other option: see `PublishedQLearning` or `CoordinatedAgents`; None: the class's
             own default.
 
     Raises:

@@ -1,7 +1,7 @@
 """Algorithms 1 to 3 of the published multi-agent Q-learning, over the tables of one layout.
 
-Beside each step stands the line of the paper's algorithm; what holds where an agent feeds several or is fed by
-several is section VI-D. The choices where the paper is silent are listed in `published`.
+Comments give the line of the paper's algorithm. Section VI-D says what happens where an agent feeds several agents or
+is fed by several. `published` lists the choices where the paper says nothing.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from netwright.strategies.q_learning.tables import Indices, TableLayout, Values
 
 LARGEST = float(np.finfo(np.float32).max)
-"""Rewards and their sums stay finite in the tables."""
+"""Keeps rewards and their sums finite in the tables."""
 
 
 def explore(layout: TableLayout, values: Values, rng: np.random.Generator) -> list[int]:
-    """Algorithm 1: an action for each agent such that the cells of its tables are unvisited, as far as possible.
+    """Algorithm 1: an action for each agent, so that as many cells of its tables as possible are unvisited.
 
     Args:
+        layout: where the tables are.
         values: all cells, NaN where unvisited, shape (cells,).
+        rng: one random number per agent is drawn from it.
     """
     actions = np.zeros(layout.start + 1, np.intp)
     drawn = rng.random(layout.start).tolist()
@@ -30,18 +32,21 @@ def explore(layout: TableLayout, values: Values, rng: np.random.Generator) -> li
             actions[agent] = candidates[int(position * len(candidates))]
         else:
             actions[agent] = _explore_first(layout, values, agent, position)
-    found: list[int] = actions[:-1].tolist()
-    return found
+    chosen: list[int] = actions[:-1].tolist()
+    return chosen
 
 
 def _explore_first(layout: TableLayout, values: Values, agent: int, position: float) -> int:
-    """Line 3, for the agent that acts first: with those it feeds, uniformly one of the unvisited combinations.
+    """Line 3, for the agent that acts first: draws uniformly among the unvisited combinations with the agents it feeds.
 
-    Its own action is drawn in proportion to the combinations that are left to the others, who draw theirs when
-    it is their turn.
+    The action is drawn in proportion to the number of combinations that it leaves to the other agents, which draw
+    theirs later.
 
     Args:
-        position: drawn from [0, 1).
+        layout: where the tables are.
+        values: all cells, NaN where unvisited, shape (cells,).
+        agent: the agent.
+        position: a random number from [0, 1).
     """
     unvisited = np.array(
         [np.isnan(layout.table(values, edge)).sum(axis=1) for edge in layout.outgoing[agent]]
@@ -55,9 +60,10 @@ def _explore_first(layout: TableLayout, values: Values, agent: int, position: fl
 
 
 def exploit(layout: TableLayout, values: Values) -> list[int]:
-    """Algorithm 3: the action for each agent that its tables value most.
+    """Algorithm 3: for each agent the action with the greatest value in its tables.
 
     Args:
+        layout: where the tables are.
         values: all cells, NaN where unvisited, shape (cells,).
     """
     actions = np.zeros(layout.start + 1, np.intp)
@@ -67,15 +73,15 @@ def exploit(layout: TableLayout, values: Values) -> list[int]:
         else:
             tables = [_as_zero(layout.table(values, edge)) for edge in layout.outgoing[agent]]
             actions[agent] = np.max([table.max(axis=1) for table in tables], axis=0).argmax()  # line 3
-    found: list[int] = actions[:-1].tolist()
-    return found
+    chosen: list[int] = actions[:-1].tolist()
+    return chosen
 
 
 def _most_valued(rows: Values) -> int:
-    """Line 5; for several tables, the action that maximises most of them, else the highest average.
+    """Line 5. For several tables: the action that is best in most of them, else the one with the highest average.
 
     Args:
-        rows: one a table, shape (tables, actions).
+        rows: one row per table, shape (tables, actions).
     """
     if len(rows) > 1:
         maximised = (rows == rows.max(axis=1, keepdims=True)).sum(axis=0)
@@ -87,19 +93,23 @@ def _most_valued(rows: Values) -> int:
 
 
 def _as_zero(values: Values) -> Values:
-    """Unvisited cells as the zeros that the paper starts from."""
-    found: Values = np.where(np.isnan(values), np.float32(0), values)
-    return found
+    """The values with 0 in unvisited cells, as at the start of the paper's algorithm."""
+    filled: Values = np.where(np.isnan(values), np.float32(0), values)
+    return filled
 
 
 def update(
     layout: TableLayout, values: Values, actions: Indices, alpha: float, reward: float, gamma: float
 ) -> Values:
-    """Algorithm 2, all tables at once: each learns from the next ones as they were before the episode.
+    """Algorithm 2 for all tables at once. Each learns from the next tables as they were before the episode.
 
     Args:
+        layout: where the tables are.
         values: all cells, NaN where unvisited, shape (cells,).
-        actions: of each agent, and the 0 of the start, shape (agents + 1,).
+        actions: the action of each agent, and the 0 of the start, shape (agents + 1,).
+        alpha: the learning rate.
+        reward: of the episode.
+        gamma: discount of the next table's value.
 
     Returns:
         The new value of each table's cell, in the order of `TableLayout.cells`, shape (tables,).

@@ -1,23 +1,24 @@
 """Agents that share pair tables and choose jointly, by Thompson sampling in a Bayesian linear model.
 
-The better variant of multi-agent Q-learning. As published (`PublishedQLearning`) each agent follows its
-neighbour's greedy action, and tables add rewards up; here
-- what is learned is the rank of the reward, so that nothing but the order of the rewards counts, and a candidate
-  without a reward ranks last;
-- the tables are the weights of a Bayesian linear model: of every dimension and of every pair of dimensions whose
-  agents are connected (C. Guestrin, D. Koller, R. Parr: "Multiagent planning with factored MDPs", NIPS 2001;
-  J. R. Kok, N. Vlassis, JMLR 7, 2006), with a prior that the ranks themselves choose;
-- all agents choose at once the joint action that maximises the sum of tables drawn from the posterior (S. Agrawal,
-  N. Goyal: "Thompson sampling for contextual bandits with linear payoffs", ICML 2013), never one seen before;
-- where every joint action can be looked at, half of the first choices are those of greatest expected improvement
-  instead (`improvement`), in a model that knows how much each dimension counts: it is sooner at a good one, but later
-  drawn tables leave a basin that is not the best more often.
+The better variant of multi-agent Q-learning. In the published algorithm (`PublishedQLearning`) each agent follows its
+neighbour's greedy action, and tables add rewards up. Here
+- the rank of the reward is learned, so only the order of the rewards counts, and a candidate without a reward ranks
+  last;
+- the tables are the weights of a Bayesian linear model: one for every dimension and one for every pair of dimensions
+  whose agents are connected (C. Guestrin, D. Koller, R. Parr: "Multiagent planning with factored MDPs", NIPS 2001;
+  J. R. Kok, N. Vlassis, JMLR 7, 2006). The prior is chosen from the ranks themselves;
+- all agents choose at once: the joint action that maximises the sum of tables drawn from the posterior (S. Agrawal,
+  N. Goyal: "Thompson sampling for contextual bandits with linear payoffs", ICML 2013). No joint action is proposed
+  twice;
+- if there are few enough joint actions to look at each, half of the first choices are those with the greatest expected
+  improvement instead (`improvement`), in a model that knows how much each dimension counts. This reaches a good choice
+  sooner. Drawn tables are better later, because they leave a wrong basin more often.
 
-Two models take turns where the ranks call for it: one whose tables say everything, which keeps exploring, and one in
-which each joint action has a correction of its own beside them, so that what no sum of tables can say is not lost.
-How often each, how far draws stray and how often chance decides was tried out on NAS-Bench-201 and made-up tables
-(docs/choosing.md). Where dimensions have more values than levels, a level is a cell
-of values, which may be visited again.
+If the ranks call for it, two models take turns. In one the tables explain everything; it keeps exploring. In the other
+each joint action also has a correction of its own, which captures what no sum of tables can express.
+How often each model is used, how far draws stray and how often chance decides was tuned on NAS-Bench-201 and made-up
+tables (docs/choosing.md). If a dimension has more values than levels, a level is a cell of values and may be visited
+again.
 """
 
 from __future__ import annotations
@@ -46,39 +47,40 @@ from netwright.strategies.q_learning.tables import QTable
 from netwright.strategies.ranks import middle_ranks
 
 FIRST = 10
-"""Random proposals before any model is asked."""
+"""Random proposals before a model is used."""
 
 BREADTHS = (0.5, 1.0)
-"""How far drawn tables stray from the mean, in standard deviations of the posterior, by turns at random: 1 is Thompson
-sampling, less is sooner at a good choice."""
+"""How far drawn tables stray from the mean, in standard deviations of the posterior; one is picked at random. 1 is
+Thompson sampling; less reaches a good choice sooner."""
 
 CHANCE = 0.07
-"""Share of the proposals that are drawn by chance: where all that is tried is alike, tables tell of nothing else."""
+"""Share of the proposals that are drawn by chance: if all tried choices are similar, tables know nothing else."""
 
 BY_IMPROVEMENT = 0.5
-"""Share of the other proposals that go where most improvement is expected, where all joint actions can be looked at."""
+"""Share of the other proposals with the greatest expected improvement, if all joint actions can be looked at."""
 
 IMPROVED_UNTIL = 80
-"""Results from which on none do: they stay in a basin that is not the best one more often than drawn tables."""
+"""From this many results on, expected improvement is not used: it stays in a wrong basin more often than drawn
+tables."""
 
 TABLES_ALONE = 2 / 3
-"""Share of the proposals by the model whose tables say everything, where there is another one."""
+"""Share of the proposals by the model whose tables explain everything, if there is another one."""
 
 GROWTH, MOST_GROWTH = 5, 100
-"""A prior is found anew when there are a fifth more results, or so many."""
+"""The prior is fitted again when the results have grown by a fifth, or by this many."""
 
 MOST_MODELLED = 500
-"""The model begins with at most so many results: the best half, and others of all ranks."""
+"""The model starts with at most this many results: the better half, and a sample of the rest."""
 
 BEST_STARTS = 4
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What was observed; immutable.
+    """All observations; immutable.
 
-    ``rows``: levels of each candidate; ``rewards``: theirs, None ranks last. ``failed``: levels that were proposed
-    and came to nothing, not to be proposed again. ``memo`` saves work and holds no knowledge.
+    ``rows``: levels of each candidate; ``rewards``: their rewards, None ranks last. ``failed``: levels that were
+    proposed and failed, and are not proposed again. ``memo`` only saves work; the rest does not depend on it.
     """
 
     layout: Layout
@@ -93,10 +95,10 @@ class CoordinatedAgents:
     """Multi-agent Q-learning with shared tables and a joint choice.
 
     Args:
-        agents: names of the dimensions that each agent decides; None: one agent a dimension.
+        agents: names of the dimensions that each agent chooses; None: one agent per dimension.
         edges: pairs (i, j), i < j, of agents that share a table; None: every pair does.
-        levels: a dimension of more values is divided into so many cells.
-        first: random proposals before the model is asked.
+        levels: a dimension with more values is divided into this many cells.
+        first: random proposals before the model is used.
     """
 
     agents: Sequence[Sequence[str]] | None = None
@@ -123,7 +125,7 @@ class CoordinatedAgents:
         return {"variant": "coordinated", **asdict(self)}
 
     def init(self, dimensions: Sequence[Dimension]) -> State:
-        """Nothing observed.
+        """The state without observations.
 
         Raises:
             SettingsError: the agents do not fit the dimensions, or those have too many levels.
@@ -133,9 +135,9 @@ class CoordinatedAgents:
     def ask(
         self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
     ) -> tuple[Choice, Stamp]:
-        """A choice and its stamp: ``levels``, and ``kind`` "first", "joint", or "repeat" where nothing is left.
+        """A choice and its stamp: ``levels``, and ``kind`` ("first", "joint", or "repeat" if all choices were tried).
 
-        What is pending counts as seen; that tables are drawn makes many workers' proposals differ.
+        Pending candidates count as tried. Workers propose different choices because the tables are drawn at random.
         """
         layout = state.layout
         given = tuple(key_of(np.array(stamp["levels"])) for stamp in pending)
@@ -152,7 +154,7 @@ class CoordinatedAgents:
         return layout.choice_of(levels, rng), {"kind": kind, "levels": levels.tolist()}
 
     def _joint(self, state: State, seen: Levels, running: Levels, rng: np.random.Generator) -> Levels | None:
-        """The joint choice by expected improvement, or by tables drawn from the posterior or by chance."""
+        """The joint choice by expected improvement, by tables drawn from the posterior, or by chance."""
         targets = ranks(state.rewards)
         known = len(state.rows) >= max(self.first, 2) and np.ptp(targets) > 0
         if not known or rng.random() < CHANCE:
@@ -162,11 +164,11 @@ class CoordinatedAgents:
         else:
             draw, far = state.memo.draw(state, targets, self.first, rng)
         best = np.argsort(-targets, kind="stable")[:BEST_STARTS].tolist()
-        starts = state.layout.levels_from(tuple(state.rows[place] for place in best))
+        starts = state.layout.levels_from(tuple(state.rows[index] for index in best))
         return propose(state.layout, draw, far, seen, starts, rng)
 
     def tell(self, state: State, observation: Observation) -> State:
-        """With one more result; of a failed candidate nothing but that it is not proposed again."""
+        """The state with one more result. A failed candidate is only remembered so that it is not proposed again."""
         if observation.status == "failed":
             if observation.stamp is None:
                 return state
@@ -177,7 +179,7 @@ class CoordinatedAgents:
         return replace(state, rows=(*state.rows, row), rewards=(*state.rewards, known))
 
     def tables(self, state: State) -> tuple[QTable, ...]:
-        """What each pair of agents has seen: mean ranks, from 0 to 1, of the candidates with each pair of actions."""
+        """For each pair of agents the mean ranks, from 0 to 1, of the candidates with each pair of actions."""
         return mean_ranks(state.layout, state.layout.levels_from(state.rows), ranks(state.rewards) + 0.5)
 
     def report(
@@ -192,13 +194,17 @@ def _by_improvement(state: State, rng: np.random.Generator) -> bool:
 
 
 def ranks(rewards: Sequence[float | None]) -> NDArray[np.float64]:
-    """Ranks in (-1/2, 1/2), the mean of those that tie; the candidates without a reward tie at the end."""
+    """Ranks in (-1/2, 1/2). Ties get their mean; candidates without a reward tie at the end.
+
+    >>> ranks([0.9, None]).tolist()
+    [0.25, -0.25]
+    """
     values = np.array([-math.inf if reward is None else reward for reward in rewards])
     return middle_ranks(values) / max(len(values), 1) - 0.5
 
 
 def _first(layout: Layout, seen: Levels, rng: np.random.Generator) -> Levels | None:
-    """Random levels that are not among those seen."""
+    """Random levels that were not seen before."""
     levels: Levels = rng.integers(0, layout.sizes)
     if not (seen == levels).all(axis=1).any():
         return levels
@@ -206,10 +212,10 @@ def _first(layout: Layout, seen: Levels, rng: np.random.Generator) -> Levels | N
 
 
 class Memo:
-    """The models of the last state that was asked of, gone on with where the next state begins with that one.
+    """The models of the last state that was used. They are extended if the next state begins with that one.
 
-    A model is the same, to the last bit, whether it was gone on with or made anew: its prior and its first
-    results follow from the number of results, and the others are added one by one.
+    An extended model equals a new one to the last bit: its prior and its first results depend only on the number of
+    results, and the others are added one by one.
     """
 
     def __init__(self) -> None:
@@ -223,7 +229,7 @@ class Memo:
     def draw(
         self, state: State, targets: NDArray[np.float64], first: int, rng: np.random.Generator
     ) -> tuple[Draw, bool]:
-        """Tables drawn for a state with targets (rows,), and whether agents that no edge joins share any."""
+        """Tables drawn for a state with targets (rows,), and whether agents without an edge between them share some."""
         with self._lock:
             used = self._catch_up(state, first)
             model = self.models[0 if rng.random() < TABLES_ALONE else -1]
@@ -233,7 +239,7 @@ class Memo:
     def best_new(
         self, state: State, targets: NDArray[np.float64], first: int, seen: Levels, running: Levels
     ) -> Levels | None:
-        """The levels of greatest expected improvement for a state with targets (rows,), see `Beliefs.best_new`."""
+        """The levels with the greatest expected improvement, for targets (rows,); see `Beliefs.best_new`."""
         with self._lock:
             used = self._catch_up(state, first)
             assert self.beliefs is not None
@@ -241,7 +247,7 @@ class Memo:
             return self.beliefs.best_new(normal_scores(targets)[used], told, seen, running)
 
     def _catch_up(self, state: State, first: int) -> NDArray[np.int64]:
-        """Makes the models those of a state; the places of the results that they hold."""
+        """Bring the models up to a state. Returns the indices of the results that they contain."""
         fitted = last_fit(len(state.rows), max(first, 2))
         continues = self._rewards == state.rewards[:fitted] and self._rows == state.rows[: len(self._rows)]
         if not self.models or not continues:
@@ -268,17 +274,23 @@ class Memo:
 
 
 def is_small(layout: Layout) -> bool:
-    """Whether every joint action can be looked at and is one choice."""
+    """Whether there are few enough joint actions to look at each, and each is one choice."""
     return layout.whole and layout.choices <= MOST_ENUMERATED
 
 
 def random_draw(layout: Layout, rng: np.random.Generator) -> Draw:
-    """Tables that know nothing."""
+    """Random tables that contain no knowledge."""
     return Draw(rng.standard_normal(layout.count), np.zeros((layout.count, layout.count)))
 
 
 def last_fit(results: int, first: int) -> int:
-    """The number of results at which the prior of so many results was found."""
+    """The number of results at which the prior for ``results`` results was fitted.
+
+    >>> last_fit(12, first=10)
+    12
+    >>> last_fit(13, first=10)
+    12
+    """
     fitted = first
     while (following := fitted + min(max(fitted // GROWTH, 1), MOST_GROWTH)) <= results:
         fitted = following

@@ -1,9 +1,9 @@
-"""The joint action from which most improvement is expected, where all of them can be looked at.
+"""The joint action with the greatest expected improvement, if there are few enough to look at each.
 
-Thompson sampling (`coordinated`) spends most of a short search on what is uncertain. Where the joint actions are few,
-mean and variance of every one's value are known exactly, and with them the expected gain over the best so far (D. R.
-Jones, M. Schonlau, W. J. Welch: "Efficient global optimization of expensive black-box functions", Journal of Global
-Optimization 13, 1998, equation 15), compared by its logarithm, which tells small ones apart (S. Ament et al.:
+Thompson sampling (`coordinated`) spends most of a short search on what is uncertain. With few joint actions the mean
+and variance of each one's value are known exactly, and so is the expected gain over the best so far (D. R. Jones, M.
+Schonlau, W. J. Welch: "Efficient global optimization of expensive black-box functions", Journal of Global Optimization
+13, 1998, equation 15). The logarithms of the gains are compared, because they distinguish small ones (S. Ament et al.:
 "Unexpected improvements to expected improvement for Bayesian optimization", NeurIPS 2023).
 """
 
@@ -20,26 +20,26 @@ from netwright.strategies.q_learning.prior import JITTER, Matrix, Prior, level_c
 from netwright.strategies.q_learning.relevance import fit_relevance, relevance_covariance
 
 SMALLEST = 1e-6
-"""Variance of a joint action's value, at least: single precision tells no less."""
+"""The least variance of a joint action's value: single precision does not resolve less."""
 
 TO_IMPROVE = 3
-"""The gain is expected over the third best: of many ranks the first is so far ahead as normal scores that hardly any
-gain over it is expected, but beside it."""
+"""The gain is measured against the third best result. With many results the normal score of the best one is so far
+ahead that hardly any gain over it is expected, except next to it."""
 
 AT_ONCE = 4096
-"""Joint actions whose covariances are computed at once, to spare memory."""
+"""Number of joint actions whose covariances are computed at once, to save memory."""
 
 GROWTH, LEAST_ROOM = 4, 16
-"""A quarter of the results, or so many, have room before anything is copied."""
+"""The arrays have room for a quarter more results, or for this many, before they are copied."""
 
 
 def normal_scores(ranks: Matrix) -> Matrix:
-    """Ranks in (-1/2, 1/2) as quantiles of the normal distribution, brought to mean 0 and variance 1.
+    """Ranks in (-1/2, 1/2) as quantiles of the normal distribution, scaled to mean 0 and variance 1.
 
-    The best of many thus stand farther apart than the middling, as they do in most objectives.
+    So the best of many stand farther apart than those in the middle, as they do in most objectives.
 
     Args:
-        ranks: (n,); where none differs from another, all scores are 0.
+        ranks: (n,); if all are equal, all scores are 0.
     """
     scores: Matrix = ndtri(ranks + 0.5)
     scores -= scores.mean()
@@ -48,12 +48,12 @@ def normal_scores(ranks: Matrix) -> Matrix:
 
 
 class Beliefs:
-    """The posterior of every joint action's value; results are added one by one.
+    """The posterior of every joint action's value. Results are added one by one.
 
     Args:
-        layout: of at most `MOST_ENUMERATED` joint actions.
+        layout: at most `MOST_ENUMERATED` joint actions.
         prior: of the tables; says what neighbouring levels share.
-        targets: by which the covariance is found, (n,), of mean 0 and variance 1.
+        targets: the covariance is fitted to them, (n,), mean 0 and variance 1.
         levels: (n, dimensions).
 
     ``_inverse``: inverse of the Cholesky factor L of the results' covariance, (capacity, capacity).
@@ -82,13 +82,13 @@ class Beliefs:
     def _covariance(self, levels: Levels, others: Matrix) -> Matrix:
         return relevance_covariance(self.layout, self.relevance, self._sharing, levels, others)
 
-    def _places(self, levels: Levels) -> NDArray[np.intp]:
-        """The joint actions' numbers, (rows,)."""
-        places: NDArray[np.intp] = np.ravel_multi_index(tuple(levels.T), self.layout.sizes)
-        return places
+    def _numbers(self, levels: Levels) -> NDArray[np.intp]:
+        """The number of each joint action, (rows,)."""
+        numbers: NDArray[np.intp] = np.ravel_multi_index(tuple(levels.T), self.layout.sizes)
+        return numbers
 
     def extend(self, levels: Levels) -> None:
-        """One more result at levels (dimensions,)."""
+        """Add one result at levels (dimensions,)."""
         n = self.size
         if n == len(self._inverse):
             self._inverse = np.pad(self._inverse, (0, n))
@@ -101,18 +101,18 @@ class Beliefs:
         self.size = n + 1
 
     def _one_more(self, levels: Levels, solved: NDArray[np.float32]) -> tuple[Matrix, Matrix, float]:
-        """The next row of ``_solved``, and of L the part before the diagonal and the diagonal."""
-        place = int(self._places(levels[None])[0])
+        """The next row of ``_solved``, and the new row of L: the part before the diagonal, and the diagonal."""
+        number = int(self._numbers(levels[None])[0])
         covariance = self._covariance(levels[None], self._one_hot)[0]
-        column = solved[:, place]
-        left = covariance[place] + self.relevance.noise + JITTER - float(column @ column)
+        column = solved[:, number]
+        left = covariance[number] + self.relevance.noise + JITTER - float(column @ column)
         own = math.sqrt(max(left, JITTER))
         return (covariance - column @ solved) / own, column.astype(np.float64), own
 
     def posterior(self, targets: Matrix, pending: Levels) -> tuple[Matrix, Matrix]:
         """Mean and variance of every joint action's value, (joint actions,) each.
 
-        What is pending counts as told with the value that is believed of it: that changes no mean, only variances.
+        A pending candidate counts as if its result were the expected one. So it changes no mean, only variances.
 
         Args:
             targets: (size,).
@@ -128,17 +128,20 @@ class Beliefs:
         return mean, np.maximum(self._variance - known, SMALLEST)
 
     def best_new(self, targets: Matrix, told: Levels, seen: Levels, pending: Levels) -> Levels | None:
-        """The levels (dimensions,) of greatest expected improvement that are not among those seen; None: all were.
+        """The levels (dimensions,) with the greatest expected improvement that were not seen; None: all were.
+
+        The value to be improved is taken from the posterior means, so that one lucky result does not decide.
 
         Args:
             targets: (size,).
-            told, seen, pending: (rows, dimensions) each. What is to be improved upon is told by the means, so that a
-                lucky result is not taken at its word.
+            told: levels with a result, (rows, dimensions).
+            seen: levels not to be proposed, (rows, dimensions).
+            pending: levels without a result yet, (rows, dimensions).
         """
         mean, variance = self.posterior(targets, pending)
-        to_improve = np.sort(mean[self._places(told)])[-TO_IMPROVE:][0]
+        to_improve = np.sort(mean[self._numbers(told)])[-TO_IMPROVE:][0]
         expected = log_expected_improvement(mean - to_improve, np.sqrt(variance))
-        expected[self._places(seen)] = -np.inf
+        expected[self._numbers(seen)] = -np.inf
         best = int(expected.argmax())
         if expected[best] == -np.inf:
             return None
@@ -146,23 +149,23 @@ class Beliefs:
 
 
 def log_expected_improvement(gains: Matrix, deviations: Matrix) -> Matrix:
-    """Log of the mean of max(0, X), X normal with these means and standard deviations, (n,) each.
+    """Log of the mean of max(0, X), where X is normal with these means and standard deviations, (n,) each.
 
-    Far below 0 by the scaled complementary error function, as Ament et al., equation 9.
+    Far below 0 it uses the scaled complementary error function, as in Ament et al., equation 9.
     """
     z = gains / deviations
     near = z > -1.0
     close, far = z[near], -z[~near]
-    found = np.empty_like(z)
-    found[near] = np.log(np.exp(-(close**2) / 2) / math.sqrt(2 * math.pi) + close * ndtr(close))
+    logarithms = np.empty_like(z)
+    logarithms[near] = np.log(np.exp(-(close**2) / 2) / math.sqrt(2 * math.pi) + close * ndtr(close))
     ratio = far * math.sqrt(math.pi / 2) * erfcx(far / math.sqrt(2))
-    found[~near] = -(far**2) / 2 - 0.5 * math.log(2 * math.pi) + _log_rest(ratio, far)
-    improvement: Matrix = found + np.log(deviations)
+    logarithms[~near] = -(far**2) / 2 - 0.5 * math.log(2 * math.pi) + _log_rest(ratio, far)
+    improvement: Matrix = logarithms + np.log(deviations)
     return improvement
 
 
 def _log_rest(ratio: Matrix, far: Matrix) -> Matrix:
-    """log(1 - ratio), which is about -2 log z where z is so far out that the difference is lost."""
+    """log(1 - ratio); about -2 log z where z is so far out that the difference is lost to rounding."""
     lost = far > 1e4
     rest: Matrix = np.where(lost, -2.0 * np.log(far), np.log1p(-np.where(lost, 0.0, ratio)))
     return rest

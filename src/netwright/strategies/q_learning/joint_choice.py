@@ -1,8 +1,8 @@
-"""The joint action of all agents that maximises the sum of their tables, and was not tried yet.
+"""The joint action of all agents that maximises the sum of their tables and was not tried yet.
 
-Exact where the joint actions are few (each is looked at) and on chains and trees (max-sum, from which they come in
-falling order until one is new). On other graphs the agents improve in turn from many starts at once, and then
-whole forests of agents, exactly, given the rest.
+It is exact where there are few joint actions (each is looked at), and on chains and trees (max-sum lists joint actions
+from the best downwards until one is new). On other graphs the agents improve in turn from many starts at once. Then
+whole forests of agents are improved exactly, given the other agents.
 
 C. Guestrin, D. Koller, R. Parr: "Multiagent planning with factored MDPs", NIPS 2001; C. Guestrin, M. Lagoudakis,
 R. Parr: "Coordinated reinforcement learning", ICML 2002; J. R. Kok, N. Vlassis: "Collaborative multiagent
@@ -31,19 +31,19 @@ MOST_SWEEPS = 30
 REFINED = 2
 FORESTS = 2
 PASSED = 16
-"""Of joint actions that were all seen, so many are looked about from next."""
+"""If all joint actions were seen, this many of them are the next starting points."""
 
 MOST_FALLING = 200
-"""So many joint actions of a tree are passed over because they were seen, before neighbours are looked at."""
+"""At most this many seen joint actions of a tree are skipped before neighbours are looked at."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """What the agents share.
+    """The tables that the agents share.
 
-    ``sizes``: actions of each agent, numbered through from the first agent to the last. ``single``: (actions,).
-    ``pairs``: (actions, actions), symmetric, 0 between the actions of one agent and where agents share no table.
-    ``edges``: the pairs of agents (i, j), i < j, that share one.
+    ``sizes``: number of actions of each agent; the actions of all agents are numbered consecutively. ``single``:
+    (actions,). ``pairs``: (actions, actions), symmetric, 0 between actions of the same agent and where agents share no
+    table. ``edges``: the pairs of agents (i, j), i < j, that share one.
     """
 
     sizes: tuple[int, ...]
@@ -53,37 +53,37 @@ class Tables:
 
     @cached_property
     def offsets(self) -> Actions:
-        """Number of each agent's first action."""
+        """The number of each agent's first action."""
         return np.cumsum([0, *self.sizes], dtype=np.int64)[:-1]
 
     @cached_property
-    def parts(self) -> tuple[slice, ...]:
-        """The numbers of each agent's actions."""
+    def action_slices(self) -> tuple[slice, ...]:
+        """The numbers of each agent's actions, as slices."""
         return consecutive(self.sizes)
 
     @cached_property
     def neighbours(self) -> tuple[tuple[int, ...], ...]:
-        """Of each agent."""
-        found: list[list[int]] = [[] for _ in self.sizes]
+        """The neighbours of each agent."""
+        joined: list[list[int]] = [[] for _ in self.sizes]
         for i, j in self.edges:
-            found[i].append(j)
-            found[j].append(i)
-        return tuple(tuple(sorted(near)) for near in found)
+            joined[i].append(j)
+            joined[j].append(i)
+        return tuple(tuple(sorted(near)) for near in joined)
 
     @cached_property
     def is_forest(self) -> bool:
-        """Whether no two agents are joined by two ways."""
+        """Whether the graph of the agents has no cycle."""
         return len(_random_forest(self, range(len(self.sizes)))) == len(self.sizes)
 
     def gains(self, actions: Actions) -> Array:
-        """What every action adds, given the other agents' (rows, agents): shape (rows, all actions)."""
+        """What every action adds, given the actions of the other agents (rows, agents): shape (rows, all actions)."""
         gains = np.repeat(self.single[None], len(actions), axis=0)
         for agent in range(len(self.sizes)):
             gains += self.pairs[actions[:, agent] + self.offsets[agent]]
         return gains
 
     def values(self, actions: Actions, gains: Array) -> Array:
-        """The sum of the tables at joint actions (rows, agents), given their gains: shape (rows,)."""
+        """The sum of the tables for joint actions (rows, agents), given their gains: shape (rows,)."""
         chosen = actions + self.offsets
         own = self.single[chosen] + np.take_along_axis(gains, chosen, axis=1)
         total: Array = 0.5 * own.sum(axis=1)  # the gains count every pair twice
@@ -91,7 +91,7 @@ class Tables:
 
 
 def key_of(actions: Actions) -> bytes:
-    """A joint action as a set holds it."""
+    """A joint action as bytes, for use in sets."""
     return actions.astype(np.int32).tobytes()
 
 
@@ -102,18 +102,19 @@ def keys_of(actions: Actions) -> set[bytes]:
 
 
 def enumerated(tables: Tables, seen: Actions, more: Array | None = None) -> Actions | None:
-    """The best joint action of all that are not among those seen, or None where none is left.
+    """The best of all joint actions that were not seen; None if all were.
 
     Args:
+        tables: the tables to maximise.
         seen: (rows, agents).
         more: what to add to the sum of the tables for every joint action, of shape ``sizes``.
     """
     total = np.zeros(tables.sizes) if more is None else more.copy()
     agents = range(len(tables.sizes))
     for i in agents:
-        total += tables.single[tables.parts[i]].reshape([-1 if k == i else 1 for k in agents])
+        total += tables.single[tables.action_slices[i]].reshape([-1 if k == i else 1 for k in agents])
     for i, j in tables.edges:
-        table = tables.pairs[tables.parts[i], tables.parts[j]]
+        table = tables.pairs[tables.action_slices[i], tables.action_slices[j]]
         total += table.reshape([tables.sizes[k] if k in (i, j) else 1 for k in agents])
     flat = total.ravel()
     flat[np.ravel_multi_index(tuple(seen.T), tables.sizes)] = -np.inf
@@ -124,9 +125,9 @@ def enumerated(tables: Tables, seen: Actions, more: Array | None = None) -> Acti
 
 
 def best_of_forest(tables: Tables, seen: Set[bytes]) -> Actions | None:
-    """The best joint action that is not among those seen, where the agents' graph is a forest.
+    """The best joint action that was not seen, if the agents' graph is a forest.
 
-    None where it is not among the first `MOST_FALLING`.
+    None if it is not among the first `MOST_FALLING`.
     """
     for actions in islice(falling(tables), MOST_FALLING):
         if key_of(actions) not in seen:
@@ -135,16 +136,17 @@ def best_of_forest(tables: Tables, seen: Set[bytes]) -> Actions | None:
 
 
 def falling(tables: Tables) -> Iterator[Actions]:
-    """Every joint action of a forest of agents, from the best on.
+    """Every joint action of a forest of agents, from the best downwards.
 
-    A joint action's sum is the maximum less what each agent's action loses against the best one under its
-    parent's action: a best-first search whose bound is exact. A group of joint actions is known by its first few
-    agents' actions; the rest of it follows the best, and its siblings differ in the last of those few.
+    The sum of a joint action is the maximum minus what each agent's action loses against the best one given its
+    parent's action. This is a best-first search with an exact bound. A group of joint actions is given by the actions
+    of its first few agents; the other agents follow with their best actions. Its siblings differ in the last of those
+    few agents.
     """
     order = _walk(tables, set(range(len(tables.sizes))))
     sums = _max_sums(tables, order, tables.single)
-    place = {agent: i for i, (agent, _) in enumerate(order)}
-    above = [None if parent is None else place[parent] for _, parent in order]
+    position = {agent: i for i, (agent, _) in enumerate(order)}
+    above = [None if parent is None else position[parent] for _, parent in order]
     ranked = [np.argsort(-sums[agent], axis=1, kind="stable") for agent, _ in order]
     lost = [
         np.take_along_axis(sums[agent].max(axis=1, keepdims=True) - sums[agent], ranks, axis=1)
@@ -180,7 +182,7 @@ def _push(
     rank: int,
     before: float,
 ) -> None:
-    """Queues the group in which the last decided agent takes its rank'th best action."""
+    """Queue the group in which the last decided agent takes its rank-th best action."""
     if rank < ranked[depth].shape[1]:
         group = (*decided[:-1], int(ranked[depth][row, rank]))
         heapq.heappush(heap, (before + float(lost[depth][row, rank]), group, rank, before))
@@ -203,26 +205,30 @@ def _walk(tables: Tables, members: Set[int]) -> Order:
 
 
 def _max_sums(tables: Tables, order: Order, single: Array) -> dict[int, Array]:
-    """Max-sum from the leaves on: for each agent the best sum of its subtree, (parent's actions, own actions).
+    """Max-sum from the leaves upwards: for each agent the best sum of its subtree, (parent's actions, own actions).
 
-    Of a root: (1, own actions).
+    For a root: (1, own actions).
     """
-    below = {agent: single[tables.parts[agent]].copy() for agent, _ in order}
+    below = {agent: single[tables.action_slices[agent]].copy() for agent, _ in order}
     sums: dict[int, Array] = {}
     for agent, parent in reversed(order):
         if parent is None:
             sums[agent] = below[agent][None]
         else:
-            sums[agent] = tables.pairs[tables.parts[parent], tables.parts[agent]] + below[agent]
+            sums[agent] = (
+                tables.pairs[tables.action_slices[parent], tables.action_slices[agent]] + below[agent]
+            )
             below[parent] += sums[agent].max(axis=1)
     return sums
 
 
 def improved(tables: Tables, starts: Actions, rng: np.random.Generator) -> Actions:
-    """Joint actions of which no agent and no tried forest of agents can be improved alone, (rows, agents).
+    """Joint actions (rows, agents) that no change of one agent, or of one tried forest of agents, improves.
 
     Args:
-        starts: where to begin, beside random ones, (rows, agents).
+        tables: the tables to maximise.
+        starts: where to begin, (rows, agents); random starts are added.
+        rng: draws them.
     """
     drawn = rng.integers(0, tables.sizes, size=(DRAWN_STARTS, len(tables.sizes)))
     actions = np.concatenate([starts, drawn])
@@ -241,23 +247,23 @@ def improved(tables: Tables, starts: Actions, rng: np.random.Generator) -> Actio
 
 
 def _ascend(tables: Tables, actions: Actions, gains: Array, rng: np.random.Generator) -> None:
-    """Lets the agents improve in turn, in every row at once and in place, until none can."""
+    """Let the agents improve in turn, in every row at once and in place, until no agent can."""
     for _ in range(MOST_SWEEPS):
         changed = False
         for agent in rng.permutation(len(tables.sizes)).tolist():
-            found = gains[:, tables.parts[agent]].argmax(axis=1)
-            moved = (found != actions[:, agent]).nonzero()[0]
+            chosen = gains[:, tables.action_slices[agent]].argmax(axis=1)
+            moved = (chosen != actions[:, agent]).nonzero()[0]
             if len(moved):
                 changed = True
-                rows = found[moved] + tables.offsets[agent], actions[moved, agent] + tables.offsets[agent]
+                rows = chosen[moved] + tables.offsets[agent], actions[moved, agent] + tables.offsets[agent]
                 gains[moved] += tables.pairs[rows[0]] - tables.pairs[rows[1]]
-                actions[moved, agent] = found[moved]
+                actions[moved, agent] = chosen[moved]
         if not changed:
             return
 
 
 def _improve_forest(tables: Tables, actions: Actions, rng: np.random.Generator) -> None:
-    """Chooses a random forest of agents at once, exactly, given the others; in place."""
+    """Choose the actions of a random forest of agents exactly, given the other agents; in place."""
     members = _random_forest(tables, rng.permutation(len(tables.sizes)).tolist())
     others = [agent for agent in range(len(tables.sizes)) if agent not in members]
     single = tables.single + tables.pairs[actions[others] + tables.offsets[others]].sum(axis=0)
@@ -268,7 +274,7 @@ def _improve_forest(tables: Tables, actions: Actions, rng: np.random.Generator) 
 
 
 def _random_forest(tables: Tables, order: Sequence[int]) -> set[int]:
-    """Agents of which no two are joined by two ways: each in this order that leaves it so."""
+    """Agents whose graph has no cycle. In the given order each one is added that makes none."""
     tree: dict[int, int] = {}
     for agent in order:
         touched = [tree[near] for near in tables.neighbours[agent] if near in tree]
@@ -279,7 +285,7 @@ def _random_forest(tables: Tables, order: Sequence[int]) -> set[int]:
 
 
 def best_new(tables: Tables, actions: Actions, seen: Set[bytes]) -> Actions | None:
-    """The best of joint actions (rows, agents) and of those that differ from one in one agent, but for those seen."""
+    """The best unseen joint action among these (rows, agents) and those that differ from one of them in one agent."""
 
     def score(rows: Actions) -> tuple[Array, Array]:
         gains = tables.gains(rows)
@@ -291,9 +297,9 @@ def best_new(tables: Tables, actions: Actions, seen: Set[bytes]) -> Actions | No
 def best_change(
     tables: Tables, actions: Actions, score: Callable[[Actions], tuple[Array, Array]], seen: Set[bytes]
 ) -> Actions | None:
-    """As `best_new`, by any values (rows,) and gains (rows, all actions) of joint actions.
+    """Like `best_new`, for any values (rows,) and gains (rows, all actions) of joint actions.
 
-    Where all of those are seen, the same of the best of them, and so on.
+    If all of them were seen, the best ones of them are the next starting points, and so on.
     """
     owner = np.repeat(np.arange(len(tables.sizes)), tables.sizes)
     visited = keys_of(actions)
@@ -304,18 +310,22 @@ def best_change(
         passed: list[Actions] = []
         for flat in np.argsort(-changed, axis=None, kind="stable").tolist():
             row, number = divmod(flat, changed.shape[1])
-            found: Actions = actions[row].copy()
-            found[owner[number]] = number - tables.offsets[owner[number]]
-            key = key_of(found)
+            candidate: Actions = actions[row].copy()
+            candidate[owner[number]] = number - tables.offsets[owner[number]]
+            key = key_of(candidate)
             if key not in seen:
-                return found
+                return candidate
             if key not in visited and len(passed) < PASSED:
                 visited.add(key)
-                passed.append(found)
+                passed.append(candidate)
         actions = np.array(passed, dtype=np.int64).reshape(-1, len(tables.sizes))
     return None
 
 
 def all_pairs(agents: int) -> tuple[tuple[int, int], ...]:
-    """Every pair of so many agents."""
+    """Every pair of agents.
+
+    >>> all_pairs(3)
+    ((0, 1), (0, 2), (1, 2))
+    """
     return tuple(combinations(range(agents), 2))

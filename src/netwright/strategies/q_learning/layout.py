@@ -1,7 +1,7 @@
-"""What the agents' tables are about: every dimension a row of levels, and which dimensions share a table.
+"""The levels of every dimension, and which dimensions share a table.
 
-An agent's action is factored into its hyperparameters: one that chooses among 42 (number of kernels, kernel size,
-stride) learns about 7 + 3 + 2 levels and their pairs, never about 42 actions that have nothing in common.
+An agent's action is split into its hyperparameters. An agent that chooses among 42 triples (number of kernels, kernel
+size, stride) learns about 7 + 3 + 2 levels and their pairs, not about 42 actions that have nothing in common.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ Levels = NDArray[np.int64]
 Matrix = NDArray[np.float64]
 
 MOST_ACTIONS = 256
-"""An agent with more joint actions chooses its dimensions one by one, each given the others."""
+"""An agent with more joint actions than this chooses its dimensions one by one, each given the others."""
 
 MOST_LEVELS = 3000
-"""Of all dimensions together: tables of more would be too big to draw for every proposal."""
+"""The most levels of all dimensions together: larger tables would take too long to draw for every proposal."""
 
 
 class Node:
-    """What is chosen at once: an agent, or one dimension of an agent of very many actions.
+    """What is chosen at once: an agent, or one dimension of an agent with very many actions.
 
-    ``dimensions``: consecutive ones. ``levels``: their numbers. ``actions``: (actions, dimensions), the levels of
-    each joint action. ``one_hot``: the same, (actions, levels). ``strides``: (dimensions,), the product with the
-    levels is the joint action's number.
+    ``dimensions``: consecutive dimensions. ``levels``: the numbers of their levels. ``actions``: the levels of each
+    joint action, (actions, dimensions). ``one_hot``: the same, (actions, levels). ``strides``: (dimensions,); their
+    product with the levels is the joint action's number.
     """
 
     def __init__(self, layout: Layout, dimensions: slice) -> None:
@@ -42,7 +42,7 @@ class Node:
         self.levels = layout.levels_in(dimensions)
         self.actions: Levels = np.array(list(product(*map(range, sizes))), dtype=np.int64)
         self.strides = np.array(
-            [math.prod(sizes[place + 1 :]) for place in range(len(sizes))], dtype=np.int64
+            [math.prod(sizes[index + 1 :]) for index in range(len(sizes))], dtype=np.int64
         )
         starts = layout.offsets[dimensions] - self.levels.start
         self.one_hot = np.zeros((len(self.actions), sum(sizes)))
@@ -52,17 +52,18 @@ class Node:
 class Layout:
     """The dimensions, agent by agent, as levels 0, 1, ..., numbered through from the first to the last.
 
-    ``sizes``: levels of each dimension. ``parts``: their numbers. ``count``: all levels. ``owner``: the dimension
-    of each, (count,). ``choices``: all joint choices of levels. ``whole``: no level stands for more than one value.
-    ``names``, ``members``, ``links``: of each agent its name and dimensions, and the pairs that share a table.
-    ``near``: (dimensions, dimensions), symmetric, True where two belong to one agent or to two that share a table;
-    ``complete``: all are. ``nodes``: what is chosen at once;
-    ``node_links``: the pairs of them with near dimensions.
+    ``sizes``: levels of each dimension. ``level_slices``: the numbers of each dimension's levels. ``count``: all
+    levels. ``owner``: the dimension of each, (count,). ``choices``: all joint choices of levels. ``whole``: no level
+    stands for more than one value. ``names``, ``members``, ``links``: of each agent its name and dimensions, and the
+    pairs that share a table. ``near``: (dimensions, dimensions), symmetric, True where two belong to one agent or to
+    two that share a table; ``complete``: all are. ``nodes``: what is chosen at once; ``node_links``: the pairs of them
+    with near dimensions.
 
     Args:
-        dimensions: what a strategy sees.
-        agents, edges: see `make_agents`; without edges every pair of agents shares a table.
-        levels: a dimension of more values is divided into so many cells.
+        dimensions: those that the strategy sees.
+        agents: see `make_agents`.
+        edges: see `make_agents`; None: every pair of agents shares a table.
+        levels: a dimension with more values is divided into this many cells.
 
     Raises:
         SettingsError: the agents do not fit the dimensions, or there are too many levels.
@@ -75,8 +76,8 @@ class Layout:
         edges: Sequence[Sequence[int]] | None,
         levels: int,
     ) -> None:
-        found, links = make_agents(dimensions, agents, edges)
-        self.axes = tuple(Axis(dimensions[d], levels) for agent in found for d in agent.dimensions)
+        graph_agents, links = make_agents(dimensions, agents, edges)
+        self.axes = tuple(Axis(dimensions[d], levels) for agent in graph_agents for d in agent.dimensions)
         self.sizes = tuple(len(axis) for axis in self.axes)
         self.count = sum(self.sizes)
         if self.count > MOST_LEVELS:
@@ -86,15 +87,15 @@ class Layout:
             )
         self.choices = math.prod(self.sizes)
         self.offsets = np.cumsum([0, *self.sizes], dtype=np.int64)[:-1]
-        self.parts = consecutive(self.sizes)
+        self.level_slices = consecutive(self.sizes)
         self.owner = np.repeat(np.arange(len(self.sizes)), self.sizes)
         self._cells = tuple(len(axis) < _value_count(axis.dimension) for axis in self.axes)
         self.whole = not any(self._cells)
-        self.names = tuple(agent.name for agent in found)
-        self.members = consecutive([len(agent.dimensions) for agent in found])
-        self.links = links if edges is not None else tuple(combinations(range(len(found)), 2))
+        self.names = tuple(agent.name for agent in graph_agents)
+        self.members = consecutive([len(agent.dimensions) for agent in graph_agents])
+        self.links = links if edges is not None else tuple(combinations(range(len(graph_agents)), 2))
         self.near = np.zeros((len(self.sizes), len(self.sizes)), dtype=bool)
-        for a, b in (*self.links, *((a, a) for a in range(len(found)))):
+        for a, b in (*self.links, *((a, a) for a in range(len(graph_agents)))):
             self.near[self.members[a], self.members[b]] = True
             self.near[self.members[b], self.members[a]] = True
         np.fill_diagonal(self.near, False)
@@ -102,8 +103,8 @@ class Layout:
         self.nodes = tuple(node for members in self.members for node in self._make_nodes(members))
 
         self._strides = np.zeros((len(self.sizes), len(self.nodes)))  # float: numpy multiplies those fast
-        for place, node in enumerate(self.nodes):
-            self._strides[node.dimensions, place] = node.strides
+        for index, node in enumerate(self.nodes):
+            self._strides[node.dimensions, index] = node.strides
         self.node_links = tuple(
             (i, j)
             for i, j in combinations(range(len(self.nodes)), 2)
@@ -111,14 +112,14 @@ class Layout:
         )
 
     def _make_nodes(self, members: slice) -> list[Node]:
-        """An agent as one node, or one for each of its dimensions where it has too many actions."""
+        """An agent as one node, or as one node per dimension if it has too many actions."""
         if math.prod(self.sizes[members]) <= MOST_ACTIONS:
             return [Node(self, members)]
         return [Node(self, slice(d, d + 1)) for d in range(members.start, members.stop)]
 
     def levels_in(self, dimensions: slice) -> slice:
         """The numbers of the levels of consecutive dimensions."""
-        return slice(self.parts[dimensions.start].start, self.parts[dimensions.stop - 1].stop)
+        return slice(self.level_slices[dimensions.start].start, self.level_slices[dimensions.stop - 1].stop)
 
     def levels_of(self, choice: Mapping[str, Value]) -> Levels:
         """The levels of a choice, shape (dimensions,).
@@ -130,13 +131,13 @@ class Layout:
         return np.array([axis.level_of(choice[axis.dimension.name]) for axis in self.axes], dtype=np.int64)
 
     def levels_from(self, keys: Sequence[bytes]) -> Levels:
-        """The levels (rows, dimensions) of which these are the keys (32-bit integers)."""
+        """The levels (rows, dimensions) behind these keys (32-bit integers)."""
         return (
             np.frombuffer(b"".join(keys), dtype=np.int32).reshape(len(keys), len(self.sizes)).astype(np.int64)
         )
 
     def choice_of(self, levels: Levels, rng: np.random.Generator) -> Choice:
-        """The choice at some levels, (dimensions,); of a cell of values a random one."""
+        """The choice at the given levels, (dimensions,). For a cell of values it is a random one of them."""
         choice: Choice = {}
         for axis, level, cell in zip(self.axes, levels.tolist(), self._cells, strict=True):
             choice[axis.dimension.name] = _value_in_cell(axis, level, rng) if cell else axis.values[level]
@@ -155,13 +156,17 @@ class Layout:
     def levels_at(self, actions: Levels) -> Levels:
         """The levels (rows, dimensions) of joint actions (rows, nodes)."""
         levels = np.empty((len(actions), len(self.sizes)), dtype=np.int64)
-        for place, node in enumerate(self.nodes):
-            levels[:, node.dimensions] = node.actions[actions[:, place]]
+        for index, node in enumerate(self.nodes):
+            levels[:, node.dimensions] = node.actions[actions[:, index]]
         return levels
 
 
 def consecutive(sizes: Sequence[int]) -> tuple[slice, ...]:
-    """Slices of these sizes, one after the other."""
+    """Slices of the given sizes, one after the other.
+
+    >>> consecutive([2, 3])
+    (slice(0, 2, None), slice(2, 5, None))
+    """
     ends = np.cumsum([0, *sizes]).tolist()
     return tuple(slice(start, end) for start, end in pairwise(ends))
 
@@ -173,7 +178,7 @@ def _value_count(dimension: Dimension) -> float:
 
 
 def _value_in_cell(axis: Axis, level: int, rng: np.random.Generator) -> Value:
-    """A random value among those for which a level stands."""
+    """A random value among those that a level represents."""
     places = [position_of(axis.dimension, value) for value in axis.values]
     low = (places[level - 1] + places[level]) / 2 if level else 0.0
     high = (places[level] + places[level + 1]) / 2 if level + 1 < len(places) else 1.0

@@ -1,4 +1,4 @@
-"""What coordinated agents have seen of each other, to be looked at."""
+"""What coordinated agents have observed of each other, for the report."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from netwright.strategies.q_learning.layout import Layout, Levels
 from netwright.strategies.q_learning.tables import QTable
 
 MOST_CELLS = 250_000
-"""Of one table: larger ones are left out."""
+"""The most cells of one table: larger tables are left out."""
 
 
 def mean_ranks(layout: Layout, levels: Levels, ranks: NDArray[np.float64]) -> tuple[QTable, ...]:
     """For each pair of agents that share tables, the mean rank of the candidates with each pair of actions.
 
-    The agents themselves learn tables of hyperparameters, which lie between these means and what neighbouring values
-    tell.
+    The agents themselves learn tables of hyperparameters. Those lie between these means and what neighbouring values
+    suggest.
 
     Args:
         layout: of the agents.
@@ -49,11 +49,11 @@ def mean_ranks(layout: Layout, levels: Levels, ranks: NDArray[np.float64]) -> tu
 
 
 def _actions(layout: Layout, agent: int, levels: Levels) -> NDArray[np.int64]:
-    """The number of each candidate's joint action of an agent, the last dimension changing fastest."""
-    found = np.zeros(len(levels), dtype=np.int64)
+    """The number of an agent's joint action in each candidate; the last dimension changes fastest."""
+    numbers = np.zeros(len(levels), dtype=np.int64)
     for dimension in range(layout.members[agent].start, layout.members[agent].stop):
-        found = found * layout.sizes[dimension] + levels[:, dimension]
-    return found
+        numbers = numbers * layout.sizes[dimension] + levels[:, dimension]
+    return numbers
 
 
 def _count(layout: Layout, agent: int) -> int:
@@ -67,5 +67,7 @@ def _dimensions(layout: Layout, agent: int) -> tuple[str, ...]:
 def _values(layout: Layout, agent: int) -> tuple[tuple[Value, ...], ...]:
     """The values of each joint action, in the order of `_actions`."""
     axes = layout.axes[layout.members[agent]]
-    places = np.ndindex(*(len(axis) for axis in axes))
-    return tuple(tuple(axis.values[p] for axis, p in zip(axes, place, strict=True)) for place in places)
+    combinations = np.ndindex(*(len(axis) for axis in axes))
+    return tuple(
+        tuple(axis.values[p] for axis, p in zip(axes, levels, strict=True)) for levels in combinations
+    )

@@ -1,9 +1,9 @@
-"""The tables given the results: a Bayesian linear model, drawn from without a matrix of all its weights.
+"""The posterior of the tables: a Bayesian linear model that is sampled without a matrix of all its weights.
 
 Thompson sampling in linear models: S. Agrawal, N. Goyal, "Thompson sampling for contextual bandits with linear
-payoffs", ICML 2013. A draw from the posterior is a draw from the prior, corrected by what the results say of its
+payoffs", ICML 2013. A draw from the posterior is a draw from the prior, corrected by what the results say about its
 errors (G. Matheron's rule; J. T. Wilson et al., "Efficiently sampling functions from Gaussian process
-posteriors", ICML 2020): the matrices are of the size of the results, whatever the size of the tables.
+posteriors", ICML 2020). The size of the matrices depends on the number of results, not on the size of the tables.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from netwright.strategies.q_learning.prior import (
 )
 
 MOST_ENUMERATED = 1 << 15
-"""Up to so many joint actions, each has its own correction drawn."""
+"""Up to this many joint actions, a correction is drawn for each."""
 
 JOINT_BREADTH = 0.6
-"""How far the drawn corrections stray, in standard deviations: among very many joint actions the largest of
-independent errors would win, not the largest mean."""
+"""How far the drawn corrections stray, in standard deviations. With more, the largest of very many independent errors
+would win, not the largest mean."""
 
 
 @dataclass(frozen=True, eq=False)
 class Draw:
     """Tables to maximise.
 
-    ``single``: (count,). ``pairs``: (count, count), symmetric. ``whole``: correction of each joint action, the
-    shape is that of the levels; None: not enumerated. Then ``weights`` (n,) and ``alike`` (n, count) give its
-    mean: the sum over the results of their weight times the product of ``alike`` over the dimensions.
+    ``single``: (count,). ``pairs``: (count, count), symmetric. ``whole``: the correction of each joint action, one axis
+    per dimension; None: there are too many. Then ``weights`` (n,) and ``alike`` (n, count) give its mean: the sum over
+    the results of their weight times the product of ``alike`` over the dimensions.
     """
 
     single: Matrix
@@ -51,10 +51,10 @@ class Draw:
 
 
 class Model:
-    """The posterior of the tables for one prior; results are added one by one.
+    """The posterior of the tables for one prior. Results are added one by one.
 
     ``inverse`` is the inverse of the Cholesky factor of the results' covariance: a new result adds a row and
-    changes none.
+    changes no other.
     """
 
     def __init__(self, layout: Layout, prior: Prior, levels: Levels) -> None:
@@ -71,10 +71,12 @@ class Model:
         self._inverse[: self.size, : self.size] = np.tril(np.linalg.inv(np.linalg.cholesky(covariance)))
         self._single, self._pairs = self._variances()
         jitter = JITTER * np.eye(layout.count)
-        self._roots = [np.linalg.cholesky((self._levels_covariance + jitter)[p, p]) for p in layout.parts]
+        self._roots = [
+            np.linalg.cholesky((self._levels_covariance + jitter)[p, p]) for p in layout.level_slices
+        ]
 
     def _variances(self) -> tuple[float, Matrix]:
-        """Of a level's own weight, and of each pair's that share a table, in one of two triangles."""
+        """The variance of a single level's weight, and of each pair's weight, in one of two triangles."""
         single, near, far, _ = self.prior.shares
         near_count, far_count = pair_counts(self.layout)
         by_dimension = np.where(self.layout.near, near / near_count, far / far_count)
@@ -95,7 +97,7 @@ class Model:
         return combined(self.prior, tables, joint)
 
     def extend(self, levels: Levels) -> None:
-        """One more result at levels (dimensions,)."""
+        """Add one result at levels (dimensions,)."""
         n = self.size
         if n == len(self._inverse):
             self._grow()
@@ -117,9 +119,12 @@ class Model:
         self._inverse = np.pad(self._inverse, ((0, more), (0, more)))
 
     def draw(self, targets: Matrix, breadth: float, rng: np.random.Generator) -> Draw:
-        """Tables from the posterior given targets (n,).
+        """Tables from the posterior.
 
-        ``breadth``: deviations from the posterior's mean are drawn so many times as wide; 0 gives the mean.
+        Args:
+            targets: of the results, (n,).
+            breadth: factor for the deviations from the posterior's mean; 0 gives the mean.
+            rng: the source of random numbers.
         """
         n = self.size
         inverse, columns = self._inverse[:n, :n], self._columns[:n]
@@ -142,7 +147,7 @@ class Model:
         return float(CONSTANT**0.5 * rng.standard_normal())
 
     def _draw_prior(self, rng: np.random.Generator) -> Draw:
-        """Tables from the prior; of the pairs' one triangle only."""
+        """Tables from the prior; only one triangle of ``pairs`` is filled."""
         count = self.layout.count
         single = self._single**0.5 * self._correlated(rng.standard_normal((count, 1)))[:, 0]
         both = self._correlated(self._correlated(rng.standard_normal((count, count))).T)
@@ -155,21 +160,21 @@ class Model:
         return Draw(single, pairs, JOINT_BREADTH * self.prior.joint**0.5 * whole)
 
     def _correlated(self, normal: Matrix) -> Matrix:
-        """Gives independent rows (count, any number) the levels' covariance."""
+        """Give independent rows (count, any number) the covariance of the levels."""
         if self.prior.sharing == "apart":
             return normal
         return np.concatenate(
-            [root @ normal[part] for root, part in zip(self._roots, self.layout.parts, strict=True)]
+            [root @ normal[part] for root, part in zip(self._roots, self.layout.level_slices, strict=True)]
         )
 
     def _evaluate(self, draw: Draw) -> Matrix:
-        """What drawn tables say of the results, (n,)."""
+        """The sum of drawn tables for each result, (n,)."""
         one_hot = self._one_hot[: self.size]
-        said: Matrix = one_hot @ draw.single + ((one_hot @ draw.pairs) * one_hot).sum(axis=1)
-        return said if draw.whole is None else said + draw.whole[tuple(self._levels[: self.size].T)]
+        predicted: Matrix = one_hot @ draw.single + ((one_hot @ draw.pairs) * one_hot).sum(axis=1)
+        return predicted if draw.whole is None else predicted + draw.whole[tuple(self._levels[: self.size].T)]
 
     def _spread(self, weights: Matrix) -> Matrix:
-        """The corrections' mean at every joint action: a product over the dimensions."""
+        """The mean of the corrections at every joint action: a product over the dimensions."""
         mean = np.zeros(self.layout.sizes)
         np.add.at(mean, tuple(self._levels[: self.size].T), weights)
         for dimension in range(len(self.layout.sizes)):
@@ -178,11 +183,11 @@ class Model:
 
     def _factor(self, dimension: int) -> Matrix:
         """Covariance of the corrections along one dimension."""
-        part = self.layout.parts[dimension]
+        part = self.layout.level_slices[dimension]
         factor: Matrix = self.prior.alike + (1 - self.prior.alike) * self._levels_covariance[part, part]
         return factor + JITTER * np.eye(len(factor))
 
 
 def _along(values: NDArray[np.floating], matrix: NDArray[np.floating], dimension: int) -> Matrix:
-    """Multiplies by a matrix along one dimension."""
+    """Multiply by a matrix along one dimension."""
     return np.moveaxis(np.tensordot(matrix, values, (1, dimension)), 0, dimension)

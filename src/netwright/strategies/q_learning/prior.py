@@ -1,9 +1,9 @@
-"""What is believed of the tables before any result, and how that is found from the results themselves.
+"""The prior of the tables, and how it is fitted to the results.
 
-The reward's rank is a sum of tables: one of each dimension, one of each pair of dimensions, and a correction that
-is the joint action's own, alike for joint actions that differ in little. All are Gaussian, so that the ranks have
-a covariance of few numbers, which are those of greatest marginal likelihood (C. E. Rasmussen, C. K. I. Williams:
-"Gaussian processes for machine learning", 2006, section 5.4.1).
+The reward's rank is a sum of tables (one for each dimension, one for each pair of dimensions) and a correction for each
+joint action, which is similar for similar joint actions. All are Gaussian, so the covariance of the ranks depends on a
+few numbers. Those with the greatest marginal likelihood are used (C. E. Rasmussen, C. K. I. Williams: "Gaussian
+processes for machine learning", 2006, section 5.4.1).
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ from netwright.strategies.q_learning.layout import Layout, Levels
 Matrix = NDArray[np.float64]
 
 CONSTANT = 0.1
-"""Variance of the mean, as a share of the tables': ranks have the mean 0, but those seen need not be typical."""
+"""Variance of the mean, as a share of the tables' variance: ranks have mean 0, but the seen ones may not be typical."""
 
 NUGGET = 0.02
-"""Share of a smooth dimension's variance that is each level's own."""
+"""Share of a smooth dimension's variance that each level has for itself."""
 
 JITTER = 1e-6
 
 MOST_FAR = 100
-"""Up to so many levels, dimensions that the agents' graph holds apart may share tables, too."""
+"""Up to this many levels, dimensions that are not connected in the agents' graph may share tables, too."""
 
 MOST_COMPARED = 256
-"""Of so many results the marginal likelihood is computed: the best half, and others of all ranks."""
+"""The marginal likelihood is computed from at most this many results: the better half, and a sample of the rest."""
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Shares of the variance, which add up to 1, and how like neighbours are.
+    """Shares of the variance, which add up to 1, and the similarity of neighbouring levels.
 
-    ``near``, ``far``: pairs of dimensions that share a table by the agents' graph, and all others; the rest is the
-    dimensions' own. ``joint``: of all of it, the joint action's own correction, which falls by ``alike`` with
-    every dimension that differs. ``noise``: variance of what the tables cannot tell, in units of theirs.
-    ``sharing``: covariance of the levels of an ordered dimension, ``amount`` its correlation from level to level
-    ("steps") or the length scales that its range holds ("smooth"); levels that are "apart" share nothing.
+    ``near``: share of pairs of dimensions that share a table in the agents' graph. ``far``: share of all other pairs.
+    The rest is the share of the single dimensions. ``joint``: share of the joint action's own correction in the whole;
+    its covariance falls by the factor ``alike`` with every dimension that differs. ``noise``: variance of what the
+    tables cannot explain, in units of their variance. ``sharing``: the kind of covariance between the levels of an
+    ordered dimension. For "steps", ``amount`` is the correlation between neighbouring levels; for "smooth", it is the
+    number of length scales in the range; levels that are "apart" share nothing.
     """
 
     sharing: Literal["apart", "steps", "smooth"] = "apart"
@@ -55,7 +56,7 @@ class Prior:
 
     @property
     def shares(self) -> tuple[float, float, float, float]:
-        """Of the dimensions, near pairs, far pairs, joint actions."""
+        """The shares of single dimensions, near pairs, far pairs and joint actions."""
         tables = 1.0 - self.joint
         return tables * (1.0 - self.near - self.far), tables * self.near, tables * self.far, self.joint
 
@@ -82,9 +83,9 @@ JOINT: list[Mapping[str, Any]] = [
 
 
 def level_covariance(layout: Layout, prior: Prior) -> Matrix:
-    """Covariance of the levels within each dimension, ones on the diagonal: shape (count, count)."""
+    """Covariance of the levels within each dimension, with ones on the diagonal: shape (count, count)."""
     covariance = np.zeros((layout.count, layout.count))
-    for axis, part in zip(layout.axes, layout.parts, strict=True):
+    for axis, part in zip(layout.axes, layout.level_slices, strict=True):
         size = len(axis)
         distance = np.abs(np.arange(size)[:, None] - np.arange(size))
         if not axis.ordered or prior.sharing == "apart":
@@ -99,21 +100,22 @@ def level_covariance(layout: Layout, prior: Prior) -> Matrix:
 
 
 def pair_counts(layout: Layout) -> tuple[int, int]:
-    """How many pairs of dimensions are near and far; at least 1."""
+    """The numbers of near and far pairs of dimensions; at least 1 each."""
     dimensions = len(layout.sizes)
     near = int(layout.near.sum()) // 2
     return max(near, 1), max(dimensions * (dimensions - 1) // 2 - near, 1)
 
 
 def tables_covariance(layout: Layout, columns: Matrix, one_hot: Matrix) -> Matrix:
-    """Covariance of what the tables say of rows and of others, each kind of table of variance 1.
+    """Covariance between the tables' sums for some rows and for others; each kind of table has variance 1.
 
     Args:
+        layout: of the dimensions.
         columns: covariance of the rows' levels with all levels, (rows, count).
         one_hot: the others, (others, count).
 
     Returns:
-        Of dimensions, near and far pairs: shape (3, rows, others).
+        For single dimensions, near pairs and far pairs: shape (3, rows, others).
     """
     total = columns @ one_hot.T
     pairs = 0.5 * (total**2 - columns**2 @ one_hot.T)
@@ -137,13 +139,13 @@ def _near_covariance(layout: Layout, columns: Matrix, one_hot: Matrix) -> Matrix
 
 
 def joint_covariance(columns: Matrix, one_hot: Matrix, alike: float) -> Matrix:
-    """Covariance of the joint actions' own corrections: a product over the dimensions, (rows, others)."""
+    """Covariance of the corrections of joint actions: a product over the dimensions, (rows, others)."""
     covariance: Matrix = np.exp(np.log(alike + (1 - alike) * columns) @ one_hot.T)
     return covariance
 
 
 def combined(prior: Prior, tables: Matrix, joint: Matrix) -> Matrix:
-    """The covariance of everything, without noise."""
+    """The total covariance, without noise."""
     single, near, far, own = prior.shares
     covariance: Matrix = CONSTANT + single * tables[0] + near * tables[1] + far * tables[2] + own * joint
     return covariance
@@ -152,7 +154,7 @@ def combined(prior: Prior, tables: Matrix, joint: Matrix) -> Matrix:
 def log_evidence(covariance: Matrix, targets: Matrix) -> float:
     """Log marginal likelihood of targets (n,) up to a constant, at the scale of the covariance that maximises it.
 
-    With the targets as one more row, one Cholesky factor holds all: its last row is L^-1 y.
+    The targets are appended as one more row. So one Cholesky factor is enough: its last row is L^-1 y.
     """
     n = len(targets)
     bordered = np.empty((n + 1, n + 1))
@@ -165,12 +167,13 @@ def log_evidence(covariance: Matrix, targets: Matrix) -> float:
 
 
 def fit_priors(layout: Layout, levels: Levels, targets: Matrix) -> tuple[Prior, ...]:
-    """The priors of greatest marginal likelihood, their settings improved in turn, twice.
+    """The priors with the greatest marginal likelihood; their settings are improved in turn, twice.
 
-    First of those by which the tables say everything, then, where one is likelier that leaves joint actions
-    something of their own, that one too.
+    The first prior is the best of those in which the tables explain everything. The second one leaves joint actions a
+    correction of their own; it is returned only if it is likelier.
 
     Args:
+        layout: of the dimensions.
         levels: (n, dimensions).
         targets: (n,).
     """
@@ -192,7 +195,7 @@ def _improved(prior: Prior, groups: Sequence[Sequence[Mapping[str, Any]]], evide
 
 
 class _Evidence:
-    """Log evidence by prior, of which the costly parts are computed once."""
+    """Log evidence of a prior. Costly parts are computed once."""
 
     def __init__(self, layout: Layout, levels: Levels, targets: Matrix) -> None:
         self._layout, self._targets = layout, targets
@@ -223,7 +226,11 @@ class _Evidence:
 
 
 def representative(targets: Matrix, most: int) -> NDArray[np.int64]:
-    """Places of at most so many results: the best half, and of the others every so many'th by rank."""
+    """Indices of at most ``most`` results, sorted: the better half, and others spread evenly over the remaining ranks.
+
+    >>> representative(np.array([0.1, 0.5, 0.4, 0.2, 0.3, 0.0]), most=4).tolist()
+    [1, 2, 4, 5]
+    """
     if len(targets) <= most:
         return np.arange(len(targets))
     order = np.argsort(-targets, kind="stable")

@@ -1,4 +1,4 @@
-"""From drawn tables over levels to the choice that is proposed."""
+"""From drawn tables to the proposed choice."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ from netwright.strategies.q_learning.posterior import MOST_ENUMERATED, Draw
 from netwright.strategies.q_learning.prior import Matrix
 
 MOST_STEPS = 12
-"""Changes of one dimension at a time, once the joint actions' own corrections are known."""
+"""The most changes of one dimension at a time, once the corrections of the joint actions are known."""
 
 
 def propose(
     layout: Layout, draw: Draw, far: bool, seen: Levels, starts: Levels, rng: np.random.Generator
 ) -> Levels | None:
-    """The levels (dimensions,) that maximise a draw and are not among those seen; None: all were.
+    """The levels (dimensions,) that maximise a draw and were not seen; None: all were.
 
     Args:
-        far: whether dimensions share a table that the agents' graph holds apart.
+        layout: of the dimensions.
+        draw: the drawn tables.
+        far: whether dimensions that are not connected in the agents' graph share a table.
         seen: (rows, dimensions).
         starts: where a search may begin, (rows, dimensions).
+        rng: the source of random numbers.
     """
     by_dimension = Tables(layout.sizes, draw.single, draw.pairs, all_pairs(len(layout.sizes)))
     if layout.choices <= MOST_ENUMERATED:
@@ -44,29 +47,29 @@ def propose(
         if actions is None:
             actions = best_new(tables, improved(tables, layout.actions_of(starts), rng), known)
         return None if actions is None else layout.levels_at(actions[None])[0]
-    found = layout.levels_at(improved(tables, layout.actions_of(starts), rng))
-    return corrected(by_dimension, draw, np.concatenate([found[:1], starts[:1]]), keys_of(seen))
+    best = layout.levels_at(improved(tables, layout.actions_of(starts), rng))
+    return corrected(by_dimension, draw, np.concatenate([best[:1], starts[:1]]), keys_of(seen))
 
 
 def node_tables(layout: Layout, draw: Draw, far: bool) -> Tables:
-    """The tables between the nodes' joint actions, the sums of those between their dimensions."""
+    """The tables between the joint actions of nodes: sums of the tables between their dimensions."""
     sizes = tuple(len(node.actions) for node in layout.nodes)
-    places = consecutive(sizes)
+    slices = consecutive(sizes)
     edges = all_pairs(len(sizes)) if far else layout.node_links
     single, pairs = np.empty(sum(sizes)), np.zeros((sum(sizes), sum(sizes)))
-    for node, place in zip(layout.nodes, places, strict=True):
+    for node, actions in zip(layout.nodes, slices, strict=True):
         within = node.one_hot @ draw.pairs[node.levels, node.levels]
-        single[place] = node.one_hot @ draw.single[node.levels] + 0.5 * (within * node.one_hot).sum(axis=1)
+        single[actions] = node.one_hot @ draw.single[node.levels] + 0.5 * (within * node.one_hot).sum(axis=1)
     for i, j in edges:
         first, second = layout.nodes[i], layout.nodes[j]
         table = first.one_hot @ draw.pairs[first.levels, second.levels] @ second.one_hot.T
-        pairs[places[i], places[j]] = table
-        pairs[places[j], places[i]] = table.T
+        pairs[slices[i], slices[j]] = table
+        pairs[slices[j], slices[i]] = table.T
     return Tables(sizes, single, pairs, edges)
 
 
 def corrected(tables: Tables, draw: Draw, starts: Levels, seen: Set[bytes]) -> Levels | None:
-    """The best that is new near levels which no change of one dimension improves, the corrections counted in."""
+    """The best new levels near some that no change of one dimension improves; corrections are included."""
     levels = starts.copy()
     gains = _corrected_gains(tables, draw, levels)[1]
     owner = np.repeat(np.arange(len(tables.sizes)), tables.sizes)
@@ -92,6 +95,6 @@ def _corrected_gains(tables: Tables, draw: Draw, levels: Levels) -> tuple[Matrix
         products = draw.weights * factors.prod(axis=1)
         values[row] += products.sum()
         others = products[:, None] / factors
-        for dimension, part in enumerate(tables.parts):
+        for dimension, part in enumerate(tables.action_slices):
             gains[row, part] += others[:, dimension] @ draw.alike[:, part]
     return values, gains

@@ -5,31 +5,31 @@ Convolutional Neural Networks" (2022), sections V and VI, algorithms 1 to 3, equ
 Maximises the reward. On a chain these are the algorithms of the paper, line by line. Where it is silent,
 ambiguous or misprinted:
 
-- Equation 3: ``n`` counts the episodes that passed in the exploration-exploitation phase before this one, and
-  "old" is the constant 0.95 of the exploration phase: alpha = 0.95 x 0.999^n. Taken as a recursion it would be
-  0.999^(n (n + 1) / 2), and epsilon, which decays "similar to Eq. 3", would be 3e-6 after 50 episodes, where
-  figure 9 is "mostly random"; and a rate of 0.98 in place of 0.99 halves the number of episodes only without it.
-- epsilon = 0.99^n is drawn against once an episode: all agents exploit, or all act at random, uniformly.
+- Equation 3: ``n`` counts the earlier episodes of the exploration-exploitation phase, and "old" is the constant 0.95
+  of the exploration phase: alpha = 0.95 x 0.999^n. As a recursion it would be 0.999^(n (n + 1) / 2), and epsilon, which
+  decays "similar to Eq. 3", would be 3e-6 after 50 episodes, where figure 9 is "mostly random". Also, a rate of 0.98 in
+  place of 0.99 halves the number of episodes only without the recursion.
+- epsilon = 0.99^n is compared once per episode: all agents exploit, or all act at random, uniformly.
 - gamma is not given: 0.9.
-- "= 0" in algorithms 1 and 2 means unvisited ("cells initialized to zero"): a visited cell may well hold 0.
-  An unvisited one is read as 0 where values are compared.
-- Algorithm 2 goes through the tables in ascending order, so that each is updated from the next one as it was
-  before the episode; line 5 asks for the row a*_{i+1} alone, not for the whole table.
-- Algorithm 3: of equal values the first action wins.
-- Several agents that an agent feeds or is fed by (section VI-D, whose indices do not fit each other):
+- "= 0" in algorithms 1 and 2 means unvisited ("cells initialized to zero"), because a visited cell may well hold 0.
+  An unvisited cell counts as 0 where values are compared.
+- Algorithm 2 goes through the tables in ascending order. So each is updated from the next one as it was before the
+  episode. Line 5 asks for the row a*_{i+1} alone, not for the whole table.
+- Algorithm 3: among equal values the first action wins.
+- An agent that feeds several agents or is fed by several (section VI-D, whose indices do not fit each other):
   in algorithm 1 an agent takes one of the actions with unvisited cells in the most of these tables, which are
-  all of them while that is possible (one agent without a predecessor looks at the tables that it shares with
-  those it feeds, and acts first); in algorithm 2 the next tables are those of all agents that it feeds, both
-  where one of them has an unvisited cell and for the maximum; in algorithm 3 an agent without a predecessor
-  takes the action of the greatest value in any of its tables, and an agent fed by several the one that
-  maximises more tables than any other does, else the one of the highest average.
-- An agent that is connected to none has a table of one row, for the initial state of section V-C.
-- A set that was met before changes no table, in either phase; it counts as an episode.
-- Convergence: the same set in ``convergence`` exploited episodes running; random episodes between them are
-  passed over, as the end of section VIII-A has it.
+  all of them while that is possible (an agent without a predecessor acts first and looks at the tables that it shares
+  with the agents it feeds); in algorithm 2 the next tables are those of all agents that it feeds, both for the
+  question whether a cell is unvisited and for the maximum; in algorithm 3 an agent without a predecessor takes the
+  action with the greatest value in any of its tables, and an agent fed by several takes the one that maximises more
+  tables than any other does, else the one with the highest average.
+- An agent without connections has a table of one row, for the initial state of section V-C.
+- A set of actions that was tried before changes no table, in either phase; it counts as an episode.
+- Convergence: the same set in ``convergence`` exploited episodes in a row; random episodes between them are ignored,
+  as at the end of section VIII-A.
 - Episodes run one after another in the paper. With several workers, running episodes count for the length of
-  the exploration phase, their cells count as visited in algorithm 1, and where agents would exploit a set that
-  is running they act at random half of the time (only half: it may run on a machine that was lost).
+  the exploration phase, and their cells count as visited in algorithm 1. Where agents would exploit a set that
+  is running they act at random half of the time (only half, because it may run on a machine that was lost).
 """
 
 from __future__ import annotations
@@ -53,14 +53,13 @@ from netwright.strategies.q_learning.tables import Indices, QTable, TableLayout,
 Kind = Literal["exploration", "random", "exploitation"]
 
 MOST_COUNTED = 20_000
-"""Episodes of an exploration that are counted before a search: some ten seconds of the largest networks."""
+"""The most episodes of an exploration that are counted before a search: about ten seconds for the largest networks."""
 
 
 class Plan:
-    """What is fixed by the dimensions: the actions of every agent and the layout of the tables.
+    """What the dimensions fix: the actions of every agent and the layout of the tables.
 
-    An agent's actions are the tuples of its dimensions' values, those of the first dimension changing fastest
-    (section V-B).
+    An agent's actions are the tuples of its dimensions' values; the first dimension changes fastest (section V-B).
 
     Raises:
         SettingsError: agents or edges do not fit the dimensions, or the tables would be too large.
@@ -86,7 +85,7 @@ class Plan:
             self._steps[members] = np.cumprod([1, *self._sizes[members]])[:-1]
 
     def choice_of(self, actions: Sequence[int]) -> Choice:
-        """The choice that a set of actions stands for, in the order of the dimensions."""
+        """The choice that a set of actions represents, in the order of the dimensions."""
         levels = np.array(actions)[self._agent_of] // self._steps % self._sizes
         return {
             axis.dimension.name: axis.values[level]
@@ -94,16 +93,16 @@ class Plan:
         }
 
     def actions_of(self, choice: Mapping[str, Value]) -> list[int]:
-        """The set of actions that stands for a choice.
+        """The set of actions that represents a choice.
 
         Raises:
-            ValueError: a value is not one of its dimension's.
+            ValueError: a dimension does not have the given value.
         """
         levels = [axis.level_of(choice[axis.dimension.name]) for axis in self.axes]
         actions = np.zeros(len(self.agents), np.intp)
         np.add.at(actions, self._agent_of, levels * self._steps)
-        found: list[int] = actions.tolist()
-        return found
+        indices: list[int] = actions.tolist()
+        return indices
 
     def labels(self, agent: int) -> tuple[tuple[Value, ...], ...]:
         """The values of each action of an agent, in the order of the agent's dimensions."""
@@ -115,10 +114,10 @@ class Plan:
 class State:
     """What the agents know; immutable.
 
-    ``met``: the sets of actions that taught something; ``unvisited``: cells; ``episodes``: all that passed;
-    ``exploiting``: those of the exploration-exploitation phase among them. ``failed``: sets that came to nothing, in
-    place of which chance decides. ``repeats``: in how many exploited episodes running the set ``exploited`` was
-    chosen.
+    ``met``: the sets of actions that changed a table; ``unvisited``: the number of unvisited cells; ``episodes``: all
+    episodes so far; ``exploiting``: those in the exploration-exploitation phase. ``failed``: sets that failed, where
+    chance decides instead. ``exploited``: the last exploited set; ``repeats``: the number of exploited episodes in a
+    row with that set.
     """
 
     plan: Plan
@@ -134,21 +133,21 @@ class State:
 
 @dataclass(frozen=True)
 class PublishedQLearning:
-    """One agent a layer and a Q-table for every pair of connected agents.
+    """One agent per layer and a Q-table for every pair of connected agents.
 
     Args:
-        agents: names of the dimensions that each agent decides, in topological order; None: one agent a
+        agents: names of the dimensions that each agent chooses, in topological order; None: one agent per
             dimension.
-        edges: pairs (i, j), i < j, of agents that are connected; None: the chain.
-        levels: a dimension of more values, or a continuous one, is divided into so many.
+        edges: pairs (i, j), i < j, of connected agents; None: the chain.
+        levels: a dimension with more values, or a continuous one, is divided into this many cells.
         exploration: episodes of the exploration phase; None: until no table has an unvisited cell, at least
             max(N_A(i) x N_A(j)) over the tables.
         alpha: learning rate of the exploration phase.
-        alpha_decay: of the learning rate, an episode of the exploration-exploitation phase.
-        epsilon_decay: of the probability of a random set, likewise.
+        alpha_decay: factor for the learning rate after each episode of the exploration-exploitation phase.
+        epsilon_decay: the same for the probability of a random set.
         gamma: discount of the next table's value.
-        penalty: what a candidate without a reward teaches (equation 2).
-        convergence: exploited episodes running with the same set that count as converged.
+        penalty: the reward of a candidate that has none (equation 2).
+        convergence: the number of exploited episodes in a row with the same set that count as convergence.
 
     Raises:
         SettingsError: a value is out of range.
@@ -204,8 +203,9 @@ class PublishedQLearning:
     def ask(
         self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
     ) -> tuple[Choice, Stamp]:
-        """The next set of actions and its stamp: ``kind`` ("exploration", "random" or "exploitation") and
-        ``actions``, an index an agent.
+        """The next set of actions and its stamp.
+
+        The stamp holds ``kind`` ("exploration", "random" or "exploitation") and ``actions``, one index per agent.
         """
         layout = state.plan.layout
         running = [stamp["actions"] for stamp in pending]
@@ -215,24 +215,29 @@ class PublishedQLearning:
             for actions in running:
                 cells = layout.cells(np.array([*actions, 0]))
                 values[cells] = 0.0  # any number: visited
-            found = explore(layout, values, rng)
+            chosen = explore(layout, values, rng)
         else:
             kind = "random" if rng.random() < self.epsilon_decay**state.exploiting else "exploitation"
-            found = exploit(layout, state.tables.values()) if kind == "exploitation" else []
-            if kind == "random" or (found in running and rng.random() < 0.5) or tuple(found) in state.failed:
-                kind, found = "random", rng.integers(layout.counts[:-1]).tolist()
-        return state.plan.choice_of(found), {"kind": kind, "actions": found}
+            chosen = exploit(layout, state.tables.values()) if kind == "exploitation" else []
+            if (
+                kind == "random"
+                or (chosen in running and rng.random() < 0.5)
+                or tuple(chosen) in state.failed
+            ):
+                kind, chosen = "random", rng.integers(layout.counts[:-1]).tolist()
+        return state.plan.choice_of(chosen), {"kind": kind, "actions": chosen}
 
     def tell(self, state: State, observation: Observation) -> State:
-        """The state after one more episode: a failed one is none, but its set is remembered; a set that was met before
-        changes no table.
+        """The state after one more episode.
+
+        A failed candidate is not an episode, but its set is remembered. A set that was tried before changes no table.
         """
         if observation.status == "failed":
             if observation.stamp is None:
                 return state
             return replace(state, failed=state.failed | {tuple(observation.stamp["actions"])})
-        found = state.plan.actions_of(observation.choice)
-        actions = np.array([*found, 0])
+        trained = state.plan.actions_of(observation.choice)
+        actions = np.array([*trained, 0])
         exploring = self._explores(state)
         key = actions.astype(np.min_scalar_type(state.plan.layout.counts.max())).tobytes()
         if not any(key in part for part in state.met):
@@ -243,26 +248,28 @@ class PublishedQLearning:
             state = self._updated(state, actions, rate, reward)
             state = replace(state, met=_with(state.met, key))
         stamp = observation.stamp
-        if stamp is not None and stamp["kind"] == "exploitation" and stamp["actions"] == found:
-            repeats = state.repeats + 1 if tuple(found) == state.exploited else 1
-            state = replace(state, exploited=tuple(found), repeats=repeats)
+        if stamp is not None and stamp["kind"] == "exploitation" and stamp["actions"] == trained:
+            repeats = state.repeats + 1 if tuple(trained) == state.exploited else 1
+            state = replace(state, exploited=tuple(trained), repeats=repeats)
         exploiting = state.exploiting + (not exploring)
         return replace(state, episodes=state.episodes + 1, exploiting=exploiting)
 
     def converged(self, state: State) -> bool:
-        """Whether the agents chose the same set in several exploited episodes running (section VI-C)."""
+        """Whether the agents chose the same set in enough exploited episodes in a row (section VI-C)."""
         return state.repeats >= self.convergence
 
     def exploration_episodes(
         self, dimensions: Sequence[Dimension], rng: np.random.Generator, most: int = MOST_COUNTED
     ) -> int:
-        """How many episodes the exploration phase takes, counted by going through it without a network, one episode
-        after another: at least max(N_A(i) x N_A(j)) (section VI-A), and more, as one agent's action is the next one's
-        row. Other random numbers give a few per cent more or less.
+        """The number of episodes in the exploration phase, counted by a simulation without networks.
+
+        It is at least max(N_A(i) x N_A(j)) (section VI-A), and more, because one agent's action is the next one's row.
+        Other random numbers change it by a few per cent.
 
         Args:
-            rng: of all draws.
-            most: the count ends at so many, which is then returned, or the least number where that is greater.
+            dimensions: those to search.
+            rng: the source of random numbers.
+            most: the count ends here; then this is returned, or the least number if that is greater.
 
         Raises:
             SettingsError: as `init`.
@@ -323,13 +330,13 @@ class PublishedQLearning:
         return replace(state, tables=state.tables.changed(cells, learned), unvisited=unvisited)
 
 
-def _with(parts: tuple[frozenset[bytes], ...], key: bytes) -> tuple[frozenset[bytes], ...]:
-    """With one more member, in parts of which each is larger than the next, so that most are shared."""
+def _with(sets: tuple[frozenset[bytes], ...], key: bytes) -> tuple[frozenset[bytes], ...]:
+    """Add one member. Each set is larger than the next, so that states can share most of them."""
     new = frozenset((key,))
-    while parts and len(parts[-1]) <= len(new):
-        new |= parts[-1]
-        parts = parts[:-1]
-    return (*parts, new)
+    while sets and len(sets[-1]) <= len(new):
+        new |= sets[-1]
+        sets = sets[:-1]
+    return (*sets, new)
 
 
 def _is_number(value: object) -> bool:

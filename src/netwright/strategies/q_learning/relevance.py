@@ -1,11 +1,11 @@
-"""How much each dimension counts, found from the results: the prior of a Gaussian process over the joint actions.
+"""How much each dimension counts, fitted to the results: the prior of a Gaussian process over the joint actions.
 
-The covariance of two joint actions is a sum of a constant, of tables of each dimension and of each pair that shares
-one, and of a function of their distance, in which every dimension has its own weight (relevance determination: C. E.
-Rasmussen, C. K. I. Williams: "Gaussian processes for machine learning", 2006, section 5.1; the distance's function is
-equation 4.17, Matern 5/2). The tables say what holds wherever the others stand; the distance says where the best is
-not where the tables' sums put it. All is found by greatest posterior density; the hyperpriors of the weights and the
-noise are those of Optuna's ``GPSampler``.
+The covariance of two joint actions is the sum of a constant, of a table for each dimension and for each pair that
+shares one, and of a function of their distance, in which every dimension has its own weight (relevance determination:
+C. E. Rasmussen, C. K. I. Williams: "Gaussian processes for machine learning", 2006, section 5.1; the function is
+equation 4.17, Matern 5/2). The tables express what holds whatever the other dimensions are. The distance helps where
+the best joint action is not where the sum of the tables is greatest. All settings are those with the greatest posterior
+density. The hyperpriors of the weights and the noise are those of Optuna's ``GPSampler``.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from netwright.strategies.q_learning.prior import (
 ROOT = math.sqrt(5.0)
 
 MOST_STEPS = 30
-"""Of the search for the settings."""
+"""The most steps in the search for the settings."""
 
 FIRST_NOISE = 0.01
-"""Variance, where that search begins; the targets' is 1."""
+"""The noise variance where that search begins; the targets have variance 1."""
 
 LOWEST, HIGHEST = -12.0, 5.0
-"""Of the settings' logarithms."""
+"""Bounds of the settings' logarithms."""
 
 
 @dataclass(frozen=True, eq=False)
 class Relevance:
-    """What decides the covariance, all positive.
+    """The settings of the covariance, all positive.
 
-    ``weights``: of each dimension in the squared distance, (dimensions,). ``joint``, ``single``, ``pairs``: variance
-    of the function of the distance, of all tables of one dimension, of all tables of two. ``noise``: variance of what
-    a result adds.
+    ``weights``: weight of each dimension in the squared distance, (dimensions,). ``joint``: variance of the function of
+    the distance. ``single``: variance of all tables of one dimension. ``pairs``: variance of all tables of two.
+    ``noise``: variance of the noise in a result.
     """
 
     weights: Matrix
@@ -56,7 +56,7 @@ class Relevance:
 
     @classmethod
     def of_logarithms(cls, logarithms: Matrix) -> Relevance:
-        """From the logarithms of everything, in the order of the fields: shape (dimensions + 4,)."""
+        """From the logarithms of all settings, in the order of the fields: shape (dimensions + 4,)."""
         values = np.exp(logarithms)
         return cls(values[:-4], *map(float, values[-4:]))
 
@@ -64,10 +64,10 @@ class Relevance:
 def level_distances(layout: Layout) -> Matrix:
     """Squared distances of the levels within each dimension, 0 between dimensions: shape (count, count).
 
-    1 from any value to any other, or, of an ordered dimension, from the first to the last.
+    Any two values have distance 1; in an ordered dimension the first and the last have.
     """
     distances = np.zeros((layout.count, layout.count))
-    for axis, part in zip(layout.axes, layout.parts, strict=True):
+    for axis, part in zip(layout.axes, layout.level_slices, strict=True):
         places = np.arange(len(axis)) / max(len(axis) - 1, 1)
         apart = np.abs(places[:, None] - places)
         distances[part, part] = apart**2 if axis.ordered else apart > 0
@@ -84,10 +84,12 @@ def matern(squares: Matrix) -> Matrix:
 def relevance_covariance(
     layout: Layout, relevance: Relevance, sharing: Matrix, levels: Levels, others: Matrix
 ) -> Matrix:
-    """Covariance of the values at levels with those of others: shape (rows, others).
+    """Covariance of the values at some levels with those at others: shape (rows, others).
 
     Args:
-        sharing: covariance of the levels in the tables, (count, count), as `level_covariance` has it.
+        layout: of the dimensions.
+        relevance: the settings.
+        sharing: covariance of the levels in the tables, (count, count), from `level_covariance`.
         levels: (rows, dimensions).
         others: one-hot, (others, count).
     """
@@ -100,9 +102,10 @@ def relevance_covariance(
 
 
 def fit_relevance(layout: Layout, sharing: Matrix, levels: Levels, targets: Matrix) -> Relevance:
-    """The settings of greatest posterior density, given targets of mean 0 and variance 1.
+    """The settings with the greatest posterior density, given targets with mean 0 and variance 1.
 
     Args:
+        layout: of the dimensions.
         sharing: covariance of the levels in the tables, (count, count).
         levels: (n, dimensions).
         targets: (n,).
@@ -111,7 +114,7 @@ def fit_relevance(layout: Layout, sharing: Matrix, levels: Levels, targets: Matr
     density = _Density(layout, sharing, levels[kept], targets[kept])
     dimensions = len(layout.sizes)
     start = np.log([*[1.0] * dimensions, *[1 / 3] * 3, FIRST_NOISE])
-    found = minimize(
+    optimum = minimize(
         density,
         start,
         jac=True,
@@ -119,16 +122,18 @@ def fit_relevance(layout: Layout, sharing: Matrix, levels: Levels, targets: Matr
         bounds=[(LOWEST, HIGHEST)] * len(start),
         options={"maxiter": MOST_STEPS, "gtol": 1e-2},
     )
-    return Relevance.of_logarithms(found.x)
+    return Relevance.of_logarithms(optimum.x)
 
 
 class _Density:
-    """Minus the log posterior density of the settings, and its gradient, by their logarithms."""
+    """Minus the log posterior density as a function of the settings' logarithms, and its gradient."""
 
     def __init__(self, layout: Layout, sharing: Matrix, levels: Levels, targets: Matrix) -> None:
         one_hot, distances = layout.one_hot(levels), level_distances(layout)
         self._targets = targets
-        self._apart = np.stack([one_hot[:, p] @ distances[p, p] @ one_hot[:, p].T for p in layout.parts])
+        self._apart = np.stack(
+            [one_hot[:, p] @ distances[p, p] @ one_hot[:, p].T for p in layout.level_slices]
+        )
         self._tables = tables_covariance(layout, one_hot @ sharing, one_hot)
 
     def __call__(self, logarithms: Matrix) -> tuple[float, Matrix]:
@@ -157,7 +162,7 @@ class _Density:
 
 
 def log_hyperprior(settings: Relevance) -> tuple[float, NDArray[np.float64]]:
-    """Log density of the settings before any result, up to a constant, and its gradient by their logarithms.
+    """Log density of the settings before any result, up to a constant, and its gradient in their logarithms.
 
     Weights: -0.1 (w + 1 / w); variances: log v - v (a gamma density of shape 2); noise: 0.1 log n - 30 n (shape 1.1).
     """

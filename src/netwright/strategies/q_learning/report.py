@@ -1,4 +1,4 @@
-"""What agents learned together, for the report: a table for each pair of connected agents."""
+"""What the agents learned together, for the report: a table for each pair of connected agents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netwright.strategies.pictures import AgentTable, AgentTables, StrategySecti
 from netwright.strategies.q_learning.tables import QTable
 
 AGENTS, TITLE = "agents", "Layers and agents"
-"""The section that the choices of each layer stand in, too."""
+"""The section that also contains the choices of each layer."""
 
 AFTER_CHOICES = 2
 
@@ -22,12 +22,12 @@ LETTERS = {"kernels": "", "units": "", "kernel_size": "k", "stride": "s", "pool_
 def agent_sections(
     tables: Sequence[QTable], best: Mapping[str, Value] | None, value_name: str
 ) -> tuple[StrategySection, ...]:
-    """The section of agents; nothing where they have no tables.
+    """The section about agents; empty if they have no tables.
 
     Args:
         tables: of pairs of agents.
-        best: the best trial's choice.
-        value_name: what is in the tables, in words.
+        best: the choice of the best trial.
+        value_name: what the tables contain, in words.
     """
     if not tables:
         return ()
@@ -36,9 +36,9 @@ def agent_sections(
 
 
 def action_text(values: Mapping[str, Any]) -> str:
-    """One agent's values as the tables name them: ``64 k3 s1`` for kernels, kernel size and stride.
+    """One agent's values as short text: ``64 k3 s1`` for kernels, kernel size and stride.
 
-    A pooling size is ``p2``; kernels and units are bare numbers; anything else goes by its own name.
+    A pooling size is ``p2``; kernels and units are plain numbers; any other value is written with its name.
     """
     return " ".join(f"{LETTERS.get(name, f'{name} ')}{value}" for name, value in values.items())
 

@@ -1,7 +1,7 @@
-"""The Q-tables of connected agents: one flat array, of which an older state stays as it was.
+"""The Q-tables of connected agents in one flat array. Older states stay unchanged.
 
-A cell that no episode has visited is NaN, apart from one that holds 0, and is read as the zero that the paper
-starts from. Four bytes a cell and nothing beside them tell both.
+A cell that no episode has visited is NaN, so it differs from a visited cell that holds 0. It counts as the zero that
+the paper starts from. So four bytes per cell are enough.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ Values = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
 MOST_CELLS = 20_000_000
-"""All tables together hold at most so many cells (80 MB)."""
+"""The most cells of all tables together (80 MB)."""
 
 CHANGES_KEPT = 1 / 16
-"""Changes are written into a new array once they are so many, as a share of the cells."""
+"""Changes are merged into a new array when they reach this share of the cells."""
 
 
 class QTable(NamedTuple):
-    """The table that two agents share, to be looked at.
+    """The table that two agents share, for inspection.
 
-    ``values``: shape (actions of the source, actions of the target), NaN where unvisited; ``rows`` and
+    ``values``: shape (actions of the source, actions of the target), NaN where unvisited. ``rows`` and
     ``columns``: the values of each action, in the order of ``row_names`` and ``column_names`` (dimensions).
-    The source of an agent that is connected to none is "", with a single row.
+    An agent without connections has the source "" with a single row.
     """
 
     source: str
@@ -44,12 +44,11 @@ class QTable(NamedTuple):
 
 
 class TableLayout:
-    """Where the tables lie in the flat array: plain numbers, made once.
+    """Where the tables are in the flat array.
 
     The table of an edge (i, j) has a row for each action of agent i and a column for each action of agent j
-    (section V-D). An agent that has no edge gets a table of one row, for the initial state in which "the first
-    agent in the sequence is always considered to remain" (section V-C): its source is `start`, whose only
-    action is 0.
+    (section V-D). An agent without an edge gets a table of one row, for the initial state in which "the first
+    agent in the sequence is always considered to remain" (section V-C). Its source is `start`, whose only action is 0.
 
     Args:
         counts: number of actions of each agent, in topological order.
@@ -85,7 +84,7 @@ class TableLayout:
         self._set_up_next_rows()
 
     def _set_up_next_rows(self) -> None:
-        """The row of action 0 in every table of each agent that feeds others, and the step to its next row."""
+        """For each agent that feeds others: the row of action 0 in its tables, and the step to the next row."""
         self._feeding = [agent for agent in range(self.start) if len(self.outgoing[agent])]
         if self._feeding:
             edges = np.concatenate([self.outgoing[agent] for agent in self._feeding])
@@ -104,10 +103,10 @@ class TableLayout:
         return values[start : start + shape[0] * shape[1]].reshape(shape)
 
     def cells(self, actions: Indices) -> Indices:
-        """The cell of every table in which a set of actions stands, shape (tables,).
+        """The cell of every table that belongs to a set of actions, shape (tables,).
 
         Args:
-            actions: of each agent, and the 0 of `start`, shape (agents + 1,).
+            actions: the action of each agent, and the 0 of `start`, shape (agents + 1,).
         """
         cells: Indices = (
             self.starts + actions[self.sources] * self.counts[self.targets] + actions[self.targets]
@@ -115,7 +114,7 @@ class TableLayout:
         return cells
 
     def rows_into(self, values: Values, agent: int, actions: Indices) -> Values:
-        """The row of each table shared with those that feed an agent, shape (tables, its actions)."""
+        """The row of each table between an agent and those that feed it, shape (tables, its actions)."""
         starts, sources, columns = self._into[agent]
         first = starts + actions[sources] * len(columns)
         if len(first) == 1:  # a view costs a tenth of a copy
@@ -129,20 +128,19 @@ class TableLayout:
         NaN where one of these cells is unvisited (the condition of Algorithm 2, line 5) and for an agent that
         feeds none (line 2).
         """
-        found = np.full(self.start, np.nan, np.float32)
+        best = np.full(self.start, np.nan, np.float32)
         if self._feeding:
             rows = values[self._row_cells + actions[self._row_agents] * self._row_steps]
-            found[self._feeding] = np.maximum.reduceat(rows, self._row_starts)
-        return found
+            best[self._feeding] = np.maximum.reduceat(rows, self._row_starts)
+        return best
 
 
 @dataclass(frozen=True, eq=False)
 class Tables:
     """The cells of all tables; immutable.
 
-    ``base``: all cells, shape (cells,), shared by many states; ``changes``: cells and values set since, the
-    latest last. One episode sets one cell a table, so that a state costs a few bytes a table beside the state
-    before it.
+    ``base``: all cells, shape (cells,), shared by many states. ``changes``: cells and values set since then, the latest
+    last. One episode sets one cell per table, so a new state needs only a few bytes per table.
     """
 
     base: Values
@@ -157,7 +155,7 @@ class Tables:
         return values
 
     def changed(self, cells: Indices, values: Values) -> Tables:
-        """With other values in some cells."""
+        """The tables with new values in some cells."""
         tables = Tables(self.base, (*self.changes, (cells.astype(np.int32), values)))
         if len(tables.changes) * len(cells) > CHANGES_KEPT * self.base.size:
             return Tables(tables.values())
