@@ -11,7 +11,7 @@ from torch import nn
 from netwright.errors import InfeasibleArchitecture
 from netwright.nn.layers import PadToMultiple
 from netwright.spaces.base import is_dense
-from netwright.spaces.references import REFERENCES, suiting
+from netwright.spaces.references import REFERENCES, references_for
 from netwright.spaces.resnet import ResidualBlock, ResNet20
 from netwright.spaces.unet3d import UNet3D
 from netwright.spaces.vnet import VNet
@@ -155,16 +155,16 @@ def test_several_labels_an_image_are_no_labels_of_its_pixels() -> None:
         assert not is_dense(WholeImage(label_size=label_size))
     for label_size in ((16, 16), (3, 16, 16)):
         assert is_dense(WholeImage(label_size=label_size))
-    assert suiting(WholeImage(label_size=(5,))) == suiting(WholeImage())
+    assert references_for(WholeImage(label_size=(5,))) == references_for(WholeImage())
 
 
 def test_references_say_what_they_suit() -> None:
-    assert suiting(Shape()) == ("unet3d", "vnet", "monai-unet")
-    assert suiting(Shape(size=(16, 16))) == ("monai-unet", "unet2d")
-    assert suiting(WholeImage()) == ("resnet20", "vgg16")
-    assert suiting(WholeImage(size=(8, 8, 8))) == ()
-    assert suiting(SegmentationTask(1, ("a",), (16, 16))) == suiting(Shape(size=(16, 16)))
-    assert suiting(ClassificationTask(1, ("a", "b"), (16, 16))) == suiting(WholeImage())
+    assert references_for(Shape()) == ("unet3d", "vnet", "monai-unet")
+    assert references_for(Shape(size=(16, 16))) == ("monai-unet", "unet2d")
+    assert references_for(WholeImage()) == ("resnet20", "vgg16")
+    assert references_for(WholeImage(size=(8, 8, 8))) == ()
+    assert references_for(SegmentationTask(1, ("a",), (16, 16))) == references_for(Shape(size=(16, 16)))
+    assert references_for(ClassificationTask(1, ("a", "b"), (16, 16))) == references_for(WholeImage())
 
 
 @pytest.mark.parametrize("name", sorted(REFERENCES))

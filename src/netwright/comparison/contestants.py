@@ -89,13 +89,13 @@ def reference_names(settings: RunSettings, space: Space, data: SearchData) -> tu
     """The hand-made networks that take part: those named; else those made for such a task, or none where the space
     has an original or a base of its own.
     """
-    from netwright.spaces.references import suiting
+    from netwright.spaces.references import references_for
 
     if settings.verdict.references is not None:
         return settings.verdict.references
     if isinstance(space, Layered | HasBase):
         return ()
-    return suiting(problem_of(settings, open_prepared_once(data.prepared)).task)
+    return references_for(problem_of(settings, open_prepared_once(data.prepared)).task)
 
 
 def rival(settings: RunSettings, path: Path) -> Entry:

@@ -41,7 +41,7 @@ def remember_code(part: Part) -> None:
     if named is None:
         return
     network, source = named
-    record = {"network": network, "place": source.place, "files": dict(source.files)}
+    record = {"network": network, "place": source.folder, "files": dict(source.files)}
     text = json.dumps(record, sort_keys=True)
     folder = _records(network)
     try:
@@ -70,7 +70,7 @@ def require_trusted(part: Part, *, trust_code: bool = False) -> str | None:
         return f"{source.file} is run, as you trust it"
     kept = list(_kept(network))
     same = [record for record in kept if source.same_code(record["files"])]
-    if any(record["place"] == source.place for record in same):
+    if any(record["place"] == source.folder for record in same):
         return f"{source.file} is run, as by your own search"
     beside = source.others_beside()
     if same and not beside:

@@ -1,4 +1,4 @@
-"""Search spaces: distributions, and a network for every choice; `SPACES` has them by name."""
+"""Search spaces: distributions of choices, and a network for every choice. `SPACES` lists them by name."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from netwright.spaces.layerwise.makers import FILLED_IN
 from netwright.spec import Maker, Spec, make, maker_of, require_options
 
 SPACES: dict[str, Callable[..., Space]] = {name: kind.maker for name, kind in KINDS.items()}
-"""Name to maker, which takes the space's settings as keyword arguments."""
+"""Name to maker. A maker takes the space's settings as keyword arguments."""
 
 
 def make_space(spec: Spec) -> Space:
-    """The search space of that name with its options.
+    """Make the search space with the given name and options.
 
     Raises:
         SettingsError: the name or an option is unknown, or a value is wrong.
@@ -29,7 +29,7 @@ def make_space(spec: Spec) -> Space:
 
 
 def space_maker(spec: Spec) -> Maker:
-    """What makes the space; it takes the options that are given.
+    """The function that makes the space; its keywords are the space's options.
 
     Raises:
         SettingsError: the name or an option is unknown.
@@ -46,12 +46,15 @@ def space_maker(spec: Spec) -> Maker:
 
 
 def takes_task(spec: Spec) -> bool:
-    """Whether a space must know channels, classes and size before it can be made."""
+    """Whether a space needs channels, classes and size before it can be made."""
     return spec.name in SPACES and "classes" in inspect.signature(SPACES[spec.name]).parameters
 
 
 def same_space(one: Spec, other: Spec) -> bool:
-    """Whether two runs search the same networks; a user's own may lie elsewhere, and early runs have no fingerprint."""
+    """Whether two runs search the same networks.
+
+    A user's own network may be in another folder, and runs of old versions have no fingerprint.
+    """
     left_out = {"folder"}
     if None in (one.options.get("fingerprint"), other.options.get("fingerprint")):
         left_out.add("fingerprint")
@@ -64,12 +67,12 @@ def same_space(one: Spec, other: Spec) -> bool:
 def network_builder(
     spec: Spec, choice: Mapping[str, Any], reference: str | None = None
 ) -> Callable[[TaskShape], Any]:
-    """A function from a task to the network.
+    """A function that makes the network for a task.
 
     Args:
         spec: the space.
         choice: one of its choices.
-        reference: the name of a hand-made network, to be built in place of the choice.
+        reference: the name of a hand-made network to use instead of the choice.
     """
     if reference is not None:
         from netwright.spaces.references import REFERENCES

@@ -1,4 +1,4 @@
-"""What every search space offers: distributions, a canonical form, and a network for a choice."""
+"""What every search space offers: distributions, a canonical form, and a network for every choice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Choice = Mapping[str, Value]
 
 
 class TaskShape(Protocol):
-    """The part of a task that a network must fit."""
+    """The part of a task that shapes a network."""
 
     @property
     def channels(self) -> int:
@@ -32,14 +32,14 @@ class TaskShape(Protocol):
 
 
 def is_dense(task: TaskShape) -> bool:
-    """Whether every voxel has a label, as in segmentation, and not the image as a whole, be it one label or several."""
+    """Whether every voxel has a label, as in segmentation, rather than the whole image one or several labels."""
     size = tuple(task.size)
     return tuple(getattr(task, "label_size", size))[-len(size) :] == size
 
 
 @dataclass(frozen=True)
 class Node:
-    """One box of a diagram; `column` and `row` are grid positions (column to the right, row downwards)."""
+    """One box of a diagram. `column` and `row` are grid positions (columns to the right, rows downwards)."""
 
     name: str
     label: str
@@ -50,7 +50,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """One arrow of a diagram, from node name to node name."""
+    """One arrow of a diagram, from one node's name to another's."""
 
     source: str
     target: str
@@ -60,7 +60,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Diagram:
-    """A drawing of a block or a network, in plain data: the report turns it into a picture."""
+    """A diagram of a block or a network, as plain data. The report draws it."""
 
     title: str
     nodes: tuple[Node, ...]
@@ -69,11 +69,11 @@ class Diagram:
 
 @dataclass(frozen=True)
 class AgentGraph:
-    """The layers of a network that are decided one by one, and which feeds which.
+    """The layers of a network that agents decide one by one, and which layer feeds which.
 
-    ``agents``: in topological order, each the names of the dimensions that shape one layer. ``names``: of the
-    layers. ``edges``: pairs (i, j), i < j, where the output of layer i reaches layer j with no other decided
-    layer between, be it along the chain, a skip, a residual or a branch.
+    ``agents``: for each layer the names of its dimensions, in topological order. ``names``: of the layers.
+    ``edges``: pairs (i, j), i < j, where the output of layer i reaches layer j with no other decided layer between,
+    through a chain, a skip, a residual or a branch.
     """
 
     names: tuple[str, ...]
@@ -83,52 +83,53 @@ class AgentGraph:
 
 @runtime_checkable
 class Layered(Protocol):
-    """What a space of layers offers besides."""
+    """A space whose dimensions belong to layers."""
 
     def agent_graph(self) -> AgentGraph:
         """The layers and the edges between them."""
 
     def original_choice(self) -> dict[str, Value]:
-        """The network as its authors made it, whether or not its values are among those searched."""
+        """The network as its authors made it, even if its values are not among those searched."""
 
 
 @runtime_checkable
 class HasBase(Protocol):
-    """What a space offers besides that has a hand-made network of its own kind, of any depth."""
+    """A space with a hand-made network of its own kind, of any depth."""
 
     def base_choice(self, choice: Choice) -> tuple[str, dict[str, Value]]:
-        """The hand-made network that a choice's network is to be compared with, of the same depth: how sentences call
-        it, and its choice, whether or not its values are among those searched.
+        """The hand-made network to compare a choice's network with, of the same depth.
+
+        Returns its name for use in sentences, and its choice, even if its values are not among those searched.
         """
 
 
 @runtime_checkable
 class Tabled(Protocol):
-    """What a space offers besides whose networks are told layer by layer."""
+    """A space whose networks can be shown as a table of layers."""
 
     @property
     def table_columns(self) -> tuple[str, ...]:
-        """Names of the columns of `table`."""
+        """The headings of `table`."""
 
     def table(self, choice: Choice, classes: int) -> tuple[tuple[str, ...], ...]:
-        """The network of a choice, a row a layer."""
+        """The network of a choice, one row per layer."""
 
 
 @runtime_checkable
 class SharesWeights(Protocol):
-    """What a space offers besides whose networks can be searched inside one training."""
+    """A space whose networks can be searched inside one training."""
 
     def supernet(self, task: TaskShape) -> Supernet:
         """The shared weights of all its networks, freshly drawn.
 
         Raises:
-            InfeasibleArchitecture: the task is not one of its networks'.
+            InfeasibleArchitecture: the space has no network for the task.
         """
 
 
 @runtime_checkable
 class Space(Protocol):
-    """A family of networks, addressed by choices: a value for each named dimension."""
+    """A family of networks. A choice, with a value for each named dimension, selects one."""
 
     @property
     def name(self) -> str:
@@ -138,23 +139,23 @@ class Space(Protocol):
         """The dimensions, in a fixed order, as Optuna's distributions."""
 
     def starting_choice(self) -> dict[str, Value]:
-        """A sensible choice to start from; always feasible."""
+        """A sensible choice to start from, always feasible."""
 
     def canonical(self, choice: Choice) -> dict[str, Value]:
-        """What really shapes the network: unused genes dropped, so that equal networks have equal forms.
+        """The part of a choice that shapes the network, so that equal networks have equal forms.
 
-        Never raises for a choice within the distributions, feasible or not.
+        It never raises an error for a choice within the distributions, feasible or not.
         """
 
     def build(self, choice: Choice, task: TaskShape) -> nn.Module:
         """The network: images (batch, channels, *spatial) to logits (batch, classes, *spatial).
 
         Raises:
-            InfeasibleArchitecture: the choice makes no network; the message says why.
+            InfeasibleArchitecture: no network can be built from the choice; the message says why.
         """
 
     def describe(self, choice: Choice) -> str:
         """One short line for tables, for example ``n=14 p=3 sup res``."""
 
     def diagrams(self, choice: Choice, task: TaskShape) -> tuple[Diagram, ...]:
-        """Drawings of the choice, the finest structure first (for example: block, network)."""
+        """Diagrams of the choice, the finest structure first (for example: block, network)."""

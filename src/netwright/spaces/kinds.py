@@ -1,4 +1,4 @@
-"""Every search space: what makes it, and what it is for: the task, and in how many dimensions."""
+"""Every search space: its maker, its task and the number of dimensions of its images."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ INPAINTING = "inpainting"
 
 @dataclass(frozen=True)
 class Kind:
-    """A space.
+    """What is known about a space.
 
     Args:
         maker: takes the space's settings as keyword arguments.
-        title: what is searched, in a line.
+        title: what is searched, in one line.
         tasks: "segmentation", "classification", "inpainting".
         dimensions: of the images, 2 or 3.
     """
@@ -33,7 +33,7 @@ class Kind:
     dimensions: tuple[int, ...]
 
     def words(self) -> str:
-        """For lists and messages, for example ``segmentation in 3D``."""
+        """Text for lists and messages, for example ``segmentation in 3D``."""
         return f"{' or '.join(self.tasks)} in {' or '.join(f'{count}D' for count in self.dimensions)}"
 
 
@@ -76,9 +76,9 @@ KINDS: dict[str, Kind] = {
         (2,),
     ),
 }
-"""By name. `netwright.spaces.SPACES` has the makers alone."""
+"""All spaces by name. `netwright.spaces.SPACES` has only their makers."""
 
 
 def spaces_for(task: str, dimensions: int) -> tuple[str, ...]:
-    """Names of the spaces that suit a task in so many dimensions."""
+    """Names of the spaces for a task with images of the given number of dimensions."""
     return tuple(n for n, kind in KINDS.items() if task in kind.tasks and dimensions in kind.dimensions)

@@ -1,4 +1,4 @@
-"""Hand-made networks that searched ones are compared with."""
+"""Hand-made networks to compare searched ones with."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from netwright.spaces.vnet import VNet
 
 @dataclass(frozen=True)
 class Reference:
-    """A hand-made network: a short name, a title and a description for tables, and how it is made for a task.
+    """A hand-made network: a short name, a title and a description for tables, and its maker.
 
     ``dense``: whether it labels every voxel or the whole image. ``dimensions``: numbers of spatial dimensions
-    that it takes. ``make`` gives images (batch, channels, *spatial) to logits (batch, classes, *spatial), for
-    any spatial size, or where it is not dense (batch, classes), for the task's size.
+    that it supports. ``make`` returns a network from images (batch, channels, *spatial) to logits. If it is dense they
+    are (batch, classes, *spatial), for any spatial size; else (batch, classes), for the task's size.
     """
 
     name: str
@@ -33,26 +33,26 @@ class Reference:
     dimensions: tuple[int, ...]
 
     def suits(self, task: TaskShape) -> bool:
-        """Whether the network is made for this kind of task and this number of dimensions."""
+        """Whether the network supports this kind of task and this number of dimensions."""
         return self.dense == is_dense(task) and len(task.size) in self.dimensions
 
     def build(self, task: TaskShape) -> nn.Module:
         """The network for the task.
 
         Raises:
-            InfeasibleArchitecture: it is not made for such a task.
+            InfeasibleArchitecture: it does not support such a task.
         """
         if not self.suits(task):
             expected = f"{_kind(self.dense)} in {' or '.join(f'{count}D' for count in self.dimensions)}"
             raise InfeasibleArchitecture(
                 f"The reference network {self.name!r} is for {expected}, but the task is {_kind(is_dense(task))} "
-                f"of size {task.size}. Those that suit it: {', '.join(suiting(task)) or 'none'}."
+                f"of size {task.size}. Those that suit it: {', '.join(references_for(task)) or 'none'}."
             )
         return self.make(task)
 
 
-def suiting(task: TaskShape) -> tuple[str, ...]:
-    """Names of the references made for tasks of this kind, in the order of `REFERENCES`."""
+def references_for(task: TaskShape) -> tuple[str, ...]:
+    """Names of the references for tasks of this kind, in the order of `REFERENCES`."""
     return tuple(name for name, reference in REFERENCES.items() if reference.suits(task))
 
 
@@ -72,7 +72,7 @@ def make_unet2d(task: TaskShape) -> nn.Module:
 
 
 def make_monai_unet(task: TaskShape) -> nn.Module:
-    """MONAI's residual `UNet` in 2D or 3D, 16, 32, 64 and 128 channels, two units a level.
+    """MONAI's residual `UNet` in 2D or 3D with 16, 32, 64 and 128 channels and two units per level.
 
     For three classes it has 1.2 million parameters in 3D, 0.4 million in 2D.
     """

@@ -12,9 +12,9 @@ BLOCKS = 3
 class ResNet20(nn.Module):
     """One convolution, three stages of three residual blocks, a global average and a dense layer (Section 4.2).
 
-    Channels double and sizes halve from stage to stage, where the shortcut takes every second pixel and new
-    channels are zero (option A of the paper). 269,722 parameters for three channels and ten classes; the paper
-    rounds to 0.27 million and reaches 91.25 % on CIFAR-10. Images of any size pass.
+    Channels double and sizes halve from stage to stage. There the shortcut takes every second pixel, and the new
+    channels are zero (option A of the paper). It has 269,722 parameters for three channels and ten classes; the paper
+    rounds to 0.27 million and reaches 91.25 % on CIFAR-10. Images can have any size.
     """
 
     def __init__(self, channels: int, classes: int) -> None:

@@ -12,15 +12,15 @@ ANALYSIS = ((32, 64), (64, 128), (128, 256), (256, 512))
 
 
 class UNet3D(nn.Module):
-    """Three poolings and convolutions in pairs, each with batch normalisation and ReLU.
+    """Three poolings and pairs of convolutions, each with batch normalisation and ReLU.
 
     Channels are doubled before each pooling to avoid bottlenecks; 2 x 2 x 2 up-convolutions keep the
     channels, and encoder features are concatenated (Fig. 2).
 
-    It departs from the paper in one point: convolutions are zero-padded, so that the output has the input's
-    size. The authors count 19,069,955 parameters for 3 channels and 3 classes. So does this network where, as
-    in their count, the shift of each normalisation stands for the bias of its convolution and the scale is
-    left out; with the scales it has 19,072,291, and 19,071,668 for 1 channel and 20 classes, which is the
+    It differs from the paper in one point: convolutions are zero-padded, so that the output has the input's
+    size. The authors count 19,069,955 parameters for 3 channels and 3 classes. This network has as many if, as
+    in their count, the shift of each normalisation replaces the bias of its convolution and the scale is
+    left out. With the scales it has 19,072,291, and 19,071,668 for 1 channel and 20 classes, which is the
     19.1 million of the SegNAS3D paper's Table 3. Sizes must be multiples of 8.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-# 5 x 5 x 5 convolutions of each stage on the way down (Fig. 2), the last being the bottom.
+# Number of 5 x 5 x 5 convolutions of each stage on the way down (Fig. 2); the last is the bottom.
 CONVOLUTIONS = (1, 2, 3, 3, 3)
 FIRST_CHANNELS = 16
 
@@ -16,10 +16,10 @@ class VNet(nn.Module):
     2 x 2 x 2 strided convolutions lead down and 2 x 2 x 2 de-convolutions up, where encoder features are
     concatenated.
 
-    The stage's input is added to the output of its last convolution, before the PReLU; in the first stage the
-    image is broadcast to 16 channels where it has one, and projected by a 1 x 1 x 1 convolution where it has
-    more. Every convolution is followed by batch normalisation, which the paper of 2016 does not have but its
-    common implementations do: without, the network hardly trains under the protocol used here. It has 65.2
+    The stage's input is added to the output of its last convolution, before the PReLU. In the first stage an image
+    with one channel is broadcast to 16 channels; one with more is projected by a 1 x 1 x 1 convolution.
+    Every convolution is followed by batch normalisation. The paper of 2016 does not have it, but its
+    common implementations do: without it the network hardly trains under the protocol used here. It has 65.2
     million parameters; the SegNAS3D paper gives 71.1 million for its V-Net without saying how it differs from
     the published layout. Sizes must be multiples of 16.
     """

@@ -1,4 +1,4 @@
-"""The encoder that a choice makes: the layers that are connected to the output layer, one behind the other."""
+"""The encoder of a choice: the layers that are connected to the output layer, in order."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ SKIP, DOWN = "skip", "down"
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of the encoder, and the one of the decoder that mirrors it.
+    """A layer of the encoder, and the layer of the decoder that mirrors it.
 
-    ``number``: its place among all layers, the inactive ones included, from 1. ``kernel``: its width and height in
-    pixels. ``down``: stride 2; else stride 1 and a skip connection. ``channels``: that it gives.
+    ``number``: its number among all layers, inactive ones included, from 1. ``kernel``: its width and height in
+    pixels. ``down``: True: stride 2; False: stride 1 and a skip connection. ``channels``: its output channels.
     """
 
     number: int
@@ -25,38 +25,46 @@ class Layer:
 
     @property
     def type_name(self) -> str:
-        """Of the six types of the paper's Section 4.2, for example ``3x3 skip``."""
+        """One of the six types in the paper's Section 4.2, for example ``3x3 skip``."""
         return type_name(self.kernel, self.down)
 
 
 Chain = tuple[Layer, ...]
-"""The active layers, from the image on."""
+"""The active layers, starting at the image."""
 
 
 def type_name(kernel: int, down: bool) -> str:
-    """The name of a type of layer, as choices have it."""
+    """The name of a type of layer, as in choices.
+
+    >>> type_name(5, down=True)
+    '5x5 down'
+    """
     return f"{kernel}x{kernel} {DOWN if down else SKIP}"
 
 
 def sources(number: int, levels_back: int) -> tuple[int, ...]:
-    """The layers that a layer can be connected to, 0 being the image: from max(0, number - b) to number - 1."""
+    """The layers that a layer can be connected to: from max(0, number - b) to number - 1, where 0 is the image.
+
+    >>> sources(3, levels_back=2)
+    (1, 2)
+    """
     return tuple(range(max(0, number - levels_back), number))
 
 
 def chain_of(choice: Choice) -> Chain:
-    """The layers of a choice from the image to the output layer, found from the output's end."""
-    found: list[Layer] = []
+    """The layers of a choice from the image to the output layer. They are followed backwards from the output."""
+    layers: list[Layer] = []
     number = int(choice["output.source"])
     while number:
         kernel, kind = str(choice[f"layer{number}.type"]).split(" ")
         channels = int(choice[f"layer{number}.channels"])
-        found.append(Layer(number, int(kernel.partition("x")[0]), kind == DOWN, channels))
+        layers.append(Layer(number, int(kernel.partition("x")[0]), kind == DOWN, channels))
         number = int(choice.get(f"layer{number}.source", 0))  # the first layer has no choice
-    return tuple(reversed(found))
+    return tuple(reversed(layers))
 
 
 def choice_of(chain: Chain) -> dict[str, Value]:
-    """The choice whose layers 1, 2, ... are those of the chain, each connected to the one before."""
+    """The choice whose layers 1, 2, ... are those of the chain, each connected to the previous one."""
     choice: dict[str, Value] = {}
     for number, layer in enumerate(chain, start=1):
         choice[f"layer{number}.type"] = layer.type_name
@@ -69,10 +77,10 @@ def choice_of(chain: Chain) -> dict[str, Value]:
 def map_sizes(chain: Collection[Layer], size: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """Height and width of the image and of every layer's output.
 
-    Half of an odd length is rounded up, so that downsampling stops at one pixel: there stride 2 does what stride 1
-    does.
+    Half of an odd length is rounded up. So downsampling ends at one pixel, where stride 2 has the same effect as
+    stride 1.
     """
-    found = [tuple(size)]
+    sizes = [tuple(size)]
     for layer in chain:
-        found.append(tuple(-(-length // 2) for length in found[-1]) if layer.down else found[-1])
-    return tuple(found)
+        sizes.append(tuple(-(-length // 2) for length in sizes[-1]) if layer.down else sizes[-1])
+    return tuple(sizes)

@@ -1,4 +1,4 @@
-"""A drawing of an autoencoder, as plain data."""
+"""A diagram of an autoencoder, as plain data."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ ENCODER_COLUMN, DECODER_COLUMN = 0, 1
 
 
 def network_diagram(chain: Chain, task: TaskShape) -> Diagram:
-    """Down along the encoder and up along the decoder, each layer beside the one that mirrors it; skip connections are
-    dashed.
-    """
+    """The encoder downwards and the decoder upwards, each layer next to its mirror. Skip connections are dashed."""
     sizes = map_sizes(chain, task.size)
     nodes = [Node("image", "image", ENCODER_COLUMN, 0, _detail(task.channels, sizes[0]))]
     edges: list[Edge] = []
@@ -29,7 +27,7 @@ def network_diagram(chain: Chain, task: TaskShape) -> Diagram:
         layer, name = chain[row - 1], f"decoder {row}"
         detail = _detail(layer.channels, sizes[row - 1])
         nodes.append(Node(name, _label(layer.kernel, "up" * layer.down), DECODER_COLUMN, row, detail))
-        both = row == len(chain) and not layer.down  # along the chain and over the skip connection
+        both = row == len(chain) and not layer.down  # this edge is a step of the chain and a skip connection
         edges.append(Edge(below, name, "input and skip" if both else ""))
         if not layer.down and not both:
             edges.append(Edge(f"encoder {row}", name, dashed=True))

@@ -1,13 +1,13 @@
-"""The convolutions of an autoencoder: without bias or normalisation, and first weights that do without them.
+"""The convolutions of an autoencoder: without bias or normalisation, but with initial weights that make up for it.
 
-A layer of n inputs to each of its outputs draws its weights from a normal distribution of variance 2 / n (He et al.
-2015), so that values keep their size along the chain, as long as maps are larger than kernels: of smaller ones, which
-many layers of stride 2 leave, most taps meet no pixel, and values shrink. Two differ: a layer to which a skip
-connection is added has 1 / n, as the other half comes from the encoder, and the output layer has 1 / n, as no ReLU
+If each output of a layer sums n inputs, its weights are drawn from a normal distribution of variance 2 / n (He et al.
+2015). So values keep their size along the chain while maps are larger than kernels. On smaller maps, which many layers
+of stride 2 produce, most kernel taps are outside the map, and values shrink. Two layers differ: one with a skip
+connection uses 1 / n, because the other half comes from the encoder, and the output layer uses 1 / n, because no ReLU
 follows.
 
-A layer can be given fewer channels than it has weights for, and asked for fewer: the weights of the first ones are
-used, times sqrt(inputs there are / inputs given), for which they would have been drawn.
+A layer can be given fewer channels than it has weights for, and can return fewer. Then it uses the weights of the first
+channels, times sqrt(all inputs / given inputs), which is the scale they would have been drawn at.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Encode(nn.Module):
     """A convolution and ReLU.
 
     Args:
-        inputs: channels.
-        outputs: channels.
+        inputs: number of input channels.
+        outputs: number of output channels.
         kernel: odd width in pixels.
-        down: stride 2; else 1.
+        down: True: stride 2; False: stride 1.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, down: bool) -> None:
@@ -35,8 +35,9 @@ class Encode(nn.Module):
         self.stride = 2 if down else 1
 
     def forward(self, features: Tensor, channels: int) -> Tensor:
-        """Features (batch, inputs or fewer, height, width) to (batch, channels, height, width), the sides halved and
-        rounded up with stride 2.
+        """Features (batch, inputs or fewer, height, width) to (batch, channels, height, width).
+
+        Stride 2 halves height and width, rounded up.
         """
         given = features.shape[1]
         weight = _scaled(self.weight[:channels, :given], given, self.weight.shape[1])
@@ -44,15 +45,18 @@ class Encode(nn.Module):
 
 
 class DecodeSkip(nn.Module):
-    """A transposed convolution of stride 1, to which encoded features are added before ReLU. Arguments as above."""
+    """A transposed convolution of stride 1. Encoded features are added before ReLU. Arguments: see `Encode`."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()
         self.weight = _drawn((inputs, outputs, kernel, kernel), 1.0 / (inputs * kernel**2))
 
     def forward(self, features: Tensor, encoded: Tensor) -> Tensor:
-        """Features (batch, inputs or fewer, height, width), and encoded ones (batch, outputs or fewer, height, width)
-        to such.
+        """The sum of the upsampled and the encoded features.
+
+        Args:
+            features: (batch, inputs or fewer, height, width).
+            encoded: (batch, outputs or fewer, height, width); the result has this shape.
         """
         given, channels = features.shape[1], encoded.shape[1]
         weight = _scaled(self.weight[:given, :channels], given, self.weight.shape[0])
@@ -61,16 +65,17 @@ class DecodeSkip(nn.Module):
 
 
 class DecodeUp(nn.Module):
-    """A transposed convolution of stride 2, and ReLU. Arguments as above."""
+    """A transposed convolution of stride 2, and ReLU. Arguments: see `Encode`."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()
-        # Of all taps a quarter meets a pixel.
+        # A quarter of all taps meets a pixel.
         self.weight = _drawn((inputs, outputs, kernel, kernel), 2.0 * 4.0 / (inputs * kernel**2))
 
     def forward(self, features: Tensor, above: Tensor, channels: int) -> Tensor:
-        """Features (batch, inputs or fewer, height, width) to (batch, channels, *larger), of the height and width of
-        what the encoder halved.
+        """Features (batch, inputs or fewer, height, width) to (batch, channels, *larger).
+
+        The height and width are those of ``above``, the features that the encoder halved.
         """
         given = features.shape[1]
         weight = _scaled(self.weight[:given, :channels], given, self.weight.shape[0])
@@ -80,7 +85,7 @@ class DecodeUp(nn.Module):
 
 
 class Output(nn.Module):
-    """A transposed convolution of 3 x 3 and stride 1, and nothing behind. Arguments as above."""
+    """A transposed convolution of 3 x 3 and stride 1, without ReLU. Arguments: see `Encode`."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -98,5 +103,5 @@ def _drawn(shape: tuple[int, int, int, int], variance: float) -> nn.Parameter:
 
 
 def _scaled(weight: Tensor, given: int, inputs: int) -> Tensor:
-    """A part of a weight for so many inputs, in the size that it would have been drawn in for those that are given."""
+    """The part of a weight for the given inputs, rescaled as if it had been drawn for so few."""
     return weight if given == inputs else weight * math.sqrt(inputs / given)

@@ -1,4 +1,4 @@
-"""The autoencoder as a list of steps: alone, and as a part of the network whose weights all of them share."""
+"""The autoencoder as a list of steps: alone, and as a part of the supernet whose weights all of them share."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ EXACT, SLICES = "exact", "slices"
 
 
 @dataclass(frozen=True)
-class Place:
-    """A convolution between its neighbours.
+class ConvolutionSpec:
+    """One convolution of an autoencoder.
 
-    ``part``: encoder, decoder or output. ``layer``: of the encoder, which it is or mirrors; None: the output layer.
-    ``inputs``: channels that it takes; None: those of the image.
+    ``part``: encoder, decoder or output. ``layer``: the encoder's layer that it is or mirrors; None: the output layer.
+    ``inputs``: number of its input channels; None: those of the image.
     """
 
     part: str
@@ -31,7 +31,7 @@ class Place:
     inputs: int | None
 
     def key(self, share: str) -> str:
-        """The name of its weights, for example ``encoder3/5x5-down/64-from-128``; with slices without channels."""
+        """The name of its weights, for example ``encoder3/5x5-down/64-from-128``; without channels for "slices"."""
         name = self.part
         if self.layer is not None:
             name += f"{self.layer.number}/{self.layer.type_name.replace(' ', '-')}"
@@ -41,7 +41,7 @@ class Place:
         return f"{name}/{outputs}from-{self.inputs or 'image'}"
 
     def module(self, task: TaskShape) -> nn.Module:
-        """Freshly drawn."""
+        """The module with fresh random weights."""
         inputs = self.inputs or task.channels
         if self.layer is None:
             return Output(inputs, task.classes)
@@ -52,27 +52,27 @@ class Place:
 
 
 def build_network(chain: Chain, task: TaskShape, share: str) -> StepNetwork:
-    """The network of a chain with weights of its own, named as in `AutoencoderSupernet`."""
+    """The network of a chain with its own weights. They have the same names as in `AutoencoderSupernet`."""
     _require_pictures(task)
-    operations = {place.key(share): place.module(task) for place in _places_of(chain)}
+    operations = {spec.key(share): spec.module(task) for spec in _specs_of(chain)}
     return StepNetwork(operations, network_steps(chain, share))
 
 
 def network_steps(chain: Chain, share: str) -> Steps:
-    """Encoder, decoder, output layer."""
+    """The steps of encoder, decoder and output layer."""
     steps: list[Step] = []
-    for place in _places_of(chain):
+    for spec in _specs_of(chain):
         inputs: tuple[int, ...] = (len(steps) - 1,) if steps else (IMAGE,)
         options: tuple[int, ...] = ()
-        if place.layer is not None:
-            if place.part == ENCODER or place.layer.down:
-                options = (place.layer.channels,)
-            if place.part == DECODER:
-                number = chain.index(place.layer)  # of the encoder's step, too
+        if spec.layer is not None:
+            if spec.part == ENCODER or spec.layer.down:
+                options = (spec.layer.channels,)
+            if spec.part == DECODER:
+                number = chain.index(spec.layer)  # also the number of the encoder's step
                 before = number - 1 if number > 0 else IMAGE
-                # What it is to be as large as, or what is added.
-                inputs += (before if place.layer.down else number,)
-        steps.append(Step(place.key(share), inputs, options))
+                # The features whose size is needed, or which are added.
+                inputs += (before if spec.layer.down else number,)
+        steps.append(Step(spec.key(share), inputs, options))
     return tuple(steps)
 
 
@@ -80,15 +80,15 @@ class AutoencoderSupernet(Supernet):
     """The shared weights of all autoencoders of a space.
 
     Args:
-        layers: Nc, of the encoder.
-        channels: that a layer can have.
-        kernels: that a layer can have.
-        levels_back: b.
-        task: whose images they are for.
-        share: "exact" or "slices", as `netwright.spaces.autoencoder.AutoencoderSpace` says.
+        layers: Nc, the number of the encoder's layers.
+        channels: the numbers of channels that a layer can have.
+        kernels: the kernels that a layer can have.
+        levels_back: b, see `AutoencoderSpace`.
+        task: channels, classes and size of the images.
+        share: "exact" or "slices", see `netwright.spaces.autoencoder.AutoencoderSpace`.
 
     Raises:
-        InfeasibleArchitecture: the images have not two dimensions.
+        InfeasibleArchitecture: the images do not have two dimensions.
     """
 
     def __init__(
@@ -104,47 +104,48 @@ class AutoencoderSupernet(Supernet):
         _require_pictures(task)
         self.share = share
         widths = channels if share == EXACT else (max(channels),)
-        for place in _all_places(layers, widths, kernels, levels_back):
-            self.operations[place.key(share)] = place.module(task)
+        for spec in _all_specs(layers, widths, kernels, levels_back):
+            self.operations[spec.key(share)] = spec.module(task)
 
     def steps(self, choice: Choice) -> Steps:
-        """The network of a choice; never infeasible."""
+        """The steps of a choice's network; never infeasible."""
         return network_steps(chain_of(choice), self.share)
 
 
-def _places_of(chain: Chain) -> Iterator[Place]:
+def _specs_of(chain: Chain) -> Iterator[ConvolutionSpec]:
     """The convolutions of a chain, in order.
 
-    The paper leaves the decoder's channels open. Mirrored from a layer, the decoder's has that layer's own number, so
-    that features added by a skip connection fit (as in RED-Net, Mao et al. 2016, and in the code of Suganuma et al.
-    2018); what it takes is what the next layer's mirror gives, for the last layer its own output.
+    The paper does not give the decoder's channels. Here a decoder layer has as many as the encoder layer that it
+    mirrors, so that features added by a skip connection fit (as in RED-Net, Mao et al. 2016, and in the code of
+    Suganuma et al. 2018). Its input is the output of the next layer's mirror; for the last layer it is that layer's own
+    output.
     """
     inputs: int | None = None
     for layer in chain:
-        yield Place(ENCODER, layer, inputs)
+        yield ConvolutionSpec(ENCODER, layer, inputs)
         inputs = layer.channels
     for layer in reversed(chain):
-        yield Place(DECODER, layer, inputs)
+        yield ConvolutionSpec(DECODER, layer, inputs)
         inputs = layer.channels
-    yield Place(OUTPUT, None, inputs)
+    yield ConvolutionSpec(OUTPUT, None, inputs)
 
 
-def _all_places(
+def _all_specs(
     layers: int, channels: Sequence[int], kernels: Sequence[int], levels_back: int
-) -> Iterator[Place]:
+) -> Iterator[ConvolutionSpec]:
     """The convolutions of all chains."""
     for number in range(1, layers + 1):
         before = sources(number, levels_back)
-        found: list[int | None] = [None] * (0 in before) + [*channels] * (max(before) > 0)
+        possible_inputs: list[int | None] = [None] * (0 in before) + [*channels] * (max(before) > 0)
         for kernel, down, outputs in product(kernels, (False, True), channels):
             layer = Layer(number, kernel, down, outputs)
-            yield from (Place(ENCODER, layer, inputs) for inputs in found)
-            # Behind the last layer comes none, so that its mirror takes what it gives itself.
+            yield from (ConvolutionSpec(ENCODER, layer, inputs) for inputs in possible_inputs)
+            # No layer follows the last one, so its mirror takes its own output.
             behind = channels if number < layers else (outputs,)
-            yield from (Place(DECODER, layer, inputs) for inputs in behind)
-    yield from (Place(OUTPUT, None, inputs) for inputs in channels)
+            yield from (ConvolutionSpec(DECODER, layer, inputs) for inputs in behind)
+    yield from (ConvolutionSpec(OUTPUT, None, inputs) for inputs in channels)
     if 0 in sources(layers + 1, levels_back):
-        yield Place(OUTPUT, None, None)
+        yield ConvolutionSpec(OUTPUT, None, None)
 
 
 def _require_pictures(task: TaskShape) -> None:

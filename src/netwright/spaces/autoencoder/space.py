@@ -25,48 +25,49 @@ from netwright.spaces.autoencoder.network import EXACT, SLICES, AutoencoderSuper
 from netwright.spaces.base import Choice, Diagram, TaskShape, Value
 
 BASE_KERNEL = 3
-"""Of the paper's BASE, and of the output layer."""
+"""The kernel of the paper's BASE, and of the output layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderSpace:
-    """Type, channels and connection of every layer of the encoder; the decoder mirrors it.
+    """Type, channels and connection of every layer of the encoder. The decoder mirrors it.
 
-    A layer has one of six types: a kernel of 1, 3 or 5 with a skip connection at stride 1 ("3x3 skip"), or without one
-    at stride 2 ("3x3 down"). Its connection is to one of the last few outputs, and so is the output layer's: what does
-    not lead to that is inactive, so that the depth is searched, too. With 20 layers and 5 levels back a network has
-    from 4 to 20.
+    A layer has one of six types: a kernel of 1, 3 or 5, either with a skip connection at stride 1 ("3x3 skip") or
+    without one at stride 2 ("3x3 down"). It is connected to one of the last few outputs, and so is the output layer.
+    Layers that do not lead to the output layer are inactive, so the depth is searched, too. With 20 layers and 5 levels
+    back a network has 4 to 20 layers.
 
-    A layer of the encoder is a convolution and ReLU. Its mirror in the decoder is a transposed convolution of the same
-    kernel, stride and channels; a skip connection adds the layer's output to it, and ReLU follows. The output layer is
-    a transposed convolution of 3 x 3 with the image's channels and no ReLU. There is no bias and no normalisation: the
-    paper names none, and the public code of Suganuma et al. 2018, on which it builds, has none. Sizes in the decoder
-    are those of the encoder, odd ones, too; downsampling stops at one pixel.
+    A layer of the encoder is a convolution and ReLU. Its mirror in the decoder is a transposed convolution with the
+    same kernel, stride and channels. A skip connection adds the layer's output to it, and ReLU follows. The output
+    layer is a transposed convolution of 3 x 3 with the image's channels and no ReLU. There is no bias and no
+    normalisation: the paper mentions none, and the public code of Suganuma et al. 2018, on which it builds, has none.
+    Sizes in the decoder are those of the encoder, odd ones, too. Downsampling ends at one pixel.
 
     During a search "the layers with different settings do not share weight parameters". The paper does not say whether
     numbers of channels are settings. Both readings are offered:
 
-    - "exact": they are. A layer's weights belong to its place, type, channels and the channels that it is given. With
-      the defaults and images of three channels these are 540,376,256 weights (2.2 GB; momentum and gradients as much
-      again each, of those that have been drawn).
-    - "slices": they are not, as in the authors' later public code (ASNG-NAS). A layer's weights belong to its place and
-      type; of the largest number of channels the first ones are used. 179 million weights, each trained by nine times
-      as many samples. Unlike there, weights are scaled by the channels that are used, as else the channels would
-      say how large its values are at the beginning.
+    - "exact": they are. A layer has its own weights for each number, type, output channels and input channels. With the
+      defaults and images of three channels these are 540,376,256 weights (2.2 GB; momentum and gradients need the same
+      again each, for those weights that have been used).
+    - "slices": they are not, as in the authors' later public code (ASNG-NAS). A layer has its own weights for each
+      number and type, for the largest number of channels; with fewer channels the first ones are used. These are 179
+      million weights, each trained by nine times as many samples. Unlike in that code, weights are rescaled by the
+      channels that are used. Otherwise the number of channels would determine how large a layer's values are at the
+      beginning.
 
-    A layer that takes the image has weights of its own for it. A network that is built alone has exactly its weights.
+    A layer that takes the image has separate weights for it. A network that is built alone has only its own weights.
 
-    For a CPU say ``channels=(8, 16, 32)``, ``layers=8``.
+    On a CPU use for example ``channels=(8, 16, 32)``, ``layers=8``.
 
     Args:
         layers: Nc, the most layers of the encoder.
-        channels: that a layer can have.
-        kernels: that a layer can have, odd numbers of pixels.
-        levels_back: b, the last outputs that a layer can be connected to.
+        channels: the numbers of channels that a layer can have.
+        kernels: the kernels that a layer can have, odd numbers of pixels.
+        levels_back: b, the number of last outputs that a layer can be connected to.
         share: "exact" or "slices".
 
     Raises:
-        SettingsError: a number makes no sense.
+        SettingsError: a value is out of range.
     """
 
     name: ClassVar[str] = "autoencoder"
@@ -92,51 +93,53 @@ class AutoencoderSpace:
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """``layer1.type``, ``layer1.channels``, ``layer2.type``, ``layer2.channels``, ``layer2.source`` and so on,
-        ``output.source``; a source is the number of a layer, or 0 for the image.
+        ``output.source``. A source is the number of a layer, or 0 for the image.
         """
         types = [type_name(kernel, down) for kernel in self.kernels for down in (False, True)]
-        found: dict[str, BaseDistribution] = {}
+        distributions: dict[str, BaseDistribution] = {}
         for number in range(1, self.layers + 1):
-            found[f"layer{number}.type"] = CategoricalDistribution(types)
-            found[f"layer{number}.channels"] = CategoricalDistribution(self.channels)
+            distributions[f"layer{number}.type"] = CategoricalDistribution(types)
+            distributions[f"layer{number}.channels"] = CategoricalDistribution(self.channels)
             if number > 1:  # the first layer takes the image
-                found[f"layer{number}.source"] = CategoricalDistribution(sources(number, self.levels_back))
-        found["output.source"] = CategoricalDistribution(sources(self.layers + 1, self.levels_back))
-        return found
+                distributions[f"layer{number}.source"] = CategoricalDistribution(
+                    sources(number, self.levels_back)
+                )
+        distributions["output.source"] = CategoricalDistribution(sources(self.layers + 1, self.levels_back))
+        return distributions
 
     def starting_choice(self) -> dict[str, Value]:
-        """Every other layer of the base, with 20 of them 10."""
+        """Every second layer of the base: 10 of 20."""
         layer: dict[str, Value] = {"type": type_name(self._base_kernel, False), "channels": self.channels[0]}
         choice: dict[str, Value] = {}
         for name in self.distributions():
-            place, _, kind = name.partition(".")
-            number = self.layers + 1 if place == "output" else int(place.removeprefix("layer"))
+            owner, _, kind = name.partition(".")
+            number = self.layers + 1 if owner == "output" else int(owner.removeprefix("layer"))
             choice[name] = layer[kind] if kind in layer else sources(number, self.levels_back)[-2:][0]
         return choice
 
     def base_choice(self, choice: Choice) -> tuple[str, dict[str, Value]]:
-        """The paper's BASE, which is like RED-Net, with the depth of a choice's network: kernels of 3 x 3, or
-        the searched ones next to that, a skip connection at every layer, and the least number of channels that is
-        searched, in the paper 64.
+        """The paper's BASE, which is like RED-Net, with the depth of a choice's network.
+
+        It has kernels of 3 x 3 (or the nearest that is searched), a skip connection at every layer, and the least
+        number of channels that is searched, in the paper 64.
         """
         depth = len(chain_of(choice))
         chain = tuple(Layer(n, self._base_kernel, False, self.channels[0]) for n in range(1, depth + 1))
         return "the RED-Net-like network of the same depth", choice_of(chain)
 
     def canonical(self, choice: Choice) -> dict[str, Value]:
-        """The layers that are active, numbered 1, 2, ..., each connected to the one before.
+        """The active layers, numbered 1, 2, ..., each connected to the previous one.
 
-        What it builds is the same network, but it need not lie in the space: the output layer can be connected to a
-        layer further back than the space goes. In the supernet the layers that were chosen are other places.
+        It builds the same network but need not be part of the space, because the output layer may be connected to a
+        layer further back than the space allows. In the supernet it uses other weights than the choice itself.
         """
         return choice_of(chain_of(choice))
 
     def build(self, choice: Choice, task: TaskShape) -> StepNetwork:
-        """The network: images (batch, channels, height, width) to images (batch, classes, height, width), of any
-        size.
+        """The network: images (batch, channels, height, width) to images (batch, classes, height, width), of any size.
 
         Raises:
-            InfeasibleArchitecture: the task's images have not two dimensions.
+            InfeasibleArchitecture: the task's images do not have two dimensions.
         """
         return build_network(chain_of(choice), task, self.share)
 
@@ -144,7 +147,7 @@ class AutoencoderSpace:
         """The shared weights of all networks, freshly drawn.
 
         Raises:
-            InfeasibleArchitecture: the task's images have not two dimensions.
+            InfeasibleArchitecture: the task's images do not have two dimensions.
         """
         return AutoencoderSupernet(
             self.layers, self.channels, self.kernels, self.levels_back, task, self.share
@@ -163,7 +166,7 @@ class AutoencoderSpace:
         )
 
     def table(self, choice: Choice, classes: int) -> tuple[tuple[str, ...], ...]:
-        """The encoder, a row a layer; the decoder mirrors it."""
+        """The encoder, one row per layer; the decoder mirrors it."""
         return tuple(
             (
                 f"layer {number}",
@@ -180,7 +183,7 @@ class AutoencoderSpace:
         return (network_diagram(chain_of(choice), task),)
 
     def count_choices(self) -> int:
-        """Combinations of the values of all dimensions; most of them differ in inactive layers alone."""
+        """The number of combinations of all dimensions' values; most of them differ only in inactive layers."""
         return prod(
             len(distribution.choices)
             for distribution in self.distributions().values()
@@ -193,7 +196,7 @@ class AutoencoderSpace:
 
 
 def _checked_numbers(name: str, given: Any) -> tuple[int, ...]:
-    """Positive integers from low to high, each of them once."""
+    """Positive integers in rising order without repetition."""
     numbers = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else ()
     if not numbers or any(type(n) is not int or n < 1 for n in numbers) or max(Counter(numbers).values()) > 1:
         raise SettingsError(f"{name}: expected positive whole numbers, each of them once, but got {given!r}.")

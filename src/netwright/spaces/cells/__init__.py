@@ -1,4 +1,4 @@
-"""Networks of repeated cells: the micro space of ENAS as PDAS searches it."""
+"""Networks of repeated cells: the micro space of ENAS, as PDAS searches it."""
 
 from netwright.spaces.cells.genotype import OPERATIONS, Cell, Path
 from netwright.spaces.cells.network import CellNetwork

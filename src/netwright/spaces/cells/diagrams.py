@@ -1,4 +1,4 @@
-"""Drawings of cells and of their stack, as plain data."""
+"""Diagrams of cells and of their stack, as plain data."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ LABELS = {
 
 
 def cell_diagram(kind: str, cell: Cell) -> Diagram:
-    """The cell's graph, a row each; columns are how many nodes lie before. The output gets what no node takes.
+    """The cell's graph, one row per output; the column is the number of nodes before it. Unused nodes form the output.
 
-    Two paths of one node from one source are one arrow with both names. Identities are dashed.
+    Two paths of one node from the same source are one arrow with both names. Identities are dashed.
     """
     names = source_names(len(cell))
     columns = _columns(cell)
@@ -47,7 +47,7 @@ def cell_diagram(kind: str, cell: Cell) -> Diagram:
 
 
 def _columns(cell: Cell) -> list[int]:
-    """The longest way to each output of a cell, in nodes."""
+    """The longest path to each output of a cell, in nodes."""
     columns = [0] * len(INPUTS)
     for node in cell:
         columns.append(1 + max(columns[path.source] for path in node))
@@ -55,7 +55,7 @@ def _columns(cell: Cell) -> list[int]:
 
 
 def network_diagram(shape: Shape, task: TaskShape) -> Diagram:
-    """The stack of cells; a row is a resolution. Every cell also gets the output of the one before the previous."""
+    """The stack of cells, one row per resolution. Every cell also gets the output of the cell before the previous."""
     width = shape.channels
     nodes = [
         Node("image", "image", 0, 0, _detail(task.channels, task, 0)),

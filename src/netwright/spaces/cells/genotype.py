@@ -1,4 +1,4 @@
-"""What a choice makes: two cells, each some nodes with two paths from earlier outputs."""
+"""What a choice defines: two cells. Each has some nodes, and a node has two paths from earlier outputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = ("normal", "reduction")
 
 
 class Path(NamedTuple):
-    """``source``: place among a cell's outputs, first its two inputs, then its nodes; ``operation`` by name."""
+    """``source``: index among a cell's outputs (its two inputs, then its nodes); ``operation``: its name."""
 
     source: int
     operation: str
@@ -25,17 +25,21 @@ class Path(NamedTuple):
 
 Node = tuple[Path, Path]
 Cell = tuple[Node, ...]
-"""The nodes in order; the paths of each sorted, as their sum has no order."""
+"""The nodes in order. The paths of each are sorted, because their sum has no order."""
 
 
 def source_names(nodes: int) -> tuple[str, ...]:
-    """Of the inputs and of as many nodes: ``cell-2 cell-1 node1 node2`` and so on."""
+    """Names of the inputs and nodes.
+
+    >>> source_names(2)
+    ('cell-2', 'cell-1', 'node1', 'node2')
+    """
     return (*INPUTS, *(f"node{number}" for number in range(1, nodes + 1)))
 
 
 def dimension_names(kind: str, number: int) -> tuple[str, ...]:
-    """Of node ``number``, counted from 1: its two sources, then its two operations."""
-    return tuple(f"{kind}.node{number}.{gene}{place}" for gene in ("source", "operation") for place in (1, 2))
+    """The dimensions of node ``number``, counted from 1: its two sources, then its two operations."""
+    return tuple(f"{kind}.node{number}.{gene}{slot}" for gene in ("source", "operation") for slot in (1, 2))
 
 
 def cell_of(choice: Mapping[str, Any], kind: str, nodes: int) -> Cell:
@@ -50,7 +54,7 @@ def cell_of(choice: Mapping[str, Any], kind: str, nodes: int) -> Cell:
 
 
 def genes_of(cell: Cell, kind: str) -> Iterator[tuple[str, str]]:
-    """The dimensions of a cell and their values, in order."""
+    """The dimensions of a cell with their values, in order."""
     names = source_names(len(cell))
     for number, (first, second) in enumerate(cell, start=1):
         values = names[first.source], names[second.source], first.operation, second.operation
@@ -58,23 +62,23 @@ def genes_of(cell: Cell, kind: str) -> Iterator[tuple[str, str]]:
 
 
 def outputs_of(cell: Cell) -> tuple[int, ...]:
-    """The nodes, counted from 1, that no node takes: together they are the cell's output."""
+    """The nodes, counted from 1, that no other node takes. Together they are the cell's output."""
     taken = {path.source for node in cell for path in node}
     return tuple(n for n in range(1, len(cell) + 1) if n + 1 not in taken)
 
 
 def smallest_form(cell: Cell) -> Cell:
-    """The first, in sorted order, of the cells that differ from this one in how the nodes are numbered."""
+    """The first, in sorted order, of the cells that differ from this one only in the numbers of their nodes."""
     return min((form for form in _renumbered(cell)), key=_sort_key)
 
 
 def _renumbered(cell: Cell) -> Iterator[Cell]:
-    """The cell in every order of its nodes in which none comes before one that it takes."""
+    """The cell in every order of its nodes in which each comes after those that it takes."""
     for order in permutations(range(len(cell))):
-        place = {0: 0, 1: 1} | {node + 2: new + 2 for new, node in enumerate(order)}
-        if all(place[path.source] < new + 2 for new, node in enumerate(order) for path in cell[node]):
+        new_index = {0: 0, 1: 1} | {node + 2: new + 2 for new, node in enumerate(order)}
+        if all(new_index[path.source] < new + 2 for new, node in enumerate(order) for path in cell[node]):
             yield tuple(
-                _sorted_node(tuple(Path(place[path.source], path.operation) for path in cell[node]))  # type: ignore[arg-type]
+                _sorted_node(tuple(Path(new_index[path.source], path.operation) for path in cell[node]))  # type: ignore[arg-type]
                 for node in order
             )
 

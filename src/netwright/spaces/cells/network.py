@@ -25,7 +25,7 @@ from netwright.spaces.cells.genotype import (
 )
 
 STEM_FACTOR = 3
-"""Channels of the stem, in those of the first cell."""
+"""Channels of the stem, as a multiple of the first cell's channels."""
 STEM, RECTIFIER, HEAD, AUXILIARY = "stem", "relu", "head", "auxiliary"
 SMALLEST_SIDE = 4
 
@@ -34,7 +34,7 @@ Makers = dict[str, partial[Any]]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network is apart from its cells; the words are those of `CellSpace`."""
+    """What a network is apart from its cells; the fields are those of `CellSpace`."""
 
     nodes: int
     normal_cells: int
@@ -44,67 +44,71 @@ class Shape:
     drop_path: float
 
 
-class Place(NamedTuple):
-    """A cell's place in the stack: its number, whether it reduces, its channels, the channels of its two inputs, and
-    whether the previous cell reduced, so that the first of the two is twice as large.
+class CellPosition(NamedTuple):
+    """A cell's position in the stack.
+
+    It holds the cell's number, whether it is a reduction cell, its channels, the channels of its two inputs, and
+    whether the previous cell is a reduction cell, so that the first input is twice as large as the second.
     """
 
     number: int
     reduces: bool
     channels: int
     inputs: tuple[int, int]
-    behind_reduction: bool
+    after_reduction: bool
 
 
-def places(shape: Shape) -> list[Place]:
-    """The stack: thrice as many normal cells as said, with a reduction cell, which doubles channels, between each
-    two groups.
+def cell_positions(shape: Shape) -> list[CellPosition]:
+    """The stack: three groups of ``normal_cells`` normal cells, with a reduction cell, which doubles channels, between
+    the groups.
     """
-    found: list[Place] = []
+    positions: list[CellPosition] = []
     width = shape.channels
     inputs = (STEM_FACTOR * width, STEM_FACTOR * width)
     for number in range(3 * shape.normal_cells + 2):
         reduces = number % (shape.normal_cells + 1) == shape.normal_cells
         width *= 2 if reduces else 1
-        found.append(Place(number, reduces, width, inputs, bool(found) and found[-1].reduces))
+        positions.append(
+            CellPosition(number, reduces, width, inputs, bool(positions) and positions[-1].reduces)
+        )
         inputs = (inputs[1], width)
-    return found
+    return positions
 
 
 def network_steps(normal: Cell, reduction: Cell, shape: Shape) -> Steps:
-    """The steps of a network: what reaches the logits or the auxiliary head, and nothing else. The last is the head."""
+    """The steps of a network that reach the logits or the auxiliary head, and no others. The last is the head."""
     steps = _StepList()
     features = [steps.add(STEM, IMAGE)] * 2
     auxiliary: int | None = None
-    stack = places(shape)
-    for place in stack:
-        cell = reduction if place.reduces else normal
-        features = [features[1], _add_cell(steps, place, cell, features)]
-        if place.reduces and place.number > shape.normal_cells and shape.auxiliary:
+    stack = cell_positions(shape)
+    for position in stack:
+        cell = reduction if position.reduces else normal
+        features = [features[1], _add_cell(steps, position, cell, features)]
+        if position.reduces and position.number > shape.normal_cells and shape.auxiliary:
             auxiliary = steps.add(AUXILIARY, features[1])
     head = steps.add(HEAD, features[1])
     return needed_steps(tuple(steps.steps), [head] if auxiliary is None else [head, auxiliary])
 
 
 class _StepList:
-    """Steps in the making; one that is there already is not added again."""
+    """A list of steps that is being built. A step that is already there is not added again."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
-        self._places: dict[Step, int] = {}
+        self._indices: dict[Step, int] = {}
 
     def add(self, key: str, *inputs: int, options: tuple[Any, ...] = ()) -> int:
-        """The place of the step."""
+        """The index of the step."""
         step = Step(key, inputs, options)
-        if step not in self._places:
-            self._places[step] = len(self.steps)
+        if step not in self._indices:
+            self._indices[step] = len(self.steps)
             self.steps.append(step)
-        return self._places[step]
+        return self._indices[step]
 
 
-def _add_cell(steps: _StepList, place: Place, cell: Cell, features: list[int]) -> int:
-    """Adds a cell's steps; gives the place of its output."""
-    name = f"cell{place.number}"
+def _add_cell(steps: _StepList, position: CellPosition, cell: Cell, features: list[int]) -> int:
+    """Add a cell's steps. Returns the index of its output."""
+    name = f"cell{position.number}"
     outputs = [
         steps.add(f"{name}/{source}", steps.add(RECTIFIER, given))
         for source, given in zip(INPUTS, features, strict=True)
@@ -113,40 +117,42 @@ def _add_cell(steps: _StepList, place: Place, cell: Cell, features: list[int]) -
     for number, node in enumerate(cell, start=1):
         paths: list[int] = []
         for source, operation in node:
-            stride = _stride(place, source)
+            stride = _stride(position, source)
             given = outputs[source]
             if operation == IDENTITY and stride == 1:
                 paths.append(given)
                 continue
             if operation not in (AVERAGE, MAXIMUM):
                 given = steps.add(RECTIFIER, given)
-            paths.append(steps.add(_path_key(place, number, sources[source], operation, stride), given))
+            paths.append(steps.add(_path_key(position, number, sources[source], operation, stride), given))
         droppable = tuple(operation != IDENTITY for _, operation in node)
         outputs.append(steps.add(f"{name}/node{number}", *paths, options=(droppable,)))
     last = outputs_of(cell)
     return steps.add(f"{name}/output", *(outputs[node + 1] for node in last), options=(last,))
 
 
-def _stride(place: Place, source: int) -> int:
-    """Of a reduction cell, the operations on its inputs are strided."""
-    return 2 if place.reduces and source < len(INPUTS) else 1
+def _stride(position: CellPosition, source: int) -> int:
+    """The stride of an operation: 2 for those on the inputs of a reduction cell, else 1."""
+    return 2 if position.reduces and source < len(INPUTS) else 1
 
 
-def _path_key(place: Place, node: int, source: str, operation: str, stride: int) -> str:
-    """Poolings have no weights: those of one input are one step, whoever takes it."""
+def _path_key(position: CellPosition, node: int, source: str, operation: str, stride: int) -> str:
+    """The name of a path's module. Poolings have no weights, so all poolings of one input are the same step."""
     if operation in (AVERAGE, MAXIMUM):
         return f"{operation}/stride{stride}"
-    return f"cell{place.number}/node{node}/from-{source}/{operation}"
+    return f"cell{position.number}/node{node}/from-{source}/{operation}"
 
 
 def operation_makers(shape: Shape, task: TaskShape, nodes: Mapping[bool, tuple[int, ...]]) -> Makers:
-    """How to make each module that a step of any network can name.
+    """Makers of all modules that a step of any network can name.
 
     Args:
-        nodes: of reduction and of normal cells, those whose outputs have weights in the cells' concatenations.
+        shape: of the networks.
+        task: channels and classes.
+        nodes: for reduction cells (True) and normal cells (False), the nodes that have weights in the concatenation.
     """
     affine = shape.affine
-    stack = places(shape)
+    stack = cell_positions(shape)
     makers: Makers = {
         STEM: partial(modules.Stem, task.channels, STEM_FACTOR * shape.channels, affine),
         RECTIFIER: partial(modules.Rectifier),
@@ -155,8 +161,8 @@ def operation_makers(shape: Shape, task: TaskShape, nodes: Mapping[bool, tuple[i
     for stride in (1, 2):
         for operation in (AVERAGE, MAXIMUM):
             makers[f"{operation}/stride{stride}"] = partial(modules.Pooling, operation, stride)
-    for place in stack:
-        makers |= _cell_makers(shape, place, nodes[place.reduces])
+    for position in stack:
+        makers |= _cell_makers(shape, position, nodes[position.reduces])
     if shape.auxiliary:
         second = stack[2 * shape.normal_cells + 1]
         size = [-(-length // 4) for length in task.size]
@@ -164,27 +170,27 @@ def operation_makers(shape: Shape, task: TaskShape, nodes: Mapping[bool, tuple[i
     return makers
 
 
-def _cell_makers(shape: Shape, place: Place, concatenated: tuple[int, ...]) -> Makers:
-    name, channels, affine = f"cell{place.number}", place.channels, shape.affine
-    first = modules.FactorisedReduction if place.behind_reduction else modules.Projection
+def _cell_makers(shape: Shape, position: CellPosition, concatenated: tuple[int, ...]) -> Makers:
+    name, channels, affine = f"cell{position.number}", position.channels, shape.affine
+    first = modules.FactorisedReduction if position.after_reduction else modules.Projection
     makers: Makers = {
-        f"{name}/{INPUTS[0]}": partial(first, place.inputs[0], channels, affine),
-        f"{name}/{INPUTS[1]}": partial(modules.Projection, place.inputs[1], channels, affine),
+        f"{name}/{INPUTS[0]}": partial(first, position.inputs[0], channels, affine),
+        f"{name}/{INPUTS[1]}": partial(modules.Projection, position.inputs[1], channels, affine),
         f"{name}/output": partial(modules.Concatenation, channels, concatenated, affine),
     }
     for node in range(1, shape.nodes + 1):
         makers[f"{name}/node{node}"] = partial(modules.Addition, shape.drop_path)
-        for place_of_source, source in enumerate(source_names(node - 1)):
-            stride = _stride(place, place_of_source)
+        for source_index, source in enumerate(source_names(node - 1)):
+            stride = _stride(position, source_index)
             for operation in OPERATIONS:
                 maker = _path_maker(operation, channels, stride, affine)
                 if maker is not None:
-                    makers[_path_key(place, node, source, operation, stride)] = maker
+                    makers[_path_key(position, node, source, operation, stride)] = maker
     return makers
 
 
 def _path_maker(operation: str, channels: int, stride: int, affine: bool) -> partial[Any] | None:
-    """Of an operation that has weights; None for the others."""
+    """The maker of an operation with weights; None for the others."""
     if operation in (SEPARABLE_3, SEPARABLE_5):
         kernel = 3 if operation == SEPARABLE_3 else 5
         return partial(modules.SeparableConvolution, channels, kernel, stride, affine)
@@ -196,11 +202,11 @@ def _path_maker(operation: str, channels: int, stride: int, affine: bool) -> par
 class CellNetwork(StepNetwork):
     """The network of two cells: images (batch, channels, height, width) to logits (batch, classes).
 
-    In training with the auxiliary logits in a tuple where the shape has an auxiliary head, behind the second reduction
-    cell.
+    If the shape has an auxiliary head, after the second reduction cell, training returns a tuple with the auxiliary
+    logits.
 
     Raises:
-        InfeasibleArchitecture: the images are too small, or not of two dimensions.
+        InfeasibleArchitecture: the images are too small, or do not have two dimensions.
     """
 
     def __init__(self, normal: Cell, reduction: Cell, shape: Shape, task: TaskShape) -> None:
@@ -208,14 +214,14 @@ class CellNetwork(StepNetwork):
         steps = network_steps(normal, reduction, shape)
         makers = operation_makers(shape, task, {False: outputs_of(normal), True: outputs_of(reduction)})
         keys = dict.fromkeys(step.key for step in steps)
-        auxiliary = [place for place, step in enumerate(steps) if step.key == AUXILIARY]
+        auxiliary = [position for position, step in enumerate(steps) if step.key == AUXILIARY]
         super().__init__({key: makers[key]() for key in keys}, steps, auxiliary)
 
 
 class CellSupernet(Supernet):
-    """The weights of all networks of cells: separate ones for each cell, node, source and operation.
+    """The weights of all networks of cells, with separate ones for each cell, node, source and operation.
 
-    The paper says so of the layers of autoencoders alone (Section 4.2: those of other settings share no weights).
+    The paper only says so about the layers of autoencoders (Section 4.2: layers with other settings share no weights).
     """
 
     def __init__(
@@ -229,12 +235,16 @@ class CellSupernet(Supernet):
             self.operations[key] = maker()
 
     def steps(self, choice: Mapping[str, Any]) -> Steps:
-        """The network of a choice."""
+        """The steps of a choice's network."""
         return network_steps(*self._cells(choice), self._shape)
 
 
 def check_size(task: TaskShape) -> None:
-    """Raises InfeasibleArchitecture for images that are too small for two reductions."""
+    """Check that the images are large enough for two reductions.
+
+    Raises:
+        InfeasibleArchitecture: they are too small, or do not have two dimensions.
+    """
     words = " x ".join(map(str, task.size))
     if len(task.size) != 2:
         raise InfeasibleArchitecture(

@@ -19,9 +19,9 @@ AUXILIARY_CHANNELS = (128, 768)
 
 
 class Standardisation(nn.Module):
-    """Batch normalisation without scale and shift, by the statistics of the batch, in training and out of it.
+    """Batch normalisation without scale and shift that always uses the statistics of the batch, also in evaluation.
 
-    In a search the networks that share a normalisation have statistics of their own, so that there are none to keep.
+    In a search, networks that share a normalisation have different statistics, so there are none to keep.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -30,12 +30,12 @@ class Standardisation(nn.Module):
 
 
 def normalisation(channels: int, affine: bool) -> nn.Module:
-    """Batch normalisation as ever, or without scale and shift."""
+    """Ordinary batch normalisation, or one without scale and shift."""
     return nn.BatchNorm2d(channels) if affine else Standardisation()
 
 
 class Stem(nn.Module):
-    """A 3 x 3 convolution of the image with batch normalisation, which always has scale and shift."""
+    """A 3 x 3 convolution of the image with batch normalisation, always with scale and shift."""
 
     def __init__(self, inputs: int, channels: int, affine: bool) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Stem(nn.Module):
 
 
 class Rectifier(nn.Module):
-    """ReLU, one step for all operations that begin with it on the same features."""
+    """ReLU. It is one step for all operations that begin with it on the same features."""
 
     def forward(self, features: Tensor) -> Tensor:
         """Features to features."""
@@ -57,7 +57,7 @@ class Rectifier(nn.Module):
 
 
 class Projection(nn.Module):
-    """1 x 1 convolution and batch normalisation, of rectified features."""
+    """1 x 1 convolution and batch normalisation of rectified features."""
 
     def __init__(self, inputs: int, channels: int, affine: bool) -> None:
         super().__init__()
@@ -71,16 +71,16 @@ class Projection(nn.Module):
 
 
 class FactorisedReduction(nn.Module):
-    """Half the size by two strided 1 x 1 convolutions, of which one sees the pixels that the other skips, of rectified
-    features; with batch normalisation.
+    """Halves the size of rectified features by two strided 1 x 1 convolutions, with batch normalisation.
 
-    Where the size is odd a row or column of zeros stands at its end for the second convolution.
+    One convolution takes the pixels that the other skips. Where the size is odd, the second convolution sees a row or
+    column of zeros at the end.
     """
 
     def __init__(self, inputs: int, channels: int, affine: bool) -> None:
         super().__init__()
         self.even = nn.Conv2d(inputs, channels - channels // 2, 1, stride=2, bias=False)
-        # A single channel leaves none for the pixels between.
+        # A single channel is given to the first convolution; none is left for the second.
         self.odd = nn.Conv2d(inputs, channels // 2, 1, stride=2, bias=False) if channels > 1 else None
         self.normalisation = normalisation(channels, affine)
 
@@ -96,11 +96,13 @@ class FactorisedReduction(nn.Module):
 
 
 class SeparableConvolution(nn.Module):
-    """Twice: ReLU, depthwise and pointwise convolution, batch normalisation; the first ReLU is a step of its own.
+    """Twice: ReLU, depthwise and pointwise convolution, batch normalisation. The first ReLU is a separate step.
 
     Args:
+        channels: of the features, before and after.
         kernel: side of the depthwise kernels, 3 or 5.
         stride: of the first of them.
+        affine: scale and shift in the batch normalisation.
     """
 
     def __init__(self, channels: int, kernel: int, stride: int, affine: bool) -> None:
@@ -110,7 +112,7 @@ class SeparableConvolution(nn.Module):
         self.second = _SeparableHalf(channels, kernel, 1, affine)
 
     def forward(self, rectified: Tensor) -> Tensor:
-        """Features to features with as many channels, of a stride of 2 half the size, rounded up."""
+        """Features to features with the same channels; stride 2 halves the size, rounded up."""
         if not self.affine and by_rows(rectified):
             first, second = self.first, self.second
             weights = (
@@ -140,7 +142,7 @@ class _SeparableHalf(nn.Module):
 
 
 class Pooling(nn.Module):
-    """Mean or largest of 3 x 3 pixels; what lies outside of the picture does not count."""
+    """Mean or maximum of 3 x 3 pixels. Pixels outside the image do not count."""
 
     def __init__(self, operation: str, stride: int) -> None:
         super().__init__()
@@ -148,16 +150,16 @@ class Pooling(nn.Module):
         self.pool = {AVERAGE: average_pool, MAXIMUM: maximum_pool}[operation]
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features to features, of a stride of 2 half the size, rounded up."""
+        """Features to features; stride 2 halves the size, rounded up."""
         return self.pool(features, self.stride)
 
 
 class Addition(Scheduled):
-    """The sum of a node's two paths, and ScheduledDropPath (Zoph et al. 2018, "Learning Transferable Architectures").
+    """The sum of a node's two paths, with ScheduledDropPath (Zoph et al. 2018, "Learning Transferable Architectures").
 
-    In training a path is left out for some of the images, each with a probability that grows evenly from 0 at the
-    start of the training to ``drop_path`` at its end; those that stay are divided by the probability to stay. Paths
-    that are the identity are never left out, as in the public codes of ENAS and DARTS; the papers do not say.
+    In training a path is left out for some of the images. The probability grows linearly from 0 at the start of the
+    training to ``drop_path`` at its end. The kept paths are divided by the probability of being kept. Identity paths
+    are never left out, as in the public code of ENAS and DARTS; the papers do not say.
     """
 
     def __init__(self, drop_path: float) -> None:
@@ -166,11 +168,11 @@ class Addition(Scheduled):
         self.probability = 0.0
 
     def set_progress(self, share: float) -> None:
-        """``share``: of the training that is over, from 0 to 1."""
+        """Set the share of the training that is done, from 0 to 1."""
         self.probability = self.drop_path * share
 
     def forward(self, first: Tensor, second: Tensor, droppable: tuple[bool, bool]) -> Tensor:
-        """Features of two paths, and which of these can be left out, to their sum."""
+        """The sum of two paths' features; ``droppable`` says which of them can be left out."""
         return self._path(first, droppable[0]) + self._path(second, droppable[1])
 
     def _path(self, features: Tensor, droppable: bool) -> Tensor:
@@ -182,14 +184,15 @@ class Addition(Scheduled):
 
 
 class Concatenation(nn.Module):
-    """ReLU, 1 x 1 convolution of the outputs of several nodes together, and batch normalisation.
+    """ReLU, 1 x 1 convolution of the concatenated outputs of several nodes, and batch normalisation.
 
-    Every node has weights of its own, so that a network has, and trains, those of its own nodes alone. The convolution
-    is done node by node and summed: the same as that of all channels together, without a copy of them.
+    Every node has its own weights, so a network has and trains only those of its own nodes. The convolution is
+    computed node by node and summed. The result equals the convolution of all channels, without a copy of them.
 
     Args:
         channels: of each node, and of the result.
-        nodes: numbers of those that have weights.
+        nodes: numbers of the nodes that have weights.
+        affine: scale and shift in the batch normalisation.
     """
 
     def __init__(self, channels: int, nodes: Sequence[int], affine: bool) -> None:
@@ -197,14 +200,14 @@ class Concatenation(nn.Module):
         self.weights = nn.ParameterDict(
             {f"node{node}": nn.Parameter(torch.empty(channels, channels, 1, 1)) for node in nodes}
         )
-        # As torch does it for a convolution of all the nodes' channels.
+        # As torch initialises a convolution of all the nodes' channels.
         bound = 1 / math.sqrt(channels * len(nodes))
         for weight in self.weights.values():
             nn.init.uniform_(weight, -bound, bound)
         self.normalisation = normalisation(channels, affine)
 
     def forward(self, *outputs_and_nodes: Any) -> Tensor:
-        """Features of each node, then their numbers in a tuple, to features of the same size and channels."""
+        """Features of each node, followed by the tuple of their numbers, to features of the same size and channels."""
         *outputs, nodes = outputs_and_nodes
         total: Tensor | None = None
         for features, node in zip(outputs, nodes, strict=True):
@@ -228,11 +231,11 @@ class Head(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-    """ReLU, 5 x 5 average pooling with a stride of 3, 1 x 1 convolution to 128 channels and 2 x 2 convolution to 768,
-    each with batch normalisation and ReLU, and a linear layer, as in ENAS and DARTS.
+    """ReLU, 5 x 5 average pooling with stride 3, 1 x 1 convolution to 128 channels and 2 x 2 convolution to 768, each
+    with batch normalisation and ReLU, and a linear layer, as in ENAS and DARTS.
 
-    Of CIFAR's 8 x 8 pixels the pooling leaves 2 x 2, so that one is left at the end. Of larger features the mean is
-    taken there, and of smaller ones kernels are no larger than what is left.
+    For CIFAR's 8 x 8 pixels the pooling leaves 2 x 2, so one pixel remains at the end. For larger features the mean is
+    taken there. For smaller ones kernels are no larger than the features.
     """
 
     def __init__(self, channels: int, classes: int, size: Sequence[int]) -> None:

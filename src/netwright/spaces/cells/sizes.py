@@ -1,4 +1,4 @@
-"""How many weights a network of cells has, without making it, and how many channels give it as many as are wanted."""
+"""The number of weights of a network of cells without building it, and the channels for a wanted number of weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COUNTS: dict[Callable[..., Any], Callable[..., int]] = {
     ),
     modules.Head: lambda channels, classes: (channels + 1) * classes,
 }
-"""For each kind of module with weights, how many it has, from what it is made of."""
+"""For each kind of module with weights, a function that gives their number from the module's arguments."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Task:
 
 
 def count_weights(normal: Cell, reduction: Cell, shape: Shape, image_channels: int, classes: int) -> int:
-    """Weights of a network without its auxiliary head."""
+    """The number of weights of a network without its auxiliary head."""
     plain = replace(shape, auxiliary=False)
     nodes = {False: outputs_of(normal), True: outputs_of(reduction)}
     makers = operation_makers(plain, _Task(image_channels, classes), nodes)
@@ -53,13 +53,13 @@ def count_weights(normal: Cell, reduction: Cell, shape: Shape, image_channels: i
 def channels_for(
     parameters: int, normal: Cell, reduction: Cell, shape: Shape, image_channels: int, classes: int
 ) -> int:
-    """The channels of the first cell with which a network has most nearly so many weights, its auxiliary head apart."""
+    """The channels of the first cell whose network comes nearest to a number of weights, without its auxiliary head."""
 
     def count(width: int) -> int:
         return count_weights(normal, reduction, replace(shape, channels=width), image_channels, classes)
 
-    # The inputs and outputs of every layer are the channels times a constant, or constant: the count is a polynomial
-    # of the second degree in them.
+    # The inputs and outputs of every layer are the channels times a constant, or constant, so the count is a polynomial
+    # of the second degree in the channels.
     one, two, three = count(1), count(2), count(3)
     square = (three - 2 * two + one) / 2
     linear = two - one - 3 * square

@@ -31,31 +31,32 @@ from netwright.spaces.cells.network import CellNetwork, CellSupernet, Shape, che
 from netwright.spaces.cells.sizes import channels_for
 
 SHARED_CHANNELS = 16
-"""Of networks that share weights, where nothing is said (Section 4.1)."""
+"""The channels of networks that share weights, unless the user sets them (Section 4.1)."""
 RENUMBERED_NODES = 6
-"""Cells of more nodes are not renumbered in the canonical form: there are too many orders to try."""
+"""Cells with more nodes are not renumbered in the canonical form, because there are too many orders to try."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellSpace:
-    """Each node adds two operations' results; what no node takes is concatenated into the cell's output.
+    """Each node adds the results of two operations. Outputs that no node takes are concatenated to the cell's output.
 
-    40 dimensions by default: two sources and two operations for each of 2 x 5 nodes. The defaults are those of the
-    network that is trained in the end; a search inside one training has ``channels=16, normal_cells=2`` (Section 4.1).
+    There are 40 dimensions by default: two sources and two operations for each of 2 x 5 nodes. The defaults are those
+    of the network that is trained in the end. A search inside one training has ``channels=16, normal_cells=2``
+    (Section 4.1).
 
     Args:
-        nodes: of a cell.
-        normal_cells: in each of three groups, between which the two reduction cells stand (N).
-        channels: of the first cell; each reduction cell doubles them. None: as many as give the network most nearly
-            ``parameters`` weights.
-        parameters: see there; the auxiliary head is not counted, as it is not part of the trained network.
-        affine: batch normalisations have scale and shift, and keep statistics. Without, all but the stem's have
+        nodes: nodes per cell.
+        normal_cells: N, the normal cells in each of three groups; the two reduction cells are between the groups.
+        channels: of the first cell; each reduction cell doubles them. None: those that bring the number of weights
+            nearest to ``parameters``.
+        parameters: see ``channels``. The auxiliary head is not counted, as it is not part of the trained network.
+        affine: True: batch normalisations have scale and shift, and keep statistics. False: all but the stem's have
             neither, and every batch is normalised by itself.
-        auxiliary: an auxiliary head behind the second reduction cell, in training.
-        drop_path: probability to leave out a path, at the end of a training.
+        auxiliary: whether there is an auxiliary head after the second reduction cell, in training.
+        drop_path: probability of leaving out a path, at the end of a training.
 
     Raises:
-        SettingsError: a number makes no sense.
+        SettingsError: a value is out of range.
     """
 
     name: ClassVar[str] = "cells"
@@ -78,38 +79,39 @@ class CellSpace:
             raise SettingsError(f"drop_path must be at least 0 and below 1, but is {self.drop_path!r}.")
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """``normal.node1.source1``, ``.source2``, ``.operation1``, ``.operation2``, then the next node's; then the
-        reduction cell's.
+        """The dimensions of the normal cell, then those of the reduction cell, node by node.
+
+        Names are ``normal.node1.source1``, ``.source2``, ``.operation1``, ``.operation2`` and so on.
         """
-        found: dict[str, BaseDistribution] = {}
+        distributions: dict[str, BaseDistribution] = {}
         for kind in KINDS:
             for number in range(1, self.nodes + 1):
                 sources = CategoricalDistribution(source_names(number - 1))
                 for name in dimension_names(kind, number):
                     gene = name.rpartition(".")[2]
-                    found[name] = (
+                    distributions[name] = (
                         sources if gene.startswith("source") else CategoricalDistribution(OPERATIONS)
                     )
-        return found
+        return distributions
 
     def starting_choice(self) -> dict[str, Value]:
         """3 x 3 separable convolutions of both inputs in every node."""
-        found: dict[str, Value] = {}
+        start: dict[str, Value] = {}
         for kind in KINDS:
             for number in range(1, self.nodes + 1):
                 values = (*INPUTS, SEPARABLE_3, SEPARABLE_3)
-                found.update(zip(dimension_names(kind, number), values, strict=True))
-        return found
+                start.update(zip(dimension_names(kind, number), values, strict=True))
+        return start
 
     def canonical(self, choice: Choice) -> dict[str, Value]:
         """The paths of each node sorted, and the nodes in the first of the orders that give the same cell.
 
-        Every gene shapes the network, so that none is dropped.
+        Every gene shapes the network, so none is dropped.
         """
-        found: dict[str, Value] = {}
+        canonical: dict[str, Value] = {}
         for kind, cell in zip(KINDS, self.cells(choice), strict=True):
-            found.update(genes_of(smallest_form(cell) if self.nodes <= RENUMBERED_NODES else cell, kind))
-        return found
+            canonical.update(genes_of(smallest_form(cell) if self.nodes <= RENUMBERED_NODES else cell, kind))
+        return canonical
 
     def cells(self, choice: Mapping[str, Any]) -> tuple[Cell, Cell]:
         """The normal and the reduction cell, nodes in the order of the choice."""
@@ -120,18 +122,19 @@ class CellSpace:
         """The network: images (batch, channels, height, width) to logits (batch, classes).
 
         Raises:
-            InfeasibleArchitecture: the images are too small, or not of two dimensions.
+            InfeasibleArchitecture: the images are too small, or do not have two dimensions.
         """
         normal, reduction = self.cells(choice)
         return CellNetwork(normal, reduction, self._shape(choice, task), task)
 
     def supernet(self, task: TaskShape) -> Supernet:
-        """The shared weights of all its networks, freshly drawn; with 16 channels where ``channels`` is None, and
-        whatever the options say, batch normalisations without scale, shift and statistics, no auxiliary head, and no
-        dropped paths (Section 4.1).
+        """The shared weights of all its networks, freshly drawn, with 16 channels where ``channels`` is None.
+
+        Whatever the options are, batch normalisations have no scale, shift or statistics, and there is no auxiliary
+        head and no dropped path (Section 4.1).
 
         Raises:
-            InfeasibleArchitecture: the images are too small, or not of two dimensions.
+            InfeasibleArchitecture: the images are too small, or do not have two dimensions.
         """
         plain = replace(self, affine=False, auxiliary=False, drop_path=0.0)
         return CellSupernet(plain._shape_with(self.channels or SHARED_CHANNELS), task, self.cells)
@@ -147,7 +150,7 @@ class CellSpace:
         return "; ".join(words)
 
     def table(self, choice: Choice, classes: int) -> tuple[tuple[str, ...], ...]:
-        """A row a node: what it adds."""
+        """One row per node: what it adds."""
         names = source_names(self.nodes)
         return tuple(
             (kind, str(number), first.operation, names[first.source], second.operation, names[second.source])
@@ -159,7 +162,7 @@ class CellSpace:
         """The normal cell, the reduction cell, and the stack of cells.
 
         Raises:
-            InfeasibleArchitecture: the images are too small, or not of two dimensions.
+            InfeasibleArchitecture: the images are too small, or do not have two dimensions.
         """
         check_size(task)
         cells = self.cells(choice)
@@ -167,7 +170,7 @@ class CellSpace:
         return *drawn, network_diagram(self._shape(choice, task), task)
 
     def count_choices(self) -> int:
-        """Combinations of the values of all dimensions."""
+        """The number of combinations of all dimensions' values."""
         distributions = self.distributions().values()
         return prod(len(d.choices) for d in distributions if isinstance(d, CategoricalDistribution))
 

@@ -1,16 +1,17 @@
-"""Drawings of a densely connected block and network, as plain data."""
+"""Diagrams of a densely connected block and network, as plain data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from netwright.spaces.base import Diagram, Edge, Node, TaskShape
-from netwright.spaces.dense.network import Layer, pooled
+from netwright.spaces.dense.network import Layer, pooled_length
 
 
 def block_diagram(layers: int, *, throughout: bool = False) -> Diagram:
-    """A block's layers from left to right; each gets the block's input and every layer before it. ``throughout``: the
-    input is the image and all layers of earlier blocks.
+    """A block's layers from left to right. Each layer gets the block's input and the outputs of all earlier layers.
+
+    ``throughout``: the block's input is the image and all layers of earlier blocks.
     """
     names = ["all before" if throughout else "input", *(f"layer {number}" for number in range(1, layers + 1))]
     nodes = tuple(Node(name, name, column, 0) for column, name in enumerate(names))
@@ -25,33 +26,33 @@ def block_diagram(layers: int, *, throughout: bool = False) -> Diagram:
 def network_diagram(
     blocks: Sequence[Sequence[Layer]], poolings: Sequence[str], task: TaskShape, *, throughout: bool = False
 ) -> Diagram:
-    """The network as a U: a row is a resolution, down along the encoder and up along the decoder.
+    """The network as a U, one row per resolution: down along the encoder and up along the decoder.
 
-    ``throughout``: every block gets the image and the layers of all blocks before it, by dashed edges where these are
-    not its neighbours.
+    ``throughout``: every block gets the image and the layers of all earlier blocks; edges between blocks that are not
+    neighbours are dashed.
     """
     levels = len(poolings)
     nodes = [
         Node("image", "image", 0, 0, _detail(f"{task.channels} channel{'s' * (task.channels != 1)}", task, 0))
     ]
     edges = [Edge("image", "block 1")]
-    for place, layers in enumerate(blocks):
-        level = min(place, len(blocks) - 1 - place)
-        name = f"block {place + 1}"
+    for index, layers in enumerate(blocks):
+        level = min(index, len(blocks) - 1 - index)
+        name = f"block {index + 1}"
         filters = "-".join(str(layer.filters) for layer in layers)
-        nodes.append(Node(name, name, place + 1, level, _detail(f"{filters} filters", task, level)))
-        if place + 1 < len(blocks):
-            label = f"{poolings[place]} pooling" if place < levels else "upsampling"
-            edges.append(Edge(name, f"block {place + 2}", label))
+        nodes.append(Node(name, name, index + 1, level, _detail(f"{filters} filters", task, level)))
+        if index + 1 < len(blocks):
+            label = f"{poolings[index]} pooling" if index < levels else "upsampling"
+            edges.append(Edge(name, f"block {index + 2}", label))
         if throughout:
-            earlier = ["image", *(f"block {number}" for number in range(1, place))] if place else []
+            earlier = ["image", *(f"block {number}" for number in range(1, index))] if index else []
             edges += [Edge(one, name, dashed=True) for one in earlier]
-        elif place < levels:
-            edges.append(Edge(name, f"block {len(blocks) - place}", "concatenation", dashed=True))
+        elif index < levels:
+            edges.append(Edge(name, f"block {len(blocks) - index}", "concatenation", dashed=True))
     nodes.append(Node("output", "logits", len(blocks) + 1, 0, _detail(f"{task.classes} classes", task, 0)))
     edges.append(Edge(f"block {len(blocks)}", "output"))
     return Diagram("Network", tuple(nodes), tuple(edges))
 
 
 def _detail(what: str, task: TaskShape, level: int) -> str:
-    return f"{what}, " + " x ".join(str(pooled(length, level)) for length in task.size)
+    return f"{what}, " + " x ".join(str(pooled_length(length, level)) for length in task.size)

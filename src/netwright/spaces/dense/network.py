@@ -1,5 +1,6 @@
-"""A densely connected encoder-decoder (Mortazi and Bagci, "Automatically Designing CNN Architectures for Medical Image
-Segmentation", MLMI at MICCAI 2018) for images of two dimensions.
+"""A densely connected encoder-decoder for images of two dimensions.
+
+Mortazi and Bagci, "Automatically Designing CNN Architectures for Medical Image Segmentation", MLMI at MICCAI 2018.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ POOLINGS: dict[str, Callable[..., Tensor]] = {"max": F.max_pool2d, "average": F.
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution: its number of filters, and their height and width in pixels."""
+    """One convolution: its number of filters, and the height and width of its kernel in pixels."""
 
     filters: int
     height: int
@@ -27,9 +28,9 @@ class Layer:
 
 
 class DenseLayer(nn.Module):
-    """Conv(BN(Swish(X))): a convolution that keeps the size of what it gets.
+    """Conv(BN(Swish(X))): a convolution that keeps the size of its input.
 
-    The activation is applied by the block, once for all layers that an output goes to.
+    The block applies the activation, once for all layers that take the same features.
     """
 
     def __init__(self, channels: int, layer: Layer) -> None:
@@ -45,10 +46,10 @@ class DenseLayer(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """Layers at one resolution, each on the concatenation of the block's input and of all earlier layers' outputs:
+    """Layers at one resolution. Each takes the block's input and the outputs of all earlier layers, concatenated:
     F(X_l) = F(|| F(X_l') for l' from 0 to l - 1).
 
-    The output is the last layer's.
+    The output is that of the last layer.
     """
 
     def __init__(self, channels: int, layers: Sequence[Layer]) -> None:
@@ -68,32 +69,32 @@ class DenseBlock(nn.Module):
 
 
 class DenseEncoderDecoder(nn.Module):
-    """Blocks of dense layers: down by a pooling behind each but the last of the first half, and up again.
+    """Blocks of dense layers: a pooling after each block of the encoder, an upsampling before each of the decoder.
 
     Of five blocks two are the encoder, one the bottom and two the decoder; there are two poolings and two
-    upsamplings. The summary at hand names blocks, layers and what is searched, and leaves open:
+    upsamplings. The available summary of the paper names the blocks, the layers and what is searched. It leaves open:
 
-    - how far dense connections reach: to the end of a block, as in DenseNet; in `DenseThroughout` to all layers;
-    - what leaves a block: its last layer's output, as it does in the last block, whose last layer gives the logits;
-    - how the encoder's features join the decoder: concatenated with the upsampled ones, at the input of the decoder's
-      block of the same resolution;
-    - upsampling: bilinear, to the size of the features that it joins;
-    - sizes that do not divide: poolings (2 x 2) round up, convolutions pad with zeros, so that an image of any
-      size has its network, and the output has the size of the image;
-    - the first layer gets Conv(BN(Swish(.))) of the image like every other one.
+    - how far dense connections reach. Here: to the end of a block, as in DenseNet; in `DenseThroughout` to all layers;
+    - what leaves a block. Here: the output of its last layer, as in the last block, whose last layer gives the logits;
+    - how the encoder's features join the decoder. Here: concatenated with the upsampled ones, at the input of the
+      decoder's block of the same resolution;
+    - upsampling. Here: bilinear, to the size of the features that it joins;
+    - sizes that are not divisible. Here: poolings (2 x 2) round up, convolutions pad with zeros. So images of any size
+      work, and the output has the size of the image;
+    - the first layer. Here: Conv(BN(Swish(.))) of the image, like every other layer.
 
     Args:
         task: channels, classes and size in pixels.
-        blocks: layers of each block, an odd number of blocks; the last layer's filters are the classes.
+        blocks: the layers of each block, an odd number of blocks; the last layer's filters are the classes.
         poolings: "max" or "average" for each pooling.
 
     Raises:
-        InfeasibleArchitecture: the task is not to label each pixel of an image of two dimensions.
+        InfeasibleArchitecture: the task does not label each pixel of an image of two dimensions.
     """
 
     def __init__(self, task: TaskShape, blocks: Sequence[Sequence[Layer]], poolings: Sequence[str]) -> None:
         super().__init__()
-        require_suited(task)
+        require_dense_2d(task)
         self.poolings = tuple(poolings)
         levels = len(poolings)
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
@@ -121,16 +122,20 @@ class DenseEncoderDecoder(nn.Module):
         return features
 
 
-def pooled(length: int, times: int) -> int:
-    """A side in pixels after so many poolings that halve it and round up."""
+def pooled_length(length: int, times: int) -> int:
+    """The length of a side in pixels after some poolings that halve it and round up.
+
+    >>> pooled_length(5, times=1)
+    3
+    """
     return -(-length // (1 << times))
 
 
-def require_suited(task: TaskShape) -> None:
-    """Refuse a task that is not to label each pixel of an image of two dimensions.
+def require_dense_2d(task: TaskShape) -> None:
+    """Check that a task labels each pixel of an image of two dimensions.
 
     Raises:
-        InfeasibleArchitecture: it is another.
+        InfeasibleArchitecture: it does not.
     """
     if len(task.size) != 2 or not is_dense(task):
         raise InfeasibleArchitecture(

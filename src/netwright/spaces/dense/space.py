@@ -1,5 +1,6 @@
-"""The hyperparameters of a densely connected encoder-decoder: 76 for five blocks of five layers (Mortazi and Bagci
-2018).
+"""The hyperparameters of a densely connected encoder-decoder: 76 for five blocks of five layers.
+
+Mortazi and Bagci 2018.
 """
 
 from __future__ import annotations
@@ -20,30 +21,30 @@ from netwright.spaces.dense.network import POOLINGS, DenseEncoderDecoder, Layer
 from netwright.spaces.dense.throughout import DenseThroughout
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"block": DenseEncoderDecoder, "network": DenseThroughout}
-"""How far dense connections reach, and the network of which they do."""
+"""The network for each reach of the dense connections."""
 
 Range = tuple[int, int, int]
-"""Lowest and highest value, and the step between values: the epsilon of the policy gradient."""
+"""Lowest and highest value, and the step between values (epsilon in the policy gradient)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DenseSpace:
     """Filters, height and width of every layer, and the function of every pooling.
 
-    The last layer has one filter a class, which is not searched: 3 x 25 - 1 + 2 = 76 dimensions by default. A narrower
-    or shallower network of the same shape is a setting away, for a CPU say ``filters=(4, 20, 4)``,
-    ``kernels=(1, 5, 2)``.
+    The last layer has one filter per class, which is not searched. So there are 3 x 25 - 1 + 2 = 76 dimensions by
+    default. Settings make the network narrower or shallower, for example ``filters=(4, 20, 4)``, ``kernels=(1, 5, 2)``
+    for a CPU.
 
     Args:
-        blocks: resolutions down and up again, an odd number: (blocks - 1) / 2 are the encoder, as many the decoder.
-        layers: of each block.
+        blocks: an odd number: (blocks - 1) / 2 are the encoder, one is the bottom, the others are the decoder.
+        layers: layers per block.
         filters: y = 16 x + 16 with x from 1 to 12: 32, 48, ... 208.
-        kernels: of heights and widths, y = 2 x + 1 with x from 0 to 5: 1, 3, ... 11; odd numbers.
+        kernels: heights and widths, y = 2 x + 1 with x from 0 to 5: 1, 3, ... 11; odd numbers.
         poolings: the functions to choose from, "max" and "average".
         dense_connections: to every earlier layer of the "block", or of the whole "network".
 
     Raises:
-        SettingsError: a number makes no sense.
+        SettingsError: a value is out of range.
     """
 
     name: ClassVar[str] = "dense-encoder-decoder"
@@ -77,25 +78,25 @@ class DenseSpace:
             )
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """``layer1.filters``, ``layer1.height``, ``layer1.width`` and so on, ``pool1`` behind the first block's."""
-        found: dict[str, BaseDistribution] = {}
+        """``layer1.filters``, ``layer1.height``, ``layer1.width`` and so on; ``pool1`` follows the first block."""
+        distributions: dict[str, BaseDistribution] = {}
         last = self.blocks * self.layers
         for number in range(1, last + 1):
             if number < last:
-                found[f"layer{number}.filters"] = _distribution(self.filters)
-            found[f"layer{number}.height"] = _distribution(self.kernels)
-            found[f"layer{number}.width"] = _distribution(self.kernels)
+                distributions[f"layer{number}.filters"] = _distribution(self.filters)
+            distributions[f"layer{number}.height"] = _distribution(self.kernels)
+            distributions[f"layer{number}.width"] = _distribution(self.kernels)
             if number % self.layers == 0 and number // self.layers <= self.levels:
-                found[f"pool{number // self.layers}"] = CategoricalDistribution(self.poolings)
-        return found
+                distributions[f"pool{number // self.layers}"] = CategoricalDistribution(self.poolings)
+        return distributions
 
     @property
     def levels(self) -> int:
-        """Poolings, and upsamplings."""
+        """The number of poolings, which is also that of upsamplings."""
         return (self.blocks - 1) // 2
 
     def starting_choice(self) -> dict[str, Value]:
-        """Filters a quarter up their range, kernels of 3 x 3 or the nearest there are, the first pooling function."""
+        """Filters a quarter up their range, kernels of 3 x 3 or the nearest possible, the first pooling function."""
         low, high, step = self.filters
         filters = low + (high - low) // (4 * step) * step
         kernel = min(range(self.kernels[0], self.kernels[1] + 1, self.kernels[2]), key=lambda k: abs(k - 3))
@@ -109,8 +110,8 @@ class DenseSpace:
         return {name: choice[name] for name in self.distributions()}
 
     def layers_of(self, choice: Choice, classes: int) -> tuple[tuple[Layer, ...], ...]:
-        """Every block's layers; the last one has a filter a class."""
-        found = [
+        """Every block's layers; the last one has one filter per class."""
+        layers = [
             Layer(
                 int(choice.get(f"layer{number}.filters", classes)),
                 int(choice[f"layer{number}.height"]),
@@ -118,10 +119,12 @@ class DenseSpace:
             )
             for number in range(1, self.blocks * self.layers + 1)
         ]
-        return tuple(tuple(found[start : start + self.layers]) for start in range(0, len(found), self.layers))
+        return tuple(
+            tuple(layers[start : start + self.layers]) for start in range(0, len(layers), self.layers)
+        )
 
     def poolings_of(self, choice: Choice) -> tuple[str, ...]:
-        """Every pooling's function."""
+        """The function of every pooling."""
         return tuple(str(choice[f"pool{number}"]) for number in range(1, self.levels + 1))
 
     def build(self, choice: Choice, task: TaskShape) -> nn.Module:
@@ -145,16 +148,16 @@ class DenseSpace:
         )
 
     def table(self, choice: Choice, classes: int) -> tuple[tuple[str, ...], ...]:
-        """The network as the paper's table: layer, filters, height, width; a pooling has its function and no more."""
+        """The network as in the paper's table: layer, filters, height, width; for a pooling only its function."""
         rows: list[tuple[str, ...]] = []
         number = 0
         poolings = self.poolings_of(choice)
-        for place, block in enumerate(self.layers_of(choice, classes)):
+        for index, block in enumerate(self.layers_of(choice, classes)):
             for layer in block:
                 number += 1
                 rows.append((f"layer {number}", str(layer.filters), str(layer.height), str(layer.width)))
-            if place < self.levels:
-                rows.append((f"pooling {place + 1}", poolings[place], "", ""))
+            if index < self.levels:
+                rows.append((f"pooling {index + 1}", poolings[index], "", ""))
         return tuple(rows)
 
     def diagrams(self, choice: Choice, task: TaskShape) -> tuple[Diagram, ...]:
@@ -167,7 +170,7 @@ class DenseSpace:
         )
 
     def count_choices(self) -> int:
-        """Combinations of the values of all dimensions."""
+        """The number of combinations of all dimensions' values."""
         return prod(
             len(d.choices) if isinstance(d, CategoricalDistribution) else (d.high - d.low) // d.step + 1
             for d in self.distributions().values()
@@ -181,7 +184,7 @@ def _distribution(values: Range) -> IntDistribution:
 
 
 def _checked_range(name: str, given: Any) -> Range:
-    """Three positive integers, the highest reached from the lowest in whole steps."""
+    """Three positive integers; the lowest plus a number of whole steps is the highest."""
     expected = f"{name}: expected (lowest, highest, step) of positive whole numbers"
     if not isinstance(given, list | tuple) or len(given) != 3 or not all(type(n) is int for n in given):
         raise SettingsError(f"{expected}, but got {given!r}.")

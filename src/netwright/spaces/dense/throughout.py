@@ -1,4 +1,4 @@
-"""The encoder-decoder of the policy gradient system with each layer connected to all before it, at any resolution."""
+"""The encoder-decoder of the policy gradient system, with each layer connected to all earlier ones."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netwright.spaces.base import TaskShape
-from netwright.spaces.dense.network import POOLINGS, DenseLayer, Layer, require_suited
+from netwright.spaces.dense.network import POOLINGS, DenseLayer, Layer, require_dense_2d
 
 
 class DenseThroughout(nn.Module):
-    """F(X_l) = F(|| F(X_l') for l' from 0 to l - 1), l from 1 to L, over all L layers of the network (Mortazi and Bagci
-    2018): X_0 is the image.
+    """F(X_l) = F(|| F(X_l') for l' from 0 to l - 1), l from 1 to L, over all L layers of the network, where X_0 is the
+    image (Mortazi and Bagci 2018).
 
-    The equation asks for the earlier features at the resolution of layer l, and leaves open how they get there. Here
-    they go the shortest way through the network: down by its poolings, up by its bilinear upsamplings, each to the
-    size that the encoder had there. What was at a resolution on the way down is taken as it was on the way up again,
-    not pooled and blown up.
+    The equation needs the earlier features at the resolution of layer l, but does not say how they get there. Here
+    they take the shortest way through the network: down by its poolings, up by its bilinear upsamplings, to the
+    size that the encoder had there. Features that the encoder had at a resolution are used again in the decoder as they
+    were, not pooled and upsampled.
 
     Args:
-        task, blocks, poolings: as of `DenseEncoderDecoder`.
+        task: see `DenseEncoderDecoder`.
+        blocks: see `DenseEncoderDecoder`.
+        poolings: see `DenseEncoderDecoder`.
 
     Raises:
-        InfeasibleArchitecture: the task is not to label each pixel of an image of two dimensions.
+        InfeasibleArchitecture: the task does not label each pixel of an image of two dimensions.
     """
 
     def __init__(self, task: TaskShape, blocks: Sequence[Sequence[Layer]], poolings: Sequence[str]) -> None:
         super().__init__()
-        require_suited(task)
+        require_dense_2d(task)
         self.poolings = tuple(poolings)
         self.blocks = nn.ModuleList()
         channels = task.channels
@@ -62,7 +64,7 @@ class DenseThroughout(nn.Module):
 
     @staticmethod
     def _run(block: nn.Module, known: list[Tensor]) -> None:
-        """Adds the outputs of a block's layers to the features at its resolution."""
+        """Add the outputs of a block's layers to the features at its resolution."""
         activated = [F.silu(features) for features in known]
         for layer in block.children():
             known.append(layer(activated))

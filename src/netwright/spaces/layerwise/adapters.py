@@ -1,4 +1,4 @@
-"""What a rebuilt network has between its layers that the original has not: adapters, and sizes that follow."""
+"""What a rebuilt network has in addition to its layers: adapters, and sizes that follow the input."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from torch.nn import functional as F
 LINEAR_MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
 
-# Axes of the input and of the output that belong together in a change of shape.
+# Axes of the input and of the output that correspond in a change of shape.
 AxisGroups = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 
 
 class Adapter(nn.Module):
-    """Fits features to others that they meet: a 1 x 1 projection of the channels, a resize of all else.
+    """Fits features to others: a 1 x 1 projection for the channels, a resize for all other axes.
 
-    The projection is the shortcut's of He et al. 2016, eq. 2, and has no bias; it is done where there are
+    The projection is that of the shortcut in He et al. 2016, eq. 2, without bias. It is done where there are
     fewer voxels, before or after the resize. The resize is a linear interpolation.
 
     Args:
-        in_channels: of the features.
-        out_channels: that they need; where equal, nothing is projected.
-        axis: of the channels, the second or the last.
+        in_channels: channels of the features.
+        out_channels: channels that are needed; if equal, nothing is projected.
+        axis: axis of the channels, the second or the last.
         rank: number of axes of the features.
         resizes: whether sizes are fitted.
     """
@@ -44,7 +44,7 @@ class Adapter(nn.Module):
                 raise ValueError(f"there is no projection along axis {axis} of {rank}")
 
     def forward(self, features: Tensor, reference: Tensor | None = None) -> Tensor:
-        """Features fitted to the size of the ``reference``."""
+        """The features, fitted to the size of the ``reference``."""
         if not self.resizes or reference is None:
             return self._project(features)
         size = [length for axis, length in enumerate(reference.shape) if axis not in (0, self.axis)]
@@ -53,7 +53,7 @@ class Adapter(nn.Module):
         return self._project(self._resize(features, size))
 
     def extra_repr(self) -> str:
-        """What is done besides the projection."""
+        """What is done in addition to the projection."""
         return "resize" if self.resizes else ""
 
     def _project(self, features: Tensor) -> Tensor:
@@ -70,8 +70,8 @@ class FarPadding(nn.Module):
     """Pads each axis at its far end, so that a kernel of even width keeps the size at stride 1.
 
     Args:
-        lengths: of each spatial axis, in voxels.
-        mode: as in `torch.nn.functional.pad`.
+        lengths: for each spatial axis, in voxels.
+        mode: see `torch.nn.functional.pad`.
     """
 
     def __init__(self, lengths: Sequence[int], mode: str) -> None:
@@ -80,7 +80,7 @@ class FarPadding(nn.Module):
         self.mode = mode
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (batch, channels, *spatial), longer by the lengths."""
+        """Features (batch, channels, *spatial) to the same, longer by the lengths."""
         return F.pad(features, self.padding, mode=self.mode)
 
     def extra_repr(self) -> str:
@@ -89,24 +89,28 @@ class FarPadding(nn.Module):
 
 
 def resize(features: Tensor, size: Sequence[int]) -> Tensor:
-    """Features (batch, channels, *spatial) interpolated linearly to a spatial size; themselves where equal."""
+    """Features (batch, channels, *spatial), interpolated linearly to a spatial size; unchanged if equal."""
     if tuple(features.shape[2:]) == tuple(size):
         return features
     return F.interpolate(features, size=list(size), mode=LINEAR_MODES[len(size)], align_corners=False)
 
 
 def resize_output(logits: Tensor, images: Tensor, ratios: Sequence[tuple[int, int]]) -> Tensor:
-    """Logits resized to the images' size, each axis times its ratio (numerator, denominator)."""
+    """Logits resized to the images' size, with each axis multiplied by its ratio (numerator, denominator)."""
     return resize(logits, scaled(images.shape[2:], ratios))
 
 
 def follow_size(features: Tensor, ratios: Sequence[tuple[int, int]]) -> list[int]:
-    """The last axes' sizes, each times its ratio: a size that was written as a number and now follows."""
+    """The sizes of the last axes, each multiplied by its ratio; they replace a size that was a fixed number."""
     return scaled(features.shape[features.ndim - len(ratios) :], ratios)
 
 
 def scaled(lengths: Sequence[int], ratios: Sequence[tuple[int, int]]) -> list[int]:
-    """Each length times its ratio (numerator, denominator), rounded, at least 1."""
+    """Each length times its ratio (numerator, denominator), rounded, at least 1.
+
+    >>> scaled([8, 5], [(1, 2), (1, 10)])
+    [4, 1]
+    """
     return [
         length if top == bottom else max(1, (2 * length * top + bottom) // (2 * bottom))
         for length, (top, bottom) in zip(lengths, ratios, strict=True)
@@ -114,23 +118,23 @@ def scaled(lengths: Sequence[int], ratios: Sequence[tuple[int, int]]) -> list[in
 
 
 def follow_repeats(images: Tensor, sizes: Sequence[int | None]) -> list[int]:
-    """Sizes or repeats with the batch's size in place of None."""
+    """Sizes or repeats in which None is replaced by the batch's size."""
     return [images.shape[0] if size is None else size for size in sizes]
 
 
 def follow_parts(features: Tensor, parts: Sequence[int], axis: int) -> tuple[Tensor, ...]:
-    """Features split along an axis in the proportions of ``parts``, whatever the axis' length."""
+    """Features split along an axis in the proportions of ``parts``, whatever the axis's length."""
     total, length = sum(parts), features.shape[axis]
     ends = [round(length * sum(parts[: index + 1]) / total) for index in range(len(parts))]
     return torch.split(features, [end - start for start, end in zip([0, *ends], ends, strict=False)], axis)
 
 
 def follow_shape(features: Tensor, groups: AxisGroups, sizes: Sequence[int], channels: int) -> Tensor:
-    """A reshape that follows its input, where the original's was to fixed ``sizes``.
+    """A reshape that follows its input, in place of the original's reshape to fixed ``sizes``.
 
-    Axes that were kept are kept, those that were merged are merged. Where one was split, all parts scale
-    alike if the new length allows it (a grid of tokens), and for ``channels``, the axis of the channels, or
-    else, the last takes what is left (groups and heads are as many as before).
+    Axes that were kept are kept, and those that were merged are merged. If an axis was split, all parts scale alike
+    where the new length allows it (a grid of tokens). Otherwise, and always for ``channels``, the axis of the channels,
+    the last part takes what is left (groups and heads are as many as before).
 
     Raises:
         ValueError: the new length cannot be split.
@@ -148,7 +152,8 @@ def follow_shape(features: Tensor, groups: AxisGroups, sizes: Sequence[int], cha
 def axis_groups(before: Sequence[int], after: Sequence[int]) -> AxisGroups:
     """Which axes of a shape became which, from their products: (2, 8, 4, 4) to (2, 128) is 0-0, 123-1.
 
-    So is (2, 8, 1, 1) to (2, 8): last axes of length 1 went into the one before, unless that is the batch.
+    The same holds for (2, 8, 1, 1) to (2, 8): last axes of length 1 are merged with the one before, unless that is the
+    batch.
     """
     groups: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
     first, second = 0, 0

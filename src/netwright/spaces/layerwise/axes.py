@@ -1,4 +1,4 @@
-"""Along which axis a value has its channels."""
+"""Which axis of a value holds its channels."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ RESHAPING = frozenset({"view", "reshape", "flatten", "unflatten", "squeeze", "un
 
 
 def layer_axis(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """The axis that a layer takes as the channels, of the ``shape`` that it takes in the original.
+    """The axis that a layer takes as the channels, given the ``shape`` of its input in the original.
 
-    A layer normalisation of one axis takes the last; one that is derived from it may move the axes, and takes
-    the second where that has its length.
+    A layer normalisation of one axis takes the last axis. A class derived from it may move the axes; then it is the
+    second axis if that has the length of the normalisation.
     """
     if isinstance(module, nn.LayerNorm) and type(module) is not nn.LayerNorm and len(shape) > 2:
         return 1 if module.normalized_shape == (shape[1],) else len(shape) - 1
@@ -33,14 +33,14 @@ def channel_axis(
     after: tuple[int, ...] | None,
     modules: Mapping[str, nn.Module],
 ) -> int:
-    """The channels' axis of a step's value, -1 where it has none.
+    """The channels' axis of a step's value; -1 if it has none.
 
     Args:
-        step: what was done.
+        step: the step.
         value: its result.
-        axis: of the channels of its first operand.
-        before: shape of that operand in the original, and
-        after: of the result.
+        axis: the channels' axis of its first operand.
+        before: shape of that operand in the original.
+        after: shape of the result in the original.
         modules: by name.
     """
     if not isinstance(value, Tensor) or value.ndim < 2:

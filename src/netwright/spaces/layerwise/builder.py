@@ -1,4 +1,4 @@
-"""The steps of a network, one by one in the form that a choice asks for."""
+"""Builds the steps of a network one by one, in the form that a choice needs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from netwright.errors import InfeasibleArchitecture
 from netwright.spaces.layerwise.adapters import Adapter, FarPadding, resize_output, scaled
 from netwright.spaces.layerwise.axes import channel_axis, layer_axis
+from netwright.spaces.layerwise.error_location import first_line
 from netwright.spaces.layerwise.follow import RESHAPES, following_steps, reshaped
 from netwright.spaces.layerwise.graph import (
     IN_PLACE_OPERATORS,
@@ -26,7 +27,6 @@ from netwright.spaces.layerwise.graph import (
 )
 from netwright.spaces.layerwise.layers import FITTED, SHAPE_KEEPING, Recipe, fit_layer, times
 from netwright.spaces.layerwise.network import call, resolve
-from netwright.spaces.layerwise.places import first_line
 
 Values = Mapping[str, Mapping[str, int]]
 Shape = tuple[int, ...]
@@ -39,19 +39,19 @@ CONCATENATIONS = frozenset({"cat", "concat", "concatenate"})
 
 
 class Builder:
-    """A rebuilt network so far; every step is tried on the meta device as it is added.
+    """A network that is being rebuilt. Every step is tried on the meta device when it is added.
 
     Args:
         network: the original.
         choice: values of the layers' hyperparameters, by layer.
-        shape: of the images (batch, channels, *spatial), the batch at least two.
+        shape: of the images (batch, channels, *spatial), with a batch of at least two.
 
     Attributes:
         steps: in order.
-        values: what each gives, without contents.
-        makers: make the modules, by name.
+        values: the result of each step, without contents.
+        makers: functions that make the modules, by name.
         held: shapes of the parameters and buffers that steps take directly.
-        outputs: the steps that give the outputs now, by those of the original.
+        outputs: for each original output step, the step that gives the output now.
     """
 
     def __init__(self, network: LayerNetwork, choice: Values, shape: Shape) -> None:
@@ -69,13 +69,13 @@ class Builder:
         self._probes: dict[str, nn.Module] = {}
         # Axis and number of the channels that a module is made for, and what is padded at the far end before it.
         self._takes: dict[str, tuple[int, int, tuple[int, ...]]] = {}
-        self._used: set[str] = set()  # steps whose values others have taken
+        self._used: set[str] = set()  # steps whose values other steps take
 
     def take(self, step: Step) -> None:
-        """Adds an original step in the form that its inputs ask for.
+        """Add an original step in the form that its inputs need.
 
         Raises:
-            InfeasibleArchitecture: there is none.
+            InfeasibleArchitecture: there is no such form.
         """
         if step.kind in ("input", "attribute"):
             self._do(step)
@@ -89,7 +89,7 @@ class Builder:
             self._take_function(step)
 
     def finish(self, name: str) -> str:
-        """The step that gives an output in its original channels and its size in relation to the image's."""
+        """The step for an output with its original channels, and its size in relation to the image's."""
         original, shape = self.network.shapes[name], tuple(self.values[name].shape)
         if original is None or len(original) != len(shape):
             raise InfeasibleArchitecture(f"Output {name}: has {len(shape)} axes instead of {original}.")
@@ -106,7 +106,7 @@ class Builder:
 
     @property
     def _stands_by(self) -> bool:
-        """Whether resizes are put where sizes agree, too: torch.export reads sizes as constants."""
+        """Whether resizes are added even where sizes agree, because torch.export reads sizes as constants."""
         return self.network.reader.startswith("torch.export")
 
     def _take_module(self, step: Step) -> None:
@@ -122,7 +122,7 @@ class Builder:
         name = layer_name(step, self.network.modules)
         if target in self._takes and name == target:
             axis, channels, far_padding = self._takes[target]
-            if value.ndim > axis and value.shape[axis] != channels:  # the weights of its first use
+            if value.ndim > axis and value.shape[axis] != channels:  # the weights are those of its first use
                 fitted = self._adapted(source, source, f"{step.name}_adapter", channels=channels, axis=axis)
                 step = with_sources(step, {source: fitted})
             self._do_or_restore(self._padded(step, far_padding))
@@ -130,7 +130,7 @@ class Builder:
         axis = layer_axis(original, self._original(source) or tuple(value.shape))
         recipe = fit_layer(step.name, original, tuple(value.shape), axis, self.choice.get(name, {}))
         step = self._padded(step, recipe.far_padding)
-        if name != target and isinstance(original, FITTED):  # without weights each use is a layer of its own
+        if name != target and isinstance(original, FITTED):  # without weights each use is a separate layer
             step = replace(step, target=name)
         elif name == target and recipe.attributes:
             self._takes[target] = (axis, value.shape[axis], recipe.far_padding)
@@ -141,7 +141,7 @@ class Builder:
             self._do_or_restore(step)
 
     def _padded(self, step: Step, lengths: tuple[int, ...]) -> Step:
-        """The step of a layer on its input padded at the far end, where its kernel needs that."""
+        """The layer's step; its input is padded at the far end if its kernel needs that."""
         if not lengths:
             return step
         weighted = any(True for _ in self.network.modules[str(step.target)].parameters())
@@ -165,7 +165,7 @@ class Builder:
                 self._do(following)
 
     def _mixes_images(self, step: Step) -> bool:
-        """Whether a reshape with numbers among its sizes no longer fits, or would move values between images."""
+        """Whether a reshape with fixed sizes no longer fits, or would move values between images."""
         source = step.sources()[0]
         before, after = self._original(source), self._original(step.name)
         if before is None or after is None or not before or not after or before[0] != after[0]:
@@ -176,7 +176,7 @@ class Builder:
             return True
 
     def _do_or_restore(self, step: Step) -> None:
-        """Does a step; where it cannot take other channels than it had, these are given back before it."""
+        """Add a step. If it cannot take other channels than before, they are restored before it."""
         try:
             self._do(step)
             return
@@ -196,14 +196,14 @@ class Builder:
             raise reason from None
 
     def _matched(self, step: Step) -> Step:
-        """An elementwise operation whose operands fit: see `netwright.spaces.layerwise.rebuild.rebuild`."""
+        """An elementwise operation with fitted operands: see `netwright.spaces.layerwise.rebuild.rebuild`."""
         operands = [name for name in self._tensors(step) if self._original(name) is not None]
         features = [name for name in operands if self.network.step[name].kind != "attribute"] or operands
         if len(operands) < 2:
             return step
         depths, shapes = self.network.depths, {name: self._original(name) or () for name in operands}
         main = max(features, key=lambda name: (prod(shapes[name]), depths[name]))
-        rebinds = raw_name(step.target) in IN_PLACE_OPERATORS  # nothing takes the first operand after x += y
+        rebinds = raw_name(step.target) in IN_PLACE_OPERATORS  # after x += y nothing takes the first operand
         if step.in_place and not rebinds and operands[0] in features:
             main = operands[0]
         differing = [name for name in operands if name != main and self._mismatches(name, main)]
@@ -223,7 +223,7 @@ class Builder:
         return with_sources(step, fitted)
 
     def _fitted_to_fixed(self, step: Step, fixed: list[str], main: str) -> dict[str, str]:
-        """Adapters for fixed values: features get their original channels again, the values the features' size."""
+        """Adapters for fixed values: features get their original channels, the values get the features' size."""
         fitted: dict[str, str] = {}
         original, rank, axis = self._original(main) or (), self.values[main].ndim, self._axes[main]
         if len(original) == rank and any(rank - axis in self._mismatches(name, main) for name in fixed):
@@ -235,13 +235,13 @@ class Builder:
         return fitted
 
     def _is_fixed(self, name: str) -> bool:
-        """Whether a step gives a buffer's values that are not all alike, which no other shape can have."""
+        """Whether a step gives a buffer with unequal values, which can have no other shape."""
         step = self.network.step[name]
         held = self.network.tensors[str(step.target)] if step.kind == "attribute" else None
         return held is not None and not held.parameter and held.deviation != 0
 
     def _joined(self, step: Step) -> Step:
-        """A concatenation whose operands have the size of the largest, and the channels if these are not joined."""
+        """A concatenation. Its operands get the size of the largest, and equal channels if these are not joined."""
         operands = [name for name in self._tensors(step) if self._original(name) is not None]
         if len(operands) < 2 or self.values[operands[0]].ndim < 2:
             return step
@@ -264,7 +264,7 @@ class Builder:
         return with_sources(step, fitted)
 
     def _mismatches(self, name: str, main: str) -> list[int]:
-        """Axes, counted from the last as 1, that differ and did not, or were not spread over the other's."""
+        """Axes (1 is the last) that differ now but did not before, without being broadcast over the other's."""
         shapes = [self._original(name) or (), self._original(main) or ()]
         now = [self.values[name].shape, self.values[main].shape]
         axes = range(1, 1 + min(len(shape) for shape in (*shapes, *now)))
@@ -276,7 +276,7 @@ class Builder:
         ]
 
     def _differs_in_size(self, name: str, main: str, axis: int) -> bool:
-        """Whether axes other than the channels' differ, or could for images of another size."""
+        """Whether axes other than the channels' differ, or could differ for images of another size."""
         rank = self.values[name].ndim
         if any(rank - other not in (0, axis) for other in self._mismatches(name, main)):
             return True
@@ -293,14 +293,14 @@ class Builder:
         axis: int | None = None,
         resizes: bool = False,
     ) -> str:
-        """A new step that fits a value to ``channels``, and with ``resizes`` to the size of ``main``."""
+        """A new step that fits a value to ``channels``, and with ``resizes`` also to the size of ``main``."""
         value: Tensor = self.values[name]
         label = self._free(label)
         axis = self._axes[name] if axis is None else axis
         own = value.shape[axis]
         wanted = own if channels is None or (own == 1 and self._is_spread(name, main, axis)) else channels
         differs = own != wanted or (resizes and value.shape[2:] != self.values[main].shape[2:])
-        if differs and not value.is_floating_point():  # indices of a pooling, masks
+        if differs and not value.is_floating_point():  # indices from a pooling, masks
             raise InfeasibleArchitecture(f"{label}: values of {value.dtype} cannot be projected or resized.")
         try:
             rank = value.ndim
@@ -313,12 +313,12 @@ class Builder:
         return label
 
     def _is_spread(self, name: str, main: str, axis: int) -> bool:
-        """Whether one channel was spread over the other operand's channels in the original."""
+        """Whether one channel was broadcast over the other operand's channels in the original."""
         own, other = self._original(name), self._original(main)
         return own is not None and other is not None and own[axis] == 1 and other[axis] != 1
 
     def _reshape_held(self, name: str, main: str) -> None:
-        """Gives a parameter or constant that meets features the lengths of their axes, where it had these."""
+        """Give a parameter or constant that is combined with features their lengths, on axes where these agreed."""
         path = str(self.network.step[name].target)
         original, reference = self.network.shapes[name] or (), self._original(main) or ()
         shape = list(original)
@@ -339,7 +339,7 @@ class Builder:
         return [name for name in step.sources() if isinstance(self.values[name], Tensor)]
 
     def _free(self, label: str) -> str:
-        """The label, or one like it that no module has."""
+        """The label, or a similar one that no module has."""
         while label in self.makers or label in self.network.modules:
             label = f"{label}_"
         return label
@@ -355,12 +355,12 @@ class Builder:
             self.makers[path] = recipe
 
     def _do(self, step: Step) -> None:
-        """Adds a step and tries it."""
+        """Add a step and try it."""
         try:
             value = self._try(step)
         except InfeasibleArchitecture:
             raise
-        except Exception as error:  # whatever a layer says against its input
+        except Exception as error:  # a layer may raise anything
             what = "Layer" if step.kind == "module" else "Operation"
             sizes = ", ".join(times(self.values[name].shape[1:]) for name in self._tensors(step))
             raise InfeasibleArchitecture(f"{what} {step.name} on {sizes}: {first_line(error)}") from error

@@ -1,4 +1,4 @@
-"""A drawing of a network's layers, as plain data."""
+"""A diagram of a network's layers, as plain data."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from netwright.spaces.base import Diagram, Edge, Node, TaskShape
 from netwright.spaces.layerwise.builder import Builder
 from netwright.spaces.layerwise.graph import INPUT, OUTPUT, Layer, LayerNetwork, layer_name
 
-ROWS = 8  # of a column, where layers follow one another
-BRANCHES = 3  # layers side by side from which a network is drawn by depth
+ROWS = 8  # the most rows of a column of consecutive layers
+BRANCHES = 3  # with this many parallel layers a network is drawn by depth
 
 Positions = dict[str, tuple[int, int]]
 
@@ -24,10 +24,10 @@ def layer_diagram(
 ) -> Diagram:
     """The tunable layers and their edges, from left to right.
 
-    A network that goes down in resolution and up again is drawn as a U: a column for each stretch of one
-    resolution, the coarser the lower. Else a column is such a stretch, in parts of at most eight layers, or where
-    three or more layers stand side by side, as in inception modules, what is equally far from the input.
-    Dashed edges are those beside the longest way.
+    A network that goes down in resolution and up again is drawn as a U: one column for each stretch of layers at
+    the same resolution, coarser ones lower. Other networks have one column per stretch, split into parts of at most
+    eight layers. If three or more layers are parallel, as in inception modules, a column holds all layers at the same
+    distance from the input. Edges that are not on the longest path are dashed.
     """
     shapes = _shapes(network, built)
     levels = {name: _level(task.size, shape) for name, shape in shapes.items()}
@@ -47,7 +47,7 @@ def layer_diagram(
 
 
 def _shapes(network: LayerNetwork, built: Builder) -> dict[str, tuple[int, ...]]:
-    """Output shapes of the tunable layers, in order; of their first use."""
+    """Output shapes of the tunable layers at their first use, in order."""
     names = {layer.name for layer in network.layers}
     shapes: dict[str, tuple[int, ...]] = {}
     for step in network.steps:
@@ -59,7 +59,7 @@ def _shapes(network: LayerNetwork, built: Builder) -> dict[str, tuple[int, ...]]
 
 
 def _depths(edges: Sequence[tuple[str, str]], names: Sequence[str]) -> dict[str, int]:
-    """The longest way from the input to each, in layers."""
+    """The longest path from the input to each layer, in layers."""
     depths = {INPUT: 0}
     for name in names:
         depths[name] = 1 + max((depths[source] for source, target in edges if target == name), default=0)
@@ -67,7 +67,7 @@ def _depths(edges: Sequence[tuple[str, str]], names: Sequence[str]) -> dict[str,
 
 
 def _positions(levels: Mapping[str, int], depths: Mapping[str, int], *, dense: bool) -> Positions:
-    """Column and row of each layer; ``dense``: whether the network gives logits for each voxel."""
+    """Column and row of each layer. ``dense``: whether the network gives logits for each voxel."""
     stretches: list[list[str]] = []
     last: int | None = None
     for name, level in levels.items():
@@ -108,7 +108,7 @@ def _in_parts(stretch: Sequence[str]) -> list[Sequence[str]]:
 
 
 def _level(size: Sequence[int], shape: Sequence[int]) -> int:
-    """How often the image was halved, about; what has no spatial axes is below all else."""
+    """About how often the image was halved. A value without spatial axes is below all others."""
     if len(shape) != len(size) + 2:
         return 1 + round(log2(max(size)))
     return round(log2(max(1.0, max(size) / max(shape[2:]))))

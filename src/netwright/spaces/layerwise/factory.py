@@ -1,4 +1,4 @@
-"""A user's own network, made by a function that is named as ``package.module:factory``."""
+"""A user's own network, made by a function with a name of the form ``package.module:factory``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from netwright.errors import NetworkFailed, SettingsError
 from netwright.execution.interrupts import passes
-from netwright.spaces.layerwise.places import first_line
-from netwright.spaces.layerwise.sources import INSTALLED, import_from_source, place_of
+from netwright.spaces.layerwise.error_location import first_line
+from netwright.spaces.layerwise.sources import INSTALLED, import_from_source, source_folder
 
 EXAMPLE_BATCH = 2
 
@@ -26,18 +26,18 @@ EXAMPLE_BATCH = 2
 def make_network(
     network: str, channels: int, classes: int, size: tuple[int, ...], folder: str | None = None
 ) -> nn.Module:
-    """The module that the factory of this name makes; it gets those of the other arguments that it names.
+    """The module that the named factory makes. It gets those of channels, classes and size that it takes.
 
     Args:
         network: ``package.module:factory``; the current directory is importable, as with ``python -m``.
         channels: of the image.
         classes: of the output.
         size: of the image in voxels.
-        folder: as for `load_factory`.
+        folder: see `load_factory`.
 
     Raises:
-        SettingsError: there is no such module or factory, the factory fails or needs arguments that are not
-            known, or what it makes is no network.
+        SettingsError: there is no such module or factory, the factory fails or needs other arguments, or its result
+            is not a network.
     """
     factory = load_factory(network, folder)
     arguments = _accepted(network, factory, {"channels": channels, "classes": classes, "size": size})
@@ -56,16 +56,16 @@ def make_network(
 
 
 def load_factory(network: str, folder: str | None = None) -> Callable[..., Any]:
-    """The function or class of this name.
+    """The function or class with the given name.
 
     Args:
         network: ``package.module:factory``.
-        folder: in which its module lies where it is not installed, see `folder_of`; the current directory is
-            looked in where it is not there.
+        folder: the folder of its module if that is not installed, see `folder_of`; if the module is not there, the
+            current directory is searched.
 
     Raises:
-        SettingsError: the folder is no absolute path, the name is no ``package.module:factory``, its module cannot
-            be imported, or there is nothing in it of this name that can be called.
+        SettingsError: the folder is not an absolute path, the name is not ``package.module:factory``, its module cannot
+            be imported, or the module has nothing callable with that name.
     """
     path, _, attribute = network.partition(":")
     if not path or not attribute:
@@ -97,18 +97,18 @@ def load_factory(network: str, folder: str | None = None) -> Callable[..., Any]:
 
 
 def folder_of(network: str, folder: str | None = None) -> str | None:
-    """The folder in which the module of a network lies; None where it is installed. As of `load_factory`."""
+    """The folder that contains the module of a network; None if it is installed. Arguments as in `load_factory`."""
     load_factory(network, folder)
     top = sys.modules[network.partition(":")[0].partition(".")[0]]
-    place = next(iter(getattr(top, "__path__", ())), getattr(top, "__file__", None))
-    parent = None if place is None else Path(place).resolve().parent
+    location = next(iter(getattr(top, "__path__", ())), getattr(top, "__file__", None))
+    parent = None if location is None else Path(location).resolve().parent
     return None if parent is None or INSTALLED & set(parent.parts) else str(parent)
 
 
 def require_output(
     name: str, module: nn.Module, channels: int, classes: int, size: tuple[int, ...], dense: bool | None
 ) -> None:
-    """Runs the network on a batch of zeros in evaluation mode, and refuses an output of a wrong shape.
+    """Run the network on a batch of zeros in evaluation mode, and check the shape of its output.
 
     Args:
         name: of the network, for messages.
@@ -116,7 +116,7 @@ def require_output(
         channels: of the image.
         classes: of the output.
         size: of the image in voxels.
-        dense: whether logits are (batch, classes, *size), not (batch, classes); None: either.
+        dense: True: logits are (batch, classes, *size); False: (batch, classes); None: either.
 
     Raises:
         SettingsError: the network fails on the batch, or its output has another shape.
@@ -156,7 +156,7 @@ def require_output(
 
 
 def _refuse_file(path: str, attribute: str) -> None:
-    """Refuse the path of a file where the name of a module is wanted."""
+    """Refuse the path of a file, because a module name is needed."""
     if "/" not in path and os.sep not in path and not path.endswith(".py"):
         return
     file = PurePath(path.removesuffix(".py"))
@@ -170,9 +170,9 @@ def _refuse_file(path: str, attribute: str) -> None:
 
 
 def _imported(path: str, folder: str | None) -> Any:
-    here, place = os.getcwd(), place_of(path, folder)
-    if place is not None:
-        import_from_source(place)
+    here, source = os.getcwd(), source_folder(path, folder)
+    if source is not None:
+        import_from_source(source)
     importlib.invalidate_caches()
     try:
         return importlib.import_module(path)
@@ -193,7 +193,7 @@ def _imported(path: str, folder: str | None) -> Any:
 
 
 def _accepted(network: str, factory: Callable[..., Any], known: dict[str, Any]) -> dict[str, Any]:
-    """Those of the known arguments that the factory takes."""
+    """The known arguments that the factory takes."""
     try:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):  # some built-in callables have no signature
@@ -221,7 +221,7 @@ def _accepted(network: str, factory: Callable[..., Any], known: dict[str, Any]) 
 
 
 def _told(error: BaseException) -> str:
-    """The error, and the line of the user's code where it arose."""
+    """The error, and the line of the user's code where it was raised."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -1,4 +1,4 @@
-"""A network in a few letters: whether what is read now is what was read before."""
+"""A short digest of a network: it tells whether a network is the same as before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LETTERS = 16
 
 
 def fingerprint(network: LayerNetwork) -> str:
-    """A digest of steps, layers and shapes with their names and settings; of neither weights nor source text."""
+    """A digest of the names and settings of steps, layers and shapes, without weights and source text."""
     described = {
         "steps": [[s.name, s.kind, *map(_words, (s.target, s.args, s.kwargs))] for s in network.steps],
         "outputs": [network.training, network.evaluation],
@@ -28,7 +28,7 @@ def fingerprint(network: LayerNetwork) -> str:
 
 
 def _layer(module: nn.Module) -> dict[str, Any]:
-    """Class, plain attributes, parameters and buffers of a layer and of those within it, by name."""
+    """Class, plain attributes, parameters and buffers of a layer and its submodules, by name."""
     return {
         name: [
             type(part).__name__,
@@ -40,7 +40,7 @@ def _layer(module: nn.Module) -> dict[str, Any]:
 
 
 def _words(value: Any) -> Any:
-    """A value for JSON that is the same in every process: no addresses, and of tensors the shape alone."""
+    """A value for JSON that is the same in every process: without addresses, and for tensors only the shape."""
     if isinstance(value, torch.Tensor):
         return [list(value.shape), str(value.dtype)]
     if isinstance(value, (tuple, list)):

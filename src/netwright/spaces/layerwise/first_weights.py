@@ -1,4 +1,4 @@
-"""How a network's weights begin: what its authors chose for the original holds for its rebuilt forms too."""
+"""How a network's weights are initialised: rebuilt networks follow what the authors chose for the original."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 
 @dataclass(frozen=True)
 class FirstWeights:
-    """What the initialisation of a network was like, read from its weights.
+    """The initialisation of a network, estimated from its weights.
 
-    ``gains``: of each convolution and dense layer, the deviation of its weights times the root of the number of
-    terms that an output value sums, which says how a layer strengthens a signal whatever its width: 1 / sqrt(3)
-    is torch's own choice, sqrt(2) that of He et al. 2015. ``constants``: of each parameter whose numbers are
+    ``gains``: for each convolution and dense layer, the standard deviation of its weights times the square root of the
+    number of terms that an output value sums. It says how strongly a layer amplifies a signal, whatever its width:
+    1 / sqrt(3) is torch's default, sqrt(2) that of He et al. 2015. ``constants``: for each parameter whose numbers are
     all equal, such as biases of 0 and scales of 1, that number.
     """
 
@@ -31,9 +31,9 @@ class FirstWeights:
 
     @classmethod
     def read(cls, network: nn.Module) -> FirstWeights:
-        """From a network whose weights are real tensors; lazy ones that are not there yet are left out.
+        """Read it from a network with real tensors as weights; uninitialised lazy ones are left out.
 
-        So are gains of layers of classes with a first weight of their own, which has it when rebuilt, too.
+        Layers whose classes initialise their weights themselves have no gain either: when rebuilt they do so again.
         """
         gains = {}
         for name, module in network.named_modules():
@@ -47,14 +47,14 @@ class FirstWeights:
         return cls(gains, constants)
 
     def apply(self, network: nn.Module) -> None:
-        """Lets the fresh weights of a rebuilt network begin likewise; layers that the original has not stay.
+        """Initialise a rebuilt network's weights in the same way; layers that the original lacks stay as they are.
 
-        Weights keep their fresh values but for a factor, so that torch's random numbers decide them.
+        Fresh weights are only multiplied by a factor, so torch's random numbers decide them.
         """
         with torch.no_grad():
             for name, module in network.named_modules():
                 if name in self.gains and isinstance(module, WEIGHTED):
-                    own = 1 / sqrt(3 * module.weight[0].numel())  # of torch's reset_parameters
+                    own = 1 / sqrt(3 * module.weight[0].numel())  # from torch's reset_parameters
                     module.weight.mul_(self.gains[name] / sqrt(terms_of(module)) / own)
             for name, parameter in network.named_parameters():
                 if name in self.constants:
@@ -62,7 +62,11 @@ class FirstWeights:
 
 
 def terms_of(layer: nn.Module) -> float:
-    """How many products of a weight and an input an output value of a convolution or dense layer sums."""
+    """The number of products of a weight and an input that an output value sums, in a convolution or dense layer.
+
+    >>> terms_of(nn.Conv2d(8, 16, 3))
+    72.0
+    """
     weight = layer.weight
     assert isinstance(weight, Tensor)
     if isinstance(layer, TRANSPOSED):

@@ -1,4 +1,4 @@
-"""Operations whose sizes are written as numbers, made to follow their input."""
+"""Rewrites operations with fixed sizes so that they follow their input."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ CREATIONS = frozenset({"rand", "randn", "zeros", "ones", "full", "empty"})
 
 
 def following_steps(step: Step, network: LayerNetwork, channels: int, shape: Sequence[int]) -> list[Step]:
-    """The steps that do the same and follow their input; the step itself where it has no fixed size.
+    """The steps that do the same but follow their input; the step itself if it has no fixed size.
 
     Args:
         step: a function or method.
-        network: that it is part of.
+        network: the network that contains it.
         channels: axis of the channels of its first operand, or -1.
-        shape: that its first operand has now.
+        shape: the current shape of its first operand.
     """
     operation = step.operation
     if operation in CREATIONS:
@@ -53,7 +53,7 @@ def following_steps(step: Step, network: LayerNetwork, channels: int, shape: Seq
 
 
 def reshaped(step: Step, network: LayerNetwork, channels: int) -> list[Step]:
-    """The reshape with the relation of its axes in place of its numbers, where they have one."""
+    """The reshape with the relation between its axes instead of fixed numbers, if there is one."""
     source = step.sources()[0]
     before, after = network.shapes[source], network.shapes[step.name]
     if before is None or after is None:
@@ -66,7 +66,7 @@ def reshaped(step: Step, network: LayerNetwork, channels: int) -> list[Step]:
 
 
 def _resized(step: Step, network: LayerNetwork, before: Sequence[int]) -> list[Step]:
-    """A size equal to the image's becomes the image's, any other one keeps its ratio to the input's."""
+    """A size equal to the image's follows the image's; any other one keeps its ratio to the input's."""
     size = step.args[1] if len(step.args) > 1 else step.kwargs.get("size", step.kwargs.get("output_size"))
     if size is None or next(refs_in(size), None) is not None:
         return [step]
@@ -102,7 +102,7 @@ def _repeated(step: Step, network: LayerNetwork, before: Sequence[int]) -> list[
 
 
 def _created(step: Step, network: LayerNetwork) -> list[Step]:
-    """A new tensor for as many images as the example had is made for as many as there are."""
+    """A tensor created for the number of images in the example is created for the actual number instead."""
     sizes = step.args[0] if step.args and isinstance(step.args[0], (tuple, list)) else ()
     if not sizes or next(refs_in(sizes), None) is not None or sizes[0] != network.example[0]:
         return [step]

@@ -15,44 +15,44 @@ StepKind = Literal["input", "module", "function", "method", "attribute"]
 LayerKind = Literal["convolution", "up-convolution", "pooling", "dense"]
 
 INPUT, OUTPUT = ".input", ".output"  # no layer has such a name
-IN_EVALUATION = "_in_evaluation"  # ends the name of a step that only evaluation does, beside training's
+IN_EVALUATION = "_in_evaluation"  # ends the name of a step that exists in evaluation only, next to training's
 
 
 @dataclass(frozen=True)
 class Ref:
-    """Stands in arguments for the value of the step of this name."""
+    """In arguments, represents the value of the step with this name."""
 
     step: str
 
 
 @dataclass(frozen=True)
 class ByMode:
-    """Stands in arguments for a constant that differs between training and evaluation."""
+    """In arguments, represents a constant that differs between training and evaluation."""
 
     training: Any
     evaluation: Any
 
 
 def by_mode(value: Any, *others: Any) -> Any:
-    """Its first operand: a step that does this has two, training's value and evaluation's, see `in_mode`."""
+    """Its first operand. A step with this function has two, training's value and evaluation's, see `in_mode`."""
     return value
 
 
 @dataclass(frozen=True)
 class ImageDevice:
-    """Stands in arguments for the device of the images, where a reader saw the example's."""
+    """In arguments, represents the device of the images, where a reader saw the example's."""
 
 
 @dataclass(frozen=True)
 class TorchOperation:
-    """An operation of PyTorch by its names, which unlike the operation itself can be pickled."""
+    """An operation of PyTorch by its names. Unlike the operation itself it can be pickled."""
 
     namespace: str
     name: str
     overload: str
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Does it."""
+        """Run the operation."""
         packet = getattr(getattr(torch.ops, self.namespace), self.name)
         return getattr(packet, self.overload)(*args, **kwargs)
 
@@ -61,8 +61,8 @@ class TorchOperation:
 class Step:
     """One operation.
 
-    ``name``: unique; of a module its dotted name (with ``@2`` at its second use), else that of the module
-    around it and the operation, for example ``layer1.0.add``. ``target``: the dotted name of a module, of a
+    ``name``: unique. For a module it is its dotted name (with ``@2`` at its second use), else the name of the
+    surrounding module and the operation, for example ``layer1.0.add``. ``target``: the dotted name of a module, of a
     parameter or of a buffer, a function, or the name of a tensor's method. ``args`` and ``kwargs``: nested
     tuples, lists, dictionaries and slices of constants, `Ref` and `ByMode`.
     """
@@ -75,7 +75,7 @@ class Step:
 
     @property
     def operation(self) -> str:
-        """Plain name of what is done, the same for function, method, in-place and ATen form: ``add``."""
+        """Plain name of the operation, the same for function, method, in-place and ATen form: ``add``."""
         return operation_name(self.target)
 
     @property
@@ -89,7 +89,7 @@ class Step:
         return name.endswith("_") and not name.endswith("__")
 
     def sources(self) -> tuple[str, ...]:
-        """Names of the steps whose values this one takes, in order, each once."""
+        """Names of the steps whose values this one takes, in order, without repetition."""
         return tuple(dict.fromkeys(ref.step for ref in refs_in((self.args, self.kwargs))))
 
 
@@ -97,7 +97,7 @@ class Step:
 class Held:
     """A parameter or buffer that operations take directly.
 
-    ``persistent``: whether state_dict has it. ``mean`` and ``deviation``: of its values.
+    ``persistent``: whether it is in state_dict. ``mean`` and ``deviation``: of its values.
     """
 
     value: Tensor
@@ -109,11 +109,11 @@ class Held:
 
 @dataclass(frozen=True)
 class Layer:
-    """A tunable layer: ``original`` has its hyperparameters' values in the network as it was read.
+    """A tunable layer. ``original`` holds the hyperparameters' values in the network that was read.
 
-    The hyperparameters are kernels, kernel_size and stride of a convolution, kernels and kernel_size of an
-    up-convolution, pool_size of a pooling layer, and units of a dense one, without those that are not free:
-    the output's channels, and the kernels of a depthwise convolution.
+    A convolution has kernels, kernel_size and stride, an up-convolution kernels and kernel_size, a pooling layer
+    pool_size, and a dense layer units. Values that are not free are left out: the output's channels, and the kernels of
+    a depthwise convolution.
     """
 
     name: str
@@ -125,13 +125,13 @@ class Layer:
 class LayerNetwork:
     """A network that was read from a module.
 
-    ``steps``: in an order in which they can be done. ``training``: the steps whose values are the output in
-    training mode, the logits first, then the auxiliary heads'. ``evaluation``: the step that gives the logits
+    ``steps``: in an order in which they can be run. ``training``: the steps whose values are the output in
+    training mode, the logits first, then those of the auxiliary heads. ``evaluation``: the step that gives the logits
     in evaluation mode. ``modules``: those that the steps call, by dotted name, on the meta device.
-    ``tensors``: parameters and buffers that the steps take directly. ``example``: shape of the input, and
-    ``shapes``: of the values of all steps on it, None for what is no tensor. ``layers``: the tunable ones, in
-    topological order. ``reader``: torch.fx or torch.export; with the latter, sizes that the module works out
-    are constants.
+    ``tensors``: parameters and buffers that the steps take directly. ``example``: shape of the input. ``shapes``:
+    shapes of all steps' values for it, None for a value that is not a tensor. ``layers``: the tunable ones, in
+    topological order. ``reader``: torch.fx or torch.export; with the latter, sizes that the module computes are
+    constants.
     """
 
     title: str
@@ -157,7 +157,7 @@ class LayerNetwork:
 
     @cached_property
     def depths(self) -> dict[str, int]:
-        """The most modules on any way from the input to each step."""
+        """The most modules on any path from the input to each step."""
         depths: dict[str, int] = {}
         for step in self.steps:
             before = max((depths[source] for source in step.sources()), default=0)
@@ -165,10 +165,10 @@ class LayerNetwork:
         return depths
 
     def edges(self, layers: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-        """Pairs (i, j), i < j, where the output of ``layers[i]`` reaches ``layers[j]`` past none of the others.
+        """Pairs (i, j), i < j, where the output of ``layers[i]`` reaches ``layers[j]`` without passing another of them.
 
-        Where a layer with weights is used several times, an edge can point back to it; it then counts as an
-        edge from it, so that the graph has no cycle.
+        If a layer with weights is used several times, an edge can point back to it. Such an edge is turned around, so
+        that the graph has no cycle.
         """
         index = {name: position for position, name in enumerate(layers)}
         pairs = self.connections(layers)
@@ -199,11 +199,11 @@ def calls_module(step: Step) -> bool:
 
 
 def layer_name(step: Step, modules: Mapping[str, nn.Module]) -> str:
-    """Name of the layer that a step is a use of: one for all uses of a module with weights, else one a use."""
+    """Name of the layer that a step uses: one for all uses of a module with weights, else one per use."""
     if step.kind != "module" or not isinstance(step.target, str):
         return ""
     module = modules[step.target]
-    # Not its state_dict, whose copies of meta tensors cannot be made where tensors are fake.
+    # Not via state_dict: it copies meta tensors, which is impossible where tensors are fake.
     return step.target if any(True for _ in chain(module.parameters(), module.buffers())) else step.name
 
 
@@ -236,7 +236,7 @@ def map_arguments(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def needed_steps(steps: tuple[Step, ...] | list[Step], outputs: tuple[str, ...]) -> list[Step]:
-    """The steps that the outputs need, in order: their sources, and what changes a needed value in place."""
+    """The steps that the outputs need, in order: their sources, and steps that change a needed value in place."""
     needed: set[str] = set(outputs)
     while True:
         before = len(needed)
@@ -251,7 +251,7 @@ def needed_steps(steps: tuple[Step, ...] | list[Step], outputs: tuple[str, ...])
 
 
 def with_sources(step: Step, names: Mapping[str, str]) -> Step:
-    """The step with other values in place of some that it takes."""
+    """The step with some of the values that it takes replaced."""
     if not names:
         return step
     args, kwargs = map_arguments(
@@ -262,7 +262,7 @@ def with_sources(step: Step, names: Mapping[str, str]) -> Step:
 
 
 def in_mode(step: Step, *, training: bool) -> Step:
-    """The step as one mode does it: a choice `by_mode` takes that mode's value alone."""
+    """The step in one mode: a choice `by_mode` takes only the value of that mode."""
     return (
         replace(step, args=step.args[:1] if training else step.args[1:]) if step.target is by_mode else step
     )

@@ -1,4 +1,4 @@
-"""The layers of a network: which are tunable, and how each is made anew for other inputs and values."""
+"""The layers of a network: which of them are tunable, and how each is rebuilt for other inputs and values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 CHANNEL_NORMS = (nn.modules.batchnorm._NormBase,)
-# What `fit_layer` can make for other inputs.
+# The layers that `fit_layer` can make for other inputs.
 FITTED = (
     *CONVOLUTIONS,
     *TRANSPOSED,
@@ -30,7 +30,7 @@ FITTED = (
     nn.RMSNorm,
     nn.PReLU,
 )
-# What gives the shape that it gets, and need not be tried to know it.
+# These keep the shape of their input, so they need not be tried.
 SHAPE_KEEPING = (
     nn.BatchNorm1d,
     nn.BatchNorm2d,
@@ -59,7 +59,7 @@ SHAPE_KEEPING = (
 class Recipe:
     """How a layer is made from the original one: its changed attributes and the shapes of its tensors.
 
-    ``far_padding``: what each axis needs at its far end before the layer, see `adapters.FarPadding`.
+    ``far_padding``: the padding that each axis needs at its far end before the layer, see `adapters.FarPadding`.
     """
 
     prototype: nn.Module
@@ -68,7 +68,7 @@ class Recipe:
     far_padding: tuple[int, ...] = ()
 
     def make(self, *, initialise: bool) -> nn.Module:
-        """The layer on the default device, with new weights, or without any where they are not wanted."""
+        """The layer on the default device, with new weights, or with empty ones if ``initialise`` is False."""
         replaced: dict[int, Any] = {}
         for name, tensor in (*self.prototype.named_parameters(), *self.prototype.named_buffers()):
             empty: Tensor = torch.empty(self.shapes.get(name, tuple(tensor.shape)), dtype=tensor.dtype)
@@ -87,12 +87,12 @@ class Recipe:
 
 
 def tunable(name: str, module: nn.Module, *, gives_output: bool) -> Layer | None:
-    """The layer's hyperparameters and their values; None for what is not tunable.
+    """The layer's hyperparameters and their values; None if it is not tunable.
 
     Args:
         name: of the layer.
         module: the original.
-        gives_output: whether its channels are the network's output, or an auxiliary head's: they stay.
+        gives_output: whether its channels are the output of the network or of an auxiliary head; then they are fixed.
     """
     original: dict[str, int] = {}
     if isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)):
@@ -110,7 +110,7 @@ def tunable(name: str, module: nn.Module, *, gives_output: bool) -> Layer | None
 
 
 def is_depthwise(module: nn.Module) -> bool:
-    """Whether each channel has kernels of its own: these follow the input's channels."""
+    """Whether each channel has its own kernels. Then their number follows the input's channels."""
     groups = int(getattr(module, "groups", 1))
     return groups > 1 and groups == getattr(module, "in_channels", None)
 
@@ -118,9 +118,9 @@ def is_depthwise(module: nn.Module) -> bool:
 def fit_layer(
     name: str, module: nn.Module, shape: Sequence[int], axis: int, values: Mapping[str, int]
 ) -> Recipe:
-    """The layer for an input of a shape (batch, ...), with the given values of its hyperparameters.
+    """The layer for an input with the shape (batch, ...) and the given values of its hyperparameters.
 
-    ``axis``: of the channels that a layer normalisation of one axis takes.
+    ``axis``: the channels' axis, for a layer normalisation of one axis.
 
     Raises:
         InfeasibleArchitecture: there is no such layer.
@@ -186,10 +186,10 @@ def _fit_convolution(name: str, module: Any, shape: Sequence[int], values: Mappi
 def _padding(
     module: Any, kernel: Sequence[int], stride: Sequence[int]
 ) -> tuple[str | tuple[int, ...], tuple[int, ...]]:
-    """Padding of a convolution, and what is padded at the far end besides.
+    """The padding of a convolution, and the additional padding at the far end.
 
-    Where the original's padding kept the size, but for the stride, so does the new one: the output has the
-    input's size divided by the stride, rounded up. Else the padding stays as it is.
+    If the original's padding kept the size apart from the stride, so does the new one: the output has the
+    input's size divided by the stride, rounded up. Otherwise the padding stays as it is.
     """
     if kernel == module.kernel_size and stride == module.stride:
         return module.padding, ()
@@ -209,12 +209,12 @@ def _padding(
 
 
 def _keeps_size(reach: int, padding: int, stride: int) -> bool:
-    """Whether a layer whose kernel reaches over ``reach`` further voxels divides the size by the stride."""
+    """Whether a layer divides the size by the stride, if its kernel reaches over ``reach`` further voxels."""
     return padding == reach // 2 and (reach % 2 == 0 or stride > 1)
 
 
 def _transposed_padding(name: str, module: Any, kernel: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """Padding with which another kernel gives the size that the original gave."""
+    """The padding with which another kernel gives the same size as the original."""
     padding, output_padding = [], []
     for axis, width in enumerate(kernel):
         dilation, stride = module.dilation[axis], module.stride[axis]
@@ -234,10 +234,10 @@ def _transposed_padding(name: str, module: Any, kernel: Sequence[int]) -> dict[s
 
 
 def _fit_pool(module: Any, shape: Sequence[int], values: Mapping[str, int]) -> Recipe:
-    """A window larger than what is left of the image takes all of it.
+    """A pooling. If the window is larger than what is left of the image, it takes all of it.
 
-    So the size ends at one voxel, as where poolings round up ("same" in Keras, which the paper used), and not
-    nearly every choice of Table III is lost on small images.
+    So the size ends at one voxel, as where poolings round up ("same" in Keras, which the paper used). Otherwise nearly
+    every choice of Table III would be infeasible on small images.
     """
     rank = len(shape) - 2
     size, stride = _tuple(module.kernel_size, rank), _tuple(module.stride or module.kernel_size, rank)
@@ -253,7 +253,7 @@ def _fit_pool(module: Any, shape: Sequence[int], values: Mapping[str, int]) -> R
         reach, was = dilation[axis] * (length - 1), dilation[axis] * (size[axis] - 1)
         if not tiles and _keeps_size(was, padding[axis], stride[axis]):
             pads[axis] = min(reach // 2, length // 2)
-            # Where the original rounded sizes up, an even window needs a voxel more for that.
+            # If the original rounded sizes up, an even window needs one voxel more for that.
             far[axis] = reach % 2 if steps[axis] == 1 or was % 2 == 0 else 0
     padded = [s + 2 * p + f for s, p, f in zip(shape[2:], pads, far, strict=True)]
     window = tuple(
@@ -267,7 +267,7 @@ def _fit_pool(module: Any, shape: Sequence[int], values: Mapping[str, int]) -> R
 
 
 def _fit_group_norm(name: str, module: nn.GroupNorm, shape: Sequence[int]) -> Recipe:
-    """As many groups as the original where they divide the channels, else the most that divide both."""
+    """As many groups as the original if they divide the channels, else the greatest common divisor of both."""
     channels = shape[1]
     groups = gcd(module.num_groups, channels)
     _check_values(name, channels // groups * prod(shape[2:]))
@@ -289,7 +289,7 @@ def _check_kernel(name: str, kernel: Sequence[int], padded: Sequence[int], dilat
 
 
 def _copied(module: nn.Module, replaced: dict[int, Any]) -> nn.Module:
-    """A copy with other tensors, by their identity; several times faster than a deep one for plain layers."""
+    """A copy with some tensors replaced, by their identity; for plain layers several times faster than deepcopy."""
     if module._modules:
         return copy.deepcopy(module, replaced)
     layer = copy.copy(module)
@@ -302,7 +302,7 @@ def _copied(module: nn.Module, replaced: dict[int, Any]) -> nn.Module:
 
 
 def _changed(original: Sequence[int], value: int, free: Sequence[bool]) -> tuple[int, ...]:
-    """The original with the value on the free axes; the original itself where that is its largest value."""
+    """The original with the value on the free axes; unchanged if the value is already its largest."""
     if value == max(original):
         return tuple(original)
     everywhere = not any(free)
@@ -316,5 +316,5 @@ def _tuple(value: int | Sequence[int], rank: int = 1) -> tuple[int, ...]:
 
 
 def times(sizes: Sequence[int]) -> str:
-    """Sizes as they are read: ``3 x 3``."""
+    """Sizes as text: ``3 x 3``."""
     return " x ".join(map(str, sizes))

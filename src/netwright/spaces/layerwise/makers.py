@@ -18,7 +18,7 @@ from netwright.spaces.layerwise.space import LayerwiseSpace, from_module
 from netwright.spaces.layerwise.table3 import table_3_values
 from netwright.spaces.layerwise.values import Given, checked_values
 
-# Spaces that a process keeps: a run has one, and tests and notebooks a few.
+# Number of spaces that a process keeps: a run has one, tests and notebooks a few.
 KEPT = 8
 
 
@@ -39,16 +39,16 @@ def vgg16(
         channels: of the image.
         classes: of the output.
         size: height and width of the image in pixels.
-        values: replaces values of Table III: kernels, kernel_size, stride, pool_size, units; only those that
-            are given, and what is empty or None is not searched.
-        frozen: layers left as they are, by name or pattern: ``features.conv1_*``.
-        units: output dimension of the original's dense layers before the output; None: 4096, and 512 of pictures of
+        values: replaces values of Table III: kernels, kernel_size, stride, pool_size, units. Only the given ones are
+            replaced; a hyperparameter that is empty or None is not searched.
+        frozen: layers that stay as they are, by name or pattern: ``features.conv1_*``.
+        units: output dimension of the original's dense layers before the output; None: 4096, and 512 for images of
             at most 64 pixels.
-        batch_norm: batch normalisation after each convolution, which the original has not.
-        dense: whether the task wants a label for each pixel; None: not known.
+        batch_norm: batch normalisation after each convolution, which the original does not have.
+        dense: whether the task needs a label for each pixel; None: not known.
 
     Raises:
-        SettingsError: a value is wrong, or the network is not for such images or such a task.
+        SettingsError: a value is wrong, or the network does not support such images or such a task.
     """
     return _built_in(
         "vgg16", channels, classes, size, values, frozen, dense, units=units, batch_norm=batch_norm
@@ -65,7 +65,7 @@ def googlenet(
     batch_norm: bool = False,
     dense: bool | None = None,
 ) -> LayerwiseSpace:
-    """GoogLeNet, for classification, with the values of Table III; arguments and errors as of `vgg16`.
+    """GoogLeNet, for classification, with the values of Table III. Arguments and errors are those of `vgg16`.
 
     See `netwright.spaces.layerwise.networks.GoogLeNet`.
     """
@@ -83,8 +83,7 @@ def unet(
     batch_norm: bool = False,
     dense: bool | None = None,
 ) -> LayerwiseSpace:
-    """U-Net, for segmentation, with the values of Table III; arguments and errors as of `vgg16`, and
-
+    """U-Net, for segmentation, with the values of Table III. Arguments and errors are those of `vgg16`, and
     ``up_kernel``: width of the original's up-convolutions. See `netwright.spaces.layerwise.networks.UNet`.
     """
     return _built_in(
@@ -113,20 +112,22 @@ def layerwise(
         channels: of the image.
         classes: of the output.
         size: of the image in voxels.
-        values: the values to search, by hyperparameter (kernels, kernel_size, stride, pool_size, units); what
-            is not given is not searched. None: values around the network's own, see `LayerwiseSpace`.
-        frozen: layers left as they are, by name or pattern: ``encoder.0.*``.
-        dense: whether the task wants a label for each voxel and logits (batch, classes, *size), or one for the
-            image and (batch, classes); None: not known, either will do.
-        folder: where the network's module lies, if it is not installed; None: the current directory.
-        fingerprint: that the network must have, see `netwright.spaces.layerwise.fingerprint`; None: any.
+        values: the values to search, by hyperparameter (kernels, kernel_size, stride, pool_size, units); a
+            hyperparameter that is not given is not searched. None: values around the network's own, see
+            `LayerwiseSpace`.
+        frozen: layers that stay as they are, by name or pattern: ``encoder.0.*``.
+        dense: True: the task needs a label for each voxel and logits (batch, classes, *size); False: one for the
+            image and (batch, classes); None: not known, either is accepted.
+        folder: the folder of the network's module, if it is not installed; None: the current directory.
+        fingerprint: the fingerprint that the network must have, see `netwright.spaces.layerwise.fingerprint`; None:
+            any.
 
     Raises:
-        SettingsError: a value is wrong, the factory cannot be found or fails, or its network cannot be read, has
-            an output of another shape, or another fingerprint.
+        SettingsError: a value is wrong, the factory does not exist or fails, or its network cannot be read, has an
+            output of another shape, or another fingerprint.
     """
     checked = None if values is None else checked_values(values)
-    given = None if checked is None else tuple((key, found) for key, found in checked.items() if found)
+    given = None if checked is None else tuple((key, chosen) for key, chosen in checked.items() if chosen)
     space = _user_space(network, channels, classes, tuple(size), given, _patterns(frozen), dense, folder)
     if fingerprint not in (None, space.fingerprint):
         raise SettingsError(
@@ -137,11 +138,11 @@ def layerwise(
 
 
 def original(space: str, /, **settings: Any) -> nn.Module:
-    """The network as its authors made it, with new weights: what the spaces' results are compared with.
+    """The network as its authors made it, with new weights, for comparison with the spaces' results.
 
     Args:
         space: vgg16, googlenet, unet or layerwise.
-        settings: those of the space; what concerns the search alone is left out of account.
+        settings: those of the space; settings that concern only the search are ignored.
 
     Raises:
         SettingsError: there is no such network, or a value is wrong.
@@ -163,13 +164,13 @@ ORIGINALS: Mapping[str, Callable[..., nn.Module]] = {
     "unet": UNet,
     "layerwise": make_network,
 }
-"""Space -> maker of its original network, from channels, classes, size and what else the network can be."""
+"""Space to the maker of its original network, from channels, classes, size and further options."""
 
 OF_THE_SEARCH = ("values", "frozen", "dense", "fingerprint")
 """Options of the spaces that do not concern the original network."""
 
 FILLED_IN = ("channels", "classes", "size", "dense", "folder", "fingerprint")
-"""Options that a run fills in, the first four from the data."""
+"""Options that a run fills in. The first four come from the data."""
 
 DENSE = ("unet",)
 """Built-in networks that label every pixel; the others label images."""
@@ -232,7 +233,7 @@ def _read(
     frozen: tuple[str, ...],
     name: str,
 ) -> LayerwiseSpace:
-    """Reads a fresh original, and leaves torch's random numbers as they were: a space may be cached or not."""
+    """Read a fresh original without changing torch's random numbers, because a space may come from the cache or not."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         example = torch.randn(2, channels, *size)

@@ -1,4 +1,4 @@
-"""One graph from the traces of a module in training and in evaluation mode."""
+"""Merges the traces of a module in training and in evaluation mode into one graph."""
 
 from __future__ import annotations
 
@@ -28,21 +28,22 @@ class Merged:
 
 
 class _DifferentError(Exception):
-    """Two arguments are not the same."""
+    """Two arguments differ."""
 
 
 def merge_modes(training: Trace, evaluation: Trace) -> Merged:
-    """Steps that both modes do are kept once; constants that differ, such as ``training=``, follow the mode.
+    """Merge two traces. Steps that both modes have are kept once; constants that differ, such as ``training=``, follow
+    the mode.
 
-    So do values: after a stochastic depth, which in evaluation is not there, a step `by_mode` takes what each
-    mode has, and the steps behind it are one in both. What only one mode does, a softmax for example, stays
-    between the steps that both do. Of the outputs in evaluation mode the first is kept, the logits.
+    Values do so too. For example, a stochastic depth does not exist in evaluation: there a step `by_mode` takes the
+    value of each mode, and the following steps are shared. A step of one mode only, for example a softmax, stays
+    between the shared steps. Of the outputs in evaluation mode only the first is kept, the logits.
     """
     first = needed_steps(training.steps, training.outputs)
     steps: dict[str, Step] = {}
     names: dict[str, str] = {}
     choices: dict[tuple[str, str], str] = {}
-    taken = 0  # of the first
+    taken = 0  # steps of the first that were already taken
     for step in needed_steps(evaluation.steps, evaluation.outputs[:1]):
         own = with_sources(step, names)
         match = _match(first, taken, own, choices)
@@ -63,9 +64,10 @@ def merge_modes(training: Trace, evaluation: Trace) -> Merged:
 def _match(
     first: Sequence[Step], taken: int, own: Step, choices: dict[tuple[str, str], str]
 ) -> tuple[int, list[Step]] | None:
-    """Position of the same step in training, and what does both; else of one that takes another value there.
+    """Index of the same step in training, and the steps that serve both modes.
 
-    ``choices``: names of the steps that choose between a value of training and one of evaluation.
+    If there is no same step, it is a step that differs only in a value that it takes. ``choices``: names of the steps
+    that choose between a value of training and one of evaluation.
     """
     places = range(taken, len(first))
     for position in places:
@@ -95,12 +97,12 @@ def _match(
 
 
 def _scope(step: Step) -> str:
-    """The module around a step."""
+    """The module that contains a step."""
     return step.name.rpartition(".")[0]
 
 
 def _joined(first: Step, second: Step) -> Step | None:
-    """The step that does ``first`` in training and ``second`` in evaluation; None where they differ."""
+    """The step that does ``first`` in training and ``second`` in evaluation; None if they differ."""
     if first.kind != second.kind or first.target != second.target:
         return None
     try:

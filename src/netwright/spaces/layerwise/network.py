@@ -1,4 +1,4 @@
-"""A network that does the steps of a graph."""
+"""A network that runs the steps of a graph."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Observer = Callable[[Step, Any], None]
 class LayeredNetwork(nn.Module):
     """An ordinary module whose forward pass is a list of steps.
 
-    In training mode it returns the logits, or with auxiliary heads the tuple (logits, auxiliary, ...); in
-    evaluation mode the logits alone, and does nothing that they do not need.
+    In training mode it returns the logits, or with auxiliary heads the tuple (logits, auxiliary, ...). In
+    evaluation mode it returns only the logits, and skips every step that they do not need.
 
     Args:
-        steps: in order; the steps of both modes.
+        steps: the steps of both modes, in order.
         training: names of the steps that give the output in training mode.
-        evaluation: of the one that gives the logits in evaluation mode.
-        modules: by the dotted names that the steps call; these are also the names in the state dictionary.
+        evaluation: name of the step that gives the logits in evaluation mode.
+        modules: by the dotted names that the steps use; the state dictionary has the same names.
         tensors: parameters and buffers that steps take directly, likewise.
-        title: how the network is shown.
+        title: text that represents the network in messages.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class LayeredNetwork(nn.Module):
         return self.run(images)
 
     def run(self, images: Tensor, observe: Observer | None = None) -> Any:
-        """The forward pass; ``observe`` is told each step and its value."""
+        """The forward pass. ``observe`` is called with each step and its value."""
         values: dict[str, Any] = {}
         steps = self._training_steps if self.training else self._evaluation_steps
         for step, last_uses in steps:
@@ -81,7 +81,7 @@ class LayeredNetwork(nn.Module):
             values[step.name] = value
             if observe is not None:
                 observe(step, value)
-            for name in last_uses:  # memory is freed as in a plain forward pass
+            for name in last_uses:  # free memory as in a plain forward pass
                 del values[name]
         if not self.training:
             return values[self._evaluation_output]
@@ -89,7 +89,7 @@ class LayeredNetwork(nn.Module):
         return outputs if len(outputs) > 1 else outputs[0]
 
     def extra_repr(self) -> str:
-        """What network this is a form of."""
+        """The network that this one is a form of."""
         return self.title
 
     def _do(self, step: Step, values: Mapping[str, Any], device: torch.device) -> Any:
@@ -102,7 +102,7 @@ class LayeredNetwork(nn.Module):
 
 
 def copy_weights(source: nn.Module, rebuilt: nn.Module) -> tuple[str, ...]:
-    """Copies parameters and buffers of equal name and shape into a rebuilt network; gives their names."""
+    """Copy parameters and buffers with equal names and shapes into a rebuilt network. Returns their names."""
     given, own = source.state_dict(), rebuilt.state_dict()
     copied = tuple(name for name, value in own.items() if name in given and given[name].shape == value.shape)
     with torch.no_grad():
@@ -112,14 +112,14 @@ def copy_weights(source: nn.Module, rebuilt: nn.Module) -> tuple[str, ...]:
 
 
 def call(step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Does a function or method."""
+    """Call a function or method."""
     if isinstance(step.target, str):
         return getattr(args[0], step.target)(*args[1:], **kwargs)
     return step.target(*args, **kwargs)
 
 
 def resolve(arguments: Any, values: Mapping[str, Any], training: bool, device: torch.device) -> Any:
-    """Arguments with the values in place of what stands for them."""
+    """Arguments in which references are replaced by their values."""
 
     def value_of(item: Any) -> Any:
         if isinstance(item, Ref):
@@ -132,7 +132,7 @@ def resolve(arguments: Any, values: Mapping[str, Any], training: bool, device: t
 
 
 def _parent(root: nn.Module, path: str) -> tuple[nn.Module, str]:
-    """The module that holds ``path``, made where there is none, and the last part of the name."""
+    """The module that contains ``path``, made if it does not exist, and the last part of the name."""
     *parents, name = path.split(".")
     module = root
     for part in parents:
@@ -143,7 +143,7 @@ def _parent(root: nn.Module, path: str) -> tuple[nn.Module, str]:
 
 
 def _with_last_uses(steps: list[Step], outputs: tuple[str, ...]) -> list[tuple[Step, tuple[str, ...]]]:
-    """Each step with the values that nothing needs after it."""
+    """Each step with the values that are not needed after it."""
     seen = set(outputs)
     program: list[tuple[Step, tuple[str, ...]]] = []
     for step in reversed(steps):

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from netwright.errors import InfeasibleArchitecture, NetworkFailed, SettingsError
+from netwright.spaces.layerwise.error_location import first_line, location_of
 from netwright.spaces.layerwise.graph import Held, Layer, LayerNetwork, Step, calls_module, layer_name
 from netwright.spaces.layerwise.layers import CONVOLUTIONS, FITTED, TRANSPOSED, tunable
 from netwright.spaces.layerwise.modes import Merged, merge_modes
 from netwright.spaces.layerwise.network import LayeredNetwork, copy_weights
-from netwright.spaces.layerwise.places import first_line, place_of
 from netwright.spaces.layerwise.rebuild import rebuild
 from netwright.spaces.layerwise.refusal import lacks_package, refusal
 from netwright.spaces.layerwise.tracing import (
@@ -41,9 +41,9 @@ class _UnreadError(Exception):
 def read_module(module: nn.Module, example_input: Tensor) -> LayerNetwork:
     """The module's forward pass as a graph of layers.
 
-    torch.fx reads first. What it read must give the module's own output, in evaluation and in training mode
-    and for another size of the batch; it can trace wrongly without a word (where a forward pass asks whether
-    its values are tensors, the answer is no). Else torch.export reads, and is checked in the same way.
+    torch.fx is tried first. The graph must give the module's own output, in evaluation and in training mode
+    and for another batch size. This is checked because torch.fx can trace wrongly without an error (if a forward pass
+    asks whether its values are tensors, the answer is no). If that fails torch.export is tried, with the same checks.
 
     Args:
         module: takes one tensor of images, and gives logits, or a tuple of logits and those of auxiliary
@@ -51,8 +51,8 @@ def read_module(module: nn.Module, example_input: Tensor) -> LayerNetwork:
         example_input: images (batch, channels, *spatial) as the network will get them.
 
     Raises:
-        SettingsError: the module does not run on the example, or none of the readers can follow it; the
-            message has the line of the module's source.
+        SettingsError: the module does not run on the example, or no reader can follow it; the message contains the
+            line of the module's source.
     """
     if not isinstance(example_input, Tensor) or example_input.ndim < 2:
         raise SettingsError("example_input must be one tensor of images (batch, channels, *spatial).")
@@ -64,7 +64,7 @@ def read_module(module: nn.Module, example_input: Tensor) -> LayerNetwork:
     own = _copy_of(module)
     _refuse_bound_weights(own)
     example = example_input.detach().to("cpu")
-    if example.shape[0] == 1:  # one image tells no batch axis from others, and cannot be normalised
+    if example.shape[0] == 1:  # with one image the batch axis is not recognised, and normalisation fails
         example = torch.cat([example, example.flip(-1)])
     with _seeded():
         expected = _expected_outputs(own, example)
@@ -89,8 +89,8 @@ def _read(module: nn.Module, trace: Callable[[nn.Module], Trace]) -> Merged:
         return merge_modes(*traces)
     except SettingsError:
         raise
-    except Exception as error:  # whatever a tracer stumbles over, the next may read
-        raise _UnreadError(f"{first_line(error)}{place_of(error, module)}") from error
+    except Exception as error:  # a tracer may fail with anything; the next one may succeed
+        raise _UnreadError(f"{first_line(error)}{location_of(error, module)}") from error
 
 
 def _checked_network(
@@ -142,7 +142,7 @@ def _network_of(module: nn.Module, merged: Merged, example: Tensor, reader: str)
 
 
 def _expected_outputs(module: nn.Module, example: Tensor) -> dict[str, Outputs]:
-    """What the module itself gives, by mode: for a larger batch if it takes one, in training if it repeats."""
+    """The module's own outputs, by mode: for a larger batch if it takes one, in training if they are repeatable."""
     expected: dict[str, Outputs] = {}
     for mode in (LARGER_BATCH, EVALUATION, TRAINING):
         try:
@@ -157,7 +157,7 @@ def _expected_outputs(module: nn.Module, example: Tensor) -> dict[str, Outputs]:
             size = " x ".join(map(str, example.shape))
             raise NetworkFailed(
                 f"{type(module).__name__} does not run on the example of shape {size} in {mode}: "
-                f"{first_line(error)}{place_of(error, module)} Give an example_input of the shape (batch, "
+                f"{first_line(error)}{location_of(error, module)} Give an example_input of the shape (batch, "
                 f"channels, *spatial) that the network takes."
             ) from error
     for outputs in (expected[EVALUATION][:1], expected[TRAINING]):
@@ -228,9 +228,9 @@ def _tunable_layers(merged: Merged, modules: dict[str, nn.Module]) -> tuple[Laye
 
 
 def _output_layers(merged: Merged, modules: dict[str, nn.Module]) -> set[str]:
-    """The layers whose channels come out, of the network or of an auxiliary head."""
+    """The layers whose channels are the output of the network or of an auxiliary head."""
     steps = {step.name: step for step in merged.steps}
-    waiting, seen, found = [*merged.training, merged.evaluation], set[str](), set[str]()
+    waiting, seen, names = [*merged.training, merged.evaluation], set[str](), set[str]()
     while waiting:
         name = waiting.pop()
         if name in seen:
@@ -241,10 +241,10 @@ def _output_layers(merged: Merged, modules: dict[str, nn.Module]) -> set[str]:
             modules[str(step.target)], (*CONVOLUTIONS, *TRANSPOSED, nn.Linear)
         )
         if makes:
-            found.add(str(step.target))
+            names.add(str(step.target))
         if not makes or getattr(modules[str(step.target)], "groups", 1) > 1:
             waiting.extend(step.sources())
-    return found
+    return names
 
 
 def _held_tensors(module: nn.Module, steps: Iterable[Step]) -> dict[str, Held]:
@@ -279,7 +279,7 @@ def _copy_of(module: nn.Module) -> nn.Module:
 
 
 def _refuse_bound_weights(module: nn.Module) -> None:
-    """Weights that are made of others, or that two layers have, cannot follow a change."""
+    """Refuse weights that are computed from others, or that two layers share: they cannot follow a change."""
     for path, part in module.named_modules():
         names = {name for name, _ in part.named_parameters(recurse=False)}
         own_kind = isinstance(part, FITTED) and not names <= {"weight", "bias"} and is_layer(part)
@@ -304,7 +304,7 @@ def _refuse_bound_weights(module: nn.Module) -> None:
 
 @contextmanager
 def _unread(what: str) -> Iterator[None]:
-    """Whatever a wrong graph fails with says that it was read wrongly."""
+    """Turn any error of a wrong graph into the statement that it was read wrongly."""
     try:
         yield
     except (_UnreadError, SettingsError):

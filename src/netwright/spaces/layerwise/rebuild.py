@@ -1,4 +1,4 @@
-"""Makes a network anew for other values of its layers: whatever depends on a changed layer follows."""
+"""Rebuilds a network for other values of its layers; whatever depends on a changed layer follows."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ TRIAL_BATCH = 2  # a single image cannot be normalised where one voxel is left
 def rebuild(network: LayerNetwork, choice: Values, channels: int, size: Sequence[int]) -> LayeredNetwork:
     """The network with the given values of its layers, for images (batch, channels, *size).
 
-    Every step is tried in order on tensors without contents, so that each layer is made for what really
-    reaches it. Where operands of an elementwise operation had the same channels or sizes and now differ, they
-    are fitted to the operand that most layers lead to, as a shortcut is to its branch (He et al. 2016), or to
-    the first; those of a concatenation are resized to the largest. What has no form for other channels (a
-    function with weights of its own, attention) gets its original ones by a projection, as do features that meet
-    the fixed values of a buffer. Outputs keep their channels, and dense predictions their size in relation to the
-    image's.
+    Every step is tried in order on tensors without contents, so that each layer is made for the input that really
+    reaches it. If operands of an elementwise operation had the same channels or sizes and now differ, they
+    are fitted to the operand with the most layers before it, as a shortcut is fitted to its branch (He et al. 2016), or
+    else to the first. Operands of a concatenation are resized to the largest. An operation that has no form for other
+    channels (a function with weights of its own, attention) gets its original ones by a projection, and so do features
+    that are combined with the fixed values of a buffer. Outputs keep their channels, and dense predictions keep the
+    relation of their size to the image's.
 
-    Weights are new, as their layers begin by themselves; parameters that the forward pass takes directly are
+    Weights are new and initialised by their layers. Parameters that the forward pass takes directly are
     drawn with the mean and the standard deviation of the original's.
 
     Raises:
@@ -58,7 +58,7 @@ def plan(network: LayerNetwork, choice: Values, channels: int, size: Sequence[in
 
 
 def _new_tensor(held: Held, shape: Shape) -> Held:
-    """A parameter or buffer of a shape, for the mode in which tensors are made now."""
+    """A parameter or buffer of a shape, for the current mode of making tensors."""
     if held.parameter:
         value: Tensor = torch.empty(shape).normal_(held.mean, held.deviation)
         return Held(value.requires_grad_(held.value.requires_grad), True, held.persistent)

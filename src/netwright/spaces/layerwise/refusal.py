@@ -1,4 +1,4 @@
-"""Why a module cannot be read as a graph of layers, in words that help its user."""
+"""Messages that say why a module cannot be read as a graph of layers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from netwright.spaces.layerwise.places import first_line
+from netwright.spaces.layerwise.error_location import first_line
 
 SAME_FOR_EVERY_IMAGE = (
     "The forward pass must do the same for every image: "
@@ -15,28 +15,28 @@ SAME_FOR_EVERY_IMAGE = (
 
 
 def refusal(module: nn.Module, failures: Sequence[str]) -> str:
-    """What is told of a module that no reader could follow.
+    """The message for a module that no reader could follow.
 
     Args:
-        module: that was to be read.
-        failures: what each reader said.
+        module: the module.
+        failures: the message of each reader.
     """
     name = type(module).__name__
-    said = " ".join(failures)
+    reasons = " ".join(failures)
     attention = attention_layers(module)
     if not attention:
-        return f"{name} cannot be read as a graph of layers. {said} {SAME_FOR_EVERY_IMAGE}"
+        return f"{name} cannot be read as a graph of layers. {reasons} {SAME_FOR_EVERY_IMAGE}"
     path, layer = attention[0]
     return (
         f"{name} is a transformer: it works by attention ({len(attention)} layers, the first is {path}, "
         f"{type(layer).__name__}). What is tuned layer by layer are networks of convolutions and dense layers, and the "
         "forward pass of this one cannot be followed as such. Give a convolutional network, for example MONAI's UNet, "
-        f"DynUNet or SegResNet. What was tried: {said}"
+        f"DynUNet or SegResNet. What was tried: {reasons}"
     )
 
 
 def lacks_package(module: nn.Module, error: ImportError) -> str:
-    """What is told of a module that runs only with a package that is not there."""
+    """The message for a module that needs a package that is not installed."""
     missing = f"It needs a package that is not installed: {first_line(error)}"
     if attention_layers(module):
         return refusal(module, [missing])
@@ -44,11 +44,11 @@ def lacks_package(module: nn.Module, error: ImportError) -> str:
 
 
 def attention_layers(module: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The outermost layers that are attention by their class or its name, each with its path."""
-    found: list[tuple[str, nn.Module]] = []
+    """The outermost layers that are attention by their class or its name, each with its name in the module."""
+    layers: list[tuple[str, nn.Module]] = []
     for path, part in module.named_modules():
-        inside = any(path.startswith(f"{outer}.") for outer, _ in found)
+        inside = any(path.startswith(f"{outer}.") for outer, _ in layers)
         named = "attention" in type(part).__name__.lower() or isinstance(part, nn.MultiheadAttention)
         if named and path and not inside:
-            found.append((path, part))
-    return found
+            layers.append((path, part))
+    return layers

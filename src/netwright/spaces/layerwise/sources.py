@@ -1,4 +1,4 @@
-"""Where the code of a user's own network lies, and what it is: told from the files, without running any of it."""
+"""The code of a user's own network: its files and their contents, read without running any of it."""
 
 from __future__ import annotations
 
@@ -21,79 +21,84 @@ from importlib.util import find_spec
 from pathlib import Path
 
 INSTALLED = frozenset({"site-packages", "dist-packages"})
-"""Folders whose packages every Python of an environment finds."""
+"""Folders whose packages are importable everywhere in a Python environment."""
 
 Digest = tuple[str, str]
-"""Of a file as it is, and of what Python reads in it: the second stays where comments or spaces change."""
+"""Two digests of a file: of its text, and of its syntax tree, which does not change with comments or spaces."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The code that a network's name stands for. ``file``: its module's; ``place``: the folder in which the module was
-    found, None where it is installed; ``files``: every file of that folder that it imports, directly or not, by its
-    path there; of what is installed the module and its packages, by their dotted names.
+    """The code behind a network's name.
+
+    ``file``: the module's file. ``folder``: the folder where the module is; None if it is installed. ``files``: every
+    file of that folder that it imports, directly or not, by its path there; for an installed module, that module and
+    its packages, by their dotted names.
     """
 
     file: str
-    place: str | None
+    folder: str | None
     files: Mapping[str, Digest]
 
     def same_code(self, files: Mapping[str, Digest]) -> bool:
-        """Whether other files of these names hold the same code."""
+        """Whether other files with these names contain the same code."""
         return self.files.keys() == files.keys() and all(
             mine[0] == files[name][0] or mine[1] == files[name][1] for name, mine in self.files.items()
         )
 
     def others_beside(self) -> list[str]:
-        """Files of modules below the folder that the network does not import by a name in its source: whatever else is
-        imported could find them first.
+        """Module files below the folder that the network's source does not import by name.
+
+        Other imports could find these files first.
         """
-        if self.place is None:
+        if self.folder is None:
             return []
-        place = Path(self.place)
-        found = (path.relative_to(place).as_posix() for path in _modules_below(place))
-        return sorted(name for name in found if name not in self.files)
+        folder = Path(self.folder)
+        names = (path.relative_to(folder).as_posix() for path in _modules_below(folder))
+        return sorted(name for name in names if name not in self.files)
 
 
-def place_of(module: str, folder: str | None) -> str | None:
-    """The folder to be searched first for a module (``package.module``): ``folder`` where it lies there, else the
-    current directory where it lies there; None where it is installed, or nowhere.
+def source_folder(module: str, folder: str | None) -> str | None:
+    """The folder to search first for a module (``package.module``).
+
+    It is ``folder`` if the module is there, else the current directory if it is there; None if the module is installed
+    or nowhere.
     """
     top = module.partition(".")[0]
     here = os.getcwd()
-    for place in (here,) if folder is None else (folder, here):
-        spec = _spec(top, place)
+    for candidate in (here,) if folder is None else (folder, here):
+        spec = _spec(top, candidate)
         if spec is None:
             continue
-        if spec.loader is not None or (not _regular(top) and _files_of(module, Path(place))):
-            return place
+        if spec.loader is not None or (not _regular(top) and _files_of(module, Path(candidate))):
+            return candidate
     return None
 
 
 def source_of(network: str, folder: str | None) -> Source | None:
-    """The code of a network of this name, ``package.module:factory``; None where there is no such module."""
+    """The code of the network with this name, ``package.module:factory``; None if there is no such module."""
     module = network.partition(":")[0]
-    place = place_of(module, folder)
-    if place is None:
+    root = source_folder(module, folder)
+    if root is None:
         return _installed(module)
-    found = _files_of(module, Path(place))
-    waiting, files = list(found), {path: _digest(path) for path in found}
+    own_files = _files_of(module, Path(root))
+    waiting, files = list(own_files), {path: _digest(path) for path in own_files}
     while waiting:
-        for imported in _imports(waiting.pop(), Path(place)):
-            for path in _files_of(imported, Path(place)):
+        for imported in _imports(waiting.pop(), Path(root)):
+            for path in _files_of(imported, Path(root)):
                 if path not in files:
                     files[path] = _digest(path)
                     waiting.append(path)
-    named = {path.relative_to(place).as_posix(): digest for path, digest in files.items()}
-    return Source(str(found[-1] if found else place), place, named)
+    named = {path.relative_to(root).as_posix(): digest for path, digest in files.items()}
+    return Source(str(own_files[-1] if own_files else root), root, named)
 
 
 def _installed(module: str) -> Source | None:
-    """The code of a module that Python finds by itself, be it built in, or found by another package."""
+    """The code of a module that Python finds by itself, whether built in or provided by another package."""
     top = module.partition(".")[0]
     try:
         spec = PathFinder.find_spec(top) or find_spec(top)
-    except ValueError:  # of a module that was made while Python runs, as is the one that was started
+    except ValueError:  # a module made at run time, such as the one that Python was started with
         spec = ModuleSpec(top, None, origin="started")
     if spec is None:
         return None
@@ -105,64 +110,66 @@ def _installed(module: str) -> Source | None:
     return Source(str(list(files.values())[-1]), None, {name: _digest(path) for name, path in files.items()})
 
 
-def import_from_source(place: str) -> None:
-    """Let modules of a folder be found before any others, and be compiled from their source: what lies compiled beside
-    a source need not be what the source says.
+def import_from_source(folder: str) -> None:
+    """Import modules of a folder before any others, and compile them from their source.
+
+    A compiled file next to a source may not match that source.
     """
     if _hook not in sys.path_hooks:
         sys.path_hooks.insert(0, _hook)
-    if place not in _PLACES:
-        _PLACES.append(place)
-        for path in [path for path in sys.path_importer_cache if Path(path).is_relative_to(place)]:
+    if folder not in _SOURCE_FOLDERS:
+        _SOURCE_FOLDERS.append(folder)
+        for path in [path for path in sys.path_importer_cache if Path(path).is_relative_to(folder)]:
             del sys.path_importer_cache[path]
-    if place in sys.path:
-        sys.path.remove(place)
-    sys.path.insert(0, place)  # stays: what the factory imports later lies there too
+    if folder in sys.path:
+        sys.path.remove(folder)
+    sys.path.insert(0, folder)  # stays, because the factory may import more from there later
 
 
-_PLACES: list[str] = []
+_SOURCE_FOLDERS: list[str] = []
 
 
 class _FromSource(SourceFileLoader):
-    """Neither reads nor writes compiled files."""
+    """A loader that neither reads nor writes compiled files."""
 
     def path_stats(self, path: str) -> Mapping[str, float]:
-        """There are none: Python then compiles the source."""
+        """Always an error, which makes Python compile the source."""
         raise OSError(f"{path} is compiled anew")
 
 
 def _hook(path: str) -> FileFinder:
-    """The finder of a folder that was given to `import_from_source`, or of a package in it."""
+    """The finder for a folder that was given to `import_from_source`, or for a package in it."""
     own = any(
-        Path(path).is_relative_to(place) and not INSTALLED & set(Path(path).relative_to(place).parts)
-        for place in _PLACES
+        Path(path).is_relative_to(folder) and not INSTALLED & set(Path(path).relative_to(folder).parts)
+        for folder in _SOURCE_FOLDERS
     )
     if not own or not os.path.isdir(path):
         raise ImportError(path)
     return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_FromSource, SOURCE_SUFFIXES))
 
 
-def _spec(name: str, place: str) -> ModuleSpec | None:
-    """What Python would find of this name in a folder; None where there is nothing, or no such folder."""
-    return PathFinder.find_spec(name, [place]) if os.path.isdir(place) else None
+def _spec(name: str, folder: str) -> ModuleSpec | None:
+    """What Python would find with this name in a folder; None if there is nothing, or no such folder."""
+    return PathFinder.find_spec(name, [folder]) if os.path.isdir(folder) else None
 
 
 def _regular(top: str) -> bool:
-    """Whether Python finds a module or package of this name by itself, which goes before folders that only have it."""
+    """Whether Python finds an ordinary module or package with this name, which takes precedence over bare folders."""
     spec = PathFinder.find_spec(top)
     return spec is not None and spec.loader is not None
 
 
-def _files_of(module: str, place: Path) -> list[Path]:
-    """The files that importing a dotted name runs, those of its packages first; as far as they lie in the folder."""
-    spec = PathFinder.find_spec(module.partition(".")[0], [str(place)])
-    found = [] if spec is None else [path for _, path in _chain(module, spec)]
-    return [path for path in found if path.is_relative_to(place)]
+def _files_of(module: str, folder: Path) -> list[Path]:
+    """The files in the folder that run when a dotted name is imported, those of its packages first."""
+    spec = PathFinder.find_spec(module.partition(".")[0], [str(folder)])
+    files = [] if spec is None else [path for _, path in _chain(module, spec)]
+    return [path for path in files if path.is_relative_to(folder)]
 
 
 def _chain(module: str, spec: ModuleSpec | None) -> Iterator[tuple[str, Path]]:
-    """The packages of a dotted name and its module, by their dotted names, with their files; from ``spec``, that of the
-    first, on.
+    """The packages of a dotted name and its module, by their dotted names, with their files.
+
+    ``spec`` is that of the first package.
     """
     name, *parts = module.split(".")
     while spec is not None:
@@ -174,30 +181,30 @@ def _chain(module: str, spec: ModuleSpec | None) -> Iterator[tuple[str, Path]]:
         spec = PathFinder.find_spec(name, list(spec.submodule_search_locations))
 
 
-def _modules_below(place: Path) -> Iterator[Path]:
-    """The files of modules in a folder, and in all folders of it whose modules have a dotted name."""
-    for folder, folders, files in os.walk(place):
+def _modules_below(root: Path) -> Iterator[Path]:
+    """The module files in a folder and in all its subfolders whose modules have a dotted name."""
+    for folder, folders, files in os.walk(root):
         names = [name for name in folders if name.isidentifier() and name != "__pycache__"]
-        top = Path(folder) == place
-        folders[:] = [name for name in names if not (top and _spec_is_bare(name, place) and _regular(name))]
+        top = Path(folder) == root
+        folders[:] = [name for name in names if not (top and _spec_is_bare(name, root) and _regular(name))]
         for name in files:
             if name.endswith((*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)):
                 yield Path(folder) / name
 
 
-def _spec_is_bare(name: str, place: Path) -> bool:
-    """Whether a folder is no package of its own, so that a module or package found elsewhere goes before it."""
-    spec = _spec(name, str(place))
+def _spec_is_bare(name: str, folder: Path) -> bool:
+    """Whether a folder is not a regular package, so that a module or package elsewhere takes precedence."""
+    spec = _spec(name, str(folder))
     return spec is None or spec.loader is None
 
 
-def _imports(file: Path, place: Path) -> Iterator[str]:
-    """The dotted names that a source file imports, wherever in it; what is imported from a name may be a module."""
+def _imports(file: Path, folder: Path) -> Iterator[str]:
+    """The dotted names that a source file imports, anywhere in it. A name imported from a module may be a module."""
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
         return
-    package = file.relative_to(place).parent.parts
+    package = file.relative_to(folder).parent.parts
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -14,18 +14,18 @@ from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.execution.interrupts import passes
 from netwright.spaces.base import AgentGraph, Choice, Diagram, TaskShape, Value
 from netwright.spaces.layerwise.diagrams import layer_diagram
+from netwright.spaces.layerwise.error_location import first_line
 from netwright.spaces.layerwise.fingerprint import fingerprint
 from netwright.spaces.layerwise.first_weights import FirstWeights
 from netwright.spaces.layerwise.graph import Layer, LayerNetwork
 from netwright.spaces.layerwise.network import LayeredNetwork, copy_weights
-from netwright.spaces.layerwise.places import first_line
 from netwright.spaces.layerwise.reading import read_module
 from netwright.spaces.layerwise.rebuild import plan, rebuild
 from netwright.spaces.layerwise.values import HYPERPARAMETERS, Given, checked_values
 
 __all__ = ["LayerwiseSpace", "copy_weights", "from_module"]
 
-DEFAULT_FRACTIONS = (4, 2, 1)  # of kernels and units: a quarter, a half, all of the original's
+DEFAULT_FRACTIONS = (4, 2, 1)  # divisors of the original's kernels and units: a quarter, a half, all of them
 DEFAULT_KERNEL_SIZES = (3, 5)
 
 
@@ -33,16 +33,16 @@ class LayerwiseSpace:
     """The hyperparameters of every tunable layer of a network, each a dimension ``layer.hyperparameter``.
 
     Args:
-        network: that is tuned, as it was read.
-        values: values that are searched, by hyperparameter (kernels, kernel_size, stride, pool_size, units);
-            what has none is not searched. None for the default: a quarter, a half and all of a layer's own
-            kernels and units, and kernel sizes 3, 5 and its own, but 1 where it has 1.
-        frozen: patterns of layer names, as of `fnmatch`, that stay as they are.
+        network: the network to tune, as it was read.
+        values: the values to search, by hyperparameter (kernels, kernel_size, stride, pool_size, units); a
+            hyperparameter without values is not searched. None, the default: a quarter, a half and all of a layer's own
+            kernels and units, and kernel sizes 3, 5 and its own, or only 1 where the layer has 1.
+        frozen: patterns of layer names, as in `fnmatch`, that stay as they are.
         name: of the space.
-        first_weights: how the weights of rebuilt networks begin; None for PyTorch's defaults.
+        first_weights: how the weights of rebuilt networks are initialised; None: PyTorch's defaults.
 
     Raises:
-        SettingsError: values that make no sense, a pattern that fits no layer, or nothing left to search.
+        SettingsError: a value is out of range, a pattern matches no layer, or nothing is left to search.
     """
 
     def __init__(
@@ -76,40 +76,40 @@ class LayerwiseSpace:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the network as it was read: see `netwright.spaces.layerwise.fingerprint`."""
+        """The fingerprint of the network that was read: see `netwright.spaces.layerwise.fingerprint`."""
         return fingerprint(self.network)
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """A categorical distribution of rising values for each dimension, the layers in topological order."""
+        """One categorical distribution of rising values per dimension, layers in topological order."""
         return {name: CategoricalDistribution(values) for name, values in self._values.items()}
 
     def agent_graph(self) -> AgentGraph:
-        """One agent a layer that is searched, and an edge where one layer's output reaches another."""
+        """One agent per searched layer, and an edge where one layer's output reaches another."""
         names = tuple(self._layers)
         return AgentGraph(names, tuple(self._layers.values()), self.network.edges(names))
 
     def original_choice(self) -> dict[str, Value]:
-        """The values of the network as it was read, whether or not they are searched."""
+        """The values of the network that was read, even if they are not searched."""
         original = self._originals
         return {name: original[name] for name in self._values}
 
     def starting_choice(self) -> dict[str, Value]:
-        """The searched values nearest to the original's; see `_nearest_feasible` where these make no network."""
+        """The searched values nearest to the original's; if these make no network, see `_nearest_feasible`."""
         return dict(self._start)
 
     def canonical(self, choice: Choice) -> dict[str, Value]:
-        """The searched dimensions alone, in order."""
+        """Only the searched dimensions, in order."""
         return {name: int(choice[name]) for name in self._values if name in choice}
 
     def build(self, choice: Choice, task: TaskShape) -> LayeredNetwork:
         """The network for a choice of any positive values: images (batch, channels, *size) to logits.
 
-        What the choice does not name stays as in the original. See
-        `netwright.spaces.layerwise.rebuild.rebuild` for what follows a change, and how branches meet.
+        Values that the choice does not name stay as in the original. See
+        `netwright.spaces.layerwise.rebuild.rebuild` for what follows a change, and how branches are fitted.
 
         Raises:
             InfeasibleArchitecture: the choice makes no network; the message says at which layer and why.
-            SettingsError: the original network is not for this task, it has no hyperparameter of a name, or a
+            SettingsError: the original network does not support this task, it has no hyperparameter of a name, or a
                 value is not positive.
         """
         self._check_task(task)
@@ -121,32 +121,32 @@ class LayerwiseSpace:
     def describe(self, choice: Choice) -> str:
         """For example ``22 layers, 16-128 kernels of 3-5, 2 with stride, pools of 2-3, 512 units``."""
         values = self.canonical({**self.original_choice(), **choice})
-        found = {
+        searched = {
             key: [int(v) for name, v in values.items() if name.endswith(f".{key}")] for key in HYPERPARAMETERS
         }
         words = [f"{len(self._layers)} layers"]
-        kernels, sizes = found["kernels"], found["kernel_size"]
+        kernels, sizes = searched["kernels"], searched["kernel_size"]
         if kernels or sizes:
             words.append(
                 (f"{_range(kernels)} " if kernels else "")
                 + "kernels"
                 + (f" of {_range(sizes)}" if sizes else "")
             )
-        if strided := sum(value > 1 for value in found["stride"]):
+        if strided := sum(value > 1 for value in searched["stride"]):
             words.append(f"{strided} with stride")
-        words += [f"pools of {_range(found['pool_size'])}"] if found["pool_size"] else []
-        words += [f"{_range(found['units'])} units"] if found["units"] else []
+        words += [f"pools of {_range(searched['pool_size'])}"] if searched["pool_size"] else []
+        words += [f"{_range(searched['units'])} units"] if searched["units"] else []
         return ", ".join(words)
 
     def diagrams(self, choice: Choice, task: TaskShape) -> tuple[Diagram, ...]:
-        """The layers and how they are connected, with their values."""
+        """The layers, their values and how they are connected."""
         self._check_task(task)
         values = self.layer_values(choice)
         builder = plan(self.network, values, task.channels, task.size)
         return (layer_diagram(self.network, values, builder, task),)
 
     def layer_values(self, choice: Choice) -> dict[str, dict[str, int]]:
-        """The choice by layer: hyperparameter to value, those of the original where the choice has none.
+        """The choice by layer, from hyperparameter to value; missing values are those of the original.
 
         Raises:
             SettingsError: the network has no hyperparameter of a name, or a value is not positive.
@@ -173,9 +173,9 @@ class LayerwiseSpace:
         return self._nearest_feasible()
 
     def _nearest_feasible(self) -> dict[str, Value]:
-        """The nearest searched values, strides and pools the smallest where the nearest leave nothing.
+        """The nearest searched values. If they leave nothing of the image, strides and pools are the smallest.
 
-        If that is no network either, kernel sizes and kernels are the smallest, too.
+        If that is not a network either, kernel sizes and kernels are the smallest, too.
         """
         original = self._originals
         choice: dict[str, Value] = {}
@@ -224,13 +224,13 @@ def from_module(
     frozen: Sequence[str] = (),
     name: str = "layerwise",
 ) -> LayerwiseSpace:
-    """The search space of a network's layers; the arguments are those of `read_module` and `LayerwiseSpace`.
+    """The search space of a network's layers. The arguments are those of `read_module` and `LayerwiseSpace`.
 
-    Rebuilt networks begin with weights as strong as the module's: see `FirstWeights`.
+    Rebuilt networks start with weights as strong as the module's: see `FirstWeights`.
 
     Raises:
-        SettingsError: the module cannot be read (the message has the line of its source), or the values make
-            no sense.
+        SettingsError: the module cannot be read (the message contains the line of its source), or a value is out of
+            range.
     """
     try:
         network = read_module(module, example_input)
@@ -251,7 +251,7 @@ def _positive(name: str, value: Value) -> int:
 
 
 def _why_none(network: LayerNetwork, free: Sequence[Layer], given: Mapping[str, Sequence[int]] | None) -> str:
-    """Why nothing of a network is searched, and what to do."""
+    """A message that says why nothing of a network is searched, and what to do."""
     if not network.layers:
         return (
             "none of its layers has a free hyperparameter. Expected convolutions, poolings or dense layers whose "
@@ -277,7 +277,7 @@ def _check_patterns(network: LayerNetwork, frozen: Sequence[str]) -> None:
 
 
 def _searched(layer: Layer, given: Mapping[str, tuple[int, ...]] | None) -> dict[str, tuple[int, ...]]:
-    """The values of a layer's dimensions that are searched."""
+    """The searched values of a layer's dimensions."""
     searched: dict[str, tuple[int, ...]] = {}
     for key, original in layer.original.items():
         values = given.get(key, ()) if given is not None else _default_values(key, original)
@@ -287,7 +287,7 @@ def _searched(layer: Layer, given: Mapping[str, tuple[int, ...]] | None) -> dict
 
 
 def _default_values(key: str, original: int) -> tuple[int, ...]:
-    """Empty where the original's value is the only one."""
+    """Empty if the original's value is the only one."""
     values = {original}
     if key in ("kernels", "units"):
         values = {max(1, original // fraction) for fraction in DEFAULT_FRACTIONS}

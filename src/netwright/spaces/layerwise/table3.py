@@ -1,11 +1,11 @@
 """The values of each layer's hyperparameters that the multi-agent Q-learning paper searches (Table III).
 
-An agent of a convolution has 5 x 2 x 2 = 20 actions in VGG-16 and 7 x 3 x 2 = 42 in U-Net, whose squares are the
+An agent of a convolution has 5 x 2 x 2 = 20 actions in VGG-16 and 7 x 3 x 2 = 42 in U-Net. Their squares are the
 400 and 1764 episodes that the paper's exploration needs at least (Section VIII-D). For GoogLeNet it says 4356 =
 66 x 66, and 66 would be 11 x 3 x 2: eleven numbers of kernels. Table III prints ten, which make 60 actions and
-3600 episodes; here the printed ten stand.
+3600 episodes; the ten printed ones are used here.
 
-Not all values of the originals are among them: the last blocks of VGG-16 have 512 kernels, GoogLeNet's
+Some values of the originals are not among them: the last blocks of VGG-16 have 512 kernels, GoogLeNet's
 first convolution is 7 pixels wide, and U-Net's up-convolutions 2.
 """
 
@@ -44,11 +44,11 @@ TABLE_3: Mapping[str, Values] = MappingProxyType(
         },
     }
 )
-"""Network -> hyperparameter -> values. U-Net has no dense layer."""
+"""Network to hyperparameter to values. U-Net has no dense layer."""
 
 
 def table_3_values(name: str, given: Given | None) -> dict[str, tuple[int, ...]]:
-    """The values of Table III for a built-in network, with those given in their place; empty ones left out.
+    """The values of Table III for a built-in network; given values replace them, and empty ones are left out.
 
     Raises:
         SettingsError: a hyperparameter is unknown, or values are not positive whole numbers.

@@ -26,7 +26,7 @@ from netwright.spaces.layerwise.graph import (
     operation_name,
 )
 
-# Layers whose subclasses are taken whole too, where their parameters are the usual ones.
+# Subclasses of these layers are also taken as a whole, if their parameters are the usual ones.
 LAYER_CLASSES = (
     nn.modules.conv._ConvNd,
     nn.Linear,
@@ -60,10 +60,9 @@ def is_layer(module: nn.Module) -> bool:
 
 
 def trace_symbolically(module: nn.Module) -> Trace:
-    """The forward pass in the module's present mode, by torch.fx, which follows proxies of tensors.
+    """The forward pass in the module's current mode, by torch.fx, which follows proxies of tensors.
 
-    It can trace wrongly without a word where the forward pass asks what its values are; the result has to be
-    checked.
+    It can trace wrongly without an error if the forward pass looks at its values, so the result has to be checked.
     """
     tracer = _Tracer()
     graph = tracer.trace(module, concrete_args=other_arguments(module))
@@ -89,7 +88,7 @@ def trace_symbolically(module: nn.Module) -> Trace:
 def trace_by_export(module: nn.Module, example: Tensor, *, strict: bool) -> Trace:
     """The same by torch.export, which runs the forward pass on the example without computing.
 
-    Layers come as their operations, and are put together again by the names of their modules.
+    It splits layers into operations; these are put together again by the names of their modules.
     """
     with _quiet():
         program = torch.export.export(module, (example,), strict=strict)
@@ -142,7 +141,7 @@ def flat_outputs(value: Any) -> tuple[str, ...]:
 
 
 class _Tracer(fx.Tracer):
-    """Stops at layers, and notes in which module an operation stands."""
+    """Stops at layers, and notes which module contains an operation."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return is_layer(m)
@@ -159,7 +158,7 @@ class _Writer:
     def __init__(self, module: nn.Module) -> None:
         self.steps: dict[str, Step] = {}
         named = (module.named_modules(), module.named_parameters(), module.named_buffers())
-        self._taken = {name for names in named for name, _ in names}  # not for operations
+        self._taken = {name for names in named for name, _ in names}  # operations must not use these
         self.lifted: dict[fx.Node, str] = {}  # parameters and buffers, which become steps when they are used
         self._names: dict[fx.Node, str] = {}
         self._uses: Counter[str] = Counter()
@@ -178,7 +177,7 @@ class _Writer:
             return value
         if value not in self._names and value in self.lifted:
             self.attribute(value, self.lifted[value])
-        # Further inputs, which have their defaults, are not named: their nodes reach no output.
+        # Further inputs have their defaults and get no names: their nodes reach no output.
         return Ref(self._names.get(value, value.name))
 
     def module_name(self, path: str) -> str:
@@ -206,7 +205,7 @@ class _LayerCall:
         return next(node for node in self.nodes if any(user not in inside for user in node.users))
 
     def is_plain(self, parameters: Iterable[str]) -> bool:
-        """Whether one tensor goes in and one comes out."""
+        """Whether there is one input tensor and one output tensor."""
         inside = set(self.nodes)
         given = {node for inner in self.nodes for node in inner.all_input_nodes if node not in inside}
         lifted = set(parameters)
@@ -257,7 +256,7 @@ def _by_name(target: Any) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """torch.export logs and prints whole graphs where it fails; the error says enough."""
+    """Silence torch.export, which logs and prints whole graphs when it fails; the error is enough."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -268,10 +267,10 @@ def _quiet() -> Iterator[None]:
 
 
 def other_arguments(module: nn.Module) -> dict[str, Any]:
-    """Defaults of what the forward pass takes besides the images.
+    """Default values of the forward pass's arguments besides the images.
 
     Raises:
-        SettingsError: it asks for more than the images.
+        SettingsError: an argument besides the images has no default.
     """
     parameters = list(inspect.signature(module.forward).parameters.values())
     named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]

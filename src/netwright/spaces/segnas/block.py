@@ -14,18 +14,22 @@ Matrix = tuple[tuple[int, ...], ...]
 
 
 def gene_count(nodes: int) -> int:
-    """Genes that fill the upper triangle of a ``nodes`` x ``nodes`` matrix."""
+    """Number of genes that fill the upper triangle of a ``nodes`` x ``nodes`` matrix.
+
+    >>> gene_count(4)
+    6
+    """
     return nodes * (nodes - 1) // 2
 
 
 def operation_matrix(nodes: int, genes: Sequence[int]) -> Matrix:
-    """The upper triangular matrix filled column by column; genes beyond it are not used.
+    """The upper triangular matrix filled column by column; further genes are not used.
 
-    Column by column, the first three genes form the leading 3 x 3 matrix whatever the number of nodes, so
-    that {2, 0, 2} with three nodes is two cascaded Conv(3,1), as Table 2 says of SegNAS4.
+    Because it is filled column by column, the first three genes form the leading 3 x 3 matrix for any number of nodes.
+    So {2, 0, 2} with three nodes is two cascaded Conv(3,1), as Table 2 says of SegNAS4.
 
     Raises:
-        ValueError: too few genes, or one that is not an operation number of Table 1.
+        ValueError: there are too few genes, or one is not an operation number of Table 1.
     """
     if len(genes) < gene_count(nodes):
         raise ValueError(
@@ -58,12 +62,12 @@ def targets_of(matrix: Matrix, node: int) -> list[int]:
 
 
 def illegality(matrix: Matrix) -> str | None:
-    """Why the block cannot be built, or None where it can.
+    """Why the block cannot be built, or None if it can.
 
     Only the first node may be a source (a column of zeros) and only the last a sink (a row of zeros). The
-    paper speaks of intermediate nodes; a last node that is a source, or a first node that is a sink, cuts the
-    block in two just as well and is illegal too (only a block of two nodes can have it without an illegal
-    intermediate node). Nodes are numbered from 0 in the message, as in the paper's Fig. 2.
+    paper speaks of intermediate nodes. A last node that is a source, or a first node that is a sink, cuts the
+    block in two just as well and is illegal too (without an illegal intermediate node this is possible only in a block
+    of two nodes). Nodes are numbered from 0 in the message, as in the paper's Fig. 2.
     """
     last = len(matrix) - 1
     for node in range(last + 1):
@@ -75,21 +79,21 @@ def illegality(matrix: Matrix) -> str | None:
 
 
 def simplify(matrix: Matrix) -> Matrix:
-    """The smallest matrix of the same network; equal for blocks that are only written differently.
+    """The smallest matrix of the same network. Blocks that are only written differently have the same one.
 
-    A skip between nodes after node 0 is an identity, as they have the same channels, and a sum has no order:
+    A skip between nodes after node 0 is an identity, because they have the same channels, and a sum has no order. So
     operations can move to the other end of such a skip, which can leave a node without use, and nodes that are
-    not connected can be swapped. Of all matrices that are reached so the one of fewest nodes is taken, and
-    among them the first in the order of its genes. Illegal blocks are returned as they are.
+    not connected can be swapped. Of all matrices that these changes reach, the ones with the fewest nodes are taken,
+    and among them the first in the order of its genes. Illegal blocks are returned unchanged.
     """
     if illegality(matrix) is not None:
         return matrix
-    found, new = {matrix}, [matrix]
+    reached, new = {matrix}, [matrix]
     while new:
-        step = set(_rewritten(new.pop())) - found
-        found |= step
+        step = set(_rewritten(new.pop())) - reached
+        reached |= step
         new += step
-    return min(found, key=lambda one: (len(one), matrix_genes(one)))
+    return min(reached, key=lambda one: (len(one), matrix_genes(one)))
 
 
 def _rewritten(matrix: Matrix) -> Iterator[Matrix]:
@@ -99,18 +103,18 @@ def _rewritten(matrix: Matrix) -> Iterator[Matrix]:
         for target in range(source + 1, last + 1):
             if matrix[source][target] != SKIP:
                 continue
-            # All that the source sums up goes to the target alone: any of it can be summed up there.
+            # All that the source sums up goes only to the target, so any part of it can be summed up there.
             if targets_of(matrix, source) == [target]:
                 for node in range(source):
                     yield _swapped(matrix, (node, source), (node, target))
-            # The target holds what the source holds: what leaves the one can leave the other.
+            # The target has the same value as the source, so an edge can start at either of them.
             if sources_of(matrix, target) == [source]:
                 for node in range(target + 1, last + 1):
                     yield _swapped(matrix, (source, node), (target, node))
     for node in range(1, last):
         above, below = sources_of(matrix, node), targets_of(matrix, node)
         skips = SKIP in (matrix[above[0]][node], matrix[node][below[0]])
-        # An identity before the one operation is an identity after it.
+        # An identity before the only operation can also be after it.
         if len(above) == len(below) == 1 and above != [0] and skips:
             yield _swapped(matrix, (above[0], node), (node, below[0]))
         if node + 1 < last and matrix[node][node + 1] == NONE:
@@ -120,7 +124,7 @@ def _rewritten(matrix: Matrix) -> Iterator[Matrix]:
 
 
 def _swapped(matrix: Matrix, one: tuple[int, int], other: tuple[int, int]) -> Matrix:
-    """The matrix with two operations swapped, without a node that is left without use."""
+    """The matrix with two operations swapped, without a node that is left unused."""
     cells = [list(row) for row in matrix]
     cells[one[0]][one[1]], cells[other[0]][other[1]] = matrix[other[0]][other[1]], matrix[one[0]][one[1]]
     swapped = tuple(map(tuple, cells))
@@ -136,13 +140,15 @@ def _arranged(matrix: Matrix, order: Sequence[int]) -> Matrix:
 class Block(nn.Module):
     """A block: operations on the edges of a graph, summed at its nodes (Section 2.1, Fig. 2).
 
-    The first node holds the input. All other nodes have ``out_channels`` channels; the paper says only that
+    The first node holds the input. All other nodes have ``out_channels`` channels. The paper only says that
     "the numbers of feature channels [are] systematically assigned" for each block, and sums need equal
-    counts, so the operations that leave the first node change the count. A skip among them is projected where
-    the counts differ. A sum is not followed by another activation, as the paper names none.
+    numbers, so the operations that leave the first node change the number. A skip among them is projected if
+    the numbers differ. A sum is not followed by another activation, because the paper names none.
 
     Args:
-        matrix: as from `operation_matrix`.
+        matrix: from `operation_matrix`.
+        in_channels: channels of the input.
+        out_channels: channels of all other nodes.
 
     Raises:
         InfeasibleArchitecture: a node other than the first is a source, or other than the last a sink.

@@ -1,4 +1,4 @@
-"""Drawings of a SegNAS3D block and network, as plain data."""
+"""Diagrams of a SegNAS3D block and network, as plain data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def block_diagram(matrix: Matrix) -> Diagram:
 
 
 def network_diagram(architecture: Architecture, task: TaskShape) -> Diagram:
-    """The network as a U: a row is a resolution, down along the encoder and up along the decoder."""
+    """The network as a U, one row per resolution: down along the encoder and up along the decoder."""
     p = architecture.p
     nodes = [Node("input", "image", 0, 0, _detail(task.channels, task.size, 0))]
     edges = [Edge("input", "encoder 0")]

@@ -31,11 +31,15 @@ class Architecture:
 class MegaBlock(nn.Module):
     """A block, spatial dropout, and optionally a residual connection around both (Section 2.2).
 
-    The paper gives neither the dropout's rate nor its place. It is put on the block's output, before the
-    residual sum, so that the residual path always passes on all channels. Where channel counts differ, the
+    The paper gives neither the rate nor the position of the dropout. Here it is applied to the block's output, before
+    the residual sum, so that the residual path always passes on all channels. If the numbers of channels differ, the
     residual connection is projected by a 1 x 1 x 1 convolution.
 
     Args:
+        matrix: the block, see `Block`.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        residual: whether there is a residual connection.
         dropout: probability of zeroing a whole channel (Tompson et al. 2015); 0 for none.
     """
 
@@ -59,22 +63,24 @@ class SegNASNetwork(nn.Module):
     """Encoder and decoder of MegaBlocks that all have the same operation matrix (Section 2.2, Fig. 1).
 
     Channels are n at the first level and double after each 2 x 2 x 2 max pooling. What the paper leaves open,
-    and what is done here:
+    and how it is done here:
 
     - Upsampling repeats voxels to the size of the encoder's features (so that any input size works), as in
-      the U-shaped networks of Keras. Channels are halved by a 1 x 1 x 1 convolution, put before the
-      upsampling: the two commute, and at the lower resolution it costs an eighth.
-    - The decoder concatenates upsampled and encoder features, which leaves its MegaBlocks with as many input
-      channels as the level below has, and half of them as output.
-    - Deep supervision: a 1 x 1 x 1 convolution gives class logits at every level of the decoder; from the
+      the U-shaped networks of Keras. Channels are halved by a 1 x 1 x 1 convolution before the upsampling. The result
+      is the same as after it, and at the lower resolution it costs an eighth.
+    - The decoder concatenates upsampled and encoder features. So its MegaBlocks have as many input channels as the
+      level below has, and half of them as output.
+    - Deep supervision: a 1 x 1 x 1 convolution gives class logits at every level of the decoder. From the
       coarsest on they are interpolated linearly to the next level and summed, so that the output is a single
       tensor.
 
     Args:
+        architecture: what shapes the network.
+        task: channels, classes and size of the images.
         dropout: rate of the MegaBlocks' spatial dropout.
 
     Raises:
-        InfeasibleArchitecture: an illegal block, or an input that p poolings reduce to nothing.
+        InfeasibleArchitecture: the block is illegal, or p poolings reduce the input to nothing.
     """
 
     def __init__(self, architecture: Architecture, task: TaskShape, *, dropout: float) -> None:
@@ -120,7 +126,7 @@ class SegNASNetwork(nn.Module):
 
 
 def check_size(size: tuple[int, ...], p: int) -> None:
-    """Whether ``p`` max poolings leave at least one voxel along each of three axes.
+    """Check that ``p`` max poolings leave at least one voxel along each of three axes.
 
     Raises:
         InfeasibleArchitecture: they do not, or the task is not 3D.

@@ -8,7 +8,7 @@ from netwright.nn.layers import convolution, projection
 
 NONE = 0
 SKIP = 6
-# Operation number -> (k, d) of Conv(k, d).
+# Operation number to (k, d) of Conv(k, d).
 CONVOLUTIONS = {1: (1, 1), 2: (3, 1), 3: (5, 1), 4: (3, 2), 5: (5, 2)}
 OPERATIONS = 7
 
@@ -26,9 +26,15 @@ def operation_name(operation: int) -> str:
 def make_operation(operation: int, in_channels: int, out_channels: int, *, affine: bool = True) -> nn.Module:
     """The layer of an edge: Conv(k, d) with batch normalisation and ReLU, or a skip connection.
 
-    The paper does not say how a skip connection joins different channel counts; as in the residual networks
-    that it builds on (its reference 3), a 1 x 1 x 1 convolution without normalisation or activation projects
-    it. ``affine``: as `netwright.nn.layers.convolution` has it.
+    The paper does not say how a skip connection joins different numbers of channels. As in the residual networks
+    that it builds on (its reference 3), it is projected here by a 1 x 1 x 1 convolution without normalisation or
+    activation.
+
+    Args:
+        operation: its number in Table 1.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        affine: see `netwright.nn.layers.convolution`.
     """
     if operation == SKIP:
         return projection(in_channels, out_channels)

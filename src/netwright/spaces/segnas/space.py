@@ -27,10 +27,10 @@ from netwright.spaces.segnas.network import Architecture, SegNASNetwork, check_s
 from netwright.spaces.segnas.operations import OPERATIONS
 from netwright.spaces.segnas.supernet import Edges, Extent, SegNASSupernet, edges_of
 
-# A fixed value, or bounds [a, b) as in Table 2: b itself is not taken.
+# A fixed value, or bounds [a, b) as in Table 2: b itself is excluded.
 Bounds = int | tuple[int, int]
 
-# Two cascaded Conv(3,1) with three nodes: the fixed block of SegNAS4, and where a search starts.
+# Two cascaded Conv(3,1) with three nodes: the fixed block of SegNAS4, and the start of a search.
 CASCADE_NODES = 3
 CASCADE_GENES = (2, 0, 2)
 STARTING_VALUES = {"n": 16, "p": 3, "sup": 1, "res": 1, "nodes": CASCADE_NODES}
@@ -41,20 +41,20 @@ SMALLEST = {"n": 1, "p": 1, "sup": 0, "res": 0, "nodes": 2}
 class SegNAS:
     """A U-shaped 3D network of repeated blocks; the defaults are SegNAS11.
 
-    Every dimension is a fixed value or half-open bounds [a, b), and fixed ones are not searched.
+    Every dimension is a fixed value or half-open bounds [a, b). Fixed dimensions are not searched.
 
     Args:
         n: feature channels of the first block.
         p: max poolings.
         sup: deep supervision, 0 or 1.
         res: residual connection around each block, 0 or 1.
-        nodes: nodes of a block; its upper bound determines how many operations there are.
+        nodes: nodes of a block; the upper bound determines the number of operations.
         ops: None to search the operations, each within [0, 7), or the fixed ones.
         dropout: rate of the spatial dropout in each MegaBlock. The paper does not give it; 0.05 regularises
-            slightly without starving networks of few channels in short trainings.
+            slightly without harming networks with few channels in short trainings.
 
     Raises:
-        SettingsError: bounds that are empty or make no sense, too few fixed operations, or illegal ones.
+        SettingsError: bounds are empty or out of range, or fixed operations are too few or illegal.
     """
 
     name: ClassVar[str] = "segnas11"
@@ -117,8 +117,8 @@ class SegNAS:
         """The searched dimensions that shape the network, in order.
 
         Operations of unused nodes are dropped, and a legal searched block is written in its smallest form
-        (see `netwright.spaces.segnas.block.simplify`). That can have fewer nodes than the bounds allow;
-        therefore ``nodes`` stands with searched operations even where it is fixed.
+        (see `netwright.spaces.segnas.block.simplify`). It can have fewer nodes than the bounds allow.
+        So if operations are searched, ``nodes`` is included even if it is fixed.
         """
         architecture = self.architecture(choice)
         values = {
@@ -139,7 +139,7 @@ class SegNAS:
         return {name: value for name, value in values.items() if name in names}
 
     def architecture(self, choice: Choice) -> Architecture:
-        """What the choice makes, fixed dimensions filled in, all in the smallest form."""
+        """The architecture of a choice: fixed dimensions are filled in, the block is in its smallest form."""
         nodes = self._value(choice, "nodes")
         genes = self.ops
         if genes is None:
@@ -149,7 +149,7 @@ class SegNAS:
         return Architecture(
             n=self._value(choice, "n"),
             p=p,
-            # One pooling leaves one level in the decoder, whose logits are the output with or without.
+            # With one pooling the decoder has one level, so deep supervision makes no difference.
             sup=bool(self._value(choice, "sup")) and p > 1,
             res=bool(self._value(choice, "res")),
             matrix=self._matrix(nodes, genes),
@@ -166,8 +166,9 @@ class SegNAS:
     def supernet(self, task: TaskShape) -> Supernet:
         """The shared weights of all networks, freshly drawn; n must be fixed.
 
-        Shared across numbers of channels, networks would be judged mostly by how many of the weights they use, and with
-        the paper's bounds these would be three billion. SegNAS7 has 180 million for one channel and 20 classes.
+        If networks with different numbers of channels shared weights, they would be judged mostly by how many of the
+        weights they use, and with the paper's bounds there would be three billion weights. SegNAS7 has 180 million for
+        one channel and 20 classes.
 
         Raises:
             SettingsError: n is searched.
@@ -201,7 +202,7 @@ class SegNAS:
         return block_diagram(architecture.matrix), network_diagram(architecture, task)
 
     def count_choices(self) -> int:
-        """Combinations of integer values of all searched dimensions."""
+        """The number of combinations of integer values of all searched dimensions."""
         return prod(
             distribution.high - distribution.low + 1
             for distribution in self.distributions().values()
@@ -209,7 +210,7 @@ class SegNAS:
         )
 
     def count_blocks(self) -> int:
-        """Legal blocks that are distinct networks: the block's forms after `canonical`."""
+        """The number of legal blocks that are distinct networks: forms of the block after `canonical`."""
         counts = [self.nodes] if isinstance(self.nodes, int) else range(*self.nodes)
         blocks: set[Matrix] = set()
         for nodes in counts:
@@ -229,7 +230,7 @@ class SegNAS:
         return [f"op{index}" for index in range(1, gene_count(self._highest_nodes) + 1)]
 
     def _edges(self) -> Edges:
-        """Of all blocks."""
+        """The edges of all blocks."""
         if self.ops is not None:
             counts = [self.nodes] if isinstance(self.nodes, int) else range(*self.nodes)
             return edges_of(self._matrix(nodes, self.ops) for nodes in counts)
@@ -247,7 +248,7 @@ class SegNAS:
 
 @dataclass(frozen=True, kw_only=True)
 class SegNAS4(SegNAS):
-    """The block-connecting dimensions n, p, sup, res; the block is two cascaded Conv(3,1) (Table 2)."""
+    """Searches the block-connecting dimensions n, p, sup, res; the block is two cascaded Conv(3,1) (Table 2)."""
 
     name: ClassVar[str] = "segnas4"
 
@@ -257,7 +258,7 @@ class SegNAS4(SegNAS):
 
 @dataclass(frozen=True, kw_only=True)
 class SegNAS7(SegNAS):
-    """The block's nodes and operations; n=16 p=4 res, inferred from the V-Net, are fixed (Table 2)."""
+    """Searches the block's nodes and operations; n=16 p=4 res, inferred from the V-Net, are fixed (Table 2)."""
 
     name: ClassVar[str] = "segnas7"
 
@@ -268,7 +269,7 @@ class SegNAS7(SegNAS):
 
 
 def _checked_bounds(dimension: str, bounds: Any) -> Bounds:
-    """An integer, or a pair of them; a range of one value counts as fixed."""
+    """An integer or a pair of integers; a range with one value counts as fixed."""
     values = (bounds, bounds + 1) if isinstance(bounds, int) else bounds
     expected = "expected a fixed integer or half-open bounds [a, b)"
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 2:

@@ -17,15 +17,15 @@ from netwright.spaces.segnas.network import Architecture, check_size
 from netwright.spaces.segnas.operations import SKIP, make_operation, operation_name
 
 Edges = frozenset[tuple[int, int, int]]
-"""(source, target, operation) of blocks."""
+"""The edges of blocks as (source, target, operation)."""
 
 
 @dataclass(frozen=True)
 class Extent:
-    """What the networks of a supernet can have.
+    """The largest extent of a supernet's networks.
 
-    ``n``: channels of the first block. ``p``: the most max poolings. ``sup``: whether any has deep supervision.
-    ``res``: whether any has residual connections. ``edges``: of all blocks.
+    ``n``: channels of the first block. ``p``: the most max poolings. ``sup``: whether any network has deep supervision.
+    ``res``: whether any has residual connections. ``edges``: the edges of all blocks.
     """
 
     n: int
@@ -36,17 +36,17 @@ class Extent:
 
 
 class SegNASSupernet(Supernet):
-    """Weights for every operation on every edge of the block, at every place of the block in the network.
+    """Weights for every operation on every edge of the block, at every position of the block in the network.
 
-    A network takes those of its block in its smallest form, so that choices that make one network are one network here,
-    too. Networks of fewer max poolings are the upper levels of those of more, and deep supervision and residual
-    connections add to what there is without; only the number of channels is the same for all. Batch normalisation is
-    that of the batch, without affine weights, and there is no dropout.
+    A network uses the weights of its block in its smallest form, so that choices with the same network are one network
+    here, too. Networks with fewer max poolings are the upper levels of those with more. Deep supervision and residual
+    connections are additions. Only the number of channels is the same for all. Batch normalisation uses the statistics
+    of the batch, without affine weights, and there is no dropout.
 
     Args:
         extent: of all networks.
-        architecture: of a choice, as it is built.
-        task: whose images they are for.
+        architecture: gives the architecture of a choice, as it is built.
+        task: channels, classes and size of the images.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SegNASSupernet(Supernet):
             self.operations[_name(type(module))] = module
 
     def steps(self, choice: Choice) -> Steps:
-        """The network of a choice.
+        """The steps of a choice's network.
 
         Raises:
             InfeasibleArchitecture: its block is illegal, or its poolings reduce the images to nothing.
@@ -95,7 +95,7 @@ class Sum(nn.Module):
     """The sum of features."""
 
     def forward(self, *features: Tensor) -> Tensor:
-        """Features, each (batch, channels, *spatial), to such."""
+        """Features, each (batch, channels, *spatial), to features of the same shape."""
         total = features[0]
         for term in features[1:]:
             total = total + term
@@ -103,7 +103,7 @@ class Sum(nn.Module):
 
 
 class Join(nn.Module):
-    """Encoder features, and behind them features from below that are repeated to their size."""
+    """Encoder features, concatenated with features from below that are repeated to their size."""
 
     def forward(self, encoded: Tensor, below: Tensor) -> Tensor:
         """(batch, channels, *spatial) and (batch, more, *smaller) to (batch, channels + more, *spatial)."""
@@ -111,10 +111,10 @@ class Join(nn.Module):
 
 
 class Deepen(nn.Module):
-    """Deep supervision: logits of a level and, interpolated, those from below."""
+    """Deep supervision: the logits of a level plus those from below, interpolated."""
 
     def forward(self, below: Tensor, here: Tensor) -> Tensor:
-        """(batch, classes, *smaller) and (batch, classes, *spatial) to the latter."""
+        """(batch, classes, *smaller) and (batch, classes, *spatial) to (batch, classes, *spatial)."""
         return resize_linear(below, here.shape[2:]) + here
 
 

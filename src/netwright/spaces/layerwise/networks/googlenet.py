@@ -45,26 +45,26 @@ AUXILIARY_DROPOUT = 0.7
 AUXILIARY_POOL = 5
 
 # The stem halves an image three times, in its first convolution and its two poolings, and leaves 28 of 224
-# pixels to the first inception module. From these sides (pixels) on that many halvings are kept, the later
-# ones first: images of 28 pixels and more reach the modules with at least 14.
+# pixels to the first inception module. From each of these sides (pixels) on the stem keeps this many
+# halvings, the later ones first: images of 28 pixels and more reach the modules with at least 14.
 HALVINGS = ((112, 3), (56, 2), (0, 1))
 
 
 class GoogLeNet(nn.Module):
     """A stem of three convolutions, nine inception modules, and two auxiliary heads that help in training.
 
-    In training mode it gives (logits, logits of the head after module 4a, of the one after 4d), of which the
-    paper weighs the auxiliary losses with 0.3; in evaluation mode the logits alone. For 3 x 224 x 224 and 1000
+    In training mode it gives (logits, logits of the head after module 4a, of the one after 4d); the paper weighs the
+    auxiliary losses with 0.3. In evaluation mode it gives only the logits. For 3 x 224 x 224 and 1000
     classes it has 13,378,280 parameters with the heads and 6,998,552 without (Table 1 rounds to 6.8 million).
 
     The paper is for 224 pixels. The multi-agent Q-learning paper trains it on CIFAR's 32 without saying how.
-    Here the stem of smaller images halves them less often (`HALVINGS`), all else stays: 3 x 3 poolings with
+    Here the stem halves smaller images less often (`HALVINGS`). All else stays the same: 3 x 3 poolings with
     padding, which give the sizes of the original's rounding up; a global average at the end; auxiliary heads
-    that average 5 x 5 pixels with stride 3 (fewer where there are fewer) and have the inputs that follow.
+    that average 5 x 5 pixels with stride 3 (fewer if the features are smaller), with inputs of the resulting size.
 
-    Like the original it has local response normalisation in the stem and no other; ``batch_norm`` puts a batch
-    normalisation behind each convolution instead. First weights are those of He et al. 2015; the paper gives
-    none.
+    Like the original it has local response normalisation in the stem and no other. ``batch_norm`` puts a batch
+    normalisation after each convolution instead. Initial weights are those of He et al. 2015; the paper does not give
+    any.
 
     Args:
         channels: of the image.
@@ -119,9 +119,9 @@ class GoogLeNet(nn.Module):
 
 
 class Inception(nn.Module):
-    """1 x 1, 3 x 3 and 5 x 5 convolutions and a 3 x 3 max pooling side by side, concatenated (Fig. 2b).
+    """1 x 1, 3 x 3 and 5 x 5 convolutions and a 3 x 3 max pooling in parallel, concatenated (Fig. 2b).
 
-    1 x 1 convolutions stand before the larger ones and after the pooling.
+    There are 1 x 1 convolutions before the larger ones and after the pooling.
     """
 
     def __init__(self, in_channels: int, kernels: Kernels, *, batch_norm: bool) -> None:

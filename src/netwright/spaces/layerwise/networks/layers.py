@@ -1,4 +1,4 @@
-"""What the built-in networks share: a convolution with its activation, and their first weights."""
+"""What the built-in networks share: a convolution with its activation, and their initial weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OUTPUT_DEVIATION = 0.01
 def activated(
     in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, batch_norm: bool = False
 ) -> nn.Sequential:
-    """``conv``, a convolution that keeps the size but for its stride, ``norm`` where asked for, and ``relu``.
+    """``conv``, a convolution that keeps the size apart from its stride, ``norm`` if wanted, and ``relu``.
 
     Args:
         in_channels: of the features that come in.
@@ -33,11 +33,11 @@ def activated(
 
 
 def initialise(network: nn.Module) -> None:
-    """First weights after He et al. 2015, and no biases: a signal passes many ReLU layers without fading.
+    """Initial weights after He et al. 2015, without biases, so that a signal passes many ReLU layers without fading.
 
-    Torch's own first weights shrink its variance to a sixth with each layer, and a plain network of VGG-16's
-    depth then hardly learns. Layers called ``output`` begin near zero, with a deviation of 0.01, so that no
-    class is preferred at first however strong the features are.
+    Torch's default weights shrink its variance to a sixth with each layer, and a plain network as deep as VGG-16
+    then hardly learns. Layers called ``output`` begin near zero, with a deviation of 0.01, so that no
+    class is preferred at first, however strong the features are.
     """
     for name, module in network.named_modules():
         if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):

@@ -13,20 +13,20 @@ DROPOUT = 0.5
 
 
 class UNet(nn.Module):
-    """Two 3 x 3 convolutions at each of five resolutions down and four up, and four up-convolutions: 22.
+    """Two 3 x 3 convolutions at each of five resolutions down and four up, and four up-convolutions: 22 in all.
 
-    Kernels are 64 at the top and double with each pooling; encoder features are concatenated; a 1 x 1
+    There are 64 kernels at the top; they double with each pooling. Encoder features are concatenated, and a 1 x 1
     convolution gives the logits (Fig. 1). For one channel and two classes it has 31,030,658 parameters, 124 MB.
-    The multi-agent Q-learning paper gives 138 MB: so large it is with up-convolutions of 3 x 3 (34,512,258
-    parameters), which its Table III knows too, and the original's 2 x 2 are not among. The default is the
-    original's, ``up_kernel=3`` the other.
+    The multi-agent Q-learning paper gives 138 MB. This is the size with up-convolutions of 3 x 3 (34,512,258
+    parameters), which are in its Table III; the original's 2 x 2 are not. The default is the original's 2 x 2;
+    ``up_kernel=3`` gives the other.
 
-    It departs from the original in one point: convolutions are zero-padded, so that the output has the input's
-    size. Where a side is odd before a pooling, the pooling rounds it up and the up-convolution gives one pixel
-    less, so that its features meet those of the encoder: the network takes the size that it was made for,
-    whatever that is, and any that divides by 16 where that one does. Dropout at the end of the contracting path
-    (Section 3.1) is 0.5 after the fourth and fifth pair, as in the authors' own files. First weights are those
-    of He et al. 2015, as in the paper (Section 3).
+    It differs from the original in one point: convolutions are zero-padded, so that the output has the input's
+    size. If a side is odd before a pooling, the pooling rounds it up and the up-convolution gives one pixel
+    less, so that its features fit those of the encoder. So the network takes the size that it was made for,
+    whatever that is. If that divides by 16, it takes any other size that does. Dropout at the end of the contracting
+    path (Section 3.1) is 0.5 after the fourth and fifth pair of convolutions, as in the authors' own files. Initial
+    weights are those of He et al. 2015, as in the paper (Section 3).
 
     Args:
         channels: of the image.
@@ -36,7 +36,7 @@ class UNet(nn.Module):
         batch_norm: batch normalisation after each convolution; the original has none.
 
     Raises:
-        SettingsError: ``up_kernel`` is under 2.
+        SettingsError: ``up_kernel`` is below 2.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class UNet(nn.Module):
         self.encoder = nn.ModuleList()
         for level, kernels in enumerate(KERNELS):
             dropout = DROPOUT if level >= len(KERNELS) - 2 else 0.0
-            self.encoder.append(Pair(channels, kernels, dropout=dropout, batch_norm=batch_norm))
+            self.encoder.append(DoubleConvolution(channels, kernels, dropout=dropout, batch_norm=batch_norm))
             channels = kernels
         self.pools = nn.ModuleList(nn.MaxPool2d(2, ceil_mode=True) for _ in KERNELS[1:])
         self.ups = nn.ModuleList()
@@ -65,7 +65,7 @@ class UNet(nn.Module):
             odd = tuple(-(-length // 2**level) % 2 for length in size)
             self.ups.append(UpConvolution(channels, KERNELS[level], up_kernel, odd, batch_norm=batch_norm))
             channels = KERNELS[level]
-            self.decoder.append(Pair(2 * channels, channels, batch_norm=batch_norm))
+            self.decoder.append(DoubleConvolution(2 * channels, channels, batch_norm=batch_norm))
         self.output = nn.Conv2d(channels, classes, 1)
         initialise(self)
 
@@ -82,8 +82,8 @@ class UNet(nn.Module):
         return logits
 
 
-class Pair(nn.Module):
-    """Two 3 x 3 convolutions, each with ReLU, and dropout where there is any."""
+class DoubleConvolution(nn.Module):
+    """Two 3 x 3 convolutions, each with ReLU, then dropout if its rate is not 0."""
 
     def __init__(
         self, in_channels: int, out_channels: int, *, dropout: float = 0.0, batch_norm: bool = False
@@ -106,7 +106,7 @@ class UpConvolution(nn.Module):
         self, in_channels: int, out_channels: int, kernel: int, odd: tuple[int, ...], *, batch_norm: bool
     ) -> None:
         super().__init__()
-        # 2 (in - 1) - 2 padding + kernel + output_padding is to be 2 in - odd, with the least output_padding.
+        # 2 (in - 1) - 2 padding + kernel + output_padding must be 2 in - odd, with the least output_padding.
         padding = tuple((kernel - 1 + less) // 2 for less in odd)
         added = tuple(2 - less + 2 * cut - kernel for less, cut in zip(odd, padding, strict=True))
         self.conv = nn.ConvTranspose2d(

@@ -10,40 +10,41 @@ from torch import Tensor, nn
 
 from netwright.spaces.layerwise.networks.layers import initialise
 
-# Kernels and number of 3 x 3 convolutions of each block (Table 1, column D); a pooling follows each.
+# Kernels and number of 3 x 3 convolutions of each block (Table 1, column D); each is followed by a pooling.
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 UNITS = 4096
 SMALL_UNITS = 512
 DROPOUT = 0.5
-# Longest side in pixels up to which an image counts as small, as those of CIFAR and MNIST are.
+# An image counts as small, like those of CIFAR and MNIST, up to this length of its longest side in pixels.
 SMALL = 64
 
 
 def usual_units(size: Sequence[int]) -> int:
-    """Output dimension of the dense layers of the network that the multi-agent Q-learning paper tunes for such images:
-    60 MB for CIFAR-100 (Table V), the original's 138 million parameters for ImageNet (Table IV).
+    """Output dimension of the dense layers in the networks of the multi-agent Q-learning paper, by image size.
+
+    512 gives its 60 MB for CIFAR-100 (Table V), 4096 the original's 138 million parameters for ImageNet (Table IV).
     """
     return SMALL_UNITS if max(size) <= SMALL else UNITS
 
 
 class VGG16(nn.Module):
-    """Thirteen 3 x 3 convolutions in five blocks, a max pooling after each, dense layers (Table 1, column D).
+    """Thirteen 3 x 3 convolutions in five blocks, a max pooling after each block, dense layers (Table 1, column D).
 
-    Images with a side of more than 64 pixels have the original's two dense layers of 4096 before the output:
-    138,357,544 parameters for 3 x 224 x 224 and 1000 classes. Smaller ones have one, after Section VII of the
-    multi-agent Q-learning paper, which keeps its size to itself: 4096 as in the original is the default here;
-    512 gives the 60 MB of its Table V for CIFAR-100.
+    For images with a side of more than 64 pixels there are the original's two dense layers of 4096 before the output:
+    138,357,544 parameters for 3 x 224 x 224 and 1000 classes. For smaller ones there is one, after Section VII of the
+    multi-agent Q-learning paper, which does not give its size. The default is 4096, as in the original; 512 gives the
+    60 MB of its Table V for CIFAR-100.
 
-    Like the original it has no normalisation; ``batch_norm`` puts one behind each convolution, which trains
-    faster and from more choices, but is another network. The original was first trained with its shallower
-    sister's weights, or with Glorot's; here the first weights are those of He et al. 2015. Poolings round
-    sizes up, so that images down to a pixel pass; where sizes divide by 32 that changes nothing.
+    Like the original it has no normalisation. ``batch_norm`` adds one after each convolution; such a network trains
+    faster and from more choices, but is another network. The original was first trained with the weights of its
+    shallower sister, or with Glorot's. Here the initial weights are those of He et al. 2015. Poolings round
+    sizes up, so that even images of one pixel pass; where sizes divide by 32 that changes nothing.
 
     Args:
         channels: of the image.
         classes: of the output.
         size: height and width of the image in pixels.
-        units: output dimension of the dense layers before the output; None: 4096, of small images 512.
+        units: output dimension of the dense layers before the output; None: 4096, for small images 512.
         batch_norm: batch normalisation after each convolution.
     """
 
