@@ -67,6 +67,8 @@ class Metric:
 
     def interval(self, low: float, high: float) -> str:
         """``0.876–0.891``, ``90.2–92.1 %`` or ``23.9–24.8 dB``; empty where none can be told."""
+        if self.ranks:  # shares of cases are not within 0 and 1, the metric is
+            low, high = (value if math.isnan(value) else min(max(value, 0.0), 1.0) for value in (low, high))
         if math.isnan(low) or math.isnan(high) or not (self.classifies or self.unit):
             return formatting.interval(low, high)
         if self.classifies:

@@ -165,6 +165,12 @@ def test_a_case_alone_is_no_better_or_worse() -> None:
     assert METRICS["dice"].of_single_cases
 
 
+def test_an_interval_lies_where_the_metric_can_be() -> None:
+    assert METRICS["macro_f1"].interval(-0.002, 1.003) == METRICS["macro_f1"].interval(0, 1)
+    assert METRICS["macro_f1"].interval(0.25, 0.75) == METRICS["dice"].interval(0.25, 0.75)
+    assert METRICS["macro_f1"].interval(float("nan"), float("nan")) == ""
+
+
 def test_a_sentence_speaks_of_pictures() -> None:
     known = metric_named(METRICS["mean_average_precision"].name)
     assert known.reached_words(0.5) == "reaches 0.500 mean average precision on unseen pictures"
