@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from netwright.api import create_run
 from netwright.api.run import Run
 from netwright.api.runner import conduct
 from netwright.errors import SettingsError
-from netwright.execution.local import LocalExecutor
+from netwright.execution.base import Executor
 from netwright.planning.candidate_time import share_hours
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_run_data
@@ -24,6 +23,7 @@ from netwright.spaces import SPACES, make_space
 from netwright.spaces.kinds import KINDS
 from netwright.strategies.makers import PROPOSERS
 from planning.steps import after
+from shared_workers import SharedWorkers
 
 TINY: dict[str, dict[str, Any]] = {
     "segnas11": {"space.n": [1, 4], "space.p": [1, 3]},
@@ -60,12 +60,10 @@ EARLY: dict[str, dict[str, Any]] = {
 QUICK = {"termination.slower_than_start": None, "training.batch_size": 4, "verdict.hours": 0}
 
 
-@pytest.fixture(scope="module")
-def executor() -> Iterator[LocalExecutor]:
+@pytest.fixture
+def executor(worker_pool: SharedWorkers) -> Executor:
     """One worker for all: a process takes seconds to start."""
-    workers = LocalExecutor(1, 1)
-    yield workers
-    workers.shutdown()
+    return worker_pool(1, 1, None)
 
 
 def made(dataset: Path, folder: Path, trials: int, **settings: Any) -> Run:
@@ -74,7 +72,7 @@ def made(dataset: Path, folder: Path, trials: int, **settings: Any) -> Run:
     return create_run(dataset, None, user, folder)
 
 
-def searched(run: Run, executor: LocalExecutor) -> Run:
+def searched(run: Run, executor: Executor) -> Run:
     settings = run.settings
     data = open_run_data(run.folder, settings).data
     space = make_space(settings.space)
@@ -85,7 +83,7 @@ def searched(run: Run, executor: LocalExecutor) -> Run:
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.parametrize("strategy", PROPOSERS)
 def test_every_strategy_trains_networks(
-    strategy: str, dataset: Path, tmp_path: Path, executor: LocalExecutor
+    strategy: str, dataset: Path, tmp_path: Path, executor: Executor
 ) -> None:
     options = {f"strategy.{name}": value for name, value in EARLY.get(strategy, {}).items()}
     settings = {**TINY["segnas4"], "space.name": "segnas4", "strategy.name": strategy, **options}
@@ -99,7 +97,7 @@ def test_every_strategy_trains_networks(
 
 @pytest.mark.parametrize("space", SPACES)
 def test_networks_of_every_space_are_trained(
-    space: str, dataset: Path, shapes: Path, tiles: Path, tmp_path: Path, executor: LocalExecutor
+    space: str, dataset: Path, shapes: Path, tiles: Path, tmp_path: Path, executor: Executor
 ) -> None:
     kind = KINDS[space]
     data = dataset if "segmentation" in kind.tasks else shapes if "classification" in kind.tasks else tiles
@@ -110,6 +108,7 @@ def test_networks_of_every_space_are_trained(
     assert [trial.status for trial in run.trials] == ["complete"]
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_unusual_combinations_are_reported(dataset: Path, tmp_path: Path) -> None:
     """Published agents without layers, to the end; and a layered space without agents."""
     agents = {"strategy.name": "q-learning", "strategy.variant": "published", "strategy.exploration": 2}

@@ -30,6 +30,7 @@ from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 from planning.steps import after
 
+pytestmark = pytest.mark.usefixtures("shared_workers")
 MARL = ("marl-vgg16", "marl-googlenet", "marl-unet", "marl")
 BOTH = "training+validation"
 

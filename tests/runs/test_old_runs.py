@@ -22,6 +22,7 @@ from PIL import Image
 
 import netwright as package
 
+pytestmark = pytest.mark.usefixtures("shared_workers")
 OLD_RUNS = next(p for p in Path(__file__).resolve().parents if p.name == "tests") / "fixtures" / "old_runs"
 MADE_IN = "/tmp/old-runs/data"
 KILLED = ("segnas4-killed", "pdas-cells-killed")

@@ -43,6 +43,7 @@ def test_a_last_digit_is_a_difference() -> None:
     assert benchmark.differences(found, found) == []
 
 
+@pytest.mark.usefixtures("shared_workers")
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", benchmark.SEARCHES)
 def test_the_same_is_found(name: str, seed: int) -> None:
