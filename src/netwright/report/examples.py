@@ -1,4 +1,4 @@
-"""The cases that a report shows: the worst, the median and the best."""
+"""Chooses the cases that a report shows: the worst, the median and the best."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ROLES = ("worst", "median", "best")
 
 
 def worst_median_best(scores: Mapping[str, float]) -> dict[str, str]:
-    """Case -> its role, of cases by their scores; NaN is none. A case with two roles has the first of them."""
+    """Case -> its role, by the cases' scores. A case with NaN has none; a case with two roles has the first of them."""
     ranked = sorted((case for case in scores if not math.isnan(scores[case])), key=lambda case: scores[case])
     if not ranked:
         return {}

@@ -1,4 +1,4 @@
-"""Numbers as the report and its sentences write them: Dice with three digits, h and m, M and MB."""
+"""Formats numbers for the report and its sentences: Dice with three digits, h and m, M and MB."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DASH = "–"  # between the ends of an interval, and where there is no value
 
 
 def dice(value: float | None) -> str:
-    """Three digits, or a dash for what was not measured."""
+    """Three digits; a dash for what was not measured."""
     return DASH if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def interval(low: float, high: float) -> str:
-    """``0.876–0.891``, or with "to" where a minus sign would be misread; empty where none can be told."""
+    """``0.876–0.891``; with "to" where a minus sign would be misread; empty where there is no interval."""
     if math.isnan(low) or math.isnan(high):
         return ""
     if low < 0:
@@ -32,7 +32,7 @@ def interval(low: float, high: float) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """A difference with its sign: ``+0.013``, ``−0.002``; what rounds to zero has none."""
+    """A difference with its sign: ``+0.013``, ``−0.002``. A value that rounds to zero has no sign."""
     text = f"{abs(value):.{digits}f}"
     return text if float(text) == 0 else f"{'−' if value < 0 else '+'}{text}"
 
@@ -62,7 +62,7 @@ def parameters(count: int | None) -> str:
 
 
 def megabytes(count: int | None) -> str:
-    """Size of so many parameters in float32; 1 MB = 1e6 bytes."""
+    """The size of this many parameters in float32; 1 MB = 1e6 bytes."""
     if count is None:
         return DASH
     size = 4 * count / 1e6
@@ -120,5 +120,5 @@ def names(items: list[str]) -> str:
 
 
 def sentence_case(text: str) -> str:
-    """The first letter large, the others as they are: ``3D U-Net`` stays."""
+    """The text with a capital first letter. The other letters do not change, as in ``3D U-Net``."""
     return text[:1].upper() + text[1:]

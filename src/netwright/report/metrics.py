@@ -1,4 +1,4 @@
-"""How the comparison's measure is written: Dice with three digits, accuracy in percent, PSNR in dB with one."""
+"""How the comparison's metric is written: Dice with three digits, accuracy in percent, PSNR in dB with one digit."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ from netwright.report import formatting
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of which larger is better, and the words that go with it.
+    """A metric for which larger is better, and the words that go with it.
 
     Args:
         name: within a sentence.
-        case: what it is measured on.
-        cases: several of these.
-        classifies: whether each case is right or wrong, 1 or 0, so that a case alone has no better or worse.
-        unit: of one that has any, which is not between 0 and 1.
-        column: the name of the one score of a case that counts; "": the mean of all.
-        reached: what a network does that has it, within a sentence.
-        ranks: whether it is measured on all cases together, as a ranking of them is. What stands for a case is then its
-            share in that; their mean is the metric, and one alone says nothing.
+        case: the word for what it is measured on.
+        cases: the plural of this word.
+        classifies: whether each case is right or wrong, 1 or 0, so that a single case is not better or worse.
+        unit: the unit of a metric that is not between 0 and 1.
+        column: the name of the score of a case that counts; "": the mean of all its scores.
+        reached: what a network with this metric does, within a sentence.
     """
 
     name: str
@@ -41,16 +39,16 @@ class Metric:
         return not (self.classifies or self.ranks)
 
     def counted(self, *, patients: bool) -> Metric:
-        """The same with the words for patients, where several cases are of one."""
+        """The same metric, with the words for patients where several cases belong to one patient."""
         return replace(self, case="patient", cases="patients") if patients else self
 
     @property
     def axis(self) -> str:
-        """For axes: ``Dice``, or ``PSNR [dB]``."""
+        """The label of an axis: ``Dice``, or ``PSNR [dB]``."""
         return f"{self.name} [{self.unit}]" if self.unit else self.name
 
     def of_case(self, scores: Mapping[str, float]) -> float:
-        """What counts of the scores of a case; NaN where none of it is defined."""
+        """The score of a case that counts; NaN where none is defined."""
         return mean_known([scores.get(self.column, math.nan)] if self.column else scores.values())
 
     def value(self, score: float | None) -> str:
@@ -62,11 +60,11 @@ class Metric:
         return f"{100 * score:.1f} %" if self.classifies else formatting.dice(score)
 
     def number(self, score: float | None) -> str:
-        """The same but for accuracy, which is from 0 to 1 in lists of metrics: ``0.913``."""
+        """Like `value`, but accuracy is from 0 to 1, as in lists of metrics: ``0.913``."""
         return formatting.dice(score) if self.classifies else self.value(score)
 
     def interval(self, low: float, high: float) -> str:
-        """``0.876–0.891``, ``90.2–92.1 %`` or ``23.9–24.8 dB``; empty where none can be told."""
+        """``0.876–0.891``, ``90.2–92.1 %`` or ``23.9–24.8 dB``; empty where there is no interval."""
         if self.ranks:  # shares of cases are not within 0 and 1, the metric is
             low, high = (value if math.isnan(value) else min(max(value, 0.0), 1.0) for value in (low, high))
         if math.isnan(low) or math.isnan(high) or not (self.classifies or self.unit):
@@ -76,27 +74,27 @@ class Metric:
         return f"{low:.1f}{' to ' if low < 0 else formatting.DASH}{high:.1f} {self.unit}"
 
     def difference(self, value: float) -> str:
-        """With its sign: ``+0.013``, ``+1.3 points`` for accuracy, ``+0.31 dB`` for PSNR."""
+        """A difference with its sign: ``+0.013``, ``+1.3 points`` for accuracy, ``+0.31 dB`` for PSNR."""
         if self.unit:
             return f"{formatting.signed(value, 2)} {self.unit}"
         return f"{formatting.signed(100 * value, 1)} points" if self.classifies else formatting.signed(value)
 
     def difference_interval(self, low: float, high: float) -> str:
-        """Of a difference; with "to" where a minus sign would be misread."""
+        """The interval of a difference; with "to" where a minus sign would be misread."""
         if math.isnan(low) or math.isnan(high) or not (self.classifies or self.unit):
             return formatting.interval(low, high)
         factor, digits = (1, 2) if self.unit else (100, 1)
         return f"{formatting.signed(factor * low, digits)} to {formatting.signed(factor * high, digits)}"
 
     def amount(self, difference: float) -> str:
-        """A difference without its sign, in a sentence: ``0.013 Dice``, ``1.3 points of accuracy``, ``0.31 dB``."""
+        """A difference without its sign, for a sentence: ``0.013 Dice``, ``1.3 points of accuracy``, ``0.31 dB``."""
         size = abs(difference)
         if self.unit:
             return f"{size:.2f} {self.unit}" if size >= 0.005 else f"under 0.01 {self.unit}"
         return f"{100 * size:.1f} points of {self.name}" if self.classifies else f"{size:.3f} {self.name}"
 
     def reached_words(self, mean: float) -> str:
-        """What a network does, in a sentence: ``segments unseen cases at 0.884 Dice``."""
+        """What a network does, for a sentence: ``segments unseen cases at 0.884 Dice``."""
         return self.reached.format(value=self.value(mean), name=self.name, cases=self.cases)
 
     def count(self, cases: int) -> str:
@@ -133,9 +131,10 @@ METRICS = {
 
 
 def reward_words(reward: float | None, metric: str, score: float | None, *, plain: bool) -> str:
-    """What a search maximises, not to be taken for a score: ``0.652``, or ``reward 22.500 with accuracy 25.0 %``.
+    """The value that a search maximises, worded so that it is not taken for a score.
 
-    ``plain``: the reward is the metric itself. ``score``: the metric's value, None where it is not known.
+    For example ``0.652``, or ``reward 22.500 with accuracy 25.0 %``. ``plain``: the reward is the metric itself.
+    ``score`` is the metric's value; None where it is not known.
     """
     known = metric_named(metric)
     if plain:
@@ -145,7 +144,5 @@ def reward_words(reward: float | None, metric: str, score: float | None, *, plai
 
 
 def metric_named(name: str) -> Metric:
-    """The metric of a task, whether written "Dice" or "dice", "macro F1" or "macro_f1"; another name is a score like
-    Dice.
-    """
+    """The metric of a task, written "Dice" or "dice". An unknown name is a score like Dice."""
     return METRICS.get(name.lower().replace(" ", "_"), Metric(name, "case", "cases", classifies=False))

@@ -1,4 +1,4 @@
-"""Trials and contestants as a report gets them, as plain data."""
+"""Trials and contestants as plain data for a report."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One candidate of the search. ``seconds`` is wall time; ``finished_at`` seconds since the search began.
+    """One candidate of the search. ``seconds`` is wall time; ``finished_at`` counts seconds since the search began.
 
-    ``cached_from`` is the number of the trial that had trained the same network before. ``phase``: of the
-    strategy when it asked, "exploration" or "exploitation", where it has such phases.
+    ``cached_from`` is the number of the trial that had trained the same network before. ``phase`` is the strategy's
+    phase when it proposed the candidate, "exploration" or "exploitation", where it has such phases.
     """
 
     number: int
@@ -34,22 +34,29 @@ class TrialRow:
 class Contestant:
     """One network of the final comparison, retrained and tested like the others.
 
-    ``groups``: test case -> its patient, of cases that are several of one patient: intervals and tests then count
-    patients.
-
-    ``name``: "searched" for the winner, else for example "random", "unet3d", "vnet", "monai-unet". ``scores``:
-    test case -> label name -> Dice on the original grid (NaN where absent from truth and prediction); for
-    classification test image -> its true class -> 1 where it is recognised, else 0; for inpainting test image -> "psnr"
-    and "ssim" -> its value. ``curves``: name -> one
-    value an epoch. ``status`` and ``reason`` as in `netwright.training.outcome`. ``inference_ms``: of one
-    input.
-
-    ``role``: "original", "random network", "random search" or "searched" puts it into the table of costs beside the
-    original, for which ``size_mb`` (1 MB = 1e6 bytes), ``training_batch_ms`` (a training step of one batch) and
-    ``inference_batch_ms`` are there; what was not measured is None.
-
-    ``details``: what the task's test told besides, by name, for the sections that the task gives of it, and
-    ``folder``: where the network lies.
+    Args:
+        name: "searched" for the winner, else for example "random", "unet3d", "vnet", "monai-unet".
+        title: its name in tables and sentences.
+        description: its architecture in words.
+        status: as in `netwright.training.outcome`.
+        reason: as in `netwright.training.outcome`.
+        parameters: how many it has.
+        train_seconds: the time of its training.
+        epochs: the epochs of its training.
+        inference_ms: for one input.
+        scores: for segmentation test case -> label name -> Dice on the original grid (NaN where the label is absent
+            from truth and prediction); for classification test image -> its true class -> 1 where it is recognised,
+            else 0; for inpainting test image -> "psnr" and "ssim" -> its value.
+        curves: name -> one value an epoch.
+        role: "original", "random network", "random search" or "searched" puts it into the table of costs beside the
+            original. The next three fields are for that table; None: not measured.
+        size_mb: of its weights; 1 MB = 1e6 bytes.
+        training_batch_ms: for a training step of one batch.
+        inference_batch_ms: for one batch.
+        groups: test case -> its patient, where several cases belong to one patient. Intervals and tests then count
+            patients.
+        details: further results of the task's test, by name, for the task's own sections.
+        folder: where the network lies.
     """
 
     name: str

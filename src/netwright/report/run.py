@@ -1,4 +1,4 @@
-"""What those who give sections of a report get of the run."""
+"""What the parts of the package that give sections of a report know about the run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from netwright.settings import RunSettings
 
 @dataclass(frozen=True)
 class ReportedRun:
-    """A run, as a task sees it that gives sections of its report.
+    """A run, as seen by a task that gives sections of its report.
 
     Args:
         settings: of the run.
-        comparison: the final one, so far.
+        comparison: the final comparison so far.
         predictions: the folder with the searched network's predictions of the test cases.
         prepared: the prepared data.
         test: the test cases.

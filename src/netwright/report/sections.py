@@ -1,8 +1,8 @@
-"""The sections of a report, as plain data, and the page that they make.
+"""The sections of a report as plain data, and the page that they make.
 
-Whoever has something to show gives a `Section`: the comparison, the search, a task, a strategy, a space. A section has
-an anchor, a title, and blocks: sentences, tables, figures, galleries of pictures. `render_page` puts the sections in
-order and draws each block by its own template in ``blocks/``; all texts are escaped.
+The comparison, the search, a task, a strategy and a space each give a `Section` for what they show. A section has an
+anchor, a title, and blocks: sentences, tables, figures, galleries of pictures. `render_page` puts the sections in order
+and draws each block with its own template in ``blocks/``. All texts are escaped.
 
 Example:
     >>> section = Section("greeting", "A greeting", (Sentences(("Hello & welcome.",)),), order=SEARCH)
@@ -31,7 +31,7 @@ VERDICT, COMPARISON, TASK, SEARCH, STRATEGY, NETWORK, TRIALS, REPETITION = range
 
 @dataclass(frozen=True)
 class Sentences:
-    """Paragraphs of text. ``style``: "", or "caption" or "quiet" for smaller or paler letters."""
+    """Paragraphs of text. ``style`` is "", or "caption" or "quiet" for smaller or paler letters."""
 
     texts: tuple[str, ...]
     style: str = ""
@@ -46,9 +46,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Badge:
-    """A word with a coloured dot before it, as the status of a trial; a ``hollow`` dot for what was taken from another
-    trial.
-    """
+    """A word with a coloured dot before it, for example a trial's status. A ``hollow`` dot marks a reused result."""
 
     text: str
     colour: str
@@ -57,7 +55,7 @@ class Badge:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many there are of each kind."""
+    """The number of items of each kind."""
 
     numbers: tuple[tuple[Badge, int], ...]
 
@@ -67,16 +65,16 @@ class Cell:
     """A cell of a table.
 
     Args:
-        text: what it says.
+        text: its text.
         small: lines below it, in smaller letters.
-        number: whether it stands at the right.
-        strong: whether it is set apart in the row of the searched network.
+        number: whether it is aligned to the right.
+        strong: whether it is highlighted in the row of the searched network.
         badge: in place of the text.
         wide: whether it holds long texts.
         head: whether it is the name of its row.
         key: what its column is sorted by, in a table that sorts; None: by the text.
-        rows: rows of the table that it spans.
-        columns: columns that it spans.
+        rows: how many rows of the table it spans.
+        columns: how many columns it spans.
     """
 
     text: str = ""
@@ -94,7 +92,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table. ``style``: "searched" or "best" for one that is set apart."""
+    """A row of a table. ``style``: "searched" or "best" for a highlighted row."""
 
     cells: tuple[Cell, ...]
     style: str = ""
@@ -107,9 +105,9 @@ class Table:
     Args:
         head: names of the columns; empty for none.
         rows: from top to bottom.
-        style: class in the style sheet, for example "narrow"; "" for the usual.
-        scrolls: whether a long one scrolls by itself.
-        sorts: whether a click on the name of a column sorts the rows; one table of a page at most.
+        style: class in the style sheet, for example "narrow"; "" for the usual one.
+        scrolls: whether a long table scrolls by itself.
+        sorts: whether a click on a column's name sorts the rows; at most one table of a page.
     """
 
     head: tuple[Cell, ...]
@@ -121,7 +119,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot of plotly's. ``name``: of no other plot of the page."""
+    """A plotly plot. Its ``name`` is unique in the page."""
 
     name: str
     figure: go.Figure
@@ -130,7 +128,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture inside the page (a ``data:`` URI), its size in pixels, and what it shows, in words."""
+    """A picture inside the page (a ``data:`` URI), its size in pixels, and a description in words."""
 
     uri: str
     alt: str
@@ -141,7 +139,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Captioned:
-    """A picture of a gallery, with what stands over and under it: `Markup`, or plain text."""
+    """A picture of a gallery, with texts above and below: `Markup`, or plain text."""
 
     picture: Picture
     above: str = ""
@@ -150,7 +148,7 @@ class Captioned:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures side by side. ``style``: "tables" or "strip", for larger or smaller ones."""
+    """Pictures side by side. ``style``: "tables" for larger ones, "strip" for smaller ones."""
 
     pictures: tuple[Captioned, ...]
     style: str = "strip"
@@ -158,7 +156,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Case:
-    """A case of the dataset: a wide picture under ``heads``, the names of its parts, and blocks beside it."""
+    """A case of the dataset: a wide picture under ``heads`` (the names of its columns), and blocks beside it."""
 
     heads: tuple[str, ...]
     picture: Picture
@@ -167,7 +165,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Code:
-    """Commands or settings, letter by letter. ``summary``: what a click on it unfolds; "": it is always there."""
+    """Commands or settings, in a fixed-width font. ``summary``: the text to click to unfold it; "": it is always
+    visible.
+    """
 
     text: str
     summary: str = ""
@@ -182,7 +182,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Html:
-    """Anything else. Whoever makes it sees to it that its texts are escaped (`Markup`)."""
+    """Anything else. Whoever makes it must escape its texts (`Markup`)."""
 
     html: Markup
 
@@ -206,16 +206,16 @@ TEMPLATES: dict[type, str] = {
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page under a heading of its own.
+    """A part of the page under its own heading.
 
     Args:
-        anchor: its address within the page. Sections with one anchor are shown as one: the title of the first, and the
-            blocks of all.
+        anchor: its address within the page. Sections with the same anchor are shown as one, with the title of the first
+            and the blocks of all.
         title: its heading; "" for none.
-        blocks: what it shows, from top to bottom. A section without blocks is not shown.
-        order: its position, as `SEARCH`; among equals the one that was given first stands first.
+        blocks: its contents from top to bottom. A section without blocks is not shown.
+        order: its position, as `SEARCH`. Among equals, the one that was given first comes first.
         link: its name in the list of sections at the top of the page; "" where it is not in the list.
-        style: class in the style sheet; "" for the usual.
+        style: class in the style sheet; "" for the usual one.
     """
 
     anchor: str
@@ -236,7 +236,7 @@ class Page:
 
 
 def in_order(sections: Iterable[Section]) -> list[Section]:
-    """The sections as they are shown: sorted, those with one anchor as one, without empty ones."""
+    """The sections as they are shown: sorted, with those of one anchor joined, without empty ones."""
     merged: dict[str, Section] = {}
     for section in sorted(sections, key=lambda section: section.order):
         first = merged.get(section.anchor)
@@ -253,10 +253,10 @@ def in_order(sections: Iterable[Section]) -> list[Section]:
 def render_page(page: Page) -> str:
     """One HTML file that opens offline: every picture, script and style is inside it.
 
-    It is about 5 MB where it has plots, nearly all of it plotly's script.
+    It is about 5 MB with plots; nearly all of that is plotly's script.
 
     Raises:
-        ValueError: two plots have one name.
+        ValueError: two plots have the same name.
     """
     sections = in_order(page.sections)
     names = Counter(block.name for s in sections for block in s.blocks if isinstance(block, Figure))

@@ -1,4 +1,4 @@
-"""The verdict in sentences: what the searched network reaches, and against whom it is better or worse."""
+"""The verdict in sentences: what the searched network reaches, and which networks it is better or worse than."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def verdict_sentences(
 
 
 def sentences(summaries: Sequence[Summary], metric: Metric) -> tuple[str, ...]:
-    """`verdict_sentences` for contestants that are summarised already."""
+    """`verdict_sentences` for contestants that have been summarised already."""
     if not summaries:
         return ()
     metric = metric.counted(patients=any(s.contestant.groups for s in summaries))
@@ -74,14 +74,14 @@ def progress_sentences(
     *,
     one_shot: bool = False,
 ) -> tuple[str, ...]:
-    """What can be told before the final comparison: how many trials ran, and the best of them.
+    """The sentences before the final comparison: how many trials ran, and which is the best of them.
 
     Args:
         trials: of the search so far.
         best_trial: the number of the best.
         reward_name: what their reward is, in words.
-        cases: what the comparison tests on, for example "images".
-        one_shot: whether the search was inside one training, and ended in a single trial.
+        cases: the word for what the comparison tests on, for example "images".
+        one_shot: whether the search was inside one training and ended in a single trial.
     """
     best = next((t for t in trials if t.number == best_trial and t.reward is not None), None)
     if not trials:
@@ -139,7 +139,7 @@ def _against(searched: Summary, other: Summary, metric: Metric) -> str:
 
 
 def _within(searched: Summary, original: Summary, metric: Metric) -> str:
-    """Whether the searched network's mean is in the interval of the network that it was made from."""
+    """The sentence that says whether the searched network's mean lies in the interval of the original network."""
     overall, mean = original.overall, searched.overall.mean
     if math.isnan(overall.low):
         return f"One {metric.case} gives the original no interval to hold it against."
@@ -161,20 +161,20 @@ def _difference(comparison: PairedComparison | None, metric: Metric) -> str:
 
 
 def too_few(comparison: PairedComparison) -> bool:
-    """Whether so few pairs can tell no difference, however large: the sign-flip test's smallest possible p-value is
-    2 / 2^n.
+    """Whether there are too few pairs to prove any difference. The sign-flip test's smallest possible p-value is 2 /
+    2^n.
     """
     return 2.0 ** (1 - comparison.n) >= SIGNIFICANCE
 
 
 def too_few_words(comparison: PairedComparison, metric: Metric) -> str:
-    """What `too_few` pairs leave to be said."""
+    """The sentence for comparisons with `too_few` pairs."""
     verb = "is" if comparison.n == 1 else "are"
     return f"{metric.count(comparison.n)} {verb} too few to tell a difference"
 
 
 def outcome(comparison: PairedComparison) -> str:
-    """The searched network against another: "better", "worse" or "equal" (no measurable difference)."""
+    """The searched network relative to another: "better", "worse" or "equal" (no measurable difference)."""
     if not comparison.p_value < SIGNIFICANCE:
         return "equal"
     return "better" if comparison.mean_difference > 0 else "worse"
@@ -188,7 +188,7 @@ def _ratio(mine: float | None, theirs: float | None, smaller: str, larger: str, 
 
 
 def _in_short(others: Sequence[Summary], metric: Metric) -> list[str]:
-    """The plain word where the searched network is not better than all."""
+    """The sentences that say plainly where the searched network is not better."""
     compared = [(s, outcome(s.comparison)) for s in others if s.comparison is not None and s.comparison.n]
     alike = Counter(s.contestant.title for s in others)
 

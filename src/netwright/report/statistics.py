@@ -1,4 +1,4 @@
-"""What the report claims about numbers: intervals over cases, paired comparisons, the Pareto front."""
+"""The statistics of a report: intervals over cases, paired comparisons, the Pareto front."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 EXACT_LIMIT = 14
-"""Up to so many differing pairs all 2^n sign patterns are enumerated."""
+"""With at most this many differing pairs, all 2^n sign patterns are enumerated."""
 
 SIGN_PATTERNS = 50_000
-"""Random sign patterns beyond `EXACT_LIMIT`: a p-value of 0.05 is then known to about 0.001."""
+"""The number of random sign patterns beyond `EXACT_LIMIT`. The error of a p-value of 0.05 is then about 0.001."""
 
 CHUNK_ELEMENTS = 4_000_000
 
 FEW_VALUES = 8
-"""A sample of so few different values (right or wrong, 1 or 0) is resampled by their counts alone."""
+"""A sample with at most this many different values (right or wrong, 1 or 0) is resampled by their counts."""
 
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Two networks on the same cases: mean of a - b, its 95 % interval, two-sided p-value, pairs."""
+    """Two networks on the same cases: the mean of a - b, its 95 % interval, the two-sided p-value, and the pairs."""
 
     mean_difference: float
     low: float
@@ -37,17 +37,17 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Bias-corrected and accelerated bootstrap interval of the mean over cases (BCa; Efron 1987).
 
-    As in Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 14.3. Rather than plain
+    As in Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 14.3. It is better here than plain
     percentiles, because Dice over cases is skewed: a few failures pull the mean down.
 
     Args:
         values: one value a case, shape (n,). NaNs (label absent) are dropped.
-        seed: of the resampling; equal seeds give equal intervals.
+        seed: for the resampling. Equal seeds give equal intervals.
         level: coverage, between 0 and 1.
         resamples: bootstrap resamples of the cases.
 
     Returns:
-        (low, high); NaN twice for fewer than two values, for which no interval can be told.
+        (low, high); NaN twice for fewer than two values, which have no interval.
     """
     sample = np.asarray(values, dtype=np.float64).ravel()
     sample = sample[~np.isnan(sample)]
@@ -77,9 +77,9 @@ def bootstrap_interval(
 def value_a_group(values: ArrayLike, groups: Sequence[str]) -> NDArray[np.float64]:
     """One value for each group of cases that are not independent, such as the frames of a patient's heart.
 
-    To be resampled and compared in place of the cases: their mean is that of all cases, their spread that of a mean
-    of whole groups (its linearisation; Cochran, Sampling Techniques, 1977, section 6.3). Of groups of one size they
-    are the groups' means, of groups of one case the cases.
+    The values are resampled and compared in place of the cases. Their mean is that of all cases. Their spread is that
+    of a mean of whole groups (its linearisation; Cochran, Sampling Techniques, 1977, section 6.3). For groups of equal
+    size, the values are the groups' means; for groups of one case, the cases.
 
     Args:
         values: one value a case, shape (n,), without NaN.
@@ -97,7 +97,7 @@ def value_a_group(values: ArrayLike, groups: Sequence[str]) -> NDArray[np.float6
 def _resampled_means(
     sample: NDArray[np.float64], resamples: int, generator: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Means of so many resamples of the cases, each with replacement and as large as the sample."""
+    """The means of ``resamples`` samples, each drawn with replacement and as large as the original one."""
     values, counts = np.unique(sample, return_counts=True)
     if values.size <= FEW_VALUES:
         # How often each value is drawn is multinomial, so that ten thousand test images cost no more than ten.
@@ -112,19 +112,18 @@ def _resampled_means(
 
 
 def paired_comparison(a: ArrayLike, b: ArrayLike, seed: int = 0) -> PairedComparison:
-    """Compare two networks case by case; positive differences favour ``a``.
+    """Compares two networks case by case. Positive differences favour ``a``.
 
-    The interval is the bootstrap's, of the mean difference. The p-value is that of the paired permutation
-    (sign-flip) test of the same mean difference: exact for up to `EXACT_LIMIT` differing pairs, by random
-    patterns beyond. Where all pairs differ by the same amount, as cases that are right or wrong do, the test
-    is McNemar's (1947) on the binomial distribution, and exact for any number. Preferred to Wilcoxon's
-    signed ranks, which drop ties, test another quantity than the mean that is reported, and can so contradict
-    the interval beside it.
+    The interval is the bootstrap's, for the mean difference. The p-value is that of the paired permutation (sign-flip)
+    test of the same mean difference: exact for up to `EXACT_LIMIT` differing pairs, with random patterns beyond. Where
+    all pairs differ by the same amount, as right or wrong cases do, the test is McNemar's (1947) on the binomial
+    distribution, and exact for any number. Wilcoxon's signed ranks are not used: they drop ties and test another
+    quantity than the reported mean, so they can contradict the interval beside it.
 
     Args:
-        a: one value a case, shape (n,); pairs with a NaN on either side are dropped.
+        a: one value a case, shape (n,). Pairs with a NaN on either side are dropped.
         b: the same cases in the same order.
-        seed: of resampling and sign patterns.
+        seed: for resampling and sign patterns.
 
     Raises:
         ValueError: ``a`` and ``b`` differ in length.
@@ -178,7 +177,7 @@ def _chunks(rows: int, columns: int) -> Iterator[int]:
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Adjust p-values for their number, in their own order (Holm 1979); NaNs stay and are not counted."""
+    """Adjusts p-values for their number (Holm 1979). Their order is kept; NaNs stay and are not counted."""
     adjusted = [float("nan")] * len(p_values)
     ordered = sorted((p, i) for i, p in enumerate(p_values) if not np.isnan(p))
     largest = 0.0
@@ -192,9 +191,9 @@ def pareto_front(points: ArrayLike) -> tuple[int, ...]:
     """Indices of the points that no other point beats, in order of the first coordinate.
 
     Args:
-        points: shape (n, d); every coordinate is a cost, smaller is better (negate what is to be maximised).
-            A point is beaten by another that is nowhere larger and somewhere smaller. Equal points are all
-            kept. Points with a NaN are left out.
+        points: shape (n, d). Every coordinate is a cost: smaller is better (negate what is to be maximised). One point
+            beats another if it is nowhere larger and somewhere smaller. Equal points are all kept. Points with a NaN
+            are left out.
     """
     costs = np.asarray(points, dtype=np.float64)
     if costs.size == 0:

@@ -1,4 +1,4 @@
-"""The final comparison in numbers: one summary a contestant, shared by verdict, tables and figures."""
+"""The final comparison in numbers: one summary for each contestant, used by verdict, tables and figures."""
 
 from __future__ import annotations
 
@@ -35,12 +35,16 @@ class Estimate:
 class Summary:
     """One contestant in numbers.
 
-    ``case_scores``: test case -> mean score over its labels (Dice; right or wrong), or the one that counts (PSNR).
-    ``overall``: its mean over cases. ``labels``: label -> estimate. Intervals and the comparison are over patients
-    where the contestant
-    has groups. ``comparison``: the searched network minus this one, over the
-    cases that both have, its p-value adjusted for the number of comparisons (Holm); None for the searched
-    network and where either is untested.
+    Intervals and the comparison count patients where the contestant has groups.
+
+    Args:
+        contestant: the contestant.
+        case_scores: test case -> the mean score over its labels (Dice; right or wrong), or the score that counts
+            (PSNR).
+        overall: the mean over cases.
+        labels: label -> estimate.
+        comparison: the searched network minus this one, over the cases that both have. Its p-value is adjusted for the
+            number of comparisons (Holm). None for the searched network, and where either is untested.
     """
 
     contestant: Contestant
@@ -56,7 +60,7 @@ class Summary:
 
     @property
     def original(self) -> bool:
-        """Whether this is the network whose layers were searched, as it was."""
+        """Whether this is the unchanged network whose layers were searched."""
         return self.contestant.role == ORIGINAL
 
     @property
@@ -68,8 +72,9 @@ class Summary:
 def summarise(
     contestants: Sequence[Contestant], labels: Sequence[str], metric: Metric = METRICS["dice"]
 ) -> tuple[Summary, ...]:
-    """Summaries in the order given, each compared with the searched network where both were tested; ``metric`` says
-    what counts of a case's scores.
+    """Summaries in the given order. Each contestant is compared with the searched network, if both were tested.
+
+    ``metric`` says which score of a case counts.
     """
     summaries = [_summary(contestant, labels, metric) for contestant in contestants]
     searched = next((s for s in summaries if s.searched and s.tested), None)
@@ -88,13 +93,13 @@ def summarise(
 
 @dataclass(frozen=True)
 class Comparison:
-    """The final comparison: its contestants, none while it has not been run.
+    """The final comparison.
 
     Args:
-        contestants: in the order to be shown.
-        labels: what each case has scores of: labels, classes, or the metrics of images that are restored.
+        contestants: in the order to be shown; empty before the comparison has run.
+        labels: what each case has scores for: labels, classes, or the metrics of restored images.
         metric: what the scores are.
-        batch_size: of the contestants' times a batch.
+        batch_size: for the contestants' times of a batch.
     """
 
     contestants: tuple[Contestant, ...]
@@ -109,7 +114,7 @@ class Comparison:
 
     @property
     def counted(self) -> Metric:
-        """The metric with words for what intervals and tests count: cases, or patients."""
+        """The metric with the words for what intervals and tests count: cases, or patients."""
         return self.metric.counted(patients=any(c.groups for c in self.contestants))
 
     @property
@@ -144,7 +149,7 @@ def _estimate(scores: Mapping[str, float], groups: Mapping[str, str]) -> Estimat
 
 
 def groups_of(cases: Iterable[str], groups: Mapping[str, str]) -> list[str]:
-    """The group of each case; its own name where it is one by itself."""
+    """The group of each case. A case that shares no group has its own name."""
     return [groups.get(name, name) for name in cases]
 
 

@@ -1,1 +1,1 @@
-"""From a run folder to the content of its report."""
+"""Collects the content of a report from a run folder."""

@@ -1,4 +1,4 @@
-"""The final comparison of a run, and what came of it in sentences."""
+"""The final comparison of a run, and its verdict in sentences."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def comparison_of(
 
     Args:
         folder: of the run.
-        settings: its settings.
-        space: that it searches.
-        columns: what each case has scores of.
-        metric: the task's.
+        settings: of the run.
+        space: that the run searches.
+        columns: what each case has scores for.
+        metric: of the task.
     """
     contestants = tuple(_contestant(folder, result, space) for result in read_results(folder))
     return Comparison(contestants, columns, metric_named(metric), settings.training.batch_size)
 
 
 def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
-    """What came of the final comparison, in sentences; what the search found where there was none."""
+    """The verdict of the final comparison in sentences; before there is one, the result of the search."""
     results = read_results(folder)
     records = [record_of(t) for t in load_trials(folder)]
     space = space_to_show(folder, settings, records)

@@ -1,4 +1,4 @@
-"""What was searched and how: rows of a table, and notes."""
+"""What was searched and how, as rows of a table and notes."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def facts_of(
 
     Args:
         folder: of the run.
-        settings: its settings.
+        settings: of the run.
         run_data: its data.
         records: its trials.
-        space: that it searches.
+        space: that the run searches.
     """
     splits, machine = folder.splits(), settings.machine
     return (

@@ -1,4 +1,4 @@
-"""The course of a search inside one training, as its report shows it."""
+"""The course of a search inside one training, for its report."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from netwright.supernet.path import read_snapshots
 def probability_path(
     folder: RunFolder, settings: RunSettings, best: TrialRecord | None
 ) -> ProbabilityPath | None:
-    """How the probabilities moved so far; None where the run is of another kind, or has not begun.
+    """The probabilities over the search so far; None where the run is of another kind, or has not begun.
 
-    ``best``: the trial that the search ended in. While there is none, the likeliest values count as chosen.
+    ``best`` is the trial that the search ended in. Before there is one, the likeliest values count as chosen.
     """
     snapshots = read_snapshots(folder.shared)
     if settings.supernet is None or not snapshots:
@@ -51,7 +51,7 @@ def probability_path(
 
 
 def one_shot_facts(settings: RunSettings) -> tuple[tuple[str, str], ...]:
-    """How the search went about it, as rows of a table."""
+    """How the search works, as rows of a table."""
     given = settings.supernet
     assert given is not None
     samples = natural_gradient(settings, make_space(settings.space)).samples

@@ -1,4 +1,4 @@
-"""Where a report is written, and which files may be written over."""
+"""Where a report is written, and which files it may overwrite."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from netwright.errors import StorageError
 from netwright.runs.folder import RunFolder
 
 HISTORY = "policy.json"
-"""The course of the strategy, for machines, beside the report."""
+"""The file beside the report that holds the course of the strategy, for programs."""
 
 GENERATOR = b'<meta name="generator" content="netwright">'
 HISTORY_START = b'"rounds": ['
 
 
 def report_path(folder: RunFolder, output: Path | None) -> Path:
-    """Where the report goes; the folder of an ``output`` is made where it is not there.
+    """The path of the report. The folder of ``output`` is made where it does not exist.
 
     Raises:
-        StorageError: that cannot be written, or is something else than a report.
+        StorageError: the report cannot be written there, or another file is there.
     """
     path, advice = folder.report, "Name another place with -o."
     if output is not None:
@@ -40,10 +40,10 @@ def report_path(folder: RunFolder, output: Path | None) -> Path:
 
 
 def require_own(path: Path) -> None:
-    """Refuse a file that neither is a report nor lies beside one, so that none of the user's is lost.
+    """Refuses a file that is neither a report nor a file beside one, so that no file of the user is lost.
 
     Raises:
-        StorageError: it is there, and begins otherwise than what is written here.
+        StorageError: the file exists, and does not begin like a file that is written here.
     """
     if not os.path.lexists(path):
         return

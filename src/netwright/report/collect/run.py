@@ -1,4 +1,4 @@
-"""From a run folder to its report: every giver of sections is asked in turn."""
+"""Makes the report of a run folder: asks every part of the package for its sections."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ from netwright.tasks import TASKS
 def write_report(
     folder: RunFolder, settings: RunSettings, run_data: RunData, output: Path | None = None
 ) -> Path:
-    """Write the report of what the run has so far, and ``policy.json`` beside it where a policy was moved.
+    """Writes the report of everything that the run has so far. If a policy was learned, writes ``policy.json`` beside
+    it.
 
     Args:
         folder: of the run.
-        settings: its settings.
+        settings: of the run.
         run_data: its data.
-        output: the file, or the folder for ``report.html`` (a name without an ending is a folder); by default the run's
-            own.
+        output: the file, or the folder for ``report.html`` (a name without an ending is a folder); by default the run
+            folder.
 
     Returns:
         The report's path.
@@ -71,9 +72,9 @@ def report_page(
 
     Args:
         folder: of the run.
-        settings: its settings.
+        settings: of the run.
         run_data: its data.
-        study: the run's own, None where it has no trial yet.
+        study: of the run; None where it has no trial yet.
     """
     records = [] if study is None else [record_of(t) for t in study.get_trials(deepcopy=False)]
     space = space_to_show(folder, settings, records)

@@ -1,4 +1,4 @@
-"""How a search went: from a run's trials to the rows of its report."""
+"""The course of a search: from a run's trials to the rows of its report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from netwright.strategies.sampler import StrategySampler
 
 
 def reward_name(settings: RunSettings) -> str:
-    """Short, for axes; what a reward is made of is among the facts."""
+    """The short name of the reward, for axes. The facts say what it is made of."""
     if not settings.objective.plain:
         return "reward"
     weights = "" if settings.supernet is None else " with the shared weights"
@@ -26,7 +26,7 @@ def reward_name(settings: RunSettings) -> str:
 
 
 def penalty_of(study: optuna.Study | None) -> float | None:
-    """What the strategy is told of a candidate without a reward, where that is a number of its own."""
+    """The number that the strategy gets for a candidate without a reward, if it gets one."""
     sampler = None if study is None else study.sampler
     if isinstance(sampler, StrategySampler) and isinstance(sampler.strategy, Penalising):
         return float(sampler.strategy.penalty)
@@ -39,7 +39,7 @@ def best_curves(folder: RunFolder, best: TrialRecord | None) -> dict[str, list[f
 
 
 def trial_rows(records: Sequence[TrialRecord], space: Space) -> tuple[TrialRow, ...]:
-    """Each trial as a row."""
+    """The trials as rows."""
     began = min((r.started for r in records if r.started is not None), default=0.0)
     rows = []
     for record in records:

@@ -1,4 +1,4 @@
-"""What a run's space shows of its networks: the winner's drawings and layers, and each layer's choices."""
+"""What a run's space shows of its networks: drawings and layers of the winner, and the choices for each layer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def space_sections(
 
 
 def layer_choices(space: Space, records: Sequence[TrialRecord]) -> LayerChoices | None:
-    """What each layer was given in each trial; None where the space does not tune layers."""
+    """The choices for each layer in each trial; None where the space does not tune layers."""
     if not isinstance(space, Layered):
         return None
     graph = space.agent_graph()
@@ -52,7 +52,7 @@ def layer_choices(space: Space, records: Sequence[TrialRecord]) -> LayerChoices 
 
 
 def network_table(space: Space, best: TrialRecord | None, classes: int) -> NetworkTable | None:
-    """The best trial layer by layer; None where the space does not tell networks so."""
+    """The best trial layer by layer; None where the space does not describe layers."""
     if best is None or not isinstance(space, Tabled):
         return None
     return NetworkTable(space.table_columns, space.table(best.choice, classes))

@@ -1,4 +1,4 @@
-"""What a run's strategy shows of its search, and what it writes down for machines."""
+"""What a run's strategy shows of its search, and what it stores for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netwright.strategies.sampler import StrategySampler
 def strategy_report(
     study: optuna.Study | None, best: TrialRecord | None, reward_name: str
 ) -> tuple[StrategySection, ...]:
-    """What the strategy of a study shows; nothing where it has nothing to show.
+    """The sections of a study's strategy; empty where it has nothing to show.
 
     Args:
         study: of the run; None where it has no trial yet.
@@ -31,7 +31,7 @@ def strategy_report(
 
 
 def strategy_history(study: optuna.Study | None) -> list[dict[str, Any]]:
-    """The rounds of a study's strategy, as plain JSON values; empty where it keeps none."""
+    """The rounds of a study's strategy, as plain JSON values; empty where it stores none."""
     sampler = None if study is None else study.sampler
     if study is None or not isinstance(sampler, StrategySampler):
         return []

@@ -1,4 +1,4 @@
-"""What agents have learned: a heat map for each pair of connected agents."""
+"""What the agents have learned: a heat map for each pair of connected agents."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 MOST_TABLES = 24
-"""Tables that are shown at most. Of more, those whose values differ most."""
+"""At most this many tables are shown. If there are more, those whose values differ most are shown."""
 
 THUMBNAIL = 150
-"""Pixels of a thumbnail's longer side in the file, about; cells are whole numbers of pixels."""
+"""About how many pixels the longer side of a thumbnail has. Each cell is a whole number of pixels."""
 
 NUMBERED = 12
-"""With at most so many actions a side, cells show their values as numbers."""
+"""With at most this many actions a side, the cells show their values as numbers."""
 
 
 def telling(tables: Sequence[AgentTable], most: int = MOST_TABLES) -> tuple[int, ...]:
-    """Indices, rising, of at most ``most`` tables: those whose visited values have the largest deviation.
+    """Indices, in rising order, of at most ``most`` tables: those whose visited values have the largest deviation.
 
-    A table of which nothing was visited comes after all others; among equals the earlier one is taken.
+    Tables without a visited value come after all others. Among equals, the earlier table is taken.
     """
     spread = [float(np.nanstd(t.values)) if np.isfinite(t.values).any() else -1.0 for t in tables]
     ranked = sorted(range(len(tables)), key=lambda i: (-spread[i], i))
@@ -39,11 +39,11 @@ def telling(tables: Sequence[AgentTable], most: int = MOST_TABLES) -> tuple[int,
 
 
 def table_blocks(tables: Sequence[AgentTable], value_name: str) -> tuple[Block, ...]:
-    """The tables that tell most: one heat map with a menu, and a small picture of each.
+    """The most informative tables: one heat map with a menu, and a small picture of each.
 
     Args:
         tables: in the order of the layers.
-        value_name: what is in them, in words.
+        value_name: what their values are, in words.
     """
     chosen = [tables[index] for index in telling(tables)]
     if not chosen:
@@ -84,7 +84,7 @@ def _captioned(table: AgentTable) -> Captioned:
 
 
 def thumbnail(table: AgentTable) -> dict[str, Any]:
-    """A table as a small picture, with what is to be said of it: visited pairs, range and best pair."""
+    """A table as a small picture with its caption: the visited pairs, the range and the best pair."""
     rows, columns = table.values.shape
     finite = np.isfinite(table.values)
     side = max(1, THUMBNAIL // max(1, rows, columns))
@@ -112,7 +112,9 @@ def thumbnail(table: AgentTable) -> dict[str, Any]:
 
 
 def _coloured(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Shape (rows, columns, 3): the lowest to the highest visited value; grey where nothing was visited."""
+    """The colours, shape (rows, columns, 3): from the lowest to the highest visited value; grey where nothing was
+    visited.
+    """
     colours = np.array([_rgb(c) for c in colour_scale(256)], dtype=np.uint8)
     finite = np.isfinite(values)
     low, high = (float(values[finite].min()), float(values[finite].max())) if finite.any() else (0.0, 1.0)
@@ -123,7 +125,7 @@ def _coloured(values: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def _frame(picture: Image.Image, top: int, left: int, side: int) -> None:
-    """A frame around the best trial's cell, that shows on any colour."""
+    """Draws a frame around the best trial's cell. It is visible on any colour."""
     draw = ImageDraw.Draw(picture)
     last = (picture.width - 1, picture.height - 1)
     for margin, colour in ((3, "#ffffff"), (2, BEST), (1, BEST)):
@@ -134,7 +136,7 @@ def _frame(picture: Image.Image, top: int, left: int, side: int) -> None:
 
 
 def tables_figure(tables: Sequence[AgentTable], value_name: str) -> go.Figure:
-    """All tables as one heat map with a menu to choose which; rows are the first agent's actions."""
+    """All tables as one heat map with a menu to select one. The rows are the first agent's actions."""
     import plotly.graph_objects as go
 
     figure = go.Figure()

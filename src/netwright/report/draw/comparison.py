@@ -1,4 +1,4 @@
-"""The sections of the final comparison: what came of it, tables of networks, every test case, training curves."""
+"""The sections of the final comparison: verdict, tables of networks, every test case, training curves."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from netwright.report.sentences import sentences
 from netwright.report.summaries import Comparison, Estimate, Summary
 
 ANCHOR = "comparison"
-"""Of the section that a task's own tables of the networks join."""
+"""The anchor of the section that a task's own tables of the networks are added to."""
 
 AFTER_TABLES = COMPARISON + 1
 """The order of these tables."""
 
 WIDE_LABELS = 4
-"""With more labels than this, the score of each gets a table of its own."""
+"""With more labels than this, the scores of the labels get their own table."""
 
 
 def comparison_sections(comparison: Comparison) -> tuple[Section, ...]:
-    """All that the comparison shows; nothing while there is none."""
+    """The sections of the comparison; empty where there is none."""
     if not comparison.contestants:
         return ()
     verdict = Sentences(sentences(comparison.summaries, comparison.metric))
@@ -49,7 +49,7 @@ def comparison_sections(comparison: Comparison) -> tuple[Section, ...]:
 
 
 def _networks(comparison: Comparison) -> Table:
-    """A row a network: scores, the difference from the searched one, size and times."""
+    """One row for each network: scores, the difference from the searched network, size and times."""
     metric = comparison.metric
     columns = tuple(label for label in comparison.labels if label != metric.column)
     own_columns = () if _wide(comparison) else columns
@@ -70,7 +70,7 @@ def _networks(comparison: Comparison) -> Table:
 
 
 def _column(label: str, metric: Metric) -> Cell:
-    """The head of a column beside that of the metric: a label and what is measured of it, or another metric."""
+    """The head of a column beside that of the metric: a label and its metric, or another metric."""
     if metric.column:
         return Cell(metric_named(label).name, number=True)
     return Cell(label, (metric.name,), number=True)
@@ -132,7 +132,7 @@ def _caption(metric: Metric) -> Sentences:
 
 
 def _costs(comparison: Comparison) -> tuple[Block, ...]:
-    """Size and times beside those of the original network; nothing where there is none."""
+    """Size and times beside those of the original network; empty where there is none."""
     metric = comparison.counted
     costs = cost_rows(comparison.summaries, comparison.metric)
     if not costs:
@@ -170,7 +170,7 @@ def _wide(comparison: Comparison) -> bool:
 
 
 def _labels(comparison: Comparison) -> tuple[Block, ...]:
-    """The score of each of many labels, a column a network."""
+    """The scores of many labels, one column for each network."""
     if not _wide(comparison):
         return ()
     metric = comparison.metric

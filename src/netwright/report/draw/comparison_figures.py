@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 
 LOSSES = ("loss",)
 SCORES = ("score", "dice", "accuracy", "psnr")
-"""A curve is a loss or a score by a word in its name."""
+"""A curve whose name contains one of these words is a score; any other is a loss."""
 
 
 def training_curves(
     curves: Mapping[str, Mapping[str, Sequence[float]]], seconds: Mapping[str, float], metric: Metric
 ) -> go.Figure:
-    """Losses on the left, validation scores on the right: a dash a network; of one network, a dash a curve.
+    """Losses on the left, validation scores on the right. Each network has its own dash; a single network has a dash
+    for each curve.
 
-    ``curves``: network -> name of the curve -> one value an epoch. ``seconds``: network -> its training
-    time, for a time axis; networks that it lacks put all on an axis of epochs.
+    Args:
+        curves: network -> name of the curve -> one value an epoch.
+        seconds: network -> its training time, for a time axis. If a network is missing, the axis counts epochs.
+        metric: what the scores are.
     """
     import plotly.graph_objects as go
 
@@ -66,7 +69,7 @@ def training_curves(
 
 
 def _curve(values: Sequence[float], scale: float, *, dash: str, first: bool) -> go.Scatter:
-    """One value an epoch, at the epochs' ends times ``scale``; epochs that were not validated are bridged."""
+    """One value an epoch, at the ends of the epochs times ``scale``. Epochs without a validation are bridged."""
     import plotly.graph_objects as go
 
     return go.Scatter(
@@ -80,7 +83,7 @@ def _curve(values: Sequence[float], scale: float, *, dash: str, first: bool) -> 
 
 
 def score_by_case(summaries: Sequence[Summary], metric: Metric) -> go.Figure:
-    """Every test case as a dot beside the box of its contestant: the mean over its labels, or what counts of it."""
+    """Every test case as a dot beside its contestant's box: the mean over its labels, or the score that counts."""
     import plotly.graph_objects as go
 
     tested = [s for s in summaries if s.tested]

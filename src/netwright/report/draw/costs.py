@@ -10,15 +10,15 @@ from netwright.report.metrics import Metric
 from netwright.report.summaries import Summary
 
 SAME = 1.05
-"""Ratios of size or time up to here are called the same."""
+"""Ratios of size or time up to this value are called the same."""
 
 ORDER = ("original", "random network", "random search", "searched")
 
 
 def cost_rows(summaries: Sequence[Summary], metric: Metric) -> list[dict[str, Any]]:
-    """A row a network with a role, the original first and the searched one last; empty without an original.
+    """One row for each network with a role: the original first and the searched one last. Empty without an original.
 
-    Beside each cost stands what it is of the original's: ``24.1 × smaller``, ``38 % less time``.
+    Beside each cost stands its relation to the original's: ``24.1 × smaller``, ``38 % less time``.
     """
     original = next((s for s in summaries if s.original), None)
     if original is None:
@@ -74,7 +74,7 @@ def time_saved(mine: float | None, original: float | None) -> str:
 
 
 def ratio_text(a: float, b: float) -> str:
-    """How many times the larger is the smaller, in as many digits as tell; empty where they are the same."""
+    """How many times the larger number is the smaller one, with enough digits; empty where they are the same."""
     ratio = max(a, b) / min(a, b)
     if ratio <= SAME:
         return ""

@@ -1,4 +1,4 @@
-"""A `Diagram` as inline SVG: boxes on a grid, arrows that go around the boxes between their ends."""
+"""Draws a `Diagram` as inline SVG: boxes on a grid, and arrows that go around the boxes between their ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from netwright.spaces.base import Diagram, Edge, Node
 LABEL_SIZE, DETAIL_SIZE = 14.0, 11.5
 LINE_HEIGHT = 16.0
 CHARACTER = 0.58
-"""Mean width of a character, in font sizes; generous, as fonts differ."""
+"""The mean width of a character, in font sizes. It is generous, because fonts differ."""
 
 PADDING = 12.0
 ROW_GAP = 44.0
@@ -61,7 +61,7 @@ class Drawing:
 
 
 def draw(diagram: Diagram, *, key: str = "diagram") -> Markup:
-    """Inline SVG, all text escaped; ``key`` must be unique in the page. Empty for a diagram without nodes."""
+    """Inline SVG with all text escaped. ``key`` must be unique in the page. Empty for a diagram without nodes."""
     if not diagram.nodes:
         return Markup("")
     drawing = lay_out(diagram)
@@ -85,7 +85,7 @@ def draw(diagram: Diagram, *, key: str = "diagram") -> Markup:
 def lay_out(diagram: Diagram) -> Drawing:
     """Positions in pixels. Edges from or to unknown nodes are left out.
 
-    Edges along a row or column choose their way first, then the others, the shorter before the longer.
+    Edges along a row or column are routed first, then the others. Shorter ones are routed before longer ones.
     """
     boxes = _boxes(diagram)
     edges = [e for e in diagram.edges if e.source in boxes and e.target in boxes and e.source != e.target]
@@ -108,7 +108,7 @@ def lay_out(diagram: Diagram) -> Drawing:
 
 
 def _boxes(diagram: Diagram) -> dict[str, Box]:
-    """Boxes on the grid; columns move together where their boxes stand in different rows, as in a U."""
+    """Boxes on the grid. Columns move together where their boxes are in different rows, as in a U."""
     sizes = {node.name: _size(node) for node in diagram.nodes}
     labels = {(e.source, e.target): _text_width(e.label, DETAIL_SIZE) + 34 for e in diagram.edges if e.label}
 
@@ -134,7 +134,7 @@ def _boxes(diagram: Diagram) -> dict[str, Box]:
 def _apart(
     width: float, other_width: float, node: Node, other: Node, gap: Callable[[Node, Node], float]
 ) -> float:
-    """The least distance of two boxes' centres; in different rows, room for an arrow with one corner."""
+    """The smallest distance of two boxes' centres. In different rows, an arrow with one corner needs room."""
     if node.row == other.row:
         return (width + other_width) / 2 + gap(node, other)
     return max(width, other_width) / 2 + ELBOW
@@ -181,7 +181,7 @@ def _box(node: Node, box: Box) -> dict[str, object]:
 
 
 def _place_label(edge: Edge, curve: Curve, boxes: list[Box], rivals: list[Curve], taken: list[Box]) -> Box:
-    """The place along the curve where the label covers least: other arrows, boxes, other labels."""
+    """The position along the curve where the label covers least of the other arrows, boxes and labels."""
     width = _text_width(edge.label, DETAIL_SIZE) * 0.95 + 4 if edge.label else 0.0
     options = {share: Box(*curve.at(share), width, DETAIL_SIZE + 3) for share in LABEL_SHARES}
 

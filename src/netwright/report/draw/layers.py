@@ -1,4 +1,4 @@
-"""What each layer of a network was given in each trial: a heat map."""
+"""A heat map of the choices for each layer of a network in each trial."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 COLUMNS = 1200
-"""Trials that a heat map of choices shows at most: about a pixel each."""
+"""A heat map of choices shows at most this many trials: about a pixel for each."""
 
 TICKS = 12
 
 
 @dataclass(frozen=True)
 class LayerChoices:
-    """What each layer was given in each trial.
+    """The choices for each layer in each trial.
 
-    ``trials``: numbers, in order. ``values``: hyperparameter ("kernels", "kernel size", ...) -> the values
+    ``trials`` holds their numbers, in order. ``values``: hyperparameter ("kernels", "kernel size", ...) -> the values
     themselves (not their indices), shape (layers, trials), NaN where a layer has no such hyperparameter.
     """
 
@@ -35,7 +35,7 @@ class LayerChoices:
 
 
 def layers_section(choices: LayerChoices | None, best_trial: int | None) -> Section:
-    """The choice of each layer; empty where no layer was given anything."""
+    """The choices for each layer; empty where there are none."""
     title = "Layers and agents"
     blocks: tuple[Block, ...] = ()
     if choices is not None and any_choice(choices):
@@ -49,9 +49,10 @@ def layers_section(choices: LayerChoices | None, best_trial: int | None) -> Sect
 
 
 def choices_figure(choices: LayerChoices, best_trial: int | None) -> go.Figure:
-    """Layers by trials, a panel a hyperparameter, coloured by the value's rank; at the right the best trial.
+    """Layers by trials, one panel for each hyperparameter, coloured by the value's rank. The best trial is at the
+    right.
 
-    Of more than `COLUMNS` trials evenly spaced ones are shown.
+    If there are more than `COLUMNS` trials, evenly spaced ones are shown.
     """
     import plotly.graph_objects as go
 
@@ -109,7 +110,7 @@ def choices_figure(choices: LayerChoices, best_trial: int | None) -> go.Figure:
 
 
 def any_choice(choices: LayerChoices) -> bool:
-    """Whether there is anything to draw: a layer with a value in some trial."""
+    """Whether there is anything to draw: some layer has a value in some trial."""
     return any(np.isfinite(values).any() for values in choices.values.values())
 
 
@@ -128,7 +129,7 @@ def _panel(
     axis: str,
     domain: tuple[float, float],
 ) -> go.Heatmap:
-    """One hyperparameter of every layer over the trials; each value that occurs has its colour."""
+    """One hyperparameter of every layer over the trials. Each value that occurs has its own colour."""
     import plotly.graph_objects as go
 
     values, ranks = _ranked(every, drawn)
@@ -154,7 +155,7 @@ def _panel(
 def _best_column(
     name: str, layers: Sequence[str], best: NDArray[np.float64], every: NDArray[np.float64], axis: str
 ) -> go.Heatmap:
-    """The best trial's values once more, wide enough to be read."""
+    """The best trial's values once more, wide enough to read."""
     import plotly.graph_objects as go
 
     levels, ranks = _ranked(every, best[:, None])
@@ -177,9 +178,9 @@ def _best_column(
 def _ranked(
     every: NDArray[np.float64], drawn: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """The values that occur anywhere, rising, and the rank of each that is shown; NaN stays.
+    """The values that occur anywhere, in rising order, and the rank of each value that is shown. NaN stays NaN.
 
-    Ranks take a byte each where they can, rather than four: there may be a hundred thousand.
+    Ranks take one byte each where possible, not four: there may be a hundred thousand.
     """
     values = np.unique(every[np.isfinite(every)])
     missing = np.isnan(drawn)
@@ -190,7 +191,7 @@ def _ranked(
 
 
 def _scale(count: int) -> dict[str, Any]:
-    """A colour scale of so many steps, for ranks from 0."""
+    """A colour scale with ``count`` steps, for ranks from 0."""
     colours = colour_scale(count)
     steps = [[edge / count, colour] for i, colour in enumerate(colours) for edge in (i, i + 1)]
     return {"colorscale": steps, "zmin": -0.5, "zmax": count - 0.5}

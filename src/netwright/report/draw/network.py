@@ -1,4 +1,4 @@
-"""What a space shows of the searched network: drawings, and a table of its layers."""
+"""The searched network as its space shows it: drawings, and a table of its layers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from netwright.spaces.base import Diagram
 
 @dataclass(frozen=True)
 class NetworkTable:
-    """A network layer by layer: names of the columns, and a row a layer."""
+    """A network layer by layer: the names of the columns, and one row for each layer."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 def network_section(diagrams: Sequence[Diagram], table: NetworkTable | None) -> Section:
-    """The searched network; empty where nothing is drawn of it."""
+    """The searched network; empty where there is no drawing and no table."""
     drawings = Markup("\n").join(
         Markup("<figure><h3>{}</h3>{}</figure>").format(d.title, draw(d, key=f"diagram-{i}"))
         for i, d in enumerate(diagrams)

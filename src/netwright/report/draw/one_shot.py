@@ -1,4 +1,4 @@
-"""How the probabilities of a search inside one training moved: every value's over time, and how sure they became."""
+"""The probabilities over a search inside one training: of every value, and how certain the choice became."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ PROBABILITIES_CAPTION = (
 
 @dataclass(frozen=True)
 class ProbabilityPath:
-    """How the probabilities of a search inside one training moved, snapshot by snapshot.
+    """The probabilities over a search inside one training, snapshot by snapshot.
 
     ``steps``: of each snapshot. ``variables``: names; ``values``: of each variable, as texts; ``probabilities``: of
-    each variable (snapshots, its values); ``chosen``: the place of each variable's value in the network that was
-    found. ``certainty``, ``entropy``, ``eta``, ``loss`` and ``theta_loss`` as in `netwright.supernet.path.Snapshot`,
-    one each snapshot. ``seconds``: in all. ``infeasible``: samples that made no network.
+    each variable (snapshots, its values); ``chosen``: the index of each variable's value in the resulting network.
+    ``certainty``, ``entropy``, ``eta``, ``loss`` and ``theta_loss`` as in `netwright.supernet.path.Snapshot`, one for
+    each snapshot. ``seconds``: in all. ``infeasible``: the number of samples that made no network.
     """
 
     steps: tuple[int, ...]
@@ -61,7 +61,7 @@ class ProbabilityPath:
 
 
 def one_shot_section(path: ProbabilityPath) -> Section:
-    """How the probabilities moved."""
+    """The section about the probabilities over the search."""
     blocks = (
         Sentences((one_shot_sentence(path),)),
         Figure("certainty", certainty_figure(path), CERTAINTY_CAPTION),
@@ -72,7 +72,9 @@ def one_shot_section(path: ProbabilityPath) -> Section:
 
 
 def probabilities_figure(path: ProbabilityPath) -> go.Figure:
-    """A row a value, grouped by variable with a gap between them; a column a snapshot; the winner's values marked."""
+    """One row for each value, grouped by variable with a gap between; one column for each snapshot. The chosen values
+    are marked.
+    """
     import plotly.graph_objects as go
 
     gap = np.full((1, len(path.steps)), np.nan)
@@ -141,8 +143,9 @@ def certainty_figure(path: ProbabilityPath) -> go.Figure:
 
 
 def losses_figure(path: ProbabilityPath) -> go.Figure:
-    """The mean loss of the sampled networks between two snapshots, on either half of the training cases; in a
-    logarithmic scale where one is ten times another.
+    """The mean loss of the sampled networks between two snapshots, on each half of the training cases.
+
+    The scale is logarithmic where one loss is ten times another.
     """
     import plotly.graph_objects as go
 
@@ -162,7 +165,7 @@ def losses_figure(path: ProbabilityPath) -> go.Figure:
 
 
 def one_shot_sentence(path: ProbabilityPath) -> str:
-    """How far the search went, and how sure it became."""
+    """A sentence: how far the search went, and how certain its choice became."""
     steps, certainty = path.steps[-1], path.certainty[-1]
     told = f"{steps:,} steps in {formatting.duration(path.seconds)}; the mean over {len(path.variables)} variables of "
     told += f"the largest probability rose from {path.certainty[0]:.2f} to {certainty:.2f}."

@@ -1,4 +1,4 @@
-"""Test cases as pictures: three orthogonal slices, or a 2D image's one, each as image, truth and prediction."""
+"""Test cases as pictures: three orthogonal slices (one for a 2D image), each as image, truth and prediction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHOLE = 0.75
 WINDOW_PERCENTILES = (0.5, 99.5)
 
 PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
-"""Name and normal axis, in the order shown."""
+"""The name and the normal axis of each plane, in the order shown."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ class OverlayCase:
 
 @dataclass(frozen=True)
 class Overlay:
-    """A PNG as a data URI, its size in pixels, the slices shown (plane, voxel index; none of 2D), if it is cropped."""
+    """A PNG as a data URI.
+
+    With its size in pixels, the slices shown (plane and voxel index; none in 2D), and whether it is cropped.
+    """
 
     uri: str
     width: int
@@ -105,9 +108,10 @@ def is_planar(case: OverlayCase) -> bool:
 
 
 def _crop(case: OverlayCase) -> tuple[slice, slice, slice]:
-    """Around all that is labelled, with half its extent on each side, but at least a third of the volume.
+    """The region around everything that is labelled, with half its extent on each side, but at least a third of the
+    volume.
 
-    An axis of which most would stay is left whole.
+    An axis is left whole where most of it would stay.
     """
     labelled = (case.truth > 0) | (case.prediction > 0)
     if not labelled.any():
@@ -124,7 +128,7 @@ def _crop(case: OverlayCase) -> tuple[slice, slice, slice]:
 
 
 def _grey(image: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Intensities between two percentiles as 0 to 255; what is not finite is black."""
+    """Intensities between two percentiles as 0 to 255. NaN and infinite values are black."""
     finite = image[np.isfinite(image)]
     low, high = np.percentile(finite, WINDOW_PERCENTILES) if finite.size else (0.0, 1.0)
     scaled = (np.nan_to_num(image, nan=low, posinf=high, neginf=low) - low) / max(high - low, 1e-12)
@@ -132,7 +136,7 @@ def _grey(image: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _centre(labels: NDArray[np.uint8]) -> tuple[int, int, int]:
-    """Centre of mass; the fullest slice where the one there is empty; the middle where all are empty."""
+    """The centre of mass. Where its slice is empty, the fullest slice; where all are empty, the middle."""
     mask = labels > 0
     if not mask.any():
         return labels.shape[0] // 2, labels.shape[1] // 2, labels.shape[2] // 2
@@ -145,9 +149,9 @@ def _centre(labels: NDArray[np.uint8]) -> tuple[int, int, int]:
 
 
 def _slice(volume: NDArray[np.uint8], axis: int, index: int, planar: bool) -> NDArray[np.uint8]:
-    """A plane as rows and columns of a picture: x from the right side to the left, y and z upwards.
+    """A plane as rows and columns of a picture: x from right to left, y and z upwards.
 
-    Of a 2D image as on disk: x to the right, y down.
+    A 2D image is shown as on disk: x to the right, y down.
     """
     plane = np.take(volume, index, axis=axis).swapaxes(0, 1)
     if planar:
@@ -192,7 +196,7 @@ def _row(
 
 
 def _paint(picture: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Each label's area tinted and its outline solid, in its colour."""
+    """Tints the area of each label in its colour, with a solid outline."""
     painted = picture.astype(np.float32)
     outline = _outline(labels)
     for value in np.unique(labels[labels > 0]):
@@ -204,7 +208,7 @@ def _paint(picture: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.
 
 
 def _outline(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The labelled pixels next to another label, two pixels wide."""
+    """The labelled pixels next to another label. The outline is two pixels wide."""
     edge = np.zeros(labels.shape, dtype=bool)
     for axis in (0, 1):
         for shift in (1, 2, -1, -2):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 TILE = 232
-"""Width of one tile in pixels of the file; the page shows it somewhat smaller, for sharpness."""
+"""The width of one tile in the file, in pixels. The page shows it somewhat smaller, so that it is sharp."""
 
 GAP = 4
 """Pixels between two tiles."""

@@ -1,4 +1,4 @@
-"""How a run is repeated: commands, settings, notes."""
+"""How to repeat a run: commands, settings, notes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def repetition_section(
     """The last section.
 
     Args:
-        commands: what each does, and the command.
+        commands: what each command does, and the command.
         settings: the text of run.yaml.
-        notes: what else is to be known of the run.
+        notes: what else a reader should know about the run.
     """
     blocks: list[Block] = []
     for purpose, command in commands:

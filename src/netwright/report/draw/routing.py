@@ -1,4 +1,4 @@
-"""The way of one arrow between two boxes: straight where it can be, else around what lies between."""
+"""Routes an arrow between two boxes: straight where possible, else around what lies between."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ BULGES = (0.0, 36.0, 60.0, 90.0, 130.0, 180.0, 240.0, 320.0, 420.0)
 BLOCKED, CROWDED = 1000.0, 12.0
 
 SLANTED, UNUSUAL = 1.5, 1.2
-"""Lengths count so much more for an S or a bow where one corner would do, and for a corner on the unusual side:
-a U is drawn down first and then across, on the way up across first."""
+"""Factors on the length of a curve. The first is for an S or a bow where one corner would do. The second is for a
+corner on the unusual side: a U is drawn down first and then across; on the way up, across first."""
 
 CORNER = 10.0
 """Radius of a rounded corner, in pixels."""
@@ -109,9 +109,9 @@ class Curve:
 
 
 def route(source: Box, target: Box, obstacles: Sequence[Box], drawn: Sequence[Curve]) -> Curve:
-    """The best of a fixed set of curves: through no box, close to no arrow drawn before, short.
+    """The best curve of a fixed set: it crosses no box, keeps away from arrows drawn before, and is short.
 
-    The widest bulge clears any box of its row, so that a way around exists for every grid.
+    The widest bulge avoids every box of its row. So there is a way around in every grid.
     """
     best, least = Curve((source.centre,) * 4), math.inf
     priced = [
@@ -128,7 +128,7 @@ def route(source: Box, target: Box, obstacles: Sequence[Box], drawn: Sequence[Cu
 
 
 def _cost(curve: Curve, source: Box, target: Box, obstacles: Sequence[Box]) -> float:
-    """Weighted length, and far more for each sample within a box."""
+    """The weighted length, and far more for each sample within a box."""
     inner = curve.points[1:-1]
     blocked = sum(box.count(inner, CLEARANCE) for box in obstacles)
     blocked += source.count(inner, -1) + target.count(inner, -1)
@@ -137,9 +137,10 @@ def _cost(curve: Curve, source: Box, target: Box, obstacles: Sequence[Box]) -> f
 
 
 def _crowding(curve: Curve, other: Curve) -> int:
-    """Pairs of samples that lie close together, but for the first and last steps, where arrows may meet.
+    """The number of pairs of samples that lie close together. The first and last steps do not count: arrows may meet
+    there.
 
-    Arrows from one box may share the straight first leg, arrows to one box the last.
+    Arrows from one box may share their straight first leg, and arrows to one box their last.
     """
     mine, theirs = curve.points[5:-5], other.points[5:-5]
     for end in (0, -1):
@@ -172,7 +173,7 @@ def _candidates(source: Box, target: Box) -> Iterator[Curve]:
 
 
 def _bezier(start: Point, end: Point, leaving: Point, straight: bool) -> Curve:
-    """A straight line, or an S that leaves and arrives in one direction."""
+    """A straight line, or an S that leaves and arrives in the same direction."""
     if straight:
         return Curve((start, _between(start, end, 1 / 3), _between(start, end, 2 / 3), end))
     half_x, half_y = (end[0] - start[0]) / 2 * abs(leaving[0]), (end[1] - start[1]) / 2 * abs(leaving[1])
@@ -200,7 +201,7 @@ def _elbow(start: Point, end: Point, *, vertical_first: bool, weight: float) -> 
 
 
 def _arc(start: Point, end: Point, bulge: Point) -> Curve:
-    """One bow between two facing sides, pushed aside by ``bulge``."""
+    """A bow between two sides that face each other, pushed aside by ``bulge``."""
     inner = [
         (x + 4 / 3 * bulge[0], y + 4 / 3 * bulge[1])
         for x, y in (_between(start, end, 0.2), _between(start, end, 0.8))
@@ -210,7 +211,7 @@ def _arc(start: Point, end: Point, bulge: Point) -> Curve:
 
 
 def _around(start: Point, end: Point, bulge: Point) -> Curve:
-    """Out of one side, along, and into the same side of the other box; corners rounded."""
+    """Leaves one side, goes along, and enters the same side of the other box, with rounded corners."""
     if bulge[0]:
         edge = (max if bulge[0] > 0 else min)(start[0], end[0]) + bulge[0]
         first, second = (edge, start[1]), (edge, end[1])
@@ -238,6 +239,6 @@ def _between(a: Point, b: Point, share: float) -> Point:
 
 
 def _towards(corner: Point, other: Point, distance: float) -> Point:
-    """The point ``distance`` from ``corner`` on the way to ``other``, at most half of it."""
+    """The point ``distance`` from ``corner`` on the way to ``other``, at most half way."""
     length = math.dist(corner, other)
     return _between(corner, other, min(0.5, distance / length) if length else 0.0)

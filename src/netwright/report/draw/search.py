@@ -1,4 +1,4 @@
-"""The sections of the search: how it went, every trial, the best trial's training."""
+"""The sections of the search: its course, every trial, the best trial's training."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ EVERY_TRIAL = (
 
 @dataclass(frozen=True)
 class SearchCourse:
-    """How a search went.
+    """The course of a search.
 
     Args:
-        trials: in order; of a search inside one training, the one that it ended in.
+        trials: in order. For a search inside one training, the one trial that it ended in.
         best_trial: the number of the best one.
         reward_name: what the trials' ``reward`` is, in words.
-        facts: what was searched and how, rows of a table.
+        facts: what was searched and how, as rows of a table.
         best_curves: of the best trial's training: name -> one value an epoch.
-        penalty: what the strategy was told for a trial without a reward.
+        penalty: the number that the strategy got for a trial without a reward.
         one_shot: whether all networks were searched inside one training.
     """
 
@@ -77,7 +77,7 @@ class SearchCourse:
 
 
 def search_sections(search: SearchCourse, comparison: Comparison) -> tuple[Section, ...]:
-    """All that is shown of the search, whether or not there was a comparison."""
+    """All sections of the search, with or without a comparison."""
     blocks = (*_facts(search), *_counts(search), *_course(search), *_sizes(search, comparison))
     sections = [
         Section("search", "How the search went", blocks, SEARCH, link="Search"),
@@ -103,7 +103,7 @@ def _facts(search: SearchCourse) -> tuple[Block, ...]:
 
 
 def _counts(search: SearchCourse) -> tuple[Block, ...]:
-    """How many trials ended in which status."""
+    """The number of trials with each status."""
     if search.one_shot:
         return (ONE_TRAINING,)
     if not search.trials:
@@ -197,5 +197,5 @@ def _trial(trial: TrialRow, best: int | None, *, phased: bool) -> Row:
 
 
 def _number(text: str, value: float | None) -> Cell:
-    """A number that its column is sorted by."""
+    """A cell with a number by which its column is sorted."""
     return Cell(text, number=True, key="" if value is None else str(value))

@@ -1,4 +1,4 @@
-"""Plots of the search: the reward of every trial, in its phases, and size against reward and test score."""
+"""Plots of the search: the reward of every trial and its phases, and size against reward and test score."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 WINDOW = 25
-"""Trials over which the reward of a search in phases is averaged, to show where it goes."""
+"""The number of trials in the moving average of the reward, for a search in phases."""
 
 PANEL_HEIGHT = 290.0
-"""Pixels of the height of the panels of sizes and scores, about."""
+"""About the height of the panels of sizes and scores, in pixels."""
 
 NAME_HEIGHT = 17.0
 """Pixels from one network's name to the next."""
 
 PHASES = {"exploration": "exploration", "exploitation": "exploration-exploitation"}
-"""A phase's name and what the paper calls it (multi-agent Q-learning, section VI)."""
+"""A phase's name, and its name in the paper (multi-agent Q-learning, section VI)."""
 
 
 def best_so_far(trials: Sequence[TrialRow], reward_name: str, penalty: float | None = None) -> go.Figure:
-    """Trials as dots over their number, the best so far as a line; those without a reward in lanes below.
+    """Trials as dots over their number, the best so far as a line. Trials without a reward are in lanes below.
 
-    Where the strategy has phases they are told apart by shading, with the reward's moving average (Fig. 9 of
-    the multi-agent Q-learning paper). ``penalty``: what the strategy was told for a trial in the lanes.
+    Where the strategy has phases, they are shaded, and the reward's moving average is drawn (Fig. 9 of the multi-agent
+    Q-learning paper). ``penalty`` is the number that the strategy got for a trial in the lanes.
     """
     import plotly.graph_objects as go
 
@@ -108,7 +108,7 @@ def best_so_far(trials: Sequence[TrialRow], reward_name: str, penalty: float | N
 
 
 def _moving_average(rewarded: Sequence[TrialRow]) -> go.Scatter:
-    """Mean reward of up to `WINDOW` trials until each, begun anew with each phase."""
+    """The mean reward of up to `WINDOW` trials until each trial. It starts again with each phase."""
     import plotly.graph_objects as go
 
     x: list[int | None] = []
@@ -143,7 +143,7 @@ def _spans(trials: Sequence[TrialRow]) -> Iterator[tuple[str | None, list[TrialR
 
 
 def _shade_phases(figure: go.Figure, trials: Sequence[TrialRow]) -> None:
-    """Exploration on tinted ground, each phase named above its first trials."""
+    """Tints the background of exploration, and names each phase above its first trials."""
     named: set[str] = set()
     for phase, run in _spans(trials):
         if phase is None:
@@ -167,8 +167,8 @@ def size_against_score(
 ) -> go.Figure:
     """Parameters against the search's reward with its Pareto front; beside it, the contestants' test score.
 
-    Two panels, because a short training's validation score and a full training's test score are not comparable; the
-    second alone where the search had no trials.
+    There are two panels because the validation score of a short training and the test score of a full one cannot be
+    compared. Without trials there is only the second panel.
     """
     import plotly.graph_objects as go
 
@@ -213,7 +213,7 @@ def _by_size(known: Sequence[TrialRow]) -> Iterator[go.Scatter]:
 
 
 def _front(known: Sequence[TrialRow]) -> go.Scatter:
-    """The complete trials that no other is both smaller and better than."""
+    """The complete trials for which no other trial is both smaller and better."""
     import plotly.graph_objects as go
 
     best = pareto_front([(t.parameters or 0, -(t.reward or 0.0)) for t in known])
@@ -229,7 +229,7 @@ def _front(known: Sequence[TrialRow]) -> go.Scatter:
 
 
 def _score_range(tested: Sequence[Summary]) -> tuple[float, float]:
-    """From under the lowest end of an interval to over the highest."""
+    """From below the lowest end of an interval to above the highest."""
     ends = [e for s in tested for e in (s.overall.low, s.overall.mean, s.overall.high) if np.isfinite(e)]
     lowest, highest = min(ends, default=0.0), max(ends, default=1.0)
     room = 0.1 * max(highest - lowest, 0.01)
@@ -302,9 +302,9 @@ def _contestant_point(summary: Summary, symbol: str, metric: Metric) -> go.Scatt
 
 
 def _contestant_names(tested: Sequence[Summary], low: float, high: float) -> list[dict[str, Any]]:
-    """A name beside each point, towards the middle of the panel and clear of the other names on its side.
+    """A name beside each point, on the side towards the middle of the panel, away from the other names on that side.
 
-    ``low``, ``high``: of the panel's axis of scores.
+    ``low`` and ``high`` are the ends of the panel's axis of scores.
     """
     if not tested:
         return []
@@ -335,7 +335,7 @@ def _contestant_names(tested: Sequence[Summary], low: float, high: float) -> lis
 
 
 def spread(positions: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
-    """The positions nearest to these, in the same order, that are ``gap`` apart at least (isotonic regression)."""
+    """The positions nearest to the given ones, in the same order and at least ``gap`` apart (isotonic regression)."""
     order = np.argsort(positions, kind="stable")
     blocks: list[list[float]] = []
     for rank, position in enumerate(positions[order]):

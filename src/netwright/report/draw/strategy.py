@@ -1,4 +1,4 @@
-"""What a strategy shows of its search, as sections: each kind of its pictures has a function that draws it."""
+"""A strategy's own sections about its search. Each kind of picture has a function that draws it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _section(section: StrategySection) -> Section:
 
 
 def values_figure(picture: ValuesOverTime) -> go.Figure:
-    """Rows by moments, coloured by where in its range a value lies; at the right the last values."""
+    """Rows by moments. The colour is the position of a value in its range. The last values are at the right."""
     import plotly.graph_objects as go
 
     moments = len(picture.values)
@@ -76,7 +76,7 @@ def values_figure(picture: ValuesOverTime) -> go.Figure:
 
 
 def means_figure(picture: StepMeans) -> go.Figure:
-    """The number of each step, row by row; filled where it was taken."""
+    """The number of each step, row by row. It is filled where the step was taken."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -105,7 +105,7 @@ def means_figure(picture: StepMeans) -> go.Figure:
 
 
 def _rows(figure: go.Figure, names: tuple[str, ...]) -> None:
-    """A row a name, the first at the top."""
+    """One row for each name, the first at the top."""
     count = len(names)
     style(figure, height=int(ROW_PIXELS * max(count, 6) + 110))
     figure.update_yaxes(

@@ -1,4 +1,4 @@
-"""What the report's plots share: colours, symbols, fonts, axes. Colour means status, or the value of a cell."""
+"""What the report's plots share: colours, symbols, fonts, axes. A colour means a status, or the value of a cell."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SYMBOLS = ("star", "circle-open", "square-open", "diamond-open", "triangle-up-op
 PHASE_TINT = "#eef1f5"
 
 COLOURS = "Viridis"
-"""Of what is coloured by its value."""
+"""The colour scale for values."""
 
 UNVISITED = "#e9ecf1"
 BEST = "#D55E00"
@@ -55,7 +55,7 @@ def status_colour(status: str) -> str:
 
 
 def in_order(statuses: Collection[str]) -> list[str]:
-    """Statuses without repetition, the known ones first and in their order."""
+    """The different statuses: the known ones first, in their order."""
     return [s for s in STATUS_COLOURS if s in statuses] + sorted(set(statuses) - set(STATUS_COLOURS))
 
 
@@ -65,22 +65,22 @@ def network_title(summary: Summary) -> str:
 
 
 def words(name: str) -> str:
-    """The name of a curve or a status as it is said."""
+    """The name of a curve or a status in words."""
     return name.replace("_", " ")
 
 
 def escaped(text: str) -> str:
-    """Plotly reads a little HTML in its texts."""
+    """Text that is safe for plotly, which reads a little HTML."""
     return html.escape(text)
 
 
 def shorten(text: str, limit: int = 90) -> str:
-    """At most so many letters, the last a mark of omission."""
+    """The text with at most ``limit`` letters. The last is an ellipsis where it was shortened."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def log_range(values: Sequence[float]) -> list[float]:
-    """Decimal logarithms of the extremes, with room at both ends."""
+    """Decimal logarithms of the smallest and largest value, with room at both ends."""
     if not values:
         return [4.0, 7.0]
     low, high = np.log10(min(values)), np.log10(max(values))
@@ -89,7 +89,9 @@ def log_range(values: Sequence[float]) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> dict[str, Any]:
-    """Marks of an axis between two decimal logarithms: powers of ten, or, where there are not two, four even ones."""
+    """Ticks of an axis between two decimal logarithms: powers of ten, or four even ones if there are fewer than two
+    powers.
+    """
     if math.floor(high) > math.ceil(low):
         return {"dtick": 1}
     values = [float(f"{value:.2g}") for value in np.logspace(low, high, 6)[1:-1]]
@@ -97,7 +99,7 @@ def log_ticks(low: float, high: float) -> dict[str, Any]:
 
 
 def style(figure: go.Figure, *, height: int) -> None:
-    """Fonts, margins and axes of every plot, and its ``height`` in pixels."""
+    """Sets fonts, margins and axes of a plot, and its ``height`` in pixels."""
     axis = {
         "gridcolor": GRID,
         "zeroline": False,
@@ -128,7 +130,7 @@ def status_badge(status: str, *, hollow: bool = False) -> Badge:
 
 
 def colour_scale(count: int) -> list[str]:
-    """So many colours from low to high."""
+    """``count`` colours from low to high."""
     from plotly.colors import sample_colorscale
 
     at = np.linspace(0, 1, count) if count > 1 else np.array([0.5])
