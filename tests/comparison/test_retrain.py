@@ -90,16 +90,16 @@ def test_runs_made_before_these_settings_train_as_they_did(tmp_path: Path) -> No
     del values["train"], values["verdict"]["schedule"]
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(values))
     settings = read_settings(tmp_path / "run.yaml")
-    assert settings.train.on == "training"
+    assert settings.train.cases == "training"
     assert verdict_protocol(settings, 60.0).schedule == "cosine"
     assert train_protocol(settings, None, None).epochs == settings.training.epochs == 600
 
 
 def test_pdas_alone_trains_on_all_but_the_test_cases() -> None:
-    assert [settings_of(name).train.on for name in ("pdas-cells", "pdas-inpainting")] == [BOTH, BOTH]
-    assert {settings_of(name).train.on for name in (*MARL, "segnas4", "policy-gradient", "pdas-segnas7")} == {
-        "training"
-    }
+    assert [settings_of(name).train.cases for name in ("pdas-cells", "pdas-inpainting")] == [BOTH, BOTH]
+    assert {
+        settings_of(name).train.cases for name in (*MARL, "segnas4", "policy-gradient", "pdas-segnas7")
+    } == {"training"}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_pdas_alone_trains_on_all_but_the_test_cases() -> None:
 )
 def test_what_goes_by_the_validation_cases_is_not_trained_on_them(recipe: str, given: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=r"train\.on=training\+validation.*Set .* or train\.on=training"):
-        resolve(Path("dataset"), recipe, UserSettings(assignments={"train.on": BOTH, **given}))
+        resolve(Path("dataset"), recipe, UserSettings(assignments={"train.cases": BOTH, **given}))
 
 
 TINY = {
@@ -140,7 +140,7 @@ def test_train_ends_by_the_rule_of_the_paper(cells: Path, tmp_path: Path) -> Non
 
 def test_train_learns_from_the_validation_cases_and_from_no_test_case(cells: Path, tmp_path: Path) -> None:
     """The weights are, bit for bit, those of a run whose training part holds both parts."""
-    given = {"train.on": BOTH, "training.patience": None, "train.patience": None, "train.epochs": 2}
+    given = {"train.cases": BOTH, "training.patience": None, "train.patience": None, "train.epochs": 2}
     run = run_of_one_trial(cells, tmp_path / "run", **given)
     settings, splits = run.settings, run.folder.splits()
     chosen = run.trials[0].choice
@@ -153,7 +153,7 @@ def test_train_learns_from_the_validation_cases_and_from_no_test_case(cells: Pat
     whole = RunFolder(tmp_path / "whole")
     whole.root.mkdir()
     (whole.root / "run.yaml").write_text(
-        parse_settings(override(settings.model_dump(mode="json"), {"train.on": "training"})).to_yaml()
+        parse_settings(override(settings.model_dump(mode="json"), {"train.cases": "training"})).to_yaml()
     )
     both = Splits((*splits.training, *splits.validation), splits.validation, splits.test)
     whole.splits_file.write_text(json.dumps(both.to_dict()))

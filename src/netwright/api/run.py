@@ -168,7 +168,7 @@ class Run:
     ) -> tuple[int, Outcome]:
         """Trains a candidate with the full protocol and keeps it in ``trained/<number>``, ready for use.
 
-        The test part is not opened. The metrics are those of the validation part. If ``train.on`` says so, the network
+        The test part is not opened. The metrics are those of the validation part. If ``train.cases`` says so, the network
         was trained on these cases too.
 
         Args:

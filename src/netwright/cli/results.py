@@ -51,7 +51,7 @@ def train(
     lines = TrainingLines(out, str(opened.settings.objective.metric))
     number, outcome = opened.train(trial, epochs=epochs, hours=hours, on_epoch=lines.show)
     trained = f"{outcome.epochs} epoch{'s' * (outcome.epochs != 1)}"
-    seen = ", on which it was trained, too" * (opened.settings.train.on == ON_ALL)
+    seen = ", on which it was trained, too" * (opened.settings.train.cases == ON_ALL)
     out.print(f"trained    trial {number}, {trained}; on the validation cases{seen}:")
     print_lines(metric_lines(outcome.metrics))
     fitted = opened.postprocessing(number)

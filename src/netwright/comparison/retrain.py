@@ -36,7 +36,7 @@ ON_ALL = "training+validation"
 
 def cases_of(settings: RunSettings, data: SearchData) -> tuple[int, ...]:
     """Indices of the cases that a network is trained on after the search. Test cases are never among them."""
-    return (*data.training, *data.validation) if settings.train.on == ON_ALL else data.training
+    return (*data.training, *data.validation) if settings.train.cases == ON_ALL else data.training
 
 
 def verdict_protocol(settings: RunSettings, share: float | None) -> TrainingProtocol:
@@ -86,7 +86,7 @@ def require_retraining(settings: RunSettings) -> None:
     Raises:
         SettingsError: the message says what they judge, and what to do.
     """
-    if settings.train.on != ON_ALL:
+    if settings.train.cases != ON_ALL:
         return
     judged = [
         f"{name} ({value}) goes by the validation cases. Set {name}={off}"
@@ -99,7 +99,7 @@ def require_retraining(settings: RunSettings) -> None:
     ]
     if judged:
         raise SettingsError(
-            f"train.on={ON_ALL} trains on the validation cases, too, but {judged[0]}, or train.on=training."
+            f"train.cases={ON_ALL} trains on the validation cases, too, but {judged[0]}, or train.cases=training."
         )
 
 

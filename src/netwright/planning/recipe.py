@@ -11,6 +11,7 @@ from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES, find_recipe
+from netwright.settings.old_names import warn_of_old_names
 from netwright.spaces.kinds import KINDS
 from netwright.tasks import TASKS
 
@@ -23,9 +24,13 @@ def first_draft(dataset: Path, recipe: str | None, user: UserSettings) -> Draft:
         recipe: its name; None: one that suits what the user set, or the dataset.
         user: what the user set.
 
+    Warns:
+        SettingsWarning: the user gave a setting by its old name.
+
     Raises:
         SettingsError: a name or a value is wrong.
     """
+    warn_of_old_names(user.assignments or {})
     draft = Draft.begin(_begin_with(dataset, recipe, user), user.user_set())
     draft.change(user.values())
     return draft

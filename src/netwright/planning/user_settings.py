@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netwright.settings import RunSettings
+from netwright.settings.old_names import assignments_of_today
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class UserSettings:
             "machine.workers": self.workers,
         }
         given = {name: value for name, value in options.items() if value is not None}
-        return {**given, **(self.assignments or {})}
+        return {**given, **assignments_of_today(self.assignments or {})}
 
     def user_set(self) -> frozenset[str]:
         """The dotted names of all settings that were given; of a table also the names in it."""

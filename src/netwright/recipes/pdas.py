@@ -35,7 +35,7 @@ def _values(name: str, space: str, shared: dict[str, Any], training: dict[str, A
         "strategy": {"name": "natural-gradient"},
         "supernet": shared,
         "training": {**_SGD, **training},
-        "train": {"on": "training+validation"},
+        "train": {"cases": "training+validation"},
     }
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from netwright.errors import SettingsError
 from netwright.objective import ObjectiveSettings
+from netwright.settings.old_names import assignments_of_today, with_names_of_today
 
 _FAMILIES = (("space",), ("strategy",))
 _OPEN_TABLES = (*_FAMILIES, ("space", "values"), ("objective", "costs"), ("supernet", "space"))
@@ -39,6 +40,7 @@ def override(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[
         SettingsError: no setting has that name; the nearest names are given.
     """
     result: dict[str, Any] = _copied(values)
+    assignments = assignments_of_today(assignments)
     for name, value in sorted(assignments.items(), key=lambda item: not item[0].endswith(".name")):
         *parents, last = name.split(".")
         place = tuple(parents)
@@ -55,7 +57,7 @@ def override(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[
         if place in _FAMILIES and last == "name" and value != table["name"]:
             table.clear()  # options belong to the member that is replaced
         table[last] = value
-    return result
+    return with_names_of_today(result)
 
 
 def read_assignments(texts: list[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from netwright.errors import RunError, SettingsError
+from netwright.settings.old_names import with_names_of_today
 from netwright.settings.tables import RunSettings
 
 MADE_WITH = "made_with"
@@ -24,7 +25,7 @@ def parse_settings(values: Mapping[str, Any]) -> RunSettings:
         SettingsError: a name or a value is wrong; the message gives the dotted name and what was expected.
     """
     try:
-        return RunSettings.model_validate(values)
+        return RunSettings.model_validate(with_names_of_today(values))
     except ValidationError as error:
         raise unusable(error.errors()) from None
 

@@ -127,7 +127,7 @@ class VerdictSettings(_Model):
 class TrainSettings(_Model):
     """How a network that was found is trained, where that differs from a candidate."""
 
-    on: Literal["training", "training+validation"] = Field(
+    cases: Literal["training", "training+validation"] = Field(
         default="training",
         description="the cases that the networks of the final comparison, and those of `netwright train`, are trained "
         "on; `training+validation`: all but the test cases. Refused with patience or with a CRF, which go by the "

@@ -48,7 +48,7 @@ def facts_of(
             "parts",
             f"{len(splits.training)} training, {len(splits.validation)} validation, {len(splits.test)} test"
             + (f", of {_patients(splits)} patients, none of them divided" if splits.groups else "")
-            + (WHOLE if settings.train.on == ON_ALL else ""),
+            + (WHOLE if settings.train.cases == ON_ALL else ""),
         ),
         ("search space", f"{settings.space.name}, {_choices(space)}"),
         ("strategy", settings.strategy.name),
