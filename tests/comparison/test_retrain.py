@@ -112,7 +112,9 @@ def test_pdas_alone_trains_on_all_but_the_test_cases() -> None:
     ],
 )
 def test_what_goes_by_the_validation_cases_is_not_trained_on_them(recipe: str, given: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match=r"train\.cases=training\+validation.*Set .* or train\.cases=training"):
+    with pytest.raises(
+        SettingsError, match=r"train\.cases=training\+validation.*Set .* or train\.cases=training"
+    ):
         resolve(Path("dataset"), recipe, UserSettings(assignments={"train.cases": BOTH, **given}))
 
 
