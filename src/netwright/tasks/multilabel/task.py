@@ -144,7 +144,7 @@ class Multilabel:
 
         assert isinstance(predictor, LabelPredictor)
         return predictor.with_thresholds(
-            folder, prepared, validation if settings.train.on == "training" else ()
+            folder, prepared, validation if settings.train.cases == "training" else ()
         )
 
     def final_results(
