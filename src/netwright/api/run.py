@@ -168,8 +168,8 @@ class Run:
     ) -> tuple[int, Outcome]:
         """Trains a candidate with the full protocol and keeps it in ``trained/<number>``, ready for use.
 
-        The test part is not opened. The metrics are those of the validation part. If ``train.cases`` says so, the network
-        was trained on these cases too.
+        The test part is not opened. The metrics are those of the validation part. If ``train.cases`` says so, the
+        network was trained on these cases too.
 
         Args:
             trial: its number; the best by default.
