@@ -127,7 +127,7 @@ def test_a_class_may_be_called_as_a_column_is(
     with table.open("w") as file:
         csv.writer(file).writerows(rows)
     for one, other in zip(plain, read_table(table, tuple(renamed.values())), strict=True):
-        assert (renamed[one.truth], renamed[one.found]) == (other.truth, other.found)
+        assert (renamed[one.truth], renamed[one.predicted]) == (other.truth, other.predicted)
         assert (one.picture, one.probability) == (other.picture, other.probability)
 
 

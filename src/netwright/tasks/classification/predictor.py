@@ -88,14 +88,14 @@ class Classifier:
             DatasetError: a picture has a class that the network does not know.
         """
         chunks = [self._of(chunk) for chunk in runs_of(cases)]
-        found = np.concatenate([np.empty((0, self.task.classes), np.float32), *chunks])
+        probabilities = np.concatenate([np.empty((0, self.task.classes), np.float32), *chunks])
         truths = self._truths(cases)
         if predictions is not None:
             names = [case.name for case in cases]
-            _write_table(predictions / PREDICTIONS, names, found, self.task.class_names, truths)
+            _write_table(predictions / PREDICTIONS, names, probabilities, self.task.class_names, truths)
         if on_case is not None:
             on_case(len(cases), len(cases))
-        right = found.argmax(1) == truths
+        right = probabilities.argmax(1) == truths
         rows = zip(cases, truths, right, strict=True)
         return {case.name: {self.task.class_names[truth]: float(hit)} for case, truth, hit in rows}
 
@@ -137,16 +137,16 @@ class Classifier:
         files = find_pictures(images)
         read = Reading(files, folder_of(images))
         outputs = plan_outputs(output, [PREDICTIONS], [images], read, overwrite=overwrite, apart=False)
-        used, found = [], []
+        used, probabilities = [], []
 
         def classify(file: Path) -> None:
-            found.append(self.probabilities(prepare_one(file, self.preparation)[None])[0])
+            probabilities.append(self.probabilities(prepare_one(file, self.preparation)[None])[0])
             used.append(file)
 
         each_usable(files, classify, on_case)
         (path,) = outputs.paths
         names = names_within(images, used)
-        table = np.array(found, dtype=np.float32)
+        table = np.array(probabilities, dtype=np.float32)
         outputs.put(path, lambda made: _write_table(made, names, table, self.task.class_names))
         return [path]
 
@@ -172,26 +172,26 @@ class Classifier:
 
 
 @dataclass(frozen=True)
-class Found:
+class ClassifiedPicture:
     """What was found of a tested picture: its class, the one found, and that one's probability."""
 
     picture: str
     truth: str
-    found: str
+    predicted: str
     probability: float
 
 
-def read_table(path: Path, classes: Sequence[str]) -> list[Found]:
+def read_table(path: Path, classes: Sequence[str]) -> list[ClassifiedPicture]:
     """The rows of a table that `Classifier.score` wrote; by position, as a class may be called "found"."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))[1:]
-    return [Found(row[0], row[1], row[2], float(row[3 + classes.index(row[2])])) for row in rows]
+    return [ClassifiedPicture(row[0], row[1], row[2], float(row[3 + classes.index(row[2])])) for row in rows]
 
 
 def _write_table(
     path: Path,
     names: Sequence[str],
-    found: NDArray[np.float32],
+    probabilities: NDArray[np.float32],
     classes: Sequence[str],
     truths: NDArray[np.int64] | None = None,
 ) -> None:
@@ -201,6 +201,13 @@ def _write_table(
     table.writerow(["picture", *(["truth"] if truths is not None else []), "found", *classes])
     for row, name in enumerate(names):
         truth = [classes[truths[row]]] if truths is not None else []
-        table.writerow([name, *truth, classes[int(found[row].argmax())], *(f"{p:.6f}" for p in found[row])])
+        table.writerow(
+            [
+                name,
+                *truth,
+                classes[int(probabilities[row].argmax())],
+                *(f"{p:.6f}" for p in probabilities[row]),
+            ]
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text.getvalue().encode())

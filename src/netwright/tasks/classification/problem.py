@@ -58,14 +58,14 @@ class ImageProblem:
         correct = []
         for start in range(0, len(cases), protocol.batch_size):
             chosen = cases[start : start + protocol.batch_size]
-            found = predict_classes(
+            predicted = predict_classes(
                 network,
                 self._prepared.images(chosen),
                 device=device,
                 mixed_precision=protocol.mixed_precision,
                 channels_last=protocol.channels_last,
             )
-            correct.append(top_1_correct(found, self._prepared.labels_of(chosen)))
+            correct.append(top_1_correct(predicted, self._prepared.labels_of(chosen)))
         return np.concatenate([np.empty(0), *correct])[:, None]
 
     def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:

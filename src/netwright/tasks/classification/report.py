@@ -92,8 +92,8 @@ def on_test_images(run: ReportedRun) -> tuple[ConfusionMatrix | None, tuple[Imag
     rows = read_table(table, classes)
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     for row in rows:
-        counts[classes.index(row.truth), classes.index(row.found)] += 1
-    wrong = sorted((row for row in rows if row.truth != row.found), key=lambda row: -row.probability)
+        counts[classes.index(row.truth), classes.index(row.predicted)] += 1
+    wrong = sorted((row for row in rows if row.truth != row.predicted), key=lambda row: -row.probability)
     wrong = wrong[:MISTAKES]
     white = WHITE[prepared.preparation.depth]
     images = prepared.raw_images(prepared.indices(row.picture for row in wrong)) if wrong else ()
@@ -101,7 +101,7 @@ def on_test_images(run: ReportedRun) -> tuple[ConfusionMatrix | None, tuple[Imag
         ImageExample(
             image=np.clip(image.astype(np.float32) / white, 0, 1),
             truth=row.truth,
-            prediction=row.found,
+            prediction=row.predicted,
             probability=row.probability,
             name=row.picture,
         )

@@ -115,8 +115,8 @@ class Inpainter:
 
         scores: dict[str, dict[str, float]] = {}
         for run, restored, truth in self._restored(cases):
-            found = image_quality(torch.from_numpy(restored), torch.from_numpy(truth))
-            for case, values in zip(run, found.tolist(), strict=True):
+            quality = image_quality(torch.from_numpy(restored), torch.from_numpy(truth))
+            for case, values in zip(run, quality.tolist(), strict=True):
                 scores[case.name] = dict(zip(self.task.metric_names, values, strict=True))
             if on_case is not None:
                 on_case(len(scores), len(cases))
@@ -243,19 +243,19 @@ def _boxes(images: Path, files: Sequence[Path], names: Sequence[str]) -> dict[st
 
 def _masks(masks: Path, files: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
     """The mask of each picture, of its size."""
-    found = find_pictures(masks, alone=False)
+    drawn = find_pictures(masks, alone=False)
     if not masks.expanduser().is_dir() and len(names) == 1:
-        chosen = {names[0]: found[0]}
+        chosen = {names[0]: drawn[0]}
     else:
-        chosen = _masks_by_name(masks, found, names)
+        chosen = _masks_by_name(masks, drawn, names)
     for file, name in zip(files, names, strict=True):
         require_size(chosen[name], file)
     return chosen
 
 
-def _masks_by_name(masks: Path, found: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
-    stems = [_stem(name) for name in names_within(masks, found)]
-    by_stem = dict(zip(stems, found, strict=True))
+def _masks_by_name(masks: Path, drawn: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
+    stems = [_stem(name) for name in names_within(masks, drawn)]
+    by_stem = dict(zip(stems, drawn, strict=True))
     twice = set(_twice(stems))
     for name in names:
         if _stem(name) not in by_stem:
@@ -264,7 +264,7 @@ def _masks_by_name(masks: Path, found: Sequence[Path], names: Sequence[str]) -> 
                 "missing. Draw one, black all over where nothing is missing."
             )
         if _stem(name) in twice:
-            own = [file.name for stem, file in zip(stems, found, strict=True) if stem == _stem(name)]
+            own = [file.name for stem, file in zip(stems, drawn, strict=True) if stem == _stem(name)]
             raise DatasetError(
                 f"{masks} has {enumerate_words(own)} for {name}: expected one mask for each picture. Remove the others."
             )

@@ -100,7 +100,7 @@ class InpaintingProblem:
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
     ) -> NDArray[np.float64]:
         """(cases, 2): PSNR in dB and SSIM of each restored picture."""
-        found = [np.empty((0, 2))]
+        scores = [np.empty((0, 2))]
         for start in range(0, len(cases), protocol.batch_size):
             chosen = cases[start : start + protocol.batch_size]
             truth = torch.from_numpy(self._prepared.images(chosen)).to(device)
@@ -110,8 +110,8 @@ class InpaintingProblem:
                 mixed_precision=protocol.mixed_precision,
                 channels_last=protocol.channels_last,
             )
-            found.append(image_quality(restored, truth))
-        return np.concatenate(found)
+            scores.append(image_quality(restored, truth))
+        return np.concatenate(scores)
 
     def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
         """``psnr`` and ``ssim``; NaN without a case."""

@@ -129,10 +129,10 @@ def fit_crf(
     gains = np.full(len(cases), np.nan)
     if len(members) > 1:
         for share, fitted_on, judged_by in ((0.25, even, odd), (0.5, odd, even)):
-            found, cut = _searched(scores, fitted_on, units, iterations, began + share * seconds)
+            best, cut = _searched(scores, fitted_on, units, iterations, began + share * seconds)
             limited |= cut
             for case in judged_by:
-                gains[case] = scores.mean_of(found, case) - scores.mean_of(None, case)
+                gains[case] = scores.mean_of(best, case) - scores.mean_of(None, case)
     crf, cut = _searched(scores, everyone, units, iterations, began + seconds, always=always)
     known = _means([gains[group] for group in members])
     gain = float(known.mean()) if known.size else 0.0
@@ -214,10 +214,10 @@ class _Scores:
         key = crf, index
         if key not in self._known:
             case = self._cases[index]
-            found = case.probabilities
+            probabilities = case.probabilities
             if crf is not None:
-                found = refine(found, case.image, case.spacing, crf)
-            self._known[key] = dice_per_label(found.argmax(0), case.truth, self._classes)
+                probabilities = refine(probabilities, case.image, case.spacing, crf)
+            self._known[key] = dice_per_label(probabilities.argmax(0), case.truth, self._classes)
         return self._known[key]
 
 

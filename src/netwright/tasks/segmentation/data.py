@@ -70,8 +70,8 @@ class LabelledCase:
         labels = read_label(self.label, grid, self.time)
         if problem := misplacement(self.label, read_grid(self.label), grid, self.images[0].name):
             warnings.warn(str(problem), DatasetWarning, stacklevel=2)
-        found, _ = count_values(labels)
-        if unknown := unnamed_values(found.tolist(), label_values, self.map_label):
+        values_present, _ = count_values(labels)
+        if unknown := unnamed_values(values_present.tolist(), label_values, self.map_label):
             raise DatasetError(
                 f"{self.label} has the label value {unknown[0]:g}; the network knows "
                 f"{', '.join(map(str, label_values))}. Map it with --map-label {unknown[0]:g}=..., or correct the file."

@@ -108,8 +108,8 @@ def refine(
         alike = np.clip(image.reshape(len(image), points) / np.float32(crf.intensity), -FARTHEST, FARTHEST)
         features = np.ascontiguousarray(np.concatenate([near, alike]), dtype=np.float32)
         inference.addPairwiseEnergy(features, crf.appearance_weight)
-    found = np.asarray(inference.inference(crf.iterations), dtype=np.float32)
-    return found.reshape(probabilities.shape)
+    refined = np.asarray(inference.inference(crf.iterations), dtype=np.float32)
+    return refined.reshape(probabilities.shape)
 
 
 def require_library() -> None:

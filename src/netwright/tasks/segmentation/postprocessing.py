@@ -91,7 +91,7 @@ def fitting_cases(prepared: Prepared, validation: Sequence[int], most: int) -> t
     affordable = max(FEWEST_CASES, int(MOST_VALUES / np.mean(sizes)))
     count = min(len(validation), most, affordable)
     return tuple(
-        validation[place] for place in np.linspace(0, len(validation) - 1, count).round().astype(int)
+        validation[position] for position in np.linspace(0, len(validation) - 1, count).round().astype(int)
     )
 
 

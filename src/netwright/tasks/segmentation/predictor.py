@@ -112,8 +112,8 @@ class Segmenter:
 
     def _segment(self, volume: Volume, images: Sequence[Path]) -> NDArray[np.uint8]:
         prepared = self._prepared(volume, images)
-        found = self._refined(self.probabilities(prepared.image, prepared.air), prepared, self.crf, images)
-        return prepared.geometry.restore(found)
+        refined = self._refined(self.probabilities(prepared.image, prepared.air), prepared, self.crf, images)
+        return prepared.geometry.restore(refined)
 
     def _prepared(self, volume: Volume, images: Sequence[Path]) -> PreparedImage:
         prepared = prepare_volume(volume, images, self.preprocessing)
@@ -175,10 +175,10 @@ class Segmenter:
             grid = prepared.geometry.grid
             truth = case.classes(grid, self.label_values)
             own = self.probabilities(prepared.image, prepared.air)
-            found = prepared.geometry.restore(self._refined(own, prepared, self.crf, case.images))
+            prediction = prepared.geometry.restore(self._refined(own, prepared, self.crf, case.images))
             if predictions is not None:
-                self._write(predictions, case.name, found, case.images[0])
-            labels = grid.to_canonical(found)
+                self._write(predictions, case.name, prediction, case.images[0])
+            labels = grid.to_canonical(prediction)
             result.dice[case.name] = self._dice(labels, truth)
             result.distances[case.name] = self._named(
                 hausdorff_95_per_label(labels, truth, self.task.classes, grid.spacing)

@@ -87,7 +87,7 @@ def slice_dice(
     """
     settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
     labels = [volumes.label(index) for index in indices]
-    found = [np.empty(label.shape, np.uint8) for label in labels]
+    label_maps = [np.empty(label.shape, np.uint8) for label in labels]
     small: list[tuple[int, int]] = []
     for row, (index, label) in enumerate(zip(indices, labels, strict=True)):
         if is_within(label.shape[:axis] + label.shape[axis + 1 :], size):
@@ -98,13 +98,13 @@ def slice_dice(
             network, image, size, axis, batch_size=batch_size, air=volumes.air(index), **settings
         )
         require_finite(bool(np.isfinite(probabilities).all()))
-        found[row] = probabilities.argmax(0).astype(np.uint8)
+        label_maps[row] = probabilities.argmax(0).astype(np.uint8)
     for start in range(0, len(small), batch_size):
         chosen = small[start : start + batch_size]
         images = [np.moveaxis(volumes.image(indices[row]), axis + 1, 0)[position] for row, position in chosen]
         air = [volumes.air(indices[row]) for row, _ in chosen]
         predictions = predict_padded(network, images, size, air, **settings)
         for (row, position), prediction in zip(chosen, predictions, strict=True):
-            np.moveaxis(found[row], axis, 0)[position] = prediction
-    dice = [dice_per_label(one, label, classes) for one, label in zip(found, labels, strict=True)]
+            np.moveaxis(label_maps[row], axis, 0)[position] = prediction
+    dice = [dice_per_label(one, label, classes) for one, label in zip(label_maps, labels, strict=True)]
     return np.array(dice, dtype=np.float64).reshape(len(indices), classes - 1)

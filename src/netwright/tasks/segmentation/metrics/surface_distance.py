@@ -41,7 +41,7 @@ def hausdorff_95_per_label(
         )
     flat = [axis for axis in range(3) if truth.shape[axis] == 1][-1:]  # two axes stay, as MONAI needs
     steps = np.delete(np.asarray(spacing, dtype=np.float64), flat).tolist()
-    found = np.full(classes - 1, np.nan)
+    distances = np.full(classes - 1, np.nan)
     for label in range(1, classes):
         pair = [torch.from_numpy(array == label)[None, None] for array in (prediction, truth)]
         there = [bool(mask.any()) for mask in pair]
@@ -52,10 +52,10 @@ def hausdorff_95_per_label(
                 distance = compute_hausdorff_distance(
                     one, other, include_background=True, percentile=PERCENTILE, spacing=steps
                 )
-            found[label - 1] = float(distance)
+            distances[label - 1] = float(distance)
         elif any(there):
-            found[label - 1] = np.inf
-    return found
+            distances[label - 1] = np.inf
+    return distances
 
 
 def mean_distances(cases: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
