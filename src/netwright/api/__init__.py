@@ -40,28 +40,28 @@ def search(
     settings: Mapping[str, Any] | None = None,
     on_status: OnStatus | None = None,
 ) -> Run:
-    """Search a network for a dataset, compare it with what one would have taken without a search, and report.
+    """Searches a network for a dataset, compares it with networks that one would use without a search, and reports.
 
-    In a script, call it below ``if __name__ == "__main__":``, since worker processes import the script.
+    In a script, call it below ``if __name__ == "__main__":``, because worker processes import the script.
 
     Args:
-        dataset: the folder (or ``.npz`` file) of a dataset, to be segmented, classified or restored.
-        recipe: a name in `netwright.recipes`; by default one that suits the data, or the user's own network.
+        dataset: the folder (or ``.npz`` file) of a dataset to segment, classify or restore.
+        recipe: a name in `netwright.recipes`; by default one that fits the data, or the user's own network.
         output: the run folder, new or empty; by default ``runs/<dataset>-<recipe>``, numbered where it exists.
-        trials: candidates at most.
-        hours: wall time of the search at most. Without ``epochs``, each candidate then gets an equal share of it.
-        verdict_hours: wall time of the final comparison; half of the search's by default, 0 for none.
-        workers: candidates that train at once; by default one a core.
+        trials: the most candidates.
+        hours: the longest wall time of the search. Without ``epochs``, each candidate then gets an equal share of it.
+        verdict_hours: the wall time of the final comparison; half of the search's by default, 0 for none.
+        workers: how many candidates train at once; by default one for each core.
         epochs: of each candidate; the recipe's by default.
         seed: all random numbers come from it.
         settings: any other setting by its dotted name, for example ``{"training.learning_rate": 2e-3}``.
-        on_status: called about twice a second with where the run stands.
+        on_status: called about twice a second with the state of the run.
 
     Raises:
         DatasetError: the dataset cannot be used; nothing was trained.
         SettingsError: a setting has a wrong name or value.
         RunError: ``output`` holds something already, or no candidate could be trained.
-        KeyboardInterrupt: the user ended it (Ctrl-C, SIGTERM, SIGHUP); `Run.resume` goes on.
+        KeyboardInterrupt: the user stopped it (Ctrl-C, SIGTERM, SIGHUP); `Run.resume` goes on.
     """
     require_guard()
     user = UserSettings(trials, hours, verdict_hours, workers, epochs, seed, assignments=settings)
@@ -72,10 +72,9 @@ def search(
 
 
 def open_run(path: Path | str, *, trust_code: bool = False) -> Run:
-    """A run on disk, running or not.
+    """Opens a run on disk, running or not.
 
-    ``trust_code``: whether code that the run names, and that no search of yours ran, is run where it is needed: see
-    `Run.code`.
+    ``trust_code`` allows to run code that the run names, even if none of your searches ran it before: see `Run.code`.
 
     Raises:
         RunError: there is none.
@@ -90,14 +89,14 @@ def create_run(
     output: Path | None,
     on_stage: Callable[[str], None] = lambda text: None,
 ) -> Run:
-    """Check everything, prepare the data, resolve every setting, and make the run folder; nothing is searched yet.
+    """Checks everything, prepares the data, resolves every setting, and makes the run folder. Does not search yet.
 
     Args:
-        dataset: where it lies.
-        recipe: its name; None: one that suits the data.
+        dataset: the path of the dataset.
+        recipe: its name; None: one that fits the data.
         user: what the user set.
         output: the run folder, new or empty; None: a new one is chosen.
-        on_stage: is told in a few words what is being done.
+        on_stage: called with a few words about what is being done.
 
     Warns:
         SettingsWarning: the search is shorter than its strategy's exploration.
@@ -117,15 +116,15 @@ def plan(
     on_stage: Callable[[str], None] = lambda text: None,
     seconds: float | None = None,
 ) -> Plan | OneShotPlan:
-    """What a search would cost here, measured; of one inside one training a plan of its own kind.
+    """Measures what a search would cost here. A search inside one training has its own kind of plan.
 
     Args:
-        dataset: where it lies.
-        recipe: its name; None: one that suits the data.
+        dataset: the path of the dataset.
+        recipe: its name; None: one that fits the data.
         user: what the user set.
-        on_stage: is told in a few words what is being done.
-        seconds: of wall time from now on, in which it answers with what it has, if reading the data leaves enough of
-            them; None: it measures all.
+        on_stage: called with a few words about what is being done.
+        seconds: the wall time, from now on, in which it answers with what it has, if reading the data leaves enough of
+            it; None: it measures everything.
 
     Raises:
         DatasetError: the dataset cannot be used.

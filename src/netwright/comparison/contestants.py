@@ -1,8 +1,8 @@
-"""The final comparison: the winner and the networks one would have taken without a search, retrained alike.
+"""The final comparison: the winner and the networks that one would use without a search, all retrained alike.
 
-All get the same protocol and the same wall time, as many at once as the search had workers and each with a worker's
-threads, and are then tested on the cases that the search never saw. The winner's test is the only one that a user
-should quote; the others say what it is worth.
+All have the same protocol and the same wall time. As many train at once as the search had workers, each with the
+threads of a worker. Then they are tested on cases that the search never saw. A user should quote only the winner's
+test; the others show what it is worth.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ FEASIBLE_TRIES = 1000
 
 @dataclass(frozen=True)
 class Entry:
-    """A network that takes part: a choice of the space, or a hand-made reference.
+    """A network that takes part: a choice of the space, or a hand-made reference network.
 
-    ``role``: its part in the table of costs beside the original, None where it has none there. ``words``: its choice as
-    its space tells it.
+    ``role`` is its part in the table of costs beside the original; None where it has none. ``words`` is its choice in
+    the words of its space.
     """
 
     name: str
@@ -58,10 +58,17 @@ def entries(
     best: dict[str, Any],
     start: tuple[str, dict[str, Any]] | None = None,
 ) -> list[Entry]:
-    """Who takes part: the winner, the network whose layers were tuned, the hand-made network of the winner's depth, the
-    policy that the search started from, a rival run's best, random choices of the same space, the references.
+    """The networks that take part.
 
-    ``start``: title and choice of the policy that the search started from, where it had one.
+    They are the winner, the network whose layers were tuned, the hand-made network of the winner's depth, the policy
+    that the search started from, the best of a rival run, random choices of the same space, and the references.
+
+    Args:
+        settings: of the run.
+        space: that the run searches.
+        data: the training and validation cases.
+        best: the winner.
+        start: title and choice of the policy that the search started from, where it had one.
     """
     from netwright.spaces.references import REFERENCES
 
@@ -86,8 +93,10 @@ def entries(
 
 
 def reference_names(settings: RunSettings, space: Space, data: SearchData) -> tuple[str, ...]:
-    """The hand-made networks that take part: those named; else those made for such a task, or none where the space
-    has an original or a base of its own.
+    """The hand-made networks that take part.
+
+    They are those named in the settings; else those made for such a task. There are none where the space has its own
+    original or base network.
     """
     from netwright.spaces.references import references_for
 
@@ -99,7 +108,7 @@ def reference_names(settings: RunSettings, space: Space, data: SearchData) -> tu
 
 
 def rival(settings: RunSettings, path: Path) -> Entry:
-    """The best network of another run, with what that run spent in its title.
+    """The best network of another run. Its title says what that run spent.
 
     Raises:
         RunError: there is no such run, it has no best network, or it searched another space or on other cases.
@@ -128,8 +137,7 @@ def rival(settings: RunSettings, path: Path) -> Entry:
 
 
 def random_choice(settings: RunSettings, space: Space, data: SearchData, index: int) -> dict[str, Any]:
-    """A choice drawn uniformly among those that make a network that fits, whether or not it keeps the objective's
-    limits: they hold for the search.
+    """A random choice that makes a network and fits. It need not keep the objective's limits, which are for the search.
 
     Raises:
         RunError: none was found in many tries.
@@ -152,10 +160,10 @@ def random_choice(settings: RunSettings, space: Space, data: SearchData, index: 
 
 
 def require_references(settings: RunSettings) -> None:
-    """Refuse reference networks that there are not.
+    """Refuses unknown reference networks.
 
     Raises:
-        SettingsError: there is no such network; there are named.
+        SettingsError: there is no such network. The message names those that there are.
     """
     from netwright.spaces.references import REFERENCES
 
@@ -167,7 +175,7 @@ def require_references(settings: RunSettings) -> None:
 
 
 def require_rival(settings: RunSettings) -> None:
-    """Refuse a rival that could not take part.
+    """Refuses a rival that cannot take part.
 
     Raises:
         RunError: as `rival`.

@@ -173,7 +173,7 @@ def _of_patients(dataset: AnyDataset, own: AnyDataset | None, splits: Splits, me
     seen = {*splits.training, *splits.validation}
     patients = {splits.groups[name] for name in seen & splits.groups.keys()}
     if own is not None:
-        # Of a patient with one case the run's parts do not tell.
+        # The run's parts do not name the patient of a single case.
         patients |= {group for name, group in own.groups.items() if name in seen and group != name}
     patients |= {group for name, group in dataset.groups.items() if name in met}
     return {name for name, group in dataset.groups.items() if name not in met and group in patients}

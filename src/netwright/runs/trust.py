@@ -1,7 +1,7 @@
-"""Whose code a run may have run: a run names a module, and a run folder may come from anybody.
+"""Decides whose code a run may execute: a run names a module, and its folder may come from anybody.
 
-A user's own search keeps what the code of its network is, in the user's cache and so outside the run folder. Later a
-module is imported only where it is that code still, or where the user says that it may be.
+A search stores a fingerprint of its network's code in the user's cache, which is outside the run folder. Later, a
+module is imported only if its code is still the same, or if the user allows it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from netwright.spaces import SPACES
 from netwright.spaces.layerwise.sources import Source, source_of
 
 RECORDS = "own-code"
-"""The folder of the cache with what the user's own searches ran."""
+"""The folder of the cache that records the code of the user's own searches."""
 
 
 def names_code(part: Part) -> bool:
@@ -32,7 +32,7 @@ def names_code(part: Part) -> bool:
 
 
 def remember_code(part: Part) -> None:
-    """Keep that a search of this user ran the code of a space, where it names any.
+    """Records that a search of this user ran the code of a space, if the space names any.
 
     Raises:
         StorageError: the cache cannot be written.
@@ -54,13 +54,13 @@ def remember_code(part: Part) -> None:
 
 
 def require_trusted(part: Part, *, trust_code: bool = False) -> str | None:
-    """Refuse a space made by code that no search of this user ran, unless the user trusts it.
+    """Refuses a space whose code no search of this user ran, unless the user trusts it.
 
     Returns:
-        What is going to be run and why it may, for the user to read; None where nothing of a user's is.
+        What will be run and why it may, for the user to read; None where no user's code will be run.
 
     Raises:
-        UntrustedCode: it is not this user's, or has changed.
+        UntrustedCode: the code is not this user's, or has changed.
     """
     named = _source(part)
     if named is None:
@@ -96,7 +96,7 @@ def _refusal(network: str, source: Source, *, known: bool, beside: list[str]) ->
 
 
 def _source(part: Part) -> tuple[str, Source] | None:
-    """The network that a space names, and its code; None where it names none, or one that is not there."""
+    """The network that a space names, and its code; None where it names none, or one that does not exist."""
     network = part.options.get("network")
     if not names_code(part) or not isinstance(network, str):
         return None
@@ -115,7 +115,7 @@ def _records(network: str) -> Path:
 
 
 def _kept(network: str) -> Iterator[dict[str, Any]]:
-    """What the searches of this user ran by this name; what somebody else put there, or is damaged, does not count."""
+    """The code that this user's searches ran by this name. Records of others, and damaged ones, do not count."""
     for file in sorted(_records(network).glob("*.json")):
         try:
             record = json.loads(file.read_text(encoding="utf-8"))

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 BYTES_PER_MB = 1e6
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
-# What the kernel takes to mean: set the peak of the resident memory back to what is resident now.
+# This value makes the kernel reset the peak of the resident memory to what is resident now.
 RESET_PEAK = "5"
 # The C library's heap keeps holes where tensors were. Above the size from which a tensor gets a mapping of its own,
 # as `netwright.execution.local` sets it for workers and glibc for other processes in time, there are none. Below,

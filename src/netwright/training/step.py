@@ -76,7 +76,7 @@ class TrainingStep:
             outputs = call_network(self._network, images, channels_last=self._channels_last)
         loss, of_output = self._loss.parts(outputs, labels)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        value = loss.item()  # waits for a GPU, hence only after all of the pass has been handed to it
+        value = loss.item()  # waits for the GPU, so only after the whole pass was sent to it
         if not math.isfinite(value):
             raise Diverged(f"the training loss became {value} at step {self.steps + 1}")
         if self._gradient_norm is not None:

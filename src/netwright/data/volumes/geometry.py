@@ -254,7 +254,7 @@ def _averaged(array: NDArray[Any], axis: int, positions: NDArray[np.float64], wi
     distances = indices - positions[:, None]
     exists = (indices >= 0) & (indices <= last)
     weights = np.maximum(1 - np.abs(distances) / width, 0) * exists
-    # Of a width that is no whole number the weights are a little lopsided: evened, ramps stay exact.
+    # The weights are slightly lopsided if the width is no whole number. Once evened, ramps stay exact.
     moment, spread = (weights * distances).sum(1), (weights * distances**2).sum(1)
     lean = np.divide(moment, spread, out=np.zeros_like(moment), where=exists.all(1) & (spread > 0))
     weights *= 1 - lean[:, None] * distances

@@ -155,7 +155,7 @@ class PreprocessingSettings:
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """``image`` (C, X, Y, Z) float32 in canonical RAS axes, and the way back to the file's own grid.
+    """An ``image`` (C, X, Y, Z) float32 in canonical RAS axes, and the way back to the file's own grid.
 
     ``air``: what each channel is padded with.
     """

@@ -1,4 +1,4 @@
-"""A trained classification network: classes of pictures, and how many of them are right."""
+"""A trained classification network: the classes of pictures, and how many of them are right."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PREDICTIONS = "predictions.csv"
 
 @dataclass(frozen=True)
 class Classifier:
-    """A network with its weights, ready on a device, and all that turns a picture into its input."""
+    """A network with its weights on a device, and everything that turns a picture into its input."""
 
     network: nn.Module
     task: ClassificationTask
@@ -173,7 +173,7 @@ class Classifier:
 
 @dataclass(frozen=True)
 class ClassifiedPicture:
-    """What was found of a tested picture: its class, the one found, and that one's probability."""
+    """A tested picture: its true class, the predicted class, and the probability of the prediction."""
 
     picture: str
     truth: str
@@ -182,7 +182,9 @@ class ClassifiedPicture:
 
 
 def read_table(path: Path, classes: Sequence[str]) -> list[ClassifiedPicture]:
-    """The rows of a table that `Classifier.score` wrote; by position, as a class may be called "found"."""
+    """The rows of a table that `Classifier.score` wrote. They are read by position, because a class may be called
+    "found".
+    """
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))[1:]
     return [ClassifiedPicture(row[0], row[1], row[2], float(row[3 + classes.index(row[2])])) for row in rows]
@@ -195,7 +197,9 @@ def _write_table(
     classes: Sequence[str],
     truths: NDArray[np.int64] | None = None,
 ) -> None:
-    """One row a picture: name, the truth where it is known, the class found and the probability of each class."""
+    """One row for each picture: name, the truth where it is known, the predicted class and the probability of each
+    class.
+    """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["picture", *(["truth"] if truths is not None else []), "found", *classes])

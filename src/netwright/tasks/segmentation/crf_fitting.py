@@ -1,4 +1,4 @@
-"""The weights of the fully connected CRF that suit a trained network, found on validation cases."""
+"""Fits the weights of the fully connected CRF for a trained network on validation cases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from netwright.tasks.segmentation.dense_crf import DenseCRF, refine
 from netwright.tasks.segmentation.metrics.dice import dice_per_label, mean_dice
 
 USELESS_KEPT = 1 / 40
-"""How often a CRF that changes nothing in the mean may be kept: the upper tail of Student's t."""
+"""How often a CRF that changes nothing on average may be kept: the upper tail of Student's t."""
 
 EDGES = (1.0, 2.0, 4.0)
 """Reaches that are tried, in edges of a voxel: its shortest, of the axes that are longer than one voxel."""
@@ -41,9 +41,14 @@ UNDEFINED_AS_NULL = ("dice_without", "dice_with", "gain", "standard_error")
 
 @dataclass(frozen=True)
 class FittingCase:
-    """A validation case on its prepared grid: the network's ``probabilities`` (K, X, Y, Z), the ``image``
-    (C, X, Y, Z), the ``truth`` as class indices (X, Y, Z), and the voxels' ``spacing`` in mm. Cases of one ``group``,
-    such as the frames of a patient's heart, are not independent.
+    """A validation case on its prepared grid.
+
+    Args:
+        probabilities: of the network, (K, X, Y, Z).
+        image: (C, X, Y, Z).
+        truth: class indices (X, Y, Z).
+        spacing: of the voxels in mm.
+        group: cases of one group, such as the frames of a patient's heart, are not independent.
     """
 
     probabilities: NDArray[np.float32]
@@ -102,17 +107,17 @@ def fit_crf(
 ) -> FittedCRF:
     """The CRF with the greatest mean Dice over some validation cases, and whether it is worth keeping.
 
-    A coordinate search over a small grid (`COORDINATES`), the same for the same cases unless time runs out. Its best
-    has the cases' own luck in it. It is therefore judged as fitted twice more, on the groups at even and at odd
-    positions, each time by the other half. It is kept where the mean gain over all groups exceeds as many of its
-    standard errors as `standard_errors` demands.
+    It is a coordinate search over a small grid (`COORDINATES`). The same cases give the same result unless the time
+    runs out. The Dice of the best CRF on these cases is partly luck. So the CRF is fitted twice more, on the groups at
+    even and at odd positions, and each time judged on the other half. It is kept if the mean gain over all groups
+    exceeds its standard error by the factor `standard_errors`.
 
     Args:
-        cases: at least one; those of a single group can tell nothing of others, and nothing is kept.
+        cases: at least one. Those of a single group say nothing about others, and nothing is kept.
         classes: background included.
         iterations: of the mean field.
-        seconds: wall time; the search then ends with what is best so far, no later than after one more setting.
-        always: keep the best whatever it does on the cases, as papers that apply a CRF do.
+        seconds: wall time. The search then ends with the best so far, no later than after one more setting.
+        always: keep the best whatever its effect on the cases, as papers that apply a CRF do.
 
     Raises:
         MemoryError: there is not enough for a case.
@@ -155,9 +160,10 @@ def fit_crf(
 
 
 def standard_errors(groups: int) -> float:
-    """How many of its standard errors a mean gain over so many groups, at least 2, must exceed to be kept: the quantile
-    of Student's t that the gain of a useless CRF exceeds in `USELESS_KEPT` of all cases, 12.7 for two groups, 2.1 for
-    twenty.
+    """How many of its standard errors a mean gain over ``groups`` (at least 2) must exceed to be kept.
+
+    It is a quantile of Student's t: the gain of a useless CRF exceeds it in `USELESS_KEPT` of all cases. It is 12.7 for
+    two groups and 2.1 for twenty.
     """
     from scipy import stats  # takes long to load
 
@@ -173,7 +179,7 @@ def _members(cases: Sequence[FittingCase]) -> list[list[int]]:
 
 
 def _means(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The mean of each group's values, without NaN; groups of nothing else are left out."""
+    """The mean of each group's values, without NaN. Groups with only NaN are left out."""
     means = [mean_known(values.tolist()) for values in groups]
     return np.array([mean for mean in means if not math.isnan(mean)])
 
@@ -190,7 +196,7 @@ def _reason(kept: bool, crf: DenseCRF | None, judged: int, *, patients: bool) ->
 
 
 class _Scores:
-    """Dice of cases under settings, each computed once."""
+    """The Dice of cases under settings. Each is computed once."""
 
     def __init__(self, cases: Sequence[FittingCase], classes: int) -> None:
         self._cases = cases
@@ -223,7 +229,7 @@ class _Scores:
 
 @dataclass(frozen=True)
 class _Units:
-    """Of the grid: the edge of a voxel in mm, and the standard deviation of the images' intensities."""
+    """The units of the grid: the edge of a voxel in mm, and the standard deviation of the images' intensities."""
 
     edge: float
     intensity: float
@@ -256,8 +262,9 @@ def _searched(
     *,
     always: bool = False,
 ) -> tuple[DenseCRF | None, bool]:
-    """The best setting met, None where that is no CRF (but ``always``), and whether time ran out. Of equals, the first
-    met stays; a mean that no case defines is better than none.
+    """The best setting (None where that is no CRF, unless ``always``), and whether the time ran out.
+
+    Among equals, the first one stays. A mean that no case defines is better than none.
     """
     none = mean_dice(scores.of(None, indices))
     best = units.start(iterations)
@@ -274,7 +281,7 @@ def _searched(
 
 
 def _candidates(best: DenseCRF, name: str, values: Sequence[float], units: _Units) -> Iterator[DenseCRF]:
-    """``best`` with each value of one setting, where that setting counts."""
+    """``best`` with each value of one setting, if that setting has an effect."""
     term = "smoothness" if name.startswith("smoothness") else "appearance"
     if not name.endswith("_weight") and getattr(best, f"{term}_weight") == 0:
         return

@@ -22,10 +22,10 @@ from netwright.errors import DatasetError, DatasetWarning
 
 
 def labelled_dataset(dataset: AnyDataset) -> Dataset:
-    """The dataset, as one of images with label maps.
+    """The dataset as one of images with label maps.
 
     Raises:
-        DatasetError: it holds pictures without.
+        DatasetError: it holds pictures without label maps.
     """
     if not isinstance(dataset, Dataset):
         raise DatasetError(f"{dataset.root} holds pictures without label maps; the network segments images.")
@@ -33,10 +33,10 @@ def labelled_dataset(dataset: AnyDataset) -> Dataset:
 
 
 def prepared_volumes(prepared: AnyPrepared) -> Prepared:
-    """The prepared data, as volumes with label maps.
+    """The prepared data as volumes with label maps.
 
     Raises:
-        DatasetError: they are pictures without.
+        DatasetError: it holds pictures without label maps.
     """
     if not isinstance(prepared, Prepared):
         raise DatasetError(f"{prepared.folder} holds prepared pictures: expected volumes with label maps.")

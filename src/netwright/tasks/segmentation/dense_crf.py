@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from netwright.errors import SettingsError
 
 SMALLEST_PROBABILITY = 1e-6
-"""A probability under this counts as this: the unary energy of zero would have no end."""
+"""Smaller probabilities count as this one, because the unary energy of zero is infinite."""
 
 FARTHEST = 1000.0
-"""Intensities further from zero, in standard deviations, count as this: the lattice's keys are of 16 bits."""
+"""Intensities further from zero, in standard deviations, count as this. The lattice has keys of 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def refine(
 
 
 def require_library() -> None:
-    """Refuse a CRF where the library is missing.
+    """Refuses a CRF where the library is missing.
 
     Raises:
         SettingsError: pydensecrf2 is not installed.
@@ -136,14 +136,15 @@ def _positions(shape: Sequence[int], spacing: Sequence[float]) -> NDArray[np.flo
 
 
 def memory_mb(shape: Sequence[int], classes: int, channels: int) -> float:
-    """What the library may take for a volume of this shape, in MB of 1e6 bytes: about a kilobyte a voxel (measured, of
-    images of pure noise).
+    """The memory that the library may need for a volume of this shape, in MB of 1e6 bytes.
+
+    It is about a kilobyte a voxel (measured on images of pure noise).
     """
     return int(np.prod(shape)) * (500 + 60 * classes + 150 * channels) / 1e6
 
 
 def _require_memory(shape: Sequence[int], classes: int, channels: int) -> None:
-    """Ask for as much memory as the library may need: where it gets none, it ends the process."""
+    """Allocates as much memory as the library may need. If the library itself gets none, it ends the process."""
     np.empty(int(1e6 * memory_mb(shape, classes, channels)), dtype=np.uint8)
 
 

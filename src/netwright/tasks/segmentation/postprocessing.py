@@ -1,5 +1,6 @@
-"""The fully connected CRF of a run's networks: fitted on validation cases, stored beside the weights, applied alike
-by the test, by ``evaluate`` and by ``predict``.
+"""The fully connected CRF of a run's networks.
+
+It is fitted on validation cases and stored beside the weights. The test, ``evaluate`` and ``predict`` apply it alike.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from netwright.tasks.segmentation.dense_crf import DenseCRF, require_library
 from netwright.tasks.segmentation.predictor import Segmenter
 
 MOST_VALUES = 16_000_000
-"""Probabilities of all fitting cases together, at most: what bounds time and memory of large volumes."""
+"""The most probabilities of all fitting cases together. This limits time and memory for large volumes."""
 
 FEWEST_CASES = 4
-"""Yet at least so many cases, where there are."""
+"""The fewest fitting cases, if there are as many."""
 
 NO_MEMORY = "there is not enough memory for it"
 NO_MEMORY_TO_TEST = "there is not enough memory for it on the test cases"
@@ -33,7 +34,8 @@ NO_MEMORY_TO_TEST = "there is not enough memory for it on the test cases"
 def fit_postprocessing(
     folder: Path, settings: RunSettings, network: Segmenter, prepared: Prepared, validation: Sequence[int]
 ) -> Segmenter:
-    """Fit the CRF of a trained network and write what came of it into its folder; the network with it if it is kept.
+    """Fits the CRF of a trained network and stores the result in its folder. Returns the network with the CRF if it is
+    kept.
 
     Args:
         folder: of the trained network.
@@ -64,7 +66,7 @@ def fit_postprocessing(
 
 
 def unkept_crf(folder: Path) -> DenseCRF | None:
-    """The best CRF that was fitted to the network in a folder, where it was not kept; else None.
+    """The best CRF that was fitted to the network in a folder, if it was not kept; else None.
 
     Raises:
         RunError: the file is damaged.
@@ -74,7 +76,7 @@ def unkept_crf(folder: Path) -> DenseCRF | None:
 
 
 def drop_crf(network: Segmenter, folder: Path) -> Segmenter:
-    """The network without the CRF that was kept in its folder, and never with it again, as test cases have not the
+    """The network without the CRF that was kept in its folder. It is removed for good, because test cases need too much
     memory for it.
     """
     fitted = read_fitted(folder)
@@ -84,8 +86,9 @@ def drop_crf(network: Segmenter, folder: Path) -> Segmenter:
 
 
 def fitting_cases(prepared: Prepared, validation: Sequence[int], most: int) -> tuple[int, ...]:
-    """The validation cases that weights are fitted on: ``most`` spread evenly over them, fewer where volumes are so
-    large that their probabilities exceed `MOST_VALUES`.
+    """The validation cases that weights are fitted on: ``most`` of them, evenly spread.
+
+    There are fewer where volumes are so large that their probabilities exceed `MOST_VALUES`.
     """
     sizes = [int(np.prod(prepared.geometry(index).size)) * prepared.classes for index in validation]
     affordable = max(FEWEST_CASES, int(MOST_VALUES / np.mean(sizes)))
@@ -96,7 +99,7 @@ def fitting_cases(prepared: Prepared, validation: Sequence[int], most: int) -> t
 
 
 def read_fitted(folder: Path) -> FittedCRF | None:
-    """What came of fitting a CRF to the network in a folder; None where none was fitted.
+    """The result of fitting a CRF to the network in a folder; None where none was fitted.
 
     Raises:
         RunError: the file is damaged.

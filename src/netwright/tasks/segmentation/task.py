@@ -72,7 +72,7 @@ class SegmentationTask:
         return LOSSES[name]
 
     def loss_of_guess(self, training: TrainingProtocol) -> float | None:
-        """Every label alike, no overlap."""
+        """The loss if every label is equally likely and nothing overlaps."""
         return guessed_loss(training, self.classes)
 
     @property

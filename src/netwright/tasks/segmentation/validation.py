@@ -1,4 +1,4 @@
-"""How well a network segments validation cases: Dice on the prepared grid, of volumes at once or slice by slice."""
+"""The Dice of validation cases on the prepared grid, for whole volumes or slice by slice."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How many classes are right, a file for each metric."""
+"""Metrics of classes, one file for each."""

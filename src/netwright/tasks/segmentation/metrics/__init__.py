@@ -1,1 +1,1 @@
-"""How well label maps fit the truth, a file for each metric."""
+"""Metrics of label maps, one file for each."""

@@ -59,8 +59,10 @@ def hausdorff_95_per_label(
 
 
 def mean_distances(cases: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Of case -> label -> distance: the mean over the labels, and "<name>.<label>", each the mean over the cases in
-    which both have the label; left out where there is none.
+    """Mean distances from case -> label -> distance: over all labels, and "<name>.<label>" for each.
+
+    Each is the mean over the cases in which truth and prediction both have the label. A label without such a case is
+    left out.
     """
     by_label: dict[str, list[float]] = {}
     for labels in cases.values():
@@ -74,6 +76,6 @@ def mean_distances(cases: Mapping[str, Mapping[str, float]]) -> dict[str, float]
 
 
 def undefined_distances(cases: Mapping[str, Mapping[str, float]]) -> dict[str, int]:
-    """Label -> in how many cases it is found without being there, or missed: an infinite distance."""
+    """Label -> the number of cases with an infinite distance: the label is missed, or predicted where it is not."""
     labels = dict.fromkeys(label for row in cases.values() for label in row)
     return {label: sum(bool(np.isinf(row.get(label, 0.0))) for row in cases.values()) for label in labels}

@@ -1,4 +1,4 @@
-"""What the report shows of a segmentation: surface distances, the CRF, and test cases."""
+"""The report of a segmentation: surface distances, the CRF, and test cases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def report_sections(run: ReportedRun) -> tuple[Section, ...]:
     """The sections of the task.
 
     Raises:
-        RunError: what came of fitting a CRF is damaged.
+        RunError: the result of fitting a CRF is damaged.
     """
     contestants = tuple(map(with_fitted_crf, run.comparison.contestants))
     return (
@@ -28,6 +28,6 @@ def report_sections(run: ReportedRun) -> tuple[Section, ...]:
 
 
 def with_fitted_crf(contestant: Contestant) -> Contestant:
-    """The contestant with what came of fitting a CRF to it, among its details."""
+    """The contestant with the result of fitting a CRF to it, among its details."""
     fitted = None if contestant.folder is None else read_fitted(contestant.folder)
     return replace(contestant, details={**contestant.details, CRF: fitted})

@@ -1,4 +1,4 @@
-"""The worst, the median and the best test case of the searched network: a section of the report."""
+"""A section of the report: the worst, the median and the best test case of the searched network."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from netwright.report.summaries import Comparison
 from netwright.tasks.segmentation.data import LabelledCase, prepared_volumes
 
 COLOURS = 3
-"""Channels of an image that is drawn in colour."""
+"""The channels of an image that is drawn in colour."""
 
 MOST_COLUMNS = 4
-"""Of more labels only the mean is given beside a case."""
+"""If there are more labels, only their mean is given beside a case."""
 
 CAPTION = "Of the searched network on the test cases.{planes} The white line in the prediction is the truth's outline."
 PLANES = (
@@ -44,7 +44,7 @@ PLANES = (
 
 
 def overlays(run: ReportedRun) -> tuple[OverlayCase, ...]:
-    """The cases, with the image, the truth and the prediction; none while the searched network has not been tested."""
+    """The cases, with image, truth and prediction. Empty before the searched network has been tested."""
     searched = run.searched
     if searched is None:
         return ()

@@ -1,4 +1,4 @@
-"""What the fully connected CRF did for each network: a section of the report."""
+"""A section of the report: the effect of the fully connected CRF on each network."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CAPTION = (
 
 
 def crf_section(comparison: Comparison) -> Section:
-    """What the CRF did for each network; empty where none was fitted."""
+    """The effect of the CRF on each network; empty where none was fitted."""
     rows = crf_rows(comparison.contestants, comparison.labels)
     blocks: tuple[Block, ...] = ()
     if rows:
@@ -99,14 +99,16 @@ def _effect_cells(effect: dict[str, str], *, kept: bool) -> tuple[Cell, ...]:
 
 
 def crf_rows(contestants: Sequence[Contestant], labels: Sequence[str]) -> list[dict[str, Any]]:
-    """A row a network to which a CRF was fitted: what was kept and why, what it did on the validation cases, and on
-    the test cases with and without; of one that was not kept, what it would have done, where that was tested.
+    """One row for each network to which a CRF was fitted.
+
+    It says what was kept and why, the effect on the validation cases, and the scores on the test cases with and without
+    the CRF. For a CRF that was not kept, it says what the effect would have been, if that was tested.
     """
     return [_crf_row(c, c.details[CRF], labels) for c in contestants if c.details.get(CRF) is not None]
 
 
 def crf_sentence(contestants: Sequence[Contestant], labels: Sequence[str]) -> str:
-    """What the CRF did for the searched network, in plain words; empty where none was fitted to it."""
+    """The effect of the CRF on the searched network in plain words; empty where none was fitted to it."""
     searched = next((c for c in contestants if c.name == SEARCHED and c.details.get(CRF) is not None), None)
     if searched is None:
         return ""

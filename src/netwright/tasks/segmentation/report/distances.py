@@ -1,4 +1,4 @@
-"""How far the surfaces that each network found are from the true ones: a table of the report."""
+"""A table of the report: the distance between the true surfaces and those of each network."""
 
 from __future__ import annotations
 
