@@ -30,6 +30,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import SimpleITK
 import yaml
 from PIL import Image
 
@@ -163,7 +164,10 @@ def inspect(root: Path, format: str | None = None) -> bool:
 
 def _volume(path: Path, array: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(array, np.diag([1.0, 1.0, 2.0, 1.0])), path)
+    if path.suffix in (".nrrd", ".mha"):
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array.T), path, useCompression=True)
+    else:
+        nibabel.save(nibabel.Nifti1Image(array, np.diag([1.0, 1.0, 2.0, 1.0])), path)
     return path
 
 
@@ -347,6 +351,8 @@ KINDS: dict[str, Kind] = {
     "nii": Kind(lambda root: _msd(root, ".nii")),
     "nii.gz": Kind(_msd),
     "nii.gz, within": Kind(_msd, within=within_gzip),
+    "nrrd": Kind(lambda root: _msd(root, ".nrrd"), (*_BINARY, exchange_tokens)),
+    "mha": Kind(lambda root: _msd(root, ".mha"), (*_BINARY, exchange_tokens)),
     "cine": Kind(_cine, format="cine"),
     "npz": Kind(lambda root: _npz(root, False)),
     "npz, packed": Kind(lambda root: _npz(root, True)),

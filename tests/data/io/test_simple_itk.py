@@ -15,7 +15,15 @@ import SimpleITK
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwright.data import UnusableFile, open_any, read_image, read_label, write_label_map
+from netwright.data import (
+    PreprocessingSettings,
+    UnusableFile,
+    open_any,
+    prepare,
+    read_image,
+    read_label,
+    write_label_map,
+)
 from netwright.data.io.bounds import max_pixels
 from netwright.data.io.formats import files_of
 from netwright.data.io.pieces import image_pieces, label_pieces
@@ -197,13 +205,13 @@ def test_broken_files_are_named(ending: str, how: str, tmp_path: Path) -> None:
     assert "0x" not in str(error.value)
 
 
-@pytest.mark.parametrize("claim", [b"1", b"2000"])
-def test_a_packed_metaimage_is_as_long_as_it_says(claim: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "claim", [b"CompressedDataSize = 1", b"CompressedDataSize = 2000", b"Comment = none"]
+)
+def test_a_packed_metaimage_says_how_long_it_is(claim: bytes, tmp_path: Path) -> None:
     path = write(tmp_path / "scan.mha", image_of(numbers()))
     lines = path.read_bytes().splitlines(keepends=True)
-    changed = [
-        b"CompressedDataSize = " + claim + b"\n" if b"CompressedDataSize" in line else line for line in lines
-    ]
+    changed = [claim + b"\n" if b"CompressedDataSize" in line else line for line in lines]
     assert changed != lines
     path.write_bytes(b"".join(changed))
     with pytest.raises(UnusableFile, match=r"scan\.mha cannot be read"):
@@ -279,8 +287,28 @@ def test_a_dataset_is_read_as_the_same_one_of_nifti(ending: str, layout: str, tm
         assert one.label is not None
         assert other.label is not None
         np.testing.assert_array_equal(read_label(one.label, mine.grid), read_label(other.label, theirs.grid))
+        assert one.label.suffix == ending
         for a, b in zip(label_pieces(one.label), label_pieces(other.label), strict=True):
             np.testing.assert_array_equal(a.values, b.values)
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha"])
+def test_a_search_gets_the_same_voxels_as_of_nifti(ending: str, tmp_path: Path) -> None:
+    prepared = []
+    for root, end in ((tmp_path / "ours", ending), (tmp_path / "nifti", ".nii.gz")):
+        for number in range(3):
+            rng = np.random.default_rng(number)
+            image = image_of(rng.normal(size=SHAPE).astype(np.float32), (0, 0.4, 3))
+            labels = image_of(rng.integers(0, 2, SHAPE).astype(np.uint8), (0, 0.4, 3))
+            write(root / "imagesTr" / f"c{number}{end}", image)
+            write(root / "labelsTr" / f"c{number}{end}", labels)
+        (root / "dataset.json").write_text(json.dumps(description("msd", end)))
+        settings = PreprocessingSettings(spacing="native", pad=False)
+        prepared.append(prepare(open_any(root), settings, tmp_path / "cache" / end))
+    ours, nifti = prepared
+    for index in range(3):
+        np.testing.assert_array_equal(ours.image(index), nifti.image(index))
+        np.testing.assert_array_equal(ours.label(index), nifti.label(index))
 
 
 def description(layout: str, ending: str) -> dict[str, Any]:

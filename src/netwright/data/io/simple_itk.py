@@ -58,11 +58,9 @@ class _Storage:
         if there * (_MOST_PACKED if self.packed else 1) < wanted:
             raise ValueError(f"a header that announces {wanted} bytes of voxels, of which {there} are there")
 
-    def require_sound(self, wanted: int) -> None:
-        """Unpack the voxels, so that their checksum is looked at, and count their bytes."""
-        if not self.packed:
-            return
-        unpacker, made = zlib.decompressobj(zlib.MAX_WBITS | 32), 0
+    def require_sound(self, wanted: int) -> int:
+        """Unpack the voxels, so that their checksum is looked at, and count their bytes. Returns one of them."""
+        unpacker, made, checksum = zlib.decompressobj(zlib.MAX_WBITS | 32), 0, 0
         left = self.data.stat().st_size if self.length is None else self.length
         with self.data.open("rb") as file:
             file.seek(self.start)
@@ -71,11 +69,14 @@ class _Storage:
                 left -= len(content)
                 if not content:
                     raise EOFError("packed voxels that end too early")
-                made += len(unpacker.decompress(content))
+                voxels = unpacker.decompress(content)
+                made += len(voxels)
+                checksum = zlib.crc32(voxels, checksum)
         if made != wanted:
             raise ValueError(
                 f"packed voxels of another size than the {wanted} bytes that the header announces"
             )
+        return checksum
 
 
 def _nrrd_storage(path: Path) -> _Storage:
@@ -143,13 +144,15 @@ def _beside(path: Path, name: str) -> Path:
 @dataclass(frozen=True)
 class _Kind:
     """One of the two formats: its ``title``, SimpleITK's name for what reads it, where a file's voxels lie, and the
-    ``ending`` of a file that has them itself.
+    ``ending`` of a file that has them itself. ``in_order``: whether the voxels are given as they are stored; axes of a
+    NRRD may be exchanged.
     """
 
     title: str
     image_io: str
     storage: Callable[[Path], _Storage]
     ending: str
+    in_order: bool
 
     @property
     def expected(self) -> str:
@@ -157,8 +160,8 @@ class _Kind:
         return f"a complete {self.title} volume"
 
 
-_NRRD = _Kind("NRRD", "NrrdImageIO", _nrrd_storage, ".nrrd")
-_META_IMAGE = _Kind("MetaImage", "MetaImageIO", _meta_storage, ".mha")
+_NRRD = _Kind("NRRD", "NrrdImageIO", _nrrd_storage, ".nrrd", in_order=False)
+_META_IMAGE = _Kind("MetaImage", "MetaImageIO", _meta_storage, ".mha", in_order=True)
 
 
 @dataclass(frozen=True)
@@ -218,8 +221,11 @@ class ItkFile:
             UnusableFile: the file ends too early, or is damaged.
         """
         with _reading(self.path, self.kind):
-            self.storage.require_sound(prod(self.shape) * self.value_bytes)
+            packed = self.storage.packed
+            checksum = self.storage.require_sound(prod(self.shape) * self.value_bytes) if packed else None
             array = _simple_itk().GetArrayFromImage(_reader(self.path, self.kind).Execute())
+            if checksum is not None and self.kind.in_order:
+                _require_same(array, checksum)
             channels_last = array.ndim == 4 and not self.later_spacing
             array = array.transpose(2, 1, 0, 3) if channels_last else array.T
         yield array
@@ -250,6 +256,12 @@ def _open(path: Path, kind: _Kind) -> ItkFile:
     with _reading(path, kind):
         storage.require_bytes(prod(full_shape) * value_bytes)
     return ItkFile(path, kind, storage, full_shape, affine, value_bytes, tuple(spacing[3:]))
+
+
+def _require_same(array: NDArray[Any], checksum: int) -> None:
+    """Refuse voxels that are not those of the file, in either order of bytes."""
+    if checksum not in (zlib.crc32(array.data), zlib.crc32(array.byteswap().data)):
+        raise ValueError("packed voxels that SimpleITK could not unpack")
 
 
 def _affine(
