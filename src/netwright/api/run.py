@@ -36,14 +36,19 @@ from netwright.training.seeding import derive_seed
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a trained network does on labelled cases.
+    """The scores of a trained network on labelled cases.
 
-    ``metrics``: the task's, "dice" (mean over labels and cases) and "dice.<label>", "accuracy" and
-    "accuracy.<class>", or "psnr" and "ssim"; ``cases``: case -> label -> Dice, NaN where the label is absent from
-    truth and prediction, case -> its class -> 1 where it was found, else 0, or case -> metric -> its value. ``note``:
-    what a reader must know of the cases. Of a segmentation also ``distances``, the same way as ``cases``: the
-    Hausdorff distance, 95 %, in mm, infinite where a label is in one of truth and prediction alone; and ``crf``:
-    whether the network's CRF was applied.
+    Args:
+        network: which network.
+        dataset: which dataset.
+        metrics: the task's: "dice" (mean over labels and cases) and "dice.<label>", "accuracy" and "accuracy.<class>",
+            or "psnr" and "ssim".
+        cases: case -> label -> Dice (NaN where the label is absent from truth and prediction); case -> its class -> 1
+            where it was recognised, else 0; or case -> metric -> its value.
+        note: what a reader must know about the cases.
+        distances: for segmentation, like ``cases``: the 95 % Hausdorff distance in mm; infinite where a label is in
+            only one of truth and prediction.
+        crf: for segmentation, whether the network's CRF was applied.
     """
 
     network: str
@@ -251,22 +256,22 @@ class Run:
         crf: bool = True,
         on_case: Callable[[int, int], None] | None = None,
     ) -> Evaluation:
-        """Dice of the trained network on a labelled dataset, on each case's own grid, its accuracy, or PSNR and SSIM of
-        the pictures that it restores.
+        """Tests the trained network on a labelled dataset.
 
-        Cases that the network was made with (training and validation), recognised by their images' content, are left
-        out wherever the dataset lies, and so are all others of the same patients.
+        It measures Dice on each case's own grid, accuracy, or PSNR and SSIM of restored pictures. Cases that the
+        network was made with (training and validation) are left out, and so are all other cases of the same patients.
+        They are recognised by the content of their images, wherever the dataset lies.
 
         Args:
             dataset: its folder.
             trial: the network that `train` made of that trial; the winner by default.
             format: as for a search.
             map_label: as for a search; that of the run by default.
-            crf: whether the network's CRF is applied, where one was kept.
-            on_case: called with the cases done and their number.
+            crf: whether the network's CRF is applied, if one was kept.
+            on_case: called with the number of cases done and of all cases.
 
         Raises:
-            DatasetError: the dataset cannot be used, or has no case that the network has not seen.
+            DatasetError: the dataset cannot be used, or the network has seen all its cases.
             MemoryShortage: the CRF needs more memory than there is.
             RunError: there is no trained network yet, or its output is not finite.
         """
@@ -309,17 +314,25 @@ class Run:
         format: str | None = None,
         on_case: Callable[[int, int], None] | None = None,
     ) -> list[Path]:
-        """Segment a file or a folder of files, each on its image's grid, tell the classes of pictures, or restore them.
+        """Predicts a file or a folder of files: segments each image on its own grid, classifies pictures, or restores
+        them.
 
-        Writes a label map ``<case>.nii.gz``, ``<case>.nrrd``, ``<case>.mha`` or ``<case>.png`` a case, or one
-        ``predictions.csv``, into ``output``. ``format``: "nifti", "nrrd", "mha" or "png" for label maps in another
-        file format than their images. ``crf``:
-        whether the network's CRF is applied, where one was kept. ``masks``: what is missing of pictures that are
-        restored, see `Inpainter.predict`. ``overwrite``: whether what was predicted into that folder before may be
-        replaced; nothing else ever is, and an input never.
+        Writes into ``output``: for each case a label map ``<case>.nii.gz``, ``<case>.nrrd``, ``<case>.mha`` or
+        ``<case>.png``, or one ``predictions.csv``.
+
+        Args:
+            images: the file or folder.
+            output: the folder to write to.
+            trial: the network that `train` made of that trial; the winner by default.
+            crf: whether the network's CRF is applied, if one was kept.
+            masks: what is missing in pictures to restore, see `Inpainter.predict`.
+            overwrite: whether earlier predictions in that folder may be replaced. Nothing else is ever replaced, and an
+                input never.
+            format: "nifti", "nrrd", "mha" or "png" for label maps in another file format than their images.
+            on_case: called with the number of cases done and of all cases.
 
         Warns:
-            DatasetWarning: what of a folder is left out: a file that cannot be used, others that are no images, and
+            DatasetWarning: what is left out of a folder: a file that cannot be used, files that are no images, and
                 images in folders below.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Slices of prepared volumes: 2D items to train on, each with the way back to its volume."""
+"""Slices of prepared volumes: two-dimensional items to train on, each with the way back to its volume."""
 
 from __future__ import annotations
 
@@ -86,11 +86,11 @@ class SliceSettings:
 
 
 class Scans:
-    """Prepared volumes without the padding along one axis: their slices are those of the scans.
+    """Prepared volumes without the padding along one axis. Their slices are the slices of the scans.
 
     Args:
         prepared: the volumes.
-        axis: the canonical axis that the slices are normal to.
+        axis: the canonical axis perpendicular to the slices.
     """
 
     def __init__(self, prepared: Prepared, axis: int) -> None:
@@ -104,12 +104,12 @@ class Scans:
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """Of the voxels, in mm."""
+        """The size of the voxels in mm."""
         return self.prepared.spacing
 
     @cached_property
     def positions(self) -> tuple[range, ...]:
-        """Where along the axis of the prepared volume each case's slices lie."""
+        """The positions of each case's slices along the axis of the prepared volume."""
         return tuple(case.geometry.inside(self.axis) for case in self.prepared.cases)
 
     def image(self, index: int) -> NDArray[np.float32]:
@@ -123,7 +123,7 @@ class Scans:
         return label
 
     def air(self, index: int) -> NDArray[np.float32]:
-        """What each channel (C,) of a case is padded with."""
+        """The value that pads each channel (C,) of a case."""
         return self.prepared.air(index)
 
     def geometry(self, index: int) -> Geometry:
@@ -131,7 +131,7 @@ class Scans:
         return self.prepared.cases[index].geometry.without_padding(self.axis)
 
     def class_counts_of(self, indices: Iterable[int]) -> NDArray[np.int64]:
-        """Voxels of each class (classes,) over some cases."""
+        """The number of voxels of each class (classes,) in some cases."""
         indices = list(indices)
         counts = np.array(self.prepared.class_counts_of(indices), dtype=np.int64)
         for index in indices:  # padding is background throughout
@@ -145,14 +145,14 @@ class Scans:
 
 
 class Slices:
-    """A view of prepared volumes as slices along one axis. Nothing is copied before a slice is asked for.
+    """A view of prepared volumes as slices along one axis. Nothing is copied before a slice is used.
 
-    A slice is known by the index of its case and its position along the axis, from the scan's first; what the volumes
-    were padded with is no slice. The two axes that are left keep their order.
+    A slice has the index of its case and a position along the axis, from the first slice of the scan. The padding of a
+    volume has no slices. The two other axes keep their order.
 
     Args:
         prepared: the volumes.
-        settings: which axis, and what becomes of empty slices.
+        settings: which axis, and what happens to empty slices.
     """
 
     def __init__(self, prepared: Prepared, settings: SliceSettings) -> None:
@@ -163,7 +163,7 @@ class Slices:
 
     @property
     def prepared(self) -> Prepared:
-        """The volumes as they were prepared, padding included."""
+        """The volumes as they were prepared, with padding."""
         return self.scans.prepared
 
     @property
@@ -184,19 +184,20 @@ class Slices:
 
     @property
     def spacing(self) -> tuple[float, float]:
-        """Of the pixels, in mm."""
+        """The size of the pixels in mm."""
         first, second = self._rest(self.prepared.spacing)
         return first, second
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """How many slices each case has."""
+        """The number of slices of each case."""
         return tuple(map(len, self.scans.positions))
 
     def of(self, cases: Iterable[int]) -> list[tuple[int, int]]:
-        """(case, position) of the slices of some cases that are trained on, in order.
+        """(case, position) of the training slices of some cases, in order.
 
-        Where the cases hold no foreground at all, all their slices are, so that no case set is left empty.
+        Where the cases hold no foreground at all, these are all their slices, so that there is always a slice to train
+        on.
         """
         cases = list(cases)
         chosen = [(case, position) for case in cases for position in self._chosen(case)]
@@ -215,7 +216,7 @@ class Slices:
         return np.ascontiguousarray(self.scans.label(case).take(position, axis=self.axis))
 
     def class_counts_of(self, cases: Iterable[int]) -> NDArray[np.int64]:
-        """Pixels of each class (classes,) over the slices of some cases that are trained on."""
+        """The number of pixels of each class (classes,) in the training slices of some cases."""
         cases = list(cases)
         counts = self.scans.class_counts_of(cases)
         kept = Counter(case for case, _ in self.of(cases))
@@ -234,7 +235,7 @@ class Slices:
         return sorted([*np.flatnonzero(filled).tolist(), *kept.tolist()])
 
     def _foreground(self, case: int) -> NDArray[np.bool_]:
-        """For each slice of a case, whether any pixel is foreground; looked at once."""
+        """For each slice of a case, whether any pixel is foreground. It is computed once."""
         if case not in self._filled:
             others = tuple(axis for axis in range(3) if axis != self.axis)
             self._filled[case] = np.asarray((self.scans.label(case) != 0).any(axis=others))
@@ -245,5 +246,5 @@ class Slices:
 
 
 def _evenly_spaced(length: int, count: int) -> NDArray[np.intp]:
-    """``count`` of the indices below ``length``, the gaps between them as alike as whole numbers allow."""
+    """``count`` of the indices below ``length``, as evenly spaced as whole numbers allow."""
     return ((np.arange(count) + 0.5) * length / max(count, 1)).astype(np.intp)

@@ -1,1 +1,1 @@
-"""Missing parts of images restored."""
+"""Restores missing parts of images."""

@@ -1,4 +1,4 @@
-"""A trained inpainting network: pictures restored, and how near they are to the true ones."""
+"""A trained inpainting network: it restores pictures, and measures how close they are to the true ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ T = TypeVar("T", bound=Hashable)
 
 @dataclass(frozen=True)
 class Inpainter:
-    """A network with its weights, ready on a device, what turns a picture into its input, and what is missing there."""
+    """A network with its weights on a device, everything that turns a picture into its input, and what is missing
+    there.
+    """
 
     network: nn.Module
     task: InpaintingTask
@@ -76,11 +78,13 @@ class Inpainter:
         return prepare_as_trained(dataset, self.preparation, cache_root, workers)
 
     def restore(self, pictures: Pictures, missing: NDArray[np.bool_], names: Sequence[str]) -> Pictures:
-        """Whole pictures (N, C, H, W), values 0 to 1, of prepared ones whose pixels in ``missing`` (N, 1, H, W) are
-        taken out first; all of a picture is the network's, what was known of it, too.
+        """Restores prepared pictures, whose pixels in ``missing`` (N, 1, H, W) are removed first.
+
+        Returns whole pictures (N, C, H, W) with values 0 to 1. The network computes all of a picture, also what was
+        known.
 
         Raises:
-            FloatingPointError: the network's output is not finite, of the first such picture by its name.
+            FloatingPointError: the network's output is not finite. The message names the first such picture.
         """
         import torch
 
@@ -100,11 +104,10 @@ class Inpainter:
     def score(
         self, cases: Sequence[Any], predictions: Path | None = None, on_case: OnCase | None = None
     ) -> dict[str, dict[str, float]]:
-        """PSNR in dB and SSIM of every picture, restored from what the mask of its index leaves: name -> metric ->
-        value.
+        """PSNR in dB and SSIM of every picture, restored behind the mask of its index: name -> metric -> value.
 
-        ``cases`` are `LabelledPicture`. In the folder ``predictions`` the restored pictures with the worst, the median
-        and the best PSNR are written as ``<name>.png``.
+        ``cases`` are `LabelledPicture`. The restored pictures with the worst, the median and the best PSNR are written
+        to the folder ``predictions`` as ``<name>.png``.
 
         Raises:
             FloatingPointError: as `restore`.
@@ -221,13 +224,13 @@ def as_bytes(picture: Pictures) -> NDArray[np.uint8]:
 
 
 def _beside(images: Path) -> list[Path]:
-    """The table of boxes in the folder of pictures, or beside the one, where it is there."""
+    """The table of boxes in the folder of pictures, or beside a single picture; empty where there is none."""
     root = images.expanduser() if images.expanduser().is_dir() else images.expanduser().parent
     return [root / BOXES] if (root / BOXES).is_file() else []
 
 
 def _boxes(images: Path, files: Sequence[Path], names: Sequence[str]) -> dict[str, Box]:
-    """The boxes of pictures, from the table in their folder, or beside the one."""
+    """The boxes of pictures, from the table in their folder, or beside a single picture."""
     tables = _beside(images)
     if not tables:
         return {}
@@ -242,7 +245,7 @@ def _boxes(images: Path, files: Sequence[Path], names: Sequence[str]) -> dict[st
 
 
 def _masks(masks: Path, files: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
-    """The mask of each picture, of its size."""
+    """The mask of each picture. It has the picture's size."""
     drawn = find_pictures(masks, alone=False)
     if not masks.expanduser().is_dir() and len(names) == 1:
         chosen = {names[0]: drawn[0]}
@@ -277,5 +280,5 @@ def _stem(name: str) -> str:
 
 
 def _twice(values: Sequence[T]) -> list[T]:
-    """Those that are there more than once, in order."""
+    """The values that occur more than once, in order."""
     return [value for value, count in Counter(values).items() if count > 1]

@@ -23,10 +23,10 @@ from netwright.training.seeding import derive_seed
 
 
 class InpaintingBatches:
-    """The batches of `ImageBatches`, augmented first, masked then.
+    """The batches of `ImageBatches`, first augmented and then masked.
 
-    One mask is drawn for each batch, as in PDAS (Section 4.2): whatever is computed of a batch, by whichever network,
-    is of the same masked pictures.
+    One mask is drawn for each batch, as in PDAS (Section 4.2). So everything that is computed for a batch, by any
+    network, is for the same masked pictures.
     """
 
     def __init__(
@@ -56,14 +56,13 @@ class InpaintingBatches:
 
 
 class InpaintingProblem:
-    """Restore each picture from what its mask leaves: a `Problem` whose scores are (cases, 2), PSNR in dB and SSIM.
+    """Restores each picture from what its mask leaves: a `Problem` with scores (cases, 2), PSNR in dB and SSIM.
 
-    The metrics, ``psnr`` and ``ssim``, are their means over the pictures. Scored is the whole picture as the network
-    gives it, cut off below 0 and above 1; nothing known is put back. The mask of a picture that is scored is that of
-    its index.
+    The metrics, ``psnr`` and ``ssim``, are the means over the pictures. The whole output of the network counts, clipped
+    to 0 to 1; known pixels are not put back. The mask of a picture in a test is that of its index.
 
     Args:
-        prepared: pictures normalised to 0 to 1; their labels have no meaning.
+        prepared: pictures normalised to 0 to 1. Their labels have no meaning.
         task: channels and size.
         masks: what is missing.
     """

@@ -1,4 +1,4 @@
-"""What the report shows of restored pictures: what a network is given, what it makes of it, and the truth."""
+"""The report of restored pictures: the input of a network, its result, and the truth."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def report_sections(run: ReportedRun) -> tuple[Section, ...]:
 
 
 def restorations(run: ReportedRun) -> tuple[Restoration, ...]:
-    """The test pictures of which the searched network restored the worst, the median and the best."""
+    """The test pictures that the searched network restored worst, best, and at the median."""
     from netwright.data.images.inpainting_masks import MISSING, fixed_masks
 
     searched, masks = run.searched, run.settings.inpainting
@@ -86,7 +86,7 @@ def restorations(run: ReportedRun) -> tuple[Restoration, ...]:
 
 
 def cases_section(pictures: Sequence[Restoration], comparison: Comparison) -> Section:
-    """Each picture, with what every tested network reached on it.
+    """Each picture, with the score of every tested network.
 
     Raises:
         ValueError: a picture's parts differ in shape, or have another number of channels than one or three.
@@ -171,7 +171,7 @@ def _strip(pictures: Sequence[NDArray[np.float32]]) -> NDArray[np.uint8]:
 
 
 def _tile(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A picture whose pixels are squares of whole pixels, so that masks stay sharp; a large one made smaller."""
+    """A picture enlarged by a whole factor, so that masks stay sharp. A large picture is made smaller."""
     colours = picture if len(picture) == 3 else np.repeat(picture, 3, axis=0)
     pixels = np.clip(np.rint(255 * colours), 0, 255).astype(np.uint8).transpose(1, 2, 0)
     longer = max(pixels.shape[:2])

@@ -1,4 +1,4 @@
-"""How near restored images are to the true ones, a file for each metric."""
+"""Metrics of restored images, one file for each."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 MOST_PSNR = 100.0
-"""In dB. An image without any error has an infinite PSNR, of which there is no mean: it, and any other above, counts as
-this. Rounding to 8 bits alone costs more, down to 59 dB."""
+"""The largest PSNR, in dB. An image without any error has an infinite PSNR, so that a mean would not be defined; it
+counts as this value, and so does any larger one. Rounding to 8 bits alone limits the PSNR to about 59 dB."""
 
 
 def peak_signal_to_noise(restored: Tensor, truth: Tensor) -> NDArray[np.float64]:
