@@ -28,8 +28,8 @@ from netwright.tasks.multilabel.predictor import PREDICTIONS, LabelPredictor, Ta
 from netwright.tasks.multilabel.task import Multilabel, MultilabelTask
 from netwright.tasks.multilabel.thresholds import Thresholds, best_threshold, read_thresholds
 
-TRAINED_ON_TRAINING: Any = SimpleNamespace(train=SimpleNamespace(on="training"))
-TRAINED_ON_ALL: Any = SimpleNamespace(train=SimpleNamespace(on="training+validation"))
+TRAINED_ON_TRAINING: Any = SimpleNamespace(train=SimpleNamespace(cases="training"))
+TRAINED_ON_ALL: Any = SimpleNamespace(train=SimpleNamespace(cases="training+validation"))
 VALIDATION = tuple(range(20))
 
 
