@@ -15,6 +15,7 @@ import nibabel
 import numpy as np
 import psutil
 import pytest
+import SimpleITK
 import yaml
 
 import netwright as package
@@ -195,6 +196,19 @@ def test_predictions_lie_where_their_images_do(
     plain = np.asanyarray(nibabel.load(tmp_path / "labels" / "plain.nii.gz").dataobj)
     again = np.asanyarray(nibabel.load(tmp_path / "labels" / "turned.nii.gz").dataobj)
     assert np.array_equal(again, plain[::-1].transpose(2, 0, 1))
+    done = netwright(
+        "predict", finished_run, images / "turned.nii.gz", "-o", tmp_path / "itk", "--format", "nrrd"
+    )
+    assert done.returncode == 0, done.stderr
+    written, source = (
+        SimpleITK.ReadImage(path) for path in (tmp_path / "itk" / "turned.nrrd", images / "turned.nii.gz")
+    )
+    assert np.array_equal(SimpleITK.GetArrayFromImage(written).T, again)
+    assert np.allclose(written.GetDirection(), source.GetDirection(), atol=1e-5)
+    assert np.allclose(written.GetOrigin(), source.GetOrigin(), atol=1e-4)
+    done = netwright("predict", finished_run, images, "-o", tmp_path / "itk", "--format", "dicom")
+    assert done.returncode != 0
+    assert "expected nifti, nrrd, mha or png, got 'dicom'" in done.stderr
 
 
 def test_predict_replaces_nothing_of_the_user_s_and_names_what_it_leaves_out(
