@@ -5,7 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from netwright.api.run import Progress, told_of_epochs
+from netwright.api.progress import Progress, report_epochs
 from netwright.execution.base import Job, run_jobs
 from netwright.runs.status import read_curves
 from netwright.training.files import CURVES
@@ -44,7 +44,7 @@ def test_a_training_is_followed_through_its_curves(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         jobs = [Job(training, lambda device: None)]
-        (done,) = run_jobs(pool, jobs, retries=0, on_tick=told_of_epochs(tmp_path, on_epoch))
+        (done,) = run_jobs(pool, jobs, retries=0, on_tick=report_epochs(tmp_path, on_epoch))
     assert done.failure is None
     assert told[-1] == Progress(2, 5, 0.7, 0.25), "the score of the last validation"
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from netwright.api.progress import OnProgress, report_epochs
 from netwright.api.runner import OnStatus, conduct
 from netwright.comparison.retrain import ContestantJob, cases_of, run_contestant, train_protocol
 from netwright.data.open import open_any
@@ -19,7 +20,7 @@ from netwright.execution.resources import available_cores
 from netwright.models.store import load_trained, saved_task
 from netwright.runs.data import cache_root, note_of, nothing_unseen, open_run_data, unseen_cases
 from netwright.runs.folder import RunFolder, held
-from netwright.runs.status import FINISHED, RunStatus, read_curves, read_status
+from netwright.runs.status import FINISHED, RunStatus, read_status
 from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
 from netwright.runs.trust import require_trusted
 from netwright.runs.versions import stated, told_of
@@ -30,7 +31,7 @@ from netwright.tasks.segmentation.crf_fitting import FittedCRF
 from netwright.tasks.segmentation.metrics.surface_distance import HAUSDORFF
 from netwright.tasks.segmentation.postprocessing import read_fitted
 from netwright.training.files import CURVES, WEIGHTS
-from netwright.training.outcome import TRAIN_LOSS, VALIDATION_SCORE, Outcome, Status
+from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
 
@@ -64,23 +65,6 @@ class Evaluation:
         text = json.dumps(asdict(self), default=str)
         values: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
         return values
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The progress of a training.
-
-    It holds the epochs done and planned (None: not known yet), the training loss of the last epoch, and the task's
-    metric at the last validation.
-    """
-
-    epoch: int
-    planned_epochs: int | None
-    loss: float | None
-    score: float | None
-
-
-OnProgress = Callable[[Progress], None]
 
 
 class Run:
@@ -378,28 +362,12 @@ def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
     (folder / CURVES).unlink(missing_ok=True)  # of an earlier training, not to be told as this one's
     jobs = [Job(run_contestant, fixed(job))]
     with make_executor(1, job.candidate.protocol.threads) as executor:
-        (done,) = run_jobs(executor, jobs, retries=0, on_tick=told_of_epochs(folder, on_epoch))
+        (done,) = run_jobs(executor, jobs, retries=0, on_tick=report_epochs(folder, on_epoch))
     if done.failure is None:
         return Outcome.from_dict(done.result["outcome"])
     if isinstance(done.failure.error, NetwrightError):
         raise done.failure.error
     return Outcome.of_failure(done.failure)
-
-
-def told_of_epochs(folder: Path, on_epoch: OnProgress | None) -> Callable[[], None]:
-    """A function that reads the curves in a training's folder, and calls ``on_epoch`` if there is a new epoch."""
-    told = 0
-
-    def tick() -> None:
-        nonlocal told
-        planned, curves = read_curves(folder)
-        losses, scores = curves.get(TRAIN_LOSS, []), curves.get(VALIDATION_SCORE, [])
-        if on_epoch is not None and len(losses) not in (0, told):
-            told = len(losses)
-            score = next((value for value in reversed(scores) if value is not None), None)
-            on_epoch(Progress(told, planned, losses[-1], score))
-
-    return tick
 
 
 def _numbers(records: Sequence[TrialRecord]) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from netwright.api.run import Progress
+from netwright.api.progress import Progress
 from netwright.cli.tables import best_words, shared_words, status_lines
 from netwright.report import formatting
 from netwright.report.metrics import Metric, metric_named
