@@ -2,8 +2,8 @@
 
 The unit is one plain step of one network: forward, backward, SGD, in float32, contiguous tensors, every operation as
 torch has it. The straightforward search step does that for two networks, and two forward passes behind it. Ours is
-`netwright.supernet.pair`. All are given the same random networks of the cell space and the same random images, and take
-turns, so that a change of the machine's speed meets all of them. Memory is measured in a process each, and the
+`netwright.supernet.gradients`. All are given the same random networks of the cell space and the same random images, and
+take turns, so that a change of the machine's speed meets all of them. Memory is measured in a process each, and the
 multiply-adds of convolutions and linear layers are counted operation by operation: the least possible is every distinct
 step of the pair, forward, backward, and forward. Where other programs are busy, ``--threads 1`` compares the work
 alone: two threads that wait for each other at every operation then take several times as long, the unit's above all.
@@ -32,8 +32,8 @@ from netwright.execution.local import MEMORY_SETTINGS
 from netwright.nn.steps import Steps, Supernet, run_steps
 from netwright.searches.random_choices import draw_choice
 from netwright.spaces.cells import CellSpace, operations
-from netwright.supernet.pair import add_gradients, losses_of
-from netwright.supernet.shared import union
+from netwright.supernet.common_steps import union
+from netwright.supernet.gradients import add_gradients, losses_of
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.training.device import half_precision, tensor_channels_last
 from netwright.training.memory import measured_memory

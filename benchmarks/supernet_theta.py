@@ -1,9 +1,9 @@
 """Does computing a step of the search another way change what the search learns?
 
 Whole searches of the cell space on small labelled pictures, three ways: by torch's own operations, one network after
-the other, in full precision; by `netwright.supernet.pair` in full precision; and in half precision. A seed gives all
-three the same first weights and batches, and the same random numbers to sample with, so that searches of one seed part
-only where the rounding of a loss put two networks into another order. Told are, at four times, the mean largest
+the other, in full precision; by `netwright.supernet.gradients` in full precision; and in half precision. A seed gives
+all three the same first weights and batches, and the same random numbers to sample with, so that searches of one seed
+part only where the rounding of a loss put two networks into another order. Told are, at four times, the mean largest
 probability and entropy of theta and the losses of the sampled networks on the half for theta, mean and standard
 deviation over the seeds; and how far two thetas are apart (total variation, mean over the variables): of two ways with
 one seed, and of one way with two seeds.
@@ -32,7 +32,7 @@ from netwright.spaces.cells import CellSpace
 from netwright.strategies.ladder import choice_of
 from netwright.strategies.natural_gradient import Distribution, NaturalGradient
 from netwright.strategies.sampler import dimensions_of
-from netwright.supernet.pair import add_gradients, losses_of
+from netwright.supernet.gradients import add_gradients, losses_of
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.training.device import half_precision, tensor_channels_last
 from netwright.training.lr_schedule import half_cosine

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 import netwright as package
-from netwright.supernet.path import read_snapshots
 from netwright.supernet.search import CHECKPOINT
+from netwright.supernet.snapshots import read_snapshots
 from netwright.training.checkpoint import load_checkpoint
 from netwright_tests import EXECUTABLE
 from processes import Search, searching, wait_until

@@ -17,7 +17,7 @@ from netwright.errors import InfeasibleArchitecture
 from netwright.nn.steps import IMAGE, Step, Steps, Supernet
 from netwright.strategies.natural_gradient import NaturalGradient
 from netwright.strategies.sampler import dimensions_of
-from netwright.supernet.search import Parts
+from netwright.supernet.search import SearchInputs
 from netwright.supernet.settings import SupernetSettings
 from netwright.tasks.classification.problem import ImageProblem
 from netwright.tasks.classification.task import ClassificationTask
@@ -88,10 +88,10 @@ class Pictures:
 
 def parts(
     supernet: TinySupernet | None = None, *, augmentation: bool = True, half: bool = False, **settings: Any
-) -> Parts:
+) -> SearchInputs:
     """A search of the tiny supernet; ``settings`` of `SupernetSettings`."""
     torch.manual_seed(0)
-    return Parts(
+    return SearchInputs(
         supernet=supernet or TinySupernet(classes=2, size=8),
         problem=ImageProblem(Pictures(), ClassificationTask(1, ("low", "high"), (8, 8))),
         cases=range(64),

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 import netwright as package
-from netwright.supernet.path import read_snapshots
 from netwright.supernet.search import CHECKPOINT
+from netwright.supernet.snapshots import read_snapshots
 from netwright.training.checkpoint import load_checkpoint
 from processes import finish
 from shared_searches import require_same, searching_at, until

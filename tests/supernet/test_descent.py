@@ -18,9 +18,9 @@ from netwright.errors import MemoryShortage
 from netwright.nn.steps import Steps
 from netwright.strategies.natural_gradient import uniform
 from netwright.supernet.descent import UNFIT_STEPS, Descent
-from netwright.supernet.path import read_snapshots
 from netwright.supernet.search import SharedSearch, halves
 from netwright.supernet.settings import SupernetSettings
+from netwright.supernet.snapshots import read_snapshots
 from netwright.tasks.classification.problem import ImageProblem
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.training.device import threads

@@ -12,8 +12,8 @@ import torch
 from netwright.errors import InfeasibleArchitecture, RunError
 from netwright.nn.steps import StepNetwork
 from netwright.supernet.descent import DivergedSearch
-from netwright.supernet.path import PATH, read_snapshots
 from netwright.supernet.search import CHECKPOINT, SharedSearch, halves
+from netwright.supernet.snapshots import SNAPSHOTS, read_snapshots
 from netwright.training.checkpoint import load_checkpoint, save_checkpoint
 from tiny_supernet import TinySupernet, parts
 
@@ -56,7 +56,7 @@ def test_what_came_behind_the_last_checkpoint_is_done_again(tmp_path: Path) -> N
     before = (killed / CHECKPOINT).read_bytes()
     search.run(stop=lambda: search.step == 11)
     (killed / CHECKPOINT).write_bytes(before)  # as a kill behind step 11 leaves it
-    with (killed / PATH).open("a") as path:
+    with (killed / SNAPSHOTS).open("a") as path:
         path.write('{"step": 11, "seco')  # while it was writing
     taken_up = SharedSearch(parts(), seed=1, folder=killed)
     assert taken_up.load()

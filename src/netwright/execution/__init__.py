@@ -1,1 +1,1 @@
-"""Where work runs: worker processes, their signs of life, and what this machine offers."""
+"""Where jobs run: worker processes, their heartbeats, and the resources of this machine."""

@@ -1,4 +1,4 @@
-"""What runs work elsewhere, and the one loop that gives it jobs, waits for them and tries lost ones again."""
+"""The interface of executors, and the one loop that gives jobs to them, waits for results and retries lost ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIGKILL = 9
 
 
 class Executor(Protocol):
-    """Runs functions elsewhere. A lost worker fails its own future with `WorkerLost` and no other."""
+    """Runs functions elsewhere. If a worker is lost, only its own future fails, with `WorkerLost`."""
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Run ``function(*arguments)`` as soon as a worker is free. Cancelling the future ends the worker."""
@@ -31,8 +31,10 @@ class Executor(Protocol):
 
 
 class WorkerLost(Exception):  # noqa: N818  what happened, not whose fault
-    """A worker process ended in the middle of a task. ``signal_number``: what killed it, or None; ``hanging``: whether
-    it was ended here, as nothing came of it any more.
+    """A worker process ended in the middle of a task.
+
+    ``signal_number``: the signal that killed it, or None. ``hanging``: whether it was ended here because it made no
+    progress.
     """
 
     def __init__(self, signal_number: int | None, text: str, *, hanging: bool = False) -> None:
@@ -42,7 +44,7 @@ class WorkerLost(Exception):  # noqa: N818  what happened, not whose fault
 
 
 class RaisedInWorker(Exception):  # noqa: N818  what it says is an error of another class
-    """What a task raised and only its own process can tell: class and message, in words."""
+    """An error that only the worker's own process can represent: its class and message as text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +53,10 @@ class Job:
 
     Args:
         function: what the worker calls, a function of a module.
-        argument: makes its only argument for the device that it is to use; called anew for each attempt.
-        key: by which the caller knows the job again.
-        log: a file for the traces of what went wrong; None: they are not kept.
-        until: the moment of `time.monotonic` at which the job is ended.
+        argument: makes the function's only argument, given the device to use; called again for each attempt.
+        key: identifies the job for the caller.
+        log: a file for the tracebacks of errors; None: they are not kept.
+        until: the time, by `time.monotonic`, when the job is ended.
     """
 
     function: Callable[[Any], Any]
@@ -65,12 +67,16 @@ class Job:
 
 
 def fixed(argument: Any) -> Callable[[str], Any]:
-    """An argument of a `Job` that is the same on every device."""
+    """A `Job` argument that is the same on every device.
+
+    >>> fixed(3)("cpu")
+    3
+    """
     return lambda device: argument
 
 
 class Cause(StrEnum):
-    """Why nothing came of a job."""
+    """Why a job gave no result."""
 
     CRASHED = "crashed"
     OUT_OF_MEMORY = "out_of_memory"
@@ -80,7 +86,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """Nothing came of a job: the cause, a reason in words, and the error that was raised, if one was."""
+    """A job gave no result: the cause, a reason in words, and the error that was raised, if there was one."""
 
     cause: Cause
     reason: str
@@ -89,7 +95,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Done:
-    """A job that is over: what its function returned, or how it was lost."""
+    """A finished job: the result of its function, or how it was lost."""
 
     job: Job
     result: Any = None
@@ -98,7 +104,7 @@ class Done:
 
 @dataclass(frozen=True, eq=False)
 class _Attempt:
-    """A job in a worker's hands. ``kills``: of the system, for want of memory, before it began."""
+    """A job that a worker is running. ``kills``: the system's count of processes killed for memory when it began."""
 
     job: Job
     number: int
@@ -118,23 +124,23 @@ def run_jobs(
     on_tick: Callable[[], None] = lambda: None,
     on_interrupt: Callable[[], float] = lambda: 0.0,
 ) -> Iterator[Done]:
-    """Have jobs done, and yield each as it is over.
+    """Run jobs, and yield each when it is finished.
 
-    A job that crashed is tried again; one that hung, ran out of memory or was overdue is not, as the same would happen
-    again. Whatever ends the loop early ends the workers of the jobs that are not over.
+    A job that crashed is tried again. A job that hung, ran out of memory or was overdue is not, because the same would
+    happen again. If the loop ends early, for any reason, the workers of unfinished jobs are ended.
 
     Args:
-        executor: what runs them.
-        jobs: asked for the next one whenever a worker is free; None: there is nothing to do before a job is over.
+        executor: runs the jobs.
+        jobs: called for the next job whenever a worker is free; None: there is nothing to do before a job is finished.
         retries: how often a job that crashed is tried again.
-        at_once: jobs in work at most.
-        devices: each job gets the one that the fewest use.
-        crashed: whether a result tells of a crash that the worker itself survived.
-        on_tick: called about twice a second, and whenever jobs were over.
-        on_interrupt: called on Ctrl-C; returns the seconds that jobs are given to end by themselves.
+        at_once: the most jobs at the same time.
+        devices: each job gets the one with the fewest jobs.
+        crashed: whether a result reports a crash that the worker itself survived.
+        on_tick: called about twice a second, and whenever jobs were finished.
+        on_interrupt: called on Ctrl-C; returns the seconds that running jobs may still take.
 
     Raises:
-        NetwrightError: an error that concerns all jobs, as a full disk does, see `concerns_all`.
+        NetwrightError: an error that concerns all jobs, such as a full disk, see `concerns_all`.
         KeyboardInterrupt: the user ended it.
     """
     waiting = iter(jobs)
@@ -173,20 +179,20 @@ def run_jobs(
 
 
 def _wait(running: Sequence[_Attempt]) -> None:
-    """Until one is over, but no longer than to the next tick."""
+    """Wait until one job is finished, but no longer than to the next tick."""
     left = min(attempt.job.until for attempt in running) - time.monotonic()
     wait([attempt.future for attempt in running], max(0.0, min(TICK_SECONDS, left)), FIRST_COMPLETED)
 
 
 def _over(running: Sequence[_Attempt]) -> list[_Attempt]:
-    """Those that have ended or whose time is up, in the order in which they began."""
+    """The jobs that have ended or are overdue, in the order in which they began."""
     ended = {id(attempt) for attempt in running if attempt.future.done()}
     now = time.monotonic()
     return [attempt for attempt in running if id(attempt) in ended or now > attempt.job.until]
 
 
 def _done(attempt: _Attempt) -> Done:
-    """What came of an attempt. Its worker is ended where its time is up.
+    """The outcome of an attempt. If it is overdue, its worker is ended.
 
     Raises:
         NetwrightError: an error that concerns all jobs.
@@ -207,17 +213,17 @@ def _done(attempt: _Attempt) -> Done:
 def classify_failure(
     error: Exception, attempt: int, kills_before: int | None, kills_now: int | None
 ) -> Failure:
-    """What it means that a job raised an error or lost its worker.
+    """Why a job raised an error or lost its worker.
 
-    A worker that died by signal 9 while the system's count of processes killed for memory rose was out of memory.
-    Where the system keeps no such count, being killed a second time is taken for it. So is an error that says so. All
-    else is a crash.
+    If a worker died by signal 9 while the system's count of processes killed for memory rose, it was out of memory.
+    If the system has no such count, being killed a second time counts as that. An error whose message says so counts,
+    too. Everything else is a crash.
 
     Args:
         error: `WorkerLost`, or what the function raised.
         attempt: 0 for the first.
-        kills_before: that count when the attempt began.
-        kills_now: that count now.
+        kills_before: the count when the attempt began.
+        kills_now: the count now.
     """
     if not isinstance(error, WorkerLost):
         cause = Cause.OUT_OF_MEMORY if is_out_of_memory(error) else Cause.CRASHED
@@ -234,7 +240,7 @@ def classify_failure(
 
 
 def keep_trace(path: Path, error: BaseException) -> None:
-    """Put the trace of an error behind what a log has already; a full disk hides no error."""
+    """Append the traceback of an error to a log file. A full disk does not hide the error."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as log:

@@ -1,8 +1,8 @@
-"""A script that starts a search must keep itself from doing so again in its own worker processes.
+"""Detects scripts that would start their search again in each of their own worker processes.
 
-A worker process is a fresh Python that imports the script which started it, as everywhere in Python's
-``multiprocessing`` with the method "spawn". A script that calls netwright outside ``if __name__ == "__main__":`` would
-there begin another search.
+A worker process is a fresh Python that imports the script which started it, as always with the method "spawn" of
+Python's ``multiprocessing``. A script that calls netwright outside ``if __name__ == "__main__":`` would begin another
+search there.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from types import FrameType
 from netwright.errors import NetwrightError
 
 WORKER = "netwright-worker"
-"""How the names of worker processes begin."""
+"""The beginning of the names of worker processes."""
 UNGUARDED = 86
 """The exit code of a worker that was asked for workers while it imported the script."""
 
 
 class UnguardedScript(NetwrightError, SystemExit):  # noqa: N818  what is the matter
-    """The script that asks for workers would do so again in each of them.
+    """The script would start workers again in each of its workers.
 
-    It is a ``SystemExit``, too: Python then ends the script with this one line and exit code 1.
+    It is also a ``SystemExit``. So Python ends the script with this one line and exit code 1.
     """
 
     def __init__(self, text: str) -> None:
@@ -38,7 +38,7 @@ class UnguardedScript(NetwrightError, SystemExit):  # noqa: N818  what is the ma
 
 
 def unguarded_words(line: int | None = None) -> str:
-    """What is wrong with the script, and what to do."""
+    """A message that says what is wrong with the script, and what to do."""
     path = getattr(sys.modules.get("__main__"), "__file__", None) or "the script"
     where = f"{path}{'' if line is None else f', line {line}'}"
     return (
@@ -48,7 +48,7 @@ def unguarded_words(line: int | None = None) -> str:
 
 
 def require_guard() -> None:
-    """Refuse to start workers for a script that is not guarded. Quick, and before anything is written.
+    """Refuse to start workers for a script that is not guarded. This is quick, and happens before anything is written.
 
     Raises:
         UnguardedScript: the statement of the script that led here would run in every worker.
@@ -65,9 +65,7 @@ def require_guard() -> None:
 
 @contextlib.contextmanager
 def leaving_nothing(folder: Path) -> Iterator[None]:
-    """Within it, a script that only a worker found to be unguarded, before it trained anything, takes the new run
-    folder with it.
-    """
+    """Within it, delete a new run folder if a worker finds the script unguarded before it trained anything."""
     try:
         yield
     except UnguardedScript:
@@ -76,8 +74,10 @@ def leaving_nothing(folder: Path) -> Iterator[None]:
 
 
 def _frame_of_script() -> FrameType | None:
-    """The frame of the script's own statements that led here; None where a worker imports no script (an interactive
-    Python has none), or where they did not lead here, as in a thread.
+    """The frame of the script's own statements that led here.
+
+    None if a worker imports no script (as for an interactive Python), or if the script's statements did not lead here
+    (as in a thread).
     """
     script = sys.modules.get("__main__")
     if getattr(script, "__file__", None) is None:
@@ -94,7 +94,7 @@ def _frame_of_script() -> FrameType | None:
 def _runs_on_import(path: str, line: int) -> bool:
     """Whether the statement in this line of a script runs whenever the script is imported, as far as one can see.
 
-    What stands below an ``if``, or behind one that leaves unless the name is right, is left to the script.
+    A statement below an ``if``, or after one that leaves unless the name is right, is assumed to be guarded.
     """
     try:
         module = ast.parse(Path(path).read_bytes())

@@ -1,9 +1,8 @@
-"""How a worker tells that its candidate still makes progress, so that one that hangs can be ended.
+"""The heartbeat of a worker. It shows that a candidate still makes progress, so that one that hangs can be ended.
 
-A training, a validation or a search step calls `beat` whenever a batch is finished. What is between two beats may take
-`PATIENCE` times as long as the longest so far, or as was predicted, and never less than the time that `watched` is
-given. Whoever watches (`netwright.execution.local`) ends the worker when that is over. In a process that nobody watches
-all of this does nothing.
+A training, a validation or a search step calls `beat` whenever a batch is finished. The time between two beats may be
+`PATIENCE` times the longest so far, or the predicted one, and at least the time given to `watched`. After that the
+watcher (`netwright.execution.local`) ends the worker. In a process without a watcher all of this does nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 PATIENCE = 20.0
-"""A batch may take so many times as long as the longest before it."""
+"""A batch may take this many times as long as the longest before it."""
 TOLD_SECONDS = 1.0
 CPU_SPEED, GPU_SPEED = 1e9, 1e11
-"""FLOPs a second of one thread, and of a GPU, that a slow network reaches at least."""
+"""FLOPs per second that a slow network reaches at least, on one thread and on a GPU."""
 PASSES = 3.0
 """A training step computes about as much as three forward passes: one forward, and two backward."""
 
 Tell = Callable[[float | None], None]
-"""Told within how many seconds from now the next word comes; None: nothing is expected."""
+"""Called with the seconds until the next message is due; None: none is due."""
 
 
 class _Watch:
@@ -34,7 +33,7 @@ class _Watch:
         self.told = 0.0
 
     def say(self) -> None:
-        """Tell by when the next beat comes; the pause until the next telling is added, as beats go untold in it."""
+        """Tell when the next beat is due, plus the pause between messages, because beats in it are not sent."""
         if self.tell is not None and self.least is not None:
             allowed = max(self.least, PATIENCE * self.longest)
             self.told = time.monotonic()
@@ -55,8 +54,8 @@ def connect(tell: Tell) -> None:
 
 @contextmanager
 def watched(least_seconds: float) -> Iterator[None]:
-    """Within it, something is to be finished at least every ``least_seconds``, or `PATIENCE` times as long as the
-    longest batch took, whichever is more.
+    """Within it, a batch must finish at least every ``least_seconds``, or `PATIENCE` times the longest batch so far,
+    whichever is more.
     """
     _WATCH.least, _WATCH.longest, _WATCH.watching = least_seconds, 0.0, True
     _WATCH.last = time.monotonic()
@@ -69,13 +68,13 @@ def watched(least_seconds: float) -> Iterator[None]:
 
 
 def predict_batch(flops: float | None, images: int, threads: int, on_gpu: bool) -> None:
-    """Say what a batch is going to cost, so that the first one of a large network has its time.
+    """Announce the cost of a batch, so that the first one of a large network has enough time.
 
     Args:
         flops: of a forward pass of one image; None: not known.
-        images: in a batch.
-        threads: that compute it, on a CPU.
-        on_gpu: whether a GPU computes it.
+        images: number of images in a batch.
+        threads: the threads that compute it, on a CPU.
+        on_gpu: whether it is computed on a GPU.
     """
     if _WATCH.watching and flops is not None:
         speed = GPU_SPEED if on_gpu else CPU_SPEED * threads
@@ -98,8 +97,10 @@ def beat() -> None:
 
 @contextmanager
 def network_call() -> Iterator[None]:
-    """Around a network's forward pass: a beat where batches are watched, and watched by itself where nothing else is
-    (in the test of a network, where reading and scoring a case may take their time).
+    """Around a network's forward pass. If batches are watched it is a beat.
+
+    Otherwise the forward pass alone is watched. This is so in the test of a network, where reading and scoring a case
+    may take any time.
     """
     if _WATCH.watching or _WATCH.least is None:
         yield

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like, told from what a user's code raises."""
+"""Distinguishes Ctrl-C and similar signals from errors in a user's code."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import signal
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended it, not the code that was running."""
+    """A signal ended the program, not the code that was running."""
 
 
 def passes(error: BaseException) -> bool:
-    """Whether what came out of a user's code is to go on as it is, and not to be told as an error of that code.
+    """Whether an exception from a user's code must go on unchanged, rather than be reported as an error of that code.
 
-    Ctrl-C goes on: it must end the program. A ``KeyboardInterrupt`` that is not `Stopped` was raised by the code
-    itself, unless Python's own handler of Ctrl-C is at work, which raises the same. In a worker ``SystemExit`` and its
-    like go on, too: they are the outcome of its candidate.
+    Ctrl-C goes on, because it must end the program. A ``KeyboardInterrupt`` that is not `Stopped` was raised by the
+    code itself, unless Python's own handler of Ctrl-C is active, which raises the same. In a worker ``SystemExit`` and
+    similar exceptions go on, too, as the outcome of its candidate.
     """
     if isinstance(error, Exception):
         return False

@@ -1,10 +1,10 @@
-"""Where candidates run: worker processes that outlive trials and survive each other's death.
+"""Worker processes on this machine. They outlive trials, and the death of one does not affect the others.
 
 An executor has ``submit(function, *arguments) -> concurrent.futures.Future`` and ``shutdown()``. Arguments and
-results are plain values or small dataclasses; data is memory-mapped by the worker, never sent.
+results are plain values or small dataclasses. Data is memory-mapped by the worker, never sent.
 
-Each worker has a pipe of its own and a thread here that gives it its tasks. Nothing is shared between workers, no lock
-and no queue, so that one can be killed at any moment without harm to another.
+Each worker has its own pipe, and a thread in this process that gives it its tasks. Workers share nothing, no lock and
+no queue, so one can be killed at any moment without harm to another.
 """
 
 from __future__ import annotations
@@ -30,24 +30,25 @@ from netwright.execution.worker import BEAT, NOTE, RAISED, RETURNED
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 MEMORY_SETTINGS = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
-"""A training allocates and frees the same large tensors at every step: glibc is to keep them, not to hand them back
-to the system, which would clear them anew each time. Those of 32 MiB and more have a mapping of their own all the same:
-in the heap they leave holes, for which VGG-16 and volumes of 128 voxels a side took half as much memory again."""
+"""A training allocates and frees the same large tensors at every step. These settings make glibc keep them instead of
+returning them to the system, which would clear them again each time. Tensors of 32 MiB and more still get a mapping of
+their own: in the heap they leave holes, with which VGG-16 and volumes of 128 voxels a side needed half as much memory
+again."""
 STARTS = 5
-"""A worker that ends before it can take a task is started again so often, with longer and longer pauses."""
+"""A worker that ends before it can take a task is started again at most this often, with longer and longer pauses."""
 FIRST_PAUSE_SECONDS = 0.2
 
 
 class LocalExecutor:
-    """Worker processes on this machine, each with its own threads and memory limit; started as tasks come.
+    """Worker processes on this machine, each with its own threads and memory limit. They are started when needed.
 
     Args:
-        workers: processes at once.
-        threads: of each.
-        memory_limit_mb: of each, for a training step; None for no limit.
+        workers: number of processes.
+        threads: per process.
+        memory_limit_mb: per process, for a training step; None for no limit.
 
     Raises:
-        UnguardedScript: workers would run the script that asks for them, and it would ask again.
+        UnguardedScript: the workers would run the script that starts them, and start more workers.
     """
 
     def __init__(self, workers: int, threads: int, memory_limit_mb: float | None = None) -> None:
@@ -57,17 +58,17 @@ class LocalExecutor:
         self._slots = [_Slot(self._tasks, settings, memory_limit_mb) for _ in range(workers)]
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Run ``function(*arguments)`` in a worker; cancelling the future ends the worker.
+        """Run ``function(*arguments)`` in a worker. Cancelling the future ends the worker.
 
-        The future's exception is what the function raised, or `WorkerLost`, or `ExecutionError` where no worker can be
-        started here.
+        The future's exception is what the function raised, or `WorkerLost`, or `ExecutionError` if no worker can be
+        started on this machine.
         """
         future: Future[Any] = Future()
         self._tasks.put(_Task(pickle.dumps((function, arguments)), future))
         return future
 
     def shutdown(self) -> None:
-        """End all workers at once; what was not finished is cancelled."""
+        """End all workers at once; unfinished tasks are cancelled."""
         for slot in self._slots:
             slot.close()
         for _ in self._slots:
@@ -89,7 +90,7 @@ class _Task:
         self.future = future
 
     def finish(self, word: str, value: Any) -> None:
-        with contextlib.suppress(InvalidStateError):  # cancelled in this moment
+        with contextlib.suppress(InvalidStateError):  # cancelled at this moment
             if word == RETURNED:
                 self.future.set_result(value)
                 return
@@ -102,7 +103,7 @@ class _Task:
             self.future.set_exception(error)
 
     def close(self) -> None:
-        """Cancel it where it has no result, and wake who waits for it. To be called once, at the end."""
+        """Cancel it if it has no result, and wake up those who wait for it. To be called once, at the end."""
         if self.future.cancel():
             self.future.set_running_or_notify_cancel()
 
@@ -115,9 +116,10 @@ class _RemoteTrace(Exception):  # noqa: N818  a text beside an error
 
 
 class _Slot:
-    """A place for a worker, and the thread that starts it, gives it tasks and sees it end.
+    """A slot for a worker, and the thread that starts the worker, gives it tasks and notices its end.
 
-    The thread lasts as long as its workers: on Linux a process learns of the end of the thread that started it.
+    The thread lasts as long as its workers, because on Linux the end of a thread is reported to the processes that it
+    started.
     """
 
     def __init__(
@@ -148,7 +150,7 @@ class _Slot:
                 if self._needs(task):
                     self._do(task)
             except Exception as error:
-                # Such as no process or no pipe to be had: the task must not wait for ever.
+                # For example, no process or pipe is available: the task must not wait for ever.
                 task.fail(ExecutionError(f"Worker processes cannot be used here: {error!r}."))
             task.close()
         self._drop()
@@ -157,7 +159,7 @@ class _Slot:
         return not (self._closed.is_set() or task.future.cancelled())
 
     def _do(self, task: _Task) -> None:
-        """Have a task done by the worker that there is, or by a new one where it is gone before it takes the task."""
+        """Run a task in the current worker, or in a new one if that is gone before it takes the task."""
         pause, code = FIRST_PAUSE_SECONDS, None
         for start in range(STARTS):
             worker = self._worker or self._start()
@@ -197,7 +199,7 @@ class _Slot:
                 self._worker = None
 
     def _follow(self, worker: Worker, task: _Task) -> None:
-        """Until the task is finished, cancelled or overdue, or the worker has ended."""
+        """Wait until the task is finished, cancelled or overdue, or the worker has ended."""
         allowed, checked = math.inf, time.monotonic()
         due = math.inf
         while True:
@@ -205,7 +207,7 @@ class _Slot:
             now = time.monotonic()
             if (
                 now - checked > 10 * POLL_SECONDS
-            ):  # this process was stopped, and its workers may have been, too
+            ):  # this process was suspended, and its workers may have been, too
                 due += now - checked
             checked = now
             if not self._needs(task):
@@ -239,7 +241,7 @@ class _Slot:
 
 
 def _how(code: int | None) -> str:
-    """How a process ended, by its exit code; None: it was ended here, as it did not come up."""
+    """How a process ended, by its exit code; None: it was ended here, because it did not start up."""
     if code is None:
         return "had not come up in time"
     if code == UNKNOWN:

@@ -1,10 +1,10 @@
-"""How it is told that memory ran out."""
+"""Detects that memory ran out."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# The last two are how cuDNN and cuBLAS say that they could not get their workspace.
+# The last two are messages of cuDNN and cuBLAS when they cannot get their workspace.
 _OUT_OF_MEMORY = (
     "can't allocate memory",
     "out of memory",
@@ -26,7 +26,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def kills_for_memory() -> int | None:
-    """How many processes the system has killed for want of memory since it started; None where it keeps no count."""
+    """How many processes the system has killed for lack of memory since it started; None if it does not count them."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:

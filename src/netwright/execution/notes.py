@@ -1,4 +1,4 @@
-"""What a user should know although all goes on. Each is said once, however many workers meet it."""
+"""Notes to the user that do not stop anything. Each is shown once, however many workers raise it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _TO: list[Callable[[str], None]] = [logging.getLogger(LOGGER).warning]
 
 
 def say_once(text: str) -> None:
-    """Say it, unless this process has."""
+    """Show a note, unless this process has shown it already."""
     if text not in _SAID:
         _SAID.add(text)
         _TO[-1](text)
 
 
 def send_notes(to: Callable[[str], None]) -> None:
-    """From now on what is said in this process goes there, not into its own log."""
+    """From now on send this process's notes there, not to its own log."""
     _TO.append(to)

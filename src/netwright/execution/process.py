@@ -21,15 +21,15 @@ from netwright.execution.worker import ENDING, MARK, READY, TAKEN, end_processes
 
 POLL_SECONDS = 0.1
 START_SECONDS = 300.0
-"""A worker that has not come up by then hangs: it is ended, and another takes its place."""
+"""A worker that has not started up by then is considered hanging: it is ended and replaced."""
 UNKNOWN = 256
-"""In place of an exit code that nobody here can learn any more; no process has it."""
+"""Used instead of an exit code that cannot be determined any more; no process has it."""
 _REAPING_SECONDS = 0.05
 _START_SECONDS_LEFT = 5.0
 
 
 class Worker:
-    """One worker process, as its slot sees it. Used by the slot's thread alone, but for `kill`."""
+    """One worker process, as its slot sees it. Only the slot's thread uses it, except for `kill`."""
 
     def __init__(self, settings: Mapping[str, str], memory_limit_mb: float | None) -> None:
         self._mark = uuid.uuid4().hex
@@ -46,20 +46,22 @@ class Worker:
 
     @property
     def code(self) -> int | None:
-        """The exit code; None while it runs. `UNKNOWN` where it has ended and something else in this process took its
-        code: a program that ignores SIGCHLD, or that waits for whatever child ends.
+        """The exit code; None while the process runs.
+
+        It is `UNKNOWN` if something else in this process has taken the code: a program that ignores SIGCHLD, or that
+        waits for any child.
         """
         code = self._process.exitcode
         if code is None and not _exists(self._process.pid):
-            time.sleep(_REAPING_SECONDS)  # another slot may just be writing it down
+            time.sleep(_REAPING_SECONDS)  # another slot may be storing it right now
             code = self._process.exitcode
             return UNKNOWN if code is None else code
         return code
 
     def accepts(self, payload: bytes, needed: Callable[[], bool]) -> bool:
-        """Whether the worker takes a task; False where it ended before it said so, or the task is no longer ``needed``.
+        """Whether the worker takes a task; False if it ended before it said so, or the task is no longer ``needed``.
 
-        A worker says that it has taken a task before it begins it: one that was not taken may be given to another.
+        A worker says that it has taken a task before it begins. A task that was not taken may be given to another.
         """
         if not self._ready:
             self._ready = self._says(READY, lambda: needed() and time.monotonic() < self._due)
@@ -81,7 +83,7 @@ class Worker:
         return False
 
     def message(self, seconds: float) -> tuple[str, Any] | None:
-        """The next message; None where none comes in time, or the worker has ended without another."""
+        """The next message; None if none comes in time, or the worker has ended without another."""
         try:
             connection.wait([self._pipe, self._process.sentinel], seconds)
             if not self._pipe.poll():
@@ -93,12 +95,12 @@ class Worker:
             return None
 
     def kill(self) -> None:
-        """End the process now. May be called by any thread."""
+        """End the process now. Any thread may call it."""
         with contextlib.suppress(OSError, ValueError):
             self._process.kill()
 
     def end(self) -> None:
-        """End the process and all that its tasks have started, and forget it."""
+        """End the process and everything that its tasks have started, and forget it."""
         self.kill()
         self._process.join()
         end_processes(self._mark)
@@ -107,21 +109,21 @@ class Worker:
 
 
 class _WorkerProcess(multiprocessing.context.SpawnProcess):
-    """A process that starts with its own environment: libraries read these settings once, on loading."""
+    """A process with its own environment variables, which libraries read once, on loading."""
 
     environment: Mapping[str, str] = {}
 
     def start(self) -> None:
-        """Start with the environment; this process's own is as before when it returns.
+        """Start the process with its environment. Afterwards this process's own environment is as before.
 
         Raises:
-            RuntimeError: this process is ending: nobody would end the new one, and Python's exit would wait for it.
+            RuntimeError: this process is ending. Nobody would end the new one, and Python's exit would wait for it.
         """
         with _STARTING:
             if _OVER.is_set():
                 raise RuntimeError("no worker is started any more, as this process ends")
-            resource_tracker.ensure_running()  # before, as it is this process's, not the worker's
-            # Blocked until the worker can ignore them: a Ctrl-C reaches it, too, while it still starts.
+            resource_tracker.ensure_running()  # before the change: it belongs to this process, not to the worker
+            # Blocked until the worker can ignore them, because Ctrl-C reaches it even while it starts.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
             before = {name: os.environ.get(name) for name in self.environment}
             os.environ.update(self.environment)
@@ -143,23 +145,23 @@ def _exists(process: int | None) -> bool:
             os.kill(process, 0)
         except ProcessLookupError:
             return False
-        except PermissionError:  # another user's
+        except PermissionError:  # a process of another user
             return True
     return True
 
 
 _STARTING = threading.Lock()
-"""Held while a worker is started: this process's environment is then the worker's."""
+"""Held while a worker is started, because this process then has the worker's environment."""
 _OVER = threading.Event()
 _LIVE: dict[str, _WorkerProcess] = {}
 
 
 @atexit.register
 def end_all_workers() -> None:
-    """End every worker of this process, which is ending itself, and what their tasks have started."""
+    """End every worker of this process, and what their tasks have started. This process itself is ending."""
     _OVER.set()
     with contextlib.ExitStack() as stack:
-        if _STARTING.acquire(timeout=_START_SECONDS_LEFT):  # one that is being started is among them
+        if _STARTING.acquire(timeout=_START_SECONDS_LEFT):  # includes a worker that is being started
             stack.callback(_STARTING.release)
         live = list(_LIVE.items())
     for mark, process in live:

@@ -1,4 +1,4 @@
-"""What this machine offers: cores, memory, devices."""
+"""The resources of this machine: cores, memory, devices."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import os
 import psutil
 
 KEPT_BACK = 0.1
-"""The part of the free memory that stays free."""
+"""The share of the free memory that is left free."""
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def devices(name: str) -> tuple[str, ...]:
-    """The devices that candidates may train on: all GPUs for "auto" and "cuda" where there are any, else one.
+    """The devices that candidates may train on: all GPUs for "auto" and "cuda" if there are any, else one device.
 
-    ``name`` as in `netwright.training.config.TrainingProtocol`.
+    ``name``: see `netwright.training.config.TrainingProtocol`.
     """
     import torch
 
@@ -29,29 +29,29 @@ def devices(name: str) -> tuple[str, ...]:
 
 
 def default_workers(device: str, threads: int) -> int:
-    """One candidate a GPU, or as many as there are cores for."""
-    found = devices(device)
-    return len(found) if _is_gpu(found) else max(1, available_cores() // max(1, threads))
+    """One candidate per GPU, or as many as the cores allow."""
+    names = devices(device)
+    return len(names) if _is_gpu(names) else max(1, available_cores() // max(1, threads))
 
 
 def memory_share_mb(device: str, workers: int) -> float:
-    """What each of the workers may use of the memory that is free now, in MB of 1e6 bytes.
+    """The free memory that each worker may use, in MB of 1e6 bytes.
 
-    On GPUs, of the memory of the one with least; workers beyond one a GPU share it.
+    On GPUs it is based on the GPU with the least free memory; if there are more workers than GPUs, they share it.
     """
-    found = devices(device)
-    if not _is_gpu(found):
+    names = devices(device)
+    if not _is_gpu(names):
         free, sharing = psutil.virtual_memory().available, workers
     else:
         import torch
 
-        free = min(torch.cuda.mem_get_info(torch.device(name))[0] for name in found)
-        sharing = math.ceil(workers / len(found))
+        free = min(torch.cuda.mem_get_info(torch.device(name))[0] for name in names)
+        sharing = math.ceil(workers / len(names))
     return round((1 - KEPT_BACK) * free / 1e6 / sharing, 0)
 
 
 def process_limit_mb(device: str, limit_mb: float | None) -> float | None:
-    """The limit on a worker's own memory: none on a GPU, whose driver maps far more than it uses."""
+    """The limit on a worker's own memory. There is none on a GPU, whose driver maps far more than it uses."""
     return None if _is_gpu(devices(device)) else limit_mb
 
 

@@ -15,9 +15,9 @@ from netwright.execution.process import end_all_workers
 from netwright.execution.worker import ENDING
 
 AT_ONCE_SECONDS = 5.0
-"""A second signal within so many seconds of the first does not wait for anything."""
+"""A second signal within this many seconds of the first ends the program without waiting for anything."""
 INTERRUPTED = 130
-"""The exit code of what was ended outside of a search, or at once; typer gives it for Ctrl-C, too."""
+"""The exit code of a program that is ended outside a search, or at once. typer uses it for Ctrl-C, too."""
 
 _LAST = -AT_ONCE_SECONDS
 
@@ -26,10 +26,10 @@ _LAST = -AT_ONCE_SECONDS
 def ended_by_signals() -> Iterator[None]:
     """Within it, each of the signals raises `Stopped`, a KeyboardInterrupt, in the main thread, as Ctrl-C does.
 
-    A second one within `AT_ONCE_SECONDS` ends the process and its workers at once.
+    A second signal within `AT_ONCE_SECONDS` ends the process and its workers at once.
 
-    Signals that have a handler, or that are ignored (``nohup``), are left alone, and so are all outside of the main
-    thread, where Python allows no handlers.
+    Signals that already have a handler, or that are ignored (``nohup``), are left alone. So are all signals outside the
+    main thread, where Python allows no handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -58,7 +58,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _forget_terminal() -> None:
-    """Output to a terminal that is gone would fail, and what is left to do with it."""
+    """Stop writing to a terminal that is gone: the writing would fail, and with it the remaining work."""
     for stream in (1, 2):
         try:
             os.write(stream, b"")

@@ -1,7 +1,7 @@
-"""The inside of a worker process: it takes one task after another, and tells how it stands.
+"""The inside of a worker process: it runs one task after another, and reports its state.
 
-Messages to the search are pickled pairs of one of the words below and a value. They hold plain values, and exceptions
-of netwright, of torch and of Python alone: reading one must not import what a user's network has imported.
+Messages to the search are pickled pairs of one of the words below and a value. They contain only plain values and
+exceptions of netwright, torch and Python, because reading one must not import what a user's network has imported.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ READY, TAKEN, BEAT, NOTE, RETURNED, RAISED = "ready", "taken", "beat", "note", "
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that end a search."""
 MARK = "NETWRIGHT_WORKER"
-"""The environment variable by which a worker's processes are known, whoever their parent has become."""
+"""The environment variable that marks a worker's processes, even if they have another parent now."""
 _OWN_MEMORY_MB = 1500.0
-"""What the interpreter and its libraries map beside the network, generously."""
+"""A generous estimate of what the interpreter and its libraries map, besides the network."""
 _PARENT_DEATH_SIGNAL = 1
 _ROUNDS = 10
 _PORTABLE = ("netwright", "torch", "builtins", "numpy")
 
 
 def work(connection: Connection, parent: int, memory_limit_mb: float | None) -> None:
-    """Do tasks until the other end of the connection is closed.
+    """Run tasks until the other end of the connection is closed.
 
     Args:
         connection: tasks come from it (a pickled function and its arguments), messages go to it.
-        parent: the process that this one ends with.
-        memory_limit_mb: for a training step, beside what the interpreter needs; None for no limit.
+        parent: the process with which this one ends.
+        memory_limit_mb: for a training step, besides what the interpreter needs; None for no limit.
     """
     _settle(parent, memory_limit_mb)
     own = os.getpid()
@@ -64,18 +64,20 @@ def work(connection: Connection, parent: int, memory_limit_mb: float | None) -> 
             return
         send(TAKEN)
         word, value = _done(task)
-        if os.getpid() != own:  # a process that the candidate forked, and that went on with its work
+        if os.getpid() != own:  # a process that the candidate forked, and that continued here
             os._exit(0)
         end_processes(os.environ[MARK], but=own)
         send(word, value)
 
 
 def _done(task: bytes) -> tuple[str, Any]:
-    """What comes of a task. Whatever it raises is its own, ``SystemExit`` and ``KeyboardInterrupt`` among it: the
-    user's Ctrl-C is ignored here.
+    """The outcome of a task.
+
+    Any exception is the task's own, even ``SystemExit`` and ``KeyboardInterrupt``, because the user's Ctrl-C is ignored
+    here.
     """
     try:
-        function, arguments = pickle.loads(task)  # of the search that started this process
+        function, arguments = pickle.loads(task)  # from the search that started this process
         result = function(*arguments)
         pickle.dumps(result)
     except BaseException as error:
@@ -84,7 +86,7 @@ def _done(task: bytes) -> tuple[str, Any]:
 
 
 def _portable(error: BaseException) -> Exception:
-    """The exception, or one that says the same where the search could not read it, or must not be ended by it."""
+    """The exception. If the search could not read it, or would be ended by it, one that says the same."""
     if isinstance(error, Exception) and type(error).__module__.partition(".")[0] in _PORTABLE:
         with contextlib.suppress(Exception):
             if type(pickle.loads(pickle.dumps(error))) is type(error):
@@ -93,21 +95,21 @@ def _portable(error: BaseException) -> Exception:
 
 
 def _settle(parent: int, memory_limit_mb: float | None) -> None:
-    """Signals that end a search are the search's to answer; this process ends with it, however it went."""
+    """Leave signals that end a search to the search, and make this process end with it in any case."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     _die_with_parent()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if memory_limit_mb is not None:
-        # An allocation past the limit then fails in this worker, where the system would kill whom it likes.
+        # An allocation past the limit then fails in this worker; otherwise the system would kill any process.
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         limit = int((memory_limit_mb + _OWN_MEMORY_MB) * 1e6)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def _leave(connection: Connection) -> None:
-    """In a process that a candidate forked: it ends with the worker, and does not speak for it."""
+    """In a process that a candidate forked: end with the worker, and send no messages for it."""
     _die_with_parent()
     heartbeat.connect(lambda seconds: None)
     send_notes(lambda text: None)
@@ -116,7 +118,7 @@ def _leave(connection: Connection) -> None:
 
 
 def _die_with_parent() -> None:
-    """On Linux the system ends this process at once when its parent dies, before a resumed search can meet it."""
+    """On Linux the system ends this process as soon as its parent dies, before a resumed search can collide with it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
@@ -129,19 +131,19 @@ def _end_with(parent: int) -> None:
 
 
 def end_processes(mark: str, *, but: int | None = None) -> None:
-    """End all processes of a worker by its mark, ``but`` one: those that a candidate started, and theirs.
+    """End all processes of a worker by its mark, except ``but``: those that a candidate started, and their children.
 
-    They carry the mark in their environment even where their parent is gone. Looked for again while there are some, as
-    one may just be starting another.
+    They have the mark in their environment even if their parent is gone. The search is repeated while there are any,
+    because one may just be starting another.
     """
     for _ in range(_ROUNDS):
-        found = [process for process in psutil.process_iter() if _is_marked(process, mark, but)]
-        if not found:
+        processes = [process for process in psutil.process_iter() if _is_marked(process, mark, but)]
+        if not processes:
             return
-        for process in found:
+        for process in processes:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(found, timeout=1)
+        psutil.wait_procs(processes, timeout=1)
 
 
 def _is_marked(process: psutil.Process, mark: str, but: int | None) -> bool:

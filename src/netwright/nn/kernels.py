@@ -1,11 +1,11 @@
-"""Operations on pictures that torch has, too, by ways that are faster on a CPU.
+"""Operations on images that torch has too, computed in ways that are faster on a CPU.
 
-Measured with torch 2.13, one thread, 64 pictures of 16 channels, 32 pixels a side, in channels-last format:
+Measured with torch 2.13, one thread, 64 images of 16 channels, 32 pixels a side, in channels-last format:
 
-- The gradient of the weights of a 5 x 5 depthwise convolution takes 7.7 ms, that of a 3 x 3 one 0.3 ms, as oneDNN's
-  kernel for the latter knows no larger ones. Four of the latter on shifted features make up the former in 2.2 ms.
-- An average pooling takes 2.1 ms forward and 2.0 ms backward, the depthwise convolution that it is 0.4 and 0.5 ms.
-- A max pooling takes 3.0 ms forward, also where nobody wants the places of the maxima; by rows and then by columns it
+- The gradient of the weights of a 5 x 5 depthwise convolution takes 7.7 ms, that of a 3 x 3 one 0.3 ms, because
+  oneDNN has no kernel for larger ones. Four 3 x 3 gradients of shifted features together give the 5 x 5 one in 2.2 ms.
+- An average pooling takes 2.1 ms forward and 2.0 ms backward. The same as a depthwise convolution takes 0.4 and 0.5 ms.
+- A max pooling takes 3.0 ms forward, even if the positions of the maxima are not needed. By rows and then by columns it
   takes 1.0 ms.
 - In bfloat16 the gradient of the input of a strided depthwise convolution takes 14 ms, in float32 0.4 ms.
 """
@@ -23,7 +23,7 @@ from torch.nn.grad import conv2d_weight
 
 
 def depthwise(features: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
-    """The convolution of every channel with a kernel of its own, padded with zeros by half the kernel.
+    """Convolve every channel with its own kernel, padded with zeros by half the kernel.
 
     Args:
         features: (batch, channels, height, width).
@@ -31,7 +31,7 @@ def depthwise(features: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
         stride: in pixels, along both axes.
 
     Returns:
-        (batch, channels, height, width), of a stride of 2 half of the last two, rounded up.
+        (batch, channels, height, width); stride 2 halves the last two, rounded up.
     """
     side, channels = weight.shape[-1], features.shape[1]
     if features.device.type != "cpu":
@@ -46,20 +46,21 @@ def depthwise(features: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
 
 
 def average_pool(features: Tensor, stride: int = 1) -> Tensor:
-    """The mean over 3 x 3 pixels around each, or around each second with a stride of 2; what lies outside of the
-    picture does not count.
+    """The mean over 3 x 3 pixels around each pixel, or around every second one with a stride of 2.
+
+    Pixels outside the image do not count.
     """
     if features.device.type != "cpu":
         return F.avg_pool2d(features, 3, stride, padding=1, count_include_pad=False)
     sums = depthwise(features, features.new_ones(features.shape[1], 1, 3, 3), stride)
     counts = [_counts(length, stride).to(sums.dtype) for length in features.shape[2:]]
-    # As large as one picture and laid out like it: broadcasting over channels is slow in bfloat16.
+    # As large as one image and with its memory layout: broadcasting over channels is slow in bfloat16.
     shares = torch.empty_like(sums[:1]).copy_(1 / (counts[0][:, None] * counts[1]))
     return sums * shares
 
 
 def maximum_pool(features: Tensor, stride: int = 1) -> Tensor:
-    """The largest of 3 x 3 pixels around each, or around each second with a stride of 2."""
+    """The maximum of 3 x 3 pixels around each pixel, or around every second one with a stride of 2."""
     if features.device.type != "cpu":
         return F.max_pool2d(features, 3, stride, padding=1)
     if torch.is_grad_enabled() and features.requires_grad:
@@ -98,7 +99,7 @@ def depthwise_gradients(
 
 
 class _Depthwise5(Function):
-    """The 5 x 5 depthwise convolution with its gradients by faster ways."""
+    """The 5 x 5 depthwise convolution with gradients that are computed faster."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor) -> Tensor:
@@ -122,9 +123,9 @@ def _to_features(upstream: Tensor, weight: Tensor) -> Tensor:
 
 
 def _gradient_of_5_by_5(features: Tensor, upstream: Tensor) -> Tensor:
-    """The gradient of the weights, (channels, 1, 5, 5): that of its four 3 x 3 corners, which share a row and a column.
+    """The gradient of the weights, (channels, 1, 5, 5), put together from four overlapping 3 x 3 corners.
 
-    A corner is the gradient of a 3 x 3 kernel, where upstream gradient and features are shifted against each other by
+    A corner is the gradient of a 3 x 3 kernel, with upstream gradient and features shifted against each other by
     one pixel along each axis.
     """
     channels = features.shape[1]
@@ -141,7 +142,7 @@ def _gradient_of_5_by_5(features: Tensor, upstream: Tensor) -> Tensor:
 
 
 class _Maximum(Function):
-    """The max pooling, which keeps two or four bytes a maximum, where torch keeps eight and the features."""
+    """Max pooling that keeps two or four bytes per maximum, where torch keeps eight and the features."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, stride: int) -> Tensor:
@@ -156,7 +157,7 @@ class _Maximum(Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
         (places,) = ctx.saved_tensors
-        # Of the features only shape and layout count, the layout of the places.
+        # Only the shape and layout of the features matter; the positions have the same layout.
         layout = torch.channels_last if places.is_contiguous(memory_format=torch.channels_last) else None
         like = torch.empty(ctx.shape, dtype=upstream.dtype, memory_format=layout or torch.contiguous_format)
         gradient = torch.ops.aten.max_pool2d_with_indices_backward(
@@ -166,7 +167,7 @@ class _Maximum(Function):
 
 
 def _dtype(features: Tensor, side: int, stride: int) -> torch.dtype:
-    """What a depthwise convolution computes in; on small pictures see `netwright.training.precision`."""
+    """The data type that a depthwise convolution computes in; for small images see `netwright.training.precision`."""
     if not torch.is_autocast_enabled("cpu"):
         return features.dtype
     if stride > 1 or min(features.shape[2:]) < 2 * side:
@@ -175,6 +176,6 @@ def _dtype(features: Tensor, side: int, stride: int) -> torch.dtype:
 
 
 def _counts(length: int, stride: int) -> Tensor:
-    """How many of three neighbours along an axis lie in the picture, for each centre."""
+    """For each centre along an axis, how many of its three neighbours are inside the image."""
     centres = torch.arange(0, length, stride)
     return (centres + 1).clamp(max=length - 1) - (centres - 1).clamp(min=0) + 1

@@ -14,13 +14,15 @@ def convolution(
 ) -> nn.Sequential:
     """A ``kernel``^3 convolution that keeps the spatial size, then batch normalisation and ReLU.
 
-    The convolution has no bias: the shift of the normalisation stands for it.
+    The convolution has no bias, because the shift of the normalisation does the same.
 
     Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         kernel: odd width of the kernel in voxels.
         dilation: step between the kernel's taps in voxels; 1 means no dilation.
-        affine: whether the normalisation has weights. Without, it is always by the statistics of the batch, as suits
-            weights that are shared.
+        affine: whether the normalisation has weights. If not, it always uses the statistics of the batch, as is needed
+            for shared weights.
     """
     return nn.Sequential(
         nn.Conv3d(
@@ -37,7 +39,7 @@ def convolution(
 
 
 def projection(in_channels: int, out_channels: int) -> nn.Module:
-    """The identity, or where channel counts differ a 1 x 1 x 1 convolution (He et al. 2016, eq. 2)."""
+    """The identity, or if channel counts differ a 1 x 1 x 1 convolution (He et al. 2016, eq. 2)."""
     if in_channels == out_channels:
         return nn.Identity()
     return nn.Conv3d(in_channels, out_channels, 1, bias=False)
@@ -46,13 +48,17 @@ def projection(in_channels: int, out_channels: int) -> nn.Module:
 class PadToMultiple(nn.Module):
     """Lets a network that needs sizes divisible by ``multiple`` take any size.
 
-    The image is padded at the far end of each axis, repeating its border, to the next multiple and at least
-    twice ``multiple`` (normalisation layers cannot train on a single voxel); the logits are cropped to the
+    The image is padded at the far end of each axis, by repeating its border, to the next multiple and at least
+    twice ``multiple`` (normalisation layers cannot train on a single voxel). The logits are cropped to the
     image's size.
 
     Args:
         network: (batch, channels, *spatial) to (batch, classes, *spatial).
         multiple: in voxels.
+
+    >>> network = PadToMultiple(nn.Conv3d(1, 2, 1), 8)
+    >>> network(torch.zeros(1, 1, 5, 6, 7)).shape
+    torch.Size([1, 2, 5, 6, 7])
     """
 
     def __init__(self, network: nn.Module, multiple: int) -> None:
@@ -73,7 +79,11 @@ class PadToMultiple(nn.Module):
 
 
 def far_padding(size: Sequence[int], multiple: int) -> list[int]:
-    """Padding, as `torch.nn.functional.pad` takes it, of each axis to a multiple and at least two of them."""
+    """Padding of each axis to a multiple and at least two of them, in the order of `torch.nn.functional.pad`.
+
+    >>> far_padding((20, 5), multiple=8)
+    [0, 11, 0, 4]
+    """
     padding: list[int] = []
     for length in reversed(size):
         target = max(2 * multiple, -(-length // multiple) * multiple)

@@ -18,7 +18,7 @@ _FLAT_BELOW = 1e-6
 
 
 class Loss(Protocol):
-    """A loss of ``LOSSES``; each uses of the keywords what its formula has."""
+    """A loss in ``LOSSES``. Each uses those keywords that its formula needs."""
 
     def __call__(
         self,
@@ -30,10 +30,18 @@ class Loss(Protocol):
         cross_entropy_weight: float,
         gamma: float,
     ) -> Tensor:
-        """Logits (B, K, *size), labels (B, *size) of class indices, class weights (K,) to a scalar.
+        """The loss as a scalar.
 
-        Which of them are defined for a task, the task says: an image that has one label has no ``*size``, and one that
-        is restored has itself, (B, K, *size), for a label.
+        A task says which losses it supports. If an image has one label there is no ``*size``. If an image is restored,
+        the labels are the image itself, (B, K, *size).
+
+        Args:
+            logits: (B, K, *size).
+            labels: (B, *size), class indices.
+            class_weights: (K,).
+            dice_weight: weight of a Dice term.
+            cross_entropy_weight: weight of a cross-entropy term.
+            gamma: exponent of both terms.
         """
 
 
@@ -59,10 +67,10 @@ def exponential_logarithmic_loss(
     """Exponential logarithmic loss: Wong, Moradi, Tang and Syeda-Mahmood, "3D Segmentation with Exponential
     Logarithmic Loss for Highly Unbalanced Object Sizes", MICCAI 2018, Equations 1 to 3.
 
-    As in the paper, Dice is a soft Dice with pseudocount 1, its mean is over all labels, the background among
-    them, and the cross-entropy's is over the voxels. The paper does not say over what a batch's Dice is
-    taken: here it is taken of each image, and averaged. Where -ln(Dice) or -ln(p) is under 1e-6 the loss is
-    flat, since its slope would be infinite at a perfect prediction.
+    As in the paper, Dice is a soft Dice with pseudocount 1. Its mean is over all labels, including the background,
+    and the mean of the cross-entropy is over the voxels. The paper does not say how the Dice of a batch is
+    computed; here it is the mean of the images' Dice. Where -ln(Dice) or -ln(p) is below 1e-6 the loss is
+    flat, because its slope would be infinite at a perfect prediction.
 
     Args:
         logits: (B, K, *size), of any floating type; half precision is computed in float32.
@@ -70,7 +78,7 @@ def exponential_logarithmic_loss(
         class_weights: (K,), from `label_weights`.
         dice_weight: w_Dice.
         cross_entropy_weight: w_Cross.
-        gamma: of both terms.
+        gamma: exponent of both terms.
     """
     with torch.autocast(logits.device.type, enabled=False):
         log_probabilities = _wide(logits).log_softmax(1)
@@ -91,11 +99,11 @@ def dice_cross_entropy(
     cross_entropy_weight: float = 1.0,
     gamma: float = 0.3,
 ) -> Tensor:
-    """1 - soft Dice plus cross-entropy, the common default of the field; arguments as in the loss above.
+    """1 - soft Dice plus cross-entropy, the common default of the field.
 
-    Dice is of the foreground labels, of each image, with pseudocount 1; the cross-entropy is unweighted.
-    ``class_weights`` and ``gamma`` have no part in the formula: they are there so that losses can be
-    exchanged.
+    Arguments are those of `exponential_logarithmic`. Dice is that of the foreground labels in each image, with
+    pseudocount 1; the cross-entropy is unweighted. ``class_weights`` and ``gamma`` are not used; they exist so that
+    losses can be exchanged.
     """
     with torch.autocast(logits.device.type, enabled=False):
         log_probabilities = _wide(logits).log_softmax(1)
@@ -113,10 +121,10 @@ def dice_loss(
     cross_entropy_weight: float = 1.0,
     gamma: float = 0.3,
 ) -> Tensor:
-    """1 - soft Dice of the foreground labels, of each image, with pseudocount 1; the rest has no part in it.
+    """1 - soft Dice of the foreground labels in each image, with pseudocount 1. Other arguments are not used.
 
-    The loss of the U-Net of multi-agent Q-learning (Iranfar et al., Table II), which does not say over which
-    labels and over what a batch's Dice is taken: as in `dice_cross_entropy`.
+    This is the loss of the U-Net in multi-agent Q-learning (Iranfar et al., Table II), which does not say over which
+    labels, and how for a batch, Dice is computed. Here it is done as in `dice_cross_entropy`.
     """
     with torch.autocast(logits.device.type, enabled=False):
         probabilities = _wide(logits).softmax(1)
@@ -132,9 +140,9 @@ def cross_entropy(
     cross_entropy_weight: float = 1.0,
     gamma: float = 0.3,
 ) -> Tensor:
-    """Categorical cross-entropy, unweighted, the mean over images (or voxels); the rest has no part in it.
+    """Categorical cross-entropy, unweighted, the mean over images (or voxels). Other arguments are not used.
 
-    The loss of VGG-16 and GoogLeNet in multi-agent Q-learning (Iranfar et al., Table II).
+    This is the loss of VGG-16 and GoogLeNet in multi-agent Q-learning (Iranfar et al., Table II).
     """
     with torch.autocast(logits.device.type, enabled=False):
         return F.cross_entropy(_wide(logits), labels)
@@ -167,11 +175,11 @@ LOSSES: dict[str, Loss] = {
 }
 
 Outputs = Tensor | Sequence[Tensor | None]
-"""Of a network: its logits, or those and the logits of auxiliary heads, None for heads that are switched off."""
+"""Output of a network: its logits, or those and the logits of auxiliary heads, None for heads that are switched off."""
 
 
 def main_output(outputs: Outputs) -> Tensor:
-    """The logits of a network that may return auxiliary heads' logits behind them."""
+    """The logits of a network, without those of auxiliary heads."""
     logits = outputs if isinstance(outputs, Tensor) else outputs[0]
     assert logits is not None
     return logits
@@ -179,10 +187,10 @@ def main_output(outputs: Outputs) -> Tensor:
 
 @dataclass(frozen=True)
 class AuxiliaryLoss:
-    """A loss of networks with auxiliary heads: that of the logits, and ``weight`` times that of each head.
+    """The loss of networks with auxiliary heads: that of the logits, plus ``weight`` times that of each head.
 
-    GoogLeNet (Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, Section 5) has the weight 0.3. A
-    network without auxiliary heads, which returns a tensor, has the loss itself.
+    GoogLeNet (Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, Section 5) uses the weight 0.3. For a
+    network without auxiliary heads, which returns a tensor, it is the loss of the logits.
     """
 
     loss: Callable[[Tensor, Tensor], Tensor]
@@ -193,7 +201,7 @@ class AuxiliaryLoss:
         return self.parts(outputs, labels)[0]
 
     def parts(self, outputs: Outputs, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum, and the loss of the logits alone; the same tensor where there are no heads."""
+        """The sum, and the loss of the logits alone; the same tensor twice if there are no heads."""
         main = total = self.loss(main_output(outputs), labels)
         for auxiliary in () if isinstance(outputs, Tensor) else outputs[1:]:
             if auxiliary is not None:
@@ -207,7 +215,7 @@ def _wide(logits: Tensor) -> Tensor:
 
 
 def _soft_dice(probabilities: Tensor, labels: Tensor, *, pseudocount: float) -> Tensor:
-    """(B, K): (2 sum_x delta p + eps) / (sum_x (delta + p) + eps), delta being one where the label is k."""
+    """(B, K): (2 sum_x delta p + eps) / (sum_x (delta + p) + eps); delta is one where the label is k."""
     classes = probabilities.shape[1]
     spatial = tuple(range(2, probabilities.ndim))
     indices = torch.arange(classes, device=labels.device).view(1, classes, *(1 for _ in spatial))

@@ -1,4 +1,4 @@
-"""Modules that change in the course of a training."""
+"""Modules that change during a training."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from torch import nn
 
 
 class Scheduled(nn.Module, ABC):
-    """A module that is told how far its training is; only those that derive from it are."""
+    """A module that is told the progress of its training."""
 
     @abstractmethod
     def set_progress(self, share: float) -> None:
-        """``share``: 0 at the first step, towards 1 at the last."""
+        """Set the progress: 0 at the first step, towards 1 at the last."""

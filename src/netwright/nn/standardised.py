@@ -1,11 +1,12 @@
 """Batch normalisation without scale, shift and statistics, and separable convolutions with it, for training on a CPU.
 
-Measured like the operations of `netwright.nn.kernels`: torch's batch normalisation takes 0.8 ms forward and 0.9 ms
-backward, and in channels-last format its result is off by 2e-6, as it adds up one by one; sums over the rows of a
-matrix take 0.6 and 0.7 ms, and are off by 5e-8.
+Measured like the operations in `netwright.nn.kernels`: torch's batch normalisation takes 0.8 ms forward and 0.9 ms
+backward. In channels-last format its result has an error of 2e-6, because it adds numbers one by one. Sums over the
+rows of a matrix take 0.6 and 0.7 ms, with an error of 5e-8.
 
-A separable convolution as one operation keeps three tensors for its backward pass, one of which it shares with whatever
-else takes its input, where torch would keep six: depthwise convolutions and ReLU are cheap enough to be done again.
+A separable convolution as one operation keeps three tensors for its backward pass, one of which it shares with other
+operations on its input, where torch would keep six. Depthwise convolutions and ReLU are cheap enough to be computed
+again.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from torch.nn import functional as F
 from netwright.nn.kernels import depthwise, depthwise_gradients
 
 EPSILON = 1e-5
-"""Added to variances, as torch does it."""
+"""Added to variances, as in torch."""
 
 
 def by_rows(features: Tensor) -> bool:
-    """Whether the ways of this module are the faster ones: on a CPU, in full precision, in channels-last format."""
+    """Whether the methods of this module are the faster ones: on a CPU, in full precision, in channels-last format."""
     return (
         features.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
@@ -43,11 +44,11 @@ def standardise(features: Tensor) -> Tensor:
 
 
 def separable(rectified: Tensor, weights: tuple[Tensor, Tensor, Tensor, Tensor], stride: int) -> Tensor:
-    """Twice a depthwise and a pointwise convolution and `standardise`, with a ReLU between.
+    """Two times a depthwise and a pointwise convolution and `standardise`, with a ReLU between.
 
     Args:
-        rectified: features, for which `by_rows` is true.
-        weights: depthwise (channels, 1, side, side), pointwise (channels, channels, 1, 1), and again both.
+        rectified: features for which `by_rows` is true.
+        weights: depthwise (channels, 1, side, side), pointwise (channels, channels, 1, 1), and both again.
         stride: of the first depthwise convolution.
     """
     result: Tensor = _Separable.apply(rectified, *weights, stride)  # type: ignore[no-untyped-call]
@@ -107,7 +108,7 @@ class _Separable(Function):
 def _half_backward(
     upstream: Tensor, features: Tensor, kernels: Tensor, mixing: Tensor, stride: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the features, the depthwise and the pointwise weights, from that of a pointwise convolution."""
+    """The gradients of features and both weights, given the gradient of the pointwise convolution's output."""
     spread = depthwise(features, kernels, stride)
     to_spread, to_mixing, _ = torch.ops.aten.convolution_backward(
         upstream, spread, mixing, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, True, False]
@@ -117,7 +118,7 @@ def _half_backward(
 
 
 def _standardise(features: Tensor) -> tuple[Tensor, Tensor]:
-    """The standardised features, and what they were multiplied with, (channels,)."""
+    """The standardised features, and the factors that they were multiplied with, (channels,)."""
     rows = _rows(features)
     centred = rows - rows.mean(0)
     variance = (centred * centred).mean(0)
@@ -135,7 +136,7 @@ def _standardise_backward(upstream: Tensor, result: Tensor, factor: Tensor) -> T
 
 
 def _rows(features: Tensor) -> Tensor:
-    """A row a pixel, a column a channel; no copy in channels-last format."""
+    """The features as a matrix with one row per pixel and one column per channel; no copy in channels-last format."""
     return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
 
 

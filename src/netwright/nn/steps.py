@@ -1,4 +1,4 @@
-"""Networks as lists of steps: one set of weights then serves many networks, and each network is a part of it."""
+"""Networks as lists of steps. So one set of weights can serve many networks, and each network is a part of it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 from torch import Tensor, nn
 
 IMAGE = -1
-"""The place of the network's input among the inputs of a step."""
+"""The index of the network's input among the inputs of a step."""
 
 
 @dataclass(frozen=True)
 class Step:
     """One operation of a network.
 
-    ``key``: the name of the module that does it. ``inputs``: places of earlier steps whose values it takes, in order;
-    `IMAGE` is the network's input. ``options``: plain values that the module takes behind them. Equal keys and options
-    on equal inputs are equal values, in whichever network.
+    ``key``: the name of its module. ``inputs``: indices of the earlier steps whose values it takes, in order;
+    `IMAGE` is the network's input. ``options``: plain values that the module takes after them. Steps with equal keys
+    and options on equal inputs have equal values, in any network.
     """
 
     key: str
@@ -29,16 +29,16 @@ class Step:
 
 
 Values = dict[int, Tensor]
-"""Values of steps by their places, the image's by `IMAGE`."""
+"""Values of steps by their indices; that of the image by `IMAGE`."""
 
 Steps = tuple[Step, ...]
-"""A network: every step comes behind those whose values it takes, and every value is of use but the outputs'."""
+"""A network. Every step comes after those whose values it takes, and every value is used, except the outputs."""
 
 
 class Supernet(nn.Module, ABC):
-    """The shared weights of all networks of a space: a network is the list of the steps that it takes.
+    """The shared weights of all networks of a space. A network is the list of the steps that it takes.
 
-    ``operations``: every module that a step can name; its name has no dot.
+    ``operations``: every module that a step can name; names contain no dot.
     """
 
     def __init__(self) -> None:
@@ -47,27 +47,27 @@ class Supernet(nn.Module, ABC):
 
     @abstractmethod
     def steps(self, choice: Mapping[str, Any]) -> Steps:
-        """The network of a choice: images (batch, channels, *spatial) to the value of the last step.
+        """The steps of a choice's network: images (batch, channels, *spatial) to the value of the last step.
 
         Raises:
             InfeasibleArchitecture: the choice makes no network; the message says why.
         """
 
     def forward(self, images: Tensor, choice: Mapping[str, Any]) -> Tensor:
-        """The output of the network of a choice."""
+        """The output of a choice's network."""
         steps = self.steps(choice)
         return run_steps(self.operations, steps, images, [len(steps) - 1])[0]
 
 
 class StepNetwork(nn.Module):
-    """One network of steps, with the modules that it needs and no others.
+    """One network of steps, with only the modules that it needs.
 
-    The names of its weights are those of the supernet that its modules were taken from.
+    Its weights have the same names as in the supernet that its modules were taken from.
 
     Args:
         operations: modules by name; those that no step names are left out.
-        steps: the last one's value is the output.
-        auxiliary: places of further steps whose values are logits, too, given in training alone.
+        steps: the value of the last one is the output.
+        auxiliary: indices of further steps whose values are logits, too; they are only returned in training.
     """
 
     def __init__(
@@ -94,23 +94,31 @@ class StepNetwork(nn.Module):
 def run_steps(
     operations: nn.ModuleDict, steps: Steps, images: Tensor, wanted: Collection[int]
 ) -> list[Tensor]:
-    """The values of the wanted steps; a value is let go behind the last step that takes it."""
-    values = run_places(operations, steps, range(len(steps)), {IMAGE: images}, wanted)
-    return [values[place] for place in wanted]
+    """The values of the wanted steps. A value is freed after the last step that takes it."""
+    values = run_selected_steps(operations, steps, range(len(steps)), {IMAGE: images}, wanted)
+    return [values[index] for index in wanted]
 
 
-def run_places(
-    operations: nn.ModuleDict, steps: Steps, places: Iterable[int], values: Values, wanted: Collection[int]
+def run_selected_steps(
+    operations: nn.ModuleDict, steps: Steps, indices: Iterable[int], values: Values, wanted: Collection[int]
 ) -> Values:
-    """Computes some of the steps, in order, adds their values to those given, and lets go those that are not wanted
-    behind the last of these steps that takes them.
+    """Compute the selected steps in order, and add their values to the given ones.
+
+    A value that is not wanted is freed after the last of these steps that takes it.
+
+    Args:
+        operations: modules by name.
+        steps: of the network.
+        indices: of the steps to compute.
+        values: of earlier steps; changed in place.
+        wanted: indices of the values to keep.
     """
-    chosen = list(places)
-    uses = Counter(source for place in chosen for source in set(steps[place].inputs))
-    for place in chosen:
-        step = steps[place]
+    chosen = list(indices)
+    uses = Counter(source for index in chosen for source in set(steps[index].inputs))
+    for index in chosen:
+        step = steps[index]
         inputs = [values[source] for source in step.inputs]
-        values[place] = operations[step.key](*inputs, *step.options)
+        values[index] = operations[step.key](*inputs, *step.options)
         del inputs
         for source in set(step.inputs):
             uses[source] -= 1
@@ -120,14 +128,14 @@ def run_places(
 
 
 def needed_steps(steps: Steps, wanted: Collection[int]) -> Steps:
-    """The steps that the values of the wanted ones depend on, in order, with their places renumbered."""
+    """The steps that the values of the wanted ones depend on, in order, with their indices renumbered."""
     needed = set(wanted)
     for number in range(len(steps) - 1, -1, -1):
         if number in needed:
             needed |= set(steps[number].inputs)
     kept = sorted(needed - {IMAGE})
-    place = {IMAGE: IMAGE} | {old: new for new, old in enumerate(kept)}
+    new_index = {IMAGE: IMAGE} | {old: new for new, old in enumerate(kept)}
     return tuple(
-        Step(steps[old].key, tuple(place[source] for source in steps[old].inputs), steps[old].options)
+        Step(steps[old].key, tuple(new_index[source] for source in steps[old].inputs), steps[old].options)
         for old in kept
     )

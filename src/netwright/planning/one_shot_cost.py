@@ -21,7 +21,7 @@ from netwright.planning.cost import facts_of
 from netwright.searches.one_shot import SharedJob, make_search, memory_limit_mb, shared_protocol
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
-from netwright.supernet.path import read_snapshots
+from netwright.supernet.snapshots import read_snapshots
 
 WARM_UP_STEPS = 2
 TIMED_STEPS = 6

@@ -27,7 +27,7 @@ from netwright.runs.trials import (
 from netwright.runs.trust import names_code
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
-from netwright.supernet.path import LastStep, last_snapshot, last_step
+from netwright.supernet.snapshots import LastStep, last_snapshot, last_step
 from netwright.training.files import CURVES
 from netwright.training.outcome import TRAIN_LOSS, VALIDATION_SCORE, current_names
 

@@ -148,7 +148,7 @@ def memory_limit_mb(settings: RunSettings) -> float | None:
 
 def make_search(job: SharedJob) -> SharedSearch:
     """The search of a job, at its start."""
-    from netwright.supernet.search import Parts, SharedSearch
+    from netwright.supernet.search import SearchInputs, SharedSearch
 
     settings = job.settings
     assert settings.supernet is not None
@@ -157,7 +157,7 @@ def make_search(job: SharedJob) -> SharedSearch:
     strategy = natural_gradient(settings, space)
     with seeded(derive_seed(settings.seed, "supernet")):
         supernet = space.supernet(problem.task)
-    parts = Parts(
+    inputs = SearchInputs(
         supernet=supernet,
         problem=problem,
         cases=job.training,
@@ -166,7 +166,7 @@ def make_search(job: SharedJob) -> SharedSearch:
         start=strategy.init(dimensions_of(space.distributions())),
         samples=strategy.samples,
     )
-    return SharedSearch(parts, seed=settings.seed, folder=job.folder)
+    return SharedSearch(inputs, seed=settings.seed, folder=job.folder)
 
 
 def run_shared(job: SharedJob) -> dict[str, Any] | None:

@@ -1,1 +1,1 @@
-"""Search inside one training: networks that share their weights, and a distribution over them that learns alike."""
+"""Search inside one training: networks share their weights, and a distribution over networks is learned with them."""

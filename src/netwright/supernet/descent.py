@@ -1,4 +1,4 @@
-"""The step on the shared weights, and losses without one; a network that cannot be computed ends nothing."""
+"""Gradient descent on the shared weights, and losses without it. A network that cannot be computed does not end it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from netwright.errors import MemoryShortage, NetwrightError
 from netwright.execution.memory import is_out_of_memory
 from netwright.nn.steps import Steps, Supernet
-from netwright.supernet.pair import add_gradients, losses_of
+from netwright.supernet.gradients import add_gradients, losses_of
 from netwright.supernet.settings import SupernetSettings
 from netwright.training.losses import TrainingLoss
 from netwright.training.lr_schedule import half_cosine
@@ -20,9 +20,9 @@ from netwright.training.state import restore_scaler
 from netwright.training.step import is_single_value
 
 UNSTABLE_STEPS = 50
-"""So many successive steps whose gradient is not finite end a search."""
+"""The search ends after this many steps in a row with a gradient that is not finite."""
 UNFIT_STEPS = 50
-"""So many successive steps in which no network could be computed do."""
+"""The search ends after this many steps in a row in which no network could be computed."""
 _SMALLER = "a smaller supernet.batch_size, or smaller networks (--set supernet.space...)"
 _LARGER = (
     "a larger supernet.batch_size, larger images, or networks with fewer poolings (--set supernet.space...)"
@@ -40,7 +40,7 @@ class Descent:
 
     Args:
         supernet: on its device, in training mode.
-        settings: rate, momentum, weight decay, length of gradients.
+        settings: learning rate, momentum, weight decay, greatest norm of gradients.
         loss: of an output.
         half: precision of the passes; None: full.
     """
@@ -52,7 +52,7 @@ class Descent:
         self._settings = settings
         self._loss = loss
         self._half = half
-        self._parameters = list(supernet.parameters())  # a supernet has thousands of modules to walk through
+        self._parameters = list(supernet.parameters())  # listed once: a supernet has thousands of modules
         self._device = self._parameters[0].device
         self._unstable = 0
         self._unfit = 0
@@ -69,14 +69,14 @@ class Descent:
     def step(
         self, networks: list[Steps | None], images: Tensor, labels: Tensor, progress: float
     ) -> list[float]:
-        """One step along the mean of the networks' gradients (Equation 2), and the losses before it.
+        """One step along the mean of the networks' gradients (Equation 2). Returns the losses before it.
 
         Args:
-            networks: None for a sample that makes none; those that memory does not hold, or that leave a
-                batch one value a channel, become None, too.
+            networks: None for a sample that makes no network. Networks that do not fit into memory, or that leave
+                a batch one value per channel, are replaced by None.
             images: (batch, channels, *spatial), on the device.
             labels: as the loss takes them.
-            progress: the part of the search that is done, 0 to 1: the rate falls with it along half a cosine.
+            progress: the part of the search that is done, 0 to 1; the learning rate falls with it along half a cosine.
 
         Raises:
             DivergedSearch: gradients have not been finite for many steps.
@@ -89,54 +89,55 @@ class Descent:
         scale = self._scaler.get_scale()
         asked = any(network is not None for network in networks)
         losses = self._gradients(networks, images, labels)
-        self._require_room(asked=asked, found=bool(losses))
+        self._require_room(asked=asked, computed=bool(losses))
         if not losses:
             return []
         self._scaler.unscale_(self._optimizer)
         used = [parameter for parameter in self._parameters if parameter.grad is not None]
         norm = torch.nn.utils.clip_grad_norm_(used, self._settings.gradient_norm)
         finite = bool(torch.isfinite(norm))
-        if finite or self._scaler.is_enabled():  # a scaler passes over what is not finite by itself
+        if finite or self._scaler.is_enabled():  # a scaler skips gradients that are not finite by itself
             self._scaler.step(self._optimizer)
         self._scaler.update()
         self._watch(finite)
         return [loss / scale for loss in losses]
 
     def losses(self, networks: Sequence[Steps | None], images: Tensor, labels: Tensor) -> list[float]:
-        """The loss of each network on a batch, by forward passes alone (Equation 3); infinite where there is no
-        network, where it cannot be computed, or where it is not finite.
+        """The loss of each network on a batch, by forward passes alone (Equation 3).
+
+        It is infinite where there is no network, where it cannot be computed, or where it is not finite.
         """
         samples = [steps for steps in networks if steps is not None]
-        found = self._losses(samples, images, labels)
-        if found is None:
+        computed = self._losses(samples, images, labels)
+        if computed is None:
             alone = [self._losses([steps], images, labels) for steps in samples]
-            found = [math.inf if loss is None else loss[0] for loss in alone]
-        known = iter(found)
+            computed = [math.inf if loss is None else loss[0] for loss in alone]
+        known = iter(computed)
         values = [math.inf if steps is None else next(known) for steps in networks]
         return [value if math.isfinite(value) else math.inf for value in values]
 
     @property
     def momentum_to_come(self) -> int:
-        """Bytes of the momentum of weights that have none yet."""
+        """Bytes of momentum that are still to be allocated, for weights without it."""
         if not self._settings.momentum:
             return 0
         return sum(weight.nbytes for weight in self._parameters if not self._optimizer.state.get(weight))
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and momentum by name, for a checkpoint."""
-        found = {f"weights.{name}": value for name, value in self._supernet.state_dict().items()}
+        tensors = {f"weights.{name}": value for name, value in self._supernet.state_dict().items()}
         for name, parameter in self._supernet.named_parameters():
             momentum = self._optimizer.state[parameter].get("momentum_buffer")
             if momentum is not None:
-                found[f"momentum.{name}"] = momentum
-        return found
+                tensors[f"momentum.{name}"] = momentum
+        return tensors
 
     def values(self) -> dict[str, Any]:
-        """What else a checkpoint needs, as plain values."""
+        """Further plain values that a checkpoint needs."""
         return {"unstable": self._unstable, "unfit": self._unfit, "scaler": self._scaler.state_dict()}
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """Take up what `tensors` and `values` gave."""
+        """Restore the state from the results of `tensors` and `values`."""
         named = [(name.split(".", 1), tensor) for name, tensor in tensors.items() if "." in name]
         self._supernet.load_state_dict({name: t for (kind, name), t in named if kind == "weights"})
         momenta = {name: t for (kind, name), t in named if kind == "momentum"}
@@ -148,23 +149,23 @@ class Descent:
         restore_scaler(self._scaler, values["scaler"])
 
     def _gradients(self, networks: list[Steps | None], images: Tensor, labels: Tensor) -> list[float]:
-        """The scaled losses of the networks whose mean gradient is now that of the weights."""
+        """The scaled losses of the networks. The weights then have the mean of the networks' gradients."""
         samples = [steps for steps in networks if steps is not None]
-        found = self._added(samples, images, labels)
-        return self._one_by_one(networks, images, labels) if found is None else found
+        losses = self._added(samples, images, labels)
+        return self._one_by_one(networks, images, labels) if losses is None else losses
 
     def _one_by_one(self, networks: list[Steps | None], images: Tensor, labels: Tensor) -> list[float]:
-        """As `_gradients`, where memory does not hold all networks at once."""
+        """Like `_gradients`, if memory does not hold all networks at once."""
         losses: list[float] = []
         totals: dict[nn.Parameter, Tensor] = {}
         for index, steps in enumerate(networks):
             if steps is None:
                 continue
-            found = self._added([steps], images, labels)
-            if found is None:
+            loss = self._added([steps], images, labels)
+            if loss is None:
                 networks[index] = None
                 continue
-            losses += found
+            losses += loss
             for parameter in self._parameters:
                 if parameter.grad is not None:
                     totals[parameter] = totals.get(parameter, 0) + parameter.grad
@@ -174,19 +175,19 @@ class Descent:
         return losses
 
     def _added(self, samples: Sequence[Steps], images: Tensor, labels: Tensor) -> list[float] | None:
-        """The scaled losses of networks whose mean gradient has been added; None where they do not fit."""
+        """The scaled losses of networks, after adding the mean gradient; None if they do not fit into memory."""
         return self._fitting(
             lambda: add_gradients(self._supernet, samples, images, labels, self._scaled, self._half)
         )
 
     def _losses(self, samples: Sequence[Steps], images: Tensor, labels: Tensor) -> list[float] | None:
-        """The losses of networks by forward passes alone; None where they do not fit."""
+        """The losses of networks by forward passes alone; None if they do not fit into memory."""
         return self._fitting(
             lambda: losses_of(self._supernet, samples, images, labels, self._loss, self._half)
         )
 
     def _fitting(self, compute: Callable[[], Result]) -> Result | None:
-        """What is computed; None where memory does not hold it, or a batch has one value a channel."""
+        """The result of ``compute``; None if it does not fit into memory, or a batch has one value per channel."""
         try:
             return compute()
         except Exception as error:
@@ -194,7 +195,7 @@ class Descent:
                 raise
             self._misfit = str(error).partition("\n")[0].rstrip(".") + "."
             self._advice = _LARGER if is_single_value(error) else _SMALLER
-        # The trace of the error, which is gone here, held all that had been computed.
+        # Only here is the error's traceback gone, which kept everything computed in memory.
         self._optimizer.zero_grad(set_to_none=True)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -204,10 +205,10 @@ class Descent:
         scaled: Tensor = self._scaler.scale(self._loss(outputs, labels))
         return scaled
 
-    def _require_room(self, *, asked: bool, found: bool) -> None:
-        """Count the steps in a row in which there were networks and none could be computed."""
+    def _require_room(self, *, asked: bool, computed: bool) -> None:
+        """Count the steps in a row in which there were networks but none could be computed."""
         if asked:
-            self._unfit = 0 if found else self._unfit + 1
+            self._unfit = 0 if computed else self._unfit + 1
         if self._unfit >= UNFIT_STEPS:
             raise MemoryShortage(
                 f"None of the networks of {UNFIT_STEPS} successive steps could be computed: {self._misfit} Start the "

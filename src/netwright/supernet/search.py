@@ -1,9 +1,9 @@
 """Architecture search inside one training: "Probabilistic Model-Based Dynamic Architecture Search" (under review at
 ICLR 2019, anonymous), Algorithm 1.
 
-The paper leaves open, and was chosen here: the halves of the training cases are drawn at random, and the batches of
-both are augmented; a sample that makes no network, or finds no room in memory, is passed over by the weights and ranks
-last for theta.
+What the paper leaves open, and how it is done here: the halves of the training cases are drawn at random, and the
+batches of both are augmented. A sample that makes no network, or that does not fit into memory, is skipped for the
+weights and ranks last for theta.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from netwright.strategies.base import Choice
 from netwright.strategies.ladder import choice_of
 from netwright.strategies.natural_gradient import State
 from netwright.supernet.descent import Descent
-from netwright.supernet.path import LastStep, Snapshot, append_snapshot, keep_snapshots, write_last_step
 from netwright.supernet.settings import SupernetSettings
+from netwright.supernet.snapshots import LastStep, Snapshot, append_snapshot, keep_snapshots, write_last_step
 from netwright.supernet.streams import Stream
 from netwright.training.checkpoint import CheckpointTimer, load_checkpoint, save_checkpoint
 from netwright.training.config import TrainingProtocol
@@ -43,18 +43,18 @@ from netwright.training.problem import Problem
 from netwright.training.seeding import derive_seed, seeded
 
 TOLD_SECONDS = 2.0
-"""How often the step is written down for those who ask where the search stands."""
+"""How often the current step is written to a file, from which others read the progress."""
 DRAWS = 1000
-"""Where the likeliest choice makes no network, the likeliest of so many draws that does is taken."""
+"""If the likeliest choice makes no network, the likeliest of this many draws that makes one is taken."""
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What a search is made of.
+class SearchInputs:
+    """The inputs of a search.
 
-    ``cases``: of the training part, to be halved. ``protocol``: loss, augmentation, batch size, precision and device.
-    ``start``: the distribution before the first step, and the ladders of its variables. ``samples``: lambda, the
-    networks of a step.
+    ``cases``: the training cases, which are divided into halves. ``protocol``: loss, augmentation, batch size,
+    precision and device. ``start``: the distribution before the first step, and the ladders of its variables.
+    ``samples``: lambda, the number of networks per step.
     """
 
     supernet: Supernet
@@ -67,8 +67,8 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class _Standing:
-    """Where a search stands, beside weights and theta; the losses and their number are since the last snapshot."""
+class _Progress:
+    """The progress of a search, besides weights and theta. Losses and their number are since the last snapshot."""
 
     step: int = 0
     seconds: float = 0.0
@@ -81,73 +81,73 @@ class _Standing:
 
 
 class SharedSearch:
-    """One search from wherever it stands to its end, on one device.
+    """One search, from its current state to its end, on one device.
 
-    Every random number comes from the seed and the number of the step: on the CPU a search that is taken up from a
-    checkpoint does what an uninterrupted one does, bit for bit, unless it is limited in time.
+    Every random number comes from the seed and the number of the step. So on the CPU a search that is resumed from a
+    checkpoint gives the same bits as an uninterrupted one, unless it is limited in time.
 
     Args:
-        parts: what it is made of.
+        inputs: what is searched, and on which data.
         seed: of the halves, the samples, the order of cases and their augmentation.
-        folder: of checkpoint and snapshots, which is there.
+        folder: an existing folder for checkpoint and snapshots.
     """
 
-    def __init__(self, parts: Parts, *, seed: int, folder: Path) -> None:
-        self._parts, self._settings, self._seed, self._folder = parts, parts.settings, seed, folder
-        self._device = resolve_device(parts.protocol.device)
-        self.supernet = parts.supernet.to(self._device)
-        if parts.protocol.channels_last:
+    def __init__(self, inputs: SearchInputs, *, seed: int, folder: Path) -> None:
+        self._inputs, self._settings, self._seed, self._folder = inputs, inputs.settings, seed, folder
+        self._device = resolve_device(inputs.protocol.device)
+        self.supernet = inputs.supernet.to(self._device)
+        if inputs.protocol.channels_last:
             to_channels_last(self.supernet)
-        half = half_precision(self._device) if parts.protocol.mixed_precision else None
-        loss = parts.problem.loss(parts.cases, parts.protocol, self._device)
+        half = half_precision(self._device) if inputs.protocol.mixed_precision else None
+        loss = inputs.problem.loss(inputs.cases, inputs.protocol, self._device)
         self._descent = Descent(self.supernet, self._settings, loss, half)
-        for_weights, for_theta = halves(parts.cases, seed)
+        for_weights, for_theta = halves(inputs.cases, seed)
         self._weights, self._theta = self._stream(for_weights, "weights"), self._stream(for_theta, "theta")
-        self.distribution = parts.start.distribution
-        self._standing = _Standing()
+        self.distribution = inputs.start.distribution
+        self._progress = _Progress()
         self._clock = self._told = time.monotonic()
         self._timer = CheckpointTimer(self._settings.checkpoint_seconds)
 
     @property
     def step(self) -> int:
-        """Steps done."""
-        return self._standing.step
+        """The number of steps done."""
+        return self._progress.step
 
     @property
     def steps(self) -> int:
-        """Steps at most."""
+        """The most steps."""
         return self._settings.steps_of(self.steps_an_epoch)
 
     @property
     def steps_an_epoch(self) -> int:
-        """Batches of the weights' half."""
+        """The number of batches in the weights' half."""
         return self._weights.length
 
     @property
     def seconds(self) -> float:
-        """Wall time of the steps done."""
-        return self._standing.seconds
+        """The wall time of the steps done."""
+        return self._progress.seconds
 
     @property
     def progress(self) -> float:
         """The part of the search that is done, 0 to 1."""
         limit = self._settings.seconds
-        in_time = 0.0 if limit is None else self._standing.seconds / limit
-        return min(1.0, max(self._standing.step / self.steps, in_time))
+        in_time = 0.0 if limit is None else self._progress.seconds / limit
+        return min(1.0, max(self._progress.step / self.steps, in_time))
 
     @property
     def momentum_to_come_mb(self) -> float:
-        """Memory of the momentum of weights that no network has used yet, in MB of 1e6 bytes."""
+        """Memory for the momentum of weights that no network has used yet, in MB of 1e6 bytes."""
         return self._descent.momentum_to_come / 1e6
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> bool:
-        """Search to the end; a checkpoint is written every now and then, and on leaving.
+        """Search to the end. A checkpoint is written every now and then, and on leaving.
 
         Args:
-            stop: asked before each step whether to leave.
+            stop: called before each step; True ends the run early.
 
         Returns:
-            Whether the search has ended; False where it was stopped.
+            Whether the search has ended; False if it was stopped.
 
         Raises:
             DivergedSearch: gradients have not been finite for many steps.
@@ -159,11 +159,11 @@ class SharedSearch:
         return ended
 
     def advance(self, stop: Callable[[], bool] = lambda: False) -> bool:
-        """As `run`, but without the checkpoint on leaving."""
+        """Like `run`, but without the checkpoint on leaving."""
         on_cpu = self._device.type == "cpu"
         self._clock = time.monotonic()
         self._timer.restart()
-        with threads(self._parts.protocol.threads), seeded(self._seed, deterministic=on_cpu):
+        with threads(self._inputs.protocol.threads), seeded(self._seed, deterministic=on_cpu):
             self.supernet.train()
             self._record()
             while self.progress < 1.0:
@@ -178,11 +178,11 @@ class SharedSearch:
         return True
 
     def save(self) -> None:
-        """Write the checkpoint: weights, momentum, theta and its learning rate, and where the search stands."""
+        """Write the checkpoint: weights, momentum, theta, its learning rate, and the progress."""
         distribution = self.distribution
         tensors = {"theta": torch.from_numpy(distribution.theta), "s": torch.from_numpy(distribution.s)}
         values = {
-            "standing": asdict(self._standing),
+            "standing": asdict(self._progress),
             "eta": distribution.eta,
             "gamma": distribution.gamma,
             **self._descent.values(),
@@ -191,7 +191,7 @@ class SharedSearch:
             save_checkpoint(self._folder / CHECKPOINT, {**tensors, **self._descent.tensors()}, values)
 
     def load(self) -> bool:
-        """Take up the search from its checkpoint; whether there was one.
+        """Resume the search from its checkpoint. Returns whether there was one.
 
         Raises:
             RunError: it is damaged.
@@ -201,7 +201,7 @@ class SharedSearch:
             return False
         tensors, values = load_checkpoint(self._folder / CHECKPOINT)
         self._descent.restore(tensors, values)
-        self._standing = _Standing(**values["standing"])
+        self._progress = _Progress(**values["standing"])
         self.distribution = replace(
             self.distribution,
             theta=tensors["theta"].numpy(),
@@ -209,14 +209,14 @@ class SharedSearch:
             eta=values["eta"],
             gamma=values["gamma"],
         )
-        keep_snapshots(self._folder, self._standing.step)
+        keep_snapshots(self._folder, self._progress.step)
         return True
 
     def choice(self) -> Choice:
         """The likeliest choice (Algorithm 1, line 9) that makes a network.
 
         Raises:
-            InfeasibleArchitecture: it does not, nor does any of many draws.
+            InfeasibleArchitecture: neither the likeliest choice nor any of many draws makes one.
         """
         distribution = self.distribution
         rng = np.random.default_rng(derive_seed(self._seed, "likeliest"))
@@ -231,17 +231,17 @@ class SharedSearch:
 
     def _step(self) -> None:
         """Algorithm 1, lines 3 to 7."""
-        standing = self._standing
+        standing = self._progress
         torch.manual_seed(derive_seed(self._seed, "step", standing.step))
         rng = np.random.default_rng(derive_seed(self._seed, "sample", standing.step))
-        levels = [self.distribution.sample(rng) for _ in range(self._parts.samples)]
+        levels = [self.distribution.sample(rng) for _ in range(self._inputs.samples)]
         networks = [self._network(sample) for sample in levels]
         losses = self._descent.step(networks, *self._batch(self._weights), self.progress)
         theta_losses = self._descent.losses(networks, *self._batch(self._theta))
         self.distribution = self.distribution.updated(np.array(levels), np.array(theta_losses))
         finite = [loss for loss in theta_losses if math.isfinite(loss)]
         now = time.monotonic()
-        self._standing = replace(
+        self._progress = replace(
             standing,
             step=standing.step + 1,
             seconds=standing.seconds + now - self._clock,
@@ -254,7 +254,7 @@ class SharedSearch:
         self._clock = now
 
     def _choice(self, levels: NDArray[np.int64]) -> Choice:
-        start = self._parts.start
+        start = self._inputs.start
         every = np.zeros(len(start.ladders), dtype=np.int64)
         every[start.variable] = levels
         return choice_of(start.ladders, every)
@@ -266,14 +266,14 @@ class SharedSearch:
             return None
 
     def _stream(self, cases: Sequence[int], name: str) -> Stream:
-        problem, protocol = self._parts.problem, self._parts.protocol
+        problem, protocol = self._inputs.problem, self._inputs.protocol
         return Stream(
             lambda epoch: problem.batches(cases, protocol, self._device, derive_seed(self._seed, name, epoch))
         )
 
     def _batch(self, stream: Stream) -> tuple[Tensor, Tensor]:
-        images, labels = stream.batch(self._standing.step)
-        return (tensor_channels_last(images) if self._parts.protocol.channels_last else images), labels
+        images, labels = stream.batch(self._progress.step)
+        return (tensor_channels_last(images) if self._inputs.protocol.channels_last else images), labels
 
     def _tell(self) -> None:
         now = time.monotonic()
@@ -282,8 +282,8 @@ class SharedSearch:
             write_last_step(self._folder, LastStep(self.step, self.progress))
 
     def _record(self) -> None:
-        """A snapshot where one is due: at the start, at the end, and evenly between."""
-        standing, distribution = self._standing, self.distribution
+        """Write a snapshot if one is due: at the start, at the end, and evenly between."""
+        standing, distribution = self._progress, self.distribution
         due = 1 + math.floor(self.progress * self._settings.snapshots)
         if due <= standing.snapshots:
             return
@@ -300,7 +300,7 @@ class SharedSearch:
             probabilities=tuple(tuple(row.tolist()) for row in distribution.probabilities()),
         )
         append_snapshot(self._folder, snapshot)
-        self._standing = replace(standing, snapshots=due, loss=0.0, losses=0, theta_loss=0.0, theta_losses=0)
+        self._progress = replace(standing, snapshots=due, loss=0.0, losses=0, theta_loss=0.0, theta_losses=0)
 
 
 def halves(cases: Sequence[int], seed: int) -> tuple[list[int], list[int]]:

@@ -12,7 +12,7 @@ from netwright.setting_fields import require_ranges, setting
 class SupernetSettings:
     """The search of PDAS (Section 4.1, Training Detail) by default: 200 epochs, batches of 64, SGD.
 
-    What is not here is that of the networks' own training: loss, augmentation, precision, device.
+    Loss, augmentation, precision and device are settings of the networks' own training.
 
     Raises:
         SettingsError: a value is out of range.
@@ -52,5 +52,5 @@ class SupernetSettings:
         require_ranges(self, "supernet")
 
     def steps_of(self, steps_an_epoch: int) -> int:
-        """The steps, at most, of a search of so many steps an epoch."""
+        """The most steps of the search, given the number of steps per epoch."""
         return self.steps or self.epochs * steps_an_epoch

@@ -1,4 +1,4 @@
-"""Batches without end, and where in them a search stands."""
+"""An endless stream of batches, with a position to resume from."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from netwright.training.problem import EpochBatches
 class Stream:
     """The batches of one epoch after the other, each epoch with its own seed.
 
-    The position is a number of batches: from it alone the stream goes on as if it had never been left, by passing
-    over what the epoch under way has given already.
+    The position is a number of batches, and it is all that is needed to resume the stream: batches of the current epoch
+    before it are skipped.
 
     Args:
-        epoch: makes the batches of an epoch from its number, the first is 0.
+        epoch: makes the batches of an epoch from its number, starting at 0.
     """
 
     def __init__(self, epoch: Callable[[int], EpochBatches]) -> None:
@@ -26,7 +26,7 @@ class Stream:
         self._iterator: Iterator[tuple[Tensor, Tensor]] | None = None
 
     def batch(self, position: int) -> tuple[Tensor, Tensor]:
-        """The batch at a position; the one behind the last that was asked for comes at once."""
+        """The batch at a position. The batch after the last requested one is available at once."""
         number, offset = divmod(position, self.length)
         if self._iterator is None or position != self._next:
             self._iterator = self._from(number, offset)

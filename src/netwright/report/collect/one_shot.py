@@ -11,7 +11,7 @@ from netwright.searches.one_shot import natural_gradient
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.sampler import dimensions_of
-from netwright.supernet.path import read_snapshots
+from netwright.supernet.snapshots import read_snapshots
 
 
 def probability_path(

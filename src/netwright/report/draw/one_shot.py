@@ -42,8 +42,8 @@ class ProbabilityPath:
 
     ``steps``: of each snapshot. ``variables``: names; ``values``: of each variable, as texts; ``probabilities``: of
     each variable (snapshots, its values); ``chosen``: the index of each variable's value in the resulting network.
-    ``certainty``, ``entropy``, ``eta``, ``loss`` and ``theta_loss`` as in `netwright.supernet.path.Snapshot`, one for
-    each snapshot. ``seconds``: in all. ``infeasible``: the number of samples that made no network.
+    ``certainty``, ``entropy``, ``eta``, ``loss`` and ``theta_loss`` as in `netwright.supernet.snapshots.Snapshot`, one
+    for each snapshot. ``seconds``: in all. ``infeasible``: the number of samples that made no network.
     """
 
     steps: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""How the probabilities of a search moved: snapshots, written as they happen."""
+"""Snapshots of a search inside one training: its losses and probabilities, written during the search."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 from netwright.data.files import write_whole
 from netwright.errors import StorageError
 
-PATH, STANDING = "path.jsonl", "standing.json"
+SNAPSHOTS, STANDING = "path.jsonl", "standing.json"
 TAIL_BYTES = 2**20
-"""Surely more than the last line."""
+"""More than the length of the last line."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where a search stood behind ``step`` steps, ``seconds`` of wall time after its start, ``progress`` from 0 to 1.
+    """The state of a search after ``step`` steps, ``seconds`` of wall time after its start, ``progress`` from 0 to 1.
 
-    ``loss``: mean of the sampled networks' losses on the weights' batches since the snapshot before; ``theta_loss``:
-    on the other half's; None where there was none. ``eta``: the learning rate of the probabilities. ``certainty``: the
-    mean over the variables of the largest probability; ``entropy``: the mean of their entropies, each over that of the
-    uniform distribution. ``infeasible``: samples that made no network, or one that could not be computed, since the
-    start. ``probabilities``: theta, by variable.
+    ``loss``: mean of the sampled networks' losses on the weights' batches since the last snapshot; ``theta_loss``: the
+    same on the other half's batches; None where there was none. ``eta``: the learning rate of the probabilities.
+    ``certainty``: the mean over the variables of the largest probability. ``entropy``: the mean of their entropies,
+    each divided by that of the uniform distribution. ``infeasible``: the number of samples since the start that made no
+    network, or one that could not be computed. ``probabilities``: theta, by variable.
     """
 
     step: int
@@ -41,14 +41,14 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class LastStep:
-    """Steps done, and the part of the search that is done, 0 to 1; between two snapshots."""
+    """The number of steps done, and the part of the search that is done, 0 to 1, between two snapshots."""
 
     step: int
     progress: float
 
 
 def write_last_step(folder: Path, last: LastStep) -> None:
-    """Write down where the search stands; only the last is kept.
+    """Write the current step to a file; it replaces the last one.
 
     Raises:
         StorageError: the file cannot be written.
@@ -57,7 +57,7 @@ def write_last_step(folder: Path, last: LastStep) -> None:
 
 
 def last_step(folder: Path) -> LastStep | None:
-    """Where the search stood a few seconds ago; None before the first time."""
+    """The step of the search a few seconds ago; None before the first."""
     try:
         return LastStep(**json.loads((folder / STANDING).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -70,7 +70,7 @@ def append_snapshot(folder: Path, snapshot: Snapshot) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    path = folder / PATH
+    path = folder / SNAPSHOTS
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(_line(snapshot))
@@ -81,34 +81,34 @@ def append_snapshot(folder: Path, snapshot: Snapshot) -> None:
 
 
 def keep_snapshots(folder: Path, step: int) -> None:
-    """Drop what a search wrote behind its last checkpoint, whose steps are to come again.
+    """Drop the snapshots after the last checkpoint, because their steps will be repeated.
 
     Raises:
         StorageError: the file cannot be written.
     """
     known = read_snapshots(folder)
     kept = [snapshot for snapshot in known if snapshot.step <= step]
-    if len(kept) < len(known) or not _ends_whole(folder / PATH):
-        write_whole(folder / PATH, "".join(map(_line, kept)).encode())
+    if len(kept) < len(known) or not _ends_whole(folder / SNAPSHOTS):
+        write_whole(folder / SNAPSHOTS, "".join(map(_line, kept)).encode())
 
 
 def read_snapshots(folder: Path) -> list[Snapshot]:
-    """All snapshots so far; a last line that is still being written is passed over."""
+    """All snapshots so far, without a last line that is still being written."""
     try:
-        lines = (folder / PATH).read_text(encoding="utf-8").splitlines()
+        lines = (folder / SNAPSHOTS).read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    found = []
+    snapshots = []
     for line in lines:
         with contextlib.suppress(ValueError):
-            found.append(_parsed(line))
-    return found
+            snapshots.append(_parsed(line))
+    return snapshots
 
 
 def last_snapshot(folder: Path) -> Snapshot | None:
-    """The last one so far; None before the first."""
+    """The last snapshot so far; None before the first."""
     try:
-        with (folder / PATH).open("rb") as file:
+        with (folder / SNAPSHOTS).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
             lines = file.read().splitlines(keepends=True)
     except OSError:
@@ -124,7 +124,7 @@ def _parsed(line: str) -> Snapshot:
 
 
 def _ends_whole(path: Path) -> bool:
-    """Whether the last line was written to its end."""
+    """Whether the last line is complete."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -135,6 +135,6 @@ def _ends_whole(path: Path) -> bool:
 
 
 def _line(snapshot: Snapshot) -> str:
-    """Probabilities in six digits: they are for the eye, the checkpoint has all."""
+    """The snapshot as a line. Probabilities have six digits, enough to be looked at; the checkpoint has all."""
     rounded = [[round(value, 6) for value in row] for row in snapshot.probabilities]
     return json.dumps({**asdict(snapshot), "probabilities": rounded}) + "\n"

@@ -1,7 +1,7 @@
-"""What a step of the search computes: two networks of one supernet on one batch, with and without gradients.
+"""Losses and gradients of several networks of one supernet on one batch.
 
-Equal steps of the networks are computed once, by all threads of the CPU. What they do not share follows side by side,
-each network on its part of the threads: operations are too small to be split well. On a GPU it follows one by one.
+Steps that the networks share are computed once, with all threads of the CPU. The other steps run side by side, each
+network on its share of the threads, because operations are too small to be split well. On a GPU they run one by one.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from netwright.nn.steps import IMAGE, Steps, Supernet, Values, run_places
-from netwright.supernet.shared import Union, union
+from netwright.nn.steps import IMAGE, Steps, Supernet, Values, run_selected_steps
+from netwright.supernet.common_steps import MergedSteps, merge_steps
 from netwright.training.precision import half_precision_training
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Output of a network and labels to a scalar."""
+"""From the output of a network and labels to a scalar."""
 
 Result = TypeVar("Result")
 
@@ -33,31 +33,31 @@ def add_gradients(
     loss: Loss,
     half: torch.dtype | None = None,
 ) -> list[float]:
-    """The loss of each sampled network on the batch; the gradient of their mean is added to the weights that they use,
-    and to no others (Equation 2).
+    """The loss of each sampled network on the batch.
 
-    The same bits come of the same arguments with the same number of threads.
+    The gradient of their mean is added to the weights that the networks use, and to no others (Equation 2). With the
+    same number of threads, the same arguments give the same bits.
 
     Args:
-        supernet: in training mode, on the device of the batch. Its modules keep nothing of a batch (no running
-            statistics): two networks may be in one of them at the same time.
+        supernet: in training mode, on the device of the batch. Its modules must not keep anything of a batch (no
+            running statistics), because two networks may use one of them at the same time.
         samples: the steps of each network.
         images: (batch, channels, *spatial).
         labels: as ``loss`` takes them.
         loss: of an output, which is in full precision.
-        half: compute in this precision; None: in full.
+        half: compute in this precision; None: in full precision.
     """
-    plan = union(samples)
+    plan = merge_steps(samples)
     with half_precision_training(images.device, half):
         common = _common_values(supernet, plan, images)
     parts = [_part(supernet, plan, common, sample) for sample in range(len(samples))]
 
     def own_part(sample: int) -> tuple[float, list[Tensor | None]]:
-        part, place = parts[sample], plan.outputs[sample]
+        part, index = parts[sample], plan.outputs[sample]
         with half_precision_training(images.device, half):
-            output = run_places(supernet.operations, plan.steps, plan.own[sample], part.values, {place})[
-                place
-            ]
+            output = run_selected_steps(
+                supernet.operations, plan.steps, plan.own[sample], part.values, {index}
+            )[index]
         part.values.clear()
         value = loss(_full(output), labels)
         wanted = [*part.weights, *part.seams.values()]
@@ -68,11 +68,11 @@ def add_gradients(
     for part, (_, gradients) in zip(parts, results, strict=True):
         for weight, gradient in zip(part.weights, gradients, strict=False):
             _add_gradient(weight, gradient)
-        for place, gradient in zip(part.seams, gradients[len(part.weights) :], strict=True):
+        for index, gradient in zip(part.seams, gradients[len(part.weights) :], strict=True):
             if gradient is not None:
-                to_common[place] = to_common[place] + gradient if place in to_common else gradient
+                to_common[index] = to_common[index] + gradient if index in to_common else gradient
     if to_common:
-        torch.autograd.backward([common[place] for place in to_common], list(to_common.values()))
+        torch.autograd.backward([common[index] for index in to_common], list(to_common.values()))
     return [value for value, _ in results]
 
 
@@ -84,8 +84,8 @@ def losses_of(
     loss: Loss,
     half: torch.dtype | None = None,
 ) -> list[float]:
-    """The loss of each sampled network on the batch, by forward passes alone (Equation 3). Arguments as above."""
-    plan = union(samples)
+    """The loss of each sampled network, by forward passes alone (Equation 3). Arguments as in `add_gradients`."""
+    plan = merge_steps(samples)
     with torch.inference_mode(), half_precision_training(images.device, half):
         common = _common_values(supernet, plan, images)
     parts = [_needed(common, plan, sample) for sample in range(len(samples))]
@@ -95,7 +95,7 @@ def losses_of(
         with torch.inference_mode():
             with half_precision_training(images.device, half):
                 wanted = plan.outputs[sample]
-                output = run_places(
+                output = run_selected_steps(
                     supernet.operations, plan.steps, plan.own[sample], parts[sample], {wanted}
                 )[wanted]
             return loss(_full(output), labels).item()
@@ -105,13 +105,13 @@ def losses_of(
 
 @dataclass(frozen=True)
 class _Part:
-    """What a network's own part begins with.
+    """The start of a network's own part.
 
-    ``values``: the common values that it takes. ``seams``: those of them that its gradients end at, by place; they go
-    on from there together with the other networks'. ``weights``: of its own steps. ``ends``: where autograd hands over
-    the gradients of weights. Held here they are made once, by the thread that starts the others: a thread that
-    makes one locks its weight, and may wait for Python's lock with it, which another thread holds that waits for the
-    weight (seen with torch 2.13, every few hundred steps).
+    ``values``: the common values that it takes. ``seams``: those of them where its gradients end, by index; from there
+    they are propagated together with the other networks' gradients. ``weights``: the weights of its own steps.
+    ``ends``: the nodes where autograd delivers the gradients of weights. They are kept here so that the thread that
+    starts the others makes them once. A thread that makes one locks its weight while it may wait for Python's lock,
+    which another thread may hold that waits for the weight (seen with torch 2.13, every few hundred steps).
     """
 
     values: Values
@@ -120,33 +120,33 @@ class _Part:
     ends: list[GradientEdge]
 
 
-def _part(supernet: Supernet, plan: Union, common: Values, sample: int) -> _Part:
+def _part(supernet: Supernet, plan: MergedSteps, common: Values, sample: int) -> _Part:
     values = _needed(common, plan, sample)
-    # A seam is one network's alone, for the same reason.
-    seams = {place: value.detach().requires_grad_() for place, value in values.items() if value.requires_grad}
+    # Each network has its own seams, for the same reason.
+    seams = {index: value.detach().requires_grad_() for index, value in values.items() if value.requires_grad}
     weights = _weights(supernet, plan, plan.own[sample])
     ends = [get_gradient_edge(tensor) for tensor in (*weights, *seams.values())]
     return _Part({**values, **seams}, seams, weights, ends)
 
 
-def _common_values(supernet: Supernet, plan: Union, images: Tensor) -> Values:
-    """The image, and the values of the common steps that anything else takes."""
+def _common_values(supernet: Supernet, plan: MergedSteps, images: Tensor) -> Values:
+    """The image, and the values of the common steps that other steps or the losses take."""
     wanted = {IMAGE, *plan.outputs}
     wanted.update(source for step in plan.steps[plan.common :] for source in step.inputs)
     values = {IMAGE: images}
-    return run_places(supernet.operations, plan.steps, range(plan.common), values, wanted)
+    return run_selected_steps(supernet.operations, plan.steps, range(plan.common), values, wanted)
 
 
-def _needed(values: Mapping[int, Tensor], plan: Union, sample: int) -> Values:
-    """Of common values those that a network's own part, or its loss, takes."""
-    sources = {source for place in plan.own[sample] for source in plan.steps[place].inputs}
+def _needed(values: Mapping[int, Tensor], plan: MergedSteps, sample: int) -> Values:
+    """The common values that a network's own part, or its loss, takes."""
+    sources = {source for index in plan.own[sample] for source in plan.steps[index].inputs}
     sources.add(plan.outputs[sample])
-    return {place: values[place] for place in sorted(sources & values.keys())}
+    return {index: values[index] for index in sorted(sources & values.keys())}
 
 
-def _weights(supernet: Supernet, plan: Union, places: Iterable[int]) -> list[nn.Parameter]:
-    """The weights of the modules of steps; a module may have some that the step leaves alone."""
-    keys = dict.fromkeys(plan.steps[place].key for place in places)
+def _weights(supernet: Supernet, plan: MergedSteps, indices: Iterable[int]) -> list[nn.Parameter]:
+    """The weights of the steps' modules; a step may not use all weights of its module."""
+    keys = dict.fromkeys(plan.steps[index].key for index in indices)
     return [
         weight for key in keys for weight in supernet.operations[key].parameters() if weight.requires_grad
     ]
@@ -162,19 +162,19 @@ def _add_gradient(weight: nn.Parameter, gradient: Tensor | None) -> None:
     if weight.grad is not None:
         weight.grad += gradient
     else:
-        # Laid out like the weight, as the optimizer takes both together.
+        # With the layout of the weight, because the optimizer combines the two.
         same = gradient.stride() == weight.stride()
         weight.grad = gradient if same else torch.empty_like(weight).copy_(gradient)
 
 
 def _side_by_side(work: Callable[[int], Result], count: int, device: torch.device) -> list[Result]:
-    """Results of ``work`` for 0, 1 and so on; on the CPU at once, each on an equal part of the threads."""
+    """The results of ``work`` for 0, 1 and so on. On the CPU they run at once, each on an equal part of the threads."""
     threads = torch.get_num_threads()
     workers = min(count, threads)
     if device.type != "cpu" or workers < 2:
         return [work(number) for number in range(count)]
     try:
-        # New threads each time: they are made in no time, and none is left behind for a process to fork.
+        # New threads each time: they start quickly, and none is left over when a process forks.
         with ThreadPoolExecutor(
             workers, initializer=torch.set_num_threads, initargs=(threads // workers,)
         ) as pool:

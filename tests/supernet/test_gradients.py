@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from netwright.nn.steps import IMAGE, Step, Steps, Supernet, run_steps
 from netwright.searches.random_choices import draw_choice
 from netwright.spaces.cells import CellSpace
-from netwright.supernet.pair import add_gradients, losses_of
-from netwright.supernet.shared import union
+from netwright.supernet.common_steps import union
+from netwright.supernet.gradients import add_gradients, losses_of
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.training.device import half_precision, tensor_channels_last, threads
 
