@@ -32,7 +32,7 @@ from netwright.execution.local import MEMORY_SETTINGS
 from netwright.nn.steps import Steps, Supernet, run_steps
 from netwright.searches.random_choices import draw_choice
 from netwright.spaces.cells import CellSpace, operations
-from netwright.supernet.common_steps import union
+from netwright.supernet.common_steps import merge_steps
 from netwright.supernet.gradients import add_gradients, losses_of
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.training.device import half_precision, tensor_channels_last
@@ -167,7 +167,7 @@ class Case:
 
     def least(self, pair: list[Steps]) -> None:
         """Every distinct step of the pair once with gradients, and once without."""
-        plan = union(pair)
+        plan = merge_steps(pair)
 
         def losses() -> Tensor:
             outputs = run_steps(self.plain, plan.steps, self.images, plan.outputs)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from netwright.nn.steps import IMAGE, Step, Steps, Supernet, run_steps
 from netwright.searches.random_choices import draw_choice
 from netwright.spaces.cells import CellSpace
-from netwright.supernet.common_steps import union
+from netwright.supernet.common_steps import merge_steps
 from netwright.supernet.gradients import add_gradients, losses_of
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.training.device import half_precision, tensor_channels_last, threads
@@ -133,7 +133,7 @@ def test_equal_operations_are_computed_once(
 @given(st.integers(0, 10**6), st.integers(1, 4), st.sampled_from([0.0, 0.5, 0.9, 1.0]))
 def test_a_union_is_every_network_once(seed: int, count: int, alike: float) -> None:
     samples = sampled(NAMES, seed, count, alike)
-    plan = union(samples)
+    plan = merge_steps(samples)
     found = expressions(plan.steps)
     of_each = [set(expressions(steps)) for steps in samples]
     assert len(set(found)) == len(found)
