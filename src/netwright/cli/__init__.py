@@ -1,4 +1,4 @@
-"""The command line: verbs, tables and a live display; no logic."""
+"""The command line: verbs, tables and a live display, without logic of its own."""
 
 from netwright.cli.app import main
 

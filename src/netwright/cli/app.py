@@ -58,7 +58,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run a verb. Exit code 0, 1 (failed), 2 (wrong usage) or 130 (ended by Ctrl-C)."""
+    """Run a verb. The exit code is 0, 1 (failed), 2 (wrong usage) or 130 (ended by Ctrl-C)."""
     logging.captureWarnings(True)
     warnings.filterwarnings("ignore")
     try:
@@ -141,12 +141,12 @@ def inspect(
     from netwright.execution.resources import available_cores
 
     opened = open_any(dataset, format=format, map_label=read_label_map(map_label))
-    found = inspect_any(opened, workers=available_cores())
+    inspection = inspect_any(opened, workers=available_cores())
     if as_json:
-        print_json(found.to_dict())
+        print_json(inspection.to_dict())
     else:
-        print_lines(inspection_lines(dataset, found, show_all=show_all, options=given_options(context)))
-    if any(problem.severity == "error" for problem in found.problems):
+        print_lines(inspection_lines(dataset, inspection, show_all=show_all, options=given_options(context)))
+    if any(problem.severity == "error" for problem in inspection.problems):
         raise typer.Exit(1)
 
 
@@ -278,11 +278,11 @@ def status(run: RunArgument, as_json: JsonOption = False) -> None:
     from netwright.api import open_run
     from netwright.cli.tables import status_lines
 
-    found = open_run(run).status()
+    run_status = open_run(run).status()
     if as_json:
-        print_json(found.to_dict())
+        print_json(run_status.to_dict())
         return
-    print_lines(status_lines(found))
+    print_lines(status_lines(run_status))
 
 
 for verb in (train, evaluate, predict, report, dashboard):

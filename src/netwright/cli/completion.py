@@ -1,15 +1,15 @@
-"""What the shell offers while a setting is typed: ``--set <TAB>``."""
+"""What the shell offers to complete a setting: ``--set <TAB>``."""
 
 from __future__ import annotations
 
 import textwrap
 
 MOST_LETTERS = 75
-"""A description is shortened to this, so that it fits a line beside the name."""
+"""A description is shortened to this length, so that it fits on a line beside the name."""
 
 
 def complete_setting(incomplete: str) -> list[tuple[str, str]]:
-    """Settings that begin so, each with its description; after ``NAME=`` its values, where they can be listed."""
+    """Settings that begin with the given text, each with its description; after ``NAME=`` its values, if possible."""
     from netwright.settings.fields import setting_fields
 
     name, equals, _ = incomplete.partition("=")

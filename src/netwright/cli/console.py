@@ -1,4 +1,4 @@
-"""Where the verbs print to."""
+"""Printing for the verbs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """For machines: on standard output, whatever its width."""
+    """Print JSON for other programs on standard output, without wrapping lines."""
     sys.stdout.write(json_text(value) + "\n")
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """As they are, without reading any markup in them."""
+    """Print lines unchanged, without interpreting markup in them."""
     for line in lines:
         out.print(line, markup=False)
 
 
 def opened_run(run: Path, *, trust_code: bool) -> Run:
-    """A run whose networks are going to be used; tells what code of a user's that runs.
+    """Open a run whose networks will be used, and say which of the user's code it runs.
 
     Raises:
         RunError: there is no such run.

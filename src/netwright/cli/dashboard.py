@@ -1,8 +1,8 @@
-"""Optuna-dashboard on a copy of a run's study: to be looked at, on this machine, and never written to.
+"""Optuna-dashboard on a copy of a run's study: for viewing on this machine, never for changes.
 
-Its server answers whoever asks, with deletions and all. So what it is given is a copy, made anew whenever the search
-has stored something; no request but GET and HEAD reaches it; and none that was sent to another name than this
-machine's, as a page of somebody else can make a browser do.
+Its server answers everybody, even requests to delete. So it gets a copy, which is made again whenever the search has
+stored something. Only GET and HEAD requests reach it, and none that was sent to another host name than this machine's,
+as somebody else's page can make a browser do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ REFRESH_SECONDS = 2.0
 """A study that changes is copied at most this often, and for at most a fifth of the time."""
 
 LAST_PAGE_SECONDS, LAST_SENDING_SECONDS = 30.0, 0.5
-"""What a request that is being answered when the dashboard is ended may take: to make the page, and to send it."""
+"""The most seconds for a request that is being answered when the dashboard is ended: to make the page, and to send
+it."""
 
 _HOSTS = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?", re.IGNORECASE)
 _PAGES = ("", "/dashboard")
@@ -46,8 +47,8 @@ _CONTROLS = (
 )
 _ICONS = ",".join(f'button:has([data-testid="{name}Icon"])' for name in _CONTROLS)
 _STYLE = f'<style>{_ICONS},a:has([data-testid="HomeIcon"]){{display:none!important}}</style>'
-"""Hides the buttons that would delete, rename, make or change something, as they are refused, and the way to the list
-of studies, as there is one.
+"""Hides the buttons that would delete, rename, make or change something, because they are refused, and the link to the
+list of studies, because there is only one.
 """
 
 Environ = dict[str, Any]
@@ -56,11 +57,16 @@ Start = Callable[..., Any]
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Requests are not worth a line each."""
+        """Print nothing: a line per request is not worth it."""
 
 
 def serve(folder: RunFolder, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve until interrupted; ``on_ready`` is told the address.
+    """Serve until interrupted.
+
+    Args:
+        folder: the run.
+        port: of the server.
+        on_ready: called with the address.
 
     Raises:
         RunError: the run has no trials yet, or its database is damaged.
@@ -84,10 +90,10 @@ def serve(folder: RunFolder, port: int, on_ready: Callable[[str], None]) -> None
 
 
 def _wait_for_interrupt(server: WSGIServer, answering: threading.Thread) -> None:
-    """Wait for Ctrl-C and its like while a thread of its own answers requests.
+    """Wait for Ctrl-C and similar signals while another thread answers requests.
 
-    What a signal raises in the main thread must not meet a request: wsgiref takes everything that is raised in one for
-    an error of that page, and serves on. A browser that has connected and asks nothing yet does not hold up the end.
+    An exception from a signal in the main thread must not hit a request: wsgiref would treat it as an error of that
+    page and go on serving. A browser that has connected but sends no request does not delay the end.
     """
     with contextlib.suppress(KeyboardInterrupt):
         answering.join()
@@ -97,7 +103,7 @@ def _wait_for_interrupt(server: WSGIServer, answering: threading.Thread) -> None
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the dashboard answers: status, headers and body."""
+    """An answer of the dashboard: status, headers and body."""
 
     status: str
     headers: list[tuple[str, str]]
@@ -105,7 +111,7 @@ class _Answer:
 
 
 class _Pages:
-    """The application that is served: optuna-dashboard's, behind a filter, on a copy of the run's study."""
+    """The served application: optuna-dashboard's, behind a filter, on a copy of the run's study."""
 
     def __init__(self, folder: RunFolder, metric: str) -> None:
         self._folder = folder
@@ -119,7 +125,7 @@ class _Pages:
         self._closed = False
 
     def close(self) -> None:
-        """Let go of the copy, once the page that is being made from it is made."""
+        """Drop the copy, after any page that is being made from it is finished."""
         made = self._answering.acquire(timeout=LAST_PAGE_SECONDS)
         self._closed = True
         self._copy.close()
@@ -127,7 +133,7 @@ class _Pages:
             self._answering.release()
 
     def refresh(self) -> None:
-        """Copy the study where it has changed since the last copy, and not too often.
+        """Copy the study if it has changed since the last copy, but not too often.
 
         Raises:
             RunError: the database cannot be read.
@@ -161,16 +167,16 @@ class _Pages:
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
 
     def _answered(self, environ: Environ) -> _Answer:
-        with contextlib.suppress(RunError):  # what was copied last is still there to be looked at
+        with contextlib.suppress(RunError):  # then the last copy is shown
             self.refresh()
         if environ.get("PATH_INFO", "").rstrip("/") in _PAGES:
             return _Answer("302 Found", [("Location", f"/dashboard/studies/{self._study}")], b"")
-        assert self._app is not None  # as `serve` has made the first copy
+        assert self._app is not None  # because `serve` has made the first copy
         return _asked(self._app, environ)
 
 
 def _refused(environ: Environ) -> _Answer | None:
-    """The answer to a request that must not reach the dashboard; None of one that may."""
+    """The answer to a request that must not reach the dashboard; None for an allowed request."""
     if not _HOSTS.fullmatch(environ.get("HTTP_HOST", "")):
         return _forbidden(
             "Ask for localhost or 127.0.0.1: the dashboard answers to this machine's names alone."
@@ -190,7 +196,7 @@ _ENDED = _Answer("503 Service Unavailable", [("Content-Length", "0")], b"")
 
 
 def _asked(app: Callable[[Environ, Start], Iterable[bytes]], environ: Environ) -> _Answer:
-    """What an application answers, its pages without the controls that would be refused."""
+    """The answer of an application; its pages lack the controls that would be refused."""
     told: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start(status: str, headers: Sequence[tuple[str, str]], *_: object) -> Callable[[bytes], object]:
@@ -212,6 +218,6 @@ def _asked(app: Callable[[Environ, Start], Iterable[bytes]], environ: Environ) -
 
 
 def _named(objective: ObjectiveSettings) -> str:
-    """What the search maximises, in a word or two."""
+    """The name of the search's objective, in a word or two."""
     metric = objective.metric or "reward"
     return metric if objective.plain else f"reward from {metric}"

@@ -1,4 +1,4 @@
-"""The screen of a search: updated in place on a terminal, plain lines elsewhere."""
+"""The display of a search: updated in place on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from netwright.runs.status import RunStatus
 from netwright.runs.trials import RUNNING
 
 QUIET_SECONDS = 60.0
-"""Without news, a line as often as this, so that a log shows that the search goes on."""
+"""Without news, a line is printed this often, so that a log shows that the search goes on."""
 BRIEF_SECONDS = 3.0
-"""News of one phase are told no more often than this."""
+"""News of the same phase are printed at most this often."""
 
 
 class Display:
-    """Shows a `RunStatus` whenever one comes. Use as a context manager."""
+    """Shows every `RunStatus` that it gets. Use it as a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -45,7 +45,7 @@ class Display:
             self._live.stop()
 
     def show(self, status: RunStatus) -> None:
-        """Show where the run stands."""
+        """Show the state of the run."""
         if self._live is not None:
             self._live.update(Text("\n".join(status_lines(status)), no_wrap=True, overflow="ellipsis"))
             return
@@ -60,7 +60,7 @@ class Display:
 
 
 class TrainingLines:
-    """A line now and then on how a training goes."""
+    """Prints a line about the progress of a training now and then."""
 
     def __init__(self, console: Console, metric: str) -> None:
         self._console = console
@@ -68,7 +68,7 @@ class TrainingLines:
         self._told_at = 0.0
 
     def show(self, progress: Progress) -> None:
-        """Tell how far it is, unless a line was printed just now."""
+        """Print the progress, unless a line was printed just now."""
         if time.monotonic() - self._told_at < BRIEF_SECONDS:
             return
         self._told_at = time.monotonic()
@@ -76,14 +76,14 @@ class TrainingLines:
 
 
 def training_line(progress: Progress, metric: Metric) -> str:
-    """How far a training is, in one line."""
+    """The progress of a training, in one line."""
     planned = "?" if progress.planned_epochs is None else progress.planned_epochs
     score = "" if progress.score is None else f", {metric.name} {metric.value(progress.score)}"
     return f"training, epoch {progress.epoch} of {planned}, loss {formatting.dice(progress.loss)}{score}"
 
 
 def _done(status: RunStatus) -> int:
-    """What there is of news: trials that ended, or tenths of a search inside one training."""
+    """The number that counts as news: trials that ended, or tenths of a search inside one training."""
     if status.shared is not None:
         return int(10 * status.shared.progress)
     return status.trials["total"] - status.trials[RUNNING]
@@ -94,7 +94,7 @@ def _comparing(status: RunStatus) -> tuple[str, ...]:
 
 
 def plain_line(status: RunStatus) -> str:
-    """Where a run stands, in one line for a log."""
+    """The state of a run, in one line for a log."""
     finished = status.trials["total"] - status.trials[RUNNING]
     parts = [f"{status.phase}"]
     if status.shared is None:

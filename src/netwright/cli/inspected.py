@@ -1,4 +1,4 @@
-"""Lines of text for people: what inspect prints. It needs no torch, which takes seconds and 200 MB to load."""
+"""The output of inspect as lines of text. It needs no torch, which takes seconds and 200 MB to load."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from netwright.data.volumes.fingerprint import Fingerprint
 from netwright.data.volumes.inspection import Inspection
 
 THICK = 3.0
-"""Voxels so much thicker than wide are told of (nnU-Net's threshold of anisotropy; Isensee et al. 2021)."""
+"""Voxels this much thicker than wide are mentioned (nnU-Net's threshold of anisotropy; Isensee et al. 2021)."""
 
 
 def command(*words: object) -> str:
-    """A netwright command, to be pasted into a shell."""
+    """A netwright command that can be pasted into a shell."""
     return shlex.join(["netwright", *map(str, words)])
 
 
 def inspection_lines(
-    dataset: Path, found: Inspection, *, show_all: bool, options: Sequence[str] = ()
+    dataset: Path, inspection: Inspection, *, show_all: bool, options: Sequence[str] = ()
 ) -> Iterator[str]:
-    """What is in a dataset, and what is wrong with it. ``options``: as for `plan_lines`."""
-    lines, fine = _OF_KIND[found.fingerprint.kind]
-    yield from lines(found.fingerprint)
+    """The contents of a dataset, and what is wrong with it. ``options``: see `plan_lines`."""
+    lines, fine = _OF_KIND[inspection.fingerprint.kind]
+    yield from lines(inspection.fingerprint)
     shown: dict[str, int] = {}
-    for problem in found.problems:
+    for problem in inspection.problems:
         shown[problem.kind] = shown.get(problem.kind, 0) + 1
         if show_all or shown[problem.kind] == 1:
             yield f"{problem.severity}  {problem}"
     more = sum(count - 1 for count in shown.values())
     if more and not show_all:
         yield f"       {more} more of the same kinds: {command('inspect', dataset, *options, '--all')}"
-    if not any(problem.severity == "error" for problem in found.problems):
+    if not any(problem.severity == "error" for problem in inspection.problems):
         if not shown:
             yield f"looks fine {fine}"
         yield f"next       {command('plan', dataset, *options)}"
 
 
 def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
-    """Volumes, or pictures with masks, in numbers."""
+    """Numbers about volumes, or about images with masks."""
     patients = "" if fingerprint.groups == fingerprint.cases else f" of {fingerprint.groups} patients"
     orientations = ", ".join(f"{name} {count}" for name, count in fingerprint.orientations.items())
     yield (
@@ -65,7 +65,7 @@ def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
             f"0.5 to 99.5 % {channel.percentile_0_5:.4g} to {channel.percentile_99_5:.4g}"
         )
     if not any(label.voxels for label in fingerprint.labels):
-        return  # no case is usable: what is wrong comes next
+        return  # no case is usable; the problems follow
     for label in fingerprint.labels:
         yield (
             f"label      {label.value} {label.name}: {label.voxels:,} voxels, {label.percent:.2f} %, "
@@ -74,7 +74,7 @@ def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
 
 
 def _picture_lines(fingerprint: ImageFingerprint) -> Iterator[str]:
-    """Labelled pictures in numbers."""
+    """Numbers about labelled images."""
     parts = ", ".join(f"{part} {count}" for part, count in fingerprint.parts.items())
     official = "" if set(fingerprint.parts) <= {"all"} else f" ({parts})"
     yield f"{fingerprint.dataset}   {fingerprint.cases} pictures{official}   format {fingerprint.format}"
@@ -95,7 +95,7 @@ _OF_KIND: dict[str, tuple[Callable[[Any], Iterator[str]], str]] = {
     VOLUMES: (_volume_lines, "labels complete, geometry consistent, no NaN, no duplicates"),
     PICTURES: (_picture_lines, "every picture can be read, one size and kind, no duplicates"),
 }
-"""How data of each kind are told in numbers, and what nothing is wrong with."""
+"""For each kind of data, the function for its numbers, and what to call data without problems."""
 
 
 def _range(values: Any, form: str) -> str:

@@ -1,4 +1,4 @@
-"""The arguments and options that several verbs share, and the settings that they make."""
+"""The arguments and options that several verbs share, and the settings made from them."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ SetOption = Annotated[
 
 
 def finite(value: float | None) -> float | None:
-    """A number that a user gave, unless it is infinite or none.
+    """A number from the user; infinite numbers and NaN are refused.
 
     Raises:
-        typer.BadParameter: it is.
+        typer.BadParameter: it is infinite or NaN.
     """
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is no finite number.")
@@ -111,7 +111,7 @@ LogOption = Annotated[
 
 
 def _allow_pixels(most: int | None) -> int | None:
-    """Raise, or lower, the bound for everything that the command reads."""
+    """Raise or lower the limit for everything that the command reads."""
     if most is not None:
         from netwright.data.io.bounds import set_max_pixels
 
@@ -120,7 +120,7 @@ def _allow_pixels(most: int | None) -> int | None:
 
 
 def given_options(context: typer.Context, *without: str) -> list[str]:
-    """The options that the user gave a verb, but for flags and those of the names ``without``, to be given again."""
+    """The options that the user gave a verb, to be given again, without flags and the names in ``without``."""
     words: list[str] = []
     for parameter in context.command.params:
         name = str(parameter.name)
@@ -147,7 +147,7 @@ class SampleKind(StrEnum):
 
 
 def write_kind(kind: SampleKind, output: Path, cases: int | None, seed: int) -> str:
-    """Write a built-in sample dataset. Returns what was written, in words."""
+    """Write a built-in sample dataset. Returns a description of it."""
     from netwright.data.samples.cardiac import write_cardiac_sample
     from netwright.data.samples.images import (
         CLASSES,
@@ -189,7 +189,7 @@ def read_user_settings(
     logs: Sequence[str] | None = None,
     **options: Any,
 ) -> UserSettings:
-    """What the options ask for, checked as far as texts can be.
+    """The settings that the options ask for, checked as far as texts can be.
 
     Raises:
         SettingsError: a text cannot be read.
@@ -213,7 +213,10 @@ def read_label_map(texts: Sequence[str] | None) -> dict[int, int]:
     """``OLD=NEW`` texts as a table.
 
     Raises:
-        SettingsError: a text is none, or two say different things of one value.
+        SettingsError: a text has another form, or two texts give one value different labels.
+
+    >>> read_label_map(["2=1", "3=1"])
+    {2: 1, 3: 1}
     """
     result: dict[int, int] = {}
     for text in ",".join(texts or []).split(",") if texts else ():

@@ -1,4 +1,4 @@
-"""The verbs that use what a run has found."""
+"""The verbs that use the results of a run."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def train(
 
 @contextmanager
 def _telling(console: Console) -> Iterator[None]:
-    """What is odd about the data read within is printed once it is done, the first few of it."""
+    """Collect the warnings about data that is read within, and print the first few of them at the end."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DatasetWarning)
         yield
@@ -90,13 +90,13 @@ def evaluate(
 
     opened = opened_run(run, trust_code=trust_code)
     with _telling(err if as_json else out):
-        found = opened.evaluate(
+        evaluation = opened.evaluate(
             dataset, trial=trial, format=format, map_label=read_label_map(map_label) or None, crf=not no_crf
         )
     if as_json:
-        print_json(found.to_dict())
+        print_json(evaluation.to_dict())
         return
-    print_lines(evaluation_lines(found))
+    print_lines(evaluation_lines(evaluation))
 
 
 def predict(

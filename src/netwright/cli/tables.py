@@ -1,4 +1,4 @@
-"""Lines of text for people: what plan, status, evaluate and the end of a search print."""
+"""Lines of text for people: the output of plan, status and evaluate, and of the end of a search."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from netwright.training.files import WEIGHTS
 
 BAR = 26
 BUDGET = {"--trials", "--hours", "--epochs"}
-"""Options that say how long a search is to take: whoever gave one to plan has it answered."""
+"""Options that say how long a search may take: if one was given to plan, the plan answers it."""
 COUNTED = ("infeasible", "out_of_memory", "too_slow", "loss_stalled", "diverged", "crashed", "stopped")
 
 
 def status_lines(status: RunStatus) -> list[str]:
-    """Where a run stands."""
+    """The state of a run."""
     counts = status.trials
     words = [f"{counts['trained']} trained", f"{counts['cached']} from cache"]
     words += [f"{counts[name]} {formatting.status(name)}" for name in COUNTED if counts[name]]
@@ -43,7 +43,7 @@ def status_lines(status: RunStatus) -> list[str]:
     if status.best is not None:
         best = status.best
         size = formatting.parameters(best["parameters"])
-        lines.append(f"best   {best_words(best)}   {_found(status)}   {best['choice']}   {size} parameters")
+        lines.append(f"best   {best_words(best)}   {_origin(status)}   {best['choice']}   {size} parameters")
     if status.phase == "searching" and status.running:
         lines.append("now    " + "   ".join(_running(t) for t in status.running))
     if status.comparison is not None and status.phase == "comparing":
@@ -51,22 +51,22 @@ def status_lines(status: RunStatus) -> list[str]:
     return lines
 
 
-def _found(status: RunStatus) -> str:
-    """Where the best comes from."""
+def _origin(status: RunStatus) -> str:
+    """The origin of the best result."""
     if status.shared is not None:
         return "with the shared weights"
     return f"trial {status.best['trial']}" if status.best is not None else ""
 
 
 def shared_words(shared: SharedStatus) -> str:
-    """Where a search inside one training stands, for example ``step 1,200, loss 0.812, 0.63 certain``."""
+    """The state of a search inside one training, for example ``step 1,200, loss 0.812, 0.63 certain``."""
     loss = "" if shared.loss is None else f", loss {shared.loss:.3g}"
     certainty = "" if shared.certainty is None else f", {shared.certainty:.2f} certain"
     return f"step {shared.step:,}{loss}{certainty}"
 
 
 def best_words(best: Mapping[str, Any]) -> str:
-    """What `RunStatus.best` has reached."""
+    """What `RunStatus.best` has reached, in words."""
     plain = best["objective"] == best["metric"]
     return reward_words(best["reward"], best["metric"], best["score"], plain=plain)
 
@@ -100,7 +100,7 @@ def _comparison(status: RunStatus) -> str:
 
 
 def parts_lines() -> Iterator[str]:
-    """The spaces and strategies of which a run is made, a line each."""
+    """One line for each space and strategy that a run can use."""
     from netwright.spaces.kinds import KINDS
     from netwright.strategies.makers import PROPOSERS
 
@@ -126,12 +126,12 @@ def end_lines(run: Any) -> Iterator[str]:
 
 
 def _output_folder(settings: RunSettings) -> str:
-    """What to call the folder into which a run's network writes."""
+    """The name of the folder into which a run's network writes."""
     return task_of_metric(str(settings.objective.metric)).output_folder
 
 
 def metric_lines(metrics: Mapping[str, float]) -> list[str]:
-    """One line a metric."""
+    """One line per metric."""
     return [
         f"{name:<24} {metric_named(name).number(value)}{' mm' * name.startswith(HAUSDORFF)}"
         for name, value in metrics.items()
@@ -145,7 +145,9 @@ def crf_line(fitted: FittedCRF) -> str:
 
 
 def evaluation_lines(evaluation: Evaluation) -> list[str]:
-    """How a network does on a dataset, and on which cases worst; a picture is right or wrong, none is worst."""
+    """The results of a network on a dataset, with the worst cases; single images are right or wrong, so none is
+    worst.
+    """
     lines = [f"{evaluation.dataset}   {len(evaluation.cases)} cases"]
     lines += [f"note   {evaluation.note}"] if evaluation.note else []
     lines += ["crf    applied to the network's probabilities"] if evaluation.crf else []
@@ -167,7 +169,13 @@ def evaluation_lines(evaluation: Evaluation) -> list[str]:
 
 
 def plan_lines(plan: Plan | OneShotPlan, dataset: Path, options: Sequence[str] = ()) -> Iterator[str]:
-    """What a search would cost. ``options``: those that the user gave, which the next command gets, too."""
+    """The cost of a search.
+
+    Args:
+        plan: the plan.
+        dataset: for the next command.
+        options: those that the user gave; the next command gets them, too.
+    """
     choices = "" if plan.choices is None else f", {plan.choices:,} choices"
     size = " x ".join(map(str, plan.size))
     yield f"{plan.recipe} on {plan.dataset}   {plan.dimensions} dimensions{choices}"
@@ -189,7 +197,7 @@ def plan_lines(plan: Plan | OneShotPlan, dataset: Path, options: Sequence[str] =
 
 
 def _one_shot_lines(plan: OneShotPlan) -> Iterator[str]:
-    """The cost of a search inside one training, and of training what it finds."""
+    """The cost of a search inside one training, and of training the network that it selects."""
     memory = "" if plan.peak_memory_mb is None else f", {plan.peak_memory_mb:,.0f} MB in some steps"
     weights = "" if plan.weights is None else f"; {formatting.parameters(plan.weights)} shared weights"
     if plan.seconds_a_step is None:
@@ -208,7 +216,7 @@ def _one_shot_lines(plan: OneShotPlan) -> Iterator[str]:
 
 
 def _not_measured(measurements: Sequence[Measurement], longer: str) -> Iterator[str]:
-    """What there was no time for, and the command that takes more time."""
+    """What could not be measured in time, and the command that takes more time."""
     lacking = [(m.name, what) for m in measurements for what in m.unmeasured]
     missing = [m.name for m in measurements if m.status == NOT_MEASURED]
     if missing:
@@ -223,7 +231,7 @@ def _not_measured(measurements: Sequence[Measurement], longer: str) -> Iterator[
 
 
 def _measured(measurements: Sequence[Measurement]) -> Iterator[str]:
-    """A table of measured networks."""
+    """A table of the measured networks."""
     yield f"{'':<10} {'seconds an epoch':>17} {'peak memory':>12} {'parameters':>11}   choice"
     for m in measurements:
         if m.status == "complete":
@@ -238,7 +246,7 @@ def _measured(measurements: Sequence[Measurement]) -> Iterator[str]:
 
 
 def _candidate_lines(plan: Plan) -> Iterator[str]:
-    """The cost of a search that trains candidate after candidate."""
+    """The cost of a search that trains one candidate after the other."""
     yield from _measured(plan.measurements)
     words = None if plan.trials is None else exploration_words(plan.trials, plan.exploration)
     if words is not None:
