@@ -141,6 +141,8 @@ def test_a_loss_that_was_said_stays_or_is_refused(shapes: Path, cells: Path) -> 
     with pytest.raises(SettingsError, match="take cross_entropy"):
         fitted(shapes, "marl-vgg16", training__loss="dice")
     assert fitted(cells, "marl-unet", training__loss="cross_entropy").training.loss == "cross_entropy"
+    with pytest.raises(SettingsError, match=r"training\.loss.*iou.*cross_entropy"):
+        fitted(cells, "marl-unet", training__loss="iou")
 
 
 def test_pictures_to_be_restored_are_prepared_as_in_the_paper(tiles: Path) -> None:

@@ -380,7 +380,6 @@ def test_a_mistyped_setting_is_refused_with_its_name():
         {"schedule": "step"},
         {"weight_decay": -1e-4},
         {"gradient_norm": 0.0},
-        {"loss": "iou"},
     ],
 )
 def test_protocol_refuses_nonsense(wrong):
