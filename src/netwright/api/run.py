@@ -23,7 +23,7 @@ from netwright.runs.folder import RunFolder, held
 from netwright.runs.status import FINISHED, RunStatus, read_status
 from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
 from netwright.runs.trust import require_trusted
-from netwright.runs.versions import stated, told_of
+from netwright.runs.versions import stated, version_warning
 from netwright.searches.jobs import CandidateJob
 from netwright.settings import RunSettings
 from netwright.tasks.base import Predictor
@@ -100,7 +100,7 @@ class Run:
         None: nothing differs, the run does not say, or it is finished.
         """
         finished = (self.folder.root / FINISHED).exists()
-        return None if finished else told_of(stated(self.folder.settings_file))
+        return None if finished else version_warning(stated(self.folder.settings_file))
 
     @property
     def trials(self) -> list[TrialRecord]:

@@ -29,7 +29,7 @@ from netwright.runs.trials import (
     count_statuses,
     record_of,
 )
-from netwright.runs.versions import RESUMED, stated, told_of, with_resumption
+from netwright.runs.versions import RESUMED, stated, version_warning, with_resumption
 from netwright.searches.components import open_study, problem_of
 from netwright.searches.loop import Search
 from netwright.searches.one_shot import search_shared
@@ -78,7 +78,7 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
 def _note_versions(folder: RunFolder) -> None:
     """Stores the current versions and machine for the report, if they differ from those that the run was made with."""
     file = folder.root / RESUMED
-    if told_of(stated(folder.settings_file)) is not None or file.exists():
+    if version_warning(stated(folder.settings_file)) is not None or file.exists():
         write_json(file, with_resumption(read_json(file) if file.exists() else []))
 
 

@@ -47,10 +47,10 @@ def built_once(
     Raises:
         StorageError: there is no room, or the folder cannot be written.
     """
-    if (contents := _found(folder, opened)) is not None:
+    if (contents := _opened_or_none(folder, opened)) is not None:
         return contents
     with _locked(folder):
-        if (contents := _found(folder, opened)) is not None:
+        if (contents := _opened_or_none(folder, opened)) is not None:
             return contents
         shutil.rmtree(folder, ignore_errors=True)
         partial_folder = folder.with_name(f".{folder.name}.partial")
@@ -73,7 +73,7 @@ def write_header(file: Any, shape: tuple[int, ...], dtype: str) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _found(folder: Path, opened: Callable[[Path], Opened]) -> Opened | None:
+def _opened_or_none(folder: Path, opened: Callable[[Path], Opened]) -> Opened | None:
     """The contents of a folder, or None where it is missing or damaged."""
     try:
         return opened(folder)

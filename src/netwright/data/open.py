@@ -171,7 +171,7 @@ def open_any(root: Path, format: str | None = None, map_label: Mapping[int, int]
         DatasetError: nothing is there, its format is unknown, or it cannot be used.
         SettingsError: the name of the format is unknown, or ``map_label`` is given for a dataset without label maps.
     """
-    root = _place_of(root)
+    root = _dataset_path(root)
     known = [*FORMATS, *IMAGE_FORMATS]
     if format is not None and format not in known:
         raise SettingsError(f"The format is {format!r}: expected one of {', '.join(known)}.")
@@ -199,7 +199,7 @@ def recognise(root: Path) -> str | None:
     Raises:
         DatasetError: the description cannot be read, or images and masks lie in a layout that is not supported.
     """
-    root = _place_of(root)
+    root = _dataset_path(root)
     return _recognised(root, _description(root))
 
 
@@ -314,7 +314,7 @@ def open_prepared_once(folder: Path) -> AnyPrepared:
 _OPEN: dict[Path, AnyPrepared] = {}
 
 
-def _place_of(root: Path) -> Path:
+def _dataset_path(root: Path) -> Path:
     """The dataset's folder or file. The path of its description stands for the folder."""
     root = Path(root).expanduser()
     return root.parent if root.name == DESCRIPTION and root.is_file() else root

@@ -58,7 +58,7 @@ def words(versions: dict[str, str]) -> str:
     return "; ".join([", ".join(libraries), *([versions["machine"]] if "machine" in versions else [])])
 
 
-def told_of(before: dict[str, str]) -> str | None:
+def version_warning(before: dict[str, str]) -> str | None:
     """The warning for going on with a run under other versions or on another machine; None: nothing changed."""
     others = differences(before, made_with())
     if not others:

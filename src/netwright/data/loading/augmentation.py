@@ -67,10 +67,10 @@ def augment(
         new_images, new_labels = changing(images[rows], labels[rows], *of_rows, spacing=spacing)
         images, labels = images.index_copy(0, rows, new_images), labels.index_copy(0, rows, new_labels)
     if settings.crop:
-        corners = _places(len(images), [2 * settings.crop + 1] * (images.ndim - 2), generator)
+        corners = _positions(len(images), [2 * settings.crop + 1] * (images.ndim - 2), generator)
         images, labels = crop(images, labels, corners, settings.crop)
     if settings.cutout:
-        images = cut_out(images, _places(len(images), images.shape[2:], generator), settings.cutout)
+        images = cut_out(images, _positions(len(images), images.shape[2:], generator), settings.cutout)
     return images, labels
 
 
@@ -170,7 +170,7 @@ def _of_whole(labels: Tensor, images: Tensor) -> bool:
     return labels.ndim < images.ndim - 1
 
 
-def _places(count: int, sizes: Sequence[int], generator: torch.Generator) -> Tensor:
+def _positions(count: int, sizes: Sequence[int], generator: torch.Generator) -> Tensor:
     """Random positions (count, axes) along each axis. They are drawn axis by axis."""
     return torch.stack([torch.randint(size, (count,), generator=generator) for size in sizes], 1)
 
