@@ -1,9 +1,7 @@
 """NRRD and MetaImage files, in one file or with the voxels in another, through SimpleITK.
 
-SimpleITK counts millimetres along LPS, the patient's left, back and head; everything here is RAS. Where the voxels lie
-is read here, too, so that the file is looked at first. SimpleITK takes memory for whatever a header announces; it does
-not look at the checksum of packed voxels, and returns damaged ones without an error; and damaged headers can end the
-process (`findings/simpleitk-damaged-files.sh`).
+SimpleITK counts millimetres along LPS, the patient's left, back and head; everything here is RAS. The header is read
+here first, and sizes, files and checksums are looked at, so that SimpleITK only reads what is whole.
 """
 
 from __future__ import annotations
