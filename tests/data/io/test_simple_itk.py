@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,36 @@ def test_a_fourth_axis_is_read_as_that_of_nifti(ending: str, vectors: bool, tmp_
     np.testing.assert_array_equal(np.stack(list(pieces.values()), -1), array)
     with pytest.raises(UnusableFile, match="has no frame 4"):
         read_image([path], time=3)
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 3)])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_slice_is_no_volume_in_grey_or_in_colours(
+    ending: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    array = numbers(*shape)
+    image = SimpleITK.GetImageFromArray(array.swapaxes(0, 1), isVector=len(shape) == 3)
+    assert (image.GetDimension(), image.GetSize()) == (2, (5, 4))
+    path = write(tmp_path / f"slice{ending}", image)
+    for read in (read_grid, read_label, lambda path: read_image([path])):
+        with pytest.raises(UnusableFile, match=r"has two axes.*an array of shape 5 x 4, where") as error:
+            read(path)
+        assert error.value.problem.kind == "two-axes"
+    pieces = {piece.channel: piece.values for piece in image_pieces(path)}
+    np.testing.assert_array_equal(np.stack(list(pieces.values()), -1)[..., 0], array)
+
+
+@pytest.mark.parametrize("vectors", [False, True])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_number_of_a_fourth_axis_is_simple_itk_s(ending: str, vectors: bool, tmp_path: Path) -> None:
+    path = write(tmp_path / f"a{ending}", image_of(numbers(*SHAPE, 3), isVector=vectors))
+    image, grid, array = SimpleITK.ReadImage(path), read_grid(path), read_image([path]).array
+    assert image.GetDimension() == (3 if vectors else 4)
+    for channel, values in enumerate(array):
+        stored = grid.from_canonical(values)
+        for index in np.ndindex(SHAPE):
+            pixel = image.GetPixel(*index)[channel] if vectors else image.GetPixel(*index, channel)
+            assert stored[index] == np.float32(pixel)
 
 
 def test_nrrd_counts_along_ras_and_may_have_the_channels_first(tmp_path: Path) -> None:
@@ -234,6 +265,29 @@ def test_voxels_in_another_file(ending: str, tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(UnusableFile, match="is missing"):
         read_image([path])
+
+
+@pytest.mark.parametrize("ending", [".nhdr", ".mhd"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_case_in_two_files_under_another_name_is_the_same_one(
+    ending: str, packed: bool, tmp_path: Path
+) -> None:
+    image = image_of(numbers())
+    first = write(tmp_path / "a" / f"scan{ending}", image, packed)
+    second = write(tmp_path / "b" / f"another-name{ending}", image, packed)
+    assert first.read_bytes() != second.read_bytes()
+    digests = [image_digest(find_cases(path, 1)[0]) for path in (first, second)]
+    assert digests[0] == digests[1]
+    image.SetOrigin([0.0, 0.0, 0.0])
+    write(second, image, packed)
+    assert image_digest(find_cases(second, 1)[0]) != digests[0]
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".nii.gz", ".nii"])
+def test_the_digest_of_a_case_in_one_file_is_that_of_its_bytes(ending: str, tmp_path: Path) -> None:
+    path = write(tmp_path / f"scan{ending}", image_of(numbers()))
+    (case,) = find_cases(path, 1)
+    assert image_digest(case) == blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha"])

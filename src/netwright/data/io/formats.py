@@ -23,9 +23,6 @@ VOLUME_ENDINGS = tuple(
 )
 """File endings of the volumes that netwright reads, in small letters."""
 
-DATA_ENDINGS = tuple(chain.from_iterable(format.data_endings for format in FILE_FORMATS.values()))
-"""Endings of files that hold the voxels of another, which is their header."""
-
 
 def format_by_ending(path: Path) -> FileFormat | None:
     """The format that a file's name ends for, in small or capital letters; None: none of them."""
@@ -59,3 +56,12 @@ def files_of(path: Path) -> tuple[Path, ...]:
         UnusableFile: the header of such a file cannot be read.
     """
     return format_of(path).files_of(path)
+
+
+def image_file_digests(path: Path) -> tuple[str, ...]:
+    """Hashes of the content of an image's file, and of the one that has its voxels; the names of both do not matter.
+
+    Raises:
+        UnusableFile: a file is missing, or the header of such a file cannot be read.
+    """
+    return format_of(path).digests(path)

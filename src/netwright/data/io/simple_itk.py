@@ -20,123 +20,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.files import BROKEN_OFF, reading, require_file, unreadable, write_whole
+from netwright.data.files import (
+    BROKEN_OFF,
+    content_digest,
+    reading,
+    require_file,
+    unreadable,
+    write_whole,
+)
 from netwright.data.io.bounds import require_voxels
 from netwright.data.io.grid import Grid, grid_of, shape_text
+from netwright.data.io.itk_storage import Storage, meta_storage, nrrd_storage
 from netwright.data.io.volume_file import FileFormat, VolumeFile, label_type
 from netwright.data.issues import Problem, UnusableFile
 
 _ADVICE = f"{BROKEN_OFF}, or remove the case."
-_MOST_PACKED = 1032
-"""Deflate makes no more bytes than these of one."""
-
-_CHUNK_BYTES = 1 << 14
-_HEADER_LINES = 10_000
-_LINE_BYTES = 1 << 16
-_FIELD_BYTES = 500
-"""Of a field of a NRRD header. Of a wrong one of 1,000 the library writes beyond the end of its message."""
-
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-
-
-@dataclass(frozen=True)
-class _Storage:
-    """Where the voxels lie: from ``start`` on in the file ``data``; ``packed`` by zlib or gzip, into ``length`` bytes
-    where the header says how many.
-    """
-
-    data: Path
-    start: int
-    packed: bool
-    length: int | None = None
-
-    def require_bytes(self, wanted: int) -> None:
-        """Refuse a file that cannot hold so many bytes, before memory is taken for them."""
-        there = self.data.stat().st_size - self.start
-        if there * (_MOST_PACKED if self.packed else 1) < wanted:
-            raise ValueError(f"a header that announces {wanted} bytes of voxels, of which {there} are there")
-
-    def require_sound(self, wanted: int) -> int:
-        """Unpack the voxels, so that their checksum is looked at, and count their bytes. Returns one of them."""
-        unpacker, made, checksum = zlib.decompressobj(zlib.MAX_WBITS | 32), 0, 0
-        left = self.data.stat().st_size if self.length is None else self.length
-        with self.data.open("rb") as file:
-            file.seek(self.start)
-            while not unpacker.eof and made <= wanted:
-                content = file.read(min(left, _CHUNK_BYTES))
-                left -= len(content)
-                if not content:
-                    raise EOFError("packed voxels that end too early")
-                voxels = unpacker.decompress(content)
-                made += len(voxels)
-                checksum = zlib.crc32(voxels, checksum)
-        if made != wanted:
-            raise ValueError(
-                f"packed voxels of another size than the {wanted} bytes that the header announces"
-            )
-        return checksum
-
-
-def _nrrd_storage(path: Path) -> _Storage:
-    """By the text of a NRRD header, which ends with an empty line."""
-    fields: dict[str, str] = {}
-    with path.open("rb") as file:
-        if not file.readline(_LINE_BYTES).startswith(b"NRRD000"):
-            raise ValueError("no NRRD000 at the beginning")
-        for _ in range(_HEADER_LINES):
-            line = file.readline(_LINE_BYTES).decode("utf-8", "surrogateescape").strip()
-            if not line:
-                break
-            key, _, value = line.partition(":")
-            if line.startswith("#") or value.startswith("="):
-                continue
-            if len(line.encode("utf-8", "surrogateescape")) > _FIELD_BYTES:
-                raise ValueError(f"a line of {len(line)} characters in the header")
-            fields[key.strip().lower().replace(" ", "")] = value.strip()
-        start = file.tell()
-    encoding = fields.get("encoding", "").lower()
-    if encoding not in ("raw", "gzip", "gz"):
-        raise ValueError(f"voxels in the encoding {encoding!r}, where raw or gzip is expected")
-    packed = encoding != "raw"
-    if packed and any(fields.get(skip, "0") != "0" for skip in ("byteskip", "lineskip")):
-        raise ValueError("packed voxels of which some bytes are to be skipped")
-    name = fields.get("datafile")
-    return _Storage(path, start, packed) if name is None else _Storage(_beside(path, name), 0, packed)
-
-
-def _meta_storage(path: Path) -> _Storage:
-    """By the text of a MetaImage header, which ends with the name of the file that has the voxels."""
-    fields: dict[str, str] = {}
-    with path.open("rb") as file:
-        for _ in range(_HEADER_LINES):
-            line = file.readline(_LINE_BYTES).decode("utf-8", "surrogateescape")
-            if (match := re.match(r"\s*(\w+)\s*[=:]\s*(.*)", line)) is not None:
-                fields[match[1]] = match[2].strip()
-            if not line or "ElementDataFile" in fields:
-                break
-        start = file.tell()
-    missing = [key for key in ("NDims", "DimSize", "ElementType", "ElementDataFile") if key not in fields]
-    if missing:
-        raise ValueError(f"no {missing[0]} in the header")
-    if fields["NDims"] not in ("2", "3", "4"):
-        raise ValueError(f"{fields['NDims'][:20]} axes, where 3 or 4 are expected")
-    if fields.get("BinaryData", "True")[:1] not in "Tt1":
-        raise ValueError("voxels written as text, where binary ones are expected")
-    packed = fields.get("CompressedData", "False")[:1] in ("T", "t", "1")
-    if packed and fields.get("HeaderSize", "0") != "0":
-        raise ValueError("packed voxels of which some bytes are to be skipped")
-    length = int(fields["CompressedDataSize"]) if "CompressedDataSize" in fields else None
-    name = fields["ElementDataFile"]
-    if name.upper() == "LOCAL":
-        return _Storage(path, start, packed, length)
-    return _Storage(_beside(path, name), 0, packed, length)
-
-
-def _beside(path: Path, name: str) -> Path:
-    """The file of the voxels that a header names."""
-    if not name or name.split()[0].upper() == "LIST" or "%" in name:
-        raise ValueError("voxels that lie in several files, where one is expected")
-    return path.parent / name
 
 
 @dataclass(frozen=True)
@@ -148,7 +47,7 @@ class _Kind:
 
     title: str
     image_io: str
-    storage: Callable[[Path], _Storage]
+    storage: Callable[[Path], Storage]
     ending: str
     in_order: bool
 
@@ -158,8 +57,8 @@ class _Kind:
         return f"a complete {self.title} volume"
 
 
-_NRRD = _Kind("NRRD", "NrrdImageIO", _nrrd_storage, ".nrrd", in_order=False)
-_META_IMAGE = _Kind("MetaImage", "MetaImageIO", _meta_storage, ".mha", in_order=True)
+_NRRD = _Kind("NRRD", "NrrdImageIO", nrrd_storage, ".nrrd", in_order=False)
+_META_IMAGE = _Kind("MetaImage", "MetaImageIO", meta_storage, ".mha", in_order=True)
 
 
 @dataclass(frozen=True)
@@ -173,15 +72,17 @@ class ItkFile:
         shape: (X, Y, Z), with the channels or time points as a fourth axis.
         affine: voxel indices to millimetres along RAS (4, 4).
         value_bytes: of one number.
+        components: the numbers of one voxel; more than one are the last axis of ``shape``.
         later_spacing: from one time point to the next, in whatever unit; empty where the fourth axis holds channels.
     """
 
     path: Path
     kind: _Kind
-    storage: _Storage
+    storage: Storage
     shape: tuple[int, ...]
     affine: NDArray[np.float64]
     value_bytes: int
+    components: int
     later_spacing: tuple[float, ...]
 
     @property
@@ -191,8 +92,9 @@ class ItkFile:
         Raises:
             UnusableFile: it describes none.
         """
-        if len(self.shape) == 2:
-            raise _single_slice(self.path, self.shape)
+        axes = self.shape[:-1] if self.components > 1 else self.shape
+        if len(axes) == 2:
+            raise _single_slice(self.path, axes)
         if not 3 <= len(self.shape) <= 4 or min(self.shape) < 1:
             reason = f"an array of shape {shape_text(self.shape)}, where a 3D volume is expected"
             raise unreadable(self.path, reason, self.kind.expected, _ADVICE)
@@ -224,9 +126,8 @@ class ItkFile:
             array = _simple_itk().GetArrayFromImage(_reader(self.path, self.kind).Execute())
             if checksum is not None and self.kind.in_order:
                 _require_same(array, checksum)
-            channels_last = array.ndim == 4 and not self.later_spacing
-            array = array.transpose(2, 1, 0, 3) if channels_last else array.T
-        yield array
+        # SimpleITK gives (Z, Y, X), or (Z, Y, X, C).
+        yield np.moveaxis(array.T, 0, -1) if self.components > 1 else array.T
 
     def advice_on_scale(self, off: float) -> str:
         """None: neither format has a scale."""
@@ -253,7 +154,7 @@ def _open(path: Path, kind: _Kind) -> ItkFile:
     value_bytes = int(bits[1]) // 8
     with _reading(path, kind):
         storage.require_bytes(prod(full_shape) * value_bytes)
-    return ItkFile(path, kind, storage, full_shape, affine, value_bytes, tuple(spacing[3:]))
+    return ItkFile(path, kind, storage, full_shape, affine, value_bytes, channels, tuple(spacing[3:]))
 
 
 def _require_same(array: NDArray[Any], checksum: int) -> None:
@@ -279,6 +180,15 @@ def _files_of(path: Path, kind: _Kind) -> tuple[Path, ...]:
     with _reading(path, kind):
         data = kind.storage(path).data
     return (path,) if data == path else (path, data)
+
+
+def _digests(path: Path, kind: _Kind) -> tuple[str, ...]:
+    require_file(path, expected=f"a {kind.title} volume")
+    with _reading(path, kind):
+        storage = kind.storage(path)
+    if storage.data == path:
+        return (content_digest(path),)
+    return (storage.header_digest, content_digest(storage.data))
 
 
 def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile, kind: _Kind) -> None:
@@ -385,7 +295,7 @@ def _format(kind: _Kind, header_ending: str) -> FileFormat:
         open=partial(_open, kind=kind),
         write_labels=partial(_write_labels, kind=kind),
         files_of=partial(_files_of, kind=kind),
-        data_endings=(".raw", ".raw.gz", ".zraw"),
+        digests=partial(_digests, kind=kind),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.files import content_digest
 from netwright.data.io.grid import Grid
 
 
@@ -59,6 +60,10 @@ def _itself(path: Path) -> tuple[Path, ...]:
     return (path,)
 
 
+def _own_digest(path: Path) -> tuple[str, ...]:
+    return (content_digest(path),)
+
+
 @dataclass(frozen=True)
 class FileFormat:
     """A file format of images and label maps.
@@ -72,7 +77,7 @@ class FileFormat:
             whatever format. The file appears whole or not at all, and equal labels give equal bytes.
         volumes: whether the files hold volumes, not pictures.
         files_of: all files that belong to one of them, that one first, as some have their voxels in another.
-        data_endings: the endings of those other files, which are no images by themselves.
+        digests: hashes of the content of all these files, in which their names do not matter.
     """
 
     title: str
@@ -82,7 +87,7 @@ class FileFormat:
     write_labels: Callable[[Path, NDArray[Any], VolumeFile], None]
     volumes: bool = True
     files_of: Callable[[Path], tuple[Path, ...]] = _itself
-    data_endings: tuple[str, ...] = ()
+    digests: Callable[[Path], tuple[str, ...]] = _own_digest
 
 
 def label_type(labels: NDArray[Any]) -> type[np.integer[Any]]:

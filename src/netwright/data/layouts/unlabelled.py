@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from netwright.data.io.formats import DATA_ENDINGS, VOLUME_ENDINGS, is_volume
+from netwright.data.io.formats import VOLUME_ENDINGS, files_of, is_volume
 from netwright.data.io.images import PICTURE_ENDINGS, is_picture
 from netwright.data.io.time_axis import time_points
-from netwright.data.issues import enumerate_words
+from netwright.data.issues import UnusableFile, enumerate_words
 from netwright.data.layouts import acdc, image_masks, nnunet
 from netwright.data.layouts.class_folders import files_below
 from netwright.data.layouts.description import DESCRIPTION, stem
@@ -43,7 +44,7 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise DatasetError(f"{path} does not exist: expected a NIfTI volume, a picture or a folder of them.")
+        raise DatasetError(f"{path} does not exist: expected a volume, a picture or a folder of them.")
     if frames := acdc.unlabelled(path):
         read = {file for frame in frames for file in frame.images}
         tell_others(
@@ -113,11 +114,23 @@ def tell_others(folder: Path, there: Iterable[Path], read: Iterable[Path], kind:
     taken = set(read)
     others = sorted(file for file in there if file not in taken and _meant(file))
     if others:
+        with_voxels = _with_voxels(taken)
+        others = [file for file in others if file.resolve() not in with_voxels]
+    if others:
         names = [file.relative_to(folder).as_posix() for file in others]
         count = "a file that is" if len(names) == 1 else f"{len(names)} files that are"
         warnings.warn(
             f"left out {count} none of the {kind} in {folder}: {_some(names)}.", DatasetWarning, stacklevel=4
         )
+
+
+def _with_voxels(files: Iterable[Path]) -> set[Path]:
+    """The files that have the voxels of these, whose headers name them, with their links followed."""
+    named: set[Path] = set()
+    for file in files:
+        with suppress(UnusableFile):  # whoever reads the image tells of it
+            named.update(data.resolve() for data in files_of(file)[1:])
+    return named
 
 
 def tell_unusable(error: DatasetError) -> None:
@@ -126,11 +139,9 @@ def tell_unusable(error: DatasetError) -> None:
 
 
 def _meant(file: Path) -> bool:
-    """Whether a file may have been meant as an image: it is not one that systems leave, that
-    describes others or has the voxels of another."""
-    if file.name[0] == "." or file.name.lower().endswith(DATA_ENDINGS):
-        return False
-    return file.name not in ("Thumbs.db", "desktop.ini", DESCRIPTION, MANIFEST)
+    """Whether a file may have been meant as an image: it is not one that systems leave or that
+    describes others."""
+    return file.name[0] != "." and file.name not in ("Thumbs.db", "desktop.ini", DESCRIPTION, MANIFEST)
 
 
 def _tell_below(folder: Path, readable: Callable[[Path], bool], kind: str) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.build_once import built_once, cache_folder, write_header
-from netwright.data.files import READING, content_digest
-from netwright.data.io.formats import files_of
+from netwright.data.files import READING
+from netwright.data.io.formats import image_file_digests
 from netwright.data.io.volumes import read_grid
 from netwright.data.parallel import in_order
 from netwright.data.volumes.checks import check_case, require_images, require_label
@@ -106,7 +106,7 @@ def _case_digests(case: Case) -> list[str]:
 
 def _digests(files: Iterable[Path]) -> list[str]:
     """Of the files, and of those that have the voxels of one."""
-    return [content_digest(one) for file in files for one in files_of(file)]
+    return [digest for file in files for digest in image_file_digests(file)]
 
 
 def image_digest(case: Case) -> str:
