@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,6 +145,52 @@ def test_a_line_that_a_kill_has_torn_is_written_again(tmp_path: Path) -> None:
     with following(tmp_path, ["jsonl"]) as follower:
         follower.follow([])
     assert epochs_of_jsonl(tmp_path) == [("trials/0000", 1, 0.5), ("trials/0000", 2, 0.25)]
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_names_of_labels_and_many_dimensions_are_taken(tmp_path: Path, log: str) -> None:
+    outcome = Outcome(Status.COMPLETE, metrics={"dice.a+b (c), d&e": 0.25}, epochs=2)
+    choice = {f"layer {i} (x)": i for i in range(101)}
+    with following(tmp_path, [log, log]) as follower:
+        follower.follow([TrialRecord(0, choice, "complete", "", 0.5, outcome, None, None, None)])
+    if log == "jsonl":
+        (entry,) = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+        assert entry["values"]["dice.a+b (c), d&e"] == 0.25
+        assert entry["choice"] == choice
+    elif log == "tensorboard":
+        events = EventAccumulator(str(tmp_path / "tensorboard" / "search")).Reload()
+        assert [(e.step, e.value) for e in events.Scalars("dice.a+b (c), d&e")] == [(0, 0.25)]
+    else:
+        with sqlite3.connect(tmp_path / "mlflow.db") as database:
+            assert database.execute("SELECT value FROM metrics WHERE key LIKE 'final dice%'").fetchall() == [
+                (0.25,)
+            ]
+            assert database.execute("SELECT count(*) FROM params").fetchall() == [(101,)]
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_of_a_training_that_began_anew_the_epochs_of_the_later_one_are_known(
+    tmp_path: Path, log: str
+) -> None:
+    with following(tmp_path, [log]) as follower:
+        for losses in ([0.5, 0.25, 0.125], [0.75, 0.5]):
+            write_curves(tmp_path, "trials/0000", losses)
+            follower.follow([])
+            time.sleep(0.01)
+    write_curves(tmp_path, "trials/0000", [0.75, 0.5, 0.375])
+    with following(tmp_path, [log]) as follower:
+        follower.follow([])
+    assert 0.375 in [loss for _, _, loss in READERS[log](tmp_path)]
+
+
+def test_a_log_that_cannot_be_written_costs_no_search(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_curves(tmp_path, "trials/0000", [0.5])
+    with following(tmp_path, ["mlflow"]) as follower:
+        (tmp_path / "mlflow.db").write_bytes(b"no database")
+        follower.follow([record(0, "complete", 0.5)])
+    assert "cannot be written to" in caplog.text
 
 
 def test_an_unknown_log_is_refused_by_name() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,12 @@ def open_sinks(names: Sequence[str], root: Path) -> list[Sink]:
         StorageError: a sink cannot be written to.
     """
     require_logs(names)
-    return [_module(name).open_sink(root) for name in names]
+    with ExitStack() as opened:
+        sinks = [
+            opened.enter_context(closing(_module(name).open_sink(root))) for name in dict.fromkeys(names)
+        ]
+        opened.pop_all()
+    return sinks
 
 
 def _module(name: str) -> Any:

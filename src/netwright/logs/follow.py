@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from netwright.errors import StorageError
+from netwright.execution.notes import say_once
 from netwright.logs import open_sinks
 from netwright.logs.base import Sink, Values
 from netwright.runs.trials import RUNNING, TrialRecord
@@ -17,6 +20,8 @@ from netwright.training.files import CURVES
 
 TRAININGS = ("trials/*", "verdict/*", "winner")
 """Folders of a run in which there may be a training."""
+PAUSE_SECONDS = 60.0
+"""A sink that could not be written to is left alone for so long: a server that is gone takes its time to say so."""
 
 
 class Follower:
@@ -32,6 +37,7 @@ class Follower:
         self._sinks = sinks
         self._sizes: dict[Path, int] = {}
         self._beginnings: dict[Path, str] = {}
+        self._paused_until = -math.inf
 
     @property
     def needed(self) -> bool:
@@ -39,24 +45,26 @@ class Follower:
         return bool(self._sinks)
 
     def follow(self, records: Iterable[TrialRecord]) -> None:
-        """Log what is new.
+        """Log what is new. A sink that cannot be written to costs no search: a note tells of it, once, and what is
+        missing is tried again a minute later, and when the run is resumed.
 
         Args:
             records: the trials of the run as they stand.
-
-        Raises:
-            StorageError: a sink cannot be written to.
         """
-        if not self._sinks:
+        if not self._sinks or time.monotonic() < self._paused_until:
             return
-        for pattern in TRAININGS:
-            for curves in sorted(self._root.glob(f"{pattern}/{CURVES}")):
-                self._follow_epochs(curves)
-        for record in records:
-            if record.status != RUNNING:
-                for sink in self._sinks:
-                    if not sink.has_trial(record.number):
-                        _log_trial(sink, record)
+        try:
+            for pattern in TRAININGS:
+                for curves in sorted(self._root.glob(f"{pattern}/{CURVES}")):
+                    self._follow_epochs(curves)
+            for record in records:
+                if record.status != RUNNING:
+                    for sink in self._sinks:
+                        if not sink.has_trial(record.number):
+                            _log_trial(sink, record)
+        except StorageError as error:
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
+            say_once(str(error))
 
     def _follow_epochs(self, curves: Path) -> None:
         try:
@@ -66,9 +74,9 @@ class Follower:
             lines = curves.read_text(encoding="utf-8").split("\n")[:-1]  # the last may be half written
         except OSError:  # a worker begins it anew at this moment
             return
-        self._sizes[curves] = size
         epochs = [entry for entry in map(_parsed, lines) if "epoch" in entry]
         if not epochs:
+            self._sizes[curves] = size
             return
         training = curves.parent.relative_to(self._root).as_posix()
         beginning = json.dumps({name: value for name, value in epochs[0].items() if name != "seconds"})
@@ -80,6 +88,7 @@ class Follower:
                 if entry["epoch"] > last:
                     values = {name: _number(value) for name, value in entry.items() if name != "epoch"}
                     sink.log_epoch(training, entry["epoch"], values)
+        self._sizes[curves] = size
 
 
 @contextmanager

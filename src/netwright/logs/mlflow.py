@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,8 +26,10 @@ from netwright.logs.base import Sink, Values
 DATABASE = "mlflow.db"
 TRAINING = "netwright.training"
 FINISHED = "netwright.finished"
-LONGEST = 500
-"""Characters of a parameter or tag that every server of MLflow takes."""
+LONGEST, LONGEST_NAME = 500, 250
+"""Characters of a parameter or tag, and of a name, that every server of MLflow takes."""
+MOST_PARAMETERS = 100
+"""In one request."""
 
 
 class MLflow:
@@ -51,21 +54,22 @@ class MLflow:
             raise self._unusable(error) from error
 
     def _stored(self) -> list[Any]:
-        found: list[Any] = []
+        stored: list[Any] = []
         page = None
         while True:
             runs = self._client.search_runs([self._experiment], page_token=page)
-            found += [run for run in runs if TRAINING in run.data.tags]
+            stored += [run for run in runs if TRAINING in run.data.tags]
             page = runs.token
             if not page:
-                return found
+                return stored
 
     def epochs(self, training: str) -> int:
         """The last epoch that it has of a training; 0: none."""
         if training not in self._last:
             run = self._runs.get(training)
             metrics = self._client.get_metric_history(run, "train_loss") if run else []
-            self._last[training] = max((metric.step for metric in metrics), default=0)
+            latest = max(metrics, key=lambda metric: (metric.timestamp, metric.step), default=None)
+            self._last[training] = 0 if latest is None else latest.step
         return self._last[training]
 
     def has_trial(self, number: int) -> bool:
@@ -103,14 +107,17 @@ class MLflow:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         now = int(1000 * time.time())
-        metrics = [Metric(name, float(v), now, step) for name, v in values.items() if v is not None]
-        parameters = [Param(name, str(value)[:LONGEST]) for name, value in (choice or {}).items()]
+        metrics = [Metric(_named(name), float(v), now, step) for name, v in values.items() if v is not None]
+        parameters = [Param(_named(name), str(value)[:LONGEST]) for name, value in (choice or {}).items()]
         labels = [RunTag(name, value[:LONGEST]) for name, value in (tags or {}).items()]
         try:
             if training not in self._runs:
                 run = self._client.create_run(self._experiment, run_name=training, tags={TRAINING: training})
                 self._runs[training] = run.info.run_id
-            self._client.log_batch(self._runs[training], metrics=metrics, params=parameters, tags=labels)
+            run_id = self._runs[training]
+            for first in range(0, len(parameters), MOST_PARAMETERS):
+                self._client.log_batch(run_id, params=parameters[first : first + MOST_PARAMETERS])
+            self._client.log_batch(run_id, metrics=metrics, tags=labels)
             if tags is not None:
                 self._client.set_terminated(self._runs[training])
         except (MlflowException, OSError) as error:
@@ -118,6 +125,11 @@ class MLflow:
 
     def _unusable(self, error: Exception) -> StorageError:
         return StorageError(f"MLflow at {self._uri} cannot be written to ({error}). Mend it, then resume.")
+
+
+def _named(name: str) -> str:
+    """A name that MLflow takes, for names of labels that hold other characters."""
+    return re.sub(r"[^\w\-. :/]", "_", name)[:LONGEST_NAME]
 
 
 def open_sink(root: Path) -> Sink:

@@ -6,6 +6,7 @@ run ``search``.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,13 @@ class TensorBoard:
     def epochs(self, training: str) -> int:
         """The last epoch that it has of a training; 0: none."""
         if training not in self._last:
-            self._last[training] = max(self._steps(training), default=0)
+            self._last[training] = next(iter(reversed(self._steps(training))), 0)
         return self._last[training]
 
     def has_trial(self, number: int) -> bool:
         """Whether it has the end of a trial."""
         if self._trials is None:
-            self._trials = self._steps(SEARCH)
+            self._trials = set(self._steps(SEARCH))
         return number in self._trials
 
     def log_epoch(self, training: str, epoch: int, values: Values) -> None:
@@ -60,6 +61,10 @@ class TensorBoard:
         self._write(SEARCH, number, {**values, **numbers, "finished": 1.0})
         if self._trials is not None:
             self._trials.add(number)
+        # A writer has a thread of its own: there is one for each training that is going on.
+        done = self._writers.pop(f"trials/{number:04d}", None)
+        if done is not None:
+            done.close()
 
     def close(self) -> None:
         """Write what is not yet written."""
@@ -73,16 +78,17 @@ class TensorBoard:
         scalars = [
             Summary.Value(tag=name, simple_value=float(v)) for name, v in values.items() if v is not None
         ]
-        self._writers[run].add_event(Event(step=step, summary=Summary(value=scalars)))
+        self._writers[run].add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=scalars)))
         self._writers[run].flush()
 
-    def _steps(self, run: str) -> set[int]:
-        """The steps of everything that was written to a run before."""
+    def _steps(self, run: str) -> list[int]:
+        """The steps of everything that was written to a run before, in the order in which they were written."""
         folder = self._folder / run
         if not folder.exists():
-            return set()
+            return []
         events = EventAccumulator(str(folder), size_guidance=STORE_EVERYTHING_SIZE_GUIDANCE).Reload()
-        return {scalar.step for tag in events.Tags()["scalars"] for scalar in events.Scalars(tag)}
+        scalars = [scalar for tag in events.Tags()["scalars"] for scalar in events.Scalars(tag)]
+        return [scalar.step for scalar in sorted(scalars, key=lambda scalar: scalar.wall_time)]
 
 
 def open_sink(root: Path) -> Sink:

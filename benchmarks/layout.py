@@ -1,6 +1,6 @@
 """What can be counted of the layout: how large its rooms and files are, and how many places do what one is to do.
 
-    python benchmarks/house.py [SRC]
+    python benchmarks/layout.py [SRC]
 
 ``SRC``: the ``src`` folder to look at, by default that of the installed package. Times are of processes of this Python,
 the least of some.
