@@ -170,7 +170,8 @@ def run_of_one_trial(root: Path, objective: Any) -> Any:
     settings = parse_settings({**values, "strategy": {"name": "random"}})
     folder = create_run_folder(root, settings, Splits(("a",), ("b",), ("c",)))
     distributions = make_space(settings.space).distributions()
-    outcome = Outcome(Status.COMPLETE, metrics={"accuracy": 0.25}, epochs=1, planned_epochs=1)
+    metrics = {str(settings.objective.metric): 0.25}
+    outcome = Outcome(Status.COMPLETE, metrics=metrics, epochs=1, planned_epochs=1)
     trial = optuna.trial.create_trial(
         params={name: d.choices[0] for name, d in distributions.items()},
         distributions=distributions,
@@ -189,6 +190,26 @@ def test_a_reward_is_told_as_one_with_the_score_beside_it(tmp_path: Path) -> Non
         assert f"best   {words}   trial 0" in "\n".join(status_lines(status))
         assert f"best {words} (trial 0)" in plain_line(status)
         assert f", {words} on validation." in verdict_of(folder, folder.settings())[0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("macro_f1", "0.500 mean average precision on unseen pictures"),
+        ("mean_average_precision", "0.500 mean average precision on unseen pictures"),
+        ("ssim", "0.250 SSIM on unseen images"),
+        ("psnr", "24.0 dB PSNR"),
+    ],
+)
+def test_the_verdict_names_what_the_scores_are(tmp_path: Path, metric: str, words: str) -> None:
+    folder = run_of_one_trial(tmp_path / "run", metric)
+    row = {"psnr": 24.0, "ssim": 0.25} if metric in ("psnr", "ssim") else {"sun": 0.4, "rain": 0.6}
+    outcome = Outcome(Status.COMPLETE, metrics={metric: 0.25}, epochs=1, planned_epochs=1)
+    result = {"name": "searched", "title": "searched", "role": "searched", "reference": None, "words": "x"}
+    result |= {"outcome": outcome.to_dict(), "scores": {"a": row, "b": row, "c": row}}
+    folder.winner.mkdir(parents=True)
+    write_json(folder.winner / "result.json", result)
+    assert words in verdict_of(folder, folder.settings())[0]
 
 
 def test_no_picture_is_the_worst_and_some_case_is() -> None:

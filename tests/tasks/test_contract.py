@@ -186,3 +186,24 @@ def test_a_report_is_told_of_the_data(task: Task, run: tuple[RunData, RunSetting
     facts = dict(task.data_facts(run_data.dataset, run_data.prepared, settings))
     assert run_data.dataset.name in facts["dataset"]
     assert "network input" in facts
+
+
+def test_nothing_that_was_fitted_outlives_its_weights(
+    task: Task, problem: Problem, run: tuple[RunData, RunSettings], tmp_path: Path
+) -> None:
+    run_data, settings = run
+
+    def described() -> set[str]:
+        describe_trained(tmp_path, settings, run_data.prepared, {}, None)
+        return {path.name for path in tmp_path.iterdir()}
+
+    before = described()
+    saved = SavedNetwork(tmp_path, read_json(tmp_path / ARCHITECTURE), read_json(tmp_path / PREPROCESSING))
+    predictor = task.predictor(Tiny(problem.task).eval(), saved, "cpu")
+    task.finish(predictor, tmp_path, settings, run_data.prepared, run_data.data.validation)
+    fitted = {path.name for path in tmp_path.iterdir()} - before
+    assert described() == before
+    assert fitted <= set(task.fitted_files)
+    for name in task.fitted_files:
+        (tmp_path / name).touch()
+    assert described() == before

@@ -43,9 +43,10 @@ class Evaluation:
         network: which network.
         dataset: which dataset.
         metrics: the task's: "dice" (mean over labels and cases) and "dice.<label>", "accuracy" and "accuracy.<class>",
-            or "psnr" and "ssim".
+            "mean_average_precision" and "macro_f1" and those of each label, or "psnr" and "ssim".
         cases: case -> label -> Dice (NaN where the label is absent from truth and prediction); case -> its class -> 1
-            where it was recognised, else 0; or case -> metric -> its value.
+            where it was recognised, else 0; case -> label -> its share of the average precision, of which the mean over
+            cases is the metric; or case -> metric -> its value.
         note: what a reader must know about the cases.
         distances: for segmentation, like ``cases``: the 95 % Hausdorff distance in mm; infinite where a label is in
             only one of truth and prediction.
@@ -242,9 +243,10 @@ class Run:
     ) -> Evaluation:
         """Tests the trained network on a labelled dataset.
 
-        It measures Dice on each case's own grid, accuracy, or PSNR and SSIM of restored pictures. Cases that the
-        network was made with (training and validation) are left out, and so are all other cases of the same patients.
-        They are recognised by the content of their images, wherever the dataset lies.
+        It measures Dice on each case's own grid, accuracy, average precision and F1 of labels, or PSNR and SSIM
+        of restored pictures. Cases that the network was made with (training and validation) are left out, and so are
+        all other cases of the same patients. They are recognised by the content of their images, wherever the dataset
+        lies.
 
         Args:
             dataset: its folder.

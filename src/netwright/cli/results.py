@@ -85,7 +85,7 @@ def evaluate(
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,
 ) -> None:
-    """Dice, accuracy or PSNR of a run's network on a dataset."""
+    """Dice, accuracy, average precision of labels or PSNR of a run's network on a dataset."""
     from netwright.cli.tables import evaluation_lines
 
     opened = opened_run(run, trust_code=trust_code)
@@ -119,7 +119,7 @@ def predict(
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,
 ) -> None:
-    """Segment images, each on its own grid, tell the classes of pictures, in a table, or restore them."""
+    """Segment images, each on its own grid, tell the classes or labels of pictures, in a table, or restore them."""
     from netwright.tasks import task_of_metric
 
     opened = opened_run(run, trust_code=trust_code)

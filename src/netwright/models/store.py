@@ -12,7 +12,7 @@ from netwright.files import read_json, write_json
 from netwright.settings import RunSettings
 from netwright.spaces import network_builder
 from netwright.tasks import TASKS, task_of_network
-from netwright.tasks.base import POSTPROCESSING, Predictor, SavedNetwork, Task
+from netwright.tasks.base import Predictor, SavedNetwork, Task
 from netwright.training.files import WEIGHTS
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ def describe_trained(
         reference: the name of a hand-made network in place of the choice.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / POSTPROCESSING).unlink(missing_ok=True)  # of an earlier training, whose weights are replaced
     task = TASKS[prepared.task]
+    for name in task.fitted_files:  # of an earlier training, whose weights are replaced
+        (folder / name).unlink(missing_ok=True)
     network_task: NetworkTask = task.problem(prepared, settings).task
     write_json(
         folder / ARCHITECTURE,

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from netwright.training.config import TrainingProtocol
     from netwright.training.problem import NetworkTask, Problem
 
-POSTPROCESSING = "postprocessing.json"
-"""What `Task.finish` keeps in a network's folder."""
-
 Scores = dict[str, dict[str, float]]
 """Case -> label, class or metric -> score."""
 
@@ -204,6 +201,12 @@ class Task(Protocol):
     @property
     def format(self) -> str | None:
         """The layout in which datasets are read where nobody names one; None: the one that is recognised."""
+
+    @property
+    def fitted_files(self) -> tuple[str, ...]:
+        """The names of all files that `finish` keeps in a network's folder. They belong to its weights, and are removed
+        before others are trained there.
+        """
 
     @property
     def output_folder(self) -> str:

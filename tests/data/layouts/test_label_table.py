@@ -127,6 +127,25 @@ def test_folders_of_classes_beside_a_table_of_other_things_stay_classes(tmp_path
     assert recognise(tmp_path) == "image-folder"
 
 
+@pytest.mark.parametrize(
+    ("table", "recognised_as"),
+    [
+        ("file,label\ncats/a.png,0\ncats/b.png,0\ndogs/c.png,1\ndogs/d.png,1\n", "image-folder"),
+        ("file,label\na.png,0\nb.png,1\nc.png,2\n", "image-folder"),
+        ("file,cat,dog\na.png,1,0\nc.png,0,1\n", "image-folder"),
+        ("file,cat,dog\n" + "x" * 300 + ".png,1,0\n", "image-folder"),
+        ("file,rain,sun\ncats/a.png,1,0\ndogs/c.png,1,1\n", "label-table"),
+    ],
+)
+def test_folders_of_classes_stay_classes_unless_several_labels_are_told_of_their_pictures(
+    tmp_path: Path, table: str, recognised_as: str
+) -> None:
+    for name in ("cats/a", "cats/b", "dogs/c", "dogs/d"):
+        save(tmp_path / f"{name}.png", np.full((8, 8), len(name), np.uint8))
+    (tmp_path / "labels.csv").write_text(table)
+    assert recognise(tmp_path) == recognised_as
+
+
 def test_the_sample_is_read_and_divided_label_by_label(several_shapes: Path, tmp_path: Path) -> None:
     data = open_any(several_shapes)
     assert isinstance(data, ImageSet)

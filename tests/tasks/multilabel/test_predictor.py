@@ -21,6 +21,7 @@ from netwright.errors import DatasetError
 from netwright.report.metrics import METRICS, metric_named
 from netwright.report.run import ReportedRun
 from netwright.report.summaries import Comparison
+from netwright.tasks.classification.task import Classification
 from netwright.tasks.images import pictures_of
 from netwright.tasks.multilabel import report
 from netwright.tasks.multilabel.metrics.average_precision import mean_average_precision
@@ -92,6 +93,11 @@ def test_validation_pictures_that_were_trained_on_choose_nothing(
 ) -> None:
     Multilabel().finish(untuned, tmp_path, TRAINED_ON_ALL, prepared, VALIDATION)
     assert read_thresholds(tmp_path, 4) == Thresholds((0.5,) * 4, chosen=False)
+
+
+def test_a_network_for_classes_says_that_pictures_have_several_labels(several_shapes: Path) -> None:
+    with pytest.raises(DatasetError, match="pictures with several labels each; the network tells classes"):
+        Classification().require_testable(open_any(several_shapes))
 
 
 def test_prediction_is_a_table_of_probabilities_and_decisions(

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import average_precision_score, log_loss
+from sklearn.metrics import average_precision_score, f1_score, log_loss
 from torch import nn
 
 from netwright.data.images.prepared import PreparedImages
 from netwright.data.open import open_any, prepare_any
 from netwright.tasks.multilabel.problem import MultilabelProblem
-from netwright.tasks.multilabel.task import MultilabelTask
+from netwright.tasks.multilabel.task import Multilabel, MultilabelTask
 from netwright.training.config import TrainingProtocol
 
 CPU = torch.device("cpu")
@@ -62,6 +62,21 @@ def test_metrics_are_those_of_scikit_learn_on_what_the_network_gives(
     none = problem.metrics(np.concatenate([scores[:, :4], np.zeros((34, 4))], axis=1))
     assert np.isnan(none["mean_average_precision"])
     assert "mean_average_precision.disc" not in none
+
+
+def test_only_what_no_network_can_reach_is_undefined(
+    problem: MultilabelProblem, prepared: PreparedImages
+) -> None:
+    lacking = [case for case in range(len(prepared)) if not prepared.labels[case][0]]
+    name = prepared.class_names[0]
+    undefined = Multilabel().undefined_metrics(prepared, lacking)
+    probabilities = np.full((len(lacking), 4), 0.9)
+    truths = np.array([prepared.labels[case] for case in lacking])
+    metrics = problem.metrics(np.concatenate([probabilities, truths], axis=1))
+    assert metrics[f"macro_f1.{name}"] == f1_score(truths[:, 0], np.ones(len(lacking)), zero_division=np.nan)
+    assert (
+        set(undefined) == set(problem.task.metric_names) - set(metrics) == {f"mean_average_precision.{name}"}
+    )
 
 
 def test_an_infinite_output_is_told(problem: MultilabelProblem) -> None:

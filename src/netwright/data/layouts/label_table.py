@@ -61,16 +61,33 @@ def recognised(root: Path) -> bool:
     """Whether a folder's table is one of labels: some row holds 0 and 1 alone.
 
     One that cannot be used is taken for such where it names files or nobody can read it, so that reading it says what
-    is wrong, but never beside class folders.
+    is wrong, but never beside class folders: pictures in two or more folders stay classes unless the table is clearly
+    one of labels, with several of them and a picture that is there.
     """
     if not matches(root):
         return False
     try:
         table = _read_table(root)
     except UnusableFile as error:
-        classes = sum(first_picture(folder) is not None for folder in folders_in(root))
-        return error.problem.kind != NO_FILES and classes < 2
+        return error.problem.kind != NO_FILES and not _has_class_folders(root)
+    if (len(table.labels) < 2 or not _names_a_file(root, table)) and _has_class_folders(root):
+        return False
     return any(all(row[label] in _VALUES for label in table.labels) for _, row in table.rows)
+
+
+def _has_class_folders(root: Path) -> bool:
+    return sum(first_picture(folder) is not None for folder in folders_in(root)) >= 2
+
+
+def _names_a_file(root: Path, table: _Table) -> bool:
+    return any(_is_there(root, row[FILE]) for _, row in table.rows)
+
+
+def _is_there(root: Path, name: str) -> bool:
+    try:
+        return bool(name) and (root / name).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def read(root: Path) -> ImageSet:
@@ -165,10 +182,7 @@ def _entries(
 
 
 def _missing(root: Path, line: int, name: str) -> Problem:
-    try:
-        there = bool(name) and (root / name).is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        there = False
+    there = _is_there(root, name)
     other = None if there else near(root / name)
     within = other is not None and ".." not in Path(name).parts and other.is_relative_to(root)
     meant = f" Did you mean {other.relative_to(root).as_posix()}?" if other is not None and within else ""

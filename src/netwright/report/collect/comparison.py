@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from netwright.report.collect.facts import notes_of
-from netwright.report.metrics import metric_named, reward_words
+from netwright.report.metrics import Metric, metric_named, reward_words
 from netwright.report.results import Contestant
 from netwright.report.sentences import verdict_sentences
 from netwright.report.summaries import Comparison
@@ -17,6 +17,7 @@ from netwright.runs.status import read_curves
 from netwright.runs.trials import best_of, load_trials, record_of
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
+from netwright.tasks import task_of_metric
 from netwright.training.outcome import Outcome
 
 
@@ -46,7 +47,7 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
         labels = tuple(
             dict.fromkeys(label for r in results for case in r["scores"].values() for label in case)
         )
-        metric = metric_named((settings.objective.metric or "dice").partition(".")[0])
+        metric = _metric_compared(settings)
         told = verdict_sentences([_contestant(folder, r, space) for r in results], labels, metric.name)
         return (*told, *notes)
     best = best_of(records)
@@ -61,6 +62,13 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
         if score is None and best.reason:
             return (f"{title}, {space.describe(best.choice)}, {best.reason}.", *notes)
     return (f"{title}, {space.describe(best.choice)}, {reached} on validation.", *notes)
+
+
+def _metric_compared(settings: RunSettings) -> Metric:
+    """The metric of a case's scores: the task's, or that of the objective where each case has a score of that name."""
+    name = (settings.objective.metric or "dice").partition(".")[0]
+    asked = metric_named(name)
+    return asked if asked.column else metric_named(task_of_metric(name).metric)
 
 
 def _contestant(folder: RunFolder, result: Mapping[str, Any], space: Space) -> Contestant:

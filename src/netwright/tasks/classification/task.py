@@ -85,6 +85,7 @@ class Classification:
     networks: ClassVar[str] = name
     result_names: ClassVar[tuple[str, ...]] = ("scores",)
     format: ClassVar[None] = None
+    fitted_files: ClassVar[tuple[str, ...]] = ()
     output_folder: ClassVar[str] = "/path/to/classes"
 
     def recipe(self, dimensions: int) -> str:
@@ -157,14 +158,15 @@ class Classification:
         return pictures_of(prepared, names)
 
     def require_testable(self, dataset: AnyDataset) -> None:
-        """Refuse images with label maps, and pictures without classes."""
+        """Refuse images with label maps, pictures with several labels, and pictures without classes."""
         from netwright.tasks.images import require_pictures
 
-        require_pictures(dataset, "tells classes of")
+        pictures = require_pictures(dataset, "tells classes of")
         if dataset.task != self.name:
+            held = "with several labels each" if pictures.classes else "without classes"
             raise DatasetError(
-                f"{dataset.root} holds pictures without classes; the network tells classes of pictures. Sort them into "
-                "a folder for each class."
+                f"{dataset.root} holds pictures {held}; the network tells classes of pictures. Sort them into a folder "
+                "for each class."
             )
 
     def score_names(self, prepared: AnyPrepared) -> tuple[str, ...]:

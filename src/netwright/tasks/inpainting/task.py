@@ -87,6 +87,7 @@ class Inpainting:
     networks: ClassVar[str] = name
     result_names: ClassVar[tuple[str, ...]] = ("scores",)
     format: ClassVar[str] = "images"
+    fitted_files: ClassVar[tuple[str, ...]] = ()
     output_folder: ClassVar[str] = "/path/to/pictures"
 
     def recipe(self, dimensions: int) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.errors import DatasetError, SettingsError
 from netwright.tasks.base import Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.tasks.multilabel.thresholds import FILE as THRESHOLDS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -89,6 +90,7 @@ class Multilabel:
     networks: ClassVar[str] = "classification"
     result_names: ClassVar[tuple[str, ...]] = ("scores", MACRO_F1)
     format: ClassVar[None] = None
+    fitted_files: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
     output_folder: ClassVar[str] = "/path/to/labels"
 
     def recipe(self, dimensions: int) -> str:
@@ -197,13 +199,13 @@ class Multilabel:
         return report_sections(run)
 
     def undefined_metrics(self, prepared: AnyPrepared, cases: Sequence[int]) -> dict[str, str]:
-        """Those of labels that none of the cases has."""
+        """Average precision of labels that none of the cases has; their F1 is 0 once a picture is taken to have one."""
         from netwright.tasks.images import prepared_pictures
 
         pictures = prepared_pictures(prepared)
         counts = pictures.class_counts_of(cases)
         lacking = [name for name, count in zip(pictures.class_names, counts, strict=True) if not count]
-        return {f"{metric}.{name}": name for metric in self.metrics for name in lacking}
+        return {f"{MEAN_AVERAGE_PRECISION}.{name}": name for name in lacking}
 
     def predicted_words(self, written: Sequence[Path], output: Path) -> str:
         """Where the table lies."""

@@ -16,10 +16,10 @@ from netwright.data.volumes.slices import Scans
 from netwright.errors import RunError, SettingsError
 from netwright.files import read_json, write_json
 from netwright.settings import RunSettings
-from netwright.tasks.base import POSTPROCESSING
 from netwright.tasks.segmentation.crf_fitting import FittedCRF, FittingCase, fit_crf
 from netwright.tasks.segmentation.dense_crf import DenseCRF, require_library
 from netwright.tasks.segmentation.predictor import Segmenter
+from netwright.tasks.segmentation.task import POSTPROCESSING
 
 MOST_VALUES = 16_000_000
 """The most probabilities of all fitting cases together. This limits time and memory for large volumes."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from netwright.training.config import TrainingProtocol
     from netwright.training.problem import Problem
 
+POSTPROCESSING = "postprocessing.json"
+"""What was fitted to a trained network, in its folder: the CRF, and whether it is kept."""
+
 
 @dataclass(frozen=True)
 class SegmentationTask:
@@ -97,6 +100,7 @@ class Segmentation:
         "scores_with_unkept_crf",
     )
     format: ClassVar[None] = None
+    fitted_files: ClassVar[tuple[str, ...]] = (POSTPROCESSING,)
     output_folder: ClassVar[str] = "/path/to/labels"
 
     def recipe(self, dimensions: int) -> str:
