@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import signal
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,19 +16,29 @@ from safetensors.numpy import load_file
 
 from netwright.api import create_run
 from netwright.api.run import Run
-from netwright.comparison.retrain import cases_of, train_protocol, verdict_protocol
+from netwright.comparison.contestants import Entry
+from netwright.comparison.retrain import (
+    ContestantJob,
+    FinalComparison,
+    cases_of,
+    train_protocol,
+    verdict_protocol,
+)
 from netwright.data.splits import Splits
 from netwright.errors import SettingsError
+from netwright.execution.base import WorkerLost
 from netwright.planning.candidate_time import share_hours
 from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
-from netwright.runs.data import open_run_data
+from netwright.runs.data import SearchData, open_run_data
 from netwright.runs.folder import RunFolder
+from netwright.runs.results import RESULT
 from netwright.runs.trials import store_outcome
 from netwright.searches.components import open_study
 from netwright.searches.jobs import CandidateJob, run_candidate
 from netwright.settings import RunSettings, override, parse_settings, read_settings
 from netwright.spaces import make_space
+from netwright.training.files import CHECKPOINT
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 from planning.steps import after
@@ -132,6 +145,35 @@ def run_of_one_trial(cells: Path, folder: Path, **given: Any) -> Run:
     trial = study.ask(make_space(run.settings.space).distributions())
     store_outcome(study, trial, Outcome(Status.COMPLETE, metrics={"dice": 0.5}), 0.5)
     return run
+
+
+@pytest.mark.parametrize(("kills", "status", "left"), [(1, "out_of_memory", 0), (0, "crashed", 1)])
+def test_what_a_killed_worker_has_left_goes_with_the_final_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, status: str, left: int
+) -> None:
+    """Only an entry that is tried again keeps its checkpoint. ``kills``: for memory, in each attempt."""
+    count = itertools.count(0, kills)
+    monkeypatch.setattr("netwright.execution.base.kills_for_memory", lambda: next(count))
+
+    class Killing:
+        def submit(self, function: Any, *arguments: Any) -> Future[Any]:
+            job: ContestantJob = arguments[0]
+            job.candidate.folder.mkdir(parents=True, exist_ok=True)
+            (job.candidate.folder / CHECKPOINT).write_bytes(b"of a killed worker")
+            future: Future[Any] = Future()
+            future.set_exception(WorkerLost(signal.SIGKILL, "gone"))
+            return future
+
+        def shutdown(self) -> None:
+            pass
+
+    folder, data = RunFolder(tmp_path), SearchData(tmp_path, (0, 1), (2,))
+    FinalComparison(folder, settings_of("marl"), data, (), 1.0).run(
+        [Entry("original", "Original", {}, None)], Killing()
+    )
+    result = json.loads((folder.contestant("original") / RESULT).read_text())
+    assert result["outcome"]["status"] == status
+    assert len(list(tmp_path.rglob(CHECKPOINT))) == left
 
 
 def test_train_ends_by_the_rule_of_the_paper(cells: Path, tmp_path: Path) -> None:

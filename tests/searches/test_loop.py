@@ -229,6 +229,28 @@ def test_what_a_killed_worker_has_left_goes_with_its_candidate(tmp_path: Path, s
     assert not list(tmp_path.rglob(CHECKPOINT))
 
 
+def test_a_kill_before_the_result_is_stored_costs_no_checkpoint(tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Dying(optuna.storages.InMemoryStorage):
+        def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
+            if state.is_finished():
+                raise Killed
+            return super().set_trial_state_values(trial_id, state, values)
+
+    def answer(job: CandidateJob) -> Any:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        (job.folder / CHECKPOINT).write_bytes(b"of a killed worker")
+        raise killed()
+
+    search, study = make(tmp_path, Answering(answer), Dying(), settings_of(tmp_path, budget={"trials": 1}))
+    with pytest.raises(Killed):
+        search.run()
+    assert study.trials[0].state == TrialState.RUNNING, "it is trained again"
+    assert len(list(tmp_path.rglob(CHECKPOINT))) == 1
+
+
 def test_counting_only_distinct_networks(tmp_path: Path, storage: Any) -> None:
     few = settings_of(
         tmp_path,

@@ -14,6 +14,7 @@ from torch import nn
 from netwright.errors import RunError, StorageError
 from netwright.training import checkpoint
 from netwright.training.checkpoint import (
+    CheckpointRefused,
     Checkpoints,
     CheckpointTimer,
     load_checkpoint,
@@ -242,6 +243,21 @@ def test_what_is_no_checkpoint_of_a_training_is_refused(data, path):
         trained("pictures", protocol, data, path, resume_from=path)
 
 
+def test_a_candidate_refuses_a_checkpoint_of_another_version_before_it_reads_more(data, path):
+    problem, network = make("pictures", data)
+    save_checkpoint(path, {}, {"version": 2, "notes": {"attempt": {"seed": 5, "unheard_of": 1}}})
+    with pytest.raises(CheckpointRefused, match="none of a training, or one of another version"):
+        evaluate_candidate(
+            lambda task: network()[1:],
+            problem,
+            CASES,
+            VALIDATION,
+            protocol_of("pictures", **SHORT),
+            seed=5,
+            checkpoints=Checkpoints(path, keep=True, resume_from=path),
+        )
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
@@ -332,6 +348,21 @@ def test_the_time_used_before_counts(data, path):
     assert training.epochs > again.epochs
     losses = [record.train_loss for record in training.curves.records]
     assert losses[: first.epochs] == [record.train_loss for record in first.curves.records[: first.epochs]]
+
+
+def test_a_share_that_ends_within_the_first_epoch_is_too_short_for_it_also_after_a_kill(data, path):
+    before = half_done(data, path)
+    batches = len(make("pictures", data)[0].batches(CASES, protocol_of("pictures", **SHORT), "cpu", 0))
+    assert batches > 1
+    less = protocol_of("pictures", **{**SHORT, "seconds": 1e-9})
+    training, _ = trained("pictures", less, data, path, resume_from=before)
+    assert training.status is Status.TOO_SLOW
+    assert training.reason.startswith(f"not one epoch fits into 0.0 s: an epoch of {batches} batches takes ")
+    assert (training.epochs, len(training.scores)) == (0, 0)
+    for steps, epochs in ((batches, 1), (batches + 1, 1), (2 * batches, 2)):
+        training, _ = trained("pictures", less, data, path, resume_from=copy_of(path, steps))
+        assert (training.status, training.epochs) == (Status.COMPLETE, epochs)
+        assert len(training.scores) > 0
 
 
 KILLS = """

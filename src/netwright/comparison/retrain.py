@@ -23,8 +23,9 @@ from netwright.searches.jobs import CandidateJob, run_candidate
 from netwright.settings import RunSettings
 from netwright.tasks import TASKS
 from netwright.tasks.base import Predictor, Results, TestCase
+from netwright.training.checkpoint import remove_checkpoint
 from netwright.training.config import TrainingProtocol
-from netwright.training.files import LOG
+from netwright.training.files import CHECKPOINT, LOG
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
@@ -165,6 +166,9 @@ class FinalComparison:
                 self._folder.contestant(done.job.key.name) / RESULT,
                 {**asdict(done.job.key), "share_seconds": share, **result},
             )
+            if result["outcome"]["status"] != Status.CRASHED:
+                # A worker that was killed has left it. An entry that crashed is tried again, and goes on from it.
+                remove_checkpoint(self._folder.contestant(done.job.key.name) / CHECKPOINT)
 
     def _job(self, entry: Entry, share: float | None, device: str) -> ContestantJob:
         settings = self._settings

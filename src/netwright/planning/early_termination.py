@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netwright.errors import SettingsError
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.tasks import TASKS
 from netwright.training.early_stopping import EarlyTermination
-
-if TYPE_CHECKING:
-    pass
 
 LEAST_BATCH_SECONDS = 0.05
 """Batches of milliseconds wait for other programs at times: no threshold is lower."""

@@ -277,13 +277,15 @@ class Search:
             for stopped in (trial, *candidate.followers):
                 self._stop(stopped)
             return
-        self._drop_checkpoint(trial)
         outcome = (
             Outcome.of_failure(done.failure) if done.failure is not None else Outcome.from_dict(done.result)
         )
         outcome = within_limits(outcome, self._objective)
         reward = reward_of(outcome, self._objective)
         store_outcome(self._study, trial, outcome, reward)
+        self._drop_checkpoint(
+            trial
+        )  # not before: a search that is killed in between would train it from the start
         self._keep_weights(trial.number, reward)
         self._count(cached=False)
         if not self._shortened():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 
 from netwright.training.checkpoint import Checkpoints, load_values
+from netwright.training.progress import require_version
 
 _ATTEMPT = "attempt"
 
@@ -39,11 +40,12 @@ def attempt_of(checkpoints: Checkpoints | None, seed: int) -> Attempt:
     """The training to do: the one that the checkpoint belongs to, or without a checkpoint the first, from a seed.
 
     Raises:
-        CheckpointRefused: the checkpoint is missing or damaged.
+        CheckpointRefused: the checkpoint is missing or damaged, or of another version of netwright.
     """
     if checkpoints is None or checkpoints.resume_from is None:
         return Attempt(seed)
     values = load_values(checkpoints.resume_from)
+    require_version(checkpoints.resume_from, values)  # in another version, an attempt may have other fields
     attempt = Attempt(**values.get("notes", {}).get(_ATTEMPT, {"seed": seed}))
     before = values.get("budget", {}).get("seconds", 0.0)
     return replace(attempt, seconds_before=before + attempt.seconds)

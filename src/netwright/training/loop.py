@@ -238,6 +238,9 @@ class _Loop:
         """Trains on the batches of the epoch. Returns whether there is time for more."""
         progress, budget = self._progress, self._progress.budget
         if progress.losses and not budget.in_time:
+            if progress.epochs == 0 and len(progress.losses) < budget.batches:
+                # It goes on within its first epoch, in less wall time than it began with.
+                raise budget.too_slow()
             return False
         progress.step.train_mode()
         batches = progress.batches_to_come()

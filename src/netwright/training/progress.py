@@ -7,6 +7,7 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -237,6 +238,7 @@ class ProgressFile:
         if path is None:
             return None
         tensors, values = load_checkpoint(path)
+        require_version(path, values)
         try:
             difference = _difference(values, self._identity)
             if difference is None:
@@ -245,10 +247,17 @@ class ProgressFile:
                 return [EpochRecord(**record) for record in values["standing"]["records"]]
         except CheckpointRefused as error:
             difference = str(error)
-        raise CheckpointRefused(
-            f"The training cannot go on from {path}: {difference}. Give it the checkpoint of the same training, or "
-            "begin without one."
-        )
+        raise _refused(path, difference)
+
+
+def require_version(path: Path, values: Mapping[str, Any]) -> None:
+    """Refuses the values of a file that is no checkpoint of a training, or one of another version of netwright.
+
+    Raises:
+        CheckpointRefused: the message names the file.
+    """
+    if values.get("version") != VERSION:
+        raise _refused(path, "it is none of a training, or one of another version of netwright")
 
 
 def identity_of(
@@ -264,10 +273,15 @@ def identity_of(
     }
 
 
+def _refused(path: Path, reason: str) -> CheckpointRefused:
+    return CheckpointRefused(
+        f"The training cannot go on from {path}: {reason}. Give it the checkpoint of the same training, or begin "
+        "without one."
+    )
+
+
 def _difference(values: Mapping[str, Any], identity: Mapping[str, Any]) -> str | None:
     """Why a checkpoint belongs to another training, in words; None where it does not."""
-    if values.get("version") != VERSION:
-        return "it is none of a training, or one of another version of netwright"
     stored = values["identity"]
     for name, value in identity.items():
         if name in stored and stored[name] != value:

@@ -97,12 +97,16 @@ class TimeBudget:
         if count == self._first_plan_after or (over and within_first_epoch):
             self._plan(0, self._share)
             if within_first_epoch and (over or self.planned_epochs < 1):
-                raise TooSlow(
-                    f"not one epoch fits into {self._share:.1f} s: an epoch of {self.batches} batches takes "
-                    f"{self._epoch_seconds():.1f} s and a validation {self._validation_cost():.1f} s"
-                )
+                raise self.too_slow()
             self.planned_epochs = max(1, self.planned_epochs)
         return not over
+
+    def too_slow(self) -> TooSlow:
+        """The error of a training in whose wall time not one epoch fits."""
+        return TooSlow(
+            f"not one epoch fits into {self._share:.1f} s: an epoch of {self.batches} batches takes "
+            f"{self._epoch_seconds():.1f} s and a validation {self._validation_cost():.1f} s"
+        )
 
     @property
     def batch_seconds(self) -> Sequence[float]:
