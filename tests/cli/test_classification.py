@@ -255,6 +255,7 @@ def test_a_network_that_has_changed_is_refused_and_one_whose_comments_have_is_no
         ),
     ],
 )
+@pytest.mark.usefixtures("shared_workers")
 def test_trainings_that_end_early_are_counted(
     shapes: Path, tmp_path: Path, status: str, threshold: dict[str, Any], words: str
 ) -> None:

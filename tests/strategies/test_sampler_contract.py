@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -591,6 +592,7 @@ def test_two_processes_with_one_seed_propose_different_trials(tmp_path: Path) ->
         subprocess.Popen(
             [sys.executable, "-c", WORKER, str(tmp_path)],
             cwd=Path(__file__).parent,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
