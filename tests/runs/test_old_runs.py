@@ -1,4 +1,4 @@
-"""Runs that version 0.1 made before its rooms were rearranged open, report, predict and go on as they did then.
+"""Runs that version 0.1 made before the new layout open, report, predict and go on as they did then.
 
 What is expected was said by the code that made them; see tests/fixtures/old_runs/README.md.
 """
