@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -262,6 +263,16 @@ class _Loop:
                 budget.batch_starts()
         return True
 
+    def _scored(self) -> NDArray[np.float64]:
+        """The scores of a validation, which leaves Python's generator as it was: the first one of a process imports
+        libraries, and what they import may draw from it.
+        """
+        state = random.getstate()
+        try:
+            return self._score()
+        finally:
+            random.setstate(state)
+
     def _validated(self) -> float:
         progress = self._progress
         if progress.validation is not None:
@@ -269,7 +280,7 @@ class _Loop:
             return self._metric(progress.validation)
         begun = time.perf_counter()
         try:
-            scores = self._score()
+            scores = self._scored()
         except FloatingPointError as error:
             raise Diverged(str(error)) from None
         score = self._metric(scores)
