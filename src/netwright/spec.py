@@ -13,7 +13,10 @@ Maker = Callable[..., Any]
 
 
 class Spec(Protocol):
-    """A component as settings name it."""
+    """A component as settings name it.
+
+    A protocol, as strategies know no pydantic: in a run it is a `netwright.settings.SpecSettings`.
+    """
 
     @property
     def name(self) -> str:

@@ -18,7 +18,7 @@ import netwright as package
 from netwright.errors import SettingsError, UntrustedCode
 from netwright.runs.drawings import NOT_STORED, WITHOUT_DRAWINGS, space_to_show
 from netwright.runs.trust import remember_code, require_trusted
-from netwright.settings import Part
+from netwright.settings import SpecSettings
 from netwright.spaces import make_space
 from netwright.tasks.classification.task import ClassificationTask
 from processes import run
@@ -129,14 +129,14 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def own(folder: Path, name: str) -> Part:
+def own(folder: Path, name: str) -> SpecSettings:
     """A network with a helper beside it, as a search would store it."""
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.py").write_text(NETWORK.format(helper=f"{name}_parts.widths"))
     (folder / f"{name}_parts").mkdir()
     (folder / f"{name}_parts" / "__init__.py").write_text("")
     (folder / f"{name}_parts" / "widths.py").write_text("width = 8\n")
-    return Part(name="layerwise", network=f"{name}:make", folder=str(folder))
+    return SpecSettings(name="layerwise", network=f"{name}:make", folder=str(folder))
 
 
 @pytest.mark.parametrize(
@@ -154,22 +154,22 @@ def own(folder: Path, name: str) -> Part:
 def test_code_is_ones_own_while_no_file_that_it_imports_changes(
     tmp_path: Path, empty_cache: Path, file: str, text: str, trusted: bool
 ) -> None:
-    part = own(tmp_path / "mine", "wide")
+    spec = own(tmp_path / "mine", "wide")
     with pytest.raises(UntrustedCode, match="no search of yours has run here"):
-        require_trusted(part)
-    remember_code(part)
-    assert "as by your own search" in str(require_trusted(part))
+        require_trusted(spec)
+    remember_code(spec)
+    assert "as by your own search" in str(require_trusted(spec))
     (tmp_path / "mine" / file.format("wide")).write_text(text.replace("{helper}", "wide_parts.widths"))
     if trusted:
-        require_trusted(part)
+        require_trusted(spec)
         return
     with pytest.raises(UntrustedCode, match="has changed since the run began"):
-        require_trusted(part)
+        require_trusted(spec)
 
 
 def test_moved_code_is_ones_own_unless_something_lies_beside_it(tmp_path: Path, empty_cache: Path) -> None:
     remember_code(own(tmp_path / "before", "moved"))
-    after = Part(name="layerwise", network="moved:make", folder=str(tmp_path / "after"))
+    after = SpecSettings(name="layerwise", network="moved:make", folder=str(tmp_path / "after"))
     shutil.copytree(tmp_path / "before", tmp_path / "after")
     assert "the same code" in str(require_trusted(after))
     (tmp_path / "after" / "pytest").mkdir()
@@ -198,11 +198,11 @@ def test_a_module_in_the_run_folder_itself_is_not_taken_for_an_installed_one(
     if on_path:
         monkeypatch.syspath_prepend(tmp_path)
     for folder in (None, str(tmp_path / "none")):
-        part = Part(name="layerwise", network="received.planted:make", folder=folder)
+        spec = SpecSettings(name="layerwise", network="received.planted:make", folder=folder)
         with pytest.raises(UntrustedCode, match=r"would run .*received/planted\.py, which no search"):
-            require_trusted(part)
-    remember_code(part)
-    assert "as by your own search" in str(require_trusted(part))
+            require_trusted(spec)
+    remember_code(spec)
+    assert "as by your own search" in str(require_trusted(spec))
 
 
 @pytest.mark.parametrize(
@@ -210,22 +210,22 @@ def test_a_module_in_the_run_folder_itself_is_not_taken_for_an_installed_one(
 )
 def test_what_python_has_itself_is_not_run_either(empty_cache: Path, network: str) -> None:
     with pytest.raises(UntrustedCode, match="which no search of yours has run here"):
-        require_trusted(Part(name="layerwise", network=network))
+        require_trusted(SpecSettings(name="layerwise", network=network))
 
 
 def test_what_somebody_else_put_among_the_records_does_not_count(tmp_path: Path, empty_cache: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root gives files away")
-    part = own(tmp_path / "mine", "given")
-    remember_code(part)
+    spec = own(tmp_path / "mine", "given")
+    remember_code(spec)
     (record,) = (empty_cache / "own-code").rglob("*.json")
     os.chown(record, 12345, -1)
     with pytest.raises(UntrustedCode):
-        require_trusted(part)
+        require_trusted(spec)
     record.write_text("{")
     os.chown(record, 0, -1)
     with pytest.raises(UntrustedCode):
-        require_trusted(part)
+        require_trusted(spec)
 
 
 @pytest.mark.parametrize("file", ["module", "helper"])
@@ -237,8 +237,8 @@ def test_a_compiled_file_beside_a_source_is_not_run_in_its_place(
     import py_compile
     import sys
 
-    part = own(tmp_path / "mine", f"compiled_{file}")
-    remember_code(part)
+    spec = own(tmp_path / "mine", f"compiled_{file}")
+    remember_code(spec)
     place = tmp_path / "site-packages"
     shutil.copytree(tmp_path / "mine", place)
     name = f"compiled_{file}{'_parts' if file == 'helper' else ''}"
@@ -256,11 +256,11 @@ def test_a_compiled_file_beside_a_source_is_not_run_in_its_place(
     assert run([sys.executable, "-c", code]).returncode == 0
     assert mark.exists(), "as Python does by itself"
     mark.unlink()
-    moved = Part(name="layerwise", network=part.options["network"], folder=str(place))
+    moved = SpecSettings(name="layerwise", network=spec.options["network"], folder=str(place))
     assert "the same code" in str(require_trusted(moved))
     from netwright.spaces.layerwise.factory import load_factory
 
-    assert load_factory(str(part.options["network"]), str(place)).__name__ == "make"
+    assert load_factory(str(spec.options["network"]), str(place)).__name__ == "make"
     assert not mark.exists()
 
 
@@ -276,7 +276,9 @@ def test_a_relative_folder_is_refused(
         assert done.returncode == 2
         assert "space.folder: expected an absolute path, got '.'" in done.stderr
     with pytest.raises(SettingsError, match="expected an absolute path"):
-        make_space(Part(name="layerwise", network="a:b", folder="b", channels=1, classes=2, size=[8, 8]))
+        make_space(
+            SpecSettings(name="layerwise", network="a:b", folder="b", channels=1, classes=2, size=[8, 8])
+        )
 
 
 def test_what_is_shown_is_what_the_code_would_have_told(

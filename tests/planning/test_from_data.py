@@ -23,8 +23,8 @@ from netwright.planning.resolve import resolve
 from netwright.planning.task_settings import choose_task_settings
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
-from netwright.searches.components import require_parts
-from netwright.settings import Part, RunSettings, parse_settings
+from netwright.searches.components import require_components
+from netwright.settings import RunSettings, SpecSettings, parse_settings
 from netwright.spaces import make_space, same_space
 from netwright.spaces.dense import DenseSpace
 from netwright.spaces.kinds import INPAINTING, KINDS, Kind
@@ -96,14 +96,14 @@ def test_a_user_s_network_is_found_where_it_lay_when_settings_are_repeated(
         "fingerprint": "0",
     }
     repeat = resolve(shapes, None, UserSettings(repeat=settings_with(space=space)))
-    require_parts(repeat)
+    require_components(repeat)
     opened = open_own(repeat)
     found = after(repeat, *FIT, dataset=opened, prepared=prepare_own(opened, repeat)).space
     assert found.options["folder"] == str(tmp_path)
     same = fitted(shapes, "marl", space__network="tiny_networks:classifier").space
     assert found.options["fingerprint"] == same.options["fingerprint"]
-    assert same_space(found, Part(**{**found.model_dump(), "folder": "/elsewhere"}))
-    assert not same_space(found, Part(**{**found.model_dump(), "fingerprint": "0"}))
+    assert same_space(found, SpecSettings(**{**found.model_dump(), "folder": "/elsewhere"}))
+    assert not same_space(found, SpecSettings(**{**found.model_dump(), "fingerprint": "0"}))
 
 
 def test_what_is_filled_in_from_the_data_is_not_set_to_other_values(shapes: Path) -> None:
@@ -121,7 +121,7 @@ def test_options_that_a_space_has_not_are_met_with_those_to_set(shapes: Path) ->
         ({"space.network": "tiny_networks:classifier"}, "with the recipe marl, or without --recipe"),
     ):
         with pytest.raises(SettingsError, match=words):
-            require_parts(resolve(shapes, "marl-vgg16", UserSettings(assignments=said)))
+            require_components(resolve(shapes, "marl-vgg16", UserSettings(assignments=said)))
 
 
 def test_volumes_are_cut_into_slices_where_that_is_said(dataset: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from netwright.recipes import RECIPES
-from netwright.settings import Part, RunSettings, parse_settings
+from netwright.settings import RunSettings, SpecSettings, parse_settings
 from netwright.spaces import make_space, takes_task
 from netwright.spaces.base import Layered
 from netwright.strategies.makers import make_sampler
@@ -35,7 +35,7 @@ def settings_for(name: str, task: str) -> RunSettings:
     shape: dict[str, Any] = {"channels": 1, "classes": 4, "size": [32, 32], "dense": dense}
     options = {**settings.space.model_dump(), **shape}
     options |= {"network": NETWORKS[task]} if options["name"] == "layerwise" else {}
-    return settings.model_copy(update={"space": Part(**options)})
+    return settings.model_copy(update={"space": SpecSettings(**options)})
 
 
 @pytest.mark.parametrize(("name", "task"), CASES)

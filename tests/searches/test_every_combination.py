@@ -11,7 +11,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
-from netwright.settings import Part, RunSettings, parse_settings
+from netwright.settings import RunSettings, SpecSettings, parse_settings
 from netwright.spaces import SPACES, make_space, takes_task
 from netwright.spaces.base import Layered, Space
 from netwright.spaces.kinds import KINDS, spaces_for
@@ -69,7 +69,7 @@ def settings_for(space: str, task: str, strategy: dict[str, Any]) -> RunSettings
         return settings
     options = {"channels": 1, "classes": 3, "size": [32, 32], "dense": task != "classification"}
     options |= {"network": NETWORKS[task]} if space == "layerwise" else {}
-    return settings.model_copy(update={"space": Part(name=space, **options)})
+    return settings.model_copy(update={"space": SpecSettings(name=space, **options)})
 
 
 def share(name: str, distribution: BaseDistribution, value: Any) -> float:

@@ -9,7 +9,7 @@ from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.objective import read_limit
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
-from netwright.settings import Part
+from netwright.settings import SpecSettings
 from netwright.spaces import make_space, takes_task
 from netwright.spaces.base import Space, is_dense
 from netwright.spaces.layerwise.factory import folder_of
@@ -57,21 +57,21 @@ def shape_space(draft: Draft, context: Context) -> None:
 
 
 def _shaped(draft: Draft, task: NetworkTask) -> dict[str, Any]:
-    part = draft.space
+    spec = draft.space
     shape: dict[str, Any] = {"channels": task.channels, "classes": task.classes, "size": list(task.size)}
     shape["dense"] = is_dense(task)
     for name, value in shape.items():
-        if f"space.{name}" in draft.user_set and part.options[name] != value:
+        if f"space.{name}" in draft.user_set and spec.options[name] != value:
             raise SettingsError(
-                f"space.{name} is {part.options[name]}, but it is filled in from the data, where it is {value}. "
+                f"space.{name} is {spec.options[name]}, but it is filled in from the data, where it is {value}. "
                 "Leave it out."
             )
-    options = {**part.model_dump(mode="json"), **shape}
+    options = {**spec.model_dump(mode="json"), **shape}
     if "units" in options and options["units"] is None:
         options["units"] = usual_units(task.size)
     if "network" in options:
         options |= {"folder": folder_of(options["network"], options.get("folder")), "fingerprint": None}
-        options["fingerprint"] = getattr(make_space(Part(**options)), "fingerprint", None)
+        options["fingerprint"] = getattr(make_space(SpecSettings(**options)), "fingerprint", None)
     return options
 
 

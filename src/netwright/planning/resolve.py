@@ -46,7 +46,7 @@ from netwright.planning.task_settings import choose_task_settings, finish_task_s
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.folder import default_output, require_new_folder
 from netwright.runs.trust import require_trusted
-from netwright.searches.components import require_parts
+from netwright.searches.components import require_components
 from netwright.searches.one_shot import require_searchable, require_shared
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
@@ -137,7 +137,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
     ),
     Chapter.CODE: (
         ("code is trusted", require_trusted_code),
-        ("space and strategy are known", lambda draft, _: require_parts(draft)),
+        ("space and strategy are known", lambda draft, _: require_components(draft)),
         ("a one-shot search is possible", lambda draft, _: require_shared(draft)),
         ("logs can be written", lambda draft, _: require_logs(draft.log)),
     ),

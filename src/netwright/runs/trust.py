@@ -17,27 +17,27 @@ from typing import Any
 from netwright.errors import StorageError, UntrustedCode
 from netwright.files import write_json
 from netwright.runs.data import cache_root
-from netwright.settings import Part
 from netwright.spaces import SPACES
 from netwright.spaces.layerwise.sources import Source, source_of
+from netwright.spec import Spec
 
 RECORDS = "own-code"
 """The folder of the cache that records the code of the user's own searches."""
 
 
-def names_code(part: Part) -> bool:
+def names_code(spec: Spec) -> bool:
     """Whether a space is made by code that its options name."""
-    maker = SPACES.get(part.name)
+    maker = SPACES.get(spec.name)
     return maker is not None and "network" in inspect.signature(maker).parameters
 
 
-def remember_code(part: Part) -> None:
+def remember_code(spec: Spec) -> None:
     """Records that a search of this user ran the code of a space, if the space names any.
 
     Raises:
         StorageError: the cache cannot be written.
     """
-    named = _source(part)
+    named = _source(spec)
     if named is None:
         return
     network, source = named
@@ -53,7 +53,7 @@ def remember_code(part: Part) -> None:
     write_json(folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json", record)
 
 
-def require_trusted(part: Part, *, trust_code: bool = False) -> str | None:
+def require_trusted(spec: Spec, *, trust_code: bool = False) -> str | None:
     """Refuses a space whose code no search of this user ran, unless the user trusts it.
 
     Returns:
@@ -62,7 +62,7 @@ def require_trusted(part: Part, *, trust_code: bool = False) -> str | None:
     Raises:
         UntrustedCode: the code is not this user's, or has changed.
     """
-    named = _source(part)
+    named = _source(spec)
     if named is None:
         return None
     network, source = named
@@ -95,12 +95,12 @@ def _refusal(network: str, source: Source, *, known: bool, beside: list[str]) ->
     )
 
 
-def _source(part: Part) -> tuple[str, Source] | None:
+def _source(spec: Spec) -> tuple[str, Source] | None:
     """The network that a space names, and its code; None where it names none, or one that does not exist."""
-    network = part.options.get("network")
-    if not names_code(part) or not isinstance(network, str):
+    network = spec.options.get("network")
+    if not names_code(spec) or not isinstance(network, str):
         return None
-    folder = part.options.get("folder")
+    folder = spec.options.get("folder")
     if folder is not None and not (isinstance(folder, str) and os.path.isabs(folder)):
         raise UntrustedCode(
             f"space.folder: expected an absolute path, got {folder!r}, which would be another folder wherever "

@@ -29,7 +29,7 @@ DIVISOR = "epochs_of_reward"
 """The study attribute with what the rewards are divided by, if they are divided by epochs."""
 
 
-def require_parts(settings: RunSettings) -> None:
+def require_components(settings: RunSettings) -> None:
     """Refuse what is wrong with space and strategy as far as it can be told before the data is prepared.
 
     Raises:

@@ -22,9 +22,10 @@ from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import network_key
 from netwright.searches.components import problem_of, reward_of
-from netwright.settings import Part, RunSettings
+from netwright.settings import RunSettings, SpecSettings
 from netwright.spaces import make_space, network_builder, takes_task
 from netwright.spaces.base import SharesWeights, Space
+from netwright.spec import Spec
 from netwright.strategies.makers import make_sampler
 from netwright.strategies.natural_gradient import NaturalGradient
 from netwright.strategies.sampler import StrategySampler, dimensions_of
@@ -57,7 +58,7 @@ class SharedJob:
 def shared_space(settings: RunSettings) -> Space:
     """The run's space with the options that hold for the search."""
     assert settings.supernet is not None
-    return make_space(Part(**{**settings.space.model_dump(), **settings.supernet.space}))
+    return make_space(SpecSettings(**{**settings.space.model_dump(), **settings.supernet.space}))
 
 
 def require_shared(settings: RunSettings) -> None:
@@ -116,9 +117,9 @@ def require_searchable(settings: RunSettings, task: NetworkTask, training: int) 
         space.supernet(task)
 
 
-def shares_weights(part: Part) -> bool:
+def shares_weights(spec: Spec) -> bool:
     """Whether the networks of a space can be trained with shared weights."""
-    return not takes_task(part) and isinstance(make_space(part), SharesWeights)
+    return not takes_task(spec) and isinstance(make_space(spec), SharesWeights)
 
 
 def natural_gradient(settings: RunSettings, space: Space) -> NaturalGradient:

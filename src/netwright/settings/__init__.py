@@ -1,4 +1,4 @@
-"""A run's settings: every resolved value, enough to repeat the run. Known to the command line, recipes and study.
+"""A run's settings: every resolved value, enough to repeat the run.
 
 A recipe gives the defaults, ``--set key=value`` overrides one of them by its dotted name, and the result stands in
 the run folder as ``run.yaml``.
@@ -10,9 +10,9 @@ from netwright.settings.tables import (
     BudgetSettings,
     DatasetSettings,
     MachineSettings,
-    Part,
     PostprocessingSettings,
     RunSettings,
+    SpecSettings,
     TerminationSettings,
     TrainSettings,
     VerdictSettings,
@@ -23,9 +23,9 @@ __all__ = [
     "BudgetSettings",
     "DatasetSettings",
     "MachineSettings",
-    "Part",
     "PostprocessingSettings",
     "RunSettings",
+    "SpecSettings",
     "TerminationSettings",
     "TrainSettings",
     "VerdictSettings",

@@ -1,4 +1,4 @@
-"""A run's settings: every resolved value, enough to repeat the run. Known to the command line, recipes and study.
+"""The tables of a run's settings.
 
 Each field's description stands in docs/settings.md (`netwright.settings.page`) and in the completion of ``--set``.
 """
@@ -39,8 +39,8 @@ class DatasetSettings(_Model):
     )
 
 
-class Part(BaseModel):
-    """A member of a family by its name, with its own options beside the name."""
+class SpecSettings(BaseModel):
+    """A component by its name, with its options beside the name: a `netwright.spec.Spec`."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str = Field(description="its name; see `netwright recipes --parts`")
@@ -267,8 +267,8 @@ class RunSettings(_Model):
         default=None,
         description="restoring pictures; `null` where the task is another; filled in where it is this one",
     )
-    space: Part = Field(description="the networks to choose from")
-    strategy: Part = Field(description="who proposes candidates")
+    space: SpecSettings = Field(description="the networks to choose from")
+    strategy: SpecSettings = Field(description="who proposes candidates")
     objective: ObjectiveSettings = Field(
         default_factory=ObjectiveSettings, description="what the search maximises"
     )

@@ -12,7 +12,7 @@ import pytest
 from netwright.report.collect.space import layer_choices
 from netwright.report.collect.strategy import strategy_report
 from netwright.runs.trials import TrialRecord, best_of, record_of
-from netwright.settings import Part, RunSettings, parse_settings
+from netwright.settings import RunSettings, SpecSettings, parse_settings
 from netwright.spaces import make_space
 from netwright.spaces.base import Layered
 from netwright.strategies.makers import make_sampler
@@ -102,7 +102,7 @@ def test_each_pair_of_connected_agents_has_a_table_of_their_actions(variant: str
 
 
 def test_other_strategies_have_no_tables() -> None:
-    settings = settings_of("published").model_copy(update={"strategy": Part(name="random")})
+    settings = settings_of("published").model_copy(update={"strategy": SpecSettings(name="random")})
     study = optuna.create_study(
         sampler=make_sampler(settings.strategy, make_space(settings.space), settings.seed)
     )
@@ -128,4 +128,4 @@ def test_layers_have_what_each_trial_gave_them() -> None:
 
 
 def test_spaces_without_layers_have_no_choices_of_layers() -> None:
-    assert layer_choices(make_space(Part(name="segnas4")), []) is None
+    assert layer_choices(make_space(SpecSettings(name="segnas4")), []) is None
