@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from netwright.errors import SettingsError
-from netwright.spec import make, maker_of, require_options
+from netwright.spec import entry_of, make, require_options
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ def test_a_maker_gets_the_options_and_lists_as_tuples() -> None:
 
 
 def test_a_name_that_is_not_there_is_told_with_the_nearest() -> None:
-    assert maker_of("shape", {"line": line}, "line") is line
+    assert entry_of("shape", {"line": line}, "line") is line
     with pytest.raises(SettingsError, match=r"no shape 'lime'. Did you mean line\? There are: line, disc"):
-        maker_of("shape", {"line": line, "disc": line}, "lime")
+        entry_of("shape", {"line": line, "disc": line}, "lime")
 
 
 def test_an_unknown_option_is_told_with_those_that_a_user_may_set() -> None:

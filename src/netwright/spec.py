@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from netwright.errors import SettingsError
 
+Entry = TypeVar("Entry")
 Maker = Callable[..., Any]
 
 
@@ -27,12 +28,12 @@ class Spec(Protocol):
         """The keyword arguments of its maker."""
 
 
-def maker_of(kind: str, registry: Mapping[str, Maker], name: str) -> Maker:
-    """The entry of that name.
+def entry_of(kind: str, registry: Mapping[str, Entry], name: str) -> Entry:
+    """The entry with that name.
 
     Args:
-        kind: of component, in a word, for the message.
-        registry: the makers by name.
+        kind: what the entries are, in one word, for the message.
+        registry: the entries by name.
         name: to look up.
 
     Raises:
@@ -49,7 +50,7 @@ def require_options(kind: str, spec: Spec, maker: Maker, filled_in: Collection[s
     """Refuse options that the maker does not take.
 
     Args:
-        kind: as in `maker_of`.
+        kind: as in `entry_of`.
         spec: the component.
         maker: its maker.
         filled_in: options that netwright sets itself and that the message therefore does not offer.
@@ -65,10 +66,10 @@ def require_options(kind: str, spec: Spec, maker: Maker, filled_in: Collection[s
 
 
 def make(kind: str, spec: Spec, maker: Maker, options: Mapping[str, Any] | None = None) -> Any:
-    """What the maker makes of the options, lists as tuples.
+    """Make the component: its maker gets the options as keywords, lists as tuples.
 
     Args:
-        kind: as in `maker_of`.
+        kind: as in `entry_of`.
         spec: the component.
         maker: its maker.
         options: in place of those of ``spec``.

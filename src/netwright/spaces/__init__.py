@@ -11,7 +11,7 @@ from netwright.errors import SettingsError
 from netwright.spaces.base import Choice, Diagram, Edge, Node, Space, TaskShape, Value
 from netwright.spaces.kinds import KINDS
 from netwright.spaces.layerwise.makers import FILLED_IN
-from netwright.spec import Maker, Spec, make, maker_of, require_options
+from netwright.spec import Maker, Spec, entry_of, make, require_options
 
 SPACES: dict[str, Callable[..., Space]] = {name: kind.maker for name, kind in KINDS.items()}
 """Name to maker. A maker takes the space's settings as keyword arguments."""
@@ -34,7 +34,7 @@ def space_maker(spec: Spec) -> Maker:
     Raises:
         SettingsError: the name or an option is unknown.
     """
-    maker = maker_of("space", SPACES, spec.name)
+    maker = entry_of("space", SPACES, spec.name)
     known = inspect.signature(maker).parameters
     if [name for name in spec.options if name not in known] == ["network"]:
         raise SettingsError(

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from netwright.spec import Maker, Spec, make, maker_of, require_options
+from netwright.spec import Maker, Spec, entry_of, make, require_options
 from netwright.strategies import STRATEGIES
 from netwright.strategies.optuna_samplers import OPTUNA_SAMPLERS, SeededSampler
 from netwright.strategies.sampler import StrategySampler
@@ -42,7 +42,7 @@ def strategy_maker(spec: Spec) -> Maker:
     Raises:
         SettingsError: the name or an option is unknown.
     """
-    maker = maker_of("strategy", PROPOSERS, spec.name)
+    maker = entry_of("strategy", PROPOSERS, spec.name)
     require_options("strategy", spec, maker)
     return maker
 
