@@ -40,8 +40,8 @@ def _one_level_off(path: Path) -> Path | None:
     if folder.is_dir():
         return None
     inner = [one for one in _children(folder.parent) if one.is_dir()][:_FOLDERS_SEARCHED]
-    places = [*(one / folder.name for one in inner), folder.parent.parent / folder.name]
-    return next((parent / path.name for parent in places if (parent / path.name).is_file()), None)
+    parents = [*(one / folder.name for one in inner), folder.parent.parent / folder.name]
+    return next((parent / path.name for parent in parents if (parent / path.name).is_file()), None)
 
 
 def _children(folder: Path) -> list[Path]:

@@ -62,8 +62,8 @@ def misplacement(
         "error" if far else "warning",
         str(path),
         f"lies elsewhere than {f'{other} {name}'.strip()}, up to {_voxels(off)} away",
-        expected=_place(image, same_spacing),
-        found=_place(grid, same_spacing),
+        expected=_position(image, same_spacing),
+        found=_position(grid, same_spacing),
         advice=_far_advice(role) if far else _near_advice(),
         kind="elsewhere" if far else "geometry",
     )
@@ -88,9 +88,9 @@ def _near_advice() -> str:
 
 def _other_shape(path: Path, grid: Grid, image: Grid, name: str, role: str) -> Problem:
     """Shapes as the files have them; in canonical axes where only so they differ."""
-    wanted, found, axes = image.shape, grid.shape, ""
-    if wanted == found:
-        wanted, found, axes = image.canonical_shape, grid.canonical_shape, " in canonical axes"
+    wanted, shape, axes = image.shape, grid.shape, ""
+    if wanted == shape:
+        wanted, shape, axes = image.canonical_shape, grid.canonical_shape, " in canonical axes"
     if role == "channel":
         what, expected = (
             "has another shape than the first channel",
@@ -106,7 +106,7 @@ def _other_shape(path: Path, grid: Grid, image: Grid, name: str, role: str) -> P
         str(path),
         what,
         expected=expected,
-        found=shape_text(found),
+        found=shape_text(shape),
         advice=_ADVICE[role],
         kind="channel-shape" if role == "channel" else "label-shape",
     )
@@ -116,7 +116,7 @@ def _voxels(off: float) -> str:
     return f"{off:.2g} voxels" if off < 100 else f"{off:.0f} voxels"
 
 
-def _place(grid: Grid, same_spacing: bool) -> str:
+def _position(grid: Grid, same_spacing: bool) -> str:
     if not same_spacing:
         return "voxels of " + " x ".join(f"{edge:.3g}" for edge in grid.spacing) + " mm"
     origin = ", ".join(f"{coordinate:.1f}" for coordinate in grid.matrix[:3, 3])

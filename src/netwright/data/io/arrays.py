@@ -68,9 +68,9 @@ class ArrayFile:
         return (self.path,)
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The file, and the array in it."""
-        return _place(self.path, self.key)
+        return _location(self.path, self.key)
 
     def chunks(self) -> Iterator[NDArray[Any]]:
         """The rows in order, some at a time, in the machine's order of bytes.
@@ -79,7 +79,7 @@ class ArrayFile:
             UnusableFile: the file ends too early, holds more than its header says, or is damaged.
         """
         dtype = np.dtype(self.dtype)
-        require_pictures(self.path, self.place, self.shape, dtype.itemsize)
+        require_pictures(self.path, self.location, self.shape, dtype.itemsize)
         row = prod(self.shape[1:]) * dtype.itemsize
         step = max(1, CHUNK_BYTES // max(row, 1))
         with _named_errors(self.path, self.key), _stream(self.path, self.key) as file:
@@ -125,15 +125,15 @@ def npz_files(path: Path) -> dict[str, ArrayFile]:
     Raises:
         UnusableFile: it is no such file, or an array is pickled or stored by columns.
     """
-    found = {}
+    arrays = {}
     with _named_errors(path, ""), zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
             if not member.endswith(".npy"):
                 continue
             key = member.removesuffix(".npy")
             with archive.open(member) as file:
-                found[key] = _npy_header(path, key, file)
-    return found
+                arrays[key] = _npy_header(path, key, file)
+    return arrays
 
 
 def _npy_header(path: Path, key: str, file: Any) -> ArrayFile:
@@ -149,7 +149,7 @@ def _npy_header(path: Path, key: str, file: Any) -> ArrayFile:
         raise UnusableFile(
             Problem(
                 "error",
-                _place(path, key),
+                _location(path, key),
                 "is a pickled array",
                 expected="numbers",
                 found="Python objects",
@@ -180,7 +180,7 @@ def _member(path: Path, key: str) -> Iterator[Any]:
 
 def _named_errors(path: Path, key: str) -> AbstractContextManager[None]:
     expected = f"a complete {_KINDS.get(path.suffix.lower(), 'IDX')} file"
-    return reading(path, expected, location=_place(path, key))
+    return reading(path, expected, location=_location(path, key))
 
 
 def _exactly(file: Any, count: int) -> bytes:
@@ -190,5 +190,5 @@ def _exactly(file: Any, count: int) -> bytes:
     return content
 
 
-def _place(path: Path, key: str) -> str:
+def _location(path: Path, key: str) -> str:
     return f"{path} ({key})" if key else str(path)

@@ -80,7 +80,7 @@ def _most(usual: int) -> int:
     return usual if given is None else _checked(given)
 
 
-def require_contents(path: Path, place: str, pictures: int) -> None:
+def require_contents(path: Path, location: str, pictures: int) -> None:
     """Refuse an array of many pictures in a file of few bytes: each takes about 2 KB of memory to be listed.
 
     Raises:
@@ -90,7 +90,7 @@ def require_contents(path: Path, place: str, pictures: int) -> None:
     size = path.stat().st_size
     if pictures > MANY_PICTURES and size < FEWEST_BYTES * pictures and VARIABLE not in os.environ:
         raise _too_large(
-            place,
+            location,
             f"cannot be read, as it announces {pictures:,} pictures",
             f"at least {FEWEST_BYTES} bytes of the file for each of more than {MANY_PICTURES:,}",
             path,
@@ -120,7 +120,7 @@ def require_voxels(path: Path, shape: Sequence[int]) -> None:
     _require(path, shape, MAX_VOXELS, "voxels", "crop the volume")
 
 
-def require_pictures(path: Path, place: str, shape: Sequence[int], itemsize: int) -> None:
+def require_pictures(path: Path, location: str, shape: Sequence[int], itemsize: int) -> None:
     """Refuse an array (N, ...) of more rows than are read, or of pictures (H, W, ...) that are too large.
 
     Numbers of 8 bytes count twice.
@@ -130,7 +130,7 @@ def require_pictures(path: Path, place: str, shape: Sequence[int], itemsize: int
     """
     if shape and shape[0] > MAX_PICTURES:
         raise _too_large(
-            place,
+            location,
             f"cannot be read, as it announces {shape[0]:,} pictures",
             f"at most {MAX_PICTURES:,} in one array",
             path,
@@ -142,7 +142,7 @@ def require_pictures(path: Path, place: str, shape: Sequence[int], itemsize: int
         _most(MAX_PIXELS) * 4 // max(4, itemsize),
         "values a picture",
         "crop or scale them",
-        place,
+        location,
     )
 
 
@@ -183,7 +183,7 @@ def _require(
     usual: int,
     unit: str,
     way: str,
-    place: str | None = None,
+    location: str | None = None,
     itemsize: int = 1,
 ) -> None:
     times = max(4, itemsize)
@@ -191,7 +191,7 @@ def _require(
     if count <= most:
         return
     raise _too_large(
-        place or str(path),
+        location or str(path),
         f"cannot be read, as it announces {' x '.join(str(length) for length in shape)}, {count:,} {unit}",
         f"at most {most:,}",
         path,
@@ -200,8 +200,8 @@ def _require(
     )
 
 
-def _too_large(place: str, what: str, expected: str, path: Path, advice: str) -> UnusableFile:
+def _too_large(location: str, what: str, expected: str, path: Path, advice: str) -> UnusableFile:
     size = path.stat().st_size if path.is_file() else 0
     return UnusableFile(
-        Problem("error", place, what, expected, f"that many in {size:,} bytes", advice, kind="too-large")
+        Problem("error", location, what, expected, f"that many in {size:,} bytes", advice, kind="too-large")
     )

@@ -96,9 +96,9 @@ def _at(file: BinaryIO, offset: int, count: int) -> bytes:
     """Some bytes of a file that Pillow goes on to read."""
     before = file.tell()
     file.seek(offset)
-    found = file.read(count)
+    content = file.read(count)
     file.seek(before)
-    return found
+    return content
 
 
 def _orientation(file: BinaryIO, image: Any) -> int:
@@ -107,9 +107,9 @@ def _orientation(file: BinaryIO, image: Any) -> int:
         image.load()
     with suppress(Exception):
         # Pillow's own method of a PNG decodes all of it first.
-        found = Image.Image.getexif(image).get(_ORIENTATION, UPRIGHT)
-        if found in range(1, 9):
-            return int(found)
+        orientation = Image.Image.getexif(image).get(_ORIENTATION, UPRIGHT)
+        if orientation in range(1, 9):
+            return int(orientation)
     return UPRIGHT
 
 

@@ -129,8 +129,8 @@ def _orientation_along(affine: Affine, reference: Grid) -> NDArray[np.float64] |
     if affine == reference.affine:
         return _orientation_of(affine)
     among = np.linalg.solve(_unit_columns(reference.canonical_affine), _unit_columns(np.array(affine)))
-    found = np.asarray(_orientations.io_orientation(among))
-    return None if np.isnan(found).any() else found
+    orientation = np.asarray(_orientations.io_orientation(among))
+    return None if np.isnan(orientation).any() else orientation
 
 
 def _unit_columns(affine: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -159,16 +159,16 @@ def require_one_orientation(image: Path, mask: Path) -> None:
     Raises:
         UnusableFile: one of the files cannot be read, or one has an orientation tag that the other has not.
     """
-    expected, found = (_head_of(path).orientation for path in (image, mask))
-    if expected == found:
+    of_image, of_mask = (_head_of(path).orientation for path in (image, mask))
+    if of_image == of_mask:
         return
     raise UnusableFile(
         Problem(
             "error",
             str(mask),
             "is not turned as its image is",
-            expected=f"the orientation tag of {image}, {expected}" + " (as stored)" * (expected == UPRIGHT),
-            found=f"{found}" + " (as stored, or no tag)" * (found == UPRIGHT),
+            expected=f"the orientation tag of {image}, {of_image}" + " (as stored)" * (of_image == UPRIGHT),
+            found=f"{of_mask}" + " (as stored, or no tag)" * (of_mask == UPRIGHT),
             advice="Programs that follow the tag of a camera show another picture than those that do not, and the "
             "mask fits one of them. Save both upright and without the tag, for example with Pillow: "
             "ImageOps.exif_transpose(Image.open(path)).save(path), look whether they fit, and turn the mask by hand "
@@ -311,14 +311,14 @@ def _lossy(path: Path) -> UnusableFile:
 
 
 def _in_colours(path: Path, pixels: NDArray[Any]) -> UnusableFile:
-    found = len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0))
+    colours = len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0))
     return UnusableFile(
         Problem(
             "error",
             str(path),
             "is a mask in colours",
             expected="one value a pixel: 0 for background, 1, 2, ... for the labels",
-            found=f"red, green and blue, in {found} different colours",
+            found=f"red, green and blue, in {colours} different colours",
             advice="Give each colour a number and save the numbers as 8-bit grey, for example "
             "numpy.all(rgb == (255, 0, 0), axis=-1) for the pixels that are red. A palette PNG is read as it is.",
             kind="colour-mask",

@@ -83,7 +83,7 @@ def turned_back(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     return turned(pixels, {6: 8, 8: 6}.get(orientation, orientation))
 
 
-def unknown_colours(path: Path, found: str) -> UnusableFile:
+def unknown_colours(path: Path, colours: str) -> UnusableFile:
     """That a picture has colours, or channels, which are not read."""
     return UnusableFile(
         Problem(
@@ -91,7 +91,7 @@ def unknown_colours(path: Path, found: str) -> UnusableFile:
             str(path),
             "is in a colour space that is not read",
             expected="grey or RGB",
-            found=found,
+            found=colours,
             advice="Convert it to RGB, for example with Pillow: Image.open(path).convert('RGB').save(path).",
             kind="colour-space",
         )

@@ -42,12 +42,12 @@ def whole_labels(path: Path, values: NDArray[Any], counts: NDArray[np.int64] | N
     return values.astype(np.int32) if values.dtype.itemsize > 4 else values
 
 
-def value_text(found: NDArray[Any]) -> str:
+def value_text(values: NDArray[Any]) -> str:
     """The first of some values, and how many more there are."""
     shown = [
-        f"{value:g}" if found.dtype.kind == "f" else str(value) for value in found[:_SHOWN_VALUES].tolist()
+        f"{value:g}" if values.dtype.kind == "f" else str(value) for value in values[:_SHOWN_VALUES].tolist()
     ]
-    rest = len(found) - len(shown)
+    rest = len(values) - len(shown)
     return enumerate_words([*shown, f"{rest} more values"] if rest else shown)
 
 
@@ -93,7 +93,7 @@ def _rounded(path: Path, values: NDArray[Any], counts: NDArray[np.int64] | None)
     return np.asarray(rounded, np.int64) if np.abs(rounded).max(initial=0) < 2.0**62 else rounded
 
 
-def _unusable(path: Path, what: str, found: str, advice: str, kind: str) -> UnusableFile:
+def _unusable(path: Path, what: str, values: str, advice: str, kind: str) -> UnusableFile:
     return UnusableFile(
-        Problem("error", str(path), what, "a whole number for every voxel", found, advice, kind)
+        Problem("error", str(path), what, "a whole number for every voxel", values, advice, kind)
     )

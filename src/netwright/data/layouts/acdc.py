@@ -18,6 +18,7 @@ from netwright.data.files import read_text
 from netwright.data.io.formats import VOLUME_ENDINGS
 from netwright.data.io.time_axis import time_points
 from netwright.data.issues import Problem, enumerate_words
+from netwright.data.layouts.description import stem
 from netwright.data.layouts.nnunet import list_files
 from netwright.data.volumes.dataset import ACDC, Case, Dataset
 from netwright.errors import DatasetError
@@ -31,7 +32,7 @@ LABELS = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventr
 CHANNEL = "cine MRI"
 INFO = "Info.cfg"
 
-_PLACES = (".", "training", "testing", "database/training", "database/testing")
+_PARENTS = (".", "training", "testing", "database/training", "database/testing")
 _PATIENT = re.compile(r"patient\d+")
 _FRAME = re.compile(r"(patient\d+)_frame(\d+)(_gt)?\.nii(\.gz)?")
 _CINE = re.compile(r"(patient\d+)_4d\.nii(\.gz)?")
@@ -114,7 +115,7 @@ def unlabelled(path: Path) -> tuple[Case, ...]:
     for folder in folders:
         images, _, cine = _files(folder)
         files += [images[number] for number in sorted(images)] or ([] if cine is None else [cine])
-    return tuple(Case(file.name.partition(".nii")[0], (file,), None) for file in files)
+    return tuple(Case(stem(file), (file,), None) for file in files)
 
 
 def read_info(path: Path) -> PatientInfo:
@@ -168,11 +169,11 @@ def _real(where: str, key: str, value: str) -> float | None:
 
 def _folders(root: Path) -> list[Path]:
     """The folders that are named after patients."""
-    places = [root / place for place in _PLACES if (root / place).is_dir()]
+    parents = [root / name for name in _PARENTS if (root / name).is_dir()]
     return sorted(
         folder
-        for place in places
-        for folder in place.iterdir()
+        for parent in parents
+        for folder in parent.iterdir()
         if _PATIENT.fullmatch(folder.name) and folder.is_dir()
     )
 

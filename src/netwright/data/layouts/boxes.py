@@ -40,9 +40,11 @@ def read_boxes(
     except UnusableFile as error:
         return {}, [replace(error.problem, file=BOXES, kind="box")]
     if rows and (missing := [name for name in COLUMNS if name not in rows[0]]):
-        found = ", ".join(str(name) for name in rows[0])
+        columns = ", ".join(str(name) for name in rows[0])
         return {}, [
-            _wrong(f"lacks the column {missing[0]}", ",".join(COLUMNS), found, "Name them in the first row.")
+            _wrong(
+                f"lacks the column {missing[0]}", ",".join(COLUMNS), columns, "Name them in the first row."
+            )
         ]
     absent = [row["file"] for row in rows if row["file"] not in sizes] if of_more else []
     boxes: dict[str, Box] = {}
@@ -80,8 +82,8 @@ def _box(
     if 0 <= left < right <= width and 0 <= top < bottom <= height:
         return (left, top, right, bottom), None
     expected = f"0 <= left < right <= {width} and 0 <= top < bottom <= {height}"
-    found = f"left {left}, top {top}, right {right}, bottom {bottom}"
-    return None, _of_row(number, name, "lies not within its picture", expected, found)
+    edges = f"left {left}, top {top}, right {right}, bottom {bottom}"
+    return None, _of_row(number, name, "lies not within its picture", expected, edges)
 
 
 def _absent(names: Sequence[str]) -> list[Problem]:
@@ -117,12 +119,12 @@ def _without(sizes: Mapping[str, tuple[int, int] | None], boxes: Mapping[str, Bo
     ]
 
 
-def _of_row(number: int, name: str, what: str, expected: str, found: str) -> Problem:
+def _of_row(number: int, name: str, what: str, expected: str, actual: str) -> Problem:
     advice = (
         "Correct the row: left and top are the first pixel inside, right and bottom the first beyond, from 0."
     )
-    return _wrong(f"(row {number}, {name!r}) {what}", expected, found, advice)
+    return _wrong(f"(row {number}, {name!r}) {what}", expected, actual, advice)
 
 
-def _wrong(what: str, expected: str, found: str, advice: str) -> Problem:
-    return Problem("error", BOXES, what, expected, found, advice, kind="box")
+def _wrong(what: str, expected: str, actual: str, advice: str) -> Problem:
+    return Problem("error", BOXES, what, expected, actual, advice, kind="box")

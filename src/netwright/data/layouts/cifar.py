@@ -111,8 +111,8 @@ class Records:
         Raises:
             UnusableFile: as `chunks`.
         """
-        found = [rows[:, self.label_bytes - 1].copy() for file in self.files for rows in file.chunks()]
-        return np.concatenate(found).astype(np.int64)
+        labels = [rows[:, self.label_bytes - 1].copy() for file in self.files for rows in file.chunks()]
+        return np.concatenate(labels).astype(np.int64)
 
 
 def matches(root: Path) -> bool:
@@ -133,17 +133,17 @@ def read(root: Path) -> ImageSet:
         DatasetError: no files for training, names that cannot be used, both datasets in one folder, or none.
         UnusableFile: a file is truncated or no such file, or it is the Python version, which is pickled.
     """
-    found = [layout for layout in _LAYOUTS if _is_binary(root, layout)]
-    if not found:
+    layouts = [layout for layout in _LAYOUTS if _is_binary(root, layout)]
+    if not layouts:
         pickled = next((layout for layout in _LAYOUTS if _is_pickled(root, layout)), None)
         if pickled is not None:
             raise _pickled(root, pickled)
         raise DatasetError(f"{root} holds no CIFAR: expected {LOOKED_FOR}. Name the folder that has them.")
-    if len(found) > 1:
+    if len(layouts) > 1:
         raise DatasetError(
             f"{root} holds CIFAR-10 and CIFAR-100: expected one dataset. Move each into a folder of its own."
         )
-    layout = found[0]
+    layout = layouts[0]
     parts: dict[Part, Records] = {}
     for part in sorted(layout.files):
         paths = [root / name for name in layout.files[part] if (root / name).is_file()]
@@ -178,10 +178,10 @@ def _is_binary(root: Path, layout: _Layout) -> bool:
         for part, names in layout.files.items()
         for name in names
     }
-    found = {path: path.stat().st_size for path in lengths if path.is_file()}
-    whole = all(size and size % layout.record == 0 for size in found.values())
-    return (whole and len(found) == len(lengths)) or any(
-        lengths[path] == size for path, size in found.items()
+    sizes = {path: path.stat().st_size for path in lengths if path.is_file()}
+    whole = all(size and size % layout.record == 0 for size in sizes.values())
+    return (whole and len(sizes) == len(lengths)) or any(
+        lengths[path] == size for path, size in sizes.items()
     )
 
 
@@ -220,7 +220,7 @@ def _records(
         own = labels[rows.start : rows.stop]
         outside = np.flatnonzero(own >= len(classes))
         if outside.size:
-            problems.append(labels_out_of_range(file.place, outside, own, 0, len(classes)))
+            problems.append(labels_out_of_range(file.location, outside, own, 0, len(classes)))
         for row, label in zip(rows, own.tolist(), strict=True):
             if label < len(classes):
                 yield Record(f"{part}/{row:0{digits}d}", label, part, file.path, row, (SIDE, SIDE))
@@ -243,18 +243,18 @@ def _names(path: Path, layout: _Layout) -> tuple[str, ...]:
 
 def _not_as_original(root: Path, layout: _Layout) -> list[Problem]:
     """That the folder is a part of the original, if it is."""
-    found = [] if (root / layout.names).is_file() else [f"no {layout.names}"]
+    differences = [] if (root / layout.names).is_file() else [f"no {layout.names}"]
     lengths: dict[tuple[int, int], list[str]] = {}  # (bytes, bytes of the original) to files
     for part, names in layout.files.items():
         whole = layout.pictures[part] * layout.record
         for path in (root / name for name in names):
             if not path.is_file():
-                found.append(f"no {path.name}")
+                differences.append(f"no {path.name}")
             elif (size := path.stat().st_size) != whole:
                 lengths.setdefault((size, whole), []).append(path.name)
     for (size, whole), others in lengths.items():
-        found.append(f"{size} bytes in place of {whole} in {', '.join(others)}")
-    if not found:
+        differences.append(f"{size} bytes in place of {whole} in {', '.join(others)}")
+    if not differences:
         return []
     return [
         Problem(
@@ -262,7 +262,7 @@ def _not_as_original(root: Path, layout: _Layout) -> list[Problem]:
             str(root),
             f"is not the whole of {layout.title}",
             expected="every file of the original",
-            found=enumerate_words(found),
+            found=enumerate_words(differences),
             advice="If that is meant, go on: what is there is read. Otherwise fetch it again.",
             kind="not-whole",
         )

@@ -68,15 +68,15 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     assert folders is not None  # as `matches` has found them
     images, labels = (_by_stem(folder) for folder in folders)
     files, cases = _pairs(images, labels, folders[1])
-    found = list(in_order(partial(_label_file, map_label=map_label), files, _READERS))
+    label_files = list(in_order(partial(_label_file, map_label=map_label), files, _READERS))
     named = description.get("labels")
     proposed: dict[int, int] = {}
     if isinstance(named, dict):
         meaning = read_labels(root, named, value_first(named))
     else:
-        values = {value for file in found for values in file.values.values() for value in values}
+        values = {value for file in label_files for values in file.values.values() for value in values}
         meaning, proposed = labels_of_values(folders[1], values | {0}, map_label)
-    for (image, _, _), file in zip(files, found, strict=True):
+    for (image, _, _), file in zip(files, label_files, strict=True):
         cases += _cases(image, file)
     _require_once(cases)
     return Dataset(
@@ -163,7 +163,9 @@ def _label_file(pair: _Pair, map_label: Mapping[int, int]) -> _LabelFile:
         return _LabelFile(label, {}, error.problem)
     if time is None:
         values = {
-            point: found for point, found in values.items() if any(mapped(v, map_label) != 0 for v in found)
+            point: present
+            for point, present in values.items()
+            if any(mapped(v, map_label) != 0 for v in present)
         }
     return _LabelFile(label, values, None if values else _nothing(label))
 

@@ -63,27 +63,27 @@ def read(root: Path) -> ImageSet:
         raise DatasetError(
             f"{training} has no class folder: expected at least two to tell apart, each with its pictures. {_SORT}"
         )
-    found: list[tuple[str, int, Part | None, Path]] = []
+    pictures: list[tuple[str, int, Part | None, Path]] = []
     problems = [_one_class(training, classes[0])] if len(classes) == 1 else []
     for part, home in homes_of(root, parts):
-        found += _pictures_of(root, part, home, classes, problems)
-    return image_set(root, "image-folder", classes, found, problems)
+        pictures += _pictures_of(root, part, home, classes, problems)
+    return image_set(root, "image-folder", classes, pictures, problems)
 
 
 def image_set(
     root: Path,
     format: str,
     classes: tuple[str, ...],
-    found: Sequence[tuple[str, Label, Part | None, Path]],
+    pictures: Sequence[tuple[str, Label, Part | None, Path]],
     problems: Sequence[Problem],
 ) -> ImageSet:
-    """The pictures that were ``found``, name, label, part and path of each, in order of name, their headers read."""
-    found = sorted(found, key=lambda entry: entry[0])
-    heads = list(many_in_order(_head, [path for *_, path in found], _READERS))
+    """The ``pictures``, given by name, label, part and path, as a dataset in order of name. Their headers are read."""
+    pictures = sorted(pictures, key=lambda entry: entry[0])
+    heads = list(many_in_order(_head, [path for *_, path in pictures], _READERS))
     known = [head for head in heads if head is not None]
     records = tuple(
         Record(name, label, part, path, size=head.size if head else None)
-        for (name, label, part, path), head in zip(found, heads, strict=True)
+        for (name, label, part, path), head in zip(pictures, heads, strict=True)
     )
     return ImageSet(
         name=root.resolve().name,

@@ -32,24 +32,24 @@ def described_names(folder: Path, stem: str) -> tuple[str | None, tuple[str, ...
         if not isinstance(values, dict):
             continue
         title = values.get("name")
-        found = next((values[key] for key in _KEYS if key in values), None)
-        return (str(title) if title else None), None if found is None else _in_order(path, found)
+        classes = next((values[key] for key in _KEYS if key in values), None)
+        return (str(title) if title else None), None if classes is None else _in_order(path, classes)
     return None, None
 
 
-def _in_order(path: Path, found: Any) -> tuple[str, ...]:
-    if isinstance(found, list):
-        found = {str(number): name for number, name in enumerate(found)}
+def _in_order(path: Path, classes: Any) -> tuple[str, ...]:
+    if isinstance(classes, list):
+        classes = {str(number): name for number, name in enumerate(classes)}
     if (
-        not isinstance(found, dict)
-        or set(found) != {str(number) for number in range(len(found))}
-        or len(found) < 2
+        not isinstance(classes, dict)
+        or set(classes) != {str(number) for number in range(len(classes))}
+        or len(classes) < 2
     ):
         raise DatasetError(
-            f"{path} names the classes {found!r}: expected a list of at least two names, or a name for each number "
+            f"{path} names the classes {classes!r}: expected a list of at least two names, or a name for each number "
             'from 0, for example {"0": "benign", "1": "malignant"}.'
         )
-    names = tuple(str(found[str(number)]) for number in range(len(found)))
+    names = tuple(str(classes[str(number)]) for number in range(len(classes)))
     if len(set(names)) < len(names):
         raise DatasetError(
             f"{path} gives two classes one name: expected a name of its own for each of {names}."

@@ -57,7 +57,7 @@ def read_labels(root: Path, labels: object, pairs: Iterable[tuple[object, object
     Raises:
         DatasetError: regions, an ignore label, or values that are not whole numbers.
     """
-    found: dict[int, str] = {}
+    name_of: dict[int, str] = {}
     for value, name in pairs:
         if isinstance(value, list):
             raise DatasetError(
@@ -78,13 +78,13 @@ def read_labels(root: Path, labels: object, pairs: Iterable[tuple[object, object
                 "name, "
                 'for example {"0": "background", "1": "tumour"}.'
             ) from None
-        if number in found:
+        if number in name_of:
             raise DatasetError(
-                f"{root / DESCRIPTION} names the label value {number} twice ({found[number]!r} and "
+                f"{root / DESCRIPTION} names the label value {number} twice ({name_of[number]!r} and "
                 f"{name!r}): give each label a value of its own."
             )
-        found[number] = str(name)
-    return found
+        name_of[number] = str(name)
+    return name_of
 
 
 def value_first(labels: Mapping[str, Any]) -> list[tuple[object, object]]:

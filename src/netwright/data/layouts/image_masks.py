@@ -99,14 +99,14 @@ def by_stem(
     Raises:
         DatasetError: two have one stem.
     """
-    found: dict[str, Path] = {}
+    file_of: dict[str, Path] = {}
     for file in list_pictures(folder) if files is None else files:
-        if (other := found.setdefault(stem(file), file)) is not file:
+        if (other := file_of.setdefault(stem(file), file)) is not file:
             names = (path.relative_to(folder).as_posix() for path in (other, file))
             raise DatasetError(
                 f"{folder} holds {' and '.join(names)}: expected one file for each stem. {advice}"
             )
-    return found
+    return file_of
 
 
 def _folders_of_pairs(root: Path) -> list[Path]:
@@ -169,16 +169,16 @@ def _meaning(
         return problems, read_labels(root, named, value_first(named)), {}
     facts = list(in_order(mask_facts, masks, _READERS))
     require_some_read(folder, facts)
-    found = set[int]().union(*(mask.values for mask in facts))
-    labels, proposed = labels_of_values(folder, found, map_label, levels(facts))
+    values = set[int]().union(*(mask.values for mask in facts))
+    labels, proposed = labels_of_values(folder, values, map_label, levels(facts))
     if proposed:
-        refuse_blur(folder, facts, found)
+        refuse_blur(folder, facts, values)
     return {**unmapped_greys(facts, map_label), **palette_problems(facts, named=False)}, labels, proposed
 
 
 def labels_of_values(
     folder: Path,
-    found: Collection[int],
+    values: Collection[int],
     map_label: Mapping[int, int],
     same: Mapping[int, int] = MappingProxyType({}),
 ) -> tuple[dict[int, str], dict[int, int]]:
@@ -188,7 +188,7 @@ def labels_of_values(
     Raises:
         DatasetError: so many values that they are no labels, or none but one.
     """
-    values = sorted(found)
+    values = sorted(values)
     if len(values) > MOST_UNNAMED:
         raise DatasetError(
             f"{folder} holds {len(values)} different values ({enumerate_words(values[:4])}, ...): expected few, "

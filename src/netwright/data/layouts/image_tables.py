@@ -51,21 +51,21 @@ def read_idx(root: Path) -> ImageSet:
             f"{root} holds the IDX files of {enumerate_words([name or '(no prefix)' for name in sets])}: expected "
             "those of one dataset. Move each into a folder of its own."
         )
-    found: dict[tuple[Part, str], Path] = {}
+    path_of: dict[tuple[Part, str], Path] = {}
     for path, match in _idx_names(root):
         key = _IDX_PARTS.get(match["part"], "val"), match["what"]
-        if key in found and path.suffix == ".gz":
+        if key in path_of and path.suffix == ".gz":
             continue  # the same file, unpacked, lies beside it
-        found[key] = path
+        path_of[key] = path
     pairs: dict[Part, Pair] = {}
-    for part in sorted({part for part, _ in found}):
-        missing = [what for what in ("images", "labels") if (part, what) not in found]
+    for part in sorted({part for part, _ in path_of}):
+        missing = [what for what in ("images", "labels") if (part, what) not in path_of]
         if missing:
             raise DatasetError(
                 f"{root} has no IDX file of the {missing[0]} of the part {part}: expected one beside "
-                f"{next(iter(path for (one, _), path in found.items() if one == part)).name}. Add it."
+                f"{next(iter(path for (one, _), path in path_of.items() if one == part)).name}. Add it."
             )
-        pairs[part] = idx_file(found[part, "images"]), idx_file(found[part, "labels"])
+        pairs[part] = idx_file(path_of[part, "images"]), idx_file(path_of[part, "labels"])
     return _image_set(root, root.resolve().name, "idx", pairs)
 
 
@@ -135,8 +135,8 @@ def _image_set(root: Path, stem: str, format: str, pairs: Mapping[Part, Pair]) -
         file, labels = pairs[part][0], values[part] - first
         outside = np.flatnonzero((labels < 0) | (labels >= len(classes)))
         if outside.size:
-            place = pairs[part][1].place
-            problems.append(labels_out_of_range(place, outside, values[part], first, len(classes)))
+            location = pairs[part][1].location
+            problems.append(labels_out_of_range(location, outside, values[part], first, len(classes)))
         digits = len(str(max(len(labels) - 1, 0)))
         records += [
             Record(f"{part}/{row:0{digits}d}", label, part, file.path, row, size)
@@ -203,11 +203,11 @@ def _labels(images: ArrayFile, labels: ArrayFile) -> NDArray[np.int64]:
         raise _unfit(
             labels,
             "does not fit its images",
-            f"{images.shape[0]} labels, as many as the pictures in {images.place}",
+            f"{images.shape[0]} labels, as many as the pictures in {images.location}",
             str(shape[0]),
             "One of the two was cut off, or is of another dataset: fetch both again.",
         )
-    require_contents(images.path, images.place, shape[0])
+    require_contents(images.path, images.location, shape[0])
     values = labels.read().reshape(-1)
     if values.dtype.kind not in "biu" and not (
         values.dtype.kind == "f" and (values == np.round(values)).all()
@@ -242,5 +242,5 @@ def _classes(
     return first, names or tuple(str(value) for value in range(first, first + count))
 
 
-def _unfit(file: ArrayFile, what: str, expected: str, found: str, advice: str) -> UnusableFile:
-    return UnusableFile(Problem("error", file.place, what, expected, found, advice, kind="array"))
+def _unfit(file: ArrayFile, what: str, expected: str, actual: str, advice: str) -> UnusableFile:
+    return UnusableFile(Problem("error", file.location, what, expected, actual, advice, kind="array"))

@@ -60,15 +60,15 @@ def read(root: Path) -> ImageSet:
     refuse_paired(root)
     parts = parts_of(root)
     problems: list[Problem] = []
-    found: list[tuple[str, int, Part | None, Path]] = []
+    pictures: list[tuple[str, int, Part | None, Path]] = []
     for part, home in homes_of(root, parts):
-        found += [
+        pictures += [
             (name, 0, part, path) for name, path in pictures_below(root, home, problems, (DESCRIPTION, BOXES))
         ]
     if parts and (loose := list(_loose(root))):
         expected = "a picture in the folder of its part"
         problems.append(ignored_file(loose[0], len(loose), "lies in no part", expected))
-    dataset = image_set(root, IMAGES, (), found, problems)
+    dataset = image_set(root, IMAGES, (), pictures, problems)
     boxes, wrong = read_boxes(root, {record.name: record.size for record in dataset.records})
     records = tuple(_boxed(record, boxes.get(record.name)) for record in dataset.records)
     return replace(dataset, records=records, problems=(*dataset.problems, *wrong))

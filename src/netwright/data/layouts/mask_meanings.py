@@ -133,8 +133,8 @@ def refuse_blur(folder: Path, masks: Sequence[MaskFacts], values: Collection[int
         return
     counts = {value: np.zeros(3, np.int64) for value in values}
     for mask in [mask for mask in masks if len(mask.values) > 2][:_LOOKED_AT]:
-        for value, found in _between(whole_labels(mask.path, read_mask(mask.path))).items():
-            counts[value] += found
+        for value, of_mask in _between(whole_labels(mask.path, read_mask(mask.path))).items():
+            counts[value] += of_mask
     blurred = sorted(value for value, (pixels, between, _) in counts.items() if between > 0.5 * pixels)
     solid = sorted(value for value, (*_, inner) in counts.items() if inner and value not in blurred)
     rippled = {value for value in solid if any(abs(value - other) <= _RIPPLE for other in blurred)}
@@ -180,13 +180,13 @@ def _two_values(path: Path, colour: Colour, value: int, other: int, where: Path)
     )
 
 
-def _other_palette(path: Path, expected: str, found: str) -> Problem:
+def _other_palette(path: Path, expected: str, actual: str) -> Problem:
     return Problem(
         "error",
         str(path),
         "is a mask with another palette than others",
         expected=expected,
-        found=found,
+        found=actual,
         advice="One number would mean two things. Programs that choose a palette for each file (quantize, ADAPTIVE) "
         "leave such masks: save all with one palette, or as 8-bit grey with the numbers of the labels.",
         kind="palette",

@@ -51,7 +51,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         )
     channels = read_channels(root, description)
     listed = description.get("dataset")
-    cases = _listed(root, listed) if isinstance(listed, dict) else _found(root, ending, len(channels))
+    cases = _listed(root, listed) if isinstance(listed, dict) else _unlisted(root, ending, len(channels))
     return Dataset(
         name=str(description.get("name") or root.name),
         root=root,
@@ -137,7 +137,7 @@ def _require_one_ending(root: Path, ending: str) -> None:
             )
 
 
-def _found(root: Path, ending: str, channels: int) -> list[Case]:
+def _unlisted(root: Path, ending: str, channels: int) -> list[Case]:
     _require_one_ending(root, ending)
     images = group_channels(list_files(root / "imagesTr", ending))
     labelled = {file.name.removesuffix(ending) for file in list_files(root / "labelsTr", ending)}

@@ -52,10 +52,10 @@ def refuse_paired(root: Path) -> None:
         DatasetError: they do; it says how they have to lie.
     """
     there = islice(files_below(root), _MOST_LOOKED_AT)
-    found = find_paired(root, [file for file in there if file.name.lower().endswith(_ENDINGS)])
-    if found is None:
+    pair = find_paired(root, [file for file in there if file.name.lower().endswith(_ENDINGS)])
+    if pair is None:
         return
-    image, mask = (file.relative_to(root).as_posix() for file in found)
+    image, mask = (file.relative_to(root).as_posix() for file in pair)
     ready = next(
         (one for one in _parts_first(root) if (one / IMAGES).is_dir() and (one / MASKS).is_dir()), None
     )
@@ -74,9 +74,9 @@ def refuse_masks_to_predict(folder: Path, files: Sequence[Path]) -> None:
     Raises:
         DatasetError: they do.
     """
-    found = find_paired(folder, files)
-    if found is not None:
-        image, mask = (file.relative_to(folder).as_posix() for file in found)
+    pair = find_paired(folder, files)
+    if pair is not None:
+        image, mask = (file.relative_to(folder).as_posix() for file in pair)
         raise DatasetError(
             f"{folder} holds masks among the images: {mask} looks like the mask of {image}. Expected images alone: "
             "give a folder without masks, or the images one by one."
@@ -135,14 +135,14 @@ def _by_looks(root: Path, files: Sequence[Path]) -> Paired | None:
 def _by_longer_names(files: Sequence[Path]) -> Paired | None:
     """Images beside masks whose names go on, all in the same way."""
     by_name = {(file.parent, file.stem): file for file in files}
-    found: dict[str, list[Paired]] = {}
+    by_suffix: dict[str, list[Paired]] = {}
     for (home, name), file in by_name.items():
         for end in range(len(name) - 1, 0, -1):
             if (image := by_name.get((home, name[:end]))) is not None and not name[end].isdigit():
-                found.setdefault(name[end:], []).append(Paired(image, file))
+                by_suffix.setdefault(name[end:], []).append(Paired(image, file))
                 break
-    longer = {pair.mask for pairs in found.values() for pair in pairs}
-    pairs = max(found.values(), key=len, default=[])
+    longer = {pair.mask for pairs in by_suffix.values() for pair in pairs}
+    pairs = max(by_suffix.values(), key=len, default=[])
     if len(pairs) < _FEWEST or len(pairs) < 0.8 * (len(by_name) - len(longer)):
         return None
     return pairs[0] if _look_paired(pairs) else None
@@ -193,10 +193,10 @@ def _words(name: str) -> list[str]:
 
 def _keyed(root: Path, files: Iterable[Path]) -> dict[Key, Path]:
     """The first file of each key."""
-    found: dict[Key, Path] = {}
+    first: dict[Key, Path] = {}
     for file in files:
-        found.setdefault(_key(root, file), file)
-    return found
+        first.setdefault(_key(root, file), file)
+    return first
 
 
 def _beginnings(shorter: Iterable[Key], longer: Iterable[Key]) -> set[tuple[Key, Key]]:
@@ -219,8 +219,8 @@ def _key(root: Path, path: Path) -> Key:
     return _key(root, path.parent)
 
 
-def _some(found: Sequence[_T]) -> Sequence[_T]:
-    return found[:: max(1, len(found) // _SAMPLED)][:_SAMPLED]
+def _some(items: Sequence[_T]) -> Sequence[_T]:
+    return items[:: max(1, len(items) // _SAMPLED)][:_SAMPLED]
 
 
 def _is_flat(path: Path) -> bool | None:

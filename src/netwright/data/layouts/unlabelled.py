@@ -89,7 +89,7 @@ def _grouped(path: Path, files: Sequence[Path], channels: int) -> tuple[Case, ..
     numbers = [_NUMBERED.fullmatch(stem(file)) for file in single]
     if not all(number and int(number[1]) < channels for number in numbers):
         return tuple(Case(stem(file), (file,), None) for file in files)
-    found = [Case(stem(file), (file,), None) for file in sorted(whole)]
+    cases = [Case(stem(file), (file,), None) for file in sorted(whole)]
     for name, by_number in nnunet.group_channels(single).items():
         missing = [number for number in range(channels) if number not in by_number]
         if missing:
@@ -98,15 +98,15 @@ def _grouped(path: Path, files: Sequence[Path], channels: int) -> tuple[Case, ..
                 f"numbered {name}_0000 to {name}_{channels - 1:04d}, or one 4D file with {channels} volumes. Add the "
                 "file."
             )
-        found.append(Case(name, tuple(by_number[number] for number in range(channels)), None))
-    return tuple(sorted(found, key=lambda case: case.name))
+        cases.append(Case(name, tuple(by_number[number] for number in range(channels)), None))
+    return tuple(sorted(cases, key=lambda case: case.name))
 
 
 def not_predicted(folder: Path, files: Iterable[Path]) -> list[Path]:
     """Files below a folder without those in folders below it that a prediction wrote to, lest it reads its own."""
-    found = list(files)
-    written = {file.parent for file in found if file.name == MANIFEST and file.parent != folder}
-    return [file for file in found if written.isdisjoint(file.parents)] if written else found
+    files = list(files)
+    written = {file.parent for file in files if file.name == MANIFEST and file.parent != folder}
+    return [file for file in files if written.isdisjoint(file.parents)] if written else files
 
 
 def tell_others(folder: Path, there: Iterable[Path], read: Iterable[Path], kind: str) -> None:
@@ -157,8 +157,8 @@ def _tell_below(folder: Path, readable: Callable[[Path], bool], kind: str) -> No
 
 def _below(folder: Path, readable: Callable[[Path], bool]) -> list[str]:
     """Files of a kind in the folders below one, by their names within it."""
-    found = not_predicted(folder, islice(files_below(folder), _MOST_LOOKED_AT))
-    return [file.relative_to(folder).as_posix() for file in found if file.parent != folder and readable(file)]
+    files = not_predicted(folder, islice(files_below(folder), _MOST_LOOKED_AT))
+    return [file.relative_to(folder).as_posix() for file in files if file.parent != folder and readable(file)]
 
 
 def _some(names: Sequence[str]) -> str:

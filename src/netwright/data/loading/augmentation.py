@@ -159,8 +159,8 @@ def cut_out(images: Tensor, centres: Tensor, side: int) -> Tensor:
     axes = images.ndim - 2
     hidden = torch.ones(len(images), 1, *images.shape[2:], dtype=torch.bool, device=images.device)
     for axis, size in enumerate(images.shape[2:]):
-        places = torch.arange(size) - (centres[:, axis, None] - side // 2)
-        within = ((places >= 0) & (places < side)).to(images.device)
+        offsets = torch.arange(size) - (centres[:, axis, None] - side // 2)
+        within = ((offsets >= 0) & (offsets < side)).to(images.device)
         hidden &= within.view(len(images), *(size if other == axis else 1 for other in range(-1, axes)))
     return images.masked_fill(hidden, 0)
 
