@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import warnings
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from functools import partial
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from netwright.data.issues import Problem, UnusableFile
 from netwright.data.similar_names import near
@@ -19,6 +20,8 @@ from netwright.errors import NetwrightError, StorageError
 READING = 2
 """A version number in the key of every cache. It grows whenever a file is read differently than before, so that values
 that were read wrongly are not used again."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
 
 BROKEN_OFF = "A copy or download that broke off leaves such files: fetch it again"
 
@@ -119,6 +122,17 @@ def without_warnings() -> Iterator[None]:
         yield
     finally:
         _silence.leave()
+
+
+def is_gzipped(path: Path) -> bool:
+    """Whether a file begins as those that gzip has packed."""
+    with path.open("rb") as file:
+        return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+
+
+def open_unpacked(path: Path) -> BinaryIO:
+    """A file opened for reading; what gzip has packed is unpacked."""
+    return cast(BinaryIO, gzip.open(path, "rb")) if is_gzipped(path) else path.open("rb")
 
 
 def read_text(path: Path, expected: str, advice: str = "Repair or remove it.") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.files import reading
+from netwright.data.files import open_unpacked, reading
 from netwright.data.io.bounds import require_pictures
 from netwright.data.issues import Problem, UnusableFile
 
@@ -26,7 +25,6 @@ IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x
 """The type code in the third byte of an IDX file (LeCun, the MNIST database)."""
 
 _KINDS = {".npz": ".npz", ".bin": "binary"}
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class PictureArray(Protocol):
@@ -165,11 +163,7 @@ def _npy_header(path: Path, key: str, file: Any) -> ArrayFile:
 
 def _stream(path: Path, key: str) -> AbstractContextManager[Any]:
     """The bytes of a file, or of a member of an archive; unpacked."""
-    if key:
-        return _member(path, key)
-    with path.open("rb") as file:
-        packed = file.read(2) == _GZIP_MAGIC
-    return gzip.open(path, "rb") if packed else path.open("rb")
+    return _member(path, key) if key else open_unpacked(path)
 
 
 @contextmanager

@@ -29,6 +29,9 @@ MANY_PICTURES = 50_000
 FEWEST_BYTES = 64
 """Of a file for each of more than `MANY_PICTURES`; the packed files of MNIST have 165."""
 
+MOST_UNPACKED = 1032
+"""Deflate, the method of gzip and zlib, makes no more bytes than these of one."""
+
 VARIABLE = "NETWRIGHT_MAX_PIXELS"
 """The environment variable with another bound, which worker processes inherit."""
 
@@ -109,6 +112,11 @@ def require_pixels(path: Path, shape: Sequence[int], itemsize: int = 1, *, opaci
     """
     size = max(4, itemsize) * (1.5 if opacity else 1)
     _require(path, shape, MAX_PIXELS, "pixels", "crop or scale the picture", itemsize=int(size))
+
+
+def can_hold(stored: int, wanted: int, *, packed: bool) -> bool:
+    """Whether so many bytes of a file, ``packed`` by gzip or zlib or not, can make the ``wanted`` ones."""
+    return stored * (MOST_UNPACKED if packed else 1) >= wanted
 
 
 def require_voxels(path: Path, shape: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from netwright.data.io.bounds import require_pixels
-from netwright.data.io.stored import UPRIGHT, Stored, StoredHead, unknown_colours
+from netwright.data.io.stored import ORIENTATION_TAG, UPRIGHT, Stored, StoredHead, unknown_colours
 
 _FORMATS = ("PNG", "JPEG", "BMP")
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -27,7 +27,6 @@ _KINDS: dict[str, Literal["bilevel", "grey", "palette", "colour"]] = {
 }
 """By Pillow's modes."""
 
-_ORIENTATION = 0x0112
 _PNG_SIGNATURE = 8
 _PNG_GREY_ALPHA = 4
 """Colour type, for which Pillow has no mode of 16 bits and names another."""
@@ -107,7 +106,7 @@ def _orientation(file: BinaryIO, image: Any) -> int:
         image.load()
     with suppress(Exception):
         # Pillow's own method of a PNG decodes all of it first.
-        orientation = Image.Image.getexif(image).get(_ORIENTATION, UPRIGHT)
+        orientation = Image.Image.getexif(image).get(ORIENTATION_TAG, UPRIGHT)
         if orientation in range(1, 9):
             return int(orientation)
     return UPRIGHT

@@ -14,7 +14,16 @@ from PIL import Image
 
 from netwright.data.files import BROKEN_OFF, reading, require_file, without_warnings, write_whole
 from netwright.data.io.decoding import read_stored, read_stored_head
-from netwright.data.io.stored import TURNS, UPRIGHT, Stored, StoredHead, is_grey, turned, turned_back
+from netwright.data.io.stored import (
+    ORIENTATION_TAG,
+    TURNS,
+    UPRIGHT,
+    Stored,
+    StoredHead,
+    is_grey,
+    turned,
+    turned_back,
+)
 from netwright.data.io.tiff import MARKS, read_tiff, read_tiff_head
 from netwright.data.issues import Problem, UnusableFile
 
@@ -25,7 +34,6 @@ GREY = ("grey",)
 COLOUR = ("red", "green", "blue")
 
 _WRITTEN = {".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
-_ORIENTATION = 0x0112
 _T = TypeVar("_T")
 
 
@@ -212,7 +220,7 @@ def write_label_picture(path: Path, labels: NDArray[Any], like: Path) -> None:
     tags = Image.Exif()
     if orientation != UPRIGHT and file_format != "BMP":
         stored = turned_back(stored, orientation)
-        tags[_ORIENTATION] = orientation
+        tags[ORIENTATION_TAG] = orientation
     content = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(stored)).save(content, file_format, exif=tags)
     write_whole(path, content.getvalue())

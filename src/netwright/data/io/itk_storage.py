@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-_MOST_PACKED = 1032
-"""Deflate makes no more bytes than these of one."""
+from netwright.data.io.bounds import can_hold
 
 _CHUNK_BYTES = 1 << 14
 _HEADER_LINES = 10_000
@@ -34,7 +33,7 @@ class Storage:
     def require_bytes(self, wanted: int) -> None:
         """Refuse a file that cannot hold so many bytes, before memory is taken for them."""
         there = self.data.stat().st_size - self.start
-        if there * (_MOST_PACKED if self.packed else 1) < wanted:
+        if not can_hold(there, wanted, packed=self.packed):
             raise ValueError(f"a header that announces {wanted} bytes of voxels, of which {there} are there")
 
     def require_sound(self, wanted: int) -> int:

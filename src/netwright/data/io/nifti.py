@@ -5,22 +5,32 @@ from __future__ import annotations
 import gzip
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.files import BROKEN_OFF, reading, require_file, unreadable, without_warnings, write_whole
-from netwright.data.io.bounds import require_voxels
-from netwright.data.io.grid import Grid, grid_of, shape_text
+from netwright.data.files import (
+    BROKEN_OFF,
+    is_gzipped,
+    open_unpacked,
+    reading,
+    require_file,
+    unreadable,
+    without_warnings,
+    write_whole,
+)
+from netwright.data.io.bounds import can_hold, require_voxels
+from netwright.data.io.grid import Grid, grid_of
+from netwright.data.io.header_problems import no_volume_in_space, not_3d, single_slice, unknown_numbers
 from netwright.data.io.volume_file import FileFormat, VolumeFile, label_type
-from netwright.data.issues import Problem, UnusableFile
+from netwright.data.issues import UnusableFile
 
 _nibabel: Any = nibabel
 _array_proxy: Any = nibabel.arrayproxy.ArrayProxy
@@ -29,13 +39,18 @@ _logger = logging.getLogger(__name__)
 _logger.addHandler(logging.NullHandler())
 """For what nibabel says of odd headers, which it would otherwise print by itself."""
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _NIFTI2_HEADER_BYTES = 540
 _EXPECTED = "a complete NIfTI volume"
 _ADVICE = f"{BROKEN_OFF}, or remove the case."
 
-_MOST_PACKED = 1032
-"""Deflate makes no more bytes than these of one."""
+_ADD_AXIS = (
+    "image = nibabel.load(path); nibabel.save(nibabel.Nifti1Image(numpy.asarray(image.dataobj)[:, :, None], "
+    "image.affine), path)"
+)
+_SAVE_AFFINE = (
+    "the affine, save it: image = nibabel.load(path); nibabel.save(nibabel.Nifti1Image(numpy.asarray(image.dataobj), "
+    "affine), new_path). Where only the sform is broken, image.get_qform() may still be right."
+)
 
 _REST_BYTES = 1 << 24
 """So many bytes may follow the voxels; more are a sign of a wrong header."""
@@ -69,14 +84,13 @@ class NiftiFile:
         """
         shape = self.shape
         if len(shape) == 2:
-            raise _single_slice(self.path, shape)
+            raise single_slice(self.path, shape, _ADD_AXIS)
         vector = len(shape) == 5 and shape[3] == 1
         if not (3 <= len(shape) <= 4 or vector) or min(shape) < 1:
-            reason = f"an array of shape {shape_text(shape)}, where a 3D volume is expected"
-            raise unreadable(self.path, reason, _EXPECTED, _ADVICE)
+            raise unreadable(self.path, not_3d(shape), _EXPECTED, _ADVICE)
         grid = grid_of(shape[:3], self.affine)
         if grid is None:
-            raise _nowhere(self.path, self.affine)
+            raise no_volume_in_space(self.path, "affine maps", self.affine, _SAVE_AFFINE)
         return grid
 
     @property
@@ -99,7 +113,7 @@ class NiftiFile:
         Raises:
             UnusableFile: the file ends too early, or is damaged.
         """
-        with reading(self.path, _EXPECTED, _ADVICE), _unpacked(self.path) as file:
+        with reading(self.path, _EXPECTED, _ADVICE), open_unpacked(self.path) as file:
             yield _array_proxy(file, self.header, mmap=False)
             rest = _REST_BYTES
             while content := file.read(min(rest, 1 << 20)):
@@ -138,7 +152,7 @@ def open_nifti(path: Path) -> NiftiFile:
             voxels than are read.
     """
     require_file(path)
-    with reading(path, _EXPECTED, _ADVICE), without_warnings(), _unpacked(path) as file:
+    with reading(path, _EXPECTED, _ADVICE), without_warnings(), open_unpacked(path) as file:
         content = file.read(4)
         nifti2 = any(int.from_bytes(content, order) == _NIFTI2_HEADER_BYTES for order in ("little", "big"))
         content += file.read((_NIFTI2_HEADER_BYTES if nifti2 else 348) - len(content))
@@ -160,39 +174,18 @@ def open_nifti(path: Path) -> NiftiFile:
 def _other_numbers(path: Path, kind: np.dtype[Any]) -> UnusableFile:
     colours = kind.names is not None
     first = "numpy.asarray(image.dataobj)['R']" if colours else "numpy.abs(numpy.asarray(image.dataobj))"
-    return UnusableFile(
-        Problem(
-            "error",
-            str(path),
-            "has voxels of a type that is not read",
-            expected="integers or real numbers",
-            found="colours" if colours else f"numbers of type {kind}",
-            advice=f"Save {'one colour' if colours else 'the magnitude'}: image = nibabel.load(path); "
-            f"nibabel.save(nibabel.Nifti1Image({first}, image.affine), new_path).",
-            kind="voxel-type",
-        )
+    return unknown_numbers(
+        path,
+        "colours" if colours else f"numbers of type {kind}",
+        f"Save {'one colour' if colours else 'the magnitude'}: image = nibabel.load(path); "
+        f"nibabel.save(nibabel.Nifti1Image({first}, image.affine), new_path).",
     )
 
 
 def _require_bytes(path: Path, wanted: int) -> None:
     """Refuse a file that cannot hold what its header announces, before memory is taken for it."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        packed = file.read(2) == _GZIP_MAGIC
-    if size * (_MOST_PACKED if packed else 1) < wanted:
+    if not can_hold(path.stat().st_size, wanted, packed=is_gzipped(path)):
         raise unreadable(path, f"a header that announces {wanted}", _EXPECTED, _ADVICE)
-
-
-@contextmanager
-def _unpacked(path: Path) -> Iterator[BinaryIO]:
-    with path.open("rb") as file:
-        packed = file.read(2) == _GZIP_MAGIC
-        file.seek(0)
-        if not packed:
-            yield file
-            return
-        with gzip.GzipFile(fileobj=file) as unpacked:
-            yield unpacked  # type: ignore[misc]
 
 
 def write_volume(path: Path, image: Any) -> None:
@@ -217,38 +210,6 @@ def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile) -> No
     nifti2 = header["sizeof_hdr"] == _NIFTI2_HEADER_BYTES
     image_class: Any = _nibabel.Nifti2Image if nifti2 else _nibabel.Nifti1Image
     write_volume(path, image_class(stored, reference.grid.matrix, header))
-
-
-def _nowhere(path: Path, affine: NDArray[np.float64]) -> UnusableFile:
-    return UnusableFile(
-        Problem(
-            "error",
-            str(path),
-            "has a header whose affine maps the voxels to no volume in space",
-            expected="three axes (mm) that span one",
-            found=", ".join(str([float(f"{x:.3g}") for x in row]) for row in affine[:3]),
-            advice="Nothing tells how the scan lies. Export it again; or, if you know the affine, save it: image = "
-            "nibabel.load(path); nibabel.save(nibabel.Nifti1Image(numpy.asarray(image.dataobj), affine), new_path). "
-            "Where only the sform is broken, image.get_qform() may still be right.",
-            kind="affine",
-        )
-    )
-
-
-def _single_slice(path: Path, shape: Sequence[int]) -> UnusableFile:
-    return UnusableFile(
-        Problem(
-            "error",
-            str(path),
-            "has two axes",
-            expected="a volume with three (X, Y, Z)",
-            found=f"an array of shape {shape_text(shape)}, where a 3D volume is expected",
-            advice="A single slice is a volume one voxel thick: add the axis to images and label maps, for example "
-            "image = nibabel.load(path); nibabel.save(nibabel.Nifti1Image(numpy.asarray(image.dataobj)[:, :, None], "
-            "image.affine), path).",
-            kind="two-axes",
-        )
-    )
 
 
 NIFTI = FileFormat("NIfTI", (".nii.gz", ".nii"), ".nii.gz", open_nifti, _write_labels)

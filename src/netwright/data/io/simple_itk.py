@@ -29,12 +29,18 @@ from netwright.data.files import (
     write_whole,
 )
 from netwright.data.io.bounds import require_voxels
-from netwright.data.io.grid import Grid, grid_of, shape_text
+from netwright.data.io.grid import Grid, grid_of
+from netwright.data.io.header_problems import no_volume_in_space, not_3d, single_slice, unknown_numbers
 from netwright.data.io.itk_storage import Storage, meta_storage, nrrd_storage
 from netwright.data.io.volume_file import FileFormat, VolumeFile, label_type
-from netwright.data.issues import Problem, UnusableFile
 
 _ADVICE = f"{BROKEN_OFF}, or remove the case."
+_ADD_AXIS = "SimpleITK.WriteImage(SimpleITK.JoinSeries([SimpleITK.ReadImage(path)]), path)"
+_CORRECT_AXES = "spacing, origin and direction, correct them in the header, which is text."
+_SAVE_MAGNITUDE = (
+    "Save the magnitude: SimpleITK.WriteImage(SimpleITK.ComplexToModulus(SimpleITK.ReadImage(path)), "
+    "new_path)."
+)
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -94,13 +100,12 @@ class ItkFile:
         """
         axes = self.shape[:-1] if self.components > 1 else self.shape
         if len(axes) == 2:
-            raise _single_slice(self.path, axes)
+            raise single_slice(self.path, axes, _ADD_AXIS)
         if not 3 <= len(self.shape) <= 4 or min(self.shape) < 1:
-            reason = f"an array of shape {shape_text(self.shape)}, where a 3D volume is expected"
-            raise unreadable(self.path, reason, self.kind.expected, _ADVICE)
+            raise unreadable(self.path, not_3d(self.shape), self.kind.expected, _ADVICE)
         grid = grid_of(self.shape[:3], self.affine)
         if grid is None:
-            raise _nowhere(self.path, self.affine)
+            raise no_volume_in_space(self.path, "axes map", self.affine, _CORRECT_AXES)
         return grid
 
     @property
@@ -135,9 +140,8 @@ class ItkFile:
 
 
 def _open(path: Path, kind: _Kind) -> ItkFile:
-    require_file(path, expected=f"a {kind.title} volume")
+    storage = _storage(path, kind)
     with _reading(path, kind):
-        storage = kind.storage(path)
         if not storage.data.is_file():
             raise ValueError(f"a header whose voxels lie in {storage.data.name}, which is missing")
         reader = _reader(path, kind)
@@ -148,13 +152,20 @@ def _open(path: Path, kind: _Kind) -> ItkFile:
         spacing = reader.GetSpacing()
         affine = _affine(spacing, reader.GetOrigin(), reader.GetDirection())
     if bits is None:
-        raise _other_numbers(path, numbers)
+        raise unknown_numbers(path, numbers, _SAVE_MAGNITUDE)
     full_shape = (*shape, channels) if channels > 1 else tuple(shape)
     require_voxels(path, full_shape)
     value_bytes = int(bits[1]) // 8
     with _reading(path, kind):
         storage.require_bytes(prod(full_shape) * value_bytes)
     return ItkFile(path, kind, storage, full_shape, affine, value_bytes, channels, tuple(spacing[3:]))
+
+
+def _storage(path: Path, kind: _Kind) -> Storage:
+    """Where the voxels of a file lie, by its header."""
+    require_file(path, expected=f"a {kind.title} volume")
+    with _reading(path, kind):
+        return kind.storage(path)
 
 
 def _require_same(array: NDArray[Any], checksum: int) -> None:
@@ -176,16 +187,12 @@ def _affine(
 
 
 def _files_of(path: Path, kind: _Kind) -> tuple[Path, ...]:
-    require_file(path, expected=f"a {kind.title} volume")
-    with _reading(path, kind):
-        data = kind.storage(path).data
+    data = _storage(path, kind).data
     return (path,) if data == path else (path, data)
 
 
 def _digests(path: Path, kind: _Kind) -> tuple[str, ...]:
-    require_file(path, expected=f"a {kind.title} volume")
-    with _reading(path, kind):
-        storage = kind.storage(path)
+    storage = _storage(path, kind)
     if storage.data == path:
         return (content_digest(path),)
     return (storage.header_digest, content_digest(storage.data))
@@ -240,51 +247,6 @@ def _reading(path: Path, kind: _Kind) -> Iterator[None]:
             yield
         except RuntimeError as error:
             raise ValueError(re.sub(r"(?s).*ERROR: (\w+\(0x\w+\): )?", "", str(error))) from error
-
-
-def _other_numbers(path: Path, numbers: str) -> UnusableFile:
-    return UnusableFile(
-        Problem(
-            "error",
-            str(path),
-            "has voxels of a type that is not read",
-            expected="integers or real numbers",
-            found=numbers,
-            advice="Save the magnitude: SimpleITK.WriteImage(SimpleITK.ComplexToModulus(SimpleITK.ReadImage(path)), "
-            "new_path).",
-            kind="voxel-type",
-        )
-    )
-
-
-def _nowhere(path: Path, affine: NDArray[np.float64]) -> UnusableFile:
-    return UnusableFile(
-        Problem(
-            "error",
-            str(path),
-            "has a header whose axes map the voxels to no volume in space",
-            expected="three axes (mm) that span one",
-            found=", ".join(str([float(f"{x:.3g}") for x in row]) for row in affine[:3]),
-            advice="Nothing tells how the scan lies. Export it again; or, if you know spacing, origin and direction, "
-            "correct them in the header, which is text.",
-            kind="affine",
-        )
-    )
-
-
-def _single_slice(path: Path, shape: tuple[int, ...]) -> UnusableFile:
-    return UnusableFile(
-        Problem(
-            "error",
-            str(path),
-            "has two axes",
-            expected="a volume with three (X, Y, Z)",
-            found=f"an array of shape {shape_text(shape)}, where a 3D volume is expected",
-            advice="A single slice is a volume one voxel thick: add the axis to images and label maps, for example "
-            "SimpleITK.WriteImage(SimpleITK.JoinSeries([SimpleITK.ReadImage(path)]), path).",
-            kind="two-axes",
-        )
-    )
 
 
 def _format(kind: _Kind, header_ending: str) -> FileFormat:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from netwright.data.issues import Problem, UnusableFile
 
+ORIENTATION_TAG = 274
+"""Of EXIF and of TIFF: how pixels are turned to be shown."""
+
 TURNS = (5, 6, 7, 8)
 """The orientations in which rows are shown as columns."""
 
@@ -68,7 +71,7 @@ def is_grey(palette: NDArray[np.uint8]) -> bool:
 
 
 def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Pixels (H, W, ...) as they are shown, of an orientation of EXIF (tag 274, 1 to 8)."""
+    """Pixels (H, W, ...) as they are shown, of an orientation of EXIF, 1 to 8."""
     if orientation in TURNS:
         pixels = np.swapaxes(pixels, 0, 1)
     if orientation in (2, 3, 6, 7):

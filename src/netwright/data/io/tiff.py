@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tifffile import TiffFile
 
 from netwright.data.io.bounds import require_pixels
-from netwright.data.io.stored import UPRIGHT, Stored, StoredHead, unknown_colours
+from netwright.data.io.stored import ORIENTATION_TAG, UPRIGHT, Stored, StoredHead, unknown_colours
 from netwright.data.issues import Problem, UnusableFile
 
 MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -23,7 +23,6 @@ MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEG = (6, 7, 34892)
 _UNSPECIFIED, _PREMULTIPLIED = 0, 1
-_ORIENTATION = 274
 _KINDS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _PALETTE: 1, _RGB: 3, _YCBCR: 3}
 """Channels, without those of opacity, by photometric interpretation."""
 
@@ -152,7 +151,7 @@ def _head(page: Any) -> StoredHead:
         kind = "colour"
     elif bits == 1:
         kind = "bilevel"
-    tag = page.tags.get(_ORIENTATION)
+    tag = page.tags.get(ORIENTATION_TAG)
     return StoredHead(
         format="TIFF",
         size=(page.imagelength, page.imagewidth),
