@@ -22,6 +22,7 @@ from netwright.data.open import open_any
 from netwright.data.volumes.checks import check_case
 from netwright.data.volumes.dataset import Dataset
 from netwright.data.volumes.labels import class_indices
+from netwright.data.volumes.survey import case_facts
 from netwright.errors import DatasetError, SettingsError
 from netwright.tasks.segmentation.data import labelled
 from netwright_tests import save_picture
@@ -68,13 +69,12 @@ KINDS = {"msd": volumes, "image-masks": masks, "cine": cine}
 
 def read(dataset: Dataset) -> dict[str, tuple[NDArray[Any], NDArray[Any], dict[int, int]]]:
     """Of each case what training reads, what the test reads, and what inspection counts."""
-    found = {}
+    by_case = {}
     for case in dataset.cases:
-        checked = check_case(case, dataset)
-        _, training = checked.require_usable()
+        _, training = check_case(case, dataset).require_usable()
         test = labelled(case, dataset).classes(read_grid(case.images[0]), dataset.label_values)
-        found[case.name] = training, test, checked.voxels
-    return found
+        by_case[case.name] = training, test, case_facts(case, dataset).voxels
+    return by_case
 
 
 def read_or_refusal(root: Path, kind: str, **options: Any) -> Any:
@@ -135,8 +135,8 @@ def test_class_indices_are_places_among_the_values(
     values: list[int], mapping: dict[int, int], dtype: str
 ) -> None:
     known = (0, 3, 70, 255, 4000)
-    found = class_indices(np.array(values, dtype).reshape(-1, 1), known, mapping)
-    assert found.ravel().tolist() == [known.index(mapping.get(value, value)) for value in values]
+    indices = class_indices(np.array(values, dtype).reshape(-1, 1), known, mapping)
+    assert indices.ravel().tolist() == [known.index(mapping.get(value, value)) for value in values]
 
 
 @pytest.mark.parametrize("value", [5, -1, 0.5, float("nan"), float("inf")])

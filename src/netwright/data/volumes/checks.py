@@ -17,7 +17,7 @@ from netwright.data.io.volumes import Volume, read_grid, read_image, read_label
 from netwright.data.io.whole_labels import advice_on_scale, value_text
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.volumes.dataset import ACDC, Case, Dataset
-from netwright.data.volumes.labels import class_indices, count_values, mapped, unnamed_values
+from netwright.data.volumes.labels import class_indices, count_values, unnamed_values
 
 _SHOWN_VALUES = 8
 
@@ -29,13 +29,11 @@ class CheckedCase:
     Args:
         volume: the image, in canonical RAS axes; None where an error prevents its use.
         labels: the class indices (X, Y, Z), in the same axes; None where an error prevents their use.
-        voxels: the number of voxels of each label value, after ``map_label``.
         problems: what is wrong.
     """
 
     volume: Volume | None
     labels: NDArray[np.uint8] | None
-    voxels: dict[int, int]
     problems: tuple[Problem, ...]
 
     def require_usable(self) -> tuple[Volume, NDArray[np.uint8]]:
@@ -55,10 +53,9 @@ class CheckedCase:
 def check_case(case: Case, dataset: Dataset) -> CheckedCase:
     """Reads a case's files and looks for everything that would spoil a training."""
     if case.problem is not None:
-        return CheckedCase(None, None, {}, (case.problem.relative_to(dataset.root),))
+        return CheckedCase(None, None, (case.problem.relative_to(dataset.root),))
     volume, problems = _check_image(case, dataset)
     labels = None
-    voxels: dict[int, int] = {}
     try:
         path = require_label(case)
         if volume is not None and is_picture(path):
@@ -69,18 +66,12 @@ def check_case(case: Case, dataset: Dataset) -> CheckedCase:
                 raise UnusableFile(misplaced)
             problems += [] if misplaced is None else [misplaced]
         values = read_label(path, volume.grid if volume else None, case.time)
-        values_present, counts = count_values(values)
-        problems += value_problems(path, values_present, dataset)
+        problems += value_problems(path, count_values(values)[0], dataset)
         if not any(problem.severity == "error" for problem in problems):
             labels = class_indices(values, dataset.label_values, dataset.map_label)
-            for value, count in zip(values_present.tolist(), counts.tolist(), strict=True):
-                meant = mapped(int(value), dataset.map_label)
-                voxels[meant] = voxels.get(meant, 0) + count
     except UnusableFile as error:
         problems.append(naming_labels(error.problem, dataset))
-    return CheckedCase(
-        volume, labels, voxels, tuple(problem.relative_to(dataset.root) for problem in problems)
-    )
+    return CheckedCase(volume, labels, tuple(problem.relative_to(dataset.root) for problem in problems))
 
 
 def require_label(case: Case) -> Path:
