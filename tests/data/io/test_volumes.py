@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from nibabel.orientations import inv_ornt_aff
 
 from netwright.data import UnusableFile, read_image, read_label, write_label_map
-from netwright.data.io.volumes import Grid, read_grid
+from netwright.data.io.grid import Grid
+from netwright.data.io.volumes import read_grid
 from netwright.errors import StorageError
 
 Save = Callable[..., Path]

@@ -209,7 +209,7 @@ def test_pictures_to_predict(folder: Folder, tmp_path: Path) -> None:
 
 
 def test_a_size_for_pictures_is_a_multiple_of_16_up_to_512(tmp_path: Path) -> None:
-    from netwright.data.io.volumes import Grid
+    from netwright.data.io.grid import Grid
 
     def size(*shape: int) -> Any:
         rows = ((1.0, 0, 0, 0), (0, 1.0, 0, 0), (0, 0, 5.0, 0), (0, 0, 0, 1.0))

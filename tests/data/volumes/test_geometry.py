@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nibabel.orientations import inv_ornt_aff
 from scipy import ndimage
 
-from netwright.data.io.volumes import Grid
+from netwright.data.io.grid import Grid
 from netwright.data.volumes.geometry import Geometry, plan_geometry, resample, resample_labels
 
 shapes = st.tuples(*[st.integers(3, 14)] * 3)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from netwright.data import PreprocessingSettings, UnusableFile, prepare_volume, read_image
-from netwright.data.io.volumes import Grid
+from netwright.data.io.grid import Grid
 from netwright.data.volumes.preprocessing import PreparedImage, normalised
 from netwright.errors import DatasetError, SettingsError
 from netwright.settings import parse_settings

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.data import Prepared, PreprocessingSettings, open_any, prepare
-from netwright.data.io.volumes import Grid
+from netwright.data.io.grid import Grid
 from netwright.data.volumes.geometry import Geometry
 from netwright.data.volumes.prepared import PreparedCase
 from netwright.data.volumes.slices import Slices, SliceSettings

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from netwright.data import open_any
-from netwright.data.io.volumes import Grid, Volume
+from netwright.data.io.grid import Grid
+from netwright.data.io.volumes import Volume
 from netwright.data.samples.phantoms import write_sample
 from netwright.data.volumes.cache import prepare
 from netwright.data.volumes.geometry import Geometry

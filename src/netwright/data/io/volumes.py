@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.io.alignment import misplacement, same_place
+from netwright.data.io.alignment import misplacement
 from netwright.data.io.formats import FILE_FORMATS, format_by_ending, format_of, open_volume
 from netwright.data.io.grid import Grid, shape_text
 from netwright.data.io.time_axis import advice_on_time, at_time
@@ -21,18 +21,6 @@ from netwright.data.io.volume_file import VolumeFile
 from netwright.data.io.whole_labels import whole_labels
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.errors import SettingsError
-
-__all__ = [
-    "Grid",
-    "Volume",
-    "label_ending",
-    "read_grid",
-    "read_image",
-    "read_label",
-    "same_place",
-    "shape_text",
-    "write_label_map",
-]
 
 
 @dataclass(frozen=True)

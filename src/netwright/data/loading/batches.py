@@ -35,7 +35,7 @@ class Items(Protocol):
 
 
 class PreparedVolumes(Items, Protocol):
-    """The part of `netwright.data.volumes.cache.Prepared` that training needs."""
+    """The part of `netwright.data.volumes.prepared.Prepared` that training needs."""
 
     def class_counts_of(self, indices: Sequence[int]) -> NDArray[Any]:
         """(classes,), voxels of each class in these cases."""

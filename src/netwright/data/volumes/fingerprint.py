@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.io.volumes import Grid
+from netwright.data.io.grid import Grid
 from netwright.data.issues import Problem
 from netwright.data.volumes.dataset import VOLUMES, Case, Dataset
 

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.io.volumes import Grid, Volume
+from netwright.data.io.grid import Grid
+from netwright.data.io.volumes import Volume
 from netwright.data.issues import UnusableFile
 from netwright.data.volumes.checks import check_intensities
 from netwright.data.volumes.geometry import Geometry, Shape, Spacing, plan_geometry, resampled_shape

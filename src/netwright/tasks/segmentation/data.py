@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.data.io.alignment import misplacement
+from netwright.data.io.grid import Grid
 from netwright.data.io.images import is_picture, require_one_orientation
-from netwright.data.io.volumes import Grid, read_grid, read_label
+from netwright.data.io.volumes import read_grid, read_label
 from netwright.data.issues import UnusableFile
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.data.volumes.labels import class_indices, count_values, unnamed_values
