@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -139,7 +140,7 @@ def plan(
     draft, context = first_draft(dataset, recipe, user), Context(user, on_stage=on_stage)
     take_steps(draft, context, *PLAN)
     settings = draft.finished()
-    left = None if seconds is None else measuring_seconds(seconds - (time.monotonic() - begun))
+    left = math.inf if seconds is None else measuring_seconds(seconds - (time.monotonic() - begun))
     if settings.supernet is not None:
         on_stage("measuring steps of the search")
         return plan_one_shot(settings, context.prepared, *context.cases, seconds=left, on_done=tell)

@@ -1,1 +1,1 @@
-"""From a recipe, the data, the machine and what the user set to the settings of a run, and to what it will cost."""
+"""The settings of a run, made from the recipe, the data, the machine and what the user set; and what it will cost."""

@@ -1,4 +1,4 @@
-"""What single candidates cost here, measured in workers, within the seconds that there are."""
+"""What candidates cost on this machine, measured in workers and within a limit of time."""
 
 from __future__ import annotations
 
@@ -31,21 +31,29 @@ if TYPE_CHECKING:
 PROBE_BATCHES = 6
 PROBE_SECONDS = 20.0
 NOT_MEASURED = "not measured"
-"""The status of a candidate of which no training step ended in the time that there was."""
+"""The status of a candidate that finished no training step in time."""
 VALIDATION, BESIDE = "validation", "what comes beside the epochs"
-"""What is measured last, and reckoned or left out where there is no time."""
+"""What is measured last. Without time for it, the validation is estimated, and the other is left out."""
 GRACE_SECONDS = 0.5
-"""A probe that looks at the clock between its steps gets so much longer before its worker is ended."""
+"""How long after its end a probe may still be running, as it looks at the clock only between steps."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one candidate costs. ``status``: "complete", or why it could not be measured, with its ``reason``.
+    """What one candidate costs. A value is None if it is not known.
 
-    ``seconds_an_epoch`` with its validation, ``seconds_a_batch`` of a training step, ``seconds_beside`` of what a
-    candidate takes beside its epochs; ``peak_memory_mb`` measured during training steps (MB of 1e6 bytes),
-    ``predicted_memory_mb`` from a dry run; None where not known. ``unmeasured``: what of it there was no time for; a
-    validation is then reckoned from the training steps.
+    Args:
+        name: for the table of a plan.
+        choice: in words.
+        status: "complete", or why it could not be measured.
+        reason: of the status, in words.
+        parameters: how many the network has.
+        seconds_an_epoch: of training and validation together.
+        seconds_a_batch: of one training step.
+        seconds_beside: what the candidate takes beside its epochs.
+        peak_memory_mb: measured during training steps, in MB of 1e6 bytes.
+        predicted_memory_mb: from a dry run, in MB of 1e6 bytes.
+        unmeasured: what there was no time for. The time of a validation is then estimated from the training steps.
     """
 
     name: str
@@ -63,11 +71,19 @@ class Measurement:
 
 @dataclass(frozen=True)
 class ProbeJob:
-    """A candidate to time on the cases (indices of the prepared data) that a search trains and validates on.
+    """A candidate to be measured.
 
-    ``notes``: the file to which it writes what it has measured so far. ``whole``: one epoch of a few cases is evaluated
-    from beginning to end, too, for what comes beside the epochs; but not where a batch alone takes longer than a probe
-    should. ``until``: the moment on the system's monotonic clock when it should end, with what it has; None: no such.
+    Args:
+        name: for the table of a plan.
+        settings: of the run.
+        prepared: the folder of the prepared data.
+        choice: the candidate.
+        training: indices of the training cases.
+        validation: indices of the validation cases.
+        notes: the file to which it writes what it has measured so far.
+        whole: whether to evaluate one epoch of a few cases from beginning to end, too, to know what comes beside the
+            epochs. This is left out if a single batch takes longer than a probe should.
+        until: the time on the monotonic clock when it should stop with what it has.
     """
 
     name: str
@@ -78,15 +94,15 @@ class ProbeJob:
     validation: Sequence[int]
     notes: Path
     whole: bool = False
-    until: float | None = None
+    until: float = math.inf
 
     def over(self) -> bool:
         """Whether its time is up."""
-        return self.until is not None and time.monotonic() > self.until
+        return time.monotonic() > self.until
 
 
 def probe(job: ProbeJob) -> Measurement:
-    """Time a few training steps and a validation of one candidate, in a worker, as far as the time goes."""
+    """Measure a few training steps and a validation of one candidate, in a worker, until its time is up."""
     with heartbeat.watched(job.settings.machine.hang_seconds):
         for measurement in _stages(job):
             write_json(job.notes, asdict(measurement))
@@ -96,7 +112,7 @@ def probe(job: ProbeJob) -> Measurement:
 
 
 def _stages(job: ProbeJob) -> Iterator[Measurement]:
-    """What is known of the candidate: after the dry run, after some training steps, after a validation, after all."""
+    """What is known after the dry run, after some training steps, after a validation, and at the end."""
     from netwright.execution.memory import is_out_of_memory
     from netwright.training.cost import fits
     from netwright.training.device import resolve_device
@@ -129,7 +145,7 @@ def _stages(job: ProbeJob) -> Iterator[Measurement]:
 
 
 def _timed(job: ProbeJob, build: Any, known: Measurement) -> Iterator[Measurement]:
-    """The same with times, those of an epoch extrapolated from a few batches, and with peak memory."""
+    """The stages after the dry run. The time of an epoch is extrapolated from a few batches."""
     from netwright.training.device import resolve_device, threads
 
     problem, protocol = problem_of(job.settings, open_prepared_once(job.prepared)), job.settings.training
@@ -137,12 +153,12 @@ def _timed(job: ProbeJob, build: Any, known: Measurement) -> Iterator[Measuremen
     network = build(problem.task)
     with threads(job.settings.machine.threads):
         batches, a_batch, peak_mb = _steps(job, network, problem)
-    reckoned = VALIDATION_SHARE * problem.validation_batches(job.validation, protocol) * a_batch
+    estimated = VALIDATION_SHARE * problem.validation_batches(job.validation, protocol) * a_batch
     beside = (BESIDE,) if job.whole else ()
     measurement = replace(
         known,
         status=Status.COMPLETE,
-        seconds_an_epoch=batches * a_batch + reckoned,
+        seconds_an_epoch=batches * a_batch + estimated,
         seconds_a_batch=a_batch,
         peak_memory_mb=peak_mb,
         unmeasured=(VALIDATION, *beside),
@@ -161,7 +177,11 @@ def _timed(job: ProbeJob, build: Any, known: Measurement) -> Iterator[Measuremen
 
 
 def _steps(job: ProbeJob, network: Any, problem: Problem) -> tuple[int, float, float | None]:
-    """Batches of an epoch, seconds of one, and the peak memory of the training steps that were made for that."""
+    """Make some training steps.
+
+    Returns:
+        The number of batches in an epoch, the seconds of a batch, and the peak memory in MB.
+    """
     from netwright.training.device import resolve_device
     from netwright.training.memory import measured_memory
     from netwright.training.step import TrainingStep
@@ -186,7 +206,7 @@ def _steps(job: ProbeJob, network: Any, problem: Problem) -> tuple[int, float, f
 
 
 def _about_a_batch(job: ProbeJob, problem: Problem) -> Sequence[int]:
-    """Validation cases that take about one forward pass, whether a case is an image or many slices; at least one."""
+    """Some validation cases that make about one forward pass, at least one. A case may be an image or many slices."""
     count, protocol = 1, job.settings.training
     while (
         count < len(job.validation) and problem.validation_batches(job.validation[: 2 * count], protocol) <= 1
@@ -196,7 +216,10 @@ def _about_a_batch(job: ProbeJob, problem: Problem) -> Sequence[int]:
 
 
 def _beside(job: ProbeJob, build: Any, timed: Measurement) -> float:
-    """Seconds that a candidate takes beside its epochs: dry run, building, timing of its inference, files."""
+    """Seconds that a candidate takes beside its epochs: dry run, building, timing of its inference, files.
+
+    They are what is left of a short evaluation when its epoch is subtracted.
+    """
     from netwright.training.device import resolve_device
     from netwright.training.trial import evaluate_candidate
 
@@ -213,7 +236,7 @@ def _beside(job: ProbeJob, build: Any, timed: Measurement) -> float:
     def batches(cases: Sequence[int]) -> int:
         return len(problem.batches(cases, protocol, resolve_device(protocol.device), seed=0))
 
-    few = 1  # cases that make a full batch, whether a case is an image or many slices
+    few = 1  # so many cases that they make a full batch; a case may be an image or many slices
     while few < protocol.batch_size and batches(job.training[:few]) < 2:
         few *= 2
     training, validation = job.training[:few], job.validation[:1]
@@ -234,34 +257,32 @@ def measure(
     choices: Sequence[tuple[str, dict[str, Any]]],
     *,
     whole: bool = False,
-    seconds: float | None = None,
+    seconds: float = math.inf,
     on_done: Callable[[Measurement], None] = lambda measurement: None,
 ) -> list[Measurement]:
-    """Measure named choices, as many at once as there are workers, so that they share the machine as in a search.
+    """Measure choices, as many at once as there are workers, so that they share the machine as in a search.
 
     Args:
         settings: of the run.
         prepared: the data.
         cases: indices of the training and of the validation cases.
-        choices: with a name each.
+        choices: each with a name.
         whole: as in `ProbeJob`.
-        seconds: wall time for all; what is not known by then is not measured. None: as long as it takes.
+        seconds: wall time for all of them; what is not known by then stays unmeasured.
         on_done: called with each measurement, in the order of the choices.
     """
     machine = settings.machine
-    begun, rounds = time.monotonic(), -(-len(choices) // machine.workers)
+    begun, turns = time.monotonic(), math.ceil(len(choices) / machine.workers)
     results: dict[int, Measurement] = {}
     with tempfile.TemporaryDirectory() as notes, make_executor(machine.workers, machine.threads) as executor:
         jobs = [
             ProbeJob(
                 *(name, settings, prepared.folder, choice, *cases, Path(notes) / f"{i}.json", whole),
-                until=None
-                if seconds is None
-                else begun + seconds * _share_by(i // machine.workers + 1, rounds),
+                until=begun + seconds * _share_by(i // machine.workers + 1, turns),
             )
             for i, (name, choice) in enumerate(choices)
         ]
-        calls = [Job(probe, fixed(job), key=i, until=_ended_at(job)) for i, job in enumerate(jobs)]
+        calls = [Job(probe, fixed(job), key=i, until=job.until + GRACE_SECONDS) for i, job in enumerate(jobs)]
         told = 0
         for done in run_jobs(executor, calls, retries=0, at_once=machine.workers):
             results[done.job.key] = _measured(jobs[done.job.key], done)
@@ -271,20 +292,16 @@ def measure(
     return [results[i] for i in range(len(choices))]
 
 
-def _ended_at(job: ProbeJob) -> float:
-    """The moment of the monotonic clock at which a probe is ended that did not end itself."""
-    return math.inf if job.until is None else job.until + GRACE_SECONDS
-
-
 def _share_by(turn: int, turns: int) -> float:
-    """The share of the time that is used up after so many turns: the first gets half, where one number is better than
-    none; each other one half of what is left, and the last one all.
+    """The share of the time that is used up after a turn.
+
+    Each turn gets half of what is left, and the last one the rest, because one number is better than none.
     """
     return 1.0 if turn == turns else 1.0 - 0.5**turn
 
 
 def _measured(job: ProbeJob, done: Done) -> Measurement:
-    """What a probe returned, or what it had noted when its worker died or its time was up."""
+    """What a probe returned, or what it had written down when its time was up."""
     known = Measurement(job.name, make_space(job.settings.space).describe(job.choice), NOT_MEASURED, "")
     if done.failure is None:
         measurement: Measurement = done.result
@@ -309,10 +326,17 @@ def measure_start(
     *,
     required: bool = True,
 ) -> tuple[float | None, float | None]:
-    """Seconds an epoch, and a training step, of the space's starting candidate, while as many run as there are
-    workers.
+    """Measure the space's starting candidate, on all workers at once.
 
-    None where it crashes and the times are not ``required``: other candidates may do better.
+    Args:
+        settings: of the run.
+        prepared: the data.
+        training: indices of the training cases.
+        validation: indices of the validation cases.
+        required: whether to raise if the candidate crashes. Else the times are None, as other candidates may do better.
+
+    Returns:
+        Seconds of an epoch, and of a training step.
 
     Raises:
         RunError: it cannot be trained on this machine.

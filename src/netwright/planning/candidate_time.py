@@ -1,4 +1,4 @@
-"""What a search limited in hours gives to each candidate."""
+"""How much time a search limited in hours gives to each candidate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def has_time_share(draft: Draft) -> bool:
 
 
 def choose_candidate_time(draft: Draft, context: Context) -> None:
-    """An equal share of the hours for each candidate, where there are such shares."""
+    """Give each candidate an equal share of the hours, if the search is limited in hours."""
     if not context.repeats and context.epoch_seconds is not None and has_time_share(draft):
         share_hours(draft, context.epoch_seconds)
 
@@ -30,14 +30,14 @@ def choose_candidate_time(draft: Draft, context: Context) -> None:
 def share_hours(draft: Draft, epoch_seconds: float) -> None:
     """Settings of a search limited in hours: an equal share of wall time for each candidate.
 
-    A fixed number of epochs would be a promise that a time limit cannot keep. The share is what lets about
-    `CANDIDATES_AN_HOUR` candidates finish in each hour of each worker, yet long enough for a few epochs of the
-    starting candidate. The learning rate then falls along a cosine, so that a short training ends settled. Networks
-    met before cost no time, and do not count. What the user set stays.
+    With a fixed number of epochs, the time limit could not be kept. The share lets about `CANDIDATES_AN_HOUR`
+    candidates finish in each hour of each worker, but it is long enough for a few epochs of the starting candidate.
+    The learning rate falls along a cosine, so that also a short training ends with a low rate. A network that was
+    trained before costs no time, and does not count. What the user set stays.
 
-    The paper's population of 10 (n + 1) members would be all that such a search gets to: a controlled random search
-    whose population is not set gets 2 (n + 1), kept at the centres of their cells, which is better at every budget
-    up to the paper's 300 on two objectives (``benchmarks/crs_population.py``).
+    A controlled random search whose population is not set gets 2 (n + 1) members, kept at the centres of their cells.
+    The paper's 10 (n + 1) would use up the whole search. The smaller population is better at every budget up to the
+    paper's 300 on two objectives (``benchmarks/crs_population.py``).
     """
     hours = draft.budget.hours
     if hours is None:
@@ -49,15 +49,15 @@ def share_hours(draft: Draft, epoch_seconds: float) -> None:
     changes = {
         "training.seconds": round(share, 1),
         "training.schedule": "cosine",
-        "training.patience": None,  # it would end a training before its learning rate has fallen
+        "training.patience": None,  # it could end a training before its learning rate has fallen
         "budget.count": "distinct",
     }
     if draft.verdict.schedule == "recipe":
-        # What the share of time takes from the candidates is kept for the networks of the comparison.
+        # The networks of the comparison are trained with the schedule and the patience that candidates lose here.
         kept = {"schedule": draft.training.schedule, "patience": draft.training.patience}
         changes |= {f"train.{name}": getattr(draft.train, name) or value for name, value in kept.items()}
     if draft.objective.per_epoch:
-        # Shares of time, not epochs, make episodes alike.
+        # All episodes get the same time, so their rewards need no division by epochs.
         changes |= {"objective.per_epoch": False, "budget.fewest_epochs": None}
     strategy = draft.strategy
     if strategy.name == "controlled-random-search" and "population" not in strategy.options:

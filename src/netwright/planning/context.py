@@ -1,4 +1,4 @@
-"""What the steps that make a run's settings ask beside the settings: the user, the data, what was measured."""
+"""What the steps in `netwright.planning.resolve` share beside the settings: user, data, and what was measured."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """What steps ask, and what they found for those that follow.
+    """What steps read, and where they leave their results for later steps.
 
     Args:
         user: what the user gave.
         output: the run folder that the user named; None: a new one is chosen.
-        on_stage: is told in a few words what is being done.
+        on_stage: called with a few words about what is being done.
         epoch_seconds: of the starting candidate; None: not measured.
         batch_seconds: of one of its training steps; None: not measured.
 

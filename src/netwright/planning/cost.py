@@ -1,4 +1,4 @@
-"""Measure before promising: what a candidate costs on this machine, and what the whole search would."""
+"""What a search would cost on this machine, estimated from some candidates that are measured."""
 
 from __future__ import annotations
 
@@ -27,20 +27,36 @@ from netwright.training.seeding import derive_seed
 
 BOOKED = 3
 RESERVE_SECONDS = 8.0
-"""Of a plan's time, for loading the program, ending its workers, and what it reckons without measuring."""
+"""The part of a plan's time that is not for measuring: loading the program, ending its workers, computing the rest."""
 LEAST_SECONDS = 10.0
-"""A plan measures for so long at least, however long the data took to read."""
+"""A plan measures at least this long, no matter how long reading the data took."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """What a search would be.
 
-    ``choices`` counts the space; ``seconds_a_candidate`` is what a candidate takes in all, ``seconds_beside`` what of
-    it is not for its epochs, and ``share_seconds`` what these get in a search limited in hours; ``hours`` is what the
-    whole search would take. ``crf_seconds``: what fitting a CRF adds to each network of the final comparison at most;
-    None where none is fitted. ``exploration``: trials that the strategy draws at random before it uses what it learned;
-    None where it has no such phase.
+    Args:
+        recipe: its name.
+        dataset: its name.
+        choices: how many the space has; None: not known.
+        dimensions: how many the space has.
+        training_cases: how many there are.
+        validation_cases: how many there are.
+        size: of the images that a network gets.
+        workers: candidates that train at once.
+        threads: of each worker.
+        memory_limit_mb: of a candidate, in MB of 1e6 bytes; None: no limit.
+        trials: candidates of the search; None: as many as its hours allow.
+        epochs: of each candidate.
+        measurements: of the starting candidate and of some random ones.
+        seconds_a_candidate: what a candidate takes in all; None: not known.
+        seconds_beside: the part of it that is not for its epochs.
+        share_seconds: what the epochs of a candidate get in a search limited in hours; None: it is not limited so.
+        hours: what the whole search would take; None: not known.
+        candidates_an_hour: of all workers together; None: not known.
+        crf_seconds: what fitting a CRF adds at most to each network of the final comparison; None: none is fitted.
+        exploration: trials that the strategy draws at random before it uses what it learned; None: there are none.
     """
 
     recipe: str
@@ -70,7 +86,7 @@ class Plan:
 
 
 def _bookkeeping(settings: RunSettings) -> float:
-    """Seconds that it takes to propose a candidate and to store its outcome."""
+    """Seconds that it takes to propose a candidate and to store its outcome, measured."""
     space, times = make_space(settings.space), []
     with tempfile.TemporaryDirectory() as folder:
         study = open_study(RunFolder(Path(folder)), settings)
@@ -83,7 +99,7 @@ def _bookkeeping(settings: RunSettings) -> float:
 
 
 def measuring_seconds(left: float) -> float:
-    """Of the seconds that are left to a plan, those for measuring."""
+    """How many of the seconds that are left to a plan are for measuring."""
     return max(LEAST_SECONDS, left - RESERVE_SECONDS)
 
 
@@ -103,32 +119,42 @@ def make_plan(
     training: Sequence[int],
     validation: Sequence[int],
     randoms: int = 4,
-    seconds: float | None = None,
+    seconds: float = math.inf,
     on_done: Callable[[Measurement], None] = lambda measurement: None,
 ) -> Plan:
-    """Measure the starting candidate and random ones, and reckon what the whole search would take.
+    """Measure the starting candidate and random ones, and estimate what the whole search would take.
 
-    A candidate's time is the mean of what was measured, for all its epochs and what comes beside them. ``seconds`` and
-    ``on_done``: as of `measure`.
+    A candidate's time is the mean time of an epoch times its epochs, and what comes beside them.
+
+    Args:
+        settings: of the run.
+        prepared: the data.
+        training: indices of the training cases.
+        validation: indices of the validation cases.
+        randoms: how many random candidates to measure.
+        seconds: wall time for all of it.
+        on_done: called with each measurement.
     """
     begun = time.monotonic()
-    space = make_space(settings.space)  # of a large network some half a minute on a slow machine
+    space = make_space(settings.space)  # takes half a minute for a large network on a slow machine
     rng = np.random.default_rng(derive_seed(settings.seed, "plan"))
     choices = [("start", dict(space.starting_choice()))]
     choices += [(f"random {i + 1}", draw_choice(space.distributions(), rng)) for i in range(randoms)]
-    left = None if seconds is None else max(LEAST_SECONDS, seconds - (time.monotonic() - begun))
+    left = max(LEAST_SECONDS, seconds - (time.monotonic() - begun))
     measurements = measure(
         settings, prepared, (training, validation), choices, whole=True, seconds=left, on_done=on_done
     )
     epochs = [m.seconds_an_epoch for m in measurements if m.seconds_an_epoch is not None]
-    # The first candidate of a worker pays for what is loaded once.
+    # A median, because the first candidate of each worker also pays for what is loaded once.
     beside = median([m.seconds_beside for m in measurements if m.seconds_beside is not None] or [0.0])
     beside += _bookkeeping(settings)
     facts = facts_of(settings, prepared, training, validation)
     a_candidate = sum(epochs) / len(epochs) * facts["epochs"] + beside if epochs else None
     known = [m for m in measurements if m.status != NOT_MEASURED]
     trainable = len(epochs) / len(known) if known else 0.0
-    workers, trials = settings.machine.workers, settings.budget.trials
+    workers, trials, hours = settings.machine.workers, settings.budget.trials, None
+    if a_candidate is not None and trials is not None:
+        hours = trials * trainable * a_candidate / workers / 3600.0
     return Plan(
         **facts,
         memory_limit_mb=settings.machine.memory_limit_mb,
@@ -137,9 +163,7 @@ def make_plan(
         seconds_a_candidate=a_candidate,
         seconds_beside=beside,
         share_seconds=None,
-        hours=None
-        if a_candidate is None or trials is None
-        else trials * trainable * a_candidate / workers / 3600.0,
+        hours=hours,
         candidates_an_hour=None if a_candidate is None else 3600.0 * workers / a_candidate,
         crf_seconds=None if settings.verdict.hours == 0 else settings.postprocessing.most_seconds,
         exploration=exploration_episodes(settings),
@@ -152,7 +176,7 @@ def facts_of(
     training: Sequence[int],
     validation: Sequence[int],
 ) -> dict[str, Any]:
-    """What a plan of either kind says without measuring: fields of `Plan`, and of a plan with shared weights."""
+    """What a plan says without measuring: fields that `Plan` and the plan of a one-shot search have in common."""
     space = make_space(settings.space)
     return {
         "recipe": settings.recipe,
@@ -164,11 +188,11 @@ def facts_of(
         "size": problem_of(settings, prepared).task.size,
         "workers": settings.machine.workers,
         "threads": settings.machine.threads,
-        "epochs": epochs_of(settings, prepared, training),
+        "epochs": _epochs_of(settings, prepared, training),
     }
 
 
-def epochs_of(settings: RunSettings, prepared: AnyPrepared, training: Sequence[int]) -> int:
+def _epochs_of(settings: RunSettings, prepared: AnyPrepared, training: Sequence[int]) -> int:
     """The epochs of a training on those cases."""
     if settings.training.steps is None:
         return settings.training.epochs

@@ -11,7 +11,7 @@ from netwright.settings import RunSettings, override, parse_settings, unusable
 
 
 class Draft(RunSettings):
-    """Settings that can still be changed. It knows which of them the user gave in person.
+    """Settings that can still be changed. It knows which of them the user set.
 
     Every section is read as in `RunSettings`. A change checks the section that it concerns, and no other.
 
@@ -33,7 +33,7 @@ class Draft(RunSettings):
 
         Args:
             values: all settings without a default, as nested tables.
-            user_set: dotted names of the settings that the user gave; of a table also the names in it.
+            user_set: dotted names of the settings that the user set, with the names in a table that was set whole.
 
         Raises:
             SettingsError: a name or a value is wrong.
@@ -47,7 +47,7 @@ class Draft(RunSettings):
 
     @property
     def user_set(self) -> frozenset[str]:
-        """Dotted names of the settings that the user gave."""
+        """Dotted names of the settings that the user set."""
         return self._user_set
 
     def change(self, changes: Mapping[str, Any]) -> None:
@@ -58,7 +58,7 @@ class Draft(RunSettings):
         """
         values = override(self.model_dump(mode="json"), changes)
         changed, errors = {name.partition(".")[0] for name in changes}, []
-        for section in RunSettings.model_fields:  # the order in which errors are told
+        for section in RunSettings.model_fields:  # this is the order of the errors in the message
             if section not in changed:
                 continue
             try:
@@ -66,13 +66,13 @@ class Draft(RunSettings):
             except ValidationError as error:
                 errors += error.errors()
             else:
-                # What the user gave as a tuple is a list when run.yaml is read, so it is one here, too.
+                # A tuple is a list after run.yaml is read, so it becomes a list here, too.
                 setattr(self, section, self.model_dump(mode="json", include={section})[section])
         if errors:
             raise unusable(errors)
 
     def choose(self, changes: Mapping[str, Any]) -> None:
-        """Set those settings that the user did not give.
+        """Set settings by their dotted names, without those that the user set.
 
         Raises:
             SettingsError: as `change`.

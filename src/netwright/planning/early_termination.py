@@ -1,4 +1,4 @@
-"""The thresholds of early termination (Iranfar et al. 2022, Fig. 7), made of what was measured."""
+"""The thresholds of early termination (Iranfar et al. 2022, Fig. 7), computed from what was measured."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from netwright.tasks import TASKS
 from netwright.training.early_stopping import EarlyTermination
 
 LEAST_BATCH_SECONDS = 0.05
-"""Batches of milliseconds wait for other programs at times: no threshold is lower."""
+"""The lowest threshold, because a batch of milliseconds sometimes waits for other programs."""
 
 
 def needs_batch_seconds(draft: Draft) -> bool:
-    """Whether early termination waits for the time a batch of the starting network."""
+    """Whether early termination needs the time that a batch of the starting network takes."""
     return draft.termination.slower_than_start is not None and not _is_set(draft, "batch_seconds")
 
 
 def require_guess(draft: Draft, context: Context) -> None:
-    """Refuse a loss whose threshold cannot be measured.
+    """Refuse a loss whose threshold cannot be computed.
 
     Raises:
-        SettingsError: it is not known what a guess gives.
+        SettingsError: the loss of a guess is not known.
     """
     loss = draft.training.loss
     if context.repeats or draft.termination.loss_of_guess is None:
@@ -38,9 +38,9 @@ def require_guess(draft: Draft, context: Context) -> None:
 
 
 def choose_early_termination(draft: Draft, context: Context) -> None:
-    """Make ``training.early`` of ``termination``. What is set there stays.
+    """Compute ``training.early`` from ``termination``. What is set in ``training.early`` stays.
 
-    What the user gave stays also where it is None or the default.
+    This includes what the user set to None, or to its default.
 
     Raises:
         SettingsError: as `require_guess`.
@@ -68,7 +68,7 @@ def _is_off(draft: Draft) -> bool:
 
 
 def _is_set(draft: Draft, name: str) -> bool:
-    """Whether a setting of ``training.early`` is not to be measured."""
+    """Whether a setting of ``training.early`` stays as it is."""
     early = draft.training.early or EarlyTermination()
     changed = bool(getattr(early, name) != getattr(EarlyTermination(), name))
     return _is_off(draft) or f"training.early.{name}" in draft.user_set or changed

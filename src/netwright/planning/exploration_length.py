@@ -16,8 +16,9 @@ from netwright.strategies.sampler import StrategySampler, dimensions_of
 
 
 def exploration_episodes(settings: RunSettings) -> int | None:
-    """The trials that the run's strategy draws at random before it goes by their rewards, counted from the run's seed;
-    None where it has no such phase.
+    """How many trials the run's strategy draws at random before it uses their rewards; None if it has no such phase.
+
+    The number depends on the run's seed.
     """
     space = make_space(settings.space)
     proposer = make_sampler(settings.strategy, space, settings.seed)
@@ -34,7 +35,7 @@ def exploration_episodes(settings: RunSettings) -> int | None:
 
 
 def expected_trials(settings: RunSettings) -> float:
-    """How many trials the budget has room for: those given, or the shares of time that fit into its hours."""
+    """The trials of the budget, or as many as fit into its hours, whichever is less."""
     budget, share = settings.budget, settings.training.seconds
     trials = math.inf if budget.trials is None else float(budget.trials)
     if budget.hours is not None and share is not None:
@@ -43,7 +44,7 @@ def expected_trials(settings: RunSettings) -> float:
 
 
 def exploration_words(trials: float, episodes: int | None) -> str | None:
-    """What a user must know of a search whose exploration is longer than it is; None where it is not."""
+    """A warning for a search that ends before its exploration; None for any other."""
     if episodes is None or trials > episodes:
         return None
     return (
@@ -54,7 +55,7 @@ def exploration_words(trials: float, episodes: int | None) -> str | None:
 
 
 def warn_of_exploration(settings: RunSettings) -> None:
-    """Say so where the search is all exploration.
+    """Warn if the whole search is exploration.
 
     Warns:
         SettingsWarning: it is.
@@ -65,5 +66,5 @@ def warn_of_exploration(settings: RunSettings) -> None:
 
 
 def _round(episodes: int) -> int:
-    """Some hundreds more, for the phase that follows (300 or so in Fig. 9 of Iranfar et al. 2022)."""
+    """Adds 300 trials for the phase that follows (about as in Fig. 9 of Iranfar et al. 2022), and rounds up."""
     return math.ceil((episodes + 300) / 100) * 100

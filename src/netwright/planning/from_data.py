@@ -1,4 +1,4 @@
-"""Settings that follow from the prepared data: the shape of the space, the loss, the metric."""
+"""Settings that follow from the prepared data: its preparation, the cutout, the shape of the space."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 def keep_preparation(draft: Draft, context: Context) -> None:
-    """Keep how the data was prepared, with all that was chosen for it."""
+    """Keep the settings of the preparation, with the values that it chose."""
     prepared = context.prepared
     draft.change({KINDS[prepared.kind].setting: prepared.settings.to_dict()})
 
 
 def limit_cutout(draft: Draft, context: Context) -> None:
-    """A cutout of half the image's shorter side at most, as 16 pixels are of CIFAR's 32.
+    """Limit the cutout to half of the image's shorter side, which is the ratio for CIFAR (16 of 32 pixels).
 
     Raises:
-        SettingsError: one that hides whole images was asked for.
+        SettingsError: the user set one that hides whole images.
     """
     augmentation, side = draft.training.augmentation, min(context.task.size)
     name = "training.augmentation.cutout"
@@ -45,10 +45,10 @@ def limit_cutout(draft: Draft, context: Context) -> None:
 
 
 def shape_space(draft: Draft, context: Context) -> None:
-    """Tell the space what the task says of its networks; of a user's own also where it lies, and what it is now.
+    """Fill in the space's options for channels, classes and size; for a user's network also its folder and fingerprint.
 
     Raises:
-        SettingsError: the user gave another shape, or the space is not for such data.
+        SettingsError: the user set another shape, or the space is not for such data.
     """
     if not takes_task(draft.space):
         _require_buildable(make_space(draft.space), context.task)
@@ -85,39 +85,11 @@ def _require_buildable(space: Space, task: NetworkTask) -> None:
         ) from None
 
 
-def choose_loss(draft: Draft, context: Context) -> None:
-    """The usual loss of the task, where the recipe's is for another.
-
-    Raises:
-        SettingsError: the user gave one for another task.
-    """
-    losses, loss = context.task.losses, draft.training.loss
-    if loss in losses:
-        return
-    if "training.loss" in draft.user_set:
-        raise SettingsError(
-            f"training.loss is {loss}, but this dataset is for {context.dataset.task}: take "
-            f"{' or '.join(losses)}."
-        )
-    draft.change({"training.loss": losses[0]})
-
-
-def choose_metric(draft: Draft, context: Context) -> None:
-    """The principal metric of the task, where none is set.
-
-    Raises:
-        SettingsError: the objective asks for a metric or a cost that there is not.
-    """
-    if draft.objective.metric is None:
-        draft.change({"objective.metric": context.task.metric})
-    draft.objective.require_known(context.task.metric_names)
-
-
 def require_validation_labels(draft: Draft, context: Context) -> None:
-    """Refuse an objective about a label that no validation case has.
+    """Refuse an objective for a label that no validation case has.
 
     Raises:
-        SettingsError: naming the label.
+        SettingsError: it names the label.
     """
     objective = draft.objective
     asked = {objective.metric, *(read_limit(text).name for text in objective.limits)}

@@ -18,12 +18,12 @@ def require_device(draft: Draft, _: Context) -> None:
 
 
 def choose_workers(draft: Draft, context: Context) -> None:
-    """As many workers as the cores, or the GPUs, are for."""
+    """As many workers as there are GPUs, or as the cores allow."""
     if not context.repeats:
         draft.choose({"machine.workers": default_workers(draft.training.device, draft.machine.threads)})
 
 
 def choose_memory_limit(draft: Draft, _: Context) -> None:
-    """An equal share of the machine's memory for each worker."""
+    """Give each worker an equal share of the machine's memory."""
     share = memory_share_mb(draft.training.device, draft.machine.workers)
     draft.choose({"machine.memory_limit_mb": share})

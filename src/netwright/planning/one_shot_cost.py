@@ -30,13 +30,27 @@ NOTES = "noted.json"
 
 @dataclass(frozen=True)
 class OneShotPlan:
-    """What a search inside one training would be.
+    """What a search inside one training would be. What there was no time to measure is None.
 
-    ``steps`` of the search at most, each on a batch of the weights' half and one of the other; ``seconds_a_step``
-    measured on the whole machine, ``peak_memory_mb`` with it (MB of 1e6 bytes), the momentum of all weights included,
-    None where it cannot be measured; ``weights``: shared ones, in all. ``hours``: of the whole search. ``networks``:
-    the space's starting network as it is trained in the end, one on each worker. ``steps``, ``seconds_a_step``,
-    ``weights`` and ``hours`` are None where there was no time to measure them.
+    Args:
+        recipe: its name.
+        dataset: its name.
+        choices: how many the space has; None: not known.
+        dimensions: how many the space has.
+        training_cases: how many there are.
+        validation_cases: how many there are.
+        size: of the images that a network gets.
+        threads: of each worker.
+        workers: how many there are.
+        steps: of the search at most. Each takes one batch for the weights and one for the probabilities.
+        batch_size: of each of the two.
+        seconds_a_step: measured on the whole machine.
+        peak_memory_mb: of the steps, with the momentum of all weights, in MB of 1e6 bytes; None also if it cannot be
+            measured.
+        weights: how many the supernet has.
+        hours: of the whole search.
+        epochs: of the training of the network that is found.
+        networks: the space's starting network, as it is trained in the end, one on each worker.
     """
 
     recipe: str
@@ -67,13 +81,18 @@ def plan_one_shot(
     prepared: AnyPrepared,
     training: Sequence[int],
     validation: Sequence[int],
-    seconds: float | None = None,
+    seconds: float = math.inf,
     on_done: Callable[[Measurement], None] = lambda measurement: None,
 ) -> OneShotPlan:
     """Measure steps of the search, and the training of the starting network.
 
-    ``seconds``: wall time for all, of which the steps get half; None: as long as it takes. ``on_done``: as of
-    `measure`.
+    Args:
+        settings: of the run.
+        prepared: the data.
+        training: indices of the training cases.
+        validation: indices of the validation cases.
+        seconds: wall time for all of it, of which the steps get half.
+        on_done: called with the measurement of each network.
 
     Raises:
         RunError: the steps cannot be computed on this machine.
@@ -81,7 +100,7 @@ def plan_one_shot(
     machine, begun = settings.machine, time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         job = SharedJob(settings, prepared.folder, tuple(training), tuple(validation), Path(folder))
-        measured = _steps_of(job, None if seconds is None else begun + seconds / 2)
+        measured = _steps_of(job, begun + seconds / 2)
     start = make_space(settings.space).starting_choice()
     names = [f"network {i + 1}" for i in range(machine.workers)]
     networks = measure(
@@ -89,7 +108,7 @@ def plan_one_shot(
         prepared,
         (training, validation),
         [(name, start) for name in names],
-        seconds=None if seconds is None else max(0.0, begun + seconds - time.monotonic()),
+        seconds=max(0.0, begun + seconds - time.monotonic()),
         on_done=on_done,
     )
     assert settings.supernet is not None
@@ -104,15 +123,11 @@ def plan_one_shot(
     )
 
 
-def _steps_of(job: SharedJob, until: float | None) -> dict[str, Any]:
-    """`_timed` in a worker, or what it had noted when its time was up."""
+def _steps_of(job: SharedJob, until: float) -> dict[str, Any]:
+    """What `_timed` returns in a worker, or what it had written down when its time was up."""
     settings = job.settings
     machine = settings.machine
-    timed = Job(
-        _timed,
-        fixed((job, until)),
-        until=math.inf if until is None else until + GRACE_SECONDS,
-    )
+    timed = Job(_timed, fixed((job, until)), until=until + GRACE_SECONDS)
     with make_executor(1, machine.threads * machine.workers, memory_limit_mb(settings)) as executor:
         (done,) = run_jobs(executor, [timed], retries=0)
     failure = done.failure
@@ -135,21 +150,21 @@ def _steps_of(job: SharedJob, until: float | None) -> dict[str, Any]:
     ) from failure.error
 
 
-def _timed(what: tuple[SharedJob, float | None]) -> dict[str, Any]:
-    """Of a search that is begun and left: its steps in all, seconds a step, peak memory, and weights.
+def _timed(job_and_end: tuple[SharedJob, float]) -> dict[str, Any]:
+    """Begin a search to measure it: its steps in all, the seconds of a step, peak memory, and weights.
 
-    At the moment ``until`` of the monotonic clock it goes no further; what is known before the first steps is noted.
+    It stops when its time on the monotonic clock is up. What is known before the first step is written to a file.
     """
     from netwright.training.device import resolve_device
     from netwright.training.memory import measured_memory
 
-    job, until = what
+    job, until = job_and_end
     settings = job.settings
     assert settings.supernet is not None
     few = replace(settings.supernet, steps=WARM_UP_STEPS + TIMED_STEPS, seconds=None, checkpoint_seconds=1e9)
 
     def over() -> bool:
-        return until is not None and time.monotonic() > until
+        return time.monotonic() > until
 
     with (
         heartbeat.watched(settings.machine.hang_seconds),

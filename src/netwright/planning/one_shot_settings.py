@@ -11,7 +11,7 @@ from netwright.strategies.natural_gradient import NaturalGradient
 
 
 def drop_foreign_space_options(draft: Draft, _: Context) -> None:
-    """Leave out the options that the search has for the recipe's space where the user named another."""
+    """Drop the options that the search has for the recipe's space if the user named another space."""
     supernet = draft.supernet
     if supernet is None or "space.name" not in draft.user_set or draft.space.name == recipes_space(draft):
         return
@@ -24,7 +24,7 @@ def drop_foreign_space_options(draft: Draft, _: Context) -> None:
 
 
 def drop_supernet(draft: Draft, _: Context) -> None:
-    """Train candidate after candidate where the user named a space or a strategy that shares no weights."""
+    """Train candidate after candidate if the user named a space or a strategy that shares no weights."""
     if draft.supernet is None or any(name.partition(".")[0] == "supernet" for name in draft.user_set):
         return
     shared = draft.strategy.name == NaturalGradient().name
@@ -35,7 +35,7 @@ def drop_supernet(draft: Draft, _: Context) -> None:
 
 
 def choose_one_shot_length(draft: Draft, context: Context) -> None:
-    """Give the hours of the run to the search. There are no candidates to count, or to train for some epochs.
+    """Limit a one-shot search by the hours of the run. It has no trials, and no candidates with epochs of their own.
 
     Raises:
         SettingsError: trials, or epochs of each candidate, were asked for.
@@ -54,6 +54,6 @@ def choose_one_shot_length(draft: Draft, context: Context) -> None:
             "--set supernet=null, to train candidate after candidate."
         )
     if context.repeats and "budget.hours" not in draft.user_set:
-        return  # hours have been made use of already
+        return  # the repeated run has supernet.seconds already
     hours = draft.budget.hours
     draft.choose({"supernet.seconds": None if hours is None else 3600.0 * hours})

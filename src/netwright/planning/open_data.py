@@ -1,4 +1,4 @@
-"""The run's dataset: opened, inspected, prepared, and divided into its parts."""
+"""The run's dataset is opened, inspected, prepared and split."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def open_dataset(draft: Draft, context: Context) -> None:
 
 
 def require_usable(draft: Draft, context: Context) -> None:
-    """Refuse a dataset with issues that keep it from being used.
+    """Refuse a dataset that has issues with which it cannot be used.
 
     Raises:
         DatasetError: naming them.
@@ -31,13 +31,13 @@ def require_usable(draft: Draft, context: Context) -> None:
 
 
 def _options(dataset: DatasetSettings) -> str:
-    """The options of the command with which the dataset is read, as a text to put behind a command."""
+    """How the dataset is read, as options that can follow a command."""
     texts = [f" --format {dataset.format}"] if dataset.format else []
     return "".join([*texts, *(f" --map-label {old}={new}" for old, new in (dataset.map_label or {}).items())])
 
 
 def prepare_dataset(draft: Draft, context: Context) -> None:
-    """Prepare the dataset, or find it prepared in the cache.
+    """Prepare the dataset, unless it is in the cache.
 
     Raises:
         DatasetError: a file cannot be used.
@@ -47,10 +47,10 @@ def prepare_dataset(draft: Draft, context: Context) -> None:
 
 
 def find_task(draft: Draft, context: Context) -> None:
-    """What networks are trained for on that data."""
+    """What networks for this data get and must give."""
     context.task = problem_of(draft, context.prepared).task
 
 
 def split_dataset(draft: Draft, context: Context) -> None:
-    """Divide the cases into training, validation and test."""
+    """Split the cases into training, validation and test."""
     context.splits = split_any(context.prepared, draft.seed, draft.split)

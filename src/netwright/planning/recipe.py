@@ -1,4 +1,4 @@
-"""Which recipe a run begins with, and whether it is for the data."""
+"""Which recipe a run begins with, and whether it suits the data."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def _begin_with(dataset: Path, recipe: str | None, user: UserSettings) -> dict[s
 
 
 def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
-    """The recipe that is taken where none is named: by the user's network or space, or by what the dataset holds.
+    """The recipe if the user named none: it follows from the user's network or space, or from the dataset.
 
-    Where that cannot be told it is the first one; what is wrong with the dataset is said when it is opened, after
-    what is wrong with the settings.
+    A dataset that cannot be recognised gets the first recipe. The error is raised later, when the dataset is opened,
+    so that errors in the settings come first.
     """
     if "space.network" in user.user_set():
         return "marl"
@@ -74,14 +74,15 @@ def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
 
 
 def recipes_space(draft: Draft) -> str:
-    """The space of the run's recipe; "" where there is no such recipe any more."""
+    """The space of the run's recipe; "" if the recipe no longer exists."""
     name: str = RECIPES[draft.recipe].values["space"]["name"] if draft.recipe in RECIPES else ""
     return name
 
 
 def read_without_classes(draft: Draft, _: Context) -> None:
-    """Read pictures without their classes where the space of the run, or of its recipe, is for inpainting alone: in the
-    format of the single task that a space is for, if that has one.
+    """Read pictures without their classes if the space of the run, or of its recipe, is for inpainting alone.
+
+    A space that is for a single task gets the format of that task, if it has one.
     """
     spaces = [KINDS[name] for name in (draft.space.name, recipes_space(draft)) if name in KINDS]
     formats = [TASKS[kind.tasks[0]].format for kind in spaces if len(kind.tasks) == 1]
@@ -91,12 +92,12 @@ def read_without_classes(draft: Draft, _: Context) -> None:
 
 
 def require_recipe(draft: Draft, context: Context) -> None:
-    """Refuse a recipe for another task, or for volumes where there are pictures.
+    """Refuse a recipe for another task, or one for volumes if the data is pictures.
 
-    Where the space is not the recipe's, or one that the user named, `choose_slices` looks at that space instead.
+    If the user named a space, or the space is not the recipe's, `choose_slices` checks that space instead.
 
     Raises:
-        SettingsError: with those that suit.
+        SettingsError: it names the recipes that suit.
     """
     task = TASKS[context.dataset.task]
     masks = context.dataset.sliceable and context.dataset.dimensions == 2

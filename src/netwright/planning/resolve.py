@@ -1,7 +1,7 @@
-"""From a recipe and what the user set to the settings of a run: one list of steps, gone through once.
+"""Makes the settings of a run from a recipe and what the user set, in one pass over the list `STEPS`.
 
-A step changes the `Draft` of the settings, or refuses it. Data and measurements it finds in the `Context`. The order
-says which error a user reads first.
+A step changes the `Draft` of the settings, or refuses it. Data and measurements are in the `Context`. The order of the
+steps is the order in which a user meets errors.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from netwright.planning.draft import Draft
 from netwright.planning.early_termination import choose_early_termination, needs_batch_seconds, require_guess
 from netwright.planning.exploration_length import warn_of_exploration
 from netwright.planning.from_data import (
-    choose_loss,
-    choose_metric,
     keep_preparation,
     limit_cutout,
     require_validation_labels,
@@ -42,7 +40,13 @@ from netwright.planning.open_data import (
 )
 from netwright.planning.recipe import first_draft, read_without_classes, require_recipe
 from netwright.planning.slices import choose_slices, choose_slices_of_masks
-from netwright.planning.task_settings import choose_task_settings, finish_task_settings, require_loss
+from netwright.planning.task_settings import (
+    choose_loss,
+    choose_metric,
+    choose_task_settings,
+    finish_task_settings,
+    require_loss,
+)
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.folder import default_output, require_new_folder
 from netwright.runs.trust import require_trusted
@@ -56,7 +60,7 @@ Step = Callable[[Draft, Context], None]
 
 
 class Chapter(StrEnum):
-    """Steps that belong together. A plan goes through some chapters, a search through all."""
+    """Steps that belong together. A plan takes some chapters, a search all of them."""
 
     SETTINGS = "user, recipe and machine"
     CODE = "space, strategy and code"
@@ -70,20 +74,21 @@ PLAN = (Chapter.SETTINGS, Chapter.CODE, Chapter.DATA)
 
 
 def drop_steps(draft: Draft, _: Context) -> None:
-    """Epochs that the user gave take the place of the recipe's steps."""
+    """Drop the recipe's steps if the user set epochs."""
     if "training.epochs" in draft.user_set:
         draft.choose({"training.steps": None})
 
 
 def find_rival(draft: Draft, _: Context) -> None:
-    """Keep where the rival lies, whatever folder the run is resumed from."""
+    """Make the path of the rival's folder absolute, because the run may be resumed from another folder."""
     if draft.verdict.rival is not None:
         draft.change({"verdict.rival": str(draft.verdict.rival.expanduser().resolve())})
 
 
 def require_trusted_code(draft: Draft, context: Context) -> None:
-    """Refuse code that a run to be repeated names, unless the user ran it before, or trusts it. What the user names now
-    may be run.
+    """Refuse code that a run to be repeated names, unless the user ran it before or trusts it.
+
+    A network that the user names now may be run.
 
     Raises:
         UntrustedCode: as `require_trusted`.
@@ -96,7 +101,7 @@ def require_trusted_code(draft: Draft, context: Context) -> None:
 
 
 def choose_folder(draft: Draft, context: Context) -> None:
-    """The folder of the run, which must be new.
+    """Choose the folder of the run, which must be new.
 
     Raises:
         RunError: it holds something already.
@@ -107,7 +112,7 @@ def choose_folder(draft: Draft, context: Context) -> None:
 
 
 def measure_starting_candidate(draft: Draft, context: Context) -> None:
-    """Measure the starting candidate, where its times are needed.
+    """Measure the starting candidate if its times are needed.
 
     Raises:
         RunError: it cannot be trained on this machine.
@@ -186,8 +191,9 @@ def take_steps(draft: Draft, context: Context, *chapters: Chapter) -> None:
         NetwrightError: a step refuses the settings.
     """
     for chapter, steps in STEPS.items():
-        for _, step in steps if chapter in chapters else ():
-            step(draft, context)
+        if chapter in chapters:
+            for _, step in steps:
+                step(draft, context)
 
 
 def resolve(dataset: Path, recipe: str | None, user: UserSettings) -> RunSettings:

@@ -1,4 +1,4 @@
-"""Whether the space suits the data, and whether networks take volumes whole or slice by slice."""
+"""Whether the space suits the data, and whether networks get volumes whole or slice by slice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netwright.tasks import TASKS
 
 
 def choose_slices(draft: Draft, context: Context) -> None:
-    """Turn ``slices`` on for 2D networks on volumes, and off for 3D ones, unless the user gave them.
+    """Turn ``slices`` on for 2D networks on volumes, and off for 3D ones, unless the user set them.
 
     Raises:
         SettingsError: the space is for another task or number of dimensions; those that suit are named.
@@ -29,7 +29,7 @@ def choose_slices(draft: Draft, context: Context) -> None:
     data = f"{task.name} of {'volumes' if volumes else 'pictures'}"
     if volumes and asked:
         data += ", whole (slices=null)" if draft.slices is None else ", slice by slice (slices)"
-    # Slices that nobody asked for are turned on and off as the space wants them.
+    # Unless the user set slices, they follow from the space, so spaces of 2D and of 3D suit volumes.
     reached = (3, 2) if volumes and not asked else (dimensions,)
     suitable = [name for count in reached for name in spaces_for(task.networks, count)]
     raise SettingsError(

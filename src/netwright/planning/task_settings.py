@@ -1,4 +1,4 @@
-"""Settings that the task of the data brings."""
+"""Settings that depend on the task of the data: the loss, the metric, and what a task has of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def require_loss(draft: Draft, _: Context) -> None:
     """Refuse a loss that no task has.
 
     Raises:
-        SettingsError: with those that there are.
+        SettingsError: it names the losses of all tasks.
     """
     known = dict.fromkeys(name for task in TASKS.values() for name in task.losses)
     if draft.training.loss not in known:
@@ -20,10 +20,10 @@ def require_loss(draft: Draft, _: Context) -> None:
 
 
 def choose_task_settings(draft: Draft, context: Context) -> None:
-    """Let the task of the data choose what such data need, and refuse what only other tasks have.
+    """Let the task choose settings for its data, and refuse settings of other tasks.
 
     Raises:
-        SettingsError: what the user asked for does not go with the data.
+        SettingsError: the user set something that does not suit the data.
     """
     task = TASKS[context.dataset.task]
     task.choose_settings(draft, repeats=context.repeats)
@@ -33,9 +33,37 @@ def choose_task_settings(draft: Draft, context: Context) -> None:
 
 
 def finish_task_settings(draft: Draft, context: Context) -> None:
-    """Let the task fill in what is its own.
+    """Let the task fill in its own settings, after the data is prepared.
 
     Raises:
-        SettingsError: what is set does not go with the task.
+        SettingsError: a setting does not suit the task.
     """
     TASKS[context.dataset.task].finish_settings(draft)
+
+
+def choose_loss(draft: Draft, context: Context) -> None:
+    """Take the usual loss of the task if the recipe's loss is for another task.
+
+    Raises:
+        SettingsError: the user set a loss of another task.
+    """
+    losses, loss = context.task.losses, draft.training.loss
+    if loss in losses:
+        return
+    if "training.loss" in draft.user_set:
+        raise SettingsError(
+            f"training.loss is {loss}, but this dataset is for {context.dataset.task}: take "
+            f"{' or '.join(losses)}."
+        )
+    draft.change({"training.loss": losses[0]})
+
+
+def choose_metric(draft: Draft, context: Context) -> None:
+    """Take the principal metric of the task if none is set.
+
+    Raises:
+        SettingsError: the objective names an unknown metric or cost.
+    """
+    if draft.objective.metric is None:
+        draft.change({"objective.metric": context.task.metric})
+    draft.objective.require_known(context.task.metric_names)

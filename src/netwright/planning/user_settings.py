@@ -1,4 +1,4 @@
-"""What a user sets in person, beside the dataset and the recipe."""
+"""What a user sets, beside the dataset and the recipe."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from netwright.settings.old_names import assignments_of_today
 
 @dataclass(frozen=True)
 class UserSettings:
-    """Settings that a user gave. None: the recipe's, or chosen from the data and the machine.
+    """Settings that a user gave. None means the recipe's value, or one chosen for the data and the machine.
 
     Args:
-        trials: candidates at most.
-        hours: wall time of the search at most.
+        trials: the most candidates.
+        hours: the longest wall time of the search.
         verdict_hours: wall time of the final comparison.
         workers: candidates that train at once.
         epochs: of each candidate.
@@ -25,8 +25,8 @@ class UserSettings:
         map_label: label value on disk -> label value that it is read as.
         assignments: any other setting by its dotted name.
         repeat: the settings of a run to repeat, in place of a recipe's.
-        trust_code: whether the code that ``repeat`` names may be run though no search of this user ran it. Code that
-            ``assignments`` name may always be run.
+        trust_code: whether the code that ``repeat`` names may run even if no search of this user ran it. Code that
+            ``assignments`` name may always run.
     """
 
     trials: int | None = None
@@ -55,7 +55,7 @@ class UserSettings:
         return {**given, **assignments_of_today(self.assignments or {})}
 
     def user_set(self) -> frozenset[str]:
-        """The dotted names of all settings that were given; of a table also the names in it."""
+        """The dotted names of all settings that were given, with the names in a table that was given whole."""
         return frozenset(_names(self.values()))
 
 
