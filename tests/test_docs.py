@@ -18,7 +18,6 @@ import yaml
 from netwright.cli.app import app
 from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.data.volumes.slices import SliceSettings
-from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES
 from netwright.spaces.autoencoder import AutoencoderSpace
@@ -34,6 +33,7 @@ from netwright.strategies.q_learning import q_learning
 from netwright.strategies.q_learning.published import PublishedQLearning
 from netwright.supernet.settings import SupernetSettings
 from netwright.training.early_stopping import EarlyTermination
+from planning.steps import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ROOT / "docs" / "settings.md"

@@ -17,7 +17,6 @@ from torch import nn
 
 from netwright.errors import InfeasibleArchitecture
 from netwright.objective import ObjectiveSettings
-from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.strategy import strategy_report
 from netwright.runs.data import open_own, prepare_own
@@ -30,7 +29,7 @@ from netwright.strategies.pictures import AgentTables
 from netwright.strategies.sampler import StrategySampler, sampler
 from netwright.training.outcome import Outcome, Status
 from netwright.training.trial import evaluate_candidate
-from planning.steps import FIT, after
+from planning.steps import FIT, after, resolve
 from spaces.layerwise_networks import CASES, Plain, Shape, assert_learns, outputs, prepared
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

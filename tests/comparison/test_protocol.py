@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from netwright.comparison.retrain import share_seconds, verdict_protocol
-from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
+from planning.steps import resolve
 
 
 def test_no_network_of_the_comparison_is_ended_before_its_share() -> None:

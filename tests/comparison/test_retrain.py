@@ -28,7 +28,6 @@ from netwright.data.splits import Splits
 from netwright.errors import SettingsError
 from netwright.execution.base import WorkerLost
 from netwright.planning.candidate_time import share_hours
-from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import SearchData, open_run_data
 from netwright.runs.folder import RunFolder
@@ -41,7 +40,7 @@ from netwright.spaces import make_space
 from netwright.training.files import CHECKPOINT
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
-from planning.steps import after
+from planning.steps import after, resolve
 
 pytestmark = pytest.mark.usefixtures("shared_workers")
 MARL = ("marl-vgg16", "marl-googlenet", "marl-unet", "marl")

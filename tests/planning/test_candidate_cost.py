@@ -25,11 +25,11 @@ from netwright.planning.candidate_cost import (
 )
 from netwright.planning.cost import RESERVE_SECONDS, Plan
 from netwright.planning.one_shot_cost import OneShotPlan
-from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
 from netwright.spaces import make_space
 from netwright.training.outcome import Status
+from planning.steps import resolve
 
 USER = UserSettings(workers=1, epochs=1, assignments={"space.n": [1, 4], "space.p": [1, 3]})
 

@@ -18,7 +18,6 @@ from netwright.data.samples.images import write_classification_sample
 from netwright.errors import SettingsError
 from netwright.planning.draft import Draft
 from netwright.planning.early_termination import choose_early_termination, needs_batch_seconds
-from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
 from netwright.searches.components import problem_of, reward_of
@@ -29,7 +28,7 @@ from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.outcome import Status
 from netwright.training.trial import evaluate_candidate
-from planning.steps import FIT, after
+from planning.steps import FIT, after, resolve
 
 CLASSIFIER = {"space.network": "tiny_networks:classifier"}
 SHAPES = ClassificationTask(1, ("disc", "ring", "square", "triangle"), (16, 16))

@@ -19,7 +19,6 @@ from netwright.errors import SettingsError
 from netwright.planning.early_termination import choose_early_termination
 from netwright.planning.from_data import require_validation_labels
 from netwright.planning.recipe import read_without_classes
-from netwright.planning.resolve import resolve
 from netwright.planning.task_settings import choose_task_settings
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
@@ -31,7 +30,7 @@ from netwright.spaces.kinds import INPAINTING, KINDS, Kind
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright.tasks.segmentation.task import SegmentationTask
-from planning.steps import FIT, after
+from planning.steps import FIT, after, resolve
 
 CLASSIFIER = {"space.network": "tiny_networks:classifier"}
 SHAPES = ClassificationTask(1, ("disc", "ring", "square", "triangle"), (16, 16))

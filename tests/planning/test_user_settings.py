@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
+from planning.steps import resolve
 
 
 def test_names_are_those_of_options_of_assignments_and_of_what_is_in_tables() -> None:

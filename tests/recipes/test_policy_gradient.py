@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from netwright.planning.cost import facts_of
-from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
 from netwright.searches.components import problem_of
@@ -20,6 +19,7 @@ from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.training.memory import HEAP_OVERHEAD
 from netwright.training.trial import predicted_cost
+from planning.steps import resolve
 
 SHAPES = [(216, 256, 10), (216, 256, 8), (256, 216, 3), (154, 224, 4)]
 

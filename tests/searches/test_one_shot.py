@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from netwright.errors import InfeasibleArchitecture, SettingsError
-from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES
 from netwright.searches.one_shot import require_searchable, require_shared, shared_space
@@ -19,6 +18,7 @@ from netwright.spaces import make_space
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright.tasks.segmentation.task import SegmentationTask
+from planning.steps import resolve
 
 HERE = Path(".")
 

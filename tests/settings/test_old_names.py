@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from netwright.errors import SettingsWarning
-from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 from netwright.settings import override, parse_settings, read_assignments, read_settings
 from netwright.settings.fields import setting_fields
 from netwright.settings.old_names import OLD_NAMES
+from planning.steps import resolve
 
 BOTH = "training+validation"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from pathlib import Path
 
 from netwright.comparison.contestants import require_references, require_rival
 from netwright.comparison.retrain import require_retraining
@@ -38,7 +37,7 @@ from netwright.planning.open_data import (
     require_usable,
     split_dataset,
 )
-from netwright.planning.recipe import first_draft, read_without_classes, require_recipe
+from netwright.planning.recipe import read_without_classes, require_recipe
 from netwright.planning.slices import choose_slices, choose_slices_of_masks
 from netwright.planning.task_settings import (
     choose_loss,
@@ -47,12 +46,10 @@ from netwright.planning.task_settings import (
     finish_task_settings,
     require_loss,
 )
-from netwright.planning.user_settings import UserSettings
 from netwright.runs.folder import default_output, require_new_folder
 from netwright.runs.trust import require_trusted
 from netwright.searches.components import require_components
 from netwright.searches.one_shot import require_searchable, require_shared
-from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.makers import make_sampler
 
@@ -194,22 +191,6 @@ def take_steps(draft: Draft, context: Context, *chapters: Chapter) -> None:
         if chapter in chapters:
             for _, step in steps:
                 step(draft, context)
-
-
-def resolve(dataset: Path, recipe: str | None, user: UserSettings) -> RunSettings:
-    """The settings as far as they are known before the dataset is opened.
-
-    Args:
-        dataset: where it lies.
-        recipe: its name; None: one that suits.
-        user: what the user set.
-
-    Raises:
-        SettingsError: a name or a value is wrong.
-    """
-    draft = first_draft(dataset, recipe, user)
-    take_steps(draft, Context(user), Chapter.SETTINGS)
-    return draft.finished()
 
 
 def _require_sampler(draft: Draft) -> None:

@@ -19,7 +19,6 @@ from netwright.data.open import open_any, split_any
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, DatasetWarning, StorageError
 from netwright.means import mean_scores
-from netwright.planning.resolve import resolve
 from netwright.planning.user_settings import UserSettings
 from netwright.report.metrics import metric_named
 from netwright.report.run import ReportedRun
@@ -31,6 +30,7 @@ from netwright.tasks import TASKS
 from netwright.tasks.classification.predictor import Classifier, LabelledPicture, read_table
 from netwright.tasks.classification.report import on_test_images
 from netwright.tasks.classification.task import ClassificationTask
+from planning.steps import resolve
 
 SIZE = 16
 

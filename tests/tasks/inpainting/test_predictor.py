@@ -23,7 +23,6 @@ from netwright.data.open import open_any, split_any
 from netwright.data.samples.inpainting import write_inpainting_sample
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, DatasetWarning, RunError, StorageError
-from netwright.planning.resolve import resolve
 from netwright.planning.task_settings import choose_task_settings
 from netwright.planning.user_settings import UserSettings
 from netwright.report.examples import worst_median_best
@@ -41,7 +40,7 @@ from netwright.tasks.inpainting.predictor import Inpainter
 from netwright.tasks.inpainting.report import restorations
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright_tests import save_picture
-from planning.steps import after
+from planning.steps import after, resolve
 
 SIZE = 16
 MASKS = MaskSettings("pixel", pixel=0.3)
