@@ -122,15 +122,15 @@ def rows() -> dict[str, list[str]]:
 
 def all_rows(page: Path) -> list[tuple[str, list[str]]]:
     """Every row about a setting in a page's tables: its name and its other cells."""
-    found = re.findall(r"^\| `([a-z_.]+)` \|(.*)\|$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return [(name, [cell.strip() for cell in cells.split(" | ")]) for name, cells in found]
+    lines = re.findall(r"^\| `([a-z_.]+)` \|(.*)\|$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [(name, [cell.strip() for cell in cells.split(" | ")]) for name, cells in lines]
 
 
 def blocks(page: Path, language: str | None = None) -> list[str]:
     """The fenced code blocks of a page, lines that go on joined."""
     text = page.read_text(encoding="utf-8")
-    found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return [code.replace("\\\n", " ") for tag, code in found if language in (None, tag)]
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [code.replace("\\\n", " ") for tag, code in fenced if language in (None, tag)]
 
 
 def commands(page: Path) -> list[tuple[str, str]]:
@@ -157,9 +157,9 @@ def test_documented_defaults_are_those_of_a_search() -> None:
         for name, cells in rows().items()
         if re.fullmatch(r"`[^`]*`", cells[0])
     }
-    found = {**options(), **defaults()}
+    usual = {**options(), **defaults()}
     assert len(written) > 70
-    assert written == {name: found[name] for name in written}
+    assert written == {name: usual[name] for name in written}
 
 
 @pytest.mark.parametrize(
@@ -182,10 +182,10 @@ def test_recipes_differ_as_documented(page: Path, family: str) -> None:
 
 def test_defaults_of_the_policy_gradients_variants_are_documented() -> None:
     section = SETTINGS.read_text(encoding="utf-8").split("**`policy-gradient`**")[1].split("\n## ")[0]
-    found = re.findall(r"^\| `strategy.(\w+)` \| (.*?) \| (.*?) \|", section, re.MULTILINE)
-    assert {name for name, _, _ in found} == set(inspect.signature(policy_gradient).parameters)
+    documented = re.findall(r"^\| `strategy.(\w+)` \| (.*?) \| (.*?) \|", section, re.MULTILINE)
+    assert {name for name, _, _ in documented} == set(inspect.signature(policy_gradient).parameters)
     makers_of = {"published": PolicyGradient, "pooled": PooledPolicyGradient}
-    for name, default, variant in found:
+    for name, default, variant in documented:
         if name in ("variant", "first"):
             continue
         given = dict(re.findall(r"(\d+) \(`(\w+)`\)", default)) or {default.strip("`"): variant.strip("`")}
@@ -200,9 +200,9 @@ def test_defaults_of_the_policy_gradients_variants_are_documented() -> None:
 )
 def test_defaults_of_spaces_are_documented(begin: str, end: str, space: Callable[..., Any]) -> None:
     section = SETTINGS.read_text(encoding="utf-8").split(begin)[1].split(end)[0]
-    found = re.findall(r"^\| `space.(\w+)` \| `(.*?)` \|", section, re.MULTILINE)
+    documented = re.findall(r"^\| `space.(\w+)` \| `(.*?)` \|", section, re.MULTILINE)
     parameters = inspect.signature(space).parameters
-    assert {name: yaml.safe_load(default) for name, default in found} == {
+    assert {name: yaml.safe_load(default) for name, default in documented} == {
         name: _plain(parameter.default) for name, parameter in parameters.items()
     }
 

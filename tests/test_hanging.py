@@ -125,11 +125,11 @@ def waits_without_end(call: ast.Call) -> bool:
 
 
 def test_all_tests_wait_for_processes_by_the_functions_that_have_an_end() -> None:
-    found = [
+    waiting = [
         f"{path.relative_to(HERE)}:{node.lineno}"
         for path in HERE.rglob("*.py")
         if path.name not in ("processes.py", "test_hanging.py") and "fixtures" not in path.parts
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and waits_without_end(node)
     ]
-    assert not found, "use run, finish, line_of and wait_until of tests/processes.py"
+    assert not waiting, "use run, finish, line_of and wait_until of tests/processes.py"

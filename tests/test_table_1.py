@@ -29,7 +29,7 @@ from netwright.strategies.pictures import AgentTables
 from netwright.strategies.sampler import StrategySampler, sampler
 from netwright.training.outcome import Outcome, Status
 from netwright.training.trial import evaluate_candidate
-from planning.steps import FIT, after, resolve
+from planning.steps import CHOOSE_FROM_DATA, after, resolve
 from spaces.layerwise_networks import CASES, Plain, Shape, assert_learns, outputs, prepared
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -47,12 +47,12 @@ def study_of(space: LayerwiseSpace, variant: str, direction: str = "maximize") -
 
 
 def layer_results(network: nn.Module, layer: str, images: torch.Tensor) -> list[tuple[int, ...]]:
-    found: list[tuple[int, ...]] = []
+    shapes: list[tuple[int, ...]] = []
     network.get_submodule(layer).register_forward_hook(
-        lambda module, given, result: found.append(tuple(result.shape))
+        lambda module, given, result: shapes.append(tuple(result.shape))
     )
     network(images)
-    return found
+    return shapes
 
 
 # optimised layers: conv, pool, dense, stride
@@ -128,11 +128,11 @@ class Candidate:
 
 def trained(path: Path, network: str) -> Candidate:
     """A network of a dataset's own task, trained for two epochs as the recipe for it says."""
-    said = {"space.network": f"tiny_networks:{network}", "training.epochs": 2, "training.batch_size": 4}
-    settings = resolve(path, None, UserSettings(assignments=said))
+    given = {"space.network": f"tiny_networks:{network}", "training.epochs": 2, "training.batch_size": 4}
+    settings = resolve(path, None, UserSettings(assignments=given))
     opened = open_own(settings)
     data = prepare_own(opened, settings)
-    settings = after(settings, *FIT, user_set=said, dataset=opened, prepared=data)
+    settings = after(settings, *CHOOSE_FROM_DATA, user_set=given, dataset=opened, prepared=data)
     space = make_space(settings.space)
     build, problem = partial(space.build, space.starting_choice()), problem_of(settings, data)
     outcome = evaluate_candidate(build, problem, range(6), range(6, 10), settings.training, seed=0)
@@ -226,9 +226,9 @@ def test_agents_along_branches_share_tables_and_what_they_choose_is_trained(
     assert isinstance(picture, AgentTables)
     tables = picture.tables
     graph = space.agent_graph()
-    found = {(table.row_agent, table.column_agent) for table in tables}
-    assert found == {(graph.names[i], graph.names[j]) for i, j in graph.edges}
-    assert found >= edges
+    shared = {(table.row_agent, table.column_agent) for table in tables}
+    assert shared == {(graph.names[i], graph.names[j]) for i, j in graph.edges}
+    assert shared >= edges
     assert all(1 <= np.isfinite(table.values).sum() <= 3 for table in tables)
 
 

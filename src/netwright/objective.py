@@ -27,7 +27,7 @@ COSTS = (
 """The costs that an objective may weigh or limit: the fields of `netwright.training.outcome.Cost`."""
 
 _REASONS = {"peak_memory_mb": " (it takes a GPU, or Linux with /proc/self/clear_refs)"}
-"""Why a cost may not be known of a network that was trained."""
+"""Why a cost may be unknown even after the training."""
 
 _RELATIONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -60,11 +60,11 @@ def read_limit(text: str) -> Limit:
     Raises:
         SettingsError: it is no name, relation and finite number.
     """
-    found = _LIMIT.fullmatch(text)
+    match = _LIMIT.fullmatch(text)
     try:
-        if found is None or not math.isfinite(float(found[3])):
+        if match is None or not math.isfinite(float(match[3])):
             raise ValueError
-        return Limit(found[1], found[2], float(found[3]))
+        return Limit(match[1], match[2], float(match[3]))
     except ValueError:
         raise SettingsError(
             f"{text!r} is no limit: expected a name, one of {' '.join(_RELATIONS)} and a number, for example "
@@ -162,11 +162,11 @@ class ObjectiveSettings(BaseModel):
         Raises:
             SettingsError: naming the cost.
         """
-        said = [("costs weighs", name) for name in self.costs]
-        said += [
+        used = [("costs weighs", name) for name in self.costs]
+        used += [
             ("limits bounds", limit.name) for limit in map(read_limit, self.limits) if limit.name in COSTS
         ]
-        for what, name in said:
+        for what, name in used:
             if cost.get(name) is None:
                 raise SettingsError(
                     f"objective.{what} {name}, which this machine cannot measure{_REASONS.get(name, '')}. "

@@ -14,7 +14,7 @@ from netwright.planning.user_settings import UserSettings
 from netwright.settings import RunSettings
 
 CHAPTER = dict(STEPS[Chapter.DATA])
-FIT: tuple[Step, ...] = tuple(
+CHOOSE_FROM_DATA: tuple[Step, ...] = tuple(
     CHAPTER[name]
     for name in (
         "how it was prepared",

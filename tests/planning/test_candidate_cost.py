@@ -57,21 +57,21 @@ def test_each_stage_knows_more_than_the_one_before(job: ProbeJob) -> None:
     assert (validated.unmeasured, validated.seconds_beside) == ((BESIDE,), None)
     assert whole.unmeasured == ()
     assert whole.seconds_beside is not None
-    assert {found.status for found in (stepped, validated, whole)} == {Status.COMPLETE}
+    assert {stage.status for stage in (stepped, validated, whole)} == {Status.COMPLETE}
 
 
 def test_a_probe_whose_time_is_up_leaves_what_it_has_and_notes_it(job: ProbeJob) -> None:
-    found = probe(replace(job, until=time.monotonic()))
-    assert found.status == NOT_MEASURED
+    measured = probe(replace(job, until=time.monotonic()))
+    assert measured.status == NOT_MEASURED
     noted = json.loads(job.notes.read_text())
-    assert noted == json.loads(json.dumps(asdict(found)))
+    assert noted == json.loads(json.dumps(asdict(measured)))
     assert noted["parameters"] > 0
 
 
 def test_without_time_nothing_is_measured_and_nothing_is_waited_for(job: ProbeJob) -> None:
     prepared = prepare_own(open_own(job.settings), job.settings)
     told: list[str] = []
-    found = measure(
+    measured = measure(
         job.settings,
         prepared,
         (job.training, job.validation),
@@ -79,9 +79,9 @@ def test_without_time_nothing_is_measured_and_nothing_is_waited_for(job: ProbeJo
         seconds=0.0,
         on_done=lambda one: told.append(one.name),
     )
-    assert [one.status for one in found] == [NOT_MEASURED] * 2
+    assert [one.status for one in measured] == [NOT_MEASURED] * 2
     assert told == ["one", "two"]
-    assert all(one.choice for one in found)
+    assert all(one.choice for one in measured)
 
 
 def test_the_time_in_which_the_space_is_made_is_a_part_of_the_plan_s(

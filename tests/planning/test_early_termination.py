@@ -28,7 +28,7 @@ from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.outcome import Status
 from netwright.training.trial import evaluate_candidate
-from planning.steps import FIT, after, resolve
+from planning.steps import CHOOSE_FROM_DATA, after, resolve
 
 CLASSIFIER = {"space.network": "tiny_networks:classifier"}
 SHAPES = ClassificationTask(1, ("disc", "ring", "square", "triangle"), (16, 16))
@@ -89,21 +89,21 @@ def test_without_shares_there_are_no_thresholds() -> None:
     assert with_termination(settings, SHAPES, 0.1) == settings
 
 
-@pytest.mark.parametrize("said", [{"early": None}, {"early.loss": None, "early.batch_seconds": None}])
-def test_no_threshold_that_the_user_took_away_comes_back(said: dict[str, Any]) -> None:
-    names = {f"training.{name}" for name in said}
+@pytest.mark.parametrize("given", [{"early": None}, {"early.loss": None, "early.batch_seconds": None}])
+def test_no_threshold_that_the_user_took_away_comes_back(given: dict[str, Any]) -> None:
+    names = {f"training.{name}" for name in given}
     settings = settings_with(
-        training={"loss": "cross_entropy", "early": None if "early" in said else {}},
+        training={"loss": "cross_entropy", "early": None if "early" in given else {}},
         termination={"slower_than_start": 2.0, "loss_of_guess": 0.9},
     )
     assert not needs_start(settings, names)
     early = with_termination(settings, SHAPES, 0.1, names).training.early
-    assert (early is None) == ("early" in said)
+    assert (early is None) == ("early" in given)
     assert early is None or (early.loss, early.batch_seconds) == (None, None)
-    unsaid = with_termination(settings, SHAPES, 0.1).training.early
-    assert unsaid is not None
-    assert unsaid.loss == pytest.approx(0.9 * math.log(4), rel=1e-3)
-    assert unsaid.batch_seconds == 0.2
+    measured = with_termination(settings, SHAPES, 0.1).training.early
+    assert measured is not None
+    assert measured.loss == pytest.approx(0.9 * math.log(4), rel=1e-3)
+    assert measured.batch_seconds == 0.2
 
 
 def test_a_default_that_the_user_gave_stays() -> None:
@@ -117,12 +117,12 @@ def test_a_default_that_the_user_gave_stays() -> None:
 
 
 def test_what_the_user_says_of_early_termination_stands_in_the_run(shapes: Path, tmp_path: Path) -> None:
-    for said, expected in (
+    for given, expected in (
         ({"training.early": None}, None),
         ({"training.early.loss": None, "termination.slower_than_start": None}, (None, 6)),
         ({"training.early": {"loss": None, "batch_seconds": None, "batches": 10}}, (None, 10)),
     ):
-        user = UserSettings(trials=1, assignments={**CLASSIFIER, "termination.batches": 6, **said})
+        user = UserSettings(trials=1, assignments={**CLASSIFIER, "termination.batches": 6, **given})
         run = create_run(shapes, "marl", user, tmp_path / f"run-{len(list(tmp_path.iterdir()))}")
         early = run.settings.training.early
         assert (early if early is None else (early.loss, early.batches)) == expected
@@ -182,11 +182,11 @@ def test_few_pictures_end_no_plain_network_as_hopeless(tmp_path: Path) -> None:
 def test_the_reward_is_divided_by_the_epochs_of_the_episode_not_by_those_until_patience_ended_it(
     shapes: Path,
 ) -> None:
-    said = {"objective.costs": {}, "objective.weight": 1.0, "training.epochs": 12, "training.patience": 2}
-    settings = resolve(shapes, "marl", UserSettings(assignments={**CLASSIFIER, **said}))
+    given = {"objective.costs": {}, "objective.weight": 1.0, "training.epochs": 12, "training.patience": 2}
+    settings = resolve(shapes, "marl", UserSettings(assignments={**CLASSIFIER, **given}))
     opened = open_own(settings)
     prepared = prepare_own(opened, settings)
-    settings = after(settings, *FIT, user_set=said, dataset=opened, prepared=prepared)
+    settings = after(settings, *CHOOSE_FROM_DATA, user_set=given, dataset=opened, prepared=prepared)
     protocol = replace(settings.training, learning_rate=1e-9)  # nothing is learned: patience ends it
     space = make_space(settings.space)
     outcome = evaluate_candidate(

@@ -30,7 +30,7 @@ from netwright.spaces.kinds import INPAINTING, KINDS, Kind
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright.tasks.segmentation.task import SegmentationTask
-from planning.steps import FIT, after, resolve
+from planning.steps import CHOOSE_FROM_DATA, after, resolve
 
 CLASSIFIER = {"space.network": "tiny_networks:classifier"}
 SHAPES = ClassificationTask(1, ("disc", "ring", "square", "triangle"), (16, 16))
@@ -38,13 +38,13 @@ RESTORED = InpaintingTask(3, (16, 16))
 CELLS = SegmentationTask(1, ("cell", "nucleus"), (24, 24))
 
 
-def fitted(path: Path, recipe: str | None, **said: Any) -> RunSettings:
-    assignments = {name.replace("__", "."): value for name, value in said.items()}
+def settings_for(path: Path, recipe: str | None, **given: Any) -> RunSettings:
+    assignments = {name.replace("__", "."): value for name, value in given.items()}
     settings = resolve(path, recipe, UserSettings(assignments=assignments))
     opened = open_own(settings)
     settings = after(settings, choose_task_settings, user_set=assignments, dataset=opened)
     prepared = prepare_own(opened, settings)
-    return after(settings, *FIT, user_set=assignments, dataset=opened, prepared=prepared)
+    return after(settings, *CHOOSE_FROM_DATA, user_set=assignments, dataset=opened, prepared=prepared)
 
 
 def settings_with(**changes: Any) -> RunSettings:
@@ -61,24 +61,24 @@ def without_place(settings: RunSettings) -> dict[str, Any]:
 
 
 def test_a_user_s_network_is_fitted_to_classes(shapes: Path) -> None:
-    found = fitted(shapes, "marl", space__network="tiny_networks:classifier")
+    resolved = settings_for(shapes, "marl", space__network="tiny_networks:classifier")
     shape = {"channels": 1, "classes": 4, "size": [16, 16], "dense": False}
-    assert without_place(found) == {"network": "tiny_networks:classifier", **shape}
-    assert found.training.loss == "cross_entropy"
-    assert found.objective.metric == "accuracy"
-    assert found.slices is None
-    assert found.images.size == (16, 16)
+    assert without_place(resolved) == {"network": "tiny_networks:classifier", **shape}
+    assert resolved.training.loss == "cross_entropy"
+    assert resolved.objective.metric == "accuracy"
+    assert resolved.slices is None
+    assert resolved.images.size == (16, 16)
 
 
 def test_a_user_s_network_is_fitted_to_masks(cells: Path) -> None:
-    found = fitted(cells, "marl", space__network="tiny_networks:segmenter")
-    assert found.preprocessing.size is not None
-    size = list(found.preprocessing.size[:2])
+    resolved = settings_for(cells, "marl", space__network="tiny_networks:segmenter")
+    assert resolved.preprocessing.size is not None
+    size = list(resolved.preprocessing.size[:2])
     shape = {"channels": 1, "classes": 3, "size": size, "dense": True}
-    assert without_place(found) == {"network": "tiny_networks:segmenter", **shape}
-    assert found.training.loss == "dice"
-    assert found.objective.metric == "dice"
-    assert found.slices is not None, "pictures are volumes of one slice"
+    assert without_place(resolved) == {"network": "tiny_networks:segmenter", **shape}
+    assert resolved.training.loss == "dice"
+    assert resolved.objective.metric == "dice"
+    assert resolved.slices is not None, "pictures are volumes of one slice"
 
 
 def test_a_user_s_network_is_found_where_it_lay_when_settings_are_repeated(
@@ -97,65 +97,69 @@ def test_a_user_s_network_is_found_where_it_lay_when_settings_are_repeated(
     repeat = resolve(shapes, None, UserSettings(repeat=settings_with(space=space)))
     require_components(repeat)
     opened = open_own(repeat)
-    found = after(repeat, *FIT, dataset=opened, prepared=prepare_own(opened, repeat)).space
-    assert found.options["folder"] == str(tmp_path)
-    same = fitted(shapes, "marl", space__network="tiny_networks:classifier").space
-    assert found.options["fingerprint"] == same.options["fingerprint"]
-    assert same_space(found, SpecSettings(**{**found.model_dump(), "folder": "/elsewhere"}))
-    assert not same_space(found, SpecSettings(**{**found.model_dump(), "fingerprint": "0"}))
+    resolved = after(repeat, *CHOOSE_FROM_DATA, dataset=opened, prepared=prepare_own(opened, repeat)).space
+    assert resolved.options["folder"] == str(tmp_path)
+    same = settings_for(shapes, "marl", space__network="tiny_networks:classifier").space
+    assert resolved.options["fingerprint"] == same.options["fingerprint"]
+    assert same_space(resolved, SpecSettings(**{**resolved.model_dump(), "folder": "/elsewhere"}))
+    assert not same_space(resolved, SpecSettings(**{**resolved.model_dump(), "fingerprint": "0"}))
 
 
 def test_what_is_filled_in_from_the_data_is_not_set_to_other_values(shapes: Path) -> None:
-    said: dict[str, Any] = {"space__network": "tiny_networks:classifier", "space__size": (16, 16)}
-    assert fitted(shapes, "marl", **said, space__classes=4).space.options["classes"] == 4
+    given: dict[str, Any] = {"space__network": "tiny_networks:classifier", "space__size": (16, 16)}
+    assert settings_for(shapes, "marl", **given, space__classes=4).space.options["classes"] == 4
     with pytest.raises(
         SettingsError, match=r"space.classes is 7, but it is filled in from the data, where it is 4"
     ):
-        fitted(shapes, "marl", **said, space__classes=7)
+        settings_for(shapes, "marl", **given, space__classes=7)
 
 
 def test_options_that_a_space_has_not_are_met_with_those_to_set(shapes: Path) -> None:
-    for said, words in (
+    for given, words in (
         ({"space.unit": 64}, "no option 'unit'. It has: values, frozen, units, batch_norm.$"),
         ({"space.network": "tiny_networks:classifier"}, "with the recipe marl, or without --recipe"),
     ):
         with pytest.raises(SettingsError, match=words):
-            require_components(resolve(shapes, "marl-vgg16", UserSettings(assignments=said)))
+            require_components(resolve(shapes, "marl-vgg16", UserSettings(assignments=given)))
 
 
 def test_volumes_are_cut_into_slices_where_that_is_said(dataset: Path) -> None:
-    whole = fitted(dataset, "segnas4")
+    whole = settings_for(dataset, "segnas4")
     assert whole.slices is None
     width, height, depth = whole.preprocessing.size or (0, 0, 0)
     for axis, size in (("x", [height, depth]), ("y", [width, depth]), ("z", [width, height])):
-        found = fitted(dataset, "marl", space__network="tiny_networks:segmenter", slices__axis=axis)
-        assert found.space.options["size"] == size
+        resolved = settings_for(dataset, "marl", space__network="tiny_networks:segmenter", slices__axis=axis)
+        assert resolved.space.options["size"] == size
 
 
 def test_a_loss_that_was_said_stays_or_is_refused(shapes: Path, cells: Path) -> None:
-    kept = fitted(
+    kept = settings_for(
         cells, "marl", space__network="tiny_networks:segmenter", training__loss="dice_cross_entropy"
     )
     assert kept.training.loss == "dice_cross_entropy"
     with pytest.raises(SettingsError, match="take cross_entropy"):
-        fitted(shapes, "marl-vgg16", training__loss="dice")
-    assert fitted(cells, "marl-unet", training__loss="cross_entropy").training.loss == "cross_entropy"
+        settings_for(shapes, "marl-vgg16", training__loss="dice")
+    assert settings_for(cells, "marl-unet", training__loss="cross_entropy").training.loss == "cross_entropy"
     with pytest.raises(SettingsError, match=r"training\.loss.*iou.*cross_entropy"):
-        fitted(cells, "marl-unet", training__loss="iou")
+        settings_for(cells, "marl-unet", training__loss="iou")
 
 
 def test_pictures_to_be_restored_are_prepared_as_in_the_paper(tiles: Path) -> None:
-    found = fitted(tiles, "marl-unet", slices=None)
-    assert (found.images.size, found.images.fit, found.images.normalise) == ((64, 64), "stretch", "unit")
-    assert found.inpainting == MaskSettings()
-    assert (found.training.loss, found.objective.metric) == ("mse", "psnr")
-    assert not found.objective.percent
-    assert found.termination.loss_of_guess is None
-    assert not fitted(tiles, "policy-gradient", slices=None).postprocessing.crf
-    assert found.termination.slower_than_start is not None
+    resolved = settings_for(tiles, "marl-unet", slices=None)
+    assert (resolved.images.size, resolved.images.fit, resolved.images.normalise) == (
+        (64, 64),
+        "stretch",
+        "unit",
+    )
+    assert resolved.inpainting == MaskSettings()
+    assert (resolved.training.loss, resolved.objective.metric) == ("mse", "psnr")
+    assert not resolved.objective.percent
+    assert resolved.termination.loss_of_guess is None
+    assert not settings_for(tiles, "policy-gradient", slices=None).postprocessing.crf
+    assert resolved.termination.slower_than_start is not None
     shape = {"channels": 3, "classes": 3, "size": [64, 64], "dense": True}
-    assert shape.items() <= found.space.options.items()
-    said = fitted(
+    assert shape.items() <= resolved.space.options.items()
+    changed = settings_for(
         tiles,
         "marl-unet",
         images__size=[20, 24],
@@ -165,14 +169,14 @@ def test_pictures_to_be_restored_are_prepared_as_in_the_paper(tiles: Path) -> No
         objective__metric="ssim",
         objective__percent=True,
     )
-    assert (said.images.size, said.images.fit, said.images.normalise) == ((20, 24), "pad", "unit")
-    assert said.inpainting == MaskSettings("half")
-    assert (said.objective.metric, said.objective.percent) == ("ssim", True)
+    assert (changed.images.size, changed.images.fit, changed.images.normalise) == ((20, 24), "pad", "unit")
+    assert changed.inpainting == MaskSettings("half")
+    assert (changed.objective.metric, changed.objective.percent) == ("ssim", True)
 
 
 def test_cutout_leaves_most_of_an_image(shapes: Path) -> None:
-    def cutout(**said: Any) -> int:
-        augmentation = fitted(shapes, "pdas-cells", **said).training.augmentation
+    def cutout(**given: Any) -> int:
+        augmentation = settings_for(shapes, "pdas-cells", **given).training.augmentation
         assert augmentation is not None
         return augmentation.cutout
 
@@ -184,7 +188,7 @@ def test_cutout_leaves_most_of_an_image(shapes: Path) -> None:
 
 
 def test_what_restored_pictures_cannot_have_is_refused(tiles: Path, shapes: Path, cells: Path) -> None:
-    for said, words in (
+    for given, words in (
         ({"training__loss": "dice"}, "take mse"),
         ({"training__augmentation__cutout": 8}, r"augmentation\.cutout is 8"),
         ({"training__augmentation": {"cutout": 4}}, r"augmentation\.cutout is 4"),
@@ -194,10 +198,10 @@ def test_what_restored_pictures_cannot_have_is_refused(tiles: Path, shapes: Path
         ({"images__size": [10, 10]}, "11 x 11"),
         ({"termination__loss_of_guess": 0.9}, "not known what a guess gives"),
     ):
-        names = {name.replace("__", ".") for name in said}
+        names = {name.replace("__", ".") for name in given}
         with pytest.raises(SettingsError, match=words):
             after(
-                fitted(tiles, "marl-unet", **{"slices": None, **said}),
+                settings_for(tiles, "marl-unet", **{"slices": None, **given}),
                 choose_early_termination,
                 user_set=names,
                 task=RESTORED,
@@ -207,9 +211,9 @@ def test_what_restored_pictures_cannot_have_is_refused(tiles: Path, shapes: Path
     with pytest.raises(SettingsError, match=r"augmentation\.cutout is 6"):
         after(earlier, choose_task_settings, user=UserSettings(repeat=earlier), dataset=open_any(tiles))
     with pytest.raises(SettingsError, match="for classification"):
-        fitted(shapes, "marl-vgg16", inpainting__mask="half")
+        settings_for(shapes, "marl-vgg16", inpainting__mask="half")
     with pytest.raises(SettingsError, match="for segmentation"):
-        fitted(cells, "marl-unet", inpainting={})
+        settings_for(cells, "marl-unet", inpainting={})
     with pytest.raises(SettingsError, match=r"inpainting.half must be a share"):
         resolve(tiles, "marl-unet", UserSettings(assignments={"inpainting.half": 2.0}))
 
@@ -217,8 +221,8 @@ def test_what_restored_pictures_cannot_have_is_refused(tiles: Path, shapes: Path
 def test_restored_pictures_are_augmented_by_flips_alone(tiles: Path) -> None:
     """Whatever the recipe: all else would put black into what is to be learned."""
 
-    def augmentation(recipe: str, **said: Any) -> AugmentationSettings | None:
-        return fitted(tiles, recipe, slices=None, **said).training.augmentation
+    def augmentation(recipe: str, **given: Any) -> AugmentationSettings | None:
+        return settings_for(tiles, recipe, slices=None, **given).training.augmentation
 
     flips = AugmentationSettings(0.0, 0.0, 0.0, (1.0, 1.0), flip=0.5)
     for recipe in ("marl-unet", "policy-gradient", "pdas-inpainting"):
@@ -268,11 +272,13 @@ def test_a_repeated_run_keeps_its_pictures_and_masks(tiles: Path, tmp_path: Path
 
 
 def test_a_metric_that_was_said_stays_and_an_unknown_one_is_refused(cells: Path) -> None:
-    assert fitted(cells, "marl-unet", objective__metric="dice.nucleus").objective.metric == "dice.nucleus"
+    assert (
+        settings_for(cells, "marl-unet", objective__metric="dice.nucleus").objective.metric == "dice.nucleus"
+    )
     with pytest.raises(SettingsError, match=r"dice\.nucleus"):
-        fitted(cells, "marl-unet", objective__metric="accuracy")
+        settings_for(cells, "marl-unet", objective__metric="accuracy")
     with pytest.raises(SettingsError, match="'weight'"):
-        fitted(cells, "marl-unet", objective__limits=["weight<=3"])
+        settings_for(cells, "marl-unet", objective__limits=["weight<=3"])
 
 
 def test_a_label_that_no_validation_case_has_is_no_objective(cells: Path) -> None:
@@ -280,7 +286,7 @@ def test_a_label_that_no_validation_case_has_is_no_objective(cells: Path) -> Non
         settings = resolve(cells, "marl-unet", UserSettings(assignments=objective))
         opened = open_own(settings)
         prepared = prepare_own(opened, settings)
-        settings = after(settings, *FIT, dataset=opened, prepared=prepared)
+        settings = after(settings, *CHOOSE_FROM_DATA, dataset=opened, prepared=prepared)
         splits = split_any(prepared, settings.seed, settings.split)
         at = {"dataset": opened, "splits": splits}
         after(settings, require_validation_labels, prepared=prepared, **at)
@@ -293,9 +299,9 @@ def test_a_label_that_no_validation_case_has_is_no_objective(cells: Path) -> Non
 
 def test_what_does_not_suit_the_data_is_refused(shapes: Path, cells: Path) -> None:
     with pytest.raises(SettingsError, match="slices are for volumes"):
-        fitted(shapes, "marl-vgg16", slices={})
+        settings_for(shapes, "marl-vgg16", slices={})
     with pytest.raises(SettingsError, match="3D"):
-        fitted(cells, "segnas4")
+        settings_for(cells, "segnas4")
 
 
 @pytest.mark.parametrize(("dataset_name", "recipe"), [("shapes", "marl-unet"), ("cells", "marl-vgg16")])

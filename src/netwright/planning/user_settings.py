@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netwright.settings import RunSettings
-from netwright.settings.old_names import assignments_of_today
+from netwright.settings.old_names import rename_assignments
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class UserSettings:
             "machine.workers": self.workers,
         }
         given = {name: value for name, value in options.items() if value is not None}
-        return {**given, **assignments_of_today(self.assignments or {})}
+        return {**given, **rename_assignments(self.assignments or {})}
 
     def user_set(self) -> frozenset[str]:
         """The dotted names of all settings that were given, with the names in a table that was given whole."""

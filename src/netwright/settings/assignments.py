@@ -10,11 +10,11 @@ import yaml
 
 from netwright.errors import SettingsError
 from netwright.objective import ObjectiveSettings
-from netwright.settings.old_names import assignments_of_today, with_names_of_today
+from netwright.settings.old_names import rename_assignments, rename_settings
 
-_FAMILIES = (("space",), ("strategy",))
-_OPEN_TABLES = (*_FAMILIES, ("space", "values"), ("objective", "costs"), ("supernet", "space"))
-"""Tables that take names beyond those that they have; they are checked where they are used."""
+_COMPONENTS = (("space",), ("strategy",))
+_OPEN_TABLES = (*_COMPONENTS, ("space", "values"), ("objective", "costs"), ("supernet", "space"))
+"""Tables that take any name; their makers check the names later."""
 _OPTIONAL_TABLES = (
     ("slices",),
     ("inpainting",),
@@ -25,43 +25,52 @@ _OPTIONAL_TABLES = (
 )
 """Tables that may be absent; a name in one of them makes it."""
 
-
 NEAREST = 3
-"""So many names are offered in place of one that does not exist."""
+"""How many names are offered for one that does not exist."""
 
 
 def override(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of nested settings with dotted names set: ``{"training.epochs": 5}``.
+    """A copy of nested settings, in which some are set by their dotted names.
 
-    A new ``space.name`` or ``strategy.name`` leaves the options of the old one behind. Options of ``space`` and
+    Another ``space.name`` or ``strategy.name`` drops the options of the old one. The options of ``space`` and
     ``strategy`` are checked later, by their makers.
 
+    Example:
+        >>> override({"training": {"epochs": 100}}, {"training.epochs": 5})
+        {'training': {'epochs': 5}}
+
     Raises:
-        SettingsError: no setting has that name; the nearest names are given.
+        SettingsError: no setting has that name; the message gives the nearest names.
     """
     result: dict[str, Any] = _copied(values)
-    assignments = assignments_of_today(assignments)
+    assignments = rename_assignments(assignments)
     for name, value in sorted(assignments.items(), key=lambda item: not item[0].endswith(".name")):
         *parents, last = name.split(".")
-        place = tuple(parents)
+        table_name = tuple(parents)
         table: Any = result
         for parent in parents:
-            if isinstance(table, dict) and place in _OPTIONAL_TABLES and table.get(parent) is None:
+            if isinstance(table, dict) and table_name in _OPTIONAL_TABLES and table.get(parent) is None:
                 table[parent] = {}
             table = table.get(parent) if isinstance(table, dict) else None
-        known = isinstance(table, dict) and (last in table or place in (*_OPEN_TABLES, *_OPTIONAL_TABLES))
+        known = isinstance(table, dict) and (
+            last in table or table_name in (*_OPEN_TABLES, *_OPTIONAL_TABLES)
+        )
         if not known:
             raise SettingsError(_unknown_name(name, values))
         if name == "objective" and isinstance(value, str):
             value = ObjectiveSettings(metric=value).model_dump(mode="json")
-        if place in _FAMILIES and last == "name" and value != table["name"]:
-            table.clear()  # options belong to the member that is replaced
+        if table_name in _COMPONENTS and last == "name" and value != table["name"]:
+            table.clear()  # its options belong to the component that is replaced
         table[last] = value
-    return with_names_of_today(result)
+    return rename_settings(result)
 
 
 def read_assignments(texts: list[str]) -> dict[str, Any]:
-    """``key=value`` texts as a table, values read as YAML (numbers, true, lists).
+    """``key=value`` texts as a table. Values are read as YAML (numbers, true, lists).
+
+    Example:
+        >>> read_assignments(["training.learning_rate=2e-3", "slices={}"])
+        {'training.learning_rate': 0.002, 'slices': {}}
 
     Raises:
         SettingsError: a text has no ``=``, or its value is no YAML.
@@ -83,7 +92,7 @@ def read_assignments(texts: list[str]) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 as a text; people mean the number."""
+    """The number in a text: YAML 1.1 reads 1e-3 as a text."""
     if isinstance(value, str):
         try:
             return float(value)

@@ -1,4 +1,4 @@
-"""Every setting with its description, its allowed values and its default, as its class declares them."""
+"""Lists every setting with its description, its allowed values and its default, as declared by its class."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class SettingField:
         name: dotted.
         description: Markdown of one paragraph.
         annotation: its type.
-        bounds: of its number, as `netwright.setting_fields.range_words` reads them.
+        bounds: of its number, as in `netwright.setting_fields.range_words`.
         default: as YAML has it; None where it must be given.
-        table: the class of the settings in it; None: it is no table.
+        table: the class of the settings in it; None: it is a single setting.
         optional: whether it may be null.
     """
 
@@ -58,7 +58,7 @@ class SettingField:
 
 @cache
 def setting_fields() -> dict[str, SettingField]:
-    """Every setting and table by its dotted name, in the order of the classes; no options of spaces and strategies."""
+    """Every setting and table by its dotted name, without the options of spaces and strategies."""
     return {field.name: field for field in _fields_of(RunSettings, "")}
 
 
@@ -117,7 +117,7 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 
 
 def _words(annotation: Any, bounds: str) -> list[str]:
-    """What is allowed, one text for each alternative; values as code, null at the end."""
+    """The alternatives in words. Values are code, and null is last."""
     result: list[str] = []
     kinds = _alternatives(annotation)
     for kind in sorted(kinds, key=lambda kind: kind is type(None)):

@@ -1,4 +1,4 @@
-"""Names that settings had before: they are still read, from ``run.yaml`` and after ``--set``."""
+"""Old names of settings. They are still read, from ``run.yaml`` and after ``--set``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from netwright.errors import SettingsWarning
 OLD_NAMES = {
     "train.on": "train.cases",  # a bare ``on`` is ``true`` in YAML
 }
-"""Old dotted name -> the name today, in the same table."""
+"""Old dotted name -> current one, in the same table."""
 
 
-def with_names_of_today(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of nested settings in which no setting has an old name. A setting that has both keeps that of today."""
+def rename_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested settings with current names. If a setting has both names, the value of the current one stays."""
     result = dict(values)
     for old, new in OLD_NAMES.items():
         *parents, last = old.split(".")
@@ -33,16 +33,16 @@ def with_names_of_today(values: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def assignments_of_today(assignments: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by their dotted names, with no old name among them."""
+def rename_assignments(assignments: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of settings by dotted name, with current names."""
     return {OLD_NAMES.get(name, name): value for name, value in assignments.items()}
 
 
 def warn_of_old_names(names: Iterable[str]) -> None:
-    """Say what is called otherwise today.
+    """Warn of old names among dotted names.
 
     Warns:
-        SettingsWarning: for each old name among the dotted names.
+        SettingsWarning: for each of them.
     """
     for name in names:
         if name in OLD_NAMES:

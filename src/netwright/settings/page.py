@@ -1,4 +1,4 @@
-"""The tables of docs/settings.md, made from the fields of the settings: ``python -m netwright.settings.page FILE``.
+"""Makes the tables of docs/settings.md from the fields of the settings: ``python -m netwright.settings.page FILE``.
 
 A line ``<!-- settings: training, budget.trials -->`` in the page stands above the table of these settings. What is
 between the tables is written by hand, and so are the tables of the options of spaces and strategies.
@@ -34,10 +34,10 @@ _TABLE = re.compile(r"^<!-- settings: (.+?) -->\n\n?(?:\|.*\n)*", re.MULTILINE)
 
 
 def with_tables(page: str) -> str:
-    """The text of a page with each table made anew.
+    """The text of a page, each table made anew.
 
     Raises:
-        SettingsError: a table is asked for that is no setting.
+        SettingsError: the page names a setting that does not exist.
     """
     defaults = parse_settings({**RECIPES[RECIPE].values, "dataset": {"path": "."}}).model_dump(mode="json")
 
@@ -51,7 +51,7 @@ def with_tables(page: str) -> str:
 
 
 def _rows_of(name: str) -> Iterator[SettingField]:
-    """The settings of a table; the table itself where it is absent by default; or the setting of that name."""
+    """The setting with that name, or the settings of the table. A table that is absent by default has a row, too."""
     fields = setting_fields()
     if name not in fields:
         raise SettingsError(f"There is no setting {name!r} to make a table of.")
@@ -68,7 +68,7 @@ def _row(field: SettingField, defaults: Mapping[str, Any]) -> str:
 
 
 def _default(field: SettingField, defaults: Mapping[str, Any]) -> Any:
-    """That of the recipe; that of the class where the recipe has no such table."""
+    """The default of the recipe, or of the class if the recipe has no such table."""
     value: Any = defaults
     for key in field.name.split("."):
         if not isinstance(value, Mapping) or key not in value:

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from netwright.errors import RunError, SettingsError
-from netwright.settings.old_names import with_names_of_today
+from netwright.settings.old_names import rename_settings
 from netwright.settings.tables import RunSettings
 
 MADE_WITH = "made_with"
-"""The table of ``run.yaml`` that is no setting: versions and machine, see `netwright.runs.versions`."""
+"""The table of ``run.yaml`` that is not a setting: versions and machine, see `netwright.runs.versions`."""
 
 
 def parse_settings(values: Mapping[str, Any]) -> RunSettings:
@@ -25,13 +25,13 @@ def parse_settings(values: Mapping[str, Any]) -> RunSettings:
         SettingsError: a name or a value is wrong; the message gives the dotted name and what was expected.
     """
     try:
-        return RunSettings.model_validate(with_names_of_today(values))
+        return RunSettings.model_validate(rename_settings(values))
     except ValidationError as error:
         raise unusable(error.errors()) from None
 
 
 def unusable(errors: Sequence[ErrorDetails]) -> SettingsError:
-    """What to raise of settings that pydantic refused: names, values, and what was expected."""
+    """The error for settings that pydantic refused: names, values, and what was expected."""
     lines = [f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in errors]
     return SettingsError("These settings cannot be used:\n  " + "\n  ".join(lines))
 
