@@ -81,7 +81,7 @@ def exponential_logarithmic_loss(
         gamma: exponent of both terms.
     """
     with torch.autocast(logits.device.type, enabled=False):
-        log_probabilities = _wide(logits).log_softmax(1)
+        log_probabilities = wide(logits).log_softmax(1)
         dice = _soft_dice(log_probabilities.exp(), labels, pseudocount=1.0)
         dice_term = (-dice.log()).clamp_min(_FLAT_BELOW).pow(gamma).mean()  # Equation 2
         surprise = -log_probabilities.gather(1, labels[:, None])[:, 0]
@@ -106,7 +106,7 @@ def dice_cross_entropy(
     losses can be exchanged.
     """
     with torch.autocast(logits.device.type, enabled=False):
-        log_probabilities = _wide(logits).log_softmax(1)
+        log_probabilities = wide(logits).log_softmax(1)
         dice = _soft_dice(log_probabilities.exp(), labels, pseudocount=1.0)[:, 1:].mean()
         cross_entropy = -log_probabilities.gather(1, labels[:, None]).mean()
         return dice_weight * (1 - dice) + cross_entropy_weight * cross_entropy
@@ -127,7 +127,7 @@ def dice_loss(
     labels, and how for a batch, Dice is computed. Here it is done as in `dice_cross_entropy`.
     """
     with torch.autocast(logits.device.type, enabled=False):
-        probabilities = _wide(logits).softmax(1)
+        probabilities = wide(logits).softmax(1)
         return 1 - _soft_dice(probabilities, labels, pseudocount=1.0)[:, 1:].mean()
 
 
@@ -145,7 +145,7 @@ def cross_entropy(
     This is the loss of VGG-16 and GoogLeNet in multi-agent Q-learning (Iranfar et al., Table II).
     """
     with torch.autocast(logits.device.type, enabled=False):
-        return F.cross_entropy(_wide(logits), labels)
+        return F.cross_entropy(wide(logits), labels)
 
 
 def mean_squared_error(
@@ -163,7 +163,7 @@ def mean_squared_error(
     The loss of inpainting in PDAS (Section 4.2).
     """
     with torch.autocast(logits.device.type, enabled=False):
-        return F.mse_loss(_wide(logits), labels)
+        return F.mse_loss(wide(logits), labels)
 
 
 LOSSES: dict[str, Loss] = {
@@ -209,7 +209,8 @@ class AuxiliaryLoss:
         return total, main
 
 
-def _wide(logits: Tensor) -> Tensor:
+def wide(logits: Tensor) -> Tensor:
+    """Logits in float32, or in float64 if they are that: half precision is too coarse for a loss."""
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     return logits.to(dtype, memory_format=torch.contiguous_format)
 

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from netwright.data.base import AnyDataset, AnyPrepared
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.base import AnyDataset, AnyPrepared, OnCase
 from netwright.data.images.cache import prepare_like
 from netwright.data.images.dataset import ImageSet
 from netwright.data.images.prepared import PreparedImages
-from netwright.data.images.settings import PicturePreparation
+from netwright.data.images.reading import prepare_one
+from netwright.data.images.settings import WHITE, PicturePreparation
 from netwright.data.io.images import is_picture
 from netwright.data.layouts.class_folders import files_below
 from netwright.data.layouts.paired import refuse_masks_to_predict
 from netwright.data.layouts.unlabelled import not_predicted, tell_others
 from netwright.data.open import open_prepared_once
 from netwright.errors import DatasetError
+from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs
+
+if TYPE_CHECKING:
+    import torch
+
+    from netwright.data.loading.pictures import ImageBatches, LabelledImages
+    from netwright.training.config import TrainingProtocol
 
 BATCH = 64
+
+PREDICTIONS = "predictions.csv"
+"""The table of what a network that tells classes or labels gives of pictures."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +70,55 @@ def pictures_of(prepared: AnyPrepared, names: Sequence[str]) -> tuple[LabelledPi
     return tuple(
         LabelledPicture(name, prepared.folder, index)
         for name, index in zip(names, prepared.indices(names), strict=True)
+    )
+
+
+def picture_facts(
+    dataset: AnyDataset, prepared: AnyPrepared, own: Sequence[tuple[str, str]]
+) -> tuple[tuple[str, str], ...]:
+    """What a report says of a dataset of pictures: a name and a text each.
+
+    Args:
+        dataset: the pictures.
+        prepared: the same, prepared.
+        own: what a task says besides.
+    """
+    pictures = f"{len(prepared)} pictures, channels {', '.join(dataset.channels)}"
+    return (
+        ("dataset", f"{dataset.name}, {pictures}"),
+        *own,
+        ("network input", f"{' x '.join(map(str, prepared.size))} pixels"),
+    )
+
+
+def pictures_to_draw(prepared: AnyPrepared, names: Sequence[str]) -> list[NDArray[np.float32]]:
+    """Named pictures, (C, H, W) each, values 0 to 1."""
+    pictures = prepared_pictures(prepared)
+    white = WHITE[pictures.preparation.depth]
+    raw = pictures.raw_images(pictures.indices(names))
+    return [np.clip(image.astype(np.float32) / white, 0, 1) for image in raw]
+
+
+def picture_batches(
+    pictures: LabelledImages,
+    cases: Sequence[int],
+    protocol: TrainingProtocol,
+    device: torch.device,
+    seed: int,
+) -> ImageBatches:
+    """Shuffled and augmented batches of pictures."""
+    import torch
+
+    from netwright.data.loading.pictures import ImageBatches
+    from netwright.training.seeding import derive_seed
+
+    return ImageBatches(
+        pictures,
+        cases,
+        protocol.batch_size,
+        device=device,
+        augmentation=protocol.augmentation,
+        generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
     )
 
 
@@ -111,6 +175,59 @@ def names_within(path: Path, files: Sequence[Path]) -> list[str]:
     """What files found by `find_pictures` are called: within the folder, or the one by its own name."""
     base = path.expanduser() if path.expanduser().is_dir() else path.expanduser().parent
     return [file.relative_to(base).as_posix() for file in files]
+
+
+def predict_table(
+    images: Path,
+    output: Path,
+    preparation: PicturePreparation,
+    predict: Callable[[NDArray[np.float32]], NDArray[Any]],
+    write: Callable[[Path, Sequence[str], NDArray[Any]], None],
+    on_case: OnCase | None,
+    *,
+    overwrite: bool,
+) -> list[Path]:
+    """Write what a network gives of a picture, or of each in a folder, as one table. Returns the file written.
+
+    Args:
+        images: the picture or folder.
+        output: the folder to write to.
+        preparation: from a file to the network's input.
+        predict: the rows of prepared pictures (N, C, H, W).
+        write: makes the table of the pictures' names and rows.
+        on_case: told how far it is.
+        overwrite: whether a table that was predicted there before may be replaced.
+
+    Warns:
+        DatasetWarning: what of a folder is left out: a picture that cannot be used, or other files.
+
+    Raises:
+        DatasetError: nothing is there to read, or no picture can be used.
+        StorageError: a file would be lost.
+    """
+    files = find_pictures(images)
+    read = Reading(files, folder_of(images))
+    outputs = plan_outputs(output, [PREDICTIONS], [images], read, overwrite=overwrite, apart=False)
+    used: list[Path] = []
+    rows: list[NDArray[Any]] = []
+
+    def add_row(file: Path) -> None:
+        rows.append(predict(prepare_one(file, preparation)[None])[0])
+        used.append(file)
+
+    each_usable(files, add_row, on_case)
+    (path,) = outputs.paths
+    outputs.put(path, lambda made: write(made, names_within(images, used), np.array(rows)))
+    return [path]
+
+
+def network_inputs(
+    cases: Sequence[LabelledPicture], preparation: PicturePreparation
+) -> Iterator[tuple[Sequence[LabelledPicture], NDArray[np.float32]]]:
+    """Some cases at a time, and what a network gets of them, (N, C, H, W)."""
+    for run in runs_of(cases):
+        raw = opened_pictures(run[0].prepared).raw_images([case.index for case in run])
+        yield run, preparation.normalised(raw)
 
 
 def runs_of(cases: Sequence[LabelledPicture], most: int = BATCH) -> list[Sequence[LabelledPicture]]:

@@ -50,7 +50,7 @@ def test_labels_are_kept_with_the_pictures(chests: ImageSet, tmp_path: Path) -> 
     kept = open_prepared_any(folder)
     expected = np.array([labels_of(number) for number in range(COUNT)])
     labels = kept.labels_of([3, 8, 1])  # type: ignore[attr-defined]
-    assert (labels.dtype, kept.task) == (np.uint8, "findings")
+    assert (labels.dtype, kept.task) == (np.float32, "findings")
     np.testing.assert_array_equal(labels, expected[[3, 8, 1]])
     counts = kept.class_counts_of(range(COUNT))  # type: ignore[attr-defined]
     np.testing.assert_array_equal(counts, expected.sum(0))

@@ -34,6 +34,7 @@ from netwright.runs.data import cache_root, open_own, open_run_data, prepare_own
 from netwright.runs.folder import create_run_folder
 from netwright.settings import RunSettings
 from netwright.tasks import TASKS
+from netwright.tasks.base import SavedNetwork
 from netwright.tasks.images import LabelledPicture
 from netwright.tasks.inpainting.metrics import image_quality
 from netwright.tasks.inpainting.predictor import Inpainter
@@ -381,7 +382,8 @@ def test_a_network_is_loaded_with_its_masks(inpainter: Inpainter) -> None:
     architecture = {"channels": 3, "size": [SIZE, SIZE], "masks": MASKS.to_dict()}
     steps = inpainter.preparation.to_dict()
     carried = (json.loads(json.dumps(values)) for values in (architecture, steps))
-    assert Inpainter.load(inpainter.network, *carried, inpainter.device) == inpainter
+    saved = SavedNetwork(Path(), *carried)
+    assert Inpainter.load(inpainter.network, saved, inpainter.device) == inpainter
 
 
 def test_worst_median_and_best() -> None:

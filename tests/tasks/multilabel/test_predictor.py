@@ -22,10 +22,10 @@ from netwright.report.metrics import METRICS, metric_named
 from netwright.report.run import ReportedRun
 from netwright.report.summaries import Comparison
 from netwright.tasks.classification.task import Classification
-from netwright.tasks.images import pictures_of
+from netwright.tasks.images import PREDICTIONS, pictures_of
 from netwright.tasks.multilabel import report
 from netwright.tasks.multilabel.metrics.average_precision import mean_average_precision
-from netwright.tasks.multilabel.predictor import PREDICTIONS, LabelPredictor, Table, read_table
+from netwright.tasks.multilabel.predictor import LabelPredictor, Table, read_table
 from netwright.tasks.multilabel.task import Multilabel, MultilabelTask
 from netwright.tasks.multilabel.thresholds import Thresholds, best_threshold, read_thresholds
 

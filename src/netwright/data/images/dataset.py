@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -120,6 +120,11 @@ def classes_of(label: Label) -> tuple[int, ...]:
     ((2,), (0, 2), ())
     """
     return (label,) if isinstance(label, int) else tuple(i for i, has in enumerate(label) if has)
+
+
+def several_labels(labels: Sequence[Label]) -> bool:
+    """Whether pictures may have several labels each, and not one class."""
+    return bool(labels) and not isinstance(labels[0], int)
 
 
 def task_of_pictures(labels_for: str, classes: tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.images.dataset import PICTURES, Label, Part, task_of_pictures
+from netwright.data.images.dataset import PICTURES, Label, Part, several_labels, task_of_pictures
 from netwright.data.images.settings import ImageSettings, PicturePreparation
 from netwright.errors import DatasetError
 
@@ -99,7 +99,9 @@ class PreparedImages:
         return self.labels[index]
 
     def labels_of(self, indices: Sequence[int]) -> NDArray[Any]:
-        """The class indices of some pictures (N,), int64; or their labels (N, classes), 0 or 1, uint8."""
+        """The class indices of some pictures (N,), int64; or their labels (N, classes), 0 or 1, float32 as losses take
+        them.
+        """
         return self._label_array[np.asarray(indices, dtype=np.intp)]
 
     def image(self, index: int) -> NDArray[np.float32]:
@@ -118,7 +120,7 @@ class PreparedImages:
         """The number of pictures of each class, or with each label, (classes,) among some pictures."""
         labels = self.labels_of(list(indices))
         if labels.ndim == 2:
-            return np.asarray(labels.sum(axis=0), dtype=np.int64)
+            return np.asarray(np.count_nonzero(labels, axis=0), dtype=np.int64)
         return np.bincount(labels, minlength=self.classes).astype(np.int64)
 
     def indices(self, names: Iterable[str]) -> tuple[int, ...]:
@@ -142,8 +144,7 @@ class PreparedImages:
 
     @cached_property
     def _label_array(self) -> NDArray[Any]:
-        several = bool(self.labels) and not isinstance(self.labels[0], int)
-        return np.array(self.labels, dtype=np.uint8 if several else np.int64)
+        return np.array(self.labels, dtype=np.float32 if several_labels(self.labels) else np.int64)
 
     @cached_property
     def _images(self) -> Any:

@@ -128,13 +128,13 @@ def _read_table(root: Path) -> _Table:
         rows = [(lines.line_num, [value.strip() for value in row]) for row in lines if any(row)]
     labels = tuple(name for name in head if name not in (FILE, SPLIT))
     expected = f"{FILE}, a name for each label, and if you like {SPLIT}"
-    found = enumerate_words(head) or "nothing"
+    columns = enumerate_words(head) or "nothing"
     if FILE not in head:
-        raise _unusable(path, f"lacks the column {FILE}", expected, found, NO_FILES)
+        raise _unusable(path, f"lacks the column {FILE}", expected, columns, NO_FILES)
     if twice := [name for name in dict.fromkeys(head) if head.count(name) > 1]:
-        raise _unusable(path, f"has the column {twice[0]} twice", "each column once", found)
+        raise _unusable(path, f"has the column {twice[0]} twice", "each column once", columns)
     if not labels or not all(labels):
-        raise _unusable(path, "has a column without a name" if labels else "has no label", expected, found)
+        raise _unusable(path, "has a column without a name" if labels else "has no label", expected, columns)
     if wrong := [(line, row) for line, row in rows if len(row) != len(head)]:
         line, row = wrong[0]
         raise _unusable(

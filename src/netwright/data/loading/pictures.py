@@ -23,7 +23,7 @@ class LabelledImages(Protocol):
         """(N, C, H, W), normalised."""
 
     def labels_of(self, indices: Sequence[int]) -> NDArray[Any]:
-        """(N,), class indices, or (N, L), labels of which a picture may have several."""
+        """(N,), class indices int64, or (N, L), float32, labels of which a picture may have several."""
 
 
 class ImageBatches:
@@ -60,7 +60,7 @@ class ImageBatches:
         return full + (1 if rest > 1 or (rest and not full) else 0)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images (B, C, H, W) float32, and labels as they are kept, (B,) int64 or (B, L) uint8, on the device."""
+        """Images (B, C, H, W) float32, and labels as they are kept, (B,) int64 or (B, L) float32, on the device."""
         order = self._cases[torch.randperm(len(self._cases), generator=self._generator).numpy()]
         for batch in range(len(self)):
             chosen = order[batch * self._batch_size : (batch + 1) * self._batch_size].tolist()

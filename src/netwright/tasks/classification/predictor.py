@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,23 +16,21 @@ from torch import nn
 from netwright.data.base import AnyDataset, OnCase
 from netwright.data.files import write_whole
 from netwright.data.images.prepared import PreparedImages
-from netwright.data.images.reading import prepare_one
 from netwright.data.images.settings import PicturePreparation
 from netwright.errors import DatasetError
 from netwright.means import mean_scores
-from netwright.tasks.base import Results
+from netwright.tasks.base import Results, SavedNetwork
 from netwright.tasks.classification.task import Classification, ClassificationTask
 from netwright.tasks.images import (
+    PREDICTIONS,
     LabelledPicture,
-    find_pictures,
-    names_within,
+    network_inputs,
     opened_pictures,
+    predict_table,
     prepare_as_trained,
     runs_of,
 )
-from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_format, refuse_masks
-
-PREDICTIONS = "predictions.csv"
+from netwright.tasks.outputs import refuse_format, refuse_masks
 
 
 @dataclass(frozen=True)
@@ -47,16 +45,10 @@ class Classifier:
     is_postprocessed: ClassVar[bool] = False
 
     @classmethod
-    def load(
-        cls,
-        network: nn.Module,
-        architecture: Mapping[str, Any],
-        preprocessing: Mapping[str, Any],
-        device: Any,
-    ) -> Classifier:
+    def load(cls, network: nn.Module, saved: SavedNetwork, device: Any) -> Classifier:
         """With a network that has its weights, on a device."""
-        preparation = PicturePreparation.from_dict(preprocessing)
-        return cls(network, Classification().network_task(architecture), preparation, device)
+        preparation = PicturePreparation.from_dict(saved.preprocessing)
+        return cls(network, Classification().network_task(saved.architecture), preparation, device)
 
     def without_postprocessing(self) -> Classifier:
         """The same: it has none."""
@@ -87,7 +79,7 @@ class Classifier:
         Raises:
             DatasetError: a picture has a class that the network does not know.
         """
-        chunks = [self._of(chunk) for chunk in runs_of(cases)]
+        chunks = [self.probabilities(inputs) for _, inputs in network_inputs(cases, self.preparation)]
         probabilities = np.concatenate([np.empty((0, self.task.classes), np.float32), *chunks])
         truths = self._truths(cases)
         if predictions is not None:
@@ -134,26 +126,13 @@ class Classifier:
         """
         refuse_masks(masks, self.task.metric)
         refuse_format(format, self.task.metric)
-        files = find_pictures(images)
-        read = Reading(files, folder_of(images))
-        outputs = plan_outputs(output, [PREDICTIONS], [images], read, overwrite=overwrite, apart=False)
-        used, probabilities = [], []
 
-        def classify(file: Path) -> None:
-            probabilities.append(self.probabilities(prepare_one(file, self.preparation)[None])[0])
-            used.append(file)
+        def write(path: Path, names: Sequence[str], probabilities: NDArray[np.float32]) -> None:
+            _write_table(path, names, probabilities, self.task.class_names)
 
-        each_usable(files, classify, on_case)
-        (path,) = outputs.paths
-        names = names_within(images, used)
-        table = np.array(probabilities, dtype=np.float32)
-        outputs.put(path, lambda made: _write_table(made, names, table, self.task.class_names))
-        return [path]
-
-    def _of(self, cases: Sequence[LabelledPicture]) -> NDArray[np.float32]:
-        prepared = opened_pictures(cases[0].prepared)
-        raw = prepared.raw_images([case.index for case in cases])
-        return self.probabilities(self.preparation.normalised(raw))
+        return predict_table(
+            images, output, self.preparation, self.probabilities, write, on_case, overwrite=overwrite
+        )
 
     def _truths(self, cases: Sequence[LabelledPicture]) -> NDArray[np.int64]:
         """The index of each picture's class among those of the network, (N,)."""

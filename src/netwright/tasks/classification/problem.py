@@ -14,10 +14,10 @@ from netwright.data.loading.pictures import ImageBatches, LabelledImages
 from netwright.means import mean_known
 from netwright.tasks.classification.metrics.accuracy import top_1_correct
 from netwright.tasks.classification.task import ClassificationTask
+from netwright.tasks.images import picture_batches
 from netwright.training.config import TrainingProtocol
 from netwright.training.inference import predict_classes
 from netwright.training.losses import TrainingLoss, loss_of
-from netwright.training.seeding import derive_seed
 
 
 class ImageProblem:
@@ -34,14 +34,7 @@ class ImageProblem:
         self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
     ) -> ImageBatches:
         """Batches of pictures."""
-        return ImageBatches(
-            self._prepared,
-            cases,
-            protocol.batch_size,
-            device=device,
-            augmentation=protocol.augmentation,
-            generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
-        )
+        return picture_batches(self._prepared, cases, protocol, device, seed)
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
         """The protocol's, every class with the weight 1."""

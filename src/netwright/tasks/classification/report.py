@@ -10,7 +10,6 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from netwright.data.images.settings import WHITE
 from netwright.report.draw.pictures import gallery_pixels, png_uri
 from netwright.report.draw.style import escaped, style
 from netwright.report.run import ReportedRun
@@ -28,8 +27,8 @@ from netwright.report.sections import (
     Sentences,
     Table,
 )
-from netwright.tasks.classification.predictor import PREDICTIONS, read_table
-from netwright.tasks.images import prepared_pictures
+from netwright.tasks.classification.predictor import read_table
+from netwright.tasks.images import PREDICTIONS, pictures_to_draw, prepared_pictures
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -87,19 +86,17 @@ def on_test_images(run: ReportedRun) -> tuple[ConfusionMatrix | None, tuple[Imag
     table = run.predictions / PREDICTIONS
     if not table.exists():
         return None, ()
-    prepared = prepared_pictures(run.prepared)
-    classes = prepared.class_names
+    classes = prepared_pictures(run.prepared).class_names
     rows = read_table(table, classes)
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     for row in rows:
         counts[classes.index(row.truth), classes.index(row.predicted)] += 1
     wrong = sorted((row for row in rows if row.truth != row.predicted), key=lambda row: -row.probability)
     wrong = wrong[:MISTAKES]
-    white = WHITE[prepared.preparation.depth]
-    images = prepared.raw_images(prepared.indices(row.picture for row in wrong)) if wrong else ()
+    images = pictures_to_draw(run.prepared, [row.picture for row in wrong])
     examples = tuple(
         ImageExample(
-            image=np.clip(image.astype(np.float32) / white, 0, 1),
+            image=image,
             truth=row.truth,
             prediction=row.predicted,
             probability=row.probability,

@@ -129,7 +129,7 @@ class Classification:
         """A `Classifier`."""
         from netwright.tasks.classification.predictor import Classifier
 
-        return Classifier.load(network, saved.architecture, saved.preprocessing, device)
+        return Classifier.load(network, saved, device)
 
     def finish(
         self,
@@ -179,12 +179,9 @@ class Classification:
         self, dataset: AnyDataset, prepared: AnyPrepared, settings: RunSettings
     ) -> tuple[tuple[str, str], ...]:
         """Pictures, classes and size."""
-        pictures = f"{len(prepared)} pictures, channels {', '.join(dataset.channels)}"
-        return (
-            ("dataset", f"{dataset.name}, {pictures}"),
-            ("classes", ", ".join(self.score_names(prepared))),
-            ("network input", f"{' x '.join(map(str, prepared.size))} pixels"),
-        )
+        from netwright.tasks.images import picture_facts
+
+        return picture_facts(dataset, prepared, [("classes", ", ".join(self.score_names(prepared)))])
 
     def report_sections(self, run: ReportedRun) -> tuple[Section, ...]:
         """Which class is taken for which."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -26,14 +26,13 @@ from netwright.data.layouts.boxes import BOXES, read_boxes
 from netwright.errors import DatasetError, DatasetWarning, RunError
 from netwright.means import mean_known
 from netwright.report.examples import worst_median_best
-from netwright.tasks.base import Results
+from netwright.tasks.base import Results, SavedNetwork
 from netwright.tasks.images import (
     LabelledPicture,
     find_pictures,
     names_within,
-    opened_pictures,
+    network_inputs,
     prepare_as_trained,
-    runs_of,
 )
 from netwright.tasks.inpainting.task import Inpainting, InpaintingTask
 from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_format
@@ -57,17 +56,11 @@ class Inpainter:
     is_postprocessed: ClassVar[bool] = False
 
     @classmethod
-    def load(
-        cls,
-        network: nn.Module,
-        architecture: Mapping[str, Any],
-        preprocessing: Mapping[str, Any],
-        device: Any,
-    ) -> Inpainter:
+    def load(cls, network: nn.Module, saved: SavedNetwork, device: Any) -> Inpainter:
         """With a network that has its weights, on a device."""
-        preparation = PicturePreparation.from_dict(preprocessing)
-        masks = MaskSettings.from_dict(architecture["masks"])
-        return cls(network, Inpainting().network_task(architecture), preparation, masks, device)
+        preparation = PicturePreparation.from_dict(saved.preprocessing)
+        masks = MaskSettings.from_dict(saved.architecture["masks"])
+        return cls(network, Inpainting().network_task(saved.architecture), preparation, masks, device)
 
     def without_postprocessing(self) -> Inpainter:
         """The same: it has none."""
@@ -210,11 +203,9 @@ class Inpainter:
         self, cases: Sequence[LabelledPicture]
     ) -> Iterator[tuple[Sequence[LabelledPicture], Pictures, Pictures]]:
         """Some cases at a time, what the network makes of them, and the true ones."""
-        for run in runs_of(cases):
-            indices = [case.index for case in run]
-            truth = self.preparation.normalised(opened_pictures(run[0].prepared).raw_images(indices))
-            names = [case.name for case in run]
-            yield run, self.restore(truth, self.fixed_missing(indices), names), truth
+        for run, truth in network_inputs(cases, self.preparation):
+            missing = self.fixed_missing([case.index for case in run])
+            yield run, self.restore(truth, missing, [case.name for case in run]), truth
 
 
 def as_bytes(picture: Pictures) -> NDArray[np.uint8]:

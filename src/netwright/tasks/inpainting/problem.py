@@ -14,12 +14,12 @@ from netwright.data.images.inpainting_masks import draw_mask, fixed_masks, maske
 from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.data.loading.pictures import ImageBatches, LabelledImages
 from netwright.means import mean_known
+from netwright.tasks.images import picture_batches
 from netwright.tasks.inpainting.metrics import image_quality
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.inference import restore_images
 from netwright.training.losses import TrainingLoss, loss_of
-from netwright.training.seeding import derive_seed
 
 
 class InpaintingBatches:
@@ -29,22 +29,15 @@ class InpaintingBatches:
     network, is for the same masked pictures.
     """
 
-    def __init__(
-        self,
-        pictures: ImageBatches,
-        masks: MaskSettings,
-        size: Sequence[int],
-        generator: torch.Generator,
-    ) -> None:
+    def __init__(self, pictures: ImageBatches, masks: MaskSettings, size: Sequence[int]) -> None:
         self._pictures = pictures
         self._masks = masks
         self._size = size
-        self._generator = generator
 
     @property
     def generator(self) -> torch.Generator:
         """Of order, augmentation and masks."""
-        return self._generator
+        return self._pictures.generator
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -52,7 +45,7 @@ class InpaintingBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Masked and whole images, (B, C, H, W) float32 each, on the device."""
         for images, _ in self._pictures:
-            yield masked(images, draw_mask(self._masks, self._size, self._generator)), images
+            yield masked(images, draw_mask(self._masks, self._size, self.generator)), images
 
 
 class InpaintingProblem:
@@ -76,16 +69,8 @@ class InpaintingProblem:
         self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
     ) -> InpaintingBatches:
         """Batches of masked and whole pictures; order, augmentation and masks are drawn with one generator."""
-        generator = torch.Generator().manual_seed(derive_seed(seed, "batches"))
-        pictures = ImageBatches(
-            self._prepared,
-            cases,
-            protocol.batch_size,
-            device=device,
-            augmentation=protocol.augmentation,
-            generator=generator,
-        )
-        return InpaintingBatches(pictures, self._masks, self.task.size, generator)
+        pictures = picture_batches(self._prepared, cases, protocol, device, seed)
+        return InpaintingBatches(pictures, self._masks, self.task.size)
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
         """The protocol's."""

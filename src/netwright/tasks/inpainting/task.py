@@ -134,7 +134,7 @@ class Inpainting:
         """An `Inpainter`."""
         from netwright.tasks.inpainting.predictor import Inpainter
 
-        return Inpainter.load(network, saved.architecture, saved.preprocessing, device)
+        return Inpainter.load(network, saved, device)
 
     def finish(
         self,
@@ -176,12 +176,10 @@ class Inpainting:
         self, dataset: AnyDataset, prepared: AnyPrepared, settings: RunSettings
     ) -> tuple[tuple[str, str], ...]:
         """Pictures, what is missing of them, and size."""
-        pictures = f"{len(prepared)} pictures, channels {', '.join(dataset.channels)}"
-        return (
-            ("dataset", f"{dataset.name}, {pictures}"),
-            *((("missing", settings.inpainting.words()),) if settings.inpainting is not None else ()),
-            ("network input", f"{' x '.join(map(str, prepared.size))} pixels"),
-        )
+        from netwright.tasks.images import picture_facts
+
+        masks = settings.inpainting
+        return picture_facts(dataset, prepared, [] if masks is None else [("missing", masks.words())])
 
     def report_sections(self, run: ReportedRun) -> tuple[Section, ...]:
         """Restored pictures."""

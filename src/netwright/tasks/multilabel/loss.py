@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from netwright.nn.losses import wide
+
 
 def binary_cross_entropy(
     logits: Tensor,
@@ -28,5 +30,5 @@ def binary_cross_entropy(
         gamma: not used.
     """
     with torch.autocast(logits.device.type, enabled=False):
-        wide = logits if logits.dtype == torch.float64 else logits.float()
-        return F.binary_cross_entropy_with_logits(wide, labels.to(wide.dtype))
+        logits = wide(logits)
+        return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))

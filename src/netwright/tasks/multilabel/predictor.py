@@ -16,18 +16,17 @@ from torch import nn
 from netwright.data.base import AnyDataset, AnyPrepared, OnCase
 from netwright.data.files import write_whole
 from netwright.data.images.prepared import PreparedImages
-from netwright.data.images.reading import prepare_one
 from netwright.data.images.settings import PicturePreparation
 from netwright.errors import DatasetError
 from netwright.means import mean_scores
 from netwright.tasks.base import Results, SavedNetwork, Scores
 from netwright.tasks.images import (
-    BATCH,
+    PREDICTIONS,
     LabelledPicture,
-    find_pictures,
-    names_within,
+    network_inputs,
     opened_pictures,
     pictures_of,
+    predict_table,
     prepare_as_trained,
     runs_of,
 )
@@ -35,9 +34,7 @@ from netwright.tasks.multilabel.metrics.average_precision import average_precisi
 from netwright.tasks.multilabel.metrics.f1 import f1_shares
 from netwright.tasks.multilabel.task import MACRO_F1, MEAN_AVERAGE_PRECISION, Multilabel, MultilabelTask
 from netwright.tasks.multilabel.thresholds import Thresholds, best_thresholds, read_thresholds
-from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_format, refuse_masks
-
-PREDICTIONS = "predictions.csv"
+from netwright.tasks.outputs import refuse_format, refuse_masks
 
 Truths = NDArray[np.int64]
 
@@ -153,31 +150,22 @@ class LabelPredictor:
         """
         refuse_masks(masks, self.task.metric)
         refuse_format(format, self.task.metric)
-        files = find_pictures(images)
-        read = Reading(files, folder_of(images))
-        outputs = plan_outputs(output, [PREDICTIONS], [images], read, overwrite=overwrite, apart=False)
-        used: list[Path] = []
-        rows: list[NDArray[np.float64]] = []
 
-        def tell(file: Path) -> None:
-            rows.append(self.probabilities(prepare_one(file, self.preparation)[None])[0])
-            used.append(file)
+        def write(path: Path, names: Sequence[str], probabilities: NDArray[np.float64]) -> None:
+            table = Table(tuple(names), probabilities, self.thresholds.decide(probabilities))
+            write_table(path, table, self.task.label_names)
 
-        each_usable(files, tell, on_case)
-        (path,) = outputs.paths
-        probabilities = np.array(rows)
-        table = Table(tuple(names_within(images, used)), probabilities, self.thresholds.decide(probabilities))
-        outputs.put(path, lambda made: write_table(made, table, self.task.label_names))
-        return [path]
+        return predict_table(
+            images, output, self.preparation, self.probabilities, write, on_case, overwrite=overwrite
+        )
 
     def _probabilities_of(
         self, cases: Sequence[LabelledPicture], on_case: OnCase | None = None
     ) -> NDArray[np.float64]:
         rows, done = [np.empty((0, self.task.classes))], 0
-        for chunk in runs_of(cases, BATCH):
-            raw = opened_pictures(chunk[0].prepared).raw_images([case.index for case in chunk])
-            rows.append(self.probabilities(self.preparation.normalised(raw)))
-            done += len(chunk)
+        for run, inputs in network_inputs(cases, self.preparation):
+            rows.append(self.probabilities(inputs))
+            done += len(run)
             if on_case is not None:
                 on_case(done, len(cases))
         return np.concatenate(rows)

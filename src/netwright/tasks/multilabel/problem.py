@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.data.loading.pictures import ImageBatches, LabelledImages
+from netwright.tasks.images import picture_batches
 from netwright.tasks.multilabel.metrics.average_precision import average_precision, mean_average_precision
 from netwright.tasks.multilabel.metrics.f1 import f1, macro_f1
 from netwright.tasks.multilabel.task import MACRO_F1, MEAN_AVERAGE_PRECISION, MultilabelTask
@@ -19,7 +19,6 @@ from netwright.tasks.multilabel.thresholds import best_thresholds
 from netwright.training.config import TrainingProtocol
 from netwright.training.inference import evaluating, forward, require_finite
 from netwright.training.losses import TrainingLoss, loss_of
-from netwright.training.seeding import derive_seed
 
 
 class MultilabelProblem:
@@ -37,14 +36,7 @@ class MultilabelProblem:
         self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
     ) -> ImageBatches:
         """Batches of pictures."""
-        return ImageBatches(
-            _RealLabels(self._prepared),
-            cases,
-            protocol.batch_size,
-            device=device,
-            augmentation=protocol.augmentation,
-            generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
-        )
+        return picture_batches(self._prepared, cases, protocol, device, seed)
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
         """The protocol's, every label with the weight 1."""
@@ -86,21 +78,6 @@ class MultilabelProblem:
             means[f"{MACRO_F1}.{name}"] = f1(decided[:, number], truth)
         principal = {MEAN_AVERAGE_PRECISION: means[MEAN_AVERAGE_PRECISION]}
         return principal | {name: value for name, value in means.items() if not math.isnan(value)}
-
-
-class _RealLabels:
-    """Pictures whose labels are real numbers, as the loss takes them."""
-
-    def __init__(self, prepared: LabelledImages) -> None:
-        self._prepared = prepared
-
-    def images(self, indices: Sequence[int]) -> NDArray[np.float32]:
-        """(N, C, H, W), normalised."""
-        return self._prepared.images(indices)
-
-    def labels_of(self, indices: Sequence[int]) -> NDArray[Any]:
-        """(N, labels), float32."""
-        return self._prepared.labels_of(indices).astype(np.float32)
 
 
 def label_probabilities(

@@ -10,7 +10,6 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from netwright.data.images.settings import WHITE
 from netwright.means import mean_known
 from netwright.report import formatting
 from netwright.report.draw.comparison import AFTER_TABLES, ANCHOR
@@ -33,7 +32,7 @@ from netwright.report.sections import (
 )
 from netwright.report.statistics import bootstrap_interval
 from netwright.report.summaries import Comparison
-from netwright.tasks.images import prepared_pictures
+from netwright.tasks.images import PREDICTIONS, pictures_to_draw, prepared_pictures
 from netwright.tasks.multilabel import predictor as tables
 from netwright.tasks.multilabel.metrics.average_precision import average_precision
 from netwright.tasks.multilabel.metrics.f1 import f1
@@ -72,7 +71,7 @@ class WrongPicture:
 
 def report_sections(run: ReportedRun) -> tuple[Section, ...]:
     """The sections of the task; without blocks while the searched network has not been tested."""
-    path = run.predictions / tables.PREDICTIONS
+    path = run.predictions / PREDICTIONS
     blocks: list[Block] = []
     if path.exists():
         labels = prepared_pictures(run.prepared).class_names
@@ -123,15 +122,11 @@ def worst(run: ReportedRun, table: tables.Table, labels: Sequence[str]) -> tuple
     losses = -np.log(np.maximum(likely, 1e-12)).mean(axis=1)
     wrong = np.flatnonzero((table.decided != has).any(axis=1))
     chosen = wrong[np.argsort(-losses[wrong], kind="stable")][:WORST].tolist()
-    if not chosen:
-        return ()
-    prepared = prepared_pictures(run.prepared)
-    images = prepared.raw_images(prepared.indices(table.names[row] for row in chosen))
-    white = WHITE[prepared.preparation.depth]
+    images = pictures_to_draw(run.prepared, [table.names[row] for row in chosen])
     return tuple(
         WrongPicture(
             table.names[row],
-            image.astype(np.float32) / white,
+            image,
             _names(labels, has[row] & ~table.decided[row]),
             _names(labels, table.decided[row] & ~has[row]),
         )

@@ -185,12 +185,9 @@ class Multilabel:
         self, dataset: AnyDataset, prepared: AnyPrepared, settings: RunSettings
     ) -> tuple[tuple[str, str], ...]:
         """Pictures, labels and size."""
-        pictures = f"{len(prepared)} pictures, channels {', '.join(dataset.channels)}"
-        return (
-            ("dataset", f"{dataset.name}, {pictures}"),
-            ("labels", ", ".join(self.score_names(prepared))),
-            ("network input", f"{' x '.join(map(str, prepared.size))} pixels"),
-        )
+        from netwright.tasks.images import picture_facts
+
+        return picture_facts(dataset, prepared, [("labels", ", ".join(self.score_names(prepared)))])
 
     def report_sections(self, run: ReportedRun) -> tuple[Section, ...]:
         """How well each label is told, and pictures gone wrong."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from netwright.data.volumes.dataset import Case
 from netwright.data.volumes.preprocessing import PreparedImage, PreprocessingSettings, prepare_volume
 from netwright.errors import DatasetError, MemoryShortage
 from netwright.means import mean_scores
-from netwright.tasks.base import Predictor, Results, Scores
+from netwright.tasks.base import Predictor, Results, SavedNetwork, Scores
 from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_masks
 from netwright.tasks.segmentation.dense_crf import DenseCRF, memory_mb, refine
 from netwright.tasks.segmentation.metrics.dice import dice_per_label
@@ -66,21 +66,15 @@ class Segmenter:
     crf: DenseCRF | None = None
 
     @classmethod
-    def load(
-        cls,
-        network: nn.Module,
-        architecture: Mapping[str, Any],
-        preprocessing: Mapping[str, Any],
-        device: Any,
-    ) -> Segmenter:
+    def load(cls, network: nn.Module, saved: SavedNetwork, device: Any) -> Segmenter:
         """With a network that has its weights, on a device."""
         return cls(
             network=network,
-            task=Segmentation().network_task(architecture),
-            label_values=tuple(architecture["label_values"]),
-            preprocessing=PreprocessingSettings.from_dict(preprocessing),
+            task=Segmentation().network_task(saved.architecture),
+            label_values=tuple(saved.architecture["label_values"]),
+            preprocessing=PreprocessingSettings.from_dict(saved.preprocessing),
             device=device,
-            slice_axis=architecture.get("slice_axis"),
+            slice_axis=saved.architecture.get("slice_axis"),
         )
 
     @property

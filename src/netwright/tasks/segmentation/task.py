@@ -158,7 +158,7 @@ class Segmentation:
         from netwright.tasks.segmentation.postprocessing import with_crf
         from netwright.tasks.segmentation.predictor import Segmenter
 
-        segmenter = Segmenter.load(network, saved.architecture, saved.preprocessing, device)
+        segmenter = Segmenter.load(network, saved, device)
         return with_crf(segmenter, saved.folder)
 
     def finish(

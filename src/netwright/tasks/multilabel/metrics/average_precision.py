@@ -22,9 +22,9 @@ def average_precision(probabilities: Values, truth: Values) -> float:
         probabilities: of the label (pictures,), or whatever else ranks them.
         truth: 1 for pictures that have the label, else 0, (pictures,).
     """
-    found, right, _ = _at_thresholds(probabilities, truth)
+    reached, right, _ = _at_thresholds(probabilities, truth)
     has = np.asarray(truth, dtype=bool)
-    return float((right / found)[has].mean()) if has.any() else float("nan")
+    return float((right / reached)[has].mean()) if has.any() else float("nan")
 
 
 def mean_average_precision(probabilities: Values, truths: Values) -> float:
@@ -43,18 +43,18 @@ def average_precision_shares(probabilities: Values, truth: Values) -> NDArray[np
         probabilities: as in `average_precision`.
         truth: the same.
     """
-    found, right, groups = _at_thresholds(probabilities, truth)
+    reached, right, groups = _at_thresholds(probabilities, truth)
     has = np.asarray(truth, dtype=bool)
     positives = int(has.sum())
     if not positives:
         return np.full(len(has), np.nan)
-    precision = right / found
+    precision = right / reached
     mean = precision[has].mean()
     slope = np.where(has, precision - mean, 0.0)
     # A picture counts in the precision at its own probability and at all below.
-    wrong = found - right
+    wrong = reached - right
     for_positive, for_negative = (
-        _from_here_down(np.where(has, one / found**2, 0.0), groups) for one in (wrong, -right)
+        _from_here_down(np.where(has, one / reached**2, 0.0), groups) for one in (wrong, -right)
     )
     slope += np.where(has, for_positive, for_negative)
     return np.asarray(mean + len(has) * slope / positives, dtype=np.float64)
@@ -67,9 +67,9 @@ def _at_thresholds(
     The third is its threshold's number, the highest first.
     """
     values, groups = np.unique(-np.asarray(probabilities, dtype=np.float64), return_inverse=True)
-    found = np.bincount(groups, minlength=len(values)).cumsum()
+    reached = np.bincount(groups, minlength=len(values)).cumsum()
     right = np.bincount(groups, weights=np.asarray(truth, dtype=np.float64), minlength=len(values)).cumsum()
-    return found[groups].astype(np.float64), right[groups], np.asarray(groups, dtype=np.int64)
+    return reached[groups].astype(np.float64), right[groups], np.asarray(groups, dtype=np.int64)
 
 
 def _from_here_down(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
