@@ -88,7 +88,8 @@ def _picture_lines(fingerprint: ImageFingerprint) -> Iterator[str]:
     if not fingerprint.classes:
         yield "classes    none: the pictures are to be restored (inpainting)"
     for number, one in enumerate(fingerprint.classes):
-        yield f"class      {number} {one.name}: {one.pictures:,} pictures, {one.percent:.2f} %"
+        word = f"{fingerprint.class_word:11}"
+        yield f"{word}{number} {one.name}: {one.pictures:,} pictures, {one.percent:.2f} %"
 
 
 _OF_KIND: dict[str, tuple[Callable[[Any], Iterator[str]], str]] = {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from netwright.cli.inspected import inspection_lines
 from netwright.data.images.cache import prepare_images
 from netwright.data.images.dataset import ImageSet, Record
 from netwright.data.images.settings import ImageSettings
@@ -43,6 +46,20 @@ def test_each_label_is_counted(chests: ImageSet) -> None:
     counted = {one.name: one.pictures for one in inspection.fingerprint.classes}  # type: ignore[union-attr]
     assert counted == {"mass": 12, "nodule": 8, "fluid": 3}
     assert not inspection.errors
+
+
+def test_what_is_said_of_labels_calls_them_so(chests: ImageSet) -> None:
+    copy = save_picture(chests.root / "copy.png", np.asarray(Image.open(chests.records[0].path)))
+    twin = Record("copy.png", (0, 1, 0), None, copy, size=(8, 8))
+    inspection = inspect_any(
+        replace(chests, classes=(*FINDINGS[:2], "rare"), records=(*chests.records, twin))
+    )
+    lines = list(inspection_lines(chests.root, inspection, show_all=True))
+    assert "label      1 nodule: 9 pictures, 36.00 %" in lines
+    told = [str(problem) for problem in inspection.problems]
+    assert any("has a label (rare) that has few images to learn from" in one for one in told)
+    assert any("is there twice, with other labels" in one and "(mass, nodule, rare)" in one for one in told)
+    assert not any("class" in line for line in lines)
 
 
 def test_labels_are_kept_with_the_pictures(chests: ImageSet, tmp_path: Path) -> None:

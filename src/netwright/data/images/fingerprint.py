@@ -30,7 +30,9 @@ class PixelStatistics:
 
 @dataclass(frozen=True)
 class ClassStatistics:
-    """One class: its number of ``pictures``, their ``percent`` of all pictures, and how many each official part has."""
+    """One class or label: its number of ``pictures``, their ``percent`` of all pictures, and how many each official
+    part has.
+    """
 
     name: str
     pictures: int
@@ -42,7 +44,8 @@ class ClassStatistics:
 class ImageFingerprint:
     """A set of pictures in numbers. ``cases`` counts the pictures, ``parts`` those of each official part.
 
-    ``size`` is None where no picture can be read. ``depth`` is the number type of the pixels.
+    ``size`` is None where no picture can be read. ``depth`` is the number type of the pixels. ``class_word``: what to
+    call one of ``classes``, see `ImageSet`.
     """
 
     kind: ClassVar[str] = PICTURES
@@ -55,6 +58,7 @@ class ImageFingerprint:
     depth: str
     channels: tuple[PixelStatistics, ...]
     classes: tuple[ClassStatistics, ...]
+    class_word: str = "class"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

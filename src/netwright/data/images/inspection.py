@@ -190,6 +190,7 @@ def _fingerprint(dataset: ImageSet, facts: Sequence[PictureFacts]) -> ImageFinge
         depth=dataset.depth,
         channels=_channels(dataset, facts),
         classes=tuple(classes),
+        class_word=dataset.class_word,
     )
 
 

@@ -95,14 +95,14 @@ def _about(
     dataset: ImageSet, severity: Literal["error", "warning"], name: str, what: str, count: int, kind: str
 ) -> Problem:
     advice = {
-        "empty-class": "Add pictures of it, or remove the class.",
+        "empty-class": f"Add pictures of it, or remove the {dataset.class_word}.",
         "few-cases": "What is learned from so few, and tested on fewer, says little: add pictures.",
         "untested-class": "How well it is told apart will not be known: add pictures of it to the test part.",
     }[kind]
     return Problem(
         severity,
         str(dataset.root),
-        f"has a class ({name}) that {what}",
+        f"has a {dataset.class_word} ({name}) that {what}",
         expected=f"{FEW_PICTURES} or more" if kind == "few-cases" else "some",
         found=str(count) if count else "none",
         advice=advice,
@@ -142,6 +142,7 @@ def mixed_sizes(dataset: ImageSet, sizes: Sequence[tuple[int, int]]) -> list[Pro
 
 def mixed_kinds(dataset: ImageSet, channels: Mapping[int, int], depths: Mapping[str, int]) -> list[Problem]:
     """Problems of sets that mix grey with colours, or 8 bits with 16. The advice says what becomes of the pictures."""
+    of_some = "some classes" if dataset.class_word == "class" else "pictures with some labels"
     problems = []
     if len(channels) > 1:
         problems.append(
@@ -152,7 +153,7 @@ def mixed_kinds(dataset: ImageSet, channels: Mapping[int, int], depths: Mapping[
                 expected="one kind",
                 found=f"{channels[1]} grey, {channels[3]} in red, green and blue",
                 advice="The grey ones are read as colours, the same in each channel."
-                + " Where only some classes are grey, a network learns that instead: convert all to grey then."
+                + f" Where only {of_some} are grey, a network learns that instead: convert all to grey then."
                 * bool(dataset.classes),
                 kind="mixed-colours",
             )
@@ -253,7 +254,10 @@ def duplicates(dataset: ImageSet, contents: Sequence[tuple[Record, bytes]]) -> l
             kind, what = "duplicate-parts", f"is in two parts, {other.part} and {record.part}"
             advice = "What was learned by heart looks well in the test: remove it from one of them."
         elif other.label != record.label:
-            kind, what = "duplicate-classes", "is in two classes"
+            kind = "duplicate-classes"
+            what = (
+                "is in two classes" if dataset.class_word == "class" else "is there twice, with other labels"
+            )
             advice = "Both cannot be right, and neither can be learned: remove the wrong one."
         else:
             kind, what = "duplicate", "is a duplicate"
