@@ -11,10 +11,10 @@ from netwright.data.io.grid import Grid, shape_text
 from netwright.data.issues import Problem
 
 ALIKE = 0.1
-"""Up to so many voxels apart, two grids are one."""
+"""Two grids that lie at most this many voxels apart are one."""
 
 FARTHEST = 1.0
-"""Beyond so many voxels apart, a file is of another place."""
+"""A file that lies more than this many voxels off is refused."""
 
 _ROUNDING = 1e-3
 """Headers hold affines in single precision."""

@@ -19,7 +19,7 @@ from netwright.data.io.bounds import require_pictures
 from netwright.data.issues import Problem, UnusableFile
 
 CHUNK_BYTES = 1 << 24
-"""About so much is read at a time."""
+"""About how many bytes are read at a time."""
 
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 """The type code in the third byte of an IDX file (LeCun, the MNIST database)."""
@@ -48,7 +48,7 @@ class PictureArray(Protocol):
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """An array in a file: its header, and how to get at its rows.
+    """An array in a file: its header, and the way to its rows.
 
     ``key`` names it within the file, "" where that holds nothing else. ``start`` is the number of bytes in front of
     the first value.

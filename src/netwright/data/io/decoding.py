@@ -1,4 +1,4 @@
-"""PNG, JPEG and BMP files: the numbers as they are stored, by Pillow, and by libpng what Pillow would cut to 8 bits."""
+"""PNG, JPEG and BMP files, their numbers as stored. Pillow reads them; libpng what Pillow would cut to 8 bits."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _decoded(head: StoredHead, image: Any) -> Stored:
 
 
 def _opacities(key: bytes | int) -> NDArray[np.float32]:
-    """From 0 to 1, of each index of a palette: of the first some, or 0 of one alone."""
+    """The opacity (0 to 1) of each index of a palette. ``key``: those of the first indices, or the transparent one."""
     result = np.ones(256, np.float32)
     if isinstance(key, int):
         result[key] = 0

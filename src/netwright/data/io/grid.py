@@ -119,7 +119,7 @@ def shape_text(shape: Sequence[int]) -> str:
 
 @lru_cache(maxsize=4096)
 def _orientation_of(affine: Affine) -> NDArray[np.float64]:
-    """Kept, because a singular value decomposition is asked for at every turn and most scans of a dataset agree."""
+    """Cached: it is asked for often, takes a singular value decomposition, and most scans of a dataset agree."""
     return np.asarray(_orientations.io_orientation(np.array(affine)))
 
 
@@ -134,7 +134,7 @@ def _orientation_along(affine: Affine, reference: Grid) -> NDArray[np.float64] |
 
 
 def _unit_columns(affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """An affine of voxels of 1 mm: their edges say nothing of the directions."""
+    """The affine with voxels of 1 mm: only the directions of its axes matter."""
     result = affine.copy()
     result[:3, :3] /= np.linalg.norm(affine[:3, :3], axis=0)
     return result

@@ -238,8 +238,8 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 def read_otherwise_before(path: Path) -> bool:
-    """Whether a picture may have been read otherwise when `READING` was 1: a TIFF, one with an orientation tag, or one
-    of 16 bits. False of one that cannot be read, too."""
+    """Whether a picture may have been read differently when `READING` was 1: a TIFF, one with an orientation tag, or
+    one of 16 bits. False where it cannot be read."""
     try:
         head = _head_of(path)
     except UnusableFile:
@@ -252,7 +252,7 @@ def _head_of(path: Path) -> StoredHead:
 
 
 def _read(path: Path, tiff: Callable[[Path], _T], other: Callable[[Path], _T]) -> _T:
-    """What a reader of TIFF, or of the other formats, finds; what goes wrong is told as `UnusableFile`."""
+    """Reads a file as TIFF, or as one of the other formats. What goes wrong is raised as `UnusableFile`."""
     require_file(path, "Restore the file, or remove what refers to it.", "a picture")
     with (
         reading(path, "a complete PNG, JPEG, TIFF or BMP picture", f"{BROKEN_OFF}, or remove it."),

@@ -14,14 +14,19 @@ _CHUNK_BYTES = 1 << 14
 _HEADER_LINES = 10_000
 _LINE_BYTES = 1 << 16
 _FIELD_BYTES = 500
-"""Of a field of a NRRD header. Of a wrong one of 1,000 the library writes beyond the end of its message."""
+"""The longest field of a NRRD header that is read: on a wrong one of 1,000 bytes the library overruns its message."""
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Where the voxels lie: from ``start`` on in the file ``data``; ``packed`` by zlib or gzip, into ``length`` bytes
-    where the header says how many. ``header_digest``: a hash of the header without the line that names ``data``, as the
-    name of a file is none of its content.
+    """Where the voxels lie.
+
+    Args:
+        data: the file that has them.
+        start: the first byte of the voxels in it.
+        packed: whether they are packed, by zlib or gzip.
+        header_digest: a hash of the header without the line that names ``data``: a file's name is not its content.
+        length: the number of packed bytes; None where the header does not say it.
     """
 
     data: Path
@@ -37,7 +42,7 @@ class Storage:
             raise ValueError(f"a header that announces {wanted} bytes of voxels, of which {there} are there")
 
     def require_sound(self, wanted: int) -> int:
-        """Unpack the voxels, so that their checksum is looked at, and count their bytes. Returns one of them."""
+        """Unpack the voxels, which checks the file's own checksum, and count their bytes. Returns their CRC-32."""
         unpacker, made, checksum = zlib.decompressobj(zlib.MAX_WBITS | 32), 0, 0
         left = self.data.stat().st_size if self.length is None else self.length
         with self.data.open("rb") as file:

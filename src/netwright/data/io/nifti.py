@@ -1,4 +1,4 @@
-"""NIfTI files: their header first, and of their voxels no more than it announces."""
+"""NIfTI files. The header is read first, and never more voxels than it announces."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _array_proxy: Any = nibabel.arrayproxy.ArrayProxy
 
 _logger = logging.getLogger(__name__)
 _logger.addHandler(logging.NullHandler())
-"""For what nibabel says of odd headers, which it would otherwise print by itself."""
+"""Takes what nibabel says of odd headers, which nibabel would otherwise print."""
 
 _NIFTI2_HEADER_BYTES = 540
 _EXPECTED = "a complete NIfTI volume"
@@ -53,7 +53,7 @@ _SAVE_AFFINE = (
 )
 
 _REST_BYTES = 1 << 24
-"""So many bytes may follow the voxels; more are a sign of a wrong header."""
+"""At most this many bytes may follow the voxels; more are a sign of a wrong header."""
 
 _TIME_UNITS = ("sec", "msec", "usec")
 
@@ -108,7 +108,7 @@ class NiftiFile:
     def voxels(self, *, labels: bool = False) -> Iterator[Any]:
         """nibabel's view of the voxels, scaled as the header says, to be sliced in order of the last axis.
 
-        What is left of the file is read at the end, so that the checksum of a packed one is looked at.
+        The rest of the file is read at the end, so that the checksum of a packed file is checked.
 
         Raises:
             UnusableFile: the file ends too early, or is damaged.
@@ -148,7 +148,7 @@ def open_nifti(path: Path) -> NiftiFile:
     """The header of a NIfTI file, packed or not.
 
     Raises:
-        UnusableFile: the file is missing or none, has not the bytes that its header announces, or announces more
+        UnusableFile: the file is missing or no NIfTI file, lacks bytes that its header announces, or announces more
             voxels than are read.
     """
     require_file(path)
@@ -195,7 +195,7 @@ def write_volume(path: Path, image: Any) -> None:
 
 
 def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile) -> None:
-    """A label map with the header of a NIfTI file; of another format's file it has the geometry."""
+    """A label map with the header of the reference; of a reference in another format it takes the geometry alone."""
     stored = labels.astype(label_type(labels))
     if not isinstance(reference, NiftiFile):
         image: Any = _nibabel.Nifti1Image(stored, reference.grid.matrix)

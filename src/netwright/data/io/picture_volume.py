@@ -53,12 +53,12 @@ class PictureFile:
 
     @property
     def time_points(self) -> int:
-        """1: colours are no time."""
+        """1: colours are not time points."""
         return 1
 
     @property
     def time_step(self) -> str:
-        """None."""
+        """Empty: a picture has no time points."""
         return ""
 
     @contextmanager
@@ -70,7 +70,7 @@ class PictureFile:
             yield np.moveaxis(read_picture(self.path).pixels, 0, 1)[:, :, None]
 
     def advice_on_scale(self, off: float) -> str:
-        """None: pictures have no scale."""
+        """Empty: pictures have no scale."""
         return ""
 
 

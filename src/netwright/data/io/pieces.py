@@ -15,11 +15,11 @@ from netwright.data.io.volume_file import VolumeFile
 from netwright.data.volumes.counting import boxes
 
 PIECE_VOXELS = 1 << 18
-"""About so many voxels are in memory at a time."""
+"""About how many voxels are in memory at a time."""
 
 
 class Piece(NamedTuple):
-    """``values`` (x, y, z) of a channel, which lie in a ``box`` of the file's axes."""
+    """Some ``values`` (x, y, z) of a channel, and the ``box`` in which they lie, in the file's axes."""
 
     channel: int
     box: tuple[slice, ...]

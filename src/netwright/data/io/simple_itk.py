@@ -1,7 +1,7 @@
-"""NRRD and MetaImage files, in one file or with the voxels in another, through SimpleITK.
+"""NRRD and MetaImage files, read and written by SimpleITK. The voxels may lie in a file of their own.
 
-SimpleITK counts millimetres along LPS, the patient's left, back and head; everything here is RAS. The header is read
-here first, and sizes, files and checksums are looked at, so that SimpleITK only reads what is whole.
+SimpleITK's axes run to the patient's left, back and head (LPS); everywhere else in netwright they are RAS. The header
+is read here first, and sizes, files and checksums are checked, so that SimpleITK only reads what is whole.
 """
 
 from __future__ import annotations
@@ -46,9 +46,14 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass(frozen=True)
 class _Kind:
-    """One of the two formats: its ``title``, SimpleITK's name for what reads it, where a file's voxels lie, and the
-    ``ending`` of a file that has them itself. ``in_order``: whether the voxels are given as they are stored; axes of a
-    NRRD may be exchanged.
+    """One of the two formats.
+
+    Args:
+        title: in messages.
+        image_io: SimpleITK's name for what reads it.
+        storage: says where a file's voxels lie.
+        ending: of a file that has its voxels itself.
+        in_order: whether SimpleITK gives the voxels in the order of the file. It may exchange the axes of a NRRD.
     """
 
     title: str
@@ -77,9 +82,10 @@ class ItkFile:
         storage: where its voxels lie.
         shape: (X, Y, Z), with the channels or time points as a fourth axis.
         affine: voxel indices to millimetres along RAS (4, 4).
-        value_bytes: of one number.
-        components: the numbers of one voxel; more than one are the last axis of ``shape``.
-        later_spacing: from one time point to the next, in whatever unit; empty where the fourth axis holds channels.
+        value_bytes: the bytes of one number.
+        components: how many numbers a voxel has; more than one are the last axis of ``shape``.
+        later_spacing: the step from one time point to the next, in any unit; empty where the fourth axis holds
+            channels.
     """
 
     path: Path
@@ -115,7 +121,7 @@ class ItkFile:
 
     @property
     def time_step(self) -> str:
-        """None: neither format says whether an axis is time."""
+        """Empty: neither format says whether an axis is time."""
         return ""
 
     @contextmanager
@@ -135,7 +141,7 @@ class ItkFile:
         yield np.moveaxis(array.T, 0, -1) if self.components > 1 else array.T
 
     def advice_on_scale(self, off: float) -> str:
-        """None: neither format has a scale."""
+        """Empty: neither format has a scale."""
         return ""
 
 
@@ -177,7 +183,7 @@ def _require_same(array: NDArray[Any], checksum: int) -> None:
 def _affine(
     spacing: tuple[float, ...], origin: tuple[float, ...], direction: tuple[float, ...]
 ) -> NDArray[np.float64]:
-    """Of the first three axes, along RAS; the identity of fewer."""
+    """The affine (4, 4) of the first three axes, in RAS; the identity where there are fewer."""
     axes = len(spacing)
     affine = np.eye(4)
     if axes >= 3:
@@ -199,10 +205,10 @@ def _digests(path: Path, kind: _Kind) -> tuple[str, ...]:
 
 
 def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile, kind: _Kind) -> None:
-    """Packed, in one file.
+    """Writes a label map, packed, in one file.
 
     Raises:
-        ValueError: the path ends as that of a file that has its voxels in another.
+        ValueError: the path has the ending of a header whose voxels lie in another file.
     """
     if not path.name.lower().endswith(kind.ending):
         raise ValueError(f"{path} does not end in {kind.ending}")
@@ -241,7 +247,7 @@ def _simple_itk() -> Any:
 
 @contextmanager
 def _reading(path: Path, kind: _Kind) -> Iterator[None]:
-    """`reading`, with SimpleITK's errors without its source files and addresses in memory."""
+    """`reading`. From SimpleITK's errors it takes away the source files and memory addresses."""
     with reading(path, kind.expected, _ADVICE):
         try:
             yield

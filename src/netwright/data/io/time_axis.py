@@ -11,7 +11,7 @@ from netwright.data.issues import Problem, UnusableFile
 
 
 def time_points(path: Path) -> int:
-    """How many volumes lie along a file's further axes, from its header alone; 1 of a 3D volume or a picture.
+    """How many volumes lie along a file's further axes, by its header alone; 1 for a 3D volume or a picture.
 
     0 where the file cannot be read: whoever reads it says why.
     """
@@ -50,7 +50,7 @@ def require_time(file: VolumeFile, time: int) -> None:
 
 
 def advice_on_time(path: Path) -> str:
-    """What to do with a file of several volumes if they are time points; "" of one volume."""
+    """What to do with a file of several volumes if they are time points; "" where it holds one volume."""
     file = _opened(path)
     if file is None or file.time_points < 2:
         return ""

@@ -174,7 +174,7 @@ def label_ending(reference: Path, format: str | None = None) -> str:
 
 
 def _load(path: Path, time: int | None = None) -> tuple[NDArray[Any], Grid]:
-    """The array (X, Y, Z) or (X, Y, Z, C) as stored, and its grid; of a ``time`` (X, Y, Z)."""
+    """The array (X, Y, Z) or (X, Y, Z, C) as stored, and its grid. With a ``time``: that volume (X, Y, Z)."""
     file = open_volume(path)
     return _array(file, time), file.grid
 

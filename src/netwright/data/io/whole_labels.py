@@ -1,4 +1,4 @@
-"""Label maps hold whole numbers: those that were stored with a rounding error are rounded, others refused."""
+"""Label maps hold whole numbers: labels with a rounding error are rounded, all others are refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netwright.data.io.formats import open_volume
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 
 TOLERANCE = 1e-3
-"""So near a whole number, a label is that number: the scale of a header, and single precision, round such."""
+"""A label this near to a whole number is that number: a scale in the header and single precision round that much."""
 
 LARGEST = 2**31 - 1
 """The largest label value that can be written."""

@@ -157,7 +157,7 @@ def _whole(where: str, key: str, value: str) -> int | None:
 
 
 def _real(where: str, key: str, value: str) -> float | None:
-    """Nothing depends on it, so that what is written for "not known" does no harm."""
+    """A number; None for what is not finite, as nothing depends on it and some write nan for "not known"."""
     try:
         number = float(value or "nan")
     except ValueError:

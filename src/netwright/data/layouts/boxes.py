@@ -25,8 +25,8 @@ def read_boxes(
     Args:
         root: the folder of the pictures.
         sizes: (height, width) of each picture by its name, None where it is not known.
-        of_more: the table may be that of more pictures than these: rows of others that lie there are passed over, and
-            rows of such as do not are one warning, not an error each.
+        of_more: the table may name more pictures than these. Rows of other pictures that lie there are ignored. Rows of
+            pictures that do not are one warning together, not an error each.
     """
     path = root / BOXES
     if not path.is_file():

@@ -116,7 +116,7 @@ class Records:
 
 
 def matches(root: Path) -> bool:
-    """Whether a folder holds CIFAR-10 or CIFAR-100, be it in the Python version, which is refused.
+    """Whether a folder holds CIFAR-10 or CIFAR-100. The Python version matches too; `read` refuses it.
 
     CIFAR-100 without its names is known by ``train.bin`` and ``test.bin`` of whole records, or one as long as the
     original's.
@@ -242,7 +242,7 @@ def _names(path: Path, layout: _Layout) -> tuple[str, ...]:
 
 
 def _not_as_original(root: Path, layout: _Layout) -> list[Problem]:
-    """That the folder is a part of the original, if it is."""
+    """A warning where the folder lacks a part of the original."""
     differences = [] if (root / layout.names).is_file() else [f"no {layout.names}"]
     lengths: dict[tuple[int, int], list[str]] = {}  # (bytes, bytes of the original) to files
     for part, names in layout.files.items():

@@ -30,7 +30,7 @@ PARTS: dict[str, Part] = {
 """What the folders of parts are called, in lower case."""
 
 ONE_CLASS = "one-class"
-"""The kind of problem that is none for a network which knows its classes already."""
+"""The kind of a problem that does not matter to a trained network, which knows its classes already."""
 
 _SORT = (
     "Sort the pictures into a folder for each class; for segmentation, put `images` beside `masks`; for pictures to be "
@@ -122,7 +122,7 @@ def parts_of(root: Path) -> dict[Part, Path]:
 
 
 def homes_of(root: Path, parts: Mapping[Part, Path]) -> list[tuple[Part | None, Path]]:
-    """Where pictures lie: the part and the folder of it, or None and ``root``."""
+    """The folders with pictures: each part and its folder, or None and ``root``."""
     return [*parts.items()] if parts else [(None, root)]
 
 

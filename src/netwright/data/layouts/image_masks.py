@@ -153,11 +153,10 @@ def _channels(images: Sequence[Path]) -> tuple[str, ...]:
 def _meaning(
     root: Path, named: object, masks: Sequence[Path], map_label: Mapping[int, int]
 ) -> tuple[dict[Path, Problem], dict[int, str], dict[int, int]]:
-    """What is wrong with the palettes of masks, the labels, and what each value would become where that is still to be
-    said.
+    """The problems of the masks' palettes, the labels, and the labels that are proposed for values without a meaning.
 
-    Labels that nobody has named are the values that the masks hold: 0, 1, 2, ... (after ``map_label``) as they are. Of
-    others the labels would be their ranks: each value -> its rank among them, 0 included.
+    Labels that nobody has named are the values that the masks hold, where these are 0, 1, 2, ... (after ``map_label``).
+    For other values the proposed label is the rank of the value among all of them, 0 included.
     """
     folder = root / MASKS
     if isinstance(named, dict):
@@ -182,11 +181,17 @@ def labels_of_values(
     map_label: Mapping[int, int],
     same: Mapping[int, int] = MappingProxyType({}),
 ) -> tuple[dict[int, str], dict[int, int]]:
-    """The labels of the values that the label maps in a folder hold, and what each value would become where that is
-    still to be said. ``same``: a value -> another that it means the same as.
+    """The labels of the values that the label maps in a folder hold, and those that are proposed for values without a
+    meaning.
+
+    Args:
+        folder: the folder, for messages.
+        values: the values.
+        map_label: value in the files -> value to use instead.
+        same: a value -> another one that means the same.
 
     Raises:
-        DatasetError: so many values that they are no labels, or none but one.
+        DatasetError: there are too many values to be labels, or only one.
     """
     values = sorted(values)
     if len(values) > MOST_UNNAMED:

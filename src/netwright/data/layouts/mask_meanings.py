@@ -1,4 +1,4 @@
-"""What the values of masks mean across files: one colour is one label, and blur is none."""
+"""What the values of masks mean across files: a colour is one label in all of them, and blur is no label."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Colour = tuple[int, int, int]
 
 _BLACK = (0, 0, 0)
 _FEWEST_BETWEEN = 3
-"""Fewer values that lie at edges alone may be labels, such as that of an outline."""
+"""Fewer values than this that lie at edges alone may be labels, such as that of an outline."""
 
 _RIPPLE = 3
-"""So near two others, values are what JPEG of high quality makes of them."""
+"""Values this near to blurred ones are what JPEG of high quality makes of a label."""
 
 _LOOKED_AT = 20
-"""Masks in which blur is looked for, at most."""
+"""At most this many masks are searched for blur."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Images and masks in a layout that is not read: recognised, lest masks become pictures of a class."""
+"""Recognises images and masks in layouts that are not read, so that masks are not taken for pictures of a class."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _MASK_WORD = re.compile(
     "masks?|msks?|labels?|lbls?|segs?|segmentations?|anno(t(ation)?)?s?|gts?|(ground)?truths?|manual|mattes?|trimaps?"
 )
 _OBSERVER = re.compile(r"manual\d")
-"""DRIVE numbers who drew a mask."""
+"""In DRIVE the number says who drew the mask."""
 
 _IMAGE_WORD = re.compile("images?|imgs?|im|pic(ture)?s?|photos?|sat|inputs?|originals?")
 _ENDINGS = (*PICTURE_ENDINGS, ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".pbm")
-"""Of masks, which are known by their names also where they are in a format that is not read."""
+"""Endings of masks. A mask is recognised by its name also in a format that is not read."""
 
 _MOST_LOOKED_AT = 100_000
 _FEWEST = 3
@@ -39,17 +39,17 @@ Key = tuple[str, ...]
 
 
 class Paired(NamedTuple):
-    """An image and its mask, of more such."""
+    """An image and its mask, as an example."""
 
     image: Path
     mask: Path
 
 
 def refuse_paired(root: Path) -> None:
-    """Refuse a folder whose pictures look like images and masks that lie otherwise than they are read.
+    """Refuse a folder whose pictures look like images and masks in a layout that is not read.
 
     Raises:
-        DatasetError: they do; it says how they have to lie.
+        DatasetError: they do. It says which layout is expected.
     """
     there = islice(files_below(root), _MOST_LOOKED_AT)
     pair = find_paired(root, [file for file in there if file.name.lower().endswith(_ENDINGS)])
@@ -84,13 +84,13 @@ def refuse_masks_to_predict(folder: Path, files: Sequence[Path]) -> None:
 
 
 def find_paired(root: Path, files: Sequence[Path]) -> Paired | None:
-    """An image and its mask, where most of the ``files`` below a folder are such; None where they are not.
+    """An image and its mask, where most of the ``files`` below a folder are images and masks; else None.
 
-    Masks are told by words in the names of their files and folders, such as ``mask``, ``labels`` or ``GroundTruth``,
-    where what else is in the file's name is that of an image; or by their looks alone: in two folders of which almost
-    every stem is in both, in one where almost every name has another that goes on alike (``a.jpg``,
-    ``a_1stHO.png``), or in a folder for each image. In any case masks have to be flat: a folder of faces with masks is
-    none of masks.
+    Masks are recognised by words in the names of their files and folders, such as ``mask``, ``labels`` or
+    ``GroundTruth``, where the rest of the name is that of an image. Or they are recognised by their looks: in two
+    folders that share almost every stem; in a folder where almost every name has a longer one beside it that ends alike
+    (``a.jpg``, ``a_1stHO.png``); or in a folder for each image. Masks always have to be flat: photographs of people who
+    wear masks are no masks.
     """
     return _by_names(root, files) or _by_looks(root, files) or _by_longer_names(files) or _by_cases(files)
 
@@ -149,7 +149,7 @@ def _by_longer_names(files: Sequence[Path]) -> Paired | None:
 
 
 def _by_cases(files: Sequence[Path]) -> Paired | None:
-    """Folders of which each has one image, and else masks."""
+    """Folders that hold one image each, and masks."""
     if not files:
         return None
     top = os.path.commonpath([file.parent for file in files])
@@ -164,7 +164,7 @@ def _by_cases(files: Sequence[Path]) -> Paired | None:
 
 
 def _of_case(files: Sequence[Path]) -> Paired | None:
-    """The one image of a case, which has few files or lies in a folder of its own, and a mask of it."""
+    """The one image of a case and a mask of it. The image is among few files, or in a folder of its own."""
     together = Counter(file.parent for file in files)
     alone = [file for file in files if len(files) <= _MOST_OF_CASE or together[file.parent] == 1]
     images = [file for file in alone if _is_flat(file) is False]

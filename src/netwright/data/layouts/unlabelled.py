@@ -1,4 +1,4 @@
-"""Images without labels, to predict: which files of a folder are read, and which are left out."""
+"""Images to predict, without labels: which files of a folder are read, and which are left out."""
 
 from __future__ import annotations
 
@@ -31,13 +31,12 @@ _NUMBERED = re.compile(r".+_(\d{4})")
 def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
     """The unlabelled cases of a file or folder, to predict.
 
-    Of a folder in the layout of ACDC these are the frames, labelled or not, or else the whole cines of its patients.
-    Files that are all named as nnU-Net does (``{case}_{channel:04d}``) are grouped by case, but for those that hold
-    all ``channels`` themselves; else each file is one. A folder of pictures has a case for each. Folders in it are not
-    read.
+    In the layout of ACDC the cases are the frames of the patients, labelled or not; where there are none, the cines.
+    If all files are named as in nnU-Net (``{case}_{channel:04d}``), they are grouped by case; a file that holds all
+    ``channels`` is a case by itself. Otherwise each volume, or picture, is a case. Folders within are not read.
 
     Warns:
-        DatasetWarning: what is there beside and is left out, by name.
+        DatasetWarning: other files are left out. It names them.
 
     Raises:
         DatasetError: nothing is there to read, a case lacks a channel, or two pictures have one stem.
@@ -103,14 +102,14 @@ def _grouped(path: Path, files: Sequence[Path], channels: int) -> tuple[Case, ..
 
 
 def not_predicted(folder: Path, files: Iterable[Path]) -> list[Path]:
-    """Files below a folder without those in folders below it that a prediction wrote to, lest it reads its own."""
+    """The files below a folder that are not in a folder to which a prediction wrote: it must not read its own."""
     files = list(files)
     written = {file.parent for file in files if file.name == MANIFEST and file.parent != folder}
     return [file for file in files if written.isdisjoint(file.parents)] if written else files
 
 
 def tell_others(folder: Path, there: Iterable[Path], read: Iterable[Path], kind: str) -> None:
-    """Warn of files ``there`` in a folder that are not ``read``, by name, as they are none of the ``kind``."""
+    """Warn of the files ``there`` in a folder that are not ``read``, as they are not of the ``kind``. Names them."""
     taken = set(read)
     others = sorted(file for file in there if file not in taken and _meant(file))
     if others:
@@ -125,7 +124,7 @@ def tell_others(folder: Path, there: Iterable[Path], read: Iterable[Path], kind:
 
 
 def _with_voxels(files: Iterable[Path]) -> set[Path]:
-    """The files that have the voxels of these, whose headers name them, with their links followed."""
+    """The files with the voxels of these, as their headers name them, with links followed."""
     named: set[Path] = set()
     for file in files:
         with suppress(UnusableFile):  # whoever reads the image tells of it
@@ -139,8 +138,7 @@ def tell_unusable(error: DatasetError) -> None:
 
 
 def _meant(file: Path) -> bool:
-    """Whether a file may have been meant as an image: it is not one that systems leave or that
-    describes others."""
+    """Whether a file may be meant as an image: no system left it there, and it does not describe others."""
     return file.name[0] != "." and file.name not in ("Thumbs.db", "desktop.ini", DESCRIPTION, MANIFEST)
 
 

@@ -65,13 +65,13 @@ def write_classification_sample(path: Path, *, pictures: int = 40, seed: int = 0
 def write_multilabel_sample(path: Path, *, pictures: int = 160, seed: int = 0, size: int = 32) -> Path:
     """Write pictures that show none, one or several of four shapes, with a table of labels, and return the folder.
 
-    Grey PNG of ``size`` pixels a side in ``pictures``, and ``labels.csv`` with a column for each shape; parts are not
-    laid down. The shapes, smaller than in the sample of classes, differ in brightness and position. The same arguments
-    give the same pictures.
+    Grey PNG of ``size`` pixels a side in ``pictures``, and ``labels.csv`` with a column for each shape. There is
+    no test part. The shapes, smaller than in the sample of classes, differ in brightness and position. The same
+    arguments give the same pictures.
 
     Raises:
         SettingsError: fewer than twelve pictures, or a size below 16.
-        DatasetError: the folder holds something else than a sample.
+        DatasetError: the folder holds something other than a sample.
         StorageError: the folder cannot be written.
     """
     require_enough(pictures, 12, "pictures", size)
@@ -100,7 +100,7 @@ def write_segmentation_sample(path: Path, *, pictures: int = 24, seed: int = 0, 
 
     Raises:
         SettingsError: fewer than three pictures, or a size below 16.
-        DatasetError: the folder holds something else than a sample.
+        DatasetError: the folder holds something other than a sample.
         StorageError: the folder cannot be written.
     """
     require_enough(pictures, 3, "pictures", size)

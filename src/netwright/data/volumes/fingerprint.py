@@ -55,7 +55,7 @@ class LabelStatistics:
 class Fingerprint:
     """A dataset in numbers. ``shape`` in voxels and ``spacing`` in mm, None where no case can be read.
 
-    ``groups``: how many there are of those that are dealt out whole, such as patients; as many as cases if each is one.
+    ``groups``: how many groups of cases there are, such as patients. The cases of a group stay in one part.
 
     ``orientations`` counts the axis directions of the image files, for example ``{"RAS": 200}``.
     """

@@ -43,12 +43,11 @@ AIR_PERCENTILE = 0.5
 class PreprocessingSettings:
     """The steps of Wong and Moradi 2019, section 3.1, each switchable; survives a round trip through JSON.
 
-    The minimum spacing of a dataset is the median over the cases of the smallest edge of a voxel: of a dataset scanned
-    alike it is just that, and a single odd scan does not change it. The paper names no normalisation; z-scores of the
-    whole image are what its authors' field does with MR images. The paper pads with zeros before any normalisation,
-    where zero is air; of a z-scored image zero is the mean, a grey as bright as tissue. Volumes are padded alike in
-    preparing, in training crops, by augmentation and in sliding windows. Where ``foreground`` is "nonzero", the
-    background is zero already and stays so, and so is its air.
+    The minimum spacing of a dataset is the median, over the cases, of the smallest edge of a voxel, so that one odd
+    scan does not change it. The paper names no normalisation; z-scores of the whole image are usual for MR images. The
+    paper pads with zeros before any normalisation, where zero is air. In a z-scored image zero is the mean, a grey as
+    bright as tissue. Volumes are padded alike in preparation, in training crops, in augmentation and in sliding
+    windows. Where ``foreground`` is "nonzero", the background is zero already and stays so, and its air is zero too.
 
     Raises:
         SettingsError: a value that no step knows.
