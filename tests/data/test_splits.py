@@ -44,9 +44,9 @@ def test_every_case_is_in_one_part_whatever_the_order(
 )
 def test_fifty_twenty_thirty(cases: int, sizes: tuple[int, int, int]) -> None:
     splits = split([f"case_{number}" for number in range(cases)], seed=0)
-    found = (len(splits.training), len(splits.validation), len(splits.test))
-    assert sum(found) == cases
-    assert all(abs(a - b) <= 1 for a, b in zip(found, sizes, strict=True))
+    counts = (len(splits.training), len(splits.validation), len(splits.test))
+    assert sum(counts) == cases
+    assert all(abs(a - b) <= 1 for a, b in zip(counts, sizes, strict=True))
 
 
 def test_the_seed_decides() -> None:

@@ -387,9 +387,9 @@ def test_parts_by_seed_hold_every_picture_once_and_each_class_in_proportion(
     parts = (splits.training, splits.validation, splits.test)
     assert sorted(name for part in parts for name in part) == sorted(pictures.names)
     for part, share in zip(parts, (0.5, 0.2, 0.3), strict=True):
-        for count, found in zip(counts, per_class(part), strict=True):
-            assert found >= 1
-            assert abs(found - share * count) < 1 or found == 1 or count < 6
+        for count, members in zip(counts, per_class(part), strict=True):
+            assert members >= 1
+            assert abs(members - share * count) < 1 or members == 1 or count < 6
     shuffled = replace(pictures, records=tuple(reversed(pictures.records)))
     assert image_splits(shuffled, seed, (0.5, 0.2, 0.3)) == splits
     assert Splits.from_dict(splits.to_dict()) == splits

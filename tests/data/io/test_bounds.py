@@ -163,11 +163,11 @@ def test_inspect_takes_little_memory_for_small_files_with_large_contents(
 ) -> None:
     root = write(tmp_path / "data")
     assert sum(path.stat().st_size for path in root.rglob("*")) < 12e6
-    code, peak, said = peak_of("inspect", str(root))
+    code, peak, output = peak_of("inspect", str(root))
     assert code in (0, 1)
-    assert words in said
-    assert "Traceback" not in said
-    assert "Warning" not in said
+    assert words in output
+    assert "Traceback" not in output
+    assert "Warning" not in output
     assert 30e6 < peak < MOST
 
 
@@ -175,9 +175,9 @@ def test_a_million_pictures_in_a_few_bytes_are_refused(tmp_path: Path) -> None:
     images = struct.pack(">HBB3I", 0, 8, 3, 1_000_000, 2, 2)
     packed_zeros(tmp_path / "train-images-idx3-ubyte.gz", images, 4_000_000)
     packed_zeros(tmp_path / "train-labels-idx1-ubyte.gz", struct.pack(">HBBI", 0, 8, 1, 1_000_000), 1_000_000)
-    code, peak, said = peak_of("inspect", str(tmp_path))
+    code, peak, output = peak_of("inspect", str(tmp_path))
     assert code == 1
-    assert "announces 1,000,000 pictures: expected at least 64 bytes of the file for each" in said
+    assert "announces 1,000,000 pictures: expected at least 64 bytes of the file for each" in output
     assert peak < MOST
 
 
@@ -222,9 +222,9 @@ def test_a_picture_beyond_pillows_own_bound_is_read_without_its_warning(
 def test_the_command_moves_the_bound(tmp_path: Path) -> None:
     png(tmp_path / "a" / "0.png", 50)
     png(tmp_path / "b" / "0.png", 50)
-    code, _, said = peak_of("inspect", str(tmp_path), "--max-pixels", "2499")
-    assert (code, "2,500 pixels: expected at most 2,499" in said) == (1, True)
-    code, _, said = peak_of("inspect", str(tmp_path), "--max-pixels", "none")
+    code, _, output = peak_of("inspect", str(tmp_path), "--max-pixels", "2499")
+    assert (code, "2,500 pixels: expected at most 2,499" in output) == (1, True)
+    code, _, output = peak_of("inspect", str(tmp_path), "--max-pixels", "none")
     assert code == 2
 
 

@@ -222,8 +222,8 @@ def test_a_mask_that_lacks_its_images_tag_is_refused(tmp_path: Path, orientation
     save_picture(tmp_path / "masks" / "p3.png", np.eye(8, 10, dtype=np.uint8))
     shown = turned(np.eye(8, 10, dtype=np.uint8), orientation)
     save_picture(tmp_path / "masks" / "p4.png", shown)
-    found = list(inspect_dataset(open_any(tmp_path)).errors)
-    assert [(problem.kind, Path(problem.file).stem) for problem in found] == [
+    errors = list(inspect_dataset(open_any(tmp_path)).errors)
+    assert [(problem.kind, Path(problem.file).stem) for problem in errors] == [
         ("orientation", "p3"),
         ("orientation", "p4"),
     ]

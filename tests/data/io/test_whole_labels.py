@@ -39,9 +39,9 @@ def test_what_lies_within_a_thousandth_of_a_whole_number_is_that_number(
     else:
         whole = whole if kind is not np.uint64 else np.abs(whole)
         stored = whole.astype(kind)
-    found = whole_labels(Path("a"), stored)
-    assert found.dtype.kind in "iu"
-    assert found.tolist() == whole.tolist()
+    labels = whole_labels(Path("a"), stored)
+    assert labels.dtype.kind in "iu"
+    assert labels.tolist() == whole.tolist()
 
 
 @given(st.integers(-5, 5), st.floats(1.2e-3, 0.5), st.booleans())

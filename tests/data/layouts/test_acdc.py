@@ -64,16 +64,16 @@ def only_problem(root: Path) -> Any:
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
 def test_frames_are_cases_and_patients_their_groups(folder: Folder, ending: str) -> None:
     root = folder(3, ending=ending)
-    found = dataset(root)
-    assert recognise(root) == found.format == "acdc"
-    assert found.labels == {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
-    assert [case.name for case in found.cases][:3] == [
+    read_back = dataset(root)
+    assert recognise(root) == read_back.format == "acdc"
+    assert read_back.labels == {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
+    assert [case.name for case in read_back.cases][:3] == [
         "patient001_frame01",
         "patient001_frame04",
         "patient002_frame01",
     ]
-    assert [case.group for case in found.cases][:3] == ["patient001", "patient001", "patient002"]
-    assert all(case.images[0].is_file() and case.label.is_file() for case in found.cases)
+    assert [case.group for case in read_back.cases][:3] == ["patient001", "patient001", "patient002"]
+    assert all(case.images[0].is_file() and case.label.is_file() for case in read_back.cases)
 
 
 def test_no_patient_is_divided(folder: Folder, tmp_path: Path) -> None:
@@ -179,16 +179,16 @@ def test_missing_files(folder: Folder, save_volume: Save) -> None:
         file.unlink()
     (root / "patient003" / "Info.cfg").unlink()
     save_volume(root / "patient003" / "patient003_4d.nii.gz", np.ones((*SHAPE, 6), np.float32))
-    found = [str(problem) for problem in inspect_dataset(dataset(root)).errors]
-    assert len(found) == 3
+    texts = [str(problem) for problem in inspect_dataset(dataset(root)).errors]
+    assert len(texts) == 3
     assert (
         "patient001_frame04.nii.gz has no label map: expected patient001_frame04_gt.nii.gz beside it"
-        in found[0]
+        in texts[0]
     )
-    assert "found label maps of frame 1." in found[0]
-    assert "patient002_frame04_gt.nii.gz has no image" in found[1]
-    assert "patient003 has no labelled frame" in found[2]
-    assert not any("dataset.json" in text for text in found)
+    assert "found label maps of frame 1." in texts[0]
+    assert "patient002_frame04_gt.nii.gz has no image" in texts[1]
+    assert "patient003 has no labelled frame" in texts[2]
+    assert not any("dataset.json" in text for text in texts)
 
 
 def test_a_frame_that_nobody_names_needs_no_label_map(folder: Folder, save_volume: Save) -> None:
@@ -204,14 +204,14 @@ def test_label_maps_that_do_not_fit(folder: Folder, save_volume: Save) -> None:
     labels = sorted(root.glob("*/*_gt.nii.gz"))
     save_volume(labels[0], np.zeros((7, 6, 5), np.uint8), THICK)
     save_volume(labels[1], np.full(SHAPE, 7, np.uint8), THICK)
-    found = [str(problem) for problem in inspect_dataset(dataset(root)).errors]
+    texts = [str(problem) for problem in inspect_dataset(dataset(root)).errors]
     assert (
         "does not fit its image patient001_frame01.nii.gz: expected the shape 7 x 6 x 4, found 7 x 6 x 5"
-        in found[0]
+        in texts[0]
     )
-    assert "has labels that ACDC does not name: expected 0, 1, 2 and 3, found 7" in found[1]
-    assert "--map-label 7=1 (right ventricle)" in found[1]
-    assert "dataset.json" not in found[1]
+    assert "has labels that ACDC does not name: expected 0, 1, 2 and 3, found 7" in texts[1]
+    assert "--map-label 7=1 (right ventricle)" in texts[1]
+    assert "dataset.json" not in texts[1]
     labels[0].unlink()
     shutil.copy(labels[2], labels[0])
     assert inspect_dataset(dataset(root, map_label={7: 2})).errors == ()

@@ -120,9 +120,9 @@ def test_cifar_10_is_prepared_as_it_is(cifar10: Build, tmp_path: Path) -> None:
     dataset = read(cifar10())
     prepared = prepare_images(dataset, ImageSettings(normalise="none"), tmp_path / "cache")
     assert prepared.size == (32, 32)
-    found = prepared.images(range(5, 25))
+    pictures = prepared.images(range(5, 25))
     expected = np.concatenate([pictures_of(4, number) for number in range(5)])
-    np.testing.assert_array_equal(found, np.moveaxis(expected, -1, 1))
+    np.testing.assert_array_equal(pictures, np.moveaxis(expected, -1, 1))
     assert prepared.labels == dataset.labels
     again = prepare_images(dataset, ImageSettings(normalise="none"), tmp_path / "cache")
     assert again.folder == prepared.folder

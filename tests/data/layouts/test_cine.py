@@ -135,7 +135,7 @@ def test_what_inspection_says(folder: Folder, save_volume: Save) -> None:
     (labels / "heart_4.nii.gz").rename(labels / "heart_4_frame09.nii.gz")
     (labels / "heart_5.nii.gz").write_bytes(b"")
     (images / "heart_6.nii.gz").write_bytes(b"")
-    found = [str(problem) for problem in inspect_dataset(open_any(root, format="cine")).errors]
+    texts = [str(problem) for problem in inspect_dataset(open_any(root, format="cine")).errors]
     for words in (
         "images/heart_0.nii.gz has no label map: expected heart_0.nii.gz (4D), or heart_0_frame01.nii.gz",
         "labels/heart_1.nii.gz has no image",
@@ -145,8 +145,8 @@ def test_what_inspection_says(folder: Folder, save_volume: Save) -> None:
         "labels/heart_5.nii.gz cannot be read",
         "images/heart_6.nii.gz cannot be read",
     ):
-        assert any(words in text for text in found), words
-    assert len(found) == 8, "the unreadable image is that of two cases"
+        assert any(words in text for text in texts), words
+    assert len(texts) == 8, "the unreadable image is that of two cases"
 
 
 def test_two_label_maps_of_one_frame(folder: Folder, save_volume: Save) -> None:

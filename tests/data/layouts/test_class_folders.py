@@ -50,9 +50,9 @@ def problems(dataset: ImageSet, workers: int = 1) -> tuple[Problem, ...]:
 
 
 def only(root: Path) -> Problem:
-    found = problems(image_folder.read(root))
-    assert len(found) == 1, [str(problem) for problem in found]
-    return found[0]
+    listed = problems(image_folder.read(root))
+    assert len(listed) == 1, [str(problem) for problem in listed]
+    return listed[0]
 
 
 def test_parts_and_classes(build: Folder) -> None:
@@ -94,12 +94,12 @@ def test_a_class_with_no_image(build: Folder) -> None:
     root = build()
     (root / "train" / "eel").mkdir()
     (root / "test" / "eel").mkdir()
-    found = problems(image_folder.read(root))
-    assert [(problem.severity, problem.kind) for problem in found] == [("error", "empty-class")]
-    assert "train/eel is a class with no image" in str(found[0])
+    listed = problems(image_folder.read(root))
+    assert [(problem.severity, problem.kind) for problem in listed] == [("error", "empty-class")]
+    assert "train/eel is a class with no image" in str(listed[0])
     save(root / "train" / "eel" / "x.png", picture(1000))
-    found = problems(image_folder.read(root))
-    assert [(problem.severity, problem.kind) for problem in found] == [
+    listed = problems(image_folder.read(root))
+    assert [(problem.severity, problem.kind) for problem in listed] == [
         ("warning", "few-cases"),
         ("warning", "untested-class"),
     ]
@@ -121,13 +121,13 @@ def test_corrupt_files(build: Folder) -> None:
     (root / "train" / "cat" / "empty.png").write_bytes(b"")
     (root / "train" / "dog" / "text.jpg").write_text("no picture")
     dataset = image_folder.read(root)
-    found = problems(dataset)
-    assert {Path(problem.file).name for problem in found if problem.severity == "error"} == {
+    listed = problems(dataset)
+    assert {Path(problem.file).name for problem in listed if problem.severity == "error"} == {
         "cut.jpg",
         "empty.png",
         "text.jpg",
     }
-    assert {problem.kind for problem in found if problem.severity == "error"} == {"unreadable"}
+    assert {problem.kind for problem in listed if problem.severity == "error"} == {"unreadable"}
 
 
 def test_sizes_that_differ_are_brought_to_their_median(build: Folder) -> None:
@@ -169,20 +169,20 @@ def test_duplicates(build: Folder) -> None:
     save(root / "train" / "cat" / "again.bmp", pixels)
     save(root / "train" / "dog" / "other.png", pixels)
     save(root / "test" / "cat" / "leak.png", pixels)
-    found = {Path(problem.file).name: problem for problem in problems(image_folder.read(root))}
+    by_name = {Path(problem.file).name: problem for problem in problems(image_folder.read(root))}
     # the test part comes first in order of name
-    assert {name: problem.kind for name, problem in found.items()} == {
+    assert {name: problem.kind for name, problem in by_name.items()} == {
         "0.png": "duplicate-parts",
         "again.bmp": "duplicate-parts",
         "other.png": "duplicate-parts",
     }
     (root / "test" / "cat" / "leak.png").unlink()
-    found = {Path(problem.file).name: problem for problem in problems(image_folder.read(root))}
-    assert {name: problem.kind for name, problem in found.items()} == {
+    by_name = {Path(problem.file).name: problem for problem in problems(image_folder.read(root))}
+    assert {name: problem.kind for name, problem in by_name.items()} == {
         "again.bmp": "duplicate",
         "other.png": "duplicate-classes",
     }
-    assert all(problem.severity == "warning" for problem in found.values())
+    assert all(problem.severity == "warning" for problem in by_name.values())
 
 
 def test_transparent_and_constant_pictures(build: Folder) -> None:
@@ -218,16 +218,16 @@ def test_names_that_cannot_be_read(build: Folder) -> None:
             file.write(content)
     except OSError:
         pytest.skip("the file system takes no such name")
-    found = [problem for problem in problems(image_folder.read(root)) if problem.severity == "error"]
-    assert [problem.kind for problem in found] == ["unreadable-name"]
-    str(found[0]).encode()
+    listed = [problem for problem in problems(image_folder.read(root)) if problem.severity == "error"]
+    assert [problem.kind for problem in listed] == ["unreadable-name"]
+    str(listed[0]).encode()
 
 
 def test_few_pictures(tmp_path: Path) -> None:
     for number, name in enumerate(("a", "b")):
         save(tmp_path / name / "x.png", picture(number))
-    found = problems(image_folder.read(tmp_path))
-    assert [(problem.severity, problem.kind) for problem in found] == [
+    listed = problems(image_folder.read(tmp_path))
+    assert [(problem.severity, problem.kind) for problem in listed] == [
         ("error", "few-cases"),
         ("warning", "few-cases"),
         ("warning", "few-cases"),

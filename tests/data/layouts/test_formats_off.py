@@ -60,8 +60,8 @@ def test_back_slashes_are_folders(msd_folder: Folder, nnunet_folder: Folder) -> 
     assert "\\" in listed[0]["image"]
     assert inspect_dataset(open_any(changed(root, training=listed))).errors == ()
     case = {"images": ["imagesTr\\b_0000.nii.gz", "imagesTr\\b_0001.nii.gz"], "label": "labelsTr\\b.nii.gz"}
-    (found,) = open_any(nnunet_folder(dataset={"b": case})).cases  # type: ignore[union-attr]
-    assert all(path.is_file() for path in (*found.images, found.label))
+    (only,) = open_any(nnunet_folder(dataset={"b": case})).cases  # type: ignore[union-attr]
+    assert all(path.is_file() for path in (*only.images, only.label))
 
 
 def test_a_file_of_another_ending_is_named(msd_folder: Folder) -> None:

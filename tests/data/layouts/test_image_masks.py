@@ -92,11 +92,11 @@ def test_the_flag_that_is_named_makes_any_values_usable(folder: Folder, values: 
     dataset = open_any(root, map_label=read_label_map([flag]))
     assert kinds(dataset) == []
     ranks = {value: rank for rank, value in enumerate(sorted({0, *values}))}
-    found = inspect_dataset(dataset).fingerprint.labels
+    labels = inspect_dataset(dataset).fingerprint.labels
     masks = [np.asarray(Image.open(path)) for path in sorted((root / "masks").iterdir())]
     for value in values:
         pixels = sum(int((mask == value).sum()) for mask in masks)
-        assert next(label for label in found if label.value == ranks[value]).voxels == pixels
+        assert next(label for label in labels if label.value == ranks[value]).voxels == pixels
 
 
 def test_one_value_can_be_merged_into_another(folder: Folder) -> None:
@@ -130,7 +130,7 @@ def test_what_inspection_says_of_single_files(folder: Folder) -> None:
     images[6].write_bytes(b"")
     save(images[7].with_suffix(".bmp"), np.full((27, 29), 5, np.uint8))
     images[7].unlink()
-    found = {Path(problem.file).stem: problem for problem in inspect_dataset(open_any(root)).problems}
+    by_stem = {Path(problem.file).stem: problem for problem in inspect_dataset(open_any(root)).problems}
     expected = {
         "cell_00": ("label-shape", "found 35 x 20 x 1"),
         "cell_01": ("missing-label", "has no mask"),
@@ -141,12 +141,12 @@ def test_what_inspection_says_of_single_files(folder: Folder) -> None:
         "cell_06": ("unreadable", "is empty"),
         "cell_07": ("constant", "is constant"),
     }
-    assert {name: problem.kind for name, problem in found.items()} == {
+    assert {name: problem.kind for name, problem in by_stem.items()} == {
         name: kind for name, (kind, _) in expected.items()
     }
     for name, (_, words) in expected.items():
-        assert words in str(found[name])
-        assert "dataset.json" not in str(found[name])
+        assert words in str(by_stem[name])
+        assert "dataset.json" not in str(by_stem[name])
 
 
 def test_a_jpeg_mask_is_an_error(folder: Folder) -> None:

@@ -58,13 +58,13 @@ def npz(tmp_path: Path) -> Build:
 
     def build(name: str = "pathmnist", **arrays: Any) -> Path:
         rng = np.random.default_rng(1)
-        found: dict[str, Any] = {}
+        members: dict[str, Any] = {}
         for part, count in (("train", 40), ("val", 8), ("test", 12)):
-            found[f"{part}_images"] = rng.integers(0, 256, (count, 6, 5, 3), dtype=np.uint8)
-            found[f"{part}_labels"] = (np.arange(count) % 4)[:, None].astype(np.uint8)
-        found |= arrays
+            members[f"{part}_images"] = rng.integers(0, 256, (count, 6, 5, 3), dtype=np.uint8)
+            members[f"{part}_labels"] = (np.arange(count) % 4)[:, None].astype(np.uint8)
+        members |= arrays
         path = tmp_path / f"{name}.npz"
-        np.savez_compressed(path, **{key: value for key, value in found.items() if value is not None})
+        np.savez_compressed(path, **{key: value for key, value in members.items() if value is not None})
         return path
 
     return build
@@ -293,12 +293,12 @@ def test_duplicates_and_constant_rows(npz: Build) -> None:
     images = np.random.default_rng(3).integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
     images[5] = images[1]
     images[7] = 9
-    found = problems(read_npz(npz(train_images=images)))
-    assert [(problem.kind, problem.severity) for problem in found] == [
+    listed = problems(read_npz(npz(train_images=images)))
+    assert [(problem.kind, problem.severity) for problem in listed] == [
         ("constant", "warning"),
         ("duplicate", "warning"),
     ]
-    assert "train/05) is a duplicate" in str(found[1])
+    assert "train/05) is a duplicate" in str(listed[1])
 
 
 def test_fashion_mnist() -> None:

@@ -69,11 +69,11 @@ def test_pictures_without_class_folders_are_recognised(
 
 def test_pictures_of_any_size_and_kind_are_fine(album: Build) -> None:
     root = album()
-    found = inspect_any(open_any(root))
-    found.require_usable()
-    assert [problem.kind for problem in found.problems] == ["mixed-colours"]
-    assert "classes" not in str(found.problems[0])
-    lines = list(inspection_lines(root, found, show_all=True))
+    inspection = inspect_any(open_any(root))
+    inspection.require_usable()
+    assert [problem.kind for problem in inspection.problems] == ["mixed-colours"]
+    assert "classes" not in str(inspection.problems[0])
+    lines = list(inspection_lines(root, inspection, show_all=True))
     assert lines[0] == "Album   6 pictures   format images"
     assert lines[1].startswith("size       14 x 15, 16 x 18, 19 x 20 pixels")
     assert not any(line.startswith("class ") for line in lines)
@@ -111,9 +111,9 @@ def test_boxes_are_what_is_taken(album: Build, tmp_path: Path) -> None:
         (18, 16),
         (12, 12),
     ]
-    found = inspect_any(dataset)
-    found.require_usable()
-    warning = next(problem for problem in found.problems if problem.kind == "no-box")
+    inspection = inspect_any(dataset)
+    inspection.require_usable()
+    warning = next(problem for problem in inspection.problems if problem.kind == "no-box")
     assert "none for 4.bmp" in warning.found
     prepared = prepare_images(dataset, UNIT, tmp_path / "cache")
     whole = np.asarray(Image.open(root / "0.png"), dtype=np.float32)
@@ -172,8 +172,8 @@ def test_labels_of_arrays_are_passed_over(tmp_path: Path) -> None:
     inspect_any(dataset).require_usable()
     prepared = prepare_any(dataset, UNIT, tmp_path / "cache")
     assert prepared.names[-1].startswith("train")
-    found = prepared.image(prepared.indices([dataset.names[-1]])[0])
-    np.testing.assert_allclose(found, np.moveaxis(arrays["train_images"][-1], -1, 0) / 255, rtol=1e-6)
+    picture = prepared.image(prepared.indices([dataset.names[-1]])[0])
+    np.testing.assert_allclose(picture, np.moveaxis(arrays["train_images"][-1], -1, 0) / 255, rtol=1e-6)
     assert recognise(tmp_path / "a.npz") == "npz"
 
 
@@ -196,9 +196,9 @@ def test_numbers_beyond_white_are_refused_wherever_they_are_prepared(tmp_path: P
     prepared = prepare_images(open_any(tmp_path / "R"), UNIT, tmp_path / "cache")  # type: ignore[arg-type]
     beyond = save(tmp_path / "B" / "a.tif", np.full((12, 12), 2, np.float32))
     words = r"a\.tif holds real.*found 2 to 2"
-    for carried, said in ((prepared, {}), (prepared.preparation, {"to_restore": True})):
+    for carried, options in ((prepared, {}), (prepared.preparation, {"to_restore": True})):
         with pytest.raises(UnusableFile, match=words):
-            prepare_one(beyond, carried, **said)  # type: ignore[arg-type]
+            prepare_one(beyond, carried, **options)  # type: ignore[arg-type]
     assert prepare_one(beyond, prepared.preparation).max() == 2, "as of pictures with classes"
     with pytest.raises(UnusableFile, match=words):
         prepare_like(open_any(tmp_path / "B"), prepared.preparation, tmp_path / "cache")  # type: ignore[arg-type]
@@ -238,8 +238,8 @@ def test_what_is_left_out_is_said(album: Build) -> None:
     root = album("train", "test")
     save(root / "stray.png", np.zeros((12, 12), np.uint8))
     (root / "train" / "notes.txt").write_text("x")
-    found = inspect_any(open_any(root))
-    assert sorted(p.file for p in found.problems if p.kind == "ignored-file") == [
+    inspection = inspect_any(open_any(root))
+    assert sorted(p.file for p in inspection.problems if p.kind == "ignored-file") == [
         "stray.png",
         "train/notes.txt",
     ]

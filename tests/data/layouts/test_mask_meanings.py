@@ -125,8 +125,8 @@ def test_white_in_another_number_than_the_map_names_is_asked_for(tmp_path: Path)
     assert inspect_dataset(open_any(root, map_label={255: 1})).errors == ()
     names = {"labels": {"0": "background", "1": "ring", "2": "disc"}}
     (root / "dataset.json").write_text(json.dumps(names))
-    found = inspect_dataset(open_any(root, map_label={128: 1, 255: 2})).errors
-    assert {problem.kind for problem in found} == {"palette"}
+    errors = inspect_dataset(open_any(root, map_label={128: 1, 255: 2})).errors
+    assert {problem.kind for problem in errors} == {"palette"}
     dataset = open_any(root, map_label={128: 1, 255: 2, 1: 2})
     assert inspect_dataset(dataset).errors == ()
     assert inspect_dataset(dataset).fingerprint.labels[1].voxels == 0

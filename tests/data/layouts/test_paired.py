@@ -78,7 +78,7 @@ LAYOUTS = [
 @pytest.mark.parametrize(("image", "label"), LAYOUTS)
 def test_images_and_masks_are_no_classes(tmp_path: Path, image: str, label: str) -> None:
     root = build(tmp_path, image, label)
-    for opened in (open_any, recognise, lambda place: open_any(place, format="images")):
+    for opened in (open_any, recognise, lambda folder: open_any(folder, format="images")):
         with pytest.raises(DatasetError) as error:
             opened(root)
         text = str(error.value)
@@ -176,7 +176,7 @@ def test_pairs_in_folders_below_are_cases(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("image", "label"), [("#.png", "#_mask.png"), ("#.jpg", "#-label.png")])
 def test_masks_beside_images_are_not_predicted(tmp_path: Path, image: str, label: str) -> None:
     root = build(tmp_path, image, label)
-    for find in (lambda place: find_cases(place, 3), find_pictures):
+    for find in (lambda folder: find_cases(folder, 3), find_pictures):
         with pytest.raises(DatasetError, match="holds masks among the images"):
             find(root)
     single = root / image.replace("#", "000")

@@ -199,12 +199,12 @@ def test_a_picture_changes_as_the_slices_of_a_volume_do():
     settings = AugmentationSettings(probability=1, scale=(1, 1))
     angles, shifts, scales = draw(4, settings, torch.Generator().manual_seed(2))[1:]
     shifts[:, 2] = 0
-    found, found_labels = transform_plane(images, labels, angles, shifts, scales, spacing=(0.5, 1.0))
+    moved, moved_labels = transform_plane(images, labels, angles, shifts, scales, spacing=(0.5, 1.0))
     volumes = images[..., None].expand(-1, -1, -1, -1, 3).contiguous()
     of_labels = labels[..., None].expand(-1, -1, -1, 3).contiguous()
     expected, expected_labels = transform(volumes, of_labels, angles, shifts, scales, spacing=(0.5, 1.0, 2.0))
-    torch.testing.assert_close(found, expected[..., 1], rtol=0, atol=1e-5)
-    assert torch.equal(found_labels, expected_labels[..., 1])
+    torch.testing.assert_close(moved, expected[..., 1], rtol=0, atol=1e-5)
+    assert torch.equal(moved_labels, expected_labels[..., 1])
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -255,13 +255,13 @@ def drawn_places(count, sizes, generator):
 
 
 def plainly_cropped(image, corner, margin):
-    """An array (*size), pixel by pixel: the pixel at a place comes from corner - margin further on, or is 0."""
-    found = np.zeros_like(image)
-    for place in np.ndindex(image.shape):
-        source = tuple(p + c - margin for p, c in zip(place, corner, strict=True))
+    """An array (*size), pixel by pixel: each pixel comes from corner - margin further on, or is 0."""
+    cropped = np.zeros_like(image)
+    for pixel in np.ndindex(image.shape):
+        source = tuple(p + c - margin for p, c in zip(pixel, corner, strict=True))
         if all(0 <= s < n for s, n in zip(source, image.shape, strict=True)):
-            found[place] = image[source]
-    return found
+            cropped[pixel] = image[source]
+    return cropped
 
 
 @pytest.mark.parametrize("size", [(7, 9), (4, 6, 5)])
@@ -269,7 +269,9 @@ def plainly_cropped(image, corner, margin):
 def test_crops_are_those_of_a_loop_over_pixels_with_the_same_draws(size, margin):
     make = random_pictures if len(size) == 2 else random_batch
     images, labels = make(size, batch=5)
-    found, found_labels = augment(images, labels, settings_of(crop=margin), torch.Generator().manual_seed(4))
+    cropped, cropped_labels = augment(
+        images, labels, settings_of(crop=margin), torch.Generator().manual_seed(4)
+    )
     generator = torch.Generator().manual_seed(4)
     draw(5, settings_of(), generator)
     corners = drawn_places(5, [2 * margin + 1] * len(size), generator)
@@ -277,10 +279,10 @@ def test_crops_are_those_of_a_loop_over_pixels_with_the_same_draws(size, margin)
     for number, corner in enumerate(corners):
         for channel, image in enumerate(images[number]):
             expected = plainly_cropped(image.numpy(), corner, margin)
-            np.testing.assert_array_equal(found[number, channel].numpy(), expected)
+            np.testing.assert_array_equal(cropped[number, channel].numpy(), expected)
         expected = plainly_cropped(labels[number].numpy(), corner, margin)
-        np.testing.assert_array_equal(found_labels[number].numpy(), expected)
-    assert found_labels.dtype == labels.dtype
+        np.testing.assert_array_equal(cropped_labels[number].numpy(), expected)
+    assert cropped_labels.dtype == labels.dtype
 
 
 @pytest.mark.parametrize("side", [2, 4, 40])
@@ -288,7 +290,7 @@ def test_crops_are_those_of_a_loop_over_pixels_with_the_same_draws(size, margin)
 def test_what_is_cut_out_is_what_the_published_code_cuts_out(size, side):
     make = random_pictures if len(size) == 2 else random_batch
     images, labels = make(size, batch=6)
-    found, same = augment(images, labels, settings_of(cutout=side), torch.Generator().manual_seed(1))
+    cut, same = augment(images, labels, settings_of(cutout=side), torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(1)
     draw(6, settings_of(), generator)
     expected = images.clone()
@@ -298,17 +300,17 @@ def test_what_is_cut_out_is_what_the_published_code_cuts_out(size, side):
             slice(*np.clip((c - side // 2, c + side // 2), 0, n)) for c, n in zip(centre, size, strict=True)
         ]
         expected[number][:, *square] = 0
-    assert torch.equal(found, expected)
+    assert torch.equal(cut, expected)
     assert torch.equal(same, labels)
 
 
 @pytest.mark.parametrize("side", [1, 5])
 def test_a_square_of_an_odd_side_has_its_pixel_in_the_middle(side):
-    found = cut_out(torch.ones(1, 2, 12, 10), torch.tensor([[6, 4]]), side)
+    cut = cut_out(torch.ones(1, 2, 12, 10), torch.tensor([[6, 4]]), side)
     expected = torch.ones(1, 2, 12, 10)
     half = side // 2
     expected[:, :, 6 - half : 7 + half, 4 - half : 5 + half] = 0
-    assert torch.equal(found, expected)
+    assert torch.equal(cut, expected)
 
 
 def test_cutout_comes_behind_flips_and_crops():
@@ -318,8 +320,8 @@ def test_cutout_comes_behind_flips_and_crops():
     centres = torch.tensor(drawn_places(20, (12, 12), generator))
     generator = torch.Generator().manual_seed(0)
     settings = settings_of(flip=0.5, crop=3, cutout=6)
-    found, _ = augment(images, torch.arange(20), settings, generator, mirrored=1)
-    assert torch.equal(found, cut_out(before, centres, 6))
+    cut, _ = augment(images, torch.arange(20), settings, generator, mirrored=1)
+    assert torch.equal(cut, cut_out(before, centres, 6))
 
 
 def test_cutout_hides_a_square_of_its_size_where_it_lies_within():
@@ -338,11 +340,11 @@ def test_cutout_hides_a_square_of_its_size_where_it_lies_within():
 def test_crops_are_even_over_all_places():
     images = torch.zeros(6000, 1, 5, 5)
     images[:, :, 2, 2] = 1
-    found, classes = augment(
+    augmented, classes = augment(
         images, torch.arange(6000), settings_of(crop=2), torch.Generator().manual_seed(2)
     )
     assert torch.equal(classes, torch.arange(6000))
-    counts = found.sum(0)[0]
+    counts = augmented.sum(0)[0]
     assert counts.sum() == 6000
     assert chisquare(counts.flatten().numpy()).pvalue > 1e-4
 

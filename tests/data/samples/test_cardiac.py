@@ -26,15 +26,15 @@ def hearts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def frames(hearts: Path) -> list[tuple[Any, np.ndarray, np.ndarray]]:
     """Of each patient what Info.cfg says, and the label maps at end diastole and end systole."""
-    found = []
+    frames = []
     for patient in sorted((hearts / "training").iterdir()):
         info = read_info(patient / "Info.cfg")
         maps = [
             np.asarray(nibabel.load(patient / f"{patient.name}_frame{n:02d}_gt.nii.gz").dataobj)
             for n in (info.ED, info.ES)
         ]
-        found.append((info, *maps))
-    return found
+        frames.append((info, *maps))
+    return frames
 
 
 def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:

@@ -133,16 +133,16 @@ def test_what_augmentation_brings_in_is_air() -> None:
     images, labels = torch.full((3, 2, 8, 8, 8), 5.0), torch.ones(3, 8, 8, 8, dtype=torch.uint8)
     air = torch.tensor([[-2.0, -3.0], [0.0, 0.0], [-1.0, 7.0]])
     settings = AugmentationSettings(probability=1.0, rotation_degrees=0.0, shift=0.5, scale=(0.5, 0.5))
-    found, marked = augment(images, labels, settings, torch.Generator().manual_seed(0), outside=air)
+    augmented, marked = augment(images, labels, settings, torch.Generator().manual_seed(0), outside=air)
     plain, same = augment(images, labels, settings, torch.Generator().manual_seed(0))
     torch.testing.assert_close(marked, same)
     for row in range(3):
         for channel in range(2):
             far = plain[row, channel] == 0
             assert far.any()
-            torch.testing.assert_close(found[row, channel][far], air[row, channel].expand(int(far.sum())))
+            torch.testing.assert_close(augmented[row, channel][far], air[row, channel].expand(int(far.sum())))
             full = plain[row, channel] == 5
-            torch.testing.assert_close(found[row, channel][full], torch.full((int(full.sum()),), 5.0))
+            torch.testing.assert_close(augmented[row, channel][full], torch.full((int(full.sum()),), 5.0))
 
 
 def test_batches_hand_the_air_to_the_augmentation(prepared: object) -> None:

@@ -138,9 +138,9 @@ def test_coarser_grids_keep_constants_and_ramps(scale: float) -> None:
     np.testing.assert_allclose(resample(constant, positions, steps), 7, rtol=1e-5)
     ramp = np.arange(64, dtype=np.float32).reshape(64, 1, 1)
     inner = (positions[0] > scale + 1) & (positions[0] < 62 - scale)
-    found = resample(ramp, positions, steps).ravel()[inner]
-    assert len(found) > 8
-    np.testing.assert_allclose(found, positions[0][inner], atol=1e-4)
+    resampled = resample(ramp, positions, steps).ravel()[inner]
+    assert len(resampled) > 8
+    np.testing.assert_allclose(resampled, positions[0][inner], atol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -148,24 +148,24 @@ def test_a_thin_sheet_keeps_its_mass_wherever_it_lies(scale: int) -> None:
     for start in range(2 * scale, 48 - 2 * scale):
         sheet = np.zeros((48, 1, 1), np.float32)
         sheet[start : start + 2] = 1
-        found = resample(sheet, coarser(48, scale), (scale, 1.0, 1.0))
-        assert scale * found.sum() == pytest.approx(2, rel=1e-5)
+        resampled = resample(sheet, coarser(48, scale), (scale, 1.0, 1.0))
+        assert scale * resampled.sum() == pytest.approx(2, rel=1e-5)
 
 
 def test_noise_is_averaged_away_on_a_coarser_grid() -> None:
     """Weights of a triangle of half width 4 around a point between two voxels: (1, 3, 5, 7, 7, 5, 3, 1) / 32."""
     noise = np.random.default_rng(0).normal(size=(64, 64, 64)).astype(np.float32)
     positions = [coarser(64, 4)[0]] * 3
-    found = resample(noise, positions, (4.0, 4.0, 4.0))[2:-2, 2:-2, 2:-2]
+    resampled = resample(noise, positions, (4.0, 4.0, 4.0))[2:-2, 2:-2, 2:-2]
     expected = (2 * (1 + 9 + 25 + 49) / 32**2) ** 1.5
-    assert found.std() == pytest.approx(expected, rel=0.05)
+    assert resampled.std() == pytest.approx(expected, rel=0.05)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_coarser_grids_are_those_of_torch(scale: int) -> None:
     image = np.random.default_rng(0).normal(size=(24, 36, 1)).astype(np.float32)
     positions = [*[scale * np.arange(n // scale) + (scale - 1) / 2 for n in (24, 36)], np.zeros(1)]
-    found = resample(image, positions, (scale, scale, 1.0))
+    resampled = resample(image, positions, (scale, scale, 1.0))
     reference = torch.nn.functional.interpolate(
         torch.from_numpy(image[None, None, :, :, 0]),
         scale_factor=1 / scale,
@@ -173,7 +173,7 @@ def test_coarser_grids_are_those_of_torch(scale: int) -> None:
         antialias=True,
         recompute_scale_factor=True,
     )
-    np.testing.assert_allclose(found[:, :, 0], reference[0, 0].numpy(), atol=1e-5)
+    np.testing.assert_allclose(resampled[:, :, 0], reference[0, 0].numpy(), atol=1e-5)
 
 
 def test_labels_of_a_coarser_grid_are_those_of_the_majority() -> None:

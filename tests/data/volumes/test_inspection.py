@@ -114,11 +114,11 @@ def test_a_label_elsewhere_is_refused_beyond_a_voxel(msd_folder: Folder, save_vo
         moved = np.eye(4)
         moved[:3, 3] = [0, distance, 0]
         save_volume(label(root, number), np.ones(SHAPE, np.uint8), moved)
-    spacing, place, near = inspect(root).problems
-    assert (spacing.severity, place.severity, near.severity) == ("error", "error", "warning")
+    spacing, elsewhere, near = inspect(root).problems
+    assert (spacing.severity, elsewhere.severity, near.severity) == ("error", "error", "warning")
     assert "expected voxels of 1 x 1 x 1 mm, found voxels of 1 x 1 x 3 mm" in str(spacing)
-    assert "elsewhere than its image case_02.nii.gz, up to 40 voxels away" in str(place)
-    assert "found axes RAS from (0.0, 40.0, 0.0) mm" in str(place)
+    assert "elsewhere than its image case_02.nii.gz, up to 40 voxels away" in str(elsewhere)
+    assert "found axes RAS from (0.0, 40.0, 0.0) mm" in str(elsewhere)
     assert "labelsTr/case_03.nii.gz lies elsewhere than its image case_03.nii.gz, up to 0.25 voxels" in str(
         near
     )

@@ -27,10 +27,10 @@ def prepared(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared
 def test_slices_put_together_are_the_volumes(prepared: Prepared, axis: int) -> None:
     slices = Slices(prepared, SliceSettings(axis=axis))
     for case in (0, 3):
-        found = slices.of([case])
-        assert found == [(case, position) for position in range(prepared.label(case).shape[axis])]
-        images = np.stack([slices.image(*one) for one in found], axis=axis + 1)
-        labels = np.stack([slices.label(*one) for one in found], axis=axis)
+        items = slices.of([case])
+        assert items == [(case, position) for position in range(prepared.label(case).shape[axis])]
+        images = np.stack([slices.image(*one) for one in items], axis=axis + 1)
+        labels = np.stack([slices.label(*one) for one in items], axis=axis)
         np.testing.assert_array_equal(images, prepared.image(case))
         np.testing.assert_array_equal(labels, prepared.label(case))
     assert slices.size == tuple(length for one, length in enumerate(prepared.size) if one != axis)

@@ -46,8 +46,8 @@ def test_intensities_and_values_are_those_of_the_whole(shape: tuple[int, ...], m
         assert count.variance == pytest.approx(finite.var(), rel=1e-5, abs=1e-5)
         assert (count.minimum, count.maximum) == (finite.min(), finite.max())
         np.testing.assert_array_equal(np.sort(count.sample), np.sort(finite))
-    found, often = np.unique(labels, return_counts=True)
-    np.testing.assert_array_equal(values.arrays()[0], found)
+    present, often = np.unique(labels, return_counts=True)
+    np.testing.assert_array_equal(values.arrays()[0], present)
     np.testing.assert_array_equal(values.arrays()[1], often)
 
 
