@@ -83,27 +83,28 @@ class ObjectiveSettings(BaseModel):
 
     metric: str | None = Field(
         default=None,
-        description="metric of the validation cases: `dice`, `dice.<label>`, `accuracy`, `mean_average_precision`, "
-        "`macro_f1` (both also with `.<label>`), `psnr`, `ssim`; `null`: the first of the task's: `dice`, `accuracy`, "
-        "`mean_average_precision` or `psnr`",
+        description="metric of the validation cases: `dice`, also with `.<label>`; `accuracy`; "
+        "`mean_average_precision` and `macro_f1`, also with `.<label>`; `psnr` and `ssim`. `null`: the "
+        "first of these for the task",
     )
     weight: FiniteFloat = Field(default=1.0, gt=0, description="weight of the metric")
     percent: bool = Field(
         default=False,
-        description="the metric counts from 0 to 100, not from 0 to 1; off in inpainting, unless you set it",
+        description="count the metric from 0 to 100, not from 0 to 1. Off in inpainting, unless you set it",
     )
     per_epoch: bool | Literal["given"] = Field(
         default=False,
-        description="the metric is divided by the epoch at whose end the candidate's training loss met the threshold "
-        "of early termination; by the epochs that it was given where it never did, or with `given`. Always off in a "
-        "search limited in hours",
+        description="divide the metric by the epoch at whose end the candidate's training loss met the threshold of "
+        "early termination, or by the epochs that it was given if it never did; `given`: always by the "
+        "epochs that it was given. Always off in a search limited in hours",
     )
     costs: dict[str, FiniteFloat] = Field(
-        default_factory=dict, description="weights of costs, `{size_mb: 0.1}`"
+        default_factory=dict, description="the weight of each cost, for example `{size_mb: 0.1}`"
     )
     limits: tuple[str, ...] = Field(
         default=(),
-        description="what a network must keep, `[parameters <= 2e6]`; `--limit`, as often as you like",
+        description="limits that a network must keep, for example `[parameters <= 2e6]`; `--limit`, as often as you "
+        "like",
     )
 
     @model_validator(mode="before")

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
+from netwright.data.layouts import FORMATS
+from netwright.data.open import IMAGE_FORMATS
 from netwright.errors import SettingsError
+from netwright.logs import LOGS
 from netwright.recipes import RECIPES
 from netwright.settings import override, parse_settings
 from netwright.settings.fields import SettingField, setting_fields
+from netwright.spaces.references import REFERENCES
+from netwright.tasks import TASKS
 
 FIELDS = setting_fields()
 LIMITED = [field for field in FIELDS.values() if set(field.bounds) & {"at_least", "over", "at_most", "under"}]
@@ -31,6 +38,21 @@ def test_every_setting_has_a_description_that_stands_alone() -> None:
         assert len(field.description) > 8, field.name
         assert not field.description.startswith(("of ", "that ")), field.name
         assert "|" not in field.description, field.name  # it would end the cell of a table
+
+
+@pytest.mark.parametrize(
+    ("name", "registered"),
+    [
+        ("dataset.format", [*FORMATS, *IMAGE_FORMATS]),
+        ("log", LOGS),
+        ("objective.metric", [metric for task in TASKS.values() for metric in task.metrics]),
+        ("training.loss", [loss for task in TASKS.values() for loss in task.losses]),
+        ("termination.loss_of_guess", [loss for task in TASKS.values() for loss in task.losses]),
+        ("verdict.references", REFERENCES),
+    ],
+)
+def test_a_description_names_all_that_is_registered(name: str, registered: Iterable[str]) -> None:
+    assert set(registered) <= set(re.findall(r"`([^`]+)`", FIELDS[name].description))
 
 
 @pytest.mark.parametrize("field", LIMITED, ids=lambda field: field.name)

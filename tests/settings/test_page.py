@@ -24,7 +24,7 @@ def test_the_page_is_what_the_code_makes() -> None:
 
 def test_a_table_that_was_changed_or_lost_is_made_anew(tmp_path: Path) -> None:
     page = PAGE.read_text(encoding="utf-8")
-    other = page.replace("images a step", "something else")
+    other = page.replace("images in a batch", "something else")
     other = re.sub(r"(?m)^\| `budget\..*\n", "", other)
     assert other != page
     assert "budget.trials` |" not in other

@@ -30,12 +30,14 @@ class DatasetSettings(_Model):
     path: Path = Field(description="the dataset's folder, or `.npz` file")
     format: str | None = Field(
         default=None,
-        description="`msd`, `nnunet`, `acdc`, `cine` (never recognised), `image-masks`, `image-folder`, `images` "
-        "(pictures without classes), `idx`, `npz` or `cifar`; `null` recognises it; a space for inpainting alone makes "
-        "it `images`; `--format`",
+        description="layout of the dataset: `msd`, `nnunet`, `acdc`, `cine`, `image-masks`, `image-folder`, "
+        "`label-table` (several labels a picture), `images` (pictures without classes), `idx`, `npz` or "
+        "`cifar`; `null`: it is recognised, except for `cine`. A space for inpainting alone makes it "
+        "`images`; `--format`",
     )
     map_label: dict[int, int] = Field(
-        default_factory=dict, description="label values to read as others, `{255: 1}`; `--map-label`"
+        default_factory=dict,
+        description="label values that are read as others, for example `{255: 1}`; `--map-label`",
     )
 
 
@@ -58,25 +60,27 @@ class BudgetSettings(_Model):
     """
 
     trials: int | None = Field(
-        default=None, ge=1, description="candidates at most, as in the paper; `--trials`"
+        default=None, ge=1, description="the most candidates, as in the paper; `--trials`"
     )
-    hours: float | None = Field(default=None, gt=0, description="wall time of the search; `--hours`")
+    hours: float | None = Field(
+        default=None, gt=0, description="the longest wall time of the search; `--hours`"
+    )
     count: Literal["all", "distinct"] = Field(
         default="all",
-        description="`all` counts every candidate, as the paper does; `distinct` only networks that were not met "
-        "before. Always `distinct` in a search limited in hours",
+        description="which candidates count: `all`, as in the paper, or only `distinct` networks, which were not "
+        "trained before. Always `distinct` in a search limited in hours",
     )
     retries: int = Field(
         default=2,
         ge=0,
-        description="how often a candidate that crashed, or whose worker was lost, is run again",
+        description="how often a candidate is trained again if it crashed or lost its worker",
     )
     fewest_epochs: int | None = Field(
         default=None,
         ge=1,
-        description="candidates begin with `training.epochs`, and then train as many epochs as the quickest so far "
-        "needed to bring its loss under the threshold of early termination, but no fewer than this; `null`: all train "
-        "`training.epochs`. Always `null` in a search limited in hours",
+        description="the fewest epochs of a candidate. The first ones train for `training.epochs`; later ones for as "
+        "many epochs as the quickest so far needed to bring its loss under the threshold of early "
+        "termination. `null`: all train for `training.epochs`, as always in a search limited in hours",
     )
 
     @model_validator(mode="after")
@@ -92,35 +96,36 @@ class VerdictSettings(_Model):
     hours: float | None = Field(
         default=None,
         ge=0,
-        description="wall time of the final comparison in all, shared alike; `null`: half of the search's; 0: none; "
-        "`--verdict-hours`",
+        description="wall time of the whole final comparison, in equal shares for its networks; `null`: half of the "
+        "search's; 0: no comparison; `--verdict-hours`",
     )
     epochs: int | None = Field(
         default=None,
         ge=1,
-        description="epochs of each network in place of an equal share of the time: the comparison then takes as long "
-        "as it takes",
+        description="epochs of each network, in place of an equal share of the time. The comparison then has no time "
+        "limit",
     )
     schedule: Literal["cosine", "recipe"] = Field(
         default="cosine",
-        description="learning rate over time: `cosine`, which falls to zero at the end of each network's training, "
-        "whatever the recipe; `recipe` trains as the paper does, with the schedule and the patience of `train` and "
-        "`training`, within the share of time or the epochs",
+        description="learning rate over time in the final comparison: `cosine` falls to zero by the end of each "
+        "network's training, whatever the recipe; `recipe` trains as the paper does, with the schedule "
+        "and the patience of `train` and `training`, within the time or the epochs of the comparison",
     )
     references: tuple[str, ...] | None = Field(
         default=None,
-        description="hand-made networks that take part: `unet3d`, `vnet`, `monai-unet` for volumes; `unet2d`, "
-        "`monai-unet` for slices, pictures with masks and pictures to be restored; `resnet20`, `vgg16` for "
-        "classification. `null`: all for such a task, but none where the layers of a network are tuned, and none "
-        "beside autoencoders: there the original takes part, or a RED-Net-like network of the winner's depth",
+        description="hand-made networks in the final comparison: `unet3d`, `vnet`, `monai-unet` for volumes; "
+        "`unet2d`, `monai-unet` for slices, pictures with masks and pictures to be restored; `resnet20`, "
+        "`vgg16` for labelled pictures. `null`: all that suit the task, with two exceptions: spaces of a "
+        "network's layers are compared with the original network, and autoencoders with a network like "
+        "RED-Net that is as deep as the winner",
     )
     random_choices: int = Field(
-        default=1, ge=0, description="random networks of the same space that take part"
+        default=1, ge=0, description="how many random networks of the same space are in the final comparison"
     )
     rival: Path | None = Field(
         default=None,
-        description="the folder of another run on the same space, such as a random search, whose best network takes "
-        "part",
+        description="folder of another run on the same space, for example a random search; its best network is in "
+        "the final comparison",
     )
 
 
@@ -129,25 +134,25 @@ class TrainSettings(_Model):
 
     cases: Literal["training", "training+validation"] = Field(
         default="training",
-        description="the cases that the networks of the final comparison, and those of `netwright train`, are trained "
-        "on; `training+validation`: all but the test cases. Refused with patience or with a CRF, which go by the "
+        description="cases on which `netwright train` and the final comparison train their networks; "
+        "`training+validation`: all but the test cases. Refused with patience or a CRF, which need the "
         "validation cases",
     )
     epochs: int | None = Field(
         default=None,
         ge=1,
-        description="epochs of `netwright train`; with patience at most so many. `null`: as `training` says; "
+        description="epochs of `netwright train`, or the most epochs if it has patience; `null`: as in `training`; "
         "`--epochs`",
     )
     patience: int | None = Field(
         default=None,
         ge=1,
         description="patience of `netwright train`, and of the final comparison with `verdict.schedule=recipe`; "
-        "`null`: `training.patience`. Never with `train --hours`",
+        "`null`: `training.patience`. Not used by `train --hours`",
     )
     schedule: Schedule | None = Field(
         default=None,
-        description="schedule of the learning rate, where `train.patience` holds; `null`: `training.schedule`",
+        description="schedule of the learning rate wherever `train.patience` is used; `null`: `training.schedule`",
     )
 
 
@@ -160,16 +165,18 @@ class TerminationSettings(_Model):
     slower_than_start: float | None = Field(
         default=None,
         gt=0,
-        description="`training.early.batch_seconds` is so many times what a batch of the starting network takes here; "
-        "`null`: none",
+        description="`training.early.batch_seconds` becomes this many times the seconds that a batch of the starting "
+        "network takes here; `null`: no such threshold",
     )
     batches: int = Field(default=10, ge=1, description="becomes `training.early.batches`")
     loss_of_guess: float | None = Field(
         default=None,
         gt=0,
-        description="`training.early.loss` is this share of the loss of a guess: the logarithm of the number of "
-        "classes for `cross_entropy`, 1 for `dice`, the weighted sum of both for `dice_cross_entropy`; "
-        "`exponential_logarithmic` and `mse` have none. `null`: none, as always in inpainting unless you set it",
+        description="`training.early.loss` becomes this share of the loss of a guess. That is the logarithm of the "
+        "number of classes for `cross_entropy`, 1 for `dice`, the weighted sum of both for "
+        "`dice_cross_entropy`, the logarithm of 2 for `binary_cross_entropy`; it is not known for "
+        "`exponential_logarithmic` and `mse`. `null`: no such threshold, as in inpainting unless you set "
+        "it",
     )
     epochs: int = Field(default=3, ge=1, description="becomes `training.early.loss_epochs`")
 
@@ -179,18 +186,18 @@ class PostprocessingSettings(_Model):
 
     crf: bool | Literal["always"] = Field(
         default=False,
-        description="fit a fully connected CRF to every network of the final comparison, and to those that `train` "
-        "makes, and keep it where it helps on validation cases; `always` keeps it wherever it was fitted, as papers do",
+        description="fit a fully connected CRF to every network of the final comparison and of `netwright train`, "
+        "and keep it if it helps on the validation cases; `always`: keep it in any case, as papers do",
     )
     cases: int = Field(
         default=20,
         ge=1,
-        description="validation cases that the CRF is fitted on at most; fewer of large volumes",
+        description="the most validation cases to fit the CRF on; large volumes: fewer",
     )
     minutes: float = Field(
         default=20.0,
         gt=0,
-        description="wall time of the CRF's fitting to one network; the best weights by then are taken",
+        description="the longest wall time to fit the CRF to one network; then the best weights so far are taken",
     )
     iterations: int = Field(default=5, ge=1, description="iterations of the CRF's mean field")
 
@@ -205,30 +212,33 @@ class MachineSettings(_Model):
 
     workers: int = Field(default=1, ge=1, description="candidates that train at once; `--workers`")
     threads: int = Field(
-        default=1, ge=1, description="threads of each candidate; with more, fewer workers by default"
+        default=1,
+        ge=1,
+        description="threads of each candidate; the more threads, the fewer workers by default",
     )
     memory_limit_mb: float | None = Field(
         default=None,
         gt=0,
-        description="memory of a training step, in MB of 1e6 bytes. A candidate that is predicted to need more is not "
-        "trained",
+        description="memory for a training step, in MB of 1e6 bytes. A candidate is not trained if it is predicted "
+        "to need more",
     )
     keep_weights: Literal["best", "all"] = Field(
-        default="best", description="candidates whose weights stay on disk: the `best` so far, or `all`"
+        default="best", description="candidates whose weights stay on disk: only the `best` so far, or `all`"
     )
     hang_minutes: float = Field(
         default=10.0,
         gt=0,
-        description="a candidate of which no batch is finished for so long, and for 20 times as long as its batches "
-        "take (before the first one: 20 times what its FLOPs take a slow machine), is ended as hanging and not tried "
-        "again; in the comparison, too",
+        description="a candidate is ended as hanging, and not tried again, if it finishes no batch for this long and "
+        "for 20 times as long as its batches take (before its first batch: 20 times what its FLOPs take "
+        "on a slow machine); also in the final comparison",
     )
     checkpoint_seconds: float | None = Field(
         default=60.0,
         ge=0,
-        description="how often a training writes what it goes on from when its worker or the search was killed, or "
-        "twenty times as long as writing takes; `null` for never, and such a training begins again. On a CPU the "
-        "result is the same bit for bit, unless the training is limited in time",
+        description="time between two checkpoints of a training, and at least twenty times what writing one takes. A "
+        "training goes on from its checkpoint if its worker or the search was killed. `null`: no "
+        "checkpoints, so such a training begins again. On a CPU the result is the same bit for bit, "
+        "unless the training is limited in time",
     )
 
     @property
@@ -245,12 +255,13 @@ class MachineSettings(_Model):
 class RunSettings(_Model):
     """Everything that a run depends on."""
 
-    recipe: str = Field(description="what the run was made with; `--recipe`")
+    recipe: str = Field(description="the recipe that the run was made with; `--recipe`")
     dataset: DatasetSettings = Field(description="where the data lies")
-    seed: int = Field(default=0, ge=0, description="where all random numbers come from; `--seed`")
+    seed: int = Field(default=0, ge=0, description="all random numbers come from it; `--seed`")
     split: tuple[float, float, float] = Field(
         default=(0.5, 0.2, 0.3),
-        description="shares of training, validation and test cases; parts that come with labelled pictures stay",
+        description="shares of training, validation and test cases. Labelled pictures that come in parts keep these "
+        "parts",
     )
     preprocessing: PreprocessingSettings = Field(
         default_factory=PreprocessingSettings,
@@ -261,14 +272,14 @@ class RunSettings(_Model):
         description="preparation of pictures with a class each, and of those to be restored",
     )
     slices: SliceSettings | None = Field(
-        default=None, description="2D networks on slices of volumes; `null`: networks see whole volumes"
+        default=None, description="2D networks on slices of volumes; `null`: networks get whole volumes"
     )
     inpainting: MaskSettings | None = Field(
         default=None,
-        description="restoring pictures; `null` where the task is another; filled in where it is this one",
+        description="what is missing in pictures that are restored; filled in for this task, `null` for all others",
     )
     space: SpecSettings = Field(description="the networks to choose from")
-    strategy: SpecSettings = Field(description="who proposes candidates")
+    strategy: SpecSettings = Field(description="how candidates are proposed")
     objective: ObjectiveSettings = Field(
         default_factory=ObjectiveSettings, description="what the search maximises"
     )
@@ -280,8 +291,8 @@ class RunSettings(_Model):
     )
     supernet: SupernetSettings | None = Field(
         default=None,
-        description="the search as one training with shared weights; `null`: candidate after candidate is trained; "
-        "`supernet=null` turns a recipe's off",
+        description="the search inside one training with shared weights; `null`: each candidate has a training of "
+        "its own. `--set supernet=null` turns it off for a recipe that has it",
     )
     termination: TerminationSettings = Field(
         default_factory=TerminationSettings, description="thresholds of early termination that are measured"
@@ -298,7 +309,7 @@ class RunSettings(_Model):
     )
     log: tuple[str, ...] = Field(
         default=(),
-        description="where trials and epochs are logged beside the run folder: `jsonl`, `tensorboard`, `mlflow`; "
+        description="where trials and epochs are logged, beside the run folder: `jsonl`, `tensorboard`, `mlflow`; "
         "`--log`, as often as you like",
     )
 

@@ -21,30 +21,33 @@ class SupernetSettings:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     epochs: int = setting(
-        200, "passes over the half of the training cases that the weights are trained on", at_least=1
+        200, "passes over the half of the training cases on which the weights are trained", at_least=1
     )
     steps: int | None = setting(None, "steps of the search, in place of epochs", at_least=1)
     seconds: float | None = setting(
         None,
-        "wall time of the search, and of the fall of its learning rate; `--hours`. It ends at the latest after its "
-        "epochs or steps",
+        "wall time of the search, over which its learning rate falls; `--hours`. It ends earlier if its "
+        "epochs or steps are done",
         over=0,
     )
-    batch_size: int = setting(64, "images of each of a step's two batches", at_least=1)
+    batch_size: int = setting(64, "images in each of the two batches of a step", at_least=1)
     learning_rate: float = setting(
         0.025, "learning rate of the weights at the start; it falls to zero along half a cosine", over=0
     )
     momentum: float = setting(0.9, "momentum of the stochastic gradient descent", at_least=0, under=1)
     weight_decay: float = setting(3e-4, "L2 regularisation of the weights that a step uses", at_least=0)
-    gradient_norm: float = setting(5.0, "longer gradients are cut to it", over=0)
+    gradient_norm: float = setting(
+        5.0, "the longest gradient; a longer one is scaled down to this length", over=0
+    )
     checkpoint_seconds: float = setting(
         120.0,
-        "time from one checkpoint to the next, or twenty times as long as writing one takes; a kill loses no more",
+        "time between two checkpoints, and at least twenty times what writing one takes; a kill loses no "
+        "more than this",
         at_least=0,
     )
     snapshots: int = setting(200, "how often the probabilities are recorded for the report", at_least=1)
     space: dict[str, Any] = setting(
-        description="options of the space in which the search differs from the network that is trained in the end",
+        description="options of the space that are other in the search than in the network that is trained in the end",
         factory=dict,
     )
 

@@ -32,92 +32,100 @@ class TrainingProtocol:
     # Read by `netwright.settings`: a mistyped name is an error there, as it is here.
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
-    optimizer: Optimizer = setting("nadam", "`sgd` has momentum 0.9, the others have their usual constants")
-    nesterov: bool = setting(True, "Nesterov's momentum in `sgd`; `false`: the plain one")
-    learning_rate: float = setting(1e-3, "learning rate at its highest", over=0)
+    optimizer: Optimizer = setting(
+        "nadam", "the optimiser: `sgd` has momentum 0.9, the others have their usual constants"
+    )
+    nesterov: bool = setting(True, "Nesterov's momentum in `sgd`; `false`: plain momentum")
+    learning_rate: float = setting(1e-3, "the highest learning rate", over=0)
     weight_decay: float = setting(
         0.0,
-        "L2 regularisation of all weights: so many times the weight is added to its gradient, in `adam` and `nadam` "
+        "L2 regularisation: this many times each weight is added to its gradient, in `adam` and `nadam` "
         "before they scale it (not the decoupled decay of AdamW)",
         at_least=0,
     )
     gradient_norm: float | None = setting(
         None,
-        "a gradient that is longer, over all weights, is scaled down to this length; `null`: never",
+        "the longest gradient, over all weights; a longer one is scaled down to this length; `null`: no "
+        "limit",
         over=0,
     )
     schedule: Schedule = setting(
         "constant",
-        "learning rate over time; `cosine`: a short linear warm-up, then down to zero. Always `cosine` in a search "
-        "limited in hours, and in the final comparison unless `verdict.schedule` says otherwise",
+        "learning rate over time; `cosine`: a short linear warm-up, then down to zero. Always `cosine` "
+        "in a search limited in hours, and in the final comparison unless `verdict.schedule=recipe`",
     )
     warm_up: bool = setting(
         True,
-        "whether `cosine` has its warm-up, over the first epoch or 5 % of the steps, whichever is shorter; `false`: it "
-        "starts at the full rate",
+        "whether `cosine` begins with a warm-up, over the first epoch or 5 % of the steps, whichever is "
+        "shorter; `false`: it begins at the full rate",
     )
     loss: str = setting(
         "exponential_logarithmic",
-        "`exponential_logarithmic`; `dice_cross_entropy`: 1 - Dice plus unweighted cross-entropy; `dice`: 1 - Dice; "
-        "`cross_entropy`: unweighted, the one for classification; `binary_cross_entropy`: unweighted, the one for "
-        "several labels a picture; `mse`: the mean squared error, the one for inpainting",
+        "the loss: `exponential_logarithmic`; `dice_cross_entropy`: 1 - Dice plus unweighted "
+        "cross-entropy; `dice`: 1 - Dice; `cross_entropy`: unweighted, for classification; "
+        "`binary_cross_entropy`: unweighted, for several labels a picture; `mse`: the mean squared "
+        "error, for inpainting",
     )
     loss_dice_weight: float = setting(0.8, "weight of Dice in the loss", at_least=0)
     loss_cross_entropy_weight: float = setting(0.2, "weight of cross-entropy in the loss", at_least=0)
     loss_gamma: float = setting(0.3, "exponent of both terms of the exponential logarithmic loss", over=0)
     loss_auxiliary_weight: float = setting(
-        0.3, "weight of each auxiliary head of a network that has any; that of its output is 1", at_least=0
+        0.3,
+        "weight of the loss of each auxiliary head, if the network has any; that of its output is 1",
+        at_least=0,
     )
-    batch_size: int = setting(3, "images a step", at_least=1)
+    batch_size: int = setting(3, "images in a batch", at_least=1)
     epochs: int = setting(
         100,
-        "passes over the training cases: exactly so many; at most, where `training.seconds` is set; `--epochs`",
+        "passes over the training cases; the most passes if `training.seconds` is set; `--epochs`",
         at_least=1,
     )
     steps: int | None = setting(
         None,
-        "steps of the optimiser, in place of epochs: as many whole epochs as it takes. `--epochs` turns it off",
+        "steps of the optimiser, in place of epochs; rounded up to whole epochs. `--epochs` turns it off",
         at_least=1,
     )
     seconds: float | None = setting(
         None,
-        "wall time of a candidate, its validation included; epochs and schedule are fitted to it. Chosen in a search "
-        "limited in hours",
+        "wall time of a candidate, with its validations; epochs and schedule are adapted to it. Chosen "
+        "for you in a search limited in hours",
         over=0,
     )
     augmentation: AugmentationSettings | None = setting(
         description="random changes of the training images; `null`: none", factory=AugmentationSettings
     )
-    mixed_precision: bool = setting(True, "half precision where the device computes faster in it")
+    mixed_precision: bool = setting(True, "half precision, if it is faster on the device")
     channels_last: bool = setting(
         True,
-        "memory format of weights and images, for speed; a network that calls `.view` on features is computed "
-        "contiguous all the same",
+        "memory format of weights and images, for speed. A network that calls `.view` on features is "
+        "computed contiguous in any case",
     )
     validate_every: int = setting(
-        1, "epochs from one validation to the next; the first and the last always have one", at_least=1
+        1,
+        "epochs from one validation to the next; the first and the last epoch are always validated",
+        at_least=1,
     )
     score_epochs: int = setting(
-        1, "a candidate's metrics are means over its last so many validations", at_least=1
+        1, "how many of the last validations a candidate's metrics are means of", at_least=1
     )
     early: EarlyTermination | None = setting(
         None,
-        "what ends the training of a candidate as hopeless; `null`: nothing. Measured where the recipe says so. Of the "
-        "search alone: the final comparison and `netwright train` end nothing",
+        "when a candidate's training is ended as hopeless; `null`: never. Measured if the recipe says "
+        "so. It holds for the search, not for the final comparison and `netwright train`",
     )
     patience: int | None = setting(
         None,
-        "end a training, as complete, after so many epochs in which the validation metric has not improved; `null`: "
-        "never, as always in a final comparison whose learning rate falls along a cosine. `train.patience` and "
-        "`train.epochs` say it for `netwright train`",
+        "end a training, as complete, after this many epochs without a better validation metric; `null`: "
+        "never. Not used in the final comparison unless `verdict.schedule=recipe`. For `netwright train` "
+        "see `train.patience` and `train.epochs`",
         at_least=1,
     )
-    minimum_gain: float = setting(1e-4, "what counts as an improvement: more than this", at_least=0)
+    minimum_gain: float = setting(1e-4, "a metric is better if it rises by more than this", at_least=0)
     threads: int = setting(1, "not used in a run: set `machine.threads`", at_least=1)
     device: str = setting(
         "auto",
-        "`auto`: all GPUs where there are any, each with a candidate of its own, else the CPU; `cuda` for all GPUs, "
-        "`cuda:1` for one, `cpu`",
+        "`auto`: all GPUs, each with a candidate of its own, or the CPU if there is no GPU; `cuda`: all "
+        "GPUs; `cuda:1`: one of them; `cpu`",
     )
 
     def __post_init__(self) -> None:

@@ -28,26 +28,28 @@ class EarlyTermination:
 
     batch_seconds: float | None = setting(
         None,
-        "t_th: a batch is too slow over so many seconds; `null`: never. A smaller last batch of an epoch is not looked "
-        "at",
+        "t_th: a batch is too slow if it takes more seconds; `null`: never. The last batch of an epoch "
+        "is not counted if it is smaller",
         over=0,
     )
-    batches: int = setting(10, "N_th,t: so many too slow batches in a row end the training", at_least=1)
+    batches: int = setting(
+        10, "N_th,t: this many batches in a row that are too slow end the training", at_least=1
+    )
     loss: float | None = setting(
         None,
-        "l_th: the training loss of an epoch, that of the output without auxiliary heads, is too high over this; "
-        "`null`: never",
+        "l_th: the training loss of an epoch is too high above this; `null`: never. Auxiliary heads are "
+        "not counted",
         over=0,
     )
     loss_epochs: int = setting(
         3,
-        "N_th,l: after so many such epochs in a row, training is begun again with new weights, once; the second time "
-        "it ends",
+        "N_th,l: after this many epochs in a row with too high a loss the training begins again with new "
+        "weights, once; the second time it ends",
         at_least=1,
     )
     least_steps: int = setting(
         200,
-        "epochs that end before so many steps of the optimiser do not count as too high in loss",
+        "epochs that end before this many steps of the optimiser do not count as too high in loss",
         at_least=1,
     )
 

@@ -27,8 +27,8 @@ class MaskSettings:
 
     mask: Mask = setting(
         "center",
-        "`center`: a central block; `pixel`: single pixels at random; `half`: the left, right, upper or lower half, at "
-        "random",
+        "what is missing: `center`: a central block; `pixel`: single pixels at random; `half`: the left, "
+        "right, upper or lower half, at random",
     )
     center: float = setting(0.5, "height and width of the block, as shares of the picture's", over=0, under=1)
     pixel: float = setting(0.8, "share of the pixels that are missing", over=0, under=1)

@@ -42,8 +42,8 @@ class ImageSettings:
     )
     fit: Literal["pad", "stretch"] = setting(
         "pad",
-        "how a picture of another size gets there: `pad` keeps its proportions and fills with black, `stretch` does "
-        "not",
+        "how a picture of another size is brought to the input size: `pad` keeps its proportions and "
+        "fills with black, `stretch` does not",
     )
 
     def __post_init__(self) -> None:

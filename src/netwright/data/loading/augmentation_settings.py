@@ -25,8 +25,8 @@ class AugmentationSettings:
 
     probability: float = setting(
         0.8,
-        "probability that an image is rotated, shifted and scaled; `training.augmentation=null` for no augmentation "
-        "at all. In inpainting what you do not set is flips alone, with 0.5",
+        "probability that an image is rotated, shifted and scaled; `training.augmentation=null` for no "
+        "augmentation at all. In inpainting, only flips with 0.5 are on unless you set more",
         at_least=0,
         at_most=1,
     )
@@ -43,14 +43,16 @@ class AugmentationSettings:
     )
     crop: int = setting(
         0,
-        "pixels of zeros that every image gets on each side, before it is cropped to its own size at random, its label "
-        "map with it; 4 for CIFAR-10. Zero is the mean of images of zero mean, and black of those from 0 to 1",
+        "every image is padded with this many pixels of zeros on each side, then cropped to its own size "
+        "at random, together with its label map; 4 for CIFAR-10. Zero is the mean of images with mean "
+        "zero, and black in images from 0 to 1",
         at_least=0,
     )
     cutout: int = setting(
         0,
-        "side, in pixels, of a square (of a volume: a cube) of zeros about a random pixel of every image; 16 for "
-        "CIFAR-10. Of a recipe at most half the shorter side. Label maps stay whole; refused in inpainting",
+        "side, in pixels, of a square (in volumes: a cube) of zeros around a random pixel of every "
+        "image; 16 for CIFAR-10. A recipe's is at most half of the shorter side. Label maps stay whole; "
+        "refused in inpainting",
         at_least=0,
     )
 

@@ -57,19 +57,20 @@ class PreprocessingSettings:
 
     spacing: Literal["isotropic", "native"] | Spacing = setting(
         "isotropic",
-        "`isotropic`: cubic voxels of the dataset's minimum spacing; `native`: voxels as they are; numbers: edges in "
-        "mm",
+        "size of the voxels: `isotropic`: cubes with the smallest spacing of the dataset; `native`: as "
+        "they are; numbers: edges in mm",
     )
     pad: bool = setting(
-        True, "padding around volumes smaller than the input; with `resize`, to keep proportions"
+        True, "pad volumes that are smaller than the input; with `resize`, to keep proportions"
     )
     resize: bool = setting(
-        False, "bring every volume to the input size; else training crops, and inference slides a window"
+        False, "resize every volume to the input size; `false`: training crops, and inference slides a window"
     )
     size: Shape | Literal["whole"] | None = setting(
         None,
-        "input size in voxels; `null` chooses it from the dataset, so that it fits the median case, at most 128 along "
-        "each axis (pictures: 512); `whole`: so that no case is cropped, at most 320 along each axis (pictures: 512)",
+        "input size in voxels; `null`: so that it fits the median case, at most 128 along each axis "
+        "(pictures: 512); `whole`: so that no case is cropped, at most 320 along each axis (pictures: "
+        "512)",
     )
     normalise: Literal["zscore", "minmax", "none"] = setting(
         "zscore",
@@ -77,12 +78,14 @@ class PreprocessingSettings:
     )
     foreground: Literal["all", "nonzero"] = setting(
         "all",
-        "voxels that give mean and variance; `nonzero`: where the background was set to zero, and stays so",
+        "voxels from which mean and variance are computed; `nonzero`: for a background that was set to "
+        "zero, and stays zero",
     )
     pad_value: Literal["zero", "air"] = setting(
         "zero",
-        "what is padded with: `air`, the 0.5th percentile of each channel of each case after normalising, or `zero`, "
-        "which all recipes but `segnas11`, `segnas4` and `segnas7` take, and runs made before",
+        "value of the padding: `air`: the 0.5th percentile of each channel of each case after "
+        "normalising; `zero`: in all recipes but `segnas11`, `segnas4` and `segnas7`, and in runs of "
+        "older versions",
     )
 
     def __post_init__(self) -> None:

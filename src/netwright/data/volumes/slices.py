@@ -36,12 +36,12 @@ class SliceSettings:
 
     axis: int | str | None = setting(
         None,
-        "the axis that slices are normal to: `0`, `1`, `2`, `x`, `y`, `z`, `sagittal`, `coronal` or `axial`; `null`: "
-        "the one with the largest spacing, else the last",
+        "the axis that slices are normal to: `0`, `1`, `2`, `x`, `y`, `z`, `sagittal`, `coronal` or "
+        "`axial`; `null`: the axis with the largest spacing, else the last",
     )
     empty: Literal["keep", "drop"] | float = setting(
         "keep",
-        "slices without foreground in training: `keep` all, `drop` all, or the share of them that is kept, from 0 to 1",
+        "slices without foreground in training: `keep` all, `drop` all, or keep a share of them, from 0 to 1",
     )
 
     def __post_init__(self) -> None:
