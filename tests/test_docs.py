@@ -196,7 +196,7 @@ def test_defaults_of_the_policy_gradients_variants_are_documented() -> None:
 
 @pytest.mark.parametrize(
     ("begin", "end", "space"),
-    [("**The symmetric", "\n\nOf ", AutoencoderSpace), ("**Cells**", "**The symmetric", CellSpace)],
+    [("**The symmetric", "\n## ", AutoencoderSpace), ("**Cells**", "**The symmetric", CellSpace)],
 )
 def test_defaults_of_spaces_are_documented(begin: str, end: str, space: Callable[..., Any]) -> None:
     section = SETTINGS.read_text(encoding="utf-8").split(begin)[1].split(end)[0]
