@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from netwright import __version__
+from netwright.cli.completion import complete_sample
 from netwright.cli.console import err, opened_run, out, print_json, print_lines
 from netwright.cli.options import (
     DatasetArgument,
@@ -27,7 +28,6 @@ from netwright.cli.options import (
     ObjectiveOption,
     RecipeOption,
     RunArgument,
-    SampleKind,
     SeedOption,
     SetOption,
     SpaceOption,
@@ -40,7 +40,6 @@ from netwright.cli.options import (
     given_options,
     read_label_map,
     read_user_settings,
-    write_kind,
 )
 from netwright.cli.results import dashboard, evaluate, predict, report, train
 from netwright.errors import NetwrightError, SettingsError, SettingsWarning
@@ -102,12 +101,14 @@ def options(
 def sample(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write, new or empty.")],
     kind: Annotated[
-        SampleKind,
+        str,
         typer.Option(
+            metavar="[volumes|masks|classes|labels|cardiac|images]",
             help="3D phantoms with label maps, pictures with masks, of classes, or with several labels each, hearts, "
-            "or pictures alone."
+            "or pictures alone.",
+            autocompletion=complete_sample,
         ),
-    ] = SampleKind.VOLUMES,
+    ] = "volumes",
     cases: Annotated[
         int | None,
         typer.Option(min=4, help="How many; of pictures with classes, in each class; of hearts, patients."),
@@ -116,6 +117,7 @@ def sample(
 ) -> None:
     """Write a built-in sample dataset."""
     from netwright.cli.inspected import command
+    from netwright.data.samples import write_kind
 
     if output.exists() and any(output.iterdir()):
         raise NetwrightError(f"{output} already holds files. Name a new folder with -o.")

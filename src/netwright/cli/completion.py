@@ -1,4 +1,4 @@
-"""What the shell offers to complete a setting: ``--set <TAB>``."""
+"""What the shell offers to complete a setting: ``--set <TAB>``, ``--kind <TAB>``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import textwrap
 
 MOST_LETTERS = 75
 """A description is shortened to this length, so that it fits on a line beside the name."""
+
+
+def complete_sample(incomplete: str) -> list[str]:
+    """Kinds of generated data that begin with the given text."""
+    from netwright.data.samples import SAMPLES
+
+    return [name for name in SAMPLES if name.startswith(incomplete)]
 
 
 def complete_setting(incomplete: str) -> list[tuple[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,48 +132,6 @@ def given_options(context: typer.Context, *without: str) -> list[str]:
             if not isinstance(value, bool):
                 words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
     return words
-
-
-class SampleKind(StrEnum):
-    """The built-in sample datasets."""
-
-    VOLUMES = "volumes"
-    MASKS = "masks"
-    CLASSES = "classes"
-    LABELS = "labels"
-    CARDIAC = "cardiac"
-    IMAGES = "images"
-
-
-def write_kind(kind: SampleKind, output: Path, cases: int | None, seed: int) -> str:
-    """Write a built-in sample dataset. Returns a description of it."""
-    from netwright.data.samples.cardiac import write_cardiac_sample
-    from netwright.data.samples.images import (
-        CLASSES,
-        write_classification_sample,
-        write_multilabel_sample,
-        write_segmentation_sample,
-    )
-    from netwright.data.samples.inpainting import write_inpainting_sample
-    from netwright.data.samples.phantoms import write_sample
-
-    if kind == SampleKind.VOLUMES:
-        write_sample(output, cases=cases or 30, seed=seed)
-        return f"{cases or 30} cases"
-    if kind == SampleKind.CARDIAC:
-        write_cardiac_sample(output, patients=cases or 20, seed=seed)
-        return f"{cases or 20} hearts at end diastole and end systole"
-    if kind == SampleKind.IMAGES:
-        write_inpainting_sample(output, pictures=cases or 200, seed=seed)
-        return f"{cases or 200} pictures"
-    if kind == SampleKind.MASKS:
-        write_segmentation_sample(output, pictures=cases or 24, seed=seed)
-        return f"{cases or 24} pictures with masks"
-    if kind == SampleKind.LABELS:
-        write_multilabel_sample(output, pictures=cases or 160, seed=seed)
-        return f"{cases or 160} pictures with none, one or several of {len(CLASSES)} labels"
-    write_classification_sample(output, pictures=cases or 40, seed=seed)
-    return f"{cases or 40} pictures for training in each of {len(CLASSES)} classes"
 
 
 def read_user_settings(
