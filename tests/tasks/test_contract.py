@@ -17,6 +17,7 @@ from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES
 from netwright.runs.data import RunData, open_run_data
 from netwright.settings import RunSettings
+from netwright.settings.fields import setting_fields
 from netwright.spaces.base import is_dense
 from netwright.tasks import RESULT_NAMES, TASKS, task_of_network
 from netwright.tasks.base import SavedNetwork, Task
@@ -207,3 +208,9 @@ def test_nothing_that_was_fitted_outlives_its_weights(
     for name in task.fitted_files:
         (tmp_path / name).touch()
     assert described() == before
+
+
+def test_the_settings_name_every_loss_and_metric(task: Task) -> None:
+    descriptions = {name: field.description for name, field in setting_fields().items()}
+    assert all(f"`{loss}`" in descriptions["training.loss"] for loss in task.losses)
+    assert all(f"`{metric}`" in descriptions["objective.metric"] for metric in task.metrics)
