@@ -152,7 +152,7 @@ def test_what_a_killed_worker_has_left_goes_with_the_final_result(
 ) -> None:
     """Only an entry that is tried again keeps its checkpoint. ``kills``: for memory, in each attempt."""
     count = itertools.count(0, kills)
-    monkeypatch.setattr("netwright.execution.base.kills_for_memory", lambda: next(count))
+    monkeypatch.setattr("netwright.execution.run_jobs.kills_for_memory", lambda: next(count))
 
     class Killing:
         def submit(self, function: Any, *arguments: Any) -> Future[Any]:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from netwright.api.progress import Progress, report_epochs
-from netwright.execution.base import Job, run_jobs
+from netwright.execution.run_jobs import Job, run_jobs
 from netwright.runs.status import read_curves
 from netwright.training.files import CURVES
 from netwright.training.history import Curves, EpochRecord

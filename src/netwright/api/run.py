@@ -14,9 +14,9 @@ from netwright.api.runner import OnStatus, conduct
 from netwright.comparison.retrain import ContestantJob, cases_of, run_contestant, train_protocol
 from netwright.data.open import open_any
 from netwright.errors import DatasetError, NetwrightError, RunError, SettingsWarning
-from netwright.execution.base import Job, fixed, run_jobs
 from netwright.execution.executors import make_executor
 from netwright.execution.resources import available_cores
+from netwright.execution.run_jobs import Job, fixed, run_jobs
 from netwright.models.store import load_trained, saved_task
 from netwright.runs.data import cache_root, note_of, nothing_unseen, open_run_data, unseen_cases
 from netwright.runs.folder import RunFolder, held

@@ -12,8 +12,9 @@ from typing import Any
 from netwright.comparison.contestants import SEARCHED, Entry
 from netwright.data.open import open_prepared_once
 from netwright.errors import DatasetWarning, SettingsError
-from netwright.execution.base import Executor, Job, run_jobs
+from netwright.execution.base import Executor
 from netwright.execution.resources import devices
+from netwright.execution.run_jobs import Job, run_jobs
 from netwright.files import read_json, write_json
 from netwright.models.store import describe_trained, load_trained
 from netwright.runs.data import SearchData

@@ -15,9 +15,9 @@ from netwright.data.base import AnyPrepared
 from netwright.data.open import open_prepared_once
 from netwright.errors import InfeasibleArchitecture, RunError
 from netwright.execution import heartbeat
-from netwright.execution.base import Cause, Done, Job, fixed, run_jobs
 from netwright.execution.executors import make_executor
 from netwright.execution.notes import say_once
+from netwright.execution.run_jobs import Cause, Done, Job, fixed, run_jobs
 from netwright.files import read_json, write_json
 from netwright.searches.components import problem_of
 from netwright.settings import RunSettings

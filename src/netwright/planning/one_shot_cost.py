@@ -13,8 +13,9 @@ from typing import Any
 from netwright.data.base import AnyPrepared
 from netwright.errors import MemoryShortage, RunError
 from netwright.execution import heartbeat
-from netwright.execution.base import Cause, Job, WorkerLost, fixed, run_jobs
+from netwright.execution.base import WorkerLost
 from netwright.execution.executors import make_executor
+from netwright.execution.run_jobs import Cause, Job, fixed, run_jobs
 from netwright.files import read_json, write_json
 from netwright.planning.candidate_cost import GRACE_SECONDS, Measurement, measure
 from netwright.planning.cost import facts_of

@@ -9,7 +9,7 @@ from typing import Any
 
 from netwright.data.open import open_prepared_once
 from netwright.execution import heartbeat
-from netwright.execution.base import keep_trace
+from netwright.execution.run_jobs import keep_trace
 from netwright.searches.components import problem_of
 from netwright.settings import RunSettings
 from netwright.spaces import network_builder

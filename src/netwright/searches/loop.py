@@ -13,8 +13,9 @@ from typing import Any
 
 import optuna
 
-from netwright.execution.base import Cause, Done, Executor, Job, run_jobs
+from netwright.execution.base import Executor
 from netwright.execution.resources import devices
+from netwright.execution.run_jobs import Cause, Done, Job, run_jobs
 from netwright.runs.clock import Clock
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder

@@ -14,9 +14,10 @@ import optuna
 from netwright.data.open import open_prepared_once
 from netwright.errors import RunError, SettingsError, first_line
 from netwright.execution import heartbeat
-from netwright.execution.base import Cause, Executor, Failure, Job, fixed, run_jobs
+from netwright.execution.base import Executor
 from netwright.execution.executors import make_executor
 from netwright.execution.resources import devices, process_limit_mb
+from netwright.execution.run_jobs import Cause, Failure, Job, fixed, run_jobs
 from netwright.runs.clock import Clock
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder

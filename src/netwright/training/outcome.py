@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from netwright.execution.base import Cause, Failure
+from netwright.execution.run_jobs import Cause, Failure
 from netwright.training.fidelity import Fidelity
 
 T = TypeVar("T")

@@ -12,7 +12,8 @@ import pytest
 
 import netwright
 from netwright.errors import NetworkFailed, StorageError
-from netwright.execution.base import Cause, Done, Job, WorkerLost, classify_failure, run_jobs
+from netwright.execution.base import WorkerLost
+from netwright.execution.run_jobs import Cause, Done, Job, classify_failure, run_jobs
 
 ROOT = Path(netwright.__file__).parent
 
