@@ -1,0 +1,15 @@
+"""Who is trained next: rules for a race of trainings that can each go on at any moment, one file each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netwright.searches.race.base import Begin, Candidate, Decision, GoOn, Race, Rule
+from netwright.searches.race.short_then_best import ShortThenBest
+
+RULES: dict[str, Callable[..., Rule]] = {
+    "short-then-best": ShortThenBest,
+}
+"""Name to constructor. The keywords of the constructor are the rule's options."""
+
+__all__ = ["RULES", "Begin", "Candidate", "Decision", "GoOn", "Race", "Rule", "ShortThenBest"]

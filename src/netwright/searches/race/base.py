@@ -1,0 +1,150 @@
+"""The contract of a rule: who is trained next, and until when.
+
+A race is many trainings of which each can go on at any moment. Each is a *candidate*, and its training is cut into
+*parts*. Whenever a worker is free, a rule sees the whole race and says which candidate goes on, and until when, or that
+a new one begins. Rules are pure functions of what they see: they keep nothing, draw no random numbers, and need numpy
+alone. So a race that was killed goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Protocol
+
+
+def _number(score: float) -> float:
+    return -math.inf if math.isnan(score) else score
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One choice of the space, as far as it was trained.
+
+    Args:
+        number: of its first trial.
+        curve: its validations so far, ascending: (seconds trained in all, score). A score is to be maximised.
+        running: whether a part of it is being trained now.
+        ended: why it cannot go on, in words; empty: it can.
+        default: whether it is the starting choice.
+    """
+
+    number: int
+    curve: tuple[tuple[float, float], ...] = ()
+    running: bool = False
+    ended: str = ""
+    default: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Seconds trained in all, as far as is known; 0 before the first validation."""
+        return self.curve[-1][0] if self.curve else 0.0
+
+    @property
+    def score(self) -> float:
+        """The last validation's score; -inf where there is none, or where it is no number."""
+        return _number(self.curve[-1][1]) if self.curve else -math.inf
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a worker could go on with it now."""
+        return not self.running and not self.ended
+
+    def score_after(self, seconds: float) -> float:
+        """The last score at or before so many seconds of training; the first score where all are later.
+
+        >>> Candidate(0, ((10, 0.5), (20, 0.7), (30, 0.6))).score_after(25)
+        0.7
+        """
+        later = bisect_right(self.curve, seconds, key=lambda point: point[0])
+        return _number(self.curve[max(later - 1, 0)][1]) if self.curve else -math.inf
+
+
+@dataclass(frozen=True)
+class GoOn:
+    """Train a candidate further.
+
+    Args:
+        number: of the candidate's first trial.
+        seconds: of training in all, at the end of the part.
+    """
+
+    number: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Begin a new candidate.
+
+    Args:
+        seconds: of its first part.
+    """
+
+    seconds: float
+
+
+Decision = GoOn | Begin | None
+"""None: there is nothing to do now. The time is used up."""
+
+
+@dataclass(frozen=True)
+class Race:
+    """What a rule sees.
+
+    Args:
+        candidates: all that were begun, in any order.
+        remaining: wall seconds to the end of the race.
+        total: wall seconds of the whole race.
+        workers: how many candidates are trained at once.
+        first: the shortest useful part in seconds, as measured: the default's first epoch and a validation.
+    """
+
+    candidates: tuple[Candidate, ...]
+    remaining: float
+    total: float
+    workers: int
+    first: float
+
+    def by_number(self) -> list[Candidate]:
+        """The candidates in the order in which they began."""
+        return sorted(self.candidates, key=lambda candidate: candidate.number)
+
+    def over(self) -> bool:
+        """Whether less time is left than the shortest useful part takes."""
+        return self.remaining < self.first
+
+    def part(self, wanted: float) -> float:
+        """The length of a part that should last ``wanted`` seconds.
+
+        It lasts at least the shortest useful part and at most to the end of the race. Where what is left after it would
+        be too short for another part, it takes that, too.
+
+        >>> race = Race((), remaining=100, total=600, workers=1, first=30)
+        >>> [race.part(wanted) for wanted in (10, 60, 80, 500)]
+        [30, 60, 100, 100]
+        """
+        length = max(wanted, self.first)
+        return length if self.remaining - length >= self.first else self.remaining
+
+
+class Rule(Protocol):
+    """Decides who goes on. What it owes its caller is tested for every rule of `RULES`."""
+
+    @property
+    def name(self) -> str:
+        """Its key in `RULES`."""
+
+    def decide(self, race: Race) -> Decision:
+        """What a free worker does now.
+
+        A part ends before the race does, lasts at least ``race.first`` seconds, and is of a candidate that is neither
+        running nor ended. There is a decision as long as ``race.remaining`` is at least ``race.first``.
+        """
+
+    def expected(self, race: Race) -> dict[int, float]:
+        """The score that each candidate is expected to have at the end, by number. Without a validation it has none."""
+
+    def dropped(self, race: Race) -> dict[int, str]:
+        """The candidates that will not go on as things stand, by number, and why, in words."""

@@ -1,0 +1,88 @@
+"""The share of the starting choice, which every rule keeps to.
+
+The default runs along from the first second, since a search is worth what it adds to the default. PriorBand (Mallik et
+al., NeurIPS 2023) samples about a prior for the same reason; that the prior's own choice is trained on until another
+has beaten it is our addition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.searches.race.base import Candidate, Race
+
+SHARE = 0.25
+"""The default is trained for at least this share of the time that the race has lasted."""
+
+EARLY = 0.05
+"""Before the default was trained for this share of the race, a lead says little: who begins fast may end low."""
+
+FEWEST = 6
+"""Fewer differences between validations than these say nothing of their noise."""
+
+SIGMAS = 2.0
+"""How many standard errors of a difference between two scores are beyond noise."""
+
+
+def validation_noise(candidates: Sequence[Candidate]) -> float | None:
+    """The standard deviation of a score about its smooth curve, of all curves together; None: too few validations.
+
+    Each score of the later half of a curve is compared with the line between its neighbours. Their median is robust
+    against jumps. Early scores are left out, because a curve that bends is no noise.
+
+    Args:
+        candidates: in a fixed order.
+    """
+    gaps = [_gaps(np.array(candidate.curve)) for candidate in candidates if len(candidate.curve) > 2]
+    sizes = np.abs(np.concatenate([np.zeros(0), *gaps]))
+    sizes = sizes[np.isfinite(sizes)]
+    if len(sizes) < FEWEST:
+        return None
+    return float(np.median(sizes) / 0.6745)
+
+
+def _gaps(curve: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores less the line between their neighbours, each in standard deviations of one score."""
+    t, y = curve[max(len(curve) // 2 - 1, 0) :].T
+    share = (t[1:-1] - t[:-2]) / (t[2:] - t[:-2])
+    gaps = y[1:-1] - (1 - share) * y[:-2] - share * y[2:]
+    sizes: NDArray[np.float64] = gaps / np.sqrt(1 + (1 - share) ** 2 + share**2)
+    return sizes
+
+
+def default_of(race: Race) -> Candidate | None:
+    """The starting choice's candidate; None where there is none."""
+    return next((candidate for candidate in race.by_number() if candidate.default), None)
+
+
+def beaten(race: Race) -> bool:
+    """Whether a candidate is better than the default by more than noise, after no more training than the default had.
+
+    While the noise is unknown, or the default was hardly trained, nothing is.
+    """
+    default = default_of(race)
+    if default is None or default.seconds < EARLY * race.total:
+        return False
+    candidates = race.by_number()
+    noise = validation_noise(candidates)
+    if noise is None:
+        return False
+    bar = default.score + SIGMAS * 2**0.5 * noise
+    return any(
+        other.score_after(default.seconds) > bar
+        for other in candidates
+        if other.curve and not other.default and other.curve[0][0] <= default.seconds
+    )
+
+
+def owed(race: Race) -> Candidate | None:
+    """The default where it waits, was not beaten, and has had less than its share of the time; else None."""
+    default = default_of(race)
+    if default is None or not default.waiting:
+        return None
+    if default.seconds >= SHARE * (race.total - race.remaining) or beaten(race):
+        return None
+    return default
