@@ -21,7 +21,9 @@ from netwright.settings import parse_settings
 from netwright.spaces import make_space
 from netwright.training.checkpoint import load_checkpoint
 from netwright.training.config import TrainingProtocol
+from netwright.training.fidelity import Fidelity
 from netwright.training.files import CHECKPOINT, CURVES, LOG, WEIGHTS
+from netwright.training.outcome import Outcome
 from processes import wait_until
 
 EPOCHS = 8
@@ -181,3 +183,29 @@ def test_a_job_goes_on_with_what_another_has_trained_and_so_it_does_when_it_is_k
 def test_what_is_to_be_gone_on_from_must_be_there(job: CandidateJob) -> None:
     with pytest.raises(RunError, match=r"missing.safetensors cannot be read"):
         run_candidate(replace(job, resume_from=job.folder / "missing.safetensors"))
+
+
+def test_a_job_in_parts_goes_on_within_an_epoch_with_the_cost_that_it_had(
+    job: CandidateJob, tmp_path: Path
+) -> None:
+    protocol = replace(job.protocol, schedule="constant", epochs=1000, in_parts=True, seconds=1e-3)
+    first = replace(job, protocol=protocol, keep_checkpoint=True)
+    outcome = Outcome.from_dict(run_candidate(first))
+    assert (outcome.status, outcome.epochs, len(seconds_in(first.folder / CHECKPOINT))) == ("complete", 0, 1)
+    longer = replace(protocol, seconds=seconds_in(first.folder / CHECKPOINT)[0] + 3.0)
+    second = replace(
+        first,
+        folder=tmp_path / "0004",
+        protocol=longer,
+        resume_from=first.folder / CHECKPOINT,
+        cost=outcome.cost,
+    )
+    later = Outcome.from_dict(run_candidate(second))
+    assert later.status == "complete"
+    assert later.fidelity == Fidelity(longer.seconds, "seconds")
+    taken = seconds_in(second.folder / CHECKPOINT)
+    assert len(taken) > 1
+    assert taken[0] == seconds_in(first.folder / CHECKPOINT)[0]
+    assert replace(later.cost, seconds_per_batch=0) == replace(outcome.cost, seconds_per_batch=0)
+    assert (first.folder / WEIGHTS).exists(), "the network as the first part left it"
+    assert (first.folder / WEIGHTS).read_bytes() != (second.folder / WEIGHTS).read_bytes()

@@ -1,5 +1,6 @@
 """Candidates good, bad and malicious: each becomes an outcome."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -277,3 +278,23 @@ def test_a_network_that_is_not_wanted_is_not_trained(evaluate, build):
     assert (outcome.status, outcome.reason) == (Status.INFEASIBLE, "too many parameters")
     assert seen == [outcome.cost.parameters]
     assert not epochs
+
+
+def test_what_an_earlier_part_measured_is_not_measured_again(evaluate, build):
+    first = evaluate(build)
+    made = []
+
+    def counted(task):
+        made.append(task)
+        return build(task)
+
+    known = dataclasses.replace(first.cost, parameters=-1, inference_ms=-2.0, peak_memory_mb=-3.0)
+    outcome = evaluate(counted, cost=known)
+    assert len(made) == 1, "no dry run"
+    assert outcome.cost.seconds_per_batch != known.seconds_per_batch
+    assert dataclasses.replace(outcome.cost, seconds_per_batch=0) == dataclasses.replace(
+        known, seconds_per_batch=0
+    )
+    assert outcome.metrics == first.metrics
+    refused = evaluate(build, cost=known, refuse=lambda cost: f"{cost.parameters} weights")
+    assert (refused.status, refused.reason) == (Status.INFEASIBLE, "-1 weights")

@@ -16,6 +16,7 @@ from netwright.spaces import network_builder
 from netwright.training.checkpoint import CheckpointRefused, Checkpoints, load_values
 from netwright.training.config import TrainingProtocol
 from netwright.training.files import CHECKPOINT, LOG
+from netwright.training.outcome import Cost
 
 _JOB = "job"
 
@@ -28,7 +29,8 @@ class CandidateJob:
     train in place of ``choice``. ``folder`` is where curves and weights go. ``limited`` says whether the limits of the
     objective hold; the networks of the final comparison need not keep them. ``resume_from`` is the checkpoint of an
     earlier part of the training, to go on from. ``stop_after`` is the epoch after which this part ends, though the
-    protocol has more, and ``keep_checkpoint`` says whether it leaves a checkpoint for the next part.
+    protocol has more, and ``keep_checkpoint`` says whether it leaves a checkpoint for the next part. ``cost`` is what
+    an earlier part measured; None: it is measured now.
     """
 
     settings: RunSettings
@@ -45,6 +47,7 @@ class CandidateJob:
     resume_from: Path | None = None
     stop_after: int | None = None
     keep_checkpoint: bool = False
+    cost: Cost | None = None
 
 
 def run_candidate(job: CandidateJob) -> dict[str, Any]:
@@ -115,5 +118,6 @@ def _run(job: CandidateJob, checkpoints: Checkpoints) -> dict[str, Any]:
             folder=job.folder,
             stop_after=job.stop_after,
             checkpoints=checkpoints,
+            cost=job.cost,
         )
     return outcome.to_dict()

@@ -91,6 +91,11 @@ class TrainingProtocol:
         "for you in a search limited in hours",
         over=0,
     )
+    in_parts: bool = setting(
+        False,
+        "whether a training limited in `training.seconds` may end within an epoch, also its first, and go on later; "
+        "`false`: a candidate that cannot finish one epoch in its time is too slow",
+    )
     augmentation: AugmentationSettings | None = setting(
         description="random changes of the training images; `null`: none", factory=AugmentationSettings
     )

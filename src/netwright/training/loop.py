@@ -71,6 +71,7 @@ def train(
     on_epoch: Callable[[EpochRecord], None] | None = None,
     stop_after: int | None = None,
     checkpoints: Checkpoints | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Training:
     """Trains a network in place, and validates it.
 
@@ -85,6 +86,9 @@ def train(
     bit for bit. With a constant schedule, a beginning with fewer epochs gives the same result too. With "cosine", the
     rate has fallen to zero by then, and rises to its value in the longer schedule.
 
+    A training in parts by wall time has ``protocol.in_parts``, and in ``protocol.seconds`` the seconds in all at the
+    end of the part. It ends after the batch at which they are used up, and goes on with the next one.
+
     Args:
         network: maps images (B, C, *size) to logits (B, K, *size), or (B, K) for classification. In training it may
             return a tuple with the logits of auxiliary heads. It is moved to the protocol's device.
@@ -98,6 +102,7 @@ def train(
         on_epoch: called after every epoch that is trained here. What it raises ends the training and is passed on.
         stop_after: the epoch after which to end, complete, though the protocol has more.
         checkpoints: where to go on from, and where and when to write one. None: from the start, and never.
+        clock: gives the time in seconds; tests pass their own.
 
     Raises:
         CheckpointRefused: the checkpoint to go on from is missing or damaged, or belongs to another training.
@@ -118,6 +123,8 @@ def train(
                 len(batches),
                 problem.validation_batches(validation, protocol),
                 protocol.validate_every_of(len(batches)),
+                clock,
+                in_parts=protocol.in_parts,
             ),
             watch=Watch(protocol.early),
             patience=Patience(protocol.patience, protocol.minimum_gain),
@@ -217,6 +224,7 @@ class _Loop:
         if last or budget.validation_due(epoch):
             score = self._validated()
             last = progress.patience.ends_after(score) or last
+            last = last or (budget.in_parts and not budget.in_time)
         record = EpochRecord(
             epoch=epoch,
             planned_epochs=self.planned_epochs,
@@ -241,14 +249,14 @@ class _Loop:
         if progress.losses and not budget.in_time:
             if progress.epochs == 0 and len(progress.losses) < budget.batches:
                 # It goes on within its first epoch, in less wall time than it began with.
-                raise budget.too_slow()
+                budget.require_epoch()
             return False
         progress.step.train_mode()
         batches = progress.batches_to_come()
         budget.batch_starts()
         for images, labels in batches:
             progress.validation = None
-            progress.losses.append(progress.step(images, labels, budget.planned_epochs))
+            progress.losses.append(progress.step(images, labels, budget.schedule_epochs))
             known = budget.planned
             in_time = budget.batch_done()
             if budget.planned and not known:
@@ -278,14 +286,14 @@ class _Loop:
         if progress.validation is not None:
             progress.scores.append(progress.validation)
             return self._metric(progress.validation)
-        begun = time.perf_counter()
+        begun = progress.budget.elapsed
         try:
             scores = self._scored()
         except FloatingPointError as error:
             raise Diverged(str(error)) from None
         score = self._metric(scores)
         progress.scores.append(scores)
-        progress.budget.validation_done(time.perf_counter() - begun)
+        progress.budget.validation_done(progress.budget.elapsed - begun)
         return score
 
 

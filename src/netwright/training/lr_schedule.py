@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 
-def cosine(step: int, steps: int, longest_warm_up: int) -> float:
+def cosine(step: int, steps: float, longest_warm_up: int) -> float:
     """The learning rate at a step (the first is 0), as a share of the full rate.
 
     It rises over ``longest_warm_up`` steps or 5 % of all steps, whichever is less. Then it falls to zero along half a

@@ -63,7 +63,7 @@ class TrainingStep:
         self.learning_rate = protocol.learning_rate
         self.steps = 0
 
-    def __call__(self, images: Tensor, labels: Tensor, planned_epochs: int) -> tuple[float, float]:
+    def __call__(self, images: Tensor, labels: Tensor, planned_epochs: float) -> tuple[float, float]:
         """Takes one step. Returns the loss of the batch before the step, and the loss of the output without auxiliary
         heads.
 
@@ -118,7 +118,7 @@ class TrainingStep:
         """Switches batch normalisation and dropout to training mode."""
         self._network.train()
 
-    def _follow_plan(self, steps: int) -> None:
+    def _follow_plan(self, steps: float) -> None:
         """Sets what depends on the total number of steps."""
         if self._cosine:
             self.learning_rate = self._rate * cosine(self.steps, steps, self._warm_up)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,9 @@ class TimeBudget:
     then the number of epochs, at most ``epochs``, that fit together with their validations. It is made again after
     every epoch, so that the schedule ends when the time ends, even where the speed of the machine changes.
 
+    A training ``in_parts`` may also end within an epoch. Its last epoch is then the one that the end of the time cuts
+    short, and nothing is too slow.
+
     Args:
         share: seconds of wall time, or None.
         epochs: at most.
@@ -32,6 +36,7 @@ class TimeBudget:
         validation_batches: in a validation.
         validate_every: epochs from one validation to the next.
         clock: gives the time in seconds; tests pass their own.
+        in_parts: whether the training may end within an epoch.
     """
 
     def __init__(
@@ -42,8 +47,11 @@ class TimeBudget:
         validation_batches: int,
         validate_every: int,
         clock: Callable[[], float] = time.perf_counter,
+        *,
+        in_parts: bool = False,
     ) -> None:
         self.planned_epochs = epochs
+        self.in_parts = in_parts
         self._share = share
         self._epochs = epochs
         self.batches = batches
@@ -53,6 +61,8 @@ class TimeBudget:
         self._clock = clock
         self._started = self._last = clock()
         self._durations: list[float] = []
+        self._planned = share is None
+        self._fitting = math.inf
 
     @property
     def elapsed(self) -> float:
@@ -62,7 +72,12 @@ class TimeBudget:
     @property
     def planned(self) -> bool:
         """Whether ``planned_epochs`` is more than an upper bound."""
-        return self._share is None or len(self._durations) >= self._first_plan_after
+        return self._planned
+
+    @property
+    def schedule_epochs(self) -> float:
+        """How many epochs a schedule lasts. In parts, this counts the last one only as far as the time goes."""
+        return min(float(self.planned_epochs), self._fitting)
 
     @property
     def in_time(self) -> bool:
@@ -84,7 +99,7 @@ class TimeBudget:
         """Call this after each batch. False: the time is used up, except for a last validation.
 
         Raises:
-            TooSlow: not one epoch fits.
+            TooSlow: not one epoch fits, and the training is not in parts.
         """
         now = self._clock()
         self._durations.append(now - self._last)
@@ -97,13 +112,19 @@ class TimeBudget:
         if count == self._first_plan_after or (over and within_first_epoch):
             self._plan(0, self._share)
             if within_first_epoch and (over or self.planned_epochs < 1):
-                raise self.too_slow()
+                self.require_epoch()
             self.planned_epochs = max(1, self.planned_epochs)
         return not over
 
-    def too_slow(self) -> TooSlow:
-        """The error of a training in whose wall time not one epoch fits."""
-        return TooSlow(
+    def require_epoch(self) -> None:
+        """Call this where the first epoch does not fit into the wall time.
+
+        Raises:
+            TooSlow: the training is not in parts.
+        """
+        if self.in_parts:
+            return
+        raise TooSlow(
             f"not one epoch fits into {self._share:.1f} s: an epoch of {self.batches} batches takes "
             f"{self._epoch_seconds():.1f} s and a validation {self._validation_cost():.1f} s"
         )
@@ -128,7 +149,7 @@ class TimeBudget:
         self._durations = list(batch_seconds)
         self._validation_seconds = values["validation_seconds"]
         self._started = self._clock() - values["seconds"]
-        if self._share is not None and self.planned:
+        if self._share is not None and (self.in_parts or len(self._durations) >= self._first_plan_after):
             self._plan(epochs, self._share - self.elapsed - self._validation_cost())
             self.planned_epochs = max(self.planned_epochs, epochs + 1)
 
@@ -156,10 +177,21 @@ class TimeBudget:
         return min(_WARM_UP_BATCHES + _TIMED_BATCHES, self.batches)
 
     def _plan(self, done: int, seconds: float) -> None:
+        self._planned = True
+        if self.in_parts and self._share is not None:
+            left = self._share - self.elapsed - self._validation_cost()
+            steps = len(self._durations) + max(0.0, left) / self._step_seconds()
+            self._fitting = steps / self.batches
+            self.planned_epochs = min(self._epochs, max(done + 1, math.ceil(self._fitting)))
+            return
         more = affordable_epochs(
             seconds, self._epoch_seconds(), self._validation_cost(), self._validate_every, self._epochs - done
         )
         self.planned_epochs = done + more
+
+    def _step_seconds(self) -> float:
+        """The seconds of a step, with its part of the validations after each ``validate_every`` epochs."""
+        return (self._epoch_seconds() + self._validation_cost() / self._validate_every) / self.batches
 
     def _epoch_seconds(self) -> float:
         recent = self._durations[_WARM_UP_BATCHES:][-self.batches :] or self._durations

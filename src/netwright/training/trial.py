@@ -67,6 +67,7 @@ def evaluate_candidate(
     on_epoch: OnEpoch | None = None,
     stop_after: int | None = None,
     checkpoints: Checkpoints | None = None,
+    cost: Cost | None = None,
 ) -> Outcome:
     """Trains a candidate on the training cases and measures it on the validation cases.
 
@@ -92,6 +93,8 @@ def evaluate_candidate(
         on_epoch: called after every epoch. The epochs of a second training count from 1 again.
         stop_after: as in `train`.
         checkpoints: as in `train`. A checkpoint that is not to be kept is removed when the outcome is known.
+        cost: what an earlier part of the same training measured. It is not predicted and measured again. None: this is
+            the first part.
 
     Raises:
         NetwrightError: the fault is not the candidate's: a full disk, an unknown device, or another problem of the
@@ -99,7 +102,7 @@ def evaluate_candidate(
     """
     begun = time.perf_counter()
     device = resolve_device(protocol.device)
-    evaluation = _Evaluation(build, problem, protocol, device, seed, folder, stop_after, checkpoints)
+    evaluation = _Evaluation(build, problem, protocol, device, seed, folder, stop_after, checkpoints, cost)
     callback = _Callback(on_epoch)
     try:
         outcome = evaluation.run(training, validation, memory_limit_mb, refuse, callback)
@@ -156,6 +159,7 @@ class _Evaluation:
         folder: Path | None,
         stop_after: int | None,
         checkpoints: Checkpoints | None,
+        cost: Cost | None,
     ) -> None:
         self._build = build
         self._problem = problem
@@ -164,7 +168,8 @@ class _Evaluation:
         self._device = device
         self._seed = seed
         self._folder = folder
-        self._cost = Cost()
+        self._known = cost is not None
+        self._cost = cost or Cost()
         self._stop_after = stop_after
         self._checkpoints = checkpoints
         self._stalled = ""
@@ -179,8 +184,9 @@ class _Evaluation:
         refuse: Refuse | None,
         on_epoch: OnEpoch,
     ) -> Outcome:
-        with seeded(derive_seed(self._seed, "dry run")):
-            self._cost = predicted_cost(self._build, self._task, self._protocol)
+        if not self._known:
+            with seeded(derive_seed(self._seed, "dry run")):
+                self._cost = predicted_cost(self._build, self._task, self._protocol)
         heartbeat.predict_batch(
             self._cost.flops, self._protocol.batch_size, self._protocol.threads, self._device.type == "cuda"
         )
@@ -193,21 +199,22 @@ class _Evaluation:
                 f"a training step of {self._protocol.batch_size} images would need "
                 f"{self._cost.predicted_memory_mb:.0f} MB, the limit is {memory_limit_mb:.0f} MB (predicted)",
             )
-        with measured_memory(self._device) as memory:
+        with contextlib.nullcontext() if self._known else measured_memory(self._device) as memory:
             trained = self._trained(training, validation, on_epoch)
-        self._cost = dataclasses.replace(
-            self._cost, peak_memory_mb=memory.peak_mb, seconds_per_batch=trained.seconds_per_batch
-        )
+        self._cost = dataclasses.replace(self._cost, seconds_per_batch=trained.seconds_per_batch)
+        if memory is not None:
+            self._cost = dataclasses.replace(self._cost, peak_memory_mb=memory.peak_mb)
         if trained.status is not Status.COMPLETE:
             return dataclasses.replace(
                 self.outcome(trained.status, trained.reason, trained.epochs),
                 loss_met_epoch=trained.loss_met_epoch,
             )
-        of_one, of_batch = (
-            inference_ms(trained.network, self._task, self._protocol, self._device, images)
-            for images in (1, self._protocol.batch_size)
-        )
-        self._cost = dataclasses.replace(self._cost, inference_ms=of_one, inference_ms_per_batch=of_batch)
+        if not self._known:
+            of_one, of_batch = (
+                inference_ms(trained.network, self._task, self._protocol, self._device, images)
+                for images in (1, self._protocol.batch_size)
+            )
+            self._cost = dataclasses.replace(self._cost, inference_ms=of_one, inference_ms_per_batch=of_batch)
         if self._folder is not None:
             save_weights(trained.network, self._folder / WEIGHTS)
         return dataclasses.replace(

@@ -1,0 +1,46 @@
+"""A problem whose batches and validations take given times on a clock that is turned by hand."""
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class Turning:
+    """Turns the clock by ``batch`` seconds at each batch, and by ``validation`` at each validation; counts both."""
+
+    def __init__(self, problem, clock, *, batch=1.0, validation=0.0):
+        self._problem, self._clock, self._batch, self._validation = problem, clock, batch, validation
+        self.validated = []
+
+    def __getattr__(self, name):
+        return getattr(self._problem, name)
+
+    def batches(self, *arguments):
+        return _Batches(self._problem.batches(*arguments), self)
+
+    def turn(self):
+        self._clock.now += self._batch
+
+    def scores(self, *arguments):
+        scores = self._problem.scores(*arguments)
+        self._clock.now += self._validation
+        self.validated.append(self._clock.now - 100.0)
+        return scores
+
+
+class _Batches:
+    def __init__(self, batches, problem):
+        self._batches, self._problem = batches, problem
+        self.generator = batches.generator
+
+    def __len__(self):
+        return len(self._batches)
+
+    def __iter__(self):
+        for batch in self._batches:
+            self._problem.turn()
+            yield batch
