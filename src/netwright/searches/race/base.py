@@ -128,6 +128,10 @@ class Race:
         length = max(wanted, self.first)
         return length if self.remaining - length >= self.first else self.remaining
 
+    def go_on(self, candidate: Candidate, length: float) -> GoOn:
+        """The decision that a candidate goes on for ``length`` seconds, as far as `part` allows."""
+        return GoOn(candidate.number, candidate.seconds + self.part(length))
+
 
 class Rule(Protocol):
     """Decides who goes on. What it owes its caller is tested for every rule of `RULES`."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netwright.errors import SettingsError
-from netwright.searches.race.base import Begin, Candidate, Decision, GoOn, Race
+from netwright.searches.race.base import Begin, Candidate, Decision, Race
+from netwright.searches.race.checks import require_share, require_whole
 from netwright.searches.race.default import beaten, default_of, owed
 
 
@@ -42,8 +42,7 @@ class ShortThenBest:
     def __post_init__(self) -> None:
         for name in ("short", "exploration", "part"):
             require_share(name, getattr(self, name))
-        if type(self.finalists) is not int or self.finalists < 1:
-            raise SettingsError(f"finalists is {self.finalists!r}, but expected a whole number of at least 1")
+        require_whole("finalists", self.finalists, least=1)
 
     @property
     def name(self) -> str:
@@ -56,16 +55,16 @@ class ShortThenBest:
             return None
         default = owed(race)
         if default is not None:
-            return self._go_on(race, default, self.part * race.total)
+            return race.go_on(default, self.part * race.total)
         short = self._short(race)
-        unfinished = [c for c in race.by_number() if c.waiting and c.seconds < short - race.first]
+        unfinished = [c for c in race.by_number() if c.waiting and c.seconds < short - race.first / 2]
         if self._exploring(race):
-            return self._go_on(race, unfinished[0], short) if unfinished else Begin(race.part(short))
+            return race.go_on(unfinished[0], short) if unfinished else Begin(race.part(short))
         waiting = [candidate for candidate in self._finalists(race) if candidate.waiting]
         if waiting:
-            return self._go_on(race, min(waiting, key=_least_trained), self.part * race.total)
+            return race.go_on(min(waiting, key=_least_trained), self.part * race.total)
         others = [candidate for candidate in self._ranked(race) if candidate.waiting]
-        return self._go_on(race, others[0], self.part * race.total) if others else Begin(race.part(short))
+        return race.go_on(others[0], self.part * race.total) if others else Begin(race.part(short))
 
     def expected(self, race: Race) -> dict[int, float]:
         """The last score of each: this rule looks no further."""
@@ -104,20 +103,6 @@ class ShortThenBest:
             ranked.insert(0, ranked.pop(ranked.index(default)))
         return ranked[: max(self.finalists, race.workers)]
 
-    @staticmethod
-    def _go_on(race: Race, candidate: Candidate, length: float) -> GoOn:
-        return GoOn(candidate.number, candidate.seconds + race.part(length))
-
 
 def _least_trained(candidate: Candidate) -> tuple[float, int]:
     return candidate.seconds, candidate.number
-
-
-def require_share(name: str, value: object) -> None:
-    """Check an option that is a share of the race.
-
-    Raises:
-        SettingsError: it is no number above 0 and at most 1.
-    """
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= 1:
-        raise SettingsError(f"{name} is {value!r}, but expected a number above 0 and at most 1")
