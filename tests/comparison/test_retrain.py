@@ -25,7 +25,7 @@ from netwright.comparison.retrain import (
     verdict_protocol,
 )
 from netwright.data.splits import Splits
-from netwright.errors import SettingsError
+from netwright.errors import SettingsError, StorageError
 from netwright.execution.base import WorkerLost
 from netwright.planning.candidate_time import share_hours
 from netwright.planning.user_settings import UserSettings
@@ -173,6 +173,42 @@ def test_what_a_killed_worker_has_left_goes_with_the_final_result(
     result = json.loads((folder.contestant("original") / RESULT).read_text())
     assert result["outcome"]["status"] == status
     assert len(list(tmp_path.rglob(CHECKPOINT))) == left
+
+
+def test_a_final_result_that_cannot_be_stored_costs_no_checkpoint(tmp_path: Path) -> None:
+    class Trained:
+        def submit(self, function: Any, *arguments: Any) -> Future[Any]:
+            job: ContestantJob = arguments[0]
+            job.candidate.folder.mkdir(parents=True, exist_ok=True)
+            (job.candidate.folder / CHECKPOINT).write_bytes(b"of the worker")
+            if not stored:
+                result.mkdir()  # so that no file can be written there
+            future: Future[Any] = Future()
+            future.set_result(
+                {"outcome": Outcome(Status.COMPLETE, metrics={"dice": 0.5}).to_dict(), "scores": {}}
+            )
+            return future
+
+        def shutdown(self) -> None:
+            pass
+
+    folder, data = RunFolder(tmp_path), SearchData(tmp_path, (0, 1), (2,))
+    comparison = FinalComparison(folder, settings_of("marl"), data, (), 1.0)
+    who = [Entry("original", "Original", {}, None)]
+    result = folder.contestant("original") / RESULT
+    stored = False
+    with pytest.raises(StorageError):
+        comparison.run(who, Trained())
+    assert len(list(tmp_path.rglob(CHECKPOINT))) == 1
+    result.rmdir()
+    stored = True
+    comparison.run(who, Trained())
+    assert not list(tmp_path.rglob(CHECKPOINT))
+    (result.parent / CHECKPOINT).write_bytes(
+        b"of a search that was killed just after it had stored the result"
+    )
+    comparison.run(who, Trained())
+    assert not list(tmp_path.rglob(CHECKPOINT))
 
 
 def test_train_ends_by_the_rule_of_the_paper(cells: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from netwright.errors import RunError
 from netwright.searches.jobs import CandidateJob, run_candidate
 from netwright.settings import parse_settings
 from netwright.spaces import make_space
-from netwright.training.checkpoint import load_checkpoint
+from netwright.training.checkpoint import load_checkpoint, save_checkpoint
 from netwright.training.config import TrainingProtocol
 from netwright.training.fidelity import Fidelity
 from netwright.training.files import CHECKPOINT, CURVES, LOG, WEIGHTS
@@ -132,12 +132,16 @@ def test_a_killed_job_goes_on_from_its_checkpoint_with_the_same_result(
     assert outcome["seconds"] > sum(after)
 
 
-def test_nothing_is_left_of_a_checkpoint_that_is_not_to_be_kept(
+def test_a_job_that_has_ended_and_whose_result_was_lost_goes_on_from_its_last_checkpoint(
     job: CandidateJob, left: bytes, whole: dict[str, Any]
 ) -> None:
     leave(job, left)
     assert result_of(job, run_candidate(job)) == whole
-    assert sorted(path.name for path in job.folder.iterdir()) == [CURVES, WEIGHTS]
+    assert sorted(path.name for path in job.folder.iterdir()) == [CHECKPOINT, CURVES, WEIGHTS]
+    seconds = seconds_in(job.folder / CHECKPOINT)
+    again = replace(job, keep_checkpoint=True)
+    assert result_of(again, run_candidate(again)) == whole
+    assert seconds_in(job.folder / CHECKPOINT)[: len(seconds)] == seconds, "what had been trained"
 
 
 def test_a_damaged_checkpoint_of_its_own_costs_the_job_time_alone(
@@ -146,6 +150,22 @@ def test_a_damaged_checkpoint_of_its_own_costs_the_job_time_alone(
     leave(job, left[: len(left) // 2])
     assert result_of(job, run_candidate(job)) == whole
     assert f"{CHECKPOINT} cannot be read" in (job.folder / LOG).read_text()
+
+
+@pytest.mark.parametrize("lost", [("standing",), ("step", "steps"), ("notes", "attempt", "seed"), ("notes",)])
+def test_a_checkpoint_of_its_own_that_lacks_a_field_costs_the_job_time_alone(
+    job: CandidateJob, left: bytes, whole: dict[str, Any], lost: tuple[str, ...]
+) -> None:
+    leave(job, left)
+    tensors, values = load_checkpoint(job.folder / CHECKPOINT)
+    table = values
+    for name in lost[:-1]:
+        table = table[name]
+    del table[lost[-1]]
+    save_checkpoint(job.folder / CHECKPOINT, tensors, values)
+    assert result_of(job, run_candidate(job)) == whole
+    if lost != ("notes",):  # without these it is none of this job
+        assert f"it lacks '{'.'.join(lost)}'" in (job.folder / LOG).read_text()
 
 
 @pytest.mark.parametrize(
@@ -176,8 +196,7 @@ def test_a_job_goes_on_with_what_another_has_trained_and_so_it_does_when_it_is_k
     assert len(left) > len(seconds)
     assert left[: len(seconds)] == seconds
     assert result_of(second, run_candidate(second)) == whole
-    assert (first.folder / CHECKPOINT).exists()
-    assert not (second.folder / CHECKPOINT).exists()
+    assert seconds_in(first.folder / CHECKPOINT) == seconds
 
 
 def test_what_is_to_be_gone_on_from_must_be_there(job: CandidateJob) -> None:

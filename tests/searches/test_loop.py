@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from netwright.errors import SettingsError, StorageError
@@ -229,26 +230,58 @@ def test_what_a_killed_worker_has_left_goes_with_its_candidate(tmp_path: Path, s
     assert not list(tmp_path.rglob(CHECKPOINT))
 
 
-def test_a_kill_before_the_result_is_stored_costs_no_checkpoint(tmp_path: Path) -> None:
-    class Killed(BaseException):
-        pass
+class _Dying(RDBStorage):
+    """A database whose search is killed just before a trial's end is stored."""
 
-    class Dying(optuna.storages.InMemoryStorage):
-        def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
-            if state.is_finished():
-                raise Killed
-            return super().set_trial_state_values(trial_id, state, values)
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
+        if state.is_finished():
+            raise _Killed
+        return super().set_trial_state_values(trial_id, state, values)
+
+
+class _Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("end", ["finished", "lost", "overdue"])
+def test_a_kill_before_the_result_is_stored_costs_no_checkpoint(tmp_path: Path, end: str) -> None:
+    database = f"sqlite:///{tmp_path / 'study.db'}"
 
     def answer(job: CandidateJob) -> Any:
         job.folder.mkdir(parents=True, exist_ok=True)
-        (job.folder / CHECKPOINT).write_bytes(b"of a killed worker")
-        raise killed()
+        (job.folder / CHECKPOINT).write_bytes(b"of the worker")
+        if end == "lost":
+            raise killed()
+        return trained(0.5)
 
-    search, study = make(tmp_path, Answering(answer), Dying(), settings_of(tmp_path, budget={"trials": 1}))
-    with pytest.raises(Killed):
+    if end == "overdue":  # it was begun by an earlier process, and there is no time left for it
+        make(tmp_path, Answering(answer), RDBStorage(database))[1].ask()
+        (tmp_path / "trials" / "0000").mkdir(parents=True)
+        (tmp_path / "trials" / "0000" / CHECKPOINT).write_bytes(b"of the worker")
+    settings = settings_of(tmp_path, budget={"trials": 1, "hours": 1e-9 if end == "overdue" else 1.0})
+    search, study = make(tmp_path, Answering(answer), _Dying(database), settings)
+    with pytest.raises(_Killed):
         search.run()
     assert study.trials[0].state == TrialState.RUNNING, "it is trained again"
     assert len(list(tmp_path.rglob(CHECKPOINT))) == 1
+    search, study = make(tmp_path, Answering(answer), RDBStorage(database), settings)
+    search.run()
+    assert [trial.state.is_finished() for trial in study.trials] == [True]
+    assert not list(tmp_path.rglob(CHECKPOINT))
+
+
+def test_a_kill_after_the_result_is_stored_leaves_no_checkpoint_for_good(
+    tmp_path: Path, storage: Any
+) -> None:
+    make(tmp_path, Answering(lambda job: trained(0.5)), storage, settings_of(tmp_path, budget={"trials": 1}))[
+        0
+    ].run()
+    (tmp_path / "trials" / "0000").mkdir(parents=True)
+    (tmp_path / "trials" / "0000" / CHECKPOINT).write_bytes(b"of the worker")
+    make(tmp_path, Answering(lambda job: trained(0.5)), storage, settings_of(tmp_path, budget={"trials": 2}))[
+        0
+    ].run()
+    assert not list(tmp_path.rglob(CHECKPOINT))
 
 
 def test_counting_only_distinct_networks(tmp_path: Path, storage: Any) -> None:

@@ -14,7 +14,7 @@ from netwright.nn.steps import StepNetwork
 from netwright.supernet.descent import DivergedSearch
 from netwright.supernet.search import CHECKPOINT, SharedSearch, halves
 from netwright.supernet.snapshots import SNAPSHOTS, read_snapshots
-from netwright.training.checkpoint import load_checkpoint, save_checkpoint
+from netwright.training.checkpoint import CheckpointRefused, load_checkpoint, save_checkpoint
 from tiny_supernet import TinySupernet, parts
 
 
@@ -167,6 +167,31 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / CHECKPOINT).write_bytes(b"half of it")
     with pytest.raises(RunError, match=CHECKPOINT):
         SharedSearch(parts(), seed=0, folder=tmp_path).load()
+
+
+def test_a_checkpoint_that_lacks_something_is_refused_by_name(tmp_path: Path) -> None:
+    search = SharedSearch(parts(), seed=0, folder=tmp_path)
+    search.run(stop=lambda: search.step >= 2)
+    path = tmp_path / CHECKPOINT
+    tensors, values = load_checkpoint(path)
+
+    def refused(tensors: dict[str, torch.Tensor], values: dict[str, object]) -> str:
+        save_checkpoint(path, tensors, values)
+        with pytest.raises(CheckpointRefused, match="remove it: the search then begins again") as caught:
+            SharedSearch(parts(), seed=0, folder=tmp_path).load()
+        return str(caught.value)
+
+    for name in values:
+        assert repr(name) in refused(tensors, {n: v for n, v in values.items() if n != name})
+    for name in values["standing"]:
+        less = {n: v for n, v in values["standing"].items() if n != name}
+        assert f"standing.{name}" in refused(tensors, {**values, "standing": less})
+    for name, tensor in tensors.items():
+        refused({**tensors, name: tensor[None]}, values)
+        if not name.startswith("momentum."):
+            refused({n: t for n, t in tensors.items() if n != name}, values)
+    save_checkpoint(path, tensors, values)
+    assert SharedSearch(parts(), seed=0, folder=tmp_path).load()
 
 
 def test_halves_are_disjoint_and_all() -> None:

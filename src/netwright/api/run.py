@@ -30,7 +30,8 @@ from netwright.tasks.base import Predictor
 from netwright.tasks.segmentation.crf_fitting import FittedCRF
 from netwright.tasks.segmentation.metrics.surface_distance import HAUSDORFF
 from netwright.tasks.segmentation.postprocessing import read_fitted
-from netwright.training.files import CURVES, WEIGHTS
+from netwright.training.checkpoint import remove_checkpoint
+from netwright.training.files import CHECKPOINT, CURVES, WEIGHTS
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
@@ -366,6 +367,7 @@ def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
     with make_executor(1, job.candidate.protocol.threads) as executor:
         (done,) = run_jobs(executor, jobs, retries=0, on_tick=report_epochs(folder, on_epoch))
     if done.failure is None:
+        remove_checkpoint(folder / CHECKPOINT)  # a worker that was lost leaves it for the next attempt
         return Outcome.from_dict(done.result["outcome"])
     if isinstance(done.failure.error, NetwrightError):
         raise done.failure.error

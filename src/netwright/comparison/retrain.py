@@ -141,6 +141,9 @@ class FinalComparison:
         """Trains and tests the entries. ``on_tick`` is called about twice a second."""
         settings = self._settings
         share = share_seconds(settings, self._hours, len(who))
+        for entry in who:
+            if is_done(self._folder, entry.name):  # just before a kill, perhaps
+                remove_checkpoint(self._folder.contestant(entry.name) / CHECKPOINT)
         jobs = [
             Job(
                 run_contestant,
@@ -168,7 +171,7 @@ class FinalComparison:
                 {**asdict(done.job.key), "share_seconds": share, **result},
             )
             if result["outcome"]["status"] != Status.CRASHED:
-                # A worker that was killed has left it. An entry that crashed is tried again, and goes on from it.
+                # Not before the result is stored. An entry that crashed is tried again, and goes on from it.
                 remove_checkpoint(self._folder.contestant(done.job.key.name) / CHECKPOINT)
 
     def _job(self, entry: Entry, share: float | None, device: str) -> ContestantJob:

@@ -53,7 +53,8 @@ class CandidateJob:
 def run_candidate(job: CandidateJob) -> dict[str, Any]:
     """Trains one candidate in a worker. Returns `Outcome.to_dict()`.
 
-    If the same job was killed before, it goes on from the checkpoint that it left in its folder.
+    If the same job was killed before, it goes on from the checkpoint that it left in its folder. The caller removes
+    that file, once the outcome is stored.
 
     Raises:
         CheckpointRefused: ``resume_from`` is missing or damaged, or belongs to another training.

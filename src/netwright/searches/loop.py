@@ -120,6 +120,7 @@ class Search:
             if not frozen.state.is_finished():
                 self._unfinished.append(optuna.Trial(self._study, frozen._trial_id))
                 continue
+            self._drop_checkpoint(frozen.number)  # of one that was stored just before a kill
             cached = frozen.user_attrs.get("cached_from") is not None
             self._count(cached=cached)
             self._repeats = self._repeats + 1 if cached else 0
@@ -245,12 +246,12 @@ class Search:
         self._unfinished.clear()
 
     def _stop(self, trial: optuna.Trial) -> None:
-        self._drop_checkpoint(trial)
         stop_trial(self._study, trial, TIME_IS_UP)
+        self._drop_checkpoint(trial.number)
 
-    def _drop_checkpoint(self, trial: optuna.Trial) -> None:
-        """Removes the checkpoint that a killed worker left of a candidate that is not trained further."""
-        remove_checkpoint(self._folder.trial(trial.number) / CHECKPOINT)
+    def _drop_checkpoint(self, number: int) -> None:
+        """Removes the checkpoint of a trial whose result is stored. Before that, a kill would cost its training."""
+        remove_checkpoint(self._folder.trial(number) / CHECKPOINT)
 
     def _candidate_job(self, trial: optuna.Trial, choice: dict[str, Any], device: str) -> CandidateJob:
         settings, protocol = self._settings, self._protocol(trial)
@@ -284,9 +285,7 @@ class Search:
         outcome = within_limits(outcome, self._objective)
         reward = reward_of(outcome, self._objective)
         store_outcome(self._study, trial, outcome, reward)
-        self._drop_checkpoint(
-            trial
-        )  # not before: a search that is killed in between would train it from the start
+        self._drop_checkpoint(trial.number)
         self._keep_weights(trial.number, reward)
         self._count(cached=False)
         if not self._shortened():

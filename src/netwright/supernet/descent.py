@@ -14,9 +14,10 @@ from netwright.execution.memory import is_out_of_memory
 from netwright.nn.steps import Steps, Supernet
 from netwright.supernet.gradients import add_gradients, losses_of
 from netwright.supernet.settings import SupernetSettings
+from netwright.training.checkpoint import CheckpointRefused
 from netwright.training.losses import TrainingLoss
 from netwright.training.lr_schedule import half_cosine
-from netwright.training.state import restore_scaler
+from netwright.training.state import require_tensor, restore_scaler, shapes, within
 from netwright.training.step import is_single_value
 
 UNSTABLE_STEPS = 50
@@ -137,12 +138,18 @@ class Descent:
         return {"unstable": self._unstable, "unfit": self._unfit, "scaler": self._scaler.state_dict()}
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """Restore the state from the results of `tensors` and `values`."""
-        named = [(name.split(".", 1), tensor) for name, tensor in tensors.items() if "." in name]
-        self._supernet.load_state_dict({name: t for (kind, name), t in named if kind == "weights"})
-        momenta = {name: t for (kind, name), t in named if kind == "momentum"}
+        """Restore the state from the results of `tensors` and `values`.
+
+        Raises:
+            CheckpointRefused: the weights belong to other networks, or a part of the state is missing.
+        """
+        weights, momenta = within(tensors, "weights"), within(tensors, "momentum")
+        if shapes(weights) != shapes(self._supernet.state_dict()):
+            raise CheckpointRefused("it was written with other networks")
+        self._supernet.load_state_dict(weights)
         for name, parameter in self._supernet.named_parameters():
             if name in momenta:
+                require_tensor(momenta, name, parameter, "momentum")
                 placed = torch.empty_like(parameter).copy_(momenta[name])
                 self._optimizer.state[parameter]["momentum_buffer"] = placed
         self._unstable, self._unfit = values["unstable"], values["unfit"]

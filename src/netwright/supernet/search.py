@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,13 @@ from netwright.supernet.descent import Descent
 from netwright.supernet.settings import SupernetSettings
 from netwright.supernet.snapshots import LastStep, Snapshot, append_snapshot, keep_snapshots, write_last_step
 from netwright.supernet.streams import Stream
-from netwright.training.checkpoint import CheckpointTimer, load_checkpoint, save_checkpoint
+from netwright.training.checkpoint import (
+    CheckpointRefused,
+    CheckpointTimer,
+    load_checkpoint,
+    require_fields,
+    save_checkpoint,
+)
 from netwright.training.config import TrainingProtocol
 from netwright.training.device import (
     half_precision,
@@ -41,6 +48,7 @@ from netwright.training.device import (
 from netwright.training.files import CHECKPOINT
 from netwright.training.problem import Problem
 from netwright.training.seeding import derive_seed, seeded
+from netwright.training.state import require_tensor
 
 TOLD_SECONDS = 2.0
 """How often the current step is written to a file, from which others read the progress."""
@@ -179,29 +187,45 @@ class SharedSearch:
 
     def save(self) -> None:
         """Write the checkpoint: weights, momentum, theta, its learning rate, and the progress."""
+        tensors = {**self._distribution_tensors(), **self._descent.tensors()}
+        with self._timer.writing():
+            save_checkpoint(self._folder / CHECKPOINT, tensors, self._values())
+
+    def _distribution_tensors(self) -> dict[str, Tensor]:
         distribution = self.distribution
-        tensors = {"theta": torch.from_numpy(distribution.theta), "s": torch.from_numpy(distribution.s)}
-        values = {
+        return {"theta": torch.from_numpy(distribution.theta), "s": torch.from_numpy(distribution.s)}
+
+    def _values(self) -> dict[str, Any]:
+        """The plain values of the checkpoint."""
+        return {
             "standing": asdict(self._progress),
-            "eta": distribution.eta,
-            "gamma": distribution.gamma,
+            "eta": float(self.distribution.eta),
+            "gamma": float(self.distribution.gamma),
             **self._descent.values(),
         }
-        with self._timer.writing():
-            save_checkpoint(self._folder / CHECKPOINT, {**tensors, **self._descent.tensors()}, values)
 
     def load(self) -> bool:
         """Resume the search from its checkpoint. Returns whether there was one.
 
         Raises:
-            RunError: it is damaged.
+            CheckpointRefused: it is damaged, or belongs to another search.
         """
-        if not (self._folder / CHECKPOINT).exists():
+        path = self._folder / CHECKPOINT
+        if not path.exists():
             keep_snapshots(self._folder, -1)
             return False
-        tensors, values = load_checkpoint(self._folder / CHECKPOINT)
-        self._descent.restore(tensors, values)
-        self._progress = _Progress(**values["standing"])
+        tensors, values = load_checkpoint(path)
+        try:
+            require_fields(values, {**self._values(), "scaler": {}})
+            for name, tensor in self._distribution_tensors().items():
+                require_tensor(tensors, name, tensor)
+            self._descent.restore(tensors, values)
+        except CheckpointRefused as error:
+            raise CheckpointRefused(
+                f"The search cannot go on from {path}: {error}. Restore the file from a copy, or remove it: the search "
+                "then begins again."
+            ) from None
+        self._progress = _Progress(**{name: values["standing"][name] for name in asdict(self._progress)})
         self.distribution = replace(
             self.distribution,
             theta=tensors["theta"].numpy(),

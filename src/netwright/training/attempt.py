@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from netwright.training.checkpoint import Checkpoints, load_values
-from netwright.training.progress import require_version
+from netwright.training.checkpoint import CheckpointRefused, Checkpoints, load_values, require_fields
+from netwright.training.progress import refused, require_version
 
 _ATTEMPT = "attempt"
 
@@ -46,6 +46,12 @@ def attempt_of(checkpoints: Checkpoints | None, seed: int) -> Attempt:
         return Attempt(seed)
     values = load_values(checkpoints.resume_from)
     require_version(checkpoints.resume_from, values)  # in another version, an attempt may have other fields
-    attempt = Attempt(**values.get("notes", {}).get(_ATTEMPT, {"seed": seed}))
-    before = values.get("budget", {}).get("seconds", 0.0)
-    return replace(attempt, seconds_before=before + attempt.seconds)
+    expected = asdict(Attempt(seed))
+    try:
+        require_fields(values, {"notes": {}, "budget": {"seconds": 0.0}})
+        noted = values["notes"].get(_ATTEMPT, expected)
+        require_fields(noted, expected, f"notes.{_ATTEMPT}")
+    except CheckpointRefused as error:
+        raise refused(checkpoints.resume_from, str(error)) from None
+    attempt = Attempt(**{name: noted[name] for name in expected})
+    return replace(attempt, seconds_before=values["budget"]["seconds"] + attempt.seconds)

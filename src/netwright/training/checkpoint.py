@@ -25,6 +25,8 @@ LEAST_PAUSE = 20.0
 """The shortest time between two checkpoints, as a multiple of the time that writing one takes. So writing takes 5 % of
 the time at most."""
 _VALUES, _CHANNELS_LAST = "values", "channels_last"
+_NAMES = "names"
+"""The names of all tensors, by which a file that lacks one is recognised. Older files are without it."""
 
 
 class CheckpointRefused(RunError):  # noqa: N818  what happened to it
@@ -38,8 +40,8 @@ class Checkpoints:
     Args:
         path: the file to write, in an existing folder.
         seconds: training time between two checkpoints, see `CheckpointTimer`; None: no checkpoint before the end.
-        keep: whether a complete training leaves a checkpoint, from which a longer training can go on. Otherwise the
-            checkpoint is removed when the training ends.
+        keep: whether a complete training writes a last checkpoint, from which a longer training can go on. Otherwise
+            what stays is the last one from its course, if there was any.
         resume_from: a checkpoint of the same training to go on from; None: the training starts from the beginning.
         notes: plain values that are stored in each checkpoint. The caller recognises its training by them.
     """
@@ -100,7 +102,8 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[s
         if value.ndim > 2 and not value.is_contiguous() and value.movedim(1, -1).is_contiguous()
     }
     written = {name: value.movedim(1, -1) if name in turned else value for name, value in tensors.items()}
-    write_tensors(path, written, {_VALUES: json.dumps(values), _CHANNELS_LAST: json.dumps(sorted(turned))})
+    metadata = {_VALUES: values, _CHANNELS_LAST: sorted(turned), _NAMES: sorted(tensors)}
+    write_tensors(path, written, {name: json.dumps(value) for name, value in metadata.items()})
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -110,10 +113,14 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         CheckpointRefused: the file is missing or damaged.
     """
     with _opened(path) as (file, metadata):
-        turned = set(json.loads(metadata[_CHANNELS_LAST]))
+        turned, names = _list_in(metadata, _CHANNELS_LAST), _list_in(metadata, _NAMES)
         read = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+        if lost := sorted(names - set(read)):
+            raise ValueError(f"it lacks the tensor {lost[0]!r}")
+        if any(read[name].ndim < 3 for name in turned & set(read)):
+            raise ValueError(f"its {_CHANNELS_LAST!r} names a tensor without channels")
         tensors = {n: value.movedim(-1, 1) if n in turned else value for n, value in read.items()}
-        return tensors, json.loads(metadata[_VALUES])
+        return tensors, _values_in(metadata)
 
 
 def load_values(path: Path) -> dict[str, Any]:
@@ -123,14 +130,74 @@ def load_values(path: Path) -> dict[str, Any]:
         CheckpointRefused: the file is missing or damaged.
     """
     with _opened(path) as (_, metadata):
-        values: dict[str, Any] = json.loads(metadata[_VALUES])
-        return values
+        return _values_in(metadata)
+
+
+def require_fields(stored: Any, expected: Any, name: str = "") -> None:
+    """Refuses plain values of a checkpoint in which a field is missing or of another kind.
+
+    Args:
+        stored: what was read.
+        expected: what would be written now. Only its fields and their kinds count: an integer stands for any integer,
+            a float for any number, None for a number or None. The stored fields may be more.
+        name: what the values are called in the error.
+
+    Raises:
+        CheckpointRefused: the message names the field, but no file.
+
+    >>> require_fields({"epoch": 3, "best": None}, {"epoch": 1, "best": None})
+    >>> require_fields({"best": None}, {"epoch": 1, "best": None}, "patience")
+    Traceback (most recent call last):
+    ...
+    netwright.training.checkpoint.CheckpointRefused: it lacks 'patience.epoch'
+    """
+    if isinstance(expected, Mapping) and isinstance(stored, Mapping):
+        for key, value in expected.items():
+            inner = f"{name}.{key}" if name else key
+            if key not in stored:
+                raise CheckpointRefused(f"it lacks {inner!r}")
+            require_fields(stored[key], value, inner)
+    elif not _alike(stored, expected):
+        kind = "a number or null" if expected is None else _KINDS.get(type(expected), "other values")
+        raise CheckpointRefused(f"its {name!r} is {str(stored)[:60]!r}, expected {kind}")
+
+
+_KINDS: Mapping[type, str] = {
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "a table",
+}
+
+
+def _alike(stored: Any, expected: Any) -> bool:
+    if isinstance(stored, bool) or isinstance(expected, bool):
+        return isinstance(stored, bool) and isinstance(expected, bool)
+    if expected is None:
+        return stored is None or isinstance(stored, int | float)
+    return isinstance(stored, int | float if isinstance(expected, float) else type(expected))
 
 
 def remove_checkpoint(path: Path) -> None:
     """Removes a checkpoint, and what a process left that was killed while it wrote one."""
     path.unlink(missing_ok=True)
     shutil.rmtree(path.with_name(path.name + PARTIAL), ignore_errors=True)
+
+
+def _values_in(metadata: Mapping[str, str]) -> dict[str, Any]:
+    values = json.loads(metadata[_VALUES])
+    if not isinstance(values, dict):
+        raise ValueError("its values are no table")
+    return values
+
+
+def _list_in(metadata: Mapping[str, str], name: str) -> set[str]:
+    """The names in a list of the metadata. Empty where there is no such list."""
+    names = json.loads(metadata.get(name, "[]"))
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise ValueError(f"its {name!r} is no list of names")
+    return set(names)
 
 
 @contextmanager

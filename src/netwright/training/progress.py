@@ -21,13 +21,14 @@ from netwright.training.checkpoint import (
     Checkpoints,
     CheckpointTimer,
     load_checkpoint,
+    require_fields,
     save_checkpoint,
 )
 from netwright.training.config import TrainingProtocol
 from netwright.training.early_stopping import Patience, Watch
 from netwright.training.history import Curves, EpochRecord
 from netwright.training.problem import EpochBatches
-from netwright.training.state import generator_tensors, grouped, restore_generators, within
+from netwright.training.state import generator_tensors, grouped, require_tensor, restore_generators, within
 from netwright.training.step import TrainingStep
 from netwright.training.time_budget import TimeBudget
 
@@ -35,6 +36,9 @@ VERSION = 1
 """The version of the contents of a training's checkpoint."""
 MAY_DIFFER = ("epochs", "steps", "seconds", "in_parts", "threads", "device")
 """The settings of the protocol that may change when a training goes on."""
+
+_RECORD = asdict(EpochRecord(1, 1, 0.0, None, 0.0, 0.0))
+_CASES = ("the training cases", "the validation cases")
 
 
 @dataclass(frozen=True)
@@ -144,8 +148,9 @@ class Progress:
         """Restores the state from what `tensors` and `values` gave, except for the curves.
 
         Raises:
-            CheckpointRefused: the network or the batches are other ones.
+            CheckpointRefused: the network or the batches are other ones, or something is missing or wrong.
         """
+        self._require_whole(tensors, values)
         standing = values["standing"]
         self.step.restore(tensors, values["step"])
         self.watch.restore(standing["watch"])
@@ -161,6 +166,29 @@ class Progress:
         restore_generators(within(tensors, "generators"), self.device)
         self.budget.restore(tensors["batch_seconds"].tolist(), values["budget"], self.epochs)
 
+    def _require_whole(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Refuses what is not made like the checkpoint that would be written now.
+
+        What the parts of the state can judge better is left to them: weights, optimizer, loss scale and generators.
+        """
+        expected = self.values(self.standing())
+        require_fields(values, {**expected, "step": {**expected["step"], "scaler": {}}})
+        standing = values["standing"]
+        for record in standing["records"]:
+            require_fields(record, _RECORD, "standing.records")
+        numbers = [*(record["epoch"] for record in standing["records"]), values["epoch"]]
+        if numbers != list(range(1, standing["epochs"] + 2)):
+            raise CheckpointRefused(f"its epochs {numbers} are not 1 to {standing['epochs'] + 1}")
+        for name, columns in (("losses", (2,)), ("batch_seconds", ())):
+            example = torch.zeros(0, *columns, dtype=torch.float64)
+            require_tensor(tensors, name, example, any_length=True)
+        scores = {**within(tensors, "scores"), **{n: t for n, t in tensors.items() if n == "validation"}}
+        sizes = next((value.shape for value in scores.values() if value.ndim == 2), (0, 0))
+        for name in scores:
+            require_tensor(scores, name, torch.zeros(sizes, dtype=torch.float64))
+        if len(tensors["losses"]) > len(self.batches):
+            raise CheckpointRefused("it was written with other batches")
+
     def _find_batch(self, order: Mapping[str, Tensor]) -> None:
         """Restores the position in the data. At the end of an epoch that is immediate; within one, the first batches
         are skipped.
@@ -168,8 +196,13 @@ class Progress:
         generator, done = self.batches.generator, len(self.losses)
         at_end = done == len(self.batches)
         if generator is not None:
+            for name in ("epoch", "now"):
+                require_tensor(order, name, generator.get_state(), "order")
             self._order = order["epoch"].clone()
-            generator.set_state(order["now" if at_end else "epoch"].clone())
+            try:
+                generator.set_state(order["now" if at_end else "epoch"].clone())
+            except RuntimeError as error:
+                raise CheckpointRefused(f"its 'order' is no state of a generator ({error})") from None
         self._to_come = iter(()) if at_end else iter(self.batches)
         for _ in range(0 if at_end else done):
             next(self._to_come)
@@ -244,10 +277,13 @@ class ProgressFile:
             if difference is None:
                 progress.restore(tensors, values)
                 self._timer.restart()
-                return [EpochRecord(**record) for record in values["standing"]["records"]]
+                return [
+                    EpochRecord(**{name: record[name] for name in _RECORD})
+                    for record in values["standing"]["records"]
+                ]
         except CheckpointRefused as error:
             difference = str(error)
-        raise _refused(path, difference)
+        raise refused(path, difference)
 
 
 def require_version(path: Path, values: Mapping[str, Any]) -> None:
@@ -257,7 +293,7 @@ def require_version(path: Path, values: Mapping[str, Any]) -> None:
         CheckpointRefused: the message names the file.
     """
     if values.get("version") != VERSION:
-        raise _refused(path, "it is none of a training, or one of another version of netwright")
+        raise refused(path, "it is none of a training, or one of another version of netwright")
 
 
 def identity_of(
@@ -268,12 +304,12 @@ def identity_of(
     same: dict[str, Any] = json.loads(json.dumps({f"training.{name}": v for name, v in settings.items()}))
     return {
         **same,
-        "the training cases": _digest(training),
-        "the validation cases": _digest(validation),
+        **dict(zip(_CASES, (_digest(training), _digest(validation)), strict=True)),
     }
 
 
-def _refused(path: Path, reason: str) -> CheckpointRefused:
+def refused(path: Path, reason: str) -> CheckpointRefused:
+    """The error for a checkpoint from which a training cannot go on, with what to do."""
     return CheckpointRefused(
         f"The training cannot go on from {path}: {reason}. Give it the checkpoint of the same training, or begin "
         "without one."
@@ -281,7 +317,12 @@ def _refused(path: Path, reason: str) -> CheckpointRefused:
 
 
 def _difference(values: Mapping[str, Any], identity: Mapping[str, Any]) -> str | None:
-    """Why a checkpoint belongs to another training, in words; None where it does not."""
+    """Why a checkpoint belongs to another training, in words; None where it does not.
+
+    Raises:
+        CheckpointRefused: it does not say what it belongs to.
+    """
+    require_fields(values, {"identity": {name: "" for name in identity if name in _CASES}})
     stored = values["identity"]
     for name, value in identity.items():
         if name in stored and stored[name] != value:

@@ -24,6 +24,7 @@ from netwright.training.state import (
     optimizer_tensors,
     restore_optimizer,
     restore_scaler,
+    shapes,
     within,
 )
 
@@ -96,7 +97,7 @@ class TrainingStep:
         """The rest of the state for a checkpoint, as plain values."""
         return {
             "steps": self.steps,
-            "learning_rate": self.learning_rate,
+            "learning_rate": float(self.learning_rate),
             "scaler": self._scaler.state_dict(),
         }
 
@@ -104,10 +105,10 @@ class TrainingStep:
         """Restores the state from what `tensors` and `values` gave.
 
         Raises:
-            CheckpointRefused: the weights belong to another network.
+            CheckpointRefused: the weights belong to another network, or a part of the state is missing.
         """
         weights = within(tensors, "network")
-        if _shapes(weights) != _shapes(self._network.state_dict()):
+        if shapes(weights) != shapes(self._network.state_dict()):
             raise CheckpointRefused("it was written with another network")
         self._network.load_state_dict(weights)
         restore_optimizer(self._optimizer, within(tensors, "optimizer"))
@@ -126,10 +127,6 @@ class TrainingStep:
                 group["lr"] = self.learning_rate
         for module in self._scheduled:
             module.set_progress(min(1.0, self.steps / max(1, steps)))
-
-
-def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in weights.items()}
 
 
 def is_single_value(error: BaseException) -> bool:

@@ -92,7 +92,8 @@ def evaluate_candidate(
             traceback of a crash; None for no files.
         on_epoch: called after every epoch. The epochs of a second training count from 1 again.
         stop_after: as in `train`.
-        checkpoints: as in `train`. A checkpoint that is not to be kept is removed when the outcome is known.
+        checkpoints: as in `train`. The last one stays, for whoever stores the outcome to remove afterwards: a kill
+            before that then costs what came after the checkpoint. Of a crash none stays, since it may have led to it.
         cost: what an earlier part of the same training measured. It is not predicted and measured again. None: this is
             the first part.
 
@@ -115,7 +116,7 @@ def evaluate_candidate(
         gc.collect()
         if device.type == "cuda":
             torch.cuda.empty_cache()
-    if checkpoints is not None and not (checkpoints.keep and outcome.status is Status.COMPLETE):
+    if checkpoints is not None and outcome.status is Status.CRASHED:
         remove_checkpoint(checkpoints.path)
     return dataclasses.replace(
         outcome,
