@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -72,6 +74,9 @@ def record(number: int, status: str, reward: float | None = None) -> TrialRecord
     return TrialRecord(number, {"width": 4, "kind": "a"}, status, "", reward, outcome, None, None, None)
 
 
+RUNNING_TRIALS = [record(0, "running"), record(1, "running")]
+
+
 @pytest.mark.parametrize("log", LOGS)
 def test_every_epoch_is_logged_once_however_often_a_run_is_resumed(tmp_path: Path, log: str) -> None:
     steps = [
@@ -83,8 +88,8 @@ def test_every_epoch_is_logged_once_however_often_a_run_is_resumed(tmp_path: Pat
     for training, losses, torn in steps:
         write_curves(tmp_path, training, losses, torn)
         with following(tmp_path, [log]) as follower:
-            follower.follow([])
-            follower.follow([])
+            follower.follow(RUNNING_TRIALS)
+            follower.follow(RUNNING_TRIALS)
     assert READERS[log](tmp_path) == [
         ("trials/0000", 1, 0.5),
         ("trials/0000", 2, 0.25),
@@ -101,7 +106,7 @@ def test_a_training_that_begins_anew_with_other_weights_is_logged_anew(tmp_path:
     with following(tmp_path, [log]) as follower:
         for losses in ([0.5, 0.25], [0.75], [0.75, 0.5]):
             write_curves(tmp_path, "trials/0000", losses)
-            follower.follow([])
+            follower.follow(RUNNING_TRIALS)
     assert [loss for _, _, loss in READERS[log](tmp_path)] == [0.5, 0.25, 0.75, 0.5]
 
 
@@ -139,11 +144,11 @@ def test_every_trial_is_logged_once_when_it_has_ended(tmp_path: Path, log: str) 
 def test_a_line_that_a_kill_has_torn_is_written_again(tmp_path: Path) -> None:
     write_curves(tmp_path, "trials/0000", [0.5, 0.25])
     with following(tmp_path, ["jsonl"]) as follower:
-        follower.follow([])
+        follower.follow(RUNNING_TRIALS)
     file = tmp_path / "log.jsonl"
     file.write_bytes(file.read_bytes()[:-9])
     with following(tmp_path, ["jsonl"]) as follower:
-        follower.follow([])
+        follower.follow(RUNNING_TRIALS)
     assert epochs_of_jsonl(tmp_path) == [("trials/0000", 1, 0.5), ("trials/0000", 2, 0.25)]
 
 
@@ -175,12 +180,40 @@ def test_of_a_training_that_began_anew_the_epochs_of_the_later_one_are_known(
     with following(tmp_path, [log]) as follower:
         for losses in ([0.5, 0.25, 0.125], [0.75, 0.5]):
             write_curves(tmp_path, "trials/0000", losses)
-            follower.follow([])
+            follower.follow(RUNNING_TRIALS)
             time.sleep(0.01)
     write_curves(tmp_path, "trials/0000", [0.75, 0.5, 0.375])
     with following(tmp_path, [log]) as follower:
-        follower.follow([])
+        follower.follow(RUNNING_TRIALS)
     assert 0.375 in [loss for _, _, loss in READERS[log](tmp_path)]
+
+
+def test_a_look_costs_as_much_late_in_a_run_as_early(tmp_path: Path) -> None:
+    def cost(finished: int) -> int:
+        """The calls into the system that it takes to see one epoch more of a trial, after so many others."""
+        run = tmp_path / str(finished)
+        for number in range(finished + 1):
+            write_curves(run, f"trials/{number:04d}", [0.5, 0.25])
+        records = [record(number, "complete", 0.5) for number in range(finished)]
+        with following(run, ["jsonl"]) as follower:
+            follower.follow([*records, record(finished, "running")])
+            write_curves(run, f"trials/{finished:04d}", [0.5, 0.25, 0.125])
+            calls: list[str] = []
+
+            def watch(frame: object, event: str, called: Any) -> None:
+                if event == "c_call" and called.__module__ in ("posix", "io", "_io"):
+                    calls.append(called.__name__)
+
+            sys.setprofile(watch)
+            try:
+                follower.follow([*records, record(finished, "running")])
+            finally:
+                sys.setprofile(None)
+        assert epochs_of_jsonl(run)[-1] == (f"trials/{finished:04d}", 3, 0.125)
+        assert {"stat", "open"} <= set(calls)
+        return len(calls)
+
+    assert cost(200) == cost(10)
 
 
 def test_a_log_that_cannot_be_written_costs_no_search(

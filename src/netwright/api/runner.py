@@ -23,12 +23,7 @@ from netwright.runs.drawings import Drawer
 from netwright.runs.folder import RunFolder
 from netwright.runs.status import COMPARING, FINISHED, RunStatus, read_status, status_of
 from netwright.runs.storage import storage_errors
-from netwright.runs.trials import (
-    TrialRecord,
-    best_of,
-    count_statuses,
-    record_of,
-)
+from netwright.runs.trials import Records, TrialRecord, best_of, count_statuses
 from netwright.runs.versions import RESUMED, stated, version_warning, with_resumption
 from netwright.searches.components import open_study, problem_of
 from netwright.searches.loop import Search
@@ -106,10 +101,11 @@ def search(
     study = open_study(folder, settings)
     space = make_space(settings.space)
     drawer = Drawer(folder, settings, space, problem_of(settings, run_data.prepared).task)
+    trials = Records(study)
 
     def told(seconds: float) -> None:
         if on_status is not None or drawer.needed or follower.needed:
-            records = [record_of(t) for t in study.get_trials(deepcopy=False)]
+            records = trials.read()
             drawer.keep_best(records)
             follower.follow(records)
         if on_status is not None:
@@ -117,12 +113,12 @@ def search(
 
     if settings.supernet is not None:
         search_shared(folder, settings, run_data.data, study, told)
-        follower.follow(map(record_of, study.get_trials(deepcopy=False)))
+        follower.follow(trials.read())
         return
     work = Search(folder, settings, run_data.data, study, space, executor)
     work.run(lambda: told(work.seconds_spent))
     told(work.seconds_spent)
-    records = [record_of(t) for t in study.get_trials(deepcopy=False)]
+    records = trials.read()
     if best_of(records) is None:
         raise RunError(_nothing_trained(folder, settings, records))
 
@@ -177,7 +173,7 @@ def compare(
 ) -> None:
     """The final comparison: the only part that opens the test cases. The arguments are those of `search`."""
     study = open_study(folder, settings)
-    records = [record_of(t) for t in study.get_trials(deepcopy=False)]
+    records = Records(study).read()
     spent = float(study.user_attrs.get(SPENT, 0.0))
     best = best_of(records)
     if best is None:

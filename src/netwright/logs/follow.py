@@ -15,17 +15,20 @@ from netwright.errors import StorageError
 from netwright.execution.notes import say_once
 from netwright.logs import open_sinks
 from netwright.logs.base import Sink, Values
+from netwright.runs.folder import RunFolder
 from netwright.runs.trials import RUNNING, TrialRecord
 from netwright.training.files import CURVES
 
-TRAININGS = ("trials/*", "verdict/*", "winner")
-"""Folders of a run in which there may be a training."""
+OTHER_TRAININGS = ("verdict/*", "winner")
+"""Folders of a run in which there may be a training that is no trial's."""
 PAUSE_SECONDS = 60.0
 """A sink that could not be written to is left alone for so long: a server that is gone takes its time to say so."""
 
 
 class Follower:
     """Looks for what is new in a run, and gives it to the sinks.
+
+    A trial that has ended and was logged is not looked at again, so that a look costs as much late in a run as early.
 
     Args:
         root: the run folder.
@@ -37,6 +40,7 @@ class Follower:
         self._sinks = sinks
         self._sizes: dict[Path, int] = {}
         self._beginnings: dict[Path, str] = {}
+        self._settled: set[int] = set()
         self._paused_until = -math.inf
 
     @property
@@ -49,22 +53,32 @@ class Follower:
         missing is tried again a minute later, and when the run is resumed.
 
         Args:
-            records: the trials of the run as they stand.
+            records: the trials of the run as they stand. The epochs of a trial are those in its folder.
         """
         if not self._sinks or time.monotonic() < self._paused_until:
             return
         try:
-            for pattern in TRAININGS:
+            for record in records:
+                if record.number not in self._settled:
+                    self._follow_trial(record)
+            for pattern in OTHER_TRAININGS:
                 for curves in sorted(self._root.glob(f"{pattern}/{CURVES}")):
                     self._follow_epochs(curves)
-            for record in records:
-                if record.status != RUNNING:
-                    for sink in self._sinks:
-                        if not sink.has_trial(record.number):
-                            _log_trial(sink, record)
         except StorageError as error:
             self._paused_until = time.monotonic() + PAUSE_SECONDS
             say_once(str(error))
+
+    def _follow_trial(self, record: TrialRecord) -> None:
+        curves = RunFolder(self._root).trial(record.number) / CURVES
+        self._follow_epochs(curves)
+        if record.status == RUNNING:
+            return
+        for sink in self._sinks:
+            if not sink.has_trial(record.number):
+                _log_trial(sink, record)
+        self._settled.add(record.number)
+        self._sizes.pop(curves, None)
+        self._beginnings.pop(curves, None)
 
     def _follow_epochs(self, curves: Path) -> None:
         try:
@@ -72,7 +86,7 @@ class Follower:
             if self._sizes.get(curves) == size:
                 return
             lines = curves.read_text(encoding="utf-8").split("\n")[:-1]  # the last may be half written
-        except OSError:  # a worker begins it anew at this moment
+        except OSError:  # there is none, or a worker begins it anew at this moment
             return
         epochs = [entry for entry in map(_parsed, lines) if "epoch" in entry]
         if not epochs:

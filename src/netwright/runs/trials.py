@@ -122,6 +122,25 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
     )
 
 
+class Records:
+    """The records of a study's trials. That of a finished trial is made once, as it does not change any more."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+        self._finished: dict[int, TrialRecord] = {}
+
+    def read(self) -> list[TrialRecord]:
+        """All trials as they are now."""
+        return [self._record(trial) for trial in self._study.get_trials(deepcopy=False)]
+
+    def _record(self, trial: FrozenTrial) -> TrialRecord:
+        if not trial.state.is_finished():
+            return record_of(trial)
+        if trial.number not in self._finished:
+            self._finished[trial.number] = record_of(trial)
+        return self._finished[trial.number]
+
+
 def _phase(trial: FrozenTrial) -> str | None:
     """The phase of a trial in published Q-learning. Its random episodes belong to the phase in which they alternate
     with others.
