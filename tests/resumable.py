@@ -30,6 +30,7 @@ from netwright.training import checkpoint
 from netwright.training.checkpoint import Checkpoints
 from netwright.training.config import TrainingProtocol
 from netwright.training.loop import train
+from netwright.training.seeding import derive_seed
 
 SIZE = (12, 14)
 CASES, VALIDATION = range(7), range(7, 10)
@@ -131,6 +132,10 @@ def protocol_of(kind, **settings):
     return TrainingProtocol(**{**given, **settings})
 
 
+STATISTICS = derive_seed(5, "statistics")
+"""The seed of the batches that statistics of batch normalisation are computed from: no training batches."""
+
+
 class Copied:
     """A problem whose trainings leave, after each step, a copy of their checkpoint: the step's number behind its name.
 
@@ -143,8 +148,9 @@ class Copied:
     def __getattr__(self, name):
         return getattr(self._problem, name)
 
-    def batches(self, *arguments):
-        return CopiedBatches(self._problem.batches(*arguments), self)
+    def batches(self, cases, protocol, device, seed):
+        batches = self._problem.batches(cases, protocol, device, seed)
+        return batches if seed == STATISTICS else CopiedBatches(batches, self)
 
     def copy(self):
         self._steps += 1

@@ -10,17 +10,25 @@ class Clock:
 
 
 class Turning:
-    """Turns the clock by ``batch`` seconds at each batch, and by ``validation`` at each validation; counts both."""
+    """Turns the clock by ``batch`` seconds at each training batch, and by ``validation`` at each validation.
+
+    ``validated`` has the time after each validation since the clock was new.
+    """
 
     def __init__(self, problem, clock, *, batch=1.0, validation=0.0):
         self._problem, self._clock, self._batch, self._validation = problem, clock, batch, validation
         self.validated = []
+        self._training = False
 
     def __getattr__(self, name):
         return getattr(self._problem, name)
 
     def batches(self, *arguments):
-        return _Batches(self._problem.batches(*arguments), self)
+        batches = self._problem.batches(*arguments)
+        if self._training:  # those of the training are asked for first
+            return batches
+        self._training = True
+        return _Batches(batches, self)
 
     def turn(self):
         self._clock.now += self._batch

@@ -79,6 +79,7 @@ PROTOCOLS = {
         "warm_up": False,
         "steps": 5,
     },
+    "averaged, warm-up": {"averaging": 0.9, "warm_up_steps": 4, "learning_rate": 0.02, "validate_every": 2},
 }
 """Each kind of state in one of them at least."""
 

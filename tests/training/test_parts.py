@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 
 import pytest
 import torch
@@ -54,9 +55,10 @@ def steps_in(path):
     return load_values(path)["step"]["steps"]
 
 
+@pytest.mark.parametrize("settings", [{}, {"averaging": 0.8, "learning_rate": 0.02}], ids=["", "averaged"])
 @pytest.mark.parametrize("kind", ["volumes", "slices", "pictures", "inpainting"])
-def test_in_parts_that_end_within_epochs_is_the_same_as_in_one_go(kind, data, path):
-    protocol = protocol_of(kind, **STEADY, seconds=9.5)
+def test_in_parts_that_end_within_epochs_is_the_same_as_in_one_go(kind, settings, data, path):
+    protocol = protocol_of(kind, **STEADY, **settings, seconds=9.5)
     whole, _ = part(kind, data, path, protocol)
     assert steps_in(path) == 10, "a batch a second"
     for seconds, steps in ((0.5, 1), (2.5, 3), (3.5, 4), (9.5, 10)):
@@ -104,3 +106,36 @@ def test_a_cosine_ends_with_the_time_within_an_epoch(data, path):
     rates = [record.learning_rate for record in training.curves.records]
     assert 0 < rates[-1] < 0.01 * protocol.learning_rate
     assert all(one > other for one, other in itertools.pairwise(rates[2:]))
+
+
+def test_validations_keep_to_their_share_of_the_time(data, path):
+    # A validation takes 2 s: k of them, beside 18 k seconds of training, are a tenth of the time. The first one is
+    # estimated at 0.4 s, and comes after 4.
+    protocol = protocol_of("pictures", epochs=100, validation_share=0.1)
+    training, turning = part("pictures", data, path, protocol, validation=2.0)
+    assert turning.validated == [6.0, *(20.0 * k for k in range(2, 12)), 224.0]
+    records = training.curves.records
+    assert [r.epoch for r in records if r.validation_score is not None][:3] == [2, 18, 27]
+    assert len(training.curves.values()["validation_score"]) == 100
+    assert math.isnan(training.curves.values()["validation_score"][0])
+
+
+def test_the_share_of_validations_counts_those_of_earlier_parts(data, path):
+    protocol = protocol_of("pictures", **STEADY, validation_share=0.1, seconds=25.0)
+    part("pictures", data, path, protocol, validation=2.0)
+    for seconds in (50.0, 75.0, 200.0):
+        now = dataclasses.replace(protocol, seconds=seconds)
+        part("pictures", data, path, now, goes_on=True, validation=2.0)
+        training_seconds = steps_in(path)
+        assert seconds - 2.0 <= training_seconds + load_values(path)["budget"]["validated"] <= seconds + 1.0
+    # As many as in one go: after those that ended parts early, the others waited.
+    assert load_values(path)["budget"]["validated"] == 2.0 * (training_seconds // 18)
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_a_share_for_validations_leaves_the_rest_to_the_plan(in_parts, data, path):
+    protocol = protocol_of("pictures", epochs=1000, in_parts=in_parts, validation_share=0.2, seconds=100.0)
+    training, turning = part("pictures", data, path, protocol, validation=2.0)
+    assert 94.0 <= training.seconds <= 101.0
+    assert training.curves.records[10].planned_epochs == pytest.approx(40, abs=3), "80 s of training"
+    assert 0.15 < 2.0 * len(turning.validated) / training.seconds < 0.22

@@ -59,6 +59,19 @@ class TrainingProtocol:
         "whether `cosine` begins with a warm-up, over the first epoch or 5 % of the steps, whichever is "
         "shorter; `false`: it begins at the full rate",
     )
+    warm_up_steps: int = setting(
+        0,
+        "steps over which the learning rate rises in the schedule `constant`; 0: it begins at the full rate",
+        at_least=0,
+    )
+    averaging: float | None = setting(
+        None,
+        "validate and keep a moving average of the weights: the share of it that each step keeps, for example "
+        "0.999, and less in the first steps. Statistics of batch normalisation are computed again for it. "
+        "`null`: validate and keep the weights of the last step",
+        over=0,
+        under=1,
+    )
     loss: str = setting(
         "exponential_logarithmic",
         "the loss: `exponential_logarithmic`; `dice_cross_entropy`: 1 - Dice plus unweighted "
@@ -109,6 +122,13 @@ class TrainingProtocol:
         1,
         "epochs from one validation to the next; the first and the last epoch are always validated",
         at_least=1,
+    )
+    validation_share: float | None = setting(
+        None,
+        "the validations' largest share of the time, in place of `training.validate_every`: an epoch is "
+        "validated if they stay within it. The last epoch is always validated. `null`: no such limit",
+        over=0,
+        under=1,
     )
     score_epochs: int = setting(
         1, "how many of the last validations a candidate's metrics are means of", at_least=1

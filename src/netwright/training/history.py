@@ -70,11 +70,13 @@ class Curves:
     def values(self) -> dict[str, list[float]]:
         """``train_loss`` and ``validation_score``, one value an epoch.
 
-        An epoch without a validation repeats the validation before it.
+        An epoch without a validation repeats the validation before it; one before the first validation has NaN.
         """
         scores: list[float] = []
+        last = math.nan
         for record in self.records:
-            scores.append(record.validation_score if record.validation_score is not None else scores[-1])
+            last = last if record.validation_score is None else record.validation_score
+            scores.append(last)
         return {TRAIN_LOSS: [r.train_loss for r in self.records], VALIDATION_SCORE: scores}
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.errors import StorageError
+from netwright.training.averaging import AveragedNetwork, averaged_network
 from netwright.training.checkpoint import Checkpoints
 from netwright.training.config import TrainingProtocol
 from netwright.training.device import resolve_device, threads
@@ -33,7 +34,7 @@ class Training:
     """A trained network and the course of its training.
 
     Args:
-        network: after the last epoch.
+        network: after the last epoch, with its averaged weights where the protocol has ``averaging``.
         status: complete, diverged, too slow or stalled.
         reason: why the training is not complete.
         epochs: how many were finished. An epoch that the end of the wall time cut short is in the curves, but does not
@@ -125,6 +126,7 @@ def train(
                 protocol.validate_every_of(len(batches)),
                 clock,
                 in_parts=protocol.in_parts,
+                validation_share=protocol.validation_share,
             ),
             watch=Watch(protocol.early),
             patience=Patience(protocol.patience, protocol.minimum_gain),
@@ -132,18 +134,24 @@ def train(
             scores=deque(maxlen=protocol.score_epochs),
             device=device,
         )
+        averaged = None
+        if progress.step.averages:
+            averaged = averaged_network(network, progress.step, problem, training, protocol, seed=seed)
         file = None
         if checkpoints is not None:
             file = ProgressFile(checkpoints, identity_of(protocol, training, validation))
         loop = _Loop(
             progress,
             score=lambda: problem.scores(network, validation, protocol, device),
+            averaged=averaged,
             metric=lambda scores: problem.metrics(scores)[problem.task.metric],
             on_epoch=on_epoch,
             stop_after=stop_after,
             file=file,
         )
         status, reason = loop.run()
+        if averaged is not None and status is Status.COMPLETE:
+            averaged.take()
     return Training(
         network=network,
         status=status,
@@ -164,6 +172,7 @@ class _Loop:
     Args:
         progress: the state to begin with.
         score: gives the scores of the validation cases.
+        averaged: the network with averaged weights, of which the scores are then; None: of its own weights.
         metric: the task's metric for given scores; NaN where no case defines it.
         on_epoch: called after every epoch.
         stop_after: the last epoch, where the plan has more.
@@ -175,6 +184,7 @@ class _Loop:
         progress: Progress,
         *,
         score: Callable[[], NDArray[np.float64]],
+        averaged: AveragedNetwork | None,
         metric: Callable[[NDArray[np.float64]], float],
         on_epoch: Callable[[EpochRecord], None] | None,
         stop_after: int | None,
@@ -182,6 +192,7 @@ class _Loop:
     ) -> None:
         self._progress = progress
         self._score = score
+        self._averaged = averaged
         self._metric = metric
         self._on_epoch = on_epoch
         self._stop_after = math.inf if stop_after is None else stop_after
@@ -277,7 +288,8 @@ class _Loop:
         """
         state = random.getstate()
         try:
-            return self._score()
+            with contextlib.nullcontext() if self._averaged is None else self._averaged.in_use():
+                return self._score()
         finally:
             random.setstate(state)
 

@@ -18,6 +18,11 @@ def cosine(step: int, steps: float, longest_warm_up: int) -> float:
     return half_cosine(progress)
 
 
+def linear_warm_up(step: int, steps: int) -> float:
+    """The learning rate at a step (the first is 0), as a share of the full rate, which it reaches after ``steps``."""
+    return min(1.0, (step + 1) / steps) if steps else 1.0
+
+
 def half_cosine(progress: float) -> float:
     """The share of the full learning rate at a ``progress`` of 0 to 1 of a training. It falls from 1 to 0."""
     return 0.5 * (1 + math.cos(math.pi * progress))

@@ -15,7 +15,8 @@ from netwright.training.checkpoint import CheckpointRefused
 from netwright.training.config import TrainingProtocol
 from netwright.training.device import call_network, half_precision, to_channels_last
 from netwright.training.losses import TrainingLoss
-from netwright.training.lr_schedule import cosine
+from netwright.training.lr_schedule import cosine, linear_warm_up
+from netwright.training.moving_average import MovingAverage
 from netwright.training.optimizers import optimizer_of
 from netwright.training.precision import half_precision_training
 from netwright.training.state import (
@@ -55,10 +56,14 @@ class TrainingStep:
         self._rate = protocol.learning_rate
         self._cosine = protocol.schedule == "cosine"
         self._warm_up = batches if protocol.warm_up else 0
+        self._warm_up_steps = protocol.warm_up_steps
         self._batches = batches
         self._gradient_norm = protocol.gradient_norm
         self._scheduled = [module for module in network.modules() if isinstance(module, Scheduled)]
         self._optimizer = optimizer_of(protocol, network.parameters())
+        self._average = (
+            None if protocol.averaging is None else MovingAverage(network.parameters(), protocol.averaging)
+        )
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half == torch.float16)
         self._loss = loss
         self.learning_rate = protocol.learning_rate
@@ -86,12 +91,28 @@ class TrainingStep:
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self.steps += 1
+        if self._average is not None:
+            self._average.update(self.steps)
         heartbeat.beat()
         return value, value if of_output is loss else of_output.item()
 
+    @property
+    def averages(self) -> bool:
+        """Whether there are averaged weights."""
+        return self._average is not None
+
+    def average(self) -> None:
+        """Sets the weights to their averages."""
+        if self._average is not None:
+            self._average.copy_to_weights()
+
     def tensors(self) -> dict[str, Tensor]:
-        """The weights and the optimizer's state for them, for a checkpoint."""
-        return grouped(network=network_tensors(self._network), optimizer=optimizer_tensors(self._optimizer))
+        """The weights, the optimizer's state for them, and their averages, for a checkpoint."""
+        return grouped(
+            network=network_tensors(self._network),
+            optimizer=optimizer_tensors(self._optimizer),
+            average={} if self._average is None else self._average.tensors(),
+        )
 
     def values(self) -> dict[str, Any]:
         """The rest of the state for a checkpoint, as plain values."""
@@ -112,6 +133,8 @@ class TrainingStep:
             raise CheckpointRefused("it was written with another network")
         self._network.load_state_dict(weights)
         restore_optimizer(self._optimizer, within(tensors, "optimizer"))
+        if self._average is not None:
+            self._average.restore(within(tensors, "average"))
         restore_scaler(self._scaler, values["scaler"])
         self.steps, self.learning_rate = values["steps"], values["learning_rate"]
 
@@ -122,9 +145,12 @@ class TrainingStep:
     def _follow_plan(self, steps: float) -> None:
         """Sets what depends on the total number of steps."""
         if self._cosine:
-            self.learning_rate = self._rate * cosine(self.steps, steps, self._warm_up)
-            for group in self._optimizer.param_groups:
-                group["lr"] = self.learning_rate
+            share = cosine(self.steps, steps, self._warm_up)
+        else:
+            share = linear_warm_up(self.steps, self._warm_up_steps)
+        self.learning_rate = self._rate * share
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.learning_rate
         for module in self._scheduled:
             module.set_progress(min(1.0, self.steps / max(1, steps)))
 

@@ -37,6 +37,7 @@ class TimeBudget:
         validate_every: epochs from one validation to the next.
         clock: gives the time in seconds; tests pass their own.
         in_parts: whether the training may end within an epoch.
+        validation_share: the validations' largest share of the time, in place of ``validate_every``.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class TimeBudget:
         clock: Callable[[], float] = time.perf_counter,
         *,
         in_parts: bool = False,
+        validation_share: float | None = None,
     ) -> None:
         self.planned_epochs = epochs
         self.in_parts = in_parts
@@ -58,6 +60,8 @@ class TimeBudget:
         self._validate_every = validate_every
         self._validation_batches = validation_batches
         self._validation_seconds: float | None = None
+        self._validation_share = validation_share
+        self._validated = 0.0
         self._clock = clock
         self._started = self._last = clock()
         self._durations: list[float] = []
@@ -136,7 +140,11 @@ class TimeBudget:
 
     def values(self) -> dict[str, Any]:
         """What a checkpoint needs beside `batch_seconds`."""
-        return {"seconds": self.elapsed, "validation_seconds": self._validation_seconds}
+        return {
+            "seconds": self.elapsed,
+            "validation_seconds": self._validation_seconds,
+            "validated": self._validated,
+        }
 
     def restore(self, batch_seconds: Sequence[float], values: Mapping[str, Any], epochs: int) -> None:
         """Restores the state of a training. Its wall time may have changed.
@@ -148,6 +156,7 @@ class TimeBudget:
         """
         self._durations = list(batch_seconds)
         self._validation_seconds = values["validation_seconds"]
+        self._validated = values.get("validated", 0.0)  # of a version that did not note it
         self._started = self._clock() - values["seconds"]
         if self._share is not None and (self.in_parts or len(self._durations) >= self._first_plan_after):
             self._plan(epochs, self._share - self.elapsed - self._validation_cost())
@@ -163,14 +172,18 @@ class TimeBudget:
             self._plan(epoch, self._share - self.elapsed - self._validation_cost())
 
     def validation_due(self, epoch: int) -> bool:
-        """Whether to validate: after the first epoch and every ``validate_every``. The last epoch always has a
-        validation.
+        """Whether to validate: after the first epoch and every ``validate_every``, or where all validations, with this
+        one, stay within their share of the time. The last epoch always has a validation.
         """
+        if self._validation_share is not None:
+            cost = self._validation_cost()
+            return self._validated + cost <= self._validation_share * (self.elapsed + cost)
         return epoch == 1 or epoch % self._validate_every == 0
 
     def validation_done(self, seconds: float) -> None:
         """Call this with the seconds that a validation took."""
         self._validation_seconds = seconds
+        self._validated += seconds
 
     @property
     def _first_plan_after(self) -> int:
@@ -184,13 +197,23 @@ class TimeBudget:
             self._fitting = steps / self.batches
             self.planned_epochs = min(self._epochs, max(done + 1, math.ceil(self._fitting)))
             return
-        more = affordable_epochs(
-            seconds, self._epoch_seconds(), self._validation_cost(), self._validate_every, self._epochs - done
-        )
+        if self._validation_share is not None:
+            training = (1 - self._validation_share) * seconds
+            more = affordable_epochs(training, self._epoch_seconds(), 0.0, 1, self._epochs - done)
+        else:
+            more = affordable_epochs(
+                seconds,
+                self._epoch_seconds(),
+                self._validation_cost(),
+                self._validate_every,
+                self._epochs - done,
+            )
         self.planned_epochs = done + more
 
     def _step_seconds(self) -> float:
-        """The seconds of a step, with its part of the validations after each ``validate_every`` epochs."""
+        """The seconds of a step, with its part of the validations."""
+        if self._validation_share is not None:
+            return self._epoch_seconds() / (1 - self._validation_share) / self.batches
         return (self._epoch_seconds() + self._validation_cost() / self._validate_every) / self.batches
 
     def _epoch_seconds(self) -> float:

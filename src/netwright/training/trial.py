@@ -310,7 +310,7 @@ def predicted_cost(build: Build, task: NetworkTask, protocol: TrainingProtocol) 
             label_type=LABEL_TYPES[task.label_type],
             device=device,
             mixed_precision=half is not None,
-            optimizer_states=1 if protocol.optimizer == "sgd" else 2,
+            optimizer_states=(1 if protocol.optimizer == "sgd" else 2) + (protocol.averaging is not None),
             # Beside the gradients Nadam and Adam need a root, and all but they alone the gradients with the decay.
             update_copies=2 + (protocol.optimizer != "sgd" and protocol.weight_decay > 0),
         )
