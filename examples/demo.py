@@ -19,10 +19,10 @@ def netwright(*arguments: object) -> None:
 
 
 def main() -> None:
-    """Go through the commands in order, in a new folder or that of an earlier tour, which is emptied."""
+    """Go through the commands in order, in a new folder or in that of an earlier demo, which is emptied."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo")
     if folder.exists() and not {path.name for path in folder.iterdir()} <= {"Sample", "run", "prediction"}:
-        sys.exit(f"{folder} holds other files than those of an earlier tour. Name a new folder.")
+        sys.exit(f"{folder} contains other files than those of an earlier demo. Give a new folder.")
     if folder.exists():
         shutil.rmtree(folder)
     dataset, run = folder / "Sample", folder / "run"

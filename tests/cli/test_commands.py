@@ -65,9 +65,9 @@ def test_wrong_usage_is_exit_code_2_without_a_trace(installed: Command) -> None:
         (("search", "nowhere", "--set", "machine.threads=abc"), "machine.threads"),
         (("search", "nowhere", "--set", "budget.trials=null"), "budget"),
         (("search", "nowhere", "--map-label", "255:1"), "255=1"),
-        (("plan", "nowhere", "--seconds", "inf"), "no finite number"),
-        (("train", "nowhere", "--hours", "nan"), "no finite number"),
-        (("train", "nowhere", "--hours", "inf"), "no finite number"),
+        (("plan", "nowhere", "--seconds", "inf"), "not a finite number"),
+        (("train", "nowhere", "--hours", "nan"), "not a finite number"),
+        (("train", "nowhere", "--hours", "inf"), "not a finite number"),
     ],
 )
 def test_wrong_names_and_values_are_named(netwright: Command, arguments: tuple[str, ...], named: str) -> None:
@@ -268,7 +268,7 @@ def test_evaluate_gives_the_dice_that_the_label_maps_have(
         affine[:3, 3] += affine[:3, 0] * 0.3
         nibabel.save(nibabel.Nifti1Image(np.asanyarray(beside.dataobj), affine), label)
     evaluated = netwright("evaluate", finished_run, copy, "--json")
-    assert evaluated.stderr.count("elsewhere than its image other_") == 2
+    assert evaluated.stderr.count("another position than its image other_") == 2
     assert "up to 0.3 voxels away" in evaluated.stderr
     moved = json.loads(evaluated.stdout)
     assert len(moved["cases"]) == 2, "the cases that it was trained on are known by their content"

@@ -123,7 +123,7 @@ def test_a_plan_promises_no_more_digits_than_it_knows() -> None:
     assert "300 trials: about 1 m 36 s" in told
     assert "exploration" not in told
     short = "\n".join(plan_lines(replace(PLAN, trials=100, exploration=658), Path("shapes")))
-    assert "warning    100 trials are all exploration: this strategy needs about 658 random ones" in short
+    assert "warning    100 trials are not enough: this strategy makes about 658 random ones" in short
     slow = replace(PLAN, epochs=10, seconds_a_candidate=9000.0, candidates_an_hour=0.4, hours=None)
     assert "10 epochs takes about 2 h 30 m: 0.4 candidates an hour" in "\n".join(plan_lines(slow, Path("x")))
 
@@ -250,7 +250,7 @@ def test_a_file_in_place_of_a_folder_is_told(netwright: Command, tmp_path: Path)
     (tmp_path / "a.npz").write_bytes(b"")
     done = netwright("sample", "-o", tmp_path / "a.npz")
     assert done.returncode == 1
-    assert "a.npz: a file is in the way, expected a folder" in done.stderr
+    assert "a.npz: expected a folder, but a file has this name" in done.stderr
 
 
 def test_recipes_for_volumes_are_not_offered_for_pictures(cells: Path, dataset: Path, tmp_path: Path) -> None:

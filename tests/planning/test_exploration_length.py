@@ -30,7 +30,7 @@ def create(cells: Path, folder: Path, trials: int, **given: Any) -> None:
 
 
 def test_too_few_trials_are_told_with_the_number_that_it_takes(cells: Path, tmp_path: Path) -> None:
-    with pytest.warns(SettingsWarning, match=r"10 trials are all exploration: .* about 16 random ones"):
+    with pytest.warns(SettingsWarning, match=r"10 trials are not enough: .* about 16 random ones"):
         create(cells, tmp_path / "short", 10)
     with warnings.catch_warnings():
         warnings.simplefilter("error", SettingsWarning)

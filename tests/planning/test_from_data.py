@@ -196,7 +196,7 @@ def test_what_restored_pictures_cannot_have_is_refused(tiles: Path, shapes: Path
         ({"objective__metric": "dice"}, "psnr, ssim"),
         ({"slices": {}}, "slices are for volumes"),
         ({"images__size": [10, 10]}, "11 x 11"),
-        ({"termination__loss_of_guess": 0.9}, "not known what a guess gives"),
+        ({"termination__loss_of_guess": 0.9}, "the loss of a guess is unknown"),
     ):
         names = {name.replace("__", ".") for name in given}
         with pytest.raises(SettingsError, match=words):

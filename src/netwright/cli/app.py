@@ -48,7 +48,7 @@ from netwright.execution.signals import INTERRUPTED, ended_by_signals
 
 app = typer.Typer(
     name="netwright",
-    help="Designs a convolutional network for the data that you have.",
+    help="Designs a convolutional network for your data.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
@@ -85,12 +85,12 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def options(
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print more messages.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Designs a convolutional network for the data that you have."""
+    """Designs a convolutional network for your data."""
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
     logging.getLogger(LOGGER).setLevel(logging.WARNING)
     if verbose:
@@ -104,14 +104,16 @@ def sample(
         str,
         typer.Option(
             metavar="[volumes|masks|classes|labels|cardiac|images]",
-            help="3D phantoms with label maps, pictures with masks, of classes, or with several labels each, hearts, "
-            "or pictures alone.",
+            help="3D phantoms with label maps; pictures with masks, with one class each or with several labels each; "
+            "heart scans; or pictures alone.",
             autocompletion=complete_sample,
         ),
     ] = "volumes",
     cases: Annotated[
         int | None,
-        typer.Option(min=4, help="How many; of pictures with classes, in each class; of hearts, patients."),
+        typer.Option(
+            min=4, help="Number of cases or pictures; with classes: per class; with hearts: patients."
+        ),
     ] = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -120,7 +122,7 @@ def sample(
     from netwright.data.samples import write_kind
 
     if output.exists() and any(output.iterdir()):
-        raise NetwrightError(f"{output} already holds files. Name a new folder with -o.")
+        raise NetwrightError(f"{output} already contains files. Give a new folder with -o.")
     out.print(f"sample     {write_kind(kind, output, cases, seed)} in {output}", markup=False)
     out.print(f"next       {command('inspect', output)}", markup=False)
 
@@ -131,13 +133,13 @@ def inspect(
     dataset: DatasetArgument,
     as_json: JsonOption = False,
     show_all: Annotated[
-        bool, typer.Option("--all", help="Every problem, not the first of each kind.")
+        bool, typer.Option("--all", help="List every problem, not only the first of each kind.")
     ] = False,
     format: FormatOption = None,
     map_label: MapLabelOption = None,
     max_pixels: MaxPixelsOption = None,
 ) -> None:
-    """Say what is in a dataset, and everything that is wrong with it (exit code 1 if search would refuse it)."""
+    """List what a dataset contains, and its problems (exit code 1 if search would refuse it)."""
     from netwright.cli.inspected import inspection_lines
     from netwright.data.open import inspect_any, open_any
     from netwright.execution.resources import available_cores
@@ -174,12 +176,10 @@ def plan(
     max_pixels: MaxPixelsOption = None,
     seconds: Annotated[
         float | None,
-        typer.Option(
-            min=1, callback=finite, help="Answer in about so long, with what is known by then; 60 by default."
-        ),
+        typer.Option(min=1, callback=finite, help="Time for measuring, in seconds; 60 by default."),
     ] = None,
 ) -> None:
-    """Measure what candidates cost here, and say what the whole search would, before any hour is spent."""
+    """Measure what candidates cost on this machine, and estimate the time of the whole search."""
     from netwright import api
     from netwright.cli.tables import plan_lines
 
@@ -218,15 +218,13 @@ def search(
     verdict_hours: VerdictOption = None,
     workers: WorkersOption = None,
     epochs: EpochsOption = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="All random numbers come from it; 0 by default.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers; 0 by default.")] = None,
     network: NetworkOption = None,
     limit: LimitOption = None,
     assignments: SetOption = None,
     settings: Annotated[
         Path | None,
-        typer.Option("--settings", help="A run.yaml to repeat: its settings in place of a recipe's."),
+        typer.Option("--settings", help="Repeat a run: a run.yaml whose settings replace a recipe."),
     ] = None,
     format: FormatOption = None,
     map_label: MapLabelOption = None,
@@ -234,7 +232,7 @@ def search(
     log: LogOption = None,
     trust_code: TrustOption = False,
 ) -> None:
-    """Search a network, compare it with what one would have taken without a search, and report."""
+    """Search a network, compare it with standard networks, and write a report."""
     from netwright.api import create_run
     from netwright.settings import read_settings
 
@@ -266,7 +264,7 @@ def search(
 
 @app.command()
 def resume(run: RunArgument, max_pixels: MaxPixelsOption = None, trust_code: TrustOption = False) -> None:
-    """Go on with a run that was stopped, killed or cut off."""
+    """Continue a run that was stopped or killed."""
     opened = opened_run(run, trust_code=trust_code)
     told = opened.other_versions()
     if told is not None:
@@ -276,7 +274,7 @@ def resume(run: RunArgument, max_pixels: MaxPixelsOption = None, trust_code: Tru
 
 @app.command()
 def status(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Say where a run stands; works while it runs."""
+    """Show the progress of a run, also while it runs."""
     from netwright.api import open_run
     from netwright.cli.tables import status_lines
 
@@ -294,10 +292,10 @@ for verb in (train, evaluate, predict, report, dashboard):
 @app.command()
 def recipes(
     parts: Annotated[
-        bool, typer.Option("--parts", help="The spaces and strategies that any recipe may be given.")
+        bool, typer.Option("--parts", help="List the spaces and strategies, which can be combined freely.")
     ] = False,
 ) -> None:
-    """List the published systems that can be searched with."""
+    """List the recipes: the published systems."""
     from netwright.recipes import RECIPES
 
     if parts:
@@ -346,5 +344,5 @@ def _describe(error: OSError) -> str:
         where = error.filename or "the output"
         return f"The disk of {where} is full. Make room and try again; nothing that was finished is lost."
     if isinstance(error, NotADirectoryError | FileExistsError):
-        return f"{error.filename}: a file is in the way, expected a folder. Name another one."
+        return f"{error.filename}: expected a folder, but a file has this name. Choose another one."
     return f"{error.filename or ''}: {error.strerror or error}"

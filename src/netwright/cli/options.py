@@ -19,10 +19,14 @@ DatasetArgument = Annotated[Path, typer.Argument(help="Folder (or .npz file) of 
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, as given to search -o.")]
 RecipeOption = Annotated[
     str | None,
-    typer.Option("--recipe", "-r", help="See 'netwright recipes'; one that suits the data by default."),
+    typer.Option(
+        "--recipe", "-r", help="A name from 'netwright recipes'; by default the usual one for the data."
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-FormatOption = Annotated[str | None, typer.Option("--format", help="Of the dataset; recognised by default.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+FormatOption = Annotated[
+    str | None, typer.Option("--format", help="Format of the dataset; recognised by default.")
+]
 MapLabelOption = Annotated[
     list[str] | None, typer.Option("--map-label", metavar="OLD=NEW", help="Read label value OLD as NEW.")
 ]
@@ -32,7 +36,7 @@ MaxPixelsOption = Annotated[
         "--max-pixels",
         metavar="NUMBER",
         callback=lambda value: _allow_pixels(value),
-        help="Read pictures of up to so many pixels, and volumes of up to so many voxels.",
+        help="The largest pictures (in pixels) and volumes (in voxels) to read.",
     ),
 ]
 SetOption = Annotated[
@@ -53,59 +57,72 @@ def finite(value: float | None) -> float | None:
         typer.BadParameter: it is infinite or NaN.
     """
     if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is no finite number.")
+        raise typer.BadParameter(f"{value} is not a finite number.")
     return value
 
 
-TrialsOption = Annotated[int | None, typer.Option(min=1, help="Candidates at most.")]
-HoursOption = Annotated[float | None, typer.Option(help="Wall time of the search at most.")]
+TrialsOption = Annotated[int | None, typer.Option(min=1, help="Maximum number of candidates.")]
+HoursOption = Annotated[float | None, typer.Option(help="Maximum wall time of the search, in hours.")]
 VerdictOption = Annotated[
     float | None,
-    typer.Option(help="Wall time of the final comparison; half of the search's by default, 0: none."),
+    typer.Option(help="Hours for the final comparison; by default half of the search's, 0: no comparison."),
 ]
-WorkersOption = Annotated[int | None, typer.Option(min=1, help="Candidates at once; one a core by default.")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Candidates trained at once; by default one per GPU, else one per core."),
+]
 EpochsOption = Annotated[int | None, typer.Option(min=1, help="Epochs of each candidate.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="All random numbers come from it.")]
-TrialOption = Annotated[int | None, typer.Option(min=0, help="Number of a trial; the winner by default.")]
-NoCRFOption = Annotated[bool, typer.Option("--no-crf", help="Without the CRF that was kept for the network.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
+TrialOption = Annotated[int | None, typer.Option(min=0, help="Number of a trial; by default the winner.")]
+NoCRFOption = Annotated[
+    bool, typer.Option("--no-crf", help="Do not apply the CRF that was kept for the network.")
+]
 TrustOption = Annotated[
     bool,
-    typer.Option("--trust-code", help="Run the code that the run names, though no search of yours ran it."),
+    typer.Option(
+        "--trust-code", help="Run the code of the run's network, even if no search of yours ran it before."
+    ),
 ]
 NetworkOption = Annotated[
     str | None,
     typer.Option(
         "--network",
         metavar="PACKAGE.MODULE:FACTORY",
-        help="Your own network, tuned layer by layer (recipe marl).",
+        help="Your own network, adapted layer by layer (recipe marl).",
     ),
 ]
 SpaceOption = Annotated[
     str | None,
     typer.Option(
-        "--space", metavar="NAME", help="In place of the recipe's; see 'netwright recipes --parts'."
+        "--space",
+        metavar="NAME",
+        help="Search space instead of the recipe's; see 'netwright recipes --parts'.",
     ),
 ]
 StrategyOption = Annotated[
     str | None,
     typer.Option(
-        "--strategy", metavar="NAME", help="In place of the recipe's; see 'netwright recipes --parts'."
+        "--strategy",
+        metavar="NAME",
+        help="Search strategy instead of the recipe's; see 'netwright recipes --parts'.",
     ),
 ]
 ObjectiveOption = Annotated[
     str | None,
     typer.Option(
-        "--objective", metavar="METRIC", help="In place of the recipe's: a metric alone, e.g. dice."
+        "--objective", metavar="METRIC", help="One metric instead of the recipe's objective, e.g. dice."
     ),
 ]
 LimitOption = Annotated[
     list[str] | None,
-    typer.Option("--limit", metavar="LIMIT", help="What a network must keep, e.g. 'parameters<=2e6'."),
+    typer.Option(
+        "--limit", metavar="LIMIT", help="A condition that a network must meet, e.g. 'parameters<=2e6'."
+    ),
 ]
 
 LogOption = Annotated[
     list[str] | None,
-    typer.Option("--log", metavar="NAME", help="Log trials and epochs: jsonl, tensorboard, mlflow."),
+    typer.Option("--log", metavar="NAME", help="Also log trials and epochs as jsonl, tensorboard or mlflow."),
 ]
 
 

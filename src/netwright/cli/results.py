@@ -36,12 +36,12 @@ def train(
     trial: TrialOption = None,
     epochs: EpochsOption = None,
     hours: Annotated[
-        float | None, typer.Option(callback=finite, help="Wall time, with as many epochs as fit.")
+        float | None, typer.Option(callback=finite, help="Hours of training instead of a number of epochs.")
     ] = None,
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,
 ) -> None:
-    """Train a trial's network to the full protocol; the test cases stay closed."""
+    """Train the network of a trial with the full protocol, on the training cases."""
     from netwright.cli.display import TrainingLines
     from netwright.cli.inspected import command
     from netwright.cli.tables import crf_line, metric_lines
@@ -85,7 +85,7 @@ def evaluate(
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,
 ) -> None:
-    """Dice, accuracy, average precision of labels or PSNR of a run's network on a dataset."""
+    """Test a run's network on a labelled dataset: Dice, accuracy, average precision or PSNR."""
     from netwright.cli.tables import evaluation_lines
 
     opened = opened_run(run, trust_code=trust_code)
@@ -102,24 +102,27 @@ def evaluate(
 def predict(
     run: RunArgument,
     images: Annotated[Path, typer.Argument(help="A volume, cine or picture, or a folder of them.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what is predicted.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")],
     trial: TrialOption = None,
     no_crf: NoCRFOption = False,
     masks: Annotated[
         Path | None,
-        typer.Option(help="Of pictures to restore: masks of the same names, white where they are missing."),
+        typer.Option(
+            help="For pictures to restore: a folder of masks with the same names, white where the picture is missing."
+        ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what predict wrote there before, and nothing else.")
+        bool,
+        typer.Option("--overwrite", help="Replace files that predict wrote there before, and no others."),
     ] = False,
     format: Annotated[
         str | None,
-        typer.Option(help="Of label maps: nifti, nrrd, mha or png; by default that of each image."),
+        typer.Option(help="Format of label maps: nifti, nrrd, mha or png; by default that of each image."),
     ] = None,
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,
 ) -> None:
-    """Segment images, each on its own grid, tell the classes or labels of pictures, in a table, or restore them."""
+    """Segment images (each on its own grid), classify pictures (in a table), or restore pictures."""
     from netwright.tasks import task_of_metric
 
     opened = opened_run(run, trust_code=trust_code)
@@ -135,10 +138,10 @@ def report(
     run: RunArgument,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="File or folder to write it to; the run's folder by default."),
+        typer.Option("-o", "--output", help="File or folder for the report; by default the run's folder."),
     ] = None,
 ) -> None:
-    """Write the report of what a run has so far."""
+    """Write the report of a run, also before its end."""
     from netwright.api import open_run
 
     out.print(f"report     {open_run(run).report(output)}", markup=False)
@@ -148,7 +151,7 @@ def dashboard(
     run: RunArgument,
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
 ) -> None:
-    """Show a run's trials in the browser, live (optuna-dashboard, on this machine only)."""
+    """Show a run's trials live in the browser (optuna-dashboard, on this machine only)."""
     from netwright.api import open_run
     from netwright.cli.dashboard import serve
 

@@ -111,7 +111,7 @@ def _storage_errors(folder: Path, needed: int) -> Iterator[None]:
             ) from error
         free = shutil.disk_usage(next(parent for parent in folder.parents if parent.exists())).free
         raise StorageError(
-            f"{folder.parent} has no room for the preprocessed dataset: expected "
-            f"{(needed + MARGIN) / 1e6:.0f} MB, found {free / 1e6:.0f} MB free. Make room, choose another "
+            f"{folder.parent} does not have enough space for the preprocessed dataset: expected "
+            f"{(needed + MARGIN) / 1e6:.0f} MB, found {free / 1e6:.0f} MB free. Free some space, choose another "
             "folder for the cache, or a smaller size."
         ) from error

@@ -23,7 +23,7 @@ that were read wrongly are not used again."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
-BROKEN_OFF = "A copy or download that broke off leaves such files: fetch it again"
+BROKEN_OFF = "The copy or download was probably interrupted: copy it again"
 
 
 @contextmanager
@@ -170,7 +170,9 @@ def require_file(
         if other is not None:
             name = other.name if other.parent == path.parent else other
             instead = f"no file, but {name} is there"
-            advice = f"If that is the one, name it so, or rename it. Else: {advice[0].lower()}{advice[1:]}"
+            advice = (
+                f"If that is the file, use its name, or rename it. Otherwise: {advice[0].lower()}{advice[1:]}"
+            )
         raise UnusableFile(
             Problem("error", str(path), "is missing", expected, instead, advice, kind="missing-file")
         )
@@ -202,5 +204,5 @@ def write_whole(path: Path, content: bytes) -> None:
         with suppress(OSError):
             partial_path.unlink()
         raise StorageError(
-            f"{path} could not be written ({error.strerror or error}). Make room, or choose another folder."
+            f"{path} could not be written ({error.strerror or error}). Free some space, or choose another folder."
         ) from error

@@ -70,9 +70,7 @@ def split(
     require_fractions(fractions)
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
-        raise DatasetError(
-            f"The cases {enumerate_words(twice)} occur twice: every case needs a name of its own."
-        )
+        raise DatasetError(f"The cases {enumerate_words(twice)} occur twice: every case needs its own name.")
     members: dict[str, list[str]] = {}
     for name in names:
         members.setdefault((groups or {}).get(name, name), []).append(name)

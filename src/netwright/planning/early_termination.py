@@ -32,7 +32,7 @@ def require_guess(draft: Draft, context: Context) -> None:
     if _is_set(draft, "loss") or any(loss in task.guessed_losses for task in TASKS.values()):
         return
     raise SettingsError(
-        f"termination.loss_of_guess: it is not known what a guess gives with training.loss={loss}. Set "
+        f"termination.loss_of_guess: the loss of a guess is unknown for training.loss={loss}. Set "
         "training.early.loss to a number, or termination.loss_of_guess=null."
     )
 

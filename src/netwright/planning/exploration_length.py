@@ -48,7 +48,7 @@ def exploration_words(trials: float, episodes: int | None) -> str | None:
     if episodes is None or trials > episodes:
         return None
     return (
-        f"{trials:,.0f} trials are all exploration: this strategy needs about {episodes:,} random ones before its "
+        f"{trials:,.0f} trials are not enough: this strategy makes about {episodes:,} random ones before its "
         f"agents use what they learned. Give more (--trials {_round(episodes)}, say), a shorter "
         "strategy.exploration, or strategy.variant=coordinated, which learns from the first trial on."
     )

@@ -80,8 +80,8 @@ def _require_buildable(space: Space, task: NetworkTask) -> None:
         space.build(space.starting_choice(), task)
     except InfeasibleArchitecture as error:
         raise SettingsError(
-            f"The space {space.name!r} is not for this dataset. {error} Take the space of another recipe: "
-            "'netwright recipes' says what each is for."
+            f"The space {space.name!r} is not for this dataset. {error} Use the space of another recipe: "
+            "'netwright recipes' lists what each is for."
         ) from None
 
 
@@ -99,5 +99,5 @@ def require_validation_labels(draft: Draft, context: Context) -> None:
         if metric in asked:
             raise SettingsError(
                 f"The objective asks for {metric}, but none of the validation cases has the label {name}. Take "
-                "another seed or split, which deal the cases otherwise, or another objective."
+                "another seed or split, which split the cases differently, or another objective."
             )

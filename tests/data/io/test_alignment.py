@@ -149,7 +149,9 @@ def test_axes_at_45_degrees_do_not_part_what_lies_in_one_place() -> None:
 def test_another_spacing_or_another_shape_is_refused(tmp_path: Path, save_volume: Save) -> None:
     image = save_volume(tmp_path / "image.nii", np.zeros(SHAPE, np.float32))
     thick = save_volume(tmp_path / "thick.nii", np.zeros(SHAPE, np.float32), np.diag([1, 1, 3.0, 1]))
-    with pytest.raises(UnusableFile, match=r"thick\.nii lies elsewhere than the first channel image\.nii"):
+    with pytest.raises(
+        UnusableFile, match=r"thick\.nii has another position than the first channel image\.nii"
+    ):
         read_image([image, thick])
     with pytest.raises(UnusableFile, match=r"numpy\.asarray\(label\.dataobj\), image\.affine"):
         read_label(thick, read_grid(image))
@@ -172,6 +174,8 @@ def test_predicting_says_that_a_channel_lies_beside(tmp_path: Path, save_volume:
         save_volume(tmp_path / "a_0001.nii", values, moved(np.eye(4), (0, 0.4, 0))),
     ]
     settings = PreprocessingSettings(spacing="native", size=(8, 8, 8))
-    with pytest.warns(DatasetWarning, match=r"a_0001\.nii lies elsewhere than the first channel a_0000\.nii"):
+    with pytest.warns(
+        DatasetWarning, match=r"a_0001\.nii has another position than the first channel a_0000\.nii"
+    ):
         prepared = prepare_volume(read_image(files), files, settings)
     np.testing.assert_array_equal(prepared.image[0], prepared.image[1])

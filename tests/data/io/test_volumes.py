@@ -152,7 +152,9 @@ def test_a_label_that_lost_its_affine_is_refused_and_one_that_was_turned_read(
     affine = affine_of(np.array([[0, -1], [1, -1], [2, 1]]), labels.shape)
     grid = Grid(labels.shape, tuple(map(tuple, affine)))
     lost = save_volume(tmp_path / "lost.nii", labels)
-    with pytest.raises(UnusableFile, match=r"lost\.nii lies elsewhere than its image, up to 15 voxels away"):
+    with pytest.raises(
+        UnusableFile, match=r"lost\.nii has another position than its image, up to 15 voxels away"
+    ):
         read_label(lost, grid)
     turned = nibabel.as_closest_canonical(nibabel.Nifti1Image(labels, affine))
     nibabel.save(turned, tmp_path / "turned.nii")

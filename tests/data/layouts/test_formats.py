@@ -142,7 +142,7 @@ def test_cases_to_predict(nnunet_folder: Folder, tmp_path: Path, save_volume: Ca
     (images / "b_0001.nii.gz").unlink()
     with pytest.raises(DatasetError, match="lacks channel 1 of case b"):
         find_cases(images, channels=2)
-    with pytest.raises(DatasetError, match="holds nothing to read"):
+    with pytest.raises(DatasetError, match="contains no images"):
         find_cases(tmp_path, channels=1)
     with pytest.raises(DatasetError, match="does not exist"):
         find_cases(tmp_path / "nowhere", channels=1)

@@ -71,7 +71,7 @@ def test_a_file_of_another_ending_is_named(msd_folder: Folder) -> None:
     ]
     error, *_ = inspect_dataset(open_any(changed(root, training=listed))).errors
     assert (
-        "found no file, but case_00.nii.gz is there.\nIf that is the one, name it so, or rename it."
+        "found no file, but case_00.nii.gz is there.\nIf that is the file, use its name, or rename it."
         in str(error)
     )
 

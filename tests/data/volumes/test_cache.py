@@ -123,7 +123,7 @@ def test_damaged_caches_are_found_out_and_built_again(sample: Path, tmp_path: Pa
     folder = prepare(dataset, SETTINGS, tmp_path).folder
     images = (folder / "images.npy").read_bytes()
     (folder / "images.npy").write_bytes(images[:-10])
-    with pytest.raises(DatasetError, match=r"no complete preprocessed dataset.*Delete the folder"):
+    with pytest.raises(DatasetError, match=r"not a complete preprocessed dataset.*Delete the folder"):
         open_prepared(folder)
     prepare(dataset, SETTINGS, tmp_path)
     assert (folder / "images.npy").read_bytes() == images
@@ -135,7 +135,7 @@ def test_damaged_caches_are_found_out_and_built_again(sample: Path, tmp_path: Pa
     (folder / "index.json").write_text(json.dumps(index))
     with pytest.raises(DatasetError, match=r"images\.npy holds \d+ values"):
         open_prepared(folder)
-    with pytest.raises(DatasetError, match="no complete preprocessed dataset"):
+    with pytest.raises(DatasetError, match="not a complete preprocessed dataset"):
         open_prepared(tmp_path / "nowhere")
 
 
@@ -176,7 +176,8 @@ def test_no_room_is_said_before_anything_is_written(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=9e9, used=9e9, free=1e6))
     needed = f"{(arrays + 16e6) / 1e6:.0f} MB"
     with pytest.raises(
-        StorageError, match=rf"has no room .*: expected {needed}, found 1 MB free\. Make room"
+        StorageError,
+        match=rf"does not have enough space .*: expected {needed}, found 1 MB free\. Free some space",
     ):
         prepare(open_any(sample), SETTINGS, tmp_path / "full")
     assert not [path for path in (tmp_path / "full").iterdir() if path.is_dir()]
@@ -191,7 +192,7 @@ def test_a_disk_that_fills_up_while_writing(sample: Path, tmp_path: Path) -> Non
     """
     errors = finish(preparing(code, sample, tmp_path), 60)[1]
     assert "netwright.errors.StorageError: " in errors
-    assert "has no room for the preprocessed dataset" in errors
+    assert "does not have enough space for the preprocessed dataset" in errors
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 

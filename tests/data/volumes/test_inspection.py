@@ -117,10 +117,11 @@ def test_a_label_elsewhere_is_refused_beyond_a_voxel(msd_folder: Folder, save_vo
     spacing, elsewhere, near = inspect(root).problems
     assert (spacing.severity, elsewhere.severity, near.severity) == ("error", "error", "warning")
     assert "expected voxels of 1 x 1 x 1 mm, found voxels of 1 x 1 x 3 mm" in str(spacing)
-    assert "elsewhere than its image case_02.nii.gz, up to 40 voxels away" in str(elsewhere)
+    assert "another position than its image case_02.nii.gz, up to 40 voxels away" in str(elsewhere)
     assert "found axes RAS from (0.0, 40.0, 0.0) mm" in str(elsewhere)
-    assert "labelsTr/case_03.nii.gz lies elsewhere than its image case_03.nii.gz, up to 0.25 voxels" in str(
-        near
+    assert (
+        "labelsTr/case_03.nii.gz has another position than its image case_03.nii.gz, up to 0.25 voxels"
+        in str(near)
     )
 
 
@@ -164,7 +165,7 @@ def test_other_unknown_labels(msd_folder: Folder, save_volume: Save) -> None:
     assert "found -1, 0 and 7" in str(few)
     assert "--map-label -1=1 (Anterior)" in str(few)
     assert "328 more values" in str(many)
-    assert "look like an image's intensities" in str(many)
+    assert "look like the intensities of an image" in str(many)
 
 
 def test_labels_that_are_no_whole_numbers(msd_folder: Folder, save_volume: Save) -> None:
@@ -190,7 +191,7 @@ def test_voxels_that_are_no_numbers(msd_folder: Folder, save_volume: Save) -> No
     save_volume(image(root, 6), values)
     problem = only(inspect(root))
     assert problem.severity == "error"
-    assert "imagesTr/case_06.nii.gz has voxels that are no numbers (NaN or infinite)" in str(problem)
+    assert "imagesTr/case_06.nii.gz has voxels that are not numbers (NaN or infinite)" in str(problem)
     assert "found 3 of 336 voxels in channel 0" in str(problem)
 
 
@@ -230,7 +231,7 @@ def test_a_channel_on_another_grid(nnunet_folder: Folder, save_volume: Save) -> 
     )
     error, elsewhere, few = inspect(root).problems
     assert "b_0001.nii.gz has another shape than the first channel: expected 5 x 6 x 7" in str(error)
-    assert "c_0001.nii.gz lies elsewhere than the first channel c_0000.nii.gz" in str(elsewhere)
+    assert "c_0001.nii.gz has another position than the first channel c_0000.nii.gz" in str(elsewhere)
     assert (elsewhere.severity, few.kind) == ("error", "few-cases")
 
 
@@ -245,10 +246,10 @@ def test_a_channel_on_another_grid(nnunet_folder: Folder, save_volume: Save) -> 
         (
             1,
             "error",
-            "has too few labelled cases: expected at least 3, .* found 1.\nOne case cannot be learned from",
+            "has too few labelled cases: expected at least 3, .* found 1.\nOne case is not enough for training",
         ),
         (2, "error", "found 2"),
-        (3, "warning", "expected at least 10, .* found 3.\nA verdict on one or two test cases says little"),
+        (3, "warning", "expected at least 10, .* found 3.\nA result on one or two test cases says little"),
     ],
 )
 def test_too_few_cases(cases: int, severity: str, message: str, msd_folder: Folder) -> None:

@@ -134,7 +134,7 @@ def test_images_to_predict(tmp_path: Path, save_volume: Callable[..., Path]) -> 
         of_file(path, PreprocessingSettings())
     values[0] = np.nan
     save_volume(path, values)
-    with pytest.raises(UnusableFile, match=r"scan\.nii has voxels that are no numbers"):
+    with pytest.raises(UnusableFile, match=r"scan\.nii has voxels that are not numbers"):
         of_file(path, settings)
 
 

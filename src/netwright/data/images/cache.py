@@ -103,7 +103,9 @@ def prepare_like(
     """
     _require_usable(dataset, but=ONE_CLASS)
     if not dataset.records:
-        raise DatasetError(f"{dataset.root} holds no pictures: expected some. Look whether they were copied.")
+        raise DatasetError(
+            f"{dataset.root} holds no pictures: expected some. Check whether they were copied."
+        )
     return _prepared(
         as_trained(dataset, preparation),
         preparation.settings,

@@ -72,8 +72,8 @@ def _white(path: Path, pixels: NDArray[Any]) -> NDArray[np.bool_]:
                 f"has values {pixels.min():g} to {pixels.max():g}, none of them white",
                 expected=f"white, {white:g}, where the picture is missing, and black, 0, elsewhere",
                 found=f"nothing from {white / 2:g} on",
-                advice="Labels 0 and 1 are no mask: multiply them by 255. Where nothing is missing, draw it black all "
-                "over.",
+                advice="Labels 0 and 1 are not a mask: multiply them by 255. If nothing is missing, make the mask "
+                "completely black.",
                 kind="no-white",
             )
         )

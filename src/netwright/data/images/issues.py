@@ -36,7 +36,7 @@ def few_pictures(dataset: ImageSet) -> list[Problem]:
             "has too few pictures to learn from",
             expected=f"at least {MINIMUM_CASES}, and far more for a result that means something",
             found=str(pictures),
-            advice="Look whether the files were copied, and to the right folder.",
+            advice="Check that the files were copied to the right folder.",
             kind="few-cases",
         )
     ]
@@ -86,7 +86,7 @@ def labels_out_of_range(
         "has labels out of range",
         expected=f"{first} to {first + classes - 1}, the classes of the training part",
         found=f"{enumerate_words(labels[:5])} in {outside.size} picture{'s' * (outside.size != 1)}",
-        advice="Give every class pictures in training, and name all of them where a file names the classes.",
+        advice="Add training pictures for every class; if a file names the classes, it must name all of them.",
         kind="label-range",
     )
 
@@ -96,8 +96,8 @@ def _about(
 ) -> Problem:
     advice = {
         "empty-class": f"Add pictures of it, or remove the {dataset.class_word}.",
-        "few-cases": "What is learned from so few, and tested on fewer, says little: add pictures.",
-        "untested-class": "How well it is told apart will not be known: add pictures of it to the test part.",
+        "few-cases": "Results from so few pictures are not reliable: add pictures.",
+        "untested-class": "Its accuracy cannot be measured: add pictures of it to the test part.",
     }[kind]
     return Problem(
         severity,
@@ -196,7 +196,7 @@ def range_problem(location: str, low: float, high: float) -> Problem | None:
         "holds real or 32-bit numbers beyond black and white",
         expected="values from 0 (black) to 1 (white)",
         found=f"{low:.4g} to {high:.4g}",
-        advice="Divide by what is white, or save the pictures with 8 or 16 bits.",
+        advice="Divide by the value of white, or save the pictures with 8 or 16 bits.",
         kind="range",
     )
 
@@ -217,7 +217,7 @@ def transparent(records: Sequence[Record]) -> list[Problem]:
             "is transparent in places",
             expected="pictures without an alpha channel",
             found=f"{len(records)} picture{'s' * (len(records) != 1)} with one that is used",
-            advice="They are laid over black. If they are meant on white, lay them over white and save them again.",
+            advice="Transparent pixels become black. If they should be white, save the pictures on white.",
             kind="transparent",
         )
     ]
@@ -232,7 +232,7 @@ def constant(intensities: Sequence[tuple[Record, float]]) -> list[Problem]:
             "is constant",
             expected="a picture",
             found=f"the intensity {value:g} everywhere",
-            advice="Nothing can be learned from it: look whether the export failed, or remove it.",
+            advice="A network cannot learn from it: check whether the export failed, or remove it.",
             kind="constant",
         )
         for record, value in intensities
@@ -252,19 +252,21 @@ def duplicates(dataset: ImageSet, contents: Sequence[tuple[Record, bytes]]) -> l
             continue
         if other.part != record.part:
             kind, what = "duplicate-parts", f"is in two parts, {other.part} and {record.part}"
-            advice = "What was learned by heart looks well in the test: remove it from one of them."
+            advice = (
+                "A picture from training makes the test result look too good: remove it from one of them."
+            )
         elif other.label != record.label:
             kind = "duplicate-classes"
             what = (
                 "is in two classes" if dataset.class_word == "class" else "is there twice, with other labels"
             )
-            advice = "Both cannot be right, and neither can be learned: remove the wrong one."
+            advice = "At most one of them is right: remove the wrong one."
         else:
             kind, what = "duplicate", "is a duplicate"
             advice = (
                 "It counts twice."
                 if tested
-                else "With one of them in training and the other in test, the result looks better than it is: "
+                else "With one of them in training and the other in test, the result looks too good: "
                 "remove one."
             )
         problems.append(

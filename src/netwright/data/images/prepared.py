@@ -204,6 +204,6 @@ def open_prepared_images(folder: Path) -> PreparedImages:
             )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
-            f"{folder} is no complete set of prepared pictures: expected {INDEX} and {IMAGES}, but {error}. {advice}"
+            f"{folder} is not a complete set of prepared pictures: expected {INDEX} and {IMAGES}, but {error}. {advice}"
         ) from error
     return prepared

@@ -171,7 +171,7 @@ def _broken(file: str, count: int) -> Problem:
     return Problem(
         "error",
         file,
-        "has pixels that are no numbers (NaN or infinite)",
+        "has pixels that are not numbers (NaN or infinite)",
         expected="finite values",
         found=f"{count} pixel{'s' * (count != 1)} that are not",
         advice="Replace them, for example with numpy.nan_to_num, and save the pictures again.",

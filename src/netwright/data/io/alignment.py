@@ -61,7 +61,7 @@ def misplacement(
     return Problem(
         "error" if far else "warning",
         str(path),
-        f"lies elsewhere than {f'{other} {name}'.strip()}, up to {_voxels(off)} away",
+        f"has another position than {f'{other} {name}'.strip()}, up to {_voxels(off)} away",
         expected=_position(image, same_spacing),
         found=_position(grid, same_spacing),
         advice=_far_advice(role) if far else _near_advice(),
@@ -72,17 +72,17 @@ def misplacement(
 def _far_advice(role: str) -> str:
     this = "label" if role == "label" else "channel"
     return (
-        f"Nothing tells which voxel of the {this} belongs to which of the image. Resample it onto the image's grid. If "
-        "the program that wrote it only lost the affine, so that the voxels are in the image's order, save it with the "
-        f"image's: nibabel.save(nibabel.Nifti1Image(numpy.asarray({this}.dataobj), image.affine), path). Look at one "
-        "such case in a viewer before you trust it."
+        f"It is unknown which voxel of the {this} belongs to which voxel of the image. Resample the {this} onto the "
+        "image's grid. If only the affine was lost, so that the voxels are in the image's order, save it with the affine "
+        f"of the image: nibabel.save(nibabel.Nifti1Image(numpy.asarray({this}.dataobj), image.affine), path). Check one "
+        "such case in a viewer."
     )
 
 
 def _near_advice() -> str:
     return (
         "The shapes agree, so it is taken voxel by voxel in the image's geometry, its axes turned as its own affine "
-        "says. Look at one such case in a viewer before you trust it."
+        "says. Check one such case in a viewer."
     )
 
 

@@ -97,7 +97,7 @@ def require_contents(path: Path, location: str, pictures: int) -> None:
             f"cannot be read, as it announces {pictures:,} pictures",
             f"at least {FEWEST_BYTES} bytes of the file for each of more than {MANY_PICTURES:,}",
             path,
-            "Pictures that are packed so small are empty. If it is meant, and the memory suffices, say "
+            "Pictures that are compressed so much are empty. If the size is right, and there is enough memory, give "
             f"--max-pixels {MAX_PIXELS}.",
         )
 
@@ -142,7 +142,7 @@ def require_pictures(path: Path, location: str, shape: Sequence[int], itemsize: 
             f"cannot be read, as it announces {shape[0]:,} pictures",
             f"at most {MAX_PICTURES:,} in one array",
             path,
-            "Save fewer of them, or each as a file of its own.",
+            "Save fewer pictures, or each as its own file.",
         )
     _require(
         path,
@@ -203,8 +203,8 @@ def _require(
         f"cannot be read, as it announces {' x '.join(str(length) for length in shape)}, {count:,} {unit}",
         f"at most {most:,}",
         path,
-        f"A damaged header says such things, too. If it is meant, {way}, or, where the memory suffices, raise the "
-        f"bound with --max-pixels {-(-count * times // 4)}.",
+        f"The header may be damaged. If the size is right, {way}; or, with enough memory, raise the "
+        f"limit with --max-pixels {-(-count * times // 4)}.",
     )
 
 

@@ -43,7 +43,7 @@ def no_volume_in_space(path: Path, what: str, affine: NDArray[np.float64], advic
             f"has a header whose {what} the voxels to no volume in space",
             expected="three axes (mm) that span one",
             found=", ".join(str([float(f"{x:.3g}") for x in row]) for row in affine[:3]),
-            advice=f"Nothing tells how the scan lies. Export it again; or, if you know {advice}",
+            advice=f"The position of the scan is unknown. Export it again; or, if you know {advice}",
             kind="affine",
         )
     )

@@ -174,13 +174,13 @@ def require_one_orientation(image: Path, mask: Path) -> None:
         Problem(
             "error",
             str(mask),
-            "is not turned as its image is",
+            "has another orientation than its image",
             expected=f"the orientation tag of {image}, {of_image}" + " (as stored)" * (of_image == UPRIGHT),
             found=f"{of_mask}" + " (as stored, or no tag)" * (of_mask == UPRIGHT),
             advice="Programs that follow the tag of a camera show another picture than those that do not, and the "
             "mask fits one of them. Save both upright and without the tag, for example with Pillow: "
-            "ImageOps.exif_transpose(Image.open(path)).save(path), look whether they fit, and turn the mask by hand "
-            "where they do not.",
+            "ImageOps.exif_transpose(Image.open(path)).save(path), check that they match, and rotate the mask by "
+            "hand if not.",
             kind="orientation",
         )
     )
@@ -312,7 +312,7 @@ def _lossy(path: Path) -> UnusableFile:
             "is a mask stored as JPEG",
             expected="PNG, TIFF or BMP",
             found="JPEG, which changes the values along every edge",
-            advice="Export the mask again as PNG; the values that JPEG has lost cannot be had back from it.",
+            advice="Export the mask again as PNG; the values that JPEG lost cannot be recovered from it.",
             kind="lossy-mask",
         )
     )
@@ -342,7 +342,7 @@ def _with_holes(path: Path) -> UnusableFile:
             "is a mask that is transparent in places",
             expected="one value a pixel",
             found="values and opacities",
-            advice="Save it without its alpha channel, after a look whether that holds the labels.",
+            advice="Save it without its alpha channel, after checking that it does not contain the labels.",
             kind="transparent-mask",
         )
     )

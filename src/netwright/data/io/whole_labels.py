@@ -70,7 +70,7 @@ def _rounded(path: Path, values: NDArray[Any], counts: NDArray[np.int64] | None)
         total = values.size if counts is None else int(counts.sum())
         raise _unusable(
             path,
-            "has labels that are no numbers (NaN or infinite)",
+            "has labels that are not numbers (NaN or infinite)",
             f"{'nan' if np.isnan(values).any() else 'inf'} in {broken} of {total} voxels",
             "Programs leave NaN where nothing was labelled: if it means background, replace it by 0, for example with "
             "numpy.nan_to_num, and save the label map with an integer type.",

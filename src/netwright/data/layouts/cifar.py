@@ -201,7 +201,7 @@ def _file(path: Path, layout: _Layout, part: Part) -> ArrayFile:
                 f"is no whole file of {layout.title}'s binary version",
                 expected=f"{layout.record} bytes a picture ({layout.pictures[part] * layout.record} in the original)",
                 found=f"{size} bytes, which are {pictures} pictures and {rest} bytes more",
-                advice="A copy or download that broke off leaves such files: fetch it again.",
+                advice="The copy or download was probably interrupted: copy it again.",
                 kind="unreadable",
             )
         )

@@ -167,7 +167,7 @@ def _some(names: Sequence[str]) -> str:
 def _nothing(path: Path) -> str:
     """Why there is nothing to read, and where there may be something."""
     told = (
-        f"{path} holds nothing to read: expected volumes that end in "
+        f"{path} contains no images: expected volumes that end in "
         f"{enumerate_words(VOLUME_ENDINGS, 'or')}, or pictures that end in "
         f"{enumerate_words(PICTURE_ENDINGS, 'or')}"
     )
@@ -177,5 +177,5 @@ def _nothing(path: Path) -> str:
     told += f"; found {_some(there)}." if there else "."
     below = _below(path, lambda file: is_volume(file) or is_picture(file))
     if below:
-        told += f" In folders below lie {_some(below)}: give such a folder, for example {path / Path(below[0]).parent}."
+        told += f" Its subfolders contain {_some(below)}: give one of them, such as {path / Path(below[0]).parent}."
     return told

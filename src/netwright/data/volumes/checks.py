@@ -81,9 +81,7 @@ def require_label(case: Case) -> Path:
         UnusableFile: the case has none, or the file is missing.
     """
     _require_sound(case)
-    advice = (
-        "Add the label map, or remove the case from the dataset: only labelled cases can be learned from."
-    )
+    advice = "Add the label map, or remove the case from the dataset: only labelled cases can be used."
     if case.label is None and is_picture(case.images[0]):
         raise UnusableFile(_no_mask(case.images[0]))
     if case.label is None:
@@ -126,7 +124,7 @@ def _no_mask(image: Path) -> Problem:
         "has no mask",
         expected=f"a mask {image.stem} in PNG, TIFF or BMP in the folder {image.parent.parent / 'masks'}",
         found="none of that stem",
-        advice="Add the mask, or remove the image: only images with masks can be learned from.",
+        advice="Add the mask, or remove the image: only images with masks can be used.",
         kind="missing-label",
     )
 
@@ -187,7 +185,7 @@ def _other_colours(path: Path, channels: int, dataset: Dataset) -> Problem:
         "is grey among colours" if channels == 1 else "is coloured among greys",
         expected=f"{expected}, as the first image is",
         found=kinds.get(channels, f"{channels} channels"),
-        advice="A network takes either: convert all images to one kind, for example with Pillow: "
+        advice="A network needs one kind: convert all images, for example with Pillow: "
         f"Image.open(path).convert('{'RGB' if channels == 1 else 'L'}').save(path).",
         kind="channels",
     )
@@ -216,10 +214,10 @@ def intensity_problems(
             Problem(
                 "error",
                 str(path),
-                "has voxels that are no numbers (NaN or infinite)",
+                "has voxels that are not numbers (NaN or infinite)",
                 expected="finite intensities",
                 found=f"{broken} of {voxels} voxels in channel {channel}",
-                advice="Resampling or dividing outside of the scanned region leaves them: replace them, for "
+                advice="They come from resampling or from division outside the scanned region: replace them, for "
                 "example with numpy.nan_to_num, and save the volume again.",
                 kind="not-finite",
             )
@@ -232,7 +230,7 @@ def intensity_problems(
                 "is constant",
                 expected="an image",
                 found=f"the intensity {limits[0]:g} everywhere in channel {channel}",
-                advice="Nothing can be learned from it: look whether the export failed, or remove the case.",
+                advice="Nothing can be learned from it: check whether the export failed, or remove the case.",
                 kind="constant",
             )
         ]
@@ -279,9 +277,8 @@ def _unconfirmed(path: Path, values: NDArray[Any], dataset: Dataset) -> Problem:
         "has values that are not numbered 0, 1, 2, ... in order",
         expected=enumerate_words(list(dataset.labels)),
         found=value_text(values),
-        advice=f"The masks' values would become labels so: {', '.join(readings)}. If that is right, confirm it with "
-        f"--map-label {flag}; else give each value the label that it means there, or name the values as they are in a "
-        "dataset.json.",
+        advice=f"The values of the masks would become these labels: {', '.join(readings)}. If that is right, confirm "
+        f"it with --map-label {flag}; otherwise give other labels there, or name the values in a dataset.json.",
         kind="unconfirmed-labels",
     )
 
@@ -295,7 +292,7 @@ def _advice_on_values(unnamed: list[int], dataset: Dataset) -> str:
             f"If 255 means {target} ({name}), run again with --map-label 255={target}."
         )
     if len(unnamed) > 2 * dataset.classes + _SHOWN_VALUES:
-        return "So many values look like an image's intensities: is this the label map?"
+        return "So many values look like the intensities of an image: is this the label map?"
     say = (
         f"what each value means, for example --map-label {first}={target} ({name}) or --map-label {first}=0 "
         "(background)."

@@ -104,9 +104,9 @@ def _too_few(dataset: Dataset) -> list[Problem]:
     usable = cases >= MINIMUM_CASES
     expected = f"at least {FEW_CASES if usable else MINIMUM_CASES}, for training, validation and test"
     advice = {
-        0: "Nothing is there to learn from: look whether the files were copied, and to the right folder.",
-        1: f"One {patients[:-1]} cannot be learned from and tested on: label more.",
-    }.get(cases, f"A verdict on one or two test {patients} says little: label more.")
+        0: "Check that the files were copied to the right folder.",
+        1: f"One {patients[:-1]} is not enough for training and testing: label more.",
+    }.get(cases, f"A result on one or two test {patients} says little: label more.")
     return [
         Problem(
             "warning" if usable else "error",
@@ -170,7 +170,7 @@ def _nothing_labelled(dataset: Dataset) -> Problem:
         "has no labelled voxel",
         expected=f"voxels of {enumerate_words([v for v in dataset.labels if v != 0], 'or')} in some label map",
         found=f"background (0) throughout, in all {len(dataset.cases)} cases",
-        advice="Nothing can be learned from it. Look whether the label maps were exported rightly, and what their "
-        "values mean: --map-label reads one value as another.",
+        advice="A network cannot learn from it. Check that the label maps were exported correctly, and what "
+        "their values mean: --map-label reads one value as another.",
         kind="no-labels",
     )

@@ -237,7 +237,7 @@ def open_prepared(folder: Path) -> Prepared:
                 )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
-            f"{folder} is no complete preprocessed dataset: expected {INDEX}, {IMAGES} and {LABELS}, but "
+            f"{folder} is not a complete preprocessed dataset: expected {INDEX}, {IMAGES} and {LABELS}, but "
             f"{error}. {advice}"
         ) from error
     return prepared
