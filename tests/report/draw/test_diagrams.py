@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwright.report.draw.diagrams import draw, lay_out
+from netwright.report.draw.routing import Box, candidates
 from netwright.spaces.base import Diagram, Edge, Node
 
 MakeNetwork = Callable[[int], Diagram]
@@ -58,6 +59,13 @@ def test_arrows_in_one_row_keep_apart(block: Diagram) -> None:
     middles = np.array([curve.at(0.5) for curve in curves])
     distances = np.hypot(*(middles[:, None] - middles[None]).transpose(2, 0, 1))
     assert distances[~np.eye(len(curves), dtype=bool)].min() > 15
+
+
+@given(*[st.floats(-2000, 2000)] * 2, *[st.floats(44, 200)] * 2)
+def test_no_curve_is_shorter_than_it_is_taken_for(dx: float, dy: float, width: float, height: float) -> None:
+    """By that length, `route` passes over curves that cannot be the best."""
+    for curve in candidates(Box(0, 0, 60, 40), Box(dx, dy, width, height)):
+        assert np.hypot(*np.diff(curve.points, axis=0).T).sum() >= curve.shortest
 
 
 def test_svg_is_well_formed_and_holds_every_part(make_network: MakeNetwork) -> None:

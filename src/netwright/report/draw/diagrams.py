@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jinja2 import Environment
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from netwright.report.draw.routing import Box, Curve, route
 from netwright.spaces.base import Diagram, Edge, Node
@@ -101,9 +102,9 @@ def lay_out(diagram: Diagram) -> Drawing:
         others = [box for name, box in boxes.items() if name not in (edge.source, edge.target)]
         curves[i] = route(boxes[edge.source], boxes[edge.target], others, list(curves.values()))
     labels: list[Box] = []
+    points = np.concatenate([np.empty((0, 2)), *(curve.points for curve in curves.values())])
     for i, edge in enumerate(edges):
-        rivals = [curve for j, curve in curves.items() if j != i]
-        labels.append(_place_label(edge, curves[i], list(boxes.values()), rivals, labels))
+        labels.append(_place_label(edge, curves[i], list(boxes.values()), points, labels))
     return Drawing(boxes, tuple((edge, curves[i]) for i, edge in enumerate(edges)), tuple(labels))
 
 
@@ -180,15 +181,25 @@ def _box(node: Node, box: Box) -> dict[str, object]:
     }
 
 
-def _place_label(edge: Edge, curve: Curve, boxes: list[Box], rivals: list[Curve], taken: list[Box]) -> Box:
-    """The position along the curve where the label covers least of the other arrows, boxes and labels."""
+def _place_label(
+    edge: Edge, curve: Curve, boxes: list[Box], points: NDArray[np.float64], taken: list[Box]
+) -> Box:
+    """The position along the curve where the label covers least of the other arrows, boxes and labels.
+
+    Args:
+        edge: with the text.
+        curve: of the edge.
+        boxes: of all nodes.
+        points: of all curves, this one too, shape (n, 2).
+        taken: the labels that have their position already.
+    """
     width = _text_width(edge.label, DETAIL_SIZE) * 0.95 + 4 if edge.label else 0.0
     options = {share: Box(*curve.at(share), width, DETAIL_SIZE + 3) for share in LABEL_SHARES}
 
     def cost(share: float) -> float:
         label = options[share]
         covered = sum(label.overlaps(other) for other in (*boxes, *taken))
-        crossed = sum(label.count(rival.points) for rival in rivals)
+        crossed = label.count(points) - label.count(curve.points)
         bends = label.count(np.asarray(curve.joints))
         return 20 * covered + 8 * bends + crossed + 4 * abs(share - 0.5)
 
