@@ -307,3 +307,14 @@ def test_the_count_of_kills_is_the_systems_own() -> None:
         assert kills_for_memory() is None
     else:
         assert kills_for_memory() == int(path.read_text().split("oom_kill ")[1].split()[0])
+
+
+def test_a_worker_that_takes_no_task_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.ExitStack() as stack:
+        executor = LocalExecutor(1, 1)
+        stack.callback(executor.shutdown)
+        stuck = executor.submit(os.getpid).result(60)
+        os.kill(stuck, signal.SIGSTOP)
+        monkeypatch.setattr("netwright.execution.process.START_SECONDS", 10.0)
+        assert executor.submit(os.getpid).result(120) != stuck
+        assert not Path(f"/proc/{stuck}").exists()

@@ -21,7 +21,8 @@ from netwright.execution.worker import ENDING, MARK, READY, TAKEN, end_processes
 
 POLL_SECONDS = 0.1
 START_SECONDS = 300.0
-"""A worker that has not started up by then is considered hanging: it is ended and replaced."""
+"""A worker that has not started up by then, or has not taken a task for as long, is considered hanging: it is ended and
+replaced."""
 UNKNOWN = 256
 """Used instead of an exit code that cannot be determined any more; no process has it."""
 _REAPING_SECONDS = 0.05
@@ -59,7 +60,8 @@ class Worker:
         return code
 
     def accepts(self, payload: bytes, needed: Callable[[], bool]) -> bool:
-        """Whether the worker takes a task; False if it ended before it said so, or the task is no longer ``needed``.
+        """Whether the worker takes a task; False if it ended or was silent too long before it said so, or the task is
+        no longer ``needed``.
 
         A worker says that it has taken a task before it begins. A task that was not taken may be given to another.
         """
@@ -71,7 +73,8 @@ class Worker:
             self._pipe.send_bytes(payload)
         except OSError:
             return False
-        return self._says(TAKEN, needed)
+        due = time.monotonic() + START_SECONDS
+        return self._says(TAKEN, lambda: needed() and time.monotonic() < due)
 
     def _says(self, word: str, needed: Callable[[], bool]) -> bool:
         while needed():
