@@ -103,9 +103,10 @@ def statistics_of(network, batches):
     return np.mean(means, 0), np.mean(variances, 0)
 
 
+@pytest.mark.parametrize("averaged", [{"averaging": 0.9}, {"optimizer": "schedule_free"}])
 @pytest.mark.parametrize("kind", ["volumes", "pictures"])
-def test_statistics_of_batch_normalisation_are_those_of_the_averaged_weights(kind, data):
-    protocol = protocol_of(kind, epochs=4, averaging=0.9, learning_rate=0.05, **PLAIN)
+def test_statistics_of_batch_normalisation_are_those_of_the_averaged_weights(kind, averaged, data):
+    protocol = protocol_of(kind, epochs=4, learning_rate=0.05, **averaged, **PLAIN)
     problem, network = new_network(kind, data)
     train(network, problem, CASES, VALIDATION, protocol, seed=5)
     batches = problem.batches(CASES, protocol, CPU, derive_seed(5, "statistics"))
@@ -116,11 +117,11 @@ def test_statistics_of_batch_normalisation_are_those_of_the_averaged_weights(kin
     assert network[2].momentum == 0.1
 
 
-@pytest.fixture
-def stepped(data):
-    """A network with averaged weights after a step, its statistics, and its training step."""
+@pytest.fixture(params=["nadam", "schedule_free"])
+def stepped(request, data):
+    """A network with averaged weights after an epoch, its training step, and its statistics."""
     problem, network = new_network("pictures", data)
-    protocol = protocol_of("pictures", averaging=0.9, learning_rate=0.05, **PLAIN)
+    protocol = protocol_of("pictures", optimizer=request.param, averaging=0.9, learning_rate=0.05, **PLAIN)
     batches = problem.batches(CASES, protocol, CPU, 3)
     step = TrainingStep(network, protocol, CPU, loss_of(protocol, problem.task, torch.ones(2)), 2)
     network.train()

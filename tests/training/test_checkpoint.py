@@ -79,6 +79,12 @@ PROTOCOLS = {
         "warm_up": False,
         "steps": 5,
     },
+    "schedule-free": {
+        "optimizer": "schedule_free",
+        "warm_up_steps": 4,
+        "learning_rate": 0.02,
+        "weight_decay": 0.1,
+    },
     "averaged, warm-up": {"averaging": 0.9, "warm_up_steps": 4, "learning_rate": 0.02, "validate_every": 2},
 }
 """Each kind of state in one of them at least."""
@@ -473,7 +479,7 @@ def test_weights_that_modules_share_stay_shared(path):
     torch.testing.assert_close(dict(network.state_dict()), dict(again.state_dict()), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("optimizer", ["nadam", "adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["nadam", "adam", "adamw", "sgd"])
 def test_an_optimizer_keeps_what_it_knows_where_it_keeps_it(optimizer, path):
     def weights():
         torch.manual_seed(0)

@@ -113,7 +113,9 @@ def test_optimizer_and_weights_alone_where_there_is_nothing_else() -> None:
     assert cost.predicted_memory_mb == pytest.approx(4e-6 * 5 * 4 * 1000**2, rel=0.02)
 
 
-@pytest.mark.parametrize(("optimizer", "copies"), [("nadam", 1), ("adam", 1), ("sgd", 0)])
+@pytest.mark.parametrize(
+    ("optimizer", "copies"), [("nadam", 1), ("adam", 1), ("adamw", 0), ("schedule_free", 0), ("sgd", 0)]
+)
 def test_weight_decay_takes_another_copy_where_the_update_has_one_already(
     optimizer: str, copies: int
 ) -> None:

@@ -4,17 +4,19 @@ import copy
 import dataclasses
 import math
 from functools import partial
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+from schedulefree import AdamWScheduleFree
 
 from netwright.data.loading.batches import Batches
 from netwright.errors import SettingsError
 from netwright.nn.losses import AuxiliaryLoss, exponential_logarithmic_loss, label_weights
 from netwright.nn.schedule import Scheduled
 from netwright.settings import parse_settings
-from netwright.training.config import TrainingProtocol
+from netwright.training.config import Optimizer, TrainingProtocol
 from netwright.training.history import Curves
 from netwright.training.loop import train
 from netwright.training.losses import loss_of
@@ -38,7 +40,20 @@ def some_batch(task, seed=0):
     return images, torch.randint(0, task.classes, (2, *task.size), generator=generator)
 
 
-def test_is_the_plain_loop_of_torch(balls, problem, task, build):
+BARE = {
+    "nadam": partial(torch.optim.NAdam, lr=1e-3),
+    "adamw": partial(torch.optim.AdamW, lr=1e-3, weight_decay=0.1),
+    "schedule_free": partial(AdamWScheduleFree, lr=1e-3, weight_decay=0.1, warmup_steps=4),
+}
+SAME = {
+    "nadam": {},
+    "adamw": {"weight_decay": 0.1},
+    "schedule_free": {"weight_decay": 0.1, "warm_up_steps": 4},
+}
+
+
+@pytest.mark.parametrize("optimizer", BARE)
+def test_is_the_plain_loop_of_torch(optimizer, balls, problem, task, build):
     def network():
         torch.manual_seed(0)
         return build(task, dropout=0.0)
@@ -48,11 +63,13 @@ def test_is_the_plain_loop_of_torch(balls, problem, task, build):
         problem,
         range(6),
         (6, 7),
-        TrainingProtocol(epochs=3, batch_size=2, **PLAIN),
+        TrainingProtocol(optimizer=optimizer, epochs=3, batch_size=2, **SAME[optimizer], **PLAIN),
         seed=9,
     )
     bare = network()
-    optimizer = torch.optim.NAdam(bare.parameters(), lr=1e-3)
+    own = BARE[optimizer](bare.parameters())
+    if optimizer == "schedule_free":
+        own.train()
     weights = label_weights(balls.class_counts_of(range(6)))
     generator = torch.Generator().manual_seed(derive_seed(9, "batches"))
     batches = Batches(balls, range(6), task.size, 2, generator=generator)
@@ -60,17 +77,19 @@ def test_is_the_plain_loop_of_torch(balls, problem, task, build):
     for _ in range(3):
         losses.append([])
         for images, labels in batches:
-            optimizer.zero_grad()
+            own.zero_grad()
             loss = exponential_logarithmic_loss(bare(images), labels, weights)
             loss.backward()
-            optimizer.step()
+            own.step()
             losses[-1].append(loss.item())
+    if optimizer == "schedule_free":
+        own.eval()
     for ours, theirs in zip(trained.network.parameters(), bare.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(trained.curves.values()["train_loss"], np.mean(losses, 1), rtol=1e-4)
 
 
-@pytest.mark.parametrize("optimizer", ["nadam", "adam", "sgd"])
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
 @pytest.mark.parametrize("loss", ["exponential_logarithmic", "dice_cross_entropy"])
 def test_learns(problem, task, build, optimizer, loss):
     protocol = TrainingProtocol(

@@ -55,7 +55,11 @@ def steps_in(path):
     return load_values(path)["step"]["steps"]
 
 
-@pytest.mark.parametrize("settings", [{}, {"averaging": 0.8, "learning_rate": 0.02}], ids=["", "averaged"])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"averaging": 0.8, "learning_rate": 0.02}, {"optimizer": "schedule_free", "learning_rate": 0.02}],
+    ids=["", "averaged", "schedule-free"],
+)
 @pytest.mark.parametrize("kind", ["volumes", "slices", "pictures", "inpainting"])
 def test_in_parts_that_end_within_epochs_is_the_same_as_in_one_go(kind, settings, data, path):
     protocol = protocol_of(kind, **STEADY, **settings, seconds=9.5)
@@ -139,3 +143,34 @@ def test_a_share_for_validations_leaves_the_rest_to_the_plan(in_parts, data, pat
     assert 94.0 <= training.seconds <= 101.0
     assert training.curves.records[10].planned_epochs == pytest.approx(40, abs=3), "80 s of training"
     assert 0.15 < 2.0 * len(turning.validated) / training.seconds < 0.22
+
+
+def test_the_rate_falls_to_zero_over_the_cool_down(data, path):
+    protocol = protocol_of("pictures", **STEADY, seconds=40.5, cool_down=10.0, learning_rate=0.02)
+    training, _ = part("pictures", data, path, protocol)
+    records = training.curves.records
+    assert records[-1].seconds == 41.0
+    for record in records:
+        left = max(
+            0.0, 40.5 - record.seconds
+        )  # at the last step of the epoch: reading the batch took the second
+        assert record.learning_rate == pytest.approx(0.02 * min(1.0, left / 10.0))
+
+
+def test_a_training_without_cool_down_may_go_on_with_one_and_again_without(data, path):
+    steady = protocol_of("pictures", **STEADY, learning_rate=0.02, seconds=10.5)
+    part("pictures", data, path, steady)
+    cooled = dataclasses.replace(steady, seconds=20.5, cool_down=5.0)
+    first, _ = part("pictures", data, path, cooled, goes_on=True)
+    assert first.curves.records[4].learning_rate == 0.02
+    assert first.curves.records[-2].learning_rate == pytest.approx(0.02 * 0.5 / 5.0)
+    assert first.curves.records[-1].learning_rate == 0.0
+    last, _ = part("pictures", data, path, dataclasses.replace(steady, seconds=30.5), goes_on=True)
+    assert last.curves.records[-1].learning_rate == 0.02
+
+
+def test_a_cool_down_leaves_the_time_of_the_last_validation(data, path):
+    protocol = protocol_of("pictures", **STEADY, seconds=60.0, cool_down=10.0, validation_share=0.2)
+    training, _ = part("pictures", data, path, protocol, validation=3.0)
+    assert training.curves.records[-1].learning_rate <= protocol.learning_rate * 0.1 * 1.01
+    assert training.seconds <= 61.0

@@ -44,6 +44,7 @@ class AveragedNetwork:
             with torch.no_grad():
                 for name, value in _state(self._network).items():
                     value.copy_(before[name])
+            self._step.go_on()
 
     def take(self) -> None:
         """Gives the network its averaged weights for good."""

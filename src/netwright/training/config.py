@@ -11,7 +11,7 @@ from netwright.errors import SettingsError
 from netwright.setting_fields import require_ranges, setting
 from netwright.training.early_stopping import EarlyTermination
 
-Optimizer = Literal["nadam", "adam", "sgd"]
+Optimizer = Literal["nadam", "adam", "adamw", "schedule_free", "sgd"]
 Schedule = Literal["constant", "cosine"]
 
 MOST_VALIDATIONS = 200
@@ -33,14 +33,16 @@ class TrainingProtocol:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     optimizer: Optimizer = setting(
-        "nadam", "the optimiser: `sgd` has momentum 0.9, the others have their usual constants"
+        "nadam",
+        "the optimiser: `sgd` has momentum 0.9, the others have their usual constants; `schedule_free` is "
+        "AdamW without a schedule (Defazio et al. 2024), for `schedule=constant`, and averages the weights itself",
     )
     nesterov: bool = setting(True, "Nesterov's momentum in `sgd`; `false`: plain momentum")
     learning_rate: float = setting(1e-3, "the highest learning rate", over=0)
     weight_decay: float = setting(
         0.0,
         "L2 regularisation: this many times each weight is added to its gradient, in `adam` and `nadam` "
-        "before they scale it (not the decoupled decay of AdamW)",
+        "before they scale it. In `adamw` and `schedule_free` the decay is decoupled: it is not scaled",
         at_least=0,
     )
     gradient_norm: float | None = setting(
@@ -68,7 +70,8 @@ class TrainingProtocol:
         None,
         "validate and keep a moving average of the weights: the share of it that each step keeps, for example "
         "0.999, and less in the first steps. Statistics of batch normalisation are computed again for it. "
-        "`null`: validate and keep the weights of the last step",
+        "`null`: validate and keep the weights of the last step. Not used by `schedule_free`, which has an average "
+        "of its own",
         over=0,
         under=1,
     )
@@ -108,6 +111,11 @@ class TrainingProtocol:
         False,
         "whether a training limited in `training.seconds` may end within an epoch, also its first, and go on later; "
         "`false`: a candidate that cannot finish one epoch in its time is too slow",
+    )
+    cool_down: float = setting(
+        0.0,
+        "the last seconds of `training.seconds`, over which the learning rate falls to zero; 0: it does not",
+        at_least=0,
     )
     augmentation: AugmentationSettings | None = setting(
         description="random changes of the training images; `null`: none", factory=AugmentationSettings
@@ -161,6 +169,11 @@ class TrainingProtocol:
                 raise SettingsError(
                     f"training.{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."
                 )
+
+    @property
+    def moving_average(self) -> float | None:
+        """``averaging`` where the optimizer does not average the weights itself."""
+        return None if self.optimizer == "schedule_free" else self.averaging
 
     def epochs_of(self, batches: int) -> int:
         """The epochs, at most, of a training of so many batches each."""

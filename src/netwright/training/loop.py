@@ -34,7 +34,7 @@ class Training:
     """A trained network and the course of its training.
 
     Args:
-        network: after the last epoch, with its averaged weights where the protocol has ``averaging``.
+        network: after the last epoch, with its averaged weights where there are any.
         status: complete, diverged, too slow or stalled.
         reason: why the training is not complete.
         epochs: how many were finished. An epoch that the end of the wall time cut short is in the curves, but does not
@@ -127,6 +127,7 @@ def train(
                 clock,
                 in_parts=protocol.in_parts,
                 validation_share=protocol.validation_share,
+                cool_down=protocol.cool_down,
             ),
             watch=Watch(protocol.early),
             patience=Patience(protocol.patience, protocol.minimum_gain),
@@ -267,7 +268,8 @@ class _Loop:
         budget.batch_starts()
         for images, labels in batches:
             progress.validation = None
-            progress.losses.append(progress.step(images, labels, budget.schedule_epochs))
+            losses = progress.step(images, labels, budget.schedule_epochs, budget.rate_share)
+            progress.losses.append(losses)
             known = budget.planned
             in_time = budget.batch_done()
             if budget.planned and not known:

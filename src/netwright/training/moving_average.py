@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from netwright.training.state import require_tensor
+
 
 class MovingAverage:
     """The average of weights over the steps of a training; each step forgets a little of those before.
@@ -39,6 +41,11 @@ class MovingAverage:
         return {str(number): average for number, average in enumerate(self._averages)}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Takes up what `tensors` gave."""
-        for name, value in tensors.items():
-            self._averages[int(name)].copy_(value)
+        """Takes up what `tensors` gave.
+
+        Raises:
+            CheckpointRefused: an average is missing, or belongs to another network.
+        """
+        for name, average in self.tensors().items():
+            require_tensor(tensors, name, average, "average")
+            average.copy_(tensors[name])

@@ -9,10 +9,13 @@ import torch
 from torch import nn
 
 from netwright.training.config import TrainingProtocol
+from netwright.training.schedule_free import schedule_free
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "nadam": torch.optim.NAdam,
     "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "schedule_free": schedule_free,
     "sgd": partial(torch.optim.SGD, momentum=0.9),
 }
 

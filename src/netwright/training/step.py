@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from netwright.execution import heartbeat
 from netwright.nn.schedule import Scheduled
+from netwright.training import schedule_free
 from netwright.training.checkpoint import CheckpointRefused
 from netwright.training.config import TrainingProtocol
 from netwright.training.device import call_network, half_precision, to_channels_last
@@ -61,22 +62,33 @@ class TrainingStep:
         self._gradient_norm = protocol.gradient_norm
         self._scheduled = [module for module in network.modules() if isinstance(module, Scheduled)]
         self._optimizer = optimizer_of(protocol, network.parameters())
+        self._schedule_free = protocol.optimizer == schedule_free.NAME
         self._average = (
-            None if protocol.averaging is None else MovingAverage(network.parameters(), protocol.averaging)
+            None
+            if protocol.moving_average is None
+            else MovingAverage(network.parameters(), protocol.moving_average)
         )
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half == torch.float16)
         self._loss = loss
         self.learning_rate = protocol.learning_rate
         self.steps = 0
 
-    def __call__(self, images: Tensor, labels: Tensor, planned_epochs: float) -> tuple[float, float]:
+    def __call__(
+        self, images: Tensor, labels: Tensor, planned_epochs: float, rate_share: float = 1.0
+    ) -> tuple[float, float]:
         """Takes one step. Returns the loss of the batch before the step, and the loss of the output without auxiliary
         heads.
+
+        Args:
+            images: (B, C, *size).
+            labels: (B, *label size).
+            planned_epochs: of the whole training.
+            rate_share: the share that the step has of the learning rate of the schedule.
 
         Raises:
             Diverged: the loss is NaN or infinite. The weights are unchanged.
         """
-        self._follow_plan(planned_epochs * self._batches)
+        self._follow_plan(planned_epochs * self._batches, rate_share)
         self._optimizer.zero_grad(set_to_none=True)
         with half_precision_training(self._device, self._half):
             outputs = call_network(self._network, images, channels_last=self._channels_last)
@@ -99,12 +111,19 @@ class TrainingStep:
     @property
     def averages(self) -> bool:
         """Whether there are averaged weights."""
-        return self._average is not None
+        return self._average is not None or self._schedule_free
 
     def average(self) -> None:
         """Sets the weights to their averages."""
         if self._average is not None:
             self._average.copy_to_weights()
+        elif self._schedule_free:
+            schedule_free.average(self._optimizer)
+
+    def go_on(self) -> None:
+        """To be called when the weights are again what they were before `average`."""
+        if self._schedule_free:
+            schedule_free.go_on(self._optimizer)
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights, the optimizer's state for them, and their averages, for a checkpoint."""
@@ -120,6 +139,7 @@ class TrainingStep:
             "steps": self.steps,
             "learning_rate": float(self.learning_rate),
             "scaler": self._scaler.state_dict(),
+            "optimizer": schedule_free.values(self._optimizer) if self._schedule_free else {},
         }
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
@@ -133,6 +153,8 @@ class TrainingStep:
             raise CheckpointRefused("it was written with another network")
         self._network.load_state_dict(weights)
         restore_optimizer(self._optimizer, within(tensors, "optimizer"))
+        if self._schedule_free:
+            schedule_free.restore(self._optimizer, values["optimizer"])
         if self._average is not None:
             self._average.restore(within(tensors, "average"))
         restore_scaler(self._scaler, values["scaler"])
@@ -142,13 +164,13 @@ class TrainingStep:
         """Switches batch normalisation and dropout to training mode."""
         self._network.train()
 
-    def _follow_plan(self, steps: float) -> None:
-        """Sets what depends on the total number of steps."""
+    def _follow_plan(self, steps: float, rate_share: float) -> None:
+        """Sets what depends on the total number of steps, and the learning rate."""
         if self._cosine:
             share = cosine(self.steps, steps, self._warm_up)
         else:
             share = linear_warm_up(self.steps, self._warm_up_steps)
-        self.learning_rate = self._rate * share
+        self.learning_rate = self._rate * share * rate_share
         for group in self._optimizer.param_groups:
             group["lr"] = self.learning_rate
         for module in self._scheduled:

@@ -38,6 +38,7 @@ class TimeBudget:
         clock: gives the time in seconds; tests pass their own.
         in_parts: whether the training may end within an epoch.
         validation_share: the validations' largest share of the time, in place of ``validate_every``.
+        cool_down: the last seconds of the time, over which the learning rate falls to zero.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class TimeBudget:
         *,
         in_parts: bool = False,
         validation_share: float | None = None,
+        cool_down: float = 0.0,
     ) -> None:
         self.planned_epochs = epochs
         self.in_parts = in_parts
@@ -62,6 +64,7 @@ class TimeBudget:
         self._validation_seconds: float | None = None
         self._validation_share = validation_share
         self._validated = 0.0
+        self._cool_down = cool_down
         self._clock = clock
         self._started = self._last = clock()
         self._durations: list[float] = []
@@ -87,6 +90,14 @@ class TimeBudget:
     def in_time(self) -> bool:
         """Whether there is time for more, and for a last validation."""
         return self._share is None or self.elapsed + self._validation_cost() <= self._share
+
+    @property
+    def rate_share(self) -> float:
+        """The share of its learning rate that the next step has, from 1 to 0 in the course of the cool-down."""
+        if self._share is None or not self._cool_down:
+            return 1.0
+        left = self._share - self._validation_cost() - self.elapsed
+        return min(1.0, max(0.0, left / self._cool_down))
 
     @property
     def seconds_per_batch(self) -> float | None:
@@ -156,7 +167,7 @@ class TimeBudget:
         """
         self._durations = list(batch_seconds)
         self._validation_seconds = values["validation_seconds"]
-        self._validated = values.get("validated", 0.0)  # of a version that did not note it
+        self._validated = values["validated"]
         self._started = self._clock() - values["seconds"]
         if self._share is not None and (self.in_parts or len(self._durations) >= self._first_plan_after):
             self._plan(epochs, self._share - self.elapsed - self._validation_cost())

@@ -310,9 +310,10 @@ def predicted_cost(build: Build, task: NetworkTask, protocol: TrainingProtocol) 
             label_type=LABEL_TYPES[task.label_type],
             device=device,
             mixed_precision=half is not None,
-            optimizer_states=(1 if protocol.optimizer == "sgd" else 2) + (protocol.averaging is not None),
-            # Beside the gradients Nadam and Adam need a root, and all but they alone the gradients with the decay.
-            update_copies=2 + (protocol.optimizer != "sgd" and protocol.weight_decay > 0),
+            optimizer_states=(1 if protocol.optimizer == "sgd" else 2)
+            + (protocol.moving_average is not None),
+            # All need the gradients and a copy; Nadam and Adam need the gradients with the decay as well.
+            update_copies=2 + (protocol.optimizer in ("nadam", "adam") and protocol.weight_decay > 0),
         )
     except ValueError as error:
         if not is_single_value(error):
