@@ -7,10 +7,14 @@ it as they find that of a pydantic ``Field``.
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from netwright.errors import SettingsError
+
+LONGEST_QUOTED = 100
+"""Letters of a description that an error quotes."""
 
 _BOUNDS = ("at_least", "over", "at_most", "under")
 
@@ -43,6 +47,27 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def brief(description: str, letters: int) -> str:
+    """The beginning of a description as plain text, of so many letters at most.
+
+    Example:
+        >>> brief("`null`: as many as there are cores", 20)
+        'null: as many as ...'
+    """
+    return textwrap.shorten(description.replace("`", ""), letters, placeholder=" ...")
+
+
+def quoted(name: str, description: str) -> str:
+    """A setting's name and description, for the end of an error; empty if the description is long.
+
+    Example:
+        >>> quoted("training.batch_size", "images in a batch")
+        ' (training.batch_size: images in a batch)'
+    """
+    short = 0 < len(description) <= LONGEST_QUOTED
+    return f" ({name}: {brief(description, LONGEST_QUOTED)})" if short else ""
+
+
 def range_words(bounds: Mapping[str, Any]) -> str:
     """A range in words, ``over 0 and under 1``; empty where there is none."""
     if "at_least" in bounds and "at_most" in bounds:
@@ -59,13 +84,16 @@ def require_ranges(settings: Any, table: str) -> None:
         table: its dotted name, for the message.
 
     Raises:
-        SettingsError: a value lies outside; the message gives name, range and value. None is never outside.
+        SettingsError: a value lies outside; the message gives name, range and value, and the description if it is
+            short. None is never outside.
     """
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         words = range_words(field.metadata)
         if words and value is not None and not _within(value, field.metadata):
-            raise SettingsError(f"{table}.{field.name} must be {words}, got {value}.")
+            name = f"{table}.{field.name}"
+            told = quoted(name, field.metadata.get("description", ""))
+            raise SettingsError(f"{name} must be {words}, got {value}.{told}")
 
 
 def _within(value: float, bounds: Mapping[str, Any]) -> bool:

@@ -108,3 +108,41 @@ def test_no_number_may_be_infinite_or_undefined(text: str) -> None:
         bad = read_assignments([f"{name}={text}"])
         with pytest.raises(SettingsError, match=name.rpartition(".")[2]):
             parse_settings(override(values, bad))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "train.lr=1",
+            "training.learning_rate or .*training.learning_rate: the highest learning rate. All: docs",
+        ),
+        (
+            "training.batchsize=1",
+            "training.batch_size or .*training.batch_size: images in a batch. All: docs",
+        ),
+        ("slices.axes=x", "slices.axis or .*slices.axis: the axis that slices are normal to"),
+        ("frozen=[a]", "space.frozen or .*space.frozen: layers that stay as they are"),
+        ("first=3", "strategy.first or .*strategy.first: random proposals"),
+    ],
+)
+def test_the_nearest_setting_is_described(text: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=f"Did you mean {told}"):
+        changed(text)
+
+
+def test_an_unknown_name_in_few_settings_is_met_with_what_there_is() -> None:
+    with pytest.raises(SettingsError, match=r"Did you mean training\.epochs"):
+        override({"training": {"epochs": 1}}, {"training.epoch": 1})
+
+
+def test_a_wrong_value_is_told_with_what_the_setting_is_if_that_is_short() -> None:
+    with pytest.raises(
+        SettingsError,
+        match=r"training.batch_size must be at least 1, got 0. \(training.batch_size: images in a batch\)",
+    ):
+        changed("training.batch_size=0")
+    with pytest.raises(SettingsError, match=r"budget.trials = 0: .* \(budget.trials: the most candidates"):
+        changed("budget.trials=0")
+    with pytest.raises(SettingsError, match=r"budget.fewest_epochs = 0: [^(]*$"):
+        changed("budget.fewest_epochs=0")

@@ -19,7 +19,8 @@ PAGE = next(p for p in Path(__file__).resolve().parents if p.name == "tests").pa
 def test_the_page_is_what_the_code_makes() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page == with_tables(page), "run: python -m netwright.settings.page docs/settings.md"
-    assert len(re.findall("^<!-- settings: ", page, re.MULTILINE)) == 14
+    assert len(re.findall("^<!-- settings: ", page, re.MULTILINE)) == 16
+    assert len(re.findall("^<!-- options: ", page, re.MULTILINE)) == 12
 
 
 def test_a_table_that_was_changed_or_lost_is_made_anew(tmp_path: Path) -> None:
@@ -48,3 +49,18 @@ def test_the_defaults_are_those_of_the_recipe_and_else_of_the_classes() -> None:
 def test_a_table_of_no_setting_is_refused() -> None:
     with pytest.raises(SettingsError, match="'trainings'"):
         with_tables("<!-- settings: trainings -->\n\n")
+    with pytest.raises(SettingsError, match=r"no space 'cell'. Did you mean cells"):
+        with_tables("<!-- options: space cell -->\n")
+    with pytest.raises(SettingsError, match="no variant 'new'"):
+        with_tables("<!-- options: strategy q-learning/new -->\n")
+    with pytest.raises(SettingsError, match="'loss'"):
+        with_tables("<!-- options: loss dice -->\n")
+
+
+def test_a_new_table_stands_apart_from_the_text_behind_it() -> None:
+    page = with_tables("Before.\n\n<!-- options: strategy gp -->\n\nBehind.\n")
+    assert page == with_tables(page)
+    before, blank, *rows, apart, behind = page.splitlines()[1:]
+    assert (before, blank, apart, behind) == ("", "<!-- options: strategy gp -->", "", "Behind.")
+    assert rows[0] == ""
+    assert all(row.startswith("|") for row in rows[1:])

@@ -697,10 +697,11 @@ def test_an_unknown_strategy_is_answered_with_the_known_ones() -> None:
 
 def test_an_unknown_setting_is_answered_with_the_known_ones() -> None:
     with pytest.raises(
-        SettingsError, match=r"no setting 'populaton'.*population, first, restart, cell_centres"
+        SettingsError,
+        match=r"no option 'populaton'.*population \(number of members.*population, first, restart, cell_centres",
     ):
         sampler("controlled-random-search", populaton=9)
-    with pytest.raises(SettingsError, match=r"random has no setting 'population'; its settings are: none"):
+    with pytest.raises(SettingsError, match=r"random has no option 'population'. It has: none"):
         sampler("random", population=9)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import yaml
 
 from netwright.errors import SettingsError
 from netwright.objective import ObjectiveSettings
+from netwright.setting_fields import LONGEST_QUOTED, brief
+from netwright.settings.fields import SettingField, setting_fields
 from netwright.settings.old_names import rename_assignments, rename_settings
 
 _COMPONENTS = (("space",), ("strategy",))
@@ -53,7 +56,9 @@ def override(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[
                 table[parent] = {}
             table = table.get(parent) if isinstance(table, dict) else None
         known = isinstance(table, dict) and (
-            last in table or table_name in (*_OPEN_TABLES, *_OPTIONAL_TABLES)
+            last in table
+            or table_name in _OPEN_TABLES
+            or (table_name in _OPTIONAL_TABLES and name in setting_fields())
         )
         if not known:
             raise SettingsError(_unknown_name(name, values))
@@ -113,8 +118,35 @@ def _names(values: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def _unknown_name(name: str, values: Mapping[str, Any]) -> str:
-    known = _names(values)
-    last = name.rsplit(".", 1)[-1]
-    near = [k for k in known if k.rsplit(".", 1)[-1] == last]
+    """The message for a setting that does not exist: the nearest names, and what the very nearest is."""
+    fields = setting_fields() | _option_fields(values)
+    settings = [known for known, field in fields.items() if field.table is None or field.optional]
+    known = list(dict.fromkeys([*_names(values), *settings]))
+    last = _last(name)
+    near = [k for k in known if last in (_last(k), _initials(k))]
     near += [k for k in difflib.get_close_matches(name, known, n=NEAREST, cutoff=0.0) if k not in near]
-    return f"There is no setting {name!r}. Did you mean {' or '.join(near[:NEAREST])}? All: docs/settings.md."
+    quoted = ""
+    if near[0] in fields:
+        quoted = f" {near[0]}: {brief(fields[near[0]].description, LONGEST_QUOTED).removesuffix(' ...')}."
+    return f"There is no setting {name!r}. Did you mean {' or '.join(near[:NEAREST])}?{quoted} All: docs/settings.md."
+
+
+def _last(name: str) -> str:
+    return name.rsplit(".", 1)[-1]
+
+
+def _initials(name: str) -> str:
+    """Of the words in the last part of a name: ``lr`` for ``training.learning_rate``."""
+    return "".join(word[:1] for word in _last(name).split("_"))
+
+
+def _option_fields(values: Mapping[str, Any]) -> dict[str, SettingField]:
+    """The options of the space and the strategy in some settings, as far as these are known."""
+    from netwright.settings.options import option_fields  # spaces take a second to import
+
+    fields: dict[str, SettingField] = {}
+    for (component,) in _COMPONENTS:
+        table = values.get(component, {})
+        with suppress(SettingsError):
+            fields |= option_fields(component, table.get("name", ""), table.get("variant"))
+    return {name: field for name, field in fields.items() if not field.filled_in}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,6 +34,7 @@ class SettingField:
         default: as YAML has it; None where it must be given.
         table: the class of the settings in it; None: it is a single setting.
         optional: whether it may be null.
+        filled_in: whether every run sets it by itself, so that it is not offered.
     """
 
     name: str
@@ -43,6 +44,7 @@ class SettingField:
     default: Any
     table: type | None
     optional: bool
+    filled_in: bool = False
 
     @property
     def values(self) -> str:
@@ -64,7 +66,7 @@ def setting_fields() -> dict[str, SettingField]:
 
 def _fields_of(table: type, prefix: str) -> Iterator[SettingField]:
     for name, annotation, description, bounds, default in _declared(table):
-        inner = next((kind for kind in _alternatives(annotation) if _is_table(kind)), None)
+        inner = next((kind for kind in alternatives(annotation) if _is_table(kind)), None)
         yield SettingField(
             name=prefix + name,
             description=description,
@@ -72,7 +74,7 @@ def _fields_of(table: type, prefix: str) -> Iterator[SettingField]:
             bounds=bounds,
             default=default,
             table=inner,
-            optional=type(None) in _alternatives(annotation),
+            optional=type(None) in alternatives(annotation),
         )
         if inner is not None:
             yield from _fields_of(inner, f"{prefix}{name}.")
@@ -107,19 +109,19 @@ def _is_table(kind: Any) -> bool:
     return isinstance(kind, type) and (issubclass(kind, BaseModel) or dataclasses.is_dataclass(kind))
 
 
-def _alternatives(annotation: Any) -> tuple[Any, ...]:
+def alternatives(annotation: Any) -> tuple[Any, ...]:
     """The types of a union, or the one type."""
     if get_origin(annotation) is Annotated:
-        return _alternatives(get_args(annotation)[0])
+        return alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
-        return tuple(kind for one in get_args(annotation) for kind in _alternatives(one))
+        return tuple(kind for one in get_args(annotation) for kind in alternatives(one))
     return (annotation,)
 
 
 def _words(annotation: Any, bounds: str) -> list[str]:
     """The alternatives in words. Values are code, and null is last."""
     result: list[str] = []
-    kinds = _alternatives(annotation)
+    kinds = alternatives(annotation)
     for kind in sorted(kinds, key=lambda kind: kind is type(None)):
         if get_origin(kind) is Literal:
             result += [f"`{_yaml(value)}`" for value in get_args(kind)]
@@ -130,6 +132,8 @@ def _words(annotation: Any, bounds: str) -> list[str]:
         elif get_origin(kind) is tuple:
             lengths = get_args(kind)
             result.append("list" if Ellipsis in lengths else f"{len(lengths)} numbers")
+        elif get_origin(kind) is Sequence:
+            result.append("list")
         elif kind in (int, float):
             result.append(f"{_PLAIN[kind]} {bounds}".strip())
         else:

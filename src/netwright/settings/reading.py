@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from netwright.errors import RunError, SettingsError
+from netwright.setting_fields import quoted
+from netwright.settings.fields import setting_fields
 from netwright.settings.old_names import rename_settings
 from netwright.settings.tables import RunSettings
 
@@ -31,9 +33,21 @@ def parse_settings(values: Mapping[str, Any]) -> RunSettings:
 
 
 def unusable(errors: Sequence[ErrorDetails]) -> SettingsError:
-    """The error for settings that pydantic refused: names, values, and what was expected."""
-    lines = [f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in errors]
+    """The error for settings that pydantic refused: names, values, and what was expected.
+
+    What a setting is stands behind it if the description is short.
+    """
+    lines = [_line(".".join(map(str, error["loc"])), error) for error in errors]
     return SettingsError("These settings cannot be used:\n  " + "\n  ".join(lines))
+
+
+def _line(name: str, error: ErrorDetails) -> str:
+    line = f"{name} = {error['input']!r}: {error['msg']}"
+    fields = setting_fields()
+    while name and name not in fields:  # behind a setting stands the type of its values that was tried
+        name = name.rpartition(".")[0]
+    is_setting = name in fields and fields[name].table is None
+    return line + quoted(name, fields[name].description) if is_setting else line
 
 
 def read_settings(path: Path) -> RunSettings:

@@ -41,13 +41,18 @@ def space_maker(spec: Spec) -> Maker:
             f"The space {spec.name!r} takes no network of yours. Give --network with the recipe marl, or without "
             "--recipe."
         )
-    require_options("space", spec, maker, FILLED_IN)
+    require_options("space", spec, maker, filled_in_options(spec.name))
     return maker
+
+
+def filled_in_options(name: str) -> tuple[str, ...]:
+    """The options that a run fills in for the space of that name. They are offered to nobody."""
+    return FILLED_IN if "classes" in inspect.signature(SPACES[name]).parameters else ()
 
 
 def takes_task(spec: Spec) -> bool:
     """Whether a space needs channels, classes and size before it can be made."""
-    return spec.name in SPACES and "classes" in inspect.signature(SPACES[spec.name]).parameters
+    return spec.name in SPACES and bool(filled_in_options(spec.name))
 
 
 def same_space(one: Spec, other: Spec) -> bool:
@@ -90,6 +95,7 @@ __all__ = [
     "Space",
     "TaskShape",
     "Value",
+    "filled_in_options",
     "make_space",
     "network_builder",
     "same_space",

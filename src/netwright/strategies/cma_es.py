@@ -51,9 +51,10 @@ class CmaEs:
     """CMA-ES with margin: samples a normal distribution, which moves and reshapes towards the better samples.
 
     Args:
-        population: candidates per generation, at least 4; None: 4 + 3 ln n for n dimensions.
+        population: candidates of a generation, at least 4; None: 4 + 3 ln n for n dimensions.
         sigma: standard deviation of the first generation, as a share of each dimension.
-        first: the choice at the centre of the first generation; None: the middle of each dimension.
+        first: the choice at the centre of the first generation, a value for every dimension; None: the middle of each
+            dimension. In a run, "start" is the space's starting choice.
 
     Raises:
         SettingsError: a value is out of range.

@@ -67,13 +67,16 @@ class ControlledRandomSearch:
     The default population is that of NLopt and the paper, 10 (n + 1) for n dimensions.
 
     Args:
-        population: number of members, at least n + 1; None: 10 (n + 1).
-        first: a choice to start from; None: drawn uniformly like the others.
-        restart: with a discrete objective all members can reach the same loss. From then on only a new best can
-            enter the population, and every proposal lands on networks that are known. True: then a new population
-            is drawn, which keeps the best member only. False: never. Both papers say nothing about this.
-        cell_centres: not in the paper. True: a member is stored at the centre of its cell. So the position inside
-            the cell, about which the loss says nothing, does not influence later reflections.
+        population: number of members, at least n + 1; None: 10 (n + 1) for n dimensions, and 2 (n + 1) in a search
+            limited in hours.
+        first: the first point, a value for every dimension; None: drawn like the others. In a run, "start" is the
+            space's starting choice.
+        restart: whether a new population is drawn around the best member when all members have one loss. With a
+            discrete objective that happens; from then on every proposal would land on networks that are known. Both
+            papers say nothing about this.
+        cell_centres: whether members are stored at the centre of their cell. So the position inside the cell, about
+            which the loss says nothing, does not influence later reflections. Not in the paper; on in a search limited
+            in hours whose population is not set.
     """
 
     population: int | None = None

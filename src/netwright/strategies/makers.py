@@ -6,16 +6,24 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from netwright.docstrings import argument_descriptions
 from netwright.spec import Maker, Spec, entry_of, make, require_options
-from netwright.strategies import STRATEGIES
+from netwright.strategies import STRATEGIES, policy_gradient, q_learning
 from netwright.strategies.optuna_samplers import OPTUNA_SAMPLERS, SeededSampler
 from netwright.strategies.sampler import StrategySampler
+from netwright.strategies.variants import Variants, variant_class
 
 START = "start"
 """The value of a strategy's option ``first`` that means the space's starting choice."""
 
 PROPOSERS: dict[str, Callable[..., Any]] = {**STRATEGIES, **OPTUNA_SAMPLERS}
 """netwright's own strategies and Optuna's samplers."""
+
+VARIANTS: dict[str, Variants] = {
+    "policy-gradient": policy_gradient.VARIANTS,
+    "q-learning": q_learning.VARIANTS,
+}
+"""The variants of the strategies that have some."""
 
 
 class Searched(Protocol):
@@ -36,6 +44,24 @@ class SearchedByAgents(Protocol):
         """Layers with their dimensions (``agents``), and which layer feeds which (``edges``)."""
 
 
+def strategy_options(name: str, variant: str | None = None) -> dict[str, Maker]:
+    """The options of a strategy, each with the function or class that describes it and has its default.
+
+    Args:
+        name: the strategy.
+        variant: the variant, if it has variants; None: the default one.
+
+    Raises:
+        SettingsError: there is no such strategy or variant.
+    """
+    maker = entry_of("strategy", PROPOSERS, name)
+    options = inspect.signature(maker).parameters
+    if name not in VARIANTS:
+        return dict.fromkeys(options, maker)
+    kind = variant_class(name, VARIANTS[name], variant or options["variant"].default)
+    return {"variant": maker, **dict.fromkeys(inspect.signature(kind).parameters, kind)}
+
+
 def strategy_maker(spec: Spec) -> Maker:
     """The function that makes a strategy; its keywords are the strategy's options.
 
@@ -43,8 +69,18 @@ def strategy_maker(spec: Spec) -> Maker:
         SettingsError: the name or an option is unknown.
     """
     maker = entry_of("strategy", PROPOSERS, spec.name)
-    require_options("strategy", spec, maker)
+    require_options("strategy", spec, maker, descriptions=_descriptions(spec))
     return maker
+
+
+def _descriptions(spec: Spec) -> dict[str, str]:
+    """Of the options of all variants; those of the chosen variant count first."""
+    variants = [*VARIANTS.get(spec.name, ()), spec.options.get("variant")]
+    return {
+        option: argument_descriptions(maker).get(option, "")
+        for variant in variants
+        for option, maker in strategy_options(spec.name, variant).items()
+    }
 
 
 def require_strategy(spec: Spec) -> None:
@@ -54,7 +90,7 @@ def require_strategy(spec: Spec) -> None:
         SettingsError: the name or an option is unknown, or a value is wrong.
     """
     without = {name: value for name, value in spec.options.items() if name != "first"}
-    make("strategy", spec, strategy_maker(spec), without)
+    make("strategy", spec, strategy_maker(spec), without, _descriptions(spec))
 
 
 def make_sampler(spec: Spec, space: Searched, seed: int) -> StrategySampler | SeededSampler:
@@ -75,7 +111,7 @@ def make_sampler(spec: Spec, space: Searched, seed: int) -> StrategySampler | Se
     if isinstance(space, SearchedByAgents) and "agents" in inspect.signature(maker).parameters:
         graph = space.agent_graph()
         options = {"agents": graph.agents, "edges": graph.edges, **options}
-    strategy = make("strategy", spec, maker, options)
+    strategy = make("strategy", spec, maker, options, _descriptions(spec))
     if spec.name in OPTUNA_SAMPLERS:
         return SeededSampler(strategy, seed)
     return StrategySampler(strategy, seed=seed, distributions=space.distributions())

@@ -221,9 +221,9 @@ class NaturalGradient:
     """Natural gradient ascent on the probabilities of every dimension's values.
 
     Args:
-        samples: lambda, the number of results per step, at least 2.
-        adaptive: True: adapt the learning rate, starting at N^(-1/2). False: it is 1 / N.
-        levels: the number of values for a float, or for a dimension with more values than that; at least 2.
+        samples: results of a step, lambda in the paper; at least 2.
+        adaptive: whether the learning rate is adapted, from N^(-1/2) on for N free probabilities; False: it is 1 / N.
+        levels: even steps of a dimension that is a float or has more values; at least 2.
     """
 
     samples: int = 2

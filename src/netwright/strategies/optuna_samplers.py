@@ -83,9 +83,13 @@ def tpe(
     multivariate: bool = True,
     constant_liar: bool = True,
 ) -> MakeSampler:
-    """Optuna's tree-structured Parzen estimator.
+    """Optuna's tree-structured Parzen estimator, `optuna.samplers.TPESampler`.
 
-    Options are those of `optuna.samplers.TPESampler`.
+    Args:
+        n_startup_trials: random candidates at the beginning.
+        n_ei_candidates: how many draws there are; the best one is proposed.
+        multivariate: whether dimensions are modelled together.
+        constant_liar: whether to keep away from candidates that are being trained.
 
     Raises:
         SettingsError: a value is wrong.
@@ -104,9 +108,11 @@ def tpe(
 
 
 def gp(n_startup_trials: int = 10, deterministic_objective: bool = False) -> MakeSampler:
-    """Optuna's Gaussian process with expected improvement.
+    """Optuna's Gaussian process with expected improvement, `optuna.samplers.GPSampler`.
 
-    Options are those of `optuna.samplers.GPSampler`.
+    Args:
+        n_startup_trials: random candidates at the beginning.
+        deterministic_objective: whether rewards are taken to be without noise.
 
     Raises:
         SettingsError: a value is wrong.
@@ -127,9 +133,13 @@ def nsga_ii(
     crossover_prob: float = 0.9,
     swapping_prob: float = 0.5,
 ) -> MakeSampler:
-    """Optuna's genetic algorithm NSGA-II, for one objective.
+    """Optuna's genetic algorithm NSGA-II, `optuna.samplers.NSGAIISampler`, for one objective.
 
-    Options are those of `optuna.samplers.NSGAIISampler`.
+    Args:
+        population_size: candidates of a generation.
+        mutation_prob: probability that a dimension of a child is drawn anew; None: 1 / n for n dimensions.
+        crossover_prob: probability that a child has two parents.
+        swapping_prob: probability that a dimension comes from the second parent.
 
     Raises:
         SettingsError: a value is wrong.

@@ -31,7 +31,9 @@ from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from netwright.docstrings import argument_descriptions
 from netwright.errors import SettingsError
+from netwright.spec import unknown_option
 from netwright.strategies import STRATEGIES
 from netwright.strategies.base import FIDELITY, Dimension, Observation, Stamp, Status, Strategy
 from netwright.strategies.dimensions import value_at
@@ -61,11 +63,11 @@ def sampler(
     """
     if name not in STRATEGIES:
         raise SettingsError(f"no strategy is called {name!r}: choose one of {', '.join(sorted(STRATEGIES))}")
-    known = inspect.signature(STRATEGIES[name]).parameters
+    told = argument_descriptions(STRATEGIES[name])
+    known = {option: told.get(option, "") for option in inspect.signature(STRATEGIES[name]).parameters}
     unknown = sorted(set(settings) - set(known))
     if unknown:
-        allowed = ", ".join(known) or "none"
-        raise SettingsError(f"{name} has no setting {unknown[0]!r}; its settings are: {allowed}")
+        raise unknown_option(name, unknown[0], known)
     return StrategySampler(STRATEGIES[name](**settings), seed, distributions=distributions)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from statistics import fmean
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
@@ -60,11 +60,14 @@ class AutoencoderSpace:
     On a CPU use for example ``channels=(8, 16, 32)``, ``layers=8``.
 
     Args:
-        layers: Nc, the most layers of the encoder.
+        layers: the most layers of the encoder, Nc in the paper; the decoder mirrors it.
         channels: the numbers of channels that a layer can have.
-        kernels: the kernels that a layer can have, odd numbers of pixels.
-        levels_back: b, the number of last outputs that a layer can be connected to.
-        share: "exact" or "slices".
+        kernels: the kernel sizes that a layer can have, odd numbers of pixels; each with a skip connection, or without
+            one and with stride 2.
+        levels_back: how many of the outputs before it a layer can be connected to, b in the paper.
+        share: which layers share weights in a search inside one training: "exact": layers with the same position, type
+            and channels (540 million weights with the other defaults); "slices": layers with the same position and
+            type, where those with fewer channels use a part of the weights (179 million).
 
     Raises:
         SettingsError: a value is out of range.
@@ -77,7 +80,7 @@ class AutoencoderSpace:
     channels: tuple[int, ...] = (64, 128, 256)
     kernels: tuple[int, ...] = (1, 3, 5)
     levels_back: int = 5
-    share: str = EXACT
+    share: Literal["exact", "slices"] = "exact"
 
     def __post_init__(self) -> None:
         for name in ("layers", "levels_back"):

@@ -45,15 +45,17 @@ class CellSpace:
     (Section 4.1).
 
     Args:
-        nodes: nodes per cell.
-        normal_cells: N, the normal cells in each of three groups; the two reduction cells are between the groups.
-        channels: of the first cell; each reduction cell doubles them. None: those that bring the number of weights
-            nearest to ``parameters``.
-        parameters: see ``channels``. The auxiliary head is not counted, as it is not part of the trained network.
+        nodes: nodes of a cell.
+        normal_cells: normal cells in each of three groups; the two reduction cells are between the groups. N in the
+            paper.
+        channels: channels of the first cell; each reduction cell doubles them. None: so many that a network has about
+            ``parameters`` weights.
+        parameters: weights of a network where ``channels`` is None. The auxiliary head is not counted, as it is not
+            part of the trained network.
         affine: True: batch normalisations have scale and shift, and keep statistics. False: all but the stem's have
             neither, and every batch is normalised by itself.
         auxiliary: whether there is an auxiliary head after the second reduction cell, in training.
-        drop_path: probability of leaving out a path, at the end of a training.
+        drop_path: probability of leaving out a path; it grows evenly from 0 to this value at the end of the training.
 
     Raises:
         SettingsError: a value is out of range.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from statistics import fmean
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from torch import nn
@@ -36,12 +36,15 @@ class DenseSpace:
     for a CPU.
 
     Args:
-        blocks: an odd number: (blocks - 1) / 2 are the encoder, one is the bottom, the others are the decoder.
-        layers: layers per block.
-        filters: y = 16 x + 16 with x from 1 to 12: 32, 48, ... 208.
-        kernels: heights and widths, y = 2 x + 1 with x from 0 to 5: 1, 3, ... 11; odd numbers.
-        poolings: the functions to choose from, "max" and "average".
-        dense_connections: to every earlier layer of the "block", or of the whole "network".
+        blocks: blocks of layers, an odd number: half of the others are above the one at the bottom, in the encoder,
+            and half are in the decoder.
+        layers: layers of each block.
+        filters: filters of a layer: lowest, highest, step. The paper: y = 16 x + 16 with x from 1 to 12.
+        kernels: height and width of the filters, odd numbers: lowest, highest, step. The paper: y = 2 x + 1 with x
+            from 0 to 5.
+        poolings: the pooling functions to choose from.
+        dense_connections: which earlier layers a layer is connected to: those of its "block", or all of the "network",
+            brought to its resolution by the poolings and upsamplings between.
 
     Raises:
         SettingsError: a value is out of range.
@@ -55,7 +58,7 @@ class DenseSpace:
     filters: Range = (32, 208, 16)
     kernels: Range = (1, 11, 2)
     poolings: tuple[str, ...] = ("max", "average")
-    dense_connections: str = "block"
+    dense_connections: Literal["block", "network"] = "block"
 
     def __post_init__(self) -> None:
         if type(self.blocks) is not int or self.blocks < 3 or self.blocks % 2 == 0:

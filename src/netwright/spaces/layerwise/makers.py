@@ -36,16 +36,17 @@ def vgg16(
     """VGG-16, for classification, with the values of Table III; see `netwright.spaces.layerwise.networks.VGG16`.
 
     Args:
-        channels: of the image.
-        classes: of the output.
-        size: height and width of the image in pixels.
-        values: replaces values of Table III: kernels, kernel_size, stride, pool_size, units. Only the given ones are
-            replaced; a hyperparameter that is empty or None is not searched.
-        frozen: layers that stay as they are, by name or pattern: ``features.conv1_*``.
-        units: output dimension of the original's dense layers before the output; None: 4096, and 512 for images of
-            at most 64 pixels.
-        batch_norm: batch normalisation after each convolution, which the original does not have.
-        dense: whether the task needs a label for each pixel; None: not known.
+        channels: channels of the image; a run fills it in.
+        classes: classes of the output, with the background; a run fills it in.
+        size: size of the image in pixels; a run fills it in.
+        values: values to search, by hyperparameter, in place of those of Table III: ``kernels``, ``kernel_size``,
+            ``stride``, ``pool_size``, ``units``. Only the given ones are replaced; a hyperparameter with ``[]`` or None
+            is not searched.
+        frozen: layers that stay as they are, by name or pattern: ``[features.conv1_*]``.
+        units: output dimension of the original's dense layers before the output; None: 4096, and 512 for images of at
+            most 64 pixels.
+        batch_norm: batch normalisation after each convolution; the original network has none.
+        dense: whether every pixel gets a label, or the whole image one; None: not known; a run fills it in.
 
     Raises:
         SettingsError: a value is wrong, or the network does not support such images or such a task.
@@ -65,9 +66,21 @@ def googlenet(
     batch_norm: bool = False,
     dense: bool | None = None,
 ) -> LayerwiseSpace:
-    """GoogLeNet, for classification, with the values of Table III. Arguments and errors are those of `vgg16`.
+    """GoogLeNet, for classification, with the values of Table III; see `netwright.spaces.layerwise.networks.GoogLeNet`.
 
-    See `netwright.spaces.layerwise.networks.GoogLeNet`.
+    Args:
+        channels: channels of the image; a run fills it in.
+        classes: classes of the output, with the background; a run fills it in.
+        size: size of the image in pixels; a run fills it in.
+        values: values to search, by hyperparameter, in place of those of Table III: ``kernels``, ``kernel_size``,
+            ``stride``, ``pool_size``, ``units``. Only the given ones are replaced; a hyperparameter with ``[]`` or None
+            is not searched.
+        frozen: layers that stay as they are, by name or pattern: ``[features.conv1_*]``.
+        batch_norm: batch normalisation after each convolution; the original network has none.
+        dense: whether every pixel gets a label, or the whole image one; None: not known; a run fills it in.
+
+    Raises:
+        SettingsError: a value is wrong, or the network does not support such images or such a task.
     """
     return _built_in("googlenet", channels, classes, size, values, frozen, dense, batch_norm=batch_norm)
 
@@ -83,8 +96,22 @@ def unet(
     batch_norm: bool = False,
     dense: bool | None = None,
 ) -> LayerwiseSpace:
-    """U-Net, for segmentation, with the values of Table III. Arguments and errors are those of `vgg16`, and
-    ``up_kernel``: width of the original's up-convolutions. See `netwright.spaces.layerwise.networks.UNet`.
+    """U-Net, for segmentation, with the values of Table III; see `netwright.spaces.layerwise.networks.UNet`.
+
+    Args:
+        channels: channels of the image; a run fills it in.
+        classes: classes of the output, with the background; a run fills it in.
+        size: size of the image in pixels; a run fills it in.
+        values: values to search, by hyperparameter, in place of those of Table III: ``kernels``, ``kernel_size``,
+            ``stride``, ``pool_size``, ``units``. Only the given ones are replaced; a hyperparameter with ``[]`` or None
+            is not searched.
+        frozen: layers that stay as they are, by name or pattern: ``[features.conv1_*]``.
+        up_kernel: width of the original's up-convolutions.
+        batch_norm: batch normalisation after each convolution; the original network has none.
+        dense: whether every pixel gets a label, or the whole image one; None: not known; a run fills it in.
+
+    Raises:
+        SettingsError: a value is wrong, or the network does not support such images or such a task.
     """
     return _built_in(
         "unet", channels, classes, size, values, frozen, dense, up_kernel=up_kernel, batch_norm=batch_norm
@@ -106,21 +133,21 @@ def layerwise(
     """A user's own network, 2D or 3D.
 
     Args:
-        network: ``package.module:factory``, where the factory is a function or class that makes a
-            `torch.nn.Module` and takes any of channels, classes and size as keywords; the current directory is
+        network: your own network, ``package.module:factory``; ``--network``. The factory is a function or class that
+            makes a `torch.nn.Module` and takes any of channels, classes and size as keywords. The current directory is
             importable.
-        channels: of the image.
-        classes: of the output.
-        size: of the image in voxels.
-        values: the values to search, by hyperparameter (kernels, kernel_size, stride, pool_size, units); a
-            hyperparameter that is not given is not searched. None: values around the network's own, see
-            `LayerwiseSpace`.
-        frozen: layers that stay as they are, by name or pattern: ``encoder.0.*``.
-        dense: True: the task needs a label for each voxel and logits (batch, classes, *size); False: one for the
-            image and (batch, classes); None: not known, either is accepted.
-        folder: the folder of the network's module, if it is not installed; None: the current directory.
-        fingerprint: the fingerprint that the network must have, see `netwright.spaces.layerwise.fingerprint`; None:
-            any.
+        channels: channels of the image; a run fills it in.
+        classes: classes of the output, with the background; a run fills it in.
+        size: size of the image in voxels; a run fills it in.
+        values: values to search, by hyperparameter: ``kernels``, ``kernel_size``, ``stride``, ``pool_size``, ``units``;
+            one that is not given is not searched. None: values around the network's own, see `LayerwiseSpace`.
+        frozen: layers that stay as they are, by name or pattern: ``[encoder.0.*]``.
+        dense: whether every voxel gets a label, so that the network's output is ``(batch, classes, *size)``, or the
+            whole image one, with ``(batch, classes)``; None: not known, either is accepted; a run fills it in.
+        folder: absolute path of the network's module when the run began; None: the module is installed, or in the
+            current directory; a run fills it in.
+        fingerprint: fingerprint of the network, without its weights, when the run began; a network with another one is
+            refused; None: any; a run fills it in.
 
     Raises:
         SettingsError: a value is wrong, the factory does not exist or fails, or its network cannot be read, has an

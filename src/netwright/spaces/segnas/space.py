@@ -49,9 +49,9 @@ class SegNAS:
         sup: deep supervision, 0 or 1.
         res: residual connection around each block, 0 or 1.
         nodes: nodes of a block; the upper bound determines the number of operations.
-        ops: None to search the operations, each within [0, 7), or the fixed ones.
-        dropout: rate of the spatial dropout in each MegaBlock. The paper does not give it; 0.05 regularises
-            slightly without harming networks with few channels in short trainings.
+        ops: operations of the block, each from 0 to 6; None: they are searched.
+        dropout: rate of the spatial dropout in each block. The paper does not give it; 0.05 regularises slightly
+            without harming networks with few channels in short trainings.
 
     Raises:
         SettingsError: bounds are empty or out of range, or fixed operations are too few or illegal.

@@ -7,7 +7,7 @@ and a variant that also uses the results of earlier rounds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from netwright.strategies.base import Strategy, Value
 from netwright.strategies.ladder import choice_of
@@ -24,7 +24,7 @@ VARIANTS = {
 
 
 def policy_gradient(
-    variant: str = "published",
+    variant: Literal["published", "pooled"] = "published",
     perturbations: int | None = None,
     first: Mapping[str, Value] | None = None,
     levels: int | None = None,
@@ -35,10 +35,11 @@ def policy_gradient(
 ) -> Strategy[Any]:
     """Policy gradient: perturbs a policy in all coordinates at once, and moves it towards greater rewards.
 
+    Every other argument is described by the class of the variant, `PolicyGradient` or `PooledPolicyGradient`; None
+    stands for its own default.
+
     Args:
-        variant: "published", or "pooled", which uses the results of many rounds at once.
-        perturbations: this and every other option: see `PolicyGradient` or `PooledPolicyGradient`; None: the
-            class's own default.
+        variant: "published", or "pooled", which estimates the effect of each value from many rounds.
 
     Raises:
         SettingsError: there is no such variant, it has no such option, or a value is wrong.

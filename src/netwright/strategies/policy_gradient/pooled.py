@@ -78,11 +78,12 @@ class PooledPolicyGradient:
     """The policy gradient with effects estimated from many rounds.
 
     Args:
-        perturbations: p, the number of candidates per round.
-        first: a choice to start from; None: the best of a round drawn uniformly.
-        levels: the number of values searched for a float, or for a dimension with more values; at least 2.
-        share: the share of the coordinates that a perturbation changes, above 0 and up to 1.
-        memory: the number of last results that are used.
+        perturbations: candidates of a round, p in the paper.
+        first: the policy to start from, a value for every dimension; None: drawn uniformly, by "pooled" the best of a
+            round. In a run, "start" is the space's starting choice.
+        levels: even steps of a dimension that is a float or has more values; at least 2.
+        share: share of the coordinates that a perturbation changes, over 0 and at most 1.
+        memory: from how many of the last results effects are estimated.
     """
 
     perturbations: int = 5

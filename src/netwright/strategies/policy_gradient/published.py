@@ -87,12 +87,14 @@ class PolicyGradient:
     """The published policy gradient.
 
     Args:
-        perturbations: p, the number of candidates per round; at least 2.
-        first: a choice to start from; None: drawn uniformly.
-        levels: the number of values searched for a float, or for a dimension with more values; at least 2.
-        rest: the policy has converged when it stayed in this many rounds with a reward in a row. One such round could
-            be luck, because each round has other perturbations.
-        late: a round waits for its late results until there are this many further ones; None: p.
+        perturbations: candidates of a round, p in the paper.
+        first: the policy to start from, a value for every dimension; None: drawn uniformly, by "pooled" the best of a
+            round. In a run, "start" is the space's starting choice.
+        levels: even steps of a dimension that is a float or has more values; at least 2.
+        rest: the search ends after this many rounds with a reward in a row in which the policy did not move. One such
+            round could be luck, because each round has other perturbations.
+        late: a round waits for its late results until there are this many further results; None: as many as a round
+            has.
     """
 
     perturbations: int = 15

@@ -7,7 +7,7 @@ Convolutional Neural Networks" (2022), as published, and a better variant whose 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from netwright.strategies.base import Strategy
 from netwright.strategies.variants import make_variant
@@ -20,7 +20,7 @@ VARIANTS = {
 
 
 def q_learning(
-    variant: str = "coordinated",
+    variant: Literal["coordinated", "published"] = "coordinated",
     agents: Sequence[Sequence[str]] | None = None,
     edges: Sequence[Sequence[int]] | None = None,
     levels: int | None = None,
@@ -35,14 +35,11 @@ def q_learning(
 ) -> Strategy[Any]:
     """Multi-agent Q-learning: agents that choose jointly, or the published algorithm with one agent per layer.
 
+    Every other argument is described by the class of the variant, `PublishedQLearning` or `CoordinatedAgents`; None
+    stands for its own default.
+
     Args:
-        variant: "coordinated", or "published" for the paper's own algorithm.
-        agents: names of the dimensions that each agent chooses, in topological order; None: one agent per
-            dimension.
-        edges: pairs (i, j), i < j, of connected agents; None: the chain for "published", every pair for
-            "coordinated".
-        levels: this and every other option: see `PublishedQLearning` or `CoordinatedAgents`; None: the class's
-            own default.
+        variant: "coordinated": agents choose jointly; "published": the paper's own algorithms.
 
     Raises:
         SettingsError: there is no such variant, it has no such option, or a value is wrong.

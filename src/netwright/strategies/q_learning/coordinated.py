@@ -95,10 +95,12 @@ class CoordinatedAgents:
     """Multi-agent Q-learning with shared tables and a joint choice.
 
     Args:
-        agents: names of the dimensions that each agent chooses; None: one agent per dimension.
-        edges: pairs (i, j), i < j, of agents that share a table; None: every pair does.
-        levels: a dimension with more values is divided into this many cells.
-        first: random proposals before the model is used.
+        agents: names of the dimensions that each agent chooses, in topological order; None: one agent for each
+            dimension. In a run, None is one for each layer in a space of layers.
+        edges: pairs (i, j), i < j, of connected agents; None: a chain ("published"), or every pair ("coordinated"). In
+            a run, None is as the layers are connected in a space of layers.
+        levels: into how many cells a dimension is divided that is continuous or has more values.
+        first: random proposals before the agents use what they learned.
     """
 
     agents: Sequence[Sequence[str]] | None = None

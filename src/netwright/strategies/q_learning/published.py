@@ -136,18 +136,19 @@ class PublishedQLearning:
     """One agent per layer and a Q-table for every pair of connected agents.
 
     Args:
-        agents: names of the dimensions that each agent chooses, in topological order; None: one agent per
-            dimension.
-        edges: pairs (i, j), i < j, of connected agents; None: the chain.
-        levels: a dimension with more values, or a continuous one, is divided into this many cells.
+        agents: names of the dimensions that each agent chooses, in topological order; None: one agent for each
+            dimension. In a run, None is one for each layer in a space of layers.
+        edges: pairs (i, j), i < j, of connected agents; None: a chain ("published"), or every pair ("coordinated"). In
+            a run, None is as the layers are connected in a space of layers.
+        levels: into how many cells a dimension is divided that is continuous or has more values.
         exploration: episodes of the exploration phase; None: until no table has an unvisited cell, at least
             max(N_A(i) x N_A(j)) over the tables.
         alpha: learning rate of the exploration phase.
         alpha_decay: factor for the learning rate after each episode of the exploration-exploitation phase.
-        epsilon_decay: the same for the probability of a random set.
+        epsilon_decay: factor for the probability of a random set, likewise.
         gamma: discount of the next table's value.
-        penalty: the reward of a candidate that has none (equation 2).
-        convergence: the number of exploited episodes in a row with the same set that count as convergence.
+        penalty: reward of a candidate that has none (equation 2).
+        convergence: the search ends after this many exploited episodes in a row with the same set.
 
     Raises:
         SettingsError: a value is out of range.
