@@ -73,9 +73,9 @@ def _far_advice(role: str) -> str:
     this = "label" if role == "label" else "channel"
     return (
         f"It is unknown which voxel of the {this} belongs to which voxel of the image. Resample the {this} onto the "
-        "image's grid. If only the affine was lost, so that the voxels are in the image's order, save it with the affine "
-        f"of the image: nibabel.save(nibabel.Nifti1Image(numpy.asarray({this}.dataobj), image.affine), path). Check one "
-        "such case in a viewer."
+        "image's grid. If only the affine was lost, so that the voxels are in the image's order, save it with the "
+        f"affine of the image: nibabel.save(nibabel.Nifti1Image(numpy.asarray({this}.dataobj), image.affine), path). "
+        "Check one such case in a viewer."
     )
 
 
