@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from netwright.api import create_run
 from netwright.errors import DatasetError
 from netwright.files import read_json
 from netwright.models.store import ARCHITECTURE, PREPROCESSING, describe_trained, saved_task
+from netwright.nn.ensemble import Ensemble
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES
 from netwright.runs.data import RunData, open_run_data
@@ -214,3 +216,44 @@ def test_the_settings_name_every_loss_and_metric(task: Task) -> None:
     descriptions = {name: field.description for name, field in setting_fields().items()}
     assert all(f"`{loss}`" in descriptions["training.loss"] for loss in task.losses)
     assert all(f"`{metric}`" in descriptions["objective.metric"] for metric in task.metrics)
+
+
+def test_scores_are_those_of_the_outputs(problem: Problem, run: tuple[RunData, RunSettings]) -> None:
+    """So that several networks can be scored by the mean of what each gave."""
+    run_data, settings = run
+    cases = run_data.data.validation
+    torch.manual_seed(0)
+    network = Tiny(problem.task)
+    outputs = list(problem.outputs(network, cases, settings.training, CPU))
+    expected = problem.scores(network, cases, settings.training, CPU)
+    np.testing.assert_allclose(problem.scores_of(cases, iter(outputs)), expected, rtol=1e-5, atol=1e-6)
+    assert all(np.isfinite(output).all() for output in outputs)
+    if problem.task.output == "softmax":
+        np.testing.assert_allclose([output.sum(0).mean() for output in outputs], 1, rtol=1e-5)
+    with torch.no_grad():
+        network.layer.bias.fill_(float("nan"))  # type: ignore[union-attr]
+    with pytest.raises(FloatingPointError):
+        list(problem.outputs(network, cases, settings.training, CPU))
+
+
+def test_an_ensemble_is_used_as_a_network(
+    task: Task, problem: Problem, saved: SavedNetwork, run: tuple[RunData, RunSettings], tmp_path: Path
+) -> None:
+    """Its outputs, through problem and predictor, are the means of its members'."""
+    run_data, settings = run
+    torch.manual_seed(0)
+    members = [Tiny(problem.task), Tiny(problem.task)]
+    ensemble = Ensemble(members, (1.0, 3.0), (), problem.task.output)
+    cases = run_data.data.validation
+
+    def outputs(network: nn.Module) -> list[np.ndarray]:
+        protocol = replace(settings.training, mixed_precision=False)
+        return list(problem.outputs(network, cases, protocol, CPU))
+
+    together, one, other = (outputs(network) for network in (ensemble, *members))
+    for mean, a, b in zip(together, one, other, strict=True):
+        np.testing.assert_allclose(mean, (a + 3 * b) / 4, rtol=1e-4, atol=1e-6)
+    predictor = task.predictor(ensemble, saved, "cpu")
+    predictor = task.finish(predictor, saved.folder, settings, run_data.prepared, cases)
+    results = task.final_results(predictor, tmp_path, run_data.test, searched=True)
+    assert set(results["scores"]) == {case.name for case in run_data.test}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,37 @@ from netwright.tasks.base import Predictor, SavedNetwork, Task
 from netwright.training.files import WEIGHTS
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from netwright.training.problem import NetworkTask
 
 ARCHITECTURE = "architecture.json"
 PREPROCESSING = "preprocessing.json"
+ENSEMBLE = "ensemble"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network of an ensemble: a choice of the run's space, or the name of a hand-made network in its place, and its
+    weight in the mean.
+    """
+
+    choice: dict[str, Any]
+    reference: str | None
+    weight: float
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What an ensemble is made of: see `netwright.nn.ensemble.Ensemble`."""
+
+    members: tuple[Member, ...]
+    mirror_axes: tuple[int, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one network as it was trained."""
+        return len(self.members) == 1 and not self.mirror_axes
 
 
 def describe_trained(
@@ -28,8 +56,11 @@ def describe_trained(
     prepared: AnyPrepared,
     choice: dict[str, Any],
     reference: str | None,
+    composition: Composition | None = None,
 ) -> None:
     """Write, beside the weights, what `load_trained` needs to know of them.
+
+    The weights of an ensemble lie in one file, like those of any network.
 
     Args:
         folder: of the network.
@@ -37,6 +68,7 @@ def describe_trained(
         prepared: the data that it is trained on.
         choice: of the run's space.
         reference: the name of a hand-made network in place of the choice.
+        composition: of an ensemble, whose first member ``choice`` and ``reference`` are then; None: a network alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
     task = TASKS[prepared.task]
@@ -54,6 +86,7 @@ def describe_trained(
             "channels": network_task.channels,
             "size": list(network_task.size),
             **task.describe(prepared, settings),
+            **({} if composition is None or composition.is_plain else {ENSEMBLE: asdict(composition)}),
         },
     )
     write_json(folder / PREPROCESSING, prepared.preprocessing())
@@ -77,7 +110,7 @@ def load_trained(folder: Path, settings: RunSettings, device: str = "auto") -> P
         device: where it is to lie.
 
     Raises:
-        RunError: as `saved_task`.
+        RunError: as `saved_task`, or what is kept of an ensemble is damaged.
     """
     from netwright.training.device import resolve_device
     from netwright.training.weights import load_weights
@@ -86,12 +119,56 @@ def load_trained(folder: Path, settings: RunSettings, device: str = "auto") -> P
         raise RunError(f"{folder} has no trained network ({WEIGHTS} is missing).")
     architecture = read_json(folder / ARCHITECTURE)
     task = _task_of(folder, architecture)
-    build = network_builder(settings.space, architecture["choice"], architecture["reference"])
-    network = build(task.network_task(architecture))
+    composition = _composition_of(folder, architecture)
+    network = build_composition(composition, settings, task.network_task(architecture))
     load_weights(network, folder / WEIGHTS)
     chosen = resolve_device(device)
     saved = SavedNetwork(folder, architecture, read_json(folder / PREPROCESSING))
     return task.predictor(network.to(chosen).eval(), saved, chosen)
+
+
+def build_composition(composition: Composition, settings: RunSettings, task: NetworkTask) -> nn.Module:
+    """The network, or the ensemble of networks, without its weights.
+
+    Args:
+        composition: what it is made of.
+        settings: of the run, whose space makes the networks.
+        task: what it gets and gives.
+    """
+    from netwright.nn.ensemble import Ensemble
+
+    networks = [
+        network_builder(settings.space, member.choice, member.reference)(task)
+        for member in composition.members
+    ]
+    if composition.is_plain:
+        network: nn.Module = networks[0]
+        return network
+    weights = [member.weight for member in composition.members]
+    return Ensemble(networks, weights, composition.mirror_axes, task.output)
+
+
+def _composition_of(folder: Path, architecture: Mapping[str, Any]) -> Composition:
+    if ENSEMBLE not in architecture:
+        return Composition((Member(architecture["choice"], architecture["reference"], 1.0),))
+    try:
+        kept = architecture[ENSEMBLE]
+        members = tuple(
+            Member(dict(member["choice"]), member["reference"], float(member["weight"]))
+            for member in kept["members"]
+        )
+        axes = tuple(int(axis) for axis in kept["mirror_axes"])
+        dimensions = len(architecture["size"])
+        if not members or not all(member.weight > 0 for member in members):
+            raise ValueError("expected members with positive weights")
+        if len(set(axes)) != len(axes) or not all(0 <= axis < dimensions for axis in axes):
+            raise ValueError(f"the axes to mirror must be different and from 0 to {dimensions - 1}")
+        return Composition(members, axes)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{folder / ARCHITECTURE} is damaged ({ENSEMBLE}: {error!r}): expected members with choice, reference and "
+            "weight, and axes to mirror. Restore it from a copy."
+        ) from None
 
 
 def _task_of(folder: Path, architecture: Mapping[str, Any]) -> Task:

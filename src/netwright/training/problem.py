@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from netwright.nn.ensemble import Output
 from netwright.nn.losses import AuxiliaryLoss, Loss
 from netwright.training.config import TrainingProtocol
 
@@ -40,6 +41,10 @@ class NetworkTask(Protocol):
     @property
     def label_type(self) -> Literal["int64", "float32"]:
         """The number type of the labels in a batch: class indices or real numbers."""
+
+    @property
+    def output(self) -> Output:
+        """What the output means, of which the mean over several networks is taken."""
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -100,6 +105,19 @@ class Problem(Protocol):
         Raises:
             FloatingPointError: the network's output is not finite.
         """
+
+    def outputs(
+        self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
+    ) -> Iterator[NDArray[np.floating]]:
+        """What `scores` are computed from, one case after the other: probabilities (K,) or (K, *shape), or the values
+        of a restored image.
+
+        Raises:
+            FloatingPointError: the network's output is not finite.
+        """
+
+    def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
+        """The scores, as `scores` has them, of `outputs`, or of means of several networks' outputs."""
 
     def metrics(self, scores: NDArray[np.float64]) -> Mapping[str, float]:
         """The means of the scores by name, one of ``task.metric_names`` each.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from netwright.tasks.classification.metrics.accuracy import top_1_correct
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.images import picture_batches
 from netwright.training.config import TrainingProtocol
-from netwright.training.inference import predict_classes
+from netwright.training.inference import class_probabilities, predict_classes
 from netwright.training.losses import TrainingLoss, loss_of
 
 
@@ -60,6 +60,24 @@ class ImageProblem:
             )
             correct.append(top_1_correct(predicted, self._prepared.labels_of(chosen)))
         return np.concatenate([np.empty(0), *correct])[:, None]
+
+    def outputs(
+        self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
+    ) -> Iterator[NDArray[np.floating]]:
+        """Class probabilities (K,) of each picture."""
+        for start in range(0, len(cases), protocol.batch_size):
+            yield from class_probabilities(
+                network,
+                self._prepared.images(cases[start : start + protocol.batch_size]),
+                device=device,
+                mixed_precision=protocol.mixed_precision,
+                channels_last=protocol.channels_last,
+            )
+
+    def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
+        """(cases, 1): whether the likeliest class is the true one."""
+        likeliest = np.array([output.argmax() for output in outputs], dtype=np.int64)
+        return np.asarray(likeliest == self._prepared.labels_of(cases), dtype=np.float64)[:, None]
 
     def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
         """``accuracy``; NaN without a case."""

@@ -34,6 +34,7 @@ class ClassificationTask:
     """
 
     label_type: ClassVar[Literal["int64"]] = "int64"
+    output: ClassVar[Literal["softmax"]] = "softmax"
     metric: ClassVar[str] = "accuracy"
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy",)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from netwright.tasks.images import picture_batches
 from netwright.tasks.inpainting.metrics import image_quality
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright.training.config import TrainingProtocol
-from netwright.training.inference import restore_images
+from netwright.training.inference import evaluating, forward, require_finite, restore_images
 from netwright.training.losses import TrainingLoss, loss_of
 
 
@@ -95,6 +95,33 @@ class InpaintingProblem:
                 channels_last=protocol.channels_last,
             )
             scores.append(image_quality(restored, truth))
+        return np.concatenate(scores)
+
+    def outputs(
+        self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
+    ) -> Iterator[NDArray[np.floating]]:
+        """Each restored picture (C, H, W), not yet clipped."""
+        for start in range(0, len(cases), protocol.batch_size):
+            chosen = cases[start : start + protocol.batch_size]
+            truth = torch.from_numpy(self._prepared.images(chosen)).to(device)
+            with evaluating(network):
+                restored = forward(
+                    network,
+                    masked(truth, fixed_masks(self._masks, self.task.size, chosen)),
+                    mixed_precision=protocol.mixed_precision,
+                    channels_last=protocol.channels_last,
+                ).float()
+                require_finite(bool(restored.isfinite().all()))
+                pictures = restored.cpu().numpy()
+            yield from pictures
+
+    def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
+        """(cases, 2): PSNR in dB and SSIM of the pictures, clipped to 0 to 1."""
+        scores = [np.empty((0, 2))]
+        for case, output in zip(cases, outputs, strict=True):
+            truth = torch.from_numpy(self._prepared.images([case]))
+            picture = torch.from_numpy(np.asarray(output, np.float32))[None].clamp(0, 1)
+            scores.append(image_quality(picture, truth))
         return np.concatenate(scores)
 
     def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:

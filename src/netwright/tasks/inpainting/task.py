@@ -37,6 +37,7 @@ class InpaintingTask:
     """
 
     label_type: ClassVar[Literal["float32"]] = "float32"
+    output: ClassVar[Literal["values"]] = "values"
     metric: ClassVar[str] = "psnr"
     losses: ClassVar[tuple[str, ...]] = ("mse",)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -50,18 +50,26 @@ class MultilabelProblem:
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
     ) -> NDArray[np.float64]:
         """(cases, 2 labels): probabilities, and what is true."""
-        rows = [np.empty((0, 2 * self.task.classes))]
+        return self.scores_of(cases, self.outputs(network, cases, protocol, device))
+
+    def outputs(
+        self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
+    ) -> Iterator[NDArray[np.floating]]:
+        """The probability of each label (labels,) of each picture."""
         for start in range(0, len(cases), protocol.batch_size):
-            chosen = cases[start : start + protocol.batch_size]
-            probabilities = label_probabilities(
+            yield from label_probabilities(
                 network,
-                self._prepared.images(chosen),
+                self._prepared.images(cases[start : start + protocol.batch_size]),
                 device=device,
                 mixed_precision=protocol.mixed_precision,
                 channels_last=protocol.channels_last,
             )
-            rows.append(np.concatenate([probabilities, self._prepared.labels_of(chosen)], axis=1))
-        return np.concatenate(rows)
+
+    def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
+        """(cases, 2 labels): the probabilities, and what is true."""
+        probabilities = np.array(list(outputs), dtype=np.float64).reshape(len(cases), self.task.classes)
+        truths = self._prepared.labels_of(cases).reshape(probabilities.shape)
+        return np.concatenate([probabilities, truths], axis=1)
 
     def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
         """Mean average precision, macro F1, and those of the labels for which they are defined."""

@@ -38,6 +38,7 @@ class MultilabelTask:
     """
 
     label_type: ClassVar[Literal["float32"]] = "float32"
+    output: ClassVar[Literal["sigmoid"]] = "sigmoid"
     metric: ClassVar[str] = MEAN_AVERAGE_PRECISION
     losses: ClassVar[tuple[str, ...]] = (BINARY_CROSS_ENTROPY,)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,9 +14,10 @@ from netwright.data.loading.batches import Batches
 from netwright.data.volumes.slices import Slices
 from netwright.nn.losses import label_weights
 from netwright.tasks.segmentation.task import SegmentationTask
-from netwright.tasks.segmentation.validation import slice_dice
+from netwright.tasks.segmentation.validation import dice_of, slice_dice
 from netwright.tasks.segmentation.volume_problem import dice_metrics, training_batches
 from netwright.training.config import TrainingProtocol
+from netwright.training.inference import predict_slices, require_finite
 from netwright.training.losses import TrainingLoss, loss_of
 
 
@@ -72,6 +73,30 @@ class SliceProblem:
             mixed_precision=protocol.mixed_precision,
             channels_last=protocol.channels_last,
         )
+
+    def outputs(
+        self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
+    ) -> Iterator[NDArray[np.floating]]:
+        """Class probabilities (K, X, Y, Z) of each volume, stacked from its slices."""
+        scans = self._slices.scans
+        for case in cases:
+            probabilities = predict_slices(
+                network,
+                scans.image(case),
+                self.task.size,
+                self.axis,
+                device=device,
+                batch_size=protocol.batch_size,
+                mixed_precision=protocol.mixed_precision,
+                channels_last=protocol.channels_last,
+                air=scans.air(case),
+            )
+            require_finite(bool(np.isfinite(probabilities).all()))
+            yield probabilities
+
+    def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
+        """Dice of the volumes (cases, foreground labels) of the likeliest classes."""
+        return dice_of(outputs, (self._slices.scans.label(case) for case in cases), self.task.classes)
 
     def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
         """``dice`` and ``dice.<label name>``, over volumes."""

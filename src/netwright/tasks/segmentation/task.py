@@ -39,6 +39,7 @@ class SegmentationTask:
     """
 
     label_type: ClassVar[Literal["int64"]] = "int64"
+    output: ClassVar[Literal["softmax"]] = "softmax"
     metric: ClassVar[str] = "dice"
     losses: ClassVar[tuple[str, ...]] = (
         "exponential_logarithmic",

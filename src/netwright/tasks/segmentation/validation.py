@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -108,3 +108,14 @@ def slice_dice(
             np.moveaxis(label_maps[row], axis, 0)[position] = prediction
     dice = [dice_per_label(one, label, classes) for one, label in zip(label_maps, labels, strict=True)]
     return np.array(dice, dtype=np.float64).reshape(len(indices), classes - 1)
+
+
+def dice_of(
+    outputs: Iterable[NDArray[np.floating]], labels: Iterable[NDArray[np.uint8]], classes: int
+) -> NDArray[np.float64]:
+    """Dice (cases, classes - 1) of class probabilities (K, X, Y, Z), NaN as in `validation_dice`."""
+    rows = [
+        dice_per_label(output.argmax(0).astype(np.uint8), label, classes)
+        for output, label in zip(outputs, labels, strict=True)
+    ]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), classes - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from netwright.data.loading.batches import Batches, Items, PreparedVolumes
 from netwright.means import mean_scores
 from netwright.nn.losses import label_weights
 from netwright.tasks.segmentation.task import SegmentationTask
-from netwright.tasks.segmentation.validation import validation_dice
+from netwright.tasks.segmentation.validation import dice_of, validation_dice
 from netwright.training.config import TrainingProtocol
+from netwright.training.inference import predict_probabilities, require_finite
 from netwright.training.losses import TrainingLoss, loss_of
 from netwright.training.seeding import derive_seed
 
@@ -61,6 +62,28 @@ class VolumeProblem:
             mixed_precision=protocol.mixed_precision,
             channels_last=protocol.channels_last,
         )
+
+    def outputs(
+        self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
+    ) -> Iterator[NDArray[np.floating]]:
+        """Class probabilities (K, X, Y, Z) of each volume."""
+        for case in cases:
+            probabilities = predict_probabilities(
+                network,
+                self._prepared.image(case),
+                self.task.size,
+                device=device,
+                batch_size=protocol.batch_size,
+                mixed_precision=protocol.mixed_precision,
+                channels_last=protocol.channels_last,
+                air=self._prepared.air(case),
+            )
+            require_finite(bool(np.isfinite(probabilities).all()))
+            yield probabilities
+
+    def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
+        """Dice (cases, foreground labels) of the likeliest classes."""
+        return dice_of(outputs, (self._prepared.label(case) for case in cases), self.task.classes)
 
     def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
         """``dice`` and ``dice.<label name>``."""

@@ -1,0 +1,393 @@
+"""The end of a search: which of its finalists are used, alone or together, and with which mirrored views."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.comparison.ensemble import (
+    Counts,
+    Gain,
+    Library,
+    OutOfTimeError,
+    Rows,
+    Rule,
+    Selection,
+    alone,
+    compare,
+    reduced,
+    select,
+    words,
+)
+from netwright.comparison.finalists import (
+    Finalist,
+    combined_cost,
+    composition_of,
+    measured_cost,
+    network_of,
+)
+from netwright.comparison.kept_outputs import KeptOutputs, find_outputs, keep_outputs, mean_outputs
+from netwright.data.open import open_prepared_once
+from netwright.errors import RunError, concerns_all
+from netwright.execution import heartbeat
+from netwright.execution.run_jobs import keep_trace
+from netwright.models.store import describe_trained
+from netwright.searches.components import problem_of
+from netwright.settings import RunSettings
+from netwright.training.config import TrainingProtocol
+from netwright.training.files import LOG, WEIGHTS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+OUTPUTS_UNTIL, SELECTED_UNTIL = 0.6, 0.8
+"""The shares of the time by which the members' outputs are computed, and the ensemble is selected; the rest is for
+mirrored views and for writing."""
+
+SCORED_A_MEMBER = 10
+"""About how many ensembles are scored for each member: in a few steps, of all cases and of those of each fold."""
+
+
+@dataclass(frozen=True)
+class EnsembleJob:
+    """What is to be decided, as plain values for a worker.
+
+    Args:
+        settings: of the run, with its limits (``settings.objective``).
+        prepared: folder of the run's prepared data.
+        validation: indices of the validation cases.
+        finalists: from which to choose.
+        protocol: how forward passes are computed.
+        folder: gets the chosen network.
+        seconds: within which it is chosen.
+        mirror_axes: the spatial axes along which anatomy allows to mirror.
+        single: whether only one network may be used. Its views may still be mirrored.
+        groups: the patient of each case that shares it with others, by the case's name.
+        rule: how members are selected.
+    """
+
+    settings: RunSettings
+    prepared: Path
+    validation: tuple[int, ...]
+    finalists: tuple[Finalist, ...]
+    protocol: TrainingProtocol
+    folder: Path
+    seconds: float
+    mirror_axes: tuple[int, ...] = ()
+    single: bool = False
+    groups: dict[str, str] = field(default_factory=dict)
+    rule: Rule = field(default_factory=Rule)
+
+
+def choose_ensemble(job: EnsembleJob) -> dict[str, Any]:
+    """Chooses, and writes the chosen network into the job's folder, where `load_trained` has it from.
+
+    Finalists are tried in order of their scores until the time is over, the first one whatever the time. What is fitted
+    after a training (`netwright.tasks.base.Task.finish`) is not part of it.
+
+    Returns:
+        Plain values. ``members``: of each its ``name``, ``weight`` in the mean, reward ``alone``, and of the ensemble
+        ``without`` it (None where there is only one). ``mirror_axes``. ``metrics``, ``reward`` and ``cost`` on the
+        validation cases. ``single``: the name of the best network alone. ``selection``: why there is an ensemble or
+        none, with the cross-fitted ``gain``. ``mirroring``: of each axis that was tried the ``gain``, and whether it is
+        ``taken``. ``left_out``: the finalists that could not be tried, with the reason. ``folder`` and ``seconds``.
+
+    Raises:
+        RunError: no finalist could be used.
+    """
+    with heartbeat.watched(job.settings.machine.hang_seconds):
+        return _Choosing(job).run()
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A finalist whose outputs are known."""
+
+    finalist: Finalist
+    kept: KeptOutputs
+    cost: dict[str, Any]
+
+
+class _Choosing:
+    def __init__(self, job: EnsembleJob) -> None:
+        from netwright.training.device import resolve_device
+
+        self._job = job
+        self._begun = time.perf_counter()
+        self._prepared = open_prepared_once(job.prepared)
+        self._problem = problem_of(job.settings, self._prepared)
+        self._device = resolve_device(job.protocol.device)
+        self._rows: dict[Counts, Rows] = {}
+        self._tried: list[_Tried] = []
+        self._left_out: list[dict[str, str]] = []
+
+    def run(self) -> dict[str, Any]:
+        job = self._job
+        self._try_finalists()
+        chosen = self._selected()
+        axes, mirrored, mirroring = self._mirrored(chosen.counts)
+        network = self._network(chosen.counts, axes)
+        cost = {
+            **self._cost(chosen.counts, 2 ** len(axes)),
+            **measured_cost(network, self._problem.task, job.protocol, self._device),
+        }
+        if axes or sum(map(bool, chosen.counts)) > 1:
+            rows = mirrored if axes else self._rows_of(chosen.counts)
+            broken = job.settings.objective.violation(self._problem.metrics(rows), cost)
+            if broken is not None:  # the costs of the members were added up, and are now measured together
+                chosen = replace(chosen, counts=chosen.single, reason=f"measured together, {broken}")
+                axes, mirrored = (), self._rows_of(chosen.single)
+                network = self._network(chosen.counts, axes)
+                cost = measured_cost(network, self._problem.task, job.protocol, self._device)
+                mirroring = [{**view, "taken": False, "reason": broken} for view in mirroring]
+        self._save(network, chosen.counts, axes)
+        return self._told(chosen, axes, mirrored, mirroring, cost)
+
+    # What is known of the finalists
+
+    def _try_finalists(self) -> None:
+        for finalist in sorted(self._job.finalists, key=lambda one: -one.score):
+            begun = time.perf_counter()
+            try:
+                self._tried.append(self._try_one(finalist))
+            except OutOfTimeError as error:
+                self._left_out.append({"name": finalist.name, "reason": str(error)})
+            except Exception as error:
+                if concerns_all(error):
+                    raise
+                keep_trace(self._job.folder / LOG, error)
+                self._left_out.append({"name": finalist.name, "reason": f"{type(error).__name__}: {error}"})
+            took = time.perf_counter() - begun
+            if self._tried and (self._job.single or self._left(OUTPUTS_UNTIL) < took):
+                break
+        if not self._tried:
+            reasons = "; ".join(f"{one['name']}: {one['reason']}" for one in self._left_out)
+            raise RunError(f"No finalist of the search can be used ({reasons or 'there is none'}).")
+        known = {one.finalist.name for one in self._tried} | {one["name"] for one in self._left_out}
+        self._left_out += [
+            {"name": one.name, "reason": "only the best one was wanted" if self._job.single else "no time"}
+            for one in self._job.finalists
+            if one.name not in known
+        ]
+
+    def _try_one(self, finalist: Finalist) -> _Tried:
+        job, cases = self._job, self._job.validation
+        kept = find_outputs(finalist.folder, cases, str(job.prepared))
+        if kept is not None and finalist.cost:
+            return _Tried(finalist, kept, finalist.cost)
+        network = network_of([(finalist, 1.0)], (), job.settings, self._problem.task).to(self._device)
+        cost = finalist.cost or measured_cost(network, self._problem.task, job.protocol, self._device)
+        if kept is None:
+            outputs = self._problem.outputs(network, cases, self._protocol, self._device)
+            timed = outputs if not self._tried else self._in_time(outputs)
+            kept = keep_outputs(finalist.folder, timed, cases, str(job.prepared))
+        return _Tried(finalist, kept, dict(cost))
+
+    def _in_time(self, outputs: Iterator[NDArray[np.floating]]) -> Iterator[NDArray[np.floating]]:
+        for output in outputs:
+            if self._left(OUTPUTS_UNTIL) < 0:
+                raise OutOfTimeError("no time")
+            yield output
+
+    @property
+    def _protocol(self) -> TrainingProtocol:
+        return self._job.protocol
+
+    def _left(self, share: float) -> float:
+        """Seconds until a share of the time is over."""
+        return share * self._job.seconds - (time.perf_counter() - self._begun)
+
+    # Selection
+
+    def _selected(self) -> Selection:
+        job, size = self._job, self._affordable()
+        library = Library(size, self._rows_of, self._value, self._allowed)
+        first = Selection(*(alone(0, size),) * 3, None, "only one network was tried")
+        try:
+            selected = first if size == 1 else select(library, self._units(), job.rule)
+        except OutOfTimeError:
+            return replace(first, reason="there was no time to try an ensemble")
+        return selected or replace(first, reason="no network keeps the limits of the objective")
+
+    def _affordable(self) -> int:
+        """How many of the finalists there is time to select from; the others are left out."""
+        begun = time.perf_counter()
+        self._rows_of(alone(0, len(self._tried)))
+        took = time.perf_counter() - begun
+        most = max(2, int(self._left(SELECTED_UNTIL) / (SCORED_A_MEMBER * took)))
+        self._left_out += [
+            {"name": one.finalist.name, "reason": "no time to select from more networks"}
+            for one in self._tried[most:]
+        ]
+        self._tried = self._tried[:most]
+        self._rows = {counts[: len(self._tried)]: rows for counts, rows in self._rows.items()}
+        return len(self._tried)
+
+    def _units(self) -> NDArray[np.int64]:
+        names = [self._prepared.names[case] for case in self._job.validation]
+        _, units = np.unique([self._job.groups.get(name, name) for name in names], return_inverse=True)
+        return np.asarray(units, dtype=np.int64)
+
+    def _rows_of(self, counts: Counts) -> Rows:
+        counts = reduced(counts)
+        if counts not in self._rows:
+            if self._rows and self._left(SELECTED_UNTIL) < 0:
+                raise OutOfTimeError("no time")
+            means = mean_outputs([one.kept for one in self._tried], counts)
+            self._rows[counts] = self._problem.scores_of(self._job.validation, means)
+            heartbeat.beat()
+        return self._rows[counts]
+
+    def _value(self, counts: Counts, rows: Rows, views: int = 1) -> float:
+        reward = self._job.settings.objective.reward(
+            self._problem.metrics(rows), self._cost(counts, views), epochs=1
+        )
+        return math.nan if reward is None else reward
+
+    def _allowed(self, counts: Counts, views: int = 1) -> bool:
+        return self._job.settings.objective.violation({}, self._cost(counts, views)) is None
+
+    def _cost(self, counts: Counts, views: int) -> dict[str, Any]:
+        used = [one.cost for one, count in zip(self._tried, counts, strict=True) if count]
+        return combined_cost(used, views)
+
+    # Mirrored views
+
+    def _mirrored(self, counts: Counts) -> tuple[tuple[int, ...], Rows, list[dict[str, Any]]]:
+        """The axes that are better mirrored beyond chance, the rows with them, and what was tried.
+
+        The axis with the largest gain is taken first, then whether another adds to it is asked. Each is tested at the
+        chance of the rule divided by the number of axes (Bonferroni).
+        """
+        job = self._job
+        rule = replace(job.rule, chance=job.rule.chance / max(1, len(job.mirror_axes)))
+        taken: tuple[int, ...] = ()
+        rows = self._rows_of(counts)
+        tried: list[dict[str, Any]] = []
+        candidates = list(job.mirror_axes)
+        while candidates:
+            gains: dict[int, tuple[Gain, Rows]] = {}
+            for axis in candidates:
+                axes = tuple(sorted((*taken, axis)))
+                views = 2 ** len(axes)
+                reason = "the limits do not allow it"
+                if self._allowed(counts, views):
+                    found, reason = self._rows_mirrored(counts, axes), "no time"
+                    if found is not None:
+                        value = partial(self._value, counts)
+                        gain = compare(value, found, rows, self._units(), rule)
+                        gains[axis], reason = (gain, found), words(gain)
+                gain_of = asdict(gains[axis][0].comparison) if axis in gains else None
+                tried.append({"axes": list(axes), "gain": gain_of, "reason": reason, "taken": False})
+            better = {axis: known for axis, known in gains.items() if self._pays(counts, rows, taken, known)}
+            if not better:
+                break
+            best = max(better, key=lambda axis: better[axis][0].comparison.mean_difference)
+            taken, rows = tuple(sorted((*taken, best))), better[best][1]
+            tried = [{**view, "taken": view["taken"] or view["axes"] == list(taken)} for view in tried]
+            candidates = [axis for axis in candidates if axis != best]
+        return taken, rows, tried
+
+    def _pays(self, counts: Counts, rows: Rows, taken: tuple[int, ...], known: tuple[Gain, Rows]) -> bool:
+        """Whether a view is better beyond chance, also by what it costs where the objective weighs that."""
+        gain, mirrored = known
+        before = self._value(counts, rows, 2 ** len(taken))
+        return gain.proven and self._value(counts, mirrored, 2 ** (len(taken) + 1)) > before
+
+    def _rows_mirrored(self, counts: Counts, axes: tuple[int, ...]) -> Rows | None:
+        """The scores with mirrored views; None where there is no time for them."""
+        network = self._network(counts, axes)
+        cases, begun = self._job.validation, time.perf_counter()
+        outputs = self._problem.outputs(network, cases, self._protocol, self._device)
+
+        def in_time() -> Iterator[NDArray[np.floating]]:
+            for number, output in enumerate(outputs, 1):
+                whole = (time.perf_counter() - begun) / number * len(cases)
+                if whole - (time.perf_counter() - begun) > self._left(1.0):
+                    raise OutOfTimeError("no time")
+                yield output
+
+        try:
+            return self._problem.scores_of(cases, in_time())
+        except OutOfTimeError:
+            return None
+
+    # The chosen network
+
+    def _used(self, counts: Counts) -> list[tuple[Finalist, float]]:
+        pairs = zip(self._tried, counts, strict=True)
+        return [(one.finalist, count / sum(counts)) for one, count in pairs if count]
+
+    def _network(self, counts: Counts, axes: tuple[int, ...]) -> nn.Module:
+        network = network_of(self._used(counts), axes, self._job.settings, self._problem.task)
+        return network.to(self._device)
+
+    def _save(self, network: nn.Module, counts: Counts, axes: tuple[int, ...]) -> None:
+        from netwright.training.weights import save_weights
+
+        job = self._job
+        composition = composition_of(self._used(counts), axes)
+        first = composition.members[0]
+        # Weights are never with the description of others.
+        job.folder.mkdir(parents=True, exist_ok=True)
+        (job.folder / WEIGHTS).unlink(missing_ok=True)
+        describe_trained(job.folder, job.settings, self._prepared, first.choice, first.reference, composition)
+        save_weights(network, job.folder / WEIGHTS)
+
+    def _told(
+        self,
+        chosen: Selection,
+        axes: tuple[int, ...],
+        rows: Rows,
+        mirroring: list[dict[str, Any]],
+        cost: dict[str, Any],
+    ) -> dict[str, Any]:
+        names = [one.finalist.name for one in self._tried]
+        size = len(names)
+        members = [
+            {
+                "name": names[member],
+                "choice": self._tried[member].finalist.choice,
+                "reference": self._tried[member].finalist.reference,
+                "weight": count / sum(chosen.counts),
+                "alone": self._reward_of(alone(member, size)),
+                "without": self._reward_of(tuple(c * (i != member) for i, c in enumerate(chosen.counts))),
+            }
+            for member, count in enumerate(chosen.counts)
+            if count
+        ]
+        gain = chosen.gain
+        return {
+            "members": members,
+            "mirror_axes": list(axes),
+            "metrics": dict(self._problem.metrics(rows)),
+            "reward": self._value(chosen.counts, rows, 2 ** len(axes)),
+            "cost": cost,
+            "single": names[chosen.single.index(1)],
+            "selection": {
+                "reason": chosen.reason,
+                "proposed": {
+                    name: count for name, count in zip(names, chosen.proposed, strict=True) if count
+                },
+                "gain": None if gain is None else {**asdict(gain.comparison), "one_sided_p": gain.p_value},
+            },
+            "mirroring": mirroring,
+            "left_out": self._left_out,
+            "folder": str(self._job.folder),
+            "seconds": time.perf_counter() - self._begun,
+        }
+
+    def _reward_of(self, counts: Counts) -> float | None:
+        """The reward of other networks, as far as there was time for their scores."""
+        try:
+            return self._value(counts, self._rows_of(counts)) if any(counts) else None
+        except OutOfTimeError:
+            return None

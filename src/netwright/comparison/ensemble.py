@@ -1,0 +1,281 @@
+"""Which networks are better together: greedy ensemble selection, and whether it is more than chance.
+
+Caruana, Niculescu-Mizil, Crew and Ksikes, "Ensemble Selection from Libraries of Models", ICML 2004. The selection
+begins with the best member (their sorted initialisation) and adds, again and again and with replacement, the one with
+which the mean of the probabilities has the best value on the validation cases; what was best on the way is proposed.
+
+On few cases this finds a gain in noise. Therefore the selection itself is tested by cross-fitting: in each of some
+folds it is made anew on the other cases, and its proposal and the single member that is best there are compared on the
+cases left out. The proposal of all cases is taken where these differences are above 0 beyond chance.
+
+Everything here is pure: what is known of the members stands in a `Library`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.report.statistics import PairedComparison, paired_comparison
+
+Counts = tuple[int, ...]
+"""How often each member of a library was taken: its weight in the mean."""
+Rows = NDArray[np.float64]
+"""The scores of an ensemble, one row a case, as `netwright.training.problem.Problem.scores` has them."""
+
+MOST_UNITS = 200
+"""More cases than these are compared in groups, which keeps the test quick."""
+
+
+class OutOfTimeError(Exception):
+    """There is no time for what comes next."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """The members, and what is known of every ensemble of them.
+
+    Args:
+        size: how many members there are.
+        rows: the scores of an ensemble on all cases. It may raise `OutOfTimeError`.
+        value: what is maximised, of an ensemble (it may weigh what it costs) and the rows of some cases; NaN where it
+            is not defined.
+        allowed: whether an ensemble keeps all limits.
+    """
+
+    size: int
+    rows: Callable[[Counts], Rows]
+    value: Callable[[Counts, Rows], float]
+    allowed: Callable[[Counts], bool] = field(default=lambda counts: True)
+
+    def known_value(self, counts: Counts, cases: NDArray[np.int64]) -> float:
+        """The value on some cases; minus infinity where it is not defined."""
+        value = self.value(counts, self.rows(counts)[cases])
+        return -math.inf if math.isnan(value) else value
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How members are selected, and what counts as a gain.
+
+    Args:
+        steps: members taken at most, the first among them and with repetitions.
+        patience: steps without a gain after which a selection ends.
+        bags: selections, each from a random half of the members, of which all are taken together (Caruana et al.,
+            Section 2.3); 0: one selection from all members.
+        folds: of the cross-fitting; as many as there are cases (or patients), if these are fewer.
+        chance: the largest one-sided p-value of a gain.
+        seed: of folds, bags and tests.
+    """
+
+    steps: int = 12
+    patience: int = 2
+    bags: int = 0
+    folds: int = 5
+    chance: float = 0.05
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """A member that was added, and the value with it."""
+
+    member: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much better one way is than another over the same cases, and whether that is beyond chance."""
+
+    comparison: PairedComparison
+    chance: float
+
+    @property
+    def p_value(self) -> float:
+        """One-sided: how often chance alone brings as much."""
+        two_sided, mean = self.comparison.p_value, self.comparison.mean_difference
+        if math.isnan(two_sided):
+            return 1.0
+        return two_sided / 2 if mean > 0 else 1 - two_sided / 2
+
+    @property
+    def proven(self) -> bool:
+        """Whether it is beyond chance."""
+        return self.comparison.mean_difference > 0 and self.p_value <= self.chance
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is to be used.
+
+    ``counts``: the ensemble, or a single member. ``single``: the best single member. ``proposed``: what the greedy
+    selection proposes on all cases. ``gain``: of the cross-fitted selection over the best single member; None where
+    nothing was proposed or there was no time. ``reason``: for the decision, in words.
+    """
+
+    counts: Counts
+    single: Counts
+    proposed: Counts
+    gain: Gain | None
+    reason: str
+
+
+def alone(member: int, size: int) -> Counts:
+    """The counts of a single member."""
+    return tuple(int(index == member) for index in range(size))
+
+
+def reduced(counts: Sequence[int]) -> Counts:
+    """The smallest counts with the same mean."""
+    divisor = math.gcd(*counts) or 1
+    return tuple(count // divisor for count in counts)
+
+
+def best_single(library: Library, cases: NDArray[np.int64]) -> Counts | None:
+    """The single member that keeps the limits and has the best value, the first of equals; None: none does."""
+    singles = [alone(member, library.size) for member in range(library.size)]
+    kept = [counts for counts in singles if library.allowed(counts)]
+    return max(kept, key=lambda counts: library.known_value(counts, cases), default=None)
+
+
+def greedy(
+    library: Library, cases: NDArray[np.int64], rule: Rule, members: Sequence[int] | None = None
+) -> tuple[Step, ...]:
+    """Members in the order in which the selection took them, until the best value on the way.
+
+    Args:
+        library: of all members.
+        cases: indices of those by which it is selected.
+        rule: how.
+        members: those that may be taken; None: all.
+    """
+    known = range(library.size) if members is None else members
+    counts: Counts = (0,) * library.size
+    path: list[Step] = []
+    best = 0
+    while len(path) < rule.steps and len(path) - best <= rule.patience:
+        options = [
+            (member, added)
+            for member in known
+            if library.allowed(added := tuple(c + (i == member) for i, c in enumerate(counts)))
+        ]
+        if not options:
+            break
+        values = [library.known_value(reduced(added), cases) for _, added in options]
+        chosen = int(np.argmax(values))  # the first of equals
+        path.append(Step(options[chosen][0], values[chosen]))
+        counts = options[chosen][1]
+        if best == 0 or path[-1].value > path[best - 1].value:
+            best = len(path)
+    return tuple(path[:best])
+
+
+def propose(library: Library, cases: NDArray[np.int64], rule: Rule) -> Counts:
+    """The ensemble that the greedy selection proposes, with bags where the rule has them.
+
+    A bag with which the ensemble would break a limit is left out. All 0 where no member keeps the limits.
+    """
+    if not rule.bags:
+        return reduced(_counts(greedy(library, cases, rule), library.size))
+    generator = np.random.default_rng(rule.seed)
+    total: Counts = (0,) * library.size
+    for _ in range(rule.bags):
+        half = generator.choice(library.size, math.ceil(library.size / 2), replace=False)
+        taken = _counts(greedy(library, cases, rule, sorted(half.tolist())), library.size)
+        added = tuple(a + b for a, b in zip(total, taken, strict=True))
+        if any(taken) and library.allowed(added):
+            total = added
+    return reduced(total)
+
+
+def _counts(path: Sequence[Step], size: int) -> Counts:
+    return tuple(sum(step.member == member for step in path) for member in range(size))
+
+
+def select(library: Library, units: NDArray[np.int64], rule: Rule) -> Selection | None:
+    """The ensemble where it is better than the best single member beyond chance, else that member.
+
+    Args:
+        library: the members.
+        units: which cases belong together, such as those of a patient: a number for each case.
+        rule: how to select, and what counts as a gain.
+
+    Returns:
+        None where no single member keeps the limits.
+    """
+    everything = np.arange(len(units))
+    single = best_single(library, everything)
+    if single is None:
+        return None
+    try:
+        proposed = propose(library, everything, rule)
+        if sum(map(bool, proposed)) < 2:
+            return Selection(single, single, single, None, "no ensemble is better on the validation cases")
+        gain = _cross_fitted_gain(library, units, rule, proposed)
+    except OutOfTimeError:
+        return Selection(single, single, single, None, "there was no time to test an ensemble")
+    if gain.proven and not math.isinf(library.known_value(proposed, everything)):
+        return Selection(proposed, single, proposed, gain, f"better than one network ({words(gain)})")
+    return Selection(
+        single, single, proposed, gain, f"no better than one network beyond chance ({words(gain)})"
+    )
+
+
+def _cross_fitted_gain(library: Library, units: NDArray[np.int64], rule: Rule, proposed: Counts) -> Gain:
+    """How much better the selection is than the best single member, each chosen without the cases it is tested on."""
+    known = np.random.default_rng(rule.seed).permutation(np.unique(units))
+    together, one = (np.full_like(library.rows(proposed), np.nan) for _ in range(2))
+    for fold in np.array_split(known, min(rule.folds, len(known))):
+        tested = np.isin(units, fold)
+        rest = np.flatnonzero(~tested)
+        ensemble, single = propose(library, rest, rule), best_single(library, rest)
+        assert single is not None  # as limits do not depend on cases
+        if not any(ensemble):
+            ensemble = single
+        together[tested] = library.rows(ensemble)[tested]
+        one[tested] = library.rows(single)[tested]
+    return compare(lambda rows: library.value(proposed, rows), together, one, units, rule)
+
+
+def compare(
+    value: Callable[[Rows], float], rows: Rows, other: Rows, units: NDArray[np.int64], rule: Rule
+) -> Gain:
+    """How much better the first rows are than the second, over cases.
+
+    The value of all cases need not be a mean, as average precision is not. So each case has its jackknife pseudo-value,
+    n times the value of all cases less (n - 1) times that without it (Tukey; Efron and Tibshirani 1993, section 11.5),
+    which is its own score where the value is a mean. Their differences are put to the paired sign-flip test of the
+    report, exact for few cases.
+
+    Args:
+        value: of the rows of some cases.
+        rows: one row a case.
+        other: the rows of what it is compared with, of the same cases.
+        units: which cases belong together: they are left out together.
+        rule: what counts as beyond chance.
+    """
+    _, numbers = np.unique(units, return_inverse=True)
+    if (count := int(numbers.max(initial=-1)) + 1) > MOST_UNITS:
+        numbers = np.random.default_rng(rule.seed).permutation(count)[numbers] % MOST_UNITS
+    first, second = (_pseudo_values(value, one, numbers) for one in (rows, other))
+    return Gain(paired_comparison(first, second, rule.seed), rule.chance)
+
+
+def _pseudo_values(
+    value: Callable[[Rows], float], rows: Rows, units: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    count = int(units.max(initial=-1)) + 1
+    whole = value(rows)
+    without = np.array([value(rows[units != unit]) for unit in range(count)])
+    return np.asarray(count * whole - (count - 1) * without, dtype=np.float64)
+
+
+def words(gain: Gain) -> str:
+    """A gain in a few words."""
+    comparison = gain.comparison
+    return f"{comparison.mean_difference:+.4f} over {comparison.n} cases left out, p = {gain.p_value:.2g}"

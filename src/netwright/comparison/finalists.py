@@ -1,0 +1,126 @@
+"""The trained networks that a search ends with, together as one network, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netwright.models.store import Composition, Member, build_composition
+from netwright.settings import RunSettings
+from netwright.training.config import TrainingProtocol
+from netwright.training.files import WEIGHTS
+from netwright.training.outcome import Cost
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from netwright.training.problem import NetworkTask
+
+_ADDED = ("parameters", "size_mb")
+_COMPUTED = ("flops", "inference_ms", "inference_ms_per_batch")
+"""Costs of an ensemble that are sums over members, and those that are so for every view. Others are of the training:
+the largest member's."""
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A trained network that may be used: the end of a training, or an earlier snapshot of it.
+
+    Args:
+        name: for the report.
+        folder: with its weights; its outputs on the validation cases are kept there.
+        choice: of the run's space.
+        reference: the name of a hand-made network in place of the choice.
+        score: on the validation cases, by which finalists are ordered.
+        cost: as `netwright.training.outcome.Cost` has it; empty: it is measured.
+    """
+
+    name: str
+    folder: Path
+    choice: dict[str, Any]
+    reference: str | None
+    score: float
+    cost: dict[str, Any] = field(default_factory=dict)
+
+
+def composition_of(used: Sequence[tuple[Finalist, float]], mirror_axes: tuple[int, ...]) -> Composition:
+    """Finalists with their weights in the mean, as they are kept with a trained network."""
+    members = tuple(Member(one.choice, one.reference, weight) for one, weight in used)
+    return Composition(members, mirror_axes)
+
+
+def network_of(
+    used: Sequence[tuple[Finalist, float]],
+    mirror_axes: tuple[int, ...],
+    settings: RunSettings,
+    task: NetworkTask,
+) -> nn.Module:
+    """Finalists as one network, with their weights.
+
+    Args:
+        used: with their weights in the mean.
+        mirror_axes: the spatial axes along which views are mirrored.
+        settings: of the run, whose space makes the networks.
+        task: what they get and give.
+
+    Raises:
+        RunError: a file of weights is missing, damaged, or of another network.
+    """
+    from netwright.nn.ensemble import Ensemble
+    from netwright.training.weights import load_weights
+
+    network = build_composition(composition_of(used, mirror_axes), settings, task)
+    members = network.members if isinstance(network, Ensemble) else [network]
+    for member, (finalist, _) in zip(members, used, strict=True):
+        load_weights(member, finalist.folder / WEIGHTS)
+    return network.eval()
+
+
+def combined_cost(costs: Sequence[Mapping[str, Any]], views: int = 1) -> dict[str, Any]:
+    """What networks cost together, from what they cost alone. What is not known of one is not known of all.
+
+    Args:
+        costs: of each, by the fields of `netwright.training.outcome.Cost`.
+        views: of each image, mirrored ones among them.
+    """
+    result: dict[str, Any] = {}
+    for name in (one.name for one in fields(Cost)):
+        known = [cost[name] for cost in costs if cost.get(name) is not None]
+        if len(known) < len(costs):
+            result[name] = None
+        elif name in _ADDED:
+            result[name] = sum(known)
+        else:
+            result[name] = views * sum(known) if name in _COMPUTED else max(known)
+    return result
+
+
+def measured_cost(
+    network: nn.Module, task: NetworkTask, protocol: TrainingProtocol, device: torch.device
+) -> dict[str, Any]:
+    """What a trained network costs to use: parameters, size, FLOPs of an image, and the times of forward passes."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from netwright.training.cost import FLOAT_BYTES
+    from netwright.training.memory import BYTES_PER_MB
+    from netwright.training.trial import inference_ms
+
+    image = torch.zeros((1, task.channels, *task.size), device=device)
+    network.to(device).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(image)
+    parameters = sum(weight.numel() for weight in network.parameters())
+    one, batch = (
+        inference_ms(network, task, protocol, device, images) for images in (1, protocol.batch_size)
+    )
+    return {
+        "parameters": parameters,
+        "size_mb": FLOAT_BYTES * parameters / BYTES_PER_MB,
+        "flops": float(counter.get_total_flops()),
+        "inference_ms": one,
+        "inference_ms_per_batch": batch,
+    }
