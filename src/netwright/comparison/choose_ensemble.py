@@ -36,7 +36,7 @@ from netwright.comparison.finalists import (
 )
 from netwright.comparison.kept_outputs import KeptOutputs, find_outputs, keep_outputs, mean_outputs
 from netwright.data.open import open_prepared_once
-from netwright.errors import RunError, concerns_all
+from netwright.errors import RunError, StorageError, concerns_all
 from netwright.execution import heartbeat
 from netwright.execution.run_jobs import keep_trace
 from netwright.models.store import describe_trained
@@ -109,10 +109,10 @@ def choose_ensemble(job: EnsembleJob) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Tried:
-    """A finalist whose outputs are known."""
+    """A finalist and its outputs; None where there was no room for them, of the only one."""
 
     finalist: Finalist
-    kept: KeptOutputs
+    kept: KeptOutputs | None
     cost: dict[str, Any]
 
 
@@ -160,8 +160,14 @@ class _Choosing:
                 self._tried.append(self._try_one(finalist))
             except OutOfTimeError as error:
                 self._left_out.append({"name": finalist.name, "reason": str(error)})
+            except StorageError:
+                if self._tried:  # without its outputs it cannot be selected
+                    self._left_out.append({"name": finalist.name, "reason": "no room for its outputs"})
+                else:
+                    self._tried.append(self._try_without_room(finalist))
+                    break
             except Exception as error:
-                if concerns_all(error):
+                if concerns_all(error) and not isinstance(error, RunError):
                     raise
                 keep_trace(self._job.folder / LOG, error)
                 self._left_out.append({"name": finalist.name, "reason": f"{type(error).__name__}: {error}"})
@@ -190,6 +196,14 @@ class _Choosing:
             timed = outputs if not self._tried else self._in_time(outputs)
             kept = keep_outputs(finalist.folder, timed, cases, str(job.prepared))
         return _Tried(finalist, kept, dict(cost))
+
+    def _try_without_room(self, finalist: Finalist) -> _Tried:
+        """The best finalist, which is used also where there is no room for its outputs, and then alone."""
+        job, task = self._job, self._problem.task
+        network = network_of([(finalist, 1.0)], (), job.settings, task).to(self._device)
+        self._rows[alone(0, 1)] = self._problem.scores(network, job.validation, job.protocol, self._device)
+        cost = finalist.cost or measured_cost(network, task, job.protocol, self._device)
+        return _Tried(finalist, None, dict(cost))
 
     def _in_time(self, outputs: Iterator[NDArray[np.floating]]) -> Iterator[NDArray[np.floating]]:
         for output in outputs:
@@ -241,7 +255,8 @@ class _Choosing:
         if counts not in self._rows:
             if self._rows and self._left(SELECTED_UNTIL) < 0:
                 raise OutOfTimeError("no time")
-            means = mean_outputs([one.kept for one in self._tried], counts)
+            known = [(one.kept, count) for one, count in zip(self._tried, counts, strict=True) if one.kept]
+            means = mean_outputs(*zip(*known, strict=True))
             self._rows[counts] = self._problem.scores_of(self._job.validation, means)
             heartbeat.beat()
         return self._rows[counts]

@@ -34,7 +34,7 @@ class Finalist:
         folder: with its weights; its outputs on the validation cases are kept there.
         choice: of the run's space.
         reference: the name of a hand-made network in place of the choice.
-        score: on the validation cases, by which finalists are ordered.
+        score: its reward on the validation cases, by which finalists are ordered.
         cost: as `netwright.training.outcome.Cost` has it; empty: it is measured.
     """
 
