@@ -52,8 +52,12 @@ OUTPUTS_UNTIL, SELECTED_UNTIL = 0.6, 0.8
 """The shares of the time by which the members' outputs are computed, and the ensemble is selected; the rest is for
 mirrored views and for writing."""
 
-SCORED_A_MEMBER = 10
-"""About how many ensembles are scored for each member: in a few steps, of all cases and of those of each fold."""
+FEWEST_STEPS, SCORED_A_STEP = 4, 3.0
+"""The steps for which there must be time before a further network is taken in, and how many ensembles a step scores for
+each member, at most: of all cases, and in folds that choose differently (2.7 were measured)."""
+
+MEAN_COSTS = 2.0
+"""How many times as long it takes to score a mean of a few networks as one network."""
 
 
 @dataclass(frozen=True)
@@ -222,28 +226,30 @@ class _Choosing:
     # Selection
 
     def _selected(self) -> Selection:
-        job, size = self._job, self._affordable()
+        rule, size = self._affordable(), len(self._tried)
         library = Library(size, self._rows_of, self._value, self._allowed)
         first = Selection(*(alone(0, size),) * 3, None, "only one network was tried")
         try:
-            selected = first if size == 1 else select(library, self._units(), job.rule)
+            selected = first if size == 1 else select(library, self._units(), rule)
         except OutOfTimeError:
             return replace(first, reason="there was no time to try an ensemble")
         return selected or replace(first, reason="no network keeps the limits of the objective")
 
-    def _affordable(self) -> int:
-        """How many of the finalists there is time to select from; the others are left out."""
+    def _affordable(self) -> Rule:
+        """The rule with as many steps as there is time for. Finalists for which there is no time are left out."""
         begun = time.perf_counter()
         self._rows_of(alone(0, len(self._tried)))
-        took = time.perf_counter() - begun
-        most = max(2, int(self._left(SELECTED_UNTIL) / (SCORED_A_MEMBER * took)))
+        took = max(time.perf_counter() - begun, 1e-6)
+        steps = self._left(SELECTED_UNTIL) / (MEAN_COSTS * SCORED_A_STEP * took)  # of one member
+        most = max(2, int(steps / FEWEST_STEPS))
         self._left_out += [
             {"name": one.finalist.name, "reason": "no time to select from more networks"}
             for one in self._tried[most:]
         ]
         self._tried = self._tried[:most]
-        self._rows = {counts[: len(self._tried)]: rows for counts, rows in self._rows.items()}
-        return len(self._tried)
+        self._rows = {counts[:most]: rows for counts, rows in self._rows.items()}
+        rule = self._job.rule
+        return replace(rule, steps=min(rule.steps, max(2, int(steps / len(self._tried)))))
 
     def _units(self) -> NDArray[np.int64]:
         names = [self._prepared.names[case] for case in self._job.validation]
