@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from netwright.api import create_run
 from netwright.api.run import Run
-from netwright.comparison.choose_ensemble import EnsembleJob, choose_ensemble
+from netwright.comparison.choose_ensemble import choose_ensemble
 from netwright.comparison.ensemble import Rule
 from netwright.comparison.finalists import (
+    EnsembleJob,
     Finalist,
     combined_cost,
     composition_of,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from netwright.comparison.ensemble import (
     words,
 )
 from netwright.comparison.finalists import (
+    EnsembleJob,
     Finalist,
     combined_cost,
     composition_of,
@@ -41,7 +41,6 @@ from netwright.execution import heartbeat
 from netwright.execution.run_jobs import keep_trace
 from netwright.models.store import describe_trained
 from netwright.searches.components import problem_of
-from netwright.settings import RunSettings
 from netwright.training.config import TrainingProtocol
 from netwright.training.files import LOG, WEIGHTS
 
@@ -58,37 +57,6 @@ each member, at most: of all cases, and in folds that choose differently (2.7 we
 
 MEAN_COSTS = 2.0
 """How many times as long it takes to score a mean of a few networks as one network."""
-
-
-@dataclass(frozen=True)
-class EnsembleJob:
-    """What is to be decided, as plain values for a worker.
-
-    Args:
-        settings: of the run, with its limits (``settings.objective``).
-        prepared: folder of the run's prepared data.
-        validation: indices of the validation cases.
-        finalists: from which to choose.
-        protocol: how forward passes are computed.
-        folder: gets the chosen network.
-        seconds: within which it is chosen.
-        mirror_axes: the spatial axes along which anatomy allows to mirror.
-        single: whether only one network may be used. Its views may still be mirrored.
-        groups: the patient of each case that shares it with others, by the case's name.
-        rule: how members are selected.
-    """
-
-    settings: RunSettings
-    prepared: Path
-    validation: tuple[int, ...]
-    finalists: tuple[Finalist, ...]
-    protocol: TrainingProtocol
-    folder: Path
-    seconds: float
-    mirror_axes: tuple[int, ...] = ()
-    single: bool = False
-    groups: dict[str, str] = field(default_factory=dict)
-    rule: Rule = field(default_factory=Rule)
 
 
 def choose_ensemble(job: EnsembleJob) -> dict[str, Any]:

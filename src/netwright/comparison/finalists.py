@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netwright.comparison.ensemble import Rule
 from netwright.models.store import Composition, Member, build_composition
 from netwright.settings import RunSettings
 from netwright.training.config import TrainingProtocol
@@ -44,6 +45,37 @@ class Finalist:
     reference: str | None
     score: float
     cost: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EnsembleJob:
+    """What is to be decided, as plain values for a worker.
+
+    Args:
+        settings: of the run, with its limits (``settings.objective``).
+        prepared: folder of the run's prepared data.
+        validation: indices of the validation cases.
+        finalists: from which to choose.
+        protocol: how forward passes are computed.
+        folder: gets the chosen network.
+        seconds: within which it is chosen.
+        mirror_axes: the spatial axes along which anatomy allows to mirror.
+        single: whether only one network may be used. Its views may still be mirrored.
+        groups: the patient of each case that shares it with others, by the case's name.
+        rule: how members are selected.
+    """
+
+    settings: RunSettings
+    prepared: Path
+    validation: tuple[int, ...]
+    finalists: tuple[Finalist, ...]
+    protocol: TrainingProtocol
+    folder: Path
+    seconds: float
+    mirror_axes: tuple[int, ...] = ()
+    single: bool = False
+    groups: dict[str, str] = field(default_factory=dict)
+    rule: Rule = field(default_factory=Rule)
 
 
 def composition_of(used: Sequence[tuple[Finalist, float]], mirror_axes: tuple[int, ...]) -> Composition:
