@@ -41,7 +41,7 @@ def straight(shapes: Path, netwright: Command, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("pdas") / "straight"
     done = netwright(*words(shapes, folder))
     assert done.returncode == 0, done.stderr + done.stdout
-    assert "The likeliest network" in done.stdout
+    assert "The most likely network" in done.stdout
     return folder
 
 

@@ -73,7 +73,7 @@ def test_a_run_on_a_read_only_disk_is_looked_at_and_used(kept: Path, tmp_path: P
     assert "finished" in status.stdout
     refused = run("report", kept)
     assert refused.returncode == 1
-    assert f"{kept} is not writable. Name another place with -o." in refused.stderr
+    assert f"{kept} is not writable. Give another path with -o." in refused.stderr
     written = run("report", kept, "-o", tmp_path / "out" / "mine.html")
     assert written.returncode == 0, written.stderr
     assert "<svg" in (tmp_path / "out" / "mine.html").read_text(encoding="utf-8")
@@ -110,10 +110,10 @@ def test_a_report_replaces_nothing_but_a_report(finished_run: Path, tmp_path: Pa
     link.symlink_to(tmp_path / "nowhere.html")
     (tmp_path / "report.html").mkdir()
     before = contents(tmp_path)
-    with pytest.raises(StorageError, match=r"scan\.nii\.gz is no name of a report"):
+    with pytest.raises(StorageError, match=r"scan\.nii\.gz is not a name for a report"):
         run.report(scan)
     for place in (page, link, tmp_path):
-        with pytest.raises(StorageError, match="is there already and is no report of netwright"):
+        with pytest.raises(StorageError, match="already exists and is not a report of netwright"):
             run.report(place)
     assert contents(tmp_path) == before
     assert run.report(tmp_path / "a.html").stat().st_size > 10_000

@@ -179,7 +179,7 @@ def test_no_trial_complete(content: MadeUpReport) -> None:
         content, trials=trials, best_trial=None, best_curves={}, diagrams=(), contestants=(), overlays=()
     )
     page = Page(render_report(empty))
-    assert "None of 3 trials has trained a network to its end yet." in page.shown()
+    assert "None of 3 trials has finished training a network yet." in page.shown()
     assert page.plots() == {"search"}
 
 

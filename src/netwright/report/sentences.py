@@ -87,12 +87,12 @@ def progress_sentences(
     if not trials:
         return ("No trial has been run yet.",)
     if best is None:
-        return (f"None of {len(trials)} trials has trained a network to its end yet.",)
+        return (f"None of {len(trials)} trials has finished training a network yet.",)
     size = f"{formatting.parameters(best.parameters)} parameters" if best.parameters else ""
     reward = f"{reward_name} {formatting.reward(best.reward)}"
     if one_shot:
         of_size = f" of {size}" if size else ""
-        reached = f"The likeliest network{of_size} ({best.choice}) reached {reward}"
+        reached = f"The most likely network{of_size} ({best.choice}) reached {reward}"
         told = f"{reached}; it has not been trained by itself yet."
     else:
         with_size = f" with {size}" if size else ""
@@ -142,7 +142,7 @@ def _within(searched: Summary, original: Summary, metric: Metric) -> str:
     """The sentence that says whether the searched network's mean lies in the interval of the original network."""
     overall, mean = original.overall, searched.overall.mean
     if math.isnan(overall.low):
-        return f"One {metric.case} gives the original no interval to hold it against."
+        return f"One {metric.case} is not enough for an interval of the original."
     where = "below" if mean < overall.low else "above" if mean > overall.high else "within"
     interval = metric.interval(overall.low, overall.high)
     return f"Its {metric.name} of {metric.value(mean)} is {where} the original's 95 % interval ({interval})."

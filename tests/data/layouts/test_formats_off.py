@@ -197,7 +197,7 @@ def test_a_slice_of_two_axes_is_told_to_get_a_third(msd_folder: Folder, save_vol
             array = np.asarray(nibabel.load(file).dataobj)[:, :, 4]
             save_volume(file, array)
     problem, *_ = inspect_dataset(open_any(root)).errors
-    assert (problem.kind, "broke off" in str(problem)) == ("two-axes", False)
+    assert (problem.kind, "interrupted" in str(problem)) == ("two-axes", False)
     assert "imagesTr/case_00.nii.gz has two axes: expected a volume with three" in str(problem)
     for folder in ("imagesTr", "labelsTr"):
         for file in (root / folder).iterdir():  # as it advises
@@ -221,4 +221,4 @@ def test_numbers_that_are_not_read_are_no_broken_copy(kind: Any, message: str, t
     nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii")  # type: ignore[no-untyped-call]
     with pytest.raises(UnusableFile, match=message) as caught:
         read_image([tmp_path / "a.nii"])
-    assert "broke off" not in str(caught.value)
+    assert "interrupted" not in str(caught.value)

@@ -110,5 +110,5 @@ def test_the_sentence_counts() -> None:
 
 def test_before_the_comparison_the_likeliest_network_is_told(content: MadeUpReport) -> None:
     told = render_report(replace(content, contestants=(), overlays=()))
-    assert "The likeliest network" in told
+    assert "The most likely network" in told
     assert "it has not been trained by itself yet" in told

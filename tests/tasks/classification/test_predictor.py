@@ -147,7 +147,7 @@ def test_predictions_of_a_folder_and_of_one_picture(
     with one.open() as file:
         (row,) = csv.DictReader(file)
     assert row == {**rows[3], "picture": files[3].name}
-    with pytest.raises(DatasetError, match="nothing to read"):
+    with pytest.raises(DatasetError, match="contains no images"):
         classifier.predict(tmp_path / "one", tmp_path / "none")
 
 

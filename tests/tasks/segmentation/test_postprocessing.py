@@ -243,7 +243,7 @@ def test_one_that_was_not_kept_is_tested_for_the_winner_alone(kept: RunFolder, r
     values = read_json(kept.winner / "result.json")
     write_json(kept.winner / "result.json", {**values, **beside})
     page = write_report(kept, kept.settings(), run_data).read_text(encoding="utf-8")
-    assert "It would have taken it from" in page
+    assert "It would change the network from" in page
 
 
 def test_too_little_memory_on_the_test_cases_loses_nothing_but_the_crf(

@@ -58,7 +58,7 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     reached = reward_words(best.reward, str(objective.metric), score, plain=objective.plain)
     title = f"Best of the search: trial {best.number}"
     if settings.supernet is not None:
-        title, reached = "The likeliest network", f"{reached} with the shared weights"
+        title, reached = "The most likely network", f"{reached} with the shared weights"
         if score is None and best.reason:
             return (f"{title}, {space.describe(best.choice)}, {best.reason}.", *notes)
     return (f"{title}, {space.describe(best.choice)}, {reached} on validation.", *notes)

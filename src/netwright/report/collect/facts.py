@@ -22,7 +22,7 @@ from netwright.settings import RunSettings
 from netwright.spaces.base import Space
 from netwright.tasks import TASKS
 
-WHOLE = "; the networks of the comparison are trained on validation cases, too, and their curves there are no test"
+WHOLE = "; the networks of the comparison are also trained on validation cases, so their curves there are not a test"
 
 
 def facts_of(
@@ -73,7 +73,7 @@ def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], .
     length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
     if training.seconds is not None:
         length = f"as many epochs as fit into {training.seconds:.0f} s, at most {length}"
-    counting = " (only networks not met before are counted)" if settings.budget.count == "distinct" else ""
+    counting = " (only new networks are counted)" if settings.budget.count == "distinct" else ""
     budget = [f"{settings.budget.trials} trials{counting}"] if settings.budget.trials else []
     budget += [f"{settings.budget.hours:g} h"] if settings.budget.hours else []
     return (

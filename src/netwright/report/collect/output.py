@@ -21,13 +21,13 @@ def report_path(folder: RunFolder, output: Path | None) -> Path:
     Raises:
         StorageError: the report cannot be written there, or another file is there.
     """
-    path, advice = folder.report, "Name another place with -o."
+    path, advice = folder.report, "Give another path with -o."
     if output is not None:
         path = output / path.name if output.is_dir() or not output.suffix else output
-        advice = "Name a file in a folder that can be written."
+        advice = "Give a file in a writable folder."
         if path.suffix.lower() not in (".html", ".htm"):
             raise StorageError(
-                f"{path} is no name of a report: expected one that ends in .html, or a folder. Name another with -o."
+                f"{path} is not a name for a report: expected one that ends in .html, or a folder. Change -o."
             )
         require_own(path)
     try:
@@ -55,5 +55,5 @@ def require_own(path: Path) -> None:
         is_own = False
     if not is_own:
         raise StorageError(
-            f"{path} is there already and is no report of netwright: it is kept. Name another place with -o."
+            f"{path} already exists and is not a report of netwright, so it is kept. Give another path with -o."
         )

@@ -50,17 +50,17 @@ def table_blocks(tables: Sequence[AgentTable], value_name: str) -> tuple[Block, 
         return ()
     menu = ": choose the pair of agents in the menu" if len(chosen) > 1 else ""
     caption = (
-        f"Every pair of actions of two connected agents, rows those of the first{menu}. Grey: not tried. The frame is "
-        "the best trial's choice."
+        f"Every pair of actions of two connected agents; rows are the actions of the first{menu}. Grey: not "
+        "tried. The frame is the best trial's choice."
     )
     hidden = len(tables) - len(chosen)
     left_out = (
-        f"{len(chosen)} of {len(tables)} tables, those whose values differ most, in the order of the layers; the other "
-        f"{hidden} are not shown. "
+        f"{len(chosen)} of {len(tables)} tables, those with the largest differences, in the order of the layers; the "
+        f"other {hidden} are not shown. "
     )
     told = (
         f"{left_out if hidden else ''}Each table has its own colours, from its lowest to its highest {value_name}, "
-        "given below it with the pair that has it."
+        "which is written below with its pair of actions."
     )
     return (
         Heading("What the agents learned together"),

@@ -121,11 +121,11 @@ def _caption(metric: Metric) -> Sentences:
     test = "McNemar's exact test" if metric.classifies else "a paired sign-flip test"
     return Sentences(
         (
-            f"Means over the test {metric.cases}, which neither search nor training saw, with 95 % bootstrap intervals "
+            f"Means over the test {metric.cases}, which search and training did not use, with 95 % bootstrap intervals "
             f"(BCa) over the {metric.cases} below them. Differences: the searched network minus the other, "
             f"{metric.case} by {metric.case}, with the p-value of {test}, adjusted for the number of comparisons "
-            f"(Holm). Intervals and tests tell how sure the {metric.cases} are, not how much a second training would "
-            "differ: each network was trained once.",
+            f"(Holm). Intervals and tests show the uncertainty from the choice of {metric.cases}, not the difference "
+            f"of a second training: each network was trained once.",
         ),
         "caption",
     )
@@ -159,8 +159,8 @@ def _costs(comparison: Comparison) -> tuple[Block, ...]:
         for cost in costs
     )
     caption = (
-        f"Under each number what it is beside the original's; under the original's {metric.name} its 95 % interval. "
-        f"Sizes are those of the weights. Whether a difference in {metric.name} can be measured is in the table above."
+        f"Below each number: its ratio to the original's; below the original's {metric.name}: its 95 % interval. "
+        f"Sizes are those of the weights. The table above says whether a difference in {metric.name} is measurable."
     )
     return Heading("Against the original"), Table(head, rows, style="costs"), Sentences((caption,), "caption")
 
@@ -205,5 +205,5 @@ def _curves(comparison: Comparison) -> tuple[Block, ...]:
     seconds = {title: contestant.train_seconds for title, contestant in trained.items()}
     curves = {title: contestant.curves for title, contestant in trained.items()}
     figure = training_curves(curves, seconds, comparison.metric)
-    caption = "All networks of the comparison, trained alike; the searched one in black."
+    caption = "All networks of the comparison, trained in the same way; the searched one in black."
     return Heading("Training for the comparison"), Figure("retraining", figure, caption)

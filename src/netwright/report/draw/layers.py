@@ -40,8 +40,8 @@ def layers_section(choices: LayerChoices | None, best_trial: int | None) -> Sect
     blocks: tuple[Block, ...] = ()
     if choices is not None and any_choice(choices):
         caption = (
-            "A row a layer, a column a trial; the dotted line and the column at the right are the best trial. Grey: no "
-            "such value in that trial."
+            "One row per layer, one column per trial; the dotted line and the column at the right are the "
+            "best trial. Grey: no such value in that trial."
         )
         figure = choices_figure(choices, best_trial)
         blocks = (Heading("The choice of each layer"), Figure("choices", figure, caption))

@@ -23,16 +23,17 @@ SURE = 0.9
 LOSSES = (("loss", "weights' half", INK), ("theta_loss", "the other half", QUIET))
 
 CERTAINTY_CAPTION = (
-    "Entropy relative to that of the uniform distribution, and largest probability, both means over the variables; and "
-    "the learning rate of the probabilities, which adapts to how much the updates agree."
+    "Entropy (relative to the uniform distribution) and largest probability, both as means over the "
+    "variables, and the learning rate of the probabilities, which adapts to the agreement of the updates."
 )
 LOSSES_CAPTION = (
-    "Mean loss of the networks that were sampled, on the training cases that the weights are trained on, and on those "
-    "that move the probabilities."
+    "Mean loss of the sampled networks, on the training cases for the weights and on those for the "
+    "probabilities."
 )
 PROBABILITIES_CAPTION = (
-    "A row a value, grouped by variable, a column a snapshot: from one colour, where all values are as likely, to one "
-    "bright row a variable. The marks at the right are the values of the network that was found, the likeliest."
+    "One row per value, grouped by variable; one column per snapshot. All values start with the same "
+    "probability (one colour); at the end each variable may have one bright row. The marks at the right are "
+    "the values of the most likely network, which is the result."
 )
 
 

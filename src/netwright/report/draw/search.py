@@ -37,14 +37,14 @@ NO_TRIAL = Sentences(("No trial has been run yet.",), "quiet")
 
 ONE_TRAINING = Html(
     Markup(
-        "<p>One training with shared weights, in place of trials: see "
+        "<p>One training with shared weights instead of trials: see "
         '<a href="#shared">how the probabilities moved</a>.</p>'
     )
 )
 
 EVERY_TRIAL = (
-    "Every trial by its number; hollow dots are networks that an earlier trial had trained. The black line is the best "
-    "so far{mean}. Trials that gave no value stand in lanes below{penalty}."
+    "Every trial by its number; hollow dots are networks that an earlier trial had trained. The black line is "
+    "the best so far{mean}. Trials without a value are shown below{penalty}."
 )
 
 
@@ -121,7 +121,7 @@ def _course(search: SearchCourse) -> tuple[Block, ...]:
         return ()
     caption = EVERY_TRIAL.format(
         mean=", the grey one the mean of the last trials of the phase" if search.phased else "",
-        penalty="" if search.penalty is None else ", with the penalty that the strategy was given for them",
+        penalty="" if search.penalty is None else ", with the penalty that the strategy got for them",
     )
     figure = search_figures.best_so_far(search.trials, search.reward_name, search.penalty)
     return (Figure("search", figure, caption),)
@@ -136,11 +136,11 @@ def _sizes(search: SearchCourse, comparison: Comparison) -> tuple[Block, ...]:
         caption = "The networks of the comparison by size, on the test cases, with 95 % intervals."
     elif comparison.contestants:
         caption = (
-            f"Left: size against the search's own measure, and the Pareto front: {front} "
+            f"Left: size against the search's own score, and the Pareto front: {front} "
             "Right: the networks of the comparison on the test cases, with 95 % intervals."
         )
     else:
-        caption = f"Size against the search's own measure. The line is the Pareto front: {front}"
+        caption = f"Size against the search's own score. The line is the Pareto front: {front}"
     figure = search_figures.size_against_score(
         trials, comparison.summaries, search.reward_name, comparison.metric
     )
@@ -151,7 +151,7 @@ def _best(search: SearchCourse, comparison: Comparison) -> tuple[Block, ...]:
     if not any(search.best_curves.values()):
         return ()
     figure = training_curves({f"trial {search.best_trial}": search.best_curves}, {}, comparison.metric)
-    caption = f"Trial {search.best_trial}, one value an epoch."
+    caption = f"Trial {search.best_trial}, one value per epoch."
     return Heading("Training in the search"), Figure("best", figure, caption)
 
 

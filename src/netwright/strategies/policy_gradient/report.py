@@ -15,16 +15,16 @@ from netwright.strategies.pictures import StepMeans, StrategySection, ValuesOver
 from netwright.strategies.policy_gradient.rounds import Round
 
 PATH_CAPTION = (
-    "A row a coordinate, a column a round; at the right the values where the policy stands now. The best trial is "
-    "one of its perturbations, and need not be the last policy."
+    "One row per coordinate, one column per round; at the right the values of the current policy. The best "
+    "trial is one perturbation of a policy, and not always of the last."
 )
 MEANS_CAPTION = (
-    "Mean of the perturbations in which a coordinate went down, stayed or went up. Filled is what the policy did: "
-    "it moves where a changed group is better than both others. A missing mark is an empty group."
+    "Mean of the perturbations in which a coordinate went down, stayed or went up. Filled marks show the step of the "
+    "policy: it moves if a changed group is better than both others. A missing mark is an empty group."
 )
 EFFECTS_CAPTION = (
-    "What each step was estimated to bring, from the results of the last rounds. Filled is what the policy "
-    "did."
+    "The estimated effect of each step, from the results of the last rounds. Filled marks show the step of "
+    "the policy."
 )
 
 
@@ -82,7 +82,7 @@ def policy_sentence(rounds: Sequence[Round], reward_name: str) -> str:
     means = [(_mean(finished.rewards), number) for number, finished in enumerate(rounds, 1)]
     known = [(mean, number) for mean, number in means if math.isfinite(mean)]
     if not known:
-        return "No round with a reward has ended yet: the policy stands where it began."
+        return "No round with a reward has ended yet: the policy has not moved."
     (first, earliest), (best, when), (last, latest) = known[0], max(known), known[-1]
     counted = f"{len(rounds)} round{'s' * (len(rounds) != 1)}"
     told = f"{counted}, the last of {len(rounds[-1].rewards)} results: mean {reward_name} {first:.3f}"

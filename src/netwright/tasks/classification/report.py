@@ -149,7 +149,7 @@ def _gallery(examples: Sequence[ImageExample]) -> tuple[Block, ...]:
         )
         for one in pictured
     )
-    told = "Test images, the surest mistakes first, with the probability given to the wrong class."
+    told = "Test images, mistakes with the greatest probability first, with the probability given to the wrong class."
     if len(examples) > len(pictured):
         told += f" {len(examples) - len(pictured)} more are not shown."
     return Heading("Images taken for another class"), Gallery(pictures), Sentences((told,), "caption")

@@ -33,8 +33,8 @@ from netwright.tasks.images import prepared_pictures
 from netwright.tasks.inpainting.task import InpaintingTask
 
 CAPTION = (
-    "Of the searched network on the test images: what it was given, black where pixels are missing, the whole "
-    "image that it made of it, and the true one."
+    "The searched network on the test images: its input (missing pixels are black), its output (the whole "
+    "image), and the true image."
 )
 
 

@@ -43,15 +43,15 @@ WORST = 18
 
 CAPTION = (
     "The searched network on the test pictures. “With it”: the share of these pictures that have the label, which is "
-    "the average precision of a guess. A picture is taken to have a label from the threshold on. {thresholds}"
+    "the average precision of a guess. A picture gets a label if its probability reaches the threshold. {thresholds}"
 )
 CHOSEN = "Thresholds have the greatest F1 on the validation pictures."
 NOT_CHOSEN = (
-    "All thresholds are 0.5: the network was trained on the validation pictures, too, so that these cannot choose "
-    "thresholds."
+    "All thresholds are 0.5: the network was also trained on the validation pictures, so they cannot be used to "
+    "choose thresholds."
 )
 WORST_CAPTION = (
-    "Test pictures with a wrong decision, those first whose labels are least likely for the network."
+    "Test pictures with a wrong decision; first those whose true labels the network finds least likely."
 )
 SHARES_CAPTION = (
     "F1 is 2 TP / (2 TP + FP + FN) of the decisions over the test {cases}, with 95 % bootstrap intervals; "
@@ -82,7 +82,7 @@ def report_sections(run: ReportedRun) -> tuple[Section, ...]:
             _caption(thresholds),
             *_gallery(worst(run, table, labels)),
         ]
-    section = Section("labels", "How well each label is told", tuple(blocks), TASK, link="Labels")
+    section = Section("labels", "Results for each label", tuple(blocks), TASK, link="Labels")
     return section, f1_section(run.comparison)
 
 

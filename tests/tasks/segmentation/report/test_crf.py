@@ -131,7 +131,7 @@ def test_one_that_was_not_kept_is_told_as_what_would_have_been(content: MadeUpRe
     assert crf_rows([unkept], LABELS)[0]["effects"] == crf_rows([kept], LABELS)[0]["effects"]
     told = crf_sentence([unkept], LABELS)
     assert told.startswith(
-        "No CRF was kept for the searched network: it was chance. It would have taken it from"
+        "No CRF was kept for the searched network: it was chance. It would change the network from"
     )
     assert told.endswith("(better, 95 % interval of the difference 0.010–0.010); it is not used.")
     pages = [

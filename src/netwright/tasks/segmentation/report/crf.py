@@ -24,12 +24,12 @@ without it, else those with it.
 """
 
 CAPTION = (
-    "The weights are fitted on validation cases. The gain there, with its standard error, is that of each half of "
-    "the {cases} under weights fitted on the other half; a CRF is kept where it exceeds so many standard errors "
-    "that one useless CRF in forty gets past (97.5 % quantile of Student’s t), and is then part of the network "
-    "wherever else this report speaks of it. Of the searched network one that was not kept is tested, too: what "
-    "would have been, and is not used. Differences on the test cases are with minus without, {case} by {case}, "
-    "with 95 % bootstrap intervals and p-values of a paired sign-flip test, for which five {cases} or fewer are "
+    "The weights are fitted on validation cases. The gain, with its standard error, is measured on each half "
+    "of the {cases} with weights fitted on the other half. A CRF is kept if the gain exceeds its standard "
+    "error times the 97.5 % quantile of Student’s t, so that one useless CRF in forty is kept; it is then "
+    "part of the network in the rest of this report. For the searched network, a CRF that was not kept is "
+    "tested, too, but not used. Differences on the test cases are with minus without, {case} by {case}, with "
+    "95 % bootstrap intervals and p-values of a paired sign-flip test, for which five {cases} or fewer are "
     "too few."
 )
 
@@ -119,10 +119,10 @@ def crf_sentence(contestants: Sequence[Contestant], labels: Sequence[str]) -> st
         if not effects:
             return told
         effect = _effect_words(effects[0], searched)
-        return f"{told} It would have taken it {effect}; it is not used."
+        return f"{told} It would change the network {effect}; it is not used."
     if not effects:
         return "A CRF was kept for the searched network, which has not been tested."
-    return f"The CRF takes the searched network {_effect_words(effects[0], searched)}."
+    return f"The CRF changes the searched network {_effect_words(effects[0], searched)}."
 
 
 def _effect_words(effect: _Effect, contestant: Contestant) -> str:

@@ -21,12 +21,12 @@ from netwright.tasks.segmentation.metrics.surface_distance import (
 MEAN = "mean of labels"
 
 CAPTION = (
-    "How far the found surface of a label is from the true one: the larger of the 95th percentiles of the "
-    "distances either way, smaller is better; in pixels where pictures tell no size. Means over the test cases in "
-    "which a label is both there and found, with 95 % bootstrap intervals over {cases}."
+    "The distance between the predicted and the true surface of a label: the larger of the 95th percentiles "
+    "in both directions; smaller is better; in pixels if pictures have no physical size. Means over the test "
+    "cases in which truth and prediction both have the label, with 95 % bootstrap intervals over {cases}."
 )
 UNDEFINED = (
-    " “Without”: cases in which a label was missed, or found where it is not, for which there is no distance."
+    " “Without”: cases without a distance, because only the truth or only the prediction has the label."
 )
 
 
