@@ -86,7 +86,7 @@ def test_values_that_are_listed_are_taken_and_others_refused(field: SettingField
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("training.optimizer", "`nadam`, `adam` or `sgd`"),
+        ("training.optimizer", "`nadam`, `adam`, `adamw`, `schedule_free` or `sgd`"),
         ("training.steps", "whole number at least 1 or `null`"),
         ("training.augmentation.shift", "number from 0 to 1"),
         ("supernet.momentum", "number at least 0 and under 1"),
