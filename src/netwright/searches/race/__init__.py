@@ -6,12 +6,25 @@ from collections.abc import Callable
 
 from netwright.searches.race.asha import Asha
 from netwright.searches.race.base import Begin, Candidate, Decision, GoOn, Race, Rule
+from netwright.searches.race.freeze_thaw import FreezeThaw
 from netwright.searches.race.short_then_best import ShortThenBest
 
 RULES: dict[str, Callable[..., Rule]] = {
     "asha": Asha,
+    "freeze-thaw": FreezeThaw,
     "short-then-best": ShortThenBest,
 }
 """Name to constructor. The keywords of the constructor are the rule's options."""
 
-__all__ = ["RULES", "Asha", "Begin", "Candidate", "Decision", "GoOn", "Race", "Rule", "ShortThenBest"]
+__all__ = [
+    "RULES",
+    "Asha",
+    "Begin",
+    "Candidate",
+    "Decision",
+    "FreezeThaw",
+    "GoOn",
+    "Race",
+    "Rule",
+    "ShortThenBest",
+]

@@ -8,6 +8,7 @@ has beaten it is our addition.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def validation_noise(candidates: Sequence[Candidate]) -> float | None:
     Args:
         candidates: in a fixed order.
     """
-    gaps = [_gaps(np.array(candidate.curve)) for candidate in candidates if len(candidate.curve) > 2]
+    gaps = [_gaps(candidate.curve) for candidate in candidates if len(candidate.curve) > 2]
     sizes = np.abs(np.concatenate([np.zeros(0), *gaps]))
     sizes = sizes[np.isfinite(sizes)]
     if len(sizes) < FEWEST:
@@ -44,9 +45,10 @@ def validation_noise(candidates: Sequence[Candidate]) -> float | None:
     return float(np.median(sizes) / 0.6745)
 
 
-def _gaps(curve: NDArray[np.float64]) -> NDArray[np.float64]:
+@lru_cache(maxsize=10_000)
+def _gaps(curve: tuple[tuple[float, float], ...]) -> NDArray[np.float64]:
     """Scores less the line between their neighbours, each in standard deviations of one score."""
-    t, y = curve[max(len(curve) // 2 - 1, 0) :].T
+    t, y = np.array(curve[max(len(curve) // 2 - 1, 0) :]).T
     share = (t[1:-1] - t[:-2]) / (t[2:] - t[:-2])
     gaps = y[1:-1] - (1 - share) * y[:-2] - share * y[2:]
     sizes: NDArray[np.float64] = gaps / np.sqrt(1 + (1 - share) ** 2 + share**2)
