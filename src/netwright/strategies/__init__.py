@@ -10,6 +10,7 @@ from netwright.strategies.cma_es import CmaEs
 from netwright.strategies.controlled_random_search import ControlledRandomSearch
 from netwright.strategies.natural_gradient import NaturalGradient
 from netwright.strategies.policy_gradient import policy_gradient as make_policy_gradient
+from netwright.strategies.prior import Prior
 from netwright.strategies.q_learning import q_learning as make_q_learning
 from netwright.strategies.random_search import RandomSearch
 
@@ -19,6 +20,7 @@ STRATEGIES: dict[str, Callable[..., Strategy[Any]]] = {
     "controlled-random-search": ControlledRandomSearch,
     "natural-gradient": NaturalGradient,
     "policy-gradient": make_policy_gradient,
+    "prior": Prior,
     "q-learning": make_q_learning,
     "random": RandomSearch,
 }
@@ -31,6 +33,7 @@ __all__ = [
     "Dimension",
     "NaturalGradient",
     "Observation",
+    "Prior",
     "RandomSearch",
     "Strategy",
 ]

@@ -1,0 +1,277 @@
+"""Search about a starting choice that is known to be good: uniform choices, changes of it, and changes of the best.
+
+After N. Mallik, E. Bergman, C. Hvarfner, D. Stoll, M. Janowski, M. Lindauer, L. Nardi, F. Hutter: "PriorBand: practical
+hyperparameter optimization in the age of deep learning" (NeurIPS 2023), section 4 and its appendix: a mixture of the
+uniform distribution, of an expert's prior, and of the neighbourhood of the incumbent, whose weights follow how much of
+the best results either of the two explains. What differs:
+
+- Fidelity is any number, the seconds of a training that may go on, where PriorBand has rungs. Each choice counts with
+  its longest training, and compared are those that were trained longest. All proposals begin with the shortest
+  training, so the share of uniform ones is a constant.
+- The prior is a point. Both neighbourhoods change few dimensions, where PriorBand moves all of them about the prior.
+- Neither centre is evidence for itself: the incumbent always explains itself best. Evidence is a mean of logarithms, so
+  that no single choice decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from netwright.errors import SettingsError
+from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
+from netwright.strategies.checks import require_whole
+from netwright.strategies.dimensions import Point, choice_at, point_of, point_of_first
+
+Key = tuple[float, ...]
+
+ATTEMPTS = 50
+"""A choice that was proposed before is drawn again, at most this many times."""
+
+NARROW = 0.02
+"""Values of a continuous dimension that are this near to each other count as the same."""
+
+LEAST = 0.1
+"""Neither neighbourhood gets less than this share of what is not uniform."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What is known of a choice: its point, and its reward (-inf: none) after its longest training."""
+
+    point: Point
+    reward: float
+    fidelity: float
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The dimensions, the starting point, and results by choice, in the order in which they first came; immutable."""
+
+    dimensions: tuple[Dimension, ...]
+    start: Point | None
+    results: Mapping[Key, Result | None]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Samples about the starting choice and about the best choice so far, by how well either explains the best results.
+
+    Args:
+        first: the starting choice, a value for every dimension, which is proposed first; None: there is none, and only the
+            best choice so far is changed. In a run, "start" is the space's starting choice.
+        uniform: share of the proposals that are drawn uniformly.
+        changes: about how many dimensions of the starting choice, or of the best choice so far, are changed.
+        spread: by how much a number is changed: a standard deviation, as a share of its dimension.
+        reduction: at least this many choices are compared, and the best one of this many says which of the two explains the
+            best results.
+
+    Raises:
+        SettingsError: a value is out of range.
+
+    >>> import numpy as np
+    >>> strategy = Prior(first={"depth": 3})
+    >>> state = strategy.init([Dimension("depth", "integer", 1, 4, step=1)])
+    >>> strategy.ask(state, np.random.default_rng(0))[0]
+    {'depth': 3}
+    """
+
+    first: Mapping[str, Value] | None = None
+    uniform: float = 0.25
+    changes: float = 2.0
+    spread: float = 0.2
+    reduction: int = 3
+
+    def __post_init__(self) -> None:
+        require_whole(reduction=(self.reduction, 2))
+        for name, most in (("uniform", 1.0), ("spread", 1.0), ("changes", math.inf)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
+                upper = "" if most == math.inf else f" and at most {most:g}"
+                raise SettingsError(f"{name} is {value!r}, but expected a number above 0{upper}")
+
+    @property
+    def name(self) -> str:
+        """Short name, as in `STRATEGIES`."""
+        return "prior"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Every setting, as plain JSON values."""
+        return asdict(self)
+
+    def init(self, dimensions: Sequence[Dimension]) -> State:
+        """The state before any observation.
+
+        Raises:
+            SettingsError: ``first`` is not a choice of the dimensions.
+        """
+        start = None if self.first is None else point_of_first(dimensions, self.first)
+        return State(tuple(dimensions), start, {})
+
+    def ask(
+        self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
+    ) -> tuple[Choice, Stamp]:
+        """The starting choice, if it was not asked for yet; else one of the mixture, if possible a new one.
+
+        The stamp holds ``kind`` ("start", "uniform", "prior" or "incumbent") and the proposal's point as ``at``.
+        """
+        taken = {*state.results, *(tuple(stamp["at"]) for stamp in pending)}
+        if state.start is not None:
+            first = choice_at(state.dimensions, state.start)
+            key = _key(state.dimensions, first)
+            if key not in taken:
+                return first, {"kind": "start", "at": list(key)}
+        weights = self.weights(state)
+        for _ in range(ATTEMPTS):
+            kind = str(rng.choice(list(weights), p=list(weights.values())))
+            centre = state.start if kind == "prior" else self.incumbent(state)
+            drawn = rng.random(len(state.dimensions))
+            if kind != "uniform" and centre is not None:
+                drawn = self._changed(state.dimensions, centre, drawn, rng)
+            choice = choice_at(state.dimensions, drawn)
+            key = _key(state.dimensions, choice)
+            if key not in taken:
+                break
+        return choice, {"kind": kind, "at": list(key)}
+
+    def tell(self, state: State, observation: Observation) -> State:
+        """The state with one more result. A choice that was told before counts with its longest training.
+
+        Of a failed candidate only the proposal is kept, so that it is not made again.
+        """
+        if observation.status == "failed":
+            if observation.stamp is None:
+                return state
+            key = tuple(observation.stamp["at"])
+            return replace(state, results={**state.results, key: state.results.get(key)})
+        key = _key(state.dimensions, observation.choice)
+        before = state.results.get(key)
+        reward, fidelity = observation.reward, observation.fidelity or 0.0
+        if before is not None and before.fidelity > fidelity:
+            return state
+        known = reward if reward is not None and not math.isnan(reward) else -math.inf
+        result = Result(point_of(state.dimensions, observation.choice), known, fidelity)
+        return replace(state, results={**state.results, key: result})
+
+    def incumbent(self, state: State) -> Point | None:
+        """The best of the choices that were trained longest; None: none has a reward."""
+        ranked = self._compared(state)
+        return ranked[0].point if ranked else None
+
+    def weights(self, state: State) -> dict[str, float]:
+        """The shares of "uniform", "prior" and "incumbent"; their sum is 1."""
+        incumbent, rest = self.incumbent(state), 1 - self.uniform
+        if incumbent is None:
+            return {"uniform": 1.0} if state.start is None else {"uniform": self.uniform, "prior": rest}
+        if state.start is None:
+            return {"uniform": self.uniform, "incumbent": rest}
+        share = self._share_of_prior(state, incumbent)
+        return {"uniform": self.uniform, "prior": rest * share, "incumbent": rest * (1 - share)}
+
+    def _compared(self, state: State) -> list[Result]:
+        """The results of the longest trainings that have a reward, best first: a ninth of all, but several at least."""
+        known = [
+            result for result in state.results.values() if result is not None and result.reward > -math.inf
+        ]
+        count = max(self.reduction, math.ceil(len(known) / self.reduction**2))
+        least = sorted((result.fidelity for result in known), reverse=True)[:count]
+        return sorted((r for r in known if least[-1] <= r.fidelity), key=lambda r: -r.reward)
+
+    def _share_of_prior(self, state: State, incumbent: Point) -> float:
+        """By how much the best results are better explained by the prior; 1 until enough choices are known.
+
+        The i-th best of n has the weight n - i + 1, as in the paper.
+        """
+        start = state.start
+        known = sum(result is not None for result in state.results.values())
+        if start is None or known < self.reduction or np.array_equal(start, incumbent):
+            return 1.0
+        ranked = self._compared(state)
+        top = ranked[: max(math.ceil(len(ranked) / self.reduction), self.reduction)]
+        evidence = weight = 0.0
+        for i, result in enumerate(top):
+            if not any(np.array_equal(result.point, centre) for centre in (start, incumbent)):
+                prior, best = (
+                    self._log_density(state.dimensions, result.point, c) for c in (start, incumbent)
+                )
+                evidence += (len(top) - i) * (prior - best)
+                weight += len(top) - i
+        share = 1 / (1 + math.exp(-min(max(evidence / weight, -30), 30))) if weight else 0.5
+        return min(max(share, LEAST), 1 - LEAST)
+
+    def _rate(self, dimensions: Sequence[Dimension]) -> float:
+        """The chance that a dimension is changed."""
+        return min(self.changes / len(dimensions), 0.9)
+
+    def _changed(
+        self, dimensions: Sequence[Dimension], centre: Point, drawn: Point, rng: np.random.Generator
+    ) -> Point:
+        """A neighbour: some dimensions of the centre changed, one at least.
+
+        Args:
+            dimensions: of the choice.
+            centre: what is changed.
+            drawn: a uniform position in each dimension.
+            rng: the source of random numbers.
+        """
+        able = np.array([_values(dimension) > 1 for dimension in dimensions])
+        changed = able & (rng.random(len(dimensions)) < self._rate(dimensions))
+        if not changed.any() and able.any():
+            changed[rng.choice(np.flatnonzero(able))] = True
+        point = centre.copy()
+        for i in np.flatnonzero(changed).tolist():
+            point[i] = self._moved(dimensions[i], centre[i], drawn[i], rng)
+        return point
+
+    def _moved(self, dimension: Dimension, at: float, drawn: float, rng: np.random.Generator) -> float:
+        """Another position: of a category any other one, of a number one near by, and never the same value."""
+        if dimension.kind == "categorical":
+            values = len(dimension.choices)
+            cell = min(int(at * values), values - 1)
+            other = int(drawn * (values - 1))
+            return (other + (other >= cell) + 0.5) / values
+        for _ in range(ATTEMPTS):
+            position = float(at + self.spread * rng.normal())
+            before, after = (
+                choice_at([dimension], np.array([p])) for p in (at, min(max(position, 0.0), 1.0))
+            )
+            if 0 <= position <= 1 and before != after:
+                return position
+        return drawn
+
+    def _log_density(self, dimensions: Sequence[Dimension], point: Point, centre: Point) -> float:
+        """How well a centre explains a point: the logarithm of a density that has most of it near the centre."""
+        rate, total = self._rate(dimensions), 0.0
+        for dimension, x, z in zip(dimensions, point.tolist(), centre.tolist(), strict=True):
+            values = _values(dimension)
+            if values == 1:
+                continue
+            if dimension.kind == "categorical":
+                total += math.log(1 - rate if x == z else rate / (values - 1))
+                continue
+            narrow = max(NARROW, 0.25 / values)
+            total += math.log((1 - rate) * _normal(x - z, narrow) + rate * _normal(x - z, self.spread) + 1e-9)
+        return total
+
+
+def _key(dimensions: Sequence[Dimension], choice: Mapping[str, Value]) -> Key:
+    """What tells choices apart: numbers that differ by the rounding of a logarithm are one."""
+    return tuple(np.round(point_of(dimensions, choice), 9).tolist())
+
+
+def _values(dimension: Dimension) -> float:
+    """How many values a dimension has; infinitely many where it is continuous and not one number."""
+    if dimension.high <= dimension.low:
+        return 1
+    return (
+        math.inf if dimension.step is None else round((dimension.high - dimension.low) / dimension.step) + 1
+    )
+
+
+def _normal(away: float, sd: float) -> float:
+    return math.exp(-((away / sd) ** 2) / 2) / (sd * math.sqrt(2 * math.pi))
