@@ -25,7 +25,7 @@ from netwright.spaces.cells import CellSpace
 from netwright.spaces.dense import DenseSpace
 from netwright.spaces.layerwise import makers
 from netwright.spaces.segnas import SegNAS
-from netwright.strategies import CmaEs, ControlledRandomSearch
+from netwright.strategies import CmaEs, ControlledRandomSearch, Prior
 from netwright.strategies.natural_gradient import NaturalGradient
 from netwright.strategies.optuna_samplers import gp, nsga_ii, tpe
 from netwright.strategies.policy_gradient import PolicyGradient, PooledPolicyGradient, policy_gradient
@@ -74,6 +74,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("strategy.", gp),
     ("strategy.", nsga_ii),
     ("strategy.", CmaEs),
+    ("strategy.", Prior),
     ("strategy.", ControlledRandomSearch),
     ("slices.", SliceSettings),
     ("inpainting.", MaskSettings),

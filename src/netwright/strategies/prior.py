@@ -62,13 +62,13 @@ class Prior:
     """Samples about the starting choice and about the best choice so far, by how well either explains the best results.
 
     Args:
-        first: the starting choice, a value for every dimension, which is proposed first; None: there is none, and only the
-            best choice so far is changed. In a run, "start" is the space's starting choice.
+        first: the starting choice, a value for every dimension, which is proposed first; None: there is none, and only
+            the best choice so far is changed. In a run, "start" is the space's starting choice.
         uniform: share of the proposals that are drawn uniformly.
         changes: about how many dimensions of the starting choice, or of the best choice so far, are changed.
         spread: by how much a number is changed: a standard deviation, as a share of its dimension.
-        reduction: at least this many choices are compared, and the best one of this many says which of the two explains the
-            best results.
+        reduction: at least this many choices are compared, and the best one of this many says which of the two explains
+            the best results.
 
     Raises:
         SettingsError: a value is out of range.
