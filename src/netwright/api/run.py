@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.api.progress import OnProgress, report_epochs
+from netwright.api.race import extend
 from netwright.api.runner import OnStatus, conduct
 from netwright.comparison.retrain import ContestantJob, cases_of, run_contestant, train_protocol
 from netwright.data.open import open_any
@@ -118,11 +119,17 @@ class Run:
         """The state of the run, whether it is running or not."""
         return read_status(self.folder)
 
-    def resume(self, on_status: OnStatus | None = None) -> Run:
+    def resume(self, on_status: OnStatus | None = None, *, hours: float | None = None) -> Run:
         """Continues a run that was cut off, to its end. A finished run does not change.
+
+        Args:
+            on_status: called about twice a second with the state of the run.
+            hours: more wall time, for a search whose trainings go on. All go on from their checkpoints, also those of a
+                finished run. Its test cases are then opened once more, which the report counts.
 
         Raises:
             RunError: another process holds the run, or it is damaged.
+            SettingsError: ``hours`` for a search that trains each candidate once.
             UntrustedCode: see `code`.
 
         Warns:
@@ -131,6 +138,8 @@ class Run:
         self.code()
         if (told := self.other_versions()) is not None:
             warnings.warn(told, SettingsWarning, stacklevel=2)
+        if hours is not None:
+            extend(self.folder, hours)
         conduct(self.folder, on_status)
         return self
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from netwright.api.race import end_race, race_of
 from netwright.comparison.contestants import entries
 from netwright.comparison.retrain import FinalComparison, share_seconds
 from netwright.comparison.start import starting_point
@@ -62,7 +63,9 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
             make_executor(machine.workers, machine.threads, limit) as executor,
         ):
             search(folder, settings, run_data, executor, follower, on_status)
-            if comparison_hours(folder, settings) > 0:
+            if settings.race is not None:
+                end_race(folder, settings, run_data, executor, follower, on_status)
+            elif comparison_hours(folder, settings) > 0:
                 compare(folder, settings, run_data, executor, follower, on_status)
         write_report(folder, settings, run_data)
         write_json(folder.root / FINISHED, {"finished": time.time()})
@@ -115,7 +118,11 @@ def search(
         search_shared(folder, settings, run_data.data, study, told)
         follower.follow(trials.read())
         return
-    work = Search(folder, settings, run_data.data, study, space, executor)
+    work = (
+        Search(folder, settings, run_data.data, study, space, executor)
+        if settings.race is None
+        else race_of(folder, settings, run_data, study, space, executor)
+    )
     work.run(lambda: told(work.seconds_spent))
     told(work.seconds_spent)
     records = trials.read()
@@ -204,3 +211,4 @@ def compare(
 
     FinalComparison(folder, settings, run_data.data, run_data.test, hours).run(who, executor, tick)
     tick()
+

@@ -263,13 +263,23 @@ def search(
 
 
 @app.command()
-def resume(run: RunArgument, max_pixels: MaxPixelsOption = None, trust_code: TrustOption = False) -> None:
+def resume(
+    run: RunArgument,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            "--hours", callback=finite, help="More wall time, for auto: all trainings go on, also of a finished run."
+        ),
+    ] = None,
+    max_pixels: MaxPixelsOption = None,
+    trust_code: TrustOption = False,
+) -> None:
     """Continue a run that was stopped or killed."""
     opened = opened_run(run, trust_code=trust_code)
     told = opened.other_versions()
     if told is not None:
         err.print(f"versions   {told}.", markup=False)
-    _conduct(opened)
+    _conduct(opened, hours)
 
 
 @app.command()
@@ -308,7 +318,7 @@ def recipes(
         out.print(f"{'':<16} {recipe.paper}; {recipe.task}", markup=False)
 
 
-def _conduct(run: Any) -> None:
+def _conduct(run: Any, hours: float | None = None) -> None:
     from netwright.cli.display import Display
     from netwright.cli.inspected import command
     from netwright.cli.tables import end_lines
@@ -316,7 +326,7 @@ def _conduct(run: Any) -> None:
     display = Display(out)
     try:
         with display:
-            run.resume(display.show)
+            run.resume(display.show, hours=hours)
     except KeyboardInterrupt:
         err.print(
             f"stopped    {command('resume', run.folder.root)}   goes on where this left off", markup=False

@@ -50,6 +50,7 @@ class Measurement:
         parameters: how many the network has.
         seconds_an_epoch: of training and validation together.
         seconds_a_batch: of one training step.
+        seconds_a_validation: of the validation alone.
         seconds_beside: what the candidate takes beside its epochs.
         peak_memory_mb: measured during training steps, in MB of 1e6 bytes.
         predicted_memory_mb: from a dry run, in MB of 1e6 bytes.
@@ -63,6 +64,7 @@ class Measurement:
     parameters: int | None = None
     seconds_an_epoch: float | None = None
     seconds_a_batch: float | None = None
+    seconds_a_validation: float | None = None
     seconds_beside: float | None = None
     peak_memory_mb: float | None = None
     predicted_memory_mb: float | None = None
@@ -160,6 +162,7 @@ def _timed(job: ProbeJob, build: Any, known: Measurement) -> Iterator[Measuremen
         status=Status.COMPLETE,
         seconds_an_epoch=batches * a_batch + estimated,
         seconds_a_batch=a_batch,
+        seconds_a_validation=estimated,
         peak_memory_mb=peak_mb,
         unmeasured=(VALIDATION, *beside),
     )
@@ -170,7 +173,12 @@ def _timed(job: ProbeJob, build: Any, known: Measurement) -> Iterator[Measuremen
         start = time.perf_counter()
         problem.scores(network, some, protocol, device)
         validation = (time.perf_counter() - start) / len(some) * len(job.validation)
-    measurement = replace(measurement, seconds_an_epoch=batches * a_batch + validation, unmeasured=beside)
+    measurement = replace(
+        measurement,
+        seconds_an_epoch=batches * a_batch + validation,
+        seconds_a_validation=validation,
+        unmeasured=beside,
+    )
     yield measurement
     if job.whole and a_batch < PROBE_SECONDS:
         yield replace(measurement, seconds_beside=_beside(job, build, measurement), unmeasured=())
@@ -318,6 +326,15 @@ def _measured(job: ProbeJob, done: Done) -> Measurement:
     return measured
 
 
+@dataclass(frozen=True)
+class StartingTimes:
+    """Seconds of an epoch with its validation, of a training step, and of a validation; None: not measured."""
+
+    epoch: float | None = None
+    batch: float | None = None
+    validation: float | None = None
+
+
 def measure_start(
     settings: RunSettings,
     prepared: AnyPrepared,
@@ -325,7 +342,7 @@ def measure_start(
     validation: Sequence[int],
     *,
     required: bool = True,
-) -> tuple[float | None, float | None]:
+) -> StartingTimes:
     """Measure the space's starting candidate, on all workers at once.
 
     Args:
@@ -334,9 +351,6 @@ def measure_start(
         training: indices of the training cases.
         validation: indices of the validation cases.
         required: whether to raise if the candidate crashes. Else the times are None, as other candidates may do better.
-
-    Returns:
-        Seconds of an epoch, and of a training step.
 
     Raises:
         RunError: it cannot be trained on this machine.
@@ -349,10 +363,14 @@ def measure_start(
         say_once(
             f"The starting candidate could not be measured ({measured[0].reason}): no candidate is ended as too slow."
         )
-        return None, None
+        return StartingTimes()
     if not epochs:
         raise RunError(
             f"The starting candidate ({measured[0].choice}) cannot be trained here: {measured[0].reason}. Choose a "
             "smaller space (--set space...), a smaller input (--set preprocessing.size=[...]) or fewer workers."
         )
-    return max(epochs), max(m.seconds_a_batch for m in measured if m.seconds_a_batch is not None)
+    return StartingTimes(
+        max(epochs),
+        max(m.seconds_a_batch for m in measured if m.seconds_a_batch is not None),
+        max(m.seconds_a_validation for m in measured if m.seconds_a_validation is not None),
+    )

@@ -17,7 +17,7 @@ EPOCHS_A_SHARE = 3
 
 def has_time_share(draft: Draft) -> bool:
     """Whether each candidate gets a share of the run's hours, not a number of epochs that the user gave."""
-    timed = draft.budget.hours is not None and draft.training.seconds is None
+    timed = draft.budget.hours is not None and draft.training.seconds is None and draft.race is None
     return timed and draft.supernet is None and "training.epochs" not in draft.user_set
 
 

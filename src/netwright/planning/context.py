@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +26,10 @@ class Context:
         on_stage: called with a few words about what is being done.
         epoch_seconds: of the starting candidate; None: not measured.
         batch_seconds: of one of its training steps; None: not measured.
+        validation_seconds: of a validation of it; None: not measured.
 
     Attributes:
+        begun: when the planning began, by ``time.monotonic``.
         folder: the run folder to make.
         dataset: opened.
         prepared: the dataset, prepared.
@@ -39,6 +42,8 @@ class Context:
     on_stage: Callable[[str], None] = lambda text: None
     epoch_seconds: float | None = None
     batch_seconds: float | None = None
+    validation_seconds: float | None = None
+    begun: float = field(default_factory=time.monotonic, init=False)
     folder: Path = field(init=False)
     dataset: AnyDataset = field(init=False)
     prepared: AnyPrepared = field(init=False)

@@ -37,7 +37,8 @@ from netwright.planning.open_data import (
     require_usable,
     split_dataset,
 )
-from netwright.planning.recipe import read_without_classes, require_recipe
+from netwright.planning.race import choose_first_part, count_planning, require_race
+from netwright.planning.recipe import choose_space, read_without_classes, require_recipe
 from netwright.planning.slices import choose_slices, choose_slices_of_masks
 from netwright.planning.task_settings import (
     choose_loss,
@@ -114,13 +115,13 @@ def measure_starting_candidate(draft: Draft, context: Context) -> None:
     Raises:
         RunError: it cannot be trained on this machine.
     """
-    required = has_time_share(draft)
+    required = has_time_share(draft) or draft.race is not None
     if context.repeats or not (required or needs_batch_seconds(draft)):
         return
     context.on_stage("measuring the starting candidate")
-    context.epoch_seconds, context.batch_seconds = measure_start(
-        draft, context.prepared, *context.cases, required=required
-    )
+    times = measure_start(draft, context.prepared, *context.cases, required=required)
+    context.epoch_seconds, context.batch_seconds = times.epoch, times.batch
+    context.validation_seconds = times.validation
 
 
 STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
@@ -135,6 +136,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("the rival's folder", find_rival),
         ("workers", choose_workers),
         ("memory of a worker", choose_memory_limit),
+        ("a search whose trainings go on has a limit of time", require_race),
         ("no case both trains and judges", lambda draft, _: require_retraining(draft)),
     ),
     Chapter.CODE: (
@@ -150,6 +152,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
     ),
     Chapter.DATA: (
         ("the dataset is opened", open_dataset),
+        ("the space for the task", choose_space),
         ("the recipe is for such data", require_recipe),
         ("volumes or slices", choose_slices),
         ("what the task needs", choose_task_settings),
@@ -176,7 +179,9 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("the starting candidate is measured", measure_starting_candidate),
         ("early termination", choose_early_termination),
         ("time of a candidate", choose_candidate_time),
+        ("first part of a candidate", choose_first_part),
         ("the search is long enough for its strategy", lambda draft, _: warn_of_exploration(draft)),
+        ("the planning is part of the hours", count_planning),
     ),
 }
 

@@ -1,12 +1,12 @@
-"""The published systems, one file each."""
+"""The published systems and `auto`, one file each."""
 
 from __future__ import annotations
 
-from netwright.recipes import marl, pdas, policy_gradient, segnas
+from netwright.recipes import auto, marl, pdas, policy_gradient, segnas
 from netwright.recipes.base import Recipe
 from netwright.spec import entry_of
 
-RECIPES: dict[str, Recipe] = {**segnas.RECIPES, **marl.RECIPES, **policy_gradient.RECIPES, **pdas.RECIPES}
+RECIPES: dict[str, Recipe] = {**segnas.RECIPES, **marl.RECIPES, **policy_gradient.RECIPES, **pdas.RECIPES, **auto.RECIPES}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -12,12 +12,18 @@ SAVE_EVERY_SECONDS = 5.0
 
 
 class Clock:
-    """Wall time of a search. A process that is killed loses at most the seconds since the last `save`."""
+    """Wall time of a search. A process that is killed loses at most the seconds since the last `save`.
 
-    def __init__(self, study: optuna.Study, hours: float | None) -> None:
+    Args:
+        study: where it is stored.
+        hours: the limit; None: there is none.
+        used: seconds that were spent before the search first began.
+    """
+
+    def __init__(self, study: optuna.Study, hours: float | None, *, used: float = 0.0) -> None:
         self._study = study
-        self._limit = math.inf if hours is None else hours * 3600.0
-        self._before = float(study.user_attrs.get(SPENT, 0.0))
+        self.limit = math.inf if hours is None else hours * 3600.0
+        self._before = float(study.user_attrs.get(SPENT, used))
         self._start = time.monotonic()
         self._saved = self._start
 
@@ -27,11 +33,11 @@ class Clock:
 
     def remaining(self) -> float:
         """Seconds left: infinite without a limit, negative past it."""
-        return self._limit - self.spent()
+        return self.limit - self.spent()
 
     def ends(self) -> float:
         """The moment of `time.monotonic` at which no time is left; infinite without a limit."""
-        return self._start + self._limit - self._before
+        return self._start + self.limit - self._before
 
     def save(self, *, now: bool = False) -> None:
         """Stores the seconds spent: every few seconds, or at once with ``now``."""

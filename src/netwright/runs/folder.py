@@ -86,6 +86,16 @@ class RunFolder:
         """
         return read_settings(self.settings_file)
 
+    def set_hours(self, hours: float) -> None:
+        """Changes the hours of the run in its settings. Everything else in the file stays.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        values = yaml.safe_load(self.settings_file.read_text(encoding="utf-8"))
+        values["budget"]["hours"] = hours
+        write_text(self.settings_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
     def splits(self) -> Splits:
         """The parts of the dataset, as drawn when the run was made.
 

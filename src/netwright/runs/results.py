@@ -9,6 +9,8 @@ from netwright.runs.folder import RunFolder
 from netwright.tasks import RESULT_NAMES
 
 RESULT = "result.json"
+OPENINGS = "test_openings.json"
+"""Each time that the test cases were opened, in a run whose trainings go on."""
 
 
 def read_results(folder: RunFolder) -> list[dict[str, Any]]:

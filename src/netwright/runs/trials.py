@@ -25,6 +25,8 @@ ENDED = "ended"
 """The study attribute with the reason why a search ended before its budget."""
 WORDS = "words"
 """The user attribute with a trial's choice in words."""
+CONTINUES = "continues"
+"""The user attribute of a trial with the number of the trial whose training it goes on with."""
 STOPPED = "stopped"
 RUNNING = "running"
 LEARNED = frozenset(Status) - {Status.CRASHED}
@@ -38,7 +40,8 @@ class TrialRecord:
     ``status`` is that of an `Outcome`, or "running", or "stopped" when the time was up. ``outcome`` is None while the
     candidate runs, and if it was stopped. ``cached_from`` is the trial that had trained the same network. ``phase`` is
     "exploration" or "exploitation" where the strategy has these phases. ``words`` is the choice in the words of its
-    space; empty in runs of earlier versions. The choice was drawn from ``distributions``.
+    space; empty in runs of earlier versions. ``continues`` is the trial whose training this one goes on with; None: it
+    starts one. ``network`` is the text of its canonical choice, see `network_key`. The choice was drawn from ``distributions``.
     """
 
     number: int
@@ -52,6 +55,8 @@ class TrialRecord:
     finished: float | None
     phase: str | None = None
     words: str = ""
+    continues: int | None = None
+    network: str = ""
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -118,6 +123,8 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         finished=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
         phase=_phase(trial),
         words=str(attributes.get(WORDS, "")),
+        continues=attributes.get(CONTINUES),
+        network=str(attributes.get("network", "")),
         distributions=trial.distributions,
     )
 

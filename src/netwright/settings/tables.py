@@ -207,6 +207,36 @@ class PostprocessingSettings(_Model):
         return 60.0 * self.minutes if self.crf else None
 
 
+class RaceSettings(_Model):
+    """A search whose trainings go on: who does is decided again and again, and nothing is trained twice.
+
+    All of it, with the preparation of the data and the test, takes ``budget.hours``.
+    """
+
+    rule: str = Field(
+        default="short-then-best",
+        description="who goes on: `short-then-best`: every candidate gets one short training, the best few all the rest "
+        "of the time; `asha`: asynchronous successive halving; `freeze-thaw`: those that are expected to be "
+        "the best when the time is up",
+    )
+    first_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="the shortest training of a candidate that says something. Measured on this machine, unless you "
+        "set it",
+    )
+    validation_seconds: float = Field(
+        default=10.0,
+        ge=0,
+        description="what a validation of the starting network takes; measured. The time for the test follows from it",
+    )
+    used_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        description="what reading, preparing and measuring took before the run began. It is part of the hours",
+    )
+
+
 class MachineSettings(_Model):
     """What of this machine a run may use."""
 
@@ -293,6 +323,10 @@ class RunSettings(_Model):
         default=None,
         description="the search inside one training with shared weights; `null`: each candidate has a training of "
         "its own. `--set supernet=null` turns it off for a recipe that has it",
+    )
+    race: RaceSettings | None = Field(
+        default=None,
+        description="a search whose trainings go on; `null`: each candidate is trained once",
     )
     termination: TerminationSettings = Field(
         default_factory=TerminationSettings, description="thresholds of early termination that are measured"

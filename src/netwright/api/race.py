@@ -1,0 +1,128 @@
+"""A run whose trainings go on: its search, its end, and more hours for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import optuna
+
+from netwright.comparison.finish import best_candidate, finalists, finish, seconds_to_finish
+from netwright.errors import RunError, SettingsError
+from netwright.execution.base import Executor
+from netwright.files import read_json, write_json
+from netwright.logs.follow import Follower
+from netwright.runs.candidates import candidates_of
+from netwright.runs.clock import SPENT
+from netwright.runs.data import RunData
+from netwright.runs.folder import RunFolder
+from netwright.runs.results import OPENINGS
+from netwright.runs.status import COMPARING, FINISHED, RunStatus, status_of
+from netwright.runs.trials import record_of
+from netwright.searches.components import open_study
+from netwright.searches.multi_fidelity import MultiFidelitySearch
+from netwright.settings import RunSettings
+from netwright.spaces import make_space
+from netwright.spaces.base import Space
+
+
+def race_of(
+    folder: RunFolder,
+    settings: RunSettings,
+    run_data: RunData,
+    study: optuna.Study,
+    space: Space,
+    executor: Executor,
+) -> MultiFidelitySearch:
+    """The search of a run whose trainings go on. It leaves the time for the tests and the report.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        run_data: its data.
+        study: its study.
+        space: that it searches.
+        executor: trains the parts.
+    """
+    data, race = run_data.data, settings.race
+    measured = 0.0 if race is None else race.validation_seconds
+    kept = seconds_to_finish(settings, measured, len(data.validation), len(run_data.test))
+    return MultiFidelitySearch(folder, settings, data, study, space, executor, kept)
+
+
+def end_race(
+    folder: RunFolder,
+    settings: RunSettings,
+    run_data: RunData,
+    executor: Executor,
+    follower: Follower,
+    on_status: Callable[[RunStatus], None] | None,
+) -> None:
+    """Tests the best network and the default on the test cases. Each time that these are opened is noted.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        run_data: its data.
+        executor: runs the tests.
+        follower: logs trials and epochs.
+        on_status: called with the state of the run.
+
+    Raises:
+        RunError: no candidate has a score.
+    """
+    study = open_study(folder, settings)
+    records = [record_of(t) for t in study.get_trials(deepcopy=False)]
+    spent = float(study.user_attrs.get(SPENT, 0.0))
+    candidates = candidates_of(records)
+    best = best_candidate(candidates)
+    if best is None or best.latest is None:
+        raise RunError(f"{folder.root} has no trained candidate to test.")
+    space = make_space(settings.space)
+    who = finalists(candidates, space, best)
+    write_json(
+        folder.root / COMPARING,
+        {
+            "trial": best.latest.number,
+            "hours": 0.0,
+            "entries": [finalist.entry.name for finalist in who],
+            "share_seconds": None,
+            "epochs": None,
+        },
+    )
+    openings = folder.root / OPENINGS
+    earlier = read_json(openings) if openings.exists() else []
+    write_json(openings, [*earlier, {"time": time.time(), "hours": settings.budget.hours}])
+
+    def tick() -> None:
+        follower.follow(records)
+        if on_status is not None:
+            on_status(status_of(folder, settings, records, spent))
+
+    finish(folder, settings, space, run_data.data, run_data.test, who, executor, tick)
+    tick()
+
+
+def extend(folder: RunFolder, hours: float) -> None:
+    """Gives a run more wall time. Where it was finished, it is no longer.
+
+    Args:
+        folder: of the run.
+        hours: in addition to those that it had.
+
+    Raises:
+        RunError: another process holds the run.
+        SettingsError: the hours are not over 0, or the run trains each candidate once.
+    """
+    if not hours > 0:
+        raise SettingsError(f"--hours must be over 0, got {hours:g}.")
+    with folder.locked():
+        settings = folder.settings()
+        if settings.race is None or settings.budget.hours is None:
+            raise SettingsError(
+                f"{folder.root} cannot have more hours: it trains each candidate once. Start a new search, or resume "
+                "it without --hours."
+            )
+        folder.set_hours(settings.budget.hours + hours)
+        for name in (FINISHED, COMPARING):
+            (folder.root / name).unlink(missing_ok=True)

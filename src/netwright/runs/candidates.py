@@ -1,0 +1,125 @@
+"""The candidates of a search whose trainings go on. Each part of a training is a trial of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from netwright.runs.folder import RunFolder
+from netwright.runs.trials import RUNNING, STOPPED, TrialRecord
+from netwright.training.files import CURVES
+from netwright.training.outcome import VALIDATION_SCORE, Status
+
+
+@dataclass(frozen=True)
+class TrainedCandidate:
+    """One training, in all its parts.
+
+    Args:
+        parts: its trials, in the order of training. The first began it.
+    """
+
+    parts: tuple[TrialRecord, ...]
+
+    @property
+    def number(self) -> int:
+        """The number of its first trial, by which it is known."""
+        return self.parts[0].number
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """Its choice in the space."""
+        return self.parts[0].choice
+
+    @property
+    def words(self) -> str:
+        """Its choice in words."""
+        return self.parts[0].words
+
+    @property
+    def complete(self) -> tuple[TrialRecord, ...]:
+        """The parts with a score. The training can go on from the last one's checkpoint."""
+        return tuple(part for part in self.parts if part.status == Status.COMPLETE and part.reward is not None)
+
+    @property
+    def latest(self) -> TrialRecord | None:
+        """The last part with a score; None while there is none."""
+        return self.complete[-1] if self.complete else None
+
+    @property
+    def reward(self) -> float | None:
+        """The reward after the last part with a score; None while there is none."""
+        return None if self.latest is None else self.latest.reward
+
+    @property
+    def seconds(self) -> float:
+        """How long it was trained in all, up to the last part with a score."""
+        return 0.0 if self.latest is None else _seconds(self.latest)
+
+    @property
+    def running(self) -> bool:
+        """Whether a part is in training."""
+        return any(part.status == RUNNING for part in self.parts)
+
+    @property
+    def ended(self) -> str:
+        """Why it cannot go on; empty if it can."""
+        last = self.parts[-1]
+        if last.status in (RUNNING, Status.COMPLETE):
+            return "" if last.status == RUNNING or last.reward is not None else last.reason
+        if last.status == STOPPED and self.latest is not None:
+            return ""
+        return last.reason or last.status
+
+
+def candidates_of(records: Iterable[TrialRecord]) -> tuple[TrainedCandidate, ...]:
+    """The candidates of a run, in the order in which they began. Repeated proposals are none."""
+    parts: dict[int, list[TrialRecord]] = {}
+    first: dict[int, int] = {}
+    for record in records:
+        if record.cached_from is not None or not record.choice:
+            continue
+        root = record.number if record.continues is None else first.get(record.continues, record.continues)
+        first[record.number] = root
+        parts.setdefault(root, []).append(record)
+    return tuple(TrainedCandidate(tuple(of_one)) for of_one in parts.values())
+
+
+def curve_of(folder: RunFolder, candidate: TrainedCandidate, *, within: bool) -> tuple[tuple[float, float], ...]:
+    """Seconds of training in all, and the score then, in ascending order.
+
+    Args:
+        folder: of the run.
+        candidate: in it.
+        within: whether to read the validations within parts, too. Their scores are the task's metric, so this holds
+            where the reward is the metric itself.
+    """
+    points = {_seconds(part): float(part.reward or 0.0) for part in candidate.complete}
+    if within and candidate.latest is not None:
+        points = {**_validations(folder, candidate.latest.number, candidate.seconds), **points}
+    return tuple(sorted(points.items()))
+
+
+def _seconds(part: TrialRecord) -> float:
+    fidelity = None if part.outcome is None else part.outcome.fidelity
+    return 0.0 if fidelity is None else fidelity.amount
+
+
+def _validations(folder: RunFolder, number: int, until: float) -> dict[float, float]:
+    """The validations before the last one of a part. Its own stands in the trial."""
+    points: dict[float, float] = {}
+    try:
+        lines = (folder.trial(number) / CURVES).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    for line in lines:
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
+        score, seconds = values.get(VALIDATION_SCORE), values.get("seconds")
+        if score is not None and seconds is not None and seconds < 0.98 * until:
+            points[float(seconds)] = float(score)
+    return points

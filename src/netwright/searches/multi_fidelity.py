@@ -1,0 +1,335 @@
+"""A search whose trainings go on: nothing that was trained is trained again.
+
+A candidate's training is cut into parts. Each part is a trial of its own, which goes on from the checkpoint of the part
+before. A rule (`netwright.searches.race`) decides who is trained next and for how long; the strategy proposes new
+candidates from the scores of all parts, with the seconds of training behind each (its fidelity).
+
+Storage and trial folders hold everything. A search that is killed goes on with the parts that were in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from netwright.data.loading.augmentation_settings import AugmentationSettings
+from netwright.execution.base import Executor
+from netwright.execution.resources import devices
+from netwright.execution.run_jobs import Cause, Done, Job, run_jobs
+from netwright.runs.candidates import TrainedCandidate, candidates_of, curve_of
+from netwright.runs.clock import Clock
+from netwright.runs.data import SearchData
+from netwright.runs.folder import RunFolder
+from netwright.runs.trials import (
+    CONTINUES,
+    WORDS,
+    network_key,
+    record_of,
+    stop_trial,
+    store_outcome,
+)
+from netwright.searches.components import reward_of, within_limits
+from netwright.searches.jobs import CandidateJob, run_candidate
+from netwright.searches.race import RULES, Begin, Candidate, Decision, GoOn, Race
+from netwright.settings import RunSettings
+from netwright.spaces.base import Choice, SetsTraining, Space
+from netwright.training.checkpoint import remove_checkpoint
+from netwright.training.config import TrainingProtocol
+from netwright.training.files import CHECKPOINT, LOG
+from netwright.training.outcome import Cost, Outcome, Status
+from netwright.training.seeding import derive_seed
+
+GRACE_SECONDS = 30.0
+"""How long after the end of the race a part may take to score its network and write its files."""
+UNTIL = "until_seconds"
+"""The user attribute of a trial with the seconds of training in all at which its part ends."""
+SECONDS_BESIDE = 3.0
+"""What a part takes beside its training, until one was measured."""
+REPEATS = 50
+"""After so many known networks in a row, the search begins no more candidates."""
+TIME_IS_UP = "the time was up"
+
+
+@dataclass(eq=False)
+class _Part:
+    """A part in training: its trial, its candidate's first trial, its choice, and how long it is to be trained in all.
+
+    ``before`` are the seconds of training before it.
+    """
+
+    trial: optuna.Trial
+    root: int
+    choice: dict[str, Any]
+    until: float
+    before: float
+    begun: float
+
+
+def protocol_of(settings: RunSettings, space: Space, choice: Choice) -> TrainingProtocol:
+    """The protocol of a choice: the run's, with what the choice sets.
+
+    Raises:
+        SettingsError: a value of it is out of range.
+    """
+    protocol = settings.training
+    if not isinstance(space, SetsTraining):
+        return protocol
+    own = space.training(choice)
+    augmentation = own.pop("augmentation", None)
+    if augmentation is not None:
+        base = protocol.augmentation or AugmentationSettings()
+        own["augmentation"] = AugmentationSettings(**{**asdict(base), **augmentation})
+    return replace(protocol, **own)
+
+
+class MultiFidelitySearch:
+    """One search, from its current state to the end of its time.
+
+    Args:
+        folder: of the run.
+        settings: of the run, with `RaceSettings`.
+        data: the cases that candidates are trained and scored on.
+        study: of the run, with its strategy.
+        space: that it searches.
+        executor: trains the parts.
+        kept_seconds: how much of the hours is left for what comes after the search.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        settings: RunSettings,
+        data: SearchData,
+        study: optuna.Study,
+        space: Space,
+        executor: Executor,
+        kept_seconds: float,
+    ) -> None:
+        assert settings.race is not None
+        self._folder = folder
+        self._settings = settings
+        self._race = settings.race
+        self._data = data
+        self._study = study
+        self._space = space
+        self._executor = executor
+        self._rule = RULES[settings.race.rule]()
+        self._clock = Clock(study, settings.budget.hours, used=settings.race.used_seconds)
+        self._kept = kept_seconds
+        self._distributions = space.distributions()
+        self._default = network_key(space.canonical(space.starting_choice()))
+        self._unfinished: list[optuna.Trial] = []
+        self._running: list[_Part] = []
+        self._beside = SECONDS_BESIDE
+        self._repeats = 0
+
+    @property
+    def seconds_spent(self) -> float:
+        """Wall time of the run so far, over all processes that worked on it."""
+        return self._clock.spent()
+
+    def run(self, on_tick: Callable[[], None] | None = None) -> None:
+        """Searches until the time is up. ``on_tick`` is called about twice a second."""
+        self._read_storage()
+
+        def tick() -> None:
+            self._clock.save()
+            if on_tick is not None:
+                on_tick()
+
+        for done in run_jobs(
+            self._executor,
+            self._jobs(),
+            self._settings.budget.retries,
+            at_once=self._settings.machine.workers,
+            devices=devices(self._settings.training.device),
+            crashed=lambda result: result["status"] == Status.CRASHED,
+            on_tick=tick,
+        ):
+            self._running.remove(done.job.key)
+            self._finish(done)
+        for trial in self._unfinished:
+            stop_trial(self._study, trial, TIME_IS_UP)
+        self._clock.save(now=True)
+
+    def candidates(self) -> tuple[TrainedCandidate, ...]:
+        """All candidates so far."""
+        return candidates_of(record_of(t) for t in self._study.get_trials(deepcopy=False))
+
+    def _read_storage(self) -> None:
+        """Reads which parts an earlier process left in training, or queued."""
+        for trial in self._study.get_trials(deepcopy=False):
+            if trial.state == TrialState.RUNNING:
+                self._unfinished.append(optuna.Trial(self._study, trial._trial_id))
+            elif trial.state == TrialState.WAITING:
+                self._unfinished.append(self._study.ask())  # it begins the queued one
+
+    def _remaining(self) -> float:
+        return self._clock.remaining() - self._kept
+
+    def _jobs(self) -> Iterator[Job | None]:
+        while True:
+            part = self._next_part()
+            if part is None:
+                yield None
+                continue
+            self._running.append(part)
+            yield Job(
+                run_candidate,
+                partial(self._job, part),
+                key=part,
+                log=self._folder.trial(part.trial.number) / LOG,
+                until=self._clock.ends() - self._kept + GRACE_SECONDS,
+            )
+
+    def _next_part(self) -> _Part | None:
+        """The part to train next; None where there is none before another one ends."""
+        if self._unfinished and self._remaining() > self._beside:
+            return self._again(self._unfinished.pop(0))
+        while True:
+            known = self.candidates()
+            race = self._view(known)
+            decision = self._rule.decide(race)
+            if isinstance(decision, Begin) and not self._may_begin(known):
+                decision = _best_waiting(race)
+            if decision is None:
+                return None
+            if isinstance(decision, GoOn):
+                return self._go_on(next(c for c in known if c.number == decision.number), decision.seconds)
+            part = self._begin(decision.seconds, known)
+            if part is not None:
+                return part
+
+    def _view(self, known: tuple[TrainedCandidate, ...]) -> Race:
+        """What the rule sees: the time of parts that it can still give is that of training alone."""
+        within = self._settings.objective.plain
+        return Race(
+            candidates=tuple(
+                Candidate(
+                    number=c.number,
+                    curve=curve_of(self._folder, c, within=within),
+                    running=c.running,
+                    ended=c.ended,
+                    default=c.parts[0].network == self._default,
+                )
+                for c in known
+            ),
+            remaining=max(0.0, self._remaining() - self._beside),
+            total=self._clock.limit - self._kept,
+            workers=self._settings.machine.workers,
+            first=self._race.first_seconds,
+        )
+
+    def _may_begin(self, known: tuple[TrainedCandidate, ...]) -> bool:
+        most = self._settings.budget.trials
+        return self._repeats < REPEATS and (most is None or len(known) < most)
+
+    def _begin(self, seconds: float, known: tuple[TrainedCandidate, ...]) -> _Part | None:
+        """A new candidate; None where the strategy proposed one that there is, which teaches it what is known."""
+        trial = self._study.ask()
+        choice = self._suggested(trial)
+        key = network_key(self._space.canonical(choice))
+        self._note(trial, choice, seconds)
+        twin = next((c for c in known if c.parts[0].network == key), None)
+        if twin is None:
+            self._repeats = 0
+            return _Part(trial, trial.number, choice, seconds, 0.0, self._clock.spent())
+        self._repeats += 1
+        last = twin.latest or twin.parts[-1]
+        if last.outcome is None:
+            stop_trial(self._study, trial, "the same network is in training")
+        else:
+            store_outcome(self._study, trial, last.outcome, last.reward, cached_from=last.number)
+        return None
+
+    def _go_on(self, candidate: TrainedCandidate, seconds: float) -> _Part:
+        latest = candidate.latest
+        assert latest is not None
+        self._study.enqueue_trial(candidate.choice, user_attrs={CONTINUES: latest.number})
+        trial = self._study.ask()
+        self._note(trial, self._suggested(trial), seconds)
+        return _Part(trial, candidate.number, candidate.choice, seconds, candidate.seconds, self._clock.spent())
+
+    def _again(self, trial: optuna.Trial) -> _Part:
+        """The part of a trial that was killed. Its training goes on from its own checkpoint."""
+        choice = self._suggested(trial)
+        if UNTIL not in trial.user_attrs:
+            self._note(trial, choice, self._race.first_seconds)
+        continued = trial.user_attrs.get(CONTINUES)
+        whole = next(c for c in self.candidates() if any(p.number == trial.number for p in c.parts))
+        until = float(trial.user_attrs[UNTIL])
+        before = whole.seconds if continued is not None else 0.0
+        return _Part(trial, whole.number, choice, until, before, self._clock.spent())
+
+    def _suggested(self, trial: optuna.Trial) -> dict[str, Any]:
+        return {name: trial._suggest(name, d) for name, d in self._distributions.items()}
+
+    def _note(self, trial: optuna.Trial, choice: Choice, seconds: float) -> None:
+        trial.set_user_attr("network", network_key(self._space.canonical(choice)))
+        trial.set_user_attr(WORDS, self._space.describe(choice))
+        trial.set_user_attr(UNTIL, seconds)
+
+    def _job(self, part: _Part, device: str) -> CandidateJob:
+        settings = self._settings
+        # What was lost in waiting, building and retries shortens a part: the race ends on time.
+        until = max(part.before + 1.0, min(part.until, part.before + self._remaining() - self._beside))
+        protocol = protocol_of(settings, self._space, part.choice)
+        continued = part.trial.user_attrs.get(CONTINUES)
+        return CandidateJob(
+            settings=settings,
+            prepared=self._data.prepared,
+            training=self._data.training,
+            validation=self._data.validation,
+            choice=part.choice,
+            reference=None,
+            protocol=replace(protocol, seconds=until, threads=settings.machine.threads, device=device),
+            seed=derive_seed(settings.seed, "trial", part.root),
+            folder=self._folder.trial(part.trial.number),
+            memory_limit_mb=settings.machine.memory_limit_mb,
+            limited=True,
+            resume_from=None if continued is None else self._folder.trial(continued) / CHECKPOINT,
+            keep_checkpoint=True,
+            cost=self._cost(continued),
+        )
+
+    def _cost(self, continued: int | None) -> Cost | None:
+        """What the network costs, as the part before has measured it."""
+        if continued is None:
+            return None
+        trial = self._study.get_trials(deepcopy=False)[continued]
+        return Outcome.from_dict(trial.user_attrs["outcome"]).cost
+
+    def _finish(self, done: Done) -> None:
+        """Stores the result of a part. Only then is the checkpoint of the part before removed."""
+        part: _Part = done.job.key
+        if done.failure is not None and done.failure.cause == Cause.OVERDUE:
+            stop_trial(self._study, part.trial, TIME_IS_UP)
+            return
+        outcome = (
+            Outcome.of_failure(done.failure) if done.failure is not None else Outcome.from_dict(done.result)
+        )
+        outcome = within_limits(outcome, self._settings.objective)
+        reward = reward_of(outcome, self._settings.objective)
+        store_outcome(self._study, part.trial, outcome, reward)
+        if outcome.status is Status.COMPLETE:
+            trained = (outcome.fidelity.amount if outcome.fidelity else part.until) - part.before
+            beside = self._clock.spent() - part.begun - trained
+            self._beside = max(0.0, 0.7 * self._beside + 0.3 * beside)
+        continued = part.trial.user_attrs.get(CONTINUES)
+        if continued is not None and outcome.status is Status.COMPLETE and reward is not None:
+            remove_checkpoint(self._folder.trial(continued) / CHECKPOINT)
+
+
+
+def _best_waiting(race: Race) -> Decision:
+    """The best candidate goes on, where no new one can begin."""
+    waiting = [c for c in race.candidates if c.waiting and c.curve]
+    if race.over() or not waiting:
+        return None
+    best = max(waiting, key=lambda c: (c.score, -c.number))
+    return GoOn(best.number, best.seconds + race.part(race.first))
