@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import optuna
 
-from netwright.comparison.finish import best_candidate, finalists, finish, seconds_to_finish
+from netwright.comparison.finish import best_candidate, finalists, finish, keep_network, seconds_to_finish
 from netwright.errors import RunError, SettingsError
 from netwright.execution.base import Executor
 from netwright.files import read_json, write_json
@@ -18,7 +18,7 @@ from netwright.runs.data import RunData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import OPENINGS
 from netwright.runs.status import COMPARING, FINISHED, RunStatus, status_of
-from netwright.runs.trials import record_of
+from netwright.runs.trials import load_trials, record_of
 from netwright.searches.components import open_study
 from netwright.searches.multi_fidelity import MultiFidelitySearch
 from netwright.settings import RunSettings
@@ -126,3 +126,17 @@ def extend(folder: RunFolder, hours: float) -> None:
         folder.set_hours(settings.budget.hours + hours)
         for name in (FINISHED, COMPARING):
             (folder.root / name).unlink(missing_ok=True)
+
+
+def keep_best(folder: RunFolder, settings: RunSettings, run_data: RunData) -> None:
+    """Makes the best network so far ready for use, where a search is stopped before its end. It is not tested.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        run_data: its data.
+    """
+    best = best_candidate(candidates_of(map(record_of, load_trials(folder))))
+    if best is not None and best.latest is not None:
+        source = folder.trial(best.latest.number)
+        keep_network(source, folder.winner, settings, run_data.prepared, best.choice)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from netwright.api.race import end_race, race_of
+from netwright.api.race import end_race, keep_best, race_of
 from netwright.comparison.contestants import entries
 from netwright.comparison.retrain import FinalComparison, share_seconds
 from netwright.comparison.start import starting_point
@@ -57,16 +57,22 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
         run_data = open_run_data(folder, settings)
         machine = settings.machine
         limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
-        # One executor for both parts: a worker takes seconds to start.
-        with (
-            following(folder.root, settings.log) as follower,
-            make_executor(machine.workers, machine.threads, limit) as executor,
-        ):
-            search(folder, settings, run_data, executor, follower, on_status)
+        try:
+            # One executor for both parts: a worker takes seconds to start.
+            with (
+                following(folder.root, settings.log) as follower,
+                make_executor(machine.workers, machine.threads, limit) as executor,
+            ):
+                search(folder, settings, run_data, executor, follower, on_status)
+                if settings.race is not None:
+                    end_race(folder, settings, run_data, executor, follower, on_status)
+                elif comparison_hours(folder, settings) > 0:
+                    compare(folder, settings, run_data, executor, follower, on_status)
+        except KeyboardInterrupt:
             if settings.race is not None:
-                end_race(folder, settings, run_data, executor, follower, on_status)
-            elif comparison_hours(folder, settings) > 0:
-                compare(folder, settings, run_data, executor, follower, on_status)
+                keep_best(folder, settings, run_data)
+                write_report(folder, settings, run_data)
+            raise
         write_report(folder, settings, run_data)
         write_json(folder.root / FINISHED, {"finished": time.time()})
     if on_status is not None:
@@ -211,4 +217,3 @@ def compare(
 
     FinalComparison(folder, settings, run_data.data, run_data.test, hours).run(who, executor, tick)
     tick()
-

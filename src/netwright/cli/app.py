@@ -268,7 +268,9 @@ def resume(
     hours: Annotated[
         float | None,
         typer.Option(
-            "--hours", callback=finite, help="More wall time, for auto: all trainings go on, also of a finished run."
+            "--hours",
+            callback=finite,
+            help="More wall time, for auto: all trainings go on, also of a finished run.",
         ),
     ] = None,
     max_pixels: MaxPixelsOption = None,

@@ -15,6 +15,7 @@ from typing import Any
 
 from netwright.comparison.contestants import ORIGINAL, SEARCHED, Entry
 from netwright.comparison.retrain import ContestantJob, results_of
+from netwright.data.base import AnyPrepared
 from netwright.data.open import open_prepared_once
 from netwright.execution.base import Executor
 from netwright.execution.resources import devices
@@ -162,9 +163,7 @@ def run_finalist(argument: tuple[ContestantJob, Path]) -> dict[str, Any]:
     job, source = argument
     candidate = job.candidate
     prepared = open_prepared_once(candidate.prepared)
-    describe_trained(candidate.folder, candidate.settings, prepared, candidate.choice, None)
-    for name in (WEIGHTS, CURVES):
-        shutil.copyfile(source / name, candidate.folder / name)
+    keep_network(source, candidate.folder, candidate.settings, prepared, candidate.choice)
     trained = TASKS[prepared.task].finish(
         load_trained(candidate.folder, candidate.settings, candidate.protocol.device),
         candidate.folder,
@@ -173,6 +172,26 @@ def run_finalist(argument: tuple[ContestantJob, Path]) -> dict[str, Any]:
         candidate.validation,
     )
     return results_of(trained, job)
+
+
+def keep_network(
+    source: Path, folder: Path, settings: RunSettings, prepared: AnyPrepared, choice: dict[str, Any]
+) -> None:
+    """Copies a candidate's network into a folder from which it can be used.
+
+    Args:
+        source: the trial's folder.
+        folder: to copy to.
+        settings: of the run.
+        prepared: the run's data.
+        choice: of the candidate.
+    """
+    describe_trained(folder, settings, prepared, choice, None)
+    for name in (CURVES, WEIGHTS):
+        if (source / name).exists():
+            partial_copy = folder / f"{name}.partial"
+            shutil.copyfile(source / name, partial_copy)
+            partial_copy.replace(folder / name)
 
 
 def seconds_to_finish(settings: RunSettings, validation_seconds: float, validation: int, test: int) -> float:

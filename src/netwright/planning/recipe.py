@@ -83,9 +83,10 @@ def choose_space(draft: Draft, context: Context) -> None:
     """Take the recipe's space for the task of the data, where it has several and the user set none."""
     spaces = RECIPES[draft.recipe].spaces if draft.recipe in RECIPES else {}
     name = spaces.get(TASKS[context.dataset.task].networks)
-    if name is not None and not context.repeats and draft.space.name in spaces.values():
-        if name != draft.space.name and "space.name" not in draft.user_set:
-            draft.change({"space": {"name": name}})
+    if name is None or context.repeats or "space.name" in draft.user_set:
+        return
+    if draft.space.name in spaces.values() and draft.space.name != name:
+        draft.change({"space": {"name": name}})
 
 
 def read_without_classes(draft: Draft, _: Context) -> None:
@@ -113,7 +114,9 @@ def require_recipe(draft: Draft, context: Context) -> None:
     suitable = [
         name
         for name, recipe in RECIPES.items()
-        if any(task.networks in kind.tasks and not (masks and kind.dimensions == (3,)) for kind in recipe.kinds)
+        if any(
+            task.networks in kind.tasks and not (masks and kind.dimensions == (3,)) for kind in recipe.kinds
+        )
     ]
     if draft.recipe not in RECIPES or draft.recipe in suitable:
         return

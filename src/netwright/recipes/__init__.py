@@ -6,7 +6,13 @@ from netwright.recipes import auto, marl, pdas, policy_gradient, segnas
 from netwright.recipes.base import Recipe
 from netwright.spec import entry_of
 
-RECIPES: dict[str, Recipe] = {**segnas.RECIPES, **marl.RECIPES, **policy_gradient.RECIPES, **pdas.RECIPES, **auto.RECIPES}
+RECIPES: dict[str, Recipe] = {
+    **segnas.RECIPES,
+    **marl.RECIPES,
+    **policy_gradient.RECIPES,
+    **pdas.RECIPES,
+    **auto.RECIPES,
+}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -41,7 +41,9 @@ class TrainedCandidate:
     @property
     def complete(self) -> tuple[TrialRecord, ...]:
         """The parts with a score. The training can go on from the last one's checkpoint."""
-        return tuple(part for part in self.parts if part.status == Status.COMPLETE and part.reward is not None)
+        return tuple(
+            part for part in self.parts if part.status == Status.COMPLETE and part.reward is not None
+        )
 
     @property
     def latest(self) -> TrialRecord | None:
@@ -87,7 +89,9 @@ def candidates_of(records: Iterable[TrialRecord]) -> tuple[TrainedCandidate, ...
     return tuple(TrainedCandidate(tuple(of_one)) for of_one in parts.values())
 
 
-def curve_of(folder: RunFolder, candidate: TrainedCandidate, *, within: bool) -> tuple[tuple[float, float], ...]:
+def curve_of(
+    folder: RunFolder, candidate: TrainedCandidate, *, within: bool
+) -> tuple[tuple[float, float], ...]:
     """Seconds of training in all, and the score then, in ascending order.
 
     Args:

@@ -41,7 +41,8 @@ class TrialRecord:
     candidate runs, and if it was stopped. ``cached_from`` is the trial that had trained the same network. ``phase`` is
     "exploration" or "exploitation" where the strategy has these phases. ``words`` is the choice in the words of its
     space; empty in runs of earlier versions. ``continues`` is the trial whose training this one goes on with; None: it
-    starts one. ``network`` is the text of its canonical choice, see `network_key`. The choice was drawn from ``distributions``.
+    starts one. ``network`` is the text of its canonical choice, see `network_key`. The choice was drawn from
+    ``distributions``.
     """
 
     number: int

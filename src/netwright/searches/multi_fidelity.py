@@ -9,7 +9,7 @@ Storage and trial folders hold everything. A search that is killed goes on with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -35,9 +35,10 @@ from netwright.runs.trials import (
 )
 from netwright.searches.components import reward_of, within_limits
 from netwright.searches.jobs import CandidateJob, run_candidate
-from netwright.searches.race import RULES, Begin, Candidate, Decision, GoOn, Race
+from netwright.searches.race import RULES, Begin, Candidate, Decision, GoOn, Race, Rule
 from netwright.settings import RunSettings
 from netwright.spaces.base import Choice, SetsTraining, Space
+from netwright.spec import entry_of
 from netwright.training.checkpoint import remove_checkpoint
 from netwright.training.config import TrainingProtocol
 from netwright.training.files import CHECKPOINT, LOG
@@ -87,6 +88,56 @@ def protocol_of(settings: RunSettings, space: Space, choice: Choice) -> Training
     return replace(protocol, **own)
 
 
+def rule_of(settings: RunSettings) -> Rule:
+    """The rule of a run whose trainings go on.
+
+    Raises:
+        SettingsError: there is no such rule.
+    """
+    assert settings.race is not None
+    rule: Rule = entry_of("rule", RULES, settings.race.rule)()
+    return rule
+
+
+def view_of(
+    folder: RunFolder,
+    settings: RunSettings,
+    space: Space,
+    candidates: Sequence[TrainedCandidate],
+    *,
+    remaining: float,
+    kept: float = 0.0,
+) -> Race:
+    """The race as its rule sees it.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        space: that it searches.
+        candidates: so far.
+        remaining: seconds to the end of the race.
+        kept: seconds of the hours that are left for what comes after it.
+    """
+    assert settings.race is not None
+    default = network_key(space.canonical(space.starting_choice()))
+    return Race(
+        candidates=tuple(
+            Candidate(
+                number=candidate.number,
+                curve=curve_of(folder, candidate, within=settings.objective.plain),
+                running=candidate.running,
+                ended=candidate.ended,
+                default=candidate.parts[0].network == default,
+            )
+            for candidate in candidates
+        ),
+        remaining=remaining,
+        total=(settings.budget.hours or 0.0) * 3600.0 - kept,
+        workers=settings.machine.workers,
+        first=settings.race.first_seconds,
+    )
+
+
 class MultiFidelitySearch:
     """One search, from its current state to the end of its time.
 
@@ -118,11 +169,10 @@ class MultiFidelitySearch:
         self._study = study
         self._space = space
         self._executor = executor
-        self._rule = RULES[settings.race.rule]()
+        self._rule = rule_of(settings)
         self._clock = Clock(study, settings.budget.hours, used=settings.race.used_seconds)
         self._kept = kept_seconds
         self._distributions = space.distributions()
-        self._default = network_key(space.canonical(space.starting_choice()))
         self._unfinished: list[optuna.Trial] = []
         self._running: list[_Part] = []
         self._beside = SECONDS_BESIDE
@@ -206,24 +256,9 @@ class MultiFidelitySearch:
                 return part
 
     def _view(self, known: tuple[TrainedCandidate, ...]) -> Race:
-        """What the rule sees: the time of parts that it can still give is that of training alone."""
-        within = self._settings.objective.plain
-        return Race(
-            candidates=tuple(
-                Candidate(
-                    number=c.number,
-                    curve=curve_of(self._folder, c, within=within),
-                    running=c.running,
-                    ended=c.ended,
-                    default=c.parts[0].network == self._default,
-                )
-                for c in known
-            ),
-            remaining=max(0.0, self._remaining() - self._beside),
-            total=self._clock.limit - self._kept,
-            workers=self._settings.machine.workers,
-            first=self._race.first_seconds,
-        )
+        """What the rule sees. The remaining time is what parts can still get for training alone."""
+        remaining = max(0.0, self._remaining() - self._beside)
+        return view_of(self._folder, self._settings, self._space, known, remaining=remaining, kept=self._kept)
 
     def _may_begin(self, known: tuple[TrainedCandidate, ...]) -> bool:
         most = self._settings.budget.trials
@@ -253,7 +288,9 @@ class MultiFidelitySearch:
         self._study.enqueue_trial(candidate.choice, user_attrs={CONTINUES: latest.number})
         trial = self._study.ask()
         self._note(trial, self._suggested(trial), seconds)
-        return _Part(trial, candidate.number, candidate.choice, seconds, candidate.seconds, self._clock.spent())
+        return _Part(
+            trial, candidate.number, candidate.choice, seconds, candidate.seconds, self._clock.spent()
+        )
 
     def _again(self, trial: optuna.Trial) -> _Part:
         """The part of a trial that was killed. Its training goes on from its own checkpoint."""
@@ -323,7 +360,6 @@ class MultiFidelitySearch:
         continued = part.trial.user_attrs.get(CONTINUES)
         if continued is not None and outcome.status is Status.COMPLETE and reward is not None:
             remove_checkpoint(self._folder.trial(continued) / CHECKPOINT)
-
 
 
 def _best_waiting(race: Race) -> Decision:

@@ -215,8 +215,8 @@ class RaceSettings(_Model):
 
     rule: str = Field(
         default="short-then-best",
-        description="who goes on: `short-then-best`: every candidate gets one short training, the best few all the rest "
-        "of the time; `asha`: asynchronous successive halving; `freeze-thaw`: those that are expected to be "
+        description="who goes on: `short-then-best`: every candidate gets one short training, the best few all "
+        "the rest of the time; `asha`: asynchronous successive halving; `freeze-thaw`: those that are expected to be "
         "the best when the time is up",
     )
     first_seconds: float = Field(

@@ -1,0 +1,56 @@
+"""The race of a search whose trainings go on, for its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netwright.comparison.finish import best_candidate
+from netwright.report.draw.race import BEST, DEFAULT, Racer
+from netwright.runs.candidates import TrainedCandidate, candidates_of, curve_of
+from netwright.runs.folder import RunFolder
+from netwright.runs.trials import TrialRecord
+from netwright.searches.multi_fidelity import rule_of, view_of
+from netwright.settings import RunSettings
+from netwright.spaces.base import Space
+
+
+def racers_of(
+    folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord], space: Space
+) -> tuple[Racer, ...]:
+    """The candidates of the race; none where the run is of another kind.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        records: its trials.
+        space: that it searches.
+    """
+    if settings.race is None:
+        return ()
+    candidates = candidates_of(records)
+    rule = rule_of(settings)
+    race = view_of(folder, settings, space, candidates, remaining=0.0)
+    expected, dropped = rule.expected(race), rule.dropped(race)
+    best = best_candidate(candidates)
+    began = min((r.started for r in records if r.started is not None), default=0.0)
+    return tuple(
+        Racer(
+            number=candidate.number,
+            choice=candidate.words,
+            role=BEST if candidate is best else DEFAULT if seen.default else "",
+            parameters=_parameters(candidate),
+            curve=curve_of(folder, candidate, within=settings.objective.plain),
+            turns=tuple(
+                (part.started - began, part.finished - began)
+                for part in candidate.parts
+                if part.started is not None and part.finished is not None
+            ),
+            expected=expected.get(candidate.number),
+            fate=candidate.ended or dropped.get(candidate.number, ""),
+        )
+        for candidate, seen in zip(candidates, race.candidates, strict=True)
+    )
+
+
+def _parameters(candidate: TrainedCandidate) -> int | None:
+    return next((p.outcome.cost.parameters for p in reversed(candidate.parts) if p.outcome is not None), None)

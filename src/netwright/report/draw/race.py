@@ -1,0 +1,158 @@
+"""A search whose trainings go on: who was trained when, how far each came, and why each stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netwright.report import formatting
+from netwright.report.draw.style import BEST as BEST_COLOUR
+from netwright.report.draw.style import GRID, INK, QUIET, escaped, style
+from netwright.report.sections import SEARCH, Cell, Figure, Row, Section, Sentences, Table
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+CURVES_CAPTION = (
+    "Each line is one training, validated now and then; it goes on where it was. The time is that of training alone, "
+    "on a logarithmic scale."
+)
+TURNS_CAPTION = "Each bar is a part of a training, from its beginning to the end of its validation, in the hours of the search."
+BEST, DEFAULT = "best", "default"
+
+
+@dataclass(frozen=True)
+class Racer:
+    """One candidate of the race.
+
+    Args:
+        number: of its first trial.
+        choice: in words.
+        role: "best", "default", or empty.
+        parameters: of its network; None: not known.
+        curve: seconds trained in all and the score then, ascending.
+        turns: from and until when each of its parts was trained, in seconds since the search began.
+        expected: the score expected at the end of the race; None: not known.
+        fate: why it does not go on; empty for one that was in the race to the end.
+    """
+
+    number: int
+    choice: str
+    role: str
+    parameters: int | None
+    curve: tuple[tuple[float, float], ...]
+    turns: tuple[tuple[float, float], ...]
+    expected: float | None
+    fate: str
+
+
+def race_sections(racers: Sequence[Racer], reward_name: str) -> tuple[Section, ...]:
+    """The section about the race; none without a candidate."""
+    if not racers:
+        return ()
+    trained = sum(len(racer.turns) for racer in racers)
+    told = (
+        f"{formatting.counted(len(racers), 'training')} in {formatting.counted(trained, 'part')}. Whoever went on "
+        "went on from its own weights: nothing was trained twice."
+    )
+    blocks = (
+        Sentences((told,)),
+        Figure("race", curves_figure(racers, reward_name), CURVES_CAPTION),
+        Figure("turns", turns_figure(racers), TURNS_CAPTION),
+        _table(racers, reward_name),
+    )
+    return (Section("race", "Who went on", blocks, SEARCH + 1, link="The race"),)
+
+
+def curves_figure(racers: Sequence[Racer], reward_name: str) -> go.Figure:
+    """The score of each candidate over its seconds of training."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for racer in sorted(racers, key=lambda racer: bool(racer.role)):
+        if not racer.curve:
+            continue
+        seconds, scores = zip(*racer.curve, strict=True)
+        figure.add_scatter(
+            x=seconds,
+            y=scores,
+            mode="lines+markers",
+            name=f"trial {racer.number}, {racer.role}" if racer.role else f"trial {racer.number}",
+            showlegend=bool(racer.role),
+            line={"color": _colour(racer), "width": 2.5 if racer.role else 1},
+            marker={"size": 5 if racer.role else 3},
+            hovertemplate=f"trial {racer.number}: {escaped(racer.choice)}<br>%{{x:.0f}} s: %{{y:.4f}}<extra></extra>",
+        )
+    style(figure, height=420)
+    figure.update_xaxes(title_text="seconds of training", type="log")
+    figure.update_yaxes(title_text=reward_name)
+    return figure
+
+
+def turns_figure(racers: Sequence[Racer]) -> go.Figure:
+    """When each candidate was trained. A row is a candidate."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for row, racer in enumerate(racers):
+        if not racer.turns:
+            continue
+        figure.add_bar(
+            y=[row] * len(racer.turns),
+            x=[(end - begin) / 60 for begin, end in racer.turns],
+            base=[begin / 60 for begin, _ in racer.turns],
+            orientation="h",
+            marker={"color": _colour(racer), "line": {"width": 1, "color": "white"}},
+            hovertemplate=f"trial {racer.number}: %{{base:.1f}} min + %{{x:.1f}} min<extra></extra>",
+            showlegend=False,
+        )
+    style(figure, height=max(220, 14 * len(racers) + 120))
+    figure.update_layout(barmode="overlay", bargap=0.25)
+    figure.update_xaxes(title_text="minutes since the search began")
+    figure.update_yaxes(
+        title_text="trial",
+        tickvals=list(range(len(racers))),
+        ticktext=[str(racer.number) for racer in racers],
+        autorange="reversed",
+        showgrid=False,
+    )
+    return figure
+
+
+def _colour(racer: Racer) -> str:
+    if racer.role == BEST:
+        return BEST_COLOUR
+    return INK if racer.role == DEFAULT else GRID if racer.fate else QUIET
+
+
+def _table(racers: Sequence[Racer], reward_name: str) -> Table:
+    head = (
+        Cell("trial"),
+        Cell("choice"),
+        Cell("parameters", number=True),
+        Cell("trained", number=True),
+        Cell(reward_name, number=True),
+        Cell("expected", number=True),
+        Cell("why it does not go on"),
+    )
+    return Table(head, tuple(map(_row, racers)), scrolls=True, sorts=True)
+
+
+def _row(racer: Racer) -> Row:
+    seconds, score = racer.curve[-1] if racer.curve else (0.0, None)
+    name = f"{racer.number} {racer.role}".strip()
+    cells = (
+        Cell(name, key=str(racer.number)),
+        Cell(racer.choice, wide=True),
+        _number(formatting.parameters(racer.parameters), racer.parameters),
+        _number(formatting.duration(seconds), seconds),
+        _number(formatting.reward(score), score),
+        _number(formatting.reward(racer.expected), racer.expected),
+        Cell(racer.fate, wide=True),
+    )
+    return Row(cells, "best" if racer.role == BEST else "")
+
+
+def _number(text: str, value: float | None) -> Cell:
+    return Cell(text, number=True, key="" if value is None else str(value))
