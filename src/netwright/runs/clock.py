@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import optuna
 
@@ -18,18 +19,27 @@ class Clock:
         study: where it is stored.
         hours: the limit; None: there is none.
         used: seconds that were spent before the search first began.
+        now: gives the time in seconds; tests pass their own.
     """
 
-    def __init__(self, study: optuna.Study, hours: float | None, *, used: float = 0.0) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        hours: float | None,
+        *,
+        used: float = 0.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._study = study
         self.limit = math.inf if hours is None else hours * 3600.0
         self._before = float(study.user_attrs.get(SPENT, used))
-        self._start = time.monotonic()
+        self._now = now
+        self._start = now()
         self._saved = self._start
 
     def spent(self) -> float:
         """Seconds spent so far."""
-        return self._before + time.monotonic() - self._start
+        return self._before + self._now() - self._start
 
     def remaining(self) -> float:
         """Seconds left: infinite without a limit, negative past it."""
@@ -41,6 +51,6 @@ class Clock:
 
     def save(self, *, now: bool = False) -> None:
         """Stores the seconds spent: every few seconds, or at once with ``now``."""
-        if now or time.monotonic() - self._saved >= SAVE_EVERY_SECONDS:
+        if now or self._now() - self._saved >= SAVE_EVERY_SECONDS:
             self._study.set_user_attr(SPENT, self.spent())
-            self._saved = time.monotonic()
+            self._saved = self._now()

@@ -9,6 +9,7 @@ Storage and trial folders hold everything. A search that is killed goes on with 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -149,6 +150,7 @@ class MultiFidelitySearch:
         space: that it searches.
         executor: trains the parts.
         kept_seconds: how much of the hours is left for what comes after the search.
+        now: gives the time in seconds; tests pass their own.
     """
 
     def __init__(
@@ -160,6 +162,7 @@ class MultiFidelitySearch:
         space: Space,
         executor: Executor,
         kept_seconds: float,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         assert settings.race is not None
         self._folder = folder
@@ -170,7 +173,7 @@ class MultiFidelitySearch:
         self._space = space
         self._executor = executor
         self._rule = rule_of(settings)
-        self._clock = Clock(study, settings.budget.hours, used=settings.race.used_seconds)
+        self._clock = Clock(study, settings.budget.hours, used=settings.race.used_seconds, now=now)
         self._kept = kept_seconds
         self._distributions = space.distributions()
         self._unfinished: list[optuna.Trial] = []

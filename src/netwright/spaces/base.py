@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from optuna.distributions import BaseDistribution
 from torch import nn
@@ -159,3 +159,14 @@ class Space(Protocol):
 
     def diagrams(self, choice: Choice, task: TaskShape) -> tuple[Diagram, ...]:
         """Diagrams of the choice, the finest structure first (for example: block, network)."""
+
+
+@runtime_checkable
+class SetsTraining(Protocol):
+    """A space whose choices set how their networks are trained, too."""
+
+    def training(self, choice: Choice) -> dict[str, Any]:
+        """The fields of `netwright.training.config.TrainingProtocol` that a choice sets.
+
+        Augmentation is a table of the fields of its settings.
+        """

@@ -18,7 +18,7 @@ CURVES_CAPTION = (
     "Each line is one training, validated now and then; it goes on where it was. The time is that of training alone, "
     "on a logarithmic scale."
 )
-TURNS_CAPTION = "Each bar is a part of a training, from its beginning to the end of its validation, in the hours of the search."
+TURNS_CAPTION = "Each bar is a part of a training, with its validation, in the time of the search."
 BEST, DEFAULT = "best", "default"
 
 

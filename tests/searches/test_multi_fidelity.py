@@ -1,0 +1,203 @@
+"""A search whose trainings go on, against an executor that trains in no time on a clock of its own."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from netwright.execution.base import WorkerLost
+from netwright.runs.candidates import TrainedCandidate
+from netwright.runs.data import SearchData
+from netwright.runs.folder import RunFolder
+from netwright.searches.jobs import CandidateJob
+from netwright.searches.multi_fidelity import MultiFidelitySearch
+from netwright.settings import RunSettings, parse_settings
+from netwright.spaces import make_space
+from netwright.strategies.base import FIDELITY
+from netwright.strategies.makers import make_sampler
+from netwright.training.checkpoint import load_values, save_checkpoint
+from netwright.training.fidelity import Fidelity
+from netwright.training.files import CHECKPOINT
+from netwright.training.outcome import Cost, Outcome, Status
+
+HOUR = 3600.0
+BESIDE = 2.0
+
+
+class Simulated:
+    """Trains a candidate by advancing a clock. A checkpoint holds its seconds so far; the score rises with them."""
+
+    def __init__(self, lost: Callable[[CandidateJob], bool] = lambda job: False) -> None:
+        self.seconds = time.monotonic()
+        self.jobs: list[CandidateJob] = []
+        self._lost = lost
+
+    def now(self) -> float:
+        return self.seconds
+
+    def submit(self, function: Callable[..., Any], job: CandidateJob) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.jobs.append(job)
+        if self._lost(job):
+            future.set_exception(WorkerLost(11, "gone"))
+            return future
+        before = 0.0
+        if job.resume_from is not None:
+            before = load_values(job.resume_from)["seconds"]
+        assert job.protocol.seconds is not None
+        assert job.protocol.seconds > before, "a part trains"
+        self.seconds += job.protocol.seconds - before + BESIDE
+        job.folder.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(job.folder / CHECKPOINT, {}, {"seconds": job.protocol.seconds})
+        score = 1.0 - math.exp(-job.protocol.seconds / (100.0 + job.seed % 400))
+        outcome = Outcome(
+            Status.COMPLETE,
+            metrics={"dice": score},
+            cost=Cost(parameters=10),
+            epochs=1,
+            seconds=job.protocol.seconds,
+            fidelity=Fidelity(job.protocol.seconds, "seconds"),
+        )
+        future.set_result(outcome.to_dict())
+        return future
+
+    def shutdown(self) -> None:
+        pass
+
+
+def settings_of(tmp_path: Path, **changes: Any) -> RunSettings:
+    values: dict[str, Any] = {
+        "recipe": "segnas4",
+        "dataset": {"path": str(tmp_path)},
+        "space": {"name": "segnas4"},
+        "strategy": {"name": "random"},
+        "objective": "dice",
+        "budget": {"hours": 1.0},
+        "race": {"first_seconds": 30},
+    }
+    return parse_settings(values | changes)
+
+
+def make(
+    tmp_path: Path,
+    executor: Simulated,
+    settings: RunSettings | None = None,
+    storage: Any = None,
+    kept: float = 60.0,
+) -> tuple[MultiFidelitySearch, optuna.Study]:
+    settings = settings or settings_of(tmp_path)
+    space = make_space(settings.space)
+    study = optuna.create_study(
+        storage=storage,
+        study_name="search",
+        sampler=make_sampler(settings.strategy, space, settings.seed),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    data = SearchData(tmp_path, (0, 1), (2,))
+    search = MultiFidelitySearch(
+        RunFolder(tmp_path), settings, data, study, space, executor, kept, executor.now
+    )
+    return search, study
+
+
+def searched(tmp_path: Path, **changes: Any) -> tuple[Simulated, tuple[TrainedCandidate, ...], optuna.Study]:
+    executor = Simulated()
+    search, study = make(tmp_path, executor, settings_of(tmp_path, **changes))
+    search.run()
+    return executor, search.candidates(), study
+
+
+def test_the_time_is_used_and_what_comes_after_has_its_own(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    executor, _, _ = searched(tmp_path)
+    used = executor.seconds - begun
+    assert HOUR - 60 - 45 <= used <= HOUR - 60 + 2 * BESIDE, "a part that would be too short is not begun"
+
+
+def test_nothing_is_trained_twice(tmp_path: Path) -> None:
+    executor, candidates, _ = searched(tmp_path)
+    trained = sum(candidate.seconds for candidate in candidates)
+    assert trained + BESIDE * len(executor.jobs) == pytest.approx(HOUR - 60, abs=45)
+    assert any(len(candidate.parts) > 1 for candidate in candidates)
+
+
+def test_a_part_goes_on_from_the_checkpoint_of_the_one_before_which_is_then_removed(tmp_path: Path) -> None:
+    executor, candidates, _ = searched(tmp_path)
+    folders = {int(job.folder.name): job for job in executor.jobs}
+    for candidate in candidates:
+        for before, after in zip(candidate.parts, candidate.parts[1:], strict=False):
+            job = folders[after.number]
+            assert job.resume_from == RunFolder(tmp_path).trial(before.number) / CHECKPOINT
+            assert job.seed == folders[candidate.number].seed
+            assert not job.resume_from.exists()
+        assert (RunFolder(tmp_path).trial(candidate.parts[-1].number) / CHECKPOINT).exists()
+
+
+def test_an_observation_says_how_long_was_trained_for_it(tmp_path: Path) -> None:
+    _, candidates, study = searched(tmp_path)
+    for candidate in candidates:
+        seconds = [study.trials[part.number].user_attrs[FIDELITY] for part in candidate.parts]
+        assert seconds == sorted(seconds)
+        assert candidate.seconds == seconds[-1]
+
+
+def test_the_starting_choice_runs_along(tmp_path: Path) -> None:
+    changes = {"strategy": {"name": "controlled-random-search", "population": 6, "first": "start"}}
+    _, candidates, _ = searched(tmp_path, **changes)
+    space = make_space(settings_of(tmp_path).space)
+    assert space.canonical(candidates[0].choice) == space.canonical(space.starting_choice())
+
+
+def test_a_killed_search_goes_on_with_the_parts_that_were_in_training(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+
+    class KilledError(Exception):
+        pass
+
+    def kill(job: CandidateJob) -> bool:
+        if len(first.jobs) == 9:
+            raise KilledError
+        return False
+
+    first = Simulated(kill)
+    search, study = make(tmp_path, first, storage=storage)
+    with pytest.raises(KilledError):
+        search.run()
+    left = [t for t in study.get_trials() if t.state == TrialState.RUNNING]
+    assert len(left) == 1
+    second = Simulated()
+    search, study = make(tmp_path, second, storage=storage)
+    search.run()
+    again = second.jobs[0]
+    assert int(again.folder.name) == left[0].number
+    assert replace(again, protocol=first.jobs[8].protocol) == first.jobs[8], "the same part"
+    assert all(t.state.is_finished() for t in study.get_trials())
+
+
+def test_a_candidate_whose_worker_is_always_lost_ends_and_the_search_goes_on(tmp_path: Path) -> None:
+    executor = Simulated(lambda job: int(job.folder.name) == 1)
+    search, study = make(tmp_path, executor)
+    search.run()
+    lost = next(c for c in search.candidates() if c.number == 1)
+    assert "gone" in lost.ended
+    assert len(lost.parts) == 1
+    assert study.trials[1].state == TrialState.FAIL
+    assert len(search.candidates()) > 2
+
+
+def test_the_candidates_of_the_budget_share_all_of_the_time(tmp_path: Path) -> None:
+    executor, candidates, _ = searched(tmp_path, budget={"hours": 1.0, "trials": 3})
+    assert len(candidates) == 3
+    assert sum(c.seconds for c in candidates) + BESIDE * len(executor.jobs) == pytest.approx(
+        HOUR - 60, abs=45
+    )
