@@ -9,7 +9,7 @@ from typing import Any
 
 from netwright.runs.candidates import candidates_of, curve_of
 from netwright.runs.folder import RunFolder
-from netwright.runs.trials import RUNNING, STOPPED, TrialRecord
+from netwright.runs.trials import RUNNING, STOPPED, TrialRecord, best_of
 from netwright.training.fidelity import Fidelity
 from netwright.training.files import CURVES
 from netwright.training.outcome import Outcome, Status
@@ -83,3 +83,10 @@ def test_a_curve_has_validations_within_parts_and_the_end_of_each(tmp_path: Path
     (folder.trial(1) / CURVES).write_text(text, encoding="utf-8")
     assert curve_of(folder, candidate, within=True) == ((5, 0.3), (10, 0.5), (20, 0.6), (30, 0.7))
     assert curve_of(folder, candidate, within=False) == ((10, 0.5), (30, 0.7))
+
+
+def test_the_best_trial_is_the_last_part_of_the_best_training() -> None:
+    records = [part(0, 10, 0.9), part(1, 10, 0.6), part(2, 20, 0.7, 0), part(3, 20, 0.65, 1)]
+    best = best_of(records)
+    assert best is not None
+    assert best.number == 2, "0.9 was a chance of a network that is gone"

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import optuna
 
-from netwright.comparison.finish import best_candidate, finalists, finish, keep_network, seconds_to_finish
+from netwright.comparison.finish import finalists, finish, keep_network, seconds_to_finish
 from netwright.errors import RunError, SettingsError
 from netwright.execution.base import Executor
 from netwright.files import read_json, write_json
 from netwright.logs.follow import Follower
-from netwright.runs.candidates import candidates_of
+from netwright.runs.candidates import best_candidate, candidates_of
 from netwright.runs.clock import SPENT
 from netwright.runs.data import RunData
 from netwright.runs.folder import RunFolder
@@ -79,7 +79,7 @@ def end_race(
     if best is None or best.latest is None:
         raise RunError(f"{folder.root} has no trained candidate to test.")
     space = make_space(settings.space)
-    who = finalists(candidates, space, best)
+    who = finalists(candidates, best)
     write_json(
         folder.root / COMPARING,
         {

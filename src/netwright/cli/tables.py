@@ -16,6 +16,7 @@ from netwright.planning.exploration_length import exploration_words
 from netwright.planning.one_shot_cost import OneShotPlan
 from netwright.report import formatting
 from netwright.report.metrics import metric_named, reward_words
+from netwright.runs.candidates import RaceStatus
 from netwright.runs.status import RunStatus, SharedStatus
 from netwright.settings import RunSettings
 from netwright.tasks import task_of_metric
@@ -34,6 +35,8 @@ def status_lines(status: RunStatus) -> list[str]:
     counts = status.trials
     words = [f"{counts['trained']} trained", f"{counts['cached']} from cache"]
     words += [f"{counts[name]} {formatting.status(name)}" for name in COUNTED if counts[name]]
+    if status.race is not None:
+        words = [f"{status.race.begun} begun", f"{status.race.going} still in", *words[2:]]
     words = words if status.shared is None else [shared_words(status.shared)]
     lines = [f"{status.recipe} on {status.dataset}   {status.phase}   {status.run}"]
     filled = round(BAR * status.done)
@@ -44,6 +47,8 @@ def status_lines(status: RunStatus) -> list[str]:
         best = status.best
         size = formatting.parameters(best["parameters"])
         lines.append(f"best   {best_words(best)}   {_origin(status)}   {best['choice']}   {size} parameters")
+    if status.race is not None and status.race.default_reward is not None:
+        lines.append(_default(status.race))
     if status.phase == "searching" and status.running:
         lines.append("now    " + "   ".join(_running(t) for t in status.running))
     if status.comparison is not None and status.phase == "comparing":
@@ -55,7 +60,14 @@ def _origin(status: RunStatus) -> str:
     """The origin of the best result."""
     if status.shared is not None:
         return "with the shared weights"
+    if status.race is not None:
+        return f"trial {status.race.best_trial}, {formatting.duration(status.race.best_seconds)} trained"
     return f"trial {status.best['trial']}" if status.best is not None else ""
+
+
+def _default(race: RaceStatus) -> str:
+    """What the starting choice has reached, beside which the others run."""
+    return f"default {formatting.reward(race.default_reward)}   {formatting.duration(race.default_seconds)} trained"
 
 
 def shared_words(shared: SharedStatus) -> str:
@@ -86,7 +98,12 @@ def _running(trial: Any) -> str:
 def _comparison(status: RunStatus) -> str:
     comparison = status.comparison
     assert comparison is not None
-    done = f"{len(comparison.done)} of {len(comparison.entries)} networks retrained and tested"
+    retrained = comparison.share_seconds is not None or comparison.epochs is not None
+    done = (
+        f"{len(comparison.done)} of {len(comparison.entries)} networks {'retrained and ' * retrained}tested"
+    )
+    if not retrained:
+        return f"now    {done}"
     if not comparison.running:
         return f"now    {done}; writing the report"
     running = "   ".join(

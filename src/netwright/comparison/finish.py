@@ -26,7 +26,6 @@ from netwright.runs.candidates import TrainedCandidate
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
-from netwright.runs.trials import network_key
 from netwright.searches.jobs import CandidateJob
 from netwright.searches.multi_fidelity import protocol_of
 from netwright.settings import RunSettings
@@ -52,14 +51,11 @@ class Finalist:
     candidate: TrainedCandidate
 
 
-def finalists(
-    candidates: Sequence[TrainedCandidate], space: Space, best: TrainedCandidate
-) -> tuple[Finalist, ...]:
+def finalists(candidates: Sequence[TrainedCandidate], best: TrainedCandidate) -> tuple[Finalist, ...]:
     """The best candidate, and the default where that is another one and has a score."""
-    key = network_key(space.canonical(space.starting_choice()))
     result = [_finalist(SEARCHED, "the searched network", best)]
     for candidate in candidates:
-        if candidate.parts[0].network == key and candidate.latest is not None and candidate is not best:
+        if candidate.default and candidate.latest is not None and candidate.number != best.number:
             result.append(_finalist(DEFAULT, "the default", candidate))
     return tuple(result)
 
@@ -67,12 +63,6 @@ def finalists(
 def _finalist(name: str, title: str, candidate: TrainedCandidate) -> Finalist:
     role = SEARCHED if name == SEARCHED else ORIGINAL
     return Finalist(Entry(name, title, candidate.choice, None, role, candidate.words), candidate)
-
-
-def best_candidate(candidates: Sequence[TrainedCandidate]) -> TrainedCandidate | None:
-    """The candidate with the best reward after its last part; among equals the earliest. None while there is none."""
-    scored = [candidate for candidate in candidates if candidate.reward is not None]
-    return max(scored, key=lambda c: (c.reward or 0.0, -c.number), default=None)
 
 
 def finish(

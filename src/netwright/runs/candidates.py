@@ -39,6 +39,11 @@ class TrainedCandidate:
         return self.parts[0].words
 
     @property
+    def default(self) -> bool:
+        """Whether it is the space's starting choice."""
+        return self.parts[0].default
+
+    @property
     def complete(self) -> tuple[TrialRecord, ...]:
         """The parts with a score. The training can go on from the last one's checkpoint."""
         return tuple(
@@ -89,6 +94,12 @@ def candidates_of(records: Iterable[TrialRecord]) -> tuple[TrainedCandidate, ...
     return tuple(TrainedCandidate(tuple(of_one)) for of_one in parts.values())
 
 
+def best_candidate(candidates: Iterable[TrainedCandidate]) -> TrainedCandidate | None:
+    """The candidate with the best reward after its last part; among equals the earliest. None while there is none."""
+    scored = [candidate for candidate in candidates if candidate.reward is not None]
+    return max(scored, key=lambda c: (c.reward or 0.0, -c.number), default=None)
+
+
 def curve_of(
     folder: RunFolder, candidate: TrainedCandidate, *, within: bool
 ) -> tuple[tuple[float, float], ...]:
@@ -127,3 +138,39 @@ def _validations(folder: RunFolder, number: int, until: float) -> dict[float, fl
         if score is not None and seconds is not None and seconds < 0.98 * until:
             points[float(seconds)] = float(score)
     return points
+
+
+@dataclass(frozen=True)
+class RaceStatus:
+    """The state of a search whose trainings go on.
+
+    Args:
+        begun: how many trainings were begun.
+        going: how many of them can go on.
+        best_trial: the first trial of the best candidate; None before there is one.
+        best_seconds: how long it was trained in all.
+        default_reward: what the space's starting choice has reached; None: it has no score yet.
+        default_seconds: how long that was trained in all.
+    """
+
+    begun: int
+    going: int
+    best_trial: int | None
+    best_seconds: float
+    default_reward: float | None
+    default_seconds: float
+
+
+def race_status(records: Iterable[TrialRecord]) -> RaceStatus:
+    """The state of the race, from the trials."""
+    candidates = candidates_of(records)
+    best = best_candidate(candidates)
+    default = next((candidate for candidate in candidates if candidate.default), None)
+    return RaceStatus(
+        begun=len(candidates),
+        going=sum(not candidate.ended for candidate in candidates),
+        best_trial=None if best is None else best.number,
+        best_seconds=0.0 if best is None else best.seconds,
+        default_reward=None if default is None else default.reward,
+        default_seconds=0.0 if default is None else default.seconds,
+    )

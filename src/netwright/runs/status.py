@@ -12,6 +12,7 @@ from typing import Any
 from netwright.errors import NetwrightError
 from netwright.files import read_json
 from netwright.objective import ObjectiveSettings
+from netwright.runs.candidates import RaceStatus, race_status
 from netwright.runs.drawings import NOT_STORED
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import read_results
@@ -90,7 +91,7 @@ class RunStatus:
     ``trials`` holds the number of trials with each status, and of all trials; in a run that is not searching, those cut
     off are "unfinished". ``counted`` of the finished trials count against ``budget_trials``. ``best`` is the best trial
     so far. ``seconds`` were spent on the search, of ``budget_seconds`` if its time is limited. ``shared`` is the state
-    of a search inside one training, which has no budget of trials.
+    of a search inside one training, which has no budget of trials; ``race`` of a search whose trainings go on.
     """
 
     run: str
@@ -106,6 +107,7 @@ class RunStatus:
     running: tuple[RunningTrial, ...]
     comparison: Comparison | None
     shared: SharedStatus | None = None
+    race: RaceStatus | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -175,6 +177,7 @@ def status_of(
         ),
         comparison=_comparison(folder, settings),
         shared=None if settings.supernet is None else _shared(folder),
+        race=None if settings.race is None else race_status(records),
     )
 
 

@@ -27,6 +27,8 @@ WORDS = "words"
 """The user attribute with a trial's choice in words."""
 CONTINUES = "continues"
 """The user attribute of a trial with the number of the trial whose training it goes on with."""
+DEFAULT = "default"
+"""The user attribute of a trial of the space's starting choice, in a search whose trainings go on."""
 STOPPED = "stopped"
 RUNNING = "running"
 LEARNED = frozenset(Status) - {Status.CRASHED}
@@ -41,8 +43,8 @@ class TrialRecord:
     candidate runs, and if it was stopped. ``cached_from`` is the trial that had trained the same network. ``phase`` is
     "exploration" or "exploitation" where the strategy has these phases. ``words`` is the choice in the words of its
     space; empty in runs of earlier versions. ``continues`` is the trial whose training this one goes on with; None: it
-    starts one. ``network`` is the text of its canonical choice, see `network_key`. The choice was drawn from
-    ``distributions``.
+    starts one. ``network`` is the text of its canonical choice, see `network_key`, and ``default`` says
+    whether it is the space's starting choice, where the search notes that. The choice was drawn from ``distributions``.
     """
 
     number: int
@@ -58,6 +60,7 @@ class TrialRecord:
     words: str = ""
     continues: int | None = None
     network: str = ""
+    default: bool = False
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -126,6 +129,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         words=str(attributes.get(WORDS, "")),
         continues=attributes.get(CONTINUES),
         network=str(attributes.get("network", "")),
+        default=bool(attributes.get(DEFAULT)),
         distributions=trial.distributions,
     )
 
@@ -213,8 +217,10 @@ def count_statuses(records: Iterable[TrialRecord]) -> dict[str, int]:
 
 
 def best_of(records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """The trial with the greatest reward. Among equals, the earliest."""
+    """The trial with the greatest reward. Among equals, the earliest. Of a training in parts, the last one counts."""
     rewarded = [record for record in records if record.reward is not None]
+    gone_on = {record.continues for record in rewarded}
+    rewarded = [record for record in rewarded if record.number not in gone_on]
     return max(rewarded, key=lambda record: (record.reward, -record.number), default=None)
 
 

@@ -28,6 +28,7 @@ from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import (
     CONTINUES,
+    DEFAULT,
     WORDS,
     network_key,
     record_of,
@@ -103,7 +104,6 @@ def rule_of(settings: RunSettings) -> Rule:
 def view_of(
     folder: RunFolder,
     settings: RunSettings,
-    space: Space,
     candidates: Sequence[TrainedCandidate],
     *,
     remaining: float,
@@ -114,13 +114,11 @@ def view_of(
     Args:
         folder: of the run.
         settings: of the run.
-        space: that it searches.
         candidates: so far.
         remaining: seconds to the end of the race.
         kept: seconds of the hours that are left for what comes after it.
     """
     assert settings.race is not None
-    default = network_key(space.canonical(space.starting_choice()))
     return Race(
         candidates=tuple(
             Candidate(
@@ -128,7 +126,7 @@ def view_of(
                 curve=curve_of(folder, candidate, within=settings.objective.plain),
                 running=candidate.running,
                 ended=candidate.ended,
-                default=candidate.parts[0].network == default,
+                default=candidate.default,
             )
             for candidate in candidates
         ),
@@ -173,6 +171,7 @@ class MultiFidelitySearch:
         self._space = space
         self._executor = executor
         self._rule = rule_of(settings)
+        self._default = network_key(space.canonical(space.starting_choice()))
         self._clock = Clock(study, settings.budget.hours, used=settings.race.used_seconds, now=now)
         self._kept = kept_seconds
         self._distributions = space.distributions()
@@ -261,7 +260,7 @@ class MultiFidelitySearch:
     def _view(self, known: tuple[TrainedCandidate, ...]) -> Race:
         """What the rule sees. The remaining time is what parts can still get for training alone."""
         remaining = max(0.0, self._remaining() - self._beside)
-        return view_of(self._folder, self._settings, self._space, known, remaining=remaining, kept=self._kept)
+        return view_of(self._folder, self._settings, known, remaining=remaining, kept=self._kept)
 
     def _may_begin(self, known: tuple[TrainedCandidate, ...]) -> bool:
         most = self._settings.budget.trials
@@ -310,7 +309,9 @@ class MultiFidelitySearch:
         return {name: trial._suggest(name, d) for name, d in self._distributions.items()}
 
     def _note(self, trial: optuna.Trial, choice: Choice, seconds: float) -> None:
-        trial.set_user_attr("network", network_key(self._space.canonical(choice)))
+        network = network_key(self._space.canonical(choice))
+        trial.set_user_attr("network", network)
+        trial.set_user_attr(DEFAULT, network == self._default)
         trial.set_user_attr(WORDS, self._space.describe(choice))
         trial.set_user_attr(UNTIL, seconds)
 

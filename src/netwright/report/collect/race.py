@@ -4,32 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netwright.comparison.finish import best_candidate
 from netwright.report.draw.race import BEST, DEFAULT, Racer
-from netwright.runs.candidates import TrainedCandidate, candidates_of, curve_of
+from netwright.runs.candidates import TrainedCandidate, best_candidate, candidates_of, curve_of
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import TrialRecord
 from netwright.searches.multi_fidelity import rule_of, view_of
 from netwright.settings import RunSettings
-from netwright.spaces.base import Space
 
 
-def racers_of(
-    folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord], space: Space
-) -> tuple[Racer, ...]:
+def racers_of(folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord]) -> tuple[Racer, ...]:
     """The candidates of the race; none where the run is of another kind.
 
     Args:
         folder: of the run.
         settings: of the run.
         records: its trials.
-        space: that it searches.
     """
     if settings.race is None:
         return ()
     candidates = candidates_of(records)
     rule = rule_of(settings)
-    race = view_of(folder, settings, space, candidates, remaining=0.0)
+    race = view_of(folder, settings, candidates, remaining=0.0)
     expected, dropped = rule.expected(race), rule.dropped(race)
     best = best_candidate(candidates)
     began = min((r.started for r in records if r.started is not None), default=0.0)
@@ -37,7 +32,7 @@ def racers_of(
         Racer(
             number=candidate.number,
             choice=candidate.words,
-            role=BEST if candidate is best else DEFAULT if seen.default else "",
+            role=BEST if candidate is best else DEFAULT if candidate.default else "",
             parameters=_parameters(candidate),
             curve=curve_of(folder, candidate, within=settings.objective.plain),
             turns=tuple(
@@ -48,7 +43,7 @@ def racers_of(
             expected=expected.get(candidate.number),
             fate=candidate.ended or dropped.get(candidate.number, ""),
         )
-        for candidate, seen in zip(candidates, race.candidates, strict=True)
+        for candidate in candidates
     )
 
 

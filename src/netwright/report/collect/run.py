@@ -100,7 +100,7 @@ def report_page(
         *task.report_sections(run),
         *search_sections(search, comparison),
         *(() if path is None else (one_shot_section(path),)),
-        *race_sections(racers_of(folder, settings, records, space), search.reward_name),
+        *race_sections(racers_of(folder, settings, records), search.reward_name),
         *strategy_sections(strategy_report(study, best, search.reward_name)),
         *space_sections(space, records, best, problem_of(settings, run_data.prepared).task),
         repetition_section(_commands(folder, settings), settings.to_yaml(), notes),
