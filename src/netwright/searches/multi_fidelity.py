@@ -350,6 +350,7 @@ class MultiFidelitySearch:
         part: _Part = done.job.key
         if done.failure is not None and done.failure.cause == Cause.OVERDUE:
             stop_trial(self._study, part.trial, TIME_IS_UP)
+            self._drop_checkpoint(part.trial.number)
             return
         outcome = (
             Outcome.of_failure(done.failure) if done.failure is not None else Outcome.from_dict(done.result)
@@ -362,8 +363,13 @@ class MultiFidelitySearch:
             beside = self._clock.spent() - part.begun - trained
             self._beside = max(0.0, 0.7 * self._beside + 0.3 * beside)
         continued = part.trial.user_attrs.get(CONTINUES)
-        if continued is not None and outcome.status is Status.COMPLETE and reward is not None:
-            remove_checkpoint(self._folder.trial(continued) / CHECKPOINT)
+        if outcome.status is not Status.COMPLETE or reward is None:
+            self._drop_checkpoint(part.trial.number)
+        elif continued is not None:
+            self._drop_checkpoint(continued)
+
+    def _drop_checkpoint(self, number: int) -> None:
+        remove_checkpoint(self._folder.trial(number) / CHECKPOINT)
 
 
 def _best_waiting(race: Race) -> Decision:
