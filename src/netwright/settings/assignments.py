@@ -22,6 +22,7 @@ _OPTIONAL_TABLES = (
     ("slices",),
     ("inpainting",),
     ("supernet",),
+    ("race",),
     ("space", "values"),
     ("training", "early"),
     ("training", "augmentation"),
