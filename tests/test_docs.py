@@ -20,6 +20,7 @@ from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.data.volumes.slices import SliceSettings
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES
+from netwright.settings import RaceSettings
 from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.cells import CellSpace
 from netwright.spaces.dense import DenseSpace
@@ -80,6 +81,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("inpainting.", MaskSettings),
     ("training.early.", EarlyTermination),
     ("supernet.", SupernetSettings),
+    ("race.", RaceSettings),
 ]
 """Tables whose settings depend on what is chosen, and what takes them."""
 
