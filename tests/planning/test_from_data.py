@@ -116,7 +116,10 @@ def test_what_is_filled_in_from_the_data_is_not_set_to_other_values(shapes: Path
 
 def test_options_that_a_space_has_not_are_met_with_those_to_set(shapes: Path) -> None:
     for given, words in (
-        ({"space.unit": 64}, "no option 'unit'. Did you mean units .*? It has: values, frozen, units, batch_norm.$"),
+        (
+            {"space.unit": 64},
+            "no option 'unit'. Did you mean units .* It has: values, frozen, units, batch_norm.$",
+        ),
         ({"space.network": "tiny_networks:classifier"}, "with the recipe marl, or without --recipe"),
     ):
         with pytest.raises(SettingsError, match=words):
