@@ -341,3 +341,16 @@ def test_wrong_parts_are_refused_before_the_data_is_looked_at(
     with pytest.raises(SettingsError, match=named):
         create_run(shapes, recipe, UserSettings(assignments=assignments), tmp_path / "run", stages.append)
     assert stages == []
+
+
+def test_a_space_of_encoder_decoders_is_told_the_spacing(dataset: Path, cells: Path) -> None:
+    """Volumes have one; the pixels of pictures are taken for squares."""
+    resolved = settings_for(
+        dataset, "segnas4", space__name="encoder-decoder", preprocessing__spacing="native"
+    )
+    assert resolved.space.options["dense"] is True
+    prepared = prepare_own(open_own(resolved), resolved)
+    assert resolved.space.options["spacing"] == pytest.approx(prepared.spacing)  # type: ignore[union-attr]
+    pictures = settings_for(cells, None, space__name="encoder-decoder")
+    assert pictures.space.options["spacing"] is None
+    assert len(pictures.space.options["size"]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from netwright.data.open import KINDS
@@ -10,7 +11,7 @@ from netwright.objective import read_limit
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.settings import SpecSettings
-from netwright.spaces import make_space, takes_task
+from netwright.spaces import make_space, space_maker, takes_task
 from netwright.spaces.base import Space, is_dense
 from netwright.spaces.layerwise.factory import folder_of
 from netwright.spaces.layerwise.networks.vgg16 import usual_units
@@ -45,7 +46,9 @@ def limit_cutout(draft: Draft, context: Context) -> None:
 
 
 def shape_space(draft: Draft, context: Context) -> None:
-    """Fill in the space's options for channels, classes and size; for a user's network also its folder and fingerprint.
+    """Fill in the space's options for channels, classes, size and spacing.
+
+    For a user's network also its folder and fingerprint.
 
     Raises:
         SettingsError: the user set another shape, or the space is not for such data.
@@ -53,13 +56,15 @@ def shape_space(draft: Draft, context: Context) -> None:
     if not takes_task(draft.space):
         _require_buildable(make_space(draft.space), context.task)
         return
-    draft.change({"space": _shaped(draft, context.task)})
+    draft.change({"space": _shaped(draft, context)})
 
 
-def _shaped(draft: Draft, task: NetworkTask) -> dict[str, Any]:
-    spec = draft.space
+def _shaped(draft: Draft, context: Context) -> dict[str, Any]:
+    spec, task = draft.space, context.task
     shape: dict[str, Any] = {"channels": task.channels, "classes": task.classes, "size": list(task.size)}
     shape["dense"] = is_dense(task)
+    if "spacing" in inspect.signature(space_maker(spec)).parameters:
+        shape["spacing"] = _spacing(context)
     for name, value in shape.items():
         if f"space.{name}" in draft.user_set and spec.options[name] != value:
             raise SettingsError(
@@ -73,6 +78,12 @@ def _shaped(draft: Draft, task: NetworkTask) -> dict[str, Any]:
         options |= {"folder": folder_of(options["network"], options.get("folder")), "fingerprint": None}
         options["fingerprint"] = getattr(make_space(SpecSettings(**options)), "fingerprint", None)
     return options
+
+
+def _spacing(context: Context) -> list[float] | None:
+    """Of the voxels of volumes in mm; None: pictures and slices, whose pixels are taken for squares."""
+    spacing = getattr(context.prepared, "spacing", None)
+    return list(spacing) if spacing is not None and len(spacing) == len(context.task.size) else None
 
 
 def _require_buildable(space: Space, task: NetworkTask) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from netwright.errors import SettingsError
-from netwright.spaces.base import Choice, Diagram, Edge, Node, Space, TaskShape, Value
+from netwright.spaces.base import Choice, Diagram, Edge, Node, SetsTraining, Space, TaskShape, Value
 from netwright.spaces.kinds import KINDS
 from netwright.spaces.layerwise.makers import FILLED_IN
 from netwright.spec import Maker, Spec, entry_of, make, require_options
@@ -92,6 +92,7 @@ __all__ = [
     "Diagram",
     "Edge",
     "Node",
+    "SetsTraining",
     "Space",
     "TaskShape",
     "Value",

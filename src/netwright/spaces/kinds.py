@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from netwright.spaces.auto import EncoderDecoderSpace
 from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.base import Space
 from netwright.spaces.cells import CellSpace
@@ -38,6 +39,12 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
+    "encoder-decoder": Kind(
+        EncoderDecoderSpace,
+        "encoder-decoders from plain values: width, levels, blocks, layers, and how each is trained",
+        (SEGMENTATION,),
+        (2, 3),
+    ),
     "segnas11": Kind(
         SegNAS,
         "U-shaped networks of one repeated block: the block, and how blocks are connected",

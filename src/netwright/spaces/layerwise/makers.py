@@ -196,7 +196,7 @@ ORIGINALS: Mapping[str, Callable[..., nn.Module]] = {
 OF_THE_SEARCH = ("values", "frozen", "dense", "fingerprint")
 """Options of the spaces that do not concern the original network."""
 
-FILLED_IN = ("channels", "classes", "size", "dense", "folder", "fingerprint")
+FILLED_IN = ("channels", "classes", "size", "dense", "spacing", "folder", "fingerprint")
 """Options that a run fills in. The first four come from the data."""
 
 DENSE = ("unet",)

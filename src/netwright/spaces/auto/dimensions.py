@@ -1,0 +1,98 @@
+"""The dimensions of a space as a table: what each is searched among, and where a search starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from netwright.errors import SettingsError
+from netwright.spaces.base import Choice, Value
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One dimension: its distribution, and its value in the starting choice."""
+
+    distribution: BaseDistribution
+    start: Value
+
+    @property
+    def single(self) -> bool:
+        """Whether it has one value, so that there is nothing to search."""
+        return bool(self.distribution.single())
+
+    def words(self) -> str:
+        """Its values in words, for messages."""
+        distribution = self.distribution
+        if isinstance(distribution, CategoricalDistribution):
+            return f"one of {', '.join(map(str, distribution.choices))}"
+        assert isinstance(distribution, IntDistribution | FloatDistribution)
+        step = f" in steps of {distribution.step:g}" if distribution.step not in (None, 1) else ""
+        return f"from {distribution.low:g} to {distribution.high:g}{step}"
+
+    def allows(self, value: Value) -> bool:
+        """Whether it is one of the values that are searched."""
+        distribution = self.distribution
+        if isinstance(distribution, CategoricalDistribution):
+            return any(type(value) is type(known) and value == known for known in distribution.choices)
+        assert isinstance(distribution, IntDistribution | FloatDistribution)
+        if isinstance(value, bool | str) or (
+            isinstance(distribution, IntDistribution) and value != int(value)
+        ):
+            return False
+        steps = (value - distribution.low) / distribution.step if distribution.step else 0.0
+        return distribution.low <= value <= distribution.high and abs(steps - round(steps)) < 1e-9
+
+
+def one_of(*choices: Value, start: Value | None = None) -> Dimension:
+    """One of some values, in an order in which neighbours are alike if there is one; without ``start``: the first."""
+    return Dimension(CategoricalDistribution(choices), choices[0] if start is None else start)
+
+
+def whole(low: int, high: int, start: int, step: int = 1) -> Dimension:
+    """A whole number from ``low`` to ``high``; a start outside is brought to the nearer of them."""
+    return Dimension(IntDistribution(low, high, step=step), min(max(start, low), high))
+
+
+def real(low: float, high: float, start: float, *, step: float | None = None, log: bool = False) -> Dimension:
+    """A real number, on a logarithmic scale with ``log``."""
+    return Dimension(FloatDistribution(low, high, step=step, log=log), start)
+
+
+Table = Mapping[str, Dimension]
+
+
+def searched(table: Table, fixed: Choice) -> dict[str, BaseDistribution]:
+    """The distributions of the dimensions that have several values and are not fixed, in the table's order."""
+    return {
+        name: dimension.distribution
+        for name, dimension in table.items()
+        if name not in fixed and not dimension.single
+    }
+
+
+def values_of(table: Table, fixed: Choice, choice: Choice) -> dict[str, Value]:
+    """A value for every dimension: the fixed one, else that of the choice, else that of the start."""
+    return {name: fixed.get(name, choice.get(name, dimension.start)) for name, dimension in table.items()}
+
+
+def require_fixed(table: Table, fixed: object) -> None:
+    """Refuse fixed values that the space does not have.
+
+    Raises:
+        SettingsError: naming the dimension and its values.
+    """
+    if not isinstance(fixed, Mapping):
+        raise SettingsError(f"fixed: expected a value for each named dimension, got {fixed!r}.")
+    for name, value in fixed.items():
+        if name not in table:
+            raise SettingsError(f"fixed: there is no dimension {name!r}. There are: {', '.join(table)}.")
+        if not table[name].allows(value):
+            raise SettingsError(f"fixed.{name}: expected {table[name].words()}, got {value!r}.")

@@ -1,0 +1,229 @@
+"""The space of encoder-decoders for segmentation, and of their training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any, ClassVar
+
+from optuna.distributions import BaseDistribution
+from torch import nn
+
+from netwright.errors import InfeasibleArchitecture, SettingsError
+from netwright.spaces.auto.blocks import ACTIVATIONS, BLOCKS, NORMS, Layers
+from netwright.spaces.auto.diagrams import block_diagram, u_diagram
+from netwright.spaces.auto.dimensions import Table, one_of, real, require_fixed, searched, values_of, whole
+from netwright.spaces.auto.encoder_decoder import EncoderDecoder, Plan
+from netwright.spaces.auto.resolutions import Resolution, resolutions
+from netwright.spaces.auto.shapes import require_shape
+from netwright.spaces.auto.training_values import (
+    optimizer_dimensions,
+    optimizer_fields,
+    spatial_fields,
+    usual_batch,
+)
+from netwright.spaces.base import Choice, Diagram, TaskShape, Value, is_dense
+
+DEEPEST = 6
+"""The most levels of a network."""
+AT_ONCE = 400_000
+"""Voxels of a batch at the start, about."""
+BATCHES = (2, 16)
+LOSSES = {"dice_cross_entropy": 2.0, "exponential_logarithmic": 1.0}
+"""For each loss the sum of the weights of its two terms, as they are usual for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderDecoderSpace:
+    """Encoder-decoders in two or three dimensions, and how each is trained.
+
+    Args:
+        channels: channels of the image; a run fills it in.
+        classes: classes of the output, with the background; a run fills it in.
+        size: size of the image in voxels, which limits how often it is halved; a run fills it in.
+        spacing: edges of a voxel in mm. An axis with voxels at least twice as long as the shortest edge is not
+            convolved along or halved until the others have caught up. None: all are taken to be alike, as in pictures
+            and slices; a run fills it in.
+        mirroring: whether a mirrored image could be one of the dataset; False: images are never mirrored.
+        fixed: dimensions that are not searched, with their values: ``{width: 16}``; None: all are searched.
+        dense: whether every voxel gets a label, which this space needs; None: not known; a run fills it in.
+
+    Raises:
+        SettingsError: a value is wrong, or the task is not segmentation in two or three dimensions.
+    """
+
+    name: ClassVar[str] = "encoder-decoder"
+
+    channels: int
+    classes: int
+    size: tuple[int, ...]
+    spacing: tuple[float, ...] | None = None
+    mirroring: bool = True
+    fixed: Mapping[str, Value] | None = None
+    dense: bool | None = None
+
+    def __post_init__(self) -> None:
+        require_shape(self.name, self.channels, self.classes, self.size)
+        if self.dense is False:
+            raise SettingsError(
+                f"The space {self.name!r} is for segmentation, but the task labels whole images."
+            )
+        spacing = self.spacing
+        if spacing is not None and (len(spacing) != len(self.size) or not min(spacing) > 0):
+            raise SettingsError(
+                f"spacing: expected a length over 0 for each of {len(self.size)} axes, got {spacing!r}."
+            )
+        require_fixed(self._table, self._fixed)
+
+    @property
+    def _fixed(self) -> Mapping[str, Value]:
+        return {} if self.fixed is None else self.fixed
+
+    @cached_property
+    def _resolutions(self) -> tuple[Resolution, ...]:
+        return resolutions(self.size, self.spacing, DEEPEST + 1)
+
+    @cached_property
+    def _table(self) -> Table:
+        """Every dimension with its values and its start, those of the network first."""
+        reached = len(self._resolutions)
+        stems = [
+            2**halved
+            for halved in range(3 if len(self.size) == 2 else 2)
+            if halved + 2 <= reached or not halved
+        ]
+        batch = usual_batch(prod(self.size), AT_ONCE, *BATCHES)
+        return {
+            "width": whole(8, 64, 16, step=8),
+            "levels": whole(min(2, reached), min(DEEPEST, reached), 4),
+            "stem": one_of(*stems, start=stems[min(1, len(stems) - 1)]),
+            "blocks": whole(1, 3, 1),
+            "decoder_blocks": whole(1, 2, 1),
+            "block": one_of(*BLOCKS, start="residual"),
+            "expansion": one_of(2, 4),
+            "kernel": one_of(3, 5, 7),
+            "norm": one_of(*NORMS),
+            "activation": one_of(*ACTIVATIONS, start="leaky_relu"),
+            "downsampling": one_of("convolution", "max"),
+            "upsampling": one_of("transposed", "linear"),
+            "join": one_of("add", "concatenate"),
+            "supervision": whole(0, max(0, min(2, reached - 2)), 0),
+            "supervision_weight": one_of(0.1, 0.2, 0.4, start=0.2),
+            **optimizer_dimensions(batch, *BATCHES),
+            "loss": one_of(*LOSSES),
+            "dice_share": one_of(0.2, 0.35, 0.5, 0.65, 0.8, start=0.5),
+            "spatial": real(0.0, 2.0, 1.0, step=0.5),
+            "mirroring": one_of(True, False) if self.mirroring else one_of(False),
+        }
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The dimensions of the network, then those of its training."""
+        return searched(self._table, self._fixed)
+
+    def starting_choice(self) -> dict[str, Value]:
+        """A residual network of 16 channels that begins at half of the image's resolution, with Nadam 2e-3.
+
+        It is `auto`'s default: near MONAI's residual U-Net in cost and protocol.
+        """
+        table = self._table
+        return {name: table[name].start for name in self.distributions()}
+
+    def canonical(self, choice: Choice) -> dict[str, Value]:
+        """The searched dimensions that change the network or its training, with as many levels as the size allows."""
+        values = self._values(choice)
+        left_out = {
+            name
+            for name, matters in {
+                "expansion": values["block"] == "depthwise",
+                "downsampling": values["levels"] > 1,
+                "upsampling": values["levels"] > 1,
+                "join": values["levels"] > 1,
+                "decoder_blocks": values["levels"] > 1,
+                "supervision_weight": values["supervision"] > 0,
+            }.items()
+            if not matters
+        }
+        return {name: values[name] for name in self.distributions() if name not in left_out}
+
+    def training(self, choice: Choice) -> dict[str, Any]:
+        """Fields of the training protocol: optimizer, batch, loss, augmentation."""
+        values = self._values(choice)
+        total, share = LOSSES[values["loss"]], values["dice_share"]
+        fields: dict[str, Any] = {
+            **optimizer_fields(values),
+            "loss": values["loss"],
+            "loss_dice_weight": total * share,
+            "loss_cross_entropy_weight": total * (1 - share),
+            "augmentation": spatial_fields(values["spatial"], mirrored=values["mirroring"]),
+        }
+        if values["supervision"]:
+            fields["loss_auxiliary_weight"] = values["supervision_weight"]
+        return fields
+
+    def plan(self, choice: Choice) -> Plan:
+        """The network of a choice."""
+        values = self._values(choice)
+        first = values["stem"].bit_length()
+        layers = Layers(
+            len(self.size), values["norm"], values["activation"], values["block"], values["expansion"]
+        )
+        names = (
+            "width",
+            "kernel",
+            "blocks",
+            "decoder_blocks",
+            "downsampling",
+            "upsampling",
+            "join",
+            "supervision",
+        )
+        return Plan(
+            layers,
+            stem=self._resolutions[:first],
+            below=self._resolutions[first : first + values["levels"] - 1],
+            **{name: values[name] for name in names},
+        )
+
+    def build(self, choice: Choice, task: TaskShape) -> nn.Module:
+        """The network: images (batch, channels, *spatial) of any size to logits (batch, classes, *spatial).
+
+        Raises:
+            InfeasibleArchitecture: the task does not label each voxel, or has another number of dimensions.
+        """
+        if not is_dense(task) or len(task.size) != len(self.size):
+            raise InfeasibleArchitecture(
+                f"This space has networks that label every voxel of an image of {len(self.size)} dimensions, but the "
+                f"task's input has the size {' x '.join(map(str, task.size))}"
+                f"{'' if is_dense(task) else ' and one label for the whole image'}."
+            )
+        return EncoderDecoder(self.plan(choice), task.channels, task.classes)
+
+    def describe(self, choice: Choice) -> str:
+        """For example ``residual 16 x 4 levels, stem 2, nadam 0.002, batch 4, spatial 1``."""
+        values, fields = self._values(choice), self.training(choice)
+        words = [
+            f"{values['block']} {values['width']} x {values['levels']} levels",
+            f"blocks {values['blocks']}+{values['decoder_blocks']}",
+            *([f"stem {values['stem']}"] if values["stem"] > 1 else []),
+            *([f"kernel {values['kernel']}"] if values["kernel"] > 3 else []),
+            *([f"{values['supervision']} auxiliary"] if values["supervision"] else []),
+            f"{fields['optimizer']} {fields['learning_rate']:.2g}",
+            f"batch {fields['batch_size']}",
+            f"spatial {values['spatial']:g}{' mirrored' if values['mirroring'] else ''}",
+        ]
+        return ", ".join(words)
+
+    def diagrams(self, choice: Choice, task: TaskShape) -> tuple[Diagram, ...]:
+        """A block, and the network as a U."""
+        plan = self.plan(choice)
+        return block_diagram(plan.layers, plan.kernel), u_diagram(plan, task)
+
+    def _values(self, choice: Choice) -> dict[str, Any]:
+        """A value for every dimension; levels and auxiliary heads are as many as the size allows."""
+        values: dict[str, Any] = values_of(self._table, self._fixed, choice)
+        below_stem = len(self._resolutions) - values["stem"].bit_length() + 1
+        values["levels"] = min(values["levels"], below_stem)
+        values["supervision"] = min(values["supervision"], max(0, values["levels"] - 2))
+        return values

@@ -1,0 +1,27 @@
+"""What the data tells the spaces of `auto`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netwright.errors import SettingsError
+
+
+def require_shape(space: str, channels: int, classes: int, size: Sequence[int]) -> None:
+    """Refuse data of other dimensions than two or three, or without channels or classes.
+
+    Raises:
+        SettingsError: naming the value.
+    """
+    for name, value in (("channels", channels), ("classes", classes)):
+        if type(value) is not int or value < 1:
+            raise SettingsError(f"{name}: expected a whole number of at least 1, got {value!r}.")
+    if (
+        not isinstance(size, list | tuple)
+        or len(size) not in (2, 3)
+        or any(type(length) is not int or length < 1 for length in size)
+    ):
+        raise SettingsError(
+            f"size: the space {space!r} is for images of two or three dimensions, each at least one pixel long, got "
+            f"{size!r}."
+        )
