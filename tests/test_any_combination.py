@@ -27,6 +27,7 @@ from shared_workers import SharedWorkers
 
 TINY: dict[str, dict[str, Any]] = {
     "encoder-decoder": {"space.fixed": {"width": 8, "levels": 2, "kernel": 3}},
+    "classifier-stages": {"space.fixed": {"width": 16, "stages": 2, "kernel": 3}},
     "segnas11": {"space.n": [1, 4], "space.p": [1, 3]},
     "segnas4": {"space.n": [1, 4], "space.p": [1, 3]},
     "segnas7": {"space.n": 2, "space.p": 1},

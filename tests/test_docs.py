@@ -21,7 +21,7 @@ from netwright.data.volumes.slices import SliceSettings
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES
 from netwright.settings import RaceSettings
-from netwright.spaces.auto import EncoderDecoderSpace
+from netwright.spaces.auto import ClassifierStagesSpace, EncoderDecoderSpace
 from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.cells import CellSpace
 from netwright.spaces.dense import DenseSpace
@@ -64,6 +64,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("strategy.", NaturalGradient),
     ("space.", AutoencoderSpace),
     ("space.", EncoderDecoderSpace),
+    ("space.", ClassifierStagesSpace),
     ("space.", CellSpace),
     ("space.", DenseSpace),
     ("space.", SegNAS),

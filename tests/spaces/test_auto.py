@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
 from netwright.data.loading.augmentation_settings import AugmentationSettings
@@ -20,10 +17,9 @@ from netwright.spaces import SetsTraining, Space
 from netwright.spaces.auto import EncoderDecoderSpace
 from netwright.spaces.auto.blocks import SLOPES, Layers
 from netwright.spaces.auto.resolutions import resolutions
-from netwright.strategies.dimensions import value_at
-from netwright.strategies.sampler import dimensions_of
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.config import TrainingProtocol
+from spaces.auto_choices import each_value, random_choices, shapes
 
 
 @dataclass(frozen=True)
@@ -42,35 +38,6 @@ def segmentation(*size: int, channels: int = 1) -> SegmentationTask:
 
 def space_for(task: SegmentationTask, **options: Any) -> EncoderDecoderSpace:
     return EncoderDecoderSpace(channels=task.channels, classes=task.classes, size=task.size, **options)
-
-
-def random_choices(space: Space, count: int, seed: int = 0) -> Iterator[dict[str, Any]]:
-    generator = np.random.default_rng(seed)
-    dimensions = dimensions_of(space.distributions())
-    for _ in range(count):
-        yield {
-            d.name: value_at(d, position)
-            for d, position in zip(dimensions, generator.random(len(dimensions)), strict=True)
-        }
-
-
-def each_value(space: Space) -> Iterator[dict[str, Any]]:
-    """The starting choice with every other value of each dimension in turn."""
-    start = space.starting_choice()
-    for name, distribution in space.distributions().items():
-        if isinstance(distribution, CategoricalDistribution):
-            values: Any = distribution.choices
-        elif isinstance(distribution, IntDistribution):
-            values = range(distribution.low, distribution.high + 1, distribution.step)
-        else:
-            values = (distribution.low, distribution.high)  # type: ignore[attr-defined]
-        for value in values:
-            if value != start[name]:
-                yield {**start, name: value}
-
-
-def shapes(network: nn.Module) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in network.state_dict().items()}
 
 
 def made_of(space: EncoderDecoderSpace, choice: dict[str, Any], task: SegmentationTask) -> tuple[Any, ...]:
@@ -251,7 +218,7 @@ def test_dimensions_can_be_fixed() -> None:
         ({"fixed": [1]}, "fixed: expected a value for each named dimension"),
         ({"spacing": (1.0, 1.0)}, "spacing: expected a length over 0 for each of 3 axes"),
         ({"spacing": (1.0, 0.0, 1.0)}, "spacing: expected a length over 0"),
-        ({"size": (8,)}, "two or three dimensions"),
+        ({"size": (8,)}, "2 or 3 dimensions"),
         ({"channels": 0}, "channels: expected a whole number of at least 1, got 0"),
         ({"dense": False}, "is for segmentation"),
     ],

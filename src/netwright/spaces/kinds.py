@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from netwright.spaces.auto import EncoderDecoderSpace
+from netwright.spaces.auto import ClassifierStagesSpace, EncoderDecoderSpace
 from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.base import Space
 from netwright.spaces.cells import CellSpace
@@ -44,6 +44,12 @@ KINDS: dict[str, Kind] = {
         "encoder-decoders from plain values: width, levels, blocks, layers, and how each is trained",
         (SEGMENTATION,),
         (2, 3),
+    ),
+    "classifier-stages": Kind(
+        ClassifierStagesSpace,
+        "classifiers of stages from plain values: width, stages, blocks, layers, and how each is trained",
+        (CLASSIFICATION,),
+        (2,),
     ),
     "segnas11": Kind(
         SegNAS,

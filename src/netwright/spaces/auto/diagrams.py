@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from netwright.spaces.auto.blocks import Layers
+from netwright.spaces.auto.classifier import ClassifierPlan
 from netwright.spaces.auto.encoder_decoder import Plan
 from netwright.spaces.base import Diagram, Edge, Node, TaskShape
 
@@ -65,6 +66,22 @@ def u_diagram(plan: Plan, task: TaskShape) -> Diagram:
     last = nodes[-1].name
     nodes.append(Node("output", "logits", 2 * count, 0, _detail(task.classes, task.size)))
     edges.append(Edge(last, "output", "transposed" if stem else "pointwise"))
+    return Diagram("Network", tuple(nodes), tuple(edges))
+
+
+def stages_diagram(plan: ClassifierPlan, task: TaskShape) -> Diagram:
+    """The stages in a row."""
+    stride = max(plan.stem_stride)
+    nodes = [Node("image", "image", 0, 0, _detail(task.channels, task.size))]
+    edges = []
+    for stage, (channels, resolution) in enumerate(zip(plan.channels, plan.stages, strict=True), start=1):
+        title = f"{plan.blocks} {plan.layers.block} block{'s' * (plan.blocks != 1)}"
+        nodes.append(Node(f"stage {stage}", title, stage, 0, _detail(channels, resolution.size)))
+        first = "convolution" if stride == 1 else f"convolution, every {stride} pixels"
+        between = "strided" if plan.downsampling == "convolution" else "max"
+        edges.append(Edge(nodes[-2].name, nodes[-1].name, first if stage == 1 else between))
+    nodes.append(Node("output", "logits", len(nodes), 0, f"{task.classes} classes"))
+    edges.append(Edge(nodes[-2].name, "output", "mean"))
     return Diagram("Network", tuple(nodes), tuple(edges))
 
 

@@ -65,7 +65,7 @@ class EncoderDecoderSpace:
     dense: bool | None = None
 
     def __post_init__(self) -> None:
-        require_shape(self.name, self.channels, self.classes, self.size)
+        require_shape(self.name, self.channels, self.classes, self.size, (2, 3))
         if self.dense is False:
             raise SettingsError(
                 f"The space {self.name!r} is for segmentation, but the task labels whole images."

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from netwright.errors import SettingsError
 
 
-def require_shape(space: str, channels: int, classes: int, size: Sequence[int]) -> None:
-    """Refuse data of other dimensions than two or three, or without channels or classes.
+def require_shape(
+    space: str, channels: int, classes: int, size: Sequence[int], dimensions: Sequence[int]
+) -> None:
+    """Refuse data without channels or classes, or of another number of dimensions than one of ``dimensions``.
 
     Raises:
         SettingsError: naming the value.
@@ -18,10 +20,10 @@ def require_shape(space: str, channels: int, classes: int, size: Sequence[int]) 
             raise SettingsError(f"{name}: expected a whole number of at least 1, got {value!r}.")
     if (
         not isinstance(size, list | tuple)
-        or len(size) not in (2, 3)
+        or len(size) not in dimensions
         or any(type(length) is not int or length < 1 for length in size)
     ):
         raise SettingsError(
-            f"size: the space {space!r} is for images of two or three dimensions, each at least one pixel long, got "
-            f"{size!r}."
+            f"size: the space {space!r} is for images of {' or '.join(map(str, dimensions))} dimensions, each at least "
+            f"one pixel long, got {size!r}."
         )

@@ -13,26 +13,30 @@ from netwright.spaces.base import Choice
 
 LEARNING_RATES = {"nadam": 2e-3, "sgd": 0.05}
 """The usual learning rate of each optimizer."""
-WEIGHT_DECAYS = {"nadam": 1e-5, "sgd": 1e-4}
+WEIGHT_DECAYS = {"nadam": 1e-5, "sgd": 5e-4}
 """The usual weight decay of each optimizer: that of Nadam is L2 regularisation, which it scales with the gradients."""
 
 ROTATION_DEGREES, SHIFT, MAGNIFICATION = 15.0, 0.1, 1.18
 """The largest changes of an image where the strength of the spatial augmentation is 1."""
 
 
-def optimizer_dimensions(batch: int, smallest: int, largest: int) -> Table:
+def optimizer_dimensions(
+    batch: int, smallest: int, largest: int, optimizer: str = "nadam", decay: float = 0.0
+) -> Table:
     """Optimizer, rate, decay and batch.
 
     Args:
         batch: images in a batch at the start, a power of two.
         smallest: the fewest; a power of two.
         largest: the most; a power of two.
+        optimizer: at the start.
+        decay: at the start.
     """
     batches = [2**power for power in range(smallest.bit_length() - 1, largest.bit_length())]
     return {
-        "optimizer": one_of(*LEARNING_RATES),
+        "optimizer": one_of(*LEARNING_RATES, start=optimizer),
         "rate": real(0.125, 8.0, 1.0, log=True),
-        "decay": one_of(0.0, 0.1, 1.0, 10.0),
+        "decay": one_of(0.0, 0.1, 1.0, 10.0, start=decay),
         "batch": one_of(*batches, start=batch),
     }
 
