@@ -17,7 +17,7 @@ from netwright.data.loading.augmentation_settings import AugmentationSettings
 from netwright.data.open import open_any, split_any
 from netwright.errors import SettingsError
 from netwright.planning.early_termination import choose_early_termination
-from netwright.planning.from_data import require_validation_labels
+from netwright.planning.from_data import require_validation_labels, shape_space
 from netwright.planning.recipe import read_without_classes
 from netwright.planning.task_settings import choose_task_settings
 from netwright.planning.user_settings import UserSettings
@@ -354,3 +354,23 @@ def test_a_space_of_encoder_decoders_is_told_the_spacing(dataset: Path, cells: P
     pictures = settings_for(cells, None, space__name="encoder-decoder")
     assert pictures.space.options["spacing"] is None
     assert len(pictures.space.options["size"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "mirrored"),
+    [
+        (("Left kidney", "RIGHT_kidney"), None, False),
+        (("liver", "bright spot"), None, True),
+        (("left kidney",), True, True),
+    ],
+)
+def test_images_with_labels_of_sides_are_not_mirrored(
+    names: tuple[str, ...], given: bool | None, mirrored: bool
+) -> None:
+    options = {"name": "encoder-decoder", **({} if given is None else {"mirroring": given})}
+    settings = settings_with(space=options)
+    user_set = () if given is None else ("space.mirroring",)
+    task = SegmentationTask(1, names, (24, 24))
+    shaped = after(settings, shape_space, user_set=user_set, task=task, prepared=None)
+    assert make_space(shaped.space).mirroring is mirrored  # type: ignore[attr-defined]
+    assert ("mirroring" in make_space(shaped.space).distributions()) is mirrored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING, Any
 
 from netwright.data.open import KINDS
@@ -63,7 +64,8 @@ def _shaped(draft: Draft, context: Context) -> dict[str, Any]:
     spec, task = draft.space, context.task
     shape: dict[str, Any] = {"channels": task.channels, "classes": task.classes, "size": list(task.size)}
     shape["dense"] = is_dense(task)
-    if "spacing" in inspect.signature(space_maker(spec)).parameters:
+    parameters = inspect.signature(space_maker(spec)).parameters
+    if "spacing" in parameters:
         shape["spacing"] = _spacing(context)
     for name, value in shape.items():
         if f"space.{name}" in draft.user_set and spec.options[name] != value:
@@ -72,12 +74,21 @@ def _shaped(draft: Draft, context: Context) -> dict[str, Any]:
                 "Leave it out."
             )
     options = {**spec.model_dump(mode="json"), **shape}
+    if "mirroring" in parameters and "space.mirroring" not in draft.user_set and _has_sides(task):
+        options["mirroring"] = False
     if "units" in options and options["units"] is None:
         options["units"] = usual_units(task.size)
     if "network" in options:
         options |= {"folder": folder_of(options["network"], options.get("folder")), "fingerprint": None}
         options["fingerprint"] = getattr(make_space(SpecSettings(**options)), "fingerprint", None)
     return options
+
+
+def _has_sides(task: NetworkTask) -> bool:
+    """Whether a label or class is called left or right, so that a mirrored image would have it on the wrong side."""
+    names = (*getattr(task, "label_names", ()), *getattr(task, "class_names", ()))
+    words = {word for name in names for word in re.findall("[a-z]+", name.lower())}
+    return bool(words & {"left", "right"})
 
 
 def _spacing(context: Context) -> list[float] | None:

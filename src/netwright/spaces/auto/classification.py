@@ -42,7 +42,8 @@ class ClassifierStagesSpace:
         channels: channels of the picture; a run fills it in.
         classes: classes of the output; a run fills it in.
         size: height and width of the picture in pixels, which limit how often it is halved; a run fills it in.
-        mirroring: whether a mirrored picture could be one of the dataset; False: pictures are never mirrored.
+        mirroring: whether a mirrored picture could be one of the dataset; False, as where a class is called left or
+            right: pictures are never mirrored.
         fixed: dimensions that are not searched, with their values: ``{width: 16}``; None: all are searched.
         dense: whether every pixel gets a label, which this space does not give; None: not known; a run fills it in.
 

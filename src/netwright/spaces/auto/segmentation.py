@@ -46,7 +46,8 @@ class EncoderDecoderSpace:
         spacing: edges of a voxel in mm. An axis with voxels at least twice as long as the shortest edge is not
             convolved along or halved until the others have caught up. None: all are taken to be alike, as in pictures
             and slices; a run fills it in.
-        mirroring: whether a mirrored image could be one of the dataset; False: images are never mirrored.
+        mirroring: whether a mirrored image could be one of the dataset; False, as where a label is called left or
+            right: images are never mirrored.
         fixed: dimensions that are not searched, with their values: ``{width: 16}``; None: all are searched.
         dense: whether every voxel gets a label, which this space needs; None: not known; a run fills it in.
 

@@ -11,10 +11,10 @@ from typing import Any
 from netwright.spaces.auto.dimensions import Table, one_of, real
 from netwright.spaces.base import Choice
 
-LEARNING_RATES = {"nadam": 2e-3, "sgd": 0.05}
+LEARNING_RATES = {"nadam": 2e-3, "adamw": 2e-3, "sgd": 0.05}
 """The usual learning rate of each optimizer."""
-WEIGHT_DECAYS = {"nadam": 1e-5, "sgd": 5e-4}
-"""The usual weight decay of each optimizer: that of Nadam is L2 regularisation, which it scales with the gradients."""
+WEIGHT_DECAYS = {"nadam": 1e-5, "adamw": 0.01, "sgd": 5e-4}
+"""The usual weight decay of each optimizer. Nadam's is L2 regularisation, which it scales with the gradients."""
 
 ROTATION_DEGREES, SHIFT, MAGNIFICATION = 15.0, 0.1, 1.18
 """The largest changes of an image where the strength of the spatial augmentation is 1."""
