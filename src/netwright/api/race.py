@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import optuna
 
-from netwright.comparison.finish import finalists, finish, keep_network, seconds_to_finish
+from netwright.comparison.contestants import SEARCHED
+from netwright.comparison.finish import DEFAULT, Finish, choosing_seconds, keep_network, seconds_to_finish
 from netwright.errors import RunError, SettingsError
 from netwright.execution.base import Executor
 from netwright.files import read_json, write_json
@@ -78,18 +79,17 @@ def end_race(
     best = best_candidate(candidates)
     if best is None or best.latest is None:
         raise RunError(f"{folder.root} has no trained candidate to test.")
-    space = make_space(settings.space)
-    who = finalists(candidates, best)
-    write_json(
-        folder.root / COMPARING,
-        {
-            "trial": best.latest.number,
-            "hours": 0.0,
-            "entries": [finalist.entry.name for finalist in who],
-            "share_seconds": None,
-            "epochs": None,
-        },
+    work = Finish(
+        folder,
+        settings,
+        make_space(settings.space),
+        run_data.data,
+        run_data.test,
+        candidates,
+        choosing_seconds(settings),
     )
+    comparing = {"trial": best.latest.number, "hours": 0.0, "share_seconds": None, "epochs": None}
+    write_json(folder.root / COMPARING, {**comparing, "entries": [SEARCHED, DEFAULT]})
     openings = folder.root / OPENINGS
     earlier = read_json(openings) if openings.exists() else []
     write_json(openings, [*earlier, {"time": time.time(), "hours": settings.budget.hours}])
@@ -99,7 +99,8 @@ def end_race(
         if on_status is not None:
             on_status(status_of(folder, settings, records, spent))
 
-    finish(folder, settings, space, run_data.data, run_data.test, who, executor, tick)
+    tested = work.run(executor, tick)
+    write_json(folder.root / COMPARING, {**comparing, "entries": list(tested)})
     tick()
 
 

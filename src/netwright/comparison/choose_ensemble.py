@@ -31,6 +31,7 @@ from netwright.comparison.finalists import (
     Finalist,
     combined_cost,
     composition_of,
+    in_order,
     measured_cost,
     network_of,
 )
@@ -104,7 +105,7 @@ class _Choosing:
     def run(self) -> dict[str, Any]:
         job = self._job
         self._try_finalists()
-        chosen = self._selected()
+        chosen = self._or_default(self._selected())
         axes, mirrored, mirroring = self._mirrored(chosen.counts)
         network = self._network(chosen.counts, axes)
         cost = {
@@ -123,10 +124,8 @@ class _Choosing:
         self._save(network, chosen.counts, axes)
         return self._told(chosen, axes, mirrored, mirroring, cost)
 
-    # What is known of the finalists
-
     def _try_finalists(self) -> None:
-        for finalist in sorted(self._job.finalists, key=lambda one: -one.score):
+        for finalist in in_order(self._job.finalists):
             begun = time.perf_counter()
             try:
                 self._tried.append(self._try_one(finalist))
@@ -144,7 +143,7 @@ class _Choosing:
                 keep_trace(self._job.folder / LOG, error)
                 self._left_out.append({"name": finalist.name, "reason": f"{type(error).__name__}: {error}"})
             took = time.perf_counter() - begun
-            if self._tried and (self._job.single or self._left(OUTPUTS_UNTIL) < took):
+            if self._enough_tried(took):
                 break
         if not self._tried:
             reasons = "; ".join(f"{one['name']}: {one['reason']}" for one in self._left_out)
@@ -155,6 +154,14 @@ class _Choosing:
             for one in self._job.finalists
             if one.name not in known
         ]
+
+    def _enough_tried(self, took: float) -> bool:
+        """Whether no more finalists are tried: there is no time, or a single network is wanted, beside the default."""
+        waiting = len(self._tried) < 2 and any(one.default for one in self._job.finalists[1:])
+        tried_default = any(one.finalist.default for one in self._tried)
+        if self._job.single and self._tried and (tried_default or not waiting):
+            return True
+        return bool(self._tried) and self._left(OUTPUTS_UNTIL) < took
 
     def _try_one(self, finalist: Finalist) -> _Tried:
         job, cases = self._job, self._job.validation
@@ -191,8 +198,6 @@ class _Choosing:
         """Seconds until a share of the time is over."""
         return share * self._job.seconds - (time.perf_counter() - self._begun)
 
-    # Selection
-
     def _selected(self) -> Selection:
         rule, size = self._affordable(), len(self._tried)
         library = Library(size, self._rows_of, self._value, self._allowed)
@@ -202,6 +207,22 @@ class _Choosing:
         except OutOfTimeError:
             return replace(first, reason="there was no time to try an ensemble")
         return selected or replace(first, reason="no network keeps the limits of the objective")
+
+    def _or_default(self, chosen: Selection) -> Selection:
+        """What was chosen; the default, where that is not worse beyond chance."""
+        default = next((i for i, one in enumerate(self._tried) if one.finalist.default), None)
+        if default is None or not self._job.settings.objective.plain:
+            return chosen  # where costs are weighed, they are known without chance
+        counts = alone(default, len(self._tried))
+        if reduced(chosen.counts) == counts or not self._allowed(counts):
+            return chosen
+        value = partial(self._value, counts)
+        rows = self._rows_of(chosen.counts), self._rows_of(counts)
+        gain = compare(value, *rows, self._units(), self._job.rule)
+        if gain.proven:
+            return chosen
+        reason = f"nothing was better than the default beyond chance ({words(gain)})"
+        return replace(chosen, counts=counts, single=counts, reason=reason)
 
     def _affordable(self) -> Rule:
         """The rule with as many steps as there is time for. Finalists for which there is no time are left out."""
@@ -247,8 +268,6 @@ class _Choosing:
     def _cost(self, counts: Counts, views: int) -> dict[str, Any]:
         used = [one.cost for one, count in zip(self._tried, counts, strict=True) if count]
         return combined_cost(used, views)
-
-    # Mirrored views
 
     def _mirrored(self, counts: Counts) -> tuple[tuple[int, ...], Rows, list[dict[str, Any]]]:
         """The axes that are better mirrored beyond chance, the rows with them, and what was tried.
@@ -308,8 +327,6 @@ class _Choosing:
             return self._problem.scores_of(cases, in_time())
         except OutOfTimeError:
             return None
-
-    # The chosen network
 
     def _used(self, counts: Counts) -> list[tuple[Finalist, float]]:
         pairs = zip(self._tried, counts, strict=True)

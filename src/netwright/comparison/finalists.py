@@ -37,6 +37,7 @@ class Finalist:
         reference: the name of a hand-made network in place of the choice.
         score: its reward on the validation cases, by which finalists are ordered.
         cost: as `netwright.training.outcome.Cost` has it; empty: it is measured.
+        default: whether it is what is used unless something else is better beyond chance.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Finalist:
     reference: str | None
     score: float
     cost: dict[str, Any] = field(default_factory=dict)
+    default: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,15 @@ class EnsembleJob:
     single: bool = False
     groups: dict[str, str] = field(default_factory=dict)
     rule: Rule = field(default_factory=Rule)
+
+
+def in_order(finalists: Sequence[Finalist]) -> list[Finalist]:
+    """Finalists in the order in which they are tried: by score, but the default is the second at the latest."""
+    ordered = sorted(finalists, key=lambda one: -one.score)
+    default = next((index for index, one in enumerate(ordered) if one.default), 0)
+    if default > 1:
+        ordered.insert(1, ordered.pop(default))
+    return ordered
 
 
 def composition_of(used: Sequence[tuple[Finalist, float]], mirror_axes: tuple[int, ...]) -> Composition:

@@ -1,31 +1,36 @@
-"""The end of a search whose trainings went on: the best network and the default are tested as they are.
+"""The end of a search whose trainings went on: networks are chosen and tested as they are.
 
-Nothing is trained again. The default is the space's starting choice. It ran along from the first second, with as much
-time as the search gave it.
+Nothing is trained again. The validation cases say which of the best networks are used, alone or together, and with
+which mirrored views. The default is the space's starting choice. It ran along from the first second. It is what is used
+where nothing is better beyond chance, and is tested in any case.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from netwright.comparison.choose_ensemble import choose_ensemble
 from netwright.comparison.contestants import ORIGINAL, SEARCHED, Entry
+from netwright.comparison.finalists import EnsembleJob, Finalist
 from netwright.comparison.retrain import ContestantJob, results_of
 from netwright.data.base import AnyPrepared
 from netwright.data.open import open_prepared_once
+from netwright.errors import NetwrightError, RunError
 from netwright.execution.base import Executor
 from netwright.execution.resources import devices
-from netwright.execution.run_jobs import Job, run_jobs
+from netwright.execution.run_jobs import Done, Job, run_jobs
 from netwright.files import write_json
 from netwright.models.store import describe_trained, load_trained
 from netwright.runs.candidates import TrainedCandidate
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
+from netwright.runs.trials import TrialRecord
 from netwright.searches.jobs import CandidateJob
 from netwright.searches.multi_fidelity import protocol_of
 from netwright.settings import RunSettings
@@ -33,10 +38,16 @@ from netwright.spaces.base import Space
 from netwright.tasks import TASKS
 from netwright.tasks.base import TestCase
 from netwright.training.files import CURVES, LOG, WEIGHTS
-from netwright.training.outcome import Status
+from netwright.training.outcome import Cost, Status
 from netwright.training.seeding import derive_seed
 
 DEFAULT = "default"
+ENSEMBLE = "ensemble.json"
+"""What was chosen in the end and why: members, mirrored views, gains."""
+MOST_FINALISTS, WITH_SNAPSHOTS = 6, 2
+"""So many of the best candidates are compared in the end, and of so many of them an earlier snapshot, too."""
+CHOOSING_SHARE = 0.03
+"""The share of the hours in which the finalists are compared on the validation cases."""
 REPORT_SECONDS = 15.0
 """What the report takes at the end of a run, about."""
 TEST_FACTOR = 4.0
@@ -44,38 +55,20 @@ TEST_FACTOR = 4.0
 
 
 @dataclass(frozen=True)
-class Finalist:
-    """A network that is tested, and the candidate that has its weights."""
+class FinishJob:
+    """A network that is tested, and where it comes from.
 
-    entry: Entry
-    candidate: TrainedCandidate
+    Args:
+        test: how it is tested.
+        source: the trial's folder; None: the network is in its own folder already.
+    """
 
-
-def finalists(candidates: Sequence[TrainedCandidate], best: TrainedCandidate) -> tuple[Finalist, ...]:
-    """The best candidate, and the default where that is another one and has a score."""
-    result = [_finalist(SEARCHED, "the searched network", best)]
-    for candidate in candidates:
-        if candidate.default and candidate.latest is not None and candidate.number != best.number:
-            result.append(_finalist(DEFAULT, "the default", candidate))
-    return tuple(result)
+    test: ContestantJob
+    source: Path | None = None
 
 
-def _finalist(name: str, title: str, candidate: TrainedCandidate) -> Finalist:
-    role = SEARCHED if name == SEARCHED else ORIGINAL
-    return Finalist(Entry(name, title, candidate.choice, None, role, candidate.words), candidate)
-
-
-def finish(
-    folder: RunFolder,
-    settings: RunSettings,
-    space: Space,
-    data: SearchData,
-    cases: tuple[TestCase, ...],
-    who: Sequence[Finalist],
-    executor: Executor,
-    on_tick: Callable[[], None],
-) -> None:
-    """Tests the finalists on the test cases, and keeps each in its folder, ready for use.
+class Finish:
+    """The end of a run whose trainings went on.
 
     Args:
         folder: of the run.
@@ -83,77 +76,196 @@ def finish(
         space: that was searched.
         data: the run's training and validation cases.
         cases: to test on.
-        who: the finalists.
-        executor: runs the tests.
-        on_tick: called about twice a second.
+        candidates: of the search.
+        seconds: within which the finalists are compared on the validation cases.
     """
-    for done in run_jobs(
-        executor,
-        [
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        settings: RunSettings,
+        space: Space,
+        data: SearchData,
+        cases: tuple[TestCase, ...],
+        candidates: Sequence[TrainedCandidate],
+        seconds: float,
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._space = space
+        self._data = data
+        self._cases = cases
+        self._candidates = [c for c in candidates if c.latest is not None]
+        self._seconds = seconds
+
+    def finalists(self) -> tuple[Finalist, ...]:
+        """The best candidates as they are, the default, and earlier snapshots of the best few."""
+        ranked = sorted(self._candidates, key=lambda c: (-(c.reward or 0.0), c.number))
+        taken = [c for index, c in enumerate(ranked) if index < MOST_FINALISTS or c.default]
+        ends = [_finalist(self._folder, c, c.complete[-1]) for c in taken]
+        snapshots = [
+            _finalist(self._folder, c, part)
+            for c in taken[:WITH_SNAPSHOTS]
+            for part in c.complete[-2:-1]
+            if (self._folder.trial(part.number) / WEIGHTS).exists()
+        ]
+        return (*ends, *snapshots)
+
+    def run(self, executor: Executor, on_tick: Callable[[], None]) -> tuple[str, ...]:
+        """Chooses, tests, and keeps the networks in their folders, ready for use. Returns the names of those.
+
+        Args:
+            executor: runs the jobs.
+            on_tick: called about twice a second.
+
+        Raises:
+            RunError: no finalist can be used.
+        """
+        choice = self._run_one(executor, choose_ensemble, self._choosing, on_tick)
+        write_json(self._folder.root / ENSEMBLE, choice)
+        entries = self._entries(choice)
+        self._test(choice, entries, executor, on_tick)
+        return tuple(entry.name for entry, _ in entries)
+
+    def _test(
+        self,
+        choice: dict[str, Any],
+        entries: Sequence[tuple[Entry, TrainedCandidate]],
+        executor: Executor,
+        on_tick: Callable[[], None],
+    ) -> None:
+        jobs = [
             Job(
                 run_finalist,
-                partial(_job, folder, settings, space, data, cases, finalist),
-                key=finalist,
-                log=folder.contestant(finalist.entry.name) / LOG,
+                partial(self._testing, entry, candidate),
+                key=(entry, candidate),
+                log=self._folder.contestant(entry.name) / LOG,
             )
-            for finalist in who
-        ],
-        settings.budget.retries,
-        at_once=settings.machine.workers,
-        devices=devices(settings.training.device),
-        on_tick=on_tick,
-    ):
-        finalist: Finalist = done.job.key
-        latest = finalist.candidate.latest
+            for entry, candidate in entries
+        ]
+        for done in self._done(executor, jobs, on_tick):
+            entry, candidate = done.job.key
+            assert candidate.latest is not None
+            assert candidate.latest.outcome is not None
+            outcome = candidate.latest.outcome
+            if entry.name == SEARCHED:
+                cost = Cost(**{**asdict(outcome.cost), **_known(choice["cost"])})
+                outcome = replace(outcome, metrics=choice["metrics"], cost=cost)
+            if done.failure is not None:
+                outcome = replace(outcome, status=Status.CRASHED, reason=done.failure.reason)
+            write_json(
+                self._folder.contestant(entry.name) / RESULT,
+                {
+                    **asdict(entry),
+                    "share_seconds": candidate.seconds,
+                    "outcome": outcome.to_dict(),
+                    **(done.result or {"scores": {}}),
+                },
+            )
+
+    def _run_one(
+        self,
+        executor: Executor,
+        function: Callable[[Any], Any],
+        argument: Callable[[str], Any],
+        on_tick: Callable[[], None],
+    ) -> Any:
+        (done,) = self._done(executor, [Job(function, argument)], on_tick)
+        if done.failure is None:
+            return done.result
+        if isinstance(done.failure.error, NetwrightError):
+            raise done.failure.error
+        raise RunError(f"No finalist of {self._folder.root} can be used: {done.failure.reason}.")
+
+    def _done(self, executor: Executor, jobs: Sequence[Job], on_tick: Callable[[], None]) -> Iterator[Done]:
+        return run_jobs(
+            executor,
+            jobs,
+            self._settings.budget.retries,
+            at_once=self._settings.machine.workers,
+            devices=devices(self._settings.training.device),
+            on_tick=on_tick,
+        )
+
+    def _choosing(self, device: str) -> EnsembleJob:
+        settings, task = self._settings, TASKS[open_prepared_once(self._data.prepared).task]
+        assert settings.race is not None
+        protocol = replace(settings.training, threads=settings.machine.threads, device=device)
+        return EnsembleJob(
+            settings=settings,
+            prepared=self._data.prepared,
+            validation=self._data.validation,
+            finalists=self.finalists(),
+            protocol=protocol,
+            folder=self._folder.winner,
+            seconds=self._seconds,
+            mirror_axes=(0,) if task.networks == "segmentation" else (),
+            single=settings.race.single,
+            groups=dict(self._folder.splits().groups),
+        )
+
+    def _entries(self, choice: dict[str, Any]) -> list[tuple[Entry, TrainedCandidate]]:
+        """What is tested, each with a candidate that is part of it."""
+        by_name = {str(part.number): c for c in self._candidates for part in c.parts}
+        first = by_name[choice["members"][0]["name"]]
+        words = first.words if len(choice["members"]) == 1 else f"{len(choice['members'])} networks together"
+        words += ", mirrored" * bool(choice["mirror_axes"])
+        default = next((c for c in self._candidates if c.default), None)
+        alone = len(choice["members"]) == 1 and first is default
+        title = "the default" if alone else "the searched network"
+        entries = [(Entry(SEARCHED, title, first.choice, None, SEARCHED, words), first)]
+        if default is not None and not alone:
+            entry = Entry(DEFAULT, "the default", default.choice, None, ORIGINAL, default.words)
+            entries.append((entry, default))
+        return entries
+
+    def _testing(self, entry: Entry, candidate: TrainedCandidate, device: str) -> FinishJob:
+        settings, latest = self._settings, candidate.latest
         assert latest is not None
-        assert latest.outcome is not None
-        outcome = latest.outcome
-        if done.failure is not None:
-            outcome = replace(outcome, status=Status.CRASHED, reason=done.failure.reason)
-        write_json(
-            folder.contestant(finalist.entry.name) / RESULT,
-            {
-                **asdict(finalist.entry),
-                "share_seconds": finalist.candidate.seconds,
-                "outcome": outcome.to_dict(),
-                **(done.result or {"scores": {}}),
-            },
+        protocol = protocol_of(settings, self._space, entry.choice)
+        job = CandidateJob(
+            settings=settings,
+            prepared=self._data.prepared,
+            training=self._data.training,
+            validation=self._data.validation,
+            choice=entry.choice,
+            reference=None,
+            protocol=replace(protocol, threads=settings.machine.threads, device=device),
+            seed=derive_seed(settings.seed, "trial", candidate.number),
+            folder=self._folder.contestant(entry.name),
+            memory_limit_mb=settings.machine.memory_limit_mb,
+        )
+        searched = entry.name == SEARCHED
+        return FinishJob(
+            ContestantJob(job, self._cases, searched=searched),
+            None if searched else self._folder.trial(latest.number),
         )
 
 
-def _job(
-    folder: RunFolder,
-    settings: RunSettings,
-    space: Space,
-    data: SearchData,
-    cases: tuple[TestCase, ...],
-    finalist: Finalist,
-    device: str,
-) -> tuple[ContestantJob, Path]:
-    entry, latest = finalist.entry, finalist.candidate.latest
-    assert latest is not None
-    protocol = protocol_of(settings, space, entry.choice)
-    candidate = CandidateJob(
-        settings=settings,
-        prepared=data.prepared,
-        training=data.training,
-        validation=data.validation,
-        choice=entry.choice,
+def _finalist(folder: RunFolder, candidate: TrainedCandidate, part: TrialRecord) -> Finalist:
+    cost = {} if part.outcome is None else asdict(part.outcome.cost)
+    return Finalist(
+        name=str(part.number),
+        folder=folder.trial(part.number),
+        choice=candidate.choice,
         reference=None,
-        protocol=replace(protocol, threads=settings.machine.threads, device=device),
-        seed=derive_seed(settings.seed, "trial", finalist.candidate.number),
-        folder=folder.contestant(entry.name),
-        memory_limit_mb=settings.machine.memory_limit_mb,
+        score=part.reward or 0.0,
+        cost=cost,
+        default=candidate.default and part is candidate.complete[-1],
     )
-    return ContestantJob(candidate, cases, searched=entry.name == SEARCHED), folder.trial(latest.number)
 
 
-def run_finalist(argument: tuple[ContestantJob, Path]) -> dict[str, Any]:
-    """Keeps a network in its folder and tests it, in a worker. Returns what `results_of` does."""
-    job, source = argument
-    candidate = job.candidate
+def _known(cost: Mapping[str, Any]) -> dict[str, Any]:
+    names = {one.name for one in fields(Cost)}
+    return {name: value for name, value in cost.items() if name in names and value is not None}
+
+
+def run_finalist(job: FinishJob) -> dict[str, Any]:
+    """Tests a network, in a worker, from its folder or after it was copied there. Returns what `results_of` does."""
+    candidate = job.test.candidate
     prepared = open_prepared_once(candidate.prepared)
-    keep_network(source, candidate.folder, candidate.settings, prepared, candidate.choice)
+    if job.source is not None:
+        keep_network(job.source, candidate.folder, candidate.settings, prepared, candidate.choice)
     trained = TASKS[prepared.task].finish(
         load_trained(candidate.folder, candidate.settings, candidate.protocol.device),
         candidate.folder,
@@ -161,7 +273,7 @@ def run_finalist(argument: tuple[ContestantJob, Path]) -> dict[str, Any]:
         prepared,
         candidate.validation,
     )
-    return results_of(trained, job)
+    return results_of(trained, job.test)
 
 
 def keep_network(
@@ -184,8 +296,13 @@ def keep_network(
             partial_copy.replace(folder / name)
 
 
+def choosing_seconds(settings: RunSettings) -> float:
+    """The time in which the finalists are compared, in s."""
+    return CHOOSING_SHARE * 3600.0 * (settings.budget.hours or 0.0)
+
+
 def seconds_to_finish(settings: RunSettings, validation_seconds: float, validation: int, test: int) -> float:
-    """About how long the tests and the report take, in wall time.
+    """About how long the choice, the tests and the report take, in s of wall time.
 
     Args:
         settings: of the run.
@@ -194,4 +311,8 @@ def seconds_to_finish(settings: RunSettings, validation_seconds: float, validati
         test: the number of test cases.
     """
     turns = 2.0 / min(2, settings.machine.workers)
-    return REPORT_SECONDS + turns * TEST_FACTOR * validation_seconds * test / max(1, validation)
+    return (
+        choosing_seconds(settings)
+        + REPORT_SECONDS
+        + turns * TEST_FACTOR * validation_seconds * test / max(1, validation)
+    )

@@ -225,6 +225,10 @@ class RaceSettings(_Model):
         description="the shortest training of a candidate that says something. Measured on this machine, unless you "
         "set it",
     )
+    single: bool = Field(
+        default=False,
+        description="whether one network is used in the end, and not several together; `--single`",
+    )
     validation_seconds: float = Field(
         default=10.0,
         ge=0,
