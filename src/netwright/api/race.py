@@ -92,7 +92,8 @@ def end_race(
     write_json(folder.root / COMPARING, {**comparing, "entries": [SEARCHED, DEFAULT]})
     openings = folder.root / OPENINGS
     earlier = read_json(openings) if openings.exists() else []
-    write_json(openings, [*earlier, {"time": time.time(), "hours": settings.budget.hours}])
+    if not earlier or earlier[-1]["hours"] != settings.budget.hours:  # not again after a kill
+        write_json(openings, [*earlier, {"time": time.time(), "hours": settings.budget.hours}])
 
     def tick() -> None:
         follower.follow(records)

@@ -134,6 +134,8 @@ class Finish:
         executor: Executor,
         on_tick: Callable[[], None],
     ) -> None:
+        for name in (SEARCHED, DEFAULT):  # of an earlier end, before the run got more hours
+            (self._folder.contestant(name) / RESULT).unlink(missing_ok=True)
         jobs = [
             Job(
                 run_finalist,
