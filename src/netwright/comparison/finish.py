@@ -31,8 +31,8 @@ from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
 from netwright.runs.trials import TrialRecord
+from netwright.searches.components import protocol_of
 from netwright.searches.jobs import CandidateJob
-from netwright.searches.multi_fidelity import protocol_of
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
 from netwright.tasks import TASKS
@@ -46,6 +46,8 @@ ENSEMBLE = "ensemble.json"
 """What was chosen in the end and why: members, mirrored views, gains."""
 MOST_FINALISTS, WITH_SNAPSHOTS = 6, 2
 """So many of the best candidates are compared in the end, and of so many of them an earlier snapshot, too."""
+LARGEST_SHARE = 0.25
+"""All of the end takes no more than this share of the hours, as far as that is in our hands."""
 CHOOSING_SHARE = 0.03
 """The share of the hours in which the finalists are compared on the validation cases."""
 REPORT_SECONDS = 15.0

@@ -19,13 +19,14 @@ from netwright.execution.executors import make_executor
 from netwright.execution.notes import say_once
 from netwright.execution.run_jobs import Cause, Done, Job, fixed, run_jobs
 from netwright.files import read_json, write_json
-from netwright.searches.components import problem_of
+from netwright.searches.components import problem_of, protocol_of
 from netwright.settings import RunSettings
 from netwright.spaces import make_space, network_builder
 from netwright.training.outcome import Outcome, Status
 from netwright.training.time_budget import VALIDATION_SHARE
 
 if TYPE_CHECKING:
+    from netwright.training.config import TrainingProtocol
     from netwright.training.problem import Problem
 
 PROBE_BATCHES = 6
@@ -98,6 +99,11 @@ class ProbeJob:
     whole: bool = False
     until: float = math.inf
 
+    @property
+    def protocol(self) -> TrainingProtocol:
+        """How the candidate is trained, as it sets that itself or as the run says."""
+        return protocol_of(self.settings, make_space(self.settings.space), self.choice)
+
     def over(self) -> bool:
         """Whether its time is up."""
         return time.monotonic() > self.until
@@ -125,7 +131,7 @@ def _stages(job: ProbeJob) -> Iterator[Measurement]:
     known = Measurement(job.name, make_space(settings.space).describe(job.choice), NOT_MEASURED, "")
     build = network_builder(settings.space, job.choice, None)
     try:
-        cost = predicted_cost(build, task, settings.training)
+        cost = predicted_cost(build, task, job.protocol)
     except InfeasibleArchitecture as error:
         yield replace(known, status=Status.INFEASIBLE, reason=str(error))
         return
@@ -137,7 +143,7 @@ def _stages(job: ProbeJob) -> Iterator[Measurement]:
         return
     yield replace(known, reason="no time was left for a training step")
     on_gpu = resolve_device(settings.training.device).type == "cuda"
-    heartbeat.predict_batch(cost.flops, settings.training.batch_size, settings.machine.threads, on_gpu)
+    heartbeat.predict_batch(cost.flops, job.protocol.batch_size, settings.machine.threads, on_gpu)
     try:
         yield from _timed(job, build, known)
     except (RuntimeError, MemoryError) as error:
@@ -150,7 +156,7 @@ def _timed(job: ProbeJob, build: Any, known: Measurement) -> Iterator[Measuremen
     """The stages after the dry run. The time of an epoch is extrapolated from a few batches."""
     from netwright.training.device import resolve_device, threads
 
-    problem, protocol = problem_of(job.settings, open_prepared_once(job.prepared)), job.settings.training
+    problem, protocol = problem_of(job.settings, open_prepared_once(job.prepared)), job.protocol
     device = resolve_device(protocol.device)
     network = build(problem.task)
     with threads(job.settings.machine.threads):
@@ -169,7 +175,8 @@ def _timed(job: ProbeJob, build: Any, known: Measurement) -> Iterator[Measuremen
     yield measurement
     with threads(job.settings.machine.threads):
         some = _about_a_batch(job, problem)
-        problem.scores(network, some[:1], protocol, device)  # the first loads what scores are made with
+        # The first loads what scores are made with, which may differ from case to case.
+        problem.scores(network, some, protocol, device)
         start = time.perf_counter()
         problem.scores(network, some, protocol, device)
         validation = (time.perf_counter() - start) / len(some) * len(job.validation)
@@ -194,7 +201,7 @@ def _steps(job: ProbeJob, network: Any, problem: Problem) -> tuple[int, float, f
     from netwright.training.memory import measured_memory
     from netwright.training.step import TrainingStep
 
-    protocol = job.settings.training
+    protocol = job.protocol
     device = resolve_device(protocol.device)
     batches = problem.batches(job.training, protocol, device, seed=0)
     durations: list[float] = []
@@ -215,7 +222,7 @@ def _steps(job: ProbeJob, network: Any, problem: Problem) -> tuple[int, float, f
 
 def _about_a_batch(job: ProbeJob, problem: Problem) -> Sequence[int]:
     """Some validation cases that make about one forward pass, at least one. A case may be an image or many slices."""
-    count, protocol = 1, job.settings.training
+    count, protocol = 1, job.protocol
     while (
         count < len(job.validation) and problem.validation_batches(job.validation[: 2 * count], protocol) <= 1
     ):
@@ -233,7 +240,7 @@ def _beside(job: ProbeJob, build: Any, timed: Measurement) -> float:
 
     problem = problem_of(job.settings, open_prepared_once(job.prepared))
     protocol = replace(
-        job.settings.training,
+        job.protocol,
         epochs=1,
         seconds=None,
         early=None,

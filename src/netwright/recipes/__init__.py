@@ -1,8 +1,8 @@
-"""The published systems, one file each."""
+"""The published systems and `auto`, one file each."""
 
 from __future__ import annotations
 
-from netwright.recipes import marl, pdas, policy_gradient, segnas
+from netwright.recipes import auto, marl, pdas, policy_gradient, segnas
 from netwright.recipes.base import Recipe
 from netwright.spec import entry_of
 
@@ -11,6 +11,7 @@ RECIPES: dict[str, Recipe] = {
     **marl.RECIPES,
     **policy_gradient.RECIPES,
     **pdas.RECIPES,
+    **auto.RECIPES,
 }
 
 

@@ -10,6 +10,7 @@ import optuna
 from optuna.trial import TrialState
 
 from netwright.data.base import AnyPrepared
+from netwright.data.loading.augmentation_settings import AugmentationSettings
 from netwright.errors import SettingsError
 from netwright.objective import ObjectiveSettings
 from netwright.runs.folder import RunFolder
@@ -17,9 +18,11 @@ from netwright.runs.storage import open_storage
 from netwright.runs.trials import STUDY_NAME
 from netwright.settings import RunSettings
 from netwright.spaces import make_space, space_maker, takes_task
+from netwright.spaces.base import Choice, SetsTraining, Space
 from netwright.spaces.layerwise.factory import load_factory
 from netwright.strategies.makers import make_sampler, require_strategy
 from netwright.tasks import TASKS
+from netwright.training.config import TrainingProtocol
 from netwright.training.outcome import Outcome, Status
 
 if TYPE_CHECKING:
@@ -52,6 +55,23 @@ def require_components(settings: RunSettings) -> None:
 def problem_of(settings: RunSettings, prepared: AnyPrepared) -> Problem:
     """The problem that the run's networks are trained for, from its prepared data and settings."""
     return TASKS[prepared.task].problem(prepared, settings)
+
+
+def protocol_of(settings: RunSettings, space: Space, choice: Choice) -> TrainingProtocol:
+    """The protocol of a choice: the run's, with what the choice sets.
+
+    Raises:
+        SettingsError: a value of it is out of range.
+    """
+    protocol = settings.training
+    if not isinstance(space, SetsTraining):
+        return protocol
+    own = space.training(choice)
+    augmentation = own.pop("augmentation", None)
+    if augmentation is not None:
+        base = protocol.augmentation or AugmentationSettings()
+        own["augmentation"] = AugmentationSettings(**{**asdict(base), **augmentation})
+    return replace(protocol, **own)
 
 
 def open_study(folder: RunFolder, settings: RunSettings) -> optuna.Study:

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
-from netwright.data.loading.augmentation_settings import AugmentationSettings
 from netwright.execution.base import Executor
 from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Cause, Done, Job, run_jobs
@@ -35,14 +34,13 @@ from netwright.runs.trials import (
     stop_trial,
     store_outcome,
 )
-from netwright.searches.components import reward_of, within_limits
+from netwright.searches.components import protocol_of, reward_of, within_limits
 from netwright.searches.jobs import CandidateJob, run_candidate
 from netwright.searches.race import RULES, Begin, Candidate, Decision, GoOn, Race, Rule
 from netwright.settings import RunSettings
-from netwright.spaces.base import Choice, SetsTraining, Space
+from netwright.spaces.base import Choice, Space
 from netwright.spec import entry_of
 from netwright.training.checkpoint import remove_checkpoint
-from netwright.training.config import TrainingProtocol
 from netwright.training.files import CHECKPOINT, LOG
 from netwright.training.outcome import Cost, Outcome, Status
 from netwright.training.seeding import derive_seed
@@ -71,23 +69,6 @@ class _Part:
     until: float
     before: float
     begun: float
-
-
-def protocol_of(settings: RunSettings, space: Space, choice: Choice) -> TrainingProtocol:
-    """The protocol of a choice: the run's, with what the choice sets.
-
-    Raises:
-        SettingsError: a value of it is out of range.
-    """
-    protocol = settings.training
-    if not isinstance(space, SetsTraining):
-        return protocol
-    own = space.training(choice)
-    augmentation = own.pop("augmentation", None)
-    if augmentation is not None:
-        base = protocol.augmentation or AugmentationSettings()
-        own["augmentation"] = AugmentationSettings(**{**asdict(base), **augmentation})
-    return replace(protocol, **own)
 
 
 def rule_of(settings: RunSettings) -> Rule:
