@@ -65,6 +65,8 @@ def test_values_are_offered_where_they_can_be_listed() -> None:
     assert set(offered("search", "training.optimizer=")) == {
         "training.optimizer=nadam",
         "training.optimizer=adam",
+        "training.optimizer=adamw",
+        "training.optimizer=schedule_free",
         "training.optimizer=sgd",
     }
     assert set(offered("search", "postprocessing.crf=a")) == {"postprocessing.crf=always"}

@@ -13,7 +13,7 @@ from netwright.spaces.base import Layered
 from netwright.strategies.makers import make_sampler
 from netwright.strategies.sampler import StrategySampler
 
-CASES = [(name, task) for name, recipe in RECIPES.items() for task in recipe.kind.tasks]
+CASES = [(name, task) for name, recipe in RECIPES.items() for kind in recipe.kinds for task in kind.tasks]
 NETWORKS = {
     "classification": "tiny_networks:classifier",
     "segmentation": "tiny_networks:segmenter",

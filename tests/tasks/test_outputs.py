@@ -294,7 +294,7 @@ def test_where_nothing_can_be_read_the_first_reason_is_told(tmp_path: Path) -> N
     assert not (tmp_path / "out").exists()
     scan(tmp_path / "one" / "imagesTr" / "a.nii.gz")
     (tmp_path / "one" / "notes.txt").write_text("notes")
-    with pytest.raises(DatasetError, match=r"found notes.txt.*imagesTr/a\.nii\.gz.*for example .*imagesTr\."):
+    with pytest.raises(DatasetError, match=r"found notes.txt.*imagesTr/a\.nii\.gz.*such as .*imagesTr\."):
         segmenter().predict(tmp_path / "one", tmp_path / "out")
 
 

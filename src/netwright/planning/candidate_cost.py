@@ -51,11 +51,11 @@ class Measurement:
         parameters: how many the network has.
         seconds_an_epoch: of training and validation together.
         seconds_a_batch: of one training step.
-        seconds_a_validation: of the validation alone.
         seconds_beside: what the candidate takes beside its epochs.
         peak_memory_mb: measured during training steps, in MB of 1e6 bytes.
         predicted_memory_mb: from a dry run, in MB of 1e6 bytes.
         unmeasured: what there was no time for. The time of a validation is then estimated from the training steps.
+        seconds_a_validation: of the validation alone.
     """
 
     name: str
@@ -65,11 +65,11 @@ class Measurement:
     parameters: int | None = None
     seconds_an_epoch: float | None = None
     seconds_a_batch: float | None = None
-    seconds_a_validation: float | None = None
     seconds_beside: float | None = None
     peak_memory_mb: float | None = None
     predicted_memory_mb: float | None = None
     unmeasured: tuple[str, ...] = ()
+    seconds_a_validation: float | None = None
 
 
 @dataclass(frozen=True)

@@ -322,7 +322,7 @@ def test_a_kill_leaves_nothing_that_would_be_taken_for_whole(pets: Build, tmp_pa
 def test_a_full_disk_is_told(pets: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = pets()
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=9e9, used=9e9, free=1e6))
-    with pytest.raises(StorageError, match="no room"):
+    with pytest.raises(StorageError, match="enough space"):
         prepared_of(root, tmp_path)
 
 
