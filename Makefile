@@ -8,6 +8,9 @@ DEMO ?= demo
 # A process of tests that dies ends the run: xdist 3.8 would give its tests to another one, and may wait for ever.
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
+# COVERAGE=1 prints how many lines were run, which takes longer.
+MEASURED := $(if $(COVERAGE),--cov --cov-report=term)
+
 .PHONY: demo test test-all check lint types imports clean
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -32,10 +35,10 @@ test test-all: export OMP_NUM_THREADS := 1
 test test-all: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(INSTALLED) $(CRF)
-	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
+	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) $(MEASURED)
 
 test-all: $(INSTALLED) $(CRF)
-	$(BIN)/python -m pytest --hypothesis-profile exploring $(PARALLEL)
+	$(BIN)/python -m pytest --hypothesis-profile exploring $(PARALLEL) $(MEASURED)
 
 check: lint types imports
 

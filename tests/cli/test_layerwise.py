@@ -37,7 +37,10 @@ def search_until(folder: Path, workshop: Path, trials: int, *words: object) -> N
 
 @pytest.mark.parametrize(
     ("variant", "data", "network"),
-    [("published", "shapes", "classifier"), ("coordinated", "cells", "segmenter")],
+    [
+        ("published", "shapes", "classifier"),
+        pytest.param("coordinated", "cells", "segmenter", marks=pytest.mark.slow),
+    ],
 )
 def test_a_search_killed_with_all_its_workers_equals_one_that_was_not(
     request: pytest.FixtureRequest,

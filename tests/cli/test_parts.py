@@ -80,6 +80,7 @@ def results(folder: Path) -> list[tuple[str, dict[str, object], float | None]]:
     return [(t.status, t.choice, t.reward) for t in package.open_run(folder).trials]
 
 
+@pytest.mark.slow  # test_killed.py kills one by a strategy of ours; samplers of Optuna have a contract of their own
 def test_a_killed_search_by_tpe_equals_one_that_was_not(
     dataset: Path, netwright: Command, tmp_path: Path
 ) -> None:

@@ -29,7 +29,7 @@ RECIPES = {
 
 EVERY = [
     pytest.param("pdas-inpainting", True, id="pdas-inpainting"),
-    pytest.param("pdas-segnas7", False, id="pdas-segnas7, not killed"),
+    pytest.param("pdas-segnas7", False, id="pdas-segnas7, not killed", marks=pytest.mark.slow),
     pytest.param("pdas-segnas7", True, id="pdas-segnas7", marks=pytest.mark.slow),
 ]
 

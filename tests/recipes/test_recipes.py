@@ -28,7 +28,9 @@ TABLE_2 = {
 
 
 def settings_for(name: str, task: str) -> RunSettings:
-    settings = parse_settings({**RECIPES[name].values, "dataset": {"path": "."}})
+    recipe = RECIPES[name]
+    space = {"space": {"name": recipe.spaces[task]}} if recipe.spaces else {}
+    settings = parse_settings({**recipe.values, **space, "dataset": {"path": "."}})
     if not takes_task(settings.space):
         return settings
     dense = task != "classification"

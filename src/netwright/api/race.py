@@ -125,7 +125,7 @@ def extend(folder: RunFolder, hours: float) -> None:
                 f"{folder.root} cannot have more hours: it trains each candidate once. Start a new search, or resume "
                 "it without --hours."
             )
-        folder.set_hours(settings.budget.hours + hours)
+        folder.set_hours(round(settings.budget.hours + hours, 9))
         for name in (FINISHED, COMPARING):
             (folder.root / name).unlink(missing_ok=True)
 

@@ -25,10 +25,9 @@ from netwright.runs.status import FINISHED, RunStatus, read_status
 from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
 from netwright.runs.trust import require_trusted
 from netwright.runs.versions import stated, version_warning
-from netwright.searches.components import protocol_of
+from netwright.searches.components import with_own_training
 from netwright.searches.jobs import CandidateJob
 from netwright.settings import RunSettings
-from netwright.spaces import make_space
 from netwright.tasks.base import Predictor
 from netwright.tasks.segmentation.crf_fitting import FittedCRF
 from netwright.tasks.segmentation.metrics.surface_distance import HAUSDORFF
@@ -189,8 +188,7 @@ class Run:
         """
         self.code()
         settings, record = self.settings, self._trial(trial)
-        own = protocol_of(settings, make_space(settings.space), record.choice)
-        settings = settings.model_copy(update={"training": own})
+        settings = with_own_training(settings, record.choice)
         run_data = open_run_data(self.folder, settings)
         folder = self.folder.trained(record.number)
         protocol = train_protocol(settings, epochs, hours)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.comparison.choose_ensemble import choose_ensemble
-from netwright.comparison.contestants import ORIGINAL, SEARCHED, Entry
+from netwright.comparison.contestants import SEARCHED, Entry
 from netwright.comparison.finalists import EnsembleJob, Finalist
 from netwright.comparison.retrain import ContestantJob, results_of
 from netwright.data.base import AnyPrepared
@@ -219,7 +219,7 @@ class Finish:
         title = "the default" if alone else "the searched network"
         entries = [(Entry(SEARCHED, title, first.choice, None, SEARCHED, words), first)]
         if default is not None and not alone:
-            entry = Entry(DEFAULT, "the default", default.choice, None, ORIGINAL, default.words)
+            entry = Entry(DEFAULT, "the default", default.choice, None, None, default.words)
             entries.append((entry, default))
         return entries
 

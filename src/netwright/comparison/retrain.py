@@ -20,6 +20,7 @@ from netwright.models.store import describe_trained, load_trained
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
+from netwright.searches.components import with_own_training
 from netwright.searches.jobs import CandidateJob, run_candidate
 from netwright.settings import RunSettings
 from netwright.tasks import TASKS
@@ -176,7 +177,8 @@ class FinalComparison:
 
     def _job(self, entry: Entry, share: float | None, device: str) -> ContestantJob:
         settings = self._settings
-        protocol = verdict_protocol(settings, share)
+        own = settings if entry.reference is not None else with_own_training(settings, entry.choice)
+        protocol = verdict_protocol(own, share)
         return ContestantJob(
             candidate=CandidateJob(
                 settings=settings,

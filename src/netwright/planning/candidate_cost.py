@@ -56,6 +56,7 @@ class Measurement:
         predicted_memory_mb: from a dry run, in MB of 1e6 bytes.
         unmeasured: what there was no time for. The time of a validation is then estimated from the training steps.
         seconds_a_validation: of the validation alone.
+        flops: of a forward pass of one image.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Measurement:
     predicted_memory_mb: float | None = None
     unmeasured: tuple[str, ...] = ()
     seconds_a_validation: float | None = None
+    flops: float | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,12 @@ def _stages(job: ProbeJob) -> Iterator[Measurement]:
     except InfeasibleArchitecture as error:
         yield replace(known, status=Status.INFEASIBLE, reason=str(error))
         return
-    known = replace(known, parameters=cost.parameters, predicted_memory_mb=cost.predicted_memory_mb)
+    known = replace(
+        known,
+        parameters=cost.parameters,
+        predicted_memory_mb=cost.predicted_memory_mb,
+        flops=cost.flops,
+    )
     limit = settings.machine.memory_limit_mb
     if not fits(cost, limit):
         reason = f"needs about {cost.predicted_memory_mb:.0f} MB, the limit is {limit:.0f} MB"
@@ -335,11 +342,14 @@ def _measured(job: ProbeJob, done: Done) -> Measurement:
 
 @dataclass(frozen=True)
 class StartingTimes:
-    """Seconds of an epoch with its validation, of a training step, and of a validation; None: not measured."""
+    """Seconds of an epoch with its validation, of a training step, and of a validation, and the FLOPs of a forward pass
+    of one image; None: not measured.
+    """
 
     epoch: float | None = None
     batch: float | None = None
     validation: float | None = None
+    flops: float | None = None
 
 
 def measure_start(
@@ -380,4 +390,5 @@ def measure_start(
         max(epochs),
         max(m.seconds_a_batch for m in measured if m.seconds_a_batch is not None),
         max(m.seconds_a_validation for m in measured if m.seconds_a_validation is not None),
+        measured[0].flops,
     )

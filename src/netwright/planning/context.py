@@ -27,6 +27,7 @@ class Context:
         epoch_seconds: of the starting candidate; None: not measured.
         batch_seconds: of one of its training steps; None: not measured.
         validation_seconds: of a validation of it; None: not measured.
+        flops: of a forward pass of it for one image; None: not measured.
 
     Attributes:
         begun: when the planning began, by ``time.monotonic``.
@@ -43,6 +44,7 @@ class Context:
     epoch_seconds: float | None = None
     batch_seconds: float | None = None
     validation_seconds: float | None = None
+    flops: float | None = None
     begun: float = field(default_factory=time.monotonic, init=False)
     folder: Path = field(init=False)
     dataset: AnyDataset = field(init=False)

@@ -13,7 +13,7 @@ from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.settings import SpecSettings
 from netwright.spaces import make_space, space_maker, takes_task
-from netwright.spaces.base import Space, is_dense
+from netwright.spaces.base import SetsTraining, Space, is_dense
 from netwright.spaces.layerwise.factory import folder_of
 from netwright.spaces.layerwise.networks.vgg16 import usual_units
 from netwright.tasks import TASKS
@@ -105,6 +105,24 @@ def _require_buildable(space: Space, task: NetworkTask) -> None:
             f"The space {space.name!r} is not for this dataset. {error} Use the space of another recipe: "
             "'netwright recipes' lists what each is for."
         ) from None
+
+
+def require_own_training(draft: Draft, _: Context) -> None:
+    """Refuse settings of the training that the space chooses for each network.
+
+    Raises:
+        SettingsError: naming one.
+    """
+    space = make_space(draft.space)
+    if not isinstance(space, SetsTraining):
+        return
+    for name in space.training(space.starting_choice()):
+        given = sorted(known for known in draft.user_set if f"{known}.".startswith(f"training.{name}."))
+        if given:
+            raise SettingsError(
+                f"{given[0]} was set, but the space {draft.space.name!r} chooses it for each network. Leave it out, or "
+                "fix the dimension that it follows from with --set space.fixed={NAME: VALUE}: docs/settings.md."
+            )
 
 
 def require_validation_labels(draft: Draft, context: Context) -> None:

@@ -12,6 +12,8 @@ from netwright.spec import entry_of
 
 SHORTEST_PART_SECONDS = 10.0
 EPOCHS_A_PART = 1.5
+VALIDATION_SHARE = 0.5
+"""A candidate whose validation would take more than this share of the first part is not trained."""
 LARGEST_SHARE = 0.1
 """The first part of a candidate takes no more of the hours than this, however long an epoch is."""
 
@@ -40,12 +42,12 @@ def choose_first_part(draft: Draft, context: Context) -> None:
         return
     measured = max(EPOCHS_A_PART * context.epoch_seconds, SHORTEST_PART_SECONDS)
     longest = max(LARGEST_SHARE * 3600.0 * draft.budget.hours, 1.0)
-    draft.choose(
-        {
-            "race.first_seconds": round(min(measured, longest), 1),
-            "race.validation_seconds": round(context.validation_seconds or 0.0, 2),
-        }
-    )
+    first, validation = min(measured, longest), context.validation_seconds or 0.0
+    changes = {"race.first_seconds": round(first, 1), "race.validation_seconds": round(validation, 2)}
+    if context.flops is not None and validation > 0:
+        larger = max(1.0, VALIDATION_SHARE * first / validation)
+        changes["race.most_flops"] = float(f"{larger * context.flops:.3g}")
+    draft.choose(changes)
 
 
 def count_planning(draft: Draft, context: Context) -> None:

@@ -21,6 +21,7 @@ from netwright.planning.exploration_length import warn_of_exploration
 from netwright.planning.from_data import (
     keep_preparation,
     limit_cutout,
+    require_own_training,
     require_validation_labels,
     shape_space,
 )
@@ -121,7 +122,7 @@ def measure_starting_candidate(draft: Draft, context: Context) -> None:
     context.on_stage("measuring the starting candidate")
     times = measure_start(draft, context.prepared, *context.cases, required=required)
     context.epoch_seconds, context.batch_seconds = times.epoch, times.batch
-    context.validation_seconds = times.validation
+    context.validation_seconds, context.flops = times.validation, times.flops
 
 
 STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
@@ -164,6 +165,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("the task", find_task),
         ("cutout", limit_cutout),
         ("shape of the space", shape_space),
+        ("training that the space chooses", require_own_training),
         ("loss", choose_loss),
         ("metric", choose_metric),
         ("training, validation and test cases", split_dataset),

@@ -14,7 +14,7 @@ RECIPES = {
         name="auto",
         title="trainings that go on: the best default and its variants, raced for the hours that there are",
         paper="netwright's own",
-        task="segmentation in 2D and 3D",
+        task="segmentation in 2D and 3D, and classification",
         values={
             "recipe": "auto",
             "space": {"name": "encoder-decoder"},
@@ -34,6 +34,6 @@ RECIPES = {
             "verdict": {"random_choices": 0},
             "machine": {"checkpoint_seconds": 20.0, "keep_weights": "all"},
         },
-        spaces={"segmentation": "encoder-decoder"},
+        spaces={"segmentation": "encoder-decoder", "classification": "classifier-stages"},
     )
 }

@@ -74,6 +74,14 @@ def protocol_of(settings: RunSettings, space: Space, choice: Choice) -> Training
     return replace(protocol, **own)
 
 
+def with_own_training(settings: RunSettings, choice: Choice) -> RunSettings:
+    """The settings with the training that a choice sets, see `protocol_of`."""
+    if not hasattr(space_maker(settings.space), "training"):
+        return settings
+    own = protocol_of(settings, make_space(settings.space), choice)
+    return settings.model_copy(update={"training": own})
+
+
 def open_study(folder: RunFolder, settings: RunSettings) -> optuna.Study:
     """Opens the run's Optuna study with the run's sampler. It is made where there is none."""
     space = make_space(settings.space)

@@ -103,6 +103,17 @@ def _is_of(job: CandidateJob, path: Path) -> bool:
     return path.exists() and load_values(path).get("notes", {}).get(_JOB) == _identity(job)
 
 
+def _refusal(job: CandidateJob, cost: Cost) -> str | None:
+    """Why a candidate is not trained, from what is known of its cost; None: it is."""
+    if not job.limited:
+        return None
+    race = job.settings.race
+    most = None if race is None else race.most_flops
+    if most is not None and cost.flops is not None and cost.flops > most:
+        return f"flops is {cost.flops:.3g}, the limit of these hours is {most:.3g} (race.most_flops)"
+    return job.settings.objective.violation({}, asdict(cost))
+
+
 def _run(job: CandidateJob, checkpoints: Checkpoints) -> dict[str, Any]:
     from netwright.training.trial import evaluate_candidate
 
@@ -115,7 +126,7 @@ def _run(job: CandidateJob, checkpoints: Checkpoints) -> dict[str, Any]:
             job.protocol,
             seed=job.seed,
             memory_limit_mb=job.memory_limit_mb,
-            refuse=lambda cost: job.settings.objective.violation({}, asdict(cost)) if job.limited else None,
+            refuse=lambda cost: _refusal(job, cost),
             folder=job.folder,
             stop_after=job.stop_after,
             checkpoints=checkpoints,

@@ -20,7 +20,7 @@ from netwright.runs.clock import Clock
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import ENDED, WORDS, network_key, stop_trial, store_outcome
-from netwright.searches.components import objective_of, reward_of, within_limits
+from netwright.searches.components import objective_of, protocol_of, reward_of, within_limits
 from netwright.searches.jobs import CandidateJob, run_candidate
 from netwright.searches.reuse import KnownResults
 from netwright.settings import RunSettings
@@ -158,9 +158,9 @@ class Search:
         if fewest is not None and met is not None and outcome.status == Status.COMPLETE:
             self._epochs = min(self._epochs, max(fewest, met))
 
-    def _protocol(self, trial: optuna.Trial) -> TrainingProtocol:
+    def _protocol(self, trial: optuna.Trial, choice: dict[str, Any]) -> TrainingProtocol:
         """The protocol of a trial. A trial that is run again keeps its first number of epochs."""
-        protocol = self._settings.training
+        protocol = protocol_of(self._settings, self._space, choice)
         if self._settings.budget.fewest_epochs is not None:
             protocol = replace(protocol, epochs=int(trial.user_attrs.get(EPOCHS, self._epochs)), steps=None)
         if protocol.seconds is not None:
@@ -183,7 +183,7 @@ class Search:
             key = network_key(self._space.canonical(choice))
             trial.set_user_attr("network", key)
             trial.set_user_attr(WORDS, self._space.describe(choice))
-            known = self._known.get(key, fidelity_of(self._protocol(trial)))
+            known = self._known.get(key, fidelity_of(self._protocol(trial, choice)))
             if known is not None:
                 self._repeats += 1
                 self._reuse(trial, *known)
@@ -254,7 +254,7 @@ class Search:
         remove_checkpoint(self._folder.trial(number) / CHECKPOINT)
 
     def _candidate_job(self, trial: optuna.Trial, choice: dict[str, Any], device: str) -> CandidateJob:
-        settings, protocol = self._settings, self._protocol(trial)
+        settings, protocol = self._settings, self._protocol(trial, choice)
         if settings.budget.fewest_epochs is not None and EPOCHS not in trial.user_attrs:
             trial.set_user_attr(EPOCHS, protocol.epochs)
         return CandidateJob(

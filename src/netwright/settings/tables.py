@@ -234,6 +234,12 @@ class RaceSettings(_Model):
         ge=0,
         description="what a validation of the starting network takes; measured. The time for the test follows from it",
     )
+    most_flops: float | None = Field(
+        default=None,
+        gt=0,
+        description="a network that needs more operations for one image is not trained, as it is too slow for these "
+        "hours; measured. `null`: no limit",
+    )
     used_seconds: float = Field(
         default=0.0,
         ge=0,

@@ -73,6 +73,13 @@ def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], .
     length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
     if training.seconds is not None:
         length = f"as many epochs as fit into {training.seconds:.0f} s, at most {length}"
+    if settings.race is not None:
+        return (
+            ("reward", settings.objective.words()),
+            ("budget", f"{settings.budget.hours:g} h for all of it"),
+            ("each candidate", f"a training that goes on in parts; who does: {settings.race.rule}"),
+            ("parts trained", str(trials)),
+        )
     counting = " (only new networks are counted)" if settings.budget.count == "distinct" else ""
     budget = [f"{settings.budget.trials} trials{counting}"] if settings.budget.trials else []
     budget += [f"{settings.budget.hours:g} h"] if settings.budget.hours else []

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netwright.report.draw.race import BEST, DEFAULT, Racer
+from netwright.comparison.finish import ENSEMBLE
+from netwright.files import read_json
+from netwright.report.draw.race import BEST, DEFAULT, Racer, Together
 from netwright.runs.candidates import TrainedCandidate, best_candidate, candidates_of, curve_of
 from netwright.runs.folder import RunFolder
+from netwright.runs.results import OPENINGS
 from netwright.runs.trials import TrialRecord
 from netwright.searches.multi_fidelity import rule_of, view_of
 from netwright.settings import RunSettings
@@ -44,6 +47,21 @@ def racers_of(folder: RunFolder, settings: RunSettings, records: Sequence[TrialR
             fate=candidate.ended or dropped.get(candidate.number, ""),
         )
         for candidate in candidates
+    )
+
+
+def together_of(folder: RunFolder) -> Together | None:
+    """What was chosen in the end of the race; None while it has not ended."""
+    if not (folder.root / ENSEMBLE).exists():
+        return None
+    choice = read_json(folder.root / ENSEMBLE)
+    openings = folder.root / OPENINGS
+    return Together(
+        members=tuple((m["name"], m["weight"], m["alone"], m["without"]) for m in choice["members"]),
+        mirror_axes=tuple(choice["mirror_axes"]),
+        reason=choice["selection"]["reason"],
+        reward=choice["reward"],
+        openings=len(read_json(openings)) if openings.exists() else 1,
     )
 
 

@@ -72,10 +72,11 @@ def _curve(values: Sequence[float], scale: float, *, dash: str, first: bool) -> 
     """One value an epoch, at the ends of the epochs times ``scale``. Epochs without a validation are bridged."""
     import plotly.graph_objects as go
 
+    known = sum(v is not None and bool(np.isfinite(v)) for v in values)
     return go.Scatter(
         x=[scale * (epoch + 1) for epoch in range(len(values))],
         y=[None if v is None or not np.isfinite(v) else float(v) for v in values],
-        mode="lines" if len(values) > 1 else "markers",
+        mode="lines" if 1 < known == len(values) else "lines+markers",
         connectgaps=True,
         line={"dash": dash, "color": INK if first else QUIET, "width": 2.2 if first else 1.4},
         marker={"color": INK if first else QUIET},

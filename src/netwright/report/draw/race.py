@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from netwright.report import formatting
 from netwright.report.draw.style import BEST as BEST_COLOUR
 from netwright.report.draw.style import GRID, INK, QUIET, escaped, style
-from netwright.report.sections import SEARCH, Cell, Figure, Row, Section, Sentences, Table
+from netwright.report.sections import SEARCH, Block, Cell, Figure, Heading, Row, Section, Sentences, Table
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -47,8 +47,36 @@ class Racer:
     fate: str
 
 
-def race_sections(racers: Sequence[Racer], reward_name: str) -> tuple[Section, ...]:
-    """The section about the race; none without a candidate."""
+@dataclass(frozen=True)
+class Together:
+    """What was chosen in the end.
+
+    Args:
+        members: of each the trial, its weight in the mean, its reward alone, and that of all others without it; None:
+            not known, or there is no other.
+        mirror_axes: along which images are also predicted mirrored.
+        reason: why these and no others, in words.
+        reward: of all together on the validation cases.
+        openings: how often the test cases were opened, this time included.
+    """
+
+    members: tuple[tuple[str, float, float | None, float | None], ...]
+    mirror_axes: tuple[int, ...]
+    reason: str
+    reward: float
+    openings: int
+
+
+def race_sections(
+    racers: Sequence[Racer], reward_name: str, together: Together | None = None
+) -> tuple[Section, ...]:
+    """The section about the race; none without a candidate.
+
+    Args:
+        racers: the candidates.
+        reward_name: what their score is.
+        together: what was chosen in the end; None: the end has not come yet.
+    """
     if not racers:
         return ()
     trained = sum(len(racer.turns) for racer in racers)
@@ -61,8 +89,44 @@ def race_sections(racers: Sequence[Racer], reward_name: str) -> tuple[Section, .
         Figure("race", curves_figure(racers, reward_name), CURVES_CAPTION),
         Figure("turns", turns_figure(racers), TURNS_CAPTION),
         _table(racers, reward_name),
+        *(() if together is None else _together(together, reward_name)),
     )
     return (Section("race", "Who went on", blocks, SEARCH + 1, link="The race"),)
+
+
+def _together(together: Together, reward_name: str) -> tuple[Block, ...]:
+    """The members of what is used, and what each brings."""
+    views = ""
+    if together.mirror_axes:
+        axes = formatting.names([str(axis + 1) for axis in together.mirror_axes])
+        views = f" Images are also predicted mirrored along axis {axes}, and the results are averaged."
+    told = f"{formatting.sentence_case(together.reason)}.{views}"
+    opened = (
+        f"The test cases were opened {together.openings} times: the numbers of the last time are no longer those of "
+        "cases that nothing was decided by."
+    )
+    head = (
+        Cell("trial"),
+        Cell("weight", number=True),
+        Cell(f"{reward_name} alone", number=True),
+        Cell("without it", number=True),
+    )
+    rows = tuple(
+        Row(
+            (
+                Cell(name),
+                Cell(f"{weight:.2f}", number=True),
+                Cell(formatting.reward(alone), number=True),
+                Cell(formatting.reward(without), number=True),
+            )
+        )
+        for name, weight, alone, without in together.members
+    )
+    return (
+        Heading("What is used in the end"),
+        Sentences((told, *((opened,) if together.openings > 1 else ()))),
+        Table(head, rows),
+    )
 
 
 def curves_figure(racers: Sequence[Racer], reward_name: str) -> go.Figure:

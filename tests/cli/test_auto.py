@@ -1,0 +1,91 @@
+"""`auto` as a user runs it: stopped, killed, resumed, given more hours, and used."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import netwright as package
+from netwright.runs.candidates import candidates_of
+from netwright_tests import EXECUTABLE
+from processes import finish, searching, wait_until
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+QUICK = ("--recipe", "auto", "--workers", 1, "--set", "preprocessing.size=[16,16,16]")
+QUICK += ("--set", "race.first_seconds=2", "--set", "space.fixed={width: 8, levels: 2, stem: 1}")
+
+
+def parts_done(folder: Path) -> int:
+    return len(list((folder / "trials").glob("*/weights.safetensors")))
+
+
+def test_stopped_killed_resumed_and_given_more_hours(
+    dataset: Path, netwright: Command, tmp_path: Path
+) -> None:
+    folder, predictions = tmp_path / "run", tmp_path / "predictions"
+    command = [EXECUTABLE, "search", dataset, "-o", folder, *QUICK, "--hours", 0.02]
+    with searching(command) as search:
+        wait_until(lambda: parts_done(folder) >= 2, search)
+        os.kill(search.pid, signal.SIGINT)
+        printed, _ = finish(search, 60)
+    assert search.returncode == 1
+    assert f"netwright resume {folder}" in printed
+    assert (folder / "report.html").exists(), "the best so far has a report"
+    assert not (folder / "test_openings.json").exists(), "the test cases stay closed"
+    done = netwright("predict", folder, dataset / "imagesTr", "-o", predictions)
+    assert done.returncode == 0, done.stderr
+    assert len(list(predictions.glob("*.nii.gz"))) == 8
+
+    before = parts_done(folder)
+    with searching([EXECUTABLE, "resume", folder]) as search:
+        wait_until(lambda: parts_done(folder) >= before + 1, search)
+        os.kill(search.pid, signal.SIGKILL)
+    done = netwright("resume", folder)
+    assert done.returncode == 0, done.stderr
+    run = package.open_run(folder)
+    assert run.status().phase == "finished"
+    candidates = candidates_of(run.trials)
+    assert candidates[0].default
+    assert any(len(candidate.parts) > 1 for candidate in candidates), "trainings went on"
+    assert len(json.loads((folder / "test_openings.json").read_text())) == 1
+    trained = sum(candidate.seconds for candidate in candidates)
+
+    done = netwright("resume", folder, "--hours", 0.004)
+    assert done.returncode == 0, done.stderr
+    assert run.settings.budget.hours == 0.024
+    assert len(json.loads((folder / "test_openings.json").read_text())) == 2
+    assert sum(candidate.seconds for candidate in candidates_of(run.trials)) > trained
+    assert "opened 2 times" in (folder / "report.html").read_text()
+    chosen = json.loads((folder / "ensemble.json").read_text())
+    assert (folder / "winner" / "result.json").exists()
+    tested_alone = len(chosen["members"]) == 1
+    assert tested_alone or (folder / "verdict" / "default" / "result.json").exists()
+
+
+def test_pictures_with_classes_have_a_space_of_their_own(
+    shapes: Path, netwright: Command, tmp_path: Path
+) -> None:
+    words = ["--recipe", "auto", "--workers", 1, "--hours", 0.008, "--set", "race.first_seconds=2"]
+    done = netwright("search", shapes, "-o", tmp_path / "run", *words)
+    assert done.returncode == 0, done.stderr + done.stdout
+    run = package.open_run(tmp_path / "run")
+    assert run.settings.space.name == "classifier-stages"
+    assert run.best is not None
+
+
+def test_what_a_space_chooses_is_not_set(dataset: Path, netwright: Command, tmp_path: Path) -> None:
+    done = netwright("search", dataset, "-o", tmp_path / "run", *QUICK, "--set", "training.learning_rate=0.1")
+    assert done.returncode == 2
+    assert "training.learning_rate was set" in done.stderr
+    assert "space.fixed" in done.stderr
+
+
+def test_more_hours_are_for_trainings_that_go_on(dataset: Path, netwright: Command, tmp_path: Path) -> None:
+    done = netwright("resume", tmp_path, "--hours", 1)
+    assert done.returncode == 1
+    assert "holds no run" in done.stderr
