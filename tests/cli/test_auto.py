@@ -78,6 +78,13 @@ def test_pictures_with_classes_have_a_space_of_their_own(
     assert run.best is not None
 
 
+def test_a_plan_promises_no_number_of_candidates(dataset: Path, netwright: Command) -> None:
+    done = netwright("plan", dataset, *QUICK[:4], "--hours", 2, "--set", "preprocessing.size=[16,16,16]")
+    assert done.returncode == 0, done.stderr
+    assert "in 2 h: trainings that go on" in done.stdout
+    assert "candidates an hour" not in done.stdout
+
+
 def test_what_a_space_chooses_is_not_set(dataset: Path, netwright: Command, tmp_path: Path) -> None:
     done = netwright("search", dataset, "-o", tmp_path / "run", *QUICK, "--set", "training.learning_rate=0.1")
     assert done.returncode == 2

@@ -90,3 +90,10 @@ def test_the_best_trial_is_the_last_part_of_the_best_training() -> None:
     best = best_of(records)
     assert best is not None
     assert best.number == 2, "0.9 was a chance of a network that is gone"
+
+
+def test_a_repeated_proposal_of_a_part_that_went_on_is_not_the_best() -> None:
+    records = [part(0, 10, 0.8), part(1, 10, 0.8, cached_from=0), part(2, 20, 0.7, 0)]
+    best = best_of(records)
+    assert best is not None
+    assert best.number == 2

@@ -147,7 +147,12 @@ def plan(
     on_stage("measuring candidates")
     result = make_plan(settings, context.prepared, *context.cases, seconds=left, on_done=tell)
     start = result.measurements[0].seconds_an_epoch
-    if settings.budget.hours is None or "training.epochs" in draft.user_set or start is None:
+    if (
+        settings.race is not None
+        or settings.budget.hours is None
+        or "training.epochs" in draft.user_set
+        or start is None
+    ):
         return result
     share_hours(draft, start)
     return plan_by_hours(result, draft)

@@ -8,7 +8,14 @@ from collections.abc import Callable
 import optuna
 
 from netwright.comparison.contestants import SEARCHED
-from netwright.comparison.finish import DEFAULT, Finish, choosing_seconds, keep_network, seconds_to_finish
+from netwright.comparison.finish import (
+    DEFAULT,
+    ENSEMBLE,
+    Finish,
+    choosing_seconds,
+    keep_network,
+    seconds_to_finish,
+)
 from netwright.errors import RunError, SettingsError
 from netwright.execution.base import Executor
 from netwright.files import read_json, write_json
@@ -17,7 +24,7 @@ from netwright.runs.candidates import best_candidate, candidates_of
 from netwright.runs.clock import SPENT
 from netwright.runs.data import RunData
 from netwright.runs.folder import RunFolder
-from netwright.runs.results import OPENINGS
+from netwright.runs.results import OPENINGS, RESULT
 from netwright.runs.status import COMPARING, FINISHED, RunStatus, status_of
 from netwright.runs.trials import load_trials, record_of
 from netwright.searches.components import open_study
@@ -125,9 +132,9 @@ def extend(folder: RunFolder, hours: float) -> None:
                 f"{folder.root} cannot have more hours: it trains each candidate once. Start a new search, or resume "
                 "it without --hours."
             )
-        folder.set_hours(round(settings.budget.hours + hours, 9))
         for name in (FINISHED, COMPARING):
             (folder.root / name).unlink(missing_ok=True)
+        folder.set_hours(round(settings.budget.hours + hours, 9))
 
 
 def keep_best(folder: RunFolder, settings: RunSettings, run_data: RunData) -> None:
@@ -138,6 +145,9 @@ def keep_best(folder: RunFolder, settings: RunSettings, run_data: RunData) -> No
         settings: of the run.
         run_data: its data.
     """
+    if (folder.winner / RESULT).exists():  # it was tested before the run got more hours
+        return
+    (folder.root / ENSEMBLE).unlink(missing_ok=True)
     best = best_candidate(candidates_of(map(record_of, load_trials(folder))))
     if best is not None and best.latest is not None:
         source = folder.trial(best.latest.number)

@@ -208,7 +208,9 @@ def plan_lines(plan: Plan | OneShotPlan, dataset: Path, options: Sequence[str] =
     if isinstance(plan, Plan) and all(m.status not in ("complete", NOT_MEASURED) for m in measured):
         yield "None of these can be trained here: choose a smaller space or input."
         return
-    answered = not BUDGET.isdisjoint(options) or (isinstance(plan, Plan) and plan.share_seconds is not None)
+    answered = not BUDGET.isdisjoint(options) or (
+        isinstance(plan, Plan) and (plan.share_seconds is not None or plan.race_hours is not None)
+    )
     verb, more = ("search", options) if answered else ("plan", [*options, "--hours", "2"])
     yield f"next       {command(verb, dataset, '--recipe', plan.recipe, *more)}"
 
@@ -265,6 +267,9 @@ def _measured(measurements: Sequence[Measurement]) -> Iterator[str]:
 def _candidate_lines(plan: Plan) -> Iterator[str]:
     """The cost of a search that trains one candidate after the other."""
     yield from _measured(plan.measurements)
+    if plan.race_hours is not None:
+        yield f"in {plan.race_hours:g} h: trainings that go on until the time is up, then the test of the best"
+        return
     words = None if plan.trials is None else exploration_words(plan.trials, plan.exploration)
     if words is not None:
         yield f"warning    {words}"

@@ -292,6 +292,7 @@ def keep_network(
         prepared: the run's data.
         choice: of the candidate.
     """
+    (folder / WEIGHTS).unlink(missing_ok=True)  # weights are never with the description of others
     describe_trained(folder, settings, prepared, choice, None)
     for name in (CURVES, WEIGHTS):
         if (source / name).exists():
@@ -315,8 +316,6 @@ def seconds_to_finish(settings: RunSettings, validation_seconds: float, validati
         test: the number of test cases.
     """
     turns = 2.0 / min(2, settings.machine.workers)
-    return (
-        choosing_seconds(settings)
-        + REPORT_SECONDS
-        + turns * TEST_FACTOR * validation_seconds * test / max(1, validation)
-    )
+    tests = turns * TEST_FACTOR * validation_seconds * test / max(1, validation)
+    whole = choosing_seconds(settings) + REPORT_SECONDS + tests
+    return min(whole, LARGEST_SHARE * 3600.0 * (settings.budget.hours or 0.0))

@@ -57,6 +57,7 @@ class Plan:
         candidates_an_hour: of all workers together; None: not known.
         crf_seconds: what fitting a CRF adds at most to each network of the final comparison; None: none is fitted.
         exploration: trials that the strategy draws at random before it uses what it learned; None: there are none.
+        race_hours: of a search whose trainings go on until its time is up; None: each candidate is trained once.
     """
 
     recipe: str
@@ -79,6 +80,7 @@ class Plan:
     candidates_an_hour: float | None
     crf_seconds: float | None = None
     exploration: int | None = None
+    race_hours: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -167,6 +169,7 @@ def make_plan(
         candidates_an_hour=None if a_candidate is None else 3600.0 * workers / a_candidate,
         crf_seconds=None if settings.verdict.hours == 0 else settings.postprocessing.most_seconds,
         exploration=exploration_episodes(settings),
+        race_hours=None if settings.race is None else settings.budget.hours,
     )
 
 

@@ -14,6 +14,8 @@ SHORTEST_PART_SECONDS = 10.0
 EPOCHS_A_PART = 1.5
 VALIDATION_SHARE = 0.5
 """A candidate whose validation would take more than this share of the first part is not trained."""
+MARGIN = 1.02
+"""The limit is above the starting network itself, also after rounding."""
 LARGEST_SHARE = 0.1
 """The first part of a candidate takes no more of the hours than this, however long an epoch is."""
 
@@ -45,7 +47,7 @@ def choose_first_part(draft: Draft, context: Context) -> None:
     first, validation = min(measured, longest), context.validation_seconds or 0.0
     changes = {"race.first_seconds": round(first, 1), "race.validation_seconds": round(validation, 2)}
     if context.flops is not None and validation > 0:
-        larger = max(1.0, VALIDATION_SHARE * first / validation)
+        larger = max(MARGIN, VALIDATION_SHARE * first / validation)
         changes["race.most_flops"] = float(f"{larger * context.flops:.3g}")
     draft.choose(changes)
 

@@ -220,7 +220,7 @@ def best_of(records: Iterable[TrialRecord]) -> TrialRecord | None:
     """The trial with the greatest reward. Among equals, the earliest. Of a training in parts, the last one counts."""
     rewarded = [record for record in records if record.reward is not None]
     gone_on = {record.continues for record in rewarded}
-    rewarded = [record for record in rewarded if record.number not in gone_on]
+    rewarded = [r for r in rewarded if not gone_on & {r.number, r.cached_from} - {None}]
     return max(rewarded, key=lambda record: (record.reward, -record.number), default=None)
 
 

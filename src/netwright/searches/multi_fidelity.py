@@ -260,6 +260,7 @@ class MultiFidelitySearch:
         self._repeats += 1
         last = twin.latest or twin.parts[-1]
         if last.outcome is None:
+            trial.set_user_attr("cached_from", last.number)
             stop_trial(self._study, trial, "the same network is in training")
         else:
             store_outcome(self._study, trial, last.outcome, last.reward, cached_from=last.number)
