@@ -131,6 +131,11 @@ class ObjectiveSettings(BaseModel):
         """Whether the reward is the metric itself."""
         return self.weight == 1 and not (self.percent or self.per_epoch or self.costs)
 
+    @property
+    def of_task(self) -> bool:
+        """Whether the reward is the metric of the whole task, and not that of one label."""
+        return self.plain and "." not in str(self.metric)
+
     def reward(
         self,
         metrics: Mapping[str, float],

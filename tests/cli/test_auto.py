@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import netwright as package
 from netwright.runs.candidates import candidates_of
 from netwright_tests import EXECUTABLE
@@ -85,11 +87,23 @@ def test_a_plan_promises_no_number_of_candidates(dataset: Path, netwright: Comma
     assert "candidates an hour" not in done.stdout
 
 
-def test_what_a_space_chooses_is_not_set(dataset: Path, netwright: Command, tmp_path: Path) -> None:
-    done = netwright("search", dataset, "-o", tmp_path / "run", *QUICK, "--set", "training.learning_rate=0.1")
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--set", "training.learning_rate=0.1"), "space.fixed"),
+        (("--limit", "dice>=0.5"), "is on a metric"),
+        (("--set", "verdict.random_choices=2"), "verdict.random_choices was set"),
+        (("--set", "race.rule=fastest"), "no rule 'fastest'"),
+        (("--set", "budget.hours=null", "--trials", 3), "--hours"),
+    ],
+)
+def test_what_has_no_effect_is_refused(
+    given: tuple[object, ...], told: str, dataset: Path, netwright: Command, tmp_path: Path
+) -> None:
+    done = netwright("search", dataset, "-o", tmp_path / "run", *QUICK, *given)
     assert done.returncode == 2
-    assert "training.learning_rate was set" in done.stderr
-    assert "space.fixed" in done.stderr
+    assert told in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_more_hours_are_for_trainings_that_go_on(dataset: Path, netwright: Command, tmp_path: Path) -> None:

@@ -204,6 +204,14 @@ def test_what_is_to_be_gone_on_from_must_be_there(job: CandidateJob) -> None:
         run_candidate(replace(job, resume_from=job.folder / "missing.safetensors"))
 
 
+def test_a_training_whose_checkpoint_is_lost_may_begin_again(job: CandidateJob) -> None:
+    straight = run_candidate(job)
+    lost = replace(job, resume_from=job.folder / "missing.safetensors", begin_again=True)
+    again = run_candidate(replace(lost, folder=job.folder.with_name("0009")))
+    assert again["metrics"] == straight["metrics"]
+    assert again["curves"] == straight["curves"]
+
+
 def test_a_job_in_parts_goes_on_within_an_epoch_with_the_cost_that_it_had(
     job: CandidateJob, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from netwright.execution.base import WorkerLost
 from netwright.runs.candidates import TrainedCandidate
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
+from netwright.runs.trials import network_key
 from netwright.searches.jobs import CandidateJob
 from netwright.searches.multi_fidelity import MultiFidelitySearch
 from netwright.settings import RunSettings, parse_settings
@@ -51,7 +52,7 @@ class Simulated:
             future.set_exception(WorkerLost(11, "gone"))
             return future
         before = 0.0
-        if job.resume_from is not None:
+        if job.resume_from is not None and job.resume_from.exists():
             before = load_values(job.resume_from)["seconds"]
         assert job.protocol.seconds is not None
         assert job.protocol.seconds > before, "a part trains"
@@ -201,3 +202,25 @@ def test_the_candidates_of_the_budget_share_all_of_the_time(tmp_path: Path) -> N
     assert sum(c.seconds for c in candidates) + BESIDE * len(executor.jobs) == pytest.approx(
         HOUR - 60, abs=45
     )
+
+
+def test_a_candidate_that_was_cut_off_in_its_first_part_begins_again(tmp_path: Path) -> None:
+    executor = Simulated()
+    search, study = make(tmp_path, executor)
+    space = make_space(settings_of(tmp_path).space)
+    key = network_key(space.canonical(space.starting_choice()))
+    stopped = {"status": "stopped", "reason": "the time was up", "network": key, "default": True}
+    study.add_trial(
+        optuna.trial.create_trial(
+            state=TrialState.FAIL,
+            params=space.starting_choice(),
+            distributions=space.distributions(),
+            user_attrs=stopped,
+        )
+    )
+    search.run()
+    assert executor.jobs[0].resume_from == RunFolder(tmp_path).trial(0) / CHECKPOINT
+    assert executor.jobs[0].begin_again
+    default = search.candidates()[0]
+    assert default.number == 0
+    assert default.seconds > 0

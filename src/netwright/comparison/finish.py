@@ -26,7 +26,7 @@ from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Done, Job, run_jobs
 from netwright.files import write_json
 from netwright.models.store import describe_trained, load_trained
-from netwright.runs.candidates import TrainedCandidate
+from netwright.runs.candidates import TrainedCandidate, best_candidate
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
@@ -120,10 +120,12 @@ class Finish:
             executor: runs the jobs.
             on_tick: called about twice a second.
 
-        Raises:
-            RunError: no finalist can be used.
+        Where the finalists cannot be compared, as memory is short, the best one is used alone.
         """
-        choice = self._run_one(executor, choose_ensemble, self._choosing, on_tick)
+        try:
+            choice = self._run_one(executor, choose_ensemble, self._choosing, on_tick)
+        except RunError as error:
+            choice = self._best_alone(str(error))
         write_json(self._folder.root / ENSEMBLE, choice)
         entries = self._entries(choice)
         self._test(choice, entries, executor, on_tick)
@@ -166,6 +168,31 @@ class Finish:
                     **(done.result or {"scores": {}}),
                 },
             )
+
+    def _best_alone(self, reason: str) -> dict[str, Any]:
+        """The best network as it is, where the finalists could not be compared; as `choose_ensemble` tells it.
+
+        Args:
+            reason: why they could not.
+        """
+        best = best_candidate(self._candidates)
+        assert best is not None
+        latest = best.latest
+        assert latest is not None
+        assert latest.outcome is not None
+        prepared = open_prepared_once(self._data.prepared)
+        source = self._folder.trial(latest.number)
+        keep_network(source, self._folder.winner, self._settings, prepared, best.choice)
+        return {
+            "members": [{"name": str(latest.number), "weight": 1.0, "alone": latest.reward, "without": None}],
+            "mirror_axes": [],
+            "metrics": latest.outcome.metrics,
+            "cost": asdict(latest.outcome.cost),
+            "reward": latest.reward,
+            "selection": {
+                "reason": f"the best network alone, since the finalists could not be compared: {reason}"
+            },
+        }
 
     def _run_one(
         self,

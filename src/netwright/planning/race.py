@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 
 from netwright.errors import SettingsError
+from netwright.objective import COSTS, read_limit
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.searches.race import RULES
 from netwright.spec import entry_of
 
+UNUSED = ("verdict.hours", "verdict.epochs", "verdict.references", "verdict.random_choices", "verdict.rival")
+"""Settings of a final comparison, which such a search does not have."""
 SHORTEST_PART_SECONDS = 10.0
 EPOCHS_A_PART = 1.5
 VALIDATION_SHARE = 0.5
@@ -21,7 +24,8 @@ LARGEST_SHARE = 0.1
 
 
 def require_race(draft: Draft, _: Context) -> None:
-    """Refuse a search whose trainings go on without a limit of time, or with an unknown rule.
+    """Refuse a search whose trainings go on without a limit of time, with an unknown rule, or with settings that it
+    cannot use.
 
     Raises:
         SettingsError: with what to do.
@@ -36,14 +40,31 @@ def require_race(draft: Draft, _: Context) -> None:
             "A search whose trainings go on (race) is limited by time, but budget.hours is null. Give --hours, or set "
             "race=null to train each candidate once."
         )
+    metrics = [text for text in draft.objective.limits if read_limit(text).name not in COSTS]
+    if metrics:
+        raise SettingsError(
+            f"The limit {metrics[0]!r} is on a metric, which a training that goes on may still reach. Limit one of "
+            f"{', '.join(COSTS)}, or set race=null to train each candidate once."
+        )
+    unused = [name for name in UNUSED if name in draft.user_set]
+    if unused:
+        raise SettingsError(
+            f"{unused[0]} was set, but a search whose trainings go on does not train networks again to compare them. "
+            "Leave it out, or set race=null to train each candidate once."
+        )
 
 
 def choose_first_part(draft: Draft, context: Context) -> None:
     """Choose the shortest training of a candidate that says something: about an epoch of the starting one."""
-    if context.repeats or draft.race is None or context.epoch_seconds is None or draft.budget.hours is None:
+    if draft.race is None or draft.budget.hours is None:
+        return
+    longest = max(LARGEST_SHARE * 3600.0 * draft.budget.hours, 1.0)
+    if context.repeats:  # perhaps in fewer hours
+        draft.choose({"race.first_seconds": min(draft.race.first_seconds, round(longest, 1))})
+        return
+    if context.epoch_seconds is None:
         return
     measured = max(EPOCHS_A_PART * context.epoch_seconds, SHORTEST_PART_SECONDS)
-    longest = max(LARGEST_SHARE * 3600.0 * draft.budget.hours, 1.0)
     first, validation = min(measured, longest), context.validation_seconds or 0.0
     changes = {"race.first_seconds": round(first, 1), "race.validation_seconds": round(validation, 2)}
     if context.flops is not None and validation > 0:

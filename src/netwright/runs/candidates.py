@@ -76,7 +76,7 @@ class TrainedCandidate:
         last = self.parts[-1]
         if last.status in (RUNNING, Status.COMPLETE):
             return "" if last.status == RUNNING or last.reward is not None else last.reason
-        if last.status == STOPPED and self.latest is not None:
+        if last.status == STOPPED:  # the time was up; there may be more
             return ""
         return last.reason or last.status
 

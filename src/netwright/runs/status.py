@@ -157,6 +157,7 @@ def status_of(
     counts, distinct = count_statuses(records), settings.budget.count == "distinct"
     finished = counts["total"] - counts[RUNNING]
     phase = _phase(folder, records)
+    race = None if settings.race is None else race_status(records)
     if phase != "searching":
         counts |= {RUNNING: 0, "unfinished": counts[RUNNING]}
     return RunStatus(
@@ -165,7 +166,7 @@ def status_of(
         dataset=settings.dataset.path.name,
         phase=phase,
         trials=counts,
-        counted=finished - (counts["cached"] if distinct else 0),
+        counted=race.begun if race is not None else finished - (counts["cached"] if distinct else 0),
         budget_trials=None if settings.supernet is not None else settings.budget.trials,
         budget_seconds=None if settings.budget.hours is None else settings.budget.hours * 3600.0,
         seconds=seconds,
@@ -177,7 +178,7 @@ def status_of(
         ),
         comparison=_comparison(folder, settings),
         shared=None if settings.supernet is None else _shared(folder),
-        race=None if settings.race is None else race_status(records),
+        race=race,
     )
 
 

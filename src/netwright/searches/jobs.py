@@ -30,7 +30,8 @@ class CandidateJob:
     objective hold; the networks of the final comparison need not keep them. ``resume_from`` is the checkpoint of an
     earlier part of the training, to go on from. ``stop_after`` is the epoch after which this part ends, though the
     protocol has more, and ``keep_checkpoint`` says whether it leaves a checkpoint for the next part. ``cost`` is what
-    an earlier part measured; None: it is measured now.
+    an earlier part measured; None: it is measured now. ``begin_again`` says whether the training begins again where
+    ``resume_from`` is missing or damaged.
     """
 
     settings: RunSettings
@@ -48,6 +49,7 @@ class CandidateJob:
     stop_after: int | None = None
     keep_checkpoint: bool = False
     cost: Cost | None = None
+    begin_again: bool = False
 
 
 def run_candidate(job: CandidateJob) -> dict[str, Any]:
@@ -57,7 +59,8 @@ def run_candidate(job: CandidateJob) -> dict[str, Any]:
     that file, once the outcome is stored.
 
     Raises:
-        CheckpointRefused: ``resume_from`` is missing or damaged, or belongs to another training.
+        CheckpointRefused: ``resume_from`` is missing or damaged, or belongs to another training, and the training is
+            not to begin again.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     path = job.folder / CHECKPOINT
@@ -68,14 +71,15 @@ def run_candidate(job: CandidateJob) -> dict[str, Any]:
         resume_from=job.resume_from,
         notes={_JOB: _identity(job)},
     )
-    try:
-        left = path if _is_of(job, path) else job.resume_from
-        return _run(job, replace(checkpoints, resume_from=left))
-    except CheckpointRefused as error:
-        if not path.exists():
-            raise
-        keep_trace(job.folder / LOG, error)  # of its own checkpoint: to begin again costs time alone
-    return _run(job, checkpoints)
+    sources = [path] * path.exists() + [job.resume_from]
+    sources += [None] * (job.begin_again and job.resume_from is not None)
+    for source in sources[:-1]:
+        try:
+            if source != path or _is_of(job, path):
+                return _run(job, replace(checkpoints, resume_from=source))
+        except CheckpointRefused as error:
+            keep_trace(job.folder / LOG, error)  # to begin at an earlier point costs time alone
+    return _run(job, replace(checkpoints, resume_from=sources[-1]))
 
 
 def _identity(job: CandidateJob) -> dict[str, Any]:

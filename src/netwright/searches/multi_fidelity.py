@@ -29,8 +29,8 @@ from netwright.runs.trials import (
     CONTINUES,
     DEFAULT,
     WORDS,
+    Records,
     network_key,
-    record_of,
     stop_trial,
     store_outcome,
 )
@@ -53,6 +53,8 @@ SECONDS_BESIDE = 3.0
 """What a part takes beside its training, until one was measured."""
 REPEATS = 50
 """After so many known networks in a row, the search begins no more candidates."""
+LONG_SHARE = 0.1
+"""The share of the race that a part gets where no new candidate can begin."""
 TIME_IS_UP = "the time was up"
 
 
@@ -104,7 +106,7 @@ def view_of(
         candidates=tuple(
             Candidate(
                 number=candidate.number,
-                curve=curve_of(folder, candidate, within=settings.objective.plain),
+                curve=curve_of(folder, candidate, within=settings.objective.of_task),
                 running=candidate.running,
                 ended=candidate.ended,
                 default=candidate.default,
@@ -149,6 +151,7 @@ class MultiFidelitySearch:
         self._race = settings.race
         self._data = data
         self._study = study
+        self._records = Records(study)
         self._space = space
         self._executor = executor
         self._rule = rule_of(settings)
@@ -157,7 +160,6 @@ class MultiFidelitySearch:
         self._kept = kept_seconds
         self._distributions = space.distributions()
         self._unfinished: list[optuna.Trial] = []
-        self._running: list[_Part] = []
         self._beside = SECONDS_BESIDE
         self._repeats = 0
 
@@ -184,7 +186,6 @@ class MultiFidelitySearch:
             crashed=lambda result: result["status"] == Status.CRASHED,
             on_tick=tick,
         ):
-            self._running.remove(done.job.key)
             self._finish(done)
         for trial in self._unfinished:
             stop_trial(self._study, trial, TIME_IS_UP)
@@ -192,15 +193,18 @@ class MultiFidelitySearch:
 
     def candidates(self) -> tuple[TrainedCandidate, ...]:
         """All candidates so far."""
-        return candidates_of(record_of(t) for t in self._study.get_trials(deepcopy=False))
+        return candidates_of(self._records.read())
 
     def _read_storage(self) -> None:
-        """Reads which parts an earlier process left in training, or queued."""
+        """Reads which parts an earlier process left in training, or queued, and removes checkpoints that it left."""
         for trial in self._study.get_trials(deepcopy=False):
             if trial.state == TrialState.RUNNING:
                 self._unfinished.append(optuna.Trial(self._study, trial._trial_id))
             elif trial.state == TrialState.WAITING:
                 self._unfinished.append(self._study.ask())  # it begins the queued one
+        for candidate in self.candidates():
+            for part in candidate.complete[:-1]:
+                self._drop_checkpoint(part.number)
 
     def _remaining(self) -> float:
         return self._clock.remaining() - self._kept
@@ -211,7 +215,6 @@ class MultiFidelitySearch:
             if part is None:
                 yield None
                 continue
-            self._running.append(part)
             yield Job(
                 run_candidate,
                 partial(self._job, part),
@@ -267,9 +270,9 @@ class MultiFidelitySearch:
         return None
 
     def _go_on(self, candidate: TrainedCandidate, seconds: float) -> _Part:
-        latest = candidate.latest
-        assert latest is not None
-        self._study.enqueue_trial(candidate.choice, user_attrs={CONTINUES: latest.number})
+        # One that was cut off in its first part has no checkpoint, and begins again.
+        last = candidate.latest or candidate.parts[-1]
+        self._study.enqueue_trial(candidate.choice, user_attrs={CONTINUES: last.number})
         trial = self._study.ask()
         self._note(trial, self._suggested(trial), seconds)
         return _Part(
@@ -317,6 +320,7 @@ class MultiFidelitySearch:
             limited=True,
             resume_from=None if continued is None else self._folder.trial(continued) / CHECKPOINT,
             keep_checkpoint=True,
+            begin_again=True,
             cost=self._cost(continued),
         )
 
@@ -324,8 +328,8 @@ class MultiFidelitySearch:
         """What the network costs, as the part before has measured it."""
         if continued is None:
             return None
-        trial = self._study.get_trials(deepcopy=False)[continued]
-        return Outcome.from_dict(trial.user_attrs["outcome"]).cost
+        outcome = self._study.get_trials(deepcopy=False)[continued].user_attrs.get("outcome")
+        return None if outcome is None else Outcome.from_dict(outcome).cost
 
     def _finish(self, done: Done) -> None:
         """Stores the result of a part. Only then is the checkpoint of the part before removed."""
@@ -360,4 +364,4 @@ def _best_waiting(race: Race) -> Decision:
     if race.over() or not waiting:
         return None
     best = max(waiting, key=lambda c: (c.score, -c.number))
-    return GoOn(best.number, best.seconds + race.part(race.first))
+    return race.go_on(best, LONG_SHARE * race.total)

@@ -37,7 +37,7 @@ def racers_of(folder: RunFolder, settings: RunSettings, records: Sequence[TrialR
             choice=candidate.words,
             role=BEST if candidate is best else DEFAULT if candidate.default else "",
             parameters=_parameters(candidate),
-            curve=curve_of(folder, candidate, within=settings.objective.plain),
+            curve=curve_of(folder, candidate, within=settings.objective.of_task),
             turns=tuple(
                 (part.started - began, part.finished - began)
                 for part in candidate.parts
