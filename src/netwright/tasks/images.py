@@ -26,6 +26,7 @@ from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_output
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from netwright.data.loading.pictures import ImageBatches, LabelledImages
     from netwright.training.config import TrainingProtocol
@@ -120,6 +121,34 @@ def picture_batches(
         augmentation=protocol.augmentation,
         generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
     )
+
+
+def picture_outputs(
+    probabilities: Callable[..., NDArray[np.float64]],
+    network: nn.Module,
+    pictures: LabelledImages,
+    cases: Sequence[int],
+    protocol: TrainingProtocol,
+    device: torch.device,
+) -> Iterator[NDArray[np.floating]]:
+    """What a network gives of each picture, computed batch by batch.
+
+    Args:
+        probabilities: of pictures (N, C, H, W), one row each.
+        network: in evaluation.
+        pictures: prepared.
+        cases: indices of pictures.
+        protocol: how forward passes are computed.
+        device: of the network.
+    """
+    for start in range(0, len(cases), protocol.batch_size):
+        yield from probabilities(
+            network,
+            pictures.images(cases[start : start + protocol.batch_size]),
+            device=device,
+            mixed_precision=protocol.mixed_precision,
+            channels_last=protocol.channels_last,
+        )
 
 
 def require_pictures(dataset: AnyDataset, what: str) -> ImageSet:

@@ -14,7 +14,7 @@ from netwright.data.loading.pictures import ImageBatches, LabelledImages
 from netwright.means import mean_known
 from netwright.tasks.classification.metrics.accuracy import top_1_correct
 from netwright.tasks.classification.task import ClassificationTask
-from netwright.tasks.images import picture_batches
+from netwright.tasks.images import picture_batches, picture_outputs
 from netwright.training.config import TrainingProtocol
 from netwright.training.inference import class_probabilities, predict_classes
 from netwright.training.losses import TrainingLoss, loss_of
@@ -65,14 +65,7 @@ class ImageProblem:
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
     ) -> Iterator[NDArray[np.floating]]:
         """Class probabilities (K,) of each picture."""
-        for start in range(0, len(cases), protocol.batch_size):
-            yield from class_probabilities(
-                network,
-                self._prepared.images(cases[start : start + protocol.batch_size]),
-                device=device,
-                mixed_precision=protocol.mixed_precision,
-                channels_last=protocol.channels_last,
-            )
+        return picture_outputs(class_probabilities, network, self._prepared, cases, protocol, device)
 
     def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
         """(cases, 1): whether the likeliest class is the true one."""

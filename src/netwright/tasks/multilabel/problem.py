@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.data.loading.pictures import ImageBatches, LabelledImages
-from netwright.tasks.images import picture_batches
+from netwright.tasks.images import picture_batches, picture_outputs
 from netwright.tasks.multilabel.metrics.average_precision import average_precision, mean_average_precision
 from netwright.tasks.multilabel.metrics.f1 import f1, macro_f1
 from netwright.tasks.multilabel.task import MACRO_F1, MEAN_AVERAGE_PRECISION, MultilabelTask
@@ -56,14 +56,7 @@ class MultilabelProblem:
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
     ) -> Iterator[NDArray[np.floating]]:
         """The probability of each label (labels,) of each picture."""
-        for start in range(0, len(cases), protocol.batch_size):
-            yield from label_probabilities(
-                network,
-                self._prepared.images(cases[start : start + protocol.batch_size]),
-                device=device,
-                mixed_precision=protocol.mixed_precision,
-                channels_last=protocol.channels_last,
-            )
+        return picture_outputs(label_probabilities, network, self._prepared, cases, protocol, device)
 
     def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
         """(cases, 2 labels): the probabilities, and what is true."""
