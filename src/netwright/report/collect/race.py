@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from netwright.comparison.finish import ENSEMBLE
 from netwright.files import read_json
-from netwright.report.draw.race import BEST, DEFAULT, Racer, Together
+from netwright.report.draw.race import BEST, DEFAULT, FinalChoice, Racer
 from netwright.runs.candidates import TrainedCandidate, best_candidate, candidates_of, curve_of
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import OPENINGS
@@ -38,25 +38,25 @@ def racers_of(folder: RunFolder, settings: RunSettings, records: Sequence[TrialR
             role=BEST if candidate is best else DEFAULT if candidate.default else "",
             parameters=_parameters(candidate),
             curve=curve_of(folder, candidate, within=settings.objective.of_task),
-            turns=tuple(
+            parts=tuple(
                 (part.started - began, part.finished - began)
                 for part in candidate.parts
                 if part.started is not None and part.finished is not None
             ),
             expected=expected.get(candidate.number),
-            fate=candidate.ended or dropped.get(candidate.number, ""),
+            reason=candidate.ended or dropped.get(candidate.number, ""),
         )
         for candidate in candidates
     )
 
 
-def together_of(folder: RunFolder) -> Together | None:
+def final_choice_of(folder: RunFolder) -> FinalChoice | None:
     """What was chosen in the end of the race; None while it has not ended."""
     if not (folder.root / ENSEMBLE).exists():
         return None
     choice = read_json(folder.root / ENSEMBLE)
     openings = folder.root / OPENINGS
-    return Together(
+    return FinalChoice(
         members=tuple((m["name"], m["weight"], m["alone"], m["without"]) for m in choice["members"]),
         mirror_axes=tuple(choice["mirror_axes"]),
         reason=choice["selection"]["reason"],

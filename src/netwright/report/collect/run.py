@@ -11,7 +11,7 @@ from netwright.report.collect.comparison import comparison_of
 from netwright.report.collect.facts import facts_of, notes_of
 from netwright.report.collect.one_shot import probability_path
 from netwright.report.collect.output import HISTORY, report_path, require_own
-from netwright.report.collect.race import racers_of, together_of
+from netwright.report.collect.race import final_choice_of, racers_of
 from netwright.report.collect.search import best_curves, penalty_of, reward_name, trial_rows
 from netwright.report.collect.space import space_sections
 from netwright.report.collect.strategy import strategy_history, strategy_report
@@ -100,7 +100,7 @@ def report_page(
         *task.report_sections(run),
         *search_sections(search, comparison),
         *(() if path is None else (one_shot_section(path),)),
-        *race_sections(racers_of(folder, settings, records), search.reward_name, together_of(folder)),
+        *race_sections(racers_of(folder, settings, records), search.reward_name, final_choice_of(folder)),
         *strategy_sections(strategy_report(study, best, search.reward_name)),
         *space_sections(space, records, best, problem_of(settings, run_data.prepared).task),
         repetition_section(_commands(folder, settings), settings.to_yaml(), notes),

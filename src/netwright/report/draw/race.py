@@ -18,7 +18,7 @@ CURVES_CAPTION = (
     "Each line is one training, validated now and then; it goes on where it was. The time is that of training alone, "
     "on a logarithmic scale."
 )
-TURNS_CAPTION = "Each bar is a part of a training, with its validation, in the time of the search."
+PARTS_CAPTION = "Each bar is a part of a training, with its validation, in the time of the search."
 BEST, DEFAULT = "best", "default"
 
 
@@ -32,9 +32,9 @@ class Racer:
         role: "best", "default", or empty.
         parameters: of its network; None: not known.
         curve: seconds trained in all and the score then, ascending.
-        turns: from and until when each of its parts was trained, in seconds since the search began.
+        parts: from and until when each of its parts was trained, in seconds since the search began.
         expected: the score expected at the end of the race; None: not known.
-        fate: why it does not go on; empty for one that was in the race to the end.
+        reason: why it does not go on; empty for one that was in the race to the end.
     """
 
     number: int
@@ -42,13 +42,13 @@ class Racer:
     role: str
     parameters: int | None
     curve: tuple[tuple[float, float], ...]
-    turns: tuple[tuple[float, float], ...]
+    parts: tuple[tuple[float, float], ...]
     expected: float | None
-    fate: str
+    reason: str
 
 
 @dataclass(frozen=True)
-class Together:
+class FinalChoice:
     """What was chosen in the end.
 
     Args:
@@ -56,7 +56,7 @@ class Together:
             not known, or there is no other.
         mirror_axes: along which images are also predicted mirrored.
         reason: why these and no others, in words.
-        reward: of all together on the validation cases.
+        reward: of all of them together on the validation cases.
         openings: how often the test cases were opened, this time included.
     """
 
@@ -68,41 +68,41 @@ class Together:
 
 
 def race_sections(
-    racers: Sequence[Racer], reward_name: str, together: Together | None = None
+    racers: Sequence[Racer], reward_name: str, choice: FinalChoice | None = None
 ) -> tuple[Section, ...]:
     """The section about the race; none without a candidate.
 
     Args:
         racers: the candidates.
         reward_name: what their score is.
-        together: what was chosen in the end; None: the end has not come yet.
+        choice: what was chosen in the end; None: the end has not come yet.
     """
     if not racers:
         return ()
-    trained = sum(len(racer.turns) for racer in racers)
+    trained = sum(len(racer.parts) for racer in racers)
     told = (
-        f"{formatting.counted(len(racers), 'training')} in {formatting.counted(trained, 'part')}. Whoever went on "
-        "went on from its own weights: nothing was trained twice."
+        f"{formatting.counted(len(racers), 'training')} in {formatting.counted(trained, 'part')}. Each part "
+        "starts from the weights of the part before it: nothing was trained twice."
     )
     blocks = (
         Sentences((told,)),
         Figure("race", curves_figure(racers, reward_name), CURVES_CAPTION),
-        Figure("turns", turns_figure(racers), TURNS_CAPTION),
+        Figure("parts", parts_figure(racers), PARTS_CAPTION),
         _table(racers, reward_name),
-        *(() if together is None else _together(together, reward_name)),
+        *(() if choice is None else _choice(choice, reward_name)),
     )
-    return (Section("race", "Who went on", blocks, SEARCH + 1, link="The race"),)
+    return (Section("race", "Which trainings went on", blocks, SEARCH + 1, link="The race"),)
 
 
-def _together(together: Together, reward_name: str) -> tuple[Block, ...]:
+def _choice(choice: FinalChoice, reward_name: str) -> tuple[Block, ...]:
     """The members of what is used, and what each brings."""
     views = ""
-    if together.mirror_axes:
-        axes = formatting.names([str(axis + 1) for axis in together.mirror_axes])
+    if choice.mirror_axes:
+        axes = formatting.names([str(axis + 1) for axis in choice.mirror_axes])
         views = f" Images are also predicted mirrored along axis {axes}, and the results are averaged."
-    told = f"{formatting.sentence_case(together.reason)}.{views}"
+    told = f"{formatting.sentence_case(choice.reason)}.{views}"
     opened = (
-        f"The test cases were opened {together.openings} times: the numbers of the last time are no longer those of "
+        f"The test cases were opened {choice.openings} times: the numbers of the last time are no longer those of "
         "cases that nothing was decided by."
     )
     head = (
@@ -120,11 +120,11 @@ def _together(together: Together, reward_name: str) -> tuple[Block, ...]:
                 Cell(formatting.reward(without), number=True),
             )
         )
-        for name, weight, alone, without in together.members
+        for name, weight, alone, without in choice.members
     )
     return (
         Heading("What is used in the end"),
-        Sentences((told, *((opened,) if together.openings > 1 else ()))),
+        Sentences((told, *((opened,) if choice.openings > 1 else ()))),
         Table(head, rows),
     )
 
@@ -154,18 +154,18 @@ def curves_figure(racers: Sequence[Racer], reward_name: str) -> go.Figure:
     return figure
 
 
-def turns_figure(racers: Sequence[Racer]) -> go.Figure:
+def parts_figure(racers: Sequence[Racer]) -> go.Figure:
     """When each candidate was trained. A row is a candidate."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
     for row, racer in enumerate(racers):
-        if not racer.turns:
+        if not racer.parts:
             continue
         figure.add_bar(
-            y=[row] * len(racer.turns),
-            x=[(end - begin) / 60 for begin, end in racer.turns],
-            base=[begin / 60 for begin, _ in racer.turns],
+            y=[row] * len(racer.parts),
+            x=[(end - begin) / 60 for begin, end in racer.parts],
+            base=[begin / 60 for begin, _ in racer.parts],
             orientation="h",
             marker={"color": _colour(racer), "line": {"width": 1, "color": "white"}},
             hovertemplate=f"trial {racer.number}: %{{base:.1f}} min + %{{x:.1f}} min<extra></extra>",
@@ -187,7 +187,7 @@ def turns_figure(racers: Sequence[Racer]) -> go.Figure:
 def _colour(racer: Racer) -> str:
     if racer.role == BEST:
         return BEST_COLOUR
-    return INK if racer.role == DEFAULT else GRID if racer.fate else QUIET
+    return INK if racer.role == DEFAULT else GRID if racer.reason else QUIET
 
 
 def _table(racers: Sequence[Racer], reward_name: str) -> Table:
@@ -213,7 +213,7 @@ def _row(racer: Racer) -> Row:
         _number(formatting.duration(seconds), seconds),
         _number(formatting.reward(score), score),
         _number(formatting.reward(racer.expected), racer.expected),
-        Cell(racer.fate, wide=True),
+        Cell(racer.reason, wide=True),
     )
     return Row(cells, "best" if racer.role == BEST else "")
 
