@@ -15,6 +15,7 @@ from netwright.errors import SettingsError
 from netwright.execution.base import Executor
 from netwright.planning.candidate_time import share_hours
 from netwright.planning.user_settings import UserSettings
+from netwright.recipes import RECIPES
 from netwright.runs.data import open_run_data
 from netwright.searches.components import open_study
 from netwright.searches.loop import Search
@@ -70,7 +71,12 @@ def executor(worker_pool: SharedWorkers) -> Executor:
 
 def made(dataset: Path, folder: Path, trials: int, **settings: Any) -> Run:
     """A run, and nothing searched yet."""
-    user = UserSettings(trials=trials, workers=1, epochs=1, seed=1, assignments={**QUICK, **settings})
+    chosen = (
+        settings.get("space.name") in RECIPES["auto"].spaces.values()
+    )  # such a space chooses the batches itself
+    quick = {name: value for name, value in QUICK.items() if not (chosen and name.startswith("training."))}
+    quick |= {"race": None} if chosen else {}
+    user = UserSettings(trials=trials, workers=1, epochs=1, seed=1, assignments={**quick, **settings})
     return create_run(dataset, None, user, folder)
 
 

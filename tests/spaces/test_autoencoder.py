@@ -19,6 +19,7 @@ from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.nn.steps import Supernet
 from netwright.spaces import SPACES, Space
 from netwright.spaces.autoencoder import AutoencoderSpace
+from netwright.spaces.autoencoder.layers import DecodeUp, Encode
 from netwright.spaces.base import HasBase, SharesWeights, Tabled
 from netwright.training.cost import dry_run
 
@@ -391,3 +392,15 @@ def test_volumes_are_refused() -> None:
     for make in (small().supernet, lambda task: small().build(small().starting_choice(), task)):
         with pytest.raises(InfeasibleArchitecture, match="2D"):
             make(Shape(size=(8, 8, 8)))
+
+
+@pytest.mark.parametrize("size", [6, 7])
+def test_layers_of_one_pixel_that_halve_are_torch_s_own(size: int) -> None:
+    """Forward alone: the gradient of torch's own layer is not safe on all processors."""
+    images = torch.randn(2, 3, size, size)
+    down, up = Encode(3, 5, 1, down=True), DecodeUp(5, 3, 1)
+    encoded = down(images, 5)
+    assert torch.allclose(encoded, F.conv2d(images, down.weight, stride=2).relu(), atol=1e-6)
+    missing = size - (2 * encoded.shape[-1] - 1)
+    expected = F.conv_transpose2d(encoded, up.weight, stride=2, output_padding=missing).relu()
+    assert torch.allclose(up(encoded, images, 3), expected, atol=1e-6)

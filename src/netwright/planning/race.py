@@ -46,7 +46,7 @@ def require_race(draft: Draft, _: Context) -> None:
             f"The limit {metrics[0]!r} is on a metric, which a training that goes on may still reach. Limit one of "
             f"{', '.join(COSTS)}, or set race=null to train each candidate once."
         )
-    unused = [name for name in UNUSED if name in draft.user_set]
+    unused = [n for n in UNUSED if n in draft.user_set and getattr(draft.verdict, n.partition(".")[2])]
     if unused:
         raise SettingsError(
             f"{unused[0]} was set, but a search whose trainings go on does not train networks again to compare them. "

@@ -62,7 +62,11 @@ def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
     if "space.network" in user.user_set():
         return "marl"
     space = user.values().get("space.name")
-    same_space = [name for name, recipe in RECIPES.items() if recipe.values["space"]["name"] == space]
+    same_space = [
+        name
+        for name, recipe in RECIPES.items()
+        if space in (recipe.values["space"]["name"], *recipe.spaces.values())
+    ]
     if same_space:
         return same_space[0]
     try:

@@ -41,6 +41,9 @@ class Encode(nn.Module):
         """
         given = features.shape[1]
         weight = _scaled(self.weight[:channels, :given], given, self.weight.shape[1])
+        if self.stride == 2 and weight.shape[-1] == 1:
+            # It meets every second pixel alone. torch 2.13 corrupts memory in the gradient of this case on some CPUs.
+            return F.conv2d(features[..., ::2, ::2], weight).relu_()
         return F.conv2d(features, weight, stride=self.stride, padding=weight.shape[-1] // 2).relu_()
 
 
@@ -81,6 +84,10 @@ class DecodeUp(nn.Module):
         weight = _scaled(self.weight[:given, :channels], given, self.weight.shape[0])
         missing = [above.shape[axis] - (2 * features.shape[axis] - 1) for axis in (2, 3)]  # 0 or 1
         half = weight.shape[-1] // 2
+        if half == 0:  # as in `Encode`
+            spread = features.new_zeros((*features.shape[:2], *above.shape[2:]))
+            spread[..., ::2, ::2] = features
+            return F.conv_transpose2d(spread, weight).relu_()
         return F.conv_transpose2d(features, weight, stride=2, padding=half, output_padding=missing).relu_()
 
 
