@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import torch
@@ -20,6 +22,10 @@ from netwright.training.problem import NetworkTask
 from netwright.training.step import TrainingStep
 from netwright.training.trial import predicted_cost
 
+# The holes of a heap are chance: of 120 trainings of these networks, in AVX512 and in AVX2, single ones took a
+# third more than predicted. The medians of three were from 0.83 to 1.2 of the prediction.
+REPEATS = 3
+
 
 def train(network: nn.Module, task: NetworkTask, protocol: TrainingProtocol) -> None:
     """Three steps, as the first one has no optimizer state yet."""
@@ -33,8 +39,18 @@ def train(network: nn.Module, task: NetworkTask, protocol: TrainingProtocol) -> 
         step(images, labels, 1)
 
 
+def measured(
+    build: Callable[[NetworkTask], nn.Module], task: NetworkTask, protocol: TrainingProtocol
+) -> float:
+    """The peak memory in MB of training a new network."""
+    with measured_memory() as memory:
+        train(build(task), task, protocol)
+    assert memory.peak_mb is not None
+    return memory.peak_mb
+
+
 def main(case: dict[str, Any]) -> dict[str, float | None]:
-    """Predicted and measured MB of a network, its task and its protocol."""
+    """Predicted and measured MB of a network, its task and its protocol. The measured one is a median."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     names = tuple(f"label {index}" for index in range(1, case.get("classes", 3)))
@@ -55,10 +71,8 @@ def main(case: dict[str, Any]) -> dict[str, float | None]:
     if len(size) == 3:
         small = SegmentationTask(1, names, (16, 16, 16))
         train(build(small), small, protocol)
-    with measured_memory() as memory:
-        train(build(task), task, protocol)
-    cost = predicted_cost(build, task, protocol)
-    return {"predicted_mb": cost.predicted_memory_mb, "measured_mb": memory.peak_mb}
+    peak = median(measured(build, task, protocol) for _ in range(REPEATS))
+    return {"predicted_mb": predicted_cost(build, task, protocol).predicted_memory_mb, "measured_mb": peak}
 
 
 if __name__ == "__main__":
