@@ -73,18 +73,24 @@ def test_pictures_with_classes_have_a_space_of_their_own(
     shapes: Path, netwright: Command, tmp_path: Path
 ) -> None:
     words = ["--recipe", "auto", "--workers", 1, "--hours", 0.008, "--set", "race.first_seconds=2"]
-    done = netwright("search", shapes, "-o", tmp_path / "run", *words)
+    done = netwright("search", shapes, "-o", tmp_path / "run", *words, "--single")
     assert done.returncode == 0, done.stderr + done.stdout
     run = package.open_run(tmp_path / "run")
+    assert run.settings.race is not None
+    assert run.settings.race.single
+    assert len(json.loads((tmp_path / "run" / "ensemble.json").read_text())["members"]) == 1
     assert run.settings.space.name == "classifier-stages"
     assert run.best is not None
 
 
 def test_a_plan_promises_no_number_of_candidates(dataset: Path, netwright: Command) -> None:
-    done = netwright("plan", dataset, *QUICK[:4], "--hours", 2, "--set", "preprocessing.size=[16,16,16]")
+    words = (*QUICK[:4], "--hours", 2, "--seconds", 5, "--single", "--set", "preprocessing.size=[16,16,16]")
+    done = netwright("plan", dataset, *words)
     assert done.returncode == 0, done.stderr
     assert "in 2 h: trainings that go on" in done.stdout
     assert "candidates an hour" not in done.stdout
+    assert "warning    With 2 validation cases no network can be better than the default" in done.stdout
+    assert f"netwright search {dataset} --recipe auto --hours 2 --workers 1 --single --set" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from netwright.comparison.ensemble import (
     alone,
     best_single,
     compare,
+    fewest_units,
     greedy,
     propose,
     reduced,
@@ -240,3 +241,13 @@ def test_without_time_one_network_is_taken() -> None:
     assert chosen is not None
     assert chosen.counts == chosen.single == best_single(library, np.arange(len(truths)))
     assert "no time" in chosen.reason
+
+
+@pytest.mark.parametrize("chance", [0.1, 0.05, 0.01])
+def test_so_few_cases_prove_nothing_however_large_the_gain(chance: float) -> None:
+    fewest, rule = fewest_units(chance), Rule(chance=chance)
+    for cases in range(2, fewest + 2):
+        better, worse = np.ones((cases, 1)), np.zeros((cases, 1))
+        better[:, 0] += np.arange(cases) / 100
+        gain = compare(lambda rows: float(rows.mean()), better, worse, np.arange(cases), rule)
+        assert gain.proven == (cases >= fewest)

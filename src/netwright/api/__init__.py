@@ -100,7 +100,7 @@ def create_run(
         on_stage: called with a few words about what is being done.
 
     Warns:
-        SettingsWarning: the search is shorter than its strategy's exploration.
+        SettingsWarning: the search is shorter than its strategy's exploration, or there are too few validation cases.
     """
     draft, context = first_draft(dataset, recipe, user), Context(user, output, on_stage)
     take_steps(draft, context, *Chapter)

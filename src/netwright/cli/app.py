@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +32,7 @@ from netwright.cli.options import (
     RunArgument,
     SeedOption,
     SetOption,
+    SingleOption,
     SpaceOption,
     StrategyOption,
     TrialsOption,
@@ -149,7 +152,8 @@ def inspect(
     if as_json:
         print_json(inspection.to_dict())
     else:
-        print_lines(inspection_lines(dataset, inspection, show_all=show_all, options=given_options(context)))
+        options = given_options(context, "as_json", "show_all")
+        print_lines(inspection_lines(dataset, inspection, show_all=show_all, options=options))
     if any(problem.severity == "error" for problem in inspection.problems):
         raise typer.Exit(1)
 
@@ -169,6 +173,7 @@ def plan(
     seed: SeedOption = 0,
     network: NetworkOption = None,
     limit: LimitOption = None,
+    single: SingleOption = False,
     assignments: SetOption = None,
     as_json: JsonOption = False,
     format: FormatOption = None,
@@ -197,12 +202,15 @@ def plan(
         objective=objective,
         network=network,
         limits=limit,
+        single=single,
     )
-    result = api.plan(dataset, recipe, user, on_stage=_stage, seconds=seconds or api.PLAN_SECONDS)
+    with _warnings_of_settings() as told:
+        result = api.plan(dataset, recipe, user, on_stage=_stage, seconds=seconds or api.PLAN_SECONDS)
     if as_json:
         print_json(result.to_dict())
         return
-    print_lines(plan_lines(result, dataset, given_options(context, "recipe", "seconds")))
+    print_lines(told)
+    print_lines(plan_lines(result, dataset, given_options(context, "recipe", "seconds", "as_json")))
 
 
 @app.command()
@@ -221,6 +229,7 @@ def search(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers; 0 by default.")] = None,
     network: NetworkOption = None,
     limit: LimitOption = None,
+    single: SingleOption = False,
     assignments: SetOption = None,
     settings: Annotated[
         Path | None,
@@ -251,14 +260,14 @@ def search(
         objective=objective,
         network=network,
         limits=limit,
+        single=single,
         logs=log,
         repeat=None if settings is None else read_settings(settings),
         trust_code=trust_code,
     )
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", SettingsWarning)
+    with _warnings_of_settings() as told:
         run = create_run(dataset, recipe, user, output, on_stage=_stage)
-    print_lines(f"warning    {w.message}" for w in told if issubclass(w.category, SettingsWarning))
+    print_lines(told)
     _conduct(run)
 
 
@@ -318,6 +327,16 @@ def recipes(
     for recipe in RECIPES.values():
         out.print(f"{recipe.name:<16} {recipe.title}", markup=False)
         out.print(f"{'':<16} {recipe.paper}; {recipe.task}", markup=False)
+
+
+@contextlib.contextmanager
+def _warnings_of_settings() -> Iterator[list[str]]:
+    """The lines to print of settings that are probably not meant. They are there when the block has ended."""
+    lines: list[str] = []
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", SettingsWarning)
+        yield lines
+    lines += [f"warning    {w.message}" for w in told if issubclass(w.category, SettingsWarning)]
 
 
 def _conduct(run: Any, hours: float | None = None) -> None:

@@ -74,6 +74,9 @@ WorkersOption = Annotated[
 EpochsOption = Annotated[int | None, typer.Option(min=1, help="Epochs of each candidate.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 TrialOption = Annotated[int | None, typer.Option(min=0, help="Number of a trial; by default the winner.")]
+SingleOption = Annotated[
+    bool, typer.Option("--single", help="One network in the end, not several together (recipe auto).")
+]
 NoCRFOption = Annotated[
     bool, typer.Option("--no-crf", help="Do not apply the CRF that was kept for the network.")
 ]
@@ -136,7 +139,7 @@ def _allow_pixels(most: int | None) -> int | None:
 
 
 def given_options(context: typer.Context, *without: str) -> list[str]:
-    """The options that the user gave a verb, to be given again, without flags and the names in ``without``."""
+    """The options that the user gave a verb, to be given again, without the names in ``without``."""
     words: list[str] = []
     for parameter in context.command.params:
         name = str(parameter.name)
@@ -146,8 +149,8 @@ def given_options(context: typer.Context, *without: str) -> list[str]:
             continue
         given = context.params[name]
         for value in given if isinstance(given, list | tuple) else [given]:
-            if not isinstance(value, bool):
-                words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            words += [option] if isinstance(value, bool) else [option, text]
     return words
 
 
@@ -160,6 +163,7 @@ def read_user_settings(
     objective: str | None = None,
     network: str | None = None,
     limits: Sequence[str] | None = None,
+    single: bool = False,
     logs: Sequence[str] | None = None,
     **options: Any,
 ) -> UserSettings:
@@ -178,6 +182,8 @@ def read_user_settings(
         named["space.network"] = network
     if limits:
         named["objective.limits"] = list(limits)
+    if single:
+        named["race.single"] = True
     if logs:
         named["log"] = list(dict.fromkeys(logs))
     return UserSettings(map_label=read_label_map(map_label), assignments=named, **options)

@@ -80,6 +80,15 @@ class Rule:
     seed: int = 0
 
 
+def fewest_units(chance: float = Rule.chance) -> int:
+    """The fewest cases (or patients) in which a gain can be beyond chance: 2 to the power of -n is small enough.
+
+    >>> fewest_units(0.05)
+    5
+    """
+    return math.ceil(-math.log2(chance))
+
+
 @dataclass(frozen=True)
 class Step:
     """A member that was added, and the value with it."""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
+from collections.abc import Sequence
 
-from netwright.errors import SettingsError
+from netwright.comparison.ensemble import fewest_units
+from netwright.data.open import split_any
+from netwright.data.splits import Splits
+from netwright.errors import SettingsError, SettingsWarning
 from netwright.objective import COSTS, read_limit
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
@@ -52,6 +58,48 @@ def require_race(draft: Draft, _: Context) -> None:
             f"{unused[0]} was set, but a search whose trainings go on does not train networks again to compare them. "
             "Leave it out, or set race=null to train each candidate once."
         )
+
+
+def warn_of_few_cases(draft: Draft, context: Context) -> None:
+    """Warn where there are too few validation cases for anything to be better than the default beyond chance.
+
+    Warns:
+        SettingsWarning: there are.
+    """
+    if draft.race is None or not draft.objective.plain:  # where costs are weighed, the better choice is taken
+        return
+    validation, fewest = _units(context.splits, context.splits.validation), fewest_units()
+    if validation >= fewest:
+        return
+    units = "patients" if context.splits.groups else "cases"
+    limited = ", if it keeps the limits" if draft.objective.limits else ""
+    warnings.warn(
+        f"With {validation} validation {units} no network can be better than the default beyond chance, so you get "
+        f"the default{limited}. Expected at least {fewest}: label more {units}{_larger_share(draft, context, fewest)}.",
+        SettingsWarning,
+        stacklevel=4,
+    )
+
+
+def _units(splits: Splits, names: Sequence[str]) -> int:
+    """How many of some cases are independent: a patient's count once."""
+    return len({splits.groups.get(name, name) for name in names})
+
+
+def _larger_share(draft: Draft, context: Context, fewest: int) -> str:
+    """The share that gives validation the fewest cases; empty where training would be left with fewer than that."""
+    training, validation, test = draft.split
+    for percent in range(math.ceil(100 * validation) + 1, math.ceil(100 * (training + validation))):
+        share = percent / 100
+        shares = (round(training + validation - share, 2), share, test)
+        if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+            continue
+        splits = split_any(context.prepared, draft.seed, shares)
+        if _units(splits, splits.training) < fewest:
+            break
+        if _units(splits, splits.validation) >= fewest:
+            return f", or give validation a larger share (--set split=[{','.join(f'{s:g}' for s in shares)}])"
+    return ""
 
 
 def choose_first_part(draft: Draft, context: Context) -> None:

@@ -32,8 +32,21 @@ def first_draft(dataset: Path, recipe: str | None, user: UserSettings) -> Draft:
     """
     warn_of_old_names(user.assignments or {})
     draft = Draft.begin(_begin_with(dataset, recipe, user), user.user_set())
+    _require_race(draft)
     draft.change(user.values())
     return draft
+
+
+def _require_race(draft: Draft) -> None:
+    """Refuse settings of `race` where each candidate is trained once: one of them alone would make another search."""
+    given = sorted(name for name in draft.user_set if name.startswith("race."))
+    if draft.race is not None or "race" in draft.user_set or not given:
+        return
+    option = " (--single)" if given[0] == "race.single" else ""
+    raise SettingsError(
+        f"{given[0]}{option} is for trainings that go on, but the recipe {draft.recipe} trains each candidate once. "
+        "Give --recipe auto, or leave it out."
+    )
 
 
 def _begin_with(dataset: Path, recipe: str | None, user: UserSettings) -> dict[str, Any]:

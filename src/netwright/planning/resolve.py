@@ -38,7 +38,7 @@ from netwright.planning.open_data import (
     require_usable,
     split_dataset,
 )
-from netwright.planning.race import choose_first_part, count_planning, require_race
+from netwright.planning.race import choose_first_part, count_planning, require_race, warn_of_few_cases
 from netwright.planning.recipe import choose_space, read_without_classes, require_recipe
 from netwright.planning.slices import choose_slices, choose_slices_of_masks
 from netwright.planning.task_settings import (
@@ -170,6 +170,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("metric", choose_metric),
         ("training, validation and test cases", split_dataset),
         ("labels of the objective can be validated", require_validation_labels),
+        ("there are validation cases enough to tell a difference", warn_of_few_cases),
         (
             "a one-shot search can take its first step",
             lambda draft, at: require_searchable(draft, at.task, len(at.splits.training)),
