@@ -40,7 +40,7 @@ class Simulated:
     def __init__(self, lost: Callable[[CandidateJob], bool] = lambda job: False) -> None:
         self.seconds = time.monotonic()
         self.jobs: list[CandidateJob] = []
-        self._lost = lost
+        self.lost = lost
 
     def now(self) -> float:
         return self.seconds
@@ -48,7 +48,7 @@ class Simulated:
     def submit(self, function: Callable[..., Any], job: CandidateJob) -> Future[Any]:
         future: Future[Any] = Future()
         self.jobs.append(job)
-        if self._lost(job):
+        if self.lost(job):
             future.set_exception(WorkerLost(11, "gone"))
             return future
         before = 0.0
@@ -159,25 +159,66 @@ def test_the_starting_choice_runs_along(tmp_path: Path) -> None:
     assert space.canonical(candidates[0].choice) == space.canonical(space.starting_choice())
 
 
-def test_a_killed_search_goes_on_with_the_parts_that_were_in_training(tmp_path: Path) -> None:
-    storage = f"sqlite:///{tmp_path / 'study.db'}"
+class KilledError(Exception):
+    """Stands for the end of the process."""
 
-    class KilledError(Exception):
-        pass
+
+def killed(
+    tmp_path: Path, executor: Simulated, storage: str, jobs: int, settings: RunSettings
+) -> optuna.Study:
+    """The study of a search whose process ends when it has begun so many parts."""
 
     def kill(job: CandidateJob) -> bool:
-        if len(first.jobs) == 9:
+        if len(executor.jobs) == jobs:
             raise KilledError
         return False
 
-    first = Simulated(kill)
-    search, study = make(tmp_path, first, storage=storage)
+    executor.lost = kill
+    search, study = make(tmp_path, executor, settings, storage)
     with pytest.raises(KilledError):
         search.run()
+    return study
+
+
+def test_repeated_proposals_that_were_killed_before_their_end_train_nothing(tmp_path: Path) -> None:
+    """Trials are left as a process leaves them that is killed after the first, second, ... note that it makes."""
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    settings = settings_of(tmp_path, budget={"hours": 0.1})
+    study = killed(tmp_path, Simulated(), storage, 4, settings)
+    space, old = make_space(settings.space), study.trials[1]
+    key = network_key(space.canonical(old.params))
+    notes = {"network": key, "until_seconds": 30.0, "cached_from": 1}
+    left = []
+    for count in range(-1, len(notes) + 1):
+        study.enqueue_trial(old.params)
+        trial = study.ask()
+        for name, distribution in space.distributions().items() if count >= 0 else ():
+            trial._suggest(name, distribution)
+        for name, value in list(notes.items())[: max(count, 0)]:
+            trial.set_user_attr(name, value)
+        left.append(trial.number)
+    executor = Simulated()
+    search, study = make(tmp_path, executor, settings, storage)
+    search.run()
+    assert executor.jobs
+    assert not set(left) & {int(job.folder.name) for job in executor.jobs}
+    keys = [candidate.parts[0].network for candidate in search.candidates()]
+    assert len(set(keys)) == len(keys), "no network is two candidates"
+    for ended in (study.trials[number] for number in left):
+        assert ended.state == TrialState.COMPLETE
+        assert ended.value == study.trials[ended.user_attrs["cached_from"]].value
+
+
+def test_a_killed_search_goes_on_with_the_parts_that_were_in_training(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+
+    settings = settings_of(tmp_path, budget={"hours": 0.2})
+    first = Simulated()
+    study = killed(tmp_path, first, storage, 9, settings)
     left = [t for t in study.get_trials() if t.state == TrialState.RUNNING]
     assert len(left) == 1
     second = Simulated()
-    search, study = make(tmp_path, second, storage=storage)
+    search, study = make(tmp_path, second, settings, storage)
     search.run()
     again = second.jobs[0]
     assert int(again.folder.name) == left[0].number

@@ -197,11 +197,13 @@ class MultiFidelitySearch:
 
     def _read_storage(self) -> None:
         """Reads which parts an earlier process left in training, or queued, and removes checkpoints that it left."""
-        for trial in self._study.get_trials(deepcopy=False):
-            if trial.state == TrialState.RUNNING:
-                self._unfinished.append(optuna.Trial(self._study, trial._trial_id))
-            elif trial.state == TrialState.WAITING:
-                self._unfinished.append(self._study.ask())  # it begins the queued one
+        for frozen in self._study.get_trials(deepcopy=False):
+            if frozen.state.is_finished():
+                continue
+            queued = frozen.state == TrialState.WAITING
+            trial = self._study.ask() if queued else optuna.Trial(self._study, frozen._trial_id)
+            if CONTINUES in trial.user_attrs or not self._is_repeat(trial):
+                self._unfinished.append(trial)
         for candidate in self.candidates():
             for part in candidate.complete[:-1]:
                 self._drop_checkpoint(part.number)
@@ -256,18 +258,37 @@ class MultiFidelitySearch:
         choice = self._suggested(trial)
         key = network_key(self._space.canonical(choice))
         self._note(trial, choice, seconds)
-        twin = next((c for c in known if c.parts[0].network == key), None)
+        if self._ended_as_repeat(trial, key, known):
+            self._repeats += 1
+            return None
+        self._repeats = 0
+        return _Part(trial, trial.number, choice, seconds, 0.0, self._clock.spent())
+
+    def _is_repeat(self, trial: optuna.Trial) -> bool:
+        """Ends a trial that was killed before it was noted that it repeats a candidate."""
+        key = network_key(self._space.canonical(self._suggested(trial)))
+        return self._ended_as_repeat(trial, key, self.candidates())
+
+    def _ended_as_repeat(
+        self, trial: optuna.Trial, network: str, known: tuple[TrainedCandidate, ...]
+    ) -> bool:
+        """Ends a trial whose network an earlier candidate has, with what that one has reached; else does nothing.
+
+        Args:
+            trial: that began no training yet.
+            network: its key.
+            known: the candidates.
+        """
+        twin = next((c for c in known if c.parts[0].network == network and c.number < trial.number), None)
         if twin is None:
-            self._repeats = 0
-            return _Part(trial, trial.number, choice, seconds, 0.0, self._clock.spent())
-        self._repeats += 1
+            return False
         last = twin.latest or twin.parts[-1]
         if last.outcome is None:
             trial.set_user_attr("cached_from", last.number)
             stop_trial(self._study, trial, "the same network is in training")
         else:
             store_outcome(self._study, trial, last.outcome, last.reward, cached_from=last.number)
-        return None
+        return True
 
     def _go_on(self, candidate: TrainedCandidate, seconds: float) -> _Part:
         # One that was cut off in its first part has no checkpoint, and begins again.
@@ -282,12 +303,12 @@ class MultiFidelitySearch:
     def _again(self, trial: optuna.Trial) -> _Part:
         """The part of a trial that was killed. Its training goes on from its own checkpoint."""
         choice = self._suggested(trial)
-        if UNTIL not in trial.user_attrs:
-            self._note(trial, choice, self._race.first_seconds)
         continued = trial.user_attrs.get(CONTINUES)
         whole = next(c for c in self.candidates() if any(p.number == trial.number for p in c.parts))
-        until = float(trial.user_attrs[UNTIL])
         before = whole.seconds if continued is not None else 0.0
+        if UNTIL not in trial.user_attrs:
+            self._note(trial, choice, before + self._race.first_seconds)
+        until = float(trial.user_attrs[UNTIL])
         return _Part(trial, whole.number, choice, until, before, self._clock.spent())
 
     def _suggested(self, trial: optuna.Trial) -> dict[str, Any]:
