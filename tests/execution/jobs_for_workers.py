@@ -95,3 +95,10 @@ def fork_and_go_on() -> int:
 
 def say(text: str) -> None:
     say_once(text)
+
+
+class NeverRead:
+    """An argument whose pickle takes a worker an hour to read, as a module on a disk that does not answer."""
+
+    def __reduce__(self) -> tuple[object, tuple[float]]:
+        return time.sleep, (3600.0,)

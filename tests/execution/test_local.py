@@ -184,6 +184,19 @@ def test_a_task_that_finishes_no_batch_any_more_is_ended_as_hanging(executor: Lo
     assert executor.submit(jobs.identify).result(30)
 
 
+def test_a_task_that_cannot_be_read_is_lost_and_may_be_tried_again(
+    alone: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = alone.submit(jobs.identify).result(60)
+    monkeypatch.setattr("netwright.execution.local.START_SECONDS", 1.0)
+    error = alone.submit(jobs.identify, jobs.NeverRead()).exception(30)
+    assert isinstance(error, WorkerLost)
+    assert "could not be read for 1.0 s" in str(error)
+    assert not error.hanging, "the job itself may be in order"
+    assert has_ended(first)
+    assert alone.submit(jobs.announce_and_sleep, os.devnull, 1.5).result(30) == "slept", "it was read in time"
+
+
 def test_batches_may_take_long_where_they_always_do(executor: LocalExecutor) -> None:
     many = executor.submit(jobs.batches, [0.2] * 10, 1.0)  # twice the least time in all
     assert many.result(30) == "trained"

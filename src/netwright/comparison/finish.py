@@ -17,15 +17,16 @@ from typing import Any
 from netwright.comparison.choose_ensemble import choose_ensemble
 from netwright.comparison.contestants import SEARCHED, Entry
 from netwright.comparison.finalists import EnsembleJob, Finalist
-from netwright.comparison.retrain import ContestantJob, results_of
+from netwright.comparison.retrain import ContestantJob, finished, results_of
 from netwright.data.base import AnyPrepared
 from netwright.data.open import open_prepared_once
 from netwright.errors import NetwrightError, RunError
+from netwright.execution import heartbeat
 from netwright.execution.base import Executor
 from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Done, Job, run_jobs
 from netwright.files import write_json
-from netwright.models.store import describe_trained, load_trained
+from netwright.models.store import describe_trained
 from netwright.runs.candidates import TrainedCandidate, best_candidate
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
@@ -294,17 +295,11 @@ def _known(cost: Mapping[str, Any]) -> dict[str, Any]:
 def run_finalist(job: FinishJob) -> dict[str, Any]:
     """Tests a network, in a worker, from its folder or after it was copied there. Returns what `results_of` does."""
     candidate = job.test.candidate
-    prepared = open_prepared_once(candidate.prepared)
-    if job.source is not None:
-        keep_network(job.source, candidate.folder, candidate.settings, prepared, candidate.choice)
-    trained = TASKS[prepared.task].finish(
-        load_trained(candidate.folder, candidate.settings, candidate.protocol.device),
-        candidate.folder,
-        candidate.settings,
-        prepared,
-        candidate.validation,
-    )
-    return results_of(trained, job.test)
+    with heartbeat.watched(candidate.settings.machine.hang_seconds):
+        prepared = open_prepared_once(candidate.prepared)
+        if job.source is not None:
+            keep_network(job.source, candidate.folder, candidate.settings, prepared, candidate.choice)
+    return results_of(finished(candidate), job.test)
 
 
 def keep_network(

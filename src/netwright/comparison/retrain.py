@@ -12,6 +12,7 @@ from typing import Any
 from netwright.comparison.contestants import SEARCHED, Entry
 from netwright.data.open import open_prepared_once
 from netwright.errors import DatasetWarning, SettingsError
+from netwright.execution import heartbeat
 from netwright.execution.base import Executor
 from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Job, run_jobs
@@ -210,26 +211,29 @@ def run_contestant(job: ContestantJob) -> dict[str, Any]:
     Returns ``outcome``, ``scores`` (case -> column -> score) and what else the task measures.
     """
     candidate = job.candidate
-    prepared = open_prepared_once(candidate.prepared)
-    # Before the weights, so that weights are never without what it takes to use them.
-    describe_trained(
-        candidate.folder,
-        candidate.settings,
-        prepared,
-        candidate.choice,
-        candidate.reference,
-    )
+    with heartbeat.watched(candidate.settings.machine.hang_seconds):
+        # Before the weights, so that weights are never without what it takes to use them.
+        describe_trained(
+            candidate.folder,
+            candidate.settings,
+            open_prepared_once(candidate.prepared),
+            candidate.choice,
+            candidate.reference,
+        )
     outcome = Outcome.from_dict(run_candidate(candidate))
     if outcome.status != Status.COMPLETE:
         return {"outcome": outcome.to_dict(), "scores": {}}
-    trained = TASKS[prepared.task].finish(
-        load_trained(candidate.folder, candidate.settings, candidate.protocol.device),
-        candidate.folder,
-        candidate.settings,
-        prepared,
-        candidate.validation,
+    return {"outcome": outcome.to_dict(), **results_of(finished(candidate), job)}
+
+
+def finished(candidate: CandidateJob) -> Predictor:
+    """The trained network in a candidate's folder, with what its task fits after the training."""
+    with heartbeat.watched(candidate.settings.machine.hang_seconds):
+        prepared = open_prepared_once(candidate.prepared)
+        trained = load_trained(candidate.folder, candidate.settings, candidate.protocol.device)
+    return TASKS[prepared.task].finish(
+        trained, candidate.folder, candidate.settings, prepared, candidate.validation
     )
-    return {"outcome": outcome.to_dict(), **results_of(trained, job)}
 
 
 def results_of(trained: Predictor, job: ContestantJob) -> Results:

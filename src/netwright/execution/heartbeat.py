@@ -3,6 +3,9 @@
 A training, a validation or a search step calls `beat` whenever a batch is finished. The time between two beats may be
 `PATIENCE` times the longest so far, or the predicted one, and at least the time given to `watched`. After that the
 watcher (`netwright.execution.local`) ends the worker. In a process without a watcher all of this does nothing.
+
+A task that is not within `watched` may take any time. So each job of a search is within it from its first statement
+until its training is over.
 """
 
 from __future__ import annotations
@@ -50,6 +53,11 @@ _WATCH = _Watch()
 def connect(tell: Tell) -> None:
     """From now on this process tells ``tell`` how long its next batch may take."""
     _WATCH.tell = tell
+
+
+def begun() -> None:
+    """A task was read, with everything that it imports, and is called now."""
+    _WATCH.rest()
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from netwright.errors import ExecutionError
 from netwright.execution.base import WorkerLost
 from netwright.execution.guard import UNGUARDED, UnguardedScript, require_guard, unguarded_words
 from netwright.execution.notes import say_once
-from netwright.execution.process import POLL_SECONDS, UNKNOWN, Worker
+from netwright.execution.process import POLL_SECONDS, START_SECONDS, UNKNOWN, Worker
 from netwright.execution.worker import BEAT, NOTE, RAISED, RETURNED
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -200,8 +200,8 @@ class _Slot:
 
     def _follow(self, worker: Worker, task: _Task) -> None:
         """Wait until the task is finished, cancelled or overdue, or the worker has ended."""
-        allowed, checked = math.inf, time.monotonic()
-        due = math.inf
+        allowed, checked, begun = START_SECONDS, time.monotonic(), False
+        due = checked + allowed
         while True:
             message = worker.message(POLL_SECONDS)
             now = time.monotonic()
@@ -219,6 +219,7 @@ class _Slot:
                     task.finish(word, value)
                     return
                 if word == BEAT:
+                    begun = True
                     allowed = math.inf if value is None else value
                     due = now + allowed
                 if word == NOTE:
@@ -234,9 +235,9 @@ class _Slot:
                 return
             elif now > due:
                 self._drop()
-                task.fail(
-                    WorkerLost(None, f"hanging: no batch was finished for {_duration(allowed)}", hanging=True)
-                )
+                missing = "no batch was finished" if begun else "the job could not be read"
+                # What a worker reads does not depend on the job, so another attempt may succeed where none had begun.
+                task.fail(WorkerLost(None, f"hanging: {missing} for {_duration(allowed)}", hanging=begun))
                 return
 
 

@@ -21,8 +21,8 @@ from netwright.execution.worker import ENDING, MARK, READY, TAKEN, end_processes
 
 POLL_SECONDS = 0.1
 START_SECONDS = 300.0
-"""A worker that has not started up by then, or has not taken a task for as long, is considered hanging: it is ended and
-replaced."""
+"""A worker that has not started up by then, has not taken a task for as long, or has not read it for as long, is
+considered hanging: it is ended and replaced."""
 UNKNOWN = 256
 """Used instead of an exit code that cannot be determined any more; no process has it."""
 _REAPING_SECONDS = 0.05

@@ -78,6 +78,7 @@ def _done(task: bytes) -> tuple[str, Any]:
     """
     try:
         function, arguments = pickle.loads(task)  # from the search that started this process
+        heartbeat.begun()
         result = function(*arguments)
         pickle.dumps(result)
     except BaseException as error:

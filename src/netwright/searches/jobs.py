@@ -62,6 +62,12 @@ def run_candidate(job: CandidateJob) -> dict[str, Any]:
         CheckpointRefused: ``resume_from`` is missing or damaged, or belongs to another training, and the training is
             not to begin again.
     """
+    with heartbeat.watched(job.settings.machine.hang_seconds):
+        return _resumed(job)
+
+
+def _resumed(job: CandidateJob) -> dict[str, Any]:
+    """Trains the candidate from its own checkpoint, else from that of the part before, else from the start."""
     job.folder.mkdir(parents=True, exist_ok=True)
     path = job.folder / CHECKPOINT
     checkpoints = Checkpoints(
@@ -121,19 +127,17 @@ def _refusal(job: CandidateJob, cost: Cost) -> str | None:
 def _run(job: CandidateJob, checkpoints: Checkpoints) -> dict[str, Any]:
     from netwright.training.trial import evaluate_candidate
 
-    with heartbeat.watched(job.settings.machine.hang_seconds):
-        outcome = evaluate_candidate(
-            network_builder(job.settings.space, job.choice, job.reference),
-            problem_of(job.settings, open_prepared_once(job.prepared)),
-            job.training,
-            job.validation,
-            job.protocol,
-            seed=job.seed,
-            memory_limit_mb=job.memory_limit_mb,
-            refuse=lambda cost: _refusal(job, cost),
-            folder=job.folder,
-            stop_after=job.stop_after,
-            checkpoints=checkpoints,
-            cost=job.cost,
-        )
-    return outcome.to_dict()
+    return evaluate_candidate(
+        network_builder(job.settings.space, job.choice, job.reference),
+        problem_of(job.settings, open_prepared_once(job.prepared)),
+        job.training,
+        job.validation,
+        job.protocol,
+        seed=job.seed,
+        memory_limit_mb=job.memory_limit_mb,
+        refuse=lambda cost: _refusal(job, cost),
+        folder=job.folder,
+        stop_after=job.stop_after,
+        checkpoints=checkpoints,
+        cost=job.cost,
+    ).to_dict()

@@ -188,12 +188,13 @@ def run_shared(job: SharedJob) -> dict[str, Any] | None:
         choice = search.choice()
         problem = problem_of(job.settings, open_prepared_once(job.prepared))
         metrics, reason = _validated(job, problem, search.supernet, choice)
-    build = network_builder(job.settings.space, choice, None)
+        build = network_builder(job.settings.space, choice, None)
+        cost = predicted_cost(build, problem.task, job.settings.training)
     outcome = Outcome(
         Status.COMPLETE,
         reason,
         metrics=metrics,
-        cost=predicted_cost(build, problem.task, job.settings.training),
+        cost=cost,
         seconds=search.seconds,
     )
     return {"choice": choice, "outcome": outcome.to_dict()}
