@@ -55,6 +55,15 @@ def write_text(path: Path, text: str) -> None:
         ) from error
 
 
+def file_stamp(path: Path) -> tuple[int, int, int] | None:
+    """A value that changes when the file is written to or replaced; None while there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
 def write_json(path: Path, value: Any) -> None:
     """`write_text` of a value as `json_text`."""
     write_text(path, json_text(value) + "\n")

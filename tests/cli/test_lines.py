@@ -16,8 +16,8 @@ import typer
 from rich.console import Console
 
 from netwright.api import create_run
+from netwright.api.evaluation import Evaluation
 from netwright.api.progress import Progress
-from netwright.api.run import Evaluation
 from netwright.cli.app import app
 from netwright.cli.display import TrainingLines, plain_line
 from netwright.cli.tables import evaluation_lines, plan_lines, status_lines

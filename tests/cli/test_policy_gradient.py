@@ -14,6 +14,7 @@ import pytest
 
 import netwright as package
 from netwright.data.samples.cardiac import write_cardiac_sample
+from netwright.tasks.segmentation.crf_fitting import FittedCRF
 from netwright_tests import EXECUTABLE
 from processes import searching, wait_until
 
@@ -71,7 +72,7 @@ def test_killed_and_resumed_to_its_report(netwright: Command, tmp_path: Path) ->
         assert result["outcome"]["status"] == "complete"
         assert sorted(result["scores"]) == splits["test"]
     fitted = run.postprocessing()
-    assert fitted is not None
+    assert isinstance(fitted, FittedCRF)
     assert (fitted.cases, fitted.groups, fitted.kept) == (2, 1, False), "one patient tells nothing of others"
     assert ("scores_with_unkept_crf" in winner) == (fitted.crf is not None)
     assert "scores_with_unkept_crf" not in start

@@ -154,6 +154,10 @@ def test_a_predictor_tests_and_predicts(
         assert set(scores) <= set(task.score_names(run_data.prepared))
     assert predictor.means(results)[task.metric] >= 0
     assert predictor.without_postprocessing().is_postprocessed is False
+    fitted = task.postprocessing(saved.folder)
+    assert predictor.is_postprocessed == (fitted is not None and fitted.kept)
+    assert all(isinstance(line, str) for line in task.remarks(results, postprocessed=True))
+    assert set(task.mirror_axes) <= set(range(len(problem.task.size)))
     images = [path for path in sorted(data.rglob("*")) if path.suffix in (".png", ".gz")]
     image = next(path for path in images if "label" not in str(path))
     written = predictor.predict(image, tmp_path / "out")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
+from netwright.api.evaluation import Evaluation
 from netwright.api.progress import OnProgress, report_epochs
 from netwright.api.race import extend
 from netwright.api.runner import OnStatus, conduct
@@ -18,6 +16,7 @@ from netwright.errors import DatasetError, NetwrightError, RunError, SettingsWar
 from netwright.execution.executors import make_executor
 from netwright.execution.resources import available_cores
 from netwright.execution.run_jobs import Job, fixed, run_jobs
+from netwright.files import file_stamp
 from netwright.models.store import load_trained, saved_task
 from netwright.runs.data import cache_root, note_of, nothing_unseen, open_run_data, unseen_cases
 from netwright.runs.folder import RunFolder, held
@@ -28,47 +27,11 @@ from netwright.runs.versions import stated, version_warning
 from netwright.searches.components import with_own_training
 from netwright.searches.jobs import CandidateJob
 from netwright.settings import RunSettings
-from netwright.tasks.base import Predictor
-from netwright.tasks.segmentation.crf_fitting import FittedCRF
-from netwright.tasks.segmentation.metrics.surface_distance import HAUSDORFF
-from netwright.tasks.segmentation.postprocessing import read_fitted
+from netwright.tasks.base import Postprocessing, Predictor
 from netwright.training.checkpoint import remove_checkpoint
 from netwright.training.files import CHECKPOINT, CURVES, WEIGHTS
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The scores of a trained network on labelled cases.
-
-    Args:
-        network: which network.
-        dataset: which dataset.
-        metrics: the task's: "dice" (mean over labels and cases) and "dice.<label>", "accuracy" and "accuracy.<class>",
-            "mean_average_precision" and "macro_f1" and those of each label, or "psnr" and "ssim".
-        cases: case -> label -> Dice (NaN where the label is absent from truth and prediction); case -> its class -> 1
-            where it was recognised, else 0; case -> label -> its share of the average precision, of which the mean over
-            cases is the metric; or case -> metric -> its value.
-        note: what a reader must know about the cases.
-        distances: for segmentation, like ``cases``: the 95 % Hausdorff distance in mm; infinite where a label is in
-            only one of truth and prediction.
-        crf: for segmentation, whether the network's CRF was applied.
-    """
-
-    network: str
-    dataset: str
-    metrics: dict[str, float]
-    cases: dict[str, dict[str, float]]
-    note: str
-    distances: dict[str, dict[str, float]] = field(default_factory=dict)
-    crf: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; NaN and infinities as None."""
-        text = json.dumps(asdict(self), default=str)
-        values: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
-        return values
 
 
 class Run:
@@ -77,14 +40,18 @@ class Run:
     def __init__(self, folder: RunFolder, *, trust_code: bool = False) -> None:
         self.folder = folder
         self.trust_code = trust_code
+        self._settings: tuple[object, RunSettings] | None = None
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder.root)!r})"
 
     @property
     def settings(self) -> RunSettings:
-        """Every resolved setting."""
-        return self.folder.settings()
+        """Every resolved setting, as ``run.yaml`` has it now."""
+        stamp = file_stamp(self.folder.settings_file)
+        if self._settings is None or stamp is None or self._settings[0] != stamp:
+            self._settings = stamp, self.folder.settings()
+        return self._settings[1]
 
     def code(self) -> str | None:
         """The user's code that makes the run's networks, and why it may be run; None where there is none.
@@ -214,10 +181,15 @@ class Run:
             raise RunError(f"Trial {record.number} could not be trained: {outcome.status}, {outcome.reason}.")
         return record.number, outcome
 
-    def network(self, trial: int | None = None, *, crf: bool = True) -> Predictor:
+    def network(
+        self, trial: int | None = None, *, postprocessing: bool = True, crf: bool | None = None
+    ) -> Predictor:
         """The trained network: the winner, or what `train` made of a trial.
 
-        With ``crf``, the CRF that was kept for the network is applied.
+        Args:
+            trial: its number; the winner by default.
+            postprocessing: whether what was fitted to the network and kept, such as a CRF, is applied.
+            crf: the former name of ``postprocessing``.
 
         Raises:
             RunError: it has not been trained yet.
@@ -232,15 +204,19 @@ class Run:
             )
         self.code()
         trained = load_trained(folder, self.settings)
-        return trained if crf else trained.without_postprocessing()
+        applied = postprocessing if crf is None else crf
+        return trained if applied else trained.without_postprocessing()
 
-    def postprocessing(self, trial: int | None = None) -> FittedCRF | None:
-        """The result of fitting a CRF to the network of `network`; None where none was fitted.
+    def postprocessing(self, trial: int | None = None) -> Postprocessing | None:
+        """What was fitted to the output of the network of `network`, kept or not, such as a CRF; None: nothing was.
 
         Raises:
-            RunError: its file is damaged.
+            RunError: a file of the network is damaged.
         """
-        return read_fitted(self._network_folder(trial))
+        folder = self._network_folder(trial)
+        if not (folder / WEIGHTS).exists():
+            return None
+        return saved_task(folder).postprocessing(folder)
 
     def evaluate(
         self,
@@ -249,7 +225,8 @@ class Run:
         trial: int | None = None,
         format: str | None = None,
         map_label: dict[int, int] | None = None,
-        crf: bool = True,
+        postprocessing: bool = True,
+        crf: bool | None = None,
         on_case: Callable[[int, int], None] | None = None,
     ) -> Evaluation:
         """Tests the trained network on a labelled dataset.
@@ -264,15 +241,16 @@ class Run:
             trial: the network that `train` made of that trial; the winner by default.
             format: as for a search.
             map_label: as for a search; that of the run by default.
-            crf: whether the network's CRF is applied, if one was kept.
+            postprocessing: as for `network`.
+            crf: the former name of ``postprocessing``.
             on_case: called with the number of cases done and of all cases.
 
         Raises:
             DatasetError: the dataset cannot be used, or the network has seen all its cases.
-            MemoryShortage: the CRF needs more memory than there is.
+            MemoryShortage: the postprocessing needs more memory than there is.
             RunError: there is no trained network yet, or its output is not finite.
         """
-        trained = self.network(trial, crf=crf)
+        trained = self.network(trial, postprocessing=postprocessing, crf=crf)
         settings, network_folder = self.settings, self._network_folder(trial)
         task = saved_task(network_folder)
         opened = open_any(
@@ -295,8 +273,9 @@ class Run:
             metrics=trained.means(results),
             cases=results["scores"],
             note=note_of(unseen, chosen=trial is not None),
-            distances=results.get(HAUSDORFF, {}),
-            crf=trained.is_postprocessed,
+            details={name: scores for name, scores in results.items() if name != "scores"},
+            postprocessed=trained.is_postprocessed,
+            remarks=task.remarks(results, postprocessed=trained.is_postprocessed),
         )
 
     def predict(
@@ -305,7 +284,8 @@ class Run:
         output: Path | str,
         *,
         trial: int | None = None,
-        crf: bool = True,
+        postprocessing: bool = True,
+        crf: bool | None = None,
         masks: Path | str | None = None,
         overwrite: bool = False,
         format: str | None = None,
@@ -321,7 +301,8 @@ class Run:
             images: the file or folder.
             output: the folder to write to.
             trial: the network that `train` made of that trial; the winner by default.
-            crf: whether the network's CRF is applied, if one was kept.
+            postprocessing: as for `network`.
+            crf: the former name of ``postprocessing``.
             masks: what is missing in pictures to restore, see `Inpainter.predict`.
             overwrite: whether earlier predictions in that folder may be replaced. Nothing else is ever replaced, and an
                 input never.
@@ -334,12 +315,12 @@ class Run:
 
         Raises:
             DatasetError: no file can be used, or two lead to one name.
-            MemoryShortage: the CRF needs more memory than there is.
+            MemoryShortage: the postprocessing needs more memory than there is.
             RunError: there is no trained network yet, or what it restores is not finite.
             SettingsError: masks for a network that restores nothing, or a format that it does not write.
             StorageError: a file would be lost; nothing was written.
         """
-        trained = self.network(trial, crf=crf)
+        trained = self.network(trial, postprocessing=postprocessing, crf=crf)
         given = None if masks is None else Path(masks)
         return trained.predict(Path(images), Path(output), on_case, given, overwrite=overwrite, format=format)
 

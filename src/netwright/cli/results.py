@@ -44,7 +44,7 @@ def train(
     """Train the network of a trial with the full protocol, on the training cases."""
     from netwright.cli.display import TrainingLines
     from netwright.cli.inspected import command
-    from netwright.cli.tables import crf_line, metric_lines
+    from netwright.cli.tables import metric_lines, postprocessing_line
     from netwright.comparison.retrain import ON_ALL
 
     opened = opened_run(run, trust_code=trust_code)
@@ -56,7 +56,7 @@ def train(
     print_lines(metric_lines(outcome.metrics))
     fitted = opened.postprocessing(number)
     if fitted is not None:
-        out.print(crf_line(fitted), markup=False)
+        out.print(postprocessing_line(fitted), markup=False)
     use = command("predict", run, "/path/to/images", "--trial", number, "-o", "/path/to/output")
     out.print(f"use it     {use}", markup=False)
 
@@ -91,7 +91,11 @@ def evaluate(
     opened = opened_run(run, trust_code=trust_code)
     with _telling(err if as_json else out):
         evaluation = opened.evaluate(
-            dataset, trial=trial, format=format, map_label=read_label_map(map_label) or None, crf=not no_crf
+            dataset,
+            trial=trial,
+            format=format,
+            map_label=read_label_map(map_label) or None,
+            postprocessing=not no_crf,
         )
     if as_json:
         print_json(evaluation.to_dict())
@@ -128,7 +132,13 @@ def predict(
     opened = opened_run(run, trust_code=trust_code)
     with _telling(out):
         written = opened.predict(
-            images, output, trial=trial, crf=not no_crf, masks=masks, overwrite=overwrite, format=format
+            images,
+            output,
+            trial=trial,
+            postprocessing=not no_crf,
+            masks=masks,
+            overwrite=overwrite,
+            format=format,
         )
     task = task_of_metric(str(opened.settings.objective.metric))
     out.print(f"predicted  {task.predicted_words(written, output)}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from netwright.api.run import Evaluation
+from netwright.api.evaluation import Evaluation
 from netwright.cli.inspected import command
 from netwright.planning.candidate_cost import NOT_MEASURED, Measurement
 from netwright.planning.cost import Plan
@@ -20,8 +20,7 @@ from netwright.runs.candidates import RaceStatus
 from netwright.runs.status import RunStatus, SharedStatus
 from netwright.settings import RunSettings
 from netwright.tasks import task_of_metric
-from netwright.tasks.segmentation.crf_fitting import FittedCRF
-from netwright.tasks.segmentation.metrics.surface_distance import HAUSDORFF, undefined_distances
+from netwright.tasks.base import Postprocessing
 from netwright.training.files import WEIGHTS
 
 BAR = 26
@@ -148,17 +147,17 @@ def _output_folder(settings: RunSettings) -> str:
 
 
 def metric_lines(metrics: Mapping[str, float]) -> list[str]:
-    """One line per metric."""
+    """One line per metric. The name of a distance ends with its unit."""
     return [
-        f"{name:<24} {metric_named(name).number(value)}{' mm' * name.startswith(HAUSDORFF)}"
+        f"{name:<24} {metric_named(name).number(value)}{' mm' * name.partition('.')[0].endswith('_mm')}"
         for name, value in metrics.items()
     ]
 
 
-def crf_line(fitted: FittedCRF) -> str:
-    """Whether a CRF was kept for a network, and why."""
-    gain = f" ({formatting.signed(fitted.gain)} Dice)" if fitted.kept else ""
-    return f"{'CRF':<24} {'kept' if fitted.kept else 'not kept'}: {fitted.reason}{gain}"
+def postprocessing_line(fitted: Postprocessing) -> str:
+    """Whether what was fitted to a network is kept, and why."""
+    name, words = fitted.words
+    return f"{name:<24} {words}"
 
 
 def evaluation_lines(evaluation: Evaluation) -> list[str]:
@@ -167,13 +166,7 @@ def evaluation_lines(evaluation: Evaluation) -> list[str]:
     """
     lines = [f"{evaluation.dataset}   {len(evaluation.cases)} cases"]
     lines += [f"note   {evaluation.note}"] if evaluation.note else []
-    lines += ["crf    applied to the network's probabilities"] if evaluation.crf else []
-    lines += metric_lines(evaluation.metrics)
-    lines += [
-        f"no distance of {label} in {formatting.counted(count, 'case')}: missed, or found where it is not"
-        for label, count in undefined_distances(evaluation.distances).items()
-        if count
-    ]
+    lines += [*metric_lines(evaluation.metrics), *evaluation.remarks]
     metric = metric_named(next(iter(evaluation.metrics), "dice"))
     if not metric.of_single_cases:
         return lines

@@ -231,7 +231,7 @@ class Finish:
             protocol=protocol,
             folder=self._folder.winner,
             seconds=self._seconds,
-            mirror_axes=(0,) if task.networks == "segmentation" else (),
+            mirror_axes=task.mirror_axes,
             single=settings.race.single,
             groups=dict(self._folder.splits().groups),
         )

@@ -14,6 +14,7 @@ import optuna
 from optuna.storages import RDBStorage
 
 from netwright.errors import RunError, first_line
+from netwright.files import file_stamp
 
 PREFIX = "sqlite:///"
 BUSY_SECONDS = 60.0
@@ -59,7 +60,7 @@ def stamp(url: str) -> object:
     """A value that changes whenever the search has stored something."""
     database = _file(url)
     parts = [database, *(database.with_name(f"{database.name}{end}") for end in ("-journal", "-wal"))]
-    return tuple((part.stat().st_mtime_ns, part.stat().st_size) if part.exists() else None for part in parts)
+    return tuple(map(file_stamp, parts))
 
 
 def _file(url: str) -> Path:

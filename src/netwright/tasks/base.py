@@ -163,6 +163,18 @@ class Predictor(Protocol):
         """
 
 
+class Postprocessing(Protocol):
+    """What was fitted to a trained network, to be applied to its output."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is applied."""
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """Its name, and whether and why it is kept."""
+
+
 class Task(Protocol):
     """One kind of problem: to segment images, to tell their classes, to restore them."""
 
@@ -207,6 +219,10 @@ class Task(Protocol):
         """The names of all files that `finish` keeps in a network's folder. They belong to its weights, and are removed
         before others are trained there.
         """
+
+    @property
+    def mirror_axes(self) -> tuple[int, ...]:
+        """The axes along which a mirrored image may be as likely as the image, so that predictions may be averaged."""
 
     @property
     def output_folder(self) -> str:
@@ -270,6 +286,13 @@ class Task(Protocol):
             validation: indices of the validation cases.
         """
 
+    def postprocessing(self, folder: Path) -> Postprocessing | None:
+        """What `finish` fitted to the output of the network in a folder; None where nothing was.
+
+        Raises:
+            RunError: its file is damaged.
+        """
+
     def final_results(
         self, predictor: Predictor, folder: Path, cases: Sequence[Any], *, searched: bool
     ) -> Results:
@@ -292,6 +315,12 @@ class Task(Protocol):
 
         Raises:
             DatasetError: with what to do.
+        """
+
+    def remarks(self, results: Results, *, postprocessed: bool) -> tuple[str, ...]:
+        """What a reader of results must know beside the metrics, a line each.
+
+        ``postprocessed``: `Predictor.is_postprocessed` of the network.
         """
 
     def score_names(self, prepared: AnyPrepared) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from made_up_report import MadeUpReport, make_content, render_report
-from netwright.api.run import Evaluation
+from netwright.api.evaluation import Evaluation
 from netwright.cli.tables import evaluation_lines, metric_lines
 from netwright.report.metrics import metric_named, reward_words
 from netwright.report.results import Contestant

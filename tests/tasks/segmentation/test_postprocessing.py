@@ -207,12 +207,16 @@ def test_is_applied_alike_by_the_test_evaluate_and_predict(
     tested = network.test(run_data.test, tmp_path / "tested")
     assert tested.dice != tested.dice_without_crf
 
-    evaluated, plain = run.evaluate(dataset), run.evaluate(dataset, crf=False)
-    assert (evaluated.crf, plain.crf) == (True, False)
+    evaluated, plain = run.evaluate(dataset), run.evaluate(dataset, postprocessing=False)
+    assert (evaluated.postprocessed, plain.postprocessed) == (evaluated.crf, plain.crf) == (True, False)
+    assert [any("crf " in remark for remark in one.remarks) for one in (evaluated, plain)] == [True, False]
     assert str(evaluated.cases) == str({case: tested.dice[case] for case in evaluated.cases})
     assert str(plain.cases) == str({case: tested.dice_without_crf[case] for case in plain.cases})
     assert str(evaluated.distances) == str({case: tested.distances[case] for case in evaluated.cases})
-    assert json.loads(json.dumps(evaluated.to_dict(), allow_nan=False))["crf"] is True
+    assert evaluated.details["hausdorff_95_mm"] is evaluated.distances
+    plain_values = json.loads(json.dumps(evaluated.to_dict(), allow_nan=False))
+    assert plain_values["crf"] is plain_values["postprocessed"] is True
+    assert plain_values["distances"] == plain_values["details"]["hausdorff_95_mm"] != {}
 
     images = tmp_path / "images"
     images.mkdir()
@@ -258,8 +262,10 @@ def test_too_little_memory_on_the_test_cases_loses_nothing_but_the_crf(
     assert "scores_without_crf" not in found
     fitted = open_run(kept.root).postprocessing()
     assert fitted is not None
+    assert isinstance(fitted, FittedCRF)
     assert (fitted.kept, fitted.crf) == (False, STRONG)
     assert fitted.reason == "there is not enough memory for it on the test cases"
+    assert fitted.words == ("CRF", f"not kept: {fitted.reason}")
     again = load_trained(kept.winner, kept.settings(), "cpu")
     assert isinstance(again, Segmenter)
     assert again.crf is None
@@ -275,7 +281,7 @@ def test_too_little_memory_in_evaluate_says_what_to_do(
     run = open_run(kept.root)
     with pytest.raises(MemoryShortage, match="--no-crf"):
         run.evaluate(dataset)
-    assert run.evaluate(dataset, crf=False).metrics
+    assert run.evaluate(dataset, crf=False).metrics, "the former name"
 
 
 def test_one_that_was_not_kept_is_not_applied(kept: RunFolder) -> None:

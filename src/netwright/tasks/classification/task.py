@@ -87,6 +87,7 @@ class Classification:
     result_names: ClassVar[tuple[str, ...]] = ("scores",)
     format: ClassVar[None] = None
     fitted_files: ClassVar[tuple[str, ...]] = ()
+    mirror_axes: ClassVar[tuple[int, ...]] = ()
     output_folder: ClassVar[str] = "/path/to/classes"
 
     def recipe(self, dimensions: int) -> str:
@@ -143,6 +144,9 @@ class Classification:
         """Nothing is fitted after the training."""
         return predictor
 
+    def postprocessing(self, folder: Path) -> None:
+        """Nothing is fitted to the output."""
+
     def final_results(
         self, predictor: Predictor, folder: Path, cases: Sequence[Any], *, searched: bool
     ) -> Results:
@@ -169,6 +173,10 @@ class Classification:
                 f"{dataset.root} holds pictures {held}; the network tells classes of pictures. Sort them into a folder "
                 "for each class."
             )
+
+    def remarks(self, results: Results, *, postprocessed: bool) -> tuple[str, ...]:
+        """The metrics say it all."""
+        return ()
 
     def score_names(self, prepared: AnyPrepared) -> tuple[str, ...]:
         """The classes."""

@@ -89,6 +89,7 @@ class Inpainting:
     result_names: ClassVar[tuple[str, ...]] = ("scores",)
     format: ClassVar[str] = "images"
     fitted_files: ClassVar[tuple[str, ...]] = ()
+    mirror_axes: ClassVar[tuple[int, ...]] = ()
     output_folder: ClassVar[str] = "/path/to/pictures"
 
     def recipe(self, dimensions: int) -> str:
@@ -148,6 +149,9 @@ class Inpainting:
         """Nothing is fitted after the training."""
         return predictor
 
+    def postprocessing(self, folder: Path) -> None:
+        """Nothing is fitted to the output."""
+
     def final_results(
         self, predictor: Predictor, folder: Path, cases: Sequence[Any], *, searched: bool
     ) -> Results:
@@ -168,6 +172,10 @@ class Inpainting:
         from netwright.tasks.images import require_pictures
 
         require_pictures(dataset, "restores")
+
+    def remarks(self, results: Results, *, postprocessed: bool) -> tuple[str, ...]:
+        """The metrics say it all."""
+        return ()
 
     def score_names(self, prepared: AnyPrepared) -> tuple[str, ...]:
         """The metrics: pictures have no labels."""

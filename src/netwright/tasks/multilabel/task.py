@@ -92,6 +92,7 @@ class Multilabel:
     result_names: ClassVar[tuple[str, ...]] = ("scores", MACRO_F1)
     format: ClassVar[None] = None
     fitted_files: ClassVar[tuple[str, ...]] = (THRESHOLDS,)
+    mirror_axes: ClassVar[tuple[int, ...]] = ()
     output_folder: ClassVar[str] = "/path/to/labels"
 
     def recipe(self, dimensions: int) -> str:
@@ -150,6 +151,9 @@ class Multilabel:
             folder, prepared, validation if settings.train.cases == "training" else ()
         )
 
+    def postprocessing(self, folder: Path) -> None:
+        """Nothing is fitted to the output."""
+
     def final_results(
         self, predictor: Predictor, folder: Path, cases: Sequence[Any], *, searched: bool
     ) -> Results:
@@ -175,6 +179,10 @@ class Multilabel:
                 f"{dataset.root} holds no table of labels; the network tells several labels of a picture. Put a "
                 "labels.csv beside the pictures."
             )
+
+    def remarks(self, results: Results, *, postprocessed: bool) -> tuple[str, ...]:
+        """The metrics say it all."""
+        return ()
 
     def score_names(self, prepared: AnyPrepared) -> tuple[str, ...]:
         """The labels."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.means import mean_known
+from netwright.report.formatting import signed
 from netwright.tasks.segmentation.dense_crf import DenseCRF, refine
 from netwright.tasks.segmentation.metrics.dice import dice_per_label, mean_dice
 
@@ -81,6 +82,12 @@ class FittedCRF:
     tried: int
     seconds: float
     time_limited: bool
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """Whether the CRF is kept, and why."""
+        gain = f" ({signed(self.gain)} Dice)" if self.kept else ""
+        return "CRF", f"{'kept' if self.kept else 'not kept'}: {self.reason}{gain}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

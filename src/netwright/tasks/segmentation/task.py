@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netwright.report.run import ReportedRun
     from netwright.report.sections import Section
     from netwright.settings import RunSettings
+    from netwright.tasks.segmentation.crf_fitting import FittedCRF
     from netwright.training.config import TrainingProtocol
     from netwright.training.problem import Problem
 
@@ -102,6 +103,7 @@ class Segmentation:
     )
     format: ClassVar[None] = None
     fitted_files: ClassVar[tuple[str, ...]] = (POSTPROCESSING,)
+    mirror_axes: ClassVar[tuple[int, ...]] = (0,)
     output_folder: ClassVar[str] = "/path/to/labels"
 
     def recipe(self, dimensions: int) -> str:
@@ -180,6 +182,12 @@ class Segmentation:
         volumes = prepared_volumes(prepared)
         return fit_postprocessing(folder, settings, as_segmenter(predictor), volumes, validation)
 
+    def postprocessing(self, folder: Path) -> FittedCRF | None:
+        """The CRF, whether kept or not."""
+        from netwright.tasks.segmentation.postprocessing import read_fitted
+
+        return read_fitted(folder)
+
     def final_results(
         self, predictor: Predictor, folder: Path, cases: Sequence[Any], *, searched: bool
     ) -> Results:
@@ -211,6 +219,18 @@ class Segmentation:
         from netwright.tasks.segmentation.data import labelled_dataset
 
         labelled_dataset(dataset)
+
+    def remarks(self, results: Results, *, postprocessed: bool) -> tuple[str, ...]:
+        """Whether a CRF was applied, and the labels without a distance."""
+        from netwright.report.formatting import counted
+        from netwright.tasks.segmentation.metrics.surface_distance import HAUSDORFF, undefined_distances
+
+        applied = ("crf    applied to the network's probabilities",) * postprocessed
+        return applied + tuple(
+            f"no distance of {label} in {counted(count, 'case')}: missed, or found where it is not"
+            for label, count in undefined_distances(results.get(HAUSDORFF, {})).items()
+            if count
+        )
 
     def score_names(self, prepared: AnyPrepared) -> tuple[str, ...]:
         """The foreground labels."""
