@@ -8,8 +8,10 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +19,11 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna_dashboard import wsgi
 
+from netwright.cli.dashboard import Application, Pages
+from netwright.runs.folder import open_run_folder
 from netwright_tests import EXECUTABLE
 from processes import finish, line_of, run, wait_until
 
@@ -183,7 +187,7 @@ def test_new_trials_are_shown_while_the_search_goes_on(served: Served) -> None:
 
 
 def test_it_ends_in_the_middle_of_a_request_too(served: Served) -> None:
-    """The signal comes while several are being answered, one after the other: whatever it meets ends with it."""
+    """The signal comes while several are being answered: whatever it meets ends with it."""
     asked = f"GET /api/studies/1 HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode()
     with serving(served.run) as (own, server), ExitStack() as connections:
         asking = []
@@ -197,6 +201,66 @@ def test_it_ends_in_the_middle_of_a_request_too(served: Served) -> None:
         server.terminate()
         _, errors = finish(server, 30)
         assert (server.returncode, errors) == (0, "")
+
+
+def test_a_browser_that_is_silent_or_reads_nothing_does_not_hold_up_others(served: Served) -> None:
+    """One has sent half a request; another does not take the largest file, which fills what the system holds back."""
+    with ExitStack() as connections:
+        for _ in range(3):
+            for asked in (
+                b"GET /api/studies/1 HT",
+                b"GET /static/bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            ):
+                silent = socket.socket()
+                connections.enter_context(silent)
+                silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                silent.connect(("127.0.0.1", served.port))
+                silent.sendall(asked)
+        time.sleep(0.5)
+        begun = time.monotonic()
+        assert len(served.study()["trials"]) >= 3
+        assert time.monotonic() - begun < 20
+
+
+def get(pages: Pages, path: str) -> bytes:
+    """The body of a page, made in this thread."""
+    body = pages({"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": "localhost"}, lambda *_: None)
+    text = b"".join(body)
+    body.close()  # type: ignore[attr-defined]
+    return text
+
+
+def test_a_slow_page_holds_up_no_other_and_keeps_the_copy_that_it_is_made_from(tmp_path: Path) -> None:
+    """An application of two pages that count trials; one of them waits until it is told to go on."""
+    (tmp_path / "run.yaml").write_text(SETTINGS)
+    add_trials(tmp_path, 1)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def counting(storage: BaseStorage) -> Application:
+        def answer(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
+            if environ["PATH_INFO"] == "/slow":
+                begun.set()
+                assert go_on.wait(60)
+            start("200 OK", [("Content-Type", "text/plain")])
+            return [str(storage.get_n_trials(1)).encode()]
+
+        return answer
+
+    pages = Pages(open_run_folder(tmp_path), "dice", counting)
+    with ThreadPoolExecutor(2) as threads:
+        try:
+            pages.refresh()
+            slow = threads.submit(get, pages, "/slow")
+            assert begun.wait(60)
+            add_trials(tmp_path, 1)
+            wait_until(lambda: get(pages, "/quick") == b"2", seconds=30)
+            ended = threads.submit(pages.close)
+            assert not wait([slow, ended], timeout=0.5).done, "the end waits for the page"
+        finally:
+            go_on.set()
+        assert slow.result(60) == b"1", "from the copy that it began with"
+        ended.result(60)
+    assert get(pages, "/quick") == b"", "no page after the end"
 
 
 def test_a_browser_that_has_connected_and_asks_nothing_does_not_hold_up_the_end(served: Served) -> None:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from optuna.storages import BaseStorage
 
 from netwright.errors import NetwrightError, RunError
 from netwright.objective import ObjectiveSettings
@@ -27,9 +31,12 @@ HOST = "127.0.0.1"
 REFRESH_SECONDS = 2.0
 """A study that changes is copied at most this often, and for at most a fifth of the time."""
 
+REQUEST_SECONDS = 30.0
+"""A browser that has connected must send its whole request within this many seconds of silence."""
+
 LAST_PAGE_SECONDS, LAST_SENDING_SECONDS = 30.0, 0.5
-"""The most seconds for a request that is being answered when the dashboard is ended: to make the page, and to send
-it."""
+"""The most seconds for requests that are being answered when the dashboard is ended: to make the pages, and to send
+them."""
 
 _HOSTS = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?", re.IGNORECASE)
 _PAGES = ("", "/dashboard")
@@ -53,11 +60,36 @@ list of studies, because there is only one.
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
+Application = Callable[[Environ, Start], Iterable[bytes]]
 
 
-class _Quiet(WSGIRequestHandler):
+class _Handler(WSGIRequestHandler):
+    timeout = REQUEST_SECONDS
+
+    def parse_request(self) -> bool:
+        """Read a request. Only this is limited in time, because a page may take long to make and to send."""
+        usable = super().parse_request()
+        self.connection.settimeout(None)
+        return usable
+
     def log_message(self, format: str, *args: object) -> None:
         """Print nothing: a line per request is not worth it."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers each connection in a thread of its own, so that none waits for a slow page or a browser that is silent.
+
+    Threads that are left over when the program ends do not keep it from ending.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that is gone or silent."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 def serve(folder: RunFolder, port: int, on_ready: Callable[[str], None]) -> None:
@@ -74,31 +106,30 @@ def serve(folder: RunFolder, port: int, on_ready: Callable[[str], None]) -> None
     """
     if not has_storage(folder):
         raise RunError(f"{folder.root} has no trials to show yet. Start the search first.")
-    with contextlib.closing(_Pages(folder, _named(folder.settings().objective))) as pages:
+    with contextlib.closing(Pages(folder, _named(folder.settings().objective))) as pages:
         pages.refresh()
         try:
-            server = make_server(HOST, port, pages, handler_class=_Quiet)
+            server = make_server(HOST, port, pages, server_class=_Server, handler_class=_Handler)
         except OSError as error:
             raise NetwrightError(
                 f"Port {port} cannot be used ({error.strerror}). Choose another with --port."
             ) from None
         with server:
-            answering = threading.Thread(target=server.serve_forever, name="netwright-dashboard", daemon=True)
-            answering.start()
+            accepting = threading.Thread(target=server.serve_forever, name="netwright-dashboard", daemon=True)
+            accepting.start()
             on_ready(f"http://{HOST}:{server.server_port}/")
-            _wait_for_interrupt(server, answering)
+            _wait_for_interrupt(server, accepting)
 
 
-def _wait_for_interrupt(server: WSGIServer, answering: threading.Thread) -> None:
-    """Wait for Ctrl-C and similar signals while another thread answers requests.
+def _wait_for_interrupt(server: WSGIServer, accepting: threading.Thread) -> None:
+    """Wait for Ctrl-C and similar signals while other threads answer requests.
 
     An exception from a signal in the main thread must not hit a request: wsgiref would treat it as an error of that
-    page and go on serving. A browser that has connected but sends no request does not delay the end.
+    page and go on serving.
     """
     with contextlib.suppress(KeyboardInterrupt):
-        answering.join()
-    threading.Thread(target=server.shutdown, daemon=True).start()
-    answering.join(LAST_SENDING_SECONDS)
+        accepting.join()
+    server.shutdown()  # accepts no more connections; does not wait for those that are being answered
 
 
 @dataclass(frozen=True)
@@ -110,69 +141,164 @@ class _Answer:
     body: bytes
 
 
-class _Pages:
-    """The served application: optuna-dashboard's, behind a filter, on a copy of the run's study."""
+@dataclass(eq=False)
+class _Copy:
+    """A copy of the study.
 
-    def __init__(self, folder: RunFolder, metric: str) -> None:
+    Args:
+        app: the application that shows it.
+        study: its number.
+        files: removes the copy when closed.
+        readers: how many pages are being made from it.
+        replaced: whether there is a newer copy, so that the last reader removes this one.
+    """
+
+    app: Application
+    study: int
+    files: contextlib.ExitStack
+    readers: int = 0
+    replaced: bool = False
+
+
+class _Body:
+    """The body of an answer. The server closes it when it was sent, or cannot be."""
+
+    def __init__(self, body: bytes, on_close: Callable[[], None]) -> None:
+        self._body = body
+        self.close = on_close
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._body
+
+
+class Pages:
+    """The served application: optuna-dashboard's, behind a filter, on a copy of the run's study.
+
+    Any number of threads may call it at once. A page is made from one copy from beginning to end, also if another
+    thread makes a newer copy meanwhile.
+
+    Args:
+        folder: the run.
+        metric: the name of its objective.
+        make_app: makes the application for a storage; None: optuna-dashboard's.
+    """
+
+    def __init__(
+        self, folder: RunFolder, metric: str, make_app: Callable[[BaseStorage], Application] | None = None
+    ) -> None:
         self._folder = folder
         self._metric = metric
+        self._make_app = make_app
         self._stamp: object = None
         self._next = 0.0
-        self._study = 0
-        self._app: Callable[[Environ, Start], Iterable[bytes]] | None = None
-        self._copy = contextlib.ExitStack()
-        self._answering = threading.Lock()
+        self._refreshing = threading.Lock()
+        self._copy: _Copy | None = None
+        self._changed = threading.Condition()
+        """Guards the counts of `_Copy` and those below."""
+        self._making, self._sending = 0, 0
         self._closed = False
 
     def close(self) -> None:
-        """Drop the copy, after any page that is being made from it is finished."""
-        made = self._answering.acquire(timeout=LAST_PAGE_SECONDS)
-        self._closed = True
-        self._copy.close()
-        if made:
-            self._answering.release()
+        """Remove the copy, after the pages that are being made from it are finished and sent."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._making, LAST_PAGE_SECONDS)
+            self._changed.wait_for(lambda: not self._sending, LAST_SENDING_SECONDS)
+        if self._copy is not None:
+            self._copy.files.close()
 
     def refresh(self) -> None:
-        """Copy the study if it has changed since the last copy, but not too often.
+        """Copy the study if it has changed since the last copy, but not too often. One thread does so at a time; for
+        others the last copy will do.
 
         Raises:
             RunError: the database cannot be read.
         """
+        if not self._refreshing.acquire(blocking=False):
+            return
+        try:
+            stamp, began = storage_stamp(self._folder), time.monotonic()
+            if stamp == self._stamp or began < self._next:
+                return
+            self._replace(self._copied())
+            self._stamp = stamp
+            self._next = time.monotonic() + max(REFRESH_SECONDS, 4 * (time.monotonic() - began))
+        finally:
+            self._refreshing.release()
+
+    def _copied(self) -> _Copy:
         from optuna_dashboard import wsgi
 
-        stamp = storage_stamp(self._folder)
-        began = time.monotonic()
-        if stamp == self._stamp or began < self._next:
-            return
-        with contextlib.ExitStack() as copy:
-            storage = copy.enter_context(reading_storage(self._folder))
+        with contextlib.ExitStack() as files:
+            storage = files.enter_context(reading_storage(self._folder))
             try:
-                self._study = storage.get_study_id_from_name(STUDY_NAME)
+                study = storage.get_study_id_from_name(STUDY_NAME)
             except KeyError:
                 raise RunError(
                     f"{self._folder.root} has no trials to show yet. Start the search first."
                 ) from None
-            storage.set_study_system_attr(self._study, _METRIC_NAMES, [self._metric])
-            self._app = wsgi(storage)
-            self._copy.close()
-            self._copy = copy.pop_all()
-        self._stamp = stamp
-        self._next = time.monotonic() + max(REFRESH_SECONDS, 4 * (time.monotonic() - began))
+            storage.set_study_system_attr(study, _METRIC_NAMES, [self._metric])
+            return _Copy((self._make_app or wsgi)(storage), study, files.pop_all())
+
+    def _replace(self, copy: _Copy) -> None:
+        with self._changed:
+            before, self._copy = self._copy, copy
+            if before is not None:
+                before.replaced = True
+            unused = before is not None and not before.readers
+        if before is not None and unused:
+            before.files.close()
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[_Copy]:
+        """The last copy, which stays until the block ends."""
+        with self._changed:
+            copy = self._copy
+            assert copy is not None  # because `serve` has made the first one
+            copy.readers += 1
+        try:
+            yield copy
+        finally:
+            with self._changed:
+                copy.readers -= 1
+                unused = copy.replaced and not copy.readers
+            if unused:
+                copy.files.close()
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Answer a request."""
-        with self._answering:
-            answer = _ENDED if self._closed else _refused(environ) or self._answered(environ)
+        answer = self._made(environ)
         start(answer.status, answer.headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+        return _Body(b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body, self._sent)
+
+    def _made(self, environ: Environ) -> _Answer:
+        """Make a page. Once it is made it counts as being sent."""
+        with self._changed:
+            closed = self._closed
+            self._making += 1
+        made = 0
+        try:
+            answer = _ENDED if closed else _refused(environ) or self._answered(environ)
+            made = 1
+            return answer
+        finally:
+            with self._changed:
+                self._making -= 1
+                self._sending += made
+                self._changed.notify_all()
+
+    def _sent(self) -> None:
+        with self._changed:
+            self._sending -= 1
+            self._changed.notify_all()
 
     def _answered(self, environ: Environ) -> _Answer:
         with contextlib.suppress(RunError):  # then the last copy is shown
             self.refresh()
-        if environ.get("PATH_INFO", "").rstrip("/") in _PAGES:
-            return _Answer("302 Found", [("Location", f"/dashboard/studies/{self._study}")], b"")
-        assert self._app is not None  # because `serve` has made the first copy
-        return _asked(self._app, environ)
+        with self._reading() as copy:
+            if environ.get("PATH_INFO", "").rstrip("/") in _PAGES:
+                return _Answer("302 Found", [("Location", f"/dashboard/studies/{copy.study}")], b"")
+            return _asked(copy.app, environ)
 
 
 def _refused(environ: Environ) -> _Answer | None:
@@ -195,7 +321,7 @@ def _forbidden(text: str) -> _Answer:
 _ENDED = _Answer("503 Service Unavailable", [("Content-Length", "0")], b"")
 
 
-def _asked(app: Callable[[Environ, Start], Iterable[bytes]], environ: Environ) -> _Answer:
+def _asked(app: Application, environ: Environ) -> _Answer:
     """The answer of an application; its pages lack the controls that would be refused."""
     told: list[tuple[str, list[tuple[str, str]]]] = []
 
