@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -69,18 +70,89 @@ def test_stopped_killed_resumed_and_given_more_hours(
     assert tested_alone or (folder / "verdict" / "default" / "result.json").exists()
 
 
-def test_pictures_with_classes_have_a_space_of_their_own(
-    shapes: Path, netwright: Command, tmp_path: Path
-) -> None:
-    words = ["--recipe", "auto", "--workers", 1, "--hours", 0.008, "--set", "race.first_seconds=2"]
-    done = netwright("search", shapes, "-o", tmp_path / "run", *words, "--single")
+@pytest.fixture(scope="module")
+def finished(shapes: Path, netwright: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small race that was finished, for pictures with classes, with one network in the end."""
+    folder = tmp_path_factory.mktemp("races") / "run"
+    words = ["--recipe", "auto", "--workers", 1, "--hours", 0.008, "--trials", 2]
+    done = netwright("search", shapes, "-o", folder, *words, "--set", "race.first_seconds=1", "--single")
     assert done.returncode == 0, done.stderr + done.stdout
-    run = package.open_run(tmp_path / "run")
+    return folder
+
+
+def test_pictures_with_classes_have_a_space_of_their_own(finished: Path) -> None:
+    run = package.open_run(finished)
+    assert run.settings.space.name == "classifier-stages"
     assert run.settings.race is not None
     assert run.settings.race.single
-    assert len(json.loads((tmp_path / "run" / "ensemble.json").read_text())["members"]) == 1
-    assert run.settings.space.name == "classifier-stages"
+    assert len(json.loads((finished / "ensemble.json").read_text())["members"]) == 1
     assert run.best is not None
+
+
+def damage(path: Path) -> None:
+    """Cuts a file off, as a full disk or a broken one does."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def ended_again(finished: Path, folder: Path, damaged: Callable[[Path], set[Path]]) -> tuple[Path, set[Path]]:
+    """A copy of a finished race in which some weights are damaged, before its end."""
+    shutil.copytree(finished, folder)
+    (folder / "finished.json").unlink()
+    broken = damaged(folder)
+    for path in broken:
+        damage(path)
+    return folder, broken
+
+
+def weights_by_reward(folder: Path) -> list[Path]:
+    """The weights of all parts with a score, those of the best first."""
+    parts = [p for c in candidates_of(package.open_run(folder).trials) for p in c.complete]
+    ranked = sorted(parts, key=lambda part: -(part.reward or 0.0))
+    return [folder / "trials" / f"{part.number:04d}" / "weights.safetensors" for part in ranked]
+
+
+def test_where_the_best_network_is_damaged_another_is_used_and_the_report_says_so(
+    finished: Path, shapes: Path, netwright: Command, tmp_path: Path
+) -> None:
+    number = json.loads((finished / "ensemble.json").read_text())["members"][0]["name"]
+    weights = Path("trials", f"{int(number):04d}", "weights.safetensors")
+    folder, _ = ended_again(finished, tmp_path / "run", lambda folder: {folder / weights})
+    done = netwright("resume", folder)
+    assert done.returncode == 0, done.stderr
+    chosen = json.loads((folder / "ensemble.json").read_text())
+    assert number in [one["name"] for one in chosen["left_out"]]
+    assert number not in [one["name"] for one in chosen["members"]]
+    assert f"Not compared: trial {number} (" in (folder / "report.html").read_text()
+    assert netwright("evaluate", folder, shapes).returncode == 0
+
+
+def test_where_no_finalist_can_be_compared_the_best_that_can_be_read_is_used(
+    finished: Path, shapes: Path, netwright: Command, tmp_path: Path
+) -> None:
+    """All but one network are damaged, and that one is no finalist: an early part of a training that went on."""
+
+    def but_one(folder: Path) -> set[Path]:
+        longest = max(candidates_of(package.open_run(folder).trials), key=lambda c: len(c.complete))
+        assert len(longest.complete) > 2
+        whole = folder / "trials" / f"{longest.complete[0].number:04d}" / "weights.safetensors"
+        return set(weights_by_reward(folder)) - {whole}
+
+    folder, broken = ended_again(finished, tmp_path / "run", but_one)
+    (whole,) = set(weights_by_reward(folder)) - broken
+    done = netwright("resume", folder)
+    assert done.returncode == 0, done.stderr
+    (member,) = json.loads((folder / "ensemble.json").read_text())["members"]
+    assert member["name"] == str(int(whole.parent.name))
+    assert (folder / "winner" / "weights.safetensors").read_bytes() == whole.read_bytes()
+    assert "the finalists could not be compared" in (folder / "report.html").read_text()
+    assert netwright("evaluate", folder, shapes).returncode == 0
+
+    damage(whole)
+    (folder / "finished.json").unlink()
+    done = netwright("resume", folder)
+    assert done.returncode == 1
+    assert "No network of" in done.stderr
+    assert "resume --hours" in done.stderr
 
 
 def test_a_plan_promises_no_number_of_candidates(dataset: Path, netwright: Command) -> None:

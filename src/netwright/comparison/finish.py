@@ -27,7 +27,7 @@ from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Done, Job, run_jobs
 from netwright.files import write_json
 from netwright.models.store import describe_trained
-from netwright.runs.candidates import TrainedCandidate, best_candidate
+from netwright.runs.candidates import TrainedCandidate
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
@@ -41,6 +41,7 @@ from netwright.tasks.base import TestCase
 from netwright.training.files import CURVES, LOG, WEIGHTS
 from netwright.training.outcome import Cost, Status
 from netwright.training.seeding import derive_seed
+from netwright.training.weights import is_readable
 
 DEFAULT = "default"
 ENSEMBLE = "ensemble.json"
@@ -121,14 +122,18 @@ class Finish:
             executor: runs the jobs.
             on_tick: called about twice a second.
 
-        Where the finalists cannot be compared, as memory is short, the best one is used alone.
+        Where the finalists cannot be compared, as memory is short or their files are damaged, the best network that
+        can be read is used alone.
+
+        Raises:
+            RunError: no network can be read.
         """
         try:
             choice = self._run_one(executor, choose_ensemble, self._choosing, on_tick)
         except RunError as error:
             choice = self._best_alone(str(error))
-        write_json(self._folder.root / ENSEMBLE, choice)
         entries = self._entries(choice)
+        write_json(self._folder.root / ENSEMBLE, choice)
         self._test(choice, entries, executor, on_tick)
         return tuple(entry.name for entry, _ in entries)
 
@@ -176,24 +181,32 @@ class Finish:
         Args:
             reason: why they could not.
         """
-        best = best_candidate(self._candidates)
-        assert best is not None
-        latest = best.latest
-        assert latest is not None
-        assert latest.outcome is not None
+        parts = [part for candidate in self._candidates for part in candidate.complete]
+        ranked = sorted(parts, key=lambda part: (-(part.reward or 0.0), part.number))
+        best = next((part for part in ranked if self._is_readable(part)), None)
+        if best is None:
+            raise RunError(
+                f"No network of {self._folder.root} can be read: all of trials/*/{WEIGHTS} are missing or damaged. "
+                "Restore them from a copy, or give the run more time (netwright resume --hours)."
+            )
+        assert best.outcome is not None
         prepared = open_prepared_once(self._data.prepared)
-        source = self._folder.trial(latest.number)
+        source = self._folder.trial(best.number)
         keep_network(source, self._folder.winner, self._settings, prepared, best.choice)
         return {
-            "members": [{"name": str(latest.number), "weight": 1.0, "alone": latest.reward, "without": None}],
+            "members": [{"name": str(best.number), "weight": 1.0, "alone": best.reward, "without": None}],
             "mirror_axes": [],
-            "metrics": latest.outcome.metrics,
-            "cost": asdict(latest.outcome.cost),
-            "reward": latest.reward,
+            "metrics": best.outcome.metrics,
+            "cost": asdict(best.outcome.cost),
+            "reward": best.reward,
             "selection": {
                 "reason": f"the best network alone, since the finalists could not be compared: {reason}"
             },
+            "left_out": [],
         }
+
+    def _is_readable(self, part: TrialRecord) -> bool:
+        return is_readable(self._folder.trial(part.number) / WEIGHTS)
 
     def _run_one(
         self,
@@ -237,7 +250,7 @@ class Finish:
         )
 
     def _entries(self, choice: dict[str, Any]) -> list[tuple[Entry, TrainedCandidate]]:
-        """What is tested, each with a candidate that is part of it."""
+        """What is tested, each with a candidate that is part of it. A default that cannot be is noted in ``choice``."""
         by_name = {str(part.number): c for c in self._candidates for part in c.parts}
         first = by_name[choice["members"][0]["name"]]
         words = first.words if len(choice["members"]) == 1 else f"{len(choice['members'])} networks together"
@@ -246,14 +259,16 @@ class Finish:
         alone = len(choice["members"]) == 1 and first is default
         title = "the default" if alone else "the searched network"
         entries = [(Entry(SEARCHED, title, first.choice, None, SEARCHED, words), first)]
-        if default is not None and not alone:
+        if default is not None and not any(map(self._is_readable, default.complete)):
+            reason = "its files cannot be read, so the default is not tested"
+            choice["left_out"] = [*choice["left_out"], {"name": str(default.number), "reason": reason}]
+        elif default is not None and not alone:
             entry = Entry(DEFAULT, "the default", default.choice, None, None, default.words)
             entries.append((entry, default))
         return entries
 
     def _testing(self, entry: Entry, candidate: TrainedCandidate, device: str) -> FinishJob:
-        settings, latest = self._settings, candidate.latest
-        assert latest is not None
+        settings = self._settings
         protocol = protocol_of(settings, self._space, entry.choice)
         job = CandidateJob(
             settings=settings,
@@ -267,11 +282,11 @@ class Finish:
             folder=self._folder.contestant(entry.name),
             memory_limit_mb=settings.machine.memory_limit_mb,
         )
-        searched = entry.name == SEARCHED
-        return FinishJob(
-            ContestantJob(job, self._cases, searched=searched),
-            None if searched else self._folder.trial(latest.number),
-        )
+        test = ContestantJob(job, self._cases, searched=entry.name == SEARCHED)
+        if test.searched:
+            return FinishJob(test)
+        latest = next(part for part in reversed(candidate.complete) if self._is_readable(part))
+        return FinishJob(test, self._folder.trial(latest.number))
 
 
 def _finalist(folder: RunFolder, candidate: TrainedCandidate, part: TrialRecord) -> Finalist:

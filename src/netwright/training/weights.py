@@ -58,6 +58,17 @@ def write_tensors(
         ) from error
 
 
+def is_readable(path: Path) -> bool:
+    """Whether a file of weights is there and whole, without reading all of it."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy"):
+            return True
+    except (OSError, SafetensorError):
+        return False
+
+
 def load_weights(network: nn.Module, path: Path) -> None:
     """Reads into a network, on whatever device it is, what `save_weights` wrote.
 

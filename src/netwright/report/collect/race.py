@@ -61,6 +61,7 @@ def final_choice_of(folder: RunFolder) -> FinalChoice | None:
         mirror_axes=tuple(choice["mirror_axes"]),
         reason=choice["selection"]["reason"],
         reward=choice["reward"],
+        left_out=tuple((one["name"], one["reason"]) for one in choice.get("left_out", [])),
         openings=len(read_json(openings)) if openings.exists() else 1,
     )
 

@@ -57,6 +57,7 @@ class FinalChoice:
         mirror_axes: along which images are also predicted mirrored.
         reason: why these and no others, in words.
         reward: of all of them together on the validation cases.
+        left_out: trials that could have been members but were not compared, each with the reason.
         openings: how often the test cases were opened, this time included.
     """
 
@@ -64,6 +65,7 @@ class FinalChoice:
     mirror_axes: tuple[int, ...]
     reason: str
     reward: float
+    left_out: tuple[tuple[str, str], ...]
     openings: int
 
 
@@ -101,6 +103,8 @@ def _choice(choice: FinalChoice, reward_name: str) -> tuple[Block, ...]:
         axes = formatting.names([str(axis + 1) for axis in choice.mirror_axes])
         views = f" Images are also predicted mirrored along axis {axes}, and the results are averaged."
     told = f"{formatting.sentence_case(choice.reason)}.{views}"
+    left_out = [f"trial {name} ({reason.rstrip('.')})" for name, reason in choice.left_out]
+    missing = [f"Not compared: {formatting.names(left_out)}."] if left_out else []
     opened = (
         f"The test cases were opened {choice.openings} times: the numbers of the last time are no longer those of "
         "cases that nothing was decided by."
@@ -124,7 +128,7 @@ def _choice(choice: FinalChoice, reward_name: str) -> tuple[Block, ...]:
     )
     return (
         Heading("What is used in the end"),
-        Sentences((told, *((opened,) if choice.openings > 1 else ()))),
+        Sentences((told, *missing, *[opened] * (choice.openings > 1))),
         Table(head, rows),
     )
 
