@@ -1,4 +1,4 @@
-"""A run whose trainings go on: its search, its end, and more hours for it."""
+"""Runs with trainings that go on: the search, its end, and more hours."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def race_of(
     space: Space,
     executor: Executor,
 ) -> MultiFidelitySearch:
-    """The search of a run whose trainings go on. It leaves the time for the tests and the report.
+    """The search of a run with trainings that go on. It leaves enough time for the tests and the report.
 
     Args:
         folder: of the run.
@@ -66,7 +66,7 @@ def end_race(
     follower: Follower,
     on_status: Callable[[RunStatus], None] | None,
 ) -> None:
-    """Tests the best network and the default on the test cases. Each time that these are opened is noted.
+    """Tests the best network and the default on the test cases. It is noted in the run how often these were opened.
 
     Args:
         folder: of the run.
@@ -113,11 +113,11 @@ def end_race(
 
 
 def extend(folder: RunFolder, hours: float) -> None:
-    """Gives a run more wall time. Where it was finished, it is no longer.
+    """Gives a run more wall time. A finished run is unfinished again.
 
     Args:
         folder: of the run.
-        hours: in addition to those that it had.
+        hours: to add.
 
     Raises:
         RunError: another process holds the run.
@@ -138,7 +138,7 @@ def extend(folder: RunFolder, hours: float) -> None:
 
 
 def keep_best(folder: RunFolder, settings: RunSettings, run_data: RunData) -> None:
-    """Makes the best network so far ready for use, where a search is stopped before its end. It is not tested.
+    """Makes the best network so far ready for use when a search is stopped before its end. It is not tested.
 
     Args:
         folder: of the run.

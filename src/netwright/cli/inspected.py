@@ -28,16 +28,16 @@ def inspection_lines(
     """The contents of a dataset, and what is wrong with it. ``options``: see `plan_lines`."""
     lines, fine = _OF_KIND[inspection.fingerprint.kind]
     yield from lines(inspection.fingerprint)
-    shown: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for problem in inspection.problems:
-        shown[problem.kind] = shown.get(problem.kind, 0) + 1
-        if show_all or shown[problem.kind] == 1:
+        counts[problem.kind] = counts.get(problem.kind, 0) + 1
+        if show_all or counts[problem.kind] == 1:
             yield f"{problem.severity}  {problem}"
-    more = sum(count - 1 for count in shown.values())
+    more = sum(count - 1 for count in counts.values())
     if more and not show_all:
         yield f"       {more} more of the same kinds: {command('inspect', dataset, *options, '--all')}"
     if not any(problem.severity == "error" for problem in inspection.problems):
-        if not shown:
+        if not counts:
             yield f"looks fine {fine}"
         yield f"next       {command('plan', dataset, *options)}"
 

@@ -288,11 +288,11 @@ class _Choosing:
                 views = 2 ** len(axes)
                 reason = "the limits do not allow it"
                 if self._allowed(counts, views):
-                    found, reason = self._rows_mirrored(counts, axes), "no time"
-                    if found is not None:
+                    views_mean, reason = self._rows_mirrored(counts, axes), "no time"
+                    if views_mean is not None:
                         value = partial(self._value, counts)
-                        gain = compare(value, found, rows, self._units(), rule)
-                        gains[axis], reason = (gain, found), words(gain)
+                        gain = compare(value, views_mean, rows, self._units(), rule)
+                        gains[axis], reason = (gain, views_mean), words(gain)
                 gain_of = asdict(gains[axis][0].comparison) if axis in gains else None
                 tried.append({"axes": list(axes), "gain": gain_of, "reason": reason, "taken": False})
             better = {axis: known for axis, known in gains.items() if self._pays(counts, rows, taken, known)}

@@ -1,14 +1,14 @@
-"""Which networks are better together: greedy ensemble selection, and whether it is more than chance.
+"""Greedy ensemble selection, with a test whether the ensemble is better than chance would make it.
 
 Caruana, Niculescu-Mizil, Crew and Ksikes, "Ensemble Selection from Libraries of Models", ICML 2004. The selection
-begins with the best member (their sorted initialisation) and adds, again and again and with replacement, the one with
-which the mean of the probabilities has the best value on the validation cases; what was best on the way is proposed.
+begins with the best member (their sorted initialisation). It repeatedly adds, with replacement, the member that gives
+the mean of the probabilities the best value on the validation cases. The best ensemble on the way is proposed.
 
-On few cases this finds a gain in noise. Therefore the selection itself is tested by cross-fitting: in each of some
-folds it is made anew on the other cases, and its proposal and the single member that is best there are compared on the
-cases left out. The proposal of all cases is taken where these differences are above 0 beyond chance.
+On few cases the selection finds a gain in noise. Therefore it is tested by cross-fitting: for each fold it is repeated
+on the other cases, and its proposal is compared with the best single member, both on the cases of the fold. The
+proposal from all cases is taken if these differences are significantly above 0.
 
-Everything here is pure: what is known of the members stands in a `Library`.
+All functions are pure; a `Library` has the data of the members.
 """
 
 from __future__ import annotations
@@ -32,18 +32,17 @@ MOST_UNITS = 200
 
 
 class OutOfTimeError(Exception):
-    """There is no time for what comes next."""
+    """There is not enough time for the next step."""
 
 
 @dataclass(frozen=True)
 class Library:
-    """The members, and what is known of every ensemble of them.
+    """The members, and functions that evaluate any ensemble of them.
 
     Args:
         size: how many members there are.
         rows: the scores of an ensemble on all cases. It may raise `OutOfTimeError`.
-        value: what is maximised, of an ensemble (it may weigh what it costs) and the rows of some cases; NaN where it
-            is not defined.
+        value: the value to maximise, from an ensemble (for its cost) and the rows of some cases; NaN if undefined.
         allowed: whether an ensemble keeps all limits.
     """
 
@@ -53,7 +52,7 @@ class Library:
     allowed: Callable[[Counts], bool] = field(default=lambda counts: True)
 
     def known_value(self, counts: Counts, cases: NDArray[np.int64]) -> float:
-        """The value on some cases; minus infinity where it is not defined."""
+        """The value on some cases; minus infinity if undefined."""
         value = self.value(counts, self.rows(counts)[cases])
         return -math.inf if math.isnan(value) else value
 
@@ -159,9 +158,9 @@ def greedy(
 
     Args:
         library: of all members.
-        cases: indices of those by which it is selected.
-        rule: how.
-        members: those that may be taken; None: all.
+        cases: indices of the cases to select on.
+        rule: of the selection.
+        members: the members to choose from; None: all.
     """
     known = range(library.size) if members is None else members
     counts: Counts = (0,) * library.size

@@ -1,8 +1,8 @@
-"""The end of a search whose trainings went on: networks are chosen and tested as they are.
+"""The end of a search with trainings that go on: the trained networks are chosen and tested; none is trained again.
 
-Nothing is trained again. The validation cases say which of the best networks are used, alone or together, and with
-which mirrored views. The default is the space's starting choice. It ran along from the first second. It is what is used
-where nothing is better beyond chance, and is tested in any case.
+On the validation cases it is decided which of the best networks are used, alone or together, and with which mirrored
+views. The default, which is the space's starting choice, was trained from the first second. It is used if nothing is
+significantly better, and is always tested.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ DEFAULT = "default"
 ENSEMBLE = "ensemble.json"
 """What was chosen in the end and why: members, mirrored views, gains."""
 MOST_FINALISTS, WITH_SNAPSHOTS = 6, 2
-"""So many of the best candidates are compared in the end, and of so many of them an earlier snapshot, too."""
+"""How many of the best candidates are compared in the end, and for how many of them an earlier snapshot, too."""
 LARGEST_SHARE = 0.25
-"""All of the end takes no more than this share of the hours, as far as that is in our hands."""
+"""The largest share of the hours that is planned for the end of the run."""
 CHOOSING_SHARE = 0.03
 """The share of the hours in which the finalists are compared on the validation cases."""
 REPORT_SECONDS = 15.0
-"""What the report takes at the end of a run, about."""
+"""About how long the report takes."""
 TEST_FACTOR = 4.0
-"""A test case takes so many times as long as the network alone does in validation: it is read, tested and drawn."""
+"""How many times as long a case takes in the test as in the validation, because it is also read and drawn."""
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ def cache_folder(root: Path, dataset: str, key: str) -> Path:
     return root / f"{name}-{key}"
 
 
-def built_once(
-    folder: Path, opened: Callable[[Path], Opened], build: Callable[[Path], None], needed: int
+def open_or_build(
+    folder: Path, open_folder: Callable[[Path], Opened], build: Callable[[Path], None], needed: int
 ) -> Opened:
     """Opens a folder that is built once. ``build`` fills it where it is missing or damaged.
 
@@ -40,17 +40,17 @@ def built_once(
 
     Args:
         folder: the folder to open.
-        opened: opens the folder. It raises DatasetError where the folder is missing or damaged.
+        open_folder: opens the folder. It raises DatasetError where the folder is missing or damaged.
         build: writes the contents into the folder that it is given.
         needed: about how many bytes ``build`` writes.
 
     Raises:
         StorageError: there is no room, or the folder cannot be written.
     """
-    if (contents := _opened_or_none(folder, opened)) is not None:
+    if (contents := _opened_or_none(folder, open_folder)) is not None:
         return contents
     with _locked(folder):
-        if (contents := _opened_or_none(folder, opened)) is not None:
+        if (contents := _opened_or_none(folder, open_folder)) is not None:
             return contents
         shutil.rmtree(folder, ignore_errors=True)
         partial_folder = folder.with_name(f".{folder.name}.partial")
@@ -64,7 +64,7 @@ def built_once(
                 partial_folder.replace(folder)
         finally:
             shutil.rmtree(partial_folder, ignore_errors=True)
-    return opened(folder)
+    return open_folder(folder)
 
 
 def write_header(file: Any, shape: tuple[int, ...], dtype: str) -> None:
@@ -73,10 +73,10 @@ def write_header(file: Any, shape: tuple[int, ...], dtype: str) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _opened_or_none(folder: Path, opened: Callable[[Path], Opened]) -> Opened | None:
+def _opened_or_none(folder: Path, open_folder: Callable[[Path], Opened]) -> Opened | None:
     """The contents of a folder, or None where it is missing or damaged."""
     try:
-        return opened(folder)
+        return open_folder(folder)
     except DatasetError:
         return None
 

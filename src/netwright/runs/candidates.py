@@ -67,7 +67,7 @@ class TrainedCandidate:
 
     @property
     def running(self) -> bool:
-        """Whether a part is in training."""
+        """Whether a part is being trained."""
         return any(part.status == RUNNING for part in self.parts)
 
     @property
@@ -82,7 +82,7 @@ class TrainedCandidate:
 
 
 def candidates_of(records: Iterable[TrialRecord]) -> tuple[TrainedCandidate, ...]:
-    """The candidates of a run, in the order in which they began. Repeated proposals are none."""
+    """The candidates of a run in the order in which they began, without repeated proposals."""
     parts: dict[int, list[TrialRecord]] = {}
     first: dict[int, int] = {}
     for record in records:

@@ -1,8 +1,8 @@
-"""A search whose trainings go on: nothing that was trained is trained again.
+"""A search with trainings that go on from their checkpoints, so that nothing is trained twice.
 
 A candidate's training is cut into parts. Each part is a trial of its own, which goes on from the checkpoint of the part
-before. A rule (`netwright.searches.race`) decides who is trained next and for how long; the strategy proposes new
-candidates from the scores of all parts, with the seconds of training behind each (its fidelity).
+before. A rule (`netwright.searches.race`) decides which candidate is trained next and for how long. The strategy
+proposes new candidates from the scores of all parts, each with its seconds of training (its fidelity).
 
 Storage and trial folders hold everything. A search that is killed goes on with the parts that were in training.
 """
@@ -50,11 +50,11 @@ GRACE_SECONDS = 30.0
 UNTIL = "until_seconds"
 """The user attribute of a trial with the seconds of training in all at which its part ends."""
 SECONDS_BESIDE = 3.0
-"""What a part takes beside its training, until one was measured."""
+"""The assumed time of a part besides its training, until it was measured."""
 REPEATS = 50
 """After so many known networks in a row, the search begins no more candidates."""
 LONG_SHARE = 0.1
-"""The share of the race that a part gets where no new candidate can begin."""
+"""The length of a part, as a share of the race, once no new candidate can begin."""
 TIME_IS_UP = "the time was up"
 
 

@@ -33,7 +33,7 @@ class KnownResults:
 
 
 def stands_for(outcome: Outcome, fidelity: Fidelity) -> bool:
-    """Whether training the network again, with this budget, would tell no more of it."""
+    """Whether the outcome can be used instead of training the network with this budget."""
     if outcome.fidelity is None or outcome.fidelity.covers(fidelity):
         return True
     untrained = outcome.status == Status.INFEASIBLE and outcome.epochs == 0

@@ -183,17 +183,17 @@ class Descent:
 
     def _added(self, samples: Sequence[Steps], images: Tensor, labels: Tensor) -> list[float] | None:
         """The scaled losses of networks, after adding the mean gradient; None if they do not fit into memory."""
-        return self._fitting(
+        return self._if_it_fits(
             lambda: add_gradients(self._supernet, samples, images, labels, self._scaled, self._half)
         )
 
     def _losses(self, samples: Sequence[Steps], images: Tensor, labels: Tensor) -> list[float] | None:
         """The losses of networks by forward passes alone; None if they do not fit into memory."""
-        return self._fitting(
+        return self._if_it_fits(
             lambda: losses_of(self._supernet, samples, images, labels, self._loss, self._half)
         )
 
-    def _fitting(self, compute: Callable[[], Result]) -> Result | None:
+    def _if_it_fits(self, compute: Callable[[], Result]) -> Result | None:
         """The result of ``compute``; None if it does not fit into memory, or a batch has one value per channel."""
         try:
             return compute()

@@ -26,7 +26,7 @@ Scores = dict[str, dict[str, float]]
 """Case -> label, class or metric -> score."""
 
 Results = dict[str, Scores]
-"""How a network does on cases, as ``result.json`` has it: "scores", and what else the task measures, the same way."""
+"""The results of a network, as in ``result.json``: the table "scores", and one table for each further measurement."""
 
 
 class SettingsDraft(Protocol):
@@ -34,7 +34,7 @@ class SettingsDraft(Protocol):
 
     @property
     def user_set(self) -> frozenset[str]:
-        """Dotted names of the settings that the user gave; of a table also the names in it."""
+        """Dotted names of the settings that the user gave. A table is there by its own name and the names in it."""
 
     @property
     def images(self) -> Any:
@@ -42,7 +42,7 @@ class SettingsDraft(Protocol):
 
     @property
     def inpainting(self) -> Any:
-        """What is missing of pictures that are restored."""
+        """Which part of a picture is missing, if pictures are restored."""
 
     @property
     def training(self) -> TrainingProtocol:
@@ -54,7 +54,7 @@ class SettingsDraft(Protocol):
 
     @property
     def dataset(self) -> Any:
-        """Where the data lies."""
+        """Where the dataset is."""
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Set settings by their dotted names."""
@@ -68,15 +68,17 @@ class TestCase(Protocol):
 
     @property
     def name(self) -> str:
-        """As in the dataset."""
+        """Its name in the dataset."""
 
 
 @dataclass(frozen=True)
 class SavedNetwork:
     """A trained network on disk.
 
-    ``architecture``: what is kept of it beside the weights, `Task.describe` among it; ``preprocessing``: every step
-    from a file to its input.
+    Args:
+        folder: where its files are.
+        architecture: what is needed to build the network, including what `Task.describe` returned.
+        preprocessing: every step from a file to the network's input.
     """
 
     folder: Path
@@ -85,53 +87,54 @@ class SavedNetwork:
 
 
 class Predictor(Protocol):
-    """A trained network, ready on a device, and all that turns a file into its input and back."""
+    """A trained network on a device, with every step from a file to its input, and from its output to a file."""
 
     @property
     def network(self) -> nn.Module:
-        """With its weights."""
+        """The network, with its weights."""
 
     @property
     def task(self) -> NetworkTask:
-        """What the network gets and gives."""
+        """The input and output of the network."""
 
     @property
     def device(self) -> Any:
-        """Where the network lies."""
+        """The device of the network."""
 
     @property
     def is_postprocessed(self) -> bool:
-        """Whether something that was fitted after the training is applied to what the network gives."""
+        """Whether something that was fitted after the training is applied to the network's output."""
 
     def without_postprocessing(self) -> Predictor:
-        """The network as it was trained, where `is_postprocessed`; else the same."""
+        """The network without postprocessing; the same object if there is none."""
 
     def prepare(self, dataset: AnyDataset, cache_root: Path, workers: int) -> AnyPrepared | None:
-        """Labelled data prepared as those of the training, to be tested on; None where each case is prepared when it
-        is tested.
+        """Prepares labelled data for a test as the training data was prepared.
+
+        Returns None if each case is prepared when it is tested.
 
         Raises:
-            DatasetError: they cannot be.
+            DatasetError: the data cannot be prepared.
         """
 
     def results(
         self, cases: Sequence[Any], predictions: Path | None = None, on_case: OnCase | None = None
     ) -> Results:
-        """How well the network does on cases of `Task.test_cases`.
+        """Tests the network on cases from `Task.test_cases`.
 
         Args:
-            cases: to be tested on.
-            predictions: the folder that gets what is predicted; None: nothing is written.
-            on_case: told how far it is.
+            cases: the cases.
+            predictions: the folder for the predictions; None: nothing is written.
+            on_case: called with the number of cases done and of all cases.
 
         Raises:
             DatasetError: a case has a label that the network does not know, or cannot be read.
             FloatingPointError: the network's output is not finite.
-            MemoryShortage: there is not enough memory for what is applied to the network's output.
+            MemoryShortage: there is not enough memory for the postprocessing.
         """
 
     def means(self, results: Results) -> dict[str, float]:
-        """What the network reaches on average, by metric."""
+        """The metrics, from the scores of all cases."""
 
     def predict(
         self,
@@ -143,21 +146,22 @@ class Predictor(Protocol):
         overwrite: bool = False,
         format: str | None = None,
     ) -> list[Path]:
-        """What the network gives of a file, or of each in a folder, written into a folder.
+        """Predicts a file, or each file of a folder, and writes the results into a folder.
 
         Args:
             images: the file or folder.
             output: the folder to write to.
-            on_case: told how far it is.
-            masks: what is missing of pictures that are restored.
-            overwrite: whether what was predicted into that folder before may be replaced.
-            format: the file format of label maps, one of `netwright.data.io.formats.FILE_FORMATS`; None: each image's.
+            on_case: called with the number of cases done and of all cases.
+            masks: for pictures that are restored, which part of them is missing.
+            overwrite: whether earlier predictions in that folder may be replaced.
+            format: the file format of label maps, one of `netwright.data.io.formats.FILE_FORMATS`; None: that of
+                each image.
 
         Returns:
             The files written.
 
         Raises:
-            DatasetError: nothing is there to read, or no file can be used.
+            DatasetError: there is no file, or none that can be used.
             SettingsError: masks for a network that restores nothing, or a format that it does not write.
             StorageError: a file would be lost.
         """
@@ -188,9 +192,7 @@ class Task(Protocol):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The names of its metrics, that which a network is judged by first; without those of single labels, such as
-        "dice.heart".
-        """
+        """The names of its metrics, `metric` first. Those of single labels, such as "dice.heart", are not listed."""
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -198,26 +200,24 @@ class Task(Protocol):
 
     @property
     def guessed_losses(self) -> tuple[str, ...]:
-        """Those of which it is known what a network has that has learned nothing: `NetworkTask.loss_of_guess`."""
+        """The losses whose value is known for a network that has learned nothing, see `NetworkTask.loss_of_guess`."""
 
     @property
     def networks(self) -> str:
-        """The task of `netwright.spaces.kinds.KINDS` whose networks suit, its own or another that asks for the same
-        output.
-        """
+        """The task in `netwright.spaces.kinds.KINDS` whose networks are used: this one, or one with the same output."""
 
     @property
     def result_names(self) -> tuple[str, ...]:
-        """The names in `Results`."""
+        """The names of all tables that `Results` may have."""
 
     @property
     def format(self) -> str | None:
-        """The layout in which datasets are read where nobody names one; None: the one that is recognised."""
+        """The default dataset layout; None: the layout is recognised from the files."""
 
     @property
     def fitted_files(self) -> tuple[str, ...]:
-        """The names of all files that `finish` keeps in a network's folder. They belong to its weights, and are removed
-        before others are trained there.
+        """The names of the files that `finish` writes into a network's folder. They are removed before another network
+        is trained there.
         """
 
     @property
@@ -226,47 +226,47 @@ class Task(Protocol):
 
     @property
     def output_folder(self) -> str:
-        """What to call the folder that `predict` writes to, in an example of a command."""
+        """The output folder in examples of the command ``predict``."""
 
     def recipe(self, dimensions: int) -> str:
-        """The recipe for images of so many dimensions where nobody names one."""
+        """The default recipe for images of two or three dimensions."""
 
     def choose_settings(self, draft: SettingsDraft, *, repeats: bool) -> None:
-        """Choose what such data need, before they are prepared.
+        """Choose settings that depend on the data, before it is prepared.
 
         Args:
-            draft: the settings; what the user gave stays.
-            repeats: whether they are those of an earlier run, and stay.
+            draft: the settings; those that the user gave are not changed.
+            repeats: whether all settings come from an earlier run, and none is changed.
 
         Raises:
-            SettingsError: the user asked for what such data do not allow.
+            SettingsError: the user asked for something that is impossible with such data.
         """
 
     def finish_settings(self, draft: SettingsDraft) -> None:
-        """Fill in what is the task's own, once the data is prepared.
+        """Fill in settings that only this task has, after the data was prepared.
 
         Raises:
-            SettingsError: what is set does not go with the task.
+            SettingsError: a setting does not fit the task.
         """
 
     def refuse_settings(self, draft: SettingsDraft, task: str) -> None:
-        """Refuse settings that only this task has, where the data is for another one.
+        """Refuse settings that only this task has. It is called if the data is for another task.
 
         Raises:
             SettingsError: with what to do.
         """
 
     def problem(self, prepared: AnyPrepared, settings: RunSettings) -> Problem:
-        """What networks are trained for on prepared data."""
+        """The problem that networks are trained on: this task on prepared data."""
 
     def network_task(self, architecture: Mapping[str, Any]) -> NetworkTask:
-        """What a saved network gets and gives, from what is kept of it."""
+        """The input and output of a saved network, from `SavedNetwork.architecture`."""
 
     def describe(self, prepared: AnyPrepared, settings: RunSettings) -> dict[str, Any]:
-        """What is to be kept with a trained network beside its choice, channels and size."""
+        """What `network_task` and `predictor` need to know of a network, besides its choice, channels and size."""
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
-        """A saved network that is ready for use, with the weights in it and on a device."""
+        """A predictor for a saved network, which is on the device and has its weights."""
 
     def finish(
         self,
@@ -276,11 +276,13 @@ class Task(Protocol):
         prepared: AnyPrepared,
         validation: Sequence[int],
     ) -> Predictor:
-        """Fit what is fitted once a network is trained, keep it in the network's folder, and apply it.
+        """Fit what this task fits after a training, and store it in the network's folder.
+
+        Returns the predictor with it.
 
         Args:
-            predictor: the network, just trained.
-            folder: where it is kept.
+            predictor: the network after its training.
+            folder: of the network.
             settings: of the run.
             prepared: the run's data.
             validation: indices of the validation cases.
@@ -296,9 +298,9 @@ class Task(Protocol):
     def final_results(
         self, predictor: Predictor, folder: Path, cases: Sequence[Any], *, searched: bool
     ) -> Results:
-        """How a network of the final comparison does, with what it predicts kept in ``predictions`` of its folder.
+        """Tests a network of the final comparison, and writes its predictions to ``predictions`` in its folder.
 
-        ``searched``: whether it is the search's own, of which the report shows more.
+        ``searched``: whether the search found this network; the report shows more of it.
         """
 
     def test_cases(
@@ -324,18 +326,18 @@ class Task(Protocol):
         """
 
     def score_names(self, prepared: AnyPrepared) -> tuple[str, ...]:
-        """What each case has scores of: labels, classes, or metrics."""
+        """The columns of the scores: labels, classes, or metrics."""
 
     def data_facts(
         self, dataset: AnyDataset, prepared: AnyPrepared, settings: RunSettings
     ) -> tuple[tuple[str, str], ...]:
-        """What a report says of the data: a name and a text each."""
+        """What the report says about the data, as pairs of a name and a text."""
 
     def report_sections(self, run: ReportedRun) -> tuple[Section, ...]:
-        """What the report shows of a run, beside what it shows of every one."""
+        """The sections of the report that only this task has."""
 
     def undefined_metrics(self, prepared: AnyPrepared, cases: Sequence[int]) -> dict[str, str]:
-        """Metric -> label, of the metrics that no case defines, as none has the label."""
+        """The metrics that are undefined because no case has their label, as metric -> label."""
 
     def predicted_words(self, written: Sequence[Path], output: Path) -> str:
-        """What `Predictor.predict` has written, in a line."""
+        """A line for the user about the files that `Predictor.predict` wrote."""

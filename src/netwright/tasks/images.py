@@ -174,16 +174,20 @@ def prepare_as_trained(
 
 
 def find_pictures(path: Path, beside: Collection[str] = (), *, alone: bool = True) -> list[Path]:
-    """A picture, or those in a folder and its folders: in order of name and without hidden ones, as a dataset has them.
+    """The pictures at a path: the file, or all pictures in the folder and the folders below, in order of name.
 
-    What a prediction wrote to a folder below is none of them. ``beside``: names of files that belong to pictures and
-    are read with them. ``alone``: that no masks may lie among them.
+    Hidden files and earlier predictions are left out.
+
+    Args:
+        path: a picture or a folder.
+        beside: names of files that belong to pictures and are read with them.
+        alone: refuse masks among the pictures.
 
     Warns:
-        DatasetWarning: other files lie there, which are left out.
+        DatasetWarning: other files are there, and are left out.
 
     Raises:
-        DatasetError: nothing is there to read, or masks lie among the images.
+        DatasetError: there are no pictures, or there are masks among them.
     """
     path = path.expanduser()
     files, there = [path], [path]

@@ -65,8 +65,9 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a prediction reads: ``files``, every one of them, and the ``folder`` in which it looked for them, None of
-    one file.
+    """What a prediction reads.
+
+    ``files``: all input files; ``folder``: the folder in which they were found, None for a single file.
     """
 
     files: Sequence[Path]

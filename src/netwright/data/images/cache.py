@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.build_once import built_once, cache_folder, write_header
+from netwright.data.build_once import cache_folder, open_or_build, write_header
 from netwright.data.files import READING, content_digest
 from netwright.data.images.dataset import ImageSet
 from netwright.data.images.prepared import (
@@ -139,7 +139,7 @@ def _prepared(
     def build(partial_folder: Path) -> None:
         _build(dataset, settings, scales, partial_folder, workers, on_case)
 
-    return built_once(folder, open_prepared_images, build, _bytes(dataset, settings))
+    return open_or_build(folder, open_prepared_images, build, _bytes(dataset, settings))
 
 
 def content_digests(dataset: ImageSet, workers: int = 1) -> dict[str, str]:

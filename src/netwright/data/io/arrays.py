@@ -62,7 +62,7 @@ class ArrayFile:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The file, as the only one."""
+        """The file, as a tuple of one."""
         return (self.path,)
 
     @property

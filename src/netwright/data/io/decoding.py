@@ -125,11 +125,11 @@ def _has_late_tags(file: BinaryIO) -> bool:
 def _sixteen_bits(path: Path, head: StoredHead) -> Stored:
     pixels: NDArray[Any] = png_decode(path.read_bytes())
     channels = 3 if head.kind == "colour" else 1
-    shown = pixels[..., :channels] if channels == 3 else pixels.reshape(*pixels.shape[:2], -1)[..., 0]
+    visible = pixels[..., :channels] if channels == 3 else pixels.reshape(*pixels.shape[:2], -1)[..., 0]
     opacity = None
     if pixels.ndim == 3 and pixels.shape[-1] > channels:
         opacity = pixels[..., channels].astype(np.float32) / np.float32(65535)
-    return Stored(head, shown, opacity, white=65535)
+    return Stored(head, visible, opacity, white=65535)
 
 
 def _decoded(head: StoredHead, image: Any) -> Stored:

@@ -53,8 +53,9 @@ class Mask(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PictureHead:
-    """What the header says: ``size`` (height, width) as the picture is shown, number of ``channels``, and the type of
-    the pixels."""
+    """The header of a picture: ``size`` (height, width) after its orientation tag was followed, number of ``channels``,
+    and the type of the pixels.
+    """
 
     size: tuple[int, int]
     channels: int
@@ -67,7 +68,7 @@ def is_picture(path: Path) -> bool:
 
 
 def channel_names(channels: int) -> tuple[str, ...]:
-    """Grey, or red, green and blue."""
+    """The names of the channels: grey, or red, green and blue."""
     return COLOUR if channels == len(COLOUR) else GREY
 
 
@@ -79,8 +80,8 @@ def read_head(path: Path) -> PictureHead:
     """
     head = _head_of(path)
     height, width = head.size
-    shown = (width, height) if head.orientation in TURNS else head.size
-    return PictureHead(shown, head.channels, head.depth)
+    size = (width, height) if head.orientation in TURNS else head.size
+    return PictureHead(size, head.channels, head.depth)
 
 
 def read_picture(path: Path) -> Picture:
@@ -94,11 +95,11 @@ def read_picture(path: Path) -> Picture:
         UnusableFile: the file is missing, truncated, damaged, or of a kind that is not read.
     """
     stored = _read(path, read_tiff, read_stored)
-    shown = _shown(stored)
+    pixels = _converted(stored)
     transparent = stored.opacity is not None and bool((stored.opacity < 1).any())
     if stored.opacity is not None and transparent and not stored.laid_on_black:
-        shown = _on_black(shown, stored.opacity)
-    return Picture(turned(shown, stored.head.orientation), transparent)
+        pixels = _on_black(pixels, stored.opacity)
+    return Picture(turned(pixels, stored.head.orientation), transparent)
 
 
 def read_mask(path: Path) -> NDArray[Any]:
@@ -263,17 +264,17 @@ def _read(path: Path, tiff: Callable[[Path], _T], other: Callable[[Path], _T]) -
         return tiff(path) if start in MARKS else other(path)
 
 
-def _on_black(shown: NDArray[Any], opacity: NDArray[np.float32]) -> NDArray[Any]:
-    """Numbers times their opacity, row by row: real numbers of all of them at once would take much memory."""
-    result = np.empty_like(shown)
-    for row, numbers, weights in zip(result, shown, opacity, strict=True):
-        laid = numbers * (weights if numbers.ndim == 1 else weights[:, None])
-        row[...] = np.rint(laid) if shown.dtype.kind == "u" else laid
+def _on_black(numbers: NDArray[Any], opacity: NDArray[np.float32]) -> NDArray[Any]:
+    """Numbers times their opacity. It is computed row by row, because it takes real numbers and so much memory."""
+    result = np.empty_like(numbers)
+    for row, line, weights in zip(result, numbers, opacity, strict=True):
+        laid = line * (weights if line.ndim == 1 else weights[:, None])
+        row[...] = np.rint(laid) if numbers.dtype.kind == "u" else laid
     return result
 
 
-def _shown(stored: Stored) -> NDArray[Any]:
-    """The numbers of a picture as they are seen."""
+def _converted(stored: Stored) -> NDArray[Any]:
+    """The pixels of a stored picture: colours of the palette, 0 and 255 for bilevel ones, white above black."""
     head, pixels = stored.head, stored.pixels
     if head.palette is not None:
         padded = np.zeros((1 << max(8, len(head.palette).bit_length()), 3), np.uint8)

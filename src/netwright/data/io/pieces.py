@@ -19,7 +19,7 @@ PIECE_VOXELS = 1 << 18
 
 
 class Piece(NamedTuple):
-    """Some ``values`` (x, y, z) of a channel, and the ``box`` in which they lie, in the file's axes."""
+    """Some ``values`` (x, y, z) of a channel, and the ``box`` that they fill, in the file's axes."""
 
     channel: int
     box: tuple[slice, ...]
@@ -40,7 +40,7 @@ def volume_shape(path: Path, time: int | None = None) -> tuple[int, ...]:
 
 
 def image_pieces(path: Path, time: int | None = None) -> Iterator[Piece]:
-    """The voxels of an image, as stored, channel after channel; of a picture those of its volume.
+    """The voxels of an image as they are stored, channel after channel. A picture is read as a volume.
 
     Raises:
         UnusableFile: the file is damaged, or ends before ``time``.
@@ -49,7 +49,7 @@ def image_pieces(path: Path, time: int | None = None) -> Iterator[Piece]:
 
 
 def label_pieces(path: Path, time: int | None = None) -> Iterator[Piece]:
-    """The voxels of a label map, as stored; of a mask those of its volume.
+    """The voxels of a label map as they are stored. A mask of a picture is read as a volume.
 
     Raises:
         UnusableFile: as `image_pieces`.

@@ -26,12 +26,12 @@ _UNSPECIFIED, _PREMULTIPLIED = 0, 1
 _KINDS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _PALETTE: 1, _RGB: 3, _YCBCR: 3}
 """Channels, without those of opacity, by photometric interpretation."""
 
-# What tifffile finds odd in a file it logs; what matters of it is told as a problem of the file.
+# tifffile logs what is unusual in a file. What matters is reported as a problem of the file instead.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def read_tiff_head(path: Path) -> StoredHead:
-    """What the header says.
+    """Reads the header of a TIFF.
 
     Raises:
         UnusableFile: several pictures, too many pixels, or a colour space that is not read.
@@ -41,7 +41,7 @@ def read_tiff_head(path: Path) -> StoredHead:
 
 
 def read_tiff(path: Path) -> Stored:
-    """The numbers that a TIFF stores.
+    """Reads the numbers that a TIFF stores.
 
     Raises:
         UnusableFile: as `read_tiff_head`; it ends before its last pixel, or has a further channel that is no opacity.

@@ -44,11 +44,11 @@ def whole_labels(path: Path, values: NDArray[Any], counts: NDArray[np.int64] | N
 
 def value_text(values: NDArray[Any]) -> str:
     """The first of some values, and how many more there are."""
-    shown = [
+    named = [
         f"{value:g}" if values.dtype.kind == "f" else str(value) for value in values[:_SHOWN_VALUES].tolist()
     ]
-    rest = len(values) - len(shown)
-    return enumerate_words([*shown, f"{rest} more values"] if rest else shown)
+    rest = len(values) - len(named)
+    return enumerate_words([*named, f"{rest} more values"] if rest else named)
 
 
 def advice_on_scale(path: Path, off: float = 1.0) -> str:

@@ -233,12 +233,12 @@ def _empty_class(folder: Path) -> Problem:
 
 
 def _unknown_class(folder: Path, classes: Sequence[str]) -> Problem:
-    shown = enumerate_words([*classes[:5], f"{len(classes) - 5} more"] if len(classes) > 6 else classes)
+    named = enumerate_words([*classes[:5], f"{len(classes) - 5} more"] if len(classes) > 6 else classes)
     return Problem(
         "error",
         str(folder),
         "is a class that training lacks",
-        expected=f"the classes of the training part ({shown})",
+        expected=f"the classes of the training part ({named})",
         found=folder.name,
         advice="Nobody can learn what is never shown: add pictures of it to training, or remove the folder. Look "
         "whether the name is spelled alike.",

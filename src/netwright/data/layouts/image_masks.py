@@ -133,10 +133,12 @@ def _no_pair(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path]) 
                 + f" and {len(others) - 1} more" * (len(others) > 1)
                 + ". Save them as PNG, which loses nothing."
             )
-    shown = [", ".join(file.name for file in list(files.values())[:2]) or "none" for files in (images, masks)]
+    examples = [
+        ", ".join(file.name for file in list(files.values())[:2]) or "none" for files in (images, masks)
+    ]
     return (
         f"{root} has no image with a mask of the same stem: expected pairs such as {IMAGES}/a.png and {MASKS}/a.png, "
-        f"found the images {shown[0]} and the masks {shown[1]}. Rename the masks after their images."
+        f"found the images {examples[0]} and the masks {examples[1]}. Rename the masks after their images."
     )
 
 
@@ -161,7 +163,9 @@ def _meaning(
     folder = root / MASKS
     if isinstance(named, dict):
         coloured = [
-            mask for mask, shown in zip(masks, in_order(has_colours, masks, _READERS), strict=True) if shown
+            mask
+            for mask, coloured in zip(masks, in_order(has_colours, masks, _READERS), strict=True)
+            if coloured
         ]
         facts = list(in_order(mask_facts, coloured, _READERS))
         problems = {**unmapped_greys(facts, map_label), **palette_problems(facts, named=True)}

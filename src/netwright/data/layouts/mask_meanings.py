@@ -151,8 +151,11 @@ def refuse_blur(folder: Path, masks: Sequence[MaskFacts], values: Collection[int
 
 
 def _between(labels: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
-    """Of each value of a mask (H, W) how many pixels it has; how many of these lie between others: in 3 x 3 pixels not
-    all alike, and within 5 x 5 both a lower and a higher value; and how many lie within an area of their own."""
+    """Three counts of pixels for each value of a mask (H, W).
+
+    All pixels; those between other values (the 3 x 3 pixels around are not all equal, and the 5 x 5 pixels have both a
+    lower and a higher value); and those within an area of their own value.
+    """
     inner = (ndimage.minimum_filter(labels, 3) == labels) & (ndimage.maximum_filter(labels, 3) == labels)
     edge = (
         (ndimage.minimum_filter(labels, 5) < labels) & (ndimage.maximum_filter(labels, 5) > labels) & ~inner

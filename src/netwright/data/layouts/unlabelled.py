@@ -160,8 +160,8 @@ def _below(folder: Path, readable: Callable[[Path], bool]) -> list[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = list(names[:_MOST_NAMED])
-    return enumerate_words([*shown, f"{len(names) - len(shown)} more"] if len(names) > len(shown) else shown)
+    first = list(names[:_MOST_NAMED])
+    return enumerate_words([*first, f"{len(names) - len(first)} more"] if len(names) > len(first) else first)
 
 
 def _nothing(path: Path) -> str:

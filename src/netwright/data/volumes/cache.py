@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.build_once import built_once, cache_folder, write_header
+from netwright.data.build_once import cache_folder, open_or_build, write_header
 from netwright.data.files import READING
 from netwright.data.io.formats import image_file_digests
 from netwright.data.io.volumes import read_grid
@@ -66,7 +66,7 @@ def prepare(
     def build(partial_folder: Path) -> None:
         _build(dataset, resolved, geometries, partial_folder, workers, on_case)
 
-    return built_once(folder, open_prepared, build, _bytes(dataset, geometries))
+    return open_or_build(folder, open_prepared, build, _bytes(dataset, geometries))
 
 
 def _plan(

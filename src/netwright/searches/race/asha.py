@@ -3,8 +3,8 @@
 L. Li, K. Jamieson, A. Rostamizadeh, E. Gonina, J. Ben-tzur, M. Hardt, B. Recht, A. Talwalkar: "A system for massively
 parallel hyperparameter tuning" (MLSys 2020), algorithm 2; the halving is that of K. Jamieson and A. Talwalkar:
 "Non-stochastic best arm identification and hyperparameter optimization" (AISTATS 2016). Three things differ. A promoted
-candidate goes on from its checkpoint. The race has an end, of which the paper's algorithm knows nothing: in its last
-share nothing is begun, and the best so far go on. The default has a share of its own until it is beaten.
+candidate goes on from its checkpoint. The paper's algorithm does not know when the race ends; here no candidate begins
+in the last share of the race, and the best so far go on. The default keeps a share of the time until it is beaten.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from netwright.searches.race.default import owed
 
 @dataclass(frozen=True)
 class Asha:
-    """Candidates climb rungs: of those that reached one, the best of each ``reduction`` go on to the next.
+    """Candidates are promoted from rung to rung: of those that reached one, the best 1 / ``reduction`` go on.
 
     Args:
         reduction: each rung is this many times as long as the one below it (eta in the paper).
         lowest: seconds of the lowest rung, as a share of the race; at least ``race.first`` seconds.
-        finish: the last share of the race, in which the best go on and none begins.
+        finish: the last share of the race, in which the best go on and no candidate begins.
 
     Raises:
         SettingsError: a value is out of range.
@@ -69,11 +69,11 @@ class Asha:
         return self._climb(race, below[0]) if below else Begin(race.part(self._rung(race, 0)))
 
     def expected(self, race: Race) -> dict[int, float]:
-        """The last score of each: this rule looks no further."""
+        """The last score of each candidate; this rule does not extrapolate."""
         return {candidate.number: candidate.score for candidate in race.by_number() if candidate.curve}
 
     def dropped(self, race: Race) -> dict[int, str]:
-        """Those that are not among the best of their rung, as things stand."""
+        """The candidates that are not among the best of their rung now."""
         reasons = {}
         for candidate in race.by_number():
             level = self._level(race, candidate)
@@ -94,19 +94,19 @@ class Asha:
         return float(max(self.lowest * race.total, race.first) * self.reduction**level)
 
     def _level(self, race: Race, candidate: Candidate) -> int:
-        """The highest rung that it reached; -1: none. Half of the shortest part is no matter."""
+        """The highest rung that a candidate reached, up to half of the shortest part; -1: none."""
         level = -1
         while candidate.seconds + race.first / 2 >= self._rung(race, level + 1):
             level += 1
         return level
 
     def _ranked(self, race: Race, level: int) -> list[Candidate]:
-        """All that reached a rung, the best there first, whatever became of them."""
+        """All candidates that reached a rung, the best first, also those that ended."""
         reached = [candidate for candidate in race.by_number() if self._level(race, candidate) >= level]
         return sorted(reached, key=lambda c: -c.score_after(self._rung(race, level)))
 
     def _promoted(self, race: Race, level: int) -> list[Candidate]:
-        """The best of a rung; one that ended there leaves its turn to the next."""
+        """The best of a rung. The place of one that ended there goes to the next best."""
         ranked = self._ranked(race, level)
         able = [
             candidate for candidate in ranked if not candidate.ended or self._level(race, candidate) > level
@@ -114,6 +114,6 @@ class Asha:
         return able[: len(ranked) // self.reduction]
 
     def _climb(self, race: Race, candidate: Candidate) -> Decision:
-        """To the next rung."""
+        """Train a candidate to the next rung."""
         following = self._rung(race, self._level(race, candidate) + 1)
         return race.go_on(candidate, following - candidate.seconds)

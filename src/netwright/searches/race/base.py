@@ -1,9 +1,9 @@
-"""The contract of a rule: who is trained next, and until when.
+"""The contract of a rule: which candidate is trained next, and until when.
 
 A race is many trainings of which each can go on at any moment. Each is a *candidate*, and its training is cut into
 *parts*. Whenever a worker is free, a rule sees the whole race and says which candidate goes on, and until when, or that
-a new one begins. Rules are pure functions of what they see: they keep nothing, draw no random numbers, and need numpy
-alone. So a race that was killed goes on as if nothing had happened.
+a new one begins. Rules are pure functions of the race: they have no state, draw no random numbers, and need numpy
+only. So a race that was killed goes on as it would have without the kill.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _number(score: float) -> float:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One choice of the space, as far as it was trained.
+    """A choice of the space, and its training so far.
 
     Args:
         number: of its first trial.
@@ -129,12 +129,12 @@ class Race:
         return length if self.remaining - length >= self.first else self.remaining
 
     def go_on(self, candidate: Candidate, length: float) -> GoOn:
-        """The decision that a candidate goes on for ``length`` seconds, as far as `part` allows."""
+        """The decision that a candidate goes on for `part` (``length``) seconds."""
         return GoOn(candidate.number, candidate.seconds + self.part(length))
 
 
 class Rule(Protocol):
-    """Decides who goes on. What it owes its caller is tested for every rule of `RULES`."""
+    """Decides which candidate goes on. `tests/searches/race` tests this contract for every rule of `RULES`."""
 
     @property
     def name(self) -> str:
@@ -148,7 +148,7 @@ class Rule(Protocol):
         """
 
     def expected(self, race: Race) -> dict[int, float]:
-        """The score that each candidate is expected to have at the end, by number. Without a validation it has none."""
+        """The expected score of each candidate at the end, by number. Candidates without a validation are left out."""
 
     def dropped(self, race: Race) -> dict[int, str]:
-        """The candidates that will not go on as things stand, by number, and why, in words."""
+        """The candidates that would not go on now, by number, each with the reason in words."""

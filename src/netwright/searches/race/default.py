@@ -1,8 +1,8 @@
-"""The share of the starting choice, which every rule keeps to.
+"""The share of the time that every rule gives to the starting choice, the default.
 
-The default runs along from the first second, since a search is worth what it adds to the default. PriorBand (Mallik et
-al., NeurIPS 2023) samples about a prior for the same reason; that the prior's own choice is trained on until another
-has beaten it is our addition.
+The default is trained from the first second, because a search is only worth what it gains over the default. PriorBand
+(Mallik et al., NeurIPS 2023) samples around a prior for the same reason. Training the default itself until another
+candidate has beaten it is our addition.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ SHARE = 0.25
 """The default is trained for at least this share of the time that the race has lasted."""
 
 EARLY = 0.05
-"""Before the default was trained for this share of the race, a lead says little: who begins fast may end low."""
+"""Before the default was trained for this share of the race, nothing counts as better: a fast start says little."""
 
 FEWEST = 6
-"""Fewer differences between validations than these say nothing of their noise."""
+"""The fewest differences between validations from which their noise is estimated."""
 
 SIGMAS = 2.0
-"""How many standard errors of a difference between two scores are beyond noise."""
+"""A difference between two scores is more than noise from this many standard errors on."""
 
 
 def validation_noise(candidates: Sequence[Candidate]) -> float | None:
-    """The standard deviation of a score about its smooth curve, of all curves together; None: too few validations.
+    """The standard deviation of the scores about their smooth curves; None: there are too few validations.
 
-    Each score of the later half of a curve is compared with the line between its neighbours. Their median is robust
-    against jumps. Early scores are left out, because a curve that bends is no noise.
+    In the later half of each curve, each score is compared with the line between its neighbours. The median of the
+    differences is robust against jumps. The first half is left out, because there a curve bends.
 
     Args:
         candidates: in a fixed order.
@@ -47,7 +47,7 @@ def validation_noise(candidates: Sequence[Candidate]) -> float | None:
 
 @lru_cache(maxsize=10_000)
 def _gaps(curve: tuple[tuple[float, float], ...]) -> NDArray[np.float64]:
-    """Scores less the line between their neighbours, each in standard deviations of one score."""
+    """Scores minus the line between their neighbours, each in standard deviations of one score."""
     t, y = np.array(curve[max(len(curve) // 2 - 1, 0) :]).T
     share = (t[1:-1] - t[:-2]) / (t[2:] - t[:-2])
     gaps = y[1:-1] - (1 - share) * y[:-2] - share * y[2:]
@@ -63,7 +63,7 @@ def default_of(race: Race) -> Candidate | None:
 def beaten(race: Race) -> bool:
     """Whether a candidate is better than the default by more than noise, after no more training than the default had.
 
-    While the noise is unknown, or the default was hardly trained, nothing is.
+    It is False while the noise is unknown, or the default was hardly trained.
     """
     default = default_of(race)
     if default is None or default.seconds < EARLY * race.total:
@@ -81,7 +81,7 @@ def beaten(race: Race) -> bool:
 
 
 def owed(race: Race) -> Candidate | None:
-    """The default where it waits, was not beaten, and has had less than its share of the time; else None."""
+    """The default, if it waits, is not beaten, and has had less than its share of the time; else None."""
     default = default_of(race)
     if default is None or not default.waiting:
         return None

@@ -1,4 +1,4 @@
-"""Learning curves extrapolated: the score that each candidate will have after more training, and how sure that is.
+"""Extrapolates learning curves: the score of each candidate after more training, with its uncertainty.
 
 A curve runs from a start s to a score c, which it has when it was trained for the whole race:
 y(t) = s (1 - g(t)) + c g(t) + noise. g is one of 60 *shapes* that rise from 0 to 1: power laws, exponentials
@@ -6,17 +6,17 @@ y(t) = s (1 - g(t)) + c g(t) + noise. g is one of 60 *shapes* that rise from 0 t
 races. Given a shape, s and c have a normal distribution in closed form, and the data give the shape its weight. So a
 prediction is a mixture over shapes. It is exact under the model, the same whenever it is made, and takes milliseconds.
 
-What is usual for s, for c and for shapes is learned from all curves of the race (empirical Bayes, a few steps of
-expectation maximisation). So a candidate of which little is known is expected to do as the others did.
+The prior of s, c and the shapes is learned from all curves of the race (empirical Bayes, a few steps of expectation
+maximisation). So a candidate with few validations is expected to do like the others.
 
 - K. Swersky, J. Snoek, R. P. Adams: "Freeze-thaw Bayesian optimization" (arXiv 1406.3896, 2014) have Gaussian processes
-  whose kernel is a mixture of exponential decays. We have several families and no kernel over choices: what a choice
-  is worth is the strategy's business.
+  whose kernel is a mixture of exponential decays. We have several families, and no kernel over choices, because the
+  strategy models these.
 - T. Domhan, J. T. Springenberg, F. Hutter: "Speeding up automatic hyperparameter optimization of deep neural networks
-  by extrapolation of learning curves" (IJCAI 2015) sample eleven families by MCMC, each curve by itself.
+  by extrapolation of learning curves" (IJCAI 2015) sample eleven families by MCMC, for each curve separately.
 - H. Rakotoarison, S. Adriaensen, N. Mallik, S. Garibov, E. Bergman, F. Hutter: "In-context freeze-thaw Bayesian
-  optimization for hyperparameter optimization" (ICML 2024) train a transformer on curves like these, once for all. Its
-  weights have to be fetched; ours is a page of numpy.
+  optimization for hyperparameter optimization" (ICML 2024) train a transformer on such curves beforehand. Its weights
+  would have to be downloaded; this model needs numpy only.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 POINTS = 12
-"""A curve is averaged to so many points, later ones over more validations."""
+"""The number of points that a curve is averaged to. Later points are means of more validations."""
 
 STEPS = 4
 """Steps of expectation maximisation."""
 
 DRIFT = 0.05
-"""By how much a curve may have left its shape e times as long ago: a standard deviation."""
+"""The standard deviation by which a curve may deviate from its shape, for each factor e in time."""
 
 MISFIT = 0.03
-"""No curve has exactly one of the shapes: the standard deviation of a score when its training is e times as long."""
+"""The standard deviation of a predicted score after e times as long a training, as no curve has exactly one shape."""
 
 
 _SCALES = np.geomspace(1e-3, 3, 9)
@@ -63,11 +63,11 @@ _TABLE = _raw_shapes(_GRID) / _raw_shapes(np.array(1.0))
 def shapes(times: Array) -> Array:
     """All shapes at some times, in shares of the race; shape (*times.shape, shapes). 0 at 0, 1 at 1.
 
-    Read from a table between whose rows they are straight, since powers and logarithms take long.
+    They are interpolated linearly in a table, because powers and logarithms take long.
     """
-    place = np.log(np.maximum(times, _GRID[0]) / _GRID[0]) / np.log(_GRID[1] / _GRID[0])
-    row = np.minimum(place.astype(int), len(_GRID) - 2)
-    after = np.minimum(place - row, 1.0)[..., None]
+    position = np.log(np.maximum(times, _GRID[0]) / _GRID[0]) / np.log(_GRID[1] / _GRID[0])
+    row = np.minimum(position.astype(int), len(_GRID) - 2)
+    after = np.minimum(position - row, 1.0)[..., None]
     between: Array = (1 - after) * _TABLE[row] + after * _TABLE[row + 1]
     return between
 
@@ -177,7 +177,7 @@ class Extrapolation:
 
 @dataclass(frozen=True)
 class Usual:
-    """What is usual in the race: weights of the shapes, (shapes,), and mean (2,) and covariance (2, 2) of s and c."""
+    """The prior of a curve: weights of the shapes, (shapes,), and mean (2,) and covariance (2, 2) of s and c."""
 
     weights: Array
     mean: Array
@@ -193,7 +193,7 @@ def extrapolate(curves: Sequence[Points], total: float, noise: float) -> tuple[E
         noise: the standard deviation of a validation, in the units of the scores.
 
     Returns:
-        The curves' extrapolation, and that of a new one, of which nothing is known but what is usual.
+        The extrapolation of the curves, and that of a new curve, of which only the prior is known.
     """
     sums = _sums(*_padded(curves, total, noise))
     count = _TABLE.shape[1]
@@ -214,8 +214,8 @@ def extrapolate(curves: Sequence[Points], total: float, noise: float) -> tuple[E
 def _padded(curves: Sequence[Points], total: float, noise: float) -> tuple[Array, Array, Array]:
     """Times, scores and precisions, (curves, POINTS); a precision of 0 where a curve has fewer points.
 
-    The errors of neighbouring validations have much in common (the cases are the same), so a mean of many is not as
-    much better as it would be otherwise. What was long ago says less of what comes.
+    The errors of successive validations are correlated, because the cases are the same. So the mean of many is less
+    precise than that of independent ones. Early validations say less about later ones.
     """
     times, scores, precisions = np.ones((3, len(curves), POINTS))
     precisions *= 0
@@ -228,7 +228,7 @@ def _padded(curves: Sequence[Points], total: float, noise: float) -> tuple[Array
 
 
 def _sums(times: Array, scores: Array, precisions: Array) -> Array:
-    """What least squares need: sums of products of 1 - g, g and the score, (6, curves, shapes)."""
+    """The sums for least squares: sums of products of 1 - g, g and the score, (6, curves, shapes)."""
     g = shapes(times)
     h = 1 - g
     y, w = scores[..., None], precisions[..., None]
@@ -251,7 +251,7 @@ def _posterior(sums: Array, usual: Usual) -> tuple[Array, Array, Array]:
 
 
 def _learned(start: Usual, weights: Array, means: Array, covariances: Array) -> Usual:
-    """What is usual after all curves, with as much said by ``start`` as by one curve."""
+    """The prior learned from all curves; ``start`` counts as much as one curve."""
     count = len(weights) + 1
     mean = (np.einsum("nm,knm->k", weights, means) + start.mean) / count
     away = means - mean[:, None, None]

@@ -1,17 +1,18 @@
-"""Whoever promises most a second goes on: extrapolated curves, ours.
+"""Trains the candidate that promises the largest gain per second, judged by extrapolated learning curves.
 
 After K. Swersky, J. Snoek, R. P. Adams: "Freeze-thaw Bayesian optimization" (2014), and H. Rakotoarison et al.:
 "In-context freeze-thaw Bayesian optimization" (ICML 2024). As there, all trainings can go on, each curve is
-extrapolated, and a free worker goes where it is worth most. What differs:
+extrapolated, and a free worker trains the most promising one. This rule differs in four points:
 
 - The end is known. What counts is the best score when the race ends, not the best after the next part. Swersky et al.
   ask for the entropy of the optimum, Rakotoarison et al. for the chance to pass a bar drawn at random.
-- A part's value is what is learned by it: by how much the expected best score at the end rises if, after the part, all
-  time that is left goes to whoever then looks best; less what the leader loses by standing still (the knowledge
-  gradient of Frazier, Powell and Dayanik, 2009). It is divided by the part's seconds, and lengths compete, too.
-- A new candidate is as one of the n that were begun, drawn at random; with a chance of 1 / (n + 1) it is the best of
-  all. A first part tells as much of it as such parts usually tell. Near the end none is begun: none would get far.
-- The default has a share of its own until it is beaten.
+- The value of a part is the knowledge gradient of Frazier, Powell and Dayanik (2009). It is the increase of the
+  expected best score at the end, if all time after the part goes to the candidate that looks best then; minus what the
+  leader loses while it waits. The value is divided by the seconds of the part. Several lengths of parts are compared.
+- A new candidate is treated as one of the n that were begun, drawn at random. With probability 1 / (n + 1) it is the
+  best of all. Its first part is as informative as first parts usually are. Near the end of the race none is begun,
+  because it could not be trained long enough.
+- The default keeps a share of the time until it is beaten.
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ from netwright.searches.race.default import owed, validation_noise
 from netwright.searches.race.extrapolation import Array, Extrapolation, averaged, extrapolate
 
 LENGTHS = (1, 2, 4, 8)
-"""Lengths of parts that compete, in shortest ones."""
+"""The lengths of parts that are compared, as multiples of the shortest."""
 
 UNLIKELY = 0.01
-"""A candidate whose chance to be the best is below this is dropped, as things stand."""
+"""A candidate is dropped while its probability to be the best is below this."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """All curves of a race, extrapolated, in units of the race: shares of its time, and scores of which the best is 0.
+    """The extrapolated curves of a race. Times are shares of the race; scores are shifted and scaled, the best is 0.
 
     Args:
-        candidates: those that have a validation, by number.
-        curves: their extrapolation.
-        new: that of a new candidate.
+        candidates: the candidates with at least one validation, by number.
+        curves: the extrapolation of their curves.
+        new: the extrapolation for a new candidate.
         best: the best score so far.
-        scale: what 1 is in scores.
+        scale: the unit of the scaled scores.
         noise: the standard deviation of a validation.
         remaining: share of the race that is left.
     """
@@ -56,12 +57,12 @@ class Field:
     remaining: float
 
     def at_the_end(self, lost: float = 0.0) -> tuple[Array, Array]:
-        """Mean and standard deviation of each candidate's score if it gets all that is left but ``lost``."""
+        """Mean and standard deviation of each candidate's score after the rest of the race except ``lost``."""
         return self.curves.at(self.curves.last + max(self.remaining - lost, 0.0))
 
 
 def field_of(race: Race) -> Field | None:
-    """The curves of a race; None where no candidate that can be the best was validated."""
+    """The curves of a race; None if no candidate that can go on was validated."""
     every = [(candidate, averaged(candidate.curve)) for candidate in race.by_number()]
     known = [(candidate, points) for candidate, points in every if len(points.seconds)]
     if all(candidate.ended for candidate, _ in known):
@@ -83,12 +84,12 @@ def field_of(race: Race) -> Field | None:
 
 @dataclass(frozen=True)
 class FreezeThaw:
-    """Goes on with whoever's next part is worth most a second, judged by extrapolated curves.
+    """Trains the candidate whose next part has the largest value per second, judged by extrapolated curves.
 
     Args:
         shortest: the shortest part, as a share of the race; at least ``race.first`` seconds.
-        growth: a part lasts at least this share of what its candidate was trained before.
-        fewest: candidates that are begun before curves are compared, the default among them.
+        growth: a part lasts at least this share of the time that its candidate was trained before.
+        fewest: how many candidates are begun, including the default, before curves are compared.
 
     Raises:
         SettingsError: a value is out of range.
@@ -132,7 +133,7 @@ class FreezeThaw:
         return race.go_on(field.candidates[row], seconds)
 
     def expected(self, race: Race) -> dict[int, float]:
-        """The score of each if it got all the time that is left."""
+        """The score of each candidate if it were trained for the rest of the race."""
         field = field_of(race)
         if field is None:
             return {candidate.number: candidate.score for candidate in race.by_number() if candidate.curve}
@@ -141,7 +142,7 @@ class FreezeThaw:
         return {c.number: float(score) for c, score in zip(field.candidates, scores, strict=True)}
 
     def dropped(self, race: Race) -> dict[int, str]:
-        """Those that ended, and those that will hardly be the best."""
+        """The candidates that ended, and those that are unlikely to be the best."""
         reasons = {candidate.number: candidate.ended for candidate in race.by_number() if candidate.ended}
         field = field_of(race)
         if field is None:
@@ -159,9 +160,9 @@ class FreezeThaw:
         return reasons
 
     def _rates(self, field: Field, lengths: Array) -> tuple[Array, Array]:
-        """What a second of each part is worth, and the parts in shares of the race, (candidates + 1, lengths).
+        """The value per second of each part, and its length as a share of the race; both (candidates + 1, lengths).
 
-        The last row is a new candidate's. What cannot be trained now is worth -inf.
+        The last row is for a new candidate. The value is -inf for candidates that cannot be trained now.
         """
         curves, last, left = field.curves, field.curves.last, field.remaining
         able = np.array([not candidate.ended for candidate in field.candidates])
@@ -186,26 +187,26 @@ class FreezeThaw:
 
     @staticmethod
     def _value_of_new(field: Field, part: float, behind: float) -> float:
-        """The best score to be expected at the end if a new candidate is begun, and the leader else gets ``behind``.
+        """The expected best score at the end if a new candidate is begun. ``behind`` is the leader's score without it.
 
-        Of n + 1 candidates drawn alike the last is the best with a chance of 1 / (n + 1); by how much is as wide as the
-        better half of them. Else it is as one of the n.
+        The new one is equally likely to be like each of the n known candidates, or better than all of them. In that
+        case it is better by as much as the best is above the mean of the better half.
         """
         count = len(field.candidates)
         means, sds = field.curves.at(np.full(count, field.remaining))
         joint = field.new.joint(np.array([part]), np.array([field.remaining]))
-        told = float(joint.learned(field.noise)[0] / math.sqrt(joint.later_variance[0]))
+        informative = float(joint.learned(field.noise)[0] / math.sqrt(joint.later_variance[0]))
         better = np.sort(means)[count // 2 :]
         width = max(float(better[-1] - better.mean()), field.noise)
         middle, others = means.mean(), np.full(count + 1, behind)
         drawn = np.append(means, better[-1] + width)
         spreads = np.append(sds, width)
-        values = expected_maximum(middle + told * (drawn - middle), told * spreads, others)
+        values = expected_maximum(middle + informative * (drawn - middle), informative * spreads, others)
         return float(values.mean())
 
 
 def expected_maximum(means: Array, sds: Array, others: Array) -> Array:
-    """The expected larger one of a normally distributed number and another number, each of one shape."""
+    """The expectation of the larger of a normally distributed number and a known number, element by element."""
     safe = np.maximum(sds, 1e-12)
     z = (means - others) / safe
     z = np.clip(z, -30, 30)
@@ -218,6 +219,6 @@ _erfc = np.vectorize(math.erfc, otypes=[float])
 
 
 def _above(z: Array) -> Array:
-    """The chance that a standard normal number is above z."""
+    """The probability that a standard normal number is above z."""
     chance: Array = _erfc(np.asarray(z) / math.sqrt(2)) / 2
     return chance

@@ -1,10 +1,10 @@
-"""Everybody gets one constant short training, the best few all the rest.
+"""Gives each candidate a short training of the same length, and the rest of the time to the best few.
 
 R. Egele, I. Guyon, Y. Sun, P. Balaprakash: "Is one epoch all you need for multi-fidelity hyperparameter optimization?"
-(ESANN 2023). It is the plain rule that is hard to beat: on their benchmarks, training everybody for one epoch and the
-best few to the end is as good as Hyperband and its kin, and cheaper. Here the short training is a share of the race in
-wall seconds, since networks of one space differ in speed; the finalists go on from their checkpoints, where theirs
-begin again; the default is among them until it is beaten.
+(ESANN 2023). This simple rule is hard to beat: on their benchmarks, training all candidates for one epoch and the best
+few to the end is as good as Hyperband and similar methods, and cheaper. Three things differ here. The short training
+is a share of the race in wall seconds, because the networks of a space differ in speed. The finalists go on from their
+checkpoints; in the paper they begin again. The default is a finalist until it is beaten.
 """
 
 from __future__ import annotations
@@ -67,20 +67,20 @@ class ShortThenBest:
         return race.go_on(others[0], self.part * race.total) if others else Begin(race.part(short))
 
     def expected(self, race: Race) -> dict[int, float]:
-        """The last score of each: this rule looks no further."""
+        """The last score of each candidate; this rule does not extrapolate."""
         return {candidate.number: candidate.score for candidate in race.by_number() if candidate.curve}
 
     def dropped(self, race: Race) -> dict[int, str]:
-        """After the exploration, everybody but the finalists."""
+        """After the exploration, all candidates except the finalists."""
         reasons = {candidate.number: candidate.ended for candidate in race.by_number() if candidate.ended}
         if self._exploring(race):
             return reasons
         finalists = {candidate.number for candidate in self._finalists(race)}
         ranked = [candidate.number for candidate in self._ranked(race)]
-        for place, number in enumerate(ranked):
+        for position, number in enumerate(ranked):
             if number not in finalists:
                 reasons[number] = (
-                    f"number {place + 1} of {len(ranked)} after {self._short(race):.0f} s; "
+                    f"number {position + 1} of {len(ranked)} after {self._short(race):.0f} s; "
                     f"{len(finalists)} go on"
                 )
         return reasons
@@ -92,7 +92,7 @@ class ShortThenBest:
         return race.total - race.remaining < self.exploration * race.total
 
     def _ranked(self, race: Race) -> list[Candidate]:
-        """Those that did not end, the best after the short training first."""
+        """The candidates that did not end, by their score after the short training, the best first."""
         alive = [candidate for candidate in race.by_number() if not candidate.ended]
         short = self._short(race)
         return sorted(alive, key=lambda c: -c.score_after(short) if c.curve else float("inf"))

@@ -52,12 +52,12 @@ class Dimension:
 
 
 def one_of(*choices: Value, start: Value | None = None) -> Dimension:
-    """One of some values, in an order in which neighbours are alike if there is one; without ``start``: the first."""
+    """One of several values, in order if they have one. ``start`` is the first by default."""
     return Dimension(CategoricalDistribution(choices), choices[0] if start is None else start)
 
 
 def whole(low: int, high: int, start: int, step: int = 1) -> Dimension:
-    """A whole number from ``low`` to ``high``; a start outside is brought to the nearer of them."""
+    """A whole number from ``low`` to ``high``. A start outside is moved to the nearer bound."""
     return Dimension(IntDistribution(low, high, step=step), min(max(start, low), high))
 
 
@@ -70,7 +70,7 @@ Table = Mapping[str, Dimension]
 
 
 def searched(table: Table, fixed: Choice) -> dict[str, BaseDistribution]:
-    """The distributions of the dimensions that have several values and are not fixed, in the table's order."""
+    """The distributions of all dimensions that are not fixed and have several values, in the table's order."""
     return {
         name: dimension.distribution
         for name, dimension in table.items()
@@ -79,7 +79,7 @@ def searched(table: Table, fixed: Choice) -> dict[str, BaseDistribution]:
 
 
 def values_of(table: Table, fixed: Choice, choice: Choice) -> dict[str, Value]:
-    """A value for every dimension: the fixed one, else that of the choice, else that of the start."""
+    """A value for each dimension: the fixed value, or that of the choice, or the starting value."""
     return {name: fixed.get(name, choice.get(name, dimension.start)) for name, dimension in table.items()}
 
 

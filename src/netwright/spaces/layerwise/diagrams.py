@@ -20,7 +20,7 @@ Positions = dict[str, tuple[int, int]]
 
 
 def layer_diagram(
-    network: LayerNetwork, values: Mapping[str, Mapping[str, int]], built: Builder, task: TaskShape
+    network: LayerNetwork, values: Mapping[str, Mapping[str, int]], builder: Builder, task: TaskShape
 ) -> Diagram:
     """The tunable layers and their edges, from left to right.
 
@@ -29,11 +29,11 @@ def layer_diagram(
     eight layers. If three or more layers are parallel, as in inception modules, a column holds all layers at the same
     distance from the input. Edges that are not on the longest path are dashed.
     """
-    shapes = _shapes(network, built)
+    shapes = _shapes(network, builder)
     levels = {name: _level(task.size, shape) for name, shape in shapes.items()}
     edges = network.connections([layer.name for layer in network.layers])
     depths = _depths(edges, [*levels, OUTPUT])
-    logits = tuple(built.values[built.outputs[network.evaluation]].shape)
+    logits = tuple(builder.values[builder.outputs[network.evaluation]].shape)
     positions = _positions(levels, depths, dense=len(logits) > 2)
     last = max(column for column, _ in positions.values()) + 1
     nodes = [Node(INPUT, "image", 0, 0, _size(task.channels, task.size))]
@@ -46,13 +46,13 @@ def layer_diagram(
     return Diagram(network.title, tuple(nodes), drawn)
 
 
-def _shapes(network: LayerNetwork, built: Builder) -> dict[str, tuple[int, ...]]:
+def _shapes(network: LayerNetwork, builder: Builder) -> dict[str, tuple[int, ...]]:
     """Output shapes of the tunable layers at their first use, in order."""
     names = {layer.name for layer in network.layers}
     shapes: dict[str, tuple[int, ...]] = {}
     for step in network.steps:
         name = layer_name(step, network.modules)
-        value = built.values[step.name]
+        value = builder.values[step.name]
         if name in names and isinstance(value, Tensor):
             shapes.setdefault(name, tuple(value.shape))
     return shapes

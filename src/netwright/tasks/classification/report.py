@@ -1,4 +1,4 @@
-"""What the report shows of a classification: which class is taken for which, and images gone wrong."""
+"""Report sections of a classification: the confusion matrix, and images with a wrong class."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 COUNTED = 20
-"""With at most so many classes, cells show their counts."""
+"""The most classes for which the cells of the confusion matrix show their counts."""
 
 CONFUSIONS = 10
 MISTAKES = 24

@@ -95,13 +95,13 @@ class Classification:
         return "marl-vgg16"
 
     def choose_settings(self, draft: SettingsDraft, *, repeats: bool) -> None:
-        """Those of the recipe will do."""
+        """The recipe's settings are used."""
 
     def finish_settings(self, draft: SettingsDraft) -> None:
-        """There are none of its own."""
+        """The task has no settings of its own."""
 
     def refuse_settings(self, draft: SettingsDraft, task: str) -> None:
-        """There are none of its own."""
+        """The task has no settings of its own."""
 
     def problem(self, prepared: AnyPrepared, settings: RunSettings) -> Problem:
         """Each picture has one class."""
@@ -150,7 +150,7 @@ class Classification:
     def final_results(
         self, predictor: Predictor, folder: Path, cases: Sequence[Any], *, searched: bool
     ) -> Results:
-        """The same of every network."""
+        """Every network is tested alike."""
         return predictor.results(cases, folder / "predictions")
 
     def test_cases(
@@ -203,5 +203,5 @@ class Classification:
         return {}
 
     def predicted_words(self, written: Sequence[Path], output: Path) -> str:
-        """Where the table lies."""
+        """The path of the table."""
         return f"the classes in {written[0]}"

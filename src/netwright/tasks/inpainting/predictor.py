@@ -117,8 +117,8 @@ class Inpainter:
             if on_case is not None:
                 on_case(len(scores), len(cases))
         if predictions is not None:
-            shown = worst_median_best({name: values[self.task.metric] for name, values in scores.items()})
-            for run, restored, _ in self._restored([case for case in cases if case.name in shown]):
+            examples = worst_median_best({name: values[self.task.metric] for name, values in scores.items()})
+            for run, restored, _ in self._restored([case for case in cases if case.name in examples]):
                 for case, picture in zip(run, restored, strict=True):
                     write_picture(predictions / f"{case.name}.png", as_bytes(picture))
         return scores

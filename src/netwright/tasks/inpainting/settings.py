@@ -18,20 +18,20 @@ _RESTORED: dict[str, Any] = {
     "termination.loss_of_guess": None,
     "postprocessing.crf": False,
 }
-"""Of pictures that are restored. PDAS (Section 4.2) resizes them and divides by 255."""
+"""The preparation for inpainting. PDAS (Section 4.2) resizes pictures and divides by 255."""
 
 _UNMOVED: dict[str, Any] = {"rotation_degrees": 0.0, "shift": 0.0, "scale": (1.0, 1.0)}
 _FLIP = 0.5
 
 
 def choose_preparation(draft: SettingsDraft, *, repeats: bool) -> None:
-    """Bring pictures that are restored to 64 x 64 pixels, stretched, and to 0 to 1, as in PDAS.
+    """Choose the preparation of PDAS: pictures are stretched to 64 x 64 pixels, with values from 0 to 1.
 
-    They are augmented by flips alone, as all else puts black beside what a network is to learn. What recipes for other
-    tasks say of metrics between 0 and 1, of guesses and of label maps is left out.
+    The only augmentation is flips, because the others leave black areas, which a network would learn to restore.
+    Settings in recipes for other tasks about percentages, the loss of a guess and label maps are undone.
 
     Raises:
-        SettingsError: cutout was asked for, which would take pixels from what is to be learned.
+        SettingsError: the user asked for cutout, which would put black into the pictures to be restored.
     """
     if not repeats:
         draft.choose(_RESTORED)
@@ -48,7 +48,7 @@ def choose_preparation(draft: SettingsDraft, *, repeats: bool) -> None:
 
 
 def _flips_alone(augmentation: dict[str, Any], user_set: Set[str]) -> dict[str, Any]:
-    """The augmentation without what the user did not give."""
+    """The augmentation reduced to flips and to what the user gave."""
     table = "training.augmentation"
     given = {name.removeprefix(f"{table}.") for name in user_set if name.startswith(f"{table}.")}
     if table in user_set and not given:
@@ -60,10 +60,10 @@ def _flips_alone(augmentation: dict[str, Any], user_set: Set[str]) -> dict[str, 
 
 
 def choose_masks(draft: SettingsDraft) -> None:
-    """What is missing of pictures that are restored; these are normalised to what PSNR counts from.
+    """Choose the masks. Pictures must have values from 0 to 1, because PSNR is defined for these.
 
     Raises:
-        SettingsError: another normalisation.
+        SettingsError: the user asked for another normalisation.
     """
     if draft.images.normalise != "unit":
         raise SettingsError(

@@ -127,7 +127,7 @@ class Inpainting:
         return InpaintingTask(channels=architecture["channels"], size=tuple(architecture["size"]))
 
     def describe(self, prepared: AnyPrepared, settings: RunSettings) -> dict[str, Any]:
-        """What is missing of pictures."""
+        """The masks."""
         from netwright.data.images.inpainting_settings import MaskSettings
 
         return {"masks": (settings.inpainting or MaskSettings()).to_dict()}
@@ -155,7 +155,7 @@ class Inpainting:
     def final_results(
         self, predictor: Predictor, folder: Path, cases: Sequence[Any], *, searched: bool
     ) -> Results:
-        """The same of every network."""
+        """Every network is tested alike."""
         return predictor.results(cases, folder / "predictions")
 
     def test_cases(

@@ -1,4 +1,4 @@
-"""What the report shows of several labels: how well each is told, and the pictures told worst."""
+"""Report sections for several labels per picture: the scores of each label, and the worst predictions."""
 
 from __future__ import annotations
 

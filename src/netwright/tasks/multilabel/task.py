@@ -100,13 +100,13 @@ class Multilabel:
         return "marl-vgg16"
 
     def choose_settings(self, draft: SettingsDraft, *, repeats: bool) -> None:
-        """Those of the recipe will do."""
+        """The recipe's settings are used."""
 
     def finish_settings(self, draft: SettingsDraft) -> None:
-        """There are none of its own."""
+        """The task has no settings of its own."""
 
     def refuse_settings(self, draft: SettingsDraft, task: str) -> None:
-        """There are none of its own."""
+        """The task has no settings of its own."""
 
     def problem(self, prepared: AnyPrepared, settings: RunSettings) -> Problem:
         """Each picture may have several labels."""
@@ -118,7 +118,7 @@ class Multilabel:
         return MultilabelProblem(pictures, task)
 
     def network_task(self, architecture: Mapping[str, Any]) -> MultilabelTask:
-        """With the labels that the network knows."""
+        """The task with the labels that the network was trained on."""
         return MultilabelTask(
             channels=architecture["channels"],
             label_names=tuple(architecture["label_names"]),
@@ -157,7 +157,7 @@ class Multilabel:
     def final_results(
         self, predictor: Predictor, folder: Path, cases: Sequence[Any], *, searched: bool
     ) -> Results:
-        """The same of every network."""
+        """Every network is tested alike."""
         return predictor.results(cases, folder / "predictions")
 
     def test_cases(
@@ -199,13 +199,13 @@ class Multilabel:
         return picture_facts(dataset, prepared, [("labels", ", ".join(self.score_names(prepared)))])
 
     def report_sections(self, run: ReportedRun) -> tuple[Section, ...]:
-        """How well each label is told, and pictures gone wrong."""
+        """The scores of each label, and pictures with wrong labels."""
         from netwright.tasks.multilabel.report import report_sections
 
         return report_sections(run)
 
     def undefined_metrics(self, prepared: AnyPrepared, cases: Sequence[int]) -> dict[str, str]:
-        """Average precision of labels that none of the cases has; their F1 is 0 once a picture is taken to have one."""
+        """The average precision of labels that no case has. Their F1 is defined: 0 as soon as one is predicted."""
         from netwright.tasks.images import prepared_pictures
 
         pictures = prepared_pictures(prepared)
@@ -214,5 +214,5 @@ class Multilabel:
         return {f"{MEAN_AVERAGE_PRECISION}.{name}": name for name in lacking}
 
     def predicted_words(self, written: Sequence[Path], output: Path) -> str:
-        """Where the table lies."""
+        """The path of the table."""
         return f"the labels in {written[0]}"

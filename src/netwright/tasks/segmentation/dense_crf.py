@@ -90,7 +90,7 @@ def refine(
     require_library()
     from pydensecrf.densecrf import DenseCRF as Inference
 
-    _require_fitting(probabilities, image, spacing)
+    _require_one_grid(probabilities, image, spacing)
     classes, *shape = probabilities.shape
     points = int(np.prod(shape))
     if classes == 1 or points == 0:
@@ -148,7 +148,7 @@ def _require_memory(shape: Sequence[int], classes: int, channels: int) -> None:
     np.empty(int(1e6 * memory_mb(shape, classes, channels)), dtype=np.uint8)
 
 
-def _require_fitting(
+def _require_one_grid(
     probabilities: NDArray[np.float32], image: NDArray[np.float32], spacing: Sequence[float]
 ) -> None:
     if probabilities.ndim != 4 or image.ndim != 4 or probabilities.shape[1:] != image.shape[1:]:

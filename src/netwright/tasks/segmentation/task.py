@@ -118,7 +118,7 @@ class Segmentation:
             require_library()
 
     def finish_settings(self, draft: SettingsDraft) -> None:
-        """There are none of its own."""
+        """The task has no settings of its own."""
 
     def refuse_settings(self, draft: SettingsDraft, task: str) -> None:
         """Refuse a CRF where nothing is segmented."""
@@ -138,7 +138,7 @@ class Segmentation:
         return make_problem(prepared_volumes(prepared), settings.slices)
 
     def network_task(self, architecture: Mapping[str, Any]) -> SegmentationTask:
-        """With the labels that the network knows."""
+        """The task with the labels that the network was trained on."""
         return SegmentationTask(
             channels=architecture["channels"],
             label_names=tuple(architecture["label_names"]),
