@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from netwright.comparison.finish import seconds_to_finish
 from netwright.errors import SettingsError, SettingsWarning
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
@@ -62,3 +63,28 @@ def test_settings_of_trainings_that_go_on_make_no_other_recipe_a_race(dataset: P
     draft = first_draft(dataset, "segnas4", UserSettings(assignments={"race": {}, "race.single": True}))
     assert draft.race is not None
     assert draft.race.single
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_crf_is_part_of_the_hours(dataset: Path, workers: int) -> None:
+    """What is kept for the end grows by what the CRFs of both networks may take, one after the other or at once."""
+    given = {"machine.workers": workers, "postprocessing.crf": True}
+    draft, user = first_draft(dataset, "auto", UserSettings(hours=1.0, assignments=given)), UserSettings()
+    take_steps(draft, Context(user), Chapter.SETTINGS)
+    with_crf = draft.finished()
+    draft.change({"postprocessing.crf": False})
+    longer = [seconds_to_finish(one, 1.0, 10, 10) for one in (with_crf, draft.finished())]
+    assert longer[0] - longer[1] == pytest.approx(360, abs=2), "a tenth of an hour"
+    turns = 1 if workers > 1 else 2
+    assert turns * with_crf.postprocessing.minutes == pytest.approx(6, abs=0.03)
+
+
+def test_minutes_of_the_user_for_a_crf_are_kept_or_refused(dataset: Path) -> None:
+    given = {"machine.workers": 1, "postprocessing.crf": True, "postprocessing.minutes": 14.0}
+    draft = first_draft(dataset, "auto", UserSettings(hours=1.0, assignments=given))
+    take_steps(draft, Context(), Chapter.SETTINGS)
+    assert draft.postprocessing.minutes == 14.0
+    assert seconds_to_finish(draft.finished(), 1.0, 10, 10) > 2 * 14 * 60
+    draft = first_draft(dataset, "auto", UserSettings(hours=0.9, assignments=given))
+    with pytest.raises(SettingsError, match=r"52% of budget.hours=0.9: postprocessing.minutes is 14"):
+        take_steps(draft, Context(), Chapter.SETTINGS)

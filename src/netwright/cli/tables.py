@@ -262,6 +262,9 @@ def _candidate_lines(plan: Plan) -> Iterator[str]:
     yield from _measured(plan.measurements)
     if plan.race_hours is not None:
         yield f"in {plan.race_hours:g} h: trainings that go on until the time is up, then the test of the best"
+        if plan.crf_seconds is not None:
+            most = formatting.duration(plan.crf_seconds)
+            yield f"           up to {most} of it for each network that is tested, to fit its CRF"
         return
     words = None if plan.trials is None else exploration_words(plan.trials, plan.exploration)
     if words is not None:

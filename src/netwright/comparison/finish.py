@@ -7,6 +7,7 @@ significantly better, and is always tested.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -49,7 +50,9 @@ ENSEMBLE = "ensemble.json"
 MOST_FINALISTS, WITH_SNAPSHOTS = 6, 2
 """How many of the best candidates are compared in the end, and for how many of them an earlier snapshot, too."""
 LARGEST_SHARE = 0.25
-"""The largest share of the hours that is planned for the end of the run."""
+"""The largest share of the hours that is planned for the end of the run, without fitting CRFs."""
+TESTED = 2
+"""How many networks are tested at most: what was chosen, and the default."""
 CHOOSING_SHARE = 0.03
 """The share of the hours in which the finalists are compared on the validation cases."""
 REPORT_SECONDS = 15.0
@@ -343,6 +346,11 @@ def choosing_seconds(settings: RunSettings) -> float:
     return CHOOSING_SHARE * 3600.0 * (settings.budget.hours or 0.0)
 
 
+def crf_seconds(settings: RunSettings) -> float:
+    """How long it may take to fit a CRF to the networks that are tested, in s of wall time; 0 where none is fitted."""
+    return math.ceil(TESTED / settings.machine.workers) * (settings.postprocessing.most_seconds or 0.0)
+
+
 def seconds_to_finish(settings: RunSettings, validation_seconds: float, validation: int, test: int) -> float:
     """About how long the choice, the tests and the report take, in s of wall time.
 
@@ -352,7 +360,7 @@ def seconds_to_finish(settings: RunSettings, validation_seconds: float, validati
         validation: the number of its cases.
         test: the number of test cases.
     """
-    turns = 2.0 / min(2, settings.machine.workers)
+    turns = math.ceil(TESTED / settings.machine.workers)
     tests = turns * TEST_FACTOR * validation_seconds * test / max(1, validation)
     whole = choosing_seconds(settings) + REPORT_SECONDS + tests
-    return min(whole, LARGEST_SHARE * 3600.0 * (settings.budget.hours or 0.0))
+    return min(whole, LARGEST_SHARE * 3600.0 * (settings.budget.hours or 0.0)) + crf_seconds(settings)

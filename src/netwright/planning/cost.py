@@ -55,7 +55,7 @@ class Plan:
         share_seconds: what the epochs of a candidate get in a search limited in hours; None: it is not limited so.
         hours: what the whole search would take; None: not known.
         candidates_an_hour: of all workers together; None: not known.
-        crf_seconds: what fitting a CRF adds at most to each network of the final comparison; None: none is fitted.
+        crf_seconds: the longest time to fit a CRF to each network that is tested; None: none is fitted.
         exploration: trials that the strategy draws at random before it uses what it learned; None: there are none.
         race_hours: of a search whose trainings go on until its time is up; None: each candidate is trained once.
     """

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 
 from netwright.comparison.ensemble import fewest_units
+from netwright.comparison.finish import crf_seconds
 from netwright.data.open import split_any
 from netwright.data.splits import Splits
 from netwright.errors import SettingsError, SettingsWarning
@@ -25,6 +26,9 @@ VALIDATION_SHARE = 0.5
 """A candidate whose validation would take more than this share of the first part is not trained."""
 MARGIN = 1.02
 """The limit is above the starting network itself, also after rounding."""
+CRF_SHARE, LARGEST_CRF_SHARE = 0.1, 0.5
+"""The share of the hours in which CRFs are fitted, by default and at most."""
+SHORTEST_CRF_MINUTES = 0.05
 LARGEST_SHARE = 0.1
 """The first part of a candidate takes no more of the hours than this, however long an epoch is."""
 
@@ -100,6 +104,27 @@ def _larger_share(draft: Draft, context: Context, fewest: int) -> str:
         if _units(splits, splits.validation) >= fewest:
             return f", or give validation a larger share (--set split=[{','.join(f'{s:g}' for s in shares)}])"
     return ""
+
+
+def choose_crf_minutes(draft: Draft, _: Context) -> None:
+    """Choose how long a CRF is fitted to each network that is tested: it is part of the hours.
+
+    Raises:
+        SettingsError: the user's minutes leave too little for the search.
+    """
+    hours = draft.budget.hours
+    if draft.race is None or hours is None or not draft.postprocessing.crf:
+        return
+    minutes = draft.postprocessing.minutes
+    each = minutes * CRF_SHARE * 3600.0 * hours / crf_seconds(draft)
+    draft.choose({"postprocessing.minutes": max(SHORTEST_CRF_MINUTES, round(min(minutes, each), 2))})
+    share = crf_seconds(draft) / (3600.0 * hours)
+    if share > LARGEST_CRF_SHARE:
+        raise SettingsError(
+            f"To fit a CRF to the networks that are tested may take {share:.0%} of budget.hours={hours:g}: "
+            f"postprocessing.minutes is {draft.postprocessing.minutes:g} for each. Expected at most "
+            f"{LARGEST_CRF_SHARE:.0%}: give more --hours, or fewer minutes."
+        )
 
 
 def choose_first_part(draft: Draft, context: Context) -> None:

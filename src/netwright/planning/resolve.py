@@ -38,7 +38,13 @@ from netwright.planning.open_data import (
     require_usable,
     split_dataset,
 )
-from netwright.planning.race import choose_first_part, count_planning, require_race, warn_of_few_cases
+from netwright.planning.race import (
+    choose_crf_minutes,
+    choose_first_part,
+    count_planning,
+    require_race,
+    warn_of_few_cases,
+)
 from netwright.planning.recipe import choose_space, read_without_classes, require_recipe
 from netwright.planning.slices import choose_slices, choose_slices_of_masks
 from netwright.planning.task_settings import (
@@ -138,6 +144,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("workers", choose_workers),
         ("memory of a worker", choose_memory_limit),
         ("a search whose trainings go on has a limit of time", require_race),
+        ("time for the CRF of such a search", choose_crf_minutes),
         ("no case both trains and judges", lambda draft, _: require_retraining(draft)),
     ),
     Chapter.CODE: (

@@ -197,7 +197,8 @@ class PostprocessingSettings(_Model):
     minutes: float = Field(
         default=20.0,
         gt=0,
-        description="the longest wall time to fit the CRF to one network; then the best weights so far are taken",
+        description="the longest wall time to fit the CRF to one network; then the best weights so far are taken. In a "
+        "search whose trainings go on all CRFs together get a tenth of the hours at most, unless you set it",
     )
     iterations: int = Field(default=5, ge=1, description="iterations of the CRF's mean field")
 
