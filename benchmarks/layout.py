@@ -1,9 +1,9 @@
-"""What can be counted of the layout: how large its rooms and files are, and how many places do what one is to do.
+"""Counts what can be counted of the layout: sizes of folders and files, and places that should be one.
 
     python benchmarks/layout.py [SRC]
 
-``SRC``: the ``src`` folder to look at, by default that of the installed package. Times are of processes of this Python,
-the least of some.
+``SRC``: the ``src`` folder to look at, by default that of the installed package. Times are the shortest of several
+processes of this Python.
 """
 
 from __future__ import annotations
@@ -21,23 +21,18 @@ from pathlib import Path
 
 import netwright
 
-KINDS = {"Dataset", "ImageSet", "Prepared", "PreparedImages", "SegmentationTask", "ClassificationTask"}
-KINDS |= {
-    "InpaintingTask",
-    "Segmenter",
-    "Classifier",
-    "Inpainter",
-    "Segmentation",
-    "Classification",
-    "Inpainting",
-}
+DATA_KINDS = {"Dataset", "ImageSet", "Prepared", "PreparedImages"}
+MARKS = {"predicted_words", "loss_of_guess", "without_postprocessing", "scores_of"}
+"""A class of a task has a method of this name: the task itself, its `NetworkTask`, its predictor, its problem."""
+EARLIER = {"SegmentationTask", "ClassificationTask", "InpaintingTask", "Segmenter", "Classifier", "Inpainter"}
+"""Those of versions without these methods."""
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 STARTS = 5
 HELP = "import sys; sys.argv[1:] = ['--help']; from netwright.cli import main; main()"
 
 
 def modules(root: Path) -> dict[str, ast.Module]:
-    """Path below the package -> what it holds."""
+    """Path below the package -> its syntax tree."""
     files = sorted(path for path in root.rglob("*.py"))
     return {str(path.relative_to(root)): ast.parse(path.read_text(encoding="utf-8")) for path in files}
 
@@ -48,7 +43,7 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
 
 
 def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines of a function, its signature among them and its docstring not."""
+    """Lines of a function with its signature, without its docstring."""
     lines = (function.end_lineno or 0) - function.lineno + 1
     first = function.body[0]
     if ast.get_docstring(function) is None:
@@ -56,16 +51,35 @@ def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return lines - ((first.end_lineno or 0) - first.lineno + 1)
 
 
-def kind_questions(tree: ast.Module) -> int:
-    """``isinstance`` and ``type`` on tasks, datasets and prepared data, and types of several of these."""
-    count = 0
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
-            names = {one.id for one in ast.walk(node.args[-1]) if isinstance(one, ast.Name)}
-            count += bool(KINDS & names)
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-            sides = {side.id for side in (node.left, node.right) if isinstance(side, ast.Name)}
-            count += len(KINDS & sides) > 1
+def kinds_of(trees: dict[str, ast.Module]) -> set[str]:
+    """The names of the classes of tasks, networks' tasks, predictors, problems, datasets and prepared data."""
+    classes = [
+        node
+        for name, tree in trees.items()
+        if name.startswith("tasks/") and name != "tasks/base.py"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    ]
+    own = {node.name for node in classes if MARKS & {getattr(one, "name", "") for one in node.body}}
+    return DATA_KINDS | EARLIER | own
+
+
+def kind_questions(kinds: set[str]) -> Callable[[ast.Module], int]:
+    """How often ``isinstance`` or ``type`` asks for one of the kinds, or a type is a union of several."""
+
+    def count(tree: ast.Module) -> int:
+        questions = 0
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "type"):
+                names = {
+                    one.id for last in node.args[-1:] for one in ast.walk(last) if isinstance(one, ast.Name)
+                }
+                questions += bool(kinds & names)
+            elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+                sides = {side.id for side in (node.left, node.right) if isinstance(side, ast.Name)}
+                questions += len(kinds & sides) > 1
+        return questions
+
     return count
 
 
@@ -79,19 +93,25 @@ def calls(name: str) -> Callable[[ast.Module], int]:
     return count
 
 
-def seconds(source: Path, *words: str) -> float:
-    """The least time of a process of Python, beyond that of one that does nothing."""
+def mentions(name: str) -> Callable[[ast.Module], int]:
+    """How often something of that name is defined, imported or used."""
 
-    def least(arguments: tuple[str, ...]) -> float:
-        times = []
-        for _ in range(STARTS):
-            begun = time.perf_counter()
-            environment = {**os.environ, "PYTHONPATH": str(source)}
-            subprocess.run([sys.executable, *arguments], env=environment, check=True, capture_output=True)
-            times.append(time.perf_counter() - begun)
-        return min(times)
+    def count(tree: ast.Module) -> int:
+        named = (getattr(node, "id", getattr(node, "name", None)) for node in ast.walk(tree))
+        return sum(one == name for one in named)
 
-    return least(words) - least(("-c", "pass"))
+    return count
+
+
+def shortest(source: Path, *arguments: str) -> float:
+    """The shortest time of a process of Python among several, in s."""
+    times = []
+    for _ in range(STARTS):
+        begun = time.perf_counter()
+        environment = {**os.environ, "PYTHONPATH": str(source)}
+        subprocess.run([sys.executable, *arguments], env=environment, check=True, capture_output=True)
+        times.append(time.perf_counter() - begun)
+    return min(times)
 
 
 def main() -> None:
@@ -119,9 +139,9 @@ def main() -> None:
     print(f"\nfiles over {LONGEST_FILE} lines: {', '.join(long) or 'none'}")
     print(f"functions over {LONGEST_FUNCTION} lines (docstrings apart): {', '.join(large) or 'none'}")
     for words, count in (
-        ("questions of which kind a task, a dataset or prepared data is", kind_questions),
+        ("questions of which kind a task, a dataset or prepared data is", kind_questions(kinds_of(trees))),
         ("places that submit to an executor", calls("submit")),
-        ("places that make a local executor", calls("LocalExecutor")),
+        ("places that name LocalExecutor, with its class and its import", mentions("LocalExecutor")),
         ("places that open Optuna's storage", calls("RDBStorage")),
     ):
         where = {name: number for name, tree in trees.items() if (number := count(tree))}
@@ -135,8 +155,13 @@ def main() -> None:
                 name = node.id if isinstance(node, ast.Name) else node.arg
                 used[name] += bool(named.fullmatch(name))
     print(f"variables named found, said or place: {used['found']}, {used['said']}, {used['place']}")
-    print(f"import netwright: {seconds(source, '-c', 'import netwright'):.2f} s")
-    print(f"netwright --help: {seconds(source, '-c', HELP):.2f} s")
+    nothing = shortest(source, "-c", "pass")
+    for title, arguments in (
+        ("import netwright", ("-c", "import netwright")),
+        ("netwright --help", ("-c", HELP)),
+    ):
+        taken = shortest(source, *arguments)
+        print(f"{title}: {taken:.2f} s, {taken / nothing:.1f} times python -c pass ({nothing:.2f} s)")
 
 
 if __name__ == "__main__":

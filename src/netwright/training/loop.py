@@ -22,7 +22,7 @@ from netwright.training.device import resolve_device, threads
 from netwright.training.early_stopping import LossStalled, Patience, Watch
 from netwright.training.history import Curves, EpochRecord
 from netwright.training.outcome import Status
-from netwright.training.problem import Problem
+from netwright.training.problem import EpochBatches, Problem
 from netwright.training.progress import Progress, ProgressFile, identity_of
 from netwright.training.seeding import derive_seed, seeded
 from netwright.training.step import Diverged, TrainingStep
@@ -115,26 +115,9 @@ def train(
     loss = problem.loss(training, protocol, device)
     on_cpu = device.type == "cpu"
     with threads(protocol.threads), seeded(derive_seed(seed, "training"), deterministic=on_cpu):
-        progress = Progress(
-            step=TrainingStep(network, protocol, device, loss, len(batches)),
-            batches=batches,
-            budget=TimeBudget(
-                protocol.seconds,
-                protocol.epochs_of(len(batches)),
-                len(batches),
-                problem.validation_batches(validation, protocol),
-                protocol.validate_every_of(len(batches)),
-                clock,
-                in_parts=protocol.in_parts,
-                validation_share=protocol.validation_share,
-                cool_down=protocol.cool_down,
-            ),
-            watch=Watch(protocol.early),
-            patience=Patience(protocol.patience, protocol.minimum_gain),
-            curves=curves,
-            scores=deque(maxlen=protocol.score_epochs),
-            device=device,
-        )
+        step = TrainingStep(network, protocol, device, loss, len(batches))
+        validation_batches = problem.validation_batches(validation, protocol)
+        progress = _start(protocol, step, batches, validation_batches, curves, clock)
         averaged = None
         if progress.step.averages:
             averaged = averaged_network(network, progress.step, problem, training, protocol, seed=seed)
@@ -164,6 +147,37 @@ def train(
         seconds=progress.budget.elapsed,
         loss_met_epoch=progress.watch.loss_met_epoch,
         scores=tuple(progress.scores),
+    )
+
+
+def _start(
+    protocol: TrainingProtocol,
+    step: TrainingStep,
+    batches: EpochBatches,
+    validation_batches: int,
+    curves: Curves,
+    clock: Callable[[], float],
+) -> Progress:
+    """The state of a training before its first step."""
+    return Progress(
+        step=step,
+        batches=batches,
+        budget=TimeBudget(
+            protocol.seconds,
+            protocol.epochs_of(len(batches)),
+            len(batches),
+            validation_batches,
+            protocol.validate_every_of(len(batches)),
+            clock,
+            in_parts=protocol.in_parts,
+            validation_share=protocol.validation_share,
+            cool_down=protocol.cool_down,
+        ),
+        watch=Watch(protocol.early),
+        patience=Patience(protocol.patience, protocol.minimum_gain),
+        curves=curves,
+        scores=deque(maxlen=protocol.score_epochs),
+        device=resolve_device(protocol.device),
     )
 
 

@@ -132,7 +132,7 @@ def test_a_picture_to_predict_goes_the_same_way(pets: Build, tmp_path: Path) -> 
     prepared = prepared_of(root, tmp_path, ImageSettings(size=(8, 8)))
     for index in (0, 17, 39):
         np.testing.assert_array_equal(
-            prepare_one(root / prepared.names[index], prepared), prepared.image(index)
+            prepare_one(root / prepared.names[index], prepared.preparation), prepared.image(index)
         )
     carried = PicturePreparation.from_dict(json.loads(json.dumps(prepared.preparation.to_dict())))
     assert carried == prepared.preparation
@@ -150,7 +150,9 @@ def test_other_pictures_are_prepared_like_those_of_the_training(pets: Build, tmp
     assert files.preparation == prepared.preparation
     assert files.class_names == ("dog", "eel")
     for index, name in enumerate(files.names):
-        np.testing.assert_array_equal(files.image(index), prepare_one(tmp_path / "E" / name, prepared))
+        np.testing.assert_array_equal(
+            files.image(index), prepare_one(tmp_path / "E" / name, prepared.preparation)
+        )
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "e.npz", train_images=images, train_labels=[0, 1])
     rows = prepare_like(read_npz(tmp_path / "e.npz"), prepared.preparation, tmp_path / "cache")
@@ -180,9 +182,9 @@ def test_a_picture_to_predict_that_does_not_fit(tmp_path: Path) -> None:
         save(tmp_path / "G" / "ab"[number % 2] / f"{number}.png", np.full((4, 4), number * 9, np.uint8))
     prepared = prepared_of(tmp_path / "G", tmp_path)
     with pytest.raises(UnusableFile, match="is a picture in colours"):
-        prepare_one(save(tmp_path / "c.png", np.zeros((4, 4, 3), np.uint8)), prepared)
+        prepare_one(save(tmp_path / "c.png", np.zeros((4, 4, 3), np.uint8)), prepared.preparation)
     with pytest.raises(UnusableFile, match="holds 16-bit numbers"):
-        prepare_one(save(tmp_path / "d.png", np.zeros((4, 4), np.uint16)), prepared)
+        prepare_one(save(tmp_path / "d.png", np.zeros((4, 4), np.uint16)), prepared.preparation)
 
 
 def test_sizes_are_fitted() -> None:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from netwright.data.images.dataset import Box, ImageSet, Record
 from netwright.data.images.issues import range_problem
-from netwright.data.images.prepared import PreparedImages
 from netwright.data.images.settings import ImageSettings, PicturePreparation, converted, stored
 from netwright.data.io.images import Picture, read_picture
 from netwright.data.issues import Problem, UnusableFile
@@ -95,7 +94,7 @@ def as_trained(dataset: ImageSet, preparation: PicturePreparation) -> ImageSet:
 
 def prepare_one(
     path: Path,
-    prepared: PreparedImages | PicturePreparation,
+    preparation: PicturePreparation,
     box: Box | None = None,
     *,
     to_restore: bool = False,
@@ -104,16 +103,14 @@ def prepare_one(
 
     Args:
         path: the file.
-        prepared: how the training pictures were prepared.
+        preparation: of the training pictures.
         box: the part of the picture to use; None: all of it.
-        to_restore: whether the picture is to be restored. Pictures that were prepared without classes always are.
+        to_restore: whether the picture is to be restored.
 
     Raises:
         UnusableFile: the file cannot be read, has colours where the training pictures were grey, or has another number
             type; or it is to be restored and holds real numbers outside 0 to 1.
     """
-    to_restore = to_restore or (isinstance(prepared, PreparedImages) and not prepared.class_names)
-    preparation = prepared.preparation if isinstance(prepared, PreparedImages) else prepared
     picture = cropped(read_picture(path), box)
     problem = unfit(path, picture, len(preparation.channel_names), preparation.depth)
     if problem is None and to_restore:
