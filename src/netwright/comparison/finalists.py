@@ -1,14 +1,17 @@
-"""The trained networks that a search ends with, together as one network, and what that costs."""
+"""The trained networks among which a search chooses at its end, and the cost of several as one network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwright.comparison.ensemble import Rule
 from netwright.models.store import Composition, Member, build_composition
+from netwright.runs.candidates import TrainedCandidate
+from netwright.runs.folder import RunFolder
+from netwright.runs.trials import TrialRecord
 from netwright.settings import RunSettings
 from netwright.training.config import TrainingProtocol
 from netwright.training.files import WEIGHTS
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from netwright.training.problem import NetworkTask
+
+MOST_FINALISTS, WITH_SNAPSHOTS = 6, 2
+"""How many of the best candidates are compared in the end, and for how many of them an earlier snapshot, too."""
 
 _ADDED = ("parameters", "size_mb")
 _COMPUTED = ("flops", "inference_ms", "inference_ms_per_batch")
@@ -47,6 +53,38 @@ class Finalist:
     score: float
     cost: dict[str, Any] = field(default_factory=dict)
     default: bool = False
+
+
+def finalists_of(folder: RunFolder, candidates: Sequence[TrainedCandidate]) -> tuple[Finalist, ...]:
+    """The best candidates as they are, the default, and earlier snapshots of the best few.
+
+    Args:
+        folder: of the run.
+        candidates: each with a score.
+    """
+    ranked = sorted(candidates, key=lambda c: (-(c.reward or 0.0), c.number))
+    taken = [c for index, c in enumerate(ranked) if index < MOST_FINALISTS or c.default]
+    ends = [_finalist(folder, c, c.complete[-1]) for c in taken]
+    snapshots = [
+        _finalist(folder, c, part)
+        for c in taken[:WITH_SNAPSHOTS]
+        for part in c.complete[-2:-1]
+        if (folder.trial(part.number) / WEIGHTS).exists()
+    ]
+    return (*ends, *snapshots)
+
+
+def _finalist(folder: RunFolder, candidate: TrainedCandidate, part: TrialRecord) -> Finalist:
+    cost = {} if part.outcome is None else asdict(part.outcome.cost)
+    return Finalist(
+        name=str(part.number),
+        folder=folder.trial(part.number),
+        choice=candidate.choice,
+        reference=None,
+        score=part.reward or 0.0,
+        cost=cost,
+        default=candidate.default and part is candidate.complete[-1],
+    )
 
 
 @dataclass(frozen=True)

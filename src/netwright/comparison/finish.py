@@ -17,7 +17,7 @@ from typing import Any
 
 from netwright.comparison.choose_ensemble import choose_ensemble
 from netwright.comparison.contestants import SEARCHED, Entry
-from netwright.comparison.finalists import EnsembleJob, Finalist
+from netwright.comparison.finalists import EnsembleJob, finalists_of
 from netwright.comparison.retrain import ContestantJob, finished, results_of
 from netwright.data.base import AnyPrepared
 from netwright.data.open import open_prepared_once
@@ -47,8 +47,6 @@ from netwright.training.weights import is_readable
 DEFAULT = "default"
 ENSEMBLE = "ensemble.json"
 """What was chosen in the end and why: members, mirrored views, gains."""
-MOST_FINALISTS, WITH_SNAPSHOTS = 6, 2
-"""How many of the best candidates are compared in the end, and for how many of them an earlier snapshot, too."""
 LARGEST_SHARE = 0.25
 """The largest share of the hours that is planned for the end of the run, without fitting CRFs."""
 TESTED = 2
@@ -104,19 +102,6 @@ class Finish:
         self._cases = cases
         self._candidates = [c for c in candidates if c.latest is not None]
         self._seconds = seconds
-
-    def finalists(self) -> tuple[Finalist, ...]:
-        """The best candidates as they are, the default, and earlier snapshots of the best few."""
-        ranked = sorted(self._candidates, key=lambda c: (-(c.reward or 0.0), c.number))
-        taken = [c for index, c in enumerate(ranked) if index < MOST_FINALISTS or c.default]
-        ends = [_finalist(self._folder, c, c.complete[-1]) for c in taken]
-        snapshots = [
-            _finalist(self._folder, c, part)
-            for c in taken[:WITH_SNAPSHOTS]
-            for part in c.complete[-2:-1]
-            if (self._folder.trial(part.number) / WEIGHTS).exists()
-        ]
-        return (*ends, *snapshots)
 
     def run(self, executor: Executor, on_tick: Callable[[], None]) -> tuple[str, ...]:
         """Chooses, tests, and keeps the networks in their folders, ready for use. Returns the names of those.
@@ -243,7 +228,7 @@ class Finish:
             settings=settings,
             prepared=self._data.prepared,
             validation=self._data.validation,
-            finalists=self.finalists(),
+            finalists=finalists_of(self._folder, self._candidates),
             protocol=protocol,
             folder=self._folder.winner,
             seconds=self._seconds,
@@ -290,19 +275,6 @@ class Finish:
             return FinishJob(test)
         latest = next(part for part in reversed(candidate.complete) if self._is_readable(part))
         return FinishJob(test, self._folder.trial(latest.number))
-
-
-def _finalist(folder: RunFolder, candidate: TrainedCandidate, part: TrialRecord) -> Finalist:
-    cost = {} if part.outcome is None else asdict(part.outcome.cost)
-    return Finalist(
-        name=str(part.number),
-        folder=folder.trial(part.number),
-        choice=candidate.choice,
-        reference=None,
-        score=part.reward or 0.0,
-        cost=cost,
-        default=candidate.default and part is candidate.complete[-1],
-    )
 
 
 def _known(cost: Mapping[str, Any]) -> dict[str, Any]:
