@@ -1,6 +1,6 @@
-"""What a docstring tells of each argument: the one place where options of spaces and strategies are described.
+"""Reads the descriptions of arguments from docstrings, where the options of spaces and strategies are described.
 
-The settings page, the completion of ``--set`` and errors take their words from here.
+The settings page, the completion of ``--set`` and error messages use these descriptions.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _YAML = {"None": "null", "True": "true", "False": "false"}
 def argument_descriptions(maker: Callable[..., Any]) -> dict[str, str]:
     """The description of each argument, as Markdown of one paragraph without its last full stop.
 
-    They are the entries of the section ``Args:``. A class has those of its bases, too. Values are written as settings
-    have them, ``null`` for None.
+    They are the entries of the section ``Args:``, for a class also those of its bases. Values are written as in
+    settings, for example ``null`` for None.
 
     Example:
         >>> def line(length, dashes=None):

@@ -1,11 +1,14 @@
-"""The errors that netwright raises for what a user can mend. All derive from `NetwrightError`.
+"""Errors that a user can correct; all derive from `NetwrightError`.
 
-What can be gone on with is a `DatasetWarning` or a `SettingsWarning`.
+If netwright can continue, it gives a `DatasetWarning` or a `SettingsWarning` instead.
 """
 
 
 class NetwrightError(Exception):
-    """What went wrong, what was expected, what came, and what to do; the command line prints it and exits 1."""
+    """The base class. A message says what is wrong, what was expected, what was found, and what to do.
+
+    The command line prints it and exits with code 1.
+    """
 
 
 class DatasetError(NetwrightError):
@@ -13,15 +16,15 @@ class DatasetError(NetwrightError):
 
 
 class DatasetWarning(UserWarning):
-    """Something in a dataset that is probably not meant, with which it can be used all the same."""
+    """Something in a dataset is probably a mistake. The dataset can still be used."""
 
 
 class SettingsWarning(UserWarning):
-    """Settings that are probably not meant, with which a search can be made all the same."""
+    """Settings that are probably a mistake. A search is still possible."""
 
 
 class ExecutionError(NetwrightError):
-    """This machine runs no worker processes, so that no candidate would fare better than another."""
+    """Worker processes cannot be used on this machine, so no candidate can be trained."""
 
 
 class StorageError(NetwrightError):
@@ -33,11 +36,11 @@ class SettingsError(NetwrightError):
 
 
 class NetworkFailed(SettingsError):  # noqa: N818  whose it is, not what it is
-    """A user's own network failed as it was made or tried; in a worker it costs the one candidate."""
+    """A user's own network failed when it was made or called. In a worker only that candidate fails."""
 
 
 class UntrustedCode(SettingsError):  # noqa: N818  nothing is wrong but whose it is
-    """A run names code that no search of this user ran; it is not run."""
+    """A run names code that this user's searches never ran. The code was not run."""
 
 
 class RunError(NetwrightError):
@@ -45,22 +48,22 @@ class RunError(NetwrightError):
 
 
 class FolderTaken(RunError):  # noqa: N818  nothing is wrong but the place
-    """A folder for a new run holds something already."""
+    """The folder for a new run is not empty."""
 
 
 class InfeasibleArchitecture(NetwrightError):  # noqa: N818  a verdict on a choice, not a mishap
-    """A choice makes no network; the message says why."""
+    """There is no network for a choice. The message says why."""
 
 
 class MemoryShortage(NetwrightError):  # noqa: N818  nothing is wrong but the machine's size
-    """A step that a network does not need has not the memory that it takes; the message says how to leave it out."""
+    """There is not enough memory for an optional step. The message says how to leave it out."""
 
 
 def concerns_all(error: BaseException) -> bool:
-    """Whether machine or settings are at fault (a full disk, say): no other candidate would fare better."""
+    """Whether the cause is the machine or the settings, such as a full disk, so that all candidates would fail."""
     return isinstance(error, NetwrightError) and not isinstance(error, NetworkFailed)
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, which is the part that people can use."""
+    """The first line of an error's message; the class name if it is empty."""
     return (str(error).strip().splitlines() or [error.__class__.__name__])[0]

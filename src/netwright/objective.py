@@ -1,4 +1,4 @@
-"""What a search maximises: a metric, less what the network costs, within hard limits."""
+"""What a search maximises: a metric minus the weighted costs of the network, within limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a search: which of its finalists are used, alone or together, and with which mirrored views."""
+"""Chooses which finalists of a search are used, alone or together, and with which mirrored views."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 OUTPUTS_UNTIL, SELECTED_UNTIL = 0.6, 0.8
-"""The shares of the time by which the members' outputs are computed, and the ensemble is selected; the rest is for
-mirrored views and for writing."""
+"""The share of the time after which no more outputs of members are computed, and that after which the ensemble must be
+selected. The rest is for mirrored views and writing."""
 
 FEWEST_STEPS, SCORED_A_STEP = 4, 3.0
-"""The steps for which there must be time before a further network is taken in, and how many ensembles a step scores for
-each member, at most: of all cases, and in folds that choose differently (2.7 were measured)."""
+"""There must be time for this many steps of the selection before another network is tried; and the most ensembles that
+a step scores for each member, on all cases and in the folds (2.7 were measured)."""
 
 MEAN_COSTS = 2.0
 """How many times as long it takes to score a mean of a few networks as one network."""
@@ -156,7 +156,7 @@ class _Choosing:
         ]
 
     def _enough_tried(self, took: float) -> bool:
-        """Whether no more finalists are tried: there is no time, or a single network is wanted, beside the default."""
+        """Whether no more finalists are tried, because there is no time, or because only a single network is wanted."""
         waiting = len(self._tried) < 2 and any(one.default for one in self._job.finalists[1:])
         tried_default = any(one.finalist.default for one in self._tried)
         if self._job.single and self._tried and (tried_default or not waiting):

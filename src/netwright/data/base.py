@@ -15,7 +15,7 @@ class AnyDataset(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of the dataset."""
 
     @property
     def root(self) -> Path:
@@ -63,7 +63,7 @@ class AnyPrepared(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """The folder with the data."""
 
     @property
     def dataset(self) -> str:

@@ -51,7 +51,7 @@ _WATCH = _Watch()
 
 
 def connect(tell: Tell) -> None:
-    """From now on this process tells ``tell`` how long its next batch may take."""
+    """From now on, this process calls ``tell`` with the time that its next batch may take."""
     _WATCH.tell = tell
 
 

@@ -20,9 +20,9 @@ from netwright.runs.trials import RUNNING, TrialRecord
 from netwright.training.files import CURVES
 
 OTHER_TRAININGS = ("verdict/*", "winner")
-"""Folders of a run in which there may be a training that is no trial's."""
+"""Folders of a run with trainings that do not belong to a trial."""
 PAUSE_SECONDS = 60.0
-"""A sink that could not be written to is left alone for so long: a server that is gone takes its time to say so."""
+"""How long a sink is not used after an error, because each attempt may wait long for a server that is down."""
 
 
 class Follower:

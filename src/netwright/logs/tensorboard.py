@@ -35,13 +35,13 @@ class TensorBoard:
         self._trials: set[int] | None = None
 
     def epochs(self, training: str) -> int:
-        """The last epoch that it has of a training; 0: none."""
+        """The last epoch of a training that is in the log; 0: none."""
         if training not in self._last:
             self._last[training] = next(iter(reversed(self._steps(training))), 0)
         return self._last[training]
 
     def has_trial(self, number: int) -> bool:
-        """Whether it has the end of a trial."""
+        """Whether the end of a trial is in the log."""
         if self._trials is None:
             self._trials = set(self._steps(SEARCH))
         return number in self._trials

@@ -1,13 +1,12 @@
 """PDAS: "Probabilistic Model-Based Dynamic Architecture Search" (under review at ICLR 2019, anonymous).
 
 The first two recipes search inside one training by a stochastic natural gradient with an adaptive learning rate, as in
-Sections 4.1 and 4.2; what is found is trained from scratch, larger in the case of cells, on all that is not for the
-test, as the paper holds nothing else back. The third is no published system: it searches the blocks of SegNAS3D the
-same way, and trains what it finds as that paper does.
+Sections 4.1 and 4.2. The network that was found is then trained from scratch on all cases except the test cases, as in
+the paper; a network of cells is larger then. The third recipe is no published system: it searches the blocks of
+SegNAS3D in the same way, and trains the result as the paper of SegNAS3D does.
 
-What the paper leaves open, and was chosen here: the momentum is plain, as the paper names no other; the pixels that
-cutout takes are 16 x 16, as in DeVries and Taylor 2017 for CIFAR-10; autoencoders are searched and retrained without
-weight decay, which the paper names for cells alone; their masks are drawn anew for every batch.
+The paper does not say everything. Chosen here: plain momentum; a cutout of 16 x 16 pixels, as in DeVries and Taylor
+2017 for CIFAR-10; no weight decay for autoencoders, as the paper gives one for cells only; new masks for every batch.
 """
 
 from __future__ import annotations

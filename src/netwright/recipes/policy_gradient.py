@@ -4,12 +4,14 @@ Architectures for Medical Image Segmentation", MLMI at MICCAI 2018.
 Adam with 1e-4 and cross-entropy, 50 epochs, rotation and scaling; the reward is the mean validation Dice of the last
 five epochs; the winner's label maps are refined by a fully connected CRF where that helps on the validation cases.
 
-What the summary at hand leaves open, and was chosen here: slices are those of the scans, with their own pixels, and
-whole, since ACDC's are 5 to 10 mm thick and the network is one of two dimensions; smaller ones are padded to the
-largest of the dataset. Sides of more than 320 pixels are cropped at random in training and windowed in prediction,
-which keeps their pixels, where a resized slice would have blended ones. Batches of 4 slices, of which a random network
-fits into the 12 GB of the authors' cards at 216 x 256 pixels; rotation by at most 15 degrees and scaling from 0.8 to
-1.2; all slices of the training volumes, those without a label among them.
+The available summary of the paper does not say everything. Chosen here:
+
+- Slices are those of the scans, in their own resolution and whole, because the network has two dimensions and ACDC's
+  slices are 5 to 10 mm thick. Smaller slices are padded to the largest of the dataset. Sides over 320 pixels are not
+  resized, which would blend pixels: they are cropped at random in training, and predicted in windows.
+- Batches have 4 slices. A random network then fits into the 12 GB of the authors' cards at 216 x 256 pixels.
+- Rotation is by at most 15 degrees, scaling from 0.8 to 1.2.
+- All slices of the training volumes are used, also those without a label.
 """
 
 from __future__ import annotations

@@ -140,9 +140,9 @@ class Prior:
         return choice, {"kind": kind, "at": list(key)}
 
     def tell(self, state: State, observation: Observation) -> State:
-        """The state with one more result. A choice that was told before counts with its longest training.
+        """The state with one more result. If a choice has several results, the one after the longest training counts.
 
-        Of a failed candidate only the proposal is kept, so that it is not made again.
+        For a failed candidate only the proposal is stored, so that it is not repeated.
         """
         if observation.status == "failed":
             if observation.stamp is None:
@@ -183,7 +183,7 @@ class Prior:
         return sorted((r for r in known if least[-1] <= r.fidelity), key=lambda r: -r.reward)
 
     def _share_of_prior(self, state: State, incumbent: Point) -> float:
-        """By how much the best results are better explained by the prior; 1 until enough choices are known.
+        """The share of the prior, by how well it explains the best results; 1 until enough choices are known.
 
         The i-th best of n has the weight n - i + 1, as in the paper.
         """
@@ -260,7 +260,7 @@ class Prior:
 
 
 def _key(dimensions: Sequence[Dimension], choice: Mapping[str, Value]) -> Key:
-    """What tells choices apart: numbers that differ by the rounding of a logarithm are one."""
+    """A key that is equal for equal choices, also if numbers differ by the rounding of a logarithm."""
     return tuple(np.round(point_of(dimensions, choice), 9).tolist())
 
 

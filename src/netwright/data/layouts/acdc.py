@@ -106,9 +106,9 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
 
 
 def unlabelled(path: Path) -> tuple[Case, ...]:
-    """The images below a folder of this layout, or in that of one patient, to predict; none of another folder.
+    """The images to predict in a folder of this layout, or in the folder of one patient; empty for other folders.
 
-    Of each patient these are the frames that have a file, else the whole cine.
+    For each patient these are the frames, or the cine if there are no files of frames.
     """
     folders = [path] if _is_patient(path) else [folder for folder in _folders(path) if _is_patient(folder)]
     files: list[Path] = []

@@ -105,7 +105,7 @@ def _case_digests(case: Case) -> list[str]:
 
 
 def _digests(files: Iterable[Path]) -> list[str]:
-    """Of the files, and of those that have the voxels of one."""
+    """The digests of files, and of further files with their voxels."""
     return [digest for file in files for digest in image_file_digests(file)]
 
 

@@ -91,7 +91,7 @@ Decision = GoOn | Begin | None
 
 @dataclass(frozen=True)
 class Race:
-    """What a rule sees.
+    """The state of a race, as a rule sees it.
 
     Args:
         candidates: all that were begun, in any order.

@@ -50,14 +50,22 @@ class Node:
 
 
 class Layout:
-    """The dimensions, agent by agent, as levels 0, 1, ..., numbered through from the first to the last.
+    """The dimensions of all agents as levels. The levels of all dimensions are numbered consecutively.
 
-    ``sizes``: levels of each dimension. ``level_slices``: the numbers of each dimension's levels. ``count``: all
-    levels. ``owner``: the dimension of each, (count,). ``choices``: all joint choices of levels. ``whole``: no level
-    stands for more than one value. ``names``, ``members``, ``links``: of each agent its name and dimensions, and the
-    pairs that share a table. ``near``: (dimensions, dimensions), symmetric, True where two belong to one agent or to
-    two that share a table; ``complete``: all are. ``nodes``: what is chosen at once; ``node_links``: the pairs of them
-    with near dimensions.
+    Attributes:
+        sizes: number of levels of each dimension.
+        level_slices: the numbers of the levels of each dimension.
+        count: number of all levels.
+        owner: the dimension of each level, (count,).
+        choices: number of joint choices of levels.
+        whole: whether each level stands for a single value.
+        names: the name of each agent.
+        members: the dimensions of each agent.
+        links: the pairs of agents that share a table.
+        near: (dimensions, dimensions), symmetric, True if two dimensions belong to one agent or to linked agents.
+        complete: whether all pairs are near.
+        nodes: groups of dimensions that are chosen together.
+        node_links: the pairs of nodes with near dimensions.
 
     Args:
         dimensions: those that the strategy sees.

@@ -80,8 +80,9 @@ def report_sections(run: ReportedRun) -> tuple[Section, ...]:
 
 
 def on_test_images(run: ReportedRun) -> tuple[ConfusionMatrix | None, tuple[ImageExample, ...]]:
-    """Which class the searched network takes for which, on the test images, and those that it takes for another class,
-    the surest mistakes first; None and nothing while there is no such test.
+    """The confusion matrix of the searched network on the test images, and the images with a wrong class.
+
+    The mistakes with the highest probability come first. None and an empty tuple before the test.
     """
     table = run.predictions / PREDICTIONS
     if not table.exists():

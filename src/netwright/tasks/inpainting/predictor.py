@@ -148,15 +148,21 @@ class Inpainter:
         overwrite: bool = False,
         format: str | None = None,
     ) -> list[Path]:
-        """Restore a picture, or each in a folder, into a PNG of 8 bits in ``output``, as large as the network's input.
-        Returns the files written, of the pictures' names.
+        """Restores a picture, or each picture of a folder, as an 8-bit PNG of the size of the network's input.
 
-        What is missing is drawn as in training and test, from each picture's place among the others, so that the
-        folder shows what the network can do. With ``masks``, a folder of masks of the pictures' names (their endings
-        may differ) or the mask of one picture, it is what is white there, and the rest is given to the network as it
-        is. A ``boxes.csv`` in the folder of pictures, or beside the one, crops them, and their masks, as for training.
-        ``overwrite``: whether pictures that were written there before may be replaced, see `plan_outputs`. ``format``:
-        there is none for this task.
+        A ``boxes.csv`` beside the pictures crops them and their masks, as for training.
+
+        Args:
+            images: the file or folder.
+            output: the folder to write to. The files have the names of the pictures.
+            on_case: called with the number of pictures done and of all pictures.
+            masks: the mask of the picture, or a folder of masks with the names of the pictures (endings may differ).
+                White pixels are missing. None: masks are drawn as in training and test.
+            overwrite: whether earlier results in that folder may be replaced, see `plan_outputs`.
+            format: must be None.
+
+        Returns:
+            The files written.
 
         Warns:
             DatasetWarning: ``boxes.csv`` has rows of pictures that are not there, or none of some that are; or what of
