@@ -13,14 +13,18 @@ from pathlib import Path
 import pytest
 
 import netwright as package
+from netwright.planning.race import disk_mb
 from netwright.runs.candidates import candidates_of
 from netwright_tests import EXECUTABLE
-from processes import finish, searching, wait_until
+from processes import finish, run, searching, wait_until
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 QUICK = ("--recipe", "auto", "--workers", 1, "--set", "preprocessing.size=[16,16,16]")
 QUICK += ("--set", "race.first_seconds=2", "--set", "space.fixed={width: 8, levels: 2, stem: 1}")
+
+
+SMALL = ("--set", "space.fixed={width: 16}", "--set", "race.first_seconds=1")
 
 
 def parts_done(folder: Path) -> int:
@@ -70,12 +74,16 @@ def test_stopped_killed_resumed_and_given_more_hours(
     assert tested_alone or (folder / "verdict" / "default" / "result.json").exists()
 
 
+def trial_of(folder: Path, number: int) -> Path:
+    return folder / "trials" / f"{number:04d}"
+
+
 @pytest.fixture(scope="module")
 def finished(shapes: Path, netwright: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small race that was finished, for pictures with classes, with one network in the end."""
     folder = tmp_path_factory.mktemp("races") / "run"
-    words = ["--recipe", "auto", "--workers", 1, "--hours", 0.008, "--trials", 2]
-    done = netwright("search", shapes, "-o", folder, *words, "--set", "race.first_seconds=1", "--single")
+    words = ["--recipe", "auto", "--workers", 1, "--hours", 0.008, *SMALL]
+    done = netwright("search", shapes, "-o", folder, *words, "--single")
     assert done.returncode == 0, done.stderr + done.stdout
     return folder
 
@@ -87,6 +95,26 @@ def test_pictures_with_classes_have_a_space_of_their_own(finished: Path) -> None
     assert run.settings.race.single
     assert len(json.loads((finished / "ensemble.json").read_text())["members"]) == 1
     assert run.best is not None
+
+
+def test_a_training_keeps_on_disk_what_the_plan_says(finished: Path) -> None:
+    for candidate in candidates_of(package.open_run(finished).trials):
+        assert candidate.latest is not None
+        assert candidate.latest.outcome is not None
+        files = [p for part in candidate.parts for p in trial_of(finished, part.number).glob("*.safetensors")]
+        networks = {p.parent for p in files if p.name == "weights.safetensors"}
+        last_two = {trial_of(finished, part.number) for part in candidate.complete[-2:]}
+        assert networks == last_two
+        assert {p.parent for p in files if p.name == "checkpoint.safetensors"} == {
+            trial_of(finished, candidate.latest.number)
+        }
+        parameters = candidate.latest.outcome.cost.parameters
+        assert parameters is not None
+        # Weights and their average, what the optimizer keeps of each, and the networks of two parts.
+        values = 2 + (1 if candidate.choice["optimizer"] == "sgd" else 2) + len(candidate.complete[-2:])
+        size = sum(path.stat().st_size for path in files)
+        assert 4 * values * parameters < size < 4.4 * values * parameters + 150_000
+        assert 4 * values * parameters <= 1e6 * disk_mb(parameters)
 
 
 def damage(path: Path) -> None:
@@ -104,11 +132,30 @@ def ended_again(finished: Path, folder: Path, damaged: Callable[[Path], set[Path
     return folder, broken
 
 
-def weights_by_reward(folder: Path) -> list[Path]:
-    """The weights of all parts with a score, those of the best first."""
-    parts = [p for c in candidates_of(package.open_run(folder).trials) for p in c.complete]
-    ranked = sorted(parts, key=lambda part: -(part.reward or 0.0))
-    return [folder / "trials" / f"{part.number:04d}" / "weights.safetensors" for part in ranked]
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted by root alone")
+def test_a_full_disk_stops_the_race_and_nothing_is_lost(
+    shapes: Path, netwright: Command, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if run(["mount", "-t", "tmpfs", "-o", "size=7m", "none", disk]).returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    words = ["--recipe", "auto", "--workers", 1, "--hours", 0.008, *SMALL]
+    try:
+        done = netwright("search", shapes, "-o", disk / "run", *words)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert "full" in done.stderr or "room" in done.stderr
+        assert run(["mount", "-o", "remount,size=200m", disk]).returncode == 0
+        before = {t.number: t for t in package.open_run(disk / "run").trials if t.reward is not None}
+        assert before
+        again = netwright("resume", disk / "run")
+        assert again.returncode == 0, again.stderr
+        after = {t.number: t for t in package.open_run(disk / "run").trials}
+        assert all(after[number] == trial for number, trial in before.items())
+        assert all(trial.status == "complete" for trial in after.values() if trial.continues in before)
+    finally:
+        run(["umount", "-l", disk])
 
 
 def test_where_the_best_network_is_damaged_another_is_used_and_the_report_says_so(
@@ -127,27 +174,31 @@ def test_where_the_best_network_is_damaged_another_is_used_and_the_report_says_s
 
 
 def test_where_no_finalist_can_be_compared_the_best_that_can_be_read_is_used(
-    finished: Path, shapes: Path, netwright: Command, tmp_path: Path
+    finished: Path, shapes: Path, netwright: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All but one network are damaged, and that one is no finalist: an early part of a training that went on."""
-
-    def but_one(folder: Path) -> set[Path]:
-        longest = max(candidates_of(package.open_run(folder).trials), key=lambda c: len(c.complete))
-        assert len(longest.complete) > 2
-        whole = folder / "trials" / f"{longest.complete[0].number:04d}" / "weights.safetensors"
-        return set(weights_by_reward(folder)) - {whole}
-
-    folder, broken = ended_again(finished, tmp_path / "run", but_one)
-    (whole,) = set(weights_by_reward(folder)) - broken
+    """The default as it was trained last is the only finalist, and that network is damaged."""
+    monkeypatch.setattr("netwright.comparison.finalists.MOST_FINALISTS", 0)
+    monkeypatch.setattr("netwright.comparison.finalists.WITH_SNAPSHOTS", 0)
+    candidates = candidates_of(package.open_run(finished).trials)
+    latest = candidates[0].latest
+    assert candidates[0].default
+    assert latest is not None
+    weights = Path("trials", f"{latest.number:04d}", "weights.safetensors")
+    folder, _ = ended_again(finished, tmp_path / "run", lambda folder: {folder / weights})
     done = netwright("resume", folder)
     assert done.returncode == 0, done.stderr
+    whole = {part.number: part.reward for c in candidates for part in c.complete[-2:] if part != latest}
     (member,) = json.loads((folder / "ensemble.json").read_text())["members"]
-    assert member["name"] == str(int(whole.parent.name))
-    assert (folder / "winner" / "weights.safetensors").read_bytes() == whole.read_bytes()
-    assert "the finalists could not be compared" in (folder / "report.html").read_text()
+    best = max(whole, key=lambda number: (whole[number] or 0.0, -number))
+    assert member["name"] == str(best)
+    kept = trial_of(folder, best) / "weights.safetensors"
+    assert (folder / "winner" / "weights.safetensors").read_bytes() == kept.read_bytes()
+    report = (folder / "report.html").read_text()
+    assert "since the finalists could not be compared" in report
     assert netwright("evaluate", folder, shapes).returncode == 0
 
-    damage(whole)
+    for path in (folder / "trials").glob("*/weights.safetensors"):
+        damage(path)
     (folder / "finished.json").unlink()
     done = netwright("resume", folder)
     assert done.returncode == 1

@@ -88,3 +88,9 @@ def test_minutes_of_the_user_for_a_crf_are_kept_or_refused(dataset: Path) -> Non
     draft = first_draft(dataset, "auto", UserSettings(hours=0.9, assignments=given))
     with pytest.raises(SettingsError, match=r"52% of budget.hours=0.9: postprocessing.minutes is 14"):
         take_steps(draft, Context(), Chapter.SETTINGS)
+
+
+def test_options_that_the_user_gives_the_space_stay_where_the_data_choose_it(shapes: Path) -> None:
+    draft, _ = planned(shapes, **{"space.fixed": {"width": 16}})
+    assert draft.space.name == "classifier-stages"
+    assert draft.space.options["fixed"] == {"width": 16}

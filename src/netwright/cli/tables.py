@@ -14,6 +14,7 @@ from netwright.planning.candidate_cost import NOT_MEASURED, Measurement
 from netwright.planning.cost import Plan
 from netwright.planning.exploration_length import exploration_words
 from netwright.planning.one_shot_cost import OneShotPlan
+from netwright.planning.race import disk_mb
 from netwright.report import formatting
 from netwright.report.metrics import metric_named, reward_words
 from netwright.runs.candidates import RaceStatus
@@ -265,6 +266,10 @@ def _candidate_lines(plan: Plan) -> Iterator[str]:
         if plan.crf_seconds is not None:
             most = formatting.duration(plan.crf_seconds)
             yield f"           up to {most} of it for each network that is tested, to fit its CRF"
+        sizes = [disk_mb(m.parameters) for m in plan.measurements if m.parameters is not None]
+        if sizes:
+            most = f"{min(sizes):.1f} to {max(sizes):.1f} MB"
+            yield f"disk       at most {most} for each training, of which a checkpoint and two networks stay"
         return
     words = None if plan.trials is None else exploration_words(plan.trials, plan.exploration)
     if words is not None:

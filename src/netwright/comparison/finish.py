@@ -18,6 +18,7 @@ from typing import Any
 from netwright.comparison.choose_ensemble import choose_ensemble
 from netwright.comparison.contestants import SEARCHED, Entry
 from netwright.comparison.finalists import EnsembleJob, finalists_of
+from netwright.comparison.kept_outputs import drop_outputs
 from netwright.comparison.retrain import ContestantJob, finished, results_of
 from netwright.data.base import AnyPrepared
 from netwright.data.open import open_prepared_once
@@ -120,10 +121,18 @@ class Finish:
             choice = self._run_one(executor, choose_ensemble, self._choosing, on_tick)
         except RunError as error:
             choice = self._best_alone(str(error))
+        self._drop_old_outputs()
         entries = self._entries(choice)
         write_json(self._folder.root / ENSEMBLE, choice)
         self._test(choice, entries, executor, on_tick)
         return tuple(entry.name for entry, _ in entries)
+
+    def _drop_old_outputs(self) -> None:
+        """Removes the outputs that an earlier end kept, before the run got more hours, of what is no finalist now."""
+        finalists = {finalist.folder for finalist in finalists_of(self._folder, self._candidates)}
+        for part in (part for candidate in self._candidates for part in candidate.parts):
+            if self._folder.trial(part.number) not in finalists:
+                drop_outputs(self._folder.trial(part.number))
 
     def _test(
         self,

@@ -141,6 +141,12 @@ def find_outputs(folder: Path, cases: Sequence[int], data: str) -> KeptOutputs |
         return None
 
 
+def drop_outputs(folder: Path) -> None:
+    """Removes the outputs that are kept in a network's folder, if there are any."""
+    for name in (INDEX, OUTPUTS):
+        (folder / name).unlink(missing_ok=True)
+
+
 def _identity(folder: Path, cases: Sequence[int], data: str) -> dict[str, Any]:
     with (folder / WEIGHTS).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

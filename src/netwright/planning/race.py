@@ -29,8 +29,20 @@ MARGIN = 1.02
 CRF_SHARE, LARGEST_CRF_SHARE = 0.1, 0.5
 """The share of the hours in which CRFs are fitted, by default and at most."""
 SHORTEST_CRF_MINUTES = 0.05
+BYTES_A_PARAMETER = 24
+"""What a training that can go on keeps on disk: in its checkpoint the weights, their average and two values of the
+optimizer, and the networks of its last two parts, all in single precision."""
 LARGEST_SHARE = 0.1
 """The first part of a candidate takes no more of the hours than this, however long an epoch is."""
+
+
+def disk_mb(parameters: int) -> float:
+    """What a training that can go on keeps on disk, in MB of 1e6 bytes.
+
+    >>> disk_mb(600_000)
+    14.4
+    """
+    return BYTES_A_PARAMETER * parameters / 1e6
 
 
 def require_race(draft: Draft, _: Context) -> None:

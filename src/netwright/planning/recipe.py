@@ -97,13 +97,21 @@ def recipes_space(draft: Draft) -> str:
 
 
 def choose_space(draft: Draft, context: Context) -> None:
-    """Take the recipe's space for the task of the data, where it has several and the user set none."""
+    """Take the recipe's space for the task of the data, where it has several and the user set none.
+
+    Options of the space that the user set are those of the new one.
+    """
     spaces = RECIPES[draft.recipe].spaces if draft.recipe in RECIPES else {}
     name = spaces.get(TASKS[context.dataset.task].networks)
     if name is None or context.repeats or "space.name" in draft.user_set:
         return
     if draft.space.name in spaces.values() and draft.space.name != name:
-        draft.change({"space": {"name": name}})
+        options = {
+            option: value
+            for option, value in draft.space.options.items()
+            if f"space.{option}" in draft.user_set
+        }
+        draft.change({"space": {**options, "name": name}})
 
 
 def read_without_classes(draft: Draft, _: Context) -> None:

@@ -28,6 +28,7 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.trials import (
     CONTINUES,
     DEFAULT,
+    RUNNING,
     WORDS,
     Records,
     network_key,
@@ -41,7 +42,7 @@ from netwright.settings import RunSettings
 from netwright.spaces.base import Choice, Space
 from netwright.spec import entry_of
 from netwright.training.checkpoint import remove_checkpoint
-from netwright.training.files import CHECKPOINT, LOG
+from netwright.training.files import CHECKPOINT, LOG, WEIGHTS
 from netwright.training.outcome import Cost, Outcome, Status
 from netwright.training.seeding import derive_seed
 
@@ -55,6 +56,8 @@ REPEATS = 50
 """After so many known networks in a row, the search begins no more candidates."""
 LONG_SHARE = 0.1
 """The length of a part, as a share of the race, once no new candidate can begin."""
+NETWORKS_KEPT = 2
+"""Of so many of its last parts a candidate keeps the networks: the last one, and a snapshot."""
 TIME_IS_UP = "the time was up"
 
 
@@ -205,8 +208,7 @@ class MultiFidelitySearch:
             if CONTINUES in trial.user_attrs or not self._is_repeat(trial):
                 self._unfinished.append(trial)
         for candidate in self.candidates():
-            for part in candidate.complete[:-1]:
-                self._drop_checkpoint(part.number)
+            self._drop_unneeded(candidate)
 
     def _remaining(self) -> float:
         return self._clock.remaining() - self._kept
@@ -353,7 +355,7 @@ class MultiFidelitySearch:
         return None if outcome is None else Outcome.from_dict(outcome).cost
 
     def _finish(self, done: Done) -> None:
-        """Stores the result of a part. Only then is the checkpoint of the part before removed."""
+        """Stores the result of a part. Only then is what the part before left removed."""
         part: _Part = done.job.key
         if done.failure is not None and done.failure.cause == Cause.OVERDUE:
             stop_trial(self._study, part.trial, TIME_IS_UP)
@@ -369,11 +371,19 @@ class MultiFidelitySearch:
             trained = (outcome.fidelity.amount if outcome.fidelity else part.until) - part.before
             beside = self._clock.spent() - part.begun - trained
             self._beside = max(0.0, 0.7 * self._beside + 0.3 * beside)
-        continued = part.trial.user_attrs.get(CONTINUES)
-        if outcome.status is not Status.COMPLETE or reward is None:
-            self._drop_checkpoint(part.trial.number)
-        elif continued is not None:
-            self._drop_checkpoint(continued)
+        self._drop_unneeded(next(c for c in self.candidates() if c.number == part.root))
+
+    def _drop_unneeded(self, candidate: TrainedCandidate) -> None:
+        """Removes what no training goes on from, and networks that the end does not compare.
+
+        The last checkpoint stays, unless the candidate ended for good: a run may get more hours.
+        """
+        last, kept = candidate.latest or candidate.parts[-1], candidate.complete[-NETWORKS_KEPT:]
+        for part in (part for part in candidate.parts if part.status != RUNNING):
+            if candidate.ended or part is not last:
+                self._drop_checkpoint(part.number)
+            if part not in kept:
+                (self._folder.trial(part.number) / WEIGHTS).unlink(missing_ok=True)
 
     def _drop_checkpoint(self, number: int) -> None:
         remove_checkpoint(self._folder.trial(number) / CHECKPOINT)
