@@ -138,7 +138,7 @@ def test_a_full_disk_stops_the_race_and_nothing_is_lost(
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if run(["mount", "-t", "tmpfs", "-o", "size=7m", "none", disk]).returncode:
+    if run(["mount", "-t", "tmpfs", "-o", "size=5500k", "none", disk]).returncode:
         pytest.skip("mounting a small disk is not allowed here")
     words = ["--recipe", "auto", "--workers", 1, "--hours", 0.008, *SMALL]
     try:
