@@ -15,6 +15,9 @@ from netwright.errors import RunError, StorageError
 def json_text(value: Any) -> str:
     """A value as JSON that any reader takes, which knows no NaN and no infinity: NaN is null, an infinity the text
     "Infinity" or "-Infinity". What JSON has no type for is written as `str` has it.
+
+    >>> json_text([0.5, math.nan, math.inf]).split()
+    ['[', '0.5,', 'null,', '"Infinity"', ']']
     """
     return json.dumps(_plain(value), indent=1, default=str, allow_nan=False)
 

@@ -77,6 +77,11 @@ class ObjectiveSettings(BaseModel):
 
     ``per_epoch`` is the division by N_epoch of Iranfar et al. 2022, Section VI-A.
     Iranfar et al. 2022, Equation 2, is ``weight`` c_A and ``costs: {size_mb: c_S}`` with c_A + c_S = 1.
+
+    Example:
+        >>> objective = ObjectiveSettings(metric="accuracy", percent=True, weight=0.9, costs={"size_mb": 0.1})
+        >>> objective.reward({"accuracy": 0.75}, {"size_mb": 20.0}, epochs=3)
+        65.5
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -63,6 +63,10 @@ def search(
         SettingsError: a setting has a wrong name or value.
         RunError: ``output`` holds something already, or no candidate could be trained.
         KeyboardInterrupt: the user stopped it (Ctrl-C, SIGTERM, SIGHUP); `Run.resume` goes on.
+
+    Example:
+        >>> run = search("Task04_Hippocampus", recipe="segnas4", hours=2, output="run")  # doctest: +SKIP
+        >>> run.best.choice, run.best.reward  # doctest: +SKIP
     """
     require_guard()
     user = UserSettings(trials, hours, verdict_hours, workers, epochs, seed, assignments=settings)
@@ -79,6 +83,11 @@ def open_run(path: Path | str, *, trust_code: bool = False) -> Run:
 
     Raises:
         RunError: there is none.
+
+    Example:
+        >>> run = open_run("run")  # doctest: +SKIP
+        >>> run.predict("scans", "labels")  # doctest: +SKIP
+        >>> run.evaluate("other-hospital").metrics["dice"]  # doctest: +SKIP
     """
     return Run(open_run_folder(Path(path)), trust_code=trust_code)
 

@@ -60,11 +60,21 @@ def sampler(
 
     Raises:
         SettingsError: there is no such strategy, or it has no such setting.
+
+    Example:
+        >>> import optuna
+        >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+        >>> study = optuna.create_study(sampler=sampler("controlled-random-search", seed=0, population=8))
+        >>> study.optimize(lambda trial: (trial.suggest_float("x", -1, 1) - 0.3) ** 2, n_trials=60)
+        >>> round(study.best_params["x"], 1)
+        0.3
     """
     if name not in STRATEGIES:
         raise SettingsError(f"no strategy is called {name!r}: choose one of {', '.join(sorted(STRATEGIES))}")
-    told = argument_descriptions(STRATEGIES[name])
-    known = {option: told.get(option, "") for option in inspect.signature(STRATEGIES[name]).parameters}
+    descriptions = argument_descriptions(STRATEGIES[name])
+    known = {
+        option: descriptions.get(option, "") for option in inspect.signature(STRATEGIES[name]).parameters
+    }
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise unknown_option(name, unknown[0], known)

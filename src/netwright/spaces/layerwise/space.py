@@ -231,6 +231,13 @@ def from_module(
     Raises:
         SettingsError: the module cannot be read (the message contains the line of its source), or a value is out of
             range.
+
+    Example:
+        >>> import torch
+        >>> convolution, linear = nn.Conv2d(1, 8, 3, padding=1), nn.Linear(8 * 64, 2)
+        >>> network = nn.Sequential(convolution, nn.ReLU(), nn.Flatten(), linear)
+        >>> from_module(network, torch.zeros(1, 1, 8, 8)).starting_choice()
+        {'0.kernels': 8, '0.kernel_size': 3}
     """
     try:
         network = read_module(module, example_input)
