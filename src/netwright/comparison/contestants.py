@@ -97,6 +97,11 @@ def reference_names(settings: RunSettings, space: Space, data: SearchData) -> tu
 
     They are those named in the settings; else those made for such a task. There are none where the space has its own
     original or base network.
+
+    Args:
+        settings: of the run.
+        space: that was searched.
+        data: the run's data.
     """
     from netwright.spaces.references import references_for
 
@@ -138,6 +143,12 @@ def rival(settings: RunSettings, path: Path) -> Entry:
 
 def random_choice(settings: RunSettings, space: Space, data: SearchData, index: int) -> dict[str, Any]:
     """A random choice that makes a network and fits. It need not keep the objective's limits, which are for the search.
+
+    Args:
+        settings: of the run.
+        space: that was searched.
+        data: the run's data.
+        index: 0 for the first random network; each has its own seed.
 
     Raises:
         RunError: none was found in many tries.

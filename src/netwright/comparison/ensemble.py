@@ -187,6 +187,11 @@ def propose(library: Library, cases: NDArray[np.int64], rule: Rule) -> Counts:
     """The ensemble that the greedy selection proposes, with bags where the rule has them.
 
     A bag with which the ensemble would break a limit is left out. All 0 where no member keeps the limits.
+
+    Args:
+        library: of all members.
+        cases: indices of the cases to select on.
+        rule: of the selection.
     """
     if not rule.bags:
         return reduced(_counts(greedy(library, cases, rule), library.size))

@@ -182,7 +182,14 @@ def combined_cost(costs: Sequence[Mapping[str, Any]], views: int = 1) -> dict[st
 def measured_cost(
     network: nn.Module, task: NetworkTask, protocol: TrainingProtocol, device: torch.device
 ) -> dict[str, Any]:
-    """What a trained network costs to use: parameters, size, FLOPs of an image, and the times of forward passes."""
+    """What a trained network costs to use: parameters, size, FLOPs of an image, and the times of forward passes.
+
+    Args:
+        network: with its weights.
+        task: its input and output.
+        protocol: how forward passes are computed.
+        device: where it is computed.
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -127,6 +127,11 @@ def _as_kept(output: NDArray[np.floating]) -> NDArray[np.floating]:
 def find_outputs(folder: Path, cases: Sequence[int], data: str) -> KeptOutputs | None:
     """The outputs that are kept in a network's folder; None where there are none of these weights and cases, or they
     are damaged.
+
+    Args:
+        folder: of the network.
+        cases: indices of the validation cases, in order.
+        data: the path of the prepared data, as text.
     """
     path = folder / OUTPUTS
     try:

@@ -140,7 +140,13 @@ class FinalComparison:
         self._hours = hours
 
     def run(self, who: list[Entry], executor: Executor, on_tick: Callable[[], None] | None = None) -> None:
-        """Trains and tests the entries. ``on_tick`` is called about twice a second."""
+        """Trains and tests the entries. ``on_tick`` is called about twice a second.
+
+        Args:
+            who: the entries.
+            executor: runs the jobs.
+            on_tick: called about twice a second.
+        """
         settings = self._settings
         share = share_seconds(settings, self._hours, len(who))
         for entry in who:
@@ -199,7 +205,13 @@ class FinalComparison:
 
 
 def share_seconds(settings: RunSettings, hours: float, entries: int) -> float | None:
-    """The wall time of each entry in s, if as many train at once as there are workers; None: epochs are given."""
+    """The wall time of each entry in s, if as many train at once as there are workers; None: epochs are given.
+
+    Args:
+        settings: of the run.
+        hours: of the whole comparison.
+        entries: how many networks are trained.
+    """
     if settings.verdict.epochs is not None:
         return None
     return hours * 3600.0 / math.ceil(entries / settings.machine.workers)

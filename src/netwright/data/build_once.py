@@ -25,7 +25,13 @@ Opened = TypeVar("Opened")
 
 
 def cache_folder(root: Path, dataset: str, key: str) -> Path:
-    """The folder of a prepared dataset: its key, and its name in characters that every file system accepts."""
+    """The folder of a prepared dataset: its key, and its name in characters that every file system accepts.
+
+    Args:
+        root: the folder of all prepared data.
+        dataset: its name.
+        key: identifies contents and settings.
+    """
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", dataset)[:60]
     return root / f"{name}-{key}"
 
@@ -68,7 +74,13 @@ def open_or_build(
 
 
 def write_header(file: Any, shape: tuple[int, ...], dtype: str) -> None:
-    """Writes the header of a .npy file. The values follow in order."""
+    """Writes the header of a .npy file. The values follow in order.
+
+    Args:
+        file: open for writing in binary mode.
+        shape: of the array.
+        dtype: of the array, in numpy's short form.
+    """
     header = {"descr": dtype, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 

@@ -138,6 +138,11 @@ def open_unpacked(path: Path) -> BinaryIO:
 def read_text(path: Path, expected: str, advice: str = "Repair or remove it.") -> str:
     """Reads a text in UTF-8.
 
+    Args:
+        path: of the file.
+        expected: what the file should be, for the error.
+        advice: what to do, for the error.
+
     Raises:
         UnusableFile: it cannot be read.
     """
@@ -147,6 +152,11 @@ def read_text(path: Path, expected: str, advice: str = "Repair or remove it.") -
 
 def read_json(path: Path, expected: str = "JSON", advice: str = "Repair or remove it.") -> Any:
     """Reads the value in a JSON file.
+
+    Args:
+        path: of the file.
+        expected: what the file should be, for the error.
+        advice: what to do, for the error.
 
     Raises:
         UnusableFile: the file cannot be read, or a text in it is not valid Unicode.
@@ -163,7 +173,13 @@ def require_file(
     advice: str = "Restore the file, or remove the case from dataset.json.",
     expected: str = "a NIfTI volume",
 ) -> None:
-    """Raises `UnusableFile` where there is no such file."""
+    """Raises `UnusableFile` where there is no such file.
+
+    Args:
+        path: of the file.
+        advice: what to do, for the error.
+        expected: what the file should be, for the error.
+    """
     if not is_file(path):
         other = near(path)
         instead = "no file"

@@ -274,6 +274,11 @@ def prepare_any(
 def split_any(prepared: AnyPrepared, seed: int, fractions: tuple[float, float, float] = FRACTIONS) -> Splits:
     """Training, validation and test cases: see `split` and `image_splits`.
 
+    Args:
+        prepared: the data.
+        seed: another seed gives another division.
+        fractions: of training, validation and test.
+
     Raises:
         DatasetError: too few cases.
         SettingsError: the fractions are not three positive numbers that sum to 1.

@@ -19,6 +19,11 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
 
     It uses threads because the slow work here (decompression, hashing, interpolation) releases Python's lock. Threads
     start at once, copy nothing between processes, and do not fork a process in which torch's threads already run.
+
+    Args:
+        function: called with each item.
+        items: in order.
+        workers: number of threads; with 1, none is started.
     """
     if workers <= 1:
         yield from map(function, items)
@@ -43,6 +48,11 @@ def many_in_order(
     """`in_order` for many short tasks: a thread gets ``TOGETHER`` of them at once.
 
     To hand over each task alone would cost more than the task itself.
+
+    Args:
+        function: called with each item.
+        items: in order.
+        workers: number of threads.
     """
 
     def together(chunk: Sequence[Item]) -> list[Result]:

@@ -76,7 +76,14 @@ def maximum_pool(features: Tensor, stride: int = 1) -> Tensor:
 def depthwise_gradients(
     upstream: Tensor, features: Tensor, weight: Tensor, stride: int
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of features and weight of `depthwise`, in full precision on a CPU."""
+    """The gradients of features and weight of `depthwise`, in full precision on a CPU.
+
+    Args:
+        upstream: the gradient of the output.
+        features: the input.
+        weight: of the convolution.
+        stride: of the convolution.
+    """
     side, channels = weight.shape[-1], features.shape[1]
     padding = [side // 2] * 2
     if side == 5 and stride == 1:

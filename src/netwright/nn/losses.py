@@ -157,10 +157,10 @@ def mean_squared_error(
     cross_entropy_weight: float = 1.0,
     gamma: float = 0.3,
 ) -> Tensor:
-    """Of restored images and true ones, (B, K, *size) both, the mean over pixels and channels; the rest has no part in
-    it.
+    """The mean squared error of restored images, the loss of inpainting in PDAS (Section 4.2).
 
-    The loss of inpainting in PDAS (Section 4.2).
+    ``logits`` are the restored images and ``labels`` the true ones, both (B, K, *size). The other arguments are not
+    used; they exist so that losses can be exchanged.
     """
     with torch.autocast(logits.device.type, enabled=False):
         return F.mse_loss(wide(logits), labels)

@@ -94,7 +94,14 @@ class StepNetwork(nn.Module):
 def run_steps(
     operations: nn.ModuleDict, steps: Steps, images: Tensor, wanted: Collection[int]
 ) -> list[Tensor]:
-    """The values of the wanted steps. A value is freed after the last step that takes it."""
+    """The values of the wanted steps. A value is freed after the last step that takes it.
+
+    Args:
+        operations: by step.
+        steps: in order.
+        images: the input of the first step.
+        wanted: indices of steps.
+    """
     values = run_selected_steps(operations, steps, range(len(steps)), {IMAGE: images}, wanted)
     return [values[index] for index in wanted]
 

@@ -179,7 +179,14 @@ def facts_of(
     training: Sequence[int],
     validation: Sequence[int],
 ) -> dict[str, Any]:
-    """What a plan says without measuring: fields that `Plan` and the plan of a one-shot search have in common."""
+    """What a plan says without measuring: fields that `Plan` and the plan of a one-shot search have in common.
+
+    Args:
+        settings: of the run.
+        prepared: the run's data.
+        training: indices of the training cases.
+        validation: indices of the validation cases.
+    """
     space = make_space(settings.space)
     return {
         "recipe": settings.recipe,

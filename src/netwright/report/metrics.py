@@ -135,6 +135,12 @@ def reward_words(reward: float | None, metric: str, score: float | None, *, plai
 
     For example ``0.652``, or ``reward 22.500 with accuracy 25.0 %``. ``plain``: the reward is the metric itself.
     ``score`` is the metric's value; None where it is not known.
+
+    Args:
+        reward: None if there is none.
+        metric: its name.
+        score: the value of the metric; None if unknown.
+        plain: whether the reward is the metric itself.
     """
     known = metric_named(metric)
     if plain:

@@ -75,6 +75,11 @@ def summarise(
     """Summaries in the given order. Each contestant is compared with the searched network, if both were tested.
 
     ``metric`` says which score of a case counts.
+
+    Args:
+        contestants: in order.
+        labels: names of the score's columns.
+        metric: says which score of a case counts.
     """
     summaries = [_summary(contestant, labels, metric) for contestant in contestants]
     searched = next((s for s in summaries if s.searched and s.tested), None)

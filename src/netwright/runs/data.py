@@ -56,6 +56,11 @@ def open_own(settings: RunSettings) -> AnyDataset:
 def prepare_own(dataset: AnyDataset, settings: RunSettings, on_case: OnCase | None = None) -> AnyPrepared:
     """Prepares a dataset as the run's settings say. What is in the cache is not prepared again.
 
+    Args:
+        dataset: of the run.
+        settings: of the run.
+        on_case: called with the number of cases done and of all cases.
+
     Raises:
         DatasetError: a file cannot be used.
     """
@@ -72,6 +77,11 @@ def prepare_own(dataset: AnyDataset, settings: RunSettings, on_case: OnCase | No
 
 def open_run_data(folder: RunFolder, settings: RunSettings, on_case: OnCase | None = None) -> RunData:
     """The run's dataset, prepared as the run says.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        on_case: as for `prepare_own`.
 
     Raises:
         DatasetError: the dataset is gone, or has changed in a way that it cannot be used.
@@ -122,6 +132,11 @@ def unseen_cases(dataset: AnyDataset, settings: RunSettings, splits: Splits) -> 
 
     Two cases are the same if their images have the same content. Where the run's own dataset is gone, a case with the
     same name counts as the same. Two patients are the same if they have a case in common, or the same name.
+
+    Args:
+        dataset: to test on.
+        settings: of the run.
+        splits: of the run.
     """
     seen, test = set(splits.training) | set(splits.validation), set(splits.test)
     try:

@@ -131,6 +131,11 @@ class Drawer:
 def space_to_show(folder: RunFolder, settings: RunSettings, records: Iterable[TrialRecord]) -> Space:
     """The run's space, to be shown. A space that a user's code makes is read from the run folder; its code is not run.
 
+    Args:
+        folder: of the run.
+        settings: of the run.
+        records: of its trials.
+
     Raises:
         RunError: what was stored is damaged.
         SettingsError: the space cannot be searched with these settings.
@@ -146,6 +151,11 @@ def study_to_show(folder: RunFolder, settings: RunSettings, space: Space) -> opt
     """A copy of the run's study, for reading; None where it has no trial yet.
 
     It has the run's sampler, if the space tells what the sampler needs.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        space: of the run.
 
     Raises:
         RunError: the database is damaged.

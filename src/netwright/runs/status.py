@@ -151,7 +151,14 @@ def read_status(folder: RunFolder) -> RunStatus:
 def status_of(
     folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord], seconds: float
 ) -> RunStatus:
-    """The state of the run, from its trials and the seconds spent on the search."""
+    """The state of the run, from its trials and the seconds spent on the search.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        records: of its trials.
+        seconds: that the search took so far.
+    """
     describe = _describer(settings)
     best = best_of(records)
     counts, distinct = count_statuses(records), settings.budget.count == "distinct"

@@ -175,6 +175,13 @@ def store_outcome(
     """Finishes a trial: complete with a reward, pruned if there is something to learn from it, else failed.
 
     The curves stay in the trial's folder. The storage holds what tables need.
+
+    Args:
+        study: of the run.
+        trial: to finish.
+        outcome: of its training.
+        reward: None if it has none.
+        cached_from: the trial whose outcome is used; None: it was trained.
     """
     trial.set_user_attr("outcome", replace(outcome, curves={}).to_dict())
     trial.set_user_attr("reason", outcome.reason)
@@ -192,7 +199,13 @@ def store_outcome(
 
 
 def stop_trial(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
-    """Finishes a trial that was cut off. The strategy learns nothing from it."""
+    """Finishes a trial that was cut off. The strategy learns nothing from it.
+
+    Args:
+        study: of the run.
+        trial: to finish.
+        reason: in words.
+    """
     trial.set_user_attr("status", STOPPED)
     trial.set_user_attr("reason", reason)
     study.tell(trial, state=TrialState.FAIL)

@@ -60,6 +60,11 @@ def problem_of(settings: RunSettings, prepared: AnyPrepared) -> Problem:
 def protocol_of(settings: RunSettings, space: Space, choice: Choice) -> TrainingProtocol:
     """The protocol of a choice: the run's, with what the choice sets.
 
+    Args:
+        settings: of the run.
+        space: of the choice.
+        choice: of a candidate.
+
     Raises:
         SettingsError: a value of it is out of range.
     """

@@ -107,6 +107,11 @@ class Descent:
         """The loss of each network on a batch, by forward passes alone (Equation 3).
 
         It is infinite where there is no network, where it cannot be computed, or where it is not finite.
+
+        Args:
+            networks: sampled choices; None: there is no network.
+            images: of the batch.
+            labels: of the batch.
         """
         samples = [steps for steps in networks if steps is not None]
         computed = self._losses(samples, images, labels)

@@ -113,6 +113,11 @@ class Predictor(Protocol):
 
         Returns None if each case is prepared when it is tested.
 
+        Args:
+            dataset: the labelled data.
+            cache_root: the folder for prepared data.
+            workers: number of threads.
+
         Raises:
             DatasetError: the data cannot be prepared.
         """
@@ -266,7 +271,13 @@ class Task(Protocol):
         """What `network_task` and `predictor` need to know of a network, besides its choice, channels and size."""
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
-        """A predictor for a saved network, which is on the device and has its weights."""
+        """A predictor for a saved network, which is on the device and has its weights.
+
+        Args:
+            network: with its weights, on the device.
+            saved: the files of the network.
+            device: where it is computed.
+        """
 
     def finish(
         self,
@@ -301,12 +312,23 @@ class Task(Protocol):
         """Tests a network of the final comparison, and writes its predictions to ``predictions`` in its folder.
 
         ``searched``: whether the search found this network; the report shows more of it.
+
+        Args:
+            predictor: the network.
+            folder: of the network.
+            cases: the test cases.
+            searched: whether the search found this network; the report shows more of it.
         """
 
     def test_cases(
         self, dataset: AnyDataset, prepared: AnyPrepared | None, names: Sequence[str]
     ) -> tuple[TestCase, ...]:
         """Named cases of a dataset, ready for testing.
+
+        Args:
+            dataset: with the cases.
+            prepared: what `Predictor.prepare` returned.
+            names: of the cases.
 
         Raises:
             DatasetError: one has no label, or another problem.
@@ -331,7 +353,13 @@ class Task(Protocol):
     def data_facts(
         self, dataset: AnyDataset, prepared: AnyPrepared, settings: RunSettings
     ) -> tuple[tuple[str, str], ...]:
-        """What the report says about the data, as pairs of a name and a text."""
+        """What the report says about the data, as pairs of a name and a text.
+
+        Args:
+            dataset: as its folder describes it.
+            prepared: the run's data.
+            settings: of the run.
+        """
 
     def report_sections(self, run: ReportedRun) -> tuple[Section, ...]:
         """The sections of the report that only this task has."""

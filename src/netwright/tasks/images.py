@@ -107,7 +107,15 @@ def picture_batches(
     device: torch.device,
     seed: int,
 ) -> ImageBatches:
-    """Shuffled and augmented batches of pictures."""
+    """Shuffled and augmented batches of pictures.
+
+    Args:
+        pictures: prepared.
+        cases: indices of the pictures to train on.
+        protocol: of the training.
+        device: where the batches are needed.
+        seed: of order and augmentation.
+    """
     import torch
 
     from netwright.data.loading.pictures import ImageBatches
@@ -166,6 +174,12 @@ def prepare_as_trained(
     dataset: AnyDataset, preparation: PicturePreparation, cache_root: Path, workers: int
 ) -> PreparedImages:
     """Pictures prepared as those that a network was trained on.
+
+    Args:
+        dataset: the pictures.
+        preparation: of the training pictures.
+        cache_root: the folder for prepared data.
+        workers: number of threads.
 
     Raises:
         DatasetError: they are no pictures, or have colours or numbers that the training had not.

@@ -153,6 +153,11 @@ def folder_of(images: Path) -> Path | None:
 def each_usable(inputs: Sequence[T], use: Callable[[T], None], on_case: OnCase | None) -> None:
     """Use every input that can be used: another one does not keep it from being used.
 
+    Args:
+        inputs: the inputs in order.
+        use: called with each of them.
+        on_case: called with the number of inputs done and of all inputs.
+
     Warns:
         DatasetWarning: an input cannot be used.
 

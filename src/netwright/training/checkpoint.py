@@ -93,6 +93,11 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[s
     The file format needs contiguous tensors. A tensor in channels-last format is written in that order, because a copy
     in another order would need as much memory again as all weights.
 
+    Args:
+        path: of the file.
+        tensors: by name.
+        values: for JSON.
+
     Raises:
         StorageError: the file cannot be written. The previous checkpoint is unchanged.
     """

@@ -84,6 +84,11 @@ def call_network(network: nn.Module, images: Tensor, *, channels_last: bool) -> 
 
     A network that calls ``.view`` on features assumes that they are contiguous. After the first failure it is always
     computed with contiguous tensors.
+
+    Args:
+        network: any module.
+        images: its input.
+        channels_last: whether that format is wanted.
     """
     if not channels_last:
         return network(images)

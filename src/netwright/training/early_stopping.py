@@ -110,6 +110,11 @@ class Watch:
     def epoch(self, epoch: int, loss: float, steps: int) -> None:
         """To be called at the end of each epoch with the mean loss of its batches and the steps since the start.
 
+        Args:
+            epoch: its number, from 1.
+            loss: the mean loss of its batches.
+            steps: training steps since the start.
+
         Raises:
             LossStalled: it is one too many.
         """

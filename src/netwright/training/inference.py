@@ -44,7 +44,14 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 def forward(
     network: nn.Module, images: Tensor, *, mixed_precision: bool = False, channels_last: bool = False
 ) -> Tensor:
-    """Logits (B, K, *size) of images (B, C, *size) on the network's device, computed as in training."""
+    """Logits (B, K, *size) of images (B, C, *size) on the network's device, computed as in training.
+
+    Args:
+        network: in evaluation mode.
+        images: on the network's device.
+        mixed_precision: compute in half precision where the device can.
+        channels_last: compute in channels-last format.
+    """
     half = half_precision(images.device) if mixed_precision else None
     with (
         heartbeat.network_call(),
@@ -188,6 +195,15 @@ def predict_padded(
     """Label maps of images (C, *shape) that fit into ``size``, in one forward pass. Each has the shape of its image.
 
     ``air`` holds the padding values (C,) of each image.
+
+    Args:
+        network: on the device.
+        images: each with its own shape.
+        size: of the network's input.
+        air: the padding values (C,) of each image.
+        device: where the network is computed.
+        mixed_precision: as in `forward`.
+        channels_last: as in `forward`.
     """
     batch = torch.zeros((len(images), images[0].shape[0], *size))
     targets = [windows(image.shape[1:], size)[1] for image in images]
@@ -214,6 +230,13 @@ def predict_classes(
 ) -> NDArray[np.int64]:
     """The class with the largest logit (N,) of pictures (N, C, H, W), in one forward pass.
 
+    Args:
+        network: on the device.
+        images: (N, C, H, W).
+        device: where the network is computed.
+        mixed_precision: as in `forward`.
+        channels_last: as in `forward`.
+
     Raises:
         FloatingPointError: the network's output is not finite.
     """
@@ -236,6 +259,13 @@ def class_probabilities(
 
     In double precision, in which classes that are nearly certain do not become equal.
 
+    Args:
+        network: on the device.
+        images: (N, C, H, W).
+        device: where the network is computed.
+        mixed_precision: as in `forward`.
+        channels_last: as in `forward`.
+
     Raises:
         FloatingPointError: the network's output is not finite.
     """
@@ -255,6 +285,13 @@ def restore_images(
     names: Sequence[str] | None = None,
 ) -> Tensor:
     """Restores masked images (N, C, H, W) on the network's device. The result is in float32, clipped to 0 to 1.
+
+    Args:
+        network: on the images' device.
+        images: (N, C, H, W).
+        mixed_precision: as in `forward`.
+        channels_last: as in `forward`.
+        names: of the images, for the error.
 
     Raises:
         FloatingPointError: the network's output is not finite. With ``names``, the message names the first such image.

@@ -10,6 +10,11 @@ def cosine(step: int, steps: float, longest_warm_up: int) -> float:
 
     It rises over ``longest_warm_up`` steps or 5 % of all steps, whichever is less. Then it falls to zero along half a
     cosine (Loshchilov and Hutter 2017, equation 5).
+
+    Args:
+        step: from 0.
+        steps: of the whole training.
+        longest_warm_up: in steps.
     """
     warm_up = min(longest_warm_up, math.ceil(0.05 * steps))
     if step < warm_up:

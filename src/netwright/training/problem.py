@@ -89,10 +89,23 @@ class Problem(Protocol):
     def batches(
         self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
     ) -> EpochBatches:
-        """The training batches, shuffled and augmented. All random numbers come from the seed."""
+        """The training batches, shuffled and augmented. All random numbers come from the seed.
+
+        Args:
+            cases: indices of the cases to train on.
+            protocol: of the training.
+            device: where the batches are needed.
+            seed: of order and augmentation.
+        """
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> AuxiliaryLoss:
-        """The loss of a training on the cases."""
+        """The loss of a training on the cases.
+
+        Args:
+            cases: indices of the cases to train on.
+            protocol: of the training.
+            device: of the network.
+        """
 
     def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
         """About how many forward passes `scores` needs."""
@@ -101,6 +114,12 @@ class Problem(Protocol):
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
     ) -> NDArray[np.float64]:
         """The scores of a network on each case: (cases, columns), NaN where undefined.
+
+        Args:
+            network: on the device.
+            cases: indices of the cases.
+            protocol: of the training.
+            device: where the network is computed.
 
         Raises:
             FloatingPointError: the network's output is not finite.
@@ -111,6 +130,12 @@ class Problem(Protocol):
     ) -> Iterator[NDArray[np.floating]]:
         """What `scores` are computed from, one case after the other: probabilities (K,) or (K, *shape), or the values
         of a restored image.
+
+        Args:
+            network: on the device.
+            cases: indices of the cases.
+            protocol: of the training.
+            device: where the network is computed.
 
         Raises:
             FloatingPointError: the network's output is not finite.

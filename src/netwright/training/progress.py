@@ -299,7 +299,13 @@ def require_version(path: Path, values: Mapping[str, Any]) -> None:
 def identity_of(
     protocol: TrainingProtocol, training: Sequence[int], validation: Sequence[int]
 ) -> dict[str, Any]:
-    """The settings and cases that must be equal for a training to go on from another's checkpoint."""
+    """The settings and cases that must be equal for a training to go on from another's checkpoint.
+
+    Args:
+        protocol: of the training.
+        training: indices of the training cases.
+        validation: indices of the validation cases.
+    """
     settings = {name: value for name, value in asdict(protocol).items() if name not in MAY_DIFFER}
     same: dict[str, Any] = json.loads(json.dumps({f"training.{name}": v for name, v in settings.items()}))
     return {

@@ -20,7 +20,14 @@ _COUNTED = ("k", "weight_sum", "lr_max")
 def schedule_free(
     weights: Iterable[nn.Parameter], *, lr: float, weight_decay: float, foreach: bool
 ) -> torch.optim.Optimizer:
-    """The optimizer, ready to train."""
+    """The optimizer, ready to train.
+
+    Args:
+        weights: to optimise.
+        lr: the learning rate.
+        weight_decay: of all weights.
+        foreach: whether all weights are updated at once.
+    """
     from schedulefree import AdamWScheduleFree
 
     optimizer: torch.optim.Optimizer = AdamWScheduleFree(

@@ -242,6 +242,13 @@ def affordable_epochs(
 ) -> int:
     """The most epochs that fit, at most ``at_most``, with a validation each ``validate_every`` epochs and after the
     last.
+
+    Args:
+        seconds: that are left.
+        epoch_seconds: of an epoch without its validation.
+        validation_seconds: of a validation.
+        validate_every: epochs from one validation to the next.
+        at_most: epochs.
     """
 
     def needed(epochs: int) -> float:

@@ -290,6 +290,11 @@ def mean_metrics(validations: Sequence[Mapping[str, float]]) -> dict[str, float]
 def predicted_cost(build: Build, task: NetworkTask, protocol: TrainingProtocol) -> Cost:
     """What a training step by the protocol would cost, from a dry run. Nothing is allocated.
 
+    Args:
+        build: makes the network.
+        task: the input and output of the network.
+        protocol: of the training.
+
     Raises:
         InfeasibleArchitecture: from ``build``, or a normalisation would get a single value.
         SettingsError: the protocol's loss is not defined for the task.
@@ -332,6 +337,13 @@ def inference_ms(
     """The median time of a forward pass in ms, for ``images`` images of the network's input size, as in validation.
 
     Up to five passes are timed after a first one, as many as start within two seconds.
+
+    Args:
+        network: with its weights.
+        task: its input and output.
+        protocol: of the training.
+        device: where it is computed.
+        images: in one forward pass.
     """
     network.to(device)
     if protocol.channels_last:

@@ -34,6 +34,11 @@ def write_tensors(
 ) -> None:
     """Writes tensors and metadata to a file, whole or not at all.
 
+    Args:
+        path: of the file.
+        tensors: by name.
+        metadata: texts by name.
+
     Raises:
         StorageError: it cannot be written.
     """

@@ -21,6 +21,11 @@ def draw_mask(settings: MaskSettings, size: Sequence[int], generator: torch.Gene
 
     A share of pixels, or of rows and columns, is rounded to a whole number; at least one is missing and at least one is
     left. The mask has exactly this many missing pixels; they are not drawn independently.
+
+    Args:
+        settings: of the masks.
+        size: (H, W).
+        generator: of random numbers, on the CPU.
     """
     height, width = size
     if settings.mask == "pixel":
@@ -44,6 +49,11 @@ def draw_mask(settings: MaskSettings, size: Sequence[int], generator: torch.Gene
 def fixed_masks(settings: MaskSettings, size: Sequence[int], numbers: Sequence[int]) -> Tensor:
     """The masks (N, 1, H, W) of pictures by their numbers. A number has the same mask in every run and on every
     machine.
+
+    Args:
+        settings: of the masks.
+        size: (H, W).
+        numbers: of the pictures.
     """
     masks = [
         draw_mask(settings, size, torch.Generator().manual_seed(number)) for number in numbers

@@ -141,7 +141,13 @@ def mixed_sizes(dataset: ImageSet, sizes: Sequence[tuple[int, int]]) -> list[Pro
 
 
 def mixed_kinds(dataset: ImageSet, channels: Mapping[int, int], depths: Mapping[str, int]) -> list[Problem]:
-    """Problems of sets that mix grey with colours, or 8 bits with 16. The advice says what becomes of the pictures."""
+    """Problems of sets that mix grey with colours, or 8 bits with 16. The advice says what becomes of the pictures.
+
+    Args:
+        dataset: the pictures.
+        channels: number of channels -> number of pictures.
+        depths: number type -> number of pictures.
+    """
     of_some = "some classes" if dataset.class_word == "class" else "pictures with some labels"
     problems = []
     if len(channels) > 1:
@@ -187,7 +193,13 @@ def beyond_white(dataset: ImageSet, ranges: Sequence[tuple[Record, float, float]
 
 
 def range_problem(location: str, low: float, high: float) -> Problem | None:
-    """The problem of a picture to restore with real numbers from ``low`` to ``high``; None where they lie in 0 to 1."""
+    """The problem of a picture to restore with real numbers from ``low`` to ``high``; None where they lie in 0 to 1.
+
+    Args:
+        location: the file, for the message.
+        low: the smallest number.
+        high: the largest number.
+    """
     if low >= 0 and high <= 1:
         return None
     return Problem(

@@ -35,6 +35,11 @@ def array_chunks(dataset: ImageSet) -> Iterator[NDArray[Any]]:
 def stored_chunks(dataset: ImageSet, settings: ImageSettings, workers: int) -> Iterator[NDArray[Any]]:
     """The pictures (N, C, H, W) of a dataset as they are stored, in the order of its records.
 
+    Args:
+        dataset: the pictures.
+        settings: of the preparation.
+        workers: number of threads.
+
     Raises:
         UnusableFile: a picture cannot be used. It is the error that `inspect_images` reports.
     """
@@ -123,7 +128,14 @@ def prepare_one(
 
 
 def unfit(path: Path, picture: Picture, channels: int, depth: str) -> Problem | None:
-    """Why a picture does not fit to the others, which have ``channels`` and ``depth``; None where it does."""
+    """Why a picture does not fit to the others, which have ``channels`` and ``depth``; None where it does.
+
+    Args:
+        path: of the picture.
+        picture: as it was read.
+        channels: of the others.
+        depth: the number type of the others.
+    """
     pixels = picture.pixels
     if pixels.ndim == 3 and channels == 1:
         return Problem(

@@ -144,6 +144,12 @@ def stored(
 
     Grey among colours is repeated in each channel; 8 bits among 16 are scaled so that white stays white.
 
+    Args:
+        pixels: as they were read.
+        channels: to be kept.
+        depth: the number type to be kept.
+        settings: of the preparation.
+
     Raises:
         ValueError: a colour picture where one channel is kept, or numbers that ``depth`` cannot hold.
     """
@@ -153,7 +159,13 @@ def stored(
 
 
 def converted(pixels: NDArray[Any], channels: int, depth: Depth) -> NDArray[Any]:
-    """Pixels (..., C) with other channels and another type of numbers: see `stored`."""
+    """Pixels (..., C) with other channels and another type of numbers: see `stored`.
+
+    Args:
+        pixels: as they were read.
+        channels: of the result.
+        depth: the number type of the result.
+    """
     if pixels.shape[-1] not in (1, channels):
         raise ValueError(f"a picture of {pixels.shape[-1]} channels where {channels} are expected")
     if pixels.dtype == np.uint8 and depth == "uint16":
@@ -167,6 +179,11 @@ def fitted(pixels: NDArray[Any], size: tuple[int, int], fit: str) -> NDArray[Any
     """A picture (H, W, C) at another size (height, width), of the same type of numbers.
 
     Resized linearly, with averages over the area where it becomes smaller; with "pad", what is left over is black.
+
+    Args:
+        pixels: of one picture.
+        size: (height, width) of the result.
+        fit: "pad" keeps the proportions, "stretch" does not.
     """
     height, width = pixels.shape[:2]
     if (height, width) == size:

@@ -28,6 +28,11 @@ def image_splits(
     drawn from the same pictures, for each class alike; for pictures with several labels see `strata`. As in
     `netwright.data.splits`, the order is that of a hash of seed and name.
 
+    Args:
+        pictures: a dataset, or prepared pictures.
+        seed: another seed gives another division.
+        fractions: of training, validation and test.
+
     Raises:
         DatasetError: there are fewer than three pictures, or too few to give every part one.
         SettingsError: the fractions are not three positive numbers that sum to 1.

@@ -86,6 +86,11 @@ def _most(usual: int) -> int:
 def require_contents(path: Path, location: str, pictures: int) -> None:
     """Refuse an array of many pictures in a file of few bytes: each takes about 2 KB of memory to be listed.
 
+    Args:
+        path: of the file.
+        location: the array in it, for the error.
+        pictures: how many there are.
+
     Raises:
         UnusableFile: more than `MANY_PICTURES`, with less than `FEWEST_BYTES` of the file for each, and no other bound
             was given.
@@ -107,6 +112,12 @@ def require_pixels(path: Path, shape: Sequence[int], itemsize: int = 1, *, opaci
 
     Numbers of 8 bytes count twice, and pixels with an opacity half as much again, as they take more memory.
 
+    Args:
+        path: of the file.
+        shape: (height, width).
+        itemsize: bytes of a number.
+        opacity: whether the pixels have an opacity.
+
     Raises:
         UnusableFile: it is.
     """
@@ -115,7 +126,13 @@ def require_pixels(path: Path, shape: Sequence[int], itemsize: int = 1, *, opaci
 
 
 def can_hold(stored: int, wanted: int, *, packed: bool) -> bool:
-    """Whether so many bytes of a file, ``packed`` by gzip or zlib or not, can make the ``wanted`` ones."""
+    """Whether so many bytes of a file, ``packed`` by gzip or zlib or not, can make the ``wanted`` ones.
+
+    Args:
+        stored: bytes in the file.
+        wanted: bytes that they should become.
+        packed: whether they are compressed.
+    """
     return stored * (MOST_UNPACKED if packed else 1) >= wanted
 
 
@@ -132,6 +149,12 @@ def require_pictures(path: Path, location: str, shape: Sequence[int], itemsize: 
     """Refuse an array (N, ...) of more rows than are read, or of pictures (H, W, ...) that are too large.
 
     Numbers of 8 bytes count twice.
+
+    Args:
+        path: of the file.
+        location: the array in it, for the error.
+        shape: of the array.
+        itemsize: bytes of a number.
 
     Raises:
         UnusableFile: it is.

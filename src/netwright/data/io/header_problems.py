@@ -13,7 +13,13 @@ from netwright.data.issues import Problem, UnusableFile
 
 
 def unknown_numbers(path: Path, numbers: str, advice: str) -> UnusableFile:
-    """Voxels of a type that is not read."""
+    """Voxels of a type that is not read.
+
+    Args:
+        path: of the file.
+        numbers: the type.
+        advice: what to do.
+    """
     return UnusableFile(
         Problem(
             "error",
@@ -50,7 +56,13 @@ def no_volume_in_space(path: Path, what: str, affine: NDArray[np.float64], advic
 
 
 def single_slice(path: Path, shape: Sequence[int], code: str) -> UnusableFile:
-    """An array of two axes. ``code`` adds the third and saves the volume."""
+    """An array of two axes. ``code`` adds the third and saves the volume.
+
+    Args:
+        path: of the file.
+        shape: of the array.
+        code: adds the third axis and saves the volume.
+    """
     return UnusableFile(
         Problem(
             "error",

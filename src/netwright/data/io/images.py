@@ -203,6 +203,11 @@ def write_label_picture(path: Path, labels: NDArray[Any], like: Path) -> None:
     the label map is stored turned as its pixels are, and has the same tag, so that the two lie alike whether or not a
     program follows it. BMP has no tags: it is stored as it is shown.
 
+    Args:
+        path: of the file to write.
+        labels: the values.
+        like: the picture that was labelled.
+
     Raises:
         ValueError: the shape is not that of ``like``, or a value is below 0 or above 65535.
         UnusableFile: ``like`` cannot be read.

@@ -22,6 +22,11 @@ def time_points(path: Path) -> int:
 def at_time(file: VolumeFile, voxels: Any, time: int) -> Any:
     """The volume at a time point of a file's voxels, counted from 0; of a 3D file it is time point 0.
 
+    Args:
+        file: the opened file.
+        voxels: of the whole file.
+        time: the time point.
+
     Raises:
         UnusableFile: the file ends before.
     """

@@ -88,6 +88,11 @@ def read_label(path: Path, reference: Grid | None = None, time: int | None = Non
     Its own affine says how its axes run. Where ``reference``, the image's grid, is given, it is then taken voxel by
     voxel in the image's geometry, from which it may lie up to a voxel away: see `misplacement`.
 
+    Args:
+        path: of the label map.
+        reference: the grid of its image; None: the label map's own.
+        time: the label map in a 4D file, from 0.
+
     Raises:
         UnusableFile: the file is missing, truncated, neither volume nor mask, holds more than one volume, or
             does not lie where the image does, or a label is no whole number.
@@ -135,6 +140,12 @@ def write_label_map(
     map for each volume of a 4D reference. Shape, and of a volume affine and header geometry, are the reference's.
     ``values`` are the label values of the classes, in order of class index (by default the indices themselves). The
     file appears whole or not at all, and the same labels give the same bytes.
+
+    Args:
+        path: of the file to write.
+        labels: class indices.
+        reference: the file of the image.
+        values: the label value of each class index; None: the index itself.
 
     Raises:
         ValueError: the shape is not the reference's.

@@ -23,6 +23,11 @@ _SHOWN_VALUES = 8
 def whole_labels(path: Path, values: NDArray[Any], counts: NDArray[np.int64] | None = None) -> NDArray[Any]:
     """The labels of a file, of any shape, as integers. ``counts``: how often each occurs; None: once.
 
+    Args:
+        path: of the file, for the error.
+        values: as the file has them.
+        counts: how often each value occurs; None: once.
+
     Raises:
         UnusableFile: a label is NaN or infinite, blended, or so large that no label map holds it.
     """

@@ -80,6 +80,11 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     A frame that has a label map but no file of its own is read from the patient's cine. Patients below ``testing``
     without any label map are left out; those with label maps are cases like all others.
 
+    Args:
+        root: the folder.
+        description: its ``dataset.json``; empty if there is none.
+        map_label: value -> value to take instead.
+
     Raises:
         DatasetError: an ``Info.cfg`` cannot be read, or two folders are of one patient.
     """

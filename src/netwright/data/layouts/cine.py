@@ -61,6 +61,11 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
 
     All label maps are read, for the time points and values that they hold.
 
+    Args:
+        root: the folder.
+        description: its ``dataset.json``; empty if there is none.
+        map_label: value -> value to take instead.
+
     Raises:
         DatasetError: the label maps hold no labels, or two files have one stem.
     """

@@ -77,7 +77,15 @@ def image_set(
     pictures: Sequence[tuple[str, Label, Part | None, Path]],
     problems: Sequence[Problem],
 ) -> ImageSet:
-    """The ``pictures``, given by name, label, part and path, as a dataset in order of name. Their headers are read."""
+    """The ``pictures``, given by name, label, part and path, as a dataset in order of name. Their headers are read.
+
+    Args:
+        root: of the dataset.
+        format: the name of the layout.
+        classes: their names.
+        pictures: name, label, part and path of each.
+        problems: that were found.
+    """
     pictures = sorted(pictures, key=lambda entry: entry[0])
     heads = list(many_in_order(_head, [path for *_, path in pictures], _READERS))
     known = [head for head in heads if head is not None]
@@ -162,6 +170,12 @@ def pictures_below(
     """Name within ``root`` and path of every picture below a folder; what does not belong there becomes a problem.
 
     ``known``: names within ``root`` of files that are no pictures and may be there.
+
+    Args:
+        root: of the dataset.
+        folder: in which to search.
+        problems: gets the problems that are found.
+        known: names within ``root`` of files that are no pictures and may be there.
     """
     others: list[Path] = []
     for path in files_below(folder):
@@ -247,7 +261,14 @@ def _unknown_class(folder: Path, classes: Sequence[str]) -> Problem:
 
 
 def ignored_file(file: Path, count: int, what: str, expected: str) -> Problem:
-    """A file that is left out, one of ``count`` such."""
+    """A file that is left out, one of ``count`` such.
+
+    Args:
+        file: the first of its kind.
+        count: how many there are.
+        what: what is wrong with it.
+        expected: what should be there.
+    """
     return Problem(
         "warning",
         str(file),

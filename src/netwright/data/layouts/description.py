@@ -54,6 +54,11 @@ def read_channels(root: Path, description: Mapping[str, Any]) -> tuple[str, ...]
 def read_labels(root: Path, labels: object, pairs: Iterable[tuple[object, object]]) -> dict[int, str]:
     """Value -> name, from (value, name) pairs as ``labels`` gave them.
 
+    Args:
+        root: of the dataset.
+        labels: as the description has them, for the error.
+        pairs: (value, name) of each label.
+
     Raises:
         DatasetError: regions, an ignore label, or values that are not whole numbers.
     """

@@ -61,6 +61,11 @@ def list_pictures(folder: Path) -> list[Path]:
 def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
     """The dataset in ``root``. Without names in a description every mask is read, for the values that it holds.
 
+    Args:
+        root: the folder.
+        description: its ``dataset.json``; empty if there is none.
+        map_label: value -> value to take instead.
+
     Raises:
         DatasetError: no image has a mask, two files have one stem, or the masks hold no labels.
     """
@@ -95,6 +100,11 @@ def by_stem(
     folder: Path, advice: str = "Remove or rename one.", files: Sequence[Path] | None = None
 ) -> dict[str, Path]:
     """The pictures in a folder, or the ``files`` below it, by stem, sorted.
+
+    Args:
+        folder: with the pictures.
+        advice: what to do, for the error.
+        files: those to take; None: all in the folder.
 
     Raises:
         DatasetError: two have one stem.

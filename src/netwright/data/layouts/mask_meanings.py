@@ -126,6 +126,11 @@ def levels(masks: Iterable[MaskFacts]) -> dict[int, int]:
 def refuse_blur(folder: Path, masks: Sequence[MaskFacts], values: Collection[int]) -> None:
     """Refuse masks whose edges are blurred: between two values lie pixels of many others, in no area of their own.
 
+    Args:
+        folder: of the masks.
+        masks: their files.
+        values: that occur in them.
+
     Raises:
         DatasetError: they are.
     """

@@ -35,6 +35,11 @@ def matches(root: Path, description: Mapping[str, Any]) -> bool:
 def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
     """The dataset in ``root``; whether its files exist and hold what they should is not looked at.
 
+    Args:
+        root: the folder.
+        description: its ``dataset.json``.
+        map_label: value -> value to take instead.
+
     Raises:
         DatasetError: the description lacks something or contradicts itself.
     """

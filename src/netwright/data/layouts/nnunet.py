@@ -38,6 +38,11 @@ def matches(root: Path, description: Mapping[str, Any]) -> bool:
 def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
     """The dataset in ``root``; whether its files exist and hold what they should is not looked at.
 
+    Args:
+        root: the folder.
+        description: its ``dataset.json``.
+        map_label: value -> value to take instead.
+
     Raises:
         DatasetError: the description lacks something, contradicts itself or the file names, or needs what is
             not supported (regions, an ignore label, other files than NIfTI).

@@ -109,7 +109,14 @@ def not_predicted(folder: Path, files: Iterable[Path]) -> list[Path]:
 
 
 def tell_others(folder: Path, there: Iterable[Path], read: Iterable[Path], kind: str) -> None:
-    """Warn of the files ``there`` in a folder that are not ``read``, as they are not of the ``kind``. Names them."""
+    """Warn of the files ``there`` in a folder that are not ``read``, as they are not of the ``kind``. Names them.
+
+    Args:
+        folder: that was read.
+        there: all files in it.
+        read: the files that are used.
+        kind: what these are, for the warning.
+    """
     taken = set(read)
     others = sorted(file for file in there if file not in taken and _meant(file))
     if others:

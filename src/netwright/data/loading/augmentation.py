@@ -77,7 +77,13 @@ def augment(
 def draw(
     count: int, settings: AugmentationSettings, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Random numbers for each of ``count`` images: whether it changes, radians, shifts (count, 3) in sizes, scale."""
+    """Random numbers for each of ``count`` images: whether it changes, radians, shifts (count, 3) in sizes, scale.
+
+    Args:
+        count: number of images.
+        settings: of the augmentation.
+        generator: of the random numbers, on the CPU.
+    """
     uniform = torch.rand(count, 6, generator=generator, dtype=torch.float64)
     signed = 2 * uniform - 1
     low, high = settings.scale
@@ -103,6 +109,14 @@ def transform(
 
     The axial axis maps onto itself. So trilinear interpolation is exactly a bilinear one in the axial plane and a
     linear one along Z, which is five times faster on a CPU than to sample in three dimensions.
+
+    Args:
+        images: (B, C, X, Y, Z).
+        labels: (B, X, Y, Z).
+        angles: in radians, (B,).
+        shifts: in sizes, (B, 3).
+        scales: (B,).
+        spacing: edges of a voxel.
     """
     plane = _axial_plane_maps(angles, shifts, scales, images.shape[2:4], spacing).to(images)
     positions = _axial_positions(shifts[:, 2], scales, images.shape[-1])
@@ -126,6 +140,14 @@ def transform_plane(
     """Scales and rotates each picture about its centre (from H to W), then shifts it. Shapes as in `augment`.
 
     Only the first two shifts of each picture, along H and W, are used.
+
+    Args:
+        images: (B, C, H, W).
+        labels: (B, H, W).
+        angles: in radians, (B,).
+        shifts: in sizes, (B, 3).
+        scales: (B,).
+        spacing: edges of a pixel.
     """
     batch, _, height, width = images.shape
     maps = _axial_plane_maps(angles, shifts, scales, (height, width), spacing).to(images)
@@ -143,6 +165,12 @@ def crop(images: Tensor, labels: Tensor, corners: Tensor, margin: int) -> tuple[
 
     ``corners`` (B, axes): where the crop begins in the padded image, from 0 to 2 margin. A corner at ``margin`` changes
     nothing.
+
+    Args:
+        images: (B, C, *size).
+        labels: as in `augment`.
+        corners: (B, axes), where the crop begins in the padded image, from 0 to 2 margin.
+        margin: in pixels.
     """
     corners = corners.to(images.device)
     if not _of_whole(labels, images):
@@ -155,6 +183,11 @@ def cut_out(images: Tensor, centres: Tensor, side: int) -> Tensor:
 
     ``centres`` (B, axes): the first pixel behind the middle of the square. The part of a square outside the image is
     lost (DeVries and Taylor 2017).
+
+    Args:
+        images: (B, C, *size).
+        centres: (B, axes), the first pixel behind the middle of the square.
+        side: in pixels.
     """
     axes = images.ndim - 2
     hidden = torch.ones(len(images), 1, *images.shape[2:], dtype=torch.bool, device=images.device)

@@ -49,6 +49,11 @@ def windows(
     Where the volume is longer than the window, it is cropped: from its start (position 0) to its end (below 1), or at
     its centre without a position. Where it is shorter, it is put into the middle of the window.
 
+    Args:
+        shape: of the volume.
+        size: of the window.
+        position: of the window along each axis, from 0 up to 1; None: the centre.
+
     Returns:
         The slices of the volume and those of the window. They are equally long.
     """

@@ -122,6 +122,12 @@ def _hard(number: int) -> bool:
 def require_enough(count: int, least: int, what: str, size: int) -> None:
     """Refuses a sample that is too small.
 
+    Args:
+        count: of pictures.
+        least: the fewest.
+        what: is counted, for the error.
+        size: side of the pictures in pixels.
+
     Raises:
         SettingsError: the message says what is expected.
     """
@@ -132,7 +138,14 @@ def require_enough(count: int, least: int, what: str, size: int) -> None:
 
 
 def write_mark(path: Path, name: str, description: str, more: Mapping[str, Any]) -> None:
-    """Writes the file that marks a folder as a sample, with ``more`` about it."""
+    """Writes the file that marks a folder as a sample, with ``more`` about it.
+
+    Args:
+        path: the folder.
+        name: of the sample.
+        description: a sentence.
+        more: further entries.
+    """
     values = {"name": name, "description": description, "licence": "CC0 1.0", **more}
     write_whole(path / _MARK, json.dumps(values, indent=1).encode())
 

@@ -156,7 +156,13 @@ def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Prob
 
 
 def channel_problems(case: Case, dataset: Dataset, channels: int) -> list[Problem]:
-    """The problem of an image with the wrong number of channels."""
+    """The problem of an image with the wrong number of channels.
+
+    Args:
+        case: with the image.
+        dataset: names the channels.
+        channels: that the image has.
+    """
     path = case.images[0]
     if channels == len(dataset.channels):
         return []
@@ -192,7 +198,13 @@ def _other_colours(path: Path, channels: int, dataset: Dataset) -> Problem:
 
 
 def check_intensities(path: Path, channel: int, values: NDArray[np.float32]) -> list[Problem]:
-    """The problems of one channel's intensities (X, Y, Z): NaN or infinite voxels, or no contrast."""
+    """The problems of one channel's intensities (X, Y, Z): NaN or infinite voxels, or no contrast.
+
+    Args:
+        path: of the image.
+        channel: its number.
+        values: of all voxels.
+    """
     broken = int(values.size - np.count_nonzero(np.isfinite(values)))
     return intensity_problems(path, channel, broken, values.size, (float(values.min()), float(values.max())))
 
@@ -238,7 +250,13 @@ def intensity_problems(
 
 
 def value_problems(path: Path, values: NDArray[Any], dataset: Dataset) -> list[Problem]:
-    """The problems of a label map's values (whole numbers, in order)."""
+    """The problems of a label map's values (whole numbers, in order).
+
+    Args:
+        path: of the label map.
+        values: that occur in it.
+        dataset: names the labels.
+    """
     whole_numbers = [int(value) for value in values]
     unnamed = [int(value) for value in unnamed_values(whole_numbers, dataset.label_values, dataset.map_label)]
     if not unnamed:

@@ -20,7 +20,13 @@ def mapped(value: int, map_label: Mapping[int, int]) -> int:
 def unnamed_values(
     values: Iterable[float], label_values: Sequence[int], map_label: Mapping[int, int]
 ) -> list[float]:
-    """The values in a file that stand for none of ``label_values``, in their given order."""
+    """The values in a file that stand for none of ``label_values``, in their given order.
+
+    Args:
+        values: in the file.
+        label_values: of the dataset.
+        map_label: value -> value to take instead.
+    """
     known = set(label_values)
     return [value for value in values if value % 1 != 0 or mapped(int(value), map_label) not in known]
 

@@ -179,6 +179,11 @@ def prepare_volume(volume: Volume, paths: Sequence[Path], settings: Preprocessin
 
     ``settings`` must be resolved, as those of a `Prepared` dataset are.
 
+    Args:
+        volume: as it was read.
+        paths: of its files, for errors.
+        settings: of the preparation.
+
     Warns:
         DatasetWarning: a channel lies a little beside the first.
 

@@ -20,6 +20,11 @@ def probability_path(
     """The probabilities over the search so far; None where the run is of another kind, or has not begun.
 
     ``best`` is the trial that the search ended in. Before there is one, the likeliest values count as chosen.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        best: the trial that the search ended in; None: it goes on, and the likeliest values count as chosen.
     """
     snapshots = read_snapshots(folder.shared)
     if settings.supernet is None or not snapshots:

@@ -52,7 +52,13 @@ def layer_choices(space: Space, records: Sequence[TrialRecord]) -> LayerChoices 
 
 
 def network_table(space: Space, best: TrialRecord | None, classes: int) -> NetworkTable | None:
-    """The best trial layer by layer; None where the space does not describe layers."""
+    """The best trial layer by layer; None where the space does not describe layers.
+
+    Args:
+        space: of the run.
+        best: the best trial.
+        classes: of the network's output.
+    """
     if best is None or not isinstance(space, Tabled):
         return None
     return NetworkTable(space.table_columns, space.table(best.choice, classes))

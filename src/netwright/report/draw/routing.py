@@ -136,6 +136,12 @@ def route(source: Box, target: Box, obstacles: Sequence[Box], drawn: Sequence[Cu
     """The best curve of a fixed set: it crosses no box, keeps away from arrows drawn before, and is short.
 
     The widest bulge avoids every box of its row. So there is a way around in every grid.
+
+    Args:
+        source: box at the start.
+        target: box at the end.
+        obstacles: other boxes.
+        drawn: arrows that are there already.
     """
     sizes = np.array([(box.x, box.y, box.width, box.height) for box in obstacles]).reshape(-1, 4)
     best, least = Curve((source.centre,) * 4), (math.inf, math.inf, 0)

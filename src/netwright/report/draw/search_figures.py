@@ -50,6 +50,11 @@ def best_so_far(trials: Sequence[TrialRow], reward_name: str, penalty: float | N
 
     Where the strategy has phases, they are shaded, and the reward's moving average is drawn (Fig. 9 of the multi-agent
     Q-learning paper). ``penalty`` is the number that the strategy got for a trial in the lanes.
+
+    Args:
+        trials: of the run.
+        reward_name: for the axis.
+        penalty: what the strategy got for trials in the lanes; None: they have no value.
     """
     import plotly.graph_objects as go
 
@@ -169,6 +174,12 @@ def size_against_score(
 
     There are two panels because the validation score of a short training and the test score of a full one cannot be
     compared. Without trials there is only the second panel.
+
+    Args:
+        trials: of the run.
+        summaries: of the networks that were tested.
+        reward_name: for the axis.
+        metric: of the test.
     """
     import plotly.graph_objects as go
 

@@ -18,6 +18,11 @@ def require_share(name: str, value: object) -> None:
 def require_whole(name: str, value: object, least: int) -> None:
     """Check an option that is a whole number.
 
+    Args:
+        name: of the option.
+        value: to check.
+        least: the smallest allowed value.
+
     Raises:
         SettingsError: it is not a whole number of at least ``least``.
     """

@@ -206,7 +206,13 @@ class FreezeThaw:
 
 
 def expected_maximum(means: Array, sds: Array, others: Array) -> Array:
-    """The expectation of the larger of a normally distributed number and a known number, element by element."""
+    """The expectation of the larger of a normally distributed number and a known number, element by element.
+
+    Args:
+        means: of the normally distributed numbers.
+        sds: their standard deviations.
+        others: the known numbers.
+    """
     safe = np.maximum(sds, 1e-12)
     z = (means - others) / safe
     z = np.clip(z, -30, 30)

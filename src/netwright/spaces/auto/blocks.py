@@ -57,20 +57,41 @@ class Layers:
     def convolution(
         self, inputs: int, outputs: int, kernel: Width, stride: Width | int = 1, groups: int = 1
     ) -> nn.Module:
-        """A convolution without bias; a stride of 2 halves the size, rounded up."""
+        """A convolution without bias; a stride of 2 halves the size, rounded up.
+
+        Args:
+            inputs: channels.
+            outputs: channels.
+            kernel: width along each axis.
+            stride: along each axis.
+            groups: of channels.
+        """
         padding = tuple(width // 2 for width in kernel)
         kind: Any = nn.Conv2d if self.dimensions == 2 else nn.Conv3d
         made: nn.Module = kind(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
         return made
 
     def transposed(self, inputs: int, outputs: int, stride: Width, *, bias: bool = False) -> nn.Module:
-        """A transposed convolution, each of whose outputs comes from one input."""
+        """A transposed convolution, each of whose outputs comes from one input.
+
+        Args:
+            inputs: channels.
+            outputs: channels.
+            stride: along each axis, and width of the kernel.
+            bias: whether the outputs have one.
+        """
         kind: Any = nn.ConvTranspose2d if self.dimensions == 2 else nn.ConvTranspose3d
         made: nn.Module = kind(inputs, outputs, stride, stride, bias=bias)
         return made
 
     def pointwise(self, inputs: int, outputs: int, *, bias: bool = False) -> nn.Module:
-        """A convolution of one voxel."""
+        """A convolution of one voxel.
+
+        Args:
+            inputs: channels.
+            outputs: channels.
+            bias: whether the outputs have one.
+        """
         kind = nn.Conv2d if self.dimensions == 2 else nn.Conv3d
         return kind(inputs, outputs, 1, bias=bias)
 
@@ -84,7 +105,14 @@ class Layers:
         return (nn.BatchNorm2d if self.dimensions == 2 else nn.BatchNorm3d)(channels)
 
     def activated(self, inputs: int, outputs: int, kernel: Width, stride: Width | int = 1) -> nn.Sequential:
-        """Convolution, normalisation, activation."""
+        """Convolution, normalisation, activation.
+
+        Args:
+            inputs: channels.
+            outputs: channels.
+            kernel: width along each axis.
+            stride: along each axis.
+        """
         return nn.Sequential(
             self.convolution(inputs, outputs, kernel, stride),
             self.normalisation(outputs),
@@ -92,12 +120,25 @@ class Layers:
         )
 
     def pooled(self, inputs: int, outputs: int, kernel: Width, stride: Width) -> nn.Sequential:
-        """The maxima, the size halved and rounded up, and what `activated` has."""
+        """Max pooling, which halves the size and rounds up, then `activated`.
+
+        Args:
+            inputs: channels.
+            outputs: channels.
+            kernel: of the convolution.
+            stride: of the pooling.
+        """
         pool = nn.MaxPool2d if self.dimensions == 2 else nn.MaxPool3d
         return nn.Sequential(pool(stride, ceil_mode=True), self.activated(inputs, outputs, kernel))
 
     def stage(self, channels: int, kernel: Width, blocks: int) -> nn.Sequential:
-        """Blocks that keep size and channels."""
+        """Blocks that keep size and channels.
+
+        Args:
+            channels: of inputs and outputs.
+            kernel: width along each axis.
+            blocks: how many.
+        """
         makers = {"plain": self._plain, "residual": self._residual, "depthwise": self._depthwise}
         return nn.Sequential(*(makers[self.block](channels, kernel) for _ in range(blocks)))
 

@@ -57,12 +57,27 @@ def one_of(*choices: Value, start: Value | None = None) -> Dimension:
 
 
 def whole(low: int, high: int, start: int, step: int = 1) -> Dimension:
-    """A whole number from ``low`` to ``high``. A start outside is moved to the nearer bound."""
+    """A whole number from ``low`` to ``high``. A start outside is moved to the nearer bound.
+
+    Args:
+        low: the smallest value.
+        high: the largest value.
+        start: of a search.
+        step: between values.
+    """
     return Dimension(IntDistribution(low, high, step=step), min(max(start, low), high))
 
 
 def real(low: float, high: float, start: float, *, step: float | None = None, log: bool = False) -> Dimension:
-    """A real number, on a logarithmic scale with ``log``."""
+    """A real number, on a logarithmic scale with ``log``.
+
+    Args:
+        low: the smallest value.
+        high: the largest value.
+        start: of a search.
+        step: between values; None: any value.
+        log: whether the scale is logarithmic.
+    """
     return Dimension(FloatDistribution(low, high, step=step, log=log), start)
 
 
@@ -79,7 +94,13 @@ def searched(table: Table, fixed: Choice) -> dict[str, BaseDistribution]:
 
 
 def values_of(table: Table, fixed: Choice, choice: Choice) -> dict[str, Value]:
-    """A value for each dimension: the fixed value, or that of the choice, or the starting value."""
+    """A value for each dimension: the fixed value, or that of the choice, or the starting value.
+
+    Args:
+        table: all dimensions.
+        fixed: values that are not searched.
+        choice: of the space.
+    """
     return {name: fixed.get(name, choice.get(name, dimension.start)) for name, dimension in table.items()}
 
 

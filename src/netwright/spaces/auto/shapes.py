@@ -12,6 +12,13 @@ def require_shape(
 ) -> None:
     """Refuse data without channels or classes, or of another number of dimensions than one of ``dimensions``.
 
+    Args:
+        space: its name, for the error.
+        channels: of the images.
+        classes: of the output.
+        size: of the images.
+        dimensions: the numbers of dimensions that are possible.
+
     Raises:
         SettingsError: naming the value.
     """

@@ -68,6 +68,12 @@ def spatial_fields(strength: float, *, mirrored: bool) -> dict[str, Any]:
 def usual_batch(voxels: int, at_once: int, smallest: int, largest: int) -> int:
     """The power of two of images that together have about so many voxels.
 
+    Args:
+        voxels: of an image.
+        at_once: voxels of a batch, about.
+        smallest: the smallest batch.
+        largest: the largest batch.
+
     >>> usual_batch(40 * 56 * 40, at_once=400_000, smallest=2, largest=16)
     4
     """

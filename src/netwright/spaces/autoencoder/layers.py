@@ -79,6 +79,11 @@ class DecodeUp(nn.Module):
         """Features (batch, inputs or fewer, height, width) to (batch, channels, *larger).
 
         The height and width are those of ``above``, the features that the encoder halved.
+
+        Args:
+            features: the input.
+            above: features of the encoder with the height and width of the result.
+            channels: of the result.
         """
         given = features.shape[1]
         weight = _scaled(self.weight[:given, :channels], given, self.weight.shape[0])

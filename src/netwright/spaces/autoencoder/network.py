@@ -52,7 +52,13 @@ class ConvolutionSpec:
 
 
 def build_network(chain: Chain, task: TaskShape, share: str) -> StepNetwork:
-    """The network of a chain with its own weights. They have the same names as in `AutoencoderSupernet`."""
+    """The network of a chain with its own weights. They have the same names as in `AutoencoderSupernet`.
+
+    Args:
+        chain: of layers.
+        task: the input and output of the network.
+        share: "exact" or "slices", as for the space; it decides the names of the weights.
+    """
     _require_pictures(task)
     operations = {spec.key(share): spec.module(task) for spec in _specs_of(chain)}
     return StepNetwork(operations, network_steps(chain, share))

@@ -43,7 +43,13 @@ def dimension_names(kind: str, number: int) -> tuple[str, ...]:
 
 
 def cell_of(choice: Mapping[str, Any], kind: str, nodes: int) -> Cell:
-    """The normal or reduction cell of a choice."""
+    """The normal or reduction cell of a choice.
+
+    Args:
+        choice: of the space.
+        kind: "normal" or "reduction".
+        nodes: of a cell.
+    """
     names = source_names(nodes)
     cell: list[Node] = []
     for number in range(1, nodes + 1):

@@ -76,7 +76,13 @@ def cell_positions(shape: Shape) -> list[CellPosition]:
 
 
 def network_steps(normal: Cell, reduction: Cell, shape: Shape) -> Steps:
-    """The steps of a network that reach the logits or the auxiliary head, and no others. The last is the head."""
+    """The steps of a network that reach the logits or the auxiliary head, and no others. The last is the head.
+
+    Args:
+        normal: the normal cell.
+        reduction: the reduction cell.
+        shape: of the network.
+    """
     steps = _StepList()
     features = [steps.add(STEM, IMAGE)] * 2
     auxiliary: int | None = None

@@ -172,7 +172,13 @@ class Addition(Scheduled):
         self.probability = self.drop_path * share
 
     def forward(self, first: Tensor, second: Tensor, droppable: tuple[bool, bool]) -> Tensor:
-        """The sum of two paths' features; ``droppable`` says which of them can be left out."""
+        """The sum of two paths' features; ``droppable`` says which of them can be left out.
+
+        Args:
+            first: features of one path.
+            second: features of the other path.
+            droppable: which of the paths can be left out.
+        """
         return self._path(first, droppable[0]) + self._path(second, droppable[1])
 
     def _path(self, features: Tensor, droppable: bool) -> Tensor:

@@ -41,7 +41,15 @@ class _Task:
 
 
 def count_weights(normal: Cell, reduction: Cell, shape: Shape, image_channels: int, classes: int) -> int:
-    """The number of weights of a network without its auxiliary head."""
+    """The number of weights of a network without its auxiliary head.
+
+    Args:
+        normal: the normal cell.
+        reduction: the reduction cell.
+        shape: of the network.
+        image_channels: of the input.
+        classes: of the output.
+    """
     plain = replace(shape, auxiliary=False)
     nodes = {False: outputs_of(normal), True: outputs_of(reduction)}
     makers = operation_makers(plain, _Task(image_channels, classes), nodes)
@@ -53,7 +61,16 @@ def count_weights(normal: Cell, reduction: Cell, shape: Shape, image_channels: i
 def channels_for(
     parameters: int, normal: Cell, reduction: Cell, shape: Shape, image_channels: int, classes: int
 ) -> int:
-    """The channels of the first cell whose network comes nearest to a number of weights, without its auxiliary head."""
+    """The channels of the first cell whose network comes nearest to a number of weights, without its auxiliary head.
+
+    Args:
+        parameters: the wanted number of weights.
+        normal: the normal cell.
+        reduction: the reduction cell.
+        shape: of the network.
+        image_channels: of the input.
+        classes: of the output.
+    """
 
     def count(width: int) -> int:
         return count_weights(normal, reduction, replace(shape, channels=width), image_channels, classes)

@@ -30,6 +30,12 @@ def network_diagram(
 
     ``throughout``: every block gets the image and the layers of all earlier blocks; edges between blocks that are not
     neighbours are dashed.
+
+    Args:
+        blocks: their layers.
+        poolings: after each block of the encoder.
+        task: the input and output of the network.
+        throughout: whether each block gets the image and the layers of all earlier blocks.
     """
     levels = len(poolings)
     nodes = [

@@ -96,7 +96,13 @@ def resize(features: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def resize_output(logits: Tensor, images: Tensor, ratios: Sequence[tuple[int, int]]) -> Tensor:
-    """Logits resized to the images' size, with each axis multiplied by its ratio (numerator, denominator)."""
+    """Logits resized to the images' size, with each axis multiplied by its ratio (numerator, denominator).
+
+    Args:
+        logits: of the network.
+        images: its input.
+        ratios: numerator and denominator for each axis.
+    """
     return resize(logits, scaled(images.shape[2:], ratios))
 
 
@@ -123,7 +129,13 @@ def follow_repeats(images: Tensor, sizes: Sequence[int | None]) -> list[int]:
 
 
 def follow_parts(features: Tensor, parts: Sequence[int], axis: int) -> tuple[Tensor, ...]:
-    """Features split along an axis in the proportions of ``parts``, whatever the axis's length."""
+    """Features split along an axis in the proportions of ``parts``, whatever the axis's length.
+
+    Args:
+        features: to split.
+        parts: sizes in the original.
+        axis: to split along.
+    """
     total, length = sum(parts), features.shape[axis]
     ends = [round(length * sum(parts[: index + 1]) / total) for index in range(len(parts))]
     return torch.split(features, [end - start for start, end in zip([0, *ends], ends, strict=False)], axis)
@@ -135,6 +147,12 @@ def follow_shape(features: Tensor, groups: AxisGroups, sizes: Sequence[int], cha
     Axes that were kept are kept, and those that were merged are merged. If an axis was split, all parts scale alike
     where the new length allows it (a grid of tokens). Otherwise, and always for ``channels``, the axis of the channels,
     the last part takes what is left (groups and heads are as many as before).
+
+    Args:
+        features: the input.
+        groups: axes before and after, see `axis_groups`.
+        sizes: of the original's result.
+        channels: the axis of the channels.
 
     Raises:
         ValueError: the new length cannot be split.

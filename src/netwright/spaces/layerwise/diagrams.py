@@ -28,6 +28,12 @@ def layer_diagram(
     the same resolution, coarser ones lower. Other networks have one column per stretch, split into parts of at most
     eight layers. If three or more layers are parallel, as in inception modules, a column holds all layers at the same
     distance from the input. Edges that are not on the longest path are dashed.
+
+    Args:
+        network: that was read.
+        values: of each layer.
+        builder: that has built the network.
+        task: of the network.
     """
     shapes = _shapes(network, builder)
     levels = {name: _level(task.size, shape) for name, shape in shapes.items()}

@@ -53,7 +53,13 @@ def following_steps(step: Step, network: LayerNetwork, channels: int, shape: Seq
 
 
 def reshaped(step: Step, network: LayerNetwork, channels: int) -> list[Step]:
-    """The reshape with the relation between its axes instead of fixed numbers, if there is one."""
+    """The reshape with the relation between its axes instead of fixed numbers, if there is one.
+
+    Args:
+        step: the reshape.
+        network: that was read.
+        channels: the axis of the channels.
+    """
     source = step.sources()[0]
     before, after = network.shapes[source], network.shapes[step.name]
     if before is None or after is None:

@@ -122,6 +122,13 @@ def fit_layer(
 
     ``axis``: the channels' axis, for a layer normalisation of one axis.
 
+    Args:
+        name: of the layer.
+        module: the original layer.
+        shape: of its input.
+        axis: the channels' axis, for a layer normalisation of one axis.
+        values: of its hyperparameters.
+
     Raises:
         InfeasibleArchitecture: there is no such layer.
     """

@@ -112,7 +112,13 @@ def copy_weights(source: nn.Module, rebuilt: nn.Module) -> tuple[str, ...]:
 
 
 def call(step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Call a function or method."""
+    """Call a function or method.
+
+    Args:
+        step: with the function or the name of the method.
+        args: for a method, with its object first.
+        kwargs: by name.
+    """
     if isinstance(step.target, str):
         return getattr(args[0], step.target)(*args[1:], **kwargs)
     return step.target(*args, **kwargs)

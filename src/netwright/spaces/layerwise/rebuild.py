@@ -29,6 +29,12 @@ def rebuild(network: LayerNetwork, choice: Values, channels: int, size: Sequence
     Weights are new and initialised by their layers. Parameters that the forward pass takes directly are
     drawn with the mean and the standard deviation of the original's.
 
+    Args:
+        network: that was read.
+        choice: values of the layers.
+        channels: of the images.
+        size: of the images.
+
     Raises:
         InfeasibleArchitecture: no network is possible; the message says at which layer and why.
     """
@@ -44,6 +50,12 @@ def rebuild(network: LayerNetwork, choice: Values, channels: int, size: Sequence
 
 def plan(network: LayerNetwork, choice: Values, channels: int, size: Sequence[int]) -> Builder:
     """The steps of the rebuilt network and their shapes, without its weights.
+
+    Args:
+        network: that was read.
+        choice: values of the layers.
+        channels: of the images.
+        size: of the images.
 
     Raises:
         InfeasibleArchitecture: as `rebuild`.

@@ -89,6 +89,11 @@ def trace_by_export(module: nn.Module, example: Tensor, *, strict: bool) -> Trac
     """The same by torch.export, which runs the forward pass on the example without computing.
 
     It splits layers into operations; these are put together again by the names of their modules.
+
+    Args:
+        module: to trace.
+        example: its input.
+        strict: torch.export's option of this name.
     """
     with _quiet():
         program = torch.export.export(module, (example,), strict=strict)

@@ -231,7 +231,14 @@ class Memo:
     def draw(
         self, state: State, targets: NDArray[np.float64], first: int, rng: np.random.Generator
     ) -> tuple[Draw, bool]:
-        """Tables drawn for a state with targets (rows,), and whether agents without an edge between them share some."""
+        """Tables drawn for a state with targets (rows,), and whether agents without an edge between them share some.
+
+        Args:
+            state: of the strategy.
+            targets: of the results, (rows,).
+            first: the number of results at which the models are fitted first.
+            rng: of all random numbers.
+        """
         with self._lock:
             used = self._catch_up(state, first)
             model = self.models[0 if rng.random() < TABLES_ALONE else -1]
@@ -241,7 +248,15 @@ class Memo:
     def best_new(
         self, state: State, targets: NDArray[np.float64], first: int, seen: Levels, running: Levels
     ) -> Levels | None:
-        """The levels with the greatest expected improvement, for targets (rows,); see `Beliefs.best_new`."""
+        """The levels with the greatest expected improvement, see `Beliefs.best_new`.
+
+        Args:
+            state: of the strategy.
+            targets: of the results, (rows,).
+            first: as in `draw`.
+            seen: levels that are not proposed.
+            running: levels of trials without a result.
+        """
         with self._lock:
             used = self._catch_up(state, first)
             assert self.beliefs is not None

@@ -285,7 +285,13 @@ def _random_forest(tables: Tables, order: Sequence[int]) -> set[int]:
 
 
 def best_new(tables: Tables, actions: Actions, seen: Set[bytes]) -> Actions | None:
-    """The best unseen joint action among these (rows, agents) and those that differ from one of them in one agent."""
+    """The best unseen joint action among these (rows, agents) and those that differ from one of them in one agent.
+
+    Args:
+        tables: values of single actions and of pairs.
+        actions: joint actions to start from.
+        seen: joint actions, as bytes.
+    """
 
     def score(rows: Actions) -> tuple[Array, Array]:
         gains = tables.gains(rows)
@@ -300,6 +306,12 @@ def best_change(
     """Like `best_new`, for any values (rows,) and gains (rows, all actions) of joint actions.
 
     If all of them were seen, the best ones of them are the next starting points, and so on.
+
+    Args:
+        tables: give the sizes and the neighbours.
+        actions: joint actions to start from.
+        score: values and gains of joint actions.
+        seen: joint actions, as bytes.
     """
     owner = np.repeat(np.arange(len(tables.sizes)), tables.sizes)
     visited = keys_of(actions)

@@ -139,13 +139,25 @@ def _near_covariance(layout: Layout, columns: Matrix, one_hot: Matrix) -> Matrix
 
 
 def joint_covariance(columns: Matrix, one_hot: Matrix, alike: float) -> Matrix:
-    """Covariance of the corrections of joint actions: a product over the dimensions, (rows, others)."""
+    """Covariance of the corrections of joint actions: a product over the dimensions, (rows, others).
+
+    Args:
+        columns: of the correlation of levels, for each row.
+        one_hot: levels of the others.
+        alike: the correlation of two different levels.
+    """
     covariance: Matrix = np.exp(np.log(alike + (1 - alike) * columns) @ one_hot.T)
     return covariance
 
 
 def combined(prior: Prior, tables: Matrix, joint: Matrix) -> Matrix:
-    """The total covariance, without noise."""
+    """The total covariance, without noise.
+
+    Args:
+        prior: with the share of each part.
+        tables: covariances of the parts.
+        joint: from `joint_covariance`.
+    """
     single, near, far, own = prior.shares
     covariance: Matrix = CONSTANT + single * tables[0] + near * tables[1] + far * tables[2] + own * joint
     return covariance

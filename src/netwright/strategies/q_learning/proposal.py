@@ -52,7 +52,13 @@ def propose(
 
 
 def node_tables(layout: Layout, draw: Draw, far: bool) -> Tables:
-    """The tables between the joint actions of nodes: sums of the tables between their dimensions."""
+    """The tables between the joint actions of nodes: sums of the tables between their dimensions.
+
+    Args:
+        layout: of the dimensions.
+        draw: tables between dimensions.
+        far: whether all pairs of nodes get a table, not only those with near dimensions.
+    """
     sizes = tuple(len(node.actions) for node in layout.nodes)
     slices = consecutive(sizes)
     edges = all_pairs(len(sizes)) if far else layout.node_links
@@ -69,7 +75,14 @@ def node_tables(layout: Layout, draw: Draw, far: bool) -> Tables:
 
 
 def corrected(tables: Tables, draw: Draw, starts: Levels, seen: Set[bytes]) -> Levels | None:
-    """The best new levels near some that no change of one dimension improves; corrections are included."""
+    """The best new levels near some that no change of one dimension improves; corrections are included.
+
+    Args:
+        tables: of the drawn model.
+        draw: with the corrections.
+        starts: levels to start from, (rows, dimensions).
+        seen: joint actions, as bytes.
+    """
     levels = starts.copy()
     gains = _corrected_gains(tables, draw, levels)[1]
     owner = np.repeat(np.arange(len(tables.sizes)), tables.sizes)

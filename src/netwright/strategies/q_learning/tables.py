@@ -114,7 +114,13 @@ class TableLayout:
         return cells
 
     def rows_into(self, values: Values, agent: int, actions: Indices) -> Values:
-        """The row of each table between an agent and those that feed it, shape (tables, its actions)."""
+        """The row of each table between an agent and those that feed it, shape (tables, its actions).
+
+        Args:
+            values: of all cells.
+            agent: its index.
+            actions: of all agents.
+        """
         starts, sources, columns = self._into[agent]
         first = starts + actions[sources] * len(columns)
         if len(first) == 1:  # a view costs a tenth of a copy

@@ -46,7 +46,7 @@ class Classifier:
 
     @classmethod
     def load(cls, network: nn.Module, saved: SavedNetwork, device: Any) -> Classifier:
-        """With a network that has its weights, on a device."""
+        """A predictor for a saved network. Arguments are those of `netwright.tasks.base.Task.predictor`."""
         preparation = PicturePreparation.from_dict(saved.preprocessing)
         return cls(network, Classification().network_task(saved.architecture), preparation, device)
 
@@ -75,6 +75,11 @@ class Classifier:
 
         ``cases`` are `LabelledPicture`. With the folder ``predictions``, what was found of each picture is written
         there as a table.
+
+        Args:
+            cases: `LabelledPicture` each.
+            predictions: the folder for a table; None: none is written.
+            on_case: called with the number of pictures done and of all pictures.
 
         Raises:
             DatasetError: a picture has a class that the network does not know.

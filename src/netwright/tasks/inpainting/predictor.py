@@ -57,7 +57,7 @@ class Inpainter:
 
     @classmethod
     def load(cls, network: nn.Module, saved: SavedNetwork, device: Any) -> Inpainter:
-        """With a network that has its weights, on a device."""
+        """A predictor for a saved network. Arguments are those of `netwright.tasks.base.Task.predictor`."""
         preparation = PicturePreparation.from_dict(saved.preprocessing)
         masks = MaskSettings.from_dict(saved.architecture["masks"])
         return cls(network, Inpainting().network_task(saved.architecture), preparation, masks, device)
@@ -75,6 +75,11 @@ class Inpainter:
 
         Returns whole pictures (N, C, H, W) with values 0 to 1. The network computes all of a picture, also what was
         known.
+
+        Args:
+            pictures: (N, C, H, W), whole or not.
+            missing: what is removed.
+            names: of the pictures, for the error.
 
         Raises:
             FloatingPointError: the network's output is not finite. The message names the first such picture.
@@ -101,6 +106,11 @@ class Inpainter:
 
         ``cases`` are `LabelledPicture`. The restored pictures with the worst, the median and the best PSNR are written
         to the folder ``predictions`` as ``<name>.png``.
+
+        Args:
+            cases: `LabelledPicture` each.
+            predictions: the folder for examples; None: none are written.
+            on_case: called with the number of pictures done and of all pictures.
 
         Raises:
             FloatingPointError: as `restore`.

@@ -123,6 +123,11 @@ def restoration_rows(
 ) -> list[dict[str, Any]]:
     """A row a picture: role, name and size, the three pictures side by side as one, and what every tested network
     reached on it in the metrics ``columns``, the principal one first.
+
+    Args:
+        restorations: the examples.
+        summaries: of the networks that were tested.
+        columns: the metrics, the principal one first.
     """
     return [_row(one, summaries, columns) for one in restorations]
 

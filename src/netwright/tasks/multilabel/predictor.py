@@ -53,7 +53,7 @@ class LabelPredictor:
 
     @classmethod
     def load(cls, network: nn.Module, saved: SavedNetwork, device: Any) -> LabelPredictor:
-        """With a network that has its weights, on a device.
+        """A predictor for a saved network. Arguments are those of `netwright.tasks.base.Task.predictor`.
 
         Raises:
             RunError: its thresholds are damaged.
@@ -65,7 +65,13 @@ class LabelPredictor:
     def with_thresholds(
         self, folder: Path, prepared: AnyPrepared, validation: Sequence[int]
     ) -> LabelPredictor:
-        """The same with thresholds chosen on validation cases, kept in the network's folder; without such cases 0.5."""
+        """The same with thresholds chosen on validation cases, kept in the network's folder; without such cases 0.5.
+
+        Args:
+            folder: of the network.
+            prepared: the run's pictures.
+            validation: indices of the validation cases.
+        """
         cases = pictures_of(prepared, [prepared.names[index] for index in validation])
         thresholds = Thresholds.usual(self.task.classes)
         if cases:
@@ -198,6 +204,11 @@ class Table:
 def write_table(path: Path, table: Table, labels: Sequence[str]) -> None:
     """One row a picture, with columns ``probability.<label>`` and ``decision.<label>``, behind them ``truth.<label>``
     where it is known.
+
+    Args:
+        path: of the CSV file.
+        table: what it contains.
+        labels: their names, in order.
     """
     kinds = ["probability", "decision", *(["truth"] if table.truths is not None else [])]
     text = io.StringIO()

@@ -93,6 +93,13 @@ def label_probabilities(
 
     In double precision, in which large logits do not become equal.
 
+    Args:
+        network: on the device.
+        images: prepared pictures.
+        device: where the network is computed.
+        mixed_precision: compute in half precision where the device can.
+        channels_last: compute in channels-last format.
+
     Raises:
         FloatingPointError: the network's output is not finite.
     """

@@ -87,7 +87,13 @@ def report_sections(run: ReportedRun) -> tuple[Section, ...]:
 
 
 def label_table(table: tables.Table, labels: Sequence[str], thresholds: Thresholds) -> Table:
-    """A row a label: how many pictures have it, its threshold, and how well it is told."""
+    """A row a label: how many pictures have it, its threshold, and how well it is told.
+
+    Args:
+        table: of the test pictures.
+        labels: their names, in order.
+        thresholds: of the searched network.
+    """
     assert table.truths is not None
     head = (
         Cell("label"),
@@ -115,7 +121,13 @@ def label_table(table: tables.Table, labels: Sequence[str], thresholds: Threshol
 
 
 def worst(run: ReportedRun, table: tables.Table, labels: Sequence[str]) -> tuple[WrongPicture, ...]:
-    """Test pictures with a wrong decision, those with the greatest cross-entropy first."""
+    """Test pictures with a wrong decision, those with the greatest cross-entropy first.
+
+    Args:
+        run: the run of the report.
+        table: of the test pictures.
+        labels: their names, in order.
+    """
     assert table.truths is not None
     has = table.truths.astype(bool)
     likely = np.where(has, table.probabilities, 1 - table.probabilities)

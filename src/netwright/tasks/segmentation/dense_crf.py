@@ -139,6 +139,11 @@ def memory_mb(shape: Sequence[int], classes: int, channels: int) -> float:
     """The memory that the library may need for a volume of this shape, in MB of 1e6 bytes.
 
     It is about a kilobyte a voxel (measured on images of pure noise).
+
+    Args:
+        shape: of the volume, in voxels.
+        classes: of the probabilities.
+        channels: of the image.
     """
     return int(np.prod(shape)) * (500 + 60 * classes + 150 * channels) / 1e6
 

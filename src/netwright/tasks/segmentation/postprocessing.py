@@ -89,6 +89,11 @@ def fitting_cases(prepared: Prepared, validation: Sequence[int], most: int) -> t
     """The validation cases that weights are fitted on: ``most`` of them, evenly spread.
 
     There are fewer where volumes are so large that their probabilities exceed `MOST_VALUES`.
+
+    Args:
+        prepared: the run's volumes.
+        validation: indices of the validation cases.
+        most: the most cases.
     """
     sizes = [int(np.prod(prepared.geometry(index).size)) * prepared.classes for index in validation]
     affordable = max(FEWEST_CASES, int(MOST_VALUES / np.mean(sizes)))

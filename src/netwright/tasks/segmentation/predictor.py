@@ -67,7 +67,7 @@ class Segmenter:
 
     @classmethod
     def load(cls, network: nn.Module, saved: SavedNetwork, device: Any) -> Segmenter:
-        """With a network that has its weights, on a device."""
+        """A predictor for a saved network. Arguments are those of `netwright.tasks.base.Task.predictor`."""
         return cls(
             network=network,
             task=Segmentation().network_task(saved.architecture),
@@ -159,6 +159,12 @@ class Segmenter:
 
         ``cases`` are `LabelledCase`. Label maps are written to the folder ``predictions`` if given. ``unkept``: a CRF
         whose effect is told beside, without being used.
+
+        Args:
+            cases: `LabelledCase` each.
+            predictions: the folder for label maps; None: none are written.
+            on_case: called with the number of cases done and of all cases.
+            unkept: a CRF whose scores are measured besides.
 
         Raises:
             MemoryShortage: a CRF needs more memory than there is.

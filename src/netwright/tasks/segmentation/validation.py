@@ -38,6 +38,17 @@ def validation_dice(
     Volumes within ``size`` are padded and computed in batches, larger ones by sliding windows. Padding is not
     counted.
 
+    Args:
+        network: on the device.
+        prepared: volumes.
+        indices: of the cases.
+        size: of the network's input.
+        classes: with the background.
+        device: where the network is computed.
+        batch_size: volumes at once.
+        mixed_precision: as in `netwright.training.inference.forward`.
+        channels_last: as in `netwright.training.inference.forward`.
+
     Raises:
         FloatingPointError: the network's output is not finite.
     """
@@ -82,6 +93,18 @@ def slice_dice(
     All slices of a volume count, those without foreground among them. Batches are filled with slices of several
     volumes where these are within ``size``; larger ones are predicted by sliding windows. Padding is not counted.
 
+    Args:
+        network: on the device.
+        volumes: prepared.
+        indices: of the cases.
+        size: of the network's input.
+        axis: that slices are normal to.
+        classes: with the background.
+        device: where the network is computed.
+        batch_size: slices at once.
+        mixed_precision: as in `netwright.training.inference.forward`.
+        channels_last: as in `netwright.training.inference.forward`.
+
     Raises:
         FloatingPointError: the network's output is not finite.
     """
@@ -113,7 +136,13 @@ def slice_dice(
 def dice_of(
     outputs: Iterable[NDArray[np.floating]], labels: Iterable[NDArray[np.uint8]], classes: int
 ) -> NDArray[np.float64]:
-    """Dice (cases, classes - 1) of class probabilities (K, X, Y, Z), NaN as in `validation_dice`."""
+    """Dice (cases, classes - 1) of class probabilities (K, X, Y, Z), NaN as in `validation_dice`.
+
+    Args:
+        outputs: probabilities, one case after the other.
+        labels: class indices (X, Y, Z) of the same cases.
+        classes: with the background.
+    """
     rows = [
         dice_per_label(output.argmax(0).astype(np.uint8), label, classes)
         for output, label in zip(outputs, labels, strict=True)

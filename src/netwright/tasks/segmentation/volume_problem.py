@@ -98,7 +98,16 @@ def training_batches(
     device: torch.device,
     seed: int,
 ) -> Batches:
-    """Shuffled and augmented batches of images with label maps."""
+    """Shuffled and augmented batches of images with label maps.
+
+    Args:
+        items: gives the image and the label map of an index.
+        indices: to train on.
+        task: the input of the network.
+        protocol: of the training.
+        device: where the batches are needed.
+        seed: of order and augmentation.
+    """
     return Batches(
         items,
         indices,
