@@ -14,6 +14,7 @@ import pytest
 
 import netwright as package
 from netwright.planning.race import disk_mb
+from netwright.report.collect.race import racers_of
 from netwright.runs.candidates import candidates_of
 from netwright_tests import EXECUTABLE
 from processes import finish, run, searching, wait_until
@@ -95,6 +96,19 @@ def test_pictures_with_classes_have_a_space_of_their_own(finished: Path) -> None
     assert run.settings.race.single
     assert len(json.loads((finished / "ensemble.json").read_text())["members"]) == 1
     assert run.best is not None
+
+
+def test_the_report_says_what_each_training_was_expected_to_reach(finished: Path) -> None:
+    run = package.open_run(finished)
+    racers = {racer.number: racer for racer in racers_of(run.folder, run.settings, run.trials)}
+    latest = {c.number: c.reward for c in candidates_of(run.trials)}
+    assert set(racers) == set(latest)
+    page = (finished / "report.html").read_text()
+    for racer in racers.values():
+        assert racer.expected is not None
+        score, deviation = racer.expected
+        assert deviation >= 0
+        assert f"{score:.3f} ± {deviation:.3f}" in page
 
 
 def test_a_training_keeps_on_disk_what_the_plan_says(finished: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwright.errors import SettingsError
-from netwright.searches.race import Begin, Candidate, FreezeThaw, GoOn, Race
+from netwright.searches.race import Begin, Candidate, FreezeThaw, GoOn, Race, expected_scores
 from netwright.searches.race.extrapolation import averaged, extrapolate, shapes
 from netwright.searches.race.freeze_thaw import expected_maximum, field_of
 
@@ -66,11 +66,25 @@ def test_a_long_curve_is_foretold_better_than_by_its_last_score() -> None:
     curves = [candidate(n, 400.0) for n in range(30)]
     field = field_of(Race(tuple(curves), remaining=2000, total=TOTAL, workers=1, first=20))
     assert field is not None
-    expected = FreezeThaw().expected(Race(tuple(curves), remaining=2000, total=TOTAL, workers=1, first=20))
+    expected = expected_scores(Race(tuple(curves), remaining=2000, total=TOTAL, workers=1, first=20))
     truth = np.array([true_score(n, np.array(2400.0)) for n in range(30)])
-    foretold = np.array([expected[n] for n in range(30)])
+    foretold = np.array([expected[n].score for n in range(30)])
     last = np.array([curve.score for curve in curves])
     assert np.abs(foretold - truth).mean() < 0.5 * np.abs(last - truth).mean()
+
+
+def test_what_is_expected_of_each_has_its_own_time_and_is_less_sure_the_later_it_is() -> None:
+    race = Race(
+        tuple(candidate(n, 300.0) for n in range(8)), remaining=2000, total=TOTAL, workers=1, first=20
+    )
+    none = expected_scores(race, dict.fromkeys(range(8), 0.0))
+    for one in race.candidates:
+        assert none[one.number].score == pytest.approx(one.score, abs=3 * none[one.number].deviation + 0.02)
+    later = expected_scores(race, {n: 2000.0 * (n == 3) for n in range(8)})
+    assert later[3] == expected_scores(race)[3]
+    assert later[3].score > none[3].score
+    assert later[3].deviation > none[3].deviation
+    assert all(later[n] == none[n] for n in range(8) if n != 3)
 
 
 def test_given_a_shape_the_fit_is_that_of_least_squares() -> None:
@@ -102,8 +116,10 @@ def test_the_unit_of_the_score_does_not_matter(scale: float, shift: float) -> No
     )
     rule = FreezeThaw()
     assert rule.decide(other) == rule.decide(race)
-    expected = {number: shift + scale * score for number, score in rule.expected(race).items()}
-    assert rule.expected(other) == pytest.approx(expected, abs=1e-5 * scale)
+    found = expected_scores(other)
+    for number, (score, deviation) in expected_scores(race).items():
+        assert found[number].score == pytest.approx(shift + scale * score, abs=1e-5 * scale)
+        assert found[number].deviation == pytest.approx(scale * deviation, abs=1e-5 * scale)
 
 
 def test_a_decision_among_a_hundred_takes_milliseconds() -> None:
@@ -126,8 +142,8 @@ def test_scores_that_are_no_numbers_and_hopeless_ones_disturb_nothing() -> None:
         Candidate(104, tuple((20.0 * i, 0.1) for i in range(1, 46))),
     )
     more = replace(race, candidates=race.candidates + broken)
-    expected = rule.expected(more)
-    assert max(expected, key=lambda number: expected[number]) in {c.number for c in race.candidates}
+    expected = expected_scores(more)
+    assert max(expected, key=lambda number: expected[number].score) in {c.number for c in race.candidates}
     assert rule.decide(more) is not None
     assert rule.dropped(more)[102] == "out of memory"
     assert "expected to reach" in rule.dropped(more)[104]
@@ -136,9 +152,9 @@ def test_scores_that_are_no_numbers_and_hopeless_ones_disturb_nothing() -> None:
 def test_near_the_end_the_best_goes_on_and_none_is_begun() -> None:
     race = mixed_race(remaining=60.0)
     rule = FreezeThaw()
-    decision, expected = rule.decide(race), rule.expected(race)
+    decision, expected = rule.decide(race), expected_scores(race)
     assert isinstance(decision, GoOn)
-    assert decision.number in sorted(expected, key=lambda number: -expected[number])[:3]
+    assert decision.number in sorted(expected, key=lambda number: -expected[number].score)[:3]
 
 
 def test_at_first_candidates_are_begun() -> None:

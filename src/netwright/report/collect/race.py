@@ -12,6 +12,7 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.results import OPENINGS
 from netwright.runs.trials import TrialRecord
 from netwright.searches.multi_fidelity import rule_of, view_of
+from netwright.searches.race import Race, expected_scores
 from netwright.settings import RunSettings
 
 
@@ -28,7 +29,8 @@ def racers_of(folder: RunFolder, settings: RunSettings, records: Sequence[TrialR
     candidates = candidates_of(records)
     rule = rule_of(settings)
     race = view_of(folder, settings, candidates, remaining=0.0)
-    expected, dropped = rule.expected(race), rule.dropped(race)
+    dropped = rule.dropped(race)
+    expected = expected_scores(race, _seconds_left(folder, race, candidates))
     best = best_candidate(candidates)
     began = min((r.started for r in records if r.started is not None), default=0.0)
     return tuple(
@@ -48,6 +50,28 @@ def racers_of(folder: RunFolder, settings: RunSettings, records: Sequence[TrialR
         )
         for candidate in candidates
     )
+
+
+def _seconds_left(folder: RunFolder, race: Race, candidates: Sequence[TrainedCandidate]) -> dict[int, float]:
+    """How much longer each candidate could have been trained: from its last part to the end of the race.
+
+    Only the time in which something was trained counts, because a run may be stopped for hours.
+    """
+    spans = sorted(
+        (part.started, part.finished)
+        for candidate in candidates
+        for part in candidate.parts
+        if part.started is not None and part.finished is not None
+    )
+    busy = {0.0: 0.0}
+    until, total = 0.0, 0.0
+    for begin, end in spans:
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+        busy[end] = total
+    whole = total if (folder.root / ENSEMBLE).exists() else max(total, race.total)
+    ends = {c.number: max((p.finished or 0.0 for p in c.complete), default=0.0) for c in candidates}
+    return {number: whole - busy.get(end, 0.0) for number, end in ends.items()}
 
 
 def final_choice_of(folder: RunFolder) -> FinalChoice | None:

@@ -19,6 +19,10 @@ CURVES_CAPTION = (
     "on a logarithmic scale."
 )
 PARTS_CAPTION = "Each bar is a part of a training, with its validation, in the time of the search."
+EXPECTED_NOTE = (
+    "Expected at the end: what the curve of a training foretells, with one standard deviation, if the training had "
+    "gone on from its last part to the end of the search."
+)
 BEST, DEFAULT = "best", "default"
 
 
@@ -33,7 +37,8 @@ class Racer:
         parameters: of its network; None: not known.
         curve: seconds trained in all and the score then, ascending.
         parts: from and until when each of its parts was trained, in seconds since the search began.
-        expected: the score expected at the end of the race; None: not known.
+        expected: the score that its curve foretells for the end of the race, had it gone on, and the standard
+            deviation of that; None: not known.
         reason: why it does not go on; empty for one that was in the race to the end.
     """
 
@@ -43,7 +48,7 @@ class Racer:
     parameters: int | None
     curve: tuple[tuple[float, float], ...]
     parts: tuple[tuple[float, float], ...]
-    expected: float | None
+    expected: tuple[float, float] | None
     reason: str
 
 
@@ -91,6 +96,7 @@ def race_sections(
         Figure("race", curves_figure(racers, reward_name), CURVES_CAPTION),
         Figure("parts", parts_figure(racers), PARTS_CAPTION),
         _table(racers, reward_name),
+        Sentences((EXPECTED_NOTE,)),
         *(() if choice is None else _choice(choice, reward_name)),
     )
     return (Section("race", "Which trainings went on", blocks, SEARCH + 1, link="The race"),)
@@ -201,7 +207,7 @@ def _table(racers: Sequence[Racer], reward_name: str) -> Table:
         Cell("parameters", number=True),
         Cell("trained", number=True),
         Cell(reward_name, number=True),
-        Cell("expected", number=True),
+        Cell("expected", ("at the end",), number=True),
         Cell("why it does not go on"),
     )
     return Table(head, tuple(map(_row, racers)), scrolls=True, sorts=True)
@@ -216,10 +222,17 @@ def _row(racer: Racer) -> Row:
         _number(formatting.parameters(racer.parameters), racer.parameters),
         _number(formatting.duration(seconds), seconds),
         _number(formatting.reward(score), score),
-        _number(formatting.reward(racer.expected), racer.expected),
+        _expected(racer),
         Cell(racer.reason, wide=True),
     )
     return Row(cells, "best" if racer.role == BEST else "")
+
+
+def _expected(racer: Racer) -> Cell:
+    if racer.expected is None:
+        return _number(formatting.reward(None), None)
+    score, deviation = racer.expected
+    return _number(f"{formatting.reward(score)} ± {formatting.reward(deviation)}", score)
 
 
 def _number(text: str, value: float | None) -> Cell:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from netwright.searches.race.asha import Asha
 from netwright.searches.race.base import Begin, Candidate, Decision, GoOn, Race, Rule
+from netwright.searches.race.expected import Expected, expected_scores
 from netwright.searches.race.freeze_thaw import FreezeThaw
 from netwright.searches.race.short_then_best import ShortThenBest
 
@@ -22,9 +23,11 @@ __all__ = [
     "Begin",
     "Candidate",
     "Decision",
+    "Expected",
     "FreezeThaw",
     "GoOn",
     "Race",
     "Rule",
     "ShortThenBest",
+    "expected_scores",
 ]

@@ -68,10 +68,6 @@ class Asha:
         ]
         return self._climb(race, below[0]) if below else Begin(race.part(self._rung(race, 0)))
 
-    def expected(self, race: Race) -> dict[int, float]:
-        """The last score of each candidate; this rule does not extrapolate."""
-        return {candidate.number: candidate.score for candidate in race.by_number() if candidate.curve}
-
     def dropped(self, race: Race) -> dict[int, str]:
         """The candidates that are not among the best of their rung now."""
         reasons = {}

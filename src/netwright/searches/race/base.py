@@ -147,8 +147,5 @@ class Rule(Protocol):
         running nor ended. There is a decision as long as ``race.remaining`` is at least ``race.first``.
         """
 
-    def expected(self, race: Race) -> dict[int, float]:
-        """The expected score of each candidate at the end, by number. Candidates without a validation are left out."""
-
     def dropped(self, race: Race) -> dict[int, str]:
         """The candidates that would not go on now, by number, each with the reason in words."""

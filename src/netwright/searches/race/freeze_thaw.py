@@ -132,15 +132,6 @@ class FreezeThaw:
             return Begin(race.part(seconds))
         return race.go_on(field.candidates[row], seconds)
 
-    def expected(self, race: Race) -> dict[int, float]:
-        """The score of each candidate if it were trained for the rest of the race."""
-        field = field_of(race)
-        if field is None:
-            return {candidate.number: candidate.score for candidate in race.by_number() if candidate.curve}
-        means, _ = field.at_the_end()
-        scores = field.best + field.scale * means
-        return {c.number: float(score) for c, score in zip(field.candidates, scores, strict=True)}
-
     def dropped(self, race: Race) -> dict[int, str]:
         """The candidates that ended, and those that are unlikely to be the best."""
         reasons = {candidate.number: candidate.ended for candidate in race.by_number() if candidate.ended}

@@ -66,10 +66,6 @@ class ShortThenBest:
         others = [candidate for candidate in self._ranked(race) if candidate.waiting]
         return race.go_on(others[0], self.part * race.total) if others else Begin(race.part(short))
 
-    def expected(self, race: Race) -> dict[int, float]:
-        """The last score of each candidate; this rule does not extrapolate."""
-        return {candidate.number: candidate.score for candidate in race.by_number() if candidate.curve}
-
     def dropped(self, race: Race) -> dict[int, str]:
         """After the exploration, all candidates except the finalists."""
         reasons = {candidate.number: candidate.ended for candidate in race.by_number() if candidate.ended}
