@@ -84,7 +84,7 @@ def finished(shapes: Path, netwright: Command, tmp_path_factory: pytest.TempPath
     """A small race that was finished, for pictures with classes, with one network in the end."""
     folder = tmp_path_factory.mktemp("races") / "run"
     words = ["--recipe", "auto", "--workers", 1, "--hours", 0.008, *SMALL]
-    done = netwright("search", shapes, "-o", folder, *words, "--single")
+    done = netwright("search", shapes, "-o", folder, *words, "--single", "--compare", "full")
     assert done.returncode == 0, done.stderr + done.stdout
     return folder
 
@@ -96,6 +96,32 @@ def test_pictures_with_classes_have_a_space_of_their_own(finished: Path) -> None
     assert run.settings.race.single
     assert len(json.loads((finished / "ensemble.json").read_text())["members"]) == 1
     assert run.best is not None
+
+
+def test_the_default_is_trained_alone_for_the_hours_and_goes_on_when_there_are_more(
+    finished: Path, netwright: Command, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    result = folder / "verdict" / "default-alone" / "result.json"
+    shutil.copytree(finished, folder)
+    first = json.loads(result.read_text())
+    assert first["outcome"]["status"] == "complete"
+    assert first["scores"], "it was tested"
+    assert first["outcome"]["seconds"] >= first["share_seconds"]
+    assert "The default, alone for all the hours" in (folder / "report.html").read_text()
+    written = result.stat().st_mtime_ns
+    (folder / "finished.json").unlink()
+    assert netwright("resume", folder).returncode == 0
+    assert result.stat().st_mtime_ns == written, "nothing is trained twice"
+
+    done = netwright("resume", folder, "--hours", 0.0005)
+    assert done.returncode == 0, done.stderr
+    second = json.loads(result.read_text())
+    assert second["share_seconds"] == pytest.approx(first["share_seconds"] + 1.8)
+    known = [json.loads(line) for line in (result.parent / "curves.jsonl").read_text().splitlines()]
+    epochs = [line["epoch"] for line in known if "epoch" in line]
+    assert epochs == list(range(1, second["outcome"]["epochs"] + 1)), "it went on"
+    assert second["outcome"]["epochs"] > first["outcome"]["epochs"]
 
 
 def test_the_report_says_what_each_training_was_expected_to_reach(finished: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import optuna
 
 from netwright.comparison.contestants import SEARCHED
+from netwright.comparison.default_alone import ALONE, compare_default_alone
 from netwright.comparison.finish import (
     DEFAULT,
     ENSEMBLE,
@@ -86,17 +87,19 @@ def end_race(
     best = best_candidate(candidates)
     if best is None or best.latest is None:
         raise RunError(f"{folder.root} has no trained candidate to test.")
+    space = make_space(settings.space)
     work = Finish(
         folder,
         settings,
-        make_space(settings.space),
+        space,
         run_data.data,
         run_data.test,
         candidates,
         choosing_seconds(settings),
     )
     comparing = {"trial": best.latest.number, "hours": 0.0, "share_seconds": None, "epochs": None}
-    write_json(folder.root / COMPARING, {**comparing, "entries": [SEARCHED, DEFAULT]})
+    more = [ALONE] * (settings.race is not None and settings.race.compare == "full")
+    write_json(folder.root / COMPARING, {**comparing, "entries": [SEARCHED, DEFAULT, *more]})
     openings = folder.root / OPENINGS
     earlier = read_json(openings) if openings.exists() else []
     if not earlier or earlier[-1]["hours"] != settings.budget.hours:  # not again after a kill
@@ -108,7 +111,9 @@ def end_race(
             on_status(status_of(folder, settings, records, spent))
 
     tested = work.run(executor, tick)
-    write_json(folder.root / COMPARING, {**comparing, "entries": list(tested)})
+    write_json(folder.root / COMPARING, {**comparing, "entries": [*tested, *more]})
+    if more:
+        compare_default_alone(folder, settings, run_data, space, executor, tick)
     tick()
 
 

@@ -17,6 +17,7 @@ from netwright import __version__
 from netwright.cli.completion import complete_sample
 from netwright.cli.console import err, opened_run, out, print_json, print_lines
 from netwright.cli.options import (
+    CompareOption,
     DatasetArgument,
     EpochsOption,
     FormatOption,
@@ -174,6 +175,7 @@ def plan(
     network: NetworkOption = None,
     limit: LimitOption = None,
     single: SingleOption = False,
+    compare: CompareOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
     format: FormatOption = None,
@@ -203,6 +205,7 @@ def plan(
         network=network,
         limits=limit,
         single=single,
+        compare=compare,
     )
     with _warnings_of_settings() as told:
         result = api.plan(dataset, recipe, user, on_stage=_stage, seconds=seconds or api.PLAN_SECONDS)
@@ -230,6 +233,7 @@ def search(
     network: NetworkOption = None,
     limit: LimitOption = None,
     single: SingleOption = False,
+    compare: CompareOption = None,
     assignments: SetOption = None,
     settings: Annotated[
         Path | None,
@@ -261,6 +265,7 @@ def search(
         network=network,
         limits=limit,
         single=single,
+        compare=compare,
         logs=log,
         repeat=None if settings is None else read_settings(settings),
         trust_code=trust_code,

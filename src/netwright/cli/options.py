@@ -77,6 +77,14 @@ TrialOption = Annotated[int | None, typer.Option(min=0, help="Number of a trial;
 SingleOption = Annotated[
     bool, typer.Option("--single", help="One network in the end, not several together (recipe auto).")
 ]
+CompareOption = Annotated[
+    str | None,
+    typer.Option(
+        "--compare",
+        metavar="full",
+        help="Then train the default alone for as many hours, to see what the search was worth (recipe auto).",
+    ),
+]
 NoCRFOption = Annotated[
     bool, typer.Option("--no-crf", help="Do not apply the CRF that was kept for the network.")
 ]
@@ -164,6 +172,7 @@ def read_user_settings(
     network: str | None = None,
     limits: Sequence[str] | None = None,
     single: bool = False,
+    compare: str | None = None,
     logs: Sequence[str] | None = None,
     **options: Any,
 ) -> UserSettings:
@@ -184,6 +193,8 @@ def read_user_settings(
         named["objective.limits"] = list(limits)
     if single:
         named["race.single"] = True
+    if compare is not None:
+        named["race.compare"] = compare
     if logs:
         named["log"] = list(dict.fromkeys(logs))
     return UserSettings(map_label=read_label_map(map_label), assignments=named, **options)

@@ -266,6 +266,8 @@ def _candidate_lines(plan: Plan) -> Iterator[str]:
         if plan.crf_seconds is not None:
             most = formatting.duration(plan.crf_seconds)
             yield f"           up to {most} of it for each network that is tested, to fit its CRF"
+        if plan.race_compares:
+            yield f"           then {plan.race_hours:g} h more, to train the default alone"
         sizes = [disk_mb(m.parameters) for m in plan.measurements if m.parameters is not None]
         if sizes:
             most = f"{min(sizes):.1f} to {max(sizes):.1f} MB"

@@ -332,6 +332,17 @@ def crf_seconds(settings: RunSettings) -> float:
     return math.ceil(TESTED / settings.machine.workers) * (settings.postprocessing.most_seconds or 0.0)
 
 
+def test_seconds(validation_seconds: float, validation: int, test: int) -> float:
+    """About how long one network is tested, in s.
+
+    Args:
+        validation_seconds: of a validation of the default, in s.
+        validation: the number of its cases.
+        test: the number of test cases.
+    """
+    return TEST_FACTOR * validation_seconds * test / max(1, validation)
+
+
 def seconds_to_finish(settings: RunSettings, validation_seconds: float, validation: int, test: int) -> float:
     """About how long the choice, the tests and the report take, in s of wall time.
 
@@ -342,6 +353,6 @@ def seconds_to_finish(settings: RunSettings, validation_seconds: float, validati
         test: the number of test cases.
     """
     turns = math.ceil(TESTED / settings.machine.workers)
-    tests = turns * TEST_FACTOR * validation_seconds * test / max(1, validation)
+    tests = turns * test_seconds(validation_seconds, validation, test)
     whole = choosing_seconds(settings) + REPORT_SECONDS + tests
     return min(whole, LARGEST_SHARE * 3600.0 * (settings.budget.hours or 0.0)) + crf_seconds(settings)

@@ -58,6 +58,7 @@ class Plan:
         crf_seconds: the longest time to fit a CRF to each network that is tested; None: none is fitted.
         exploration: trials that the strategy draws at random before it uses what it learned; None: there are none.
         race_hours: of a search whose trainings go on until its time is up; None: each candidate is trained once.
+        race_compares: whether the default is then trained alone for as long.
     """
 
     recipe: str
@@ -81,6 +82,7 @@ class Plan:
     crf_seconds: float | None = None
     exploration: int | None = None
     race_hours: float | None = None
+    race_compares: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -170,6 +172,7 @@ def make_plan(
         crf_seconds=None if settings.verdict.hours == 0 else settings.postprocessing.most_seconds,
         exploration=exploration_episodes(settings),
         race_hours=None if settings.race is None else settings.budget.hours,
+        race_compares=settings.race is not None and settings.race.compare == "full",
     )
 
 

@@ -42,7 +42,7 @@ def _require_race(draft: Draft) -> None:
     given = sorted(name for name in draft.user_set if name.startswith("race."))
     if draft.race is not None or "race" in draft.user_set or not given:
         return
-    option = " (--single)" if given[0] == "race.single" else ""
+    option = {"race.single": " (--single)", "race.compare": " (--compare)"}.get(given[0], "")
     raise SettingsError(
         f"{given[0]}{option} is for trainings that go on, but the recipe {draft.recipe} trains each candidate once. "
         "Give --recipe auto, or leave it out."

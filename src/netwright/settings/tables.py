@@ -230,6 +230,11 @@ class RaceSettings(_Model):
         default=False,
         description="whether one network is used in the end, and not several together; `--single`",
     )
+    compare: Literal["none", "full"] = Field(
+        default="none",
+        description="`full`: afterwards train the default alone for as long as the hours were, to see what the search "
+        "was worth; it takes as long again; `--compare`",
+    )
     validation_seconds: float = Field(
         default=10.0,
         ge=0,

@@ -1,0 +1,117 @@
+"""What a search was worth: the default is trained alone for as long as all of the search took, and tested on its cases.
+
+The training is that of the default in the race: the same protocol, threads and first weights. It goes on from its
+checkpoint when it was killed, and when the run gets more hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+
+from netwright.comparison.contestants import Entry
+from netwright.comparison.finish import REPORT_SECONDS, test_seconds
+from netwright.comparison.retrain import ContestantJob, is_done, run_contestant
+from netwright.execution.base import Executor
+from netwright.execution.resources import devices
+from netwright.execution.run_jobs import Job, run_jobs
+from netwright.files import read_json, write_json
+from netwright.runs.data import RunData
+from netwright.runs.folder import RunFolder
+from netwright.runs.results import RESULT
+from netwright.searches.components import protocol_of
+from netwright.searches.jobs import CandidateJob
+from netwright.settings import RunSettings
+from netwright.spaces.base import Space
+from netwright.training.files import LOG
+from netwright.training.outcome import Outcome, Status
+from netwright.training.seeding import derive_seed
+
+ALONE = "default-alone"
+
+
+def seconds_alone(settings: RunSettings, validation: int, test: int) -> float:
+    """How long the default is trained alone, in s: all the hours but what planning, test and report take.
+
+    Args:
+        settings: of the run.
+        validation: the number of validation cases.
+        test: the number of test cases.
+    """
+    assert settings.race is not None
+    beside = settings.race.used_seconds + REPORT_SECONDS + (settings.postprocessing.most_seconds or 0.0)
+    beside += test_seconds(settings.race.validation_seconds, validation, test)
+    return max(settings.race.first_seconds, 3600.0 * (settings.budget.hours or 0.0) - beside)
+
+
+def compare_default_alone(
+    folder: RunFolder,
+    settings: RunSettings,
+    run_data: RunData,
+    space: Space,
+    executor: Executor,
+    on_tick: Callable[[], None],
+) -> None:
+    """Trains and tests the default alone, unless that was done for the same hours.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        run_data: its data.
+        space: that was searched.
+        executor: runs the training.
+        on_tick: called about twice a second.
+    """
+    seconds = seconds_alone(settings, len(run_data.data.validation), len(run_data.test))
+    path = folder.contestant(ALONE) / RESULT
+    if is_done(folder, ALONE) and read_json(path)["share_seconds"] == seconds:
+        return
+    path.unlink(missing_ok=True)
+    choice = dict(space.starting_choice())
+    entry = Entry(ALONE, "the default, alone for all the hours", choice, None, None, space.describe(choice))
+    job = Job(
+        run_contestant,
+        partial(_job, folder, settings, run_data, space, entry, seconds),
+        log=folder.contestant(ALONE) / LOG,
+    )
+    (done,) = run_jobs(
+        executor,
+        [job],
+        settings.budget.retries,
+        devices=devices(settings.training.device),
+        crashed=lambda result: result["outcome"]["status"] == Status.CRASHED,
+        on_tick=on_tick,
+    )
+    result = done.result
+    if done.failure is not None:
+        result = {"outcome": Outcome.of_failure(done.failure).to_dict(), "scores": {}}
+    write_json(path, {**asdict(entry), "share_seconds": seconds, **result})
+
+
+def _job(
+    folder: RunFolder,
+    settings: RunSettings,
+    run_data: RunData,
+    space: Space,
+    entry: Entry,
+    seconds: float,
+    device: str,
+) -> ContestantJob:
+    protocol = protocol_of(settings, space, entry.choice)
+    return ContestantJob(
+        CandidateJob(
+            settings=settings,
+            prepared=run_data.data.prepared,
+            training=run_data.data.training,
+            validation=run_data.data.validation,
+            choice=entry.choice,
+            reference=None,
+            protocol=replace(protocol, seconds=seconds, threads=settings.machine.threads, device=device),
+            seed=derive_seed(settings.seed, "trial", 0),  # the default begins the race
+            folder=folder.contestant(ALONE),
+            memory_limit_mb=settings.machine.memory_limit_mb,
+            keep_checkpoint=True,
+        ),
+        run_data.test,
+    )
