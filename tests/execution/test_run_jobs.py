@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import netwright
-from netwright.errors import NetworkFailed, StorageError
+from netwright.errors import NetworkFailed, SettingsError, StorageError
 from netwright.execution.base import WorkerLost
-from netwright.execution.run_jobs import Cause, Done, Job, classify_failure, run_jobs
+from netwright.execution.executors import EXECUTORS, make_executor
+from netwright.execution.run_jobs import Cause, Done, Job, classify_failure, fixed, run_jobs
 
 ROOT = Path(netwright.__file__).parent
 
@@ -233,3 +234,44 @@ def _names(file: Path, name: str) -> bool:
     """Whether a file uses a name beyond defining it."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))
+
+
+def test_every_executor_of_a_run_is_the_one_that_its_settings_name() -> None:
+    """Otherwise one that is added to the registry would be used for some jobs only."""
+    calls = [
+        node
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "make_executor"
+    ]
+    names = [ast.unparse(word.value) for call in calls for word in call.keywords if word.arg == "name"]
+    assert len(names) == len(calls) >= 5
+    assert set(names) <= {"machine.executor", "name"}
+
+
+def test_an_executor_in_the_registry_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class AtOnce:
+        """Runs a function where it is submitted."""
+
+        def __init__(self, workers: int, threads: int, memory_limit_mb: float | None) -> None:
+            self.made_with = (workers, threads, memory_limit_mb)
+
+        def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.set_result(function(*arguments))
+            return future
+
+        def shutdown(self) -> None:
+            ended.append(self.made_with)
+
+    ended: list[tuple[int, int, float | None]] = []
+    monkeypatch.setitem(EXECUTORS, "at-once", AtOnce)
+    with make_executor(2, 3, name="at-once") as executor:
+        (done,) = run_jobs(executor, [Job(abs, fixed(-3))], retries=0)
+    assert done.result == 3
+    assert ended == [(2, 3, None)]
+    with (
+        pytest.raises(SettingsError, match=r"machine.executor is 'ray'.*local, at-once"),
+        make_executor(1, 1, name="ray"),
+    ):
+        pass

@@ -355,7 +355,8 @@ def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
     folder = job.candidate.folder
     (folder / CURVES).unlink(missing_ok=True)  # of an earlier training, not to be told as this one's
     jobs = [Job(run_contestant, fixed(job))]
-    with make_executor(1, job.candidate.protocol.threads) as executor:
+    name = job.candidate.settings.machine.executor
+    with make_executor(1, job.candidate.protocol.threads, name=name) as executor:
         (done,) = run_jobs(executor, jobs, retries=0, on_tick=report_epochs(folder, on_epoch))
     if done.failure is None:
         remove_checkpoint(folder / CHECKPOINT)  # a worker that was lost leaves it for the next attempt

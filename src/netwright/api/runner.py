@@ -61,7 +61,7 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
             # One executor for both parts: a worker takes seconds to start.
             with (
                 following(folder.root, settings.log) as follower,
-                make_executor(machine.workers, machine.threads, limit) as executor,
+                make_executor(machine.workers, machine.threads, limit, name=machine.executor) as executor,
             ):
                 search(folder, settings, run_data, executor, follower, on_status)
                 if settings.race is not None:

@@ -296,7 +296,10 @@ def measure(
     machine = settings.machine
     begun, turns = time.monotonic(), math.ceil(len(choices) / machine.workers)
     results: dict[int, Measurement] = {}
-    with tempfile.TemporaryDirectory() as notes, make_executor(machine.workers, machine.threads) as executor:
+    with (
+        tempfile.TemporaryDirectory() as notes,
+        make_executor(machine.workers, machine.threads, name=machine.executor) as executor,
+    ):
         jobs = [
             ProbeJob(
                 *(name, settings, prepared.folder, choice, *cases, Path(notes) / f"{i}.json", whole),

@@ -129,7 +129,9 @@ def _steps_of(job: SharedJob, until: float) -> dict[str, Any]:
     settings = job.settings
     machine = settings.machine
     timed = Job(_timed, fixed((job, until)), until=until + GRACE_SECONDS)
-    with make_executor(1, machine.threads * machine.workers, memory_limit_mb(settings)) as executor:
+    with make_executor(
+        1, machine.threads * machine.workers, memory_limit_mb(settings), name=machine.executor
+    ) as executor:
         (done,) = run_jobs(executor, [timed], retries=0)
     failure = done.failure
     if failure is None:

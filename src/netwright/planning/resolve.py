@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from netwright.comparison.contestants import require_references, require_rival
 from netwright.comparison.retrain import require_retraining
+from netwright.execution.executors import require_executor
 from netwright.logs import require_logs
 from netwright.planning.candidate_cost import measure_start
 from netwright.planning.candidate_time import choose_candidate_time, has_time_share
@@ -138,6 +139,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("another space or strategy may share no weights", drop_supernet),
         ("some task has the loss", require_loss),
         ("the device is there", require_device),
+        ("there is such an executor", lambda draft, _: require_executor(draft.machine.executor)),
         ("length of a one-shot search", choose_one_shot_length),
         ("epochs in place of steps", drop_steps),
         ("the rival's folder", find_rival),

@@ -267,7 +267,9 @@ def search_shared(
         on_tick(clock.spent())
 
     try:
-        with make_executor(1, machine.threads * machine.workers, memory_limit_mb(settings)) as executor:
+        with make_executor(
+            1, machine.threads * machine.workers, memory_limit_mb(settings), name=machine.executor
+        ) as executor:
             result = _result(job, executor, settings.budget.retries, tick)
     finally:
         clock.save(now=True)

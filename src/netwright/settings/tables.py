@@ -268,6 +268,9 @@ class MachineSettings(_Model):
         description="memory for a training step, in MB of 1e6 bytes. A candidate is not trained if it is predicted "
         "to need more",
     )
+    executor: str = Field(
+        default="local", description="where candidates train: `local`, in worker processes on this machine"
+    )
     keep_weights: Literal["best", "all"] = Field(
         default="best", description="candidates whose weights stay on disk: only the `best` so far, or `all`"
     )
