@@ -8,6 +8,8 @@ changes of the default, and uniform ones. Every training is that of a search wit
 weights, validations of at most 8 % of the time. The seconds are those of the processor (`time.process_time`), with one
 thread, so that other programs on the machine change little.
 
+Small pictures (``--set preprocessing.size=[64,64]``) make steps cheap, so that short curves are whole ones.
+
 Curves that the file has are kept: the script goes on where it was broken off, and `--count` may grow.
 """
 
@@ -35,6 +37,7 @@ from netwright.runs.data import open_run_data
 from netwright.runs.folder import RunFolder
 from netwright.searches.components import protocol_of
 from netwright.searches.jobs import CandidateJob, run_candidate
+from netwright.settings import read_assignments
 from netwright.spaces import make_space
 from netwright.strategies.base import Observation
 from netwright.strategies.prior import Prior
@@ -104,6 +107,7 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--name", help="of the dataset in the file; else that of the file")
     parser.add_argument("--map-label", action="append", default=[])
+    parser.add_argument("--set", action="append", default=[], help="a setting, as in a search")
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument(
         "--hours", type=float, default=0.33, help="of the race for which the data is prepared"
@@ -116,7 +120,9 @@ def main() -> None:
     place = arguments.work / name
     if not place.exists():
         labels = read_label_map(arguments.map_label)
-        create_run(arguments.dataset, "auto", UserSettings(map_label=labels, hours=arguments.hours), place)
+        assigned = read_assignments(arguments.set)
+        user = UserSettings(map_label=labels, hours=arguments.hours, assignments=assigned)
+        create_run(arguments.dataset, "auto", user, place)
     run = RunFolder(place)
     entries = json.loads(arguments.to.read_text(encoding="utf-8")) if arguments.to.exists() else []
     begun = {json.dumps(entry["choice"], sort_keys=True) for entry in entries}
