@@ -6,7 +6,8 @@ pictures.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import importlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypedDict
 
@@ -135,6 +136,19 @@ def predict_slices(
         for start in range(0, len(slices), at_once)
     ]
     return np.ascontiguousarray(np.moveaxis(np.concatenate(probabilities), 0, axis + 1))
+
+
+def load_windows(sizes: Iterable[Sequence[int]], size: Sequence[int]) -> None:
+    """Imports what is needed to predict in windows, if an image is larger than the network's input.
+
+    That takes seconds. A training calls this before its time begins, or its first validation would pay for it.
+
+    Args:
+        sizes: of the images.
+        size: of the network's input.
+    """
+    if not all(is_within(one, size) for one in sizes):
+        importlib.import_module("monai.inferers.utils")
 
 
 def _probabilities(

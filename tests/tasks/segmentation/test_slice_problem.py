@@ -1,6 +1,7 @@
 """Networks of two dimensions on volumes, against networks of three that do the same."""
 
 import json
+import sys
 
 import nibabel
 import numpy as np
@@ -210,6 +211,22 @@ def test_batches_are_of_slices_of_all_cases_and_drop_the_empty_ones(prepared):
         assert empty == "keep" or all(seen)
         lengths[empty] = len(seen)
     assert lengths["drop"] < lengths["keep"] <= 2 * prepared.label(0).shape[1]
+
+
+@pytest.mark.parametrize("of_slices", [True, False])
+def test_what_windows_take_is_there_before_the_time_of_a_training_begins(balls, of_slices, monkeypatch):
+    """Its import takes seconds. Within the first validation, these kept the next ones waiting for a minute."""
+    thin, module = Thin(balls), "monai.inferers.utils"
+    protocol = TrainingProtocol(batch_size=2, **PLAIN)
+    for size, needed in ((thin.size, False), ((12, 10, 1), True)):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        if of_slices:
+            view = Slices(thin, SliceSettings())
+            problem = SliceProblem(view, SegmentationTask(1, thin.label_names, size[:2]))
+        else:
+            problem = VolumeProblem(thin, SegmentationTask(1, thin.label_names, size))
+        problem.batches([0, 1], protocol, CPU, seed=0)
+        assert (module in sys.modules) == needed
 
 
 def test_every_slice_counts_in_a_volume_s_dice(prepared):

@@ -17,7 +17,7 @@ from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.validation import dice_of, slice_dice
 from netwright.tasks.segmentation.volume_problem import dice_metrics, training_batches
 from netwright.training.config import TrainingProtocol
-from netwright.training.inference import predict_slices, require_finite
+from netwright.training.inference import load_windows, predict_slices, require_finite
 from netwright.training.losses import TrainingLoss, loss_of
 
 
@@ -45,6 +45,8 @@ class SliceProblem:
         self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
     ) -> Batches:
         """As in `netwright.data.loading.batches.Batches`: a slice an item."""
+        sizes = (self._slices.scans.image(case).shape[1:] for case in cases)
+        load_windows((size[: self.axis] + size[self.axis + 1 :] for size in sizes), self.task.size)
         items = _Items(self._slices, cases)
         return training_batches(items, range(len(items)), self.task, protocol, device, seed)
 

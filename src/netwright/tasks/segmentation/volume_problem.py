@@ -16,7 +16,7 @@ from netwright.nn.losses import label_weights
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.validation import dice_of, validation_dice
 from netwright.training.config import TrainingProtocol
-from netwright.training.inference import predict_probabilities, require_finite
+from netwright.training.inference import load_windows, predict_probabilities, require_finite
 from netwright.training.losses import TrainingLoss, loss_of
 from netwright.training.seeding import derive_seed
 
@@ -36,6 +36,7 @@ class VolumeProblem:
         self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
     ) -> Batches:
         """As in `netwright.data.loading.batches.Batches`: a volume a case."""
+        load_windows((self._prepared.image(case).shape[1:] for case in cases), self.task.size)
         return training_batches(self._prepared, cases, self.task, protocol, device, seed)
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
