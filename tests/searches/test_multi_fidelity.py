@@ -237,6 +237,27 @@ def test_a_candidate_whose_worker_is_always_lost_ends_and_the_search_goes_on(tmp
     assert len(search.candidates()) > 2
 
 
+def test_of_a_candidate_that_cannot_go_on_no_checkpoint_is_kept(tmp_path: Path) -> None:
+    continued: list[int] = []
+
+    def lost(job: CandidateJob) -> bool:
+        """Whoever goes on first is lost."""
+        if job.resume_from is not None:
+            continued.append(job.seed)
+        return job.resume_from is not None and job.seed == continued[0]
+
+    search, _ = make(tmp_path, Simulated(lost))
+    search.run()
+    (ended,) = (candidate for candidate in search.candidates() if candidate.ended)
+    assert ended.latest is not None, "it has a network that may be used"
+    kept = {number_of(path) for path in tmp_path.rglob(CHECKPOINT)}
+    assert kept == {c.parts[-1].number for c in search.candidates() if not c.ended}
+
+
+def number_of(path: Path) -> int:
+    return int(path.parent.name)
+
+
 def test_the_candidates_of_the_budget_share_all_of_the_time(tmp_path: Path) -> None:
     executor, candidates, _ = searched(tmp_path, budget={"hours": 1.0, "trials": 3})
     assert len(candidates) == 3

@@ -37,7 +37,7 @@ def racers_of(folder: RunFolder, settings: RunSettings, records: Sequence[TrialR
         Racer(
             number=candidate.number,
             choice=candidate.words,
-            role=BEST if candidate is best else DEFAULT if candidate.default else "",
+            role=", ".join([BEST] * (candidate is best) + [DEFAULT] * candidate.default),
             parameters=_parameters(candidate),
             curve=curve_of(folder, candidate, within=settings.objective.of_task),
             parts=tuple(

@@ -33,7 +33,7 @@ class Racer:
     Args:
         number: of its first trial.
         choice: in words.
-        role: "best", "default", or empty.
+        role: "best", "default", both with a comma between them, or empty.
         parameters: of its network; None: not known.
         curve: seconds trained in all and the score then, ascending.
         parts: from and until when each of its parts was trained, in seconds since the search began.
@@ -195,7 +195,7 @@ def parts_figure(racers: Sequence[Racer]) -> go.Figure:
 
 
 def _colour(racer: Racer) -> str:
-    if racer.role == BEST:
+    if racer.role.startswith(BEST):
         return BEST_COLOUR
     return INK if racer.role == DEFAULT else GRID if racer.reason else QUIET
 
@@ -225,7 +225,7 @@ def _row(racer: Racer) -> Row:
         _expected(racer),
         Cell(racer.reason, wide=True),
     )
-    return Row(cells, "best" if racer.role == BEST else "")
+    return Row(cells, "best" if racer.role.startswith(BEST) else "")
 
 
 def _expected(racer: Racer) -> Cell:
