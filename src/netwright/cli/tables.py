@@ -268,10 +268,14 @@ def _candidate_lines(plan: Plan) -> Iterator[str]:
             yield f"           up to {most} of it for each network that is tested, to fit its CRF"
         if plan.race_compares:
             yield f"           then {plan.race_hours:g} h more, to train the default alone"
-        sizes = [disk_mb(m.parameters) for m in plan.measurements if m.parameters is not None]
-        if sizes:
-            most = f"{min(sizes):.1f} to {max(sizes):.1f} MB"
-            yield f"disk       at most {most} for each training, of which a checkpoint and two networks stay"
+        trained = [
+            m.parameters for m in plan.measurements if m.status == "complete" and m.parameters is not None
+        ]
+        if trained:
+            sizes = " to ".join(
+                dict.fromkeys(f"{disk_mb(number):.1f}" for number in (min(trained), max(trained)))
+            )
+            yield f"disk       {sizes} MB for each training: its checkpoint and two networks"
         return
     words = None if plan.trials is None else exploration_words(plan.trials, plan.exploration)
     if words is not None:
