@@ -261,3 +261,17 @@ def test_recipes_for_volumes_are_not_offered_for_pictures(cells: Path, dataset: 
             create_run(cells, recipe, UserSettings(trials=1), tmp_path / "run")
     with pytest.raises(SettingsError, match=r"Recipes for it: .*segnas4.*marl-unet"):
         create_run(dataset, "marl-vgg16", UserSettings(trials=1), tmp_path / "run")
+
+
+def test_a_plan_of_trainings_that_go_on_says_what_they_keep_on_disk(tmp_path: Path) -> None:
+    """Of networks that could be trained: 24 bytes a parameter."""
+    sizes = [("random 1", 2_000_000, "complete"), ("random 2", 90_000_000, "too_slow")]
+    more = [replace(START, name=name, parameters=size, status=status) for name, size, status in sizes]
+    start = replace(START, parameters=500_000)
+    plan = replace(PLAN, recipe="auto", measurements=(start, *more), race_hours=2.0, race_compares=True)
+    lines = list(plan_lines(plan, tmp_path, ["--hours", "2", "--compare", "full"]))
+    assert "disk       12.0 to 48.0 MB for each training: its checkpoint and two networks" in lines
+    assert "           then 2 h more, to train the default alone" in lines
+    assert next_words(lines)[-4:] == ["--hours", "2", "--compare", "full"]
+    alone = list(plan_lines(replace(plan, measurements=(start,)), tmp_path))
+    assert "disk       12.0 MB for each training: its checkpoint and two networks" in alone
