@@ -127,6 +127,53 @@ def test_dice_cross_entropy_is_monai_s():
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
+@given(
+    seed=st.integers(0, 10**6),
+    classes=st.integers(2, 5),
+    size=st.sampled_from([(3, 4, 2), (5, 6)]),
+    dice_weight=st.floats(0, 2),
+    cross_entropy_weight=st.floats(0, 2),
+    spread=st.sampled_from([0.1, 2.0, 300.0]),
+)
+@settings(max_examples=40)
+def test_the_gradient_of_dice_cross_entropy_is_that_of_autograd(
+    seed, classes, size, dice_weight, cross_entropy_weight, spread
+):
+    """Through auxiliary losses, for logits of any spread, also such that a probability is zero in float64."""
+    logits, labels, weights = random_case(seed, classes=classes, size=size, spread=spread)
+    truth = torch.tensor(labels)
+    found, expected = (torch.tensor(logits).requires_grad_() for _ in range(2))
+    loss = dice_cross_entropy(
+        found,
+        truth,
+        torch.tensor(weights),
+        dice_weight=dice_weight,
+        cross_entropy_weight=cross_entropy_weight,
+    )
+    (0.3 * loss).backward()
+    p, mask = expected.softmax(1), torch.nn.functional.one_hot(truth, classes).movedim(-1, 1)
+    axes = tuple(range(2, expected.ndim))
+    dice = (2 * (p * mask).sum(axes) + 1) / ((p + mask).sum(axes) + 1)
+    by_formula = dice_weight * (1 - dice[:, 1:].mean())
+    by_formula = by_formula + cross_entropy_weight * torch.nn.functional.cross_entropy(expected, truth)
+    (0.3 * by_formula).backward()
+    assert loss.item() == pytest.approx(by_formula.item(), rel=1e-9, abs=1e-12)
+    torch.testing.assert_close(found.grad, expected.grad, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gradient_of_dice_cross_entropy_is_stored_like_the_logits(dtype):
+    logits = torch.randn(2, 3, 4, 5, 6).to(dtype).contiguous(memory_format=torch.channels_last_3d)
+    logits.requires_grad_()
+    labels = torch.randint(3, (2, 4, 5, 6), dtype=torch.uint8).long()
+    dice_cross_entropy(logits, labels, torch.ones(3)).backward()
+    assert logits.grad.dtype == dtype
+    assert logits.grad.stride() == logits.stride()
+    wide = logits.detach().double().requires_grad_()
+    dice_cross_entropy(wide, labels, torch.ones(3)).backward()
+    assert (logits.grad - wide.grad).abs().max() <= 2**-8 * wide.grad.abs().max()
+
+
 @pytest.mark.parametrize("size", [(3, 4, 2), (5, 6)])
 def test_dice_loss_is_monai_s(size):
     from monai.losses import DiceLoss

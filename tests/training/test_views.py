@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -18,9 +19,9 @@ from netwright.training.step import TrainingStep
 
 
 class Views(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 3) -> None:
         super().__init__()
-        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.first = nn.Conv2d(channels, 8, 3, padding=1)
         self.second = nn.Linear(8 * 16, 4)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -68,6 +69,16 @@ def test_it_is_trained_contiguous_to_the_same_weights_and_that_is_said_once(said
     trained(Views(), channels_last=True)
     assert len(said) == 1
     assert ".view" in said[0]
+
+
+def test_images_of_one_channel_are_trained_contiguous_too(said: list[str]) -> None:
+    """With fast convolutions they have the strides of channels last, and so have features of them."""
+    protocol = replace(TrainingProtocol(), fast_convolutions=True)
+    network = Views(channels=1)
+    step = TrainingStep(network, protocol, torch.device("cpu"), Loss(), 2)  # type: ignore[arg-type]
+    losses = [step(torch.randn(5, 1, 8, 8), torch.randint(4, (5,)), 1)[0] for _ in range(2)]
+    assert all(math.isfinite(loss) for loss in losses)
+    assert len(said) == 1
 
 
 def test_it_predicts_and_can_be_trained_afterwards(said: list[str]) -> None:

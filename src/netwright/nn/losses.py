@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from netwright.nn.fused_loss import dice_and_cross_entropy
+
 # (-ln x)^gamma has an infinite slope at x = 1: below this value of -ln x the loss is flat. At 1e-6 the
 # largest slope, 0.3 * 1e-6^-0.7 = 4.8e3, times float32's rounding stays far under the gradients that matter.
 _FLAT_BELOW = 1e-6
@@ -106,10 +108,9 @@ def dice_cross_entropy(
     losses can be exchanged.
     """
     with torch.autocast(logits.device.type, enabled=False):
-        log_probabilities = wide(logits).log_softmax(1)
-        dice = _soft_dice(log_probabilities.exp(), labels, pseudocount=1.0)[:, 1:].mean()
-        cross_entropy = -log_probabilities.gather(1, labels[:, None]).mean()
-        return dice_weight * (1 - dice) + cross_entropy_weight * cross_entropy
+        return dice_and_cross_entropy(
+            logits, labels, dice_weight=dice_weight, cross_entropy_weight=cross_entropy_weight
+        )
 
 
 def dice_loss(

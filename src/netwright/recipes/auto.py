@@ -26,6 +26,7 @@ RECIPES = {
                 "schedule": "constant",
                 "warm_up_steps": 50,
                 "averaging": 0.998,
+                "fast_convolutions": True,
                 "validation_share": 0.08,
                 "in_parts": True,
                 "epochs": 100000,

@@ -121,6 +121,11 @@ class TrainingProtocol:
         description="random changes of the training images; `null`: none", factory=AugmentationSettings
     )
     mixed_precision: bool = setting(True, "half precision, if it is faster on the device")
+    fast_convolutions: bool = setting(
+        False,
+        "half precision on a CPU also for convolutions over images shorter than twice their kernel, as at a network's "
+        "deepest level, and faster transposed convolutions; `false`: results are those of earlier versions",
+    )
     channels_last: bool = setting(
         True,
         "memory format of weights and images, for speed. A network that calls `.view` on features is "

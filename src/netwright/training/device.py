@@ -75,6 +75,19 @@ def tensor_channels_last(tensor: Tensor) -> Tensor:
     return tensor.contiguous(memory_format=formats[tensor.ndim]) if tensor.ndim in formats else tensor
 
 
+def marked_channels_last(images: Tensor) -> Tensor:
+    """Images of one channel, which are stored alike in both formats, with the strides of channels last.
+
+    A convolution goes by the strides: those of one channel otherwise give features stored channels first, and what adds
+    them to others takes long.
+    """
+    if images.ndim not in (4, 5) or images.shape[1] != 1:
+        return images
+    strides = list(images.contiguous().stride())
+    strides[1] = 1
+    return images.contiguous().as_strided(images.shape, strides)
+
+
 _NEEDS_CONTIGUOUS = "_netwright_needs_contiguous"
 _VIEW_FAILED = "view size is not compatible with input tensor's size and stride"
 
@@ -103,7 +116,9 @@ def call_network(network: nn.Module, images: Tensor, *, channels_last: bool) -> 
             "A network calls .view on features that are stored channels last, and is computed contiguous instead. "
             "That may be slower; .reshape or torch.flatten in place of .view take either."
         )
-    return network(images.contiguous())
+    return network(
+        images.clone(memory_format=torch.contiguous_format)
+    )  # also where they are marked otherwise
 
 
 def _make_contiguous(network: nn.Module) -> None:

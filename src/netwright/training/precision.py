@@ -8,25 +8,42 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-_CONVOLUTIONS = {
-    torch.conv2d,
-    torch.conv3d,
-    torch.conv_transpose2d,
-    torch.conv_transpose3d,
+from netwright.nn import fast_convolutions, fast_layers
+
+_CONVOLUTIONS: dict[Callable[..., Any], Callable[..., Tensor | None]] = {
+    torch.conv2d: fast_convolutions.convolution,
+    torch.conv3d: fast_convolutions.convolution,
+    torch.conv_transpose2d: fast_convolutions.transposed_convolution,
+    torch.conv_transpose3d: fast_convolutions.transposed_convolution,
 }
+"""Convolutions, and what computes them in bfloat16 where torch is wrong or slow; it gives None elsewhere."""
+_FASTER: dict[Callable[..., Any], Callable[..., Any]] = {
+    torch.prelu: fast_layers.prelu,
+    F.instance_norm: fast_layers.instance_norm,
+}
+"""Functions of torch, and what computes the same in half precision in less time."""
 
 
 @contextmanager
-def half_precision_training(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
+def half_precision_training(
+    device: torch.device, dtype: torch.dtype | None, *, fast: bool = False
+) -> Iterator[None]:
     """Autocast for a training step. None is full precision.
 
     On the CPU, convolutions over images that are shorter along an axis than twice their kernel run in float32. There,
     oneDNN's bfloat16 kernel for the gradient of the weights reads memory that it never wrote (torch 2.13). The
     gradients are then NaN, huge or silently wrong, and sometimes the process crashes; in two dimensions with strides of
     2 and more; `tests/training/test_precision.py`. Such inputs occur at the deepest level of a network and are small,
-    so nothing is lost.
+    so little is lost. With ``fast``, they and others are computed in bfloat16 by functions of ours
+    (`netwright.nn.fast_convolutions`). PReLU and instance normalisation always are (`netwright.nn.fast_layers`).
+
+    Args:
+        device: of the network.
+        dtype: half precision's.
+        fast: whether convolutions on a CPU may be computed by functions of ours.
     """
     if dtype is None:
         yield
@@ -35,11 +52,15 @@ def half_precision_training(device: torch.device, dtype: torch.dtype | None) -> 
         if device.type != "cpu":
             yield
             return
-        with _SmallInputsInFull():
+        with _OnCPU(fast and dtype == torch.bfloat16):
             yield
 
 
-class _SmallInputsInFull(TorchFunctionMode):
+class _OnCPU(TorchFunctionMode):
+    def __init__(self, fast: bool) -> None:
+        super().__init__()
+        self._fast = fast
+
     def __torch_function__(
         self,
         func: Callable[..., Any],
@@ -47,20 +68,14 @@ class _SmallInputsInFull(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func in _CONVOLUTIONS and _is_small(*args[:2]):
-            with torch.autocast("cpu", enabled=False):
-                return func(
-                    *map(_full, args), **{name: _full(value) for name, value in (kwargs or {}).items()}
-                )
-        return func(*args, **(kwargs or {}))
-
-
-def _is_small(images: Tensor, weight: Tensor) -> bool:
-    # Kernels of one voxel are never wrong; twice the kernel, since the output of a stride of 2 counts as well.
-    return any(
-        kernel > 1 and length < 2 * kernel
-        for length, kernel in zip(images.shape[2:], weight.shape[2:], strict=True)
-    )
+        kwargs = kwargs or {}
+        if func in _CONVOLUTIONS:
+            if self._fast and (output := _CONVOLUTIONS[func](*args, **kwargs)) is not None:
+                return output
+            if fast_convolutions.is_small(*args[:2]):
+                with torch.autocast("cpu", enabled=False):
+                    return func(*map(_full, args), **{name: _full(value) for name, value in kwargs.items()})
+        return _FASTER.get(func, func)(*args, **kwargs)
 
 
 def _full(value: Any) -> Any:

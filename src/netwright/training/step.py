@@ -14,7 +14,12 @@ from netwright.nn.schedule import Scheduled
 from netwright.training import schedule_free
 from netwright.training.checkpoint import CheckpointRefused
 from netwright.training.config import TrainingProtocol
-from netwright.training.device import call_network, half_precision, to_channels_last
+from netwright.training.device import (
+    call_network,
+    half_precision,
+    marked_channels_last,
+    to_channels_last,
+)
 from netwright.training.losses import TrainingLoss
 from netwright.training.lr_schedule import cosine, linear_warm_up
 from netwright.training.moving_average import MovingAverage
@@ -53,6 +58,7 @@ class TrainingStep:
             to_channels_last(network)
         self._channels_last = protocol.channels_last
         self._half = half_precision(device) if protocol.mixed_precision else None
+        self._fast_convolutions = protocol.fast_convolutions
         self._device = device
         self._rate = protocol.learning_rate
         self._cosine = protocol.schedule == "cosine"
@@ -90,7 +96,9 @@ class TrainingStep:
         """
         self._follow_plan(planned_epochs * self._batches, rate_share)
         self._optimizer.zero_grad(set_to_none=True)
-        with half_precision_training(self._device, self._half):
+        if self._channels_last and self._fast_convolutions:
+            images = marked_channels_last(images)
+        with half_precision_training(self._device, self._half, fast=self._fast_convolutions):
             outputs = call_network(self._network, images, channels_last=self._channels_last)
         loss, of_output = self._loss.parts(outputs, labels)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
