@@ -51,6 +51,10 @@ class FolderTaken(RunError):  # noqa: N818  nothing is wrong but the place
     """The folder for a new run is not empty."""
 
 
+class ExportError(NetwrightError):
+    """A trained network cannot be written in the format that was asked for. Nothing was written."""
+
+
 class InfeasibleArchitecture(NetwrightError):  # noqa: N818  a verdict on a choice, not a mishap
     """There is no network for a choice. The message says why."""
 

@@ -64,6 +64,7 @@ class Planted:
             "report": ("report", self.run, "-o", out / "report.html"),
             "predict": ("predict", self.run, shapes / "test", "-o", out),
             "evaluate": ("evaluate", self.run, shapes),
+            "export": ("export", self.run, "-o", out),
             "train": ("train", self.run, "--trial", 0),
             "resume": ("resume", self.run),
             "search": ("search", shapes, "--settings", self.run / "run.yaml", "-o", tmp_path / "again"),
@@ -75,7 +76,7 @@ def test_no_verb_runs_what_a_stranger_planted(
     netwright: Command, shapes: Path, shapes_run: Path, tmp_path: Path, workshop: Path, place: str
 ) -> None:
     planted = Planted(shapes_run, tmp_path, workshop / "own_networks.py", place)
-    for verb in ("status", "report", "predict", "evaluate", "train", "resume", "search"):
+    for verb in ("status", "report", "predict", "evaluate", "export", "train", "resume", "search"):
         done = netwright(*planted.words(verb, shapes, tmp_path), cwd=planted.here)
         assert not planted.mark.exists(), f"{verb} ran it"
         if verb in ("status", "report"):

@@ -1,4 +1,4 @@
-"""The progress of a training, read from the curves that it writes."""
+"""The training of one network, and its progress, read from the curves that it writes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from netwright.comparison.retrain import ContestantJob, run_contestant
+from netwright.errors import NetwrightError
+from netwright.execution.executors import make_executor
+from netwright.execution.run_jobs import Job, fixed, run_jobs
 from netwright.runs.status import read_curves
-from netwright.training.outcome import TRAIN_LOSS, VALIDATION_SCORE
+from netwright.training.checkpoint import remove_checkpoint
+from netwright.training.files import CHECKPOINT, CURVES
+from netwright.training.outcome import TRAIN_LOSS, VALIDATION_SCORE, Outcome
 
 
 @dataclass(frozen=True)
@@ -41,3 +47,23 @@ def report_epochs(folder: Path, on_epoch: OnProgress | None) -> Callable[[], Non
             on_epoch(Progress(reported, planned, losses[-1], score))
 
     return tick
+
+
+def train_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
+    """Trains a network in its own worker and returns the result.
+
+    Raises:
+        NetwrightError: as the worker raised it.
+    """
+    folder = job.candidate.folder
+    (folder / CURVES).unlink(missing_ok=True)  # of an earlier training, not to be told as this one's
+    jobs = [Job(run_contestant, fixed(job))]
+    name = job.candidate.settings.machine.executor
+    with make_executor(1, job.candidate.protocol.threads, name=name) as executor:
+        (done,) = run_jobs(executor, jobs, retries=0, on_tick=report_epochs(folder, on_epoch))
+    if done.failure is None:
+        remove_checkpoint(folder / CHECKPOINT)  # a worker that was lost leaves it for the next attempt
+        return Outcome.from_dict(done.result["outcome"])
+    if isinstance(done.failure.error, NetwrightError):
+        raise done.failure.error
+    return Outcome.of_failure(done.failure)

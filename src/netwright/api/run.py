@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from netwright.api.evaluation import Evaluation
-from netwright.api.progress import OnProgress, report_epochs
+from netwright.api.progress import OnProgress, train_alone
 from netwright.api.race import extend
 from netwright.api.runner import OnStatus, conduct
-from netwright.comparison.retrain import ContestantJob, cases_of, run_contestant, train_protocol
+from netwright.comparison.retrain import ContestantJob, cases_of, train_protocol
 from netwright.data.open import open_any
-from netwright.errors import DatasetError, NetwrightError, RunError, SettingsWarning
-from netwright.execution.executors import make_executor
+from netwright.errors import DatasetError, RunError, SettingsWarning
 from netwright.execution.resources import available_cores
-from netwright.execution.run_jobs import Job, fixed, run_jobs
 from netwright.files import file_stamp
+from netwright.models.export import DEFAULT
+from netwright.models.export.trained import export_path, export_trained
 from netwright.models.store import load_trained, saved_task
 from netwright.runs.data import cache_root, note_of, nothing_unseen, open_run_data, unseen_cases
 from netwright.runs.folder import RunFolder, held
@@ -28,8 +28,7 @@ from netwright.searches.components import with_own_training
 from netwright.searches.jobs import CandidateJob
 from netwright.settings import RunSettings
 from netwright.tasks.base import Postprocessing, Predictor
-from netwright.training.checkpoint import remove_checkpoint
-from netwright.training.files import CHECKPOINT, CURVES, WEIGHTS
+from netwright.training.files import WEIGHTS
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
@@ -176,7 +175,7 @@ class Run:
         )
         self.folder.require_within()
         with held(folder.with_suffix(".lock"), folder):
-            outcome = _trained_alone(job, on_epoch)
+            outcome = train_alone(job, on_epoch)
         if outcome.status != Status.COMPLETE:
             raise RunError(f"Trial {record.number} could not be trained: {outcome.status}, {outcome.reason}.")
         return record.number, outcome
@@ -195,13 +194,7 @@ class Run:
             RunError: it has not been trained yet.
             UntrustedCode: see `code`.
         """
-        folder = self._network_folder(trial)
-        if not (folder / WEIGHTS).exists():
-            wanted = "" if trial is None else f" --trial {trial}"
-            raise RunError(
-                f"{self.folder.root} has no trained network{'' if trial is None else f' of trial {trial}'} yet. It is "
-                f"made by 'netwright train {self.folder.root}{wanted}', or at the end of a search."
-            )
+        folder = self._trained_folder(trial)
         self.code()
         trained = load_trained(folder, self.settings)
         applied = postprocessing if crf is None else crf
@@ -324,6 +317,39 @@ class Run:
         given = None if masks is None else Path(masks)
         return trained.predict(Path(images), Path(output), on_case, given, overwrite=overwrite, format=format)
 
+    def export(
+        self,
+        path: Path | str | None = None,
+        *,
+        format: str = DEFAULT,
+        trial: int | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Writes the trained network as a file that is used without netwright. Returns its path.
+
+        The file has the network alone, and a description of what goes in and comes out. What was fitted after the
+        training, such as a CRF, is in the description only.
+
+        Args:
+            path: the file, or a folder for it; by default the working folder, with the name of the run.
+            format: one of `netwright.models.export.EXPORTERS`.
+            trial: the network that `train` made of that trial; the winner by default.
+            overwrite: whether a file that exists may be replaced.
+
+        Raises:
+            ExportError: the format cannot express the network.
+            RunError: there is no trained network yet.
+            SettingsError: there is no such format, its files end otherwise, or a package that it needs is missing.
+            StorageError: the file exists, or cannot be written.
+            UntrustedCode: see `code`.
+        """
+        name = self.folder.root.resolve().name + ("" if trial is None else f"-trial-{trial}")
+        folder = self._trained_folder(trial)
+        target = export_path(Path(path or "."), name, format, overwrite=overwrite)
+        self.code()
+        export_trained(folder, self.settings, target, format)
+        return target
+
     def _trial(self, number: int | None) -> TrialRecord:
         records = self.trials
         if number is None:
@@ -336,6 +362,16 @@ class Run:
             raise RunError(f"{self.folder.root} has no trial {number}; it has {_numbers(records)}.")
         return record
 
+    def _trained_folder(self, trial: int | None) -> Path:
+        folder = self._network_folder(trial)
+        if not (folder / WEIGHTS).exists():
+            wanted = "" if trial is None else f" --trial {trial}"
+            raise RunError(
+                f"{self.folder.root} has no trained network{'' if trial is None else f' of trial {trial}'} yet. It is "
+                f"made by 'netwright train {self.folder.root}{wanted}', or at the end of a search."
+            )
+        return folder
+
     def _network_folder(self, trial: int | None) -> Path:
         if trial is not None:
             return self.folder.trained(trial)
@@ -344,26 +380,6 @@ class Run:
         if not (self.folder.winner / WEIGHTS).exists() and trained is not None and trained.exists():
             return trained
         return self.folder.winner
-
-
-def _trained_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
-    """Trains in its own worker and returns the result.
-
-    Raises:
-        NetwrightError: as the worker raised it.
-    """
-    folder = job.candidate.folder
-    (folder / CURVES).unlink(missing_ok=True)  # of an earlier training, not to be told as this one's
-    jobs = [Job(run_contestant, fixed(job))]
-    name = job.candidate.settings.machine.executor
-    with make_executor(1, job.candidate.protocol.threads, name=name) as executor:
-        (done,) = run_jobs(executor, jobs, retries=0, on_tick=report_epochs(folder, on_epoch))
-    if done.failure is None:
-        remove_checkpoint(folder / CHECKPOINT)  # a worker that was lost leaves it for the next attempt
-        return Outcome.from_dict(done.result["outcome"])
-    if isinstance(done.failure.error, NetwrightError):
-        raise done.failure.error
-    return Outcome.of_failure(done.failure)
 
 
 def _numbers(records: Sequence[TrialRecord]) -> str:

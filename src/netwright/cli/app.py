@@ -45,7 +45,7 @@ from netwright.cli.options import (
     read_label_map,
     read_user_settings,
 )
-from netwright.cli.results import dashboard, evaluate, predict, report, train
+from netwright.cli.results import dashboard, evaluate, export, predict, report, train
 from netwright.errors import NetwrightError, SettingsError, SettingsWarning
 from netwright.execution.notes import LOGGER
 from netwright.execution.signals import INTERRUPTED, ended_by_signals
@@ -311,7 +311,7 @@ def status(run: RunArgument, as_json: JsonOption = False) -> None:
     print_lines(status_lines(run_status))
 
 
-for verb in (train, evaluate, predict, report, dashboard):
+for verb in (train, evaluate, predict, export, report, dashboard):
     app.command()(verb)
 
 

@@ -25,6 +25,13 @@ def complete_sample(incomplete: str) -> list[str]:
     return [name for name in SAMPLES if name.startswith(incomplete)]
 
 
+def complete_export(incomplete: str) -> list[str]:
+    """Formats of exports that begin with the given text."""
+    from netwright.models.export import EXPORTERS
+
+    return [name for name in EXPORTERS if name.startswith(incomplete)]
+
+
 def complete_setting(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Settings that begin with the given text, each with its description; after ``NAME=`` its values, if possible.
 

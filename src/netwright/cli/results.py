@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from netwright.cli.completion import complete_export
 from netwright.cli.console import err, opened_run, out, print_json, print_lines
 from netwright.cli.options import (
     DatasetArgument,
@@ -142,6 +143,38 @@ def predict(
         )
     task = task_of_metric(str(opened.settings.objective.metric))
     out.print(f"predicted  {task.predicted_words(written, output)}")
+
+
+def export(
+    run: RunArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="File to write, or a folder for it; by default the name of the run, here."
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Format of the file; by default torch-export, which torch reads alone.",
+            autocompletion=complete_export,
+        ),
+    ] = None,
+    trial: TrialOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+    trust_code: TrustOption = False,
+) -> None:
+    """Write a run's network as a file that is used without netwright."""
+    from netwright.models.export import DEFAULT
+
+    opened = opened_run(run, trust_code=trust_code)
+    written = opened.export(output, format=format or DEFAULT, trial=trial, overwrite=overwrite)
+    out.print(f"exported   {written}", markup=False)
+    fitted = opened.postprocessing(trial)
+    if fitted is not None and fitted.kept:
+        name, _ = fitted.words
+        out.print(f"without    {name}: the file has the network's own output", markup=False)
 
 
 def report(

@@ -101,6 +101,15 @@ def saved_task(folder: Path) -> Task:
     return _task_of(folder, read_json(folder / ARCHITECTURE))
 
 
+def saved_network(folder: Path) -> SavedNetwork:
+    """The files of the trained network in a folder.
+
+    Raises:
+        RunError: one is missing or damaged.
+    """
+    return SavedNetwork(folder, read_json(folder / ARCHITECTURE), read_json(folder / PREPROCESSING))
+
+
 def load_trained(folder: Path, settings: RunSettings, device: str = "auto") -> Predictor:
     """The trained network in a folder.
 

@@ -270,6 +270,14 @@ class Task(Protocol):
     def describe(self, prepared: AnyPrepared, settings: RunSettings) -> dict[str, Any]:
         """What `network_task` and `predictor` need to know of a network, besides its choice, channels and size."""
 
+    def describe_use(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
+        """What somebody needs to know who uses a saved network without netwright, as plain values.
+
+        ``axes``: of the input, after batch and channels. ``labels``: what each channel of the output stands for.
+
+        ``architecture``: of `SavedNetwork`, also one that an older version wrote.
+        """
+
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """A predictor for a saved network, which is on the device and has its weights.
 

@@ -127,6 +127,10 @@ class Classification:
 
         return {"class_names": list(prepared_pictures(prepared).class_names)}
 
+    def describe_use(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
+        """The classes."""
+        return {"axes": ["rows", "columns"], "labels": list(architecture["class_names"])}
+
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """A `Classifier`."""
         from netwright.tasks.classification.predictor import Classifier

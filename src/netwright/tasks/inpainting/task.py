@@ -132,6 +132,10 @@ class Inpainting:
 
         return {"masks": (settings.inpainting or MaskSettings()).to_dict()}
 
+    def describe_use(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
+        """The masks: what is missing is zero in the input."""
+        return {"axes": ["rows", "columns"], "labels": [], "masks": dict(architecture["masks"])}
+
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """An `Inpainter`."""
         from netwright.tasks.inpainting.predictor import Inpainter

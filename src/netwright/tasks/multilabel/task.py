@@ -129,6 +129,10 @@ class Multilabel:
         """The names of the labels."""
         return {"label_names": list(self.score_names(prepared))}
 
+    def describe_use(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
+        """The labels."""
+        return {"axes": ["rows", "columns"], "labels": list(architecture["label_names"])}
+
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """A `LabelPredictor`."""
         from netwright.tasks.multilabel.predictor import LabelPredictor

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 POSTPROCESSING = "postprocessing.json"
 """What was fitted to a trained network, in its folder: the CRF, and whether it is kept."""
 
+BACKGROUND = "background"
+ORIENTATION = (
+    "x grows to the patient's right, y to the front, z upwards (RAS). A picture is a slice: x are its columns from "
+    "right to left, y its rows from bottom to top"
+)
+"""Of the axes that a network sees, in words."""
+
 
 @dataclass(frozen=True)
 class SegmentationTask:
@@ -154,6 +161,16 @@ class Segmentation:
             "label_names": list(volumes.label_names),
             "label_values": list(volumes.label_values),
             "slice_axis": None if settings.slices is None else settings.slices.axis_of(volumes),
+        }
+
+    def describe_use(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
+        """The axes that the network sees, and the labels with their values in label maps."""
+        normal = architecture.get("slice_axis")
+        return {
+            "axes": [name for axis, name in enumerate("xyz") if axis != normal],
+            "orientation": ORIENTATION,
+            "labels": [BACKGROUND, *architecture["label_names"]],
+            "label_values": list(architecture["label_values"]),
         }
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
