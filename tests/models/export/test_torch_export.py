@@ -98,11 +98,11 @@ def save_images(folder: Path, kind: str, trained: Any) -> None:
 
 
 def ensemble() -> tuple[nn.Module, Tensor]:
-    """Two untrained networks of the recipe `auto`, mirrored; the images that they are traced with."""
+    """An untrained network of the recipe `auto` and a convolution, mirrored; the images that they are traced with."""
     torch.manual_seed(0)
     task = SegmentationTask(1, ("ball",), (8, 8))
     space = EncoderDecoderSpace(channels=1, classes=2, size=(8, 8), fixed={"width": 8})
-    members = [space.build(space.starting_choice(), task) for _ in range(2)]
+    members = [space.build(space.starting_choice(), task), nn.Conv2d(1, 2, 3, padding=1)]
     return Ensemble(members, (0.7, 0.3), (0,)), torch.randn(2, 1, 8, 8)
 
 
