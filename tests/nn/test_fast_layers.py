@@ -85,3 +85,13 @@ def test_instance_norm_is_torch_s(
 def test_instance_norm_of_one_voxel_is_torch_s_error() -> None:
     with pytest.raises(ValueError, match="Expected more than 1 spatial element"):
         instance_norm(torch.randn(2, 3, 1, 1))
+
+
+@pytest.mark.parametrize("given", ["weight", "bias"])
+def test_instance_norm_with_weight_or_bias_alone_is_torch_s(given: str) -> None:
+    images, values = torch.randn(2, 3, 5, 4), torch.randn(3)
+    found, expected = (
+        with_gradients(lambda x, v, norm=norm: norm(x, **{given: v}), [images, values], images)
+        for norm in (instance_norm, F.instance_norm)
+    )
+    assert_alike(found, expected, 1e-5)

@@ -228,3 +228,19 @@ def test_label_weights_are_the_root_of_the_inverse_frequency():
     weights = label_weights([900, 90, 10])
     np.testing.assert_allclose(weights, np.sqrt([1000 / 900, 1000 / 90, 1000 / 10]), rtol=1e-6)
     assert torch.isfinite(label_weights([100, 0])).all()
+
+
+@pytest.mark.parametrize("scale", [2.0**15, 2.0**16])
+def test_a_gradient_of_float16_is_scaled_before_it_is_rounded(scale):
+    """Most of it is too small for float16 before, and the scale that a GradScaler begins with is too large for it."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 3, 32, 32, 32, generator=generator).half()
+    labels = torch.randint(3, (4, 32, 32, 32), generator=generator)
+    gradients = []
+    for values, factor in ((logits, scale), (logits.double(), 1.0)):
+        values.requires_grad_()
+        (factor * dice_cross_entropy(values, labels, torch.ones(3))).backward()
+        gradients.append(values.grad.double() / factor)
+    found, exact = gradients
+    assert found.isfinite().all()
+    assert (found - exact).norm() < 1e-3 * exact.norm()

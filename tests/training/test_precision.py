@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -139,6 +140,28 @@ def test_large_volumes_stay_in_half_precision() -> None:
 def test_full_precision_stays_full() -> None:
     with half_precision_training(CPU, None):
         assert F.conv3d(torch.randn(1, 4, 12, 12, 12), torch.randn(8, 4, 3, 3, 3)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("size", [(4, 4), (20, 20)])
+def test_layers_may_be_called_in_every_way_that_torch_s_can(size: tuple[int, ...], fast: bool) -> None:
+    """As the networks of users do: arguments by name, and images without an axis for the batch."""
+    images, weight, slope = torch.randn(2, 3, *size), torch.randn(3, 3, 3, 3), torch.full((1,), 0.2)
+    slope.requires_grad_()
+    calls: list[Callable[[], Tensor]] = [
+        lambda: F.conv2d(images, weight=weight, padding=1),
+        lambda: F.conv2d(input=images, weight=weight, bias=torch.ones(3)),
+        lambda: F.conv2d(images[0], weight),
+        lambda: F.conv_transpose2d(input=images, weight=weight, bias=torch.ones(3), stride=3),
+        lambda: F.conv_transpose2d(images[0], weight, stride=2),
+        lambda: F.prelu(images, weight=slope),
+        lambda: F.instance_norm(input=images, weight=torch.ones(3)),
+    ]
+    for call in calls:
+        with half_precision_training(CPU, torch.bfloat16, fast=fast):
+            found = call()
+        expected = call()
+        assert (found.float() - expected).abs().max() <= 0.02 * expected.abs().max()
 
 
 def gradients(network: nn.Module, images: Tensor, labels: Tensor, half: torch.dtype | None) -> list[Tensor]:

@@ -30,7 +30,7 @@ FEW_CHANNELS = 8
 
 
 def convolution(
-    images: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Any = 1,
@@ -41,7 +41,7 @@ def convolution(
     """`torch.conv2d` or `torch.conv3d` in bfloat16; None where there is no faster way than torch's.
 
     Args:
-        images: (B, C, *size), of any floating type, as the weights are.
+        input: images (B, C, *size), of any floating type, as the weights are.
         weight: (K, C, *kernel).
         bias: (K,).
         stride: as torch's, like all that follow.
@@ -49,14 +49,13 @@ def convolution(
         dilation: another than 1 is left to torch.
         groups: another number than 1 is left to torch.
     """
-    if not _is_plain(images, weight, padding, dilation, groups) or not is_small(images, weight):
+    if not _is_plain(input, weight, padding, dilation, groups) or not is_small(input, weight):
         return None
-    half = _in_half(images, weight, bias)
-    return _applied(half, stride, padding, None) if _fits(images, weight) else None
+    return _applied(_in_half(input, weight, bias), stride, padding, None) if _fits(input, weight) else None
 
 
 def transposed_convolution(
-    images: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Any = 1,
@@ -68,7 +67,7 @@ def transposed_convolution(
     """`torch.conv_transpose2d` or `torch.conv_transpose3d` in bfloat16; None where there is no faster way than torch's.
 
     Args:
-        images: (B, C, *size), of any floating type, as the weights are.
+        input: images (B, C, *size), of any floating type, as the weights are.
         weight: (C, K, *kernel).
         bias: (K,).
         stride: as torch's, like all that follow.
@@ -77,26 +76,26 @@ def transposed_convolution(
         groups: another number than 1 is left to torch.
         dilation: another than 1 is left to torch.
     """
-    if not _is_plain(images, weight, padding, dilation, groups):
+    if not _is_plain(input, weight, padding, dilation, groups):
         return None
     axes = weight.ndim - 2
     stride, padding, more = (_for_each(given, axes) for given in (stride, padding, output_padding))
-    half = _in_half(images, weight, bias)
+    half = _in_half(input, weight, bias)
     if stride == list(weight.shape[2:]) and not any(padding + more) and weight.shape[1] <= FEW_CHANNELS:
         with torch.autocast("cpu", enabled=False):
             result: Tensor = _Spread.apply(*half)  # type: ignore[no-untyped-call]
         return result
-    if not (_fits(images, weight) if is_small(images, weight) else bias is not None):
+    if not (_fits(input, weight) if is_small(input, weight) else bias is not None):
         return None
     return _applied(half, stride, padding, more)
 
 
-def is_small(images: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN computes the gradient of the weights wrongly."""
+def is_small(input: Tensor, weight: Tensor, *_: Any, **__: Any) -> bool:
+    """Whether oneDNN computes the gradient of the weights wrongly. Other arguments of a convolution do not matter."""
     # Kernels of one voxel are never wrong; twice the kernel, since the output of a stride of 2 counts as well.
     return any(
         kernel > 1 and length < 2 * kernel
-        for length, kernel in zip(images.shape[2:], weight.shape[2:], strict=True)
+        for length, kernel in zip(input.shape[2 - weight.ndim :], weight.shape[2:], strict=True)
     )
 
 
@@ -112,7 +111,7 @@ def _is_plain(images: Tensor, weight: Tensor, padding: Any, dilation: Any, group
 
 def _fits(images: Tensor, weight: Tensor) -> bool:
     """Whether the windows of a batch do not need too much memory."""
-    return images.numel() * prod(weight.shape[2:]) <= MOST_VALUES
+    return len(images) * prod(images.shape[2:]) * prod(weight.shape[1:]) <= MOST_VALUES
 
 
 def _in_half(*tensors: Tensor | None) -> list[Tensor | None]:

@@ -18,16 +18,16 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
-def prelu(features: Tensor, slope: Tensor) -> Tensor:
-    """`torch.prelu`: negative features times ``slope``, of one value or one for each channel."""
-    if slope.numel() != 1 or not slope.requires_grad or not torch.is_grad_enabled():
-        return torch.prelu(features, slope.to(features.dtype))
-    result: Tensor = _OneSlope.apply(features, slope)  # type: ignore[no-untyped-call]
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """`torch.prelu`: negative features times ``weight``, the slope, of one value or one for each channel."""
+    if weight.numel() != 1 or not weight.requires_grad or not torch.is_grad_enabled():
+        return torch.prelu(input, weight.to(input.dtype))
+    result: Tensor = _OneSlope.apply(input, weight)  # type: ignore[no-untyped-call]
     return result
 
 
 def instance_norm(
-    features: Tensor,
+    input: Tensor,
     running_mean: Tensor | None = None,
     running_var: Tensor | None = None,
     weight: Tensor | None = None,
@@ -39,7 +39,7 @@ def instance_norm(
     """`torch.nn.functional.instance_norm`, with a result stored like the features.
 
     Args:
-        features: (B, C, *size).
+        input: (B, C, *size).
         running_mean: as torch's, like all that follow; with running statistics, torch computes it.
         running_var: (C,).
         weight: (C,).
@@ -48,14 +48,12 @@ def instance_norm(
         momentum: of running statistics.
         eps: added to the variance.
     """
-    ours = running_mean is None and use_input_stats and features.dtype in (torch.bfloat16, torch.float32)
-    if not ours or features.shape[2:].numel() == 1:  # torch has the error
-        return F.instance_norm(
-            features, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
-        )
-    if weight is None or bias is None:
-        weight, bias = torch.ones(features.shape[1]), torch.zeros(features.shape[1])
-    result: Tensor = _InstanceNorm.apply(features, weight, bias, eps)  # type: ignore[no-untyped-call]
+    ours = running_mean is None and use_input_stats and input.dtype in (torch.bfloat16, torch.float32)
+    if not ours or input.shape[2:].numel() == 1:  # torch has the error
+        return F.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+    weight = torch.ones(input.shape[1]) if weight is None else weight
+    bias = torch.zeros(input.shape[1]) if bias is None else bias
+    result: Tensor = _InstanceNorm.apply(input, weight, bias, eps)  # type: ignore[no-untyped-call]
     return result
 
 

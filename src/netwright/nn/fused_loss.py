@@ -44,19 +44,23 @@ class _DiceCrossEntropy(Function):
     ) -> Tensor:
         loss, gradient = _loss_and_gradient(logits, labels, dice_weight, cross_entropy_weight, wanted=True)
         ctx.save_for_backward(gradient)
+        ctx.dtype = logits.dtype
         return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * upstream.to(gradient.dtype), None, None, None
+        return (gradient * upstream).to(ctx.dtype), None, None, None
 
 
 def _loss_and_gradient(
     logits: Tensor, labels: Tensor, dice_weight: float, cross_entropy_weight: float, *, wanted: bool
 ) -> tuple[Tensor, Tensor]:
-    """The loss, and its gradient at the logits, stored like them; an empty one where it is not ``wanted``."""
+    """The loss, and its gradient at the logits, stored like them; an empty one where it is not ``wanted``.
+
+    The gradient of float16 is in float32: most of it is too small for float16 until it is scaled with the loss.
+    """
     batch, classes = logits.shape[:2]
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     scores = logits.detach().contiguous().to(dtype).flatten(2)  # (B, K, voxels), as all below
@@ -81,5 +85,6 @@ def _loss_and_gradient(
         at_label[:, None], of_truth
     )  # (B, 1, voxels)
     gradient = probabilities.mul_(share - mean + shared[:, :, None]).sub_(of_truth.mul_(at_label[:, :, None]))
-    gradient = gradient.sub_(truth, alpha=share).to(logits.dtype).view(logits.shape)
-    return loss, torch.empty_like(logits).copy_(gradient)
+    gradient = gradient.sub_(truth, alpha=share).view(logits.shape)
+    kept = dtype if logits.dtype == torch.float16 else logits.dtype
+    return loss, torch.empty_like(logits, dtype=kept).copy_(gradient)

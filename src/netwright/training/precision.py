@@ -72,7 +72,7 @@ class _OnCPU(TorchFunctionMode):
         if func in _CONVOLUTIONS:
             if self._fast and (output := _CONVOLUTIONS[func](*args, **kwargs)) is not None:
                 return output
-            if fast_convolutions.is_small(*args[:2]):
+            if fast_convolutions.is_small(*args, **kwargs):
                 with torch.autocast("cpu", enabled=False):
                     return func(*map(_full, args), **{name: _full(value) for name, value in kwargs.items()})
         return _FASTER.get(func, func)(*args, **kwargs)
