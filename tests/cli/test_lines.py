@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +24,7 @@ from netwright.cli.app import app
 from netwright.cli.display import TrainingLines, plain_line
 from netwright.cli.tables import evaluation_lines, plan_lines, status_lines
 from netwright.data.splits import Splits
-from netwright.errors import DatasetError, SettingsError
+from netwright.errors import DatasetError, SettingsError, SettingsWarning
 from netwright.files import write_json
 from netwright.planning.cost import Measurement, Plan
 from netwright.planning.user_settings import UserSettings
@@ -115,6 +117,20 @@ def test_plan_says_how_to_go_on_with_its_options(
     assert (given["network"], given["limit"]) == ("nets:small", ["parameters <= 2e4"])
     assert (given["assignments"], given["seed"]) == (["space.values.kernels=[4,8]"], 3)
     assert given["map_label"] == ["255=1", "7=2"]
+
+
+def test_a_plan_for_programs_has_its_warnings_on_standard_error(
+    netwright: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(*_: object, **__: object) -> Plan:
+        warnings.warn("too few cases", SettingsWarning, stacklevel=2)
+        return PLAN
+
+    monkeypatch.setattr("netwright.api.plan", plan)
+    done = netwright("plan", "shapes", "--json")
+    assert json.loads(done.stdout)["recipe"] == "marl"
+    assert "warning    too few cases" in done.stderr
+    assert "warning    too few cases" in netwright("plan", "shapes").stdout
 
 
 def test_a_plan_promises_no_more_digits_than_it_knows() -> None:

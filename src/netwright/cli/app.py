@@ -209,10 +209,10 @@ def plan(
     )
     with _warnings_of_settings() as told:
         result = api.plan(dataset, recipe, user, on_stage=_stage, seconds=seconds or api.PLAN_SECONDS)
+    print_lines(told, console=err if as_json else out)
     if as_json:
         print_json(result.to_dict())
         return
-    print_lines(told)
     print_lines(plan_lines(result, dataset, given_options(context, "recipe", "seconds", "as_json")))
 
 

@@ -23,10 +23,10 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json_text(value) + "\n")
 
 
-def print_lines(lines: Iterable[str]) -> None:
+def print_lines(lines: Iterable[str], console: Console = out) -> None:
     """Print lines unchanged, without interpreting markup in them."""
     for line in lines:
-        out.print(line, markup=False)
+        console.print(line, markup=False)
 
 
 def opened_run(run: Path, *, trust_code: bool) -> Run:
