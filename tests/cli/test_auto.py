@@ -28,8 +28,9 @@ QUICK += ("--set", "race.first_seconds=2", "--set", "space.fixed={width: 8, leve
 SMALL = ("--set", "space.fixed={width: 16}", "--set", "race.first_seconds=1")
 
 
-def parts_done(folder: Path) -> int:
-    return len(list((folder / "trials").glob("*/weights.safetensors")))
+def parts_begun(folder: Path) -> int:
+    """How many parts of trainings had an epoch. Networks are not counted: a candidate keeps two."""
+    return len(list((folder / "trials").glob("*/curves.jsonl")))
 
 
 def test_stopped_killed_resumed_and_given_more_hours(
@@ -38,7 +39,7 @@ def test_stopped_killed_resumed_and_given_more_hours(
     folder, predictions = tmp_path / "run", tmp_path / "predictions"
     command = [EXECUTABLE, "search", dataset, "-o", folder, *QUICK, "--hours", 0.02]
     with searching(command) as search:
-        wait_until(lambda: parts_done(folder) >= 2, search)
+        wait_until(lambda: parts_begun(folder) >= 3, search)
         os.kill(search.pid, signal.SIGINT)
         printed, _ = finish(search, 60)
     assert search.returncode == 1
@@ -49,9 +50,9 @@ def test_stopped_killed_resumed_and_given_more_hours(
     assert done.returncode == 0, done.stderr
     assert len(list(predictions.glob("*.nii.gz"))) == 8
 
-    before = parts_done(folder)
+    before = parts_begun(folder)
     with searching([EXECUTABLE, "resume", folder]) as search:
-        wait_until(lambda: parts_done(folder) >= before + 1, search)
+        wait_until(lambda: parts_begun(folder) >= before + 1, search)
         os.kill(search.pid, signal.SIGKILL)
     done = netwright("resume", folder)
     assert done.returncode == 0, done.stderr

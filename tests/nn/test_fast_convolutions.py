@@ -72,15 +72,16 @@ def test_small_images(
 
 
 @pytest.mark.parametrize("with_bias", [False, True])
+@pytest.mark.parametrize("channels", [1, 16])
 @pytest.mark.parametrize(
     ("size", "kernel"), [((7, 6, 8), (2, 2, 2)), ((3, 5, 4), (1, 2, 2)), ((9, 8), (4, 4)), ((3, 5), (2, 1))]
 )
 def test_transposed_convolutions_to_few_channels_without_overlap(
-    with_bias: bool, size: tuple[int, ...], kernel: tuple[int, ...]
+    with_bias: bool, channels: int, size: tuple[int, ...], kernel: tuple[int, ...]
 ) -> None:
     GENERATOR.manual_seed(0)
-    images = torch.randn(2, 16, *size, generator=GENERATOR)
-    weight = torch.randn(16, 3, *kernel, generator=GENERATOR)
+    images = torch.randn(2, channels, *size, generator=GENERATOR)
+    weight = torch.randn(channels, 3, *kernel, generator=GENERATOR)
     compared(images, weight, torch.randn(3, generator=GENERATOR) if with_bias else None, True, stride=kernel)
 
 

@@ -172,7 +172,7 @@ class _Spread(Function):
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(images, weight)
         axes, kernel, channels = images.ndim - 2, weight.shape[2:], weight.shape[1]
-        weights = _rows(weight).view(len(weight), -1)  # (inputs, *kernel * outputs)
+        weights = _rows(weight).reshape(len(weight), -1)  # (inputs, *kernel * outputs)
         rows = _rows(images)
         result = rows @ weights if bias is None else torch.addmm(bias.repeat(prod(kernel)), rows, weights)
         result = result.view(len(images), *images.shape[2:], *kernel, channels)
@@ -190,7 +190,7 @@ class _Spread(Function):
         to_images = to_weight = to_bias = None
         if of_images:
             to_images = (
-                (gathered @ _rows(weight).view(len(weight), -1).T)
+                (gathered @ _rows(weight).reshape(len(weight), -1).T)
                 .view(len(images), *images.shape[2:], -1)
                 .movedim(-1, 1)
             )
