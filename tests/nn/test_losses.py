@@ -244,3 +244,26 @@ def test_a_gradient_of_float16_is_scaled_before_it_is_rounded(scale):
     found, exact = gradients
     assert found.isfinite().all()
     assert (found - exact).norm() < 1e-3 * exact.norm()
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_that_is_no_class_is_refused_by_dice_cross_entropy(label):
+    logits, labels, weights = (torch.tensor(values) for values in random_case(7))
+    labels[0, 0, 0, 0] = label
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        dice_cross_entropy(logits.requires_grad_(), labels, weights)
+
+
+def test_a_class_may_be_excluded_by_a_logit_of_minus_infinity():
+    """The loss and its gradient are those without the class, apart from its Dice, which is 1."""
+    logits, labels, weights = (torch.tensor(values) for values in random_case(8))
+    labels = labels.clamp_max(1)
+    two = logits[:, :2].clone().requires_grad_()
+    three = torch.cat([logits[:, :2], torch.full_like(logits[:, 2:], -torch.inf)], 1).requires_grad_()
+    weighted = {"dice_weight": 0.0, "cross_entropy_weight": 1.0}
+    losses = [dice_cross_entropy(values, labels, weights, **weighted) for values in (two, three)]
+    for loss in losses:
+        loss.backward()
+    torch.testing.assert_close(losses[1], losses[0])
+    torch.testing.assert_close(three.grad[:, :2], two.grad)
+    assert (three.grad[:, 2] == 0).all()

@@ -70,7 +70,8 @@ def _loss_and_gradient(
     truth = torch.eq(labels.to(dtype).flatten(1)[:, None], indices, out=torch.empty_like(probabilities))
     of_truth = probabilities * truth
     # The largest probability is never zero, so its logarithm is finite, and with it that of each other one.
-    surprise = (scores.amax(1) - probabilities.amax(1).log() - (scores * truth).sum(1)).mean()
+    of_label = scores.gather(1, labels.flatten(1)[:, None])[:, 0]  # torch refuses a label that is no class
+    surprise = (scores.amax(1) - probabilities.amax(1).log() - of_label).mean()
     overlap, total = of_truth.sum(2), truth.sum(2) + probabilities.sum(2)  # (B, K)
     dice = (2 * overlap + 1) / (total + 1)
     loss = dice_weight * (1 - dice[:, 1:].mean()) + cross_entropy_weight * surprise
