@@ -14,6 +14,7 @@ import pytest
 
 import netwright as package
 from netwright.planning.race import disk_mb
+from netwright.report import formatting
 from netwright.report.collect.race import racers_of
 from netwright.runs.candidates import candidates_of
 from netwright_tests import EXECUTABLE
@@ -135,7 +136,7 @@ def test_the_report_says_what_each_training_was_expected_to_reach(finished: Path
         assert racer.expected is not None
         score, deviation = racer.expected
         assert deviation >= 0
-        assert f"{score:.3f} ± {deviation:.3f}" in page
+        assert f"{formatting.reward(score)} ± {formatting.reward(deviation)}" in page
 
 
 def test_a_training_keeps_on_disk_what_the_plan_says(finished: Path) -> None:

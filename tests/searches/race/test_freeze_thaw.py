@@ -87,6 +87,14 @@ def test_what_is_expected_of_each_has_its_own_time_and_is_less_sure_the_later_it
     assert all(later[n] == none[n] for n in range(8) if n != 3)
 
 
+def test_nothing_is_expected_to_end_below_all_that_was_seen() -> None:
+    """Two accuracies that fall: the line through them leads below zero."""
+    falling = Candidate(0, ((2.0, 0.9), (4.0, 0.5)))
+    others = tuple(Candidate(n, ((2.0, 0.3 + 0.01 * n), (4.0, 0.4 + 0.02 * n))) for n in range(1, 4))
+    expected = expected_scores(Race((falling, *others), remaining=400, total=420, workers=1, first=2))
+    assert all(score >= 0.31 for score, _ in expected.values())
+
+
 def test_given_a_shape_the_fit_is_that_of_least_squares() -> None:
     """Many exact points of a straight combination of 1 and one shape: its end is read off the fit."""
     times = np.linspace(0.02, 0.4, 12)
