@@ -37,6 +37,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
+from netwright.searches.multi_fidelity import LONG_SHARE
 from netwright.searches.race import RULES, Begin, Candidate, GoOn, Race, Rule
 from netwright.strategies.base import Observation, Strategy
 from netwright.strategies.prior import Prior
@@ -110,6 +111,15 @@ def _places(distribution: BaseDistribution, values: Sequence[Any]) -> np.ndarray
     return places
 
 
+def best_waiting(seen: Race) -> GoOn | None:
+    """What a search does where a rule begins a candidate and there is none left: the best one goes on."""
+    waiting = [candidate for candidate in seen.candidates if candidate.waiting and candidate.curve]
+    if seen.over() or not waiting:
+        return None
+    best = max(waiting, key=lambda candidate: (candidate.score, -candidate.number))
+    return seen.go_on(best, LONG_SHARE * seen.total)
+
+
 Propose = Callable[[Table, dict[int, Candidate], dict[int, int], int], int | None]
 
 
@@ -164,7 +174,8 @@ def race(rule: Rule, propose: Propose, curves: Sequence[Recorded], setting: Sett
         if isinstance(decision, Begin):
             index = propose(table, candidates, curve_of, seed)
             if index is None:
-                continue
+                decision = best_waiting(seen)
+        if isinstance(decision, Begin):
             number = len(candidates)
             curve_of[number] = index
             candidates[number] = Candidate(number, running=True, default=number == 0)
