@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import shlex
 import subprocess
@@ -30,6 +29,7 @@ import numpy as np
 from netwright.api import open_run
 from netwright.files import write_json
 from netwright.means import mean_known
+from netwright.runs.candidates import candidates_of
 from netwright.runs.results import read_results
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -74,7 +74,7 @@ def result_of(folder: Path) -> dict[str, Any]:
     return {
         "scores": scores,
         "members": len(chosen["members"]),
-        "candidates": run.status().race.begun if run.status().race is not None else None,
+        "candidates": len(candidates_of(run.trials)),
         "parameters": winner["outcome"]["cost"]["parameters"],
     }
 
@@ -127,7 +127,7 @@ def main() -> None:
         apart = differences(entry)
         print(
             f"{entry['seed']:5d} {means[0]:8.4f} {means[1]:8.4f} {apart.mean():+11.4f} {len(apart):6d} "
-            f"{entry['auto']['candidates'] or math.nan:6.0f} {entry['auto']['members']:8d}"
+            f"{entry['auto']['candidates']:6d} {entry['auto']['members']:8d}"
         )
     by_seed = [differences(entry) for entry in entries]
     low, high = interval(by_seed)

@@ -37,7 +37,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from netwright.searches.multi_fidelity import LONG_SHARE
+from netwright.searches.multi_fidelity import best_waiting
 from netwright.searches.race import RULES, Begin, Candidate, GoOn, Race, Rule
 from netwright.strategies.base import Observation, Strategy
 from netwright.strategies.prior import Prior
@@ -109,15 +109,6 @@ def _places(distribution: BaseDistribution, values: Sequence[Any]) -> np.ndarray
         scaled, low, high = np.log(scaled), np.log(low), np.log(high)
     places: np.ndarray[Any, np.dtype[np.float64]] = (scaled - low) / (high - low)
     return places
-
-
-def best_waiting(seen: Race) -> GoOn | None:
-    """What a search does where a rule begins a candidate and there is none left: the best one goes on."""
-    waiting = [candidate for candidate in seen.candidates if candidate.waiting and candidate.curve]
-    if seen.over() or not waiting:
-        return None
-    best = max(waiting, key=lambda candidate: (candidate.score, -candidate.number))
-    return seen.go_on(best, LONG_SHARE * seen.total)
 
 
 Propose = Callable[[Table, dict[int, Candidate], dict[int, int], int], int | None]

@@ -84,3 +84,21 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{path} cannot be read ({error.strerror}); the run folder is incomplete.") from None
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error}). Restore it from a copy.") from None
+
+
+def require_writable_parent(path: Path, advice: str) -> None:
+    """Makes the folder of a file that will be written, where it does not exist.
+
+    Args:
+        path: of the file.
+        advice: what the user can do, a sentence for the error.
+
+    Raises:
+        StorageError: the folder cannot be made, or written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written ({error.strerror or error}). {advice}") from None
+    if not os.access(path.parent, os.W_OK):
+        raise StorageError(f"{path} cannot be written, as {path.parent} is not writable. {advice}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from netwright.execution import notes
 from netwright.nn.losses import Outputs
 from netwright.training.config import TrainingProtocol
-from netwright.training.device import call_network, to_channels_last
+from netwright.training.device import call_network, marked_channels_last, to_channels_last
 from netwright.training.inference import forward
 from netwright.training.step import TrainingStep
 
@@ -100,3 +101,22 @@ def test_half_precision_has_no_copies_of_the_weights_as_they_were(said: list[str
     network, images = to_channels_last(Views()), torch.randn(2, 3, 8, 8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert call_network(network, images, channels_last=True).shape == (2, 4)
+
+
+@pytest.mark.parametrize("make", [nn.Conv2d, nn.Conv3d])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_images_that_are_marked_give_features_in_channels_last_whatever_their_channels(
+    make: Callable[..., nn.Module], channels: int
+) -> None:
+    convolution = to_channels_last(make(channels, 4, 1)).to(
+        torch.bfloat16
+    )  # as in the steps that mark images
+    size = (5, 6, 7)[: 2 if make is nn.Conv2d else 3]
+    images = torch.randn(2, channels, *size).to(torch.bfloat16)
+    marked = marked_channels_last(images)
+    assert torch.equal(marked, images)
+    features = convolution(marked)
+    assert features.is_contiguous(
+        memory_format=torch.channels_last if make is nn.Conv2d else torch.channels_last_3d
+    )
+    torch.testing.assert_close(features, convolution(images))

@@ -7,25 +7,25 @@ checkpoint when it was killed, and when the run gets more hours.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 from netwright.comparison.contestants import Entry
 from netwright.comparison.finish import REPORT_SECONDS, test_seconds
-from netwright.comparison.retrain import ContestantJob, is_done, run_contestant
+from netwright.comparison.retrain import ContestantJob, is_done, run_contestant, store_result
 from netwright.execution.base import Executor
 from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Job, run_jobs
-from netwright.files import read_json, write_json
+from netwright.files import read_json
 from netwright.runs.data import RunData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
 from netwright.searches.components import protocol_of
-from netwright.searches.jobs import CandidateJob
+from netwright.searches.jobs import candidate_job
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
 from netwright.training.files import LOG
-from netwright.training.outcome import Outcome, Status
+from netwright.training.outcome import Status
 from netwright.training.seeding import derive_seed
 
 ALONE = "default-alone"
@@ -83,10 +83,7 @@ def compare_default_alone(
         crashed=lambda result: result["outcome"]["status"] == Status.CRASHED,
         on_tick=on_tick,
     )
-    result = done.result
-    if done.failure is not None:
-        result = {"outcome": Outcome.of_failure(done.failure).to_dict(), "scores": {}}
-    write_json(path, {**asdict(entry), "share_seconds": seconds, **result})
+    store_result(folder, entry, seconds, done)
 
 
 def _job(
@@ -99,19 +96,13 @@ def _job(
     device: str,
 ) -> ContestantJob:
     protocol = protocol_of(settings, space, entry.choice)
-    return ContestantJob(
-        CandidateJob(
-            settings=settings,
-            prepared=run_data.data.prepared,
-            training=run_data.data.training,
-            validation=run_data.data.validation,
-            choice=entry.choice,
-            reference=None,
-            protocol=replace(protocol, seconds=seconds, threads=settings.machine.threads, device=device),
-            seed=derive_seed(settings.seed, "trial", 0),  # the default begins the race
-            folder=folder.contestant(ALONE),
-            memory_limit_mb=settings.machine.memory_limit_mb,
-            keep_checkpoint=True,
-        ),
-        run_data.test,
+    job = candidate_job(
+        settings,
+        run_data.data,
+        entry.choice,
+        replace(protocol, seconds=seconds),
+        seed=derive_seed(settings.seed, "trial", 0),  # the default begins the race
+        folder=folder.contestant(ALONE),
+        device=device,
     )
+    return ContestantJob(replace(job, keep_checkpoint=True), run_data.test)

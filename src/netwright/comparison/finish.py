@@ -35,7 +35,7 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
 from netwright.runs.trials import TrialRecord
 from netwright.searches.components import protocol_of
-from netwright.searches.jobs import CandidateJob
+from netwright.searches.jobs import candidate_job
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
 from netwright.tasks import TASKS
@@ -267,17 +267,14 @@ class Finish:
     def _testing(self, entry: Entry, candidate: TrainedCandidate, device: str) -> FinishJob:
         settings = self._settings
         protocol = protocol_of(settings, self._space, entry.choice)
-        job = CandidateJob(
-            settings=settings,
-            prepared=self._data.prepared,
-            training=self._data.training,
-            validation=self._data.validation,
-            choice=entry.choice,
-            reference=None,
-            protocol=replace(protocol, threads=settings.machine.threads, device=device),
+        job = candidate_job(
+            settings,
+            self._data,
+            entry.choice,
+            protocol,
             seed=derive_seed(settings.seed, "trial", candidate.number),
             folder=self._folder.contestant(entry.name),
-            memory_limit_mb=settings.machine.memory_limit_mb,
+            device=device,
         )
         test = ContestantJob(job, self._cases, searched=entry.name == SEARCHED)
         if test.searched:

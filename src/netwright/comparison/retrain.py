@@ -15,14 +15,14 @@ from netwright.errors import DatasetWarning, SettingsError
 from netwright.execution import heartbeat
 from netwright.execution.base import Executor
 from netwright.execution.resources import devices
-from netwright.execution.run_jobs import Job, run_jobs
+from netwright.execution.run_jobs import Done, Job, run_jobs
 from netwright.files import read_json, write_json
 from netwright.models.store import describe_trained, load_trained
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
 from netwright.searches.components import with_own_training
-from netwright.searches.jobs import CandidateJob, run_candidate
+from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
 from netwright.settings import RunSettings
 from netwright.tasks import TASKS
 from netwright.tasks.base import Predictor, Results, TestCase
@@ -171,14 +171,8 @@ class FinalComparison:
             crashed=lambda result: result["outcome"]["status"] == Status.CRASHED,
             on_tick=on_tick or (lambda: None),
         ):
-            result = done.result
-            if done.failure is not None:
-                result = {"outcome": Outcome.of_failure(done.failure).to_dict(), "scores": {}}
-            write_json(
-                self._folder.contestant(done.job.key.name) / RESULT,
-                {**asdict(done.job.key), "share_seconds": share, **result},
-            )
-            if result["outcome"]["status"] != Status.CRASHED:
+            status = store_result(self._folder, done.job.key, share, done)
+            if status != Status.CRASHED:
                 # Not before the result is stored. An entry that crashed is tried again, and goes on from it.
                 remove_checkpoint(self._folder.contestant(done.job.key.name) / CHECKPOINT)
 
@@ -186,22 +180,37 @@ class FinalComparison:
         settings = self._settings
         own = settings if entry.reference is not None else with_own_training(settings, entry.choice)
         protocol = verdict_protocol(own, share)
+        job = candidate_job(
+            settings,
+            self._data,
+            entry.choice,
+            protocol,
+            seed=derive_seed(settings.seed, "verdict", entry.name),
+            folder=self._folder.contestant(entry.name),
+            device=device,
+        )
         return ContestantJob(
-            candidate=CandidateJob(
-                settings=settings,
-                prepared=self._data.prepared,
-                training=cases_of(settings, self._data),
-                validation=self._data.validation,
-                choice=entry.choice,
-                reference=entry.reference,
-                protocol=replace(protocol, threads=settings.machine.threads, device=device),
-                seed=derive_seed(settings.seed, "verdict", entry.name),
-                folder=self._folder.contestant(entry.name),
-                memory_limit_mb=settings.machine.memory_limit_mb,
-            ),
+            replace(job, training=cases_of(settings, self._data), reference=entry.reference),
             cases=self._cases,
             searched=entry.name == SEARCHED,
         )
+
+
+def store_result(folder: RunFolder, entry: Entry, share: float | None, done: Done) -> str:
+    """Writes the result of an entry that was trained and tested, or failed. Returns its status.
+
+    Args:
+        folder: of the run.
+        entry: the network.
+        share: its wall time in s; None: epochs were given.
+        done: the end of its job, `run_contestant`.
+    """
+    result = done.result
+    if done.failure is not None:
+        result = {"outcome": Outcome.of_failure(done.failure).to_dict(), "scores": {}}
+    write_json(folder.contestant(entry.name) / RESULT, {**asdict(entry), "share_seconds": share, **result})
+    status: str = result["outcome"]["status"]
+    return status
 
 
 def share_seconds(settings: RunSettings, hours: float, entries: int) -> float | None:

@@ -27,6 +27,7 @@ from torch.nn import functional as F
 MOST_VALUES = 2**24
 """Of the matrix that the gradient of the weights is computed from: 32 MiB."""
 FEW_CHANNELS = 8
+"""To more channels than these, torch's transposed convolution is used."""
 
 
 def convolution(

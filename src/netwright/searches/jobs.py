@@ -10,6 +10,7 @@ from typing import Any
 from netwright.data.open import open_prepared_once
 from netwright.execution import heartbeat
 from netwright.execution.run_jobs import keep_trace
+from netwright.runs.data import SearchData
 from netwright.searches.components import problem_of
 from netwright.settings import RunSettings
 from netwright.spaces import network_builder
@@ -50,6 +51,41 @@ class CandidateJob:
     keep_checkpoint: bool = False
     cost: Cost | None = None
     begin_again: bool = False
+
+
+def candidate_job(
+    settings: RunSettings,
+    data: SearchData,
+    choice: dict[str, Any],
+    protocol: TrainingProtocol,
+    *,
+    seed: int,
+    folder: Path,
+    device: str,
+) -> CandidateJob:
+    """The job of a choice, with the threads and the memory of a worker.
+
+    Args:
+        settings: of the run.
+        data: the cases to train on and to validate on.
+        choice: of a candidate.
+        protocol: how to train it.
+        seed: of all its random numbers.
+        folder: where curves and weights go.
+        device: where it is trained.
+    """
+    return CandidateJob(
+        settings=settings,
+        prepared=data.prepared,
+        training=data.training,
+        validation=data.validation,
+        choice=choice,
+        reference=None,
+        protocol=replace(protocol, threads=settings.machine.threads, device=device),
+        seed=seed,
+        folder=folder,
+        memory_limit_mb=settings.machine.memory_limit_mb,
+    )
 
 
 def run_candidate(job: CandidateJob) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import ENDED, WORDS, network_key, stop_trial, store_outcome
 from netwright.searches.components import objective_of, protocol_of, reward_of, within_limits
-from netwright.searches.jobs import CandidateJob, run_candidate
+from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
 from netwright.searches.reuse import KnownResults
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
@@ -257,19 +257,16 @@ class Search:
         settings, protocol = self._settings, self._protocol(trial, choice)
         if settings.budget.fewest_epochs is not None and EPOCHS not in trial.user_attrs:
             trial.set_user_attr(EPOCHS, protocol.epochs)
-        return CandidateJob(
-            settings=settings,
-            prepared=self._data.prepared,
-            training=self._data.training,
-            validation=self._data.validation,
-            choice=choice,
-            reference=None,
-            protocol=replace(protocol, threads=settings.machine.threads, device=device),
+        job = candidate_job(
+            settings,
+            self._data,
+            choice,
+            protocol,
             seed=derive_seed(settings.seed, "trial", trial.number),
             folder=self._folder.trial(trial.number),
-            memory_limit_mb=settings.machine.memory_limit_mb,
-            limited=True,
+            device=device,
         )
+        return replace(job, limited=True)
 
     def _finish(self, done: Done) -> None:
         """Stores the result of a candidate."""

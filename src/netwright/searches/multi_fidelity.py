@@ -36,7 +36,7 @@ from netwright.runs.trials import (
     store_outcome,
 )
 from netwright.searches.components import protocol_of, reward_of, within_limits
-from netwright.searches.jobs import CandidateJob, run_candidate
+from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
 from netwright.searches.race import RULES, Begin, Candidate, Decision, GoOn, Race, Rule
 from netwright.settings import RunSettings
 from netwright.spaces.base import Choice, Space
@@ -236,7 +236,7 @@ class MultiFidelitySearch:
             race = self._view(known)
             decision = self._rule.decide(race)
             if isinstance(decision, Begin) and not self._may_begin(known):
-                decision = _best_waiting(race)
+                decision = best_waiting(race)
             if decision is None:
                 return None
             if isinstance(decision, GoOn):
@@ -329,17 +329,17 @@ class MultiFidelitySearch:
         until = max(part.before + 1.0, min(part.until, part.before + self._remaining() - self._beside))
         protocol = protocol_of(settings, self._space, part.choice)
         continued = part.trial.user_attrs.get(CONTINUES)
-        return CandidateJob(
-            settings=settings,
-            prepared=self._data.prepared,
-            training=self._data.training,
-            validation=self._data.validation,
-            choice=part.choice,
-            reference=None,
-            protocol=replace(protocol, seconds=until, threads=settings.machine.threads, device=device),
+        job = candidate_job(
+            settings,
+            self._data,
+            part.choice,
+            replace(protocol, seconds=until),
             seed=derive_seed(settings.seed, "trial", part.root),
             folder=self._folder.trial(part.trial.number),
-            memory_limit_mb=settings.machine.memory_limit_mb,
+            device=device,
+        )
+        return replace(
+            job,
             limited=True,
             resume_from=None if continued is None else self._folder.trial(continued) / CHECKPOINT,
             keep_checkpoint=True,
@@ -389,8 +389,8 @@ class MultiFidelitySearch:
         remove_checkpoint(self._folder.trial(number) / CHECKPOINT)
 
 
-def _best_waiting(race: Race) -> Decision:
-    """The best candidate goes on, where no new one can begin."""
+def best_waiting(race: Race) -> Decision:
+    """What a search does where its rule begins a candidate and none can begin: the best one goes on."""
     waiting = [c for c in race.candidates if c.waiting and c.curve]
     if race.over() or not waiting:
         return None

@@ -57,6 +57,9 @@ def half_precision(device: torch.device) -> torch.dtype | None:
     return None
 
 
+_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
 def to_channels_last(network: nn.Module) -> nn.Module:
     """The network with its convolution weights in channels-last format. Tensors of other ranks do not change.
 
@@ -71,21 +74,17 @@ def to_channels_last(network: nn.Module) -> nn.Module:
 
 def tensor_channels_last(tensor: Tensor) -> Tensor:
     """The tensor in channels-last format if it has two or three spatial dimensions, else unchanged."""
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    return tensor.contiguous(memory_format=formats[tensor.ndim]) if tensor.ndim in formats else tensor
+    return tensor.contiguous(memory_format=_FORMATS[tensor.ndim]) if tensor.ndim in _FORMATS else tensor
 
 
 def marked_channels_last(images: Tensor) -> Tensor:
-    """Images of one channel, which are stored alike in both formats, with the strides of channels last.
+    """Images in channels-last format with the strides of that format, also where they have one channel.
 
-    A convolution goes by the strides: those of one channel otherwise give features stored channels first, and what adds
-    them to others takes long.
+    With one channel both formats store images alike, and `tensor_channels_last` keeps their strides. A convolution of
+    one pixel goes by these: it would give features stored channels first, and what adds them to others takes long
+    (``findings/torch-one-channel-strides.sh``).
     """
-    if images.ndim not in (4, 5) or images.shape[1] != 1:
-        return images
-    strides = list(images.contiguous().stride())
-    strides[1] = 1
-    return images.contiguous().as_strided(images.shape, strides)
+    return images.to(memory_format=_FORMATS[images.ndim]) if images.ndim in _FORMATS else images
 
 
 _NEEDS_CONTIGUOUS = "_netwright_needs_contiguous"

@@ -254,11 +254,8 @@ def predict_classes(
     Raises:
         FloatingPointError: the network's output is not finite.
     """
-    with evaluating(network):
-        batch = torch.from_numpy(images).to(device)
-        logits = forward(network, batch, mixed_precision=mixed_precision, channels_last=channels_last)
-        require_finite(bool(logits.isfinite().all()))
-        return np.asarray(logits.argmax(1).cpu().numpy(), dtype=np.int64)
+    settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
+    return np.asarray(_finite_logits(network, images, **settings).argmax(1).cpu().numpy(), dtype=np.int64)
 
 
 def class_probabilities(
@@ -283,11 +280,23 @@ def class_probabilities(
     Raises:
         FloatingPointError: the network's output is not finite.
     """
+    settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
+    return np.asarray(_finite_logits(network, images, **settings).cpu().double().softmax(1).numpy())
+
+
+def _finite_logits(
+    network: nn.Module,
+    images: NDArray[np.float32],
+    *,
+    device: torch.device | str,
+    mixed_precision: bool,
+    channels_last: bool,
+) -> Tensor:
     with evaluating(network):
         batch = torch.from_numpy(np.ascontiguousarray(images)).to(device)
         logits = forward(network, batch, mixed_precision=mixed_precision, channels_last=channels_last)
-        require_finite(bool(logits.isfinite().all()))
-        return np.asarray(logits.cpu().double().softmax(1).numpy())
+    require_finite(bool(logits.isfinite().all()))
+    return logits
 
 
 def restore_images(

@@ -225,7 +225,7 @@ def test_what_windows_take_is_there_before_the_time_of_a_training_begins(balls, 
             problem = SliceProblem(view, SegmentationTask(1, thin.label_names, size[:2]))
         else:
             problem = VolumeProblem(thin, SegmentationTask(1, thin.label_names, size))
-        problem.batches([0, 1], protocol, CPU, seed=0)
+        problem.validation_batches([0, 1], protocol)
         assert (module in sys.modules) == needed
 
 

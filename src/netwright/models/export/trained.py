@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from netwright.errors import SettingsError, StorageError
+from netwright.files import require_writable_parent
 from netwright.models.export import exporter_of
 from netwright.models.store import load_trained, saved_network, saved_task
 from netwright.settings import RunSettings
@@ -42,12 +43,7 @@ def export_path(path: Path, name: str, format: str, *, overwrite: bool) -> Path:
         raise StorageError(
             f"{path} already exists, and is kept. Give another file with -o, or replace it with --overwrite."
         )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written ({error.strerror or error}). Change -o.") from None
-    if not os.access(path.parent, os.W_OK):
-        raise StorageError(f"{path} cannot be written, as {path.parent} is not writable. Change -o.")
+    require_writable_parent(path, "Change -o.")
     return path
 
 

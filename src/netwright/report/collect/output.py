@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from netwright.errors import StorageError
+from netwright.files import require_writable_parent
 from netwright.runs.folder import RunFolder
 
 HISTORY = "policy.json"
@@ -30,12 +31,7 @@ def report_path(folder: RunFolder, output: Path | None) -> Path:
                 f"{path} is not a name for a report: expected one that ends in .html, or a folder. Change -o."
             )
         require_own(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written ({error.strerror or error}). {advice}") from None
-    if not os.access(path.parent, os.W_OK):
-        raise StorageError(f"{path} cannot be written, as {path.parent} is not writable. {advice}")
+    require_writable_parent(path, advice)
     return path
 
 

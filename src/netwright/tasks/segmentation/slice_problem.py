@@ -45,8 +45,6 @@ class SliceProblem:
         self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
     ) -> Batches:
         """As in `netwright.data.loading.batches.Batches`: a slice an item."""
-        sizes = (self._slices.scans.image(case).shape[1:] for case in cases)
-        load_windows((size[: self.axis] + size[self.axis + 1 :] for size in sizes), self.task.size)
         items = _Items(self._slices, cases)
         return training_batches(items, range(len(items)), self.task, protocol, device, seed)
 
@@ -56,7 +54,9 @@ class SliceProblem:
         return loss_of(protocol, self.task, weights.to(device))
 
     def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
-        """As many as batches of slices."""
+        """As many as batches of slices. What takes windows is loaded now, before the time of a training begins."""
+        sizes = (self._slices.scans.image(case).shape[1:] for case in cases)
+        load_windows((size[: self.axis] + size[self.axis + 1 :] for size in sizes), self.task.size)
         return math.ceil(len(self._slices.all_of(cases)) / protocol.batch_size)
 
     def scores(

@@ -36,7 +36,6 @@ class VolumeProblem:
         self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
     ) -> Batches:
         """As in `netwright.data.loading.batches.Batches`: a volume a case."""
-        load_windows((self._prepared.image(case).shape[1:] for case in cases), self.task.size)
         return training_batches(self._prepared, cases, self.task, protocol, device, seed)
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
@@ -45,7 +44,8 @@ class VolumeProblem:
         return loss_of(protocol, self.task, weights.to(device))
 
     def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
-        """As many as batches of volumes."""
+        """As many as batches of volumes. What takes windows is loaded now, before the time of a training begins."""
+        load_windows((self._prepared.image(case).shape[1:] for case in cases), self.task.size)
         return math.ceil(len(cases) / protocol.batch_size)
 
     def scores(
