@@ -71,7 +71,9 @@ class _InstanceNorm(Function):
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
         parts, times = _parts(features)
         scale, shift = weight.repeat(times), bias.repeat(times)
-        out = torch.empty_like(parts)
+        # Made in the shape of the result: a view of something else could not be changed in place by what follows.
+        result = torch.empty_like(features, memory_format=_format(parts))
+        out = result.view(parts.shape)
         statistics = parts.new_empty(2, len(parts), len(scale), dtype=torch.float32)
         for row in range(len(parts)):
             torch.ops.aten.native_batch_norm.out(
@@ -89,7 +91,7 @@ class _InstanceNorm(Function):
             )
         ctx.save_for_backward(parts, scale, statistics)
         ctx.eps, ctx.times, ctx.format = eps, times, _format(features)
-        return out.view(features.shape).contiguous(memory_format=ctx.format)
+        return result.contiguous(memory_format=ctx.format)
 
     @staticmethod
     @once_differentiable
