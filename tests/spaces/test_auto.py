@@ -19,6 +19,7 @@ from netwright.spaces.auto.blocks import SLOPES, Layers
 from netwright.spaces.auto.resolutions import resolutions
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.config import TrainingProtocol
+from netwright.training.precision import half_precision_training
 from spaces.auto_choices import each_value, random_choices, shapes
 
 
@@ -58,8 +59,11 @@ def test_it_is_a_space_that_sets_the_training(task: SegmentationTask) -> None:
     assert list(space.starting_choice()) == list(space.distributions())
 
 
+@pytest.mark.parametrize("half", [None, torch.bfloat16])
 @pytest.mark.parametrize("task", [SMALL_2D, SMALL_3D])
-def test_every_value_of_every_dimension_gives_a_network_that_learns(task: SegmentationTask) -> None:
+def test_every_value_of_every_dimension_gives_a_network_that_learns(
+    task: SegmentationTask, half: torch.dtype | None
+) -> None:
     """Logits of the image's size, auxiliary logits in training alone, and a gradient for every weight."""
     space = space_for(task, fixed={"width": 8})
     torch.manual_seed(0)
@@ -67,7 +71,8 @@ def test_every_value_of_every_dimension_gives_a_network_that_learns(task: Segmen
     labels = torch.randint(task.classes, (2, *task.size))
     for choice in (space.starting_choice(), *each_value(space)):
         network = space.build(choice, task).train()
-        outputs: Any = network(images)
+        with half_precision_training(torch.device("cpu"), half, fast=True):
+            outputs: Any = network(images)
         heads = outputs if isinstance(outputs, tuple) else (outputs,)
         assert len(heads) == 1 + space.plan(choice).supervision
         assert {head.shape for head in heads} == {(2, task.classes, *task.size)}
