@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from monai.transforms import AdjustContrast
 from scipy.stats import binomtest, chisquare
 from torch.nn import functional as F
 
 from netwright.data.loading.augmentation import (
     AugmentationSettings,
     augment,
+    change_intensity,
     cut_out,
     draw,
     transform,
@@ -337,6 +339,73 @@ def test_cutout_hides_a_square_of_its_size_where_it_lies_within():
     assert areas.float().mean().item() == pytest.approx(np.mean(lengths) ** 2, rel=0.03)
 
 
+def random_intensities(*shape):
+    generator = torch.Generator().manual_seed(3)
+    return 5 * torch.randn(*shape, generator=generator).pow(2) - 2
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 9, 8), (2, 1, 5, 6, 7)])
+def test_gamma_is_monai_s(shape):
+    images, ones = random_intensities(*shape), torch.ones(2)
+    changed = change_intensity(images, 0 * ones, ones, torch.tensor([0.7, 1.4]))
+    for image, found, gamma in zip(images, changed, (0.7, 1.4), strict=True):
+        for channel, found_channel in zip(image, found, strict=True):
+            expected = AdjustContrast(gamma)(channel[None])[0]
+            assert found_channel.numpy() == pytest.approx(np.asarray(expected), rel=1e-4, abs=1e-4)
+
+
+def test_contrast_and_brightness_change_deviation_and_mean():
+    images, ones = random_intensities(2, 3, 9, 8), torch.ones(2)
+    changed = change_intensity(images, torch.tensor([0.5, -0.25]), torch.tensor([1.25, 0.8]), ones)
+    deviations = images.std((2, 3), correction=0)
+    factors, added = torch.tensor([[1.25], [0.8]]), torch.tensor([[0.5], [-0.25]])
+    torch.testing.assert_close(changed.std((2, 3), correction=0), factors * deviations)
+    torch.testing.assert_close(changed.mean((2, 3)), images.mean((2, 3)) + added * deviations)
+
+
+def test_a_channel_of_one_value_stays_so():
+    images = torch.full((1, 2, 4, 4), 0.3)
+    images[0, 1] = random_intensities(4, 4)
+    changed, _ = augment(
+        images,
+        torch.zeros(1, 4, 4, dtype=torch.uint8),
+        settings_of(brightness=1, contrast=1, gamma=1, noise=1),
+        torch.Generator().manual_seed(0),
+    )
+    torch.testing.assert_close(changed[0, 0], images[0, 0])
+    assert changed.isfinite().all()
+
+
+def test_intensities_fill_their_ranges_and_labels_stay():
+    images = random_intensities(1, 1, 30, 30).expand(400, 1, 30, 30)
+    labels = torch.randint(3, (400, 30, 30))
+
+    def of(**how):
+        changed, same = augment(images, labels, settings_of(**how), torch.Generator().manual_seed(1))
+        assert torch.equal(same, labels)
+        return changed
+
+    deviation, mean = torch.std_mean(images[0], correction=0)
+    shifts = (of(brightness=0.3).mean((1, 2, 3)) - mean) / deviation
+    assert shifts.min() == pytest.approx(-0.3, abs=0.01)
+    assert shifts.max() == pytest.approx(0.3, abs=0.01)
+    factors = of(contrast=0.25).std((1, 2, 3), correction=0) / deviation
+    assert factors.min() == pytest.approx(1 / 1.25, abs=0.01)
+    assert factors.max() == pytest.approx(1.25, abs=0.01)
+    assert factors.median() == pytest.approx(1.0, abs=0.03)
+    noise = ((of(noise=0.2) - images) / deviation).std((1, 2, 3))
+    assert noise.max() == pytest.approx(0.2, rel=0.1)
+    assert noise.mean() == pytest.approx(0.1, rel=0.1)
+    low, high = images.amin(), images.amax()
+    scaled = (of(gamma=0.5) - low) / (high - low)
+    exponents = (
+        scaled.median(-1).values.median(-1).values.log()
+        / ((images[0] - low) / (high - low)).median(-1).values.median(-1).values.log()
+    )
+    assert exponents.min() == pytest.approx(1 / 1.5, abs=0.02)
+    assert exponents.max() == pytest.approx(1.5, abs=0.02)
+
+
 def test_crops_are_even_over_all_places():
     images = torch.zeros(6000, 1, 5, 5)
     images[:, :, 2, 2] = 1
@@ -366,6 +435,10 @@ def test_no_crops_and_no_cutout_draw_no_numbers():
         {"flip": 1.5},
         {"probability": 1.5},
         {"shift": -0.1},
+        {"brightness": -0.1},
+        {"contrast": -0.1},
+        {"gamma": -0.1},
+        {"noise": -0.1},
         {"scale": (1.2, 0.8)},
         {"rotation_degrees": 200},
     ],

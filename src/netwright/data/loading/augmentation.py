@@ -1,4 +1,4 @@
-"""Random flips, rotation, shift, scaling, crops and cutout of a batch of images, on the images' device."""
+"""Random flips, rotation, shift, scaling, intensities, crops and cutout of a batch of images, on the images' device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from torch.nn import functional as F
 
 from netwright.data.loading.augmentation_settings import AugmentationSettings
 
-__all__ = ["AugmentationSettings", "augment", "crop", "cut_out", "draw", "transform", "transform_plane"]
+__all__ = [
+    "AugmentationSettings",
+    "augment",
+    "change_intensity",
+    "crop",
+    "cut_out",
+    "draw",
+    "transform",
+    "transform_plane",
+]
 
 
 def augment(
@@ -27,18 +36,19 @@ def augment(
     """Changes the images of a batch at random, and their labels alike.
 
     SegNAS3D, Section 2.4: an image is rotated, shifted and scaled with a probability of 0.8; it then gets all three
-    changes. Then come crops and cutout, in this order and for every image (PDAS, Section 4.1). What cutout removes from
-    an image keeps its labels, so the network must infer it from its surroundings. All changes except flips put zeros
-    into images. Zero is the mean of images normalised to zero mean, and black in images from 0 to 1, as pictures to
-    restore are.
+    changes. Then come changes of intensity, crops and cutout, in this order and for every image (the last two: PDAS,
+    Section 4.1). What cutout removes from an image keeps its labels, so the network must infer it from its
+    surroundings. All changes except flips and those of intensity put zeros into images. Zero is the mean of images
+    normalised to zero mean, and black in images from 0 to 1, as pictures to restore are.
 
     Args:
         images: (B, C, X, Y, Z) floats; the axial axis is Z (right, anterior, superior). Or (B, C, H, W).
         labels: class indices of any integer type, (B, X, Y, Z) or (B, H, W). Or (B,) or (B, L), the labels of whole
             images, which do not change.
         settings: how much.
-        generator: on the CPU. It draws six numbers for each image, whatever the settings; one more with flips; and one
-            for each axis with crops, and again with cutout.
+        generator: on the CPU. It draws six numbers for each image, whatever the settings; one more with flips; four
+            with changes of intensity, and one for each value of an image with noise; and one for each axis with crops,
+            and again with cutout.
         spacing: of the voxels or pixels, in mm: a rotation is one in space, not of the grid. None: equal along all
             axes.
         mirrored: the spatial axis from left to right: X for volumes, W for pictures.
@@ -66,6 +76,7 @@ def augment(
         changing = transform if images.ndim == 5 else transform_plane
         new_images, new_labels = changing(images[rows], labels[rows], *of_rows, spacing=spacing)
         images, labels = images.index_copy(0, rows, new_images), labels.index_copy(0, rows, new_labels)
+    images = _intensities_changed(images, settings, generator)
     if settings.crop:
         corners = _positions(len(images), [2 * settings.crop + 1] * (images.ndim - 2), generator)
         images, labels = crop(images, labels, corners, settings.crop)
@@ -160,6 +171,30 @@ def transform_plane(
     return new_images, new_labels[:, 0].to(labels.dtype)
 
 
+def change_intensity(
+    images: Tensor, brightness: Tensor, contrast: Tensor, gamma: Tensor, noise: Tensor | None = None
+) -> Tensor:
+    """Changes gamma, then contrast and brightness of each channel of each image, then adds noise.
+
+    Args:
+        images: (B, C, *size).
+        brightness: (B,), added; in standard deviations of the channel.
+        contrast: (B,), factors of the distance to the channel's mean.
+        gamma: (B,), exponents of the values, scaled so that the channel's range is from 0 to 1.
+        noise: (B, C, *size), added; in standard deviations of the channel; None: none.
+    """
+    axes = tuple(range(2, images.ndim))
+    brightness, contrast, gamma = (
+        values.to(images).view(-1, *(1,) * (images.ndim - 1)) for values in (brightness, contrast, gamma)
+    )
+    deviation, mean = torch.std_mean(images, axes, correction=0, keepdim=True)
+    low, high = images.amin(axes, keepdim=True), images.amax(axes, keepdim=True)
+    span = (high - low).clamp_min(torch.finfo(images.dtype).tiny)
+    changed = ((images - low) / span).pow(gamma) * span + low
+    changed = (changed - mean) * contrast + (mean + brightness * deviation)
+    return changed if noise is None else changed.addcmul(noise.to(images), deviation)
+
+
 def crop(images: Tensor, labels: Tensor, corners: Tensor, margin: int) -> tuple[Tensor, Tensor]:
     """Pads each image with ``margin`` zeros on every side and crops it to its own size. Shapes as in `augment`.
 
@@ -196,6 +231,25 @@ def cut_out(images: Tensor, centres: Tensor, side: int) -> Tensor:
         within = ((offsets >= 0) & (offsets < side)).to(images.device)
         hidden &= within.view(len(images), *(size if other == axis else 1 for other in range(-1, axes)))
     return images.masked_fill(hidden, 0)
+
+
+def _intensities_changed(
+    images: Tensor, settings: AugmentationSettings, generator: torch.Generator
+) -> Tensor:
+    if not (settings.brightness or settings.contrast or settings.gamma or settings.noise):
+        return images
+    drawn = torch.rand(len(images), 4, generator=generator, dtype=torch.float64)
+    signed, noise = 2 * drawn[:, :3] - 1, None
+    if settings.noise:
+        of_image = (settings.noise * drawn[:, 3]).float().view(-1, *(1,) * (images.ndim - 1))
+        noise = of_image * torch.randn(images.shape, generator=generator)
+    return change_intensity(
+        images,
+        settings.brightness * signed[:, 0],
+        (1 + settings.contrast) ** signed[:, 1],
+        (1 + settings.gamma) ** signed[:, 2],
+        noise,
+    )
 
 
 def _of_whole(labels: Tensor, images: Tensor) -> bool:

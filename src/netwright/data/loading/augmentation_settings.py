@@ -13,8 +13,10 @@ from netwright.setting_fields import require_ranges, setting
 class AugmentationSettings:
     """Random changes of a training image (Wong and Moradi, SegNAS3D, MICCAI 2019, Section 2.4), flips, and more.
 
-    All values are drawn uniformly. The flip is that of Iranfar et al. 2022, Section VII, and is off by default, as
-    SegNAS3D has none; so are crop and cutout (DeVries and Taylor 2017). Zero, which also fills what comes from outside
+    All values are drawn uniformly, factors and exponents on a logarithmic scale. The flip is that of Iranfar et al.
+    2022, Section VII, and is off by default, as SegNAS3D has none; so are crop and cutout (DeVries and Taylor 2017),
+    and changes of intensity. Their kinds are those of nnU-Net (Isensee et al. 2021); here every image gets all of them,
+    most of them small. Zero, which also fills what comes from outside
     in rotations, shifts and scalings, is the mean of images brought to zero mean, and black of those from 0 to 1.
 
     Raises:
@@ -40,6 +42,28 @@ class AugmentationSettings:
         "probability that an image is mirrored, left to right; independent of `probability`",
         at_least=0,
         at_most=1,
+    )
+    brightness: float = setting(
+        0.0,
+        "largest value, either way, that is added to each channel of an image, in its standard deviations",
+        at_least=0,
+    )
+    contrast: float = setting(
+        0.0,
+        "largest change of contrast about the mean of each channel: with 0.25 it is divided or multiplied "
+        "by up to 1.25",
+        at_least=0,
+    )
+    gamma: float = setting(
+        0.0,
+        "largest exponent of a gamma correction, which keeps the darkest and the brightest value of each "
+        "channel: with 0.25 from 1 / 1.25 to 1.25",
+        at_least=0,
+    )
+    noise: float = setting(
+        0.0,
+        "largest standard deviation of Gaussian noise, in those of each channel",
+        at_least=0,
     )
     crop: int = setting(
         0,

@@ -19,9 +19,9 @@ from netwright.spaces.auto.dimensions import Table, one_of, real, require_fixed,
 from netwright.spaces.auto.resolutions import Resolution, resolutions
 from netwright.spaces.auto.shapes import require_shape
 from netwright.spaces.auto.training_values import (
+    augmentation_fields,
     optimizer_dimensions,
     optimizer_fields,
-    spatial_fields,
     usual_batch,
 )
 from netwright.spaces.base import Choice, Diagram, TaskShape, Value, is_dense
@@ -98,6 +98,7 @@ class ClassifierStagesSpace:
             "crop": one_of(0.0, 0.0625, 0.125, 0.25, start=0.125),
             "cutout": one_of(0.0, 0.25, 0.5),
             "spatial": real(0.0, 2.0, 0.0, step=0.5),
+            "intensity": real(0.0, 2.0, 0.0, step=0.5),
             "mirroring": one_of(True, False) if self.mirroring else one_of(False),
         }
 
@@ -129,9 +130,8 @@ class ClassifierStagesSpace:
     def training(self, choice: Choice) -> dict[str, Any]:
         """Fields of the training protocol: optimizer, batch, augmentation. The loss is the task's."""
         values = self._values(choice)
-        spatial = spatial_fields(values["spatial"], mirrored=values["mirroring"])
         pixels = {name: self._pixels(values[name]) for name in ("crop", "cutout")}
-        return {**optimizer_fields(values), "augmentation": {**spatial, **pixels}}
+        return {**optimizer_fields(values), "augmentation": {**augmentation_fields(values), **pixels}}
 
     def plan(self, choice: Choice) -> ClassifierPlan:
         """The network of a choice."""
@@ -170,7 +170,7 @@ class ClassifierStagesSpace:
             f"batch {fields['batch_size']}",
             f"crop {crop}{' mirrored' if values['mirroring'] else ''}",
             *([f"cutout {cutout}"] if cutout else []),
-            *([f"spatial {values['spatial']:g}"] if values["spatial"] else []),
+            *([f"{name} {values[name]:g}" for name in ("spatial", "intensity") if values[name]]),
         ]
         return ", ".join(words)
 

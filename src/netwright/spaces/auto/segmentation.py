@@ -19,9 +19,9 @@ from netwright.spaces.auto.encoder_decoder import EncoderDecoder, Plan
 from netwright.spaces.auto.resolutions import Resolution, resolutions
 from netwright.spaces.auto.shapes import require_shape
 from netwright.spaces.auto.training_values import (
+    augmentation_fields,
     optimizer_dimensions,
     optimizer_fields,
-    spatial_fields,
     usual_batch,
 )
 from netwright.spaces.base import Choice, Diagram, TaskShape, Value, is_dense
@@ -116,6 +116,7 @@ class EncoderDecoderSpace:
             "loss": one_of(*LOSSES),
             "dice_share": one_of(0.2, 0.35, 0.5, 0.65, 0.8, start=0.5),
             "spatial": real(0.0, 2.0, 1.0, step=0.5),
+            "intensity": real(0.0, 2.0, 0.0, step=0.5),
             "mirroring": one_of(True, False) if self.mirroring else one_of(False),
         }
 
@@ -157,7 +158,7 @@ class EncoderDecoderSpace:
             "loss": values["loss"],
             "loss_dice_weight": total * share,
             "loss_cross_entropy_weight": total * (1 - share),
-            "augmentation": spatial_fields(values["spatial"], mirrored=values["mirroring"]),
+            "augmentation": augmentation_fields(values),
         }
         if values["supervision"]:
             fields["loss_auxiliary_weight"] = values["supervision_weight"]
@@ -213,6 +214,7 @@ class EncoderDecoderSpace:
             f"{fields['optimizer']} {fields['learning_rate']:.2g}",
             f"batch {fields['batch_size']}",
             f"spatial {values['spatial']:g}{' mirrored' if values['mirroring'] else ''}",
+            *([f"intensity {values['intensity']:g}"] if values["intensity"] else []),
         ]
         return ", ".join(words)
 

@@ -18,6 +18,8 @@ WEIGHT_DECAYS = {"nadam": 1e-5, "adamw": 0.01, "sgd": 5e-4}
 
 ROTATION_DEGREES, SHIFT, MAGNIFICATION = 15.0, 0.1, 1.18
 """The largest changes of an image where the strength of the spatial augmentation is 1."""
+BRIGHTNESS, CONTRAST, GAMMA, NOISE = 0.2, 0.25, 0.25, 0.1
+"""The same for the intensities; the fields of `AugmentationSettings` have the units."""
 
 
 def optimizer_dimensions(
@@ -52,14 +54,19 @@ def optimizer_fields(values: Choice) -> dict[str, Any]:
     }
 
 
-def spatial_fields(strength: float, *, mirrored: bool) -> dict[str, Any]:
-    """Fields of the augmentation: rotation, shift and scale of every image, and mirroring of half of them."""
+def augmentation_fields(values: Choice) -> dict[str, Any]:
+    """Fields of the augmentation: rotation, shift and scale of every image, mirroring of half of them, intensities."""
+    spatial, intensity = float(values["spatial"]), float(values["intensity"])
     return {
-        "probability": 1.0 if strength else 0.0,
-        "rotation_degrees": ROTATION_DEGREES * strength,
-        "shift": SHIFT * strength,
-        "scale": (MAGNIFICATION**-strength, MAGNIFICATION**strength),
-        "flip": 0.5 if mirrored else 0.0,
+        "probability": 1.0 if spatial else 0.0,
+        "rotation_degrees": ROTATION_DEGREES * spatial,
+        "shift": SHIFT * spatial,
+        "scale": (MAGNIFICATION**-spatial, MAGNIFICATION**spatial),
+        "flip": 0.5 if values["mirroring"] else 0.0,
+        "brightness": BRIGHTNESS * intensity,
+        "contrast": CONTRAST * intensity,
+        "gamma": GAMMA * intensity,
+        "noise": NOISE * intensity,
         "crop": 0,
         "cutout": 0,
     }
