@@ -65,6 +65,73 @@ def test_a_start_that_failed_is_not_proposed_for_ever() -> None:
     assert strategy.ask(state, np.random.default_rng(0))[1]["kind"] != "start"
 
 
+SUGGESTED: list[Choice] = [{"width": 64}, {"rate": 8e-3, "depth": 4}, {"kind": "residual"}, {"share": 0.8}]
+
+
+def test_suggestions_come_next_in_their_order_and_once() -> None:
+    strategy = Prior(first=FIRST, suggestions=SUGGESTED)
+    results: list[tuple[Choice, float | None, float | None]] = [(FIRST, 0.5, 10.0)]
+    for change in SUGGESTED:
+        state = told(strategy, *results)
+        choice, stamp = strategy.ask(state, np.random.default_rng(0))
+        assert choice == pytest.approx({**FIRST, **change})
+        assert stamp["kind"] == "suggestion"
+        results.append((choice, 0.4, 10.0))
+    assert all(
+        stamp["kind"] in ("uniform", "prior") for _, stamp in asked(strategy, told(strategy, *results))
+    )
+
+
+def test_those_that_were_better_after_as_much_training_are_tried_together() -> None:
+    strategy = Prior(first=FIRST, suggestions=SUGGESTED)
+    changed = [{**FIRST, **change} for change in SUGGESTED]
+    # The start has 0.45 after 15 seconds. The third is better than its end alone, and the last has no reward.
+    known: list[tuple[Choice, float | None, float | None]] = [(FIRST, 0.4, 10.0), (FIRST, 0.5, 20.0)]
+    known += [
+        (changed[0], 0.46, 15.0),
+        (changed[1], 0.48, 15.0),
+        (changed[2], 0.41, 15.0),
+        (changed[3], None, 15.0),
+    ]
+    state = told(strategy, *known)
+    choice, stamp = strategy.ask(state, np.random.default_rng(0))
+    assert stamp["kind"] == "together"
+    assert choice == pytest.approx({**FIRST, **SUGGESTED[0], **SUGGESTED[1]})
+    state = told(strategy, *known, (changed[2], 0.52, 20.0))
+    choices = []
+    for _ in range(3):
+        choice, stamp = strategy.ask(state, np.random.default_rng(0))
+        choices.append(choice)
+        state = strategy.tell(state, Observation(9, choice, 0.5, "complete", stamp, 10.0))
+    best = {**FIRST, **SUGGESTED[1], **SUGGESTED[2]}
+    assert choices[:2] == [pytest.approx(best), pytest.approx({**best, **SUGGESTED[0]})]
+    assert stamp["kind"] not in ("start", "suggestion", "together"), "no more of them"
+
+
+def test_of_two_suggestions_for_a_dimension_the_better_one_is_taken() -> None:
+    strategy = Prior(first=FIRST, suggestions=[{"rate": 4e-3}, {"rate": 8e-3}, {"depth": 4}])
+    results = [
+        (FIRST, 0.5, 10.0),
+        *(({**FIRST, **c}, r, 10.0) for c, r in zip(strategy.suggestions or (), (0.6, 0.7, 0.55), strict=True)),
+    ]
+    state = told(strategy, *results)
+    choice, stamp = strategy.ask(state, np.random.default_rng(0))
+    assert stamp["kind"] == "together"
+    assert choice == pytest.approx({**FIRST, "rate": 8e-3, "depth": 4})
+
+
+def test_suggestions_for_what_is_not_searched_are_left_out() -> None:
+    strategy = Prior(first=FIRST, suggestions=[{"elsewhere": 3}, {"depth": 4, "elsewhere": 3}])
+    state = told(strategy, (FIRST, 0.5, 10.0))
+    choice, stamp = strategy.ask(state, np.random.default_rng(0))
+    assert (choice, stamp["kind"]) == (pytest.approx({**FIRST, "depth": 4}), "suggestion")
+
+
+def test_a_suggestion_that_is_no_value_is_refused() -> None:
+    with pytest.raises(SettingsError, match="kind"):
+        Prior(first=FIRST, suggestions=[{"kind": "wavy"}]).init(DIMENSIONS)
+
+
 def test_kinds_come_as_often_as_their_weights_and_neighbours_differ_in_few_dimensions() -> None:
     strategy = Prior(first=FIRST, changes=1.5)
     state = told(strategy, (FIRST, 0.5, 10.0), (AWAY, 0.9, 10.0), ({**AWAY, "depth": 5}, 0.8, 10.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from netwright.docstrings import argument_descriptions
@@ -15,6 +15,8 @@ from netwright.strategies.variants import Variants, variant_class
 
 START = "start"
 """The value of a strategy's option ``first`` that means the space's starting choice."""
+OF_SPACE = "space"
+"""The value of a strategy's option ``suggestions`` that means those of the space; none where it has none."""
 
 PROPOSERS: dict[str, Callable[..., Any]] = {**STRATEGIES, **OPTUNA_SAMPLERS}
 """netwright's own strategies and Optuna's samplers."""
@@ -34,6 +36,14 @@ class Searched(Protocol):
 
     def starting_choice(self) -> Mapping[str, Any]:
         """The choice that a search can begin with."""
+
+
+@runtime_checkable
+class Suggests(Protocol):
+    """A space that knows changes of its starting choice that often help."""
+
+    def suggestions(self) -> Sequence[Mapping[str, Any]]:
+        """A value for one or more dimensions each, the most promising first."""
 
 
 @runtime_checkable
@@ -89,7 +99,7 @@ def require_strategy(spec: Spec) -> None:
     Raises:
         SettingsError: the name or an option is unknown, or a value is wrong.
     """
-    without = {name: value for name, value in spec.options.items() if name != "first"}
+    without = {name: value for name, value in spec.options.items() if name not in ("first", "suggestions")}
     make("strategy", spec, strategy_maker(spec), without, _descriptions(spec))
 
 
@@ -107,6 +117,8 @@ def make_sampler(spec: Spec, space: Searched, seed: int) -> StrategySampler | Se
     options = spec.options
     if options.get("first") == START:
         options["first"] = space.starting_choice()
+    if options.get("suggestions") == OF_SPACE:
+        options["suggestions"] = space.suggestions() if isinstance(space, Suggests) else ()
     maker = strategy_maker(spec)
     if isinstance(space, SearchedByAgents) and "agents" in inspect.signature(maker).parameters:
         graph = space.agent_graph()

@@ -11,12 +11,16 @@ the best results either of the two explains. What differs:
 - The prior is a point. Both neighbourhoods change few dimensions, where PriorBand moves all of them about the prior.
 - Neither centre is evidence for itself: the incumbent always explains itself best. Evidence is a mean of logarithms, so
   that no single choice decides.
+- A prior may know more than a point: changes of it that often help. They are tried first, one by one, then those
+  together that were better than the starting choice after as much training. Portfolios of good choices do as much for
+  algorithm selection (M. Feurer, K. Eggensperger, S. Falkner, M. Lindauer, F. Hutter: "Auto-sklearn 2.0", JMLR 2022);
+  where the choices of a portfolio are whole, these are changes that can be added up.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -35,17 +39,33 @@ ATTEMPTS = 50
 NARROW = 0.02
 """Values of a continuous dimension that are this near to each other count as the same."""
 
+MOST_TOGETHER = 4
+"""At most so many of the suggested changes are tried together."""
+
 LEAST = 0.1
 """Neither neighbourhood gets less than this share of what is not uniform."""
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What is known of a choice: its point, and its reward (-inf: none) after its longest training."""
+    """What is known of a choice: its point, and its rewards (-inf: none), ascending by the training before them."""
 
     point: Point
-    reward: float
-    fidelity: float
+    curve: tuple[tuple[float, float], ...]
+
+    @property
+    def fidelity(self) -> float:
+        """The longest training."""
+        return self.curve[-1][0]
+
+    @property
+    def reward(self) -> float:
+        """The reward after the longest training."""
+        return self.curve[-1][1]
+
+    def reward_after(self, fidelity: float) -> float:
+        """The reward after so much training: on the line between two that are known, or that of the nearest."""
+        return float(np.interp(fidelity, *zip(*self.curve, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +84,9 @@ class Prior:
     Args:
         first: the starting choice, a value for every dimension, which is proposed first; None: there is none, and only
             the best choice so far is changed. In a run, "start" is the space's starting choice.
+        suggestions: changes of the starting choice, each a value for one or more dimensions: proposed next, in this
+            order; then the best two together of those that were better than the starting choice after as much
+            training, the best three, and so on. In a run, "space" is what the space suggests. None: there are none.
         uniform: share of the proposals that are drawn uniformly.
         changes: about how many dimensions of the starting choice, or of the best choice so far, are changed.
         spread: by how much a number is changed: a standard deviation, as a share of its dimension.
@@ -81,6 +104,7 @@ class Prior:
     """
 
     first: Mapping[str, Value] | None = None
+    suggestions: Sequence[Mapping[str, Value]] | None = None
     uniform: float = 0.25
     changes: float = 2.0
     spread: float = 0.2
@@ -108,24 +132,27 @@ class Prior:
         """The state before any observation.
 
         Raises:
-            SettingsError: ``first`` is not a choice of the dimensions.
+            SettingsError: ``first`` is not a choice of the dimensions, or a suggestion has a value that is none of its
+                dimension.
         """
         start = None if self.first is None else point_of_first(dimensions, self.first)
+        for change in self.suggestions or () if self.first is not None else ():
+            point_of_first(dimensions, {**self.first, **change})
         return State(tuple(dimensions), start, {})
 
     def ask(
         self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
     ) -> tuple[Choice, Stamp]:
-        """The starting choice, if it was not asked for yet; else one of the mixture, if possible a new one.
+        """The starting choice, if it was not asked for yet; then what is suggested; else one of the mixture.
 
-        The stamp holds ``kind`` ("start", "uniform", "prior" or "incumbent") and the proposal's point as ``at``.
+        If possible it is a new one. The stamp holds ``kind`` ("start", "suggestion", "together", "uniform", "prior" or
+        "incumbent") and the proposal's point as ``at``.
         """
         taken = {*state.results, *(tuple(stamp["at"]) for stamp in pending)}
-        if state.start is not None:
-            first = choice_at(state.dimensions, state.start)
-            key = _key(state.dimensions, first)
+        for kind, known in self._known_beforehand(state):
+            key = _key(state.dimensions, known)
             if key not in taken:
-                return first, {"kind": "start", "at": list(key)}
+                return known, {"kind": kind, "at": list(key)}
         weights = self.weights(state)
         for _ in range(ATTEMPTS):
             kind = str(rng.choice(list(weights), p=list(weights.values())))
@@ -139,8 +166,48 @@ class Prior:
                 break
         return choice, {"kind": kind, "at": list(key)}
 
+    def _known_beforehand(self, state: State) -> Iterator[tuple[str, Choice]]:
+        """The starting choice, the suggestions, and those together that were better, with their kinds."""
+        if state.start is None:
+            return
+        start = choice_at(state.dimensions, state.start)
+        yield "start", start
+        own = [dimension.name for dimension in state.dimensions]
+        changes = [
+            {name: value for name, value in change.items() if name in own}
+            for change in self.suggestions or ()
+        ]
+        yield from (("suggestion", {**start, **change}) for change in changes)
+        together: dict[str, Value] = {}
+        for count, change in enumerate(self._better(state, start, changes)[:MOST_TOGETHER]):
+            together = {**change, **together}
+            if count:
+                yield "together", {**start, **together}
+
+    def _better(
+        self, state: State, start: Choice, changes: Sequence[Mapping[str, Value]]
+    ) -> list[Mapping[str, Value]]:
+        """The changes that were better than the start after as much training, the best first.
+
+        Args:
+            state: with the results.
+            start: the starting choice.
+            changes: of it.
+        """
+        of_start = state.results.get(_key(state.dimensions, start))
+        if of_start is None:
+            return []
+        gains = []
+        for change in changes:
+            result = state.results.get(_key(state.dimensions, {**start, **change}))
+            if result is not None:
+                shared = min(result.fidelity, of_start.fidelity)
+                gains.append((result.reward_after(shared) - of_start.reward_after(shared), change))
+        better = [(gain, change) for gain, change in gains if gain > 0]
+        return [change for _, change in sorted(better, key=lambda pair: -pair[0])]
+
     def tell(self, state: State, observation: Observation) -> State:
-        """The state with one more result. If a choice has several results, the one after the longest training counts.
+        """The state with one more result. Of a choice with several results, the one after the longest training counts.
 
         For a failed candidate only the proposal is stored, so that it is not repeated.
         """
@@ -152,10 +219,11 @@ class Prior:
         key = _key(state.dimensions, observation.choice)
         before = state.results.get(key)
         reward, fidelity = observation.reward, observation.fidelity or 0.0
-        if before is not None and before.fidelity > fidelity:
-            return state
         known = reward if reward is not None and not math.isnan(reward) else -math.inf
-        result = Result(point_of(state.dimensions, observation.choice), known, fidelity)
+        # Of two results after as much training, the one that came last.
+        others = () if before is None else tuple(pair for pair in before.curve if pair[0] != fidelity)
+        curve = tuple(sorted((*others, (fidelity, known))))
+        result = Result(point_of(state.dimensions, observation.choice), curve)
         return replace(state, results={**state.results, key: result})
 
     def incumbent(self, state: State) -> Point | None:
