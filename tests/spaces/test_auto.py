@@ -86,6 +86,19 @@ def test_every_value_of_every_dimension_gives_a_network_that_learns(
         assert isinstance(network.eval()(images), Tensor)
 
 
+@pytest.mark.parametrize("task", [SMALL_2D, SMALL_3D, segmentation(64, 64)])
+def test_what_is_suggested_are_other_networks_or_trainings(task: SegmentationTask) -> None:
+    space = space_for(task, fixed={"loss": "dice_cross_entropy"}, mirroring=False)
+    start = space.starting_choice()
+    changed = [space.canonical({**start, **change}) for change in space.suggestions()]
+    assert space.canonical(start) not in changed
+    assert len({tuple(choice.items()) for choice in changed}) == len(changed)
+    names = {name for change in space.suggestions() for name in change}
+    assert names <= set(space.distributions()), "neither a fixed dimension nor one of a single value"
+    assert {"rate", "width", "block"} <= names
+    assert ("stem" in names) == (start["stem"] == 2)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (33, 65), (1, 9, 4), (8, 40, 40), (96, 17, 33)])
 def test_images_of_any_size(size: tuple[int, ...]) -> None:
     """Those that the space was made for, and any others."""

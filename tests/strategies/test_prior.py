@@ -112,7 +112,10 @@ def test_of_two_suggestions_for_a_dimension_the_better_one_is_taken() -> None:
     strategy = Prior(first=FIRST, suggestions=[{"rate": 4e-3}, {"rate": 8e-3}, {"depth": 4}])
     results = [
         (FIRST, 0.5, 10.0),
-        *(({**FIRST, **c}, r, 10.0) for c, r in zip(strategy.suggestions or (), (0.6, 0.7, 0.55), strict=True)),
+        *(
+            ({**FIRST, **c}, r, 10.0)
+            for c, r in zip(strategy.suggestions or (), (0.6, 0.7, 0.55), strict=True)
+        ),
     ]
     state = told(strategy, *results)
     choice, stamp = strategy.ask(state, np.random.default_rng(0))

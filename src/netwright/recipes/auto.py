@@ -18,7 +18,7 @@ RECIPES = {
         values={
             "recipe": "auto",
             "space": {"name": "encoder-decoder"},
-            "strategy": {"name": "prior", "first": "start"},
+            "strategy": {"name": "prior", "first": "start", "suggestions": "space"},
             "budget": {"hours": 1.0},
             "race": {},
             "split": (0.6, 0.2, 0.2),

@@ -215,9 +215,10 @@ class RaceSettings(_Model):
     """
 
     rule: str = Field(
-        default="short-then-best",
-        description="who goes on: `short-then-best`: every candidate gets one short training, the best few all "
-        "the rest of the time; `asha`: asynchronous successive halving; `freeze-thaw`: those that are expected to be "
+        default="asha",
+        description="who goes on: `asha`: asynchronous successive halving, and in the last half the best so far; "
+        "`short-then-best`: every candidate gets one short training, the best few all the rest of the time; "
+        "`freeze-thaw`: those that are expected to be "
         "the best when the time is up",
     )
     first_seconds: float = Field(

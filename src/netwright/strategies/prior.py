@@ -65,7 +65,8 @@ class Result:
 
     def reward_after(self, fidelity: float) -> float:
         """The reward after so much training: on the line between two that are known, or that of the nearest."""
-        return float(np.interp(fidelity, *zip(*self.curve, strict=True)))
+        fidelities, rewards = np.array(self.curve).T
+        return float(np.interp(fidelity, fidelities, rewards))
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +136,11 @@ class Prior:
             SettingsError: ``first`` is not a choice of the dimensions, or a suggestion has a value that is none of its
                 dimension.
         """
-        start = None if self.first is None else point_of_first(dimensions, self.first)
-        for change in self.suggestions or () if self.first is not None else ():
+        if self.first is None:
+            return State(tuple(dimensions), None, {})
+        for change in self.suggestions or ():
             point_of_first(dimensions, {**self.first, **change})
-        return State(tuple(dimensions), start, {})
+        return State(tuple(dimensions), point_of_first(dimensions, self.first), {})
 
     def ask(
         self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()

@@ -26,7 +26,7 @@ def test_jobs_are_those_of_the_paper(eta: int, seed: int) -> None:
     """One worker; the scores of a candidate at different rungs have little to do with one another."""
     rng = np.random.default_rng(seed)
     total, base = 20000.0, 20.0
-    rule = Asha(reduction=eta, lowest=base / total)
+    rule = Asha(reduction=eta, lowest=base / total, finish=0.3)
     rungs: list[dict[int, float]] = [{} for _ in range(12)]
     promoted: list[set[int]] = [set() for _ in range(12)]
     curves: dict[int, tuple[tuple[float, float], ...]] = {}

@@ -35,7 +35,7 @@ class Asha:
 
     reduction: int = 3
     lowest: float = 0.01
-    finish: float = 0.3
+    finish: float = 0.5
 
     def __post_init__(self) -> None:
         require_whole("reduction", self.reduction, least=2)

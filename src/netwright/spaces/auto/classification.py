@@ -15,7 +15,16 @@ from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.spaces.auto.blocks import ACTIVATIONS, Layers
 from netwright.spaces.auto.classifier import Classifier, ClassifierPlan
 from netwright.spaces.auto.diagrams import block_diagram, stages_diagram
-from netwright.spaces.auto.dimensions import Table, one_of, real, require_fixed, searched, values_of, whole
+from netwright.spaces.auto.dimensions import (
+    Table,
+    one_of,
+    real,
+    require_fixed,
+    searched,
+    suggested,
+    values_of,
+    whole,
+)
 from netwright.spaces.auto.resolutions import Resolution, resolutions
 from netwright.spaces.auto.shapes import require_shape
 from netwright.spaces.auto.training_values import (
@@ -110,6 +119,22 @@ class ClassifierStagesSpace:
         """A residual network of 32 to 128 channels, trained with SGD at 0.05, crops and mirrored pictures."""
         table = self._table
         return {name: table[name].start for name in self.distributions()}
+
+    def suggestions(self) -> tuple[dict[str, Value], ...]:
+        """Changes of the starting choice that often help, the most promising first.
+
+        They were best, one by one, in short trainings on CIFAR-10 (`benchmarks/record_curves.py`, `docs/results.md`).
+        """
+        changes: list[dict[str, Value]] = [
+            {"rate": 2.0},
+            {"width": 16},
+            {"blocks": 1},
+            {"optimizer": "nadam"},
+            {"spatial": 0.5},
+            {"width": 48},
+            {"intensity": 1.0},
+        ]
+        return suggested(self._table, self._fixed, changes)
 
     def canonical(self, choice: Choice) -> dict[str, Value]:
         """The searched dimensions that change the network or its training, with as many stages as the size allows.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from optuna.distributions import (
@@ -102,6 +102,28 @@ def values_of(table: Table, fixed: Choice, choice: Choice) -> dict[str, Value]:
         choice: of the space.
     """
     return {name: fixed.get(name, choice.get(name, dimension.start)) for name, dimension in table.items()}
+
+
+def suggested(
+    table: Table, fixed: Choice, changes: Sequence[Mapping[str, Value]]
+) -> tuple[dict[str, Value], ...]:
+    """The changes, without what is not searched and what is no change.
+
+    Args:
+        table: all dimensions.
+        fixed: values that are not searched.
+        changes: of the starting choice.
+    """
+    known = searched(table, fixed)
+    kept = (
+        {
+            name: value
+            for name, value in change.items()
+            if name in known and table[name].allows(value) and value != table[name].start
+        }
+        for change in changes
+    )
+    return tuple(change for change in kept if change)
 
 
 def require_fixed(table: Table, fixed: object) -> None:

@@ -14,7 +14,16 @@ from torch import nn
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.spaces.auto.blocks import ACTIVATIONS, BLOCKS, NORMS, Layers
 from netwright.spaces.auto.diagrams import block_diagram, u_diagram
-from netwright.spaces.auto.dimensions import Table, one_of, real, require_fixed, searched, values_of, whole
+from netwright.spaces.auto.dimensions import (
+    Table,
+    one_of,
+    real,
+    require_fixed,
+    searched,
+    suggested,
+    values_of,
+    whole,
+)
 from netwright.spaces.auto.encoder_decoder import EncoderDecoder, Plan
 from netwright.spaces.auto.resolutions import Resolution, resolutions
 from netwright.spaces.auto.shapes import require_shape
@@ -131,6 +140,27 @@ class EncoderDecoderSpace:
         """
         table = self._table
         return {name: table[name].start for name in self.distributions()}
+
+    def suggestions(self) -> tuple[dict[str, Value], ...]:
+        """Changes of the starting choice that often help, the most promising first.
+
+        They were best, one by one, in short trainings on nuclei and on the hippocampus (`benchmarks/record_curves.py`,
+        `docs/results.md`).
+        """
+        finer, fewer = (int(self._table[name].start) // 2 for name in ("stem", "batch"))
+        changes: list[dict[str, Value]] = [
+            {"rate": 3.0},
+            {"mirroring": False},
+            {"width": 32},
+            {"block": "plain"},
+            {"batch": fewer},
+            {"stem": finer},
+            {"rate": 5.0},
+            {"loss": "exponential_logarithmic"},
+            {"spatial": 2.0},
+            {"intensity": 1.0},
+        ]
+        return suggested(self._table, self._fixed, changes)
 
     def canonical(self, choice: Choice) -> dict[str, Value]:
         """The searched dimensions that change the network or its training, with as many levels as the size allows."""
