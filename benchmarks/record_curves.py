@@ -4,9 +4,10 @@
     python benchmarks/record_curves.py DATASET --map-label 255=1 ...
 
 The first curve is the default's. The others are choices that the strategy `prior` proposes before it knows a result:
-changes of the default, and uniform ones. Every training is that of a search with `auto`: constant rate, averaged
-weights, validations of at most 8 % of the time. The seconds are those of the processor (`time.process_time`), with one
-thread, so that other programs on the machine change little.
+changes of the default, and uniform ones; with ``--one-by-one`` changes of single dimensions come before them. Every
+training is that of a search with `auto`: constant rate, averaged weights, validations of at most 8 % of the time. The
+seconds are those of the processor (`time.process_time`), with one thread, so that other programs on the machine change
+little.
 
 Small pictures (``--set preprocessing.size=[64,64]``) make steps cheap, so that short curves are whole ones.
 
@@ -19,6 +20,7 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 time.perf_counter = time.process_time
 
 import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from netwright.api import create_run
 from netwright.cli.options import read_label_map
@@ -43,16 +51,36 @@ from netwright.strategies.base import Observation
 from netwright.strategies.prior import Prior
 from netwright.strategies.sampler import dimensions_of
 from netwright.training.files import CHECKPOINT, CURVES, WEIGHTS
-from netwright.training.outcome import Outcome
+from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
+RATES = (3.0, 2.0, 5.0)
+"""Values of a dimension without steps that are tried one by one, as multiples of its start."""
 
-def choices_of(space: Any, count: int) -> list[dict[str, Any]]:
-    """The starting choice, and what the strategy proposes without results."""
+
+def values_of(distribution: BaseDistribution, start: Any) -> list[Any]:
+    """The values of a dimension that are tried one by one."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    low, high = distribution.low, distribution.high
+    if distribution.step is None:
+        return [rate * start for rate in RATES if low <= rate * start <= high]
+    high = min(high, max(2 * start, start + 2))
+    return [type(low)(value) for value in np.arange(low, high + distribution.step / 2, distribution.step)]
+
+
+def choices_of(space: Any, count: int, one_by_one: Sequence[str]) -> list[dict[str, Any]]:
+    """The starting choice, its changes of one dimension if wanted, and what the strategy proposes without results."""
     start = dict(space.starting_choice())
     strategy, rng = Prior(first=start), np.random.default_rng(0)
     state = strategy.init(dimensions_of(space.distributions()))
     choices = {json.dumps(start, sort_keys=True): start}
+    for name in one_by_one:
+        for value in values_of(space.distributions()[name], start[name]):
+            choice = {**start, name: value}
+            if dict(space.canonical(choice)) != dict(space.canonical(start)):
+                choices.setdefault(json.dumps(choice, sort_keys=True), choice)
     state = strategy.tell(state, Observation(0, start, 0.0, "complete", {"kind": "prior"}, 1.0))
     while len(choices) < count:
         choice = dict(strategy.ask(state, rng)[0])
@@ -113,6 +141,12 @@ def main() -> None:
         "--hours", type=float, default=0.33, help="of the race for which the data is prepared"
     )
     parser.add_argument("--count", type=int, default=60)
+    parser.add_argument(
+        "--one-by-one",
+        nargs="*",
+        default=[],
+        help="dimensions that are changed alone, before what the strategy proposes",
+    )
     parser.add_argument("--to", type=Path, required=True, help="the file of curves")
     parser.add_argument("--work", type=Path, default=Path("record-curves"), help="where trainings are kept")
     arguments = parser.parse_args()
@@ -127,10 +161,15 @@ def main() -> None:
     entries = json.loads(arguments.to.read_text(encoding="utf-8")) if arguments.to.exists() else []
     begun = {json.dumps(entry["choice"], sort_keys=True) for entry in entries}
     space = make_space(run.settings().space)
-    for number, choice in enumerate(choices_of(space, arguments.count)):
+    for number, choice in enumerate(choices_of(space, arguments.count, arguments.one_by_one)):
         if json.dumps(choice, sort_keys=True) in begun:
             continue
-        entries.append({"dataset": name, **curve(run, choice, number, arguments.seconds)})
+        recorded = curve(run, choice, number, arguments.seconds)
+        if recorded["status"] == Status.CRASHED:
+            raise SystemExit(
+                f"Candidate {number} crashed, which is a fault: see {place}/curves/{number:04d}."
+            )
+        entries.append({"dataset": name, **recorded})
         write_json(arguments.to, entries)
 
 
