@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import optuna
 
@@ -117,29 +118,40 @@ def end_race(
     tick()
 
 
-def extend(folder: RunFolder, hours: float) -> None:
-    """Gives a run more wall time. A finished run is unfinished again.
+def extend(folder: RunFolder, hours: float | None = None, compare: str | None = None) -> None:
+    """Gives a run more wall time, or a comparison with its default alone. A finished run is unfinished again.
 
     Args:
         folder: of the run.
-        hours: to add.
+        hours: to add; None: none.
+        compare: "full", as `netwright.settings.tables.RaceSettings.compare`; None: as the run has it.
 
     Raises:
         RunError: another process holds the run.
-        SettingsError: the hours are not over 0, or the run trains each candidate once.
+        SettingsError: the hours are not over 0, there is no such comparison, or the run trains each candidate once.
     """
-    if not hours > 0:
+    if hours is not None and not hours > 0:
         raise SettingsError(f"--hours must be over 0, got {hours:g}.")
+    if compare not in (None, "full"):
+        raise SettingsError(f"--compare must be full, got {compare!r}.")
     with folder.locked():
         settings = folder.settings()
         if settings.race is None or settings.budget.hours is None:
-            raise SettingsError(
-                f"{folder.root} cannot have more hours: it trains each candidate once. Start a new search, or resume "
-                "it without --hours."
+            wanted, option = (
+                ("have more hours", "--hours") if hours is not None else ("be compared", "--compare")
             )
+            raise SettingsError(
+                f"{folder.root} cannot {wanted}: it trains each candidate once. Start a new search, or resume it "
+                f"without {option}."
+            )
+        changes: dict[str, Any] = {}
+        if hours is not None:
+            changes["budget.hours"] = round(settings.budget.hours + hours, 9)
+        if compare is not None:
+            changes["race.compare"] = compare
         for name in (FINISHED, COMPARING):
             (folder.root / name).unlink(missing_ok=True)
-        folder.set_hours(round(settings.budget.hours + hours, 9))
+        folder.change_settings(changes)
 
 
 def keep_best(folder: RunFolder, settings: RunSettings, run_data: RunData) -> None:

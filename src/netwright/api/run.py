@@ -86,17 +86,21 @@ class Run:
         """The state of the run, whether it is running or not."""
         return read_status(self.folder)
 
-    def resume(self, on_status: OnStatus | None = None, *, hours: float | None = None) -> Run:
+    def resume(
+        self, on_status: OnStatus | None = None, *, hours: float | None = None, compare: str | None = None
+    ) -> Run:
         """Continues a run that was cut off, to its end. A finished run does not change.
 
         Args:
             on_status: called about twice a second with the state of the run.
             hours: more wall time, for a search whose trainings go on. All go on from their checkpoints, also those of a
                 finished run. Its test cases are then opened once more, which the report counts.
+            compare: "full": afterwards the default is trained alone for as long as the hours were, also of a finished
+                run, to see what the search was worth.
 
         Raises:
             RunError: another process holds the run, or it is damaged.
-            SettingsError: ``hours`` for a search that trains each candidate once.
+            SettingsError: ``hours`` or ``compare`` for a search that trains each candidate once.
             UntrustedCode: see `code`.
 
         Warns:
@@ -105,8 +109,8 @@ class Run:
         self.code()
         if (told := self.other_versions()) is not None:
             warnings.warn(told, SettingsWarning, stacklevel=2)
-        if hours is not None:
-            extend(self.folder, hours)
+        if hours is not None or compare is not None:
+            extend(self.folder, hours, compare)
         conduct(self.folder, on_status)
         return self
 

@@ -287,6 +287,7 @@ def resume(
             help="More wall time, for auto: all trainings go on, also of a finished run.",
         ),
     ] = None,
+    compare: CompareOption = None,
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,
 ) -> None:
@@ -295,7 +296,7 @@ def resume(
     told = opened.other_versions()
     if told is not None:
         err.print(f"versions   {told}.", markup=False)
-    _conduct(opened, hours)
+    _conduct(opened, hours, compare)
 
 
 @app.command()
@@ -344,7 +345,7 @@ def _warnings_of_settings() -> Iterator[list[str]]:
     lines += [f"warning    {w.message}" for w in told if issubclass(w.category, SettingsWarning)]
 
 
-def _conduct(run: Any, hours: float | None = None) -> None:
+def _conduct(run: Any, hours: float | None = None, compare: str | None = None) -> None:
     from netwright.cli.display import Display
     from netwright.cli.inspected import command
     from netwright.cli.tables import end_lines
@@ -352,7 +353,7 @@ def _conduct(run: Any, hours: float | None = None) -> None:
     display = Display(out)
     try:
         with display:
-            run.resume(display.show, hours=hours)
+            run.resume(display.show, hours=hours, compare=compare)
     except KeyboardInterrupt:
         err.print(
             f"stopped    {command('resume', run.folder.root)}   goes on where this left off", markup=False

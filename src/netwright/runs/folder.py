@@ -9,10 +9,10 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import yaml
 
@@ -86,14 +86,16 @@ class RunFolder:
         """
         return read_settings(self.settings_file)
 
-    def set_hours(self, hours: float) -> None:
-        """Changes the hours of the run in its settings. Everything else in the file stays.
+    def change_settings(self, changes: Mapping[str, Any]) -> None:
+        """Changes settings of the run, by name: ``{"budget.hours": 2}``. Everything else in the file stays.
 
         Raises:
             StorageError: it cannot be written.
         """
         values = yaml.safe_load(self.settings_file.read_text(encoding="utf-8"))
-        values["budget"]["hours"] = hours
+        for name, value in changes.items():
+            table, _, own = name.partition(".")
+            values[table][own] = value
         write_text(self.settings_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
     def splits(self) -> Splits:
