@@ -11,7 +11,9 @@ milliseconds a decision. A seed is an order of the candidates, the same for all 
 Beside netwright's rules: the default alone; random search, each candidate trained for an eighth of the race; and
 Optuna's Hyperband with TPE, its own pruner and sampler, a third of the race for the longest trainings. Optuna begins
 trainings again and proposes choices; each is taken for the nearest curve that is left, which Optuna is told. Rows with
-`prior` have netwright's strategy of that name propose in the same way.
+`prior` have netwright's strategy of that name propose in the same way, without the space's suggestions and with them.
+The suggestions were chosen from some of the same curves: these rows say how fast good ones are found, not how good they
+are elsewhere.
 
 Without ``--curves`` the curves are made up (`race_curves.py`): the constants of rules may be looked at with them, and
 nothing of this says how a rule does on real ones.
@@ -39,6 +41,7 @@ from optuna.trial import TrialState
 
 from netwright.searches.multi_fidelity import best_waiting
 from netwright.searches.race import RULES, Begin, Candidate, GoOn, Race, Rule
+from netwright.spaces.auto import ClassifierStagesSpace, EncoderDecoderSpace
 from netwright.strategies.base import Observation, Strategy
 from netwright.strategies.prior import Prior
 from netwright.strategies.sampler import dimensions_of
@@ -77,6 +80,16 @@ class Table:
         self.space = {name: _distribution(column) for name, column in columns.items()}
         self._places = np.stack([_places(self.space[name], columns[name]) for name in names], axis=1)
 
+    @property
+    def first(self) -> dict[str, Any]:
+        """The default's choice."""
+        return {name: self.curves[0].choice[name] for name in self.space}
+
+    def has(self, pair: tuple[str, Any]) -> bool:
+        """Whether a curve has a value of a dimension."""
+        name, value = pair
+        return any(curve.choice.get(name) == value for curve in self.curves)
+
     def next(self) -> int | None:
         return self.left.pop(0) if self.left else None
 
@@ -111,6 +124,22 @@ def _places(distribution: BaseDistribution, values: Sequence[Any]) -> np.ndarray
     return places
 
 
+def plain_prior(table: Table) -> Prior:
+    """The strategy without suggestions."""
+    return Prior(first=table.first)
+
+
+def suggesting_prior(table: Table) -> Prior:
+    """The strategy as `auto` has it, with the suggestions that are in the table."""
+    space = (
+        ClassifierStagesSpace(channels=3, classes=10, size=(32, 32))
+        if "stages" in table.first
+        else EncoderDecoderSpace(channels=1, classes=2, size=(64, 64))
+    )
+    known = [change for change in space.suggestions() if all(map(table.has, change.items()))]
+    return Prior(first=table.first, suggestions=known)
+
+
 Propose = Callable[[Table, dict[int, Candidate], dict[int, int], int], int | None]
 
 
@@ -122,14 +151,14 @@ def in_order(
 
 
 def by_strategy(
-    make: Callable[..., Strategy[Any]],
+    make: Callable[[Table], Strategy[Any]],
     table: Table,
     candidates: dict[int, Candidate],
     curve_of: dict[int, int],
     seed: int,
 ) -> int | None:
     """The curve nearest to what a strategy proposes when it is told all validations at the ends of parts so far."""
-    strategy = make(first={name: table.curves[0].choice[name] for name in table.space})
+    strategy = make(table)
     state = strategy.init(dimensions_of(table.space))
     if not candidates:
         return table.next()
@@ -242,7 +271,11 @@ WAYS: dict[str, Play] = {
     "random search": random_search,
     "Hyperband + TPE (Optuna)": hyperband_tpe,
     **{name: partial(race, make(), in_order) for name, make in RULES.items()},
-    **{f"{name}, prior": partial(race, make(), partial(by_strategy, Prior)) for name, make in RULES.items()},
+    **{
+        f"{name}, prior{words}": partial(race, rule(), partial(by_strategy, make))
+        for words, make in (("", plain_prior), (", suggestions", suggesting_prior))
+        for name, rule in RULES.items()
+    },
 }
 
 
