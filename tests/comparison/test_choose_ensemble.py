@@ -22,6 +22,7 @@ from netwright.comparison.finalists import (
     Finalist,
     combined_cost,
     composition_of,
+    in_order,
     measured_cost,
     network_of,
 )
@@ -121,6 +122,18 @@ def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         score = float(problem.metrics(scores)[problem.task.metric])
         finalists.append(Finalist(f"trial {number}", own, choice, None, score))
     return Ended(run, data, settings, problem, tuple(finalists))
+
+
+def test_another_training_is_tried_before_snapshots_and_the_default_is_the_second_at_the_latest() -> None:
+    def finalist(name: str, choice: int, score: float, default: bool = False) -> Finalist:
+        return Finalist(name, Path(name), {"width": choice}, None, score, default=default)
+
+    ends = [finalist("best", 1, 0.9), finalist("other", 2, 0.86), finalist("third", 3, 0.85)]
+    snapshots = [finalist("before", 1, 0.89), finalist("other before", 2, 0.855)]
+    default = finalist("default", 0, 0.8, default=True)
+    ordered = in_order([*ends, *snapshots, default])
+    assert [one.name for one in ordered] == ["best", "default", "other", "before", "other before", "third"]
+    assert [one.name for one in in_order([snapshots[0], ends[0]])] == ["best", "before"]
 
 
 SURE = Rule(chance=1.0)

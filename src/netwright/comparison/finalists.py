@@ -119,11 +119,19 @@ class EnsembleJob:
 
 
 def in_order(finalists: Sequence[Finalist]) -> list[Finalist]:
-    """Finalists in the order in which they are tried: by score, but the default is the second at the latest."""
+    """Finalists in the order in which they are tried: by score, but some come early, as time may be short.
+
+    The default is the second at the latest, and the end of another training the third: a snapshot of the same training
+    adds less to an ensemble.
+    """
     ordered = sorted(finalists, key=lambda one: -one.score)
     default = next((index for index, one in enumerate(ordered) if one.default), 0)
     if default > 1:
         ordered.insert(1, ordered.pop(default))
+    choices = [one.choice for one in ordered[:2]]
+    other = next((index for index, one in enumerate(ordered) if one.choice not in choices), 0)
+    if other > 2:
+        ordered.insert(2, ordered.pop(other))
     return ordered
 
 

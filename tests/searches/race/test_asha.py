@@ -51,13 +51,44 @@ def test_jobs_are_those_of_the_paper(eta: int, seed: int) -> None:
     assert max(level for level, rung in enumerate(rungs) if rung) >= 2
 
 
-def test_in_the_last_share_the_best_goes_on() -> None:
-    curves = (((90.0, 0.8),), ((30.0, 0.9),), ((30.0, 0.7),))
+def finishing(*curves: tuple[tuple[float, float], ...], **how: int) -> Race:
     candidates = tuple(Candidate(n, curve) for n, curve in enumerate(curves))
-    race = Race(candidates, remaining=250, total=1000, workers=1, first=10)
-    for score, expected in ((0.8, GoOn(1, 90)), (0.95, GoOn(0, 270))):
-        others = (replace(candidates[0], curve=((30.0, 0.1), (90.0, score))), *candidates[1:])
-        assert Asha(lowest=0.03).decide(replace(race, candidates=others)) == expected
+    return Race(candidates, **{"remaining": 250, "total": 1000, "workers": 1, "first": 10, **how})
+
+
+def test_in_the_last_share_the_best_goes_on_while_it_learns() -> None:
+    learning, slow = ((50.0, 0.8), (100.0, 0.9)), ((50.0, 0.79), (100.0, 0.8))
+    poor = ((50.0, 0.1), (100.0, 0.7))
+    assert Asha(part=0.1).decide(finishing(poor, slow, slow, learning)) == GoOn(3, 200)
+
+
+def test_of_the_second_half_of_the_gain_counts_and_of_the_third_a_third() -> None:
+    best = ((100.0, 0.88), (200.0, 0.9))  # 0.02 * log2(1.5) = 0.0117 in the next 100 s
+    for second, third, expected in ((0.02, 0.03, 0), (0.03, 0.04, 1), (0.03, 0.05, 2)):
+        others = (((50.0, y - gain), (100.0, y)) for y, gain in ((0.8, second), (0.7, third)))
+        decision = Asha(part=0.1).decide(finishing(best, *others))
+        assert isinstance(decision, GoOn)
+        assert decision.number == expected
+
+
+def test_where_none_learns_any_more_the_least_trained_goes_on() -> None:
+    race = finishing(((100.0, 0.91), (200.0, 0.9)), ((50.0, 0.9), (100.0, 0.89)))
+    assert Asha(part=0.1).decide(race) == GoOn(1, 200)
+    busy = replace(race.candidates[1], running=True)
+    assert Asha(part=0.1).decide(replace(race, candidates=(race.candidates[0], busy))) == GoOn(0, 300)
+
+
+def test_at_last_all_but_the_best_few_are_dropped() -> None:
+    race = finishing(*(((30.0, 0.5 + n / 100), (90.0, 0.6 + n / 100)) for n in range(12)))
+    assert set(Asha(lowest=0.03).dropped(race)) == set(range(9))
+    assert "the best 3 go on" in Asha(lowest=0.03).dropped(race)[8]
+    assert set(Asha(lowest=0.03).dropped(replace(race, remaining=900))) == set(range(8))
+
+
+def test_the_default_is_trained_in_parts_that_are_not_long() -> None:
+    default = Candidate(0, ((30.0, 0.5), (90.0, 0.6)), default=True)
+    race = Race((default, Candidate(1, ((90.0, 0.6),))), remaining=600, total=1000, workers=1, first=10)
+    assert Asha(lowest=0.03, part=0.05).decide(race) == GoOn(0, 140)
 
 
 def test_one_that_ended_leaves_its_turn_to_the_next() -> None:

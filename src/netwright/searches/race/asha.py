@@ -3,17 +3,37 @@
 L. Li, K. Jamieson, A. Rostamizadeh, E. Gonina, J. Ben-tzur, M. Hardt, B. Recht, A. Talwalkar: "A system for massively
 parallel hyperparameter tuning" (MLSys 2020), algorithm 2; the halving is that of K. Jamieson and A. Talwalkar:
 "Non-stochastic best arm identification and hyperparameter optimization" (AISTATS 2016). Three things differ. A promoted
-candidate goes on from its checkpoint. The paper's algorithm does not know when the race ends; here no candidate begins
-in the last share of the race, and the best so far go on. The default keeps a share of the time until it is beaten.
+candidate goes on from its checkpoint. The default keeps a share of the time until it is beaten. And the paper's
+algorithm does not know when the race ends; here no candidate begins in the last share of the race, and the best few go
+on. They are used together in the end, where that is better. So each part goes to the one of whom it is expected to
+bring most: the best, which soon learns little more, or the second, half of whose gain counts, as where two are used
+together, or the third, of whose gain a third counts.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from netwright.searches.race.base import Begin, Candidate, Decision, Race
 from netwright.searches.race.checks import require_share, require_whole
 from netwright.searches.race.default import owed
+
+BESIDE_WORKERS = 2
+"""So many more candidates than there are workers go on in the last share of the race."""
+
+
+def expected_gain(candidate: Candidate, length: float) -> float:
+    """What a candidate would gain in ``length`` more seconds, if each doubling of its training brought as much.
+
+    >>> curve = ((25.0, 0.6), (50.0, 0.7), (100.0, 0.75))
+    >>> round(expected_gain(Candidate(0, curve), 100.0), 3)
+    0.05
+    """
+    if not candidate.curve:
+        return math.inf
+    last_doubling = candidate.score - candidate.score_after(candidate.seconds / 2)
+    return last_doubling * math.log2(1 + length / candidate.seconds)
 
 
 @dataclass(frozen=True)
@@ -24,6 +44,7 @@ class Asha:
         reduction: each rung is this many times as long as the one below it (eta in the paper).
         lowest: seconds of the lowest rung, as a share of the race; at least ``race.first`` seconds.
         finish: the last share of the race, in which the best go on and no candidate begins.
+        part: seconds of a part in the last share, as a share of the race.
 
     Raises:
         SettingsError: a value is out of range.
@@ -36,10 +57,11 @@ class Asha:
     reduction: int = 3
     lowest: float = 0.01
     finish: float = 0.5
+    part: float = 0.08
 
     def __post_init__(self) -> None:
         require_whole("reduction", self.reduction, least=2)
-        for name in ("lowest", "finish"):
+        for name in ("lowest", "finish", "part"):
             require_share(name, getattr(self, name))
 
     @property
@@ -54,11 +76,9 @@ class Asha:
         candidates = race.by_number()
         default = owed(race)
         if default is not None:
-            return self._climb(race, default)
+            return self._climb(race, default, most=self.part * race.total)
         if self._finishing(race):
-            waiting = [candidate for candidate in candidates if candidate.waiting]
-            best = max(waiting, key=lambda c: (c.score, -c.number), default=None)
-            return Begin(race.part(self._rung(race, 0))) if best is None else self._climb(race, best)
+            return self._go_on_with_the_best(race)
         for level in range(max(self._level(race, c) for c in candidates) if candidates else -1, -1, -1):
             for candidate in self._promoted(race, level):
                 if candidate.waiting and self._level(race, candidate) == level:
@@ -69,8 +89,9 @@ class Asha:
         return self._climb(race, below[0]) if below else Begin(race.part(self._rung(race, 0)))
 
     def dropped(self, race: Race) -> dict[int, str]:
-        """The candidates that are not among the best of their rung now."""
+        """The candidates that are not among the best of their rung now, and at last all but the best few."""
         reasons = {}
+        best = self._best_few(race) if self._finishing(race) else race.by_number()
         for candidate in race.by_number():
             level = self._level(race, candidate)
             if candidate.ended:
@@ -81,10 +102,35 @@ class Asha:
                     f"number {ranked.index(candidate) + 1} of {len(ranked)} after {self._rung(race, level):.0f} s; "
                     f"the best of each {self.reduction} go on"
                 )
+            elif candidate not in best:
+                reasons[candidate.number] = (
+                    f"in the last {self.finish:.0%} of the time the best {len(best)} go on"
+                )
         return reasons
 
     def _finishing(self, race: Race) -> bool:
         return race.remaining < self.finish * race.total
+
+    def _go_on_with_the_best(self, race: Race) -> Decision:
+        """The next part goes to one of the best few; where all of them are in training, to the next best."""
+        best, length = self._best_few(race), race.part(self.part * race.total)
+        waiting = [candidate for candidate in best if candidate.waiting]
+        if not waiting:
+            others = [candidate for candidate in race.by_number() if candidate.waiting]
+            waiting = sorted(others, key=lambda c: -c.score)[:1]
+        if not waiting:
+            return Begin(race.part(self._rung(race, 0)))
+
+        def gain(candidate: Candidate) -> tuple[float, float]:
+            place = best.index(candidate) + 1 if candidate in best else len(best)
+            return max(expected_gain(candidate, length), 0.0) / place, -candidate.seconds
+
+        return race.go_on(max(waiting, key=gain), self.part * race.total)
+
+    def _best_few(self, race: Race) -> list[Candidate]:
+        """The best candidates that did not end, best first."""
+        alive = [candidate for candidate in race.by_number() if not candidate.ended]
+        return sorted(alive, key=lambda c: -c.score)[: race.workers + BESIDE_WORKERS]
 
     def _rung(self, race: Race, level: int) -> float:
         return float(max(self.lowest * race.total, race.first) * self.reduction**level)
@@ -109,7 +155,7 @@ class Asha:
         ]
         return able[: len(ranked) // self.reduction]
 
-    def _climb(self, race: Race, candidate: Candidate) -> Decision:
-        """Train a candidate to the next rung."""
+    def _climb(self, race: Race, candidate: Candidate, most: float = math.inf) -> Decision:
+        """Train a candidate to the next rung, for ``most`` seconds at most."""
         following = self._rung(race, self._level(race, candidate) + 1)
-        return race.go_on(candidate, following - candidate.seconds)
+        return race.go_on(candidate, min(following - candidate.seconds, most))
