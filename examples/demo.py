@@ -1,4 +1,4 @@
-"""The quick tour: a sample dataset, a small search on it, the final comparison, a prediction, a report.
+"""The quick tour: a sample dataset, a short search on it, the test, a prediction, a report.
 
 Usage: python examples/demo.py [FOLDER]
 """
@@ -28,12 +28,7 @@ def main() -> None:
     dataset, run = folder / "Sample", folder / "run"
     netwright("sample", "-o", dataset, "--cases", 24)
     netwright("inspect", dataset)
-    netwright(
-        *("search", dataset, "--recipe", "segnas4", "-o", run),
-        *("--trials", 8, "--epochs", 6, "--verdict-hours", 0.02),
-        *("--set", "space.n=[4,13]", "--set", "space.p=[2,4]", "--set", "training.schedule=cosine"),
-        *("--set", "verdict.references=[monai-unet]"),
-    )
+    netwright("search", dataset, "-o", run, "--hours", 0.05)
     case = sorted((dataset / "imagesTr").iterdir())[0]
     netwright("predict", run, case, "-o", folder / "prediction")
     print(f"\nreport     {(run / 'report.html').resolve()}")

@@ -317,9 +317,31 @@ def test_a_recipe_for_another_task_names_those_that_suit(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_recipe_follows_the_data_and_the_user_s_network(shapes: Path, cells: Path, dataset: Path) -> None:
-    recipes = [resolve(path, None, UserSettings()).recipe for path in (shapes, cells, dataset)]
+@pytest.mark.parametrize(
+    "user",
+    [
+        UserSettings(trials=1),
+        UserSettings(epochs=3, hours=1.0),
+        UserSettings(hours=1.0, assignments={"training.batch_size": 4}),
+        UserSettings(assignments={"verdict.hours": 0}),
+    ],
+)
+def test_who_asks_for_a_search_that_trains_each_once_gets_the_recipe_of_the_task(
+    shapes: Path, cells: Path, dataset: Path, user: UserSettings
+) -> None:
+    recipes = [resolve(path, None, user).recipe for path in (shapes, cells, dataset)]
     assert recipes == ["marl-vgg16", "marl-unet", "segnas4"]
+
+
+def test_without_a_recipe_it_is_auto_where_that_suits(
+    shapes: Path, cells: Path, dataset: Path, several_shapes: Path, tiles: Path
+) -> None:
+    given = {"preprocessing.size": [16, 16, 16], "machine.workers": 1}
+    users = [UserSettings(), UserSettings(hours=1.0, seed=3), UserSettings(assignments=given)]
+    for user in users[:2]:
+        recipes = [resolve(path, None, user).recipe for path in (shapes, cells, several_shapes, tiles)]
+        assert recipes == ["auto", "auto", "auto", "pdas-inpainting"]
+    assert [resolve(dataset, None, user).recipe for user in users] == ["auto"] * 3
     assert resolve(shapes, None, UserSettings(assignments=CLASSIFIER)).recipe == "marl"
 
 

@@ -15,6 +15,13 @@ from netwright.settings.old_names import warn_of_old_names
 from netwright.spaces.kinds import KINDS
 from netwright.tasks import TASKS
 
+AUTO = "auto"
+PUBLISHED = (
+    *("budget.count", "budget.fewest_epochs", "budget.trials", "inpainting", "slices", "space", "strategy"),
+    *("supernet", "termination", "train", "training", "verdict"),
+)
+"""Settings of searches that train each candidate once. Who sets one and names no recipe gets the one of the task."""
+
 
 def first_draft(dataset: Path, recipe: str | None, user: UserSettings) -> Draft:
     """The settings of the recipe, or of the run to repeat, with those that the user gave.
@@ -69,8 +76,9 @@ def _begin_with(dataset: Path, recipe: str | None, user: UserSettings) -> dict[s
 def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
     """The recipe if the user named none: it follows from the user's network or space, or from the dataset.
 
-    A dataset that cannot be recognised gets the first recipe. The error is raised later, when the dataset is opened,
-    so that errors in the settings come first.
+    It is `auto` where that has a space for the task, unless the user set something of a search that trains each
+    candidate once: then it is the task's own. A dataset that cannot be recognised gets the first recipe. The error is
+    raised later, when the dataset is opened, so that errors in the settings come first.
     """
     if "space.network" in user.user_set():
         return "marl"
@@ -87,6 +95,9 @@ def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
     except DatasetError:
         return "segnas4"
     task, dimensions = task_of_format(format or "")
+    published = any(f"{name}.".startswith(f"{table}.") for name in user.user_set() for table in PUBLISHED)
+    if TASKS[task].networks in RECIPES[AUTO].spaces and not published:
+        return AUTO
     return TASKS[task].recipe(dimensions)
 
 
