@@ -4,10 +4,10 @@ L. Li, K. Jamieson, A. Rostamizadeh, E. Gonina, J. Ben-tzur, M. Hardt, B. Recht,
 parallel hyperparameter tuning" (MLSys 2020), algorithm 2; the halving is that of K. Jamieson and A. Talwalkar:
 "Non-stochastic best arm identification and hyperparameter optimization" (AISTATS 2016). Three things differ. A promoted
 candidate goes on from its checkpoint. The default keeps a share of the time until it is beaten. And the paper's
-algorithm does not know when the race ends; here no candidate begins in the last share of the race, and the best few go
-on. They are used together in the end, where that is better. So each part goes to the one of whom it is expected to
-bring most: the best, which soon learns little more, or the second, half of whose gain counts, as where two are used
-together, or the third, of whose gain a third counts.
+algorithm does not know when the race ends; here no candidate begins in the last share of the race, and the best goes
+on. Once that one learns no more beyond noise, the next best do, as several are used together in the end where that is
+better: each part goes to the one of whom it is expected to bring most, where half of what the second gains counts, and
+a third of what the third gains.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from netwright.searches.race.base import Begin, Candidate, Decision, Race
 from netwright.searches.race.checks import require_share, require_whole
-from netwright.searches.race.default import owed
+from netwright.searches.race.default import SIGMAS, owed, validation_noise
 
 BESIDE_WORKERS = 2
 """So many more candidates than there are workers go on in the last share of the race."""
@@ -32,8 +32,16 @@ def expected_gain(candidate: Candidate, length: float) -> float:
     """
     if not candidate.curve:
         return math.inf
-    last_doubling = candidate.score - candidate.score_after(candidate.seconds / 2)
-    return last_doubling * math.log2(1 + length / candidate.seconds)
+    return _last_doubling(candidate) * math.log2(1 + length / candidate.seconds)
+
+
+def _last_doubling(candidate: Candidate) -> float:
+    return candidate.score - candidate.score_after(candidate.seconds / 2)
+
+
+def _learns(candidate: Candidate, noise: float | None) -> bool:
+    """Whether the last doubling of a training brought more than noise, or that is not known."""
+    return noise is None or not candidate.curve or _last_doubling(candidate) > SIGMAS * 2**0.5 * noise
 
 
 @dataclass(frozen=True)
@@ -112,8 +120,10 @@ class Asha:
         return race.remaining < self.finish * race.total
 
     def _go_on_with_the_best(self, race: Race) -> Decision:
-        """The next part goes to one of the best few; where all of them are in training, to the next best."""
+        """The next part goes to the best while it learns, then to one of the best few, at last to any that waits."""
         best, length = self._best_few(race), race.part(self.part * race.total)
+        if best and best[0].waiting and _learns(best[0], validation_noise(race.by_number())):
+            return race.go_on(best[0], self.part * race.total)
         waiting = [candidate for candidate in best if candidate.waiting]
         if not waiting:
             others = [candidate for candidate in race.by_number() if candidate.waiting]
