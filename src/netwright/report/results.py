@@ -53,6 +53,7 @@ class Contestant:
         size_mb: of its weights; 1 MB = 1e6 bytes.
         training_batch_ms: for a training step of one batch.
         inference_batch_ms: for one batch.
+        flops: for one input; None: not measured.
         groups: test case -> its patient, where several cases belong to one patient. Intervals and tests then count
             patients.
         details: further results of the task's test, by name, for the task's own sections.
@@ -74,6 +75,7 @@ class Contestant:
     size_mb: float | None = None
     training_batch_ms: float | None = None
     inference_batch_ms: float | None = None
+    flops: float | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None

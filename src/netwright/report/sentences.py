@@ -120,8 +120,17 @@ def _against(searched: Summary, other: Summary, metric: Metric) -> str:
     numbers = metric.value(other.overall.mean)
     if theirs.parameters:
         numbers += f", {formatting.parameters(theirs.parameters)}"
-    parts = [_difference(other.comparison, metric)]
-    parts += _ratio(mine.parameters, theirs.parameters, "smaller", "larger", "the same size")
+    parts = [_difference(other.comparison, metric), *_costs(mine, theirs)]
+    told = f"Against {theirs.title} ({numbers}): {', '.join(parts)}."
+    return f"{told} {_within(searched, other, metric)}" if other.original else told
+
+
+def _costs(mine: Contestant, theirs: Contestant) -> tuple[str, ...]:
+    """How size and times compare, in words, as far as they are known."""
+    size = _ratio(mine.parameters, theirs.parameters, "smaller", "larger", "the same size")
+    if mine.flops and (mine.parameters, mine.flops) == (theirs.parameters, theirs.flops):
+        # The times of equal networks differ only by what else the machine did.
+        return *size, "as much to compute"
     # Measured a batch where both were, because that is what the search was told to lower.
     a_batch = bool(mine.inference_batch_ms and theirs.inference_batch_ms)
     inference = (
@@ -129,13 +138,13 @@ def _against(searched: Summary, other: Summary, metric: Metric) -> str:
         theirs.inference_batch_ms if a_batch else theirs.inference_ms,
     )
     training = (mine.training_batch_ms, theirs.training_batch_ms)
-    if all(training):
-        parts += _ratio(*inference, "faster in inference", "slower in inference", "as fast in inference")
-        parts += _ratio(*training, "faster in training", "slower in training", "as fast in training")
-    else:
-        parts += _ratio(*inference, "faster", "slower", "as fast")
-    told = f"Against {theirs.title} ({numbers}): {', '.join(parts)}."
-    return f"{told} {_within(searched, other, metric)}" if other.original else told
+    if not all(training):
+        return *size, *_ratio(*inference, "faster", "slower", "as fast")
+    return (
+        *size,
+        *_ratio(*inference, "faster in inference", "slower in inference", "as fast in inference"),
+        *_ratio(*training, "faster in training", "slower in training", "as fast in training"),
+    )
 
 
 def _within(searched: Summary, original: Summary, metric: Metric) -> str:

@@ -111,6 +111,19 @@ def test_verdict_tells_training_and_inference_and_the_originals_interval() -> No
     assert "interval" not in next(t for t in told if t.startswith("Against random"))
 
 
+def test_of_networks_of_the_same_size_and_computation_no_time_is_told() -> None:
+    made = [replace(CONTESTANTS[0], name="searched", role="searched", training_batch_ms=1.0), CONTESTANTS[1]]
+    for flops, told in (
+        ((3e9, 3e9), "as much to compute."),
+        ((3e9, 4e9), "faster"),
+        ((None, None), "faster"),
+    ):
+        both = [replace(one, flops=of_one) for one, of_one in zip(made, flops, strict=True)]
+        (against,) = [t for t in verdict_sentences(both, ("organ",)) if t.startswith("Against")]
+        assert told in against
+        assert ("faster" in against) == (told == "faster")
+
+
 def test_table_is_in_the_page(marl_page: str) -> None:
     flat = " ".join(marl_page.split())
     assert "Against the original" in flat

@@ -81,6 +81,7 @@ def _contestant(folder: RunFolder, result: Mapping[str, Any], space: Space) -> C
         size_mb=outcome.cost.size_mb,
         training_batch_ms=_milliseconds(outcome.cost.seconds_per_batch),
         inference_batch_ms=outcome.cost.inference_ms_per_batch,
+        flops=outcome.cost.flops,
         description=_description(result, space),
         status=outcome.status,
         reason=outcome.reason,
