@@ -38,7 +38,7 @@ def test_stopped_killed_resumed_and_given_more_hours(
     dataset: Path, netwright: Command, tmp_path: Path
 ) -> None:
     folder, predictions = tmp_path / "run", tmp_path / "predictions"
-    command = [EXECUTABLE, "search", dataset, "-o", folder, *QUICK, "--hours", 0.02]
+    command = [EXECUTABLE, "search", dataset, "-o", folder, *QUICK, "--hours", 0.015]
     with searching(command) as search:
         wait_until(lambda: parts_begun(folder) >= 3, search)
         os.kill(search.pid, signal.SIGINT)
@@ -67,7 +67,7 @@ def test_stopped_killed_resumed_and_given_more_hours(
 
     done = netwright("resume", folder, "--hours", 0.004)
     assert done.returncode == 0, done.stderr
-    assert run.settings.budget.hours == 0.024
+    assert run.settings.budget.hours == 0.019
     assert len(json.loads((folder / "test_openings.json").read_text())) == 2
     assert sum(candidate.seconds for candidate in candidates_of(run.trials)) > trained
     assert "opened 2 times" in (folder / "report.html").read_text()
