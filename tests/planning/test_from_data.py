@@ -324,6 +324,7 @@ def test_a_recipe_for_another_task_names_those_that_suit(
         UserSettings(epochs=3, hours=1.0),
         UserSettings(hours=1.0, assignments={"training.batch_size": 4}),
         UserSettings(assignments={"verdict.hours": 0}),
+        UserSettings(assignments={"objective.limits": ["parameters<=1e6", "dice>=0.5"]}),
     ],
 )
 def test_who_asks_for_a_search_that_trains_each_once_gets_the_recipe_of_the_task(
@@ -336,7 +337,11 @@ def test_who_asks_for_a_search_that_trains_each_once_gets_the_recipe_of_the_task
 def test_without_a_recipe_it_is_auto_where_that_suits(
     shapes: Path, cells: Path, dataset: Path, several_shapes: Path, tiles: Path
 ) -> None:
-    given = {"preprocessing.size": [16, 16, 16], "machine.workers": 1}
+    given = {
+        "preprocessing.size": [16, 16, 16],
+        "machine.workers": 1,
+        "objective.limits": ["parameters<=1e6"],
+    }
     users = [UserSettings(), UserSettings(hours=1.0, seed=3), UserSettings(assignments=given)]
     for user in users[:2]:
         recipes = [resolve(path, None, user).recipe for path in (shapes, cells, several_shapes, tiles)]

@@ -123,16 +123,26 @@ def test_of_two_suggestions_for_a_dimension_the_better_one_is_taken() -> None:
     assert choice == pytest.approx({**FIRST, "rate": 8e-3, "depth": 4})
 
 
-def test_suggestions_for_what_is_not_searched_are_left_out() -> None:
-    strategy = Prior(first=FIRST, suggestions=[{"elsewhere": 3}, {"depth": 4, "elsewhere": 3}])
-    state = told(strategy, (FIRST, 0.5, 10.0))
-    choice, stamp = strategy.ask(state, np.random.default_rng(0))
-    assert (choice, stamp["kind"]) == (pytest.approx({**FIRST, "depth": 4}), "suggestion")
+@pytest.mark.parametrize("wrong", ["spce", [3], {"width": 32}, 3])
+def test_suggestions_that_are_no_list_of_tables_are_refused(wrong: Any) -> None:
+    with pytest.raises(SettingsError, match="expected a list of tables"):
+        Prior(first=FIRST, suggestions=wrong)
 
 
-def test_a_suggestion_that_is_no_value_is_refused() -> None:
-    with pytest.raises(SettingsError, match="kind"):
-        Prior(first=FIRST, suggestions=[{"kind": "wavy"}]).init(DIMENSIONS)
+@pytest.mark.parametrize(
+    ("wrong", "named"), [({"kind": "wavy"}, "'kind': 'wavy'"), ({"widht": 32}, "'widht'")]
+)
+def test_a_suggestion_that_is_no_change_of_the_start_is_refused(wrong: Choice, named: str) -> None:
+    with pytest.raises(SettingsError, match=f"suggestions: .*{named}"):
+        Prior(first=FIRST, suggestions=[{"depth": 4}, wrong]).init(DIMENSIONS)
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan")])
+def test_beside_a_start_without_a_reward_nothing_is_better(nothing: float | None) -> None:
+    strategy = Prior(first=FIRST, suggestions=SUGGESTED)
+    results = [({**FIRST, **change}, 0.5, 10.0) for change in SUGGESTED]
+    state = told(strategy, (FIRST, nothing, 10.0), *results)
+    assert all(stamp["kind"] != "together" for _, stamp in asked(strategy, state, 50))
 
 
 def test_kinds_come_as_often_as_their_weights_and_neighbours_differ_in_few_dimensions() -> None:

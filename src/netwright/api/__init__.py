@@ -47,11 +47,14 @@ def search(
 
     Args:
         dataset: the folder (or ``.npz`` file) of a dataset to segment, classify or restore.
-        recipe: a name in `netwright.recipes`; by default one that fits the data, or the user's own network.
+        recipe: a name in `netwright.recipes`; by default `auto`; with the user's own network, for pictures to restore,
+            or where a setting belongs to a search that trains each candidate once, a published one.
         output: the run folder, new or empty; by default ``runs/<dataset>-<recipe>``, numbered where it exists.
         trials: the most candidates.
-        hours: the longest wall time of the search. Without ``epochs``, each candidate then gets an equal share of it.
-        verdict_hours: the wall time of the final comparison; half of the search's by default, 0 for none.
+        hours: the wall time, with `auto` of all of it, an hour by default; with other recipes of the search, where
+            without ``epochs`` each candidate gets an equal share of it.
+        verdict_hours: the wall time of the final comparison, which `auto` does not have; half of the search's by
+            default, 0 for none.
         workers: how many candidates train at once; by default one for each core.
         epochs: of each candidate; the recipe's by default.
         seed: all random numbers come from it.

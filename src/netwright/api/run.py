@@ -93,8 +93,8 @@ class Run:
 
         Args:
             on_status: called about twice a second with the state of the run.
-            hours: more wall time, for a search whose trainings go on. All go on from their checkpoints, also those of a
-                finished run. Its test cases are then opened once more, which the report counts.
+            hours: more wall time, for a search whose trainings go on, also for a finished run. Those that the rule
+                chooses go on from their checkpoints. Its test cases are then opened once more, which the report counts.
             compare: "full": afterwards the default is trained alone for as long as the hours were, also of a finished
                 run, to see what the search was worth.
 

@@ -245,7 +245,7 @@ def search(
     log: LogOption = None,
     trust_code: TrustOption = False,
 ) -> None:
-    """Search a network, compare it with standard networks, and write a report."""
+    """Search a network, compare it with a default or with standard networks, and write a report."""
     from netwright.api import create_run
     from netwright.settings import read_settings
 
@@ -284,7 +284,7 @@ def resume(
         typer.Option(
             "--hours",
             callback=finite,
-            help="More wall time, for auto: all trainings go on, also of a finished run.",
+            help="More wall time, for auto: the best trainings go on, also of a finished run.",
         ),
     ] = None,
     compare: CompareOption = None,

@@ -20,7 +20,9 @@ RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, as given to 
 RecipeOption = Annotated[
     str | None,
     typer.Option(
-        "--recipe", "-r", help="A name from 'netwright recipes'; by default the usual one for the data."
+        "--recipe",
+        "-r",
+        help="A name from 'netwright recipes'; by default auto, or with trials or epochs the task's published one.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

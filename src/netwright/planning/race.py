@@ -36,6 +36,9 @@ LARGEST_SHARE = 0.1
 """The first part of a candidate takes no more of the hours than this, however long an epoch is."""
 
 
+ONCE = "a recipe that trains each candidate once, such as segnas4 ('netwright recipes' lists them)"
+
+
 def disk_mb(parameters: int) -> float:
     """What a training that can go on keeps on disk, in MB of 1e6 bytes.
 
@@ -59,20 +62,20 @@ def require_race(draft: Draft, _: Context) -> None:
         raise SettingsError("race and supernet are two kinds of search. Set one of them to null.")
     if draft.budget.hours is None:
         raise SettingsError(
-            "A search whose trainings go on (race) is limited by time, but budget.hours is null. Give --hours, or set "
-            "race=null to train each candidate once."
+            "A search whose trainings go on (race) is limited by time, but budget.hours is null. Give --hours, or "
+            f"name {ONCE}."
         )
     metrics = [text for text in draft.objective.limits if read_limit(text).name not in COSTS]
     if metrics:
         raise SettingsError(
             f"The limit {metrics[0]!r} is on a metric, which a training that goes on may still reach. Limit one of "
-            f"{', '.join(COSTS)}, or set race=null to train each candidate once."
+            f"{', '.join(COSTS)}, or name {ONCE}."
         )
     unused = [n for n in UNUSED if n in draft.user_set and getattr(draft.verdict, n.partition(".")[2])]
     if unused:
         raise SettingsError(
             f"{unused[0]} was set, but a search whose trainings go on does not train networks again to compare them. "
-            "Leave it out, or set race=null to train each candidate once."
+            f"Leave it out, or name {ONCE}."
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from netwright.data.open import recognise, task_of_format
 from netwright.errors import DatasetError, SettingsError
+from netwright.objective import COSTS, read_limit
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.planning.user_settings import UserSettings
@@ -95,10 +96,17 @@ def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
     except DatasetError:
         return "segnas4"
     task, dimensions = task_of_format(format or "")
-    published = any(f"{name}.".startswith(f"{table}.") for name in user.user_set() for table in PUBLISHED)
-    if TASKS[task].networks in RECIPES[AUTO].spaces and not published:
+    if TASKS[task].networks in RECIPES[AUTO].spaces and not _asks_for_published(user):
         return AUTO
     return TASKS[task].recipe(dimensions)
+
+
+def _asks_for_published(user: UserSettings) -> bool:
+    """Whether the user set something that `auto` does not have: a setting of `PUBLISHED`, or a limit on a metric."""
+    limits = user.values().get("objective.limits", ())
+    if isinstance(limits, list | tuple) and any(read_limit(str(text)).name not in COSTS for text in limits):
+        return True
+    return any(f"{name}.".startswith(f"{table}.") for name in user.user_set() for table in PUBLISHED)
 
 
 def recipes_space(draft: Draft) -> str:

@@ -295,7 +295,9 @@ class MultiFidelitySearch:
     def _go_on(self, candidate: TrainedCandidate, seconds: float) -> _Part:
         # One that was cut off in its first part has no checkpoint, and begins again.
         last = candidate.latest or candidate.parts[-1]
-        self._study.enqueue_trial(candidate.choice, user_attrs={CONTINUES: last.number})
+        # A run that is older than a dimension of its space has trained with that one's start.
+        choice = {**self._space.starting_choice(), **candidate.choice}
+        self._study.enqueue_trial(choice, user_attrs={CONTINUES: last.number})
         trial = self._study.ask()
         self._note(trial, self._suggested(trial), seconds)
         return _Part(

@@ -99,7 +99,9 @@ def require_strategy(spec: Spec) -> None:
     Raises:
         SettingsError: the name or an option is unknown, or a value is wrong.
     """
-    without = {name: value for name, value in spec.options.items() if name not in ("first", "suggestions")}
+    without = {name: value for name, value in spec.options.items() if name != "first"}
+    if without.get("suggestions") == OF_SPACE:
+        del without["suggestions"]
     make("strategy", spec, strategy_maker(spec), without, _descriptions(spec))
 
 

@@ -113,6 +113,15 @@ class Prior:
 
     def __post_init__(self) -> None:
         require_whole(reduction=(self.reduction, 2))
+        if self.suggestions is not None and not (
+            isinstance(self.suggestions, Sequence)
+            and not isinstance(self.suggestions, str)
+            and all(isinstance(change, Mapping) for change in self.suggestions)
+        ):
+            raise SettingsError(
+                f"suggestions is {self.suggestions!r}, but expected a list of tables, each with a value for one or "
+                "more dimensions: [{depth: 4}]; in a run also space, for what the space suggests"
+            )
         for name, most in (("uniform", 1.0), ("spread", 1.0), ("changes", math.inf)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
@@ -139,7 +148,17 @@ class Prior:
         if self.first is None:
             return State(tuple(dimensions), None, {})
         for change in self.suggestions or ():
-            point_of_first(dimensions, {**self.first, **change})
+            if unknown := [name for name in change if name not in self.first]:
+                known = ", ".join(self.first)
+                raise SettingsError(
+                    f"suggestions: there is no dimension {unknown[0]!r} to be changed; there are {known}"
+                )
+            try:
+                point_of_first(dimensions, {**self.first, **change})
+            except SettingsError as error:
+                raise SettingsError(
+                    f"suggestions: {dict(change)} is no change of the start: {error}"
+                ) from None
         return State(tuple(dimensions), point_of_first(dimensions, self.first), {})
 
     def ask(
@@ -174,11 +193,7 @@ class Prior:
             return
         start = choice_at(state.dimensions, state.start)
         yield "start", start
-        own = [dimension.name for dimension in state.dimensions]
-        changes = [
-            {name: value for name, value in change.items() if name in own}
-            for change in self.suggestions or ()
-        ]
+        changes = self.suggestions or ()
         yield from (("suggestion", {**start, **change}) for change in changes)
         together: dict[str, Value] = {}
         for count, change in enumerate(self._better(state, start, changes)[:MOST_TOGETHER]):
@@ -205,7 +220,7 @@ class Prior:
             if result is not None:
                 shared = min(result.fidelity, of_start.fidelity)
                 gains.append((result.reward_after(shared) - of_start.reward_after(shared), change))
-        better = [(gain, change) for gain, change in gains if gain > 0]
+        better = [(gain, change) for gain, change in gains if 0 < gain < math.inf]
         return [change for _, change in sorted(better, key=lambda pair: -pair[0])]
 
     def tell(self, state: State, observation: Observation) -> State:

@@ -234,7 +234,7 @@ class Task(Protocol):
         """The output folder in examples of the command ``predict``."""
 
     def recipe(self, dimensions: int) -> str:
-        """The default recipe for images of two or three dimensions."""
+        """The published recipe for images of two or three dimensions."""
 
     def choose_settings(self, draft: SettingsDraft, *, repeats: bool) -> None:
         """Choose settings that depend on the data, before it is prepared.

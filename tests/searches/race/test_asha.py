@@ -87,6 +87,21 @@ def test_where_noise_is_not_known_the_best_goes_on() -> None:
     assert Asha(part=0.1).decide(replace(race, candidates=race.candidates[:2])) == GoOn(0, 300)
 
 
+def test_one_whose_gain_is_not_known_yet_counts_as_one_that_learns() -> None:
+    flat, once = ((50.0, 0.6), (100.0, 0.6)), ((60.0, 0.9),)
+    assert Asha(part=0.1).decide(finishing(flat, once)) == GoOn(1, 160)
+    broken = ((50.0, float("nan")), (100.0, 0.9))
+    assert Asha(part=0.1).decide(finishing(flat, broken)) == GoOn(1, 200)
+
+
+def test_where_too_few_reached_a_rung_none_is_dropped() -> None:
+    candidates = tuple(Candidate(n, ((30.0, 0.5 + n / 100),)) for n in range(3))
+    race = Race(candidates[:2], remaining=900, total=1000, workers=1, first=10)
+    assert Asha(lowest=0.03).dropped(race) == {}
+    assert set(Asha(lowest=0.03).dropped(replace(race, candidates=candidates))) == {0, 1}
+    assert Asha(lowest=0.03).dropped(replace(race, remaining=0)) == {}
+
+
 def test_at_last_all_but_the_best_few_are_dropped() -> None:
     race = finishing(*(((30.0, 0.5 + n / 100), (90.0, 0.6 + n / 100)) for n in range(12)))
     assert set(Asha(lowest=0.03).dropped(race)) == {*range(9), 12}

@@ -4,10 +4,10 @@ L. Li, K. Jamieson, A. Rostamizadeh, E. Gonina, J. Ben-tzur, M. Hardt, B. Recht,
 parallel hyperparameter tuning" (MLSys 2020), algorithm 2; the halving is that of K. Jamieson and A. Talwalkar:
 "Non-stochastic best arm identification and hyperparameter optimization" (AISTATS 2016). Three things differ. A promoted
 candidate goes on from its checkpoint. The default keeps a share of the time until it is beaten. And the paper's
-algorithm does not know when the race ends; here no candidate begins in the last share of the race, and the best goes
-on. Once that one learns no more beyond noise, the next best do, as several are used together in the end where that is
-better: each part goes to the one of whom it is expected to bring most, where half of what the second gains counts, and
-a third of what the third gains.
+algorithm does not know when the race ends; here no candidate begins in the last share of the race while one can go on,
+and the best does. Once that one learns no more beyond noise, the next best do, as several are used together in the end
+where that is better: each part goes to the one of whom it is expected to bring most, where half of what the second
+gains counts, and a third of what the third gains.
 """
 
 from __future__ import annotations
@@ -30,18 +30,23 @@ def expected_gain(candidate: Candidate, length: float) -> float:
     >>> round(expected_gain(Candidate(0, curve), 100.0), 3)
     0.05
     """
-    if not candidate.curve:
-        return math.inf
-    return _last_doubling(candidate) * math.log2(1 + length / candidate.seconds)
+    doubling = _last_doubling(candidate)
+    return math.inf if doubling is None else doubling * math.log2(1 + length / candidate.seconds)
 
 
-def _last_doubling(candidate: Candidate) -> float:
-    return candidate.score - candidate.score_after(candidate.seconds / 2)
+def _last_doubling(candidate: Candidate) -> float | None:
+    """What the second half of a training brought; None: there was no validation in its first half, or no score."""
+    half = candidate.seconds / 2
+    if not candidate.curve or candidate.curve[0][0] > half:
+        return None
+    gain = candidate.score - candidate.score_after(half)
+    return gain if math.isfinite(gain) else None
 
 
 def _learns(candidate: Candidate, noise: float | None) -> bool:
     """Whether the last doubling of a training brought more than noise, or that is not known."""
-    return noise is None or not candidate.curve or _last_doubling(candidate) > SIGMAS * 2**0.5 * noise
+    doubling = _last_doubling(candidate)
+    return noise is None or doubling is None or doubling > SIGMAS * 2**0.5 * noise
 
 
 @dataclass(frozen=True)
@@ -97,23 +102,24 @@ class Asha:
         return self._climb(race, below[0]) if below else Begin(race.part(self._rung(race, 0)))
 
     def dropped(self, race: Race) -> dict[int, str]:
-        """The candidates that are not among the best of their rung now, and at last all but the best few."""
-        reasons = {}
-        best = self._best_few(race) if self._finishing(race) else race.by_number()
+        """The candidates that are not among the best of their rung now; near the end all but the best few."""
+        reasons = {candidate.number: candidate.ended for candidate in race.by_number() if candidate.ended}
+        best = self._best_few(race)
         for candidate in race.by_number():
             level = self._level(race, candidate)
-            if candidate.ended:
-                reasons[candidate.number] = candidate.ended
-            elif level >= 0 and candidate not in self._promoted(race, level):
-                ranked = self._ranked(race, level)
-                reasons[candidate.number] = (
-                    f"number {ranked.index(candidate) + 1} of {len(ranked)} after {self._rung(race, level):.0f} s; "
-                    f"the best of each {self.reduction} go on"
-                )
-            elif candidate not in best:
-                reasons[candidate.number] = (
-                    f"in the last {self.finish:.0%} of the time the best {len(best)} go on"
-                )
+            ranked = self._ranked(race, max(level, 0))
+            if candidate.ended or candidate == owed(race):
+                continue
+            place = f"number {ranked.index(candidate) + 1} of {len(ranked)} " if candidate in ranked else ""
+            place += f"after {self._rung(race, level):.0f} s; " if level >= 0 else ""
+            if self._finishing(race):
+                if candidate not in best:
+                    last = f"in the last {self.finish:.0%} of the time the best {len(best)} go on"
+                    reasons[candidate.number] = place + last
+            elif (
+                len(ranked) >= self.reduction and level >= 0 and candidate not in self._promoted(race, level)
+            ):
+                reasons[candidate.number] = f"{place}the best of each {self.reduction} go on"
         return reasons
 
     def _finishing(self, race: Race) -> bool:

@@ -149,6 +149,9 @@ class ClassifierStagesSpace:
         left_out = {
             *(["expansion"] if values["block"] != "depthwise" else []),
             *(["downsampling"] if values["stages"] == 1 else []),
+            *(
+                ["intensity"] if not values["intensity"] else []
+            ),  # so that networks of older runs keep their keys
         }
         return {name: values[name] for name in self.distributions() if name not in left_out}
 

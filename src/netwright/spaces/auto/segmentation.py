@@ -174,6 +174,7 @@ class EncoderDecoderSpace:
                 "join": values["levels"] > 1,
                 "decoder_blocks": values["levels"] > 1,
                 "supervision_weight": values["supervision"] > 0,
+                "intensity": values["intensity"] > 0,  # so that networks of older runs keep their keys
             }.items()
             if not matters
         }
