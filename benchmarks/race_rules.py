@@ -39,8 +39,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from netwright.searches.multi_fidelity import best_waiting
-from netwright.searches.race import RULES, Begin, Candidate, GoOn, Race, Rule
+from netwright.searches.race import RULES, Begin, Candidate, GoOn, Race, Rule, best_waiting
 from netwright.spaces.auto import ClassifierStagesSpace, EncoderDecoderSpace
 from netwright.strategies.base import Observation, Strategy
 from netwright.strategies.prior import Prior

@@ -66,7 +66,7 @@ def values_of(distribution: BaseDistribution, start: Any) -> list[Any]:
     low, high = distribution.low, distribution.high
     if distribution.step is None:
         return [rate * start for rate in RATES if low <= rate * start <= high]
-    high = min(high, max(2 * start, start + 2))
+    high = min(high, max(2 * start, start + 2))  # what is much larger cannot learn in a short training
     return [type(low)(value) for value in np.arange(low, high + distribution.step / 2, distribution.step)]
 
 

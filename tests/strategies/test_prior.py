@@ -137,6 +137,11 @@ def test_a_suggestion_that_is_no_change_of_the_start_is_refused(wrong: Choice, n
         Prior(first=FIRST, suggestions=[{"depth": 4}, wrong]).init(DIMENSIONS)
 
 
+def test_suggestions_without_a_start_are_refused() -> None:
+    with pytest.raises(SettingsError, match="give it as first"):
+        Prior(suggestions=SUGGESTED).init(DIMENSIONS)
+
+
 @pytest.mark.parametrize("nothing", [None, float("nan")])
 def test_beside_a_start_without_a_reward_nothing_is_better(nothing: float | None) -> None:
     strategy = Prior(first=FIRST, suggestions=SUGGESTED)

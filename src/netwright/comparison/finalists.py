@@ -121,7 +121,7 @@ class EnsembleJob:
 def in_order(finalists: Sequence[Finalist]) -> list[Finalist]:
     """Finalists in the order in which they are tried: by score, but some come early, as time may be short.
 
-    The default is the second at the latest, and the end of another training the third: a snapshot of the same training
+    The default is the second at the latest, and the best of another choice the third: a snapshot of the same training
     adds less to an ensemble.
     """
     ordered = sorted(finalists, key=lambda one: -one.score)

@@ -24,11 +24,12 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from netwright.nn.fast_layers import CHANNELS_LAST
+
 MOST_VALUES = 2**24
 """Of the matrix that the gradient of the weights is computed from: 32 MiB."""
 FEW_CHANNELS = 8
 """To more channels than these, torch's transposed convolution is used."""
-_CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 def convolution(
@@ -181,9 +182,8 @@ class _Spread(Function):
         order = [0, *(number for axis in range(1, axes + 1) for number in (axis, axes + axis)), -1]
         size = [length * step for length, step in zip(images.shape[2:], kernel, strict=True)]
         # A view of something else could not be changed in place by what follows.
-        spread = torch.empty(
-            len(images), channels, *size, dtype=result.dtype, memory_format=_CHANNELS_LAST[axes]
-        )
+        shape, last = (len(images), channels, *size), CHANNELS_LAST[images.ndim]
+        spread = torch.empty(shape, dtype=result.dtype, memory_format=last)
         spread.movedim(1, -1).view([result.shape[axis] for axis in order]).copy_(result.permute(order))
         return spread
 

@@ -57,6 +57,8 @@ def instance_norm(
     return result
 
 
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""The memory format of tensors of so many axes that has the channels of a voxel next to one another."""
 FEW_CHANNELS = 16
 """With fewer, statistics over features stored channels last take longer than storing them channels first."""
 
@@ -130,8 +132,7 @@ def _parts(features: Tensor) -> tuple[Tensor, int]:
 
 
 def _format(features: Tensor) -> torch.memory_format:
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    wanted = formats.get(features.ndim, torch.contiguous_format)
+    wanted = CHANNELS_LAST.get(features.ndim, torch.contiguous_format)
     return wanted if features.is_contiguous(memory_format=wanted) else torch.contiguous_format
 
 

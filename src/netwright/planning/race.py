@@ -35,8 +35,8 @@ optimizer, and the networks of its last two parts, all in single precision."""
 LARGEST_SHARE = 0.1
 """The first part of a candidate takes no more of the hours than this, however long an epoch is."""
 
-
 ONCE = "a recipe that trains each candidate once, such as segnas4 ('netwright recipes' lists them)"
+"""What to take in place of a search whose trainings go on, for messages."""
 
 
 def disk_mb(parameters: int) -> float:

@@ -18,10 +18,21 @@ from netwright.tasks import TASKS
 
 AUTO = "auto"
 PUBLISHED = (
-    *("budget.count", "budget.fewest_epochs", "budget.trials", "inpainting", "slices", "space", "strategy"),
-    *("supernet", "termination", "train", "training", "verdict"),
+    "budget.count",
+    "budget.fewest_epochs",
+    "budget.trials",
+    "inpainting",
+    "slices",
+    "space",
+    "strategy",
+    "supernet",
+    "termination",
+    "train",
+    "training",
+    "verdict",
 )
-"""Settings of searches that train each candidate once. Who sets one and names no recipe gets the one of the task."""
+"""Settings and tables of settings for searches that train each candidate once. A user who sets one and names no recipe
+gets the published recipe of the task."""
 
 
 def first_draft(dataset: Path, recipe: str | None, user: UserSettings) -> Draft:

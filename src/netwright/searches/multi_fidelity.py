@@ -37,7 +37,7 @@ from netwright.runs.trials import (
 )
 from netwright.searches.components import protocol_of, reward_of, within_limits
 from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
-from netwright.searches.race import RULES, Begin, Candidate, Decision, GoOn, Race, Rule
+from netwright.searches.race import RULES, Begin, Candidate, GoOn, Race, Rule, best_waiting
 from netwright.settings import RunSettings
 from netwright.spaces.base import Choice, Space
 from netwright.spec import entry_of
@@ -54,8 +54,6 @@ SECONDS_BESIDE = 3.0
 """The assumed time of a part besides its training, until it was measured."""
 REPEATS = 50
 """After so many known networks in a row, the search begins no more candidates."""
-LONG_SHARE = 0.1
-"""The length of a part, as a share of the race, once no new candidate can begin."""
 NETWORKS_KEPT = 2
 """Of so many of its last parts a candidate keeps the networks: the last one, and a snapshot."""
 TIME_IS_UP = "the time was up"
@@ -389,12 +387,3 @@ class MultiFidelitySearch:
 
     def _drop_checkpoint(self, number: int) -> None:
         remove_checkpoint(self._folder.trial(number) / CHECKPOINT)
-
-
-def best_waiting(race: Race) -> Decision:
-    """What a search does where its rule begins a candidate and none can begin: the best one goes on."""
-    waiting = [c for c in race.candidates if c.waiting and c.curve]
-    if race.over() or not waiting:
-        return None
-    best = max(waiting, key=lambda c: (c.score, -c.number))
-    return race.go_on(best, LONG_SHARE * race.total)

@@ -216,10 +216,9 @@ class RaceSettings(_Model):
 
     rule: str = Field(
         default="asha",
-        description="who goes on: `asha`: asynchronous successive halving, and in the last half the best so far; "
-        "`short-then-best`: every candidate gets one short training, the best few all the rest of the time; "
-        "`freeze-thaw`: those that are expected to be "
-        "the best when the time is up",
+        description="who goes on: `asha`: asynchronous successive halving; in the last half the best so far, and the "
+        "next two once that one learns no more; `short-then-best`: every candidate gets one short training, the "
+        "best few all the rest of the time; `freeze-thaw`: those that are expected to be the best when the time is up",
     )
     first_seconds: float = Field(
         default=30.0,

@@ -142,10 +142,11 @@ class Prior:
         """The state before any observation.
 
         Raises:
-            SettingsError: ``first`` is not a choice of the dimensions, or a suggestion has a value that is none of its
-                dimension.
+            SettingsError: ``first`` is not a choice of the dimensions, or a suggestion is no change of it.
         """
         if self.first is None:
+            if self.suggestions:
+                raise SettingsError("suggestions are changes of the starting choice: give it as first")
             return State(tuple(dimensions), None, {})
         for change in self.suggestions or ():
             if unknown := [name for name in change if name not in self.first]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from netwright.errors import SettingsError
 from netwright.execution.notes import say_once
+from netwright.nn.fast_layers import CHANNELS_LAST
 
 
 def resolve_device(name: str) -> torch.device:
@@ -57,9 +58,6 @@ def half_precision(device: torch.device) -> torch.dtype | None:
     return None
 
 
-_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
-
-
 def to_channels_last(network: nn.Module) -> nn.Module:
     """The network with its convolution weights in channels-last format. Tensors of other ranks do not change.
 
@@ -74,7 +72,11 @@ def to_channels_last(network: nn.Module) -> nn.Module:
 
 def tensor_channels_last(tensor: Tensor) -> Tensor:
     """The tensor in channels-last format if it has two or three spatial dimensions, else unchanged."""
-    return tensor.contiguous(memory_format=_FORMATS[tensor.ndim]) if tensor.ndim in _FORMATS else tensor
+    return (
+        tensor.contiguous(memory_format=CHANNELS_LAST[tensor.ndim])
+        if tensor.ndim in CHANNELS_LAST
+        else tensor
+    )
 
 
 def marked_channels_last(images: Tensor) -> Tensor:
@@ -84,7 +86,7 @@ def marked_channels_last(images: Tensor) -> Tensor:
     one pixel goes by these: it would give features stored channels first, and what adds them to others takes long
     (``findings/torch-one-channel-strides.sh``).
     """
-    return images.to(memory_format=_FORMATS[images.ndim]) if images.ndim in _FORMATS else images
+    return images.to(memory_format=CHANNELS_LAST[images.ndim]) if images.ndim in CHANNELS_LAST else images
 
 
 _NEEDS_CONTIGUOUS = "_netwright_needs_contiguous"

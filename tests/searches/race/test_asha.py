@@ -51,12 +51,12 @@ def test_jobs_are_those_of_the_paper(eta: int, seed: int) -> None:
     assert max(level for level, rung in enumerate(rungs) if rung) >= 2
 
 
-def finishing(*curves: tuple[tuple[float, float], ...], **how: int) -> Race:
+def finishing(*curves: tuple[tuple[float, float], ...]) -> Race:
     """A race near its end, in which scores have noise: a standard deviation of 0.024 in a curve that ended."""
     candidates = tuple(Candidate(n, curve) for n, curve in enumerate(curves))
     zigzag = tuple((10.0 * n, 0.01 * (-1) ** n) for n in range(1, 40))
     candidates += (Candidate(len(curves), zigzag, ended="it broke a limit"),)
-    return Race(candidates, **{"remaining": 250, "total": 1000, "workers": 1, "first": 10, **how})
+    return Race(candidates, remaining=250, total=1000, workers=1, first=10)
 
 
 def test_in_the_last_share_the_best_goes_on_while_it_learns() -> None:

@@ -16,8 +16,8 @@ class AugmentationSettings:
     All values are drawn uniformly, factors and exponents on a logarithmic scale. The flip is that of Iranfar et al.
     2022, Section VII, and is off by default, as SegNAS3D has none; so are crop and cutout (DeVries and Taylor 2017),
     and changes of intensity. Their kinds are those of nnU-Net (Isensee et al. 2021); here every image gets all of them,
-    most of them small. Zero, which also fills what comes from outside
-    in rotations, shifts and scalings, is the mean of images brought to zero mean, and black of those from 0 to 1.
+    most of them small. Zero, which also fills what comes from outside in rotations, shifts and scalings, is the mean of
+    images brought to zero mean, and black of those from 0 to 1.
 
     Raises:
         SettingsError: a value is out of range.
@@ -56,13 +56,13 @@ class AugmentationSettings:
     )
     gamma: float = setting(
         0.0,
-        "largest exponent of a gamma correction, which keeps the darkest and the brightest value of each "
-        "channel: with 0.25 from 1 / 1.25 to 1.25",
+        "largest change of the exponent of a gamma correction, which keeps the darkest and the brightest value "
+        "of each channel: with 0.25 the exponent is from 1 / 1.25 to 1.25",
         at_least=0,
     )
     noise: float = setting(
         0.0,
-        "largest standard deviation of Gaussian noise, in those of each channel",
+        "largest standard deviation of the Gaussian noise that is added, in standard deviations of each channel",
         at_least=0,
     )
     crop: int = setting(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netwright.searches.race.asha import Asha
-from netwright.searches.race.base import Begin, Candidate, Decision, GoOn, Race, Rule
+from netwright.searches.race.base import Begin, Candidate, Decision, GoOn, Race, Rule, best_waiting
 from netwright.searches.race.expected import Expected, expected_scores
 from netwright.searches.race.freeze_thaw import FreezeThaw
 from netwright.searches.race.short_then_best import ShortThenBest
@@ -29,5 +29,6 @@ __all__ = [
     "Race",
     "Rule",
     "ShortThenBest",
+    "best_waiting",
     "expected_scores",
 ]

@@ -57,7 +57,7 @@ class Asha:
         reduction: each rung is this many times as long as the one below it (eta in the paper).
         lowest: seconds of the lowest rung, as a share of the race; at least ``race.first`` seconds.
         finish: the last share of the race, in which the best go on and no candidate begins.
-        part: seconds of a part in the last share, as a share of the race.
+        part: seconds of a part in the last share, and the most of one that the default is owed, as a share of the race.
 
     Raises:
         SettingsError: a value is out of range.
@@ -104,49 +104,61 @@ class Asha:
     def dropped(self, race: Race) -> dict[int, str]:
         """The candidates that are not among the best of their rung now; near the end all but the best few."""
         reasons = {candidate.number: candidate.ended for candidate in race.by_number() if candidate.ended}
-        best = self._best_few(race)
+        best, goes_on = self._best(race)[: self._few(race)], owed(race)
         for candidate in race.by_number():
             level = self._level(race, candidate)
-            ranked = self._ranked(race, max(level, 0))
-            if candidate.ended or candidate == owed(race):
+            if candidate.ended or candidate == goes_on:
                 continue
-            place = f"number {ranked.index(candidate) + 1} of {len(ranked)} " if candidate in ranked else ""
-            place += f"after {self._rung(race, level):.0f} s; " if level >= 0 else ""
-            if self._finishing(race):
-                if candidate not in best:
-                    last = f"in the last {self.finish:.0%} of the time the best {len(best)} go on"
-                    reasons[candidate.number] = place + last
-            elif (
-                len(ranked) >= self.reduction and level >= 0 and candidate not in self._promoted(race, level)
-            ):
-                reasons[candidate.number] = f"{place}the best of each {self.reduction} go on"
+            if self._finishing(race) and candidate not in best:
+                reason = f"in the last {self.finish:.0%} of the time the best {len(best)} go on"
+                reasons[candidate.number] = self._place(race, candidate, level) + reason
+            elif not self._finishing(race) and self._is_left_behind(race, candidate, level):
+                reason = f"the best of each {self.reduction} go on"
+                reasons[candidate.number] = self._place(race, candidate, level) + reason
         return reasons
+
+    def _is_left_behind(self, race: Race, candidate: Candidate, level: int) -> bool:
+        """Whether enough others reached its rung, and it is not promoted."""
+        if level < 0 or len(self._ranked(race, level)) < self.reduction:
+            return False
+        return candidate not in self._promoted(race, level)
+
+    def _place(self, race: Race, candidate: Candidate, level: int) -> str:
+        """For a report: where a candidate stands in its rung."""
+        if level < 0:
+            return ""
+        ranked = self._ranked(race, level)
+        return (
+            f"number {ranked.index(candidate) + 1} of {len(ranked)} after {self._rung(race, level):.0f} s; "
+        )
 
     def _finishing(self, race: Race) -> bool:
         return race.remaining < self.finish * race.total
 
     def _go_on_with_the_best(self, race: Race) -> Decision:
         """The next part goes to the best while it learns, then to one of the best few, at last to any that waits."""
-        best, length = self._best_few(race), race.part(self.part * race.total)
-        if best and best[0].waiting and _learns(best[0], validation_noise(race.by_number())):
-            return race.go_on(best[0], self.part * race.total)
+        best, length = self._best(race), race.part(self.part * race.total)
         waiting = [candidate for candidate in best if candidate.waiting]
         if not waiting:
-            others = [candidate for candidate in race.by_number() if candidate.waiting]
-            waiting = sorted(others, key=lambda c: -c.score)[:1]
-        if not waiting:
             return Begin(race.part(self._rung(race, 0)))
+        if waiting[0] is best[0] and _learns(best[0], validation_noise(race.by_number())):
+            return race.go_on(best[0], length)
+        few = [candidate for candidate in best[: self._few(race)] if candidate.waiting] or waiting[:1]
 
         def gain(candidate: Candidate) -> tuple[float, float]:
-            place = best.index(candidate) + 1 if candidate in best else len(best)
+            place = best.index(candidate) + 1
             return max(expected_gain(candidate, length), 0.0) / place, -candidate.seconds
 
-        return race.go_on(max(waiting, key=gain), self.part * race.total)
+        return race.go_on(max(few, key=gain), length)
 
-    def _best_few(self, race: Race) -> list[Candidate]:
-        """The best candidates that did not end, best first."""
+    def _best(self, race: Race) -> list[Candidate]:
+        """The candidates that did not end, the best first."""
         alive = [candidate for candidate in race.by_number() if not candidate.ended]
-        return sorted(alive, key=lambda c: -c.score)[: race.workers + BESIDE_WORKERS]
+        return sorted(alive, key=lambda c: -c.score)
+
+    def _few(self, race: Race) -> int:
+        """How many go on in the last share of the race."""
+        return race.workers + BESIDE_WORKERS
 
     def _rung(self, race: Race, level: int) -> float:
         return float(max(self.lowest * race.total, race.first) * self.reduction**level)

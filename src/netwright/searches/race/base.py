@@ -85,6 +85,9 @@ class Begin:
     seconds: float
 
 
+LONG_SHARE = 0.1
+"""The length of a part, as a share of the race, once no new candidate can begin."""
+
 Decision = GoOn | Begin | None
 """None: there is nothing to do now. The time is used up."""
 
@@ -131,6 +134,15 @@ class Race:
     def go_on(self, candidate: Candidate, length: float) -> GoOn:
         """The decision that a candidate goes on for `part` (``length``) seconds."""
         return GoOn(candidate.number, candidate.seconds + self.part(length))
+
+
+def best_waiting(race: Race) -> Decision:
+    """What a search does where its rule begins a candidate and none can begin: the best one goes on."""
+    waiting = [c for c in race.candidates if c.waiting and c.curve]
+    if race.over() or not waiting:
+        return None
+    best = max(waiting, key=lambda c: (c.score, -c.number))
+    return race.go_on(best, LONG_SHARE * race.total)
 
 
 class Rule(Protocol):

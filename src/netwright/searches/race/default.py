@@ -18,7 +18,7 @@ from netwright.searches.race.base import Candidate, Race
 SHARE = 0.25
 """The default is trained for at least this share of the time that the race has lasted."""
 
-EARLY = 0.05
+EARLY = 0.15
 """Before the default was trained for this share of the race, nothing counts as better: a fast start says little."""
 
 FEWEST = 6

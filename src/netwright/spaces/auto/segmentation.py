@@ -144,8 +144,8 @@ class EncoderDecoderSpace:
     def suggestions(self) -> tuple[dict[str, Value], ...]:
         """Changes of the starting choice that often help, the most promising first.
 
-        They were best, one by one, in short trainings on nuclei and on the hippocampus (`benchmarks/record_curves.py`,
-        `docs/results.md`).
+        Each but the last was better than the start, alone, in a short training on nuclei or on the hippocampus
+        (`benchmarks/record_curves.py`, `docs/results.md`); of the batches those of 2 and 4 in place of 16.
         """
         finer, fewer = (int(self._table[name].start) // 2 for name in ("stem", "batch"))
         changes: list[dict[str, Value]] = [
