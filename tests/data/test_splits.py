@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from netwright.data import Splits, split
+from netwright.data.splits import Part
 from netwright.errors import DatasetError, SettingsError
 
 names = st.lists(st.text(min_size=1, max_size=8), min_size=3, max_size=60, unique=True)
@@ -95,6 +96,51 @@ def test_groups_of_one_change_nothing(
     cases: list[str], seed: int, shares: tuple[float, float, float]
 ) -> None:
     assert split(cases, seed, shares, {name: name for name in cases}) == split(cases, seed, shares)
+
+
+members_with_parts = st.lists(
+    st.lists(st.sampled_from([None, "train", "val", "test"]), min_size=1, max_size=4), min_size=3, max_size=30
+)
+
+
+@given(members_with_parts, st.integers(0, 2**31), fractions, st.randoms(use_true_random=False))
+def test_official_parts_are_kept_and_the_rest_is_drawn_by_groups(
+    members: list[list[Part | None]], seed: int, shares: tuple[float, float, float], random: object
+) -> None:
+    parts = {f"p{p}_{f}": part for p, of in enumerate(members) for f, part in enumerate(of)}
+    groups = {name: name.partition("_")[0] for name in parts}
+    learned = [name for name, part in parts.items() if part in (None, "train")]
+    drawn = {"train", "val", "test"} - ({*parts.values()} & {"val", "test"})
+    assume(len({groups[name] for name in learned}) >= len(drawn))
+    splits = split(list(parts), seed, shares, groups, list(parts.values()))
+    of_case = {
+        name: part
+        for part, names in zip(
+            ("train", "val", "test"), (splits.training, splits.validation, splits.test), strict=True
+        )
+        for name in names
+    }
+    assert sorted((*splits.training, *splits.validation, *splits.test)) == sorted(parts)
+    assert all((splits.training, splits.validation, splits.test))
+    for name, part in parts.items():
+        assert of_case[name] == part if part in ("val", "test") else of_case[name] in drawn
+    for group in {groups[name] for name in learned}:  # no drawn border divides a patient
+        assert len({of_case[name] for name in learned if groups[name] == group}) == 1
+    shuffled = list(parts)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert split(shuffled, seed, shares, groups, [parts[name] for name in shuffled]) == splits
+    assert Splits.from_dict(json.loads(json.dumps(splits.to_dict()))) == splits
+    assert bool(splits.origin) == ({"val", "test"} & {*parts.values()} != set())
+
+
+def test_shares_of_the_parts_that_are_drawn() -> None:
+    cases = [f"case_{number:02d}" for number in range(80)]
+    parts: list[Part | None] = ["test"] * 10 + ["train"] * 70
+    splits = split(cases, 0, (0.5, 0.2, 0.3), parts=parts)
+    assert (len(splits.training), len(splits.validation), splits.test) == (50, 20, tuple(cases[:10]))
+    assert splits.origin == "test is the official part; validation is drawn from the training part"
+    with pytest.raises(DatasetError, match="1 cases cannot be split into training and validation"):
+        split(cases[:11], 0, parts=parts[:11])
 
 
 def test_what_cannot_be_split() -> None:

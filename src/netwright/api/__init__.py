@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,11 @@ def plan(
     left = math.inf if seconds is None else measuring_seconds(seconds - (time.monotonic() - begun))
     if settings.supernet is not None:
         on_stage("measuring steps of the search")
-        return plan_one_shot(settings, context.prepared, *context.cases, seconds=left, on_done=tell)
+        shared = plan_one_shot(settings, context.prepared, *context.cases, seconds=left, on_done=tell)
+        return replace(shared, test_cases=len(context.splits.test), parts=context.splits.origin)
     on_stage("measuring candidates")
     result = make_plan(settings, context.prepared, *context.cases, seconds=left, on_done=tell)
+    result = replace(result, test_cases=len(context.splits.test), parts=context.splits.origin)
     start = result.measurements[0].seconds_an_epoch
     if (
         settings.race is not None

@@ -47,8 +47,8 @@ def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
     patients = "" if fingerprint.groups == fingerprint.cases else f" of {fingerprint.groups} patients"
     orientations = ", ".join(f"{name} {count}" for name, count in fingerprint.orientations.items())
     yield (
-        f"{fingerprint.dataset}   {fingerprint.cases} cases{patients}   format {fingerprint.format}   "
-        f"orientation {orientations}"
+        f"{fingerprint.dataset}   {fingerprint.cases} cases{patients}{_parts(fingerprint)}   "
+        f"format {fingerprint.format}   orientation {orientations}"
     )
     if fingerprint.shape is not None and fingerprint.spacing is not None:
         yield f"shape      {_range(fingerprint.shape, '.0f')} voxels (smallest, median, largest)"
@@ -75,9 +75,10 @@ def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
 
 def _picture_lines(fingerprint: ImageFingerprint) -> Iterator[str]:
     """Numbers about labelled images."""
-    parts = ", ".join(f"{part} {count}" for part, count in fingerprint.parts.items())
-    official = "" if set(fingerprint.parts) <= {"all"} else f" ({parts})"
-    yield f"{fingerprint.dataset}   {fingerprint.cases} pictures{official}   format {fingerprint.format}"
+    yield (
+        f"{fingerprint.dataset}   {fingerprint.cases} pictures{_parts(fingerprint)}   "
+        f"format {fingerprint.format}"
+    )
     if fingerprint.size is not None:
         yield f"size       {_range(fingerprint.size, '.0f')} pixels (height x width; smallest, median, largest)"
     for channel in fingerprint.channels:
@@ -97,6 +98,12 @@ _OF_KIND: dict[str, tuple[Callable[[Any], Iterator[str]], str]] = {
     PICTURES: (_picture_lines, "every picture can be read, one size and kind, no duplicates"),
 }
 """For each kind of data, the function for its numbers, and what to call data without problems."""
+
+
+def _parts(fingerprint: Fingerprint | ImageFingerprint) -> str:
+    """The sizes of the official parts in brackets; empty where there are none."""
+    parts = ", ".join(f"{part} {count}" for part, count in fingerprint.parts.items())
+    return "" if set(fingerprint.parts) <= {"all"} else f" ({parts})"
 
 
 def _range(values: Any, form: str) -> str:

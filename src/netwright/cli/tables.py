@@ -194,6 +194,8 @@ def plan_lines(plan: Plan | OneShotPlan, dataset: Path, options: Sequence[str] =
         f"training on {plan.training_cases} cases, validation on {plan.validation_cases}, input {size}; "
         f"{formatting.counted(plan.workers, 'worker')} of {formatting.counted(plan.threads, 'thread')}"
     )
+    if plan.parts:
+        yield f"parts      {plan.parts}; {plan.test_cases} test cases"
     yield from _one_shot_lines(plan) if isinstance(plan, OneShotPlan) else _candidate_lines(plan)
     measured = plan.measurements if isinstance(plan, Plan) else plan.networks
     yield from _not_measured(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from netwright.data.splits import Part
+
 OnCase = Callable[[int, int], None]
 """Called after each case with the number of cases done and the number of all cases."""
 
@@ -54,6 +56,10 @@ class AnyDataset(Protocol):
         """The patient of each case by the case's name; empty where cases have none."""
 
     @property
+    def parts(self) -> tuple[Part | None, ...]:
+        """The official part of each case, None where there is none."""
+
+    @property
     def counted(self) -> str:
         """How many cases it has, in words: "3 pictures"."""
 
@@ -84,6 +90,10 @@ class AnyPrepared(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the cases."""
+
+    @property
+    def parts(self) -> tuple[Part | None, ...]:
+        """See `AnyDataset.parts`."""
 
     @property
     def channels(self) -> int:

@@ -139,7 +139,9 @@ KINDS: dict[str, DataKind] = {
         settings=PreprocessingSettings,
         inspect=inspect_dataset,
         prepare=_prepare_volumes,
-        split=lambda prepared, seed, fractions: split(prepared.names, seed, fractions, prepared.groups),
+        split=lambda prepared, seed, fractions: split(
+            prepared.names, seed, fractions, prepared.groups, prepared.parts
+        ),
         open_prepared=open_prepared,
         digests=image_digests,
     ),
@@ -272,7 +274,7 @@ def prepare_any(
 
 
 def split_any(prepared: AnyPrepared, seed: int, fractions: tuple[float, float, float] = FRACTIONS) -> Splits:
-    """Training, validation and test cases: see `split` and `image_splits`.
+    """Training, validation and test cases. Official parts are kept: see `split` and `image_splits`.
 
     Args:
         prepared: the data.

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from netwright.data.issues import enumerate_words
 from netwright.errors import DatasetError, SettingsError
 
+Part = Literal["train", "val", "test"]
+"""A part that the makers of a dataset have fixed."""
+
+PARTS: tuple[Part, ...] = ("train", "val", "test")
+"""All parts, in the order of fractions."""
+
 FRACTIONS = (0.5, 0.2, 0.3)
 """Training, validation and test (Wong and Moradi 2019, section 3.1)."""
+
+_WORDS: dict[Part, str] = {"train": "training", "val": "validation", "test": "test"}
 
 MINIMUM_CASES = 3
 """One case for each part."""
@@ -24,25 +33,33 @@ class Splits:
     """The names of the cases of each part, sorted. Only the winner is tested on the test part.
 
     ``groups`` gives the group (such as the patient) of every case that shares its group with others. The cases of a
-    group lie in the same part.
+    group lie in the same part, unless official parts divide them. ``origin`` says which parts were not drawn; it is
+    empty where all were.
     """
 
     training: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
     groups: Mapping[str, str] = field(default_factory=dict)
+    origin: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; without ``groups`` where no case shares its group."""
+        """Plain values, for JSON; without ``groups`` where no case shares its group, and without an empty origin."""
         values = asdict(self)
         parts = {part: list(values[part]) for part in ("training", "validation", "test")}
-        return {**parts, "groups": dict(self.groups)} if self.groups else parts
+        groups = {"groups": dict(self.groups)} if self.groups else {}
+        return parts | groups | ({"origin": self.origin} if self.origin else {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Splits:
         """The inverse of `to_dict`."""
-        groups = dict(values.get("groups", {}))
-        return cls(tuple(values["training"]), tuple(values["validation"]), tuple(values["test"]), groups)
+        return cls(
+            tuple(values["training"]),
+            tuple(values["validation"]),
+            tuple(values["test"]),
+            dict(values.get("groups", {})),
+            values.get("origin", ""),
+        )
 
 
 def split(
@@ -50,8 +67,12 @@ def split(
     seed: int,
     fractions: tuple[float, float, float] = FRACTIONS,
     groups: Mapping[str, str] | None = None,
+    parts: Sequence[Part | None] | None = None,
 ) -> Splits:
     """Divides cases at random into three parts, as close to ``fractions`` as whole cases allow. No part is empty.
+
+    Official validation and test cases stay what they are. A missing part is drawn from all other cases, in proportion
+    to the fractions of the parts that are drawn from them.
 
     A group is never divided, and the fractions count groups: patients, not their scans. The order is that of a hash of
     seed and name. So the result depends neither on the order of ``names`` nor on the version of a random number
@@ -62,34 +83,101 @@ def split(
         seed: another seed gives another division.
         fractions: the shares of training, validation and test.
         groups: the group of a case. A case without an entry is a group by itself.
+        parts: the official part of each case, in the order of ``names``; None: there are no such parts.
 
     Raises:
-        DatasetError: there are fewer than three cases or groups, or a name occurs twice.
+        DatasetError: there are fewer cases or groups than parts to be drawn, or a name occurs twice.
         SettingsError: the fractions are not three positive numbers that sum to 1.
     """
     require_fractions(fractions)
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise DatasetError(f"The cases {enumerate_words(twice)} occur twice: every case needs its own name.")
+    groups, parts = groups or {}, parts or (None,) * len(names)
+    filled: dict[Part, list[str]] = {part: [] for part in PARTS}
     members: dict[str, list[str]] = {}
-    for name in names:
-        members.setdefault((groups or {}).get(name, name), []).append(name)
-    if len(members) < MINIMUM_CASES:
-        of = f" of {len(members)} patients (groups)" if len(members) < len(names) else ""
-        raise DatasetError(
-            f"{len(names)} cases{of} cannot be split into training, validation and test: expected at least "
-            f"{MINIMUM_CASES}{' patients' if of else ''}. Label more cases."
+    for name, part in zip(names, parts, strict=True):
+        (filled[part] if part in ("val", "test") else members.setdefault(groups.get(name, name), [])).append(
+            name
         )
-    dealt = in_order_of_seed(members, seed)
-    training, validation, _ = whole_sizes(len(dealt), fractions)
-    parts = dealt[:training], dealt[training : training + validation], dealt[training + validation :]
-    first, second, third = (
-        tuple(sorted(name for group in part for name in members[group])) for part in parts
-    )
-    shared = {
-        name: group for group, cases in sorted(members.items()) if len(cases) > 1 for name in sorted(cases)
-    }
-    return Splits(first, second, third, shared)
+    wanted = drawn_parts(parts)
+    if len(members) < len(wanted):
+        drawn = sum(map(len, members.values()))
+        of = f" of {len(members)} patients (groups)" if len(members) < drawn else ""
+        raise DatasetError(
+            f"{drawn} cases{of} cannot be split into {part_words(wanted)}: expected at least "
+            f"{len(wanted)}{' patients' if of else ''}. Label more cases."
+        )
+    for part, of_part in zip(wanted, dealt(members, seed, shares_of(wanted, fractions)), strict=True):
+        filled[part] += [name for group in of_part for name in members[group]]
+    training, validation, test = (tuple(sorted(filled[part])) for part in PARTS)
+    return Splits(training, validation, test, _shared_groups(names, groups), official_words(parts))
+
+
+def _shared_groups(names: Iterable[str], groups: Mapping[str, str]) -> dict[str, str]:
+    """The group of every case that shares it with others, in order of group and name."""
+    own = sorted((groups.get(name, name), name) for name in names)
+    members = Counter(group for group, _ in own)
+    return {name: group for group, name in own if members[group] > 1}
+
+
+def drawn_parts(parts: Collection[Part | None]) -> tuple[Part, ...]:
+    """The parts that are filled by chance from the training cases: training itself, and what has no official case.
+
+    >>> drawn_parts(["train", "test"]), drawn_parts([None, None])
+    (('train', 'val'), ('train', 'val', 'test'))
+    """
+    return ("train", *(part for part in PARTS[1:] if part not in parts))
+
+
+def shares_of(wanted: Sequence[Part], fractions: Sequence[float]) -> list[float]:
+    """The shares of the parts that are drawn from the same cases. They sum to 1."""
+    shares = [fractions[PARTS.index(part)] for part in wanted]
+    # Three shares are as the user gave them: dividing could change the last bit, and so the parts of earlier runs.
+    return shares if len(shares) == len(PARTS) else [share / sum(shares) for share in shares]
+
+
+def official_words(parts: Collection[Part | None]) -> str:
+    """Which parts are official, and which are drawn; empty where all are drawn.
+
+    >>> official_words(["train", "train", "test"]), official_words([None, None])
+    ('test is the official part; validation is drawn from the training part', '')
+    """
+    kept = [part for part in PARTS[1:] if part in parts]
+    if not kept:
+        return ""
+    verb = "are the official parts" if len(kept) > 1 else "is the official part"
+    drawn = [part for part in PARTS[1:] if part not in parts]
+    rest = f"; {part_words(drawn)} is drawn from the training part" if drawn else ""
+    return f"{part_words(kept)} {verb}{rest}"
+
+
+def part_words(parts: Sequence[Part]) -> str:
+    """The names of parts in words.
+
+    >>> part_words(["train", "val", "test"])
+    'training, validation and test'
+    """
+    return enumerate_words([_WORDS[part] for part in parts])
+
+
+def dealt(names: Iterable[str], seed: int, shares: Sequence[float]) -> list[list[str]]:
+    """Divides names by shares, as closely as whole names allow. Training is filled first.
+
+    Each part gets at least one where there are enough.
+
+    Args:
+        names: of cases or groups.
+        seed: another seed gives another division.
+        shares: of the parts, training first; their sum is 1.
+    """
+    order = in_order_of_seed(names, seed)
+    sizes = whole_sizes(len(order), shares)
+    if order and sizes[0] == 0:
+        sizes[sizes.index(max(sizes))] -= 1
+        sizes[0] += 1
+    ends = [sum(sizes[: part + 1]) for part in range(len(sizes))]
+    return [order[end - size : end] for end, size in zip(ends, sizes, strict=True)]
 
 
 def require_fractions(fractions: Sequence[float]) -> None:

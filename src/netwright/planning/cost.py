@@ -59,6 +59,8 @@ class Plan:
         exploration: trials that the strategy draws at random before it uses what it learned; None: there are none.
         race_hours: of a search whose trainings go on until its time is up; None: each candidate is trained once.
         race_compares: whether the default is then trained alone for as long.
+        test_cases: how many there are.
+        parts: which parts are not drawn by chance, in words; empty: all are drawn.
     """
 
     recipe: str
@@ -83,6 +85,8 @@ class Plan:
     exploration: int | None = None
     race_hours: float | None = None
     race_compares: bool = False
+    test_cases: int = 0
+    parts: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

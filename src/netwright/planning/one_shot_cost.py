@@ -52,6 +52,8 @@ class OneShotPlan:
         hours: of the whole search.
         epochs: of the training of the network that is found.
         networks: the space's starting network, as it is trained in the end, one on each worker.
+        test_cases: how many there are.
+        parts: which parts are not drawn by chance, in words; empty: all are drawn.
     """
 
     recipe: str
@@ -71,6 +73,8 @@ class OneShotPlan:
     hours: float | None
     epochs: int
     networks: tuple[Measurement, ...]
+    test_cases: int = 0
+    parts: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

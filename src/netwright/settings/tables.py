@@ -309,8 +309,8 @@ class RunSettings(_Model):
     seed: int = Field(default=0, ge=0, description="all random numbers come from it; `--seed`")
     split: tuple[float, float, float] = Field(
         default=(0.5, 0.2, 0.3),
-        description="shares of training, validation and test cases. Labelled pictures that come in parts keep these "
-        "parts",
+        description="shares of training, validation and test cases. Official parts are kept, and missing ones are "
+        "drawn from the training part in these proportions",
     )
     preprocessing: PreprocessingSettings = Field(
         default_factory=PreprocessingSettings,

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from netwright.data.images.cache import Moments, content_digests, prepare_images, prepare_like
-from netwright.data.images.dataset import ImageSet, Part, Record
+from netwright.data.images.dataset import ImageSet, Record
 from netwright.data.images.prepared import PreparedImages, open_prepared_images
 from netwright.data.images.reading import prepare_one
 from netwright.data.images.settings import ImageSettings, PicturePreparation, fitted, stored
@@ -28,7 +28,7 @@ from netwright.data.images.splits import image_splits
 from netwright.data.issues import UnusableFile
 from netwright.data.layouts import class_folders as folder
 from netwright.data.layouts.image_tables import read_npz
-from netwright.data.splits import Splits
+from netwright.data.splits import Part, Splits
 from netwright.errors import DatasetError, SettingsError, StorageError
 from netwright_tests import save_picture as save
 from processes import run

@@ -9,22 +9,27 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from netwright.cli.inspected import inspection_lines
 from netwright.data import (
     PreprocessingSettings,
     UnusableFile,
+    inspect_any,
     open_any,
     open_prepared,
     prepare,
     prepare_volume,
     read_image,
     read_label,
+    split_any,
 )
+from netwright.data.splits import Part
 from netwright.errors import DatasetError, StorageError
 from processes import finish, run
 
@@ -107,6 +112,36 @@ def test_built_once_for_the_same_content_and_settings(sample: Path, tmp_path: Pa
     shutil.copy(moved / "imagesTr" / "phantom_001.nii.gz", moved / "imagesTr" / "phantom_000.nii.gz")
     assert build(moved) != first
     assert len(calls) == 6
+
+
+def test_official_parts_travel_with_the_cache(sample: Path, tmp_path: Path) -> None:
+    dataset = open_any(sample)
+    without = prepare(dataset, SETTINGS, tmp_path)
+    parts: list[Part | None] = ["test", "train", "train", "train", "val", "test"]
+    official = replace(
+        dataset,
+        cases=tuple(replace(case, part=part) for case, part in zip(dataset.cases, parts, strict=True)),
+    )
+    prepared = prepare(official, SETTINGS, tmp_path)
+    assert prepared.folder != without.folder
+    assert open_prepared(prepared.folder).parts == prepared.parts == tuple(parts)
+    splits = split_any(open_prepared(prepared.folder), seed=3)
+    names = dataset.names
+    assert (splits.training, splits.validation, splits.test) == (names[1:4], names[4:5], (names[0], names[5]))
+    assert split_any(without, seed=3).origin == ""
+    lines = list(inspection_lines(sample, inspect_any(official), show_all=False))
+    assert "6 cases (test 2, train 3, val 1)" in lines[0]
+
+
+def test_a_cache_of_before_there_were_parts_opens(sample: Path, tmp_path: Path) -> None:
+    prepared = prepare(open_any(sample), SETTINGS, tmp_path)
+    index = json.loads((prepared.folder / "index.json").read_text())
+    for case in index["cases"]:
+        del case["part"]
+    (prepared.folder / "index.json").write_text(json.dumps(index))
+    before = open_prepared(prepared.folder)
+    assert before.parts == (None,) * 6
+    assert split_any(before, seed=3) == split_any(prepared, seed=3)
 
 
 def test_travels_to_other_processes_as_a_path(sample: Path, tmp_path: Path) -> None:

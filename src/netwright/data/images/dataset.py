@@ -9,12 +9,10 @@ from typing import ClassVar, Literal
 
 from netwright.data.io.arrays import PictureArray
 from netwright.data.issues import Problem
+from netwright.data.splits import Part
 
 PICTURES = "pictures"
 """The kind of data, in `netwright.data.open.KINDS`."""
-
-Part = Literal["train", "val", "test"]
-"""A part that the makers of a dataset have fixed."""
 
 Depth = Literal["uint8", "uint16", "float32"]
 """The number type that pictures are kept in."""

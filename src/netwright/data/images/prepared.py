@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.images.dataset import PICTURES, Label, Part, several_labels, task_of_pictures
+from netwright.data.images.dataset import PICTURES, Label, several_labels, task_of_pictures
 from netwright.data.images.settings import ImageSettings, PicturePreparation
+from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
 INDEX = "index.json"

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from netwright.data.images.dataset import ImageSet, Label, Part, classes_of
+from netwright.data.images.dataset import ImageSet, Label, classes_of
 from netwright.data.images.prepared import PreparedImages
 from netwright.data.splits import (
     FRACTIONS,
     MINIMUM_CASES,
+    PARTS,
+    Part,
     Splits,
-    in_order_of_seed,
+    dealt,
+    drawn_parts,
+    official_words,
     require_fractions,
-    whole_sizes,
 )
 from netwright.errors import DatasetError
 
@@ -38,17 +41,18 @@ def image_splits(
         SettingsError: the fractions are not three positive numbers that sum to 1.
     """
     require_fractions(fractions)
-    official: dict[Part, list[str]] = {"train": [], "val": [], "test": []}
+    official: dict[Part, list[str]] = {part: [] for part in PARTS}
     shared: dict[int, list[str]] = {}
     for name, label, part in zip(pictures.names, strata(pictures.labels), pictures.parts, strict=True):
         if part in ("val", "test"):
             official[part].append(name)
         else:
             shared.setdefault(label, []).append(name)
-    wanted: list[Part] = ["train", *(part for part in ("val", "test") if not official[part])]
-    shares = [fractions[("train", "val", "test").index(part)] for part in wanted]
+    wanted = drawn_parts(pictures.parts)
+    shares = [fractions[PARTS.index(part)] for part in wanted]
+    shares = [share / sum(shares) for share in shares]
     for label in sorted(shared):
-        for part, names in zip(wanted, _dealt(shared[label], seed, shares), strict=True):
+        for part, names in zip(wanted, dealt(shared[label], seed, shares), strict=True):
             official[part] += names
     empty = [part for part, names in official.items() if not names]
     if empty:
@@ -56,8 +60,8 @@ def image_splits(
             f"{len(pictures.names)} pictures leave none for {' and '.join(empty)}: expected at least {MINIMUM_CASES} "
             "of some class. Add pictures."
         )
-    training, validation, test = (tuple(sorted(official[part])) for part in ("train", "val", "test"))
-    return Splits(training, validation, test)
+    training, validation, test = (tuple(sorted(official[part])) for part in PARTS)
+    return Splits(training, validation, test, origin=official_words(pictures.parts))
 
 
 def strata(labels: Sequence[Label]) -> list[int]:
@@ -73,17 +77,3 @@ def strata(labels: Sequence[Label]) -> list[int]:
     return [
         min(classes_of(label), key=lambda index: (pictures[index], index), default=-1) for label in labels
     ]
-
-
-def _dealt(names: Sequence[str], seed: int, shares: Sequence[float]) -> list[list[str]]:
-    """Divides the names of one class by shares, as closely as whole pictures allow. Training is filled first.
-
-    Each part gets at least one where there are enough.
-    """
-    order = in_order_of_seed(names, seed)
-    sizes = whole_sizes(len(order), [share / sum(shares) for share in shares])
-    if order and sizes[0] == 0:
-        sizes[sizes.index(max(sizes))] -= 1
-        sizes[0] += 1
-    ends = [sum(sizes[: part + 1]) for part in range(len(sizes))]
-    return [order[end - size : end] for end, size in zip(ends, sizes, strict=True)]

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.files import read_text
-from netwright.data.images.dataset import ImageSet, Part, Record
+from netwright.data.images.dataset import ImageSet, Record
 from netwright.data.images.issues import labels_out_of_range
 from netwright.data.io.arrays import ArrayFile
 from netwright.data.io.images import channel_names
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
+from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
 LOOKED_FOR = (

@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from netwright.data.images.dataset import Depth, ImageSet, Label, Part, Record
+from netwright.data.images.dataset import Depth, ImageSet, Label, Record
 from netwright.data.io.images import PICTURE_ENDINGS, PictureHead, channel_names, is_picture, read_head
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.parallel import many_in_order
+from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
 LOOKED_FOR = (

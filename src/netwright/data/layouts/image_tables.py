@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.images.dataset import Depth, ImageSet, Part, Record
+from netwright.data.images.dataset import Depth, ImageSet, Record
 from netwright.data.images.issues import labels_out_of_range
 from netwright.data.io.arrays import ArrayFile, idx_file, npz_files
 from netwright.data.io.bounds import require_contents
 from netwright.data.io.images import channel_names
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.class_names import described_names
+from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
 IDX_LOOKED_FOR = "`train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, plain or .gz (and `t10k-...`)"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from netwright.data.images.dataset import Box, ImageSet, Part, Record
+from netwright.data.images.dataset import Box, ImageSet, Record
 from netwright.data.io.images import is_picture
 from netwright.data.issues import Problem
 from netwright.data.layouts.boxes import BOXES, read_boxes
@@ -21,6 +21,7 @@ from netwright.data.layouts.class_folders import (
 )
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.layouts.paired import refuse_paired
+from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
 IMAGES = "images"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from netwright.data.files import reading
-from netwright.data.images.dataset import ImageSet, Part
+from netwright.data.images.dataset import ImageSet
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.class_folders import (
     PARTS,
@@ -20,6 +20,7 @@ from netwright.data.layouts.class_folders import (
 )
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.similar_names import near
+from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
 LABEL_TABLE = "label-table"

@@ -101,7 +101,8 @@ def _key(dataset: Dataset, settings: PreprocessingSettings, workers: int) -> str
 
 def _case_digests(case: Case) -> list[str]:
     files = (*require_images(case), require_label(case))
-    return [case.name, case.group, str(case.time), *_digests(files)]
+    part = [] if case.part is None else [case.part]  # the keys of cases without a part stay
+    return [case.name, case.group, str(case.time), *part, *_digests(files)]
 
 
 def _digests(files: Iterable[Path]) -> list[str]:
@@ -167,7 +168,9 @@ def _write_arrays(
             images.write(image.astype("<f4", copy=False).data)
             labels.write(label.data)
             counts = np.bincount(label.ravel(), minlength=dataset.classes)
-            cases.append(PreparedCase(case.name, geometry, tuple(counts.tolist()), case.group, air))
+            cases.append(
+                PreparedCase(case.name, geometry, tuple(counts.tolist()), case.group, air, case.part)
+            )
             if on_case is not None:
                 on_case(len(cases), len(dataset.cases))
         for file in (images, labels):

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from netwright.data.io.whole_labels import LARGEST
 from netwright.data.issues import Problem, enumerate_words
+from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
 VOLUMES = "volumes"
@@ -41,6 +42,7 @@ class Case:
         group: the patient, where a patient has several cases. The cases of a group are never divided between training,
             validation and test. By default, each case is a group by itself.
         problem: what the file names alone show to be wrong.
+        part: its official part; None where the dataset has none.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Case:
     time: int | None = None
     group: str = ""
     problem: Problem | None = None
+    part: Part | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "group", self.group or self.name)
@@ -143,6 +146,11 @@ class Dataset:
     def groups(self) -> dict[str, str]:
         """The patient of each case, by the name of the case. A case without a patient is its own group."""
         return {case.name: case.group for case in self.cases}
+
+    @property
+    def parts(self) -> tuple[Part | None, ...]:
+        """The official part of each case, None where there is none."""
+        return tuple(case.part for case in self.cases)
 
     @property
     def counted(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -56,6 +56,7 @@ class Fingerprint:
     """A dataset in numbers. ``shape`` in voxels and ``spacing`` in mm, None where no case can be read.
 
     ``groups``: how many groups of cases there are, such as patients. The cases of a group stay in one part.
+    ``parts``: the number of cases of each official part, or of ``all`` where there are none.
 
     ``orientations`` counts the axis directions of the image files, for example ``{"RAS": 200}``.
     """
@@ -71,6 +72,7 @@ class Fingerprint:
     orientations: dict[str, int]
     channels: tuple[ChannelStatistics, ...]
     labels: tuple[LabelStatistics, ...]
+    parts: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -120,6 +122,7 @@ def summarise(dataset: Dataset, facts: Sequence[CaseFacts]) -> Fingerprint:
         orientations=dict(Counter(grid.orientation for grid in grids).most_common()),
         channels=_channels(dataset, facts),
         labels=tuple(labels),
+        parts=dict(Counter(str(part or "all") for part in dataset.parts)),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from netwright.data.images.fingerprint import ImageFingerprint
 from netwright.data.issues import Problem, enumerate_words
 from netwright.data.parallel import in_order
-from netwright.data.splits import MINIMUM_CASES
+from netwright.data.splits import drawn_parts, part_words
 from netwright.data.volumes.dataset import Dataset
 from netwright.data.volumes.fingerprint import CaseFacts, Fingerprint, summarise
 from netwright.data.volumes.survey import case_facts
@@ -97,12 +97,14 @@ def inspect_dataset(dataset: Dataset, *, workers: int = 1) -> Inspection:
 
 
 def _too_few(dataset: Dataset) -> list[Problem]:
-    cases = len({case.group for case in dataset.cases})
-    patients = "patients" if cases < len(dataset.cases) else "cases"
+    learned = [case for case in dataset.cases if case.part not in ("val", "test")]
+    cases, parts = len({case.group for case in learned}), drawn_parts(dataset.parts)
+    patients = "patients" if cases < len(learned) else "cases"
     if cases >= FEW_CASES:
         return []
-    usable = cases >= MINIMUM_CASES
-    expected = f"at least {FEW_CASES if usable else MINIMUM_CASES}, for training, validation and test"
+    outside = " outside its official parts" if len(learned) < len(dataset.cases) else ""
+    usable = cases >= len(parts)
+    expected = f"at least {FEW_CASES if usable else len(parts)}, for {part_words(parts)}"
     advice = {
         0: "Check that the files were copied to the right folder.",
         1: f"One {patients[:-1]} is not enough for training and testing: label more.",
@@ -111,7 +113,7 @@ def _too_few(dataset: Dataset) -> list[Problem]:
         Problem(
             "warning" if usable else "error",
             str(dataset.root),
-            f"has too few labelled {patients}" if cases else "has no labelled cases",
+            f"has too few labelled {patients}{outside}" if cases else f"has no labelled cases{outside}",
             expected=expected,
             found=str(cases),
             advice=advice,

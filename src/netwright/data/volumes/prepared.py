@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.splits import Part
 from netwright.data.volumes.dataset import VOLUMES
 from netwright.data.volumes.geometry import Geometry, Shape, Spacing
 from netwright.data.volumes.preprocessing import PreprocessingSettings
@@ -33,6 +34,7 @@ class PreparedCase:
         voxels: the number of voxels of each class.
         group: see `Case`.
         air: the value that pads each channel; empty: zeros.
+        part: see `Case`.
     """
 
     name: str
@@ -40,6 +42,7 @@ class PreparedCase:
     voxels: tuple[int, ...]
     group: str
     air: tuple[float, ...] = ()
+    part: Part | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,11 @@ class Prepared:
     def groups(self) -> dict[str, str]:
         """The group of every case, by name."""
         return {case.name: case.group for case in self.cases}
+
+    @property
+    def parts(self) -> tuple[Part | None, ...]:
+        """The official part of each case, None where there is none."""
+        return tuple(case.part for case in self.cases)
 
     @property
     def channels(self) -> int:
@@ -184,6 +192,7 @@ class Prepared:
                     "geometry": case.geometry.to_dict(),
                     "group": case.group,
                     "air": list(case.air),
+                    "part": case.part,
                 }
                 for case in self.cases
             ],
@@ -206,6 +215,7 @@ class Prepared:
                     tuple(case["voxels"]),
                     case["group"],
                     tuple(case.get("air", ())),
+                    case.get("part"),  # caches of before have none
                 )
                 for case in values["cases"]
             ),

@@ -47,7 +47,8 @@ def facts_of(
         (
             "parts",
             f"{len(splits.training)} training, {len(splits.validation)} validation, {len(splits.test)} test"
-            + (f", of {_patients(splits)} patients, none of them divided" if splits.groups else "")
+            + (f", of {_patients(splits)} patients, {_divided(splits)} divided" if splits.groups else "")
+            + (f"; {splits.origin}" if splits.origin else "")
             + (WHOLE if settings.train.cases == ON_ALL else ""),
         ),
         ("search space", f"{settings.space.name}, {_choices(space)}"),
@@ -97,6 +98,16 @@ def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], .
 def _patients(splits: Splits) -> int:
     cases = (*splits.training, *splits.validation, *splits.test)
     return len({splits.groups.get(case, case) for case in cases})
+
+
+def _divided(splits: Splits) -> str:
+    """How many patients lie in several parts. None does unless the makers of the dataset put them there."""
+    parts = [
+        {splits.groups.get(case, case) for case in part} for part in (splits.training, splits.validation)
+    ]
+    test = {splits.groups.get(case, case) for case in splits.test}
+    divided = (parts[0] & parts[1]) | (parts[0] & test) | (parts[1] & test)
+    return f"{len(divided)} of them" if divided else "none of them"
 
 
 def _choices(space: Space) -> str:
