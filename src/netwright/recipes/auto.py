@@ -7,6 +7,7 @@ Who goes on is decided again and again. The starting choice, which is the best d
 
 from __future__ import annotations
 
+from netwright.data.volumes.preprocessing import FOR_ANY_DATA
 from netwright.recipes.base import Recipe
 
 RECIPES = {
@@ -22,6 +23,7 @@ RECIPES = {
             "budget": {"hours": 1.0},
             "race": {},
             "split": (0.6, 0.2, 0.2),
+            "preprocessing": dict(FOR_ANY_DATA),
             "training": {
                 "schedule": "constant",
                 "warm_up_steps": 50,

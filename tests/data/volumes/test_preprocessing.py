@@ -60,7 +60,7 @@ def test_settings_survive_json(settings: PreprocessingSettings) -> None:
     ("values", "message"),
     [
         ({"normalise": "rank"}, "normalise is 'rank': expected one of zscore, minmax, none"),
-        ({"spacing": "cubic"}, "expected one of isotropic, native"),
+        ({"spacing": "cubic"}, "expected one of isotropic, median, native"),
         ({"spacing": (1, 0, 1)}, "each above 0"),
         ({"size": (32, 32)}, "three numbers of voxels"),
         ({"size": (32, 32, 1.5)}, "whole numbers"),
@@ -159,5 +159,5 @@ def test_a_whole_size_holds_every_side_up_to_320(
 
 
 def test_a_size_that_is_no_word_for_one_is_refused() -> None:
-    with pytest.raises(SettingsError, match="size is 'half': expected one of whole"):
+    with pytest.raises(SettingsError, match="size is 'half': expected one of proportional, whole"):
         PreprocessingSettings(size="half")  # type: ignore[arg-type]

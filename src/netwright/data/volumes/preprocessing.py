@@ -1,4 +1,4 @@
-"""Preprocessing as in SegNAS3D: isotropic spacing, zero padding, resizing, intensity normalisation."""
+"""Preprocessing of volumes: spacing, padding, resizing and intensity normalisation, by default as in SegNAS3D."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from netwright.data.io.volumes import Volume
 from netwright.data.issues import UnusableFile
 from netwright.data.volumes.checks import check_intensities
 from netwright.data.volumes.geometry import Geometry, Shape, Spacing, plan_geometry, resampled_shape
+from netwright.data.volumes.targets import SIZE_MULTIPLE, isotropic_edge, median_spacing, proportional_size
 from netwright.errors import DatasetError, DatasetWarning, SettingsError
 from netwright.setting_fields import setting
 
 LARGEST_DEFAULT_SIZE = 128
 """The paper's input size: a size chosen from the fingerprint is at most this along each axis."""
-
-SIZE_MULTIPLE = 8
-"""A size chosen from the fingerprint is a multiple of this, so that three poolings divide it."""
 
 LARGEST_FLAT_SIZE = 512
 """The same for pictures and other volumes of one slice, which cost a fraction of the memory."""
@@ -35,8 +33,16 @@ FLAT_MULTIPLE = 16
 """The same: networks for pictures pool four times (Ronneberger et al. 2015)."""
 
 
+_SPACINGS = ("isotropic", "median")
+_SIZES = ("proportional", "whole")
+"""Words for a spacing and for a size that are chosen from a dataset."""
+
 AIR_PERCENTILE = 0.5
 """Air is the darkest of a scan; the very darkest voxels may be noise, or the edge of a reconstruction."""
+
+
+FOR_ANY_DATA: Mapping[str, Any] = {"spacing": "median", "size": "proportional"}
+"""The settings for whatever data a user has, in which they differ from those of the published systems."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +61,10 @@ class PreprocessingSettings:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
-    spacing: Literal["isotropic", "native"] | Spacing = setting(
+    spacing: Literal["isotropic", "median", "native"] | Spacing = setting(
         "isotropic",
-        "size of the voxels: `isotropic`: cubes with the smallest spacing of the dataset; `native`: as "
-        "they are; numbers: edges in mm",
+        "size of the voxels: `isotropic`: cubes with the smallest spacing of the dataset; `median`: the median "
+        "along each axis, finer along the coarse axis of thick slices; `native`: as they are; numbers: edges in mm",
     )
     pad: bool = setting(
         True, "pad volumes that are smaller than the input; with `resize`, to keep proportions"
@@ -66,10 +72,11 @@ class PreprocessingSettings:
     resize: bool = setting(
         False, "resize every volume to the input size; `false`: training crops, and inference slides a window"
     )
-    size: Shape | Literal["whole"] | None = setting(
+    size: Shape | Literal["proportional", "whole"] | None = setting(
         None,
         "input size in voxels; `null`: so that it fits the median case, at most 128 along each axis "
-        "(pictures: 512); `whole`: so that no case is cropped, at most 320 along each axis (pictures: "
+        "(pictures: 512); `proportional`: the same, but larger volumes keep the proportions of the median case, "
+        "at most 2,097,152 voxels; `whole`: so that no case is cropped, at most 320 along each axis (pictures: "
         "512)",
     )
     normalise: Literal["zscore", "minmax", "none"] = setting(
@@ -93,11 +100,11 @@ class PreprocessingSettings:
         _require_choice("foreground", self.foreground, ("all", "nonzero"))
         _require_choice("pad_value", self.pad_value, ("zero", "air"))
         if isinstance(self.spacing, str):
-            _require_choice("spacing", self.spacing, ("isotropic", "native"))
+            _require_choice("spacing", self.spacing, ("isotropic", "median", "native"))
         else:
             _require_three("spacing", self.spacing, "three edge lengths in mm, each above 0")
         if isinstance(self.size, str):
-            _require_choice("size", self.size, ("whole", "three numbers of voxels", "null"))
+            _require_choice("size", self.size, (*_SIZES, "three numbers of voxels", "null"))
         elif self.size is not None:
             _require_three("size", self.size, "three numbers of voxels, each above 0")
             if any(length != int(length) for length in self.size):
@@ -106,7 +113,7 @@ class PreprocessingSettings:
     @property
     def is_resolved(self) -> bool:
         """Whether nothing is left to be chosen from a dataset."""
-        return not (self.size is None or self.size == "whole" or self.spacing == "isotropic")
+        return not (self.size is None or self.size in _SIZES or self.spacing in _SPACINGS)
 
     def resolved(self, grids: Sequence[Grid]) -> PreprocessingSettings:
         """The same settings with spacing and size chosen from the grids of a dataset's cases.
@@ -120,14 +127,22 @@ class PreprocessingSettings:
             raise DatasetError("No cases: spacing and size cannot be chosen. Add cases, or set both by hand.")
         spacing = self.spacing
         flat = all(grid.canonical_shape[2] == 1 for grid in grids)
-        if spacing == "isotropic":
-            used = 2 if flat else 3
-            edge = float(np.median([min(grid.spacing[:used]) for grid in grids]))
+        if spacing in _SPACINGS and flat:
             # the thickness of a single slice is none of a voxel's edges: it stays as it is
-            spacing = (edge, edge, float(np.median([grid.spacing[2] for grid in grids])) if flat else edge)
+            edge = isotropic_edge(grids, axes=2)
+            spacing = (edge, edge, float(np.median([grid.spacing[2] for grid in grids])))
+        elif spacing == "isotropic":
+            edge = isotropic_edge(grids)
+            spacing = (edge, edge, edge)
+        elif spacing == "median":
+            spacing = median_spacing(grids)
         target = None if isinstance(spacing, str) else spacing
         shapes = np.array([resampled_shape(grid, target) for grid in grids])
-        size = _chosen_size(shapes, whole=self.size == "whole", flat=flat)
+        if self.size == "proportional" and not flat:
+            edges = target or np.median([grid.spacing for grid in grids], axis=0).tolist()
+            size = proportional_size(shapes, edges)
+        else:
+            size = _chosen_size(shapes, whole=self.size == "whole", flat=flat)
         return replace(self, spacing=spacing, size=size if isinstance(self.size, str) else self.size or size)
 
     def geometry(self, grid: Grid) -> Geometry:
@@ -136,7 +151,7 @@ class PreprocessingSettings:
         Raises:
             SettingsError: spacing or size are still to be chosen.
         """
-        if self.size is None or isinstance(self.size, str) or self.spacing == "isotropic":
+        if self.size is None or isinstance(self.size, str) or self.spacing in _SPACINGS:
             raise SettingsError(
                 "Spacing and size must be chosen from a dataset first: use `settings.resolved`."
             )
