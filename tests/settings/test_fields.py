@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from netwright.data.layouts import FORMATS
-from netwright.data.open import IMAGE_FORMATS
+from netwright.data.layouts.image_formats import IMAGE_FORMATS
 from netwright.errors import SettingsError
 from netwright.logs import LOGS
 from netwright.recipes import RECIPES

@@ -10,16 +10,14 @@ from typing import Any
 
 from netwright.data.base import AnyDataset, AnyPrepared, OnCase
 from netwright.data.images.cache import content_digests, prepare_images
-from netwright.data.images.dataset import PICTURES, ImageSet
+from netwright.data.images.dataset import PICTURES
 from netwright.data.images.inspection import inspect_images
 from netwright.data.images.prepared import INDEX, open_prepared_images
 from netwright.data.images.settings import ImageSettings
 from netwright.data.images.splits import image_splits
-from netwright.data.layouts import FORMATS, Format, cifar, images, label_table
-from netwright.data.layouts import class_folders as folder
-from netwright.data.layouts import image_tables as tables
+from netwright.data.layouts import FORMATS, Format
 from netwright.data.layouts.description import DESCRIPTION, read_description
-from netwright.data.layouts.images import IMAGES
+from netwright.data.layouts.image_formats import IMAGE_FORMATS, OF_FILES, ImageFormat
 from netwright.data.layouts.paired import refuse_paired
 from netwright.data.splits import FRACTIONS, Splits, split
 from netwright.data.volumes.cache import image_digests, prepare
@@ -31,74 +29,6 @@ from netwright.errors import DatasetError, SettingsError
 
 _FOLDERS_SEARCHED = 20
 """At most this many folders within a folder are searched for a dataset."""
-
-
-@dataclass(frozen=True)
-class ImageFormat:
-    """How pictures of one layout are recognised and read.
-
-    ``recognised`` says whether a folder is taken for this layout when the user names none; None: wherever it matches.
-    ``task`` is what the labels are for, a name in `netwright.tasks.TASKS`.
-    """
-
-    title: str
-    looked_for: str
-    matches: Callable[[Path], bool]
-    read: Callable[[Path], ImageSet]
-    recognised: Callable[[Path], bool] | None = None
-    task: str = "classification"
-
-
-def _read_npz(root: Path) -> ImageSet:
-    path = tables.npz_in(root)
-    assert path is not None  # as `matches` has found it
-    return tables.read_npz(path)
-
-
-_ARRAYS: dict[str, ImageFormat] = {
-    "idx": ImageFormat("IDX", tables.IDX_LOOKED_FOR, tables.matches_idx, tables.read_idx),
-    "npz": ImageFormat(
-        "NumPy .npz", tables.NPZ_LOOKED_FOR, lambda root: tables.npz_in(root) is not None, _read_npz
-    ),
-    "cifar": ImageFormat("CIFAR, binary version", cifar.LOOKED_FOR, cifar.matches, cifar.read),
-}
-
-
-def _array_in(root: Path) -> ImageFormat | None:
-    """The format of a dataset that keeps its pictures in array files."""
-    return next((known for known in _ARRAYS.values() if known.matches(root)), None)
-
-
-def _read_images(root: Path) -> ImageSet:
-    """Pictures without classes. The labels of array files are ignored."""
-    array = _array_in(root)
-    return images.read(root) if array is None else images.without_classes(array.read(root))
-
-
-IMAGE_FORMATS: dict[str, ImageFormat] = {
-    **_ARRAYS,
-    label_table.LABEL_TABLE: ImageFormat(
-        "pictures with several labels",
-        label_table.LOOKED_FOR,
-        label_table.matches,
-        label_table.read,
-        label_table.recognised,
-        task="multilabel",
-    ),
-    IMAGES: ImageFormat(
-        "pictures without classes",
-        images.LOOKED_FOR,
-        lambda root: images.matches(root) or _array_in(root) is not None,
-        _read_images,
-        images.recognised,
-        task="inpainting",
-    ),
-    "image-folder": ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, folder.read),
-}
-"""The formats of pictures with a class or labels each, or without. The more specific ones come first."""
-
-_OF_FILES = (IMAGES, "image-folder")
-"""The formats that accept any pictures in a folder."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +138,7 @@ def recognise(root: Path) -> str | None:
 def _recognised(root: Path, description: Mapping[str, Any]) -> str | None:
     """The format of a folder or file. Images with masks in a layout that is not supported are refused."""
     name = _format_of(root, description)
-    if name in _OF_FILES:
+    if name in OF_FILES:
         refuse_paired(root)
     return name
 

@@ -31,8 +31,9 @@ class DatasetSettings(_Model):
     format: str | None = Field(
         default=None,
         description="layout of the dataset: `msd`, `nnunet`, `acdc`, `cine`, `image-masks`, `image-folder`, "
-        "`label-table` (several labels a picture), `images` (pictures without classes), `idx`, `npz` or "
-        "`cifar`; `null`: it is recognised, except for `cine`. A space for inpainting alone makes it "
+        "`label-table` (several labels a picture), `images` (pictures without classes), `idx`, `npz`, "
+        "`cifar`, `cifar-coarse`, `svhn`, `svhn-extra` or `stanford-cars`; `null`: it is recognised, except for "
+        "`cine`, `cifar-coarse` and `svhn-extra`. A space for inpainting alone makes it "
         "`images`; `--format`",
     )
     map_label: dict[int, int] = Field(

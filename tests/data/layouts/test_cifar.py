@@ -97,6 +97,22 @@ def test_cifar_10_is_read_pixel_by_pixel(cifar10: Build) -> None:
     np.testing.assert_array_equal(np.concatenate(list(array_chunks(dataset))), expected)
 
 
+def test_cifar_100_with_its_coarse_classes(cifar100: Path, cifar10: Build) -> None:
+    fine, coarse = open_any(cifar100), open_any(cifar100, format="cifar-coarse")
+    assert recognise(cifar100) == "cifar", "the coarse classes only if they are asked for"
+    assert (fine.format, coarse.format) == ("cifar", "cifar-coarse")
+    assert coarse.classes == tuple(f"coarse {label}" for label in range(20))
+    assert coarse.labels == (0, 1, 2, *range(19, 7, -1))
+    assert coarse.names == fine.names
+    np.testing.assert_array_equal(
+        np.concatenate(list(array_chunks(coarse))), np.concatenate(list(array_chunks(fine)))
+    )
+    (cifar100 / "coarse_label_names.txt").unlink()
+    assert open_any(cifar100, format="cifar-coarse").classes == tuple(str(label) for label in range(20))
+    with pytest.raises(DatasetError, match="holds CIFAR-10: expected CIFAR-100"):
+        open_any(cifar10(), format="cifar-coarse")
+
+
 def test_the_first_bytes_are_red_and_run_along_the_top_row(cifar10: Build) -> None:
     root = cifar10()
     content = bytearray((root / "test_batch.bin").read_bytes())

@@ -67,6 +67,52 @@ def sort_of_classes(dataset: ImageSet) -> list[Problem]:
     return problems
 
 
+def not_whole(root: Path, title: str, differences: Sequence[str]) -> list[Problem]:
+    """The problem of a folder that does not hold all of a published dataset; none without ``differences``.
+
+    Args:
+        root: the folder.
+        title: of the dataset.
+        differences: what is other than in the original.
+    """
+    if not differences:
+        return []
+    return [
+        Problem(
+            "warning",
+            str(root),
+            f"is not the whole of {title}",
+            expected="every file of the original",
+            found=enumerate_words(differences),
+            advice="If that is meant, go on: what is there is read. Otherwise fetch it again.",
+            kind="not-whole",
+        )
+    ]
+
+
+def labels_of_all(location: str, labels: Sequence[str], learned: Sequence[Sequence[int]]) -> list[Problem]:
+    """Labels that every picture for training has; those that none has are found by `sort_of_classes`.
+
+    Args:
+        location: the file.
+        labels: their names.
+        learned: for each picture for training, 1 where it has the label.
+    """
+    return [
+        Problem(
+            "error",
+            location,
+            f"has a label ({label}) that every picture has",
+            expected="pictures with it and pictures without",
+            found=f"1 in all of {len(learned)} rows to learn from",
+            advice="There is nothing to tell apart: add pictures without it, or remove the column.",
+            kind="label-of-all",
+        )
+        for number, label in enumerate(labels)
+        if learned and all(values[number] for values in learned)
+    ]
+
+
 def labels_out_of_range(
     location: str, outside: NDArray[Any], values: NDArray[Any], first: int, classes: int
 ) -> Problem:

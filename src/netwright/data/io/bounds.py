@@ -177,6 +177,31 @@ def require_pictures(path: Path, location: str, shape: Sequence[int], itemsize: 
     )
 
 
+def most_pictures(path: Path) -> int:
+    """How many pictures a file may hold, at most: no more than `require_contents` and `require_pictures` allow."""
+    if VARIABLE in os.environ:
+        return MAX_PICTURES
+    return min(MAX_PICTURES, max(MANY_PICTURES, path.stat().st_size // FEWEST_BYTES))
+
+
+def require_unpacked(path: Path, size: int, most: int) -> None:
+    """Refuse a file that holds more than is read.
+
+    Args:
+        path: of the file.
+        size: how many bytes it holds, unpacked, or more than ``most``.
+        most: how many are read.
+
+    Raises:
+        UnusableFile: it holds more.
+    """
+    if size > most:
+        what = f"cannot be read, as it unpacks to more than {most:,} bytes"
+        raise _too_large(
+            str(path), what, f"at most {most:,}", path, "The file may be damaged: fetch it again."
+        )
+
+
 class _Room:
     """Pixels that are decoded at once, in all threads."""
 

@@ -65,6 +65,42 @@ def read_boxes(
     return boxes, problems
 
 
+def fitted_boxes(
+    boxes: Mapping[str, Box], sizes: Mapping[str, tuple[int, int] | None], table: str
+) -> tuple[dict[str, Box], list[Problem]]:
+    """The boxes of a published table, cut to their pictures; a picture of which its box holds nothing is used whole.
+
+    Published tables have such boxes, and cannot be corrected by who uses them. So each kind is one warning.
+
+    Args:
+        boxes: by the name of the picture, from the table.
+        sizes: (height, width) of each picture by its name, None where it is not known.
+        table: its name, for the warnings.
+    """
+    fitted: dict[str, Box] = {}
+    cut: list[str] = []
+    bare = [name for name in sizes if name not in boxes]
+    for name, (left, top, right, bottom) in ((name, boxes[name]) for name in sizes if name in boxes):
+        height, width = sizes[name] or (bottom, right)
+        box = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+        if box[0] >= box[2] or box[1] >= box[3]:
+            bare.append(name)
+            continue
+        cut += [name] if box != (left, top, right, bottom) else []
+        fitted[name] = box
+    problems = (
+        [_of_some(table, "has boxes that go beyond their pictures", cut, "They are cut.")] if cut else []
+    )
+    if bare:
+        problems.append(_of_some(table, "has no box of some pictures", bare, "These are taken whole."))
+    return fitted, problems
+
+
+def _of_some(table: str, what: str, names: Sequence[str], advice: str) -> Problem:
+    found = f"{len(names)} picture{'s' * (len(names) != 1)} without, such as {names[0]}"
+    return Problem("warning", table, what, "a box within each picture", found, advice, kind="box")
+
+
 def _box(
     row: Mapping[str, str], number: int, sizes: Mapping[str, tuple[int, int] | None]
 ) -> tuple[Box | None, Problem | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from netwright.data.files import read_text
 from netwright.data.images.dataset import ImageSet, Record
-from netwright.data.images.issues import labels_out_of_range
+from netwright.data.images.issues import labels_out_of_range, not_whole
 from netwright.data.io.arrays import ArrayFile
 from netwright.data.io.images import channel_names
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
@@ -22,6 +22,14 @@ from netwright.errors import DatasetError
 LOOKED_FOR = (
     "`data_batch_1.bin` to `data_batch_5.bin`, `test_batch.bin` and `batches.meta.txt` of CIFAR-10, or `train.bin`, "
     "`test.bin` and `fine_label_names.txt` of CIFAR-100, unpacked"
+)
+
+COARSE = "cifar-coarse"
+"""The name of the format that gives CIFAR-100 its 20 coarse classes; the other one is ``cifar``."""
+
+COARSE_LOOKED_FOR = (
+    "`train.bin`, `test.bin` and `coarse_label_names.txt` of CIFAR-100, unpacked; always named with --format "
+    f"{COARSE}"
 )
 
 SIDE = 32
@@ -36,7 +44,8 @@ class _Layout:
 
     ``mark``: a pattern by which it is recognised; without such a file, by the lengths of the others. ``files``: of each
     part, with the pictures that the original has in each. ``names``: the file with a class a line. ``label_bytes``: in
-    front of every picture; the last is the class. ``pickled``: the files that tell the Python version.
+    front of every picture; ``label`` says which of them is the class. ``pickled``: the files that tell the Python
+    version.
     """
 
     title: str
@@ -47,6 +56,7 @@ class _Layout:
     label_bytes: int
     classes: int
     pickled: tuple[str, ...]
+    label: int
 
     @property
     def record(self) -> int:
@@ -64,6 +74,7 @@ _LAYOUTS = (
         1,
         10,
         ("data_batch_1",),
+        0,
     ),
     _Layout(
         "CIFAR-100",
@@ -74,6 +85,7 @@ _LAYOUTS = (
         2,
         100,
         ("meta", "train", "test"),
+        1,
     ),
 )
 
@@ -84,6 +96,7 @@ class Records:
 
     files: tuple[ArrayFile, ...]
     label_bytes: int
+    label: int
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -112,7 +125,7 @@ class Records:
         Raises:
             UnusableFile: as `chunks`.
         """
-        labels = [rows[:, self.label_bytes - 1].copy() for file in self.files for rows in file.chunks()]
+        labels = [rows[:, self.label].copy() for file in self.files for rows in file.chunks()]
         return np.concatenate(labels).astype(np.int64)
 
 
@@ -129,11 +142,32 @@ def read(root: Path) -> ImageSet:
     """The pictures of a folder: what its test file holds is the test part. Lengths and labels are read.
 
     A folder that lacks files, or holds shorter ones, is read with a warning, as long as there are pictures to train on.
+    Of CIFAR-100 the fine classes are used.
 
     Raises:
         DatasetError: no files for training, names that cannot be used, both datasets in one folder, or none.
         UnusableFile: a file is truncated or no such file, or it is the Python version, which is pickled.
     """
+    return _read_set(root, "cifar", _layout_of(root))
+
+
+def read_coarse(root: Path) -> ImageSet:
+    """The pictures of CIFAR-100 with its coarse classes, otherwise as `read`.
+
+    Raises:
+        DatasetError: as `read`; or the folder holds CIFAR-10.
+        UnusableFile: as `read`.
+    """
+    layout = _layout_of(root)
+    if layout.label_bytes == 1:
+        raise DatasetError(
+            f"{root} holds {layout.title}: expected CIFAR-100, which has coarse classes. Say --format cifar."
+        )
+    return _read_set(root, COARSE, replace(layout, names="coarse_label_names.txt", classes=20, label=0))
+
+
+def _layout_of(root: Path) -> _Layout:
+    """Which of the two a folder holds."""
     layouts = [layout for layout in _LAYOUTS if _is_binary(root, layout)]
     if not layouts:
         pickled = next((layout for layout in _LAYOUTS if _is_pickled(root, layout)), None)
@@ -144,12 +178,16 @@ def read(root: Path) -> ImageSet:
         raise DatasetError(
             f"{root} holds CIFAR-10 and CIFAR-100: expected one dataset. Move each into a folder of its own."
         )
-    layout = layouts[0]
+    return layouts[0]
+
+
+def _read_set(root: Path, format: str, layout: _Layout) -> ImageSet:
     parts: dict[Part, Records] = {}
     for part in sorted(layout.files):
         paths = [root / name for name in layout.files[part] if (root / name).is_file()]
         if paths:
-            parts[part] = Records(tuple(_file(path, layout, part) for path in paths), layout.label_bytes)
+            files = tuple(_file(path, layout, part) for path in paths)
+            parts[part] = Records(files, layout.label_bytes, layout.label)
     if "train" not in parts:
         raise DatasetError(
             f"{root} has no pictures for training: expected {enumerate_words(layout.files['train'])}. Add them."
@@ -162,7 +200,7 @@ def read(root: Path) -> ImageSet:
     return ImageSet(
         name=root.resolve().name,
         root=root,
-        format="cifar",
+        format=format,
         channels=channel_names(3),
         classes=classes,
         records=tuple(records),
@@ -255,19 +293,7 @@ def _not_as_original(root: Path, layout: _Layout) -> list[Problem]:
                 lengths.setdefault((size, whole), []).append(path.name)
     for (size, whole), others in lengths.items():
         differences.append(f"{size} bytes in place of {whole} in {', '.join(others)}")
-    if not differences:
-        return []
-    return [
-        Problem(
-            "warning",
-            str(root),
-            f"is not the whole of {layout.title}",
-            expected="every file of the original",
-            found=enumerate_words(differences),
-            advice="If that is meant, go on: what is there is read. Otherwise fetch it again.",
-            kind="not-whole",
-        )
-    ]
+    return not_whole(root, layout.title, differences)
 
 
 def _pickled(root: Path, layout: _Layout) -> UnusableFile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,14 +71,25 @@ def read(root: Path) -> ImageSet:
         problems.append(ignored_file(loose[0], len(loose), "lies in no part", expected))
     dataset = image_set(root, IMAGES, (), pictures, problems)
     boxes, wrong = read_boxes(root, {record.name: record.size for record in dataset.records})
-    records = tuple(_boxed(record, boxes.get(record.name)) for record in dataset.records)
-    return replace(dataset, records=records, problems=(*dataset.problems, *wrong))
+    return cropped(dataset, boxes, wrong)
 
 
 def without_classes(dataset: ImageSet) -> ImageSet:
     """A set of pictures with classes, taken without them."""
     records = tuple(replace(record, label=0) for record in dataset.records)
     return replace(dataset, format=IMAGES, classes=(), records=records, labels_for="")
+
+
+def cropped(dataset: ImageSet, boxes: Mapping[str, Box], problems: Sequence[Problem]) -> ImageSet:
+    """A set of pictures of which those that have a box are cropped to it.
+
+    Args:
+        dataset: the pictures.
+        boxes: by the name of the picture.
+        problems: that were found with the boxes.
+    """
+    records = tuple(_boxed(record, boxes.get(record.name)) for record in dataset.records)
+    return replace(dataset, records=records, problems=(*dataset.problems, *problems))
 
 
 def _loose(folder: Path) -> Iterator[Path]:

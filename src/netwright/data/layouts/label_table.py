@@ -9,6 +9,7 @@ from pathlib import Path
 
 from netwright.data.files import reading
 from netwright.data.images.dataset import ImageSet
+from netwright.data.images.issues import labels_of_all
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.class_folders import (
     PARTS,
@@ -108,7 +109,8 @@ def read(root: Path) -> ImageSet:
     named = {row[FILE] for _, row in table.rows}
     if left := [path for name, path in pictures.items() if name not in named]:
         problems.append(ignored_file(left[0], len(left), "is not in the table", f"a row of it in {TABLE}"))
-    problems += _labels_of_all(root, table.labels, entries)
+    learned = [values for _, values, part, _ in entries if part in (None, "train")]
+    problems += labels_of_all(str(root / TABLE), table.labels, learned)
     dataset = image_set(root, LABEL_TABLE, table.labels, entries, problems)
     return replace(dataset, labels_for="multilabel")
 
@@ -211,24 +213,6 @@ def _no_label(labels: Sequence[str], line: int, row: Mapping[str, str]) -> Probl
         "Correct the value. A column that holds no labels has to go.",
         "label-value",
     )
-
-
-def _labels_of_all(root: Path, labels: Sequence[str], entries: Sequence[Entry]) -> list[Problem]:
-    """Labels that every picture for training has; those that none has are found with the classes of other layouts."""
-    learned = [values for _, values, part, _ in entries if part in (None, "train")]
-    return [
-        Problem(
-            "error",
-            str(root / TABLE),
-            f"has a label ({label}) that every picture has",
-            expected="pictures with it and pictures without",
-            found=f"1 in all of {len(learned)} rows to learn from",
-            advice="There is nothing to tell apart: add pictures without it, or remove the column.",
-            kind="label-of-all",
-        )
-        for number, label in enumerate(labels)
-        if learned and all(values[number] for values in learned)
-    ]
 
 
 def _of_row(line: int, name: str, what: str, expected: str, found: str, advice: str, kind: str) -> Problem:

@@ -1,0 +1,122 @@
+"""The layouts of pictures with a class or labels each, or without, and how each is recognised and read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from netwright.data.images.dataset import ImageSet
+from netwright.data.layouts import cifar, images, label_table, stanford_cars, svhn
+from netwright.data.layouts import class_folders as folder
+from netwright.data.layouts import image_tables as tables
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """How pictures of one layout are recognised and read.
+
+    ``recognised`` says whether a folder is taken for this layout when the user names none; None: wherever it matches.
+    ``task`` is what the labels are for, a name in `netwright.tasks.TASKS`. ``to_restore`` reads the pictures without
+    their classes, for ``--format images``; None: they are read as those of any folder.
+    """
+
+    title: str
+    looked_for: str
+    matches: Callable[[Path], bool]
+    read: Callable[[Path], ImageSet]
+    recognised: Callable[[Path], bool] | None = None
+    task: str = "classification"
+    to_restore: Callable[[Path], ImageSet] | None = None
+
+
+def _read_npz(root: Path) -> ImageSet:
+    path = tables.npz_in(root)
+    assert path is not None  # as `matches` has found it
+    return tables.read_npz(path)
+
+
+def _without_classes(read: Callable[[Path], ImageSet]) -> Callable[[Path], ImageSet]:
+    return lambda root: images.without_classes(read(root))
+
+
+def _never(root: Path) -> bool:
+    return False
+
+
+_PUBLISHED: dict[str, ImageFormat] = {
+    "idx": ImageFormat(
+        "IDX",
+        tables.IDX_LOOKED_FOR,
+        tables.matches_idx,
+        tables.read_idx,
+        to_restore=_without_classes(tables.read_idx),
+    ),
+    "npz": ImageFormat(
+        "NumPy .npz",
+        tables.NPZ_LOOKED_FOR,
+        lambda root: tables.npz_in(root) is not None,
+        _read_npz,
+        to_restore=_without_classes(_read_npz),
+    ),
+    "cifar": ImageFormat(
+        "CIFAR, binary version",
+        cifar.LOOKED_FOR,
+        cifar.matches,
+        cifar.read,
+        to_restore=_without_classes(cifar.read),
+    ),
+    cifar.COARSE: ImageFormat(
+        "CIFAR-100 with coarse classes", cifar.COARSE_LOOKED_FOR, cifar.matches, cifar.read_coarse, _never
+    ),
+    svhn.SVHN: ImageFormat("SVHN", svhn.LOOKED_FOR, svhn.matches, svhn.read, to_restore=svhn.read_to_restore),
+    svhn.SVHN_EXTRA: ImageFormat(
+        "SVHN with its extra pictures", svhn.EXTRA_LOOKED_FOR, svhn.matches, svhn.read_with_extra, _never
+    ),
+    stanford_cars.CARS: ImageFormat(
+        "Stanford Cars",
+        stanford_cars.LOOKED_FOR,
+        stanford_cars.matches,
+        stanford_cars.read,
+        to_restore=stanford_cars.read_to_restore,
+    ),
+}
+"""Layouts of which each is recognised by files that only it has."""
+
+
+def _published_in(root: Path) -> ImageFormat | None:
+    return next((known for known in _PUBLISHED.values() if known.to_restore and known.matches(root)), None)
+
+
+def _read_images(root: Path) -> ImageSet:
+    """Pictures without classes. Those of a published layout have its parts and boxes."""
+    published = _published_in(root)
+    if published is None or published.to_restore is None:
+        return images.read(root)
+    return published.to_restore(root)
+
+
+IMAGE_FORMATS: dict[str, ImageFormat] = {
+    **_PUBLISHED,
+    label_table.LABEL_TABLE: ImageFormat(
+        "pictures with several labels",
+        label_table.LOOKED_FOR,
+        label_table.matches,
+        label_table.read,
+        label_table.recognised,
+        task="multilabel",
+    ),
+    images.IMAGES: ImageFormat(
+        "pictures without classes",
+        images.LOOKED_FOR,
+        lambda root: images.matches(root) or _published_in(root) is not None,
+        _read_images,
+        images.recognised,
+        task="inpainting",
+    ),
+    "image-folder": ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, folder.read),
+}
+"""The formats of pictures with a class or labels each, or without. The more specific ones come first."""
+
+OF_FILES = (images.IMAGES, "image-folder")
+"""The formats that accept any pictures in a folder."""
