@@ -160,13 +160,14 @@ def test_a_jpeg_mask_is_an_error(folder: Folder) -> None:
 def test_folders_that_are_no_dataset(folder: Folder, tmp_path: Path) -> None:
     root = folder((0, 1))
     save(root / "masks" / "cell_00.tif", np.zeros((20, 36), np.uint8))
-    with pytest.raises(DatasetError, match=r"cell_00\.png and cell_00\.tif"):
+    with pytest.raises(DatasetError, match=r"cell_00\.png and masks/cell_00\.tif"):
         open_any(root)
     for path in (root / "masks").iterdir():
         path.unlink()
-    save(root / "masks" / "cell_00_mask.png", np.zeros((20, 36), np.uint8))
-    with pytest.raises(DatasetError, match=r"no image with a mask of the same stem.*cell_00_mask\.png"):
+    save(root / "masks" / "outline_00.png", np.zeros((20, 36), np.uint8))
+    with pytest.raises(DatasetError, match=r"no image with a mask of the same stem.*outline_00\.png"):
         open_any(root)
+    (root / "masks" / "outline_00.png").unlink()
     save(root / "masks" / "cell_00.png", np.zeros((20, 36), np.uint8))
     with pytest.raises(DatasetError, match="holds no label"):
         open_any(root)

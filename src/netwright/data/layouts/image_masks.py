@@ -1,4 +1,4 @@
-"""Pictures with masks: the folders ``images`` and ``masks`` hold files with the same stems, in folders below, too.
+"""Pictures with masks: the folders ``images`` and ``masks`` with files of the same stems, and the ways of `mask_names`.
 
 Images are PNG, JPEG, TIFF or BMP, grey or in colours; masks are PNG, TIFF or BMP with one value a pixel. A
 ``dataset.json`` beside them may name the labels (``labels``, from value to name or from name to value) and the
@@ -7,15 +7,17 @@ dataset (``name``); without one the labels are the values that the masks hold.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from netwright.data.io.images import PICTURE_ENDINGS, channel_names, has_colours, is_picture, read_head
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
-from netwright.data.layouts.class_folders import files_below
 from netwright.data.layouts.description import DESCRIPTION, read_labels, stem, value_first
+from netwright.data.layouts.mask_cases import cases_of, problems_of
 from netwright.data.layouts.mask_meanings import (
     levels,
     mask_facts,
@@ -24,15 +26,16 @@ from netwright.data.layouts.mask_meanings import (
     require_some_read,
     unmapped_greys,
 )
+from netwright.data.layouts.mask_names import IMAGES, MASKS
+from netwright.data.layouts.mask_pairs import arrange, has_folders, recognised
 from netwright.data.parallel import in_order
-from netwright.data.volumes.dataset import Case, Dataset
+from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, Case, Dataset
 from netwright.data.volumes.labels import mapped
 from netwright.errors import DatasetError
 
-LOOKED_FOR = "folders `images` and `masks` with pictures of the same stems"
-
-IMAGES = "images"
-MASKS = "masks"
+LOOKED_FOR = (
+    "images and masks of the same stems in folders such as `images` and `masks`, or as `a` and `a_mask`"
+)
 
 MOST_UNNAMED = 64
 """More different values than this are taken for intensities, unless a ``dataset.json`` names them."""
@@ -41,12 +44,12 @@ _READERS = 4
 
 
 def matches(root: Path, description: Mapping[str, Any]) -> bool:
-    """Whether a folder is of this format: it has the two folders, and pictures in one of them, or
-    pairs in folders below that both have."""
+    """Whether a folder is of this format: it has `images` and `masks` with pictures in one of them, or images and masks
+    by their names in a way that `mask_names` knows, and masks that look like masks."""
     folders = [root / IMAGES, root / MASKS]
-    if not all(folder.is_dir() for folder in folders):
-        return False
-    return any(map(list_pictures, folders)) or len(_folders_of_pairs(root)) > 1
+    if has_folders(root) and any(map(list_pictures, folders)):
+        return True
+    return root.is_dir() and recognised(root, description)
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -67,33 +70,43 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         map_label: value -> value to take instead.
 
     Raises:
-        DatasetError: no image has a mask, two files have one stem, or the masks hold no labels.
+        DatasetError: no image has a mask, two files have one stem, an image may have one of several masks, or the masks
+            hold no labels.
     """
-    homes = _folders_of_pairs(root)
-    images, masks = (
-        by_stem(root / folder, files=[file for home in homes for file in list_pictures(root / folder / home)])
-        for folder in (IMAGES, MASKS)
-    )
-    if not images.keys() & masks.keys():
-        raise DatasetError(_no_pair(root, images, masks))
+    found = arrange(root, description)
+    if not found:
+        raise DatasetError(_no_pair(root))
+    cases = cases_of(found)
+    masks = [case.label for case in cases if case.label is not None and case.problem is None]
+    home = _home_of(root, masks, found.plain)
     named = description.get("labels")
-    problems, labels, proposed = _meaning(root, named, list(masks.values()), map_label)
-    cases = []
-    for name in sorted(images.keys() | masks.keys()):
-        image, mask = images.get(name, root / IMAGES / f"{name}.png"), masks.get(name)
-        cases.append(Case(name, (image,), mask, problem=problems.get(mask) if mask else None))
+    problems, labels, proposed = _meaning(root, home, named, masks, map_label)
     return Dataset(
         name=str(description.get("name") or root.name),
         root=root,
-        format="image-masks",
-        channels=_channels([images[name] for name in sorted(images)]),
+        format=PICTURES_WITH_MASKS,
+        channels=_channels([pair.image.path for pair in found.pairs if pair.image]),
         labels=labels,
-        cases=tuple(cases),
+        cases=tuple(
+            replace(case, problem=problems.get(case.label)) if case.label in problems else case
+            for case in cases
+        ),
         map_label=map_label,
         file_ending=".png",
-        naming=DESCRIPTION if isinstance(named, dict) else MASKS,
+        naming=DESCRIPTION if isinstance(named, dict) else home.relative_to(root).as_posix(),
         proposed=proposed,
+        problems=problems_of(found),
     )
+
+
+def _with_problem(case: Case, problems: Mapping[Path, Problem]) -> Case:
+    problem = problems.get(case.label) if case.label is not None else None
+    return case if problem is None else replace(case, problem=problem)
+
+
+def _home_of(root: Path, masks: Sequence[Path], plain: bool) -> Path:
+    """The folder with all masks."""
+    return root / MASKS if plain or not masks else Path(os.path.commonpath([mask.parent for mask in masks]))
 
 
 def by_stem(
@@ -119,21 +132,16 @@ def by_stem(
     return file_of
 
 
-def _folders_of_pairs(root: Path) -> list[Path]:
-    """Where pairs lie within `images` as within `masks`: in the two themselves, and in folders below that both have."""
-    below = [
-        {
-            file.relative_to(root / name).with_suffix("")
-            for file in files_below(root / name)
-            if is_picture(file)
-        }
-        for name in (IMAGES, MASKS)
-    ]
-    return sorted({Path(), *(file.parent for file in below[0] & below[1])})
-
-
-def _no_pair(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path]) -> str:
-    for folder, files in ((root / IMAGES, images), (root / MASKS, masks)):
+def _no_pair(root: Path) -> str:
+    """Why there is no pair in `images` and `masks`, or elsewhere."""
+    if not has_folders(root):
+        return (
+            f"{root} has no image with a mask: looked for {LOOKED_FOR}. Rename the masks after their images."
+        )
+    found = []
+    for folder in (root / IMAGES, root / MASKS):
+        files = list_pictures(folder)
+        found.append(", ".join(file.name for file in files[:2]) or "none")
         others = sorted(file.name for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
         if not files and others:
             ending = Path(others[0]).suffix
@@ -143,12 +151,9 @@ def _no_pair(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path]) 
                 + f" and {len(others) - 1} more" * (len(others) > 1)
                 + ". Save them as PNG, which loses nothing."
             )
-    examples = [
-        ", ".join(file.name for file in list(files.values())[:2]) or "none" for files in (images, masks)
-    ]
     return (
         f"{root} has no image with a mask of the same stem: expected pairs such as {IMAGES}/a.png and {MASKS}/a.png, "
-        f"found the images {examples[0]} and the masks {examples[1]}. Rename the masks after their images."
+        f"found the images {found[0]} and the masks {found[1]}. Rename the masks after their images."
     )
 
 
@@ -163,14 +168,20 @@ def _channels(images: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _meaning(
-    root: Path, named: object, masks: Sequence[Path], map_label: Mapping[int, int]
+    root: Path, folder: Path, named: object, masks: Sequence[Path], map_label: Mapping[int, int]
 ) -> tuple[dict[Path, Problem], dict[int, str], dict[int, int]]:
     """The problems of the masks' palettes, the labels, and the labels that are proposed for values without a meaning.
 
     Labels that nobody has named are the values that the masks hold, where these are 0, 1, 2, ... (after ``map_label``).
     For other values the proposed label is the rank of the value among all of them, 0 included.
+
+    Args:
+        root: of the dataset.
+        folder: of the masks, for messages.
+        named: the labels of the description; None where it has none.
+        masks: the files.
+        map_label: value -> value to take instead.
     """
-    folder = root / MASKS
     if isinstance(named, dict):
         coloured = [
             mask

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from netwright.data.io.images import PICTURE_ENDINGS, mask_size, read_picture
-from netwright.data.issues import UnusableFile
-from netwright.data.layouts.class_folders import PARTS, files_below, folders_in
-from netwright.data.layouts.image_masks import IMAGES, MASKS
+from netwright.data.io.images import mask_size
+from netwright.data.layouts.class_folders import PARTS, files_below
+from netwright.data.layouts.description import DESCRIPTION
+from netwright.data.layouts.looks import is_flat, some
+from netwright.data.layouts.mask_names import IMAGES, MASKS
+from netwright.data.layouts.mask_pairs import ENDINGS
 from netwright.errors import DatasetError
 
 _MASK_WORD = re.compile(
@@ -23,18 +26,11 @@ _OBSERVER = re.compile(r"manual\d")
 """In DRIVE the number says who drew the mask."""
 
 _IMAGE_WORD = re.compile("images?|imgs?|im|pic(ture)?s?|photos?|sat|inputs?|originals?")
-_ENDINGS = (*PICTURE_ENDINGS, ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".pbm")
-"""Endings of masks. A mask is recognised by its name also in a format that is not read."""
-
 _MOST_LOOKED_AT = 100_000
 _FEWEST = 3
 _MOST_OF_CASE = 4
-_SAMPLED = 4
-_FLAT = 0.75
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
-
-_T = TypeVar("_T")
 Key = tuple[str, ...]
 
 
@@ -52,19 +48,42 @@ def refuse_paired(root: Path) -> None:
         DatasetError: they do. It says which layout is expected.
     """
     there = islice(files_below(root), _MOST_LOOKED_AT)
-    pair = find_paired(root, [file for file in there if file.name.lower().endswith(_ENDINGS)])
+    pair = find_paired(root, [file for file in there if file.name.lower().endswith(ENDINGS)])
     if pair is None:
         return
     image, mask = (file.relative_to(root).as_posix() for file in pair)
-    ready = next(
-        (one for one in _parts_first(root) if (one / IMAGES).is_dir() and (one / MASKS).is_dir()), None
-    )
     raise DatasetError(
-        f"{root} looks like images and masks: {image} and {mask} belong together. Expected the folders `{IMAGES}` and "
-        f"`{MASKS}` with stems alike, such as {IMAGES}/a.png and {MASKS}/a.png. Name the folders images and masks, "
-        "stems alike"
-        + (f"; or give {ready}, which has these two" if ready else "")
-        + ". If these are pictures of classes that only have such names, say --format image-folder."
+        f"{root} looks like images and masks: {image} and {mask} belong together. Expected names that say so, such as "
+        f"{IMAGES}/a.png and {MASKS}/a.png, or a.png and a_mask.png. {_advice(pair)} If these are pictures of classes "
+        "that only have such names, say --format image-folder."
+    )
+
+
+def _advice(pair: Paired) -> str:
+    """How the images and masks can be read: one picture for all objects, a description, or other names."""
+    image, mask = pair
+    masks = sum(file.suffix.lower() in ENDINGS for file in mask.parent.iterdir())
+    images = sum(file.suffix.lower() in ENDINGS for file in image.parent.iterdir())
+    if masks > images == 1:
+        return (
+            "Where each mask shows one object, join those of an image into one picture whose pixels are labelled where "
+            f"they are in any of them. Name the folders {IMAGES} and {MASKS}, stems alike."
+        )
+    chosen = {IMAGES: image.parent.name, MASKS: mask.parent.name}
+    if image.parent == mask.parent:
+        chosen = {IMAGES: image.suffix, MASKS: mask.suffix}
+        if mask.stem != image.stem:
+            longer = mask.stem.startswith(image.stem)
+            chosen = (
+                {MASKS: mask.stem.removeprefix(image.stem)}
+                if longer
+                else {IMAGES: image.name, MASKS: mask.name}
+            )
+    elif image.stem != mask.stem or image.parent.name == mask.parent.name:
+        return f"Name the folders {IMAGES} and {MASKS}, stems alike."
+    return (
+        f"Name the folders {IMAGES} and {MASKS}, stems alike; or say in a {DESCRIPTION} which files are which: "
+        f"{json.dumps(chosen)}."
     )
 
 
@@ -111,7 +130,7 @@ def _by_names(root: Path, files: Sequence[Path]) -> Paired | None:
     ]
     if not pairs or 2 * len(pairs) < min(len(image_of), len(mask_of)):
         return None
-    return pairs[0] if all(_is_flat(pair.mask) is not False for pair in _some(pairs)) else None
+    return pairs[0] if all(is_flat(pair.mask) is not False for pair in some(pairs)) else None
 
 
 def _by_looks(root: Path, files: Sequence[Path]) -> Paired | None:
@@ -159,7 +178,7 @@ def _by_cases(files: Sequence[Path]) -> Paired | None:
         cases.setdefault(home.partition("/")[0], []).append(file)
     if "" in cases or len(cases) < _FEWEST:
         return None
-    pairs = [_of_case(case) for case in _some(list(cases.values()))]
+    pairs = [_of_case(case) for case in some(list(cases.values()))]
     return pairs[0] if all(pairs) else None
 
 
@@ -167,7 +186,7 @@ def _of_case(files: Sequence[Path]) -> Paired | None:
     """The one image of a case and a mask of it. The image is among few files, or in a folder of its own."""
     together = Counter(file.parent for file in files)
     alone = [file for file in files if len(files) <= _MOST_OF_CASE or together[file.parent] == 1]
-    images = [file for file in alone if _is_flat(file) is False]
+    images = [file for file in alone if is_flat(file) is False]
     if len(images) != 1 or len(files) == 1:
         return None
     pairs = [Paired(images[0], file) for file in files if file != images[0]]
@@ -177,7 +196,7 @@ def _of_case(files: Sequence[Path]) -> Paired | None:
 def _look_paired(pairs: Sequence[Paired]) -> bool:
     """Whether masks are flat, images are not, and both are alike in size."""
     return all(
-        _is_flat(mask) and _is_flat(image) is False and _alike(image, mask) for image, mask in _some(pairs)
+        is_flat(mask) and is_flat(image) is False and _alike(image, mask) for image, mask in some(pairs)
     )
 
 
@@ -219,25 +238,5 @@ def _key(root: Path, path: Path) -> Key:
     return _key(root, path.parent)
 
 
-def _some(items: Sequence[_T]) -> Sequence[_T]:
-    return items[:: max(1, len(items) // _SAMPLED)][:_SAMPLED]
-
-
-def _is_flat(path: Path) -> bool | None:
-    """Whether most pixels are as their neighbours, as in drawings and unlike in photographs; None where it cannot be
-    read."""
-    try:
-        pixels = read_picture(path).pixels
-    except UnusableFile:
-        return None
-    same = pixels[:, 1:] == pixels[:, :-1]
-    return bool((same if same.ndim == 2 else same.all(axis=-1)).mean() >= _FLAT) if same.size else None
-
-
 def _alike(image: Path, mask: Path) -> bool:
     return mask_size(image) == mask_size(mask)
-
-
-def _parts_first(root: Path) -> list[Path]:
-    """The folders within, that of training first."""
-    return sorted(folders_in(root), key=lambda folder: PARTS.get(folder.name.lower()) != "train")

@@ -75,6 +75,7 @@ class Dataset:
         naming: the file that names the labels, or the folder of masks whose values are the labels.
         proposed: the labels that mask values would get, where the values are not numbered in order and nobody has said
             what they mean.
+        problems: what the names of files show beside the cases, such as files that are left out.
 
     Raises:
         DatasetError: there is no background or no other label, there are more than 256 labels, or one cannot be
@@ -96,6 +97,7 @@ class Dataset:
     file_ending: str = ".nii.gz"
     naming: str = "dataset.json"
     proposed: Mapping[int, int] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
 
     def __post_init__(self) -> None:
         description = self.root / self.naming
@@ -168,7 +170,7 @@ class Dataset:
         return (
             "as dataset.json names them"
             if self.naming == "dataset.json"
-            else f"as the {self.naming} have them"
+            else f"as the {'masks' if self.format == PICTURES_WITH_MASKS else self.naming} have them"
         )
 
     @property

@@ -89,7 +89,7 @@ def inspect_dataset(dataset: Dataset, *, workers: int = 1) -> Inspection:
     """Reads every file, measures the dataset and collects every problem. Never raises for a file's content."""
     facts = list(in_order(partial(case_facts, dataset=dataset), dataset.cases, workers))
     fingerprint = summarise(dataset, facts)
-    problems = [problem for case in facts for problem in case.problems]
+    problems = [*dataset.problems, *(problem for case in facts for problem in case.problems)]
     problems += _too_few(dataset) + _duplicates(dataset, facts) + _absent_labels(dataset, fingerprint, facts)
     return Inspection(
         dataset.root, fingerprint, tuple(sorted(problems, key=lambda problem: problem.severity != "error"))
