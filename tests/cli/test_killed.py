@@ -42,7 +42,7 @@ def kill(search: Search, target: str) -> None:
         finish(search, 60)
 
 
-@pytest.mark.parametrize("times", [5, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_search_killed_many_times_equals_one_that_was_not(
     times: int, dataset: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
@@ -82,7 +82,7 @@ def test_a_comparison_killed_between_two_networks_goes_on_with_the_next(
 ) -> None:
     folder = tmp_path / "run"
     words = ["search", dataset, "-o", folder, "--recipe", "segnas4", "--trials", 2, *SMALL]
-    words += ["--verdict-hours", 0.004, "--set", "verdict.references=[monai-unet]"]
+    words += ["--verdict-hours", 0.002, "--set", "verdict.references=[monai-unet]"]
     with searching([EXECUTABLE, *words]) as search:
         wait_until((folder / "winner" / "result.json").exists, search)
         kill(search, "both")
@@ -123,7 +123,13 @@ def test_ctrl_c_finishes_cleanly_says_how_to_resume_and_resumes(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted by root alone")
-@pytest.mark.parametrize("size", ["200k", "1m"], ids=["in the database", "in the weights"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param("200k", id="in the database"),
+        pytest.param("1m", id="in the weights", marks=pytest.mark.slow),
+    ],
+)
 def test_a_full_disk_is_told_and_resumed_when_there_is_room(
     dataset: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, size: str
 ) -> None:

@@ -39,9 +39,10 @@ def search_until(folder: Path, workshop: Path, trials: int, *words: object) -> N
     ("variant", "data", "network"),
     [
         ("published", "shapes", "classifier"),
-        pytest.param("coordinated", "cells", "segmenter", marks=pytest.mark.slow),
+        ("coordinated", "cells", "segmenter"),
     ],
 )
+@pytest.mark.slow
 def test_a_search_killed_with_all_its_workers_equals_one_that_was_not(
     request: pytest.FixtureRequest,
     netwright: Command,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from safetensors.numpy import load_file
 
 import netwright as package
@@ -31,6 +32,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_of_two_that_train_one_trial_at_once_one_does_and_the_other_is_told(
     finished_run: Path, tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ def straight(shapes: Path, netwright: Command, tmp_path_factory: pytest.TempPath
     return folder
 
 
+@pytest.mark.slow
 def test_killed_lost_and_stopped_it_equals_the_uninterrupted_search(
     shapes: Path, straight: Path, netwright: Command, tmp_path: Path
 ) -> None:

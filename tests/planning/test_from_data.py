@@ -16,6 +16,7 @@ from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.data.loading.augmentation_settings import AugmentationSettings
 from netwright.data.open import open_any, split_any
 from netwright.errors import SettingsError
+from netwright.execution import notes
 from netwright.planning.early_termination import choose_early_termination
 from netwright.planning.from_data import require_validation_labels, shape_space
 from netwright.planning.recipe import read_without_classes
@@ -318,24 +319,41 @@ def test_a_recipe_for_another_task_names_those_that_suit(
 
 
 @pytest.mark.parametrize(
-    "user",
+    ("user", "reason"),
     [
-        UserSettings(trials=1),
-        UserSettings(epochs=3, hours=1.0),
-        UserSettings(hours=1.0, assignments={"training.batch_size": 4}),
-        UserSettings(assignments={"verdict.hours": 0}),
-        UserSettings(assignments={"objective.limits": ["parameters<=1e6", "dice>=0.5"]}),
+        (UserSettings(trials=1), "budget.trials was set"),
+        (UserSettings(epochs=3, hours=1.0), "training.epochs was set"),
+        (UserSettings(hours=1.0, assignments={"training.batch_size": 4}), "training.batch_size was set"),
+        (UserSettings(assignments={"verdict.hours": 0}), "verdict.hours was set"),
+        (
+            UserSettings(assignments={"objective.limits": ["parameters<=1e6", "dice>=0.5"]}),
+            "the limit dice>=0.5 is on a metric",
+        ),
     ],
 )
 def test_who_asks_for_a_search_that_trains_each_once_gets_the_recipe_of_the_task(
-    shapes: Path, cells: Path, dataset: Path, user: UserSettings
+    shapes: Path,
+    cells: Path,
+    dataset: Path,
+    user: UserSettings,
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(notes, "_SAID", set())
     recipes = [resolve(path, None, user).recipe for path in (shapes, cells, dataset)]
     assert recipes == ["marl-vgg16", "marl-unet", "segnas4"]
+    told = [f"The recipe is {recipe}, since {reason}." for recipe in recipes]
+    assert [text.partition(" For ")[0] for text in caplog.messages] == told
 
 
 def test_without_a_recipe_it_is_auto_where_that_suits(
-    shapes: Path, cells: Path, dataset: Path, several_shapes: Path, tiles: Path
+    shapes: Path,
+    cells: Path,
+    dataset: Path,
+    several_shapes: Path,
+    tiles: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     given = {
         "preprocessing.size": [16, 16, 16],
@@ -346,6 +364,7 @@ def test_without_a_recipe_it_is_auto_where_that_suits(
     for user in users[:2]:
         recipes = [resolve(path, None, user).recipe for path in (shapes, cells, several_shapes, tiles)]
         assert recipes == ["auto", "auto", "auto", "pdas-inpainting"]
+    assert not caplog.messages
     assert [resolve(dataset, None, user).recipe for user in users] == ["auto"] * 3
     assert resolve(shapes, None, UserSettings(assignments=CLASSIFIER)).recipe == "marl"
 

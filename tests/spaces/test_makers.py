@@ -171,7 +171,10 @@ def test_the_smallest_networks_are_built_and_learn(name: str) -> None:
     assert tuple(result.shape) == expected
 
 
-@pytest.mark.parametrize("name", sorted(TASKS))
+LARGE = pytest.param("googlenet", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", [LARGE, "unet", "vgg16"])
 def test_no_choice_of_table_3_runs_out_of_image(name: str) -> None:
     """Whatever strides and poolings leave of a small image, the next layers take: sizes end at one pixel."""
     space, task = made(name), TASKS[name]

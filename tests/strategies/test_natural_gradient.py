@@ -153,7 +153,9 @@ def iterations_until_settled(seed: int, *, adaptive: bool, most: int) -> int:
     return most + 1
 
 
-@pytest.mark.parametrize(("adaptive", "least", "most"), [(True, 0, 1600), (False, 2500, 3300)])
+@pytest.mark.parametrize(
+    ("adaptive", "least", "most"), [(True, 0, 1600), pytest.param(False, 2500, 3300, marks=pytest.mark.slow)]
+)
 def test_settles_as_soon_as_it_should(adaptive: bool, least: int, most: int) -> None:
     found = [iterations_until_settled(seed, adaptive=adaptive, most=most) for seed in range(20)]
     assert least <= min(found)

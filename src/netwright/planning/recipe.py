@@ -7,6 +7,7 @@ from typing import Any
 
 from netwright.data.open import recognise, task_of_format
 from netwright.errors import DatasetError, SettingsError
+from netwright.execution.notes import say_once
 from netwright.objective import COSTS, read_limit
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
@@ -89,8 +90,8 @@ def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
     """The recipe if the user named none: it follows from the user's network or space, or from the dataset.
 
     It is `auto` where that has a space for the task, unless the user set something of a search that trains each
-    candidate once: then it is the task's own. A dataset that cannot be recognised gets the first recipe. The error is
-    raised later, when the dataset is opened, so that errors in the settings come first.
+    candidate once: then it is the task's own, and a note says why. A dataset that cannot be recognised gets the first
+    recipe. The error is raised later, when the dataset is opened, so that errors in the settings come first.
     """
     if "space.network" in user.user_set():
         return "marl"
@@ -107,17 +108,26 @@ def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
     except DatasetError:
         return "segnas4"
     task, dimensions = task_of_format(format or "")
-    if TASKS[task].networks in RECIPES[AUTO].spaces and not _asks_for_published(user):
+    published = TASKS[task].recipe(dimensions)
+    if TASKS[task].networks not in RECIPES[AUTO].spaces:
+        return published
+    reason = _reason_for_published(user)
+    if reason is None:
         return AUTO
-    return TASKS[task].recipe(dimensions)
+    say_once(f"The recipe is {published}, since {reason}. For trainings that go on, give --recipe {AUTO}.")
+    return published
 
 
-def _asks_for_published(user: UserSettings) -> bool:
-    """Whether the user set something that `auto` does not have: a setting of `PUBLISHED`, or a limit on a metric."""
+def _reason_for_published(user: UserSettings) -> str | None:
+    """What the user set that `auto` does not have: a setting of `PUBLISHED`, or a limit on a metric; None: nothing."""
     limits = user.values().get("objective.limits", ())
-    if isinstance(limits, list | tuple) and any(read_limit(str(text)).name not in COSTS for text in limits):
-        return True
-    return any(f"{name}.".startswith(f"{table}.") for name in user.user_set() for table in PUBLISHED)
+    for limit in limits if isinstance(limits, list | tuple) else ():
+        if read_limit(str(limit)).name not in COSTS:
+            return f"the limit {limit} is on a metric"
+    given = sorted(
+        name for name in user.user_set() for table in PUBLISHED if f"{name}.".startswith(f"{table}.")
+    )
+    return f"{given[0]} was set" if given else None
 
 
 def recipes_space(draft: Draft) -> str:
