@@ -146,10 +146,12 @@ def inspect(
     """List what a dataset contains, and its problems (exit code 1 if search would refuse it)."""
     from netwright.cli.inspected import inspection_lines
     from netwright.data.open import inspect_any, open_any
+    from netwright.data.parallel import now_and_then
     from netwright.execution.resources import available_cores
 
     opened = open_any(dataset, format=format, map_label=read_label_map(map_label))
-    inspection = inspect_any(opened, workers=available_cores())
+    told = now_and_then(_stage, "inspected")
+    inspection = inspect_any(opened, workers=available_cores(), on_case=told)
     if as_json:
         print_json(inspection.to_dict())
     else:

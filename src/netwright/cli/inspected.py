@@ -28,6 +28,8 @@ def inspection_lines(
     """The contents of a dataset, and what is wrong with it. ``options``: see `plan_lines`."""
     lines, fine = _OF_KIND[inspection.fingerprint.kind]
     yield from lines(inspection.fingerprint)
+    if inspection.sizes is not None:
+        yield from (f"{name:<10} {text}" for name, text in inspection.sizes.lines())
     counts: dict[str, int] = {}
     for problem in inspection.problems:
         counts[problem.kind] = counts.get(problem.kind, 0) + 1

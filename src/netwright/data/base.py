@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from netwright.data.splits import Part
+
+if TYPE_CHECKING:
+    from netwright.data.volumes.sizes import PreparedSizes
 
 OnCase = Callable[[int, int], None]
 """Called after each case with the number of cases done and the number of all cases."""
@@ -102,6 +105,10 @@ class AnyPrepared(Protocol):
     @property
     def size(self) -> tuple[int, ...]:
         """The size along each axis of the images that a network gets."""
+
+    @property
+    def sizes(self) -> PreparedSizes | None:
+        """Of volumes; None: pictures."""
 
     @property
     def settings(self) -> Any:

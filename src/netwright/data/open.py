@@ -159,9 +159,15 @@ def task_of_format(format: str) -> tuple[str, int]:
     return "segmentation", 2 if format == PICTURES_WITH_MASKS else 3
 
 
-def inspect_any(dataset: AnyDataset, workers: int = 1) -> Inspection:
-    """Reads every file of a dataset, measures it and collects every problem. Never raises for a file's content."""
-    return KINDS[dataset.kind].inspect(dataset, workers=workers)
+def inspect_any(dataset: AnyDataset, workers: int = 1, on_case: OnCase | None = None) -> Inspection:
+    """Reads every file of a dataset, measures it and collects every problem. Never raises for a file's content.
+
+    Args:
+        dataset: to be read.
+        workers: the number of threads.
+        on_case: called with the number of cases done and of all cases.
+    """
+    return KINDS[dataset.kind].inspect(dataset, workers=workers, on_case=on_case)
 
 
 def prepare_any(

@@ -1,7 +1,8 @@
-"""Runs a function on many items in threads. The results come in order."""
+"""Runs a function on many items in threads, and tells how many are done. The results come in order."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,6 +10,12 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+OnDone = Callable[[int, int], None]
+"""Called with the number of items done and the number of all items."""
+
+TOLD_SECONDS = 5.0
+"""From one line about the progress of a long step to the next."""
 
 TOGETHER = 64
 """How many short tasks a thread takes at once."""
@@ -40,6 +47,38 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def counted(results: Iterable[Result], total: int, on_done: OnDone | None) -> Iterator[Result]:
+    """The results, after each of which ``on_done`` is called.
+
+    Args:
+        results: in order.
+        total: how many there will be.
+        on_done: called with the number of results so far, and ``total``; None: it is not.
+    """
+    for number, result in enumerate(results, 1):
+        yield result
+        if on_done is not None:
+            on_done(number, total)
+
+
+def now_and_then(tell: Callable[[str], None], done: str) -> OnDone:
+    """Tells how many items are done: for example "prepared 12 of 40", at most every `TOLD_SECONDS`.
+
+    Args:
+        tell: called with the words.
+        done: what is done with each item.
+    """
+    last = time.monotonic()
+
+    def on_done(number: int, total: int) -> None:
+        nonlocal last
+        if number < total and time.monotonic() - last >= TOLD_SECONDS:
+            last = time.monotonic()
+            tell(f"{done} {number:,} of {total:,}")
+
+    return on_done
 
 
 def many_in_order(

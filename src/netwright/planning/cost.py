@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from netwright.data.base import AnyPrepared
+from netwright.data.volumes.sizes import PreparedSizes
 from netwright.planning.candidate_cost import NOT_MEASURED, Measurement, measure
 from netwright.planning.exploration_length import exploration_episodes
 from netwright.runs.folder import RunFolder
@@ -61,6 +62,7 @@ class Plan:
         race_compares: whether the default is then trained alone for as long.
         test_cases: how many there are.
         parts: which parts are not drawn by chance, in words; empty: all are drawn.
+        prepared: the sizes of the prepared volumes; None: pictures, or slices of volumes.
     """
 
     recipe: str
@@ -87,6 +89,7 @@ class Plan:
     race_compares: bool = False
     test_cases: int = 0
     parts: str = ""
+    prepared: PreparedSizes | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -203,6 +206,7 @@ def facts_of(
         "training_cases": len(training),
         "validation_cases": len(validation),
         "size": problem_of(settings, prepared).task.size,
+        "prepared": prepared.sizes if settings.slices is None else None,
         "workers": settings.machine.workers,
         "threads": settings.machine.threads,
         "epochs": _epochs_of(settings, prepared, training),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.base import AnyPrepared
+from netwright.data.volumes.sizes import PreparedSizes
 from netwright.errors import MemoryShortage, RunError
 from netwright.execution import heartbeat
 from netwright.execution.base import WorkerLost
@@ -54,6 +55,7 @@ class OneShotPlan:
         networks: the space's starting network, as it is trained in the end, one on each worker.
         test_cases: how many there are.
         parts: which parts are not drawn by chance, in words; empty: all are drawn.
+        prepared: the sizes of the prepared volumes; None: pictures, or slices of volumes.
     """
 
     recipe: str
@@ -75,6 +77,7 @@ class OneShotPlan:
     networks: tuple[Measurement, ...]
     test_cases: int = 0
     parts: str = ""
+    prepared: PreparedSizes | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netwright.data.open import inspect_any, split_any
+from netwright.data.parallel import now_and_then
 from netwright.execution.resources import available_cores
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
@@ -27,7 +28,9 @@ def require_usable(draft: Draft, context: Context) -> None:
     Raises:
         DatasetError: naming them.
     """
-    inspect_any(context.dataset, workers=available_cores()).require_usable(_options(draft.dataset))
+    told = now_and_then(context.on_stage, "inspected")
+    inspection = inspect_any(context.dataset, workers=available_cores(), on_case=told)
+    inspection.require_usable(_options(draft.dataset))
 
 
 def _options(dataset: DatasetSettings) -> str:
@@ -43,7 +46,7 @@ def prepare_dataset(draft: Draft, context: Context) -> None:
         DatasetError: a file cannot be used.
     """
     context.on_stage(f"preparing {context.dataset.counted}")
-    context.prepared = prepare_own(context.dataset, draft)
+    context.prepared = prepare_own(context.dataset, draft, now_and_then(context.on_stage, "prepared"))
 
 
 def find_task(draft: Draft, context: Context) -> None:

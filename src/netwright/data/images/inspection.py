@@ -34,7 +34,7 @@ from netwright.data.images.reading import array_chunks, not_finite, read_record,
 from netwright.data.io.bounds import room_for
 from netwright.data.io.images import Picture, read_head
 from netwright.data.issues import Problem, UnusableFile
-from netwright.data.parallel import many_in_order
+from netwright.data.parallel import OnDone, counted, many_in_order
 from netwright.data.volumes.inspection import Inspection
 
 _BLOCK = 1 << 20
@@ -59,11 +59,18 @@ class PictureFacts:
     transparent: bool = False
 
 
-def inspect_images(dataset: ImageSet, *, workers: int = 1) -> Inspection:
-    """Reads every picture, measures the set and collects every problem. Never raises for a file's content."""
+def inspect_images(dataset: ImageSet, *, workers: int = 1, on_case: OnDone | None = None) -> Inspection:
+    """Reads every picture, measures the set and collects every problem. Never raises for a file's content.
+
+    Args:
+        dataset: to be read.
+        workers: the number of threads.
+        on_case: called with the number of pictures done and of all pictures.
+    """
     problems = list(dataset.problems)
     try:
-        facts = list(_array_facts(dataset) if dataset.arrays else _file_facts(dataset, workers, problems))
+        results = _array_facts(dataset) if dataset.arrays else _file_facts(dataset, workers, problems)
+        facts = list(counted(results, len(dataset.records), on_case))
     except UnusableFile as error:  # of an array file, which holds all pictures of its part
         facts, problems = [], [*problems, error.problem]
     problems += sort_of_classes(dataset) + few_pictures(dataset)

@@ -35,6 +35,7 @@ class PreparedImages:
 
     kind: ClassVar[str] = PICTURES
     sliceable: ClassVar[bool] = False
+    sizes: ClassVar[None] = None
 
     folder: Path
     dataset: str

@@ -30,6 +30,7 @@ from netwright.data.volumes.prepared import (
     open_prepared,
 )
 from netwright.data.volumes.preprocessing import PreprocessingSettings, air_of, normalised
+from netwright.data.volumes.sizes import bytes_a_voxel
 from netwright.errors import DatasetError
 
 __all__ = ["Prepared", "open_prepared", "prepare"]
@@ -81,7 +82,7 @@ def _plan(
 
 def _bytes(dataset: Dataset, geometries: Sequence[Geometry]) -> int:
     voxels = sum(int(np.prod(geometry.size)) for geometry in geometries)
-    return voxels * (4 * len(dataset.channels) + 1)
+    return voxels * bytes_a_voxel(len(dataset.channels))
 
 
 def _key(dataset: Dataset, settings: PreprocessingSettings, workers: int) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from netwright.data.images.fingerprint import ImageFingerprint
 from netwright.data.issues import Problem, enumerate_words
-from netwright.data.parallel import in_order
+from netwright.data.parallel import OnDone, counted, in_order
 from netwright.data.splits import drawn_parts, part_words
 from netwright.data.volumes.dataset import Dataset
 from netwright.data.volumes.fingerprint import CaseFacts, Fingerprint, summarise
+from netwright.data.volumes.preprocessing import FOR_ANY_DATA, PreprocessingSettings
+from netwright.data.volumes.sizes import PreparedSizes, sizes_of
 from netwright.data.volumes.survey import case_facts
 from netwright.errors import DatasetError
 
@@ -26,11 +28,15 @@ _SHOWN_KINDS = 3
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found in all files of a dataset. Errors come before warnings."""
+    """What was found in all files of a dataset. Errors come before warnings.
+
+    ``sizes``: those of volumes prepared as `auto` does; None for pictures, or where no case can be read.
+    """
 
     root: Path
     fingerprint: Fingerprint | ImageFingerprint
     problems: tuple[Problem, ...]
+    sizes: PreparedSizes | None = None
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -82,18 +88,36 @@ class Inspection:
             "fingerprint": self.fingerprint.to_dict(),
             "problems": [problem.to_dict() for problem in self.problems],
             "usable": not self.errors,
+            "prepared": None if self.sizes is None else asdict(self.sizes),
         }
 
 
-def inspect_dataset(dataset: Dataset, *, workers: int = 1) -> Inspection:
-    """Reads every file, measures the dataset and collects every problem. Never raises for a file's content."""
-    facts = list(in_order(partial(case_facts, dataset=dataset), dataset.cases, workers))
+def inspect_dataset(dataset: Dataset, *, workers: int = 1, on_case: OnDone | None = None) -> Inspection:
+    """Reads every file, measures the dataset and collects every problem. Never raises for a file's content.
+
+    Args:
+        dataset: to be read.
+        workers: the number of threads.
+        on_case: called with the number of cases done and of all cases.
+    """
+    results = in_order(partial(case_facts, dataset=dataset), dataset.cases, workers)
+    facts = list(counted(results, len(dataset.cases), on_case))
     fingerprint = summarise(dataset, facts)
     problems = [*dataset.problems, *(problem for case in facts for problem in case.problems)]
     problems += _too_few(dataset) + _duplicates(dataset, facts) + _absent_labels(dataset, fingerprint, facts)
     return Inspection(
-        dataset.root, fingerprint, tuple(sorted(problems, key=lambda problem: problem.severity != "error"))
+        dataset.root,
+        fingerprint,
+        tuple(sorted(problems, key=lambda problem: problem.severity != "error")),
+        _sizes(dataset, facts),
     )
+
+
+def _sizes(dataset: Dataset, facts: Sequence[CaseFacts]) -> PreparedSizes | None:
+    grids = [case.grid for case in facts if case.grid is not None]
+    if dataset.dimensions == 2 or not grids:
+        return None
+    return sizes_of(grids, PreprocessingSettings(**FOR_ANY_DATA), len(dataset.channels))
 
 
 def _too_few(dataset: Dataset) -> list[Problem]:

@@ -16,6 +16,7 @@ from netwright.data.splits import Part
 from netwright.data.volumes.dataset import VOLUMES
 from netwright.data.volumes.geometry import Geometry, Shape, Spacing
 from netwright.data.volumes.preprocessing import PreprocessingSettings
+from netwright.data.volumes.sizes import PreparedSizes, sizes_of
 from netwright.errors import DatasetError
 
 INDEX = "index.json"
@@ -119,6 +120,11 @@ class Prepared:
         """The voxel size of the prepared volumes in mm. Where cases differ, the median."""
         x, y, z = np.median([case.geometry.spacing for case in self.cases], axis=0).tolist()
         return x, y, z
+
+    @property
+    def sizes(self) -> PreparedSizes:
+        """Of the volumes, without padding, and of the cache."""
+        return sizes_of([case.geometry.grid for case in self.cases], self.settings, self.channels)
 
     def class_counts_of(self, indices: Iterable[int]) -> NDArray[np.int64]:
         """The number of voxels of each class (classes,) in some cases."""
