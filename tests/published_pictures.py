@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.io import savemat
 
 from netwright_tests import save_picture
@@ -79,4 +80,83 @@ def write_cars(root: Path) -> Path:
     savemat(root / "devkit" / "cars_train_annos.mat", {"annotations": annotations("train")})
     savemat(root / "devkit" / "cars_test_annos.mat", {"annotations": annotations("test", labelled=False)})
     savemat(root / "cars_test_annos_withlabels.mat", {"annotations": annotations("test")})
+    return root
+
+
+SYNSETS = {"n01440764": "tench, Tinca tinca", "n02012849": "crane", "n03126707": "crane"}
+"""Of the 1000, two share the name crane."""
+
+
+def synset_picture(number: int, label: int) -> NDArray[np.uint8]:
+    pixels = np.random.default_rng([number, label]).integers(0, 100, (14, 12 + number % 3, 3), dtype=np.uint8)
+    pixels[4:9, 3:9, label] += 150
+    return pixels
+
+
+def write_imagenet(root: Path) -> Path:
+    """The folders and tables of ImageNet on Kaggle: one picture is in CMYK, one is a PNG with the ending of a JPEG."""
+    data, lists = root / "ILSVRC" / "Data" / "CLS-LOC", root / "ILSVRC" / "ImageSets" / "CLS-LOC"
+    lists.mkdir(parents=True)
+    listed, solution = [], ["ImageId,PredictionString"]
+    for label, synset in enumerate(SYNSETS):
+        for number in range(6):
+            name = f"{synset}_{10026 + number}"
+            path = data / "train" / synset / f"{name}.JPEG"
+            picture = Image.fromarray(synset_picture(number, label))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (picture.convert("CMYK") if number == 4 else picture).save(path, "PNG" if number == 5 else "JPEG")
+            listed.append(f"{synset}/{name} {len(listed) + 1}")
+    for number in range(6):
+        name = f"ILSVRC2012_val_{number + 1:08d}"
+        save_picture(data / "val" / f"{name}.JPEG", synset_picture(10 + number, number % 3))
+        synset = list(SYNSETS)[number % 3]
+        solution.append(f"{name},{synset} 85 1 499 272 {synset} 1 2 3 4 ")
+    for number in range(2):
+        save_picture(data / "test" / f"ILSVRC2012_test_{number + 1:08d}.JPEG", synset_picture(20 + number, 0))
+    (lists / "train_cls.txt").write_text("\n".join(listed) + "\n")
+    (root / "LOC_synset_mapping.txt").write_text(
+        "".join(f"{synset} {name}\n" for synset, name in SYNSETS.items())
+    )
+    (root / "LOC_val_solution.csv").write_text(
+        "\n".join([solution[0], *solution[:0:-1]]) + "\n"
+    )  # in no order
+    return root
+
+
+ATTRIBUTES = ("5_o_Clock_Shadow", "Bald", "Smiling", "Young")
+FACES = 20
+
+
+def face(number: int) -> tuple[tuple[int, ...], str, tuple[int, int, int, int]]:
+    """Attributes (1 or -1), part (0, 1 or 2) and box (x_1, y_1, width, height) of a picture of CelebA."""
+    values = tuple(1 if (number >> bit) % 2 else -1 for bit in range(len(ATTRIBUTES)))
+    return values, "0" if number < 12 else "1" if number < 16 else "2", (2 + number % 3, 4, 10, 12)
+
+
+def write_celeba(root: Path, wild: bool = True, homes: tuple[str, str, str] = ("", "", "")) -> Path:
+    """The tables of CelebA, the aligned pictures, and those in the wild, whose boxes are brighter than the rest.
+
+    ``homes`` are the folders of pictures, annotations and parts.
+    """
+    attributes, parts, boxes = [], [], []
+    for number in range(FACES):
+        name = f"{number + 1:06d}.jpg"
+        values, part, (left, top, width, height) = face(number)
+        attributes.append(f"{name} " + " ".join(f"{value:2d}" for value in values))
+        parts.append(f"{name} {part}")
+        boxes.append(f"{name}    {left:3d} {top:3d} {width:3d} {height:3d}")
+        rng = np.random.default_rng(number)
+        aligned = rng.integers(0, 256, (22, 18, 3), dtype=np.uint8)
+        save_picture(root / homes[0] / "img_align_celeba" / name, aligned, format="PNG")
+        if wild:
+            pixels = rng.integers(0, 100, (24, 20 + number % 4, 3), dtype=np.uint8)
+            pixels[top : top + height, left : left + width] += 120
+            save_picture(root / homes[0] / "img_celeba" / name, pixels, format="PNG")
+    for home, name, head, rows in (
+        (homes[1], "list_attr_celeba.txt", f"{FACES}\n{' '.join(ATTRIBUTES)} \n", attributes),
+        (homes[1], "list_bbox_celeba.txt", f"{FACES}\nimage_id x_1 y_1 width height\n", boxes),
+        (homes[2], "list_eval_partition.txt", "", parts),
+    ):
+        (root / home).mkdir(parents=True, exist_ok=True)
+        (root / home / name).write_text(head + "\n".join(rows) + "\n")
     return root

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from netwright.data.images.dataset import ImageSet
 from netwright.data.io.images import read_head
+from netwright.data.open import open_any
 from netwright_tests import save_picture
-from published_pictures import CARS, car, digit_pictures, write_cars, write_svhn
+from published_pictures import digit_pictures, write_cars, write_celeba, write_imagenet, write_svhn
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -21,6 +23,11 @@ SMALL = ("verdict.epochs=1", "verdict.references=[]", "images.size=[12,12]")
 CELLS = ("space.normal_cells=1", "space.nodes=2", "space.channels=2", "space.auxiliary=false")
 CELLS += ("supernet.space.channels=2", "supernet.space.normal_cells=1", "training.augmentation.cutout=2")
 AUTOENCODERS = ("space.layers=4", "space.channels=[4,8]", "space.levels_back=2")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
 
 
 def searched(netwright: Command, root: Path, recipe: str, *settings: str) -> Path:
@@ -42,10 +49,8 @@ def test_svhn_with_pdas_cells(netwright: Command, tmp_path: Path) -> None:
         save_picture(tmp_path / "new" / f"{number}.png", pictures[:, :, :, number])
     done = netwright("predict", run, tmp_path / "new", "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    with (tmp_path / "out" / "predictions.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    with (run / "winner" / "predictions" / "predictions.csv").open() as file:
-        tested = {row["picture"]: row for row in csv.DictReader(file)}
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    tested = {row["picture"]: row for row in rows_of(run / "winner" / "predictions" / "predictions.csv")}
     assert set(tested) == {f"test/{number:02d}" for number in range(20)}, "the official test part"
     assert [row["found"] for row in rows] == [tested[f"test/{number:02d}"]["found"] for number in range(3)]
     assert {row["found"] for row in rows} <= set("0123456789")
@@ -61,19 +66,39 @@ def test_stanford_cars_are_restored_in_their_boxes(netwright: Command, tmp_path:
     assert {read_head(path).size for path in restored} == {(12, 12)}
 
 
-@pytest.mark.slow  # the searches above, of another recipe
-def test_stanford_cars_with_marl_vgg16(netwright: Command, tmp_path: Path) -> None:
-    root = write_cars(tmp_path / "cars")
-    inspected = netwright("inspect", root)
-    assert f"{CARS[2]}: 12 pictures" in inspected.stdout
+def write_chestmnist(root: Path) -> Path:
+    """Pictures with none, one or several of three labels in an array."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for part, count in (("train", 24), ("val", 9), ("test", 12)):
+        arrays[f"{part}_images"] = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        arrays[f"{part}_labels"] = (np.arange(count)[:, None] >> np.arange(3) & 1).astype(np.uint8)
+    root.mkdir()
+    np.savez(root / "chestmnist.npz", **arrays)
+    return root
+
+
+@pytest.mark.slow  # the searches above, of other datasets
+@pytest.mark.parametrize("write", [write_cars, write_celeba, write_chestmnist, write_imagenet])
+def test_every_dataset_with_marl_vgg16(
+    write: Callable[[Path], Path], netwright: Command, tmp_path: Path
+) -> None:
+    root = write(tmp_path / "data")
+    assert netwright("inspect", root).returncode == 0
     words = ("--recipe", "marl-vgg16", "--trials", 2, "--epochs", 1, "--workers", 1)
     words += ("--set", "images.size=[32,32]", "--set", "space.values.kernels=[2,4]")
     words += ("--set", "space.values.units=[4,8]", "--set", "training.batch_size=8")
     words += ("--set", "verdict.epochs=1", "--set", "verdict.references=[]")
     done = netwright("search", root, "-o", tmp_path / "run", *words)
     assert done.returncode == 0, done.stderr + done.stdout
-    save_picture(tmp_path / "new" / "a.png", np.asarray(car("test", 1)[0]))
+    evaluated = netwright("evaluate", tmp_path / "run", root, "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    dataset = open_any(root)
+    assert isinstance(dataset, ImageSet)
+    pixels = np.random.default_rng(1).integers(0, 256, (28, 28, len(dataset.channels)), dtype=np.uint8)
+    save_picture(tmp_path / "new" / "a.png", pixels if pixels.shape[2] == 3 else pixels[..., 0])
     done = netwright("predict", tmp_path / "run", tmp_path / "new", "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    with (tmp_path / "out" / "predictions.csv").open() as file:
-        assert [row["found"] in CARS for row in csv.DictReader(file)] == [True]
+    (row,) = rows_of(tmp_path / "out" / "predictions.csv")
+    columns = {name.removeprefix("probability.") for name in row if name.startswith("probability.")}
+    assert columns == set(dataset.classes)

@@ -32,8 +32,8 @@ class DatasetSettings(_Model):
         default=None,
         description="layout of the dataset: `msd`, `nnunet`, `acdc`, `cine`, `image-masks`, `image-folder`, "
         "`label-table` (several labels a picture), `images` (pictures without classes), `idx`, `npz`, "
-        "`cifar`, `cifar-coarse`, `svhn`, `svhn-extra` or `stanford-cars`; `null`: it is recognised, except for "
-        "`cine`, `cifar-coarse` and `svhn-extra`. A space for inpainting alone makes it "
+        "`cifar`, `cifar-coarse`, `svhn`, `svhn-extra`, `stanford-cars`, `celeba` or `imagenet`; `null`: it "
+        "is recognised, except for `cine`, `cifar-coarse` and `svhn-extra`. A space for inpainting alone makes it "
         "`images`; `--format`",
     )
     map_label: dict[int, int] = Field(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from imagecodecs import jpeg_encode
 from PIL import Image, PngImagePlugin
 
 from netwright.data.io.images import read_head, read_mask, read_picture, write_label_picture
@@ -126,9 +127,32 @@ def test_damaged_files(tmp_path: Path) -> None:
     assert kind_of(tmp_path / "cut.png") == "unreadable"
 
 
+@pytest.mark.parametrize("stored", ["CMYK", "YCCK"])
+def test_inks_of_a_jpeg_become_colours(tmp_path: Path, stored: str) -> None:
+    inks = np.zeros((48, 32, 4), np.uint8)
+    inks[:16], inks[16:32], inks[32:] = (200, 30, 90, 40), (0, 0, 0, 255), (0, 255, 0, 0)
+    path = tmp_path / "n03062245_4620.JPEG"
+    path.write_bytes(jpeg_encode(255 - inks, level=100, colorspace="CMYK", outcolorspace=stored))
+    assert path.read_bytes().count(b"Adobe") == 1, "whose programs store inks inverted"
+    picture = read_picture(path)
+    assert (read_head(path).channels, picture.pixels.dtype, picture.transparent) == (3, np.uint8, False)
+    light = 255.0 - inks
+    expected = light[..., :3] * light[..., 3:] / 255  # what the colours leave of the white, and black of that
+    middles = slice(8, None, 16)  # YCCK blurs the colours at edges
+    np.testing.assert_allclose(picture.pixels[middles], expected[middles], atol=3)
+
+
+def test_a_png_with_the_name_of_a_jpeg(tmp_path: Path) -> None:
+    path = save(tmp_path / "n02105855_2933.png", COLOUR).rename(tmp_path / "n02105855_2933.JPEG")
+    np.testing.assert_array_equal(read_picture(path).pixels, COLOUR)
+
+
 def test_kinds_that_are_refused(tmp_path: Path) -> None:
+    Image.new("CMYK", (4, 4)).save(tmp_path / "c.tif")
+    assert kind_of(tmp_path / "c.tif") == "colour-space"
     Image.new("CMYK", (4, 4)).save(tmp_path / "c.jpg")
-    assert kind_of(tmp_path / "c.jpg") == "colour-space"
+    with pytest.raises(UnusableFile, match="is a mask stored as JPEG"):
+        read_mask(tmp_path / "c.jpg")
     pages = [Image.fromarray(GREY), Image.fromarray(GREY)]
     pages[0].save(tmp_path / "p.tif", save_all=True, append_images=pages[1:])
     assert kind_of(tmp_path / "p.tif") == "pages"

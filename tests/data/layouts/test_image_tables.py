@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netwright.data.images.cache import content_digests
+from netwright.data.images.cache import content_digests, prepare_images
 from netwright.data.images.dataset import ImageSet
 from netwright.data.images.inspection import inspect_images
 from netwright.data.images.reading import array_chunks
+from netwright.data.images.settings import ImageSettings
+from netwright.data.images.splits import image_splits
 from netwright.data.io.arrays import idx_file, npz_files
 from netwright.data.issues import Problem, UnusableFile
 from netwright.data.layouts.image_tables import matches_idx, npz_in, read_idx, read_npz
+from netwright.data.open import open_any
 from netwright.errors import DatasetError
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -226,6 +229,10 @@ def test_a_pickled_array_is_refused_unread(npz: Build) -> None:
         ({"train_labels": None}, "expected train_labels among them"),
         ({"test_labels": None}, "expected test_labels among them"),
         ({"train_images": np.zeros((40, 8, 8, 8), np.uint8)}, "Volumes are not classified"),
+        (
+            {"train_images": np.zeros((40, 28, 28, 28), np.uint8)},
+            r"\(40, 28, 28, 28\).*\n.*Of MedMNIST, take one of",
+        ),
         ({"train_images": np.zeros((40, 3, 8, 8), np.uint8)}, "Channels go last"),
         ({"train_images": np.zeros((40, 64), np.uint8)}, r"the shape \(40, 64\)"),
         ({"train_images": np.zeros((40, 6, 5, 3), np.int64)}, "numbers of type int64"),
@@ -245,6 +252,62 @@ def test_a_pickled_array_is_refused_unread(npz: Build) -> None:
 def test_npz_files_that_are_not_right(npz: Build, arrays: dict[str, Any], words: str) -> None:
     with pytest.raises(DatasetError, match=words):
         read_npz(npz(**arrays))
+
+
+def matrices(**replaced: Any) -> dict[str, Any]:
+    """Labels (N, 14) as those of ChestMNIST: many pictures have none, some have several."""
+    rng = np.random.default_rng(2)
+    counts = {"train": 40, "val": 8, "test": 12}
+    return {
+        f"{part}_labels": rng.integers(0, 2, (n, 14), dtype=np.uint8) for part, n in counts.items()
+    } | replaced
+
+
+def test_several_labels_a_picture_as_chestmnist_has_them(npz: Build, tmp_path: Path) -> None:
+    labels = matrices()
+    path = npz("chestmnist", **labels)
+    names = {"chestmnist": {"label": {str(number): f"finding {number}" for number in range(14)}}}
+    (path.parent / "INFO.json").write_text(json.dumps(names))
+    dataset = open_any(path)
+    assert (dataset.format, dataset.task, dataset.class_word) == ("npz", "multilabel", "label")
+    assert dataset.classes == tuple(f"finding {number}" for number in range(14))
+    assert [dataset.parts.count(part) for part in ("train", "val", "test")] == [40, 8, 12]
+    expected = np.concatenate([labels[f"{part}_labels"] for part in ("test", "train", "val")])
+    assert dataset.labels == tuple(map(tuple, expected.tolist()))
+    inspection = inspect_images(dataset)
+    assert inspection.errors == ()
+    assert inspection.fingerprint.to_dict()["classes"][3]["pictures"] == int(expected[:, 3].sum())
+    prepared = prepare_images(dataset, ImageSettings(), tmp_path / "cache")
+    assert (prepared.task, prepared.labels) == ("multilabel", dataset.labels)
+    splits = image_splits(dataset, 0)
+    assert {name.partition("/")[0] for name in splits.validation} == {"val"}, "the official part"
+    assert open_any(path, format="images").classes == ()
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (matrices(val_labels=np.zeros((8, 13), np.uint8)), "not as many as another part"),
+        (matrices(train_labels=np.zeros(40, np.uint8)), "does not have several labels"),
+        (matrices(test_labels=np.full((12, 14), 2, np.uint8)), "not 0 or 1"),
+        (matrices(train_labels=np.zeros((40, 0), np.uint8)), "holds no labels"),
+        (
+            {f"{part}_labels": np.eye(14, dtype=np.uint8)[:n] for part, n in (("val", 8), ("test", 12))}
+            | {"train_labels": np.eye(14, dtype=np.uint8)[np.arange(40) % 14]},
+            r"one-hot.*\n.*argmax",
+        ),
+    ],
+)
+def test_several_labels_that_are_not_right(npz: Build, labels: dict[str, Any], words: str) -> None:
+    with pytest.raises(DatasetError, match=words):
+        read_npz(npz(**labels))
+
+
+def test_a_label_that_all_pictures_have_and_one_that_none_has(npz: Build) -> None:
+    labels = matrices()
+    labels["train_labels"][:, 2], labels["train_labels"][:, 5] = 1, 0
+    errors = inspect_images(read_npz(npz(**labels))).errors
+    assert {problem.kind for problem in errors} == {"label-of-all", "empty-class"}
 
 
 def test_negative_labels_and_floats(npz: Build) -> None:

@@ -23,6 +23,7 @@ _KINDS: dict[str, Literal["bilevel", "grey", "palette", "colour"]] = {
     "P": "palette",
     "RGB": "colour",
     "RGBA": "colour",
+    "CMYK": "colour",
     **dict.fromkeys(_SIXTEEN_BITS, "grey"),
 }
 """By Pillow's modes."""
@@ -137,6 +138,9 @@ def _decoded(head: StoredHead, image: Any) -> Stored:
     if image.mode == "P":
         indices = np.asarray(image)
         return Stored(head, indices, None if key is None else _opacities(key)[indices], keyed=True)
+    if image.mode == "CMYK":
+        # Adobe's programs, and with them almost all, store the inks of a JPEG inverted. Pillow takes all for such.
+        image = image.convert("RGB")
     keyed = key is not None and image.mode in ("L", "RGB")
     if keyed:
         image = image.convert(f"{image.mode}A")

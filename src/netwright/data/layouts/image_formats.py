@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.data.images.dataset import ImageSet
-from netwright.data.layouts import cifar, images, label_table, stanford_cars, svhn
+from netwright.data.layouts import celeba, cifar, imagenet, images, label_table, stanford_cars, svhn
 from netwright.data.layouts import class_folders as folder
 from netwright.data.layouts import image_tables as tables
 
@@ -79,6 +79,21 @@ _PUBLISHED: dict[str, ImageFormat] = {
         stanford_cars.matches,
         stanford_cars.read,
         to_restore=stanford_cars.read_to_restore,
+    ),
+    celeba.CELEBA: ImageFormat(
+        "CelebA",
+        celeba.LOOKED_FOR,
+        celeba.matches,
+        celeba.read,
+        task="multilabel",
+        to_restore=celeba.read_to_restore,
+    ),
+    imagenet.IMAGENET: ImageFormat(
+        "ImageNet",
+        imagenet.LOOKED_FOR,
+        imagenet.matches,
+        imagenet.read,
+        to_restore=imagenet.read_to_restore,
     ),
 }
 """Layouts of which each is recognised by files that only it has."""

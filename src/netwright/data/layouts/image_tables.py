@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.images.dataset import Depth, ImageSet, Record
-from netwright.data.images.issues import labels_out_of_range
+from netwright.data.images.dataset import Depth, ImageSet, Label, Record
+from netwright.data.images.issues import labels_of_all, labels_out_of_range
 from netwright.data.io.arrays import ArrayFile, idx_file, npz_files
 from netwright.data.io.bounds import require_contents
 from netwright.data.io.images import channel_names
-from netwright.data.issues import Problem, UnusableFile, enumerate_words
+from netwright.data.issues import Problem, enumerate_words
 from netwright.data.layouts.class_names import described_names
+from netwright.data.layouts.label_matrices import names_of_labels, unfit_array
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
@@ -129,33 +130,62 @@ def _image_set(root: Path, stem: str, format: str, pairs: Mapping[Part, Pair]) -
     size, channels, depth = kinds["train"]
     title, names = described_names(root if root.is_dir() else root.parent, stem)
     values = {part: _labels(*pair) for part, pair in pairs.items()}
-    first, classes = _classes(root, values, names)
+    several = any(labels.ndim == 2 for labels in values.values())
+    if several:
+        classes, labels_of, problems = _of_matrices(pairs, values, names)
+    else:
+        classes, labels_of, problems = _of_classes(root, pairs, values, names)
     records: list[Record] = []
+    for part in sorted(pairs):
+        digits = len(str(max(len(values[part]) - 1, 0)))
+        records += [
+            Record(f"{part}/{row:0{digits}d}", label, part, pairs[part][0].path, row, size)
+            for row, label in enumerate(labels_of[part])
+            if label is not None
+        ]
+    return ImageSet(
+        name=title or stem,
+        root=root,
+        format=format,
+        channels=channel_names(channels),
+        classes=classes,
+        records=tuple(records),
+        depth=depth,
+        arrays={part: pairs[part][0] for part in sorted(pairs)},
+        problems=tuple(problems),
+        labels_for="multilabel" if several else "",
+    )
+
+
+def _of_classes(
+    root: Path,
+    pairs: Mapping[Part, Pair],
+    values: Mapping[Part, NDArray[np.int64]],
+    names: tuple[str, ...] | None,
+) -> tuple[tuple[str, ...], dict[Part, list[Label | None]], list[Problem]]:
+    """The classes, the class of each picture (None where it is none of these), and the problems of the latter."""
+    first, classes = _classes(root, values, names)
+    labels_of: dict[Part, list[Label | None]] = {}
     problems: list[Problem] = []
     for part in sorted(pairs):
-        file, labels = pairs[part][0], values[part] - first
+        labels = values[part] - first
         outside = np.flatnonzero((labels < 0) | (labels >= len(classes)))
         if outside.size:
             location = pairs[part][1].location
             problems.append(labels_out_of_range(location, outside, values[part], first, len(classes)))
-        digits = len(str(max(len(labels) - 1, 0)))
-        records += [
-            Record(f"{part}/{row:0{digits}d}", label, part, file.path, row, size)
-            for row, label in enumerate(labels.tolist())
-            if 0 <= label < len(classes)
-        ]
-    arrays = {part: pairs[part][0] for part in sorted(pairs)}
-    return ImageSet(
-        title or stem,
-        root,
-        format,
-        channel_names(channels),
-        classes,
-        tuple(records),
-        depth,
-        arrays,
-        tuple(problems),
-    )
+        labels_of[part] = [label if 0 <= label < len(classes) else None for label in labels.tolist()]
+    return classes, labels_of, problems
+
+
+def _of_matrices(
+    pairs: Mapping[Part, Pair], values: Mapping[Part, NDArray[np.int64]], names: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], dict[Part, list[Label | None]], list[Problem]]:
+    """The labels, those of each picture, and the problems of labels that do not differ."""
+    labels = names_of_labels({part: pair[1] for part, pair in pairs.items()}, values, names)
+    labels_of: dict[Part, list[Label | None]] = {
+        part: [tuple(row) for row in matrix.tolist()] for part, matrix in values.items()
+    }
+    return labels, labels_of, labels_of_all(pairs["train"][1].location, labels, values["train"].tolist())
 
 
 def _kind(file: ArrayFile) -> tuple[tuple[int, int], int, Depth]:
@@ -166,14 +196,14 @@ def _kind(file: ArrayFile) -> tuple[tuple[int, int], int, Depth]:
         advice = (
             "Channels go last."
             if shape[1] in (1, 3)
-            else "Volumes are not classified; a 2D version of the dataset is what can be read."
+            else "Volumes are not classified. Of MedMNIST, take one of the 2D datasets."
         )
     if not (len(shape) == 3 or (len(shape) == 4 and shape[-1] in (1, 3))) or min(shape[1:]) < 1:
-        raise _unfit(
+        raise unfit_array(
             file, "is no array of pictures", "(N, H, W) or (N, H, W, 3)", f"the shape {shape}", advice
         )
     if dtype.kind != "f" and dtype.newbyteorder("=").name not in _DEPTHS:
-        raise _unfit(
+        raise unfit_array(
             file,
             f"holds numbers of type {dtype.name}",
             "uint8, uint16 or real numbers",
@@ -185,23 +215,14 @@ def _kind(file: ArrayFile) -> tuple[tuple[int, int], int, Depth]:
 
 
 def _labels(images: ArrayFile, labels: ArrayFile) -> NDArray[np.int64]:
-    """The labels (N,) of as many pictures."""
+    """The labels (N,) of as many pictures, or (N, labels) where each may have several."""
     shape = labels.shape
-    if len(shape) == 2 and shape[1] > 1:
-        raise _unfit(
-            labels,
-            "has several labels a picture",
-            "one class a picture, (N,) or (N, 1)",
-            f"the shape {shape}",
-            "Pictures that belong to several classes at once are not supported. If it is one-hot, save "
-            "labels.argmax(axis=1).",
-        )
-    if len(shape) not in (1, 2):
-        raise _unfit(
+    if len(shape) not in (1, 2) or 0 in shape[1:]:
+        raise unfit_array(
             labels, "holds no labels", "(N,) or (N, 1)", f"the shape {shape}", "Save one number a picture."
         )
     if shape[0] != images.shape[0]:
-        raise _unfit(
+        raise unfit_array(
             labels,
             "does not fit its images",
             f"{images.shape[0]} labels, as many as the pictures in {images.location}",
@@ -209,11 +230,12 @@ def _labels(images: ArrayFile, labels: ArrayFile) -> NDArray[np.int64]:
             "One of the two was cut off, or is of another dataset: fetch both again.",
         )
     require_contents(images.path, images.location, shape[0])
-    values = labels.read().reshape(-1)
+    values = labels.read()
+    values = values if len(shape) == 2 and shape[1] > 1 else values.reshape(-1)
     if values.dtype.kind not in "biu" and not (
         values.dtype.kind == "f" and (values == np.round(values)).all()
     ):
-        raise _unfit(
+        raise unfit_array(
             labels,
             "holds labels that are no whole numbers",
             "the number of a class for each picture",
@@ -241,7 +263,3 @@ def _classes(
             "Look whether these are the labels; if they are, name the classes in a dataset.json."
         )
     return first, names or tuple(str(value) for value in range(first, first + count))
-
-
-def _unfit(file: ArrayFile, what: str, expected: str, actual: str, advice: str) -> UnusableFile:
-    return UnusableFile(Problem("error", file.location, what, expected, actual, advice, kind="array"))
