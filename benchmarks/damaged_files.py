@@ -28,11 +28,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import imagecodecs
 import nibabel
 import numpy as np
 import SimpleITK
 import yaml
 from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
 
 from netwright.cli.inspected import inspection_lines
 from netwright.data.open import inspect_any, open_any
@@ -188,6 +192,43 @@ def _msd(root: Path, ending: str = ".nii.gz", cases: int = 3) -> list[Path]:
     }
     (root / "dataset.json").write_text(json.dumps(values, indent=1))
     return files
+
+
+def _dicom(root: Path, compressed: bool) -> list[Path]:
+    """Images as folders of slices, label maps as NIfTI."""
+    _msd(root, ".nii")
+    rng = np.random.default_rng(0)
+    slices = []
+    for image in sorted((root / "imagesTr").iterdir()):
+        image.unlink()
+        series = generate_uid()
+        for number, pixels in enumerate(rng.integers(0, 900, (6, 5, 4)).astype(np.uint16)):
+            path = root / "imagesTr" / image.stem / f"IM{number}"
+            path.parent.mkdir(exist_ok=True)
+            dataset = Dataset()
+            dataset.file_meta = FileMetaDataset()
+            dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless if compressed else ExplicitVRLittleEndian
+            dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            dataset.Modality, dataset.SeriesInstanceUID = "CT", series
+            dataset.ImagePositionPatient = [0, 0, 2 * number]
+            dataset.ImageOrientationPatient = [-1, 0, 0, 0, -1, 0]
+            dataset.PixelSpacing, dataset.RescaleSlope, dataset.RescaleIntercept = [1, 1], 1, -1000
+            dataset.Rows, dataset.Columns = pixels.shape
+            dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+            dataset.BitsAllocated = dataset.BitsStored = 16
+            dataset.HighBit, dataset.PixelRepresentation = 15, 0
+            stream = imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", reversible=True)
+            dataset.PixelData = encapsulate([bytes(stream)]) if compressed else pixels.tobytes()
+            dataset["PixelData"].VR = "OB" if compressed else "OW"
+            dataset.save_as(path, enforce_file_format=True)
+            slices.append(path)
+    description = root / "dataset.json"
+    values = json.loads(description.read_text())
+    for entry in values["training"]:
+        entry["image"] = entry["image"].removesuffix(".nii")
+    description.write_text(json.dumps(values))
+    return slices[::4]
 
 
 def _nnunet(root: Path, listed: bool) -> list[Path]:
@@ -353,6 +394,8 @@ KINDS: dict[str, Kind] = {
     "nii.gz, within": Kind(_msd, within=within_gzip),
     "nrrd": Kind(lambda root: _msd(root, ".nrrd"), (*_BINARY, exchange_tokens)),
     "mha": Kind(lambda root: _msd(root, ".mha"), (*_BINARY, exchange_tokens)),
+    "dicom": Kind(lambda root: _dicom(root, False), (*_BINARY, exchange_tokens)),
+    "dicom, compressed": Kind(lambda root: _dicom(root, True)),
     "cine": Kind(_cine, format="cine"),
     "npz": Kind(lambda root: _npz(root, False)),
     "npz, packed": Kind(lambda root: _npz(root, True)),

@@ -19,6 +19,7 @@ import SimpleITK
 import yaml
 
 import netwright as package
+from dicom_files import affine_of, write_series
 from netwright_tests import EXECUTABLE, SMALL, mean_dice
 from processes import finish, line_of
 
@@ -209,6 +210,31 @@ def test_predictions_lie_where_their_images_do(
     done = netwright("predict", finished_run, images, "-o", tmp_path / "itk", "--format", "dicom")
     assert done.returncode != 0
     assert "expected nifti, nrrd, mha or png, got 'dicom'" in done.stderr
+
+
+def test_a_dicom_series_is_predicted_as_the_nifti_file_of_its_numbers(
+    netwright: Command, dataset: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    array = np.asanyarray(nibabel.load(sorted((dataset / "imagesTr").iterdir())[0]).dataobj)
+    stored = np.rint(array * 100).astype(np.int16)
+    affine = affine_of(spacing=(1, 1, 1))
+    scale = {"RescaleSlope": 0.01, "RescaleIntercept": 0}
+    write_series(tmp_path / "patients" / "p.1", stored.T, affine, scale)
+    write_series(tmp_path / "patients" / "p.2", stored.T + 1, affine, scale, name="IM{}")
+    image = nibabel.Nifti1Image((stored * 0.01).astype(np.float32), np.diag([-1, -1, 1, 1]) @ affine)
+    nibabel.save(image, tmp_path / "p.nii.gz")
+    for source in ("patients", "p.nii.gz"):
+        done = netwright("predict", finished_run, tmp_path / source, "-o", tmp_path / "labels")
+        assert done.returncode == 0, done.stderr
+        assert "left out" not in done.stderr
+    made, expected = (nibabel.load(tmp_path / "labels" / f"{name}.nii.gz") for name in ("p.1", "p"))
+    np.testing.assert_array_equal(np.asanyarray(made.dataobj), np.asanyarray(expected.dataobj))
+    np.testing.assert_allclose(made.affine, expected.affine, atol=1e-5)
+    assert (tmp_path / "labels" / "p.2.nii.gz").is_file()
+    done = netwright(
+        "predict", finished_run, tmp_path / "patients" / "p.1", "-o", tmp_path / "patients" / "p.1"
+    )
+    assert "lies among what is read" in done.stderr
 
 
 def test_predict_replaces_nothing_of_the_user_s_and_names_what_it_leaves_out(

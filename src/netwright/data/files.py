@@ -78,6 +78,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder. Also False for a name that none can have."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def printable(text: str, most: int = 400) -> str:
     """A text from a user's file, safe to print: characters that do not print are escaped, and a long text is cut."""
     escaped = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: most + 1])

@@ -68,7 +68,10 @@ def test_cases_with_missing_files_are_kept_for_the_inspection(nnunet_folder: Fol
         ({"labels": {"a": 1, "b": 2}}, "expected 0 for background"),
         ({"labels": {"background": 0, "a": 1, "b": 1}}, "names the label value 1 twice"),
         ({"labels": [1, 2]}, "expected a value for each name"),
-        ({"file_ending": ".png"}, r"'\.png': expected \.nii\.gz, \.nii, \.nrrd, \.nhdr, \.mha or \.mhd"),
+        (
+            {"file_ending": ".png"},
+            r"'\.png': expected \.nii\.gz, \.nii, \.nrrd, \.nhdr, \.mha, \.mhd or \.dcm",
+        ),
         ({"channel_names": {"0": "T1"}}, r"_0001\.nii\.gz is channel 1, but .*names 1"),
         ({"channel_names": {"1": "T1"}}, "name for each number from 0"),
         ({"dataset": {"a": {"images": []}}}, "gives the case 'a'"),

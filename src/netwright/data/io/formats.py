@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
+from netwright.data.files import is_folder
+from netwright.data.io.dicom import DICOM, holds_dicom, holds_slices, looks_like_dicom
 from netwright.data.io.nifti import NIFTI
 from netwright.data.io.picture_volume import PICTURES
 from netwright.data.io.simple_itk import META_IMAGE, NRRD
@@ -16,23 +20,28 @@ FILE_FORMATS: dict[str, FileFormat] = {
     "mha": META_IMAGE,
     "png": PICTURES,
 }
-"""By the names that `predict --format` takes."""
+"""Those that label maps are written in, by the names that `predict --format` takes."""
 
-VOLUME_ENDINGS = tuple(
-    chain.from_iterable(format.endings for format in FILE_FORMATS.values() if format.volumes)
-)
+_READ = (*FILE_FORMATS.values(), DICOM)
+
+VOLUME_ENDINGS = tuple(chain.from_iterable(format.endings for format in _READ if format.volumes))
 """File endings of the volumes that netwright reads, in small letters."""
 
 
 def format_by_ending(path: Path) -> FileFormat | None:
     """The format that a file's name ends for, in small or capital letters; None: none of them."""
     name = path.name.lower()
-    return next((format for format in FILE_FORMATS.values() if name.endswith(format.endings)), None)
+    return next((format for format in _READ if name.endswith(format.endings)), None)
 
 
 def format_of(path: Path) -> FileFormat:
-    """The format of a file, by its name; NIfTI where that says nothing."""
-    return format_by_ending(path) or NIFTI
+    """The format of a file by its name, or where that says nothing by how it begins; otherwise NIfTI.
+
+    A folder is one of slices, in DICOM.
+    """
+    if is_folder(path):
+        return DICOM
+    return format_by_ending(path) or (DICOM if looks_like_dicom(path) else NIFTI)
 
 
 def open_volume(path: Path) -> VolumeFile:
@@ -45,8 +54,33 @@ def open_volume(path: Path) -> VolumeFile:
 
 
 def is_volume(path: Path) -> bool:
-    """Whether the name of a file is that of a volume, in small or capital letters."""
-    return path.name.lower().endswith(VOLUME_ENDINGS)
+    """Whether a file is a volume, by its name in small or capital letters, or a folder holds slices of one.
+
+    Files of DICOM may have no ending: they are known by how they begin.
+    """
+    if is_folder(path):
+        return holds_dicom(path)
+    return path.name.lower().endswith(VOLUME_ENDINGS) or looks_like_dicom(path)
+
+
+def volumes_in(path: Path) -> list[Path]:
+    """The volumes of a folder, sorted: its files, and folders in it that hold slices.
+
+    The path itself where it is a volume: a file, or a folder of slices. Empty where there is none.
+    """
+    if not is_folder(path) or holds_slices(path):
+        return [path] if is_volume(path) else []
+    return sorted(file for file in path.iterdir() if file.name[0] != "." and is_volume(file))
+
+
+def images_of(files: Iterable[Path]) -> list[Path]:
+    """What files are images of, each once: the folder of a slice, otherwise the file itself."""
+    of_slices = cache(holds_slices)
+    return list(
+        dict.fromkeys(
+            file.parent if looks_like_dicom(file) and of_slices(file.parent) else file for file in files
+        )
+    )
 
 
 def files_of(path: Path) -> tuple[Path, ...]:

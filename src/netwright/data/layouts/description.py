@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from netwright.data.files import is_file, read_json
+from netwright.data.files import is_file, is_folder, read_json
 from netwright.data.io.formats import VOLUME_ENDINGS
 from netwright.data.issues import enumerate_words
 from netwright.data.volumes.dataset import Case
@@ -111,7 +111,9 @@ def file_of(root: Path, name: str) -> Path:
 
 
 def stem(path: Path) -> str:
-    """The file name without its ending, such as ``.nii.gz``, in small or capital letters."""
+    """The file name without its ending, such as ``.nii.gz``, in small or capital letters; all of a folder's name."""
+    if is_folder(path):
+        return path.name
     ending = next((ending for ending in VOLUME_ENDINGS if path.name.lower().endswith(ending)), path.suffix)
     return path.name[: len(path.name) - len(ending)]
 

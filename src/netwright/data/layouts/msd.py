@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from netwright.data.files import is_file
+from netwright.data.files import is_file, is_folder
 from netwright.data.layouts.description import (
     DESCRIPTION,
     file_of,
@@ -53,7 +53,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     cases = [
         _case(root, number, entry, len(channels)) for number, entry in enumerate(description["training"])
     ]
-    endings = {case.images[0].name[len(stem(case.images[0])) :] for case in cases}
+    endings = {case.images[0].name[len(stem(case.images[0])) :] for case in cases} - {""}
     return Dataset(
         name=str(description.get("name") or root.name),
         root=root,
@@ -62,7 +62,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         labels=read_labels(root, labels, value_first(labels)),
         cases=require_unique(root, cases),
         map_label=map_label,
-        file_ending=sorted(endings)[0] if endings else ".nii.gz",
+        file_ending=min(endings) if endings else ".nii.gz",
     )
 
 
@@ -78,7 +78,7 @@ def _case(root: Path, number: int, entry: object, channels: int) -> Case:
         )
     images = tuple(file_of(root, file) for file in files)
     name = stem(images[0])
-    if len(images) == 1 and not is_file(images[0]):
+    if len(images) == 1 and not is_file(images[0]) and not is_folder(images[0]):
         images = _numbered(images[0], channels)
     return Case(name, images, file_of(root, label) if label else None)
 

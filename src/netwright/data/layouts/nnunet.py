@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from netwright.data.io.formats import VOLUME_ENDINGS
+from netwright.data.files import is_folder
+from netwright.data.io.formats import VOLUME_ENDINGS, is_volume
 from netwright.data.issues import enumerate_words
 from netwright.data.layouts.description import (
     DESCRIPTION,
@@ -144,7 +145,8 @@ def _require_one_ending(root: Path, ending: str) -> None:
 
 def _unlisted(root: Path, ending: str, channels: int) -> list[Case]:
     _require_one_ending(root, ending)
-    images = group_channels(list_files(root / "imagesTr", ending))
+    series = [file for file in list_files(root / "imagesTr", "") if is_folder(file) and is_volume(file)]
+    images = group_channels(sorted([*list_files(root / "imagesTr", ending), *series]))
     labelled = {file.name.removesuffix(ending) for file in list_files(root / "labelsTr", ending)}
     for files in images.values():
         if max(files) >= channels:
@@ -155,7 +157,10 @@ def _unlisted(root: Path, ending: str, channels: int) -> list[Case]:
     return [
         Case(
             name,
-            tuple(root / "imagesTr" / f"{name}_{number:04d}{ending}" for number in range(channels)),
+            tuple(
+                images.get(name, {}).get(number, root / "imagesTr" / f"{name}_{number:04d}{ending}")
+                for number in range(channels)
+            ),
             root / "labelsTr" / f"{name}{ending}",
         )
         for name in images.keys() | labelled

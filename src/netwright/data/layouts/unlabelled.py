@@ -9,7 +9,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from netwright.data.io.formats import VOLUME_ENDINGS, files_of, is_volume
+from netwright.data.io.formats import VOLUME_ENDINGS, files_of, images_of, is_volume, volumes_in
 from netwright.data.io.images import PICTURE_ENDINGS, is_picture
 from netwright.data.io.time_axis import time_points
 from netwright.data.issues import UnusableFile, enumerate_words
@@ -55,9 +55,9 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
         kind = "pictures"
     if not files:
         raise DatasetError(_nothing(path))
-    if path.is_dir():
+    if path.is_dir() and files != [path]:
         tell_others(path, [file for file in path.iterdir() if file.is_file()], files, kind)
-        _tell_below(path, is_volume if kind == "volumes" else is_picture, kind)
+        _tell_below(path, is_volume if kind == "volumes" else is_picture, kind, files)
     if kind == "pictures":
         if path.is_dir():
             refuse_masks_to_predict(path, files)
@@ -73,11 +73,9 @@ def _beside_patients(file: Path) -> bool:
 
 def _files(path: Path) -> list[Path]:
     """The volumes of a folder, its pictures where there are none, or the one file."""
-    if not path.is_dir():
-        return [path] if is_volume(path) or is_picture(path) else []
-    volumes = sorted(file for file in path.iterdir() if is_volume(file) and file.name[0] != ".")
-    if volumes:
-        return volumes
+    volumes = volumes_in(path)
+    if volumes or not path.is_dir():
+        return volumes or ([path] if is_picture(path) else [])
     return list(image_masks.by_stem(path, "Predict them one by one, or rename one.").values())
 
 
@@ -149,8 +147,9 @@ def _meant(file: Path) -> bool:
     return file.name[0] != "." and file.name not in ("Thumbs.db", "desktop.ini", DESCRIPTION, MANIFEST)
 
 
-def _tell_below(folder: Path, readable: Callable[[Path], bool], kind: str) -> None:
-    below = _below(folder, readable)
+def _tell_below(folder: Path, readable: Callable[[Path], bool], kind: str, read: Sequence[Path]) -> None:
+    """Warn of images in the folders below one, but for those that are ``read`` as volumes."""
+    below = _below(folder, readable, read)
     if below:
         warnings.warn(
             f"left out {kind} in folders below {folder}: {_some(below)}. Only the folder itself is read: name another "
@@ -160,10 +159,12 @@ def _tell_below(folder: Path, readable: Callable[[Path], bool], kind: str) -> No
         )
 
 
-def _below(folder: Path, readable: Callable[[Path], bool]) -> list[str]:
-    """Files of a kind in the folders below one, by their names within it."""
+def _below(folder: Path, readable: Callable[[Path], bool], read: Sequence[Path] = ()) -> list[str]:
+    """Images of a kind in the folders below one, but for those that are ``read``, by their names within it."""
     files = not_predicted(folder, islice(files_below(folder), _MOST_LOOKED_AT))
-    return [file.relative_to(folder).as_posix() for file in files if file.parent != folder and readable(file)]
+    known = {folder, *read}
+    below = images_of(file for file in files if file.parent not in known and readable(file))
+    return [image.relative_to(folder).as_posix() for image in below]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.files import require_file
+from netwright.data.files import is_folder, require_file
 from netwright.data.io.alignment import misplacement
 from netwright.data.io.images import is_picture, require_one_orientation
 from netwright.data.io.time_axis import advice_on_time
@@ -96,7 +96,8 @@ def require_label(case: Case) -> Path:
                 kind="missing-label",
             )
         )
-    require_file(case.label, advice)
+    if not is_folder(case.label):
+        require_file(case.label, advice)
     return case.label
 
 

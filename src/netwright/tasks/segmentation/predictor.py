@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.data.base import AnyDataset, OnCase
+from netwright.data.io.formats import files_of
 from netwright.data.io.images import is_picture
 from netwright.data.io.volumes import Volume, label_ending, read_image, write_label_map
 from netwright.data.layouts import find_cases
@@ -253,7 +254,9 @@ class Segmenter:
         refuse_masks(masks, self.task.metric)
         cases = find_cases(images, self.task.channels)
         names = [f"{case.name}{label_ending(case.images[0], format)}" for case in cases]
-        read = Reading([file for case in cases for file in case.images], folder_of(images))
+        images_read = [image for case in cases for image in case.images]
+        files = [file for image in images_read for file in (files_of(image) if image.is_dir() else (image,))]
+        read = Reading([file for file in files if file != images.expanduser()], folder_of(images))
         outputs = plan_outputs(output, names, [case.images[0] for case in cases], read, overwrite=overwrite)
 
         written = []

@@ -1,0 +1,267 @@
+"""DICOM: the slices of one series in a folder, or in a file of several frames, read by pydicom.
+
+Slices are put in order by their positions; names and numbers of files mean nothing. Numbers are the stored ones, with
+the rescale slope and intercept of their own slice. MONOCHROME1 only says that a viewer shows small numbers bright: the
+numbers are not changed, so that Hounsfield units stay what they are. Padding values are numbers like others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.files import (
+    content_digest,
+    is_file,
+    is_folder,
+    reading,
+    require_file,
+    unreadable,
+)
+from netwright.data.io.bounds import require_voxels
+from netwright.data.io.dicom_frames import (
+    ADVICE,
+    ENDING,
+    EXPECTED,
+    Frame,
+    Head,
+    frames_in,
+    head_of,
+    is_dicom,
+    read_head,
+    refused,
+    series_of,
+)
+from netwright.data.io.dicom_stack import in_order
+from netwright.data.io.dicom_voxels import DicomVoxels
+from netwright.data.io.grid import Grid, grid_of
+from netwright.data.io.header_problems import no_volume_in_space
+from netwright.data.io.nifti import NIFTI
+from netwright.data.io.volume_file import FileFormat
+from netwright.data.issues import UnusableFile, enumerate_words
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_NO_SLICES = ("LICENSE", "README", "VERSION", "DICOMDIR")
+_MOST_SERIES_NAMED = 5
+_KEPT = 64
+"""So many series are remembered with the headers of all their slices."""
+
+_Signature = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class DicomVolume:
+    """A series whose headers have been read, as a `netwright.data.io.volume_file.VolumeFile`.
+
+    Args:
+        path: the folder of the series, or the file of several frames.
+        shape: columns, rows and slices.
+        affine: voxel indices to millimetres along RAS (4, 4).
+        frames: in the order of the slices.
+        kind: the type of the voxels.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    affine: NDArray[np.float64]
+    frames: tuple[Frame, ...]
+    kind: np.dtype[Any]
+
+    @property
+    def grid(self) -> Grid:
+        """The grid that the slices make.
+
+        Raises:
+            UnusableFile: they make none.
+        """
+        grid = grid_of(self.shape, self.affine)
+        if grid is None:
+            raise no_volume_in_space(self.path, "axes map", self.affine, "the position, convert it to NIfTI.")
+        return grid
+
+    @property
+    def time_points(self) -> int:
+        """1: several images in one series are refused."""
+        return 1
+
+    @property
+    def time_step(self) -> str:
+        """Empty: there is no time."""
+        return ""
+
+    @contextmanager
+    def voxels(self, *, labels: bool = False) -> Iterator[DicomVoxels]:
+        """All voxels, with the slope and intercept of their slices."""
+        yield DicomVoxels(self.frames, self.shape, self.kind)
+
+    def advice_on_scale(self, off: float) -> str:
+        """What to do with a label map that slope and intercept change. ``off``: from whole numbers, at most."""
+        scales = {(frame.slope, frame.intercept) for frame in self.frames} - {(1.0, 0.0)}
+        if not scales:
+            return ""
+        slope, intercept = min(scales)
+        return (
+            f"Its header multiplies the stored numbers by a rescale slope of {slope:g} and adds an intercept of "
+            f"{intercept:g}. If the stored ones are the labels, save it as NIfTI without them."
+        )
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Whether a DICOM file lies in a folder itself."""
+    return next(_slices(folder), None) is not None
+
+
+def holds_slices(folder: Path) -> bool:
+    """Whether the DICOM files in a folder are slices of one volume: a file of several frames is a volume by itself."""
+    first = next(_slices(folder), None)
+    if first is None:
+        return False
+    try:
+        return frames_in(first) == 1
+    except UnusableFile:  # whoever reads it says what is wrong
+        return True
+
+
+def looks_like_dicom(file: Path) -> bool:
+    """Whether a file is called as DICOM files are, or may be called so and begins as they do."""
+    return _may_be_slice(file) and (file.name.lower().endswith(ENDING) or is_dicom(file)) and is_file(file)
+
+
+def _slices(folder: Path) -> Iterator[Path]:
+    if is_folder(folder):
+        yield from filter(looks_like_dicom, sorted(folder.iterdir()))
+
+
+def _may_be_slice(file: Path) -> bool:
+    """By its name, which may have any ending or none; a number after a dot is none, but the end of a long number."""
+    if file.name[0] == "." or file.name.upper() in _NO_SLICES:
+        return False
+    ending = file.suffix.lower()
+    return ending in ("", ENDING, ".ima", ".dicom") or ending[1:].isdecimal()
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """A folder and the files of its slices; of a single file that file."""
+    return (path, *_slices(path)) if is_folder(path) else (path,)
+
+
+def digests(path: Path) -> tuple[str, ...]:
+    """Hashes of the contents of all slices, sorted: the names of files mean nothing."""
+    if not is_folder(path):
+        return (content_digest(path),)
+    return tuple(sorted(content_digest(file) for file in _slices(path)))
+
+
+def open_dicom(path: Path) -> DicomVolume:
+    """The headers of a series.
+
+    Raises:
+        UnusableFile: there is no series, more than one, or its slices make no volume.
+    """
+    if not is_folder(path):
+        require_file(path, expected="a DICOM file")
+    files = [file for file in files_of(path) if not is_folder(file)]
+    if is_folder(path):
+        files += _not_slices(path, files)
+    signature = tuple(
+        (file.name, status.st_size, status.st_mtime_ns) for file in files for status in [file.stat()]
+    )
+    return _opened(path, signature)
+
+
+def _not_slices(folder: Path, slices: Sequence[Path]) -> list[Path]:
+    """Files that are named as slices are and begin otherwise: whoever opens one says that it is damaged."""
+    known = set(slices)
+    return [
+        file
+        for file in sorted(folder.iterdir())
+        if file not in known and _may_be_slice(file) and file.is_file()
+    ]
+
+
+@lru_cache(_KEPT)
+def _opened(path: Path, signature: _Signature) -> DicomVolume:
+    """``signature``: name, size and time of the files. Cached: a volume is opened several times, and has many."""
+    folder = path if is_folder(path) else path.parent
+    files = [folder / name for name, _, _ in signature]
+    if not files:
+        raise refused(
+            path,
+            "is a folder without DICOM files",
+            "the file of a volume, or a folder with the slices of a DICOM series",
+            enumerate_words([file.name for file in sorted(path.iterdir())[:5]]) or "nothing",
+            "Correct the path, or put the slices there.",
+        )
+    datasets = []
+    for file in files:
+        datasets.append(read_head(file))
+        _require_bounds(path, datasets[0], len(files))
+    _require_one_series(path, files, [series_of(*pair) for pair in zip(files, datasets, strict=True)])
+    heads = [head_of(*pair) for pair in zip(files, datasets, strict=True)]
+    frames, affine = in_order(path, heads)
+    rows, columns = heads[0].size
+    shape = (columns, rows, len(frames))
+    require_voxels(path, shape)
+    for head in heads:
+        _require_bytes(head)
+    plain = all((frame.slope, frame.intercept) == (1.0, 0.0) for frame in frames)
+    kind = np.result_type(*(head.kind for head in heads)) if plain else np.dtype(np.float32)
+    return DicomVolume(path, shape, _LPS_TO_RAS @ affine, tuple(frames), kind)
+
+
+def _require_bounds(path: Path, dataset: Any, files: int) -> None:
+    with reading(path, EXPECTED, ADVICE):
+        frames = int(dataset.get("NumberOfFrames") or 1)
+        size = int(dataset.get("Columns") or 0), int(dataset.get("Rows") or 0)
+    require_voxels(path, (*size, max(files, frames)))
+
+
+def _require_one_series(path: Path, files: Sequence[Path], series: Sequence[tuple[str, str]]) -> None:
+    if len({number for number, _ in series}) < 2:
+        return
+    members: dict[str, list[Path]] = {}
+    for file, (number, _) in zip(files, series, strict=True):
+        members.setdefault(number, []).append(file)
+    titles = dict(series)
+    named = [
+        f"{titles[number]} ({len(those)} {'file' if len(those) == 1 else 'files such as'} {those[0].name}, "
+        f"{number or 'without a SeriesInstanceUID, as its header may be cut off'})"
+        for number, those in list(members.items())[:_MOST_SERIES_NAMED]
+    ]
+    if len(titles) > len(named):
+        named.append(f"{len(titles) - len(named)} more")
+    raise refused(
+        path,
+        f"has {len(titles)} DICOM series",
+        "one series in a folder",
+        enumerate_words(named),
+        "Put each into a folder of its own, by the SeriesInstanceUID of the files, and give the one that is meant.",
+        "dicom-several-series",
+    )
+
+
+def _require_bytes(head: Head) -> None:
+    """Refuse a file that is too small for its pixels, where they are not compressed."""
+    wanted = prod(head.size) * len(head.frames) * head.kind.itemsize
+    if not head.compressed and head.file.stat().st_size < wanted:
+        raise unreadable(head.file, f"a header that announces {wanted} bytes of pixels", EXPECTED, ADVICE)
+
+
+DICOM = FileFormat(
+    title="DICOM",
+    endings=(ENDING,),
+    label_ending=NIFTI.label_ending,
+    open=open_dicom,
+    write_labels=NIFTI.write_labels,
+    files_of=files_of,
+    digests=digests,
+)
+"""Read only: label maps of such images are NIfTI files."""
