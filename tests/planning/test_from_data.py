@@ -19,7 +19,7 @@ from netwright.errors import SettingsError
 from netwright.execution import notes
 from netwright.planning.early_termination import choose_early_termination
 from netwright.planning.from_data import require_validation_labels, shape_space
-from netwright.planning.recipe import read_without_classes
+from netwright.planning.recipe import first_draft, read_without_classes
 from netwright.planning.task_settings import choose_task_settings
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
@@ -420,3 +420,11 @@ def test_images_with_labels_of_sides_are_not_mirrored(
     shaped = after(settings, shape_space, user_set=user_set, task=task, prepared=None)
     assert make_space(shaped.space).mirroring is mirrored  # type: ignore[attr-defined]
     assert ("mirroring" in make_space(shaped.space).distributions()) is mirrored
+
+
+def test_ct_is_measured_again_where_a_run_is_repeated(shapes: Path) -> None:
+    measured = {"normalise": "modality", "ct_intensities": [[-100, 240, 80, 50], None]}
+    earlier = settings_with(preprocessing=measured)
+    assert earlier.preprocessing.ct_intensities == ((-100, 240, 80, 50), None)
+    repeated = first_draft(shapes, None, UserSettings(repeat=earlier)).preprocessing
+    assert (repeated.normalise, repeated.ct_intensities) == ("modality", None)

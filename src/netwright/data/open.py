@@ -19,8 +19,8 @@ from netwright.data.layouts import FORMATS, Format
 from netwright.data.layouts.description import DESCRIPTION, read_description
 from netwright.data.layouts.image_formats import IMAGE_FORMATS, OF_FILES, ImageFormat
 from netwright.data.layouts.paired import refuse_paired
-from netwright.data.splits import FRACTIONS, Splits, split
-from netwright.data.volumes.cache import image_digests, prepare
+from netwright.data.splits import FRACTIONS, Splits
+from netwright.data.volumes.cache import image_digests, prepare, split_volumes
 from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, VOLUMES
 from netwright.data.volumes.inspection import Inspection, inspect_dataset
 from netwright.data.volumes.prepared import open_prepared
@@ -56,22 +56,14 @@ class DataKind:
     digests: Callable[[Any, int], dict[str, str]]
 
 
-def _prepare_volumes(dataset: Any, settings: Any, cache_root: Path, **options: Any) -> AnyPrepared:
-    """Prepares volumes. Each is normalised by itself, so seed and fractions do not matter."""
-    without = {name: value for name, value in options.items() if name not in ("seed", "fractions")}
-    return prepare(dataset, settings, cache_root, **without)
-
-
 KINDS: dict[str, DataKind] = {
     VOLUMES: DataKind(
         title="images with label maps",
         setting="preprocessing",
         settings=PreprocessingSettings,
         inspect=inspect_dataset,
-        prepare=_prepare_volumes,
-        split=lambda prepared, seed, fractions: split(
-            prepared.names, seed, fractions, prepared.groups, prepared.parts
-        ),
+        prepare=prepare,
+        split=split_volumes,
         open_prepared=open_prepared,
         digests=image_digests,
     ),
@@ -186,8 +178,8 @@ def prepare_any(
         dataset: the dataset.
         settings: the settings for its kind of data.
         cache_root: the folder of all prepared data.
-        seed: as in `split_any`. It matters for pictures without an official test part: their normalisation is measured
-            on the training part alone.
+        seed: as in `split_any`. It matters for CT, and for pictures without an official test part: their normalisation
+            is measured on the training part alone.
         fractions: as in `split_any`.
         workers: the number of threads.
         on_case: called after each case.

@@ -23,7 +23,7 @@ def grid(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Gr
 
 
 def chosen(grids: list[Grid], **values: object) -> PreprocessingSettings:
-    return PreprocessingSettings(**{**FOR_ANY_DATA, **values}).resolved(grids)  # type: ignore[arg-type]
+    return PreprocessingSettings(**{**FOR_ANY_DATA, "normalise": "zscore", **values}).resolved(grids)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shapes", [((35, 49, 36), (37, 51, 35)), ((90, 128, 128),), ((16, 9, 100),)])

@@ -17,9 +17,11 @@ from netwright.data.files import READING
 from netwright.data.io.formats import image_file_digests
 from netwright.data.io.volumes import read_grid
 from netwright.data.parallel import in_order
+from netwright.data.splits import FRACTIONS, Splits, split
 from netwright.data.volumes.checks import check_case, require_images, require_label
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.data.volumes.geometry import Geometry
+from netwright.data.volumes.intensities import with_intensities
 from netwright.data.volumes.prepared import (
     IMAGES,
     INDEX,
@@ -41,6 +43,8 @@ def prepare(
     settings: PreprocessingSettings,
     cache_root: Path,
     *,
+    seed: int = 0,
+    fractions: tuple[float, float, float] = FRACTIONS,
     workers: int = 1,
     on_case: Callable[[int, int], None] | None = None,
 ) -> Prepared:
@@ -53,6 +57,8 @@ def prepare(
         dataset: the dataset.
         settings: how its cases are preprocessed.
         cache_root: the folder of all prepared data.
+        seed: as in `split_volumes`. It matters for CT, whose normalisation is measured on the training part alone.
+        fractions: as in `split_volumes`.
         workers: the number of threads.
         on_case: called with the number of cases done and of all cases, after each case that is written.
 
@@ -61,13 +67,30 @@ def prepare(
         DatasetError: there are no cases.
         StorageError: there is no room for the cache, or it cannot be written.
     """
-    geometries, resolved = _plan(dataset, settings, workers)
+    geometries, planned = _plan(dataset, settings, workers)
+    resolved = with_intensities(
+        planned, dataset, lambda: split_volumes(dataset, seed, fractions).training, workers
+    )
     folder = cache_folder(Path(cache_root), dataset.name, _key(dataset, resolved, workers))
 
     def build(partial_folder: Path) -> None:
         _build(dataset, resolved, geometries, partial_folder, workers, on_case)
 
     return open_or_build(folder, open_prepared, build, _bytes(dataset, geometries))
+
+
+def split_volumes(data: Dataset | Prepared, seed: int, fractions: tuple[float, float, float]) -> Splits:
+    """The parts of a dataset, before and after it is prepared: see `split`.
+
+    Args:
+        data: with the cases.
+        seed: another seed gives another division.
+        fractions: of training, validation and test.
+
+    Raises:
+        DatasetError: too few cases.
+    """
+    return split(data.names, seed, fractions, data.groups, data.parts)
 
 
 def _plan(
@@ -94,10 +117,15 @@ def _key(dataset: Dataset, settings: PreprocessingSettings, workers: int) -> str
         "channels": dataset.channels,
         "labels": list(dataset.labels.items()),
         "map_label": list(dataset.map_label.items()),
-        "settings": settings.to_dict(),
+        "settings": {name: value for name, value in settings.to_dict().items() if _matters(name, value)},
         "cases": list(in_order(_case_digests, dataset.cases, workers)),
     }
     return blake2b(json.dumps(meaning, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def _matters(name: str, value: object) -> bool:
+    """Whether a setting is part of the key: not if it has the value that it had before there was such a setting."""
+    return (name, value) != ("ct_intensities", None)
 
 
 def _case_digests(case: Case) -> list[str]:

@@ -131,12 +131,13 @@ def _channels(dataset: Dataset, facts: Sequence[CaseFacts]) -> tuple[ChannelStat
     if not complete:
         return ()
     return tuple(
-        _pool(name, [case.channels[number] for case in complete])
+        pooled(name, [case.channels[number] for case in complete])
         for number, name in enumerate(dataset.channels)
     )
 
 
-def _pool(name: str, facts: Sequence[ChannelFacts]) -> ChannelStatistics:
+def pooled(name: str, facts: Sequence[ChannelFacts]) -> ChannelStatistics:
+    """The intensities of a channel over several cases, of which each voxel counts alike."""
     voxels = np.array([case.voxels for case in facts], dtype=np.float64)
     means = np.array([case.mean for case in facts])
     mean = float(np.average(means, weights=voxels))

@@ -41,7 +41,10 @@ AIR_PERCENTILE = 0.5
 """Air is the darkest of a scan; the very darkest voxels may be noise, or the edge of a reconstruction."""
 
 
-FOR_ANY_DATA: Mapping[str, Any] = {"spacing": "median", "size": "proportional"}
+Intensities = tuple[float, float, float, float]
+"""The lower and upper bound of a channel, and the mean and standard deviation by which it is normalised."""
+
+FOR_ANY_DATA: Mapping[str, Any] = {"spacing": "median", "size": "proportional", "normalise": "modality"}
 """The settings for whatever data a user has, in which they differ from those of the published systems."""
 
 
@@ -79,9 +82,15 @@ class PreprocessingSettings:
         "at most 2,097,152 voxels; `whole`: so that no case is cropped, at most 320 along each axis (pictures: "
         "512)",
     )
-    normalise: Literal["zscore", "minmax", "none"] = setting(
+    normalise: Literal["zscore", "minmax", "none", "modality"] = setting(
         "zscore",
-        "`zscore`: each channel of each case to zero mean and unit variance; `minmax`: to the range from 0 to 1",
+        "`zscore`: each channel of each case to zero mean and unit variance; `minmax`: to the range from 0 to 1; "
+        "`modality`: CT by the foreground of all training cases, other channels as `zscore`",
+    )
+    ct_intensities: tuple[Intensities | None, ...] | None = setting(
+        None,
+        "for each channel that is CT: lower and upper bound, mean and standard deviation, for "
+        "`preprocessing.normalise=modality`; `null` for other channels. Measured on the training cases",
     )
     foreground: Literal["all", "nonzero"] = setting(
         "all",
@@ -96,7 +105,9 @@ class PreprocessingSettings:
     )
 
     def __post_init__(self) -> None:
-        _require_choice("normalise", self.normalise, ("zscore", "minmax", "none"))
+        _require_choice("normalise", self.normalise, ("zscore", "minmax", "none", "modality"))
+        for measured in self.ct_intensities or ():
+            _require_intensities(measured)
         _require_choice("foreground", self.foreground, ("all", "nonzero"))
         _require_choice("pad_value", self.pad_value, ("zero", "air"))
         if isinstance(self.spacing, str):
@@ -145,6 +156,18 @@ class PreprocessingSettings:
             size = _chosen_size(shapes, whole=self.size == "whole", flat=flat)
         return replace(self, spacing=spacing, size=size if isinstance(self.size, str) else self.size or size)
 
+    def intensities_of(self, channel: int) -> Intensities | None:
+        """By what a channel is normalised, if it is CT; None: by its own voxels.
+
+        Raises:
+            SettingsError: the intensities are still to be measured.
+        """
+        if self.normalise != "modality":
+            return None
+        if self.ct_intensities is None:
+            raise SettingsError("CT must be measured in a dataset first: use `prepare`.")
+        return self.ct_intensities[channel] if channel < len(self.ct_intensities) else None
+
     def geometry(self, grid: Grid) -> Geometry:
         """Where a volume on ``grid`` ends up.
 
@@ -167,7 +190,7 @@ class PreprocessingSettings:
         """The inverse of `to_dict`; unknown keys of a newer version are ignored."""
         known: dict[str, Any] = {}
         for name in (field.name for field in fields(cls) if field.name in values):
-            known[name] = tuple(values[name]) if isinstance(values[name], list) else values[name]
+            known[name] = _as_tuple(values[name])
         return cls(**known)
 
 
@@ -221,14 +244,22 @@ def prepare_volume(volume: Volume, paths: Sequence[Path], settings: Preprocessin
 def normalised(image: NDArray[np.float32], settings: PreprocessingSettings) -> NDArray[np.float32]:
     """An image (C, X, Y, Z), each channel normalised over its foreground; a constant one becomes zeros.
 
-    Zeros that are not foreground stay zeros, as padding and augmentation fill up with zeros.
+    Zeros that are not foreground stay zeros, as padding and augmentation fill up with zeros. CT whose intensities were
+    measured in the training cases is cut off at their bounds, also where it is 0.
     """
     if settings.normalise == "none":
         return image
     result = np.empty_like(image)
     for channel, values in enumerate(image):
+        measured = settings.intensities_of(channel)
+        if measured is not None:
+            low, high, centre, width = measured
+            np.clip(values, np.float32(low), np.float32(high), out=result[channel])
+            result[channel] -= np.float32(centre)
+            result[channel] *= np.float32(1 / width)
+            continue
         within = values[values != 0] if settings.foreground == "nonzero" and values.any() else values
-        if settings.normalise == "zscore":
+        if settings.normalise != "minmax":
             centre, width = within.mean(dtype=np.float64), within.std(dtype=np.float64)
         else:
             centre, width = float(within.min()), float(within.max()) - float(within.min())
@@ -264,6 +295,21 @@ def air_of(image: NDArray[np.float32], settings: PreprocessingSettings) -> tuple
 def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise SettingsError(f"{name} is {value!r}: expected one of {', '.join(choices)}.")
+
+
+def _require_intensities(measured: Intensities | None) -> None:
+    if measured is None:
+        return
+    low, high, _, deviation = measured
+    if not np.isfinite(measured).all() or low > high or deviation <= 0:
+        raise SettingsError(
+            f"ct_intensities has {measured}: expected a lower bound, an upper bound, a mean and a standard deviation "
+            "above 0."
+        )
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 
 def _require_three(name: str, value: Sequence[float], expected: str) -> None:

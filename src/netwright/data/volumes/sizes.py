@@ -52,7 +52,7 @@ class PreparedSizes:
             ]
             yield (
                 "patches",
-                f"an input sees {self.view:.0%} of the median volume. Where a structure can only be told from "
+                f"an input sees {100 * self.view:.0f} % of the median volume. Where a structure can only be told from "
                 "its surroundings, larger voxels show more of them: --set preprocessing.spacing="
                 f"[{','.join(f'{edge:g}' for edge in coarser)}] for a quarter",
             )

@@ -1,0 +1,110 @@
+"""Intensities of CT, which are measured over the whole training part: Hounsfield units mean the same in every scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.data.parallel import in_order
+from netwright.data.volumes.checks import check_case
+from netwright.data.volumes.dataset import Case, Dataset
+from netwright.data.volumes.fingerprint import ChannelFacts, pooled
+from netwright.data.volumes.preprocessing import Intensities, PreprocessingSettings
+from netwright.errors import DatasetError, SettingsError
+
+SAMPLED_VOXELS = 100_000
+"""How many foreground voxels of each case and channel, evenly spread, the percentiles are estimated from."""
+
+SMALLEST_DEVIATION = 1e-3
+"""In Hounsfield units: less is what rounding leaves of a constant."""
+
+
+def is_ct(channel: str) -> bool:
+    """Whether a channel of that name is CT, as the Decathlon and nnU-Net name it.
+
+    >>> is_ct("CT"), is_ct("MRI"), is_ct("PET/CT")
+    (True, False, False)
+    """
+    return channel.strip().casefold() == "ct"
+
+
+def with_intensities(
+    settings: PreprocessingSettings,
+    dataset: Dataset,
+    training: Callable[[], Collection[str]],
+    workers: int,
+) -> PreprocessingSettings:
+    """The same settings with the intensities of CT filled in, if they ask for them and have none.
+
+    They are measured as in nnU-Net (Isensee et al., Nature Methods 2021), over the foreground voxels of all training
+    cases. Where no channel is CT, ``normalise`` becomes "zscore".
+
+    Args:
+        settings: of the preparation.
+        dataset: to be prepared.
+        training: gives the names of the training cases.
+        workers: the number of threads.
+
+    Raises:
+        UnusableFile: a file cannot be used.
+        DatasetError: no training case has a foreground voxel.
+        SettingsError: the user gave intensities for another number of channels.
+    """
+    if settings.normalise != "modality":
+        return settings
+    ct = [is_ct(name) for name in dataset.channels]
+    if not any(ct):
+        return replace(settings, normalise="zscore", ct_intensities=None)
+    known = settings.ct_intensities
+    if known is not None:
+        if len(known) != len(ct):
+            raise SettingsError(
+                f"preprocessing.ct_intensities has {len(known)} entries: expected one for each of the {len(ct)} "
+                f"channels of {dataset.root}. Set it to null, to measure them."
+            )
+        return settings
+    names = set(training())
+    cases = [case for case in dataset.cases if case.name in names]
+    facts = list(in_order(partial(_foreground, dataset=dataset, ct=ct), cases, workers))
+    measured = tuple(
+        _of_channel(dataset, [case[number] for case in facts], len(cases)) if asked else None
+        for number, asked in enumerate(ct)
+    )
+    return replace(settings, ct_intensities=measured)
+
+
+def _foreground(case: Case, dataset: Dataset, ct: Sequence[bool]) -> list[ChannelFacts | None]:
+    """The foreground voxels of each channel of a case; None for a channel that is no CT, or without such voxels."""
+    volume, labels = check_case(case, dataset).require_usable()
+    within = labels != 0
+    if not within.any():
+        return [None] * len(ct)
+    return [_facts(values[within]) if asked else None for values, asked in zip(volume.array, ct, strict=True)]
+
+
+def _facts(values: NDArray[np.float32]) -> ChannelFacts:
+    return ChannelFacts(
+        values.size,
+        float(values.mean(dtype=np.float64)),
+        float(values.var(dtype=np.float64)),
+        float(values.min()),
+        float(values.max()),
+        values[:: -(-values.size // SAMPLED_VOXELS)].copy(),
+    )
+
+
+def _of_channel(dataset: Dataset, facts: Sequence[ChannelFacts | None], cases: int) -> Intensities:
+    labelled = [case for case in facts if case is not None]
+    if not labelled:
+        raise DatasetError(
+            f"{dataset.root}: none of the {cases} training cases has a labelled voxel, from which CT is normalised: "
+            "expected some. Take another seed or split, which split the cases differently, or --set "
+            "preprocessing.normalise=zscore."
+        )
+    statistics = pooled("CT", labelled)
+    deviation = statistics.std if statistics.std > SMALLEST_DEVIATION else 1.0
+    return statistics.percentile_0_5, statistics.percentile_99_5, statistics.mean, deviation
