@@ -55,6 +55,79 @@ def no_volume_in_space(path: Path, what: str, affine: NDArray[np.float64], advic
     )
 
 
+def no_spacing(path: Path, spacing: Sequence[float]) -> UnusableFile:
+    """Voxels without a size, in a header without a matrix that would give it.
+
+    Args:
+        path: of the file.
+        spacing: as the header has it, in mm.
+    """
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            "has a header without the size of its voxels",
+            expected="three edges above 0 mm, or an affine (sform)",
+            found=" x ".join(f"{edge:.4g}" for edge in spacing) + " mm (pixdim), and no sform",
+            advice="Programs take such voxels for 1 mm wide. Export the scan again; or, if you know "
+            "the size, save it with an affine: image = nibabel.load(path); nibabel.save(nibabel.Nifti1Image("
+            "numpy.asarray(image.dataobj), numpy.diag([x_mm, y_mm, z_mm, 1])), new_path). "
+            "Its label map needs the same.",
+            kind="no-spacing",
+        )
+    )
+
+
+def other_unit(
+    path: Path, unit: str, spacing: Sequence[float], millimetres: float, advice: str
+) -> UnusableFile:
+    """Lengths that are not in millimetres, by the header.
+
+    Args:
+        path: of the file.
+        unit: the one that the header names.
+        spacing: the edges of the voxels in that unit.
+        millimetres: how many the unit has.
+        advice: how to save the scan in millimetres.
+    """
+    edges = " x ".join(f"{edge:.4g}" for edge in spacing)
+    read = " x ".join(f"{edge * millimetres:.4g}" for edge in spacing)
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            f"has a header in {unit}s",
+            expected="millimetres, or no unit",
+            found=f"voxels of {edges} {unit}s, which are {read} mm",
+            advice=f"Some programs convert them, others take the numbers for millimetres. {advice} Its label map needs "
+            "the same.",
+            kind="unit",
+        )
+    )
+
+
+def too_many_axes(path: Path, shape: Sequence[int]) -> UnusableFile:
+    """An array of more than four axes.
+
+    Args:
+        path: of the file.
+        shape: of the array.
+    """
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            f"has {len(shape)} axes",
+            expected="a volume (X, Y, Z), several (X, Y, Z, C), or vectors (X, Y, Z, 1, C)",
+            found=f"an array of shape {shape_text(shape)}",
+            advice="It is unknown which axis holds the channels. Save all volumes along one, if that is what they are, "
+            "for example: image = nibabel.load(path); nibabel.save(nibabel.Nifti1Image(numpy.asarray("
+            "image.dataobj).reshape(*image.shape[:3], -1), image.affine), new_path); or each channel as a file.",
+            kind="axes",
+        )
+    )
+
+
 def single_slice(path: Path, shape: Sequence[int], code: str) -> UnusableFile:
     """An array of two axes. ``code`` adds the third and saves the volume.
 

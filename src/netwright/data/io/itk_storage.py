@@ -27,6 +27,7 @@ class Storage:
         packed: whether they are packed, by zlib or gzip.
         header_digest: a hash of the header without the line that names ``data``: a file's name is not its content.
         length: the number of packed bytes; None where the header does not say it.
+        unit: that of lengths, in small letters; "" where the header does not say it.
     """
 
     data: Path
@@ -34,6 +35,7 @@ class Storage:
     packed: bool
     header_digest: str
     length: int | None = None
+    unit: str = ""
 
     def require_bytes(self, wanted: int) -> None:
         """Refuse a file that cannot hold so many bytes, before memory is taken for them."""
@@ -93,7 +95,9 @@ def nrrd_storage(path: Path) -> Storage:
         raise ValueError("packed voxels of which some bytes are to be skipped")
     name = fields.get("datafile")
     data, start = (path, start) if name is None else (_beside(path, name), 0)
-    return Storage(data, start, packed, header.hexdigest())
+    units = re.findall(r'"([^"]*)"', fields.get("spaceunits", fields.get("units", "")))
+    unit = units[0].strip().lower() if units else ""
+    return Storage(data, start, packed, header.hexdigest(), unit=unit)
 
 
 def meta_storage(path: Path) -> Storage:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,15 @@ from netwright.data.files import (
 )
 from netwright.data.io.bounds import can_hold, require_voxels
 from netwright.data.io.grid import Grid, grid_of
-from netwright.data.io.header_problems import no_volume_in_space, not_3d, single_slice, unknown_numbers
+from netwright.data.io.header_problems import (
+    no_spacing,
+    no_volume_in_space,
+    not_3d,
+    other_unit,
+    single_slice,
+    too_many_axes,
+    unknown_numbers,
+)
 from netwright.data.io.volume_file import FileFormat, VolumeFile, label_type
 from netwright.data.issues import UnusableFile
 
@@ -52,10 +60,21 @@ _SAVE_AFFINE = (
     "affine), new_path). Where only the sform is broken, image.get_qform() may still be right."
 )
 
+_SAVE_MILLIMETRES = (
+    "If the unit is right, save the scan in millimetres: image = nibabel.load(path); affine = numpy.diag([{:g}] * 3 + "
+    "[1]) @ image.affine; new = nibabel.Nifti1Image(numpy.asarray(image.dataobj), affine); "
+    "new.header.set_xyzt_units('mm'); nibabel.save(new, new_path). If the numbers are millimetres, do the same with "
+    "affine = image.affine."
+)
+
 _REST_BYTES = 1 << 24
 """At most this many bytes may follow the voxels; more are a sign of a wrong header."""
 
-_TIME_UNITS = ("sec", "msec", "usec")
+_TIME_UNITS = {8: "sec", 16: "msec", 24: "usec"}
+"""By the code of ``xyzt_units`` without the three bits of space."""
+
+_OTHER_UNITS = {1: ("metre", 1000.0), 3: ("micrometre", 0.001)}
+"""By the three bits of space in ``xyzt_units``: a name, and how many millimetres it has."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +105,9 @@ class NiftiFile:
         if len(shape) == 2:
             raise single_slice(self.path, shape, _ADD_AXIS)
         vector = len(shape) == 5 and shape[3] == 1
-        if not (3 <= len(shape) <= 4 or vector) or min(shape) < 1:
+        if len(shape) > 4 and not vector:
+            raise too_many_axes(self.path, shape)
+        if len(shape) < 3 or min(shape) < 1:
             raise unreadable(self.path, not_3d(shape), _EXPECTED, _ADVICE)
         grid = grid_of(shape[:3], self.affine)
         if grid is None:
@@ -101,8 +122,8 @@ class NiftiFile:
     @property
     def time_step(self) -> str:
         """How far apart they are, "" where the header does not say that they are time points."""
-        unit, step = self.header.get_xyzt_units()[1], float(self.header["pixdim"][4])
-        return f"{step:.3g} {unit}" if unit in _TIME_UNITS and step > 0 else ""
+        unit, step = _TIME_UNITS.get(int(self.header["xyzt_units"]) & ~7), float(self.header["pixdim"][4])
+        return f"{step:.3g} {unit}" if unit is not None and step > 0 else ""
 
     @contextmanager
     def voxels(self, *, labels: bool = False) -> Iterator[Any]:
@@ -158,6 +179,7 @@ def open_nifti(path: Path) -> NiftiFile:
         content += file.read((_NIFTI2_HEADER_BYTES if nifti2 else 348) - len(content))
         kind_of_header: Any = nibabel.Nifti2Header if nifti2 else nibabel.Nifti1Header
         header = kind_of_header.from_fileobj(io.BytesIO(content), check=False)
+        spacing = [float(edge) for edge in header["pixdim"][1:4]]
         header.check_fix(_logger)
         opened = NiftiFile(path, header)
         shape, kind = opened.shape, header.get_data_dtype()
@@ -166,9 +188,22 @@ def open_nifti(path: Path) -> NiftiFile:
         opened.affine  # noqa: B018  whatever is wrong with one of them is raised here
     if kind.kind not in "biuf":
         raise _other_numbers(path, kind)
+    _require_millimetres(path, header, spacing)
     require_voxels(path, shape)
     _require_bytes(path, offset + prod(shape) * kind.itemsize)
     return opened
+
+
+def _require_millimetres(path: Path, header: Any, spacing: list[float]) -> None:
+    """Refuse a header in another unit, or without the size of its voxels. ``spacing``: as stored."""
+    if (unit := int(header["xyzt_units"]) & 7) in _OTHER_UNITS:
+        with without_warnings():
+            edges = np.linalg.norm(header.get_best_affine()[:3, :3], axis=0).tolist()
+        name, millimetres = _OTHER_UNITS[unit]
+        raise other_unit(path, name, edges, millimetres, _SAVE_MILLIMETRES.format(millimetres))
+    needed = spacing if header["sform_code"] == 0 else []
+    if len(header.get_data_shape()) > 2 and not all(isfinite(edge) and edge for edge in needed):
+        raise no_spacing(path, spacing)
 
 
 def _other_numbers(path: Path, kind: np.dtype[Any]) -> UnusableFile:

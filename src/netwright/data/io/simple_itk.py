@@ -30,7 +30,13 @@ from netwright.data.files import (
 )
 from netwright.data.io.bounds import require_voxels
 from netwright.data.io.grid import Grid, grid_of
-from netwright.data.io.header_problems import no_volume_in_space, not_3d, single_slice, unknown_numbers
+from netwright.data.io.header_problems import (
+    no_volume_in_space,
+    not_3d,
+    other_unit,
+    single_slice,
+    unknown_numbers,
+)
 from netwright.data.io.itk_storage import Storage, meta_storage, nrrd_storage
 from netwright.data.io.volume_file import FileFormat, VolumeFile, label_type
 
@@ -40,6 +46,20 @@ _CORRECT_AXES = "spacing, origin and direction, correct them in the header, whic
 _SAVE_MAGNITUDE = (
     "Save the magnitude: SimpleITK.WriteImage(SimpleITK.ComplexToModulus(SimpleITK.ReadImage(path)), "
     "new_path)."
+)
+_OTHER_UNITS = {
+    **dict.fromkeys(
+        ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers"), ("micrometre", 1e-3)
+    ),
+    **dict.fromkeys(("m", "meter", "meters"), ("metre", 1e3)),
+    "cm": ("centimetre", 10.0),
+    "nm": ("nanometre", 1e-6),
+}
+"""The units of a NRRD that are not millimetres: a name, and how many millimetres each has."""
+
+_CORRECT_UNIT = (
+    "Correct the header, which is text: multiply the directions or spacings, and the origin, by {:g} if the unit is "
+    'right, and write "mm" for the unit.'
 )
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -159,6 +179,9 @@ def _open(path: Path, kind: _Kind) -> ItkFile:
         affine = _affine(spacing, reader.GetOrigin(), reader.GetDirection())
     if bits is None:
         raise unknown_numbers(path, numbers, _SAVE_MAGNITUDE)
+    if storage.unit in _OTHER_UNITS:
+        name, millimetres = _OTHER_UNITS[storage.unit]
+        raise other_unit(path, name, spacing[:3], millimetres, _CORRECT_UNIT.format(millimetres))
     full_shape = (*shape, channels) if channels > 1 else tuple(shape)
     require_voxels(path, full_shape)
     value_bytes = int(bits[1]) // 8
