@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from netwright.data.layouts.unlabelled import MANIFEST
+from netwright.data.layouts.volume_files import MANIFEST
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import DatasetError, DatasetWarning, NetwrightError, SettingsError, StorageError
 from netwright.tasks.outputs import Outputs, Reading, plan_outputs

@@ -66,6 +66,12 @@ def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
             f"channel    {channel.name}: mean {channel.mean:.1f}, standard deviation {channel.std:.4g}, "
             f"0.5 to 99.5 % {channel.percentile_0_5:.4g} to {channel.percentile_99_5:.4g}"
         )
+    if fingerprint.unlabelled:
+        count = len(fingerprint.unlabelled)
+        yield (
+            f"to predict {count} case{'s' * (count != 1)} without a label map, such as {fingerprint.unlabelled[0]}: "
+            "not used in training"
+        )
     if not any(label.voxels for label in fingerprint.labels):
         return  # no case is usable; the problems follow
     for label in fingerprint.labels:

@@ -30,11 +30,11 @@ class DatasetSettings(_Model):
     path: Path = Field(description="the dataset's folder, or `.npz` file")
     format: str | None = Field(
         default=None,
-        description="layout of the dataset: `msd`, `nnunet`, `acdc`, `cine`, `image-masks`, `image-folder`, "
-        "`label-table` (several labels a picture), `images` (pictures without classes), `idx`, `npz`, "
-        "`cifar`, `cifar-coarse`, `svhn`, `svhn-extra`, `stanford-cars`, `celeba` or `imagenet`; `null`: it "
-        "is recognised, except for `cine`, `cifar-coarse` and `svhn-extra`. A space for inpainting alone makes it "
-        "`images`; `--format`",
+        description="layout of the dataset: `msd`, `nnunet`, `acdc`, `brats`, `kits`, `btcv`, `volume-pairs`, "
+        "`cine`, `image-masks`, `image-folder`, `label-table` (several labels a picture), `images` (pictures without "
+        "classes), `idx`, `npz`, `cifar`, `cifar-coarse`, `svhn`, `svhn-extra`, `stanford-cars`, `celeba` or "
+        "`imagenet`; `null`: it is recognised, except for `cine`, `cifar-coarse` and `svhn-extra`. A space for "
+        "inpainting alone makes it `images`; `--format`",
     )
     map_label: dict[int, int] = Field(
         default_factory=dict,

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 from netwright.data.base import OnCase
 from netwright.data.files import content_digest
 from netwright.data.issues import enumerate_words
-from netwright.data.layouts.unlabelled import MANIFEST, tell_unusable
+from netwright.data.layouts.unlabelled import tell_unusable
+from netwright.data.layouts.volume_files import MANIFEST
 from netwright.errors import DatasetError, SettingsError, StorageError
 
 T = TypeVar("T")

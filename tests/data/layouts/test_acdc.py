@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK
 
 from netwright.data import (
     PreprocessingSettings,
@@ -100,9 +101,38 @@ def test_training_and_testing_folders(folder: Folder, tmp_path: Path) -> None:
     names = {case.group for case in dataset(root).cases}
     assert names == {f"patient{number:03d}" for number in range(1, 6)}, "of 005 the label maps are there"
     assert {case.group for case in dataset(tmp_path).cases} == names, "the archive's own folder is above"
+    assert dataset(root).unlabelled == ("patient006",)
+    assert {case.group for case in dataset(root).cases if case.part == "test"} == {"patient005"}
+    assert {case.part for case in dataset(root).cases if case.group != "patient005"} == {"train"}
+    assert set(dataset(root / "training").parts) == {None}, "one part alone is none"
     shutil.copytree(root / "training" / "patient001", root / "testing" / "patient001")
     with pytest.raises(DatasetError, match="are of one patient"):
         dataset(root)
+
+
+def test_official_test_patients_are_tested_on(folder: Folder, tmp_path: Path) -> None:
+    root = tmp_path / "database"
+    folder(6, root / "training")
+    folder(8, root / "testing")
+    for number in range(1, 7):
+        shutil.rmtree(root / "testing" / f"patient{number:03d}")
+    prepared = prepare(dataset(root), PreprocessingSettings(spacing="native"), tmp_path / "cache")
+    splits = split_any(prepared, 0)
+    assert {name[:10] for name in splits.test} == {"patient007", "patient008"}
+    assert len(splits.training) + len(splits.validation) == 12
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".mhd"])
+def test_other_file_formats(folder: Folder, ending: str, tmp_path: Path) -> None:
+    root = folder(3)
+    for file in root.glob("*/*.nii.gz"):
+        name = file.name.removesuffix(".nii.gz")
+        SimpleITK.WriteImage(SimpleITK.ReadImage(file), file.with_name(f"{name}{ending}"))
+        file.unlink()
+    read_back = dataset(root)
+    assert (read_back.format, read_back.file_ending, len(read_back.cases)) == ("acdc", ending, 6)
+    assert inspect_dataset(read_back).errors == ()
+    assert len(find_cases(root, 1)) == 6
 
 
 def test_frames_within_the_cine(folder: Folder, save_volume: Save, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netwright.data.layouts import acdc, cine, image_masks, msd, nnunet
+from netwright.data.layouts import acdc, brats, cine, image_masks, kits, msd, nnunet
+from netwright.data.layouts import volume_pairs as pairs
 from netwright.data.layouts.unlabelled import find_cases
 from netwright.data.volumes.dataset import Dataset
 
@@ -32,6 +33,12 @@ FORMATS: dict[str, Format] = {
     "nnunet": Format("nnU-Net v2 raw", nnunet.LOOKED_FOR, nnunet.matches, nnunet.read),
     "msd": Format("Medical Segmentation Decathlon", msd.LOOKED_FOR, msd.matches, msd.read),
     "acdc": Format("ACDC", acdc.LOOKED_FOR, acdc.matches, acdc.read),
+    "brats": Format("BraTS", brats.LOOKED_FOR, brats.matches, brats.read),
+    "kits": Format("KiTS", kits.LOOKED_FOR, kits.matches, kits.read),
+    "btcv": Format(
+        "Beyond the Cranial Vault, abdomen", pairs.BTCV_LOOKED_FOR, pairs.matches_btcv, pairs.read_btcv
+    ),
+    "volume-pairs": Format("volumes with label maps", pairs.LOOKED_FOR, pairs.matches, pairs.read),
     "cine": Format("cines", cine.LOOKED_FOR, cine.matches, cine.read, recognised=False),
     "image-masks": Format(
         "pictures with masks", image_masks.LOOKED_FOR, image_masks.matches, image_masks.read

@@ -15,11 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.files import read_text
-from netwright.data.io.formats import VOLUME_ENDINGS
 from netwright.data.io.time_axis import time_points
 from netwright.data.issues import Problem, enumerate_words
 from netwright.data.layouts.description import stem
-from netwright.data.layouts.nnunet import list_files
+from netwright.data.layouts.volume_files import (
+    ending_of,
+    in_order_of_name,
+    volume_files_in,
+    volumes_by_stem,
+    with_parts,
+)
 from netwright.data.volumes.dataset import ACDC, Case, Dataset
 from netwright.errors import DatasetError
 
@@ -34,8 +39,8 @@ INFO = "Info.cfg"
 
 _PARENTS = (".", "training", "testing", "database/training", "database/testing")
 _PATIENT = re.compile(r"patient\d+")
-_FRAME = re.compile(r"(patient\d+)_frame(\d+)(_gt)?\.nii(\.gz)?")
-_CINE = re.compile(r"(patient\d+)_4d\.nii(\.gz)?")
+_FRAME = re.compile(r"(patient\d+)_frame(\d+)(_gt)?")
+_CINE = re.compile(r"(patient\d+)_4d")
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,8 @@ def matches(root: Path, description: Mapping[str, Any]) -> bool:
 def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
     """The dataset in ``root``: each labelled frame is a case, grouped by patient.
 
-    A frame that has a label map but no file of its own is read from the patient's cine. Patients below ``testing``
-    without any label map are left out; those with label maps are cases like all others.
+    A frame that has a label map but no file of its own is read from the patient's cine. Patients below ``testing`` are
+    the official test part beside those below ``training``; those without any label map are left for prediction.
 
     Args:
         root: the folder.
@@ -89,6 +94,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         DatasetError: an ``Info.cfg`` cannot be read, or two folders are of one patient.
     """
     cases: list[Case] = []
+    unlabelled: list[str] = []
     seen: dict[str, Path] = {}
     for folder in filter(_is_patient, _folders(root)):
         if (other := seen.setdefault(folder.name, folder)) is not folder:
@@ -98,15 +104,19 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         patient = _patient(folder)
         if patient.labels or folder.parent.name != "testing":
             cases += _cases(patient)
+        else:
+            unlabelled.append(patient.name)
     return Dataset(
         name=str(description.get("name") or root.resolve().name),
         root=root,
         format="acdc",
         channels=(CHANNEL,),
         labels=LABELS,
-        cases=tuple(sorted(cases, key=lambda case: case.name)),
+        cases=in_order_of_name(with_parts(root, cases)),
         map_label=map_label,
+        file_ending=ending_of([case.label for case in cases if case.label is not None]),
         naming=ACDC,
+        unlabelled=tuple(unlabelled),
     )
 
 
@@ -185,8 +195,7 @@ def _folders(root: Path) -> list[Path]:
 
 def _is_patient(folder: Path) -> bool:
     return bool(_PATIENT.fullmatch(folder.name)) and any(
-        _FRAME.fullmatch(file.name) or _CINE.fullmatch(file.name)
-        for file in list_files(folder, VOLUME_ENDINGS)
+        _FRAME.fullmatch(stem(file)) or _CINE.fullmatch(stem(file)) for file in volume_files_in(folder)
     )
 
 
@@ -195,10 +204,10 @@ def _files(folder: Path) -> tuple[dict[int, Path], dict[int, Path], Path | None]
     images: dict[int, Path] = {}
     labels: dict[int, Path] = {}
     cine = None
-    for file in list_files(folder, VOLUME_ENDINGS):
-        if match := _FRAME.fullmatch(file.name):
+    for name, file in volumes_by_stem(folder).items():
+        if match := _FRAME.fullmatch(name):
             (labels if match[3] else images)[int(match[2])] = file
-        elif _CINE.fullmatch(file.name):
+        elif _CINE.fullmatch(name):
             cine = file
     return images, labels, cine
 

@@ -25,6 +25,7 @@ from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.description import DESCRIPTION, read_labels, stem, value_first
 from netwright.data.layouts.image_masks import labels_of_values
 from netwright.data.layouts.nnunet import list_files
+from netwright.data.layouts.volume_files import volumes_by_stem
 from netwright.data.parallel import in_order
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.data.volumes.labels import count_values, mapped
@@ -71,7 +72,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     """
     folders = _folders(root)
     assert folders is not None  # as `matches` has found them
-    images, labels = (_by_stem(folder) for folder in folders)
+    images, labels = (volumes_by_stem(folder) for folder in folders)
     files, cases = _pairs(images, labels, folders[1])
     label_files = list(in_order(partial(_label_file, map_label=map_label), files, _READERS))
     named = description.get("labels")
@@ -111,16 +112,6 @@ def _folders(root: Path) -> tuple[Path, Path] | None:
         if (root / labels).is_dir() and list_files(root / images, VOLUME_ENDINGS):
             return root / images, root / labels
     return None
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for file in list_files(folder, VOLUME_ENDINGS):
-        if (other := files.setdefault(stem(file), file)) is not file:
-            raise DatasetError(
-                f"{folder} holds {other.name} and {file.name}: expected one file for each stem. Remove or rename one."
-            )
-    return files
 
 
 _Pair = tuple[Path, Path, int | None]

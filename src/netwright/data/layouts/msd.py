@@ -3,11 +3,15 @@
 The layout is that of medicaldecathlon.com: ``labels`` maps values to names, ``modality`` (or
 ``channel_names``) numbers the channels, and images of several channels are 4D files with the channels last. The first
 version of nnU-Net took the same description, and numbered the files of the channels as the second does.
+
+The lists ``validation`` and ``test`` are official parts where their images have label maps, as those of ``validation``
+have in AMOS 2022 (amos22.grand-challenge.org): ``imagesVa`` and ``labelsVa``. Other images in them are to be predicted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from netwright.data.layouts.description import (
     stem,
     value_first,
 )
+from netwright.data.splits import Part
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.errors import DatasetError
 
@@ -51,8 +56,12 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         )
     channels = read_channels(root, description)
     cases = [
-        _case(root, number, entry, len(channels)) for number, entry in enumerate(description["training"])
+        _case(root, "training", number, entry, len(channels))
+        for number, entry in enumerate(description["training"])
     ]
+    further, unlabelled = _further(root, description, {case.images for case in cases}, len(channels))
+    if further:
+        cases = [*(replace(case, part="train") for case in cases), *further]
     endings = {case.images[0].name[len(stem(case.images[0])) :] for case in cases} - {""}
     return Dataset(
         name=str(description.get("name") or root.name),
@@ -63,16 +72,53 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         cases=require_unique(root, cases),
         map_label=map_label,
         file_ending=min(endings) if endings else ".nii.gz",
+        unlabelled=tuple(sorted(unlabelled)),
     )
 
 
-def _case(root: Path, number: int, entry: object, channels: int) -> Case:
+_FURTHER: dict[str, Part] = {"validation": "val", "test": "test"}
+"""The lists beside ``training``, and which parts they are."""
+
+
+def _further(
+    root: Path, description: Mapping[str, Any], training: Collection[tuple[Path, ...]], channels: int
+) -> tuple[list[Case], list[str]]:
+    """The cases of official parts, and the names of the images that are to be predicted.
+
+    Images that are for training, too, stay there; those that are not on disk are passed over, as test sets are often
+    fetched apart.
+    """
+    cases, unlabelled = [], []
+    for name, part in _FURTHER.items():
+        entries = description.get(name)
+        for number, entry in enumerate(entries if isinstance(entries, list) else []):
+            case = _case(root, name, number, entry, channels)
+            label = _label_beside(case) if isinstance(entry, dict) else None
+            if case.images in training:
+                continue
+            if label is not None:
+                cases.append(replace(case, label=label, part=part))
+            elif all(map(is_file, case.images)):
+                unlabelled.append(case.name)
+    return cases, unlabelled
+
+
+def _label_beside(case: Case) -> Path | None:
+    """The label map of a case: the one in its entry, or ``labelsVa/a`` for ``imagesVa/a``; None where there is none."""
+    image = case.images[0]
+    home = image.parent.name
+    beside = image.parent.with_name(f"labels{home.removeprefix('images')}") / image.name
+    named = [case.label] if case.label is not None else []
+    return next(filter(is_file, [*named, *([beside] if home.startswith("images") else [])]), None)
+
+
+def _case(root: Path, part: str, number: int, entry: object, channels: int) -> Case:
     image = entry.get("image") if isinstance(entry, dict) else entry
     label = entry.get("label") if isinstance(entry, dict) else None
     files: list[Any] = image if isinstance(image, list) else [image]
     if not files or not all(isinstance(file, str) for file in files) or not isinstance(label, str | None):
         raise DatasetError(
-            f"{root / DESCRIPTION} gives training case {number} as {entry!r}: expected the paths of its "
+            f"{root / DESCRIPTION} gives {part} case {number} as {entry!r}: expected the paths of its "
             "files, "
             'for example {"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}.'
         )

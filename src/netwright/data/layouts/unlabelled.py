@@ -13,15 +13,13 @@ from netwright.data.io.formats import VOLUME_ENDINGS, files_of, images_of, is_vo
 from netwright.data.io.images import PICTURE_ENDINGS, is_picture
 from netwright.data.io.time_axis import time_points
 from netwright.data.issues import UnusableFile, enumerate_words
-from netwright.data.layouts import acdc, image_masks, nnunet
+from netwright.data.layouts import acdc, brats, image_masks, kits, nnunet, volume_pairs
 from netwright.data.layouts.class_folders import files_below
 from netwright.data.layouts.description import DESCRIPTION, stem
 from netwright.data.layouts.paired import refuse_masks_to_predict
+from netwright.data.layouts.volume_files import MANIFEST, volume_files_in
 from netwright.data.volumes.dataset import Case
 from netwright.errors import DatasetError, DatasetWarning
-
-MANIFEST = "netwright-predictions.jsonl"
-"""Lists what a prediction wrote into a folder; never an input."""
 
 _MOST_NAMED = 8
 _MOST_LOOKED_AT = 10_000
@@ -32,8 +30,10 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
     """The unlabelled cases of a file or folder, to predict.
 
     In the layout of ACDC the cases are the frames of the patients, labelled or not; where there are none, the cines.
-    If all files are named as in nnU-Net (``{case}_{channel:04d}``), they are grouped by case; a file that holds all
-    ``channels`` is a case by itself. Otherwise each volume, or picture, is a case. Folders within are not read.
+    In those of BraTS and KiTS they are the patients, and in a folder of folders with one image each these images. If
+    all files are named as in nnU-Net (``{case}_{channel:04d}``), they are grouped by case; a file that holds all
+    ``channels`` is a case by itself. Otherwise each volume, or picture, is a case, but for label maps that lie beside
+    their images. Folders within are not read.
 
     Warns:
         DatasetWarning: other files are left out. It names them.
@@ -50,9 +50,16 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
             path, [file for file in path.iterdir() if _beside_patients(file)], read, "patients' frames"
         )
         return frames
+    if patients := _of_patients(path, channels):
+        read = {file for patient in patients for file in patient.images}
+        others = [file for file in volume_files_in(path) if not volume_pairs.is_named_label(file)]
+        tell_others(path, others, read, "patients' images")
+        return patients
     files, kind = _files(path), "volumes"
     if files and is_picture(files[0]):
         kind = "pictures"
+    if not files and (cases := volume_pairs.in_folders(path)):
+        return cases
     if not files:
         raise DatasetError(_nothing(path))
     if path.is_dir() and files != [path]:
@@ -65,6 +72,13 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
     return _grouped(path, files, channels)
 
 
+def _of_patients(path: Path, channels: int) -> tuple[Case, ...]:
+    """The cases of a folder that has a folder for each patient, labelled or not; empty for other folders."""
+    if channels == len(brats.CHANNELS) and (cases := brats.unlabelled(path)):
+        return cases
+    return kits.unlabelled(path)
+
+
 def _beside_patients(file: Path) -> bool:
     """Whether a file is an image that lies in a folder in the layout of ACDC without being of it."""
     image = file.is_file() and (is_volume(file) or is_picture(file))
@@ -75,7 +89,8 @@ def _files(path: Path) -> list[Path]:
     """The volumes of a folder, its pictures where there are none, or the one file."""
     volumes = volumes_in(path)
     if volumes or not path.is_dir():
-        return volumes or ([path] if is_picture(path) else [])
+        labels = volume_pairs.label_maps_among(path, volumes) if len(volumes) > 1 else set()
+        return [file for file in volumes if file not in labels] or ([path] if is_picture(path) else [])
     return list(image_masks.by_stem(path, "Predict them one by one, or rename one.").values())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -318,4 +319,9 @@ def _advice_on_values(unnamed: list[int], dataset: Dataset) -> str:
     )
     if dataset.naming == ACDC:
         return f"Say {say}"
-    return f"Add the missing names to `labels` in dataset.json, or say {say}"
+    if dataset.named_by_layout:
+        names = {name: value for value, name in dataset.labels.items()}
+        names |= {dataset.elsewhere.get(value, f"name of {value}"): value for value in unnamed}
+        return f"Name all labels in {dataset.root / 'dataset.json'}: {json.dumps({'labels': names})}. Or say {say}"
+    table = "`labels` in dataset.json" if Path(dataset.naming).suffix in ("", ".json") else dataset.naming
+    return f"Add the missing names to {table}, or say {say}"

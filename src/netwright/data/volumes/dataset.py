@@ -19,7 +19,11 @@ PICTURES_WITH_MASKS = "image-masks"
 """The layout of two-dimensional images with masks."""
 
 ACDC = "ACDC"
-"""The layout ACDC. No file names its labels: the layout itself says what they are."""
+BRATS = "BraTS"
+BTCV = "BTCV"
+KITS = "KiTS"
+LAYOUTS_WITH_LABELS = (ACDC, BRATS, BTCV, KITS)
+"""The layouts whose labels no file names: the layout itself says what they are."""
 
 MAXIMUM_CLASSES = 256
 """Prepared labels take one byte a voxel."""
@@ -72,10 +76,13 @@ class Dataset:
         cases: the cases.
         map_label: value in the files -> value in ``labels``. It is applied before anything else.
         file_ending: the ending of the label maps that are written for it.
-        naming: the file that names the labels, or the folder of masks whose values are the labels.
+        naming: the file that names the labels, the folder of masks whose values are the labels, or the layout that says
+            what they are.
         proposed: the labels that mask values would get, where the values are not numbered in order and nobody has said
             what they mean.
         problems: what the names of files show beside the cases, such as files that are left out.
+        unlabelled: the names of the cases without a label map, which are left for prediction.
+        elsewhere: labels that the layout has in other years, to be proposed where a file has their values.
 
     Raises:
         DatasetError: there is no background or no other label, there are more than 256 labels, or one cannot be
@@ -98,9 +105,11 @@ class Dataset:
     naming: str = "dataset.json"
     proposed: Mapping[int, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    unlabelled: tuple[str, ...] = ()
+    elsewhere: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        description = self.root / self.naming
+        description = self.naming if self.named_by_layout else self.root / self.naming
         if 0 not in self.labels or len(self.labels) < 2:
             raise DatasetError(
                 f"{description} names the labels {dict(self.labels)}: expected 0 for background and at least "
@@ -123,7 +132,7 @@ class Dataset:
         object.__setattr__(self, "labels", dict(sorted(self.labels.items())))
         object.__setattr__(self, "map_label", dict(sorted(self.map_label.items())))
 
-    def _require_writable(self, description: Path) -> None:
+    def _require_writable(self, description: Path | str) -> None:
         """Raises where a label value could not be written: below 0, or larger than label maps can hold."""
         largest = LARGEST_IN_PICTURES if self.file_ending == ".png" else LARGEST
         for value, name in self.labels.items():
@@ -165,13 +174,17 @@ class Dataset:
         return len(self.labels)
 
     @property
+    def named_by_layout(self) -> bool:
+        """Whether no file names the labels, as the layout says what they are."""
+        return self.naming in LAYOUTS_WITH_LABELS
+
+    @property
     def as_named(self) -> str:
         """Where the labels come from, in words."""
-        return (
-            "as dataset.json names them"
-            if self.naming == "dataset.json"
-            else f"as the {'masks' if self.format == PICTURES_WITH_MASKS else self.naming} have them"
-        )
+        named = self.named_by_layout or Path(self.naming).suffix
+        if self.format == PICTURES_WITH_MASKS and not named:
+            return "as the masks have them"
+        return f"as {self.naming} names them" if named else f"as the {self.naming} have them"
 
     @property
     def label_values(self) -> tuple[int, ...]:

@@ -58,6 +58,8 @@ class Fingerprint:
     ``groups``: how many groups of cases there are, such as patients. The cases of a group stay in one part.
     ``parts``: the number of cases of each official part, or of ``all`` where there are none.
 
+    ``unlabelled``: the names of the cases without a label map, which are left for prediction.
+
     ``orientations`` counts the axis directions of the image files, for example ``{"RAS": 200}``.
     """
 
@@ -73,6 +75,7 @@ class Fingerprint:
     channels: tuple[ChannelStatistics, ...]
     labels: tuple[LabelStatistics, ...]
     parts: dict[str, int] = field(default_factory=dict)
+    unlabelled: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -123,6 +126,7 @@ def summarise(dataset: Dataset, facts: Sequence[CaseFacts]) -> Fingerprint:
         channels=_channels(dataset, facts),
         labels=tuple(labels),
         parts=dict(Counter(str(part or "all") for part in dataset.parts)),
+        unlabelled=dataset.unlabelled,
     )
 
 

@@ -13,7 +13,7 @@ from netwright.data.images.fingerprint import ImageFingerprint
 from netwright.data.issues import Problem, enumerate_words
 from netwright.data.parallel import OnDone, counted, in_order
 from netwright.data.splits import drawn_parts, part_words
-from netwright.data.volumes.dataset import Dataset
+from netwright.data.volumes.dataset import ACDC, Dataset
 from netwright.data.volumes.fingerprint import CaseFacts, Fingerprint, summarise
 from netwright.data.volumes.preprocessing import FOR_ANY_DATA, PreprocessingSettings
 from netwright.data.volumes.sizes import PreparedSizes, sizes_of
@@ -129,8 +129,9 @@ def _too_few(dataset: Dataset) -> list[Problem]:
     outside = " outside its official parts" if len(learned) < len(dataset.cases) else ""
     usable = cases >= len(parts)
     expected = f"at least {FEW_CASES if usable else len(parts)}, for {part_words(parts)}"
+    unlabelled = f"{len(dataset.unlabelled)} cases have no label map: `netwright predict` is for these. "
     advice = {
-        0: "Check that the files were copied to the right folder.",
+        0: f"{unlabelled if dataset.unlabelled else ''}Check that the files were copied to the right folder.",
         1: f"One {patients[:-1]} is not enough for training and testing: label more.",
     }.get(cases, f"A result on one or two test {patients} says little: label more.")
     return [
@@ -176,17 +177,24 @@ def _absent_labels(dataset: Dataset, fingerprint: Fingerprint, facts: Sequence[C
     return [
         Problem(
             "warning",
-            str(dataset.root / dataset.naming),
+            str(dataset.root if dataset.named_by_layout else dataset.root / dataset.naming),
             f"names the label {label.value} ({label.name}), which no case has",
             expected="voxels of every label in some case",
             found="none",
-            advice="It cannot be learned, and its Dice is undefined: remove it from `labels`, or look "
+            advice=f"It cannot be learned, and its Dice is undefined: {_without(dataset)}, or look "
             "whether its value is right.",
             kind="absent-label",
         ).relative_to(dataset.root)
         for label in fingerprint.labels
         if label.voxels == 0 and label.value != 0
     ]
+
+
+def _without(dataset: Dataset) -> str:
+    """What to do about a label that no case has."""
+    if dataset.named_by_layout and dataset.naming != ACDC:
+        return "name the labels that there are in a dataset.json with `labels`"
+    return "remove it from `labels`"
 
 
 def _nothing_labelled(dataset: Dataset) -> Problem:

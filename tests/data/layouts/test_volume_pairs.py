@@ -1,0 +1,208 @@
+"""Volumes and label maps that belong together by their names, in the layouts that people have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+from dicom_files import affine_of, write_series
+from netwright.data import find_cases, inspect_dataset, open_any
+from netwright.data.layouts.volume_files import MANIFEST
+from netwright.data.open import recognise
+from netwright.errors import DatasetError, DatasetWarning
+
+Write = Callable[..., Path]
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def pairs(write_volume: Write, noise: Make, label_map: Make, tmp_path: Path) -> Callable[..., Path]:
+    """Writes three images and label maps under names with a number in them."""
+
+    def build(image: str, label: str, values: Sequence[int] = (1, 2), root: Path = tmp_path / "data") -> Path:
+        for number in (1, 2, 3):
+            write_volume(root / image.format(number), noise(100))
+            write_volume(root / label.format(number), label_map(*values))
+        return root
+
+    return build
+
+
+LAYOUTS = [
+    ("images/s{}.nii.gz", "labels/s{}.nii.gz", "s1"),
+    ("imagesTr/s{}.nrrd", "labelsTr/s{}.nrrd", "s1"),
+    ("img/{}-Image.nii.gz", "label/{}-Mask.nii.gz", "1-Image"),
+    (
+        "averaged-training-images/DET{}_avg.nii.gz",
+        "averaged-training-labels/DET{}_avg_seg.nii.gz",
+        "DET1_avg",
+    ),
+    ("Training/Images/s{}.mha", "Training/Segmentations/s{}.mha", "s1"),
+    ("s{}.nii", "s{}_seg.nii", "s1"),
+    ("s{}.mhd", "s{}_label.mhd", "s1"),
+    ("ct_train_{}_image.nii.gz", "ct_train_{}_label.nii.gz", "ct_train_1_image"),
+    ("batch 1/volume-{}.nii", "batch 1/segmentation-{}.nii", "volume-1"),
+    ("case{}/image.nii.gz", "case{}/label.nii.gz", "case1"),
+    ("scans/s{}.nii.gz", "s{}-mask.nii.gz", "s1"),
+]
+
+
+@pytest.mark.parametrize(("image", "label", "name"), LAYOUTS)
+def test_names_that_agree_but_for_words(
+    pairs: Callable[..., Path], image: str, label: str, name: str
+) -> None:
+    root = pairs(image, label)
+    dataset = open_any(root)
+    assert recognise(root) == dataset.format == "volume-pairs"
+    assert dataset.names[0] == name
+    assert [(case.images[0], case.label) for case in dataset.cases] == [
+        (root / image.format(number), root / label.format(number)) for number in (1, 2, 3)
+    ]
+    assert dataset.labels == {0: "background", 1: "label 1", 2: "label 2"}
+    assert inspect_dataset(dataset).errors == ()
+
+
+def test_scans_of_the_abdomen_have_their_organs_names(
+    pairs: Callable[..., Path], write_volume: Write, noise: Make, tmp_path: Path
+) -> None:
+    root = pairs("Training/img/img000{}.nii.gz", "Training/label/label000{}.nii.gz", (6, 13))
+    write_volume(root / "Testing" / "img" / "img0061.nii.gz", noise(100))
+    dataset = open_any(root)
+    assert recognise(root) == dataset.format == "btcv"
+    assert len(dataset.labels) == 14
+    assert (dataset.labels[6], dataset.labels[13]) == ("liver", "left adrenal gland")
+    assert dataset.names == ("img0001", "img0002", "img0003")
+    assert dataset.unlabelled == ("img0061",)
+    assert inspect_dataset(dataset).errors == ()
+    assert [case.name for case in find_cases(root / "Testing" / "img", 1)] == ["img0061"]
+    assert open_any(root, format="volume-pairs").labels == {0: "background", 1: "label 1", 2: "label 2"}
+
+
+def test_names_of_labels_from_a_description(pairs: Callable[..., Path]) -> None:
+    root = pairs("mr/s{}.nii.gz", "mr/s{}_labels.nii.gz", (17, 53))
+    labels = {"background": 0, "left hippocampus": 17, "right hippocampus": 53}
+    (root / "dataset.json").write_text(json.dumps({"name": "Brains", "labels": labels}))
+    dataset = open_any(root)
+    assert (dataset.name, dataset.label_names) == ("Brains", ("left hippocampus", "right hippocampus"))
+    assert inspect_dataset(dataset).errors == ()
+
+
+def test_names_of_labels_from_a_table(
+    pairs: Callable[..., Path], write_volume: Write, label_map: Make
+) -> None:
+    root = pairs("s{}.nii.gz", "s{}_seg.nii.gz", (17, 53))
+    table = [f"{value} structure-{value} 1 2 3 0" for value in range(1, 255) if value != 200]
+    (root / "lut.txt").write_text("\n".join(table))
+    dataset = open_any(root)
+    assert dataset.labels == {0: "background", 17: "structure-17", 53: "structure-53"}
+    assert inspect_dataset(dataset).errors == ()
+    write_volume(root / "s2_seg.nii.gz", label_map(17, 200))
+    (problem,) = inspect_dataset(open_any(root)).errors
+    assert "has labels that lut.txt does not name: expected 0, 17 and 53, found 0, 17 and 200" in str(problem)
+    assert "Add the missing names to lut.txt" in problem.advice
+
+
+def test_values_that_nobody_names_are_asked_for(pairs: Callable[..., Path]) -> None:
+    root = pairs("images/s{}.nii.gz", "masks/s{}.nii.gz", (255,))
+    problem = inspect_dataset(open_any(root)).errors[0]
+    assert "confirm it with --map-label 255=1" in problem.advice
+    assert inspect_dataset(open_any(root, map_label={255: 1})).errors == ()
+
+
+def test_several_channels_in_a_file(pairs: Callable[..., Path], save_volume: Write, noise: Make) -> None:
+    root = pairs("images/s{}.nii.gz", "labels/s{}.nii.gz")
+    for number in (1, 2, 3):
+        array = noise(0)[..., None].repeat(2, axis=-1)
+        save_volume(root / "images" / f"s{number}.nii.gz", array)
+        save_volume(root / "labels" / f"s{number}.nii.gz", (array[..., 0] > 0).astype("uint8"))
+    dataset = open_any(root)
+    assert dataset.channels == ("channel 0", "channel 1")
+    assert inspect_dataset(dataset).errors == ()
+
+
+def test_series_in_dicom_beside_label_maps(tmp_path: Path) -> None:
+    for seed, name in enumerate(("a", "b", "c")):
+        numbers = np.random.default_rng(seed).integers(0, 900, (6, 5, 4)).astype(np.int16)
+        write_series(tmp_path / "images" / name, numbers)
+        labels = nibabel.Nifti1Image(
+            (numbers.T > 500).astype(np.uint8), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine_of()
+        )
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        nibabel.save(labels, tmp_path / "labels" / f"{name}.nii.gz")
+    dataset = open_any(tmp_path)
+    assert (dataset.format, dataset.names, dataset.unlabelled) == ("volume-pairs", ("a", "b", "c"), ())
+    assert inspect_dataset(dataset).errors == ()
+
+
+def test_half_made_cases_are_named(pairs: Callable[..., Path]) -> None:
+    root = pairs("images/s{}.nii.gz", "labels/s{}.nii.gz")
+    (root / "images" / "s1.nii.gz").unlink()
+    (root / "labels" / "s2.nii.gz").unlink()
+    texts = sorted(
+        str(problem) for problem in inspect_dataset(open_any(root)).errors if problem.kind != "few-cases"
+    )
+    assert texts[0].startswith("images/s2.nii.gz has no label map")
+    assert texts[1].startswith("labels/s1.nii.gz has no image")
+
+
+@pytest.mark.parametrize("second", ["labels/s1_mask.nii.gz", "masks/s1.nii.gz", "labels/s1.nrrd"])
+def test_two_label_maps_of_an_image_are_refused(
+    pairs: Callable[..., Path], write_volume: Write, label_map: Make, second: str
+) -> None:
+    root = pairs("images/s{}.nii.gz", "labels/s{}.nii.gz")
+    write_volume(root / second, label_map(1))
+    with pytest.raises(
+        DatasetError, match="may all be the label maps of one case: expected one image and one label"
+    ):
+        open_any(root)
+
+
+def test_two_cases_of_one_name_are_refused(pairs: Callable[..., Path]) -> None:
+    root = pairs("images/s{}.nii.gz", "labels/s{}.nii.gz")
+    pairs("more/images/s{}.nii.gz", "more/labels/s{}.nii.gz", root=root)
+    with pytest.raises(
+        DatasetError, match=r"images/s1\.nii\.gz and more/images/s1\.nii\.gz: expected another name"
+    ):
+        open_any(root)
+
+
+def test_files_named_as_nnunet_s_need_its_description(pairs: Callable[..., Path]) -> None:
+    root = pairs("imagesTr/s{}_0000.nii.gz", "labelsTr/s{}.nii.gz")
+    with pytest.raises(
+        DatasetError, match=r"named as in nnU-Net, whose dataset\.json is not there"
+    ) as refused:
+        open_any(root)
+    text = str(refused.value)
+    (root / "dataset.json").write_text(text[text.index("{") : text.rindex("}") + 1])
+    assert open_any(root).format == "nnunet"
+    assert len(open_any(root).cases) == 3
+
+
+def test_what_a_prediction_wrote_is_no_label_map(pairs: Callable[..., Path]) -> None:
+    root = pairs("s{}.nii.gz", "labels/s{}.nii.gz")
+    assert recognise(root) == "volume-pairs"
+    (root / "labels" / MANIFEST).write_text("")
+    assert recognise(root) is None
+
+
+def test_scans_of_several_kinds_are_no_pairs(pairs: Callable[..., Path]) -> None:
+    assert recognise(pairs("s{}_T1w.nii.gz", "s{}_T2w.nii.gz")) is None
+
+
+def test_label_maps_beside_images_are_not_predicted(pairs: Callable[..., Path]) -> None:
+    root = pairs("s{}.nii.gz", "s{}_seg.nii.gz")
+    with pytest.warns(
+        DatasetWarning, match=r"left out 3 files .*s1_seg\.nii\.gz, s2_seg\.nii\.gz and s3_seg"
+    ):
+        assert [case.name for case in find_cases(root, 1)] == ["s1", "s2", "s3"]
+
+
+def test_a_folder_a_case_is_predicted_under_the_folders_names(pairs: Callable[..., Path]) -> None:
+    root = pairs("case{}/image.nii.gz", "case{}/label.nii.gz")
+    assert [case.name for case in find_cases(root, 1)] == ["case1", "case2", "case3"]
