@@ -144,6 +144,12 @@ def test_a_plan_promises_no_more_digits_than_it_knows() -> None:
     assert "10 epochs takes about 2 h 30 m: 0.4 candidates an hour" in "\n".join(plan_lines(slow, Path("x")))
 
 
+def test_a_plan_tells_which_parts_are_not_drawn() -> None:
+    assert not [line for line in plan_lines(PLAN, Path("x")) if line.startswith("parts")]
+    told = list(plan_lines(replace(PLAN, parts="as parts.csv says", test_cases=7), Path("x")))
+    assert told[2] == "parts      as parts.csv says; 7 test cases"
+
+
 def test_a_plan_tells_what_the_crf_adds() -> None:
     assert not [line for line in plan_lines(PLAN, Path("x")) if "CRF" in line]
     told = list(plan_lines(replace(PLAN, crf_seconds=1200.0), Path("x")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,19 @@ def test_the_best_network_of_a_rival_takes_part(tmp_path: Path) -> None:
     assert [entry.name for entry in who] == ["searched", "original", "rival"]
     assert who[2].choice == {"0.kernels": 4, "2.kernels": 4}
     assert "random" in who[2].title
+
+
+def test_a_rival_has_the_same_cases_in_each_part_whatever_files_gave_them(tmp_path: Path) -> None:
+    path = str(tmp_path / "rival")
+    dataset = settings_of().dataset.model_dump(mode="json")
+    run_with_rewards(Path(path), settings_of(dataset={**dataset, "split_file": "/one.csv"}), [0.2, 0.9])
+    settings = settings_of(
+        dataset={**dataset, "split_file": "/folds.json", "fold": 2},
+        verdict={"random_choices": 0, "rival": path},
+    )
+    require_rival(settings, SPLITS)
+    with pytest.raises(RunError, match="other training, validation and test cases"):
+        require_rival(settings, replace(SPLITS, training=SPLITS.test, test=SPLITS.training))
 
 
 def test_a_rival_may_have_its_copy_of_the_network_elsewhere_but_no_other_network(tmp_path: Path) -> None:

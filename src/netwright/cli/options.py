@@ -41,6 +41,14 @@ MaxPixelsOption = Annotated[
         help="The largest pictures (in pixels) and volumes (in voxels) to read.",
     ),
 ]
+SplitFileOption = Annotated[
+    Path | None,
+    typer.Option("--split-file", metavar="FILE", help="CSV or JSON file with the part of each case."),
+]
+FoldOption = Annotated[
+    int | None,
+    typer.Option("--fold", min=0, help="Which fold of the split file, from 0; by default the first."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -176,6 +184,8 @@ def read_user_settings(
     single: bool = False,
     compare: str | None = None,
     logs: Sequence[str] | None = None,
+    split_file: Path | None = None,
+    fold: int | None = None,
     **options: Any,
 ) -> UserSettings:
     """The settings that the options ask for, checked as far as texts can be.
@@ -186,7 +196,13 @@ def read_user_settings(
     from netwright.planning.user_settings import UserSettings
     from netwright.settings import read_assignments
 
-    parts = {"space.name": space, "strategy.name": strategy, "objective": objective}
+    parts = {
+        "space.name": space,
+        "strategy.name": strategy,
+        "objective": objective,
+        "dataset.split_file": None if split_file is None else str(split_file),
+        "dataset.fold": fold,
+    }
     named: dict[str, Any] = {name: value for name, value in parts.items() if value is not None}
     named |= read_assignments(list(assignments or []))
     if network is not None:

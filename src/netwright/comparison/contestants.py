@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from netwright.data.open import open_prepared_once
+from netwright.data.splits import Splits
 from netwright.errors import (
     InfeasibleArchitecture,
     RunError,
@@ -125,11 +126,8 @@ def rival(settings: RunSettings, path: Path) -> Entry:
             f"verdict.rival: {path} searched another space ({other.space.model_dump()}) than this run "
             f"({settings.space.model_dump()}); expected one space, so that both could have found the same networks."
         )
-    if (other.dataset, other.seed, other.split) != (settings.dataset, settings.seed, settings.split):
-        raise RunError(
-            f"verdict.rival: {path} has other training, validation and test cases than this run; expected the same "
-            "dataset, seed and split, so that no test case was seen by either."
-        )
+    if _cases_of(other) != _cases_of(settings):
+        raise _other_cases(path)
     records = [record_of(trial) for trial in load_trials(folder)]
     best = best_of(records)
     if best is None:
@@ -139,6 +137,19 @@ def rival(settings: RunSettings, path: Path) -> Entry:
     if other.supernet is not None:
         title = f"one training with shared weights ({path.name})"
     return Entry(RIVAL, title, best.choice, None, "random search" if by_chance else "another search")
+
+
+def _cases_of(settings: RunSettings) -> tuple[object, ...]:
+    """The settings that decide which cases are where, without files of parts: each run has its own."""
+    dataset = settings.dataset.model_copy(update={"split_file": None, "fold": None})
+    return dataset, settings.seed, settings.split
+
+
+def _other_cases(path: Path) -> RunError:
+    return RunError(
+        f"verdict.rival: {path} has other training, validation and test cases than this run; expected the same "
+        "dataset, seed, split and split file, so that no test case was seen by either."
+    )
 
 
 def random_choice(settings: RunSettings, space: Space, data: SearchData, index: int) -> dict[str, Any]:
@@ -185,11 +196,20 @@ def require_references(settings: RunSettings) -> None:
         )
 
 
-def require_rival(settings: RunSettings) -> None:
+def require_rival(settings: RunSettings, splits: Splits | None = None) -> None:
     """Refuses a rival that cannot take part.
+
+    ``splits`` are the parts of this run; None: they are not known yet.
 
     Raises:
         RunError: as `rival`.
     """
-    if settings.verdict.rival is not None:
-        rival(settings, settings.verdict.rival)
+    path = settings.verdict.rival
+    if path is None:
+        return
+    rival(settings, path)
+    if splits is None:
+        return
+    other = open_run_folder(path).splits()
+    if (other.training, other.validation, other.test) != (splits.training, splits.validation, splits.test):
+        raise _other_cases(path)

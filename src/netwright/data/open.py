@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.base import AnyDataset, AnyPrepared, OnCase
+from netwright.data.given_parts import GivenParts
 from netwright.data.images.cache import content_digests, prepare_images
 from netwright.data.images.dataset import PICTURES
 from netwright.data.images.inspection import inspect_images
@@ -51,7 +52,7 @@ class DataKind:
     settings: type
     inspect: Callable[..., Inspection]
     prepare: Callable[..., AnyPrepared]
-    split: Callable[[Any, int, tuple[float, float, float]], Splits]
+    split: Callable[[Any, int, tuple[float, float, float], GivenParts | None], Splits]
     open_prepared: Callable[[Path], AnyPrepared]
     digests: Callable[[Any, int], dict[str, str]]
 
@@ -169,6 +170,7 @@ def prepare_any(
     *,
     seed: int = 0,
     fractions: tuple[float, float, float] = FRACTIONS,
+    given: GivenParts | None = None,
     workers: int = 1,
     on_case: OnCase | None = None,
 ) -> AnyPrepared:
@@ -181,6 +183,7 @@ def prepare_any(
         seed: as in `split_any`. It matters for CT, and for pictures without an official test part: their normalisation
             is measured on the training part alone.
         fractions: as in `split_any`.
+        given: as in `split_any`.
         workers: the number of threads.
         on_case: called after each case.
 
@@ -197,23 +200,36 @@ def prepare_any(
             f"{kind.settings.__name__}."
         )
     return kind.prepare(
-        dataset, settings, cache_root, seed=seed, fractions=fractions, workers=workers, on_case=on_case
+        dataset,
+        settings,
+        cache_root,
+        seed=seed,
+        fractions=fractions,
+        given=given,
+        workers=workers,
+        on_case=on_case,
     )
 
 
-def split_any(prepared: AnyPrepared, seed: int, fractions: tuple[float, float, float] = FRACTIONS) -> Splits:
+def split_any(
+    prepared: AnyPrepared,
+    seed: int,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    given: GivenParts | None = None,
+) -> Splits:
     """Training, validation and test cases. Official parts are kept: see `split` and `image_splits`.
 
     Args:
         prepared: the data.
         seed: another seed gives another division.
         fractions: of training, validation and test.
+        given: parts that the user gave (`netwright.data.split_file`), in place of the official ones.
 
     Raises:
         DatasetError: too few cases.
         SettingsError: the fractions are not three positive numbers that sum to 1.
     """
-    return KINDS[prepared.kind].split(prepared, seed, fractions)
+    return KINDS[prepared.kind].split(prepared, seed, fractions, given)
 
 
 def digests_any(dataset: AnyDataset, workers: int = 1) -> dict[str, str]:

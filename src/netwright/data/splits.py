@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -34,7 +34,8 @@ class Splits:
 
     ``groups`` gives the group (such as the patient) of every case that shares its group with others. The cases of a
     group lie in the same part, unless official parts divide them. ``origin`` says which parts were not drawn; it is
-    empty where all were.
+    empty where all were. ``left_out`` are the cases that lie in no part, because the user's file of parts leaves them
+    out.
     """
 
     training: tuple[str, ...]
@@ -42,13 +43,13 @@ class Splits:
     test: tuple[str, ...]
     groups: Mapping[str, str] = field(default_factory=dict)
     origin: str = ""
+    left_out: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; without ``groups`` where no case shares its group, and without an empty origin."""
-        values = asdict(self)
-        parts = {part: list(values[part]) for part in ("training", "validation", "test")}
-        groups = {"groups": dict(self.groups)} if self.groups else {}
-        return parts | groups | ({"origin": self.origin} if self.origin else {})
+        """Plain values, for JSON: the three parts, and what else is not empty."""
+        parts = {"training": self.training, "validation": self.validation, "test": self.test}
+        others = {"groups": dict(self.groups), "origin": self.origin, "left_out": list(self.left_out)}
+        return {part: list(names) for part, names in parts.items()} | {k: v for k, v in others.items() if v}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Splits:
@@ -59,6 +60,7 @@ class Splits:
             tuple(values["test"]),
             dict(values.get("groups", {})),
             values.get("origin", ""),
+            tuple(values.get("left_out", ())),
         )
 
 
@@ -95,26 +97,61 @@ def split(
         raise DatasetError(f"The cases {enumerate_words(twice)} occur twice: every case needs its own name.")
     groups, parts = groups or {}, parts or (None,) * len(names)
     filled: dict[Part, list[str]] = {part: [] for part in PARTS}
-    members: dict[str, list[str]] = {}
+    learned: list[str] = []
     for name, part in zip(names, parts, strict=True):
-        (filled[part] if part in ("val", "test") else members.setdefault(groups.get(name, name), [])).append(
-            name
-        )
+        (filled[part] if part in ("val", "test") else learned).append(name)
     wanted = drawn_parts(parts)
+    for part, drawn in draw_groups(learned, groups, seed, wanted, fractions).items():
+        filled[part] += drawn
+    training, validation, test = (tuple(sorted(filled[part])) for part in PARTS)
+    return Splits(training, validation, test, shared_groups(names, groups), official_words(parts))
+
+
+def draw_groups(
+    names: Sequence[str],
+    groups: Mapping[str, str],
+    seed: int,
+    wanted: Sequence[Part],
+    fractions: Sequence[float],
+    strata: Mapping[str, int] | None = None,
+) -> dict[Part, list[str]]:
+    """Divides cases at random into some parts, whole groups at a time, and each class alike.
+
+    Args:
+        names: the cases.
+        groups: the group of a case. A case without an entry is a group by itself.
+        seed: another seed gives another division.
+        wanted: the parts, training first.
+        fractions: the shares of training, validation and test; those of ``wanted`` count.
+        strata: the class of each case, to be alike in all parts; a group counts as the class that most of its cases
+            have. None: there are no classes.
+
+    Raises:
+        DatasetError: there are fewer groups than parts.
+    """
+    members: dict[str, list[str]] = {}
+    for name in names:
+        members.setdefault(groups.get(name, name), []).append(name)
     if len(members) < len(wanted):
-        drawn = sum(map(len, members.values()))
-        of = f" of {len(members)} patients (groups)" if len(members) < drawn else ""
+        of = f" of {len(members)} patients (groups)" if len(members) < len(names) else ""
         raise DatasetError(
-            f"{drawn} cases{of} cannot be split into {part_words(wanted)}: expected at least "
+            f"{len(names)} cases{of} cannot be split into {part_words(wanted)}: expected at least "
             f"{len(wanted)}{' patients' if of else ''}. Label more cases."
         )
-    for part, of_part in zip(wanted, dealt(members, seed, shares_of(wanted, fractions)), strict=True):
-        filled[part] += [name for group in of_part for name in members[group]]
-    training, validation, test = (tuple(sorted(filled[part])) for part in PARTS)
-    return Splits(training, validation, test, _shared_groups(names, groups), official_words(parts))
+    strata = strata or dict.fromkeys(names, 0)
+    alike: dict[int, list[str]] = {}
+    for group, own in members.items():
+        classes = Counter(strata[name] for name in own)
+        alike.setdefault(min(classes, key=lambda one: (-classes[one], one)), []).append(group)
+    drawn: dict[Part, list[str]] = {part: [] for part in wanted}
+    for stratum in sorted(alike):
+        parts = dealt(alike[stratum], seed, shares_of(wanted, fractions))
+        for part, of_part in zip(wanted, parts, strict=True):
+            drawn[part] += [name for group in of_part for name in members[group]]
+    return drawn
 
 
-def _shared_groups(names: Iterable[str], groups: Mapping[str, str]) -> dict[str, str]:
+def shared_groups(names: Iterable[str], groups: Mapping[str, str]) -> dict[str, str]:
     """The group of every case that shares it with others, in order of group and name."""
     own = sorted((groups.get(name, name), name) for name in names)
     members = Counter(group for group, _ in own)

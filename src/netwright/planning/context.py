@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwright.data.base import AnyDataset, AnyPrepared
+from netwright.data.given_parts import GivenParts
 from netwright.data.splits import Splits
 from netwright.planning.user_settings import UserSettings
 
@@ -33,6 +34,7 @@ class Context:
         begun: when the planning began, by ``time.monotonic``.
         folder: the run folder to make.
         dataset: opened.
+        given: the parts that the user gave; None: official parts are kept, and all others are drawn.
         prepared: the dataset, prepared.
         task: what networks get, and what they must give.
         splits: the parts of the dataset.
@@ -48,6 +50,7 @@ class Context:
     begun: float = field(default_factory=time.monotonic, init=False)
     folder: Path = field(init=False)
     dataset: AnyDataset = field(init=False)
+    given: GivenParts | None = field(default=None, init=False)
     prepared: AnyPrepared = field(init=False)
     task: NetworkTask = field(init=False)
     splits: Splits = field(init=False)

@@ -113,7 +113,7 @@ def _larger_share(draft: Draft, context: Context, fewest: int) -> str:
         shares = (round(training + validation - share, 2), share, test)
         if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
             continue
-        splits = split_any(context.prepared, draft.seed, shares)
+        splits = split_any(context.prepared, draft.seed, shares, context.given)
         if _units(splits, splits.training) < fewest:
             break
         if _units(splits, splits.validation) >= fewest:

@@ -36,6 +36,7 @@ from netwright.planning.open_data import (
     find_task,
     open_dataset,
     prepare_dataset,
+    read_parts,
     require_usable,
     split_dataset,
 )
@@ -162,6 +163,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
     ),
     Chapter.DATA: (
         ("the dataset is opened", open_dataset),
+        ("parts that the user gives", read_parts),
         ("the space for the task", choose_space),
         ("the recipe is for such data", require_recipe),
         ("volumes or slices", choose_slices),
@@ -187,7 +189,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
     ),
     Chapter.SEARCH: (
         ("the strategy fits the space", lambda draft, _: _require_sampler(draft)),
-        ("the rival can take part", lambda draft, _: require_rival(draft)),
+        ("the rival can take part", lambda draft, at: require_rival(draft, at.splits)),
         ("the starting candidate is measured", measure_starting_candidate),
         ("early termination", choose_early_termination),
         ("time of a candidate", choose_candidate_time),

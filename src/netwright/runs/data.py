@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.data.base import AnyDataset, AnyPrepared, OnCase
+from netwright.data.given_parts import GivenParts
 from netwright.data.open import KINDS, digests_any, open_any, prepare_any
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, RunError
@@ -53,13 +54,19 @@ def open_own(settings: RunSettings) -> AnyDataset:
     return open_any(dataset.path, format=dataset.format, map_label=dataset.map_label)
 
 
-def prepare_own(dataset: AnyDataset, settings: RunSettings, on_case: OnCase | None = None) -> AnyPrepared:
+def prepare_own(
+    dataset: AnyDataset,
+    settings: RunSettings,
+    on_case: OnCase | None = None,
+    given: GivenParts | None = None,
+) -> AnyPrepared:
     """Prepares a dataset as the run's settings say. What is in the cache is not prepared again.
 
     Args:
         dataset: of the run.
         settings: of the run.
         on_case: called with the number of cases done and of all cases.
+        given: the parts that the user gave.
 
     Raises:
         DatasetError: a file cannot be used.
@@ -70,6 +77,7 @@ def prepare_own(dataset: AnyDataset, settings: RunSettings, on_case: OnCase | No
         cache_root(),
         seed=settings.seed,
         fractions=settings.split,
+        given=given,
         workers=available_cores(),
         on_case=on_case,
     )
@@ -88,8 +96,9 @@ def open_run_data(folder: RunFolder, settings: RunSettings, on_case: OnCase | No
         RunError: cases of the run's parts are missing.
     """
     dataset = open_own(settings)
-    prepared = prepare_own(dataset, settings, on_case)
     splits = folder.splits()
+    given = None if settings.dataset.split_file is None else GivenParts.of(splits)
+    prepared = prepare_own(dataset, settings, on_case, given)
     index = {name: i for i, name in enumerate(prepared.names)}
     missing = [n for n in (*splits.training, *splits.validation, *splits.test) if n not in index]
     if missing:

@@ -288,7 +288,15 @@ def _filled(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
 def _write_new(folder: RunFolder, settings: RunSettings, splits: Splits) -> None:
     write_json(folder.splits_file, splits.to_dict())
     stated = yaml.safe_dump({MADE_WITH: made_with()}, sort_keys=False, allow_unicode=True)
-    write_text(folder.settings_file, settings.to_yaml() + stated)
+    write_text(folder.settings_file, _with_own_parts(folder, settings).to_yaml() + stated)
+
+
+def _with_own_parts(folder: RunFolder, settings: RunSettings) -> RunSettings:
+    """Settings that name the run's own file of parts in place of the user's, which may change or go."""
+    if settings.dataset.split_file is None:
+        return settings
+    own = {"split_file": Path(folder.splits_file.name), "fold": None}
+    return settings.model_copy(update={"dataset": settings.dataset.model_copy(update=own)})
 
 
 def open_run_folder(root: Path) -> RunFolder:

@@ -51,7 +51,7 @@ def _line(name: str, error: ErrorDetails) -> str:
 
 
 def read_settings(path: Path) -> RunSettings:
-    """The settings in a ``run.yaml``.
+    """The settings in a ``run.yaml``. The path of a file of parts counts from the folder of that file.
 
     Raises:
         RunError: the file is missing, unreadable, no YAML, or a setting in it is wrong.
@@ -65,6 +65,10 @@ def read_settings(path: Path) -> RunSettings:
     if not isinstance(values, dict):
         raise RunError(f"{path} is damaged: expected a table of settings, found {type(values).__name__}.")
     try:
-        return parse_settings({name: value for name, value in values.items() if name != MADE_WITH})
+        settings = parse_settings({name: value for name, value in values.items() if name != MADE_WITH})
     except SettingsError as error:
         raise RunError(f"{path} is damaged. {error}") from None
+    if settings.dataset.split_file is None:
+        return settings
+    here = {"split_file": path.parent.resolve() / settings.dataset.split_file}
+    return settings.model_copy(update={"dataset": settings.dataset.model_copy(update=here)})

@@ -40,6 +40,17 @@ class DatasetSettings(_Model):
         default_factory=dict,
         description="label values that are read as others, for example `{255: 1}`; `--map-label`",
     )
+    split_file: Path | None = Field(
+        default=None,
+        description="CSV or JSON file with the part of each case, in place of official and of drawn parts; a run has "
+        "its own `splits.json` here. `null`: none; `--split-file`",
+    )
+    fold: int | None = Field(
+        default=None,
+        ge=0,
+        description="which fold of a `split_file` with several is meant, such as nnU-Net's `splits_final.json`, "
+        "counted from 0; `null`: the first; `--fold`",
+    )
 
 
 class SpecSettings(BaseModel):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from netwright.data.build_once import cache_folder, open_or_build, write_header
 from netwright.data.files import READING, content_digest
+from netwright.data.given_parts import GivenParts
 from netwright.data.images.dataset import ImageSet
 from netwright.data.images.prepared import (
     IMAGES,
@@ -43,6 +44,7 @@ def prepare_images(
     *,
     seed: int = 0,
     fractions: tuple[float, float, float] = FRACTIONS,
+    given: GivenParts | None = None,
     workers: int = 1,
     on_case: OnPicture | None = None,
 ) -> PreparedImages:
@@ -50,8 +52,8 @@ def prepare_images(
     exists.
 
     Size, means and standard deviations are those of the official training part. Without an official test part, they are
-    those of the training part that `image_splits` gives for ``seed`` and ``fractions``, and the folder is for that
-    division only. So test pictures never influence them.
+    those of the training part that `image_splits` gives for ``seed`` and ``fractions``, or for the parts that the user
+    gave, and the folder is for that division only. So test pictures never influence them.
 
     Args:
         dataset: the pictures.
@@ -59,6 +61,7 @@ def prepare_images(
         cache_root: the folder of all prepared data.
         seed: as in `image_splits`.
         fractions: as in `image_splits`.
+        given: as in `image_splits`.
         workers: the number of threads.
         on_case: called with the number of pictures done and of all, while pictures are written.
 
@@ -68,7 +71,7 @@ def prepare_images(
         StorageError: there is no room for the cache, or it cannot be written.
     """
     _require_usable(dataset)
-    training = _training(dataset, seed, fractions)
+    training = _training(dataset, seed, fractions, given)
     known = [
         record.size
         for record, chosen in zip(dataset.records, training, strict=True)
@@ -156,12 +159,14 @@ def content_digests(dataset: ImageSet, workers: int = 1) -> dict[str, str]:
     return dict(zip(dataset.names, digests, strict=True))
 
 
-def _training(dataset: ImageSet, seed: int, fractions: tuple[float, float, float]) -> NDArray[np.bool_]:
+def _training(
+    dataset: ImageSet, seed: int, fractions: tuple[float, float, float], given: GivenParts | None
+) -> NDArray[np.bool_]:
     """For each picture, whether size and normalisation may be measured on it."""
     parts = dataset.parts
-    if "test" in parts:
+    if given is None and "test" in parts:
         return np.array([part == "train" for part in parts])
-    names = set(image_splits(dataset, seed, fractions).training)
+    names = set(image_splits(dataset, seed, fractions, given).training)
     return np.array([name in names for name in dataset.names])
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from netwright.data.given_parts import GivenParts, given_splits
 from netwright.data.images.dataset import ImageSet, Label, classes_of
 from netwright.data.images.prepared import PreparedImages
+from netwright.data.issues import enumerate_words
 from netwright.data.splits import (
     FRACTIONS,
     MINIMUM_CASES,
@@ -22,7 +24,10 @@ from netwright.errors import DatasetError
 
 
 def image_splits(
-    pictures: ImageSet | PreparedImages, seed: int, fractions: tuple[float, float, float] = FRACTIONS
+    pictures: ImageSet | PreparedImages,
+    seed: int,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    given: GivenParts | None = None,
 ) -> Splits:
     """The names of the pictures of each part.
 
@@ -35,12 +40,16 @@ def image_splits(
         pictures: a dataset, or prepared pictures.
         seed: another seed gives another division.
         fractions: of training, validation and test.
+        given: parts that the user gave, in place of the official ones.
 
     Raises:
-        DatasetError: there are fewer than three pictures, or too few to give every part one.
+        DatasetError: there are fewer than three pictures, or too few to give every part one; or a class lies in other
+            parts, but not in the training part that was given.
         SettingsError: the fractions are not three positive numbers that sum to 1.
     """
     require_fractions(fractions)
+    if given is not None:
+        return _as_given(pictures, seed, fractions, given)
     official: dict[Part, list[str]] = {part: [] for part in PARTS}
     shared: dict[int, list[str]] = {}
     for name, label, part in zip(pictures.names, strata(pictures.labels), pictures.parts, strict=True):
@@ -62,6 +71,25 @@ def image_splits(
         )
     training, validation, test = (tuple(sorted(official[part])) for part in PARTS)
     return Splits(training, validation, test, origin=official_words(pictures.parts))
+
+
+def _as_given(
+    pictures: ImageSet | PreparedImages, seed: int, fractions: tuple[float, float, float], given: GivenParts
+) -> Splits:
+    classes = dict(zip(pictures.names, strata(pictures.labels), strict=True))
+    splits = given_splits(given, seed, fractions, classes)
+    labels = dict(zip(pictures.names, pictures.labels, strict=True))
+    learned, others = (
+        {index for name in names for index in classes_of(labels[name])}
+        for names in (splits.training, (*splits.validation, *splits.test))
+    )
+    if unknown := sorted(others - learned):
+        names = pictures.classes if isinstance(pictures, ImageSet) else pictures.class_names
+        raise DatasetError(
+            f"The training part that was given has no picture of {enumerate_words([names[one] for one in unknown])}: "
+            "expected some of every class that is validated or tested. Move some there."
+        )
+    return splits
 
 
 def strata(labels: Sequence[Label]) -> list[int]:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from netwright.data.build_once import cache_folder, open_or_build, write_header
 from netwright.data.files import READING
+from netwright.data.given_parts import GivenParts, given_splits
 from netwright.data.io.formats import image_file_digests
 from netwright.data.io.volumes import read_grid
 from netwright.data.parallel import in_order
-from netwright.data.splits import FRACTIONS, Splits, split
+from netwright.data.splits import FRACTIONS, Splits, require_fractions, split
 from netwright.data.volumes.checks import check_case, require_images, require_label
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.data.volumes.geometry import Geometry
@@ -45,6 +46,7 @@ def prepare(
     *,
     seed: int = 0,
     fractions: tuple[float, float, float] = FRACTIONS,
+    given: GivenParts | None = None,
     workers: int = 1,
     on_case: Callable[[int, int], None] | None = None,
 ) -> Prepared:
@@ -59,6 +61,7 @@ def prepare(
         cache_root: the folder of all prepared data.
         seed: as in `split_volumes`. It matters for CT, whose normalisation is measured on the training part alone.
         fractions: as in `split_volumes`.
+        given: as in `split_volumes`.
         workers: the number of threads.
         on_case: called with the number of cases done and of all cases, after each case that is written.
 
@@ -69,7 +72,7 @@ def prepare(
     """
     geometries, planned = _plan(dataset, settings, workers)
     resolved = with_intensities(
-        planned, dataset, lambda: split_volumes(dataset, seed, fractions).training, workers
+        planned, dataset, lambda: split_volumes(dataset, seed, fractions, given).training, workers
     )
     folder = cache_folder(Path(cache_root), dataset.name, _key(dataset, resolved, workers))
 
@@ -79,17 +82,26 @@ def prepare(
     return open_or_build(folder, open_prepared, build, _bytes(dataset, geometries))
 
 
-def split_volumes(data: Dataset | Prepared, seed: int, fractions: tuple[float, float, float]) -> Splits:
+def split_volumes(
+    data: Dataset | Prepared,
+    seed: int,
+    fractions: tuple[float, float, float],
+    given: GivenParts | None = None,
+) -> Splits:
     """The parts of a dataset, before and after it is prepared: see `split`.
 
     Args:
         data: with the cases.
         seed: another seed gives another division.
         fractions: of training, validation and test.
+        given: parts that the user gave, in place of the official ones.
 
     Raises:
         DatasetError: too few cases.
     """
+    if given is not None:
+        require_fractions(fractions)
+        return given_splits(given, seed, fractions)
     return split(data.names, seed, fractions, data.groups, data.parts)
 
 

@@ -49,6 +49,7 @@ def facts_of(
             f"{len(splits.training)} training, {len(splits.validation)} validation, {len(splits.test)} test"
             + (f", of {_patients(splits)} patients, {_divided(splits)} divided" if splits.groups else "")
             + (f"; {splits.origin}" if splits.origin else "")
+            + (f"; {len(splits.left_out)} cases are left out" if splits.left_out else "")
             + (WHOLE if settings.train.cases == ON_ALL else ""),
         ),
         ("search space", f"{settings.space.name}, {_choices(space)}"),

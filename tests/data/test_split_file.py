@@ -1,0 +1,260 @@
+"""Files that say which part each case lies in: what they may look like, and that they are followed exactly."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from netwright.data.checked_parts import given_parts
+from netwright.data.given_parts import GivenParts, given_splits
+from netwright.data.split_file import read_split_file
+from netwright.data.splits import PARTS, Part, Splits
+from netwright.data.volumes.dataset import Case, Dataset
+from netwright.errors import DatasetError, SettingsError
+from netwright.files import write_json
+
+FRACTIONS = (0.5, 0.2, 0.3)
+
+
+def dataset_of(
+    names: Sequence[str], groups: Mapping[str, str] | None = None, official: Mapping[str, Part] | None = None
+) -> Dataset:
+    groups, official = groups or {}, official or {}
+    cases = tuple(
+        Case(name, (Path(f"{name}.nii"),), None, group=groups.get(name, ""), part=official.get(name))
+        for name in names
+    )
+    return Dataset("toy", Path("/toy"), "msd", ("MRI",), {0: "background", 1: "organ"}, cases)
+
+
+def saved(folder: Path, text: str, name: str = "parts.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def table(rows: Sequence[Sequence[str]], head: Sequence[str] = ("case", "part", "group")) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows([head, *rows])
+    return text.getvalue()
+
+
+def parts_of(splits: Splits) -> dict[str, str]:
+    lists = (splits.training, splits.validation, splits.test)
+    return {name: part for part, names in zip(PARTS, lists, strict=True) for name in names}
+
+
+def divided(path: Path, data: Dataset, seed: int = 0, fold: int | None = None) -> Splits:
+    given, _ = given_parts(read_split_file(path, fold), data)
+    return given_splits(given, seed, FRACTIONS)
+
+
+NAME = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="/"), min_size=1, max_size=6)
+PATIENTS = st.dictionaries(
+    NAME.map(lambda name: f"patient {name}"),
+    st.tuples(st.integers(1, 3), st.sampled_from(["train", "val", "test", ""])),
+    min_size=3,
+    max_size=20,
+)
+
+
+@given(PATIENTS, st.integers(0, 99))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_table_is_followed_exactly_and_the_rest_is_drawn_by_patients(
+    tmp_path: Path, patients: dict[str, tuple[int, str]], seed: int
+) -> None:
+    rows = [
+        (f"{patient}_{i}".removeprefix("patient "), part, patient)
+        for patient, (count, part) in patients.items()
+        for i in range(count)
+    ]
+    stated = [part for _, part in patients.values()]
+    for part in ("train", "val"):
+        assume(part in stated or "" in stated)
+    missing = {"train"} | ({"val", "test"} - {*stated})
+    assume("" not in stated or stated.count("") >= len(missing))
+    assume("" in stated or "test" in stated)
+    splits = divided(saved(tmp_path, table(rows)), dataset_of([name for name, _, _ in rows]), seed)
+    found = parts_of(splits)
+    assert sorted(found) == sorted(name for name, _, _ in rows)
+    assert len(splits.training) + len(splits.validation) + len(splits.test) == len(rows)
+    assert set(found.values()) == {"train", "val", "test"}
+    for name, part, _ in rows:
+        assert found[name] == part if part else found[name] in missing
+    for patient in patients:
+        assert len({found[name] for name, _, group in rows if group == patient}) == 1
+    # The run's own file of parts is such a file, too, and leaves nothing to chance.
+    write_json(tmp_path / "splits.json", splits.to_dict())
+    again = divided(tmp_path / "splits.json", dataset_of([name for name, _, _ in rows]), seed + 1)
+    assert again == splits == given_splits(GivenParts.of(splits), seed + 2, FRACTIONS)
+
+
+def test_lists_of_json_and_the_names_of_runs(tmp_path: Path) -> None:
+    data = dataset_of("abcdef")
+    lists = {"train": ["a", "b", "f"], "val": ["c"], "test": ["d", "e"]}
+    splits = divided(saved(tmp_path, json.dumps(lists), "own.json"), data)
+    assert (splits.training, splits.validation, splits.test) == (("a", "b", "f"), ("c",), ("d", "e"))
+    assert splits.origin == "as own.json says"
+    renamed = {"training": lists["train"], "validation": lists["val"], "test": lists["test"]}
+    path = saved(tmp_path, "\ufeff" + json.dumps(renamed), "renamed.json")
+    assert parts_of(divided(path, data)) == parts_of(splits)
+
+
+def folds(names: Sequence[str], count: int = 5) -> list[dict[str, list[str]]]:
+    """As nnU-Net writes them: each case validates once."""
+    return [
+        {
+            "train": [name for i, name in enumerate(names) if i % count != fold],
+            "val": [name for i, name in enumerate(names) if i % count == fold],
+        }
+        for fold in range(count)
+    ]
+
+
+def test_folds_of_nnunet(tmp_path: Path) -> None:
+    names = [f"la_{number:03d}" for number in range(20)]
+    path = saved(tmp_path, json.dumps(folds(names)), "splits_final.json")
+    for fold in (None, 0, 3):
+        splits = divided(path, dataset_of(names), fold=fold)
+        assert list(splits.validation) == [name for i, name in enumerate(names) if i % 5 == (fold or 0)]
+        assert sorted(parts_of(splits)) == names
+        assert len(splits.test) == 6, "3/8 of the 16 training cases of the fold"
+        assert splits.origin == (
+            f"as fold {fold or 0} of splits_final.json says; test is drawn from its training part"
+        )
+    with pytest.raises(SettingsError, match="--fold 5 does not exist: expected a number from 0 to 4"):
+        read_split_file(path, 5)
+
+
+def test_a_fold_leaves_out_what_it_does_not_name_but_not_official_test_cases(tmp_path: Path) -> None:
+    names = [f"la_{number:03d}" for number in range(20)]
+    more = [*names, "odd_1", "odd_2", "held_1", "held_2"]
+    data = dataset_of(more, official={"held_1": "test", "held_2": "test"})
+    file = read_split_file(saved(tmp_path, json.dumps(folds(names)), "splits_final.json"), 1)
+    given, notes = given_parts(file, data)
+    splits = given_splits(given, 0, FRACTIONS)
+    assert splits.test == ("held_1", "held_2")
+    assert sorted((*splits.training, *splits.validation)) == names
+    assert notes == (
+        "splits_final.json does not name the cases odd_1 and odd_2 in fold 1: left out, as nnU-Net does.",
+    )
+    own = [{**fold, "test": ["odd_1"]} for fold in folds(names)]
+    assert divided(saved(tmp_path, json.dumps(own), "own.json"), data).test == ("odd_1",)
+
+
+def test_cases_follow_the_part_of_their_patient(tmp_path: Path) -> None:
+    """Also where the dataset itself knows the patients, and the file names a group for one of the cases only."""
+    groups = {"a1": "a", "a2": "a", "b1": "b", "b2": "b"}
+    data = dataset_of(["a1", "a2", "b1", "b2", "c", "d"], groups)
+    rows = [
+        ("a1", "test", ""),
+        ("a2", "", ""),
+        ("b1", "", "x"),
+        ("b2", "", ""),
+        ("c", "train", "x"),
+        ("d", "val", ""),
+    ]
+    splits = divided(saved(tmp_path, table(rows)), data)
+    assert (splits.training, splits.validation, splits.test) == (("b1", "b2", "c"), ("d",), ("a1", "a2"))
+    assert splits.groups == {"a1": "a", "a2": "a", "b1": "x", "b2": "x", "c": "x"}
+
+
+FULL = [("a", "train", ""), ("b", "train", ""), ("c", "val", ""), ("d", "test", "")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (
+            [*FULL, ("e", "test", "")],
+            "names the case e, which /toy does not have: expected names such as a and b",
+        ),
+        (
+            FULL[:-1],
+            "does not name the case d of /toy: expected all of its 4 cases. Add it; in CSV, an empty part",
+        ),
+        ([*FULL, ("b", "val", "")], "names the case b twice: expected each case once, found train and val"),
+        ([*FULL, ("b", "train", "")], "names the case b twice"),
+        (
+            [*FULL[:3], ("d", "tset", "")],
+            r"(line 5, d) has an unknown part: expected train, val, test or nothing",
+        ),
+        ([*FULL[:3], ("d", "test", "p"), ("a", "train", "p")][1:], "divides the patient (group) p"),
+        (
+            [(name, "test" if part == "val" else part, "") for name, part, _ in FULL],
+            "has no validation cases",
+        ),
+        ([(name, "val" if part == "train" else part, "") for name, part, _ in FULL], "has no training cases"),
+        ([*FULL[:3], ("", "test", "")], "(line 5) names no case"),
+    ],
+)
+def test_tables_that_are_refused(rows: list[tuple[str, str, str]], words: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=re.escape(words)):
+        divided(saved(tmp_path, table(rows)), dataset_of("abcd"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("parts.csv", "case,group\na,b\n", "lacks the column part"),
+        ("parts.csv", "case,part,patient\na,train,1\n", "has the column patient"),
+        ("parts.csv", "case,part,part\na,train,val\n", "has the column part"),
+        ("parts.csv", "case,part\na,train,val\n", "has too few or too many values"),
+        ("parts.csv", "", "lacks the column case"),
+        ("parts.csv", 'case,part\n"a,train\n', "cannot be read"),
+        ("parts.json", '{"train": ["a"], "train": ["b"]}', "the key 'train' occurs twice"),
+        ("parts.json", '{"train": ["a"], "valid": ["b"]}', "has a part 'valid'"),
+        ("parts.json", '{"train": "a"}', "has no list of names as train"),
+        ("parts.json", '{"train": [1]}', "has no list of names as train"),
+        ("parts.json", "[]", "has an empty list of folds"),
+        ("parts.json", "[3]", r"\(fold 0\) is no fold"),
+        ("parts.json", '[{"train": ["a"], "val": ["a"]}]', r"\(fold 0\) names the case a twice"),
+        ("parts.json", "3", "holds no parts"),
+        ("parts.json", "{", "cannot be read"),
+        ("parts.json", '{"training": ["a"], "validation": [], "groups": 3}', "has groups of another form"),
+        (
+            "parts.json",
+            '{"training": ["a"], "validation": [], "left_out": 3}',
+            "no list of names as left_out",
+        ),
+        (
+            "parts.json",
+            '{"training": ["a"], "validation": ["b"], "left_out": ["a"]}',
+            "names the case a twice",
+        ),
+        ("splits_final.pkl", "x", "Pickled files are not read: save the folds as JSON"),
+        ("parts.txt", "a", "is of no form that is known"),
+    ],
+)
+def test_files_that_are_refused(name: str, text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=words):
+        divided(saved(tmp_path, text, name), dataset_of("abcd"))
+
+
+def test_what_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="does not exist"):
+        read_split_file(tmp_path / "none.csv")
+    for name, text in (("parts.csv", table(FULL)), ("parts.json", '{"train": ["a"]}')):
+        with pytest.raises(SettingsError, match="--fold 0 is for a file with a list of folds"):
+            read_split_file(saved(tmp_path, text, name), 0)
+    data = dataset_of(["case_1", "case_2", "case_3"])
+    with pytest.raises(DatasetError, match=r"Did you mean case_1\?"):
+        divided(saved(tmp_path, table([("case1", "train", "")])), data)
+    many = dataset_of([f"case_{number}" for number in range(30)])
+    with pytest.raises(DatasetError, match="case_0, case_1, case_2, case_3, case_4 and 25 more of /toy"):
+        divided(saved(tmp_path, table([])), many)
+    groups = {"a": "p", "b": "p"}
+    rows = [("a", "train", "x"), ("b", "train", "y"), ("c", "val", ""), ("d", "test", "")]
+    with pytest.raises(DatasetError, match=r"has the groups x and y for the cases of p: expected one"):
+        divided(saved(tmp_path, table(rows)), dataset_of("abcd", groups))
+    rows = [("a", "train", ""), ("b", "val", ""), ("c", "val", ""), ("d", "test", "")]
+    with pytest.raises(DatasetError, match=r"divides the patient \(group\) p.*train \(a\) and val \(b\)"):
+        divided(saved(tmp_path, table(rows)), dataset_of("abcd", groups))
