@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from netwright.data import Inspection, inspect_dataset, open_any
+from netwright.data.splits import Part
+from netwright.data.volumes.dataset import Dataset
 from netwright.errors import DatasetError
 
 Folder = Callable[..., Path]
@@ -205,6 +208,43 @@ def test_a_constant_image_and_a_duplicate_are_warnings(msd_folder: Folder, save_
     assert "imagesTr/case_07.nii.gz is a duplicate" in str(duplicate)
     assert "found the same voxels as in case_02.nii.gz" in str(duplicate)
     inspection.require_usable()
+
+
+def test_leaks_between_official_parts_are_warnings(msd_folder: Folder) -> None:
+    root = msd_folder(20)
+    for copy, original in ((7, 2), (3, 2), (9, 8)):
+        image(root, copy).write_bytes(image(root, original).read_bytes())
+    opened = open_any(root)
+    assert isinstance(opened, Dataset)
+    parts: list[Part | None] = [
+        *["train", None] * 3,
+        "train",
+        *["test"] * 3,
+        *["train"] * 3,
+        "val",
+        *["train"] * 6,
+    ]
+    patients = {0: "anna", 1: "anna", 8: "anna", 12: "ben", 13: "ben", 4: "cleo", 5: "cleo"}
+    cases = [
+        replace(case, part=part, group=patients.get(number, case.name))
+        for number, (case, part) in enumerate(zip(opened.cases, parts, strict=True))
+    ]
+    found = inspect_dataset(replace(opened, cases=tuple(cases)))
+    assert [(problem.kind, problem.severity) for problem in found.problems] == [
+        ("duplicate", "warning"),
+        ("duplicate-parts", "warning"),
+        ("duplicate", "warning"),
+        ("patient-parts", "warning"),
+        ("patient-parts", "warning"),
+    ]
+    told = [str(problem) for problem in found.problems]
+    assert "case_03.nii.gz is a duplicate" in told[0]
+    assert "case_07.nii.gz is in two official parts, train and test" in told[1]
+    assert "It counts twice" in told[2]
+    assert "has the patient anna in several official parts" in told[3]
+    assert "found train (case_00, case_01) and test (case_08)" in told[3]
+    assert "found train (case_12) and val (case_13)" in told[4]
+    assert "--split-file" in told[4]
 
 
 def test_a_label_that_no_case_has(msd_folder: Folder) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from netwright.data.images.fingerprint import ImageFingerprint
 from netwright.data.issues import Problem, enumerate_words
 from netwright.data.parallel import OnDone, counted, in_order
-from netwright.data.splits import drawn_parts, part_words
+from netwright.data.splits import Part, drawn_parts, part_words
 from netwright.data.volumes.dataset import ACDC, Dataset
 from netwright.data.volumes.fingerprint import CaseFacts, Fingerprint, summarise
 from netwright.data.volumes.preprocessing import FOR_ANY_DATA, PreprocessingSettings
@@ -104,7 +104,8 @@ def inspect_dataset(dataset: Dataset, *, workers: int = 1, on_case: OnDone | Non
     facts = list(counted(results, len(dataset.cases), on_case))
     fingerprint = summarise(dataset, facts)
     problems = [*dataset.problems, *(problem for case in facts for problem in case.problems)]
-    problems += _too_few(dataset) + _duplicates(dataset, facts) + _absent_labels(dataset, fingerprint, facts)
+    problems += _too_few(dataset) + _duplicates(dataset, facts) + divided_patients(dataset)
+    problems += _absent_labels(dataset, fingerprint, facts)
     return Inspection(
         dataset.root,
         fingerprint,
@@ -155,18 +156,44 @@ def _duplicates(dataset: Dataset, facts: Sequence[CaseFacts]) -> list[Problem]:
             continue
         other = first.setdefault(case.content, case)
         if other is not case:
+            parts = other.case.part or "train", case.case.part or "train"
+            leaks = parts[0] != parts[1]
             problem = Problem(
                 "warning",
                 str(case.case.images[0]),
-                "is a duplicate",
+                f"is in two official parts, {parts[0]} and {parts[1]}" if leaks else "is a duplicate",
                 expected="an image of its own for each case",
                 found=f"the same voxels as in {other.case.images[0].name}",
-                advice="With one of them in training and the other in test, the result looks better than it "
+                advice="It counts twice: remove one."
+                if parts == ("test", "test")
+                else "With one of them in training and the other in test, the result looks better than it "
                 "is: remove one.",
-                kind="duplicate",
+                kind="duplicate-parts" if leaks else "duplicate",
             )
             problems.append(problem.relative_to(dataset.root))
     return problems
+
+
+def divided_patients(dataset: Dataset) -> list[Problem]:
+    """Patients with cases in several official parts, which are kept as they are."""
+    members: dict[str, dict[Part, list[str]]] = {}
+    for case in dataset.cases:
+        # Cases without a part are drawn like those of the training part.
+        members.setdefault(case.group, {}).setdefault(case.part or "train", []).append(case.name)
+    return [
+        Problem(
+            "warning",
+            str(dataset.root),
+            f"has the patient {patient} in several official parts",
+            expected="all of a patient's cases in one part",
+            found=enumerate_words([f"{part} ({', '.join(names)})" for part, names in parts.items()]),
+            advice="A network that has seen a patient looks too good on the patient's other cases: remove them from "
+            "one of the parts, or give parts of your own (--split-file).",
+            kind="patient-parts",
+        )
+        for patient, parts in members.items()
+        if len(parts) > 1
+    ]
 
 
 def _absent_labels(dataset: Dataset, fingerprint: Fingerprint, facts: Sequence[CaseFacts]) -> list[Problem]:
