@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 import netwright as package
-from netwright_tests import mean_dice
+from netwright_tests import LAYERS, mean_dice, save_picture
 from report_pages import array, plot
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -85,3 +85,47 @@ def test_predicted_masks_have_the_size_of_their_pictures(
         assert set(np.unique(np.asarray(written))) <= {0, 1, 2}
     tested = cells_run / "winner" / "predictions" / f"{case}.png"
     np.testing.assert_array_equal(mask(tmp_path / "masks" / "same.png"), mask(tested))
+
+
+@pytest.mark.slow
+def test_a_published_layout_goes_from_inspect_to_predict(
+    netwright: Command, cells: Path, workshop: Path, tmp_path: Path
+) -> None:
+    """Pictures named as those of ISIC 2018, with its official parts."""
+    parts = {"Training": 5, "Validation": 2, "Test": 3}
+    names = sorted(path.stem for path in (cells / "images").iterdir())
+    official = {part: [names.pop(0) for _ in range(count)] for part, count in parts.items()}
+    for part, of_part in official.items():
+        images = tmp_path / f"ISIC2018_Task1-2_{part}_Input"
+        masks = tmp_path / f"ISIC2018_Task1_{part}_GroundTruth"
+        for name in of_part:
+            save_picture(images / f"{name}.jpg", mask(cells / "images" / f"{name}.png"))
+            lesion = mask(cells / "masks" / f"{name}.png") > 0
+            save_picture(masks / f"{name}_segmentation.png", lesion.astype(np.uint8) * 255)
+        (images / "LICENSE.txt").write_text("CC-0")
+    done = netwright("inspect", tmp_path)
+    assert done.returncode == 1
+    assert "--map-label 255=1" in done.stdout
+    done = netwright("inspect", tmp_path, "--map-label", "255=1")
+    assert done.returncode == 0, done.stderr
+    assert "10 cases (train 5, val 2, test 3)   format image-masks" in done.stdout
+
+    done = netwright(
+        *("search", tmp_path, "--map-label", "255=1", "--network", "own_networks:segmenter", "-o", "isic"),
+        *(*LAYERS["published"], "--trials", "1", "--verdict-hours", 0.0001),
+        cwd=workshop,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    splits = package.open_run(workshop / "isic").folder.splits()
+    found = splits.training, splits.validation, splits.test
+    assert found == tuple(tuple(sorted(of_part)) for of_part in official.values())
+
+    home = tmp_path / "ISIC2018_Task1-2_Test_Input"
+    done = netwright("predict", "isic", home, "-o", tmp_path / "out", cwd=workshop)
+    assert done.returncode == 0, done.stderr
+    written = sorted((tmp_path / "out").glob("*.png"))
+    assert [path.stem for path in written] == sorted(official["Test"])
+    done = netwright("evaluate", "isic", tmp_path, "--json", cwd=workshop)
+    assert done.returncode == 0, done.stderr
+    means = [mean_dice(mask(path), mask(cells / "masks" / path.name) > 0, 1) for path in written]
+    assert json.loads(done.stdout)["metrics"]["dice"] == pytest.approx(np.mean(means), abs=1e-6)

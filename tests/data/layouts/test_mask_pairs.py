@@ -11,7 +11,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from netwright.data import Dataset, inspect_dataset, open_any
+from netwright.data import Dataset, PreprocessingSettings, inspect_dataset, open_any, prepare_any, split_any
 from netwright.data.open import recognise
 from netwright.errors import DatasetError
 from netwright_tests import save_picture
@@ -125,6 +125,15 @@ def test_every_pair_is_a_case_of_its_part(tmp_path: Path, name: str) -> None:
     assert {(case.images[0], case.label, case.part) for case in dataset.cases} == expected
     assert {one.kind for one in inspect_dataset(dataset).problems} <= {"few-cases"}
     assert dataset.labels == {0: "background", 1: "foreground"}
+
+
+def test_official_parts_reach_the_split(tmp_path: Path) -> None:
+    dataset = open_any(build(tmp_path / "isic", LAYOUTS["ISIC 2018"]))
+    prepared = prepare_any(dataset, PreprocessingSettings(), tmp_path / "cache")
+    splits = split_any(prepared, 0)
+    assert splits.training == ("ISIC_001", "ISIC_002", "ISIC_003")
+    assert splits.validation == ("ISIC_004", "ISIC_005", "ISIC_006")
+    assert splits.test == ("ISIC_007", "ISIC_008", "ISIC_009")
 
 
 def test_equal_numbers_in_every_part_get_names_of_their_own(tmp_path: Path) -> None:

@@ -56,6 +56,9 @@ _IMAGE_ENDING = re.compile(r"(?P<bare>.*[^_. -])_(?:leftimg8bit|sat|image|img|tr
 _OTHER_ENDING = re.compile(
     r".*_(?P<ending>superpixels|gtfine_(?:color|instanceids|labeltrainids)|2ndho)", re.IGNORECASE
 )
+_MAY_BE_MARKED = re.compile("mask|seg|label|gt|1stho", re.IGNORECASE)
+"""In every stem that says of a mask that it is one."""
+
 _MASK_BEGINNING = re.compile(r"(?P<ending>mask|label|seg|gt)(?:[_-](?P<bare>.+))?", re.IGNORECASE)
 _IMAGE_BEGINNING = re.compile(r"(?:image|img)(?:[_-](?P<bare>.+))?", re.IGNORECASE)
 
@@ -125,6 +128,15 @@ def read_choice(root: Path, description: Mapping[str, Any]) -> Choice:
                 f'files end, such as "{key}" or "_{key}.png". Correct it, or leave the key out.'
             )
     return Choice(**chosen)
+
+
+def name_masks(root: Path, files: Sequence[Path]) -> bool:
+    """Whether the name of a folder or file below ``root`` may be that of masks. It is quick."""
+    homes = dict.fromkeys(file.parent for file in files)
+    folders = {folder for home in homes for folder in home.relative_to(root).parts}
+    if any(_read_folder(folder, folders, Choice())[0] == "mask" for folder in folders):
+        return True
+    return any(_MAY_BE_MARKED.search(file.name) for file in files)
 
 
 def read_names(root: Path, files: Sequence[Path], choice: Choice, plain: bool = False) -> list[Named]:

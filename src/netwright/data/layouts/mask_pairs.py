@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,15 @@ from netwright.data.issues import enumerate_words
 from netwright.data.layouts.class_folders import files_below
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.layouts.looks import is_flat, some
-from netwright.data.layouts.mask_names import IMAGES, MASKS, Choice, Named, read_choice, read_names
+from netwright.data.layouts.mask_names import (
+    IMAGES,
+    MASKS,
+    Choice,
+    Named,
+    name_masks,
+    read_choice,
+    read_names,
+)
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
@@ -109,7 +117,10 @@ def arrange(root: Path, description: Mapping[str, Any], most: int | None = None)
     plain = has_folders(root) and choice == Choice()
     homes = [root / IMAGES, root / MASKS] if plain else [root]
     there = (file for home in homes for file in files_below(home) if file.name.lower().endswith(ENDINGS))
-    named = read_names(root, _one_of_each(islice(there, most)), choice, plain)
+    files = list(islice(there, most))
+    if choice == Choice() and not name_masks(root, files):
+        return Arrangement(root, (), {}, plain)
+    named = read_names(root, _one_of_each(files), choice, plain)
     found = _paired(root, named, plain)
     if not found and choice != Choice():
         raise DatasetError(
@@ -124,9 +135,8 @@ def _as_chosen(choice: Choice) -> str:
     return enumerate_words([f"`{key}` as {value!r}" for key, value in chosen.items() if value is not None])
 
 
-def _one_of_each(files: Iterable[Path]) -> list[Path]:
+def _one_of_each(files: Sequence[Path]) -> list[Path]:
     """The files, without those that cannot be read where one of the same stem beside them can."""
-    files = list(files)
     readable = {file.with_suffix("") for file in files if is_picture(file)}
     return [file for file in files if is_picture(file) or file.with_suffix("") not in readable]
 
