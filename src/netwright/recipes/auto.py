@@ -29,6 +29,8 @@ RECIPES = {
                 "warm_up_steps": 50,
                 "averaging": 0.998,
                 "fast_convolutions": True,
+                "patches": 4,
+                "foreground_patches": 0.33,
                 "validation_share": 0.08,
                 "in_parts": True,
                 "epochs": 100000,

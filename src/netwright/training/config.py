@@ -117,6 +117,19 @@ class TrainingProtocol:
         "the last seconds of `training.seconds`, over which the learning rate falls to zero; 0: it does not",
         at_least=0,
     )
+    patches: int = setting(
+        1,
+        "the most patches of a case in an epoch, where the case has the voxels of several inputs: as many as have its "
+        "voxels. Only for volumes that a network sees whole, not slice by slice",
+        at_least=1,
+    )
+    foreground_patches: float = setting(
+        0.0,
+        "the share of these patches that are centred on a labelled voxel, of each label in turn; the others are cut "
+        "out anywhere",
+        at_least=0,
+        at_most=1,
+    )
     augmentation: AugmentationSettings | None = setting(
         description="random changes of the training images; `null`: none", factory=AugmentationSettings
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netwright.data.loading.augmentation import AugmentationSettings, augment
+from netwright.data.loading.patches import ForegroundCentres, Patches
 
 
 class Items(Protocol):
@@ -35,10 +36,20 @@ class Items(Protocol):
 
 
 class PreparedVolumes(Items, Protocol):
-    """The part of `netwright.data.volumes.prepared.Prepared` that training needs."""
+    """The part of `netwright.data.volumes.prepared.Prepared` that validation needs."""
 
     def class_counts_of(self, indices: Sequence[int]) -> NDArray[Any]:
         """(classes,), voxels of each class in these cases."""
+
+
+class CroppedVolumes(PreparedVolumes, Protocol):
+    """The part that training needs."""
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """(X, Y, Z) of a volume."""
+
+    def foreground(self, index: int) -> Sequence[NDArray[Any]]:
+        """Some voxels (n, 3) of each foreground class of a volume."""
 
 
 def windows(
@@ -88,6 +99,7 @@ class Batches:
         device: where the batches are needed.
         augmentation: None for none.
         generator: on the CPU; the only source of random numbers.
+        patches: of volumes much larger than ``size``, in training; None: one of each, anywhere.
     """
 
     def __init__(
@@ -100,9 +112,11 @@ class Batches:
         device: torch.device | str = "cpu",
         augmentation: AugmentationSettings | None = None,
         generator: torch.Generator | None = None,
+        patches: Patches | None = None,
     ) -> None:
         self._prepared = prepared
-        self._indices = tuple(indices)
+        self._patches = patches if generator is not None else None
+        self._indices = tuple(indices) if self._patches is None else self._patches.repeated(indices)
         self._size = tuple(size)
         self._batch_size = batch_size
         self._device = torch.device(device)
@@ -126,9 +140,10 @@ class Batches:
             order = list(range(count))
         else:
             order = torch.randperm(count, generator=self._generator).tolist()
+        centres = self._centres()
         for batch in range(len(self)):
             chosen = order[batch * self._batch_size : (batch + 1) * self._batch_size]
-            images, labels, air = self._read([self._indices[i] for i in chosen])
+            images, labels, air = self._read([self._indices[i] for i in chosen], centres)
             images = images.to(self._device, non_blocking=True)
             labels = labels.to(self._device, non_blocking=True)
             if self._augmentation is not None and self._generator is not None:
@@ -142,7 +157,14 @@ class Batches:
                 )
             yield images, labels.long()
 
-    def _read(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    def _centres(self) -> ForegroundCentres | None:
+        if self._patches is None or self._generator is None:
+            return None
+        return self._patches.centres(self._indices, self._generator)
+
+    def _read(
+        self, indices: Sequence[int], centres: ForegroundCentres | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Images (B, C, *size), labels (B, *size), and the padding values of the images (B, C)."""
         pinned = self._device.type == "cuda"
         shape = (len(indices), self._prepared.channels, *self._size)
@@ -155,6 +177,8 @@ class Batches:
             position = None
             if self._generator is not None:
                 position = torch.rand(len(self._size), generator=self._generator).tolist()
+            if centres is not None:
+                position = centres.position(index) or position
             source, target = windows(label.shape, self._size, position)
             air_rows[row] = self._prepared.air(index)
             image_rows[row] = padding(air_rows[row], image.ndim)

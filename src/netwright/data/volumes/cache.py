@@ -21,9 +21,11 @@ from netwright.data.parallel import in_order
 from netwright.data.splits import FRACTIONS, Splits, require_fractions, split
 from netwright.data.volumes.checks import check_case, require_images, require_label
 from netwright.data.volumes.dataset import Case, Dataset
+from netwright.data.volumes.foreground import foreground_positions
 from netwright.data.volumes.geometry import Geometry
 from netwright.data.volumes.intensities import with_intensities
 from netwright.data.volumes.prepared import (
+    FOREGROUND,
     IMAGES,
     INDEX,
     LABELS,
@@ -200,32 +202,38 @@ def _write_arrays(
     process = partial(_process, dataset=dataset, settings=settings)
     pairs = list(zip(dataset.cases, geometries, strict=True))
     cases: list[PreparedCase] = []
+    foreground: list[NDArray[np.int64]] = []
     with (folder / IMAGES).open("wb") as images, (folder / LABELS).open("wb") as labels:
         write_header(images, (voxels * len(dataset.channels),), "<f4")
         write_header(labels, (voxels,), "|u1")
-        for (case, geometry), (image, label, air) in zip(
+        for (case, geometry), (image, label, air, positions) in zip(
             pairs, in_order(process, pairs, workers), strict=True
         ):
             images.write(image.astype("<f4", copy=False).data)
             labels.write(label.data)
             counts = np.bincount(label.ravel(), minlength=dataset.classes)
+            foreground += positions
+            kept = tuple(map(len, positions))
             cases.append(
-                PreparedCase(case.name, geometry, tuple(counts.tolist()), case.group, air, case.part)
+                PreparedCase(case.name, geometry, tuple(counts.tolist()), case.group, air, case.part, kept)
             )
             if on_case is not None:
                 on_case(len(cases), len(dataset.cases))
         for file in (images, labels):
             file.flush()
             os.fsync(file.fileno())
+    np.save(folder / FOREGROUND, np.concatenate(foreground).astype("<i8"), allow_pickle=False)
     return cases
 
 
 def _process(
     pair: tuple[Case, Geometry], dataset: Dataset, settings: PreprocessingSettings
-) -> tuple[NDArray[np.float32], NDArray[np.uint8], tuple[float, ...]]:
-    """The prepared image and label map of a case, and the value that pads each channel."""
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], tuple[float, ...], list[NDArray[np.int64]]]:
+    """The prepared image and label map of a case, the value that pads each channel, and where its foreground is."""
     case, geometry = pair
     volume, labels = check_case(case, dataset).require_usable()
     image = normalised(volume.array, settings)
     air = air_of(image, settings)
-    return geometry.prepare_image(image, air), geometry.prepare_labels(labels), air
+    prepared = geometry.prepare_labels(labels)
+    positions = foreground_positions(prepared, dataset.classes)
+    return geometry.prepare_image(image, air), prepared, air, positions

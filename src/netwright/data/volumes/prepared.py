@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from netwright.data.splits import Part
 from netwright.data.volumes.dataset import VOLUMES
+from netwright.data.volumes.foreground import foreground_positions
 from netwright.data.volumes.geometry import Geometry, Shape, Spacing
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.data.volumes.sizes import PreparedSizes, sizes_of
@@ -22,6 +23,7 @@ from netwright.errors import DatasetError
 INDEX = "index.json"
 IMAGES = "images.npy"
 LABELS = "labels.npy"
+FOREGROUND = "foreground.npy"
 VERSION = 3
 
 
@@ -35,6 +37,7 @@ class PreparedCase:
         voxels: the number of voxels of each class.
         group: see `Case`.
         air: the value that pads each channel; empty: zeros.
+        foreground: how many positions of each foreground class are kept; None: a cache of before has none.
         part: see `Case`.
     """
 
@@ -44,6 +47,7 @@ class PreparedCase:
     group: str
     air: tuple[float, ...] = ()
     part: Part | None = None
+    foreground: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +169,22 @@ class Prepared:
         """The value that pads each channel (C,) of a case."""
         return np.asarray(self.cases[index].air or (0.0,) * self.channels, dtype=np.float32)
 
+    def shape(self, index: int) -> Shape:
+        """The shape (X, Y, Z) of a case."""
+        return self.cases[index].geometry.size
+
+    def foreground(self, index: int) -> list[NDArray[np.int64]]:
+        """Some voxels (n, 3) of each foreground class of a case, see `foreground_positions`."""
+        counts = self.cases[index].foreground
+        if counts is None:
+            if index not in self._found:
+                self._found[index] = foreground_positions(self.label(index), self.classes)
+            flat = self._found[index]
+        else:
+            start = self._foreground_starts[index]
+            flat = np.split(self._foreground[start : start + sum(counts)], np.cumsum(counts)[:-1])
+        return [np.stack(np.unravel_index(places, self.shape(index)), axis=-1) for places in flat]
+
     def geometry(self, index: int) -> Geometry:
         """The way from a case's prepared grid back to the grid of its file."""
         return self.cases[index].geometry
@@ -181,6 +201,19 @@ class Prepared:
     @cached_property
     def _labels(self) -> Any:
         return np.load(self.folder / LABELS, mmap_mode="r", allow_pickle=False)
+
+    @cached_property
+    def _foreground(self) -> Any:
+        return np.load(self.folder / FOREGROUND, mmap_mode="r", allow_pickle=False)
+
+    @cached_property
+    def _foreground_starts(self) -> NDArray[np.int64]:
+        return np.cumsum([0, *(sum(case.foreground or ()) for case in self.cases)])
+
+    @cached_property
+    def _found(self) -> dict[int, list[NDArray[np.int64]]]:
+        """The positions in the cases whose cache has none."""
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """The contents of the index file, as plain values."""
@@ -199,6 +232,7 @@ class Prepared:
                     "group": case.group,
                     "air": list(case.air),
                     "part": case.part,
+                    "foreground": None if case.foreground is None else list(case.foreground),
                 }
                 for case in self.cases
             ],
@@ -222,6 +256,7 @@ class Prepared:
                     case["group"],
                     tuple(case.get("air", ())),
                     case.get("part"),  # caches of before have none
+                    None if case.get("foreground") is None else tuple(case["foreground"]),
                 )
                 for case in values["cases"]
             ),
@@ -245,7 +280,11 @@ def open_prepared(folder: Path) -> Prepared:
         prepared = Prepared.from_dict(folder, values)
         voxels = int(prepared._starts[-1])
         expected = {IMAGES: (voxels * prepared.channels, "<f4"), LABELS: (voxels, "|u1")}
-        for name, array in ((IMAGES, prepared._images), (LABELS, prepared._labels)):
+        arrays = {IMAGES: prepared._images, LABELS: prepared._labels}
+        if any(case.foreground is not None for case in prepared.cases):
+            positions = int(prepared._foreground_starts[-1])
+            expected[FOREGROUND], arrays[FOREGROUND] = (positions, "<i8"), prepared._foreground
+        for name, array in arrays.items():
             if (array.size, array.dtype.str) != expected[name]:
                 raise DatasetError(
                     f"{folder / name} holds {array.size} values of type {array.dtype}: expected "

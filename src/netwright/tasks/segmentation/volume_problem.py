@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from netwright.data.loading.batches import Batches, Items, PreparedVolumes
+from netwright.data.loading.batches import Batches, CroppedVolumes, Items
+from netwright.data.loading.patches import Patches
 from netwright.means import mean_scores
 from netwright.nn.losses import label_weights
 from netwright.tasks.segmentation.task import SegmentationTask
@@ -28,15 +29,18 @@ class VolumeProblem:
     has the label. Classes are weighted in the loss by their voxels in the training cases.
     """
 
-    def __init__(self, prepared: PreparedVolumes, task: SegmentationTask) -> None:
+    def __init__(self, prepared: CroppedVolumes, task: SegmentationTask) -> None:
         self.task = task
         self._prepared = prepared
 
     def batches(
         self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
     ) -> Batches:
-        """As in `netwright.data.loading.batches.Batches`: a volume a case."""
-        return training_batches(self._prepared, cases, self.task, protocol, device, seed)
+        """As in `netwright.data.loading.batches.Batches`: a volume a case, or several patches of it."""
+        patches = None
+        if protocol.patches > 1 or protocol.foreground_patches:
+            patches = Patches(self._prepared, self.task.size, protocol.patches, protocol.foreground_patches)
+        return training_batches(self._prepared, cases, self.task, protocol, device, seed, patches)
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
         """The protocol's, with the class weights of the cases."""
@@ -98,6 +102,7 @@ def training_batches(
     protocol: TrainingProtocol,
     device: torch.device,
     seed: int,
+    patches: Patches | None = None,
 ) -> Batches:
     """Shuffled and augmented batches of images with label maps.
 
@@ -108,6 +113,7 @@ def training_batches(
         protocol: of the training.
         device: where the batches are needed.
         seed: of order and augmentation.
+        patches: see `Batches`.
     """
     return Batches(
         items,
@@ -117,6 +123,7 @@ def training_batches(
         device=device,
         augmentation=protocol.augmentation,
         generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
+        patches=patches,
     )
 
 
