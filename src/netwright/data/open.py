@@ -16,6 +16,7 @@ from netwright.data.images.inspection import inspect_images
 from netwright.data.images.prepared import INDEX, open_prepared_images
 from netwright.data.images.settings import ImageSettings
 from netwright.data.images.splits import image_splits
+from netwright.data.io.formats import is_volume
 from netwright.data.layouts import FORMATS, Format
 from netwright.data.layouts.description import DESCRIPTION, read_description
 from netwright.data.layouts.image_formats import IMAGE_FORMATS, OF_FILES, ImageFormat
@@ -286,6 +287,14 @@ def _all_looked_for(root: Path, format: str | None, description: Mapping[str, An
     if description:
         contents = f"{contents.removesuffix('.')}; its {DESCRIPTION} has the keys {', '.join(description)}."
     meant = _one_level_off(root, inner)
+    series = next(
+        (path for path in [root, *inner[:_FOLDERS_SEARCHED]] if path.is_dir() and is_volume(path)), None
+    )
+    if series is not None:
+        contents += (
+            f" {series} is a DICOM series: a dataset.json can name such folders as images, and files as "
+            "their label maps; netwright predict reads them as they are."
+        )
     return f"Looked for {'; or '.join(texts)}{contents}" + (f" Did you mean {meant}?" if meant else "")
 
 

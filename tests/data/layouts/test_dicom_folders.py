@@ -134,3 +134,12 @@ def test_series_deeper_than_that_are_named_once_each(tmp_path: Path) -> None:
     nifti(tmp_path / "d.nii.gz", numbers(0))
     with pytest.warns(DatasetWarning, match=r"left out volumes in folders below .*: p/ct and q/ct\."):
         find_cases(tmp_path, 1)
+
+
+@pytest.mark.parametrize("name", ["", "p"])
+def test_series_alone_are_no_dataset_and_told_what_makes_them_one(name: str, tmp_path: Path) -> None:
+    write_series(tmp_path / "x" / name, numbers(0), name="IM{}")
+    with pytest.raises(
+        DatasetError, match=rf"{tmp_path / 'x' / name} is a DICOM series: a dataset\.json can name"
+    ):
+        open_any(tmp_path / "x")

@@ -257,7 +257,6 @@ def _require(
 
 
 def _too_large(location: str, what: str, expected: str, path: Path, advice: str) -> UnusableFile:
-    size = path.stat().st_size if path.is_file() else 0
-    return UnusableFile(
-        Problem("error", location, what, expected, f"that many in {size:,} bytes", advice, kind="too-large")
-    )
+    size = f"{path.stat().st_size if path.is_file() else 0:,} bytes"
+    found = f"that many in {'the files of a folder' if path.is_dir() else size}"
+    return UnusableFile(Problem("error", location, what, expected, found, advice, kind="too-large"))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -136,8 +137,15 @@ def looks_like_dicom(file: Path) -> bool:
 
 
 def _slices(folder: Path) -> Iterator[Path]:
-    if is_folder(folder):
-        yield from filter(looks_like_dicom, sorted(folder.iterdir()))
+    return filter(looks_like_dicom, _entries(folder))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted; nothing where it is none, or must not be read."""
+    try:
+        return sorted(folder.iterdir())
+    except (OSError, ValueError):
+        return []
 
 
 def _may_be_slice(file: Path) -> bool:
@@ -154,10 +162,11 @@ def files_of(path: Path) -> tuple[Path, ...]:
 
 
 def digests(path: Path) -> tuple[str, ...]:
-    """Hashes of the contents of all slices, sorted: the names of files mean nothing."""
+    """A hash of the contents of all slices: the names of files mean nothing."""
     if not is_folder(path):
         return (content_digest(path),)
-    return tuple(sorted(content_digest(file) for file in _slices(path)))
+    contents = sorted(content_digest(file) for file in _slices(path))
+    return (blake2b(" ".join(contents).encode(), digest_size=16).hexdigest(),)
 
 
 def open_dicom(path: Path) -> DicomVolume:
@@ -174,17 +183,15 @@ def open_dicom(path: Path) -> DicomVolume:
     signature = tuple(
         (file.name, status.st_size, status.st_mtime_ns) for file in files for status in [file.stat()]
     )
-    return _opened(path, signature)
+    volume = _opened(path, signature)
+    require_voxels(path, volume.shape)
+    return volume
 
 
 def _not_slices(folder: Path, slices: Sequence[Path]) -> list[Path]:
     """Files that are named as slices are and begin otherwise: whoever opens one says that it is damaged."""
     known = set(slices)
-    return [
-        file
-        for file in sorted(folder.iterdir())
-        if file not in known and _may_be_slice(file) and file.is_file()
-    ]
+    return [file for file in _entries(folder) if file not in known and _may_be_slice(file) and file.is_file()]
 
 
 @lru_cache(_KEPT)
@@ -197,19 +204,17 @@ def _opened(path: Path, signature: _Signature) -> DicomVolume:
             path,
             "is a folder without DICOM files",
             "the file of a volume, or a folder with the slices of a DICOM series",
-            enumerate_words([file.name for file in sorted(path.iterdir())[:5]]) or "nothing",
+            enumerate_words([file.name for file in _entries(path)[:5]]) or "nothing",
             "Correct the path, or put the slices there.",
         )
-    datasets = []
-    for file in files:
-        datasets.append(read_head(file))
-        _require_bounds(path, datasets[0], len(files))
+    first = read_head(files[0])
+    _require_bounds(path, first, len(files))
+    datasets = [first, *map(read_head, files[1:])]
     _require_one_series(path, files, [series_of(*pair) for pair in zip(files, datasets, strict=True)])
     heads = [head_of(*pair) for pair in zip(files, datasets, strict=True)]
     frames, affine = in_order(path, heads)
     rows, columns = heads[0].size
     shape = (columns, rows, len(frames))
-    require_voxels(path, shape)
     for head in heads:
         _require_bytes(head)
     plain = all((frame.slope, frame.intercept) == (1.0, 0.0) for frame in frames)
@@ -218,6 +223,7 @@ def _opened(path: Path, signature: _Signature) -> DicomVolume:
 
 
 def _require_bounds(path: Path, dataset: Any, files: int) -> None:
+    """Refuse very many or very large slices by the first, before the headers of all are read."""
     with reading(path, EXPECTED, ADVICE):
         frames = int(dataset.get("NumberOfFrames") or 1)
         size = int(dataset.get("Columns") or 0), int(dataset.get("Rows") or 0)

@@ -20,6 +20,11 @@ from netwright.data.issues import Problem, UnusableFile
 EXPECTED = "a complete DICOM image"
 ADVICE = f"{BROKEN_OFF}, or remove the case."
 
+_NO_MARKER = (
+    f"{ADVICE.removesuffix('.')}. A DICOM file that lacks this beginning gets it from dcmtk: dcmconv IN OUT. If it is "
+    "no slice, move it out of the folder."
+)
+
 ENDING = ".dcm"
 _MARKER_AT = 128
 _MARKER = b"DICM"
@@ -156,7 +161,7 @@ def read_head(path: Path) -> Any:
     import pydicom
 
     if not is_file(path) or not is_dicom(path):
-        raise unreadable(path, "no DICM after 128 bytes, as all DICOM files have", EXPECTED, ADVICE)
+        raise unreadable(path, "no DICM after 128 bytes, as all DICOM files have", EXPECTED, _NO_MARKER)
     with reading(path, EXPECTED, ADVICE), without_warnings():
         meta = pydicom.filereader.read_file_meta_info(path)
         if meta.TransferSyntaxUID == _DEFLATED:

@@ -142,7 +142,7 @@ def _require_regular(
             f"a shift within the plane of {max(aside, shifted):.3g} mm over {float(total @ normal):.4g} mm "
             f"({tilt:.2g} degrees)",
             "The gantry was tilted, or the slices were cut obliquely. Resample the scan to a straight grid, for "
-            "example with dcm2niix, which writes one that ends in _Tilt.",
+            "example with dcm2niix, which for CT writes one that ends in _Tilt.",
             "dicom-tilt",
         )
 
@@ -164,7 +164,7 @@ def _gaps(path: Path, frames: Sequence[Frame], steps: NDArray[np.float64]) -> Un
         f"one distance between all slices, here {usual:.4g} mm as between most",
         enumerate_words(gaps),
         ("Slices are probably missing. " if missing > 0 else "")
-        + f"{_AGAIN} If it is complete, resample it to equal distances, for example with dcm2niix, which writes "
+        + f"{_AGAIN} If it is complete, resample it to equal distances, for example with dcm2niix, which for CT writes "
         "one that ends in _Eq.",
         "dicom-gap",
     )

@@ -50,8 +50,9 @@ class DicomVoxels:
         numbers = range(*along.indices(self.shape[2]))
         sizes = (len(range(*part.indices(size))) for part, size in zip(box, self.shape, strict=False))
         made = np.empty(tuple(sizes)[::-1], self.dtype)
-        for place, number in enumerate(numbers):
-            made[place] = self._read(number)[down, across]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for place, number in enumerate(numbers):
+                made[place] = self._read(number)[down, across]
         return made.transpose(2, 1, 0)
 
     def _read(self, number: int) -> NDArray[Any]:
