@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,24 @@ def test_half_made_patients_are_named(of_2018: Callable[..., Path]) -> None:
     texts = "\n".join(problems(root))
     assert "HGG/Brats18_2013_2_1 lacks T1 with contrast: expected Brats18_2013_2_1_t1ce.nii.gz" in texts
     assert "LGG/Brats18_2013_0_1 has a segmentation without its images" in texts
+
+
+def test_volumes_of_no_patient_are_told(of_2018: Callable[..., Path], write_volume: Write) -> None:
+    root = of_2018()
+    write_volume(root / "HGG" / "Brats18_2013_2_1" / "Brats18_2013_2_1_mask.nii.gz", 1)
+    (problem,) = (one for one in inspect_dataset(open_any(root)).warnings if one.kind == "ignored-file")
+    assert problem.file == "HGG/Brats18_2013_2_1/Brats18_2013_2_1_mask.nii.gz"
+
+
+def test_a_network_of_other_channels_is_warned_of(patient: Callable[..., Path], tmp_path: Path) -> None:
+    patient(tmp_path / "BraTS2021_00001", None)
+    with pytest.warns(
+        DatasetWarning, match="trained on the channels T1, T1ce, T2 and FLAIR, and gets FLAIR, T1, T1"
+    ):
+        find_cases(tmp_path, 4, ("T1", "T1ce", "T2", "FLAIR"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        find_cases(tmp_path, 4, ("FLAIR", "T1", "T1 with contrast", "T2"))
 
 
 def test_prediction_goes_on_without_a_patient_that_lacks_a_scan(

@@ -79,6 +79,13 @@ def test_cases_without_label_maps_are_left_for_prediction(
     assert case.name == "case_00210"
 
 
+def test_volumes_beside_the_cases_are_told(kits: Callable[..., Path], write_volume: Write) -> None:
+    root = kits(2023)
+    assert {problem.kind for problem in inspect_dataset(open_any(root)).problems} == {"few-cases"}
+    write_volume(root / "mine" / "a.nii.gz", 1)
+    assert next(one.file for one in inspect_dataset(open_any(root)).warnings) == "mine/a.nii.gz"
+
+
 def test_a_label_map_without_an_image_is_named(kits: Callable[..., Path]) -> None:
     root = kits(2019)
     (root / "data" / "case_00001" / "imaging.nii.gz").unlink()

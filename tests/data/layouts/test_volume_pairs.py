@@ -198,7 +198,8 @@ def test_scans_of_several_kinds_are_no_pairs(pairs: Callable[..., Path]) -> None
 def test_label_maps_beside_images_are_not_predicted(pairs: Callable[..., Path]) -> None:
     root = pairs("s{}.nii.gz", "s{}_seg.nii.gz")
     with pytest.warns(
-        DatasetWarning, match=r"left out 3 files .*s1_seg\.nii\.gz, s2_seg\.nii\.gz and s3_seg"
+        DatasetWarning,
+        match=r"left out 3 files that are none of the images .*s1_seg\.nii\.gz, s2_seg\.nii\.gz and s3_seg",
     ):
         assert [case.name for case in find_cases(root, 1)] == ["s1", "s2", "s3"]
 

@@ -25,6 +25,7 @@ from netwright.data.layouts.volume_files import (
     in_order_of_name,
     named_labels,
     require_one_folder_each,
+    strays,
     volume_files_in,
     with_parts,
 )
@@ -157,6 +158,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         naming=DESCRIPTION if named else BRATS,
         unlabelled=tuple(sorted(unlabelled)),
         elsewhere={} if named else _TREATED,
+        problems=strays(root, folders_below(root), [file for one in patients for file in one.files.values()]),
     )
 
 

@@ -24,6 +24,7 @@ from netwright.data.layouts.volume_files import (
     in_order_of_name,
     named_labels,
     require_one_folder_each,
+    strays,
     volume_files_in,
     volumes_by_stem,
     with_parts,
@@ -95,6 +96,9 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         file_ending=ending_of([files.image for files in found if files.image]),
         naming=DESCRIPTION if named else KITS,
         elsewhere={} if named else _SINCE_2021,
+        problems=strays(
+            root, (one for one in folders_below(root, _DEPTH) if not _inside_case(root, one)), ()
+        ),
         unlabelled=tuple(sorted(files.name for files in found if files.image and not files.label)),
     )
 
@@ -110,6 +114,11 @@ def _folders(root: Path) -> Iterator[Path]:
     if not root.is_dir():
         return iter(())
     return (folder for folder in folders_below(root, _DEPTH) if _CASE.fullmatch(folder.absolute().name))
+
+
+def _inside_case(root: Path, folder: Path) -> bool:
+    """Whether a folder is that of a case, or lies in one."""
+    return any(_CASE.fullmatch(part) for part in (root.absolute().name, *folder.relative_to(root).parts))
 
 
 def _files(folder: Path) -> _Files:

@@ -26,7 +26,7 @@ _MOST_LOOKED_AT = 10_000
 _NUMBERED = re.compile(r".+_(\d{4})")
 
 
-def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
+def find_cases(path: Path, channels: int, names: Sequence[str] = ()) -> tuple[Case, ...]:
     """The unlabelled cases of a file or folder, to predict.
 
     In the layout of ACDC the cases are the frames of the patients, labelled or not; where there are none, the cines.
@@ -35,8 +35,14 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
     ``channels`` is a case by itself. Otherwise each volume, or picture, is a case, but for label maps that lie beside
     their images. Folders within are not read.
 
+    Args:
+        path: the file or folder.
+        channels: how many channels the network has.
+        names: of the channels that it was trained on; empty where they are not known.
+
     Warns:
-        DatasetWarning: other files are left out. It names them.
+        DatasetWarning: other files are left out, which it names; or patients of BraTS are given to a network whose
+            channels have other names.
 
     Raises:
         DatasetError: nothing is there to read, a case lacks a channel, or two pictures have one stem.
@@ -50,7 +56,7 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
             path, [file for file in path.iterdir() if _beside_patients(file)], read, "patients' frames"
         )
         return frames
-    if patients := _of_patients(path, channels):
+    if patients := _of_patients(path, channels, names):
         read = {file for patient in patients for file in patient.images}
         others = [file for file in volume_files_in(path) if not volume_pairs.is_named_label(file)]
         tell_others(path, others, read, "patients' images")
@@ -63,7 +69,9 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
     if not files:
         raise DatasetError(_nothing(path))
     if path.is_dir() and files != [path]:
-        tell_others(path, [file for file in path.iterdir() if file.is_file()], files, kind)
+        there = [file for file in path.iterdir() if file.is_file()]
+        labels = kind == "volumes" and any(volume_pairs.is_named_label(file) for file in there)
+        tell_others(path, there, files, "images" if labels else kind)
         _tell_below(path, is_volume if kind == "volumes" else is_picture, kind, files)
     if kind == "pictures":
         if path.is_dir():
@@ -72,11 +80,19 @@ def find_cases(path: Path, channels: int) -> tuple[Case, ...]:
     return _grouped(path, files, channels)
 
 
-def _of_patients(path: Path, channels: int) -> tuple[Case, ...]:
+def _of_patients(path: Path, channels: int, names: Sequence[str]) -> tuple[Case, ...]:
     """The cases of a folder that has a folder for each patient, labelled or not; empty for other folders."""
-    if channels == len(brats.CHANNELS) and (cases := brats.unlabelled(path)):
-        return cases
-    return kits.unlabelled(path)
+    if channels != len(brats.CHANNELS) or not (cases := brats.unlabelled(path)):
+        return kits.unlabelled(path)
+    if names and tuple(names) != brats.CHANNELS:
+        warnings.warn(
+            f"the network was trained on the channels {enumerate_words(names)}, and gets "
+            f"{enumerate_words(brats.CHANNELS)} from {path}, in this order. If the orders differ, give a folder with "
+            "files that are numbered as it was trained: NAME_0000 and so on.",
+            DatasetWarning,
+            stacklevel=4,
+        )
+    return cases
 
 
 def _beside_patients(file: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from netwright.data.files import is_folder
 from netwright.data.io.dicom import holds_slices, looks_like_dicom
 from netwright.data.io.formats import VOLUME_ENDINGS
+from netwright.data.issues import Problem
 from netwright.data.layouts.class_folders import PARTS
 from netwright.data.layouts.description import DESCRIPTION, read_labels, stem, value_first
 from netwright.data.splits import Part
@@ -119,6 +120,30 @@ def require_one_folder_each(folders: Iterable[tuple[str, Path]], what: str) -> N
             raise DatasetError(
                 f"{folder} and {other} are of one {what} ({name}): expected each {what} once. Rename or remove one."
             )
+
+
+def strays(root: Path, folders: Iterable[Path], known: Collection[Path]) -> tuple[Problem, ...]:
+    """A warning of the volumes in folders that belong to no case; empty where there are none.
+
+    Args:
+        root: the dataset's folder.
+        folders: those to look in.
+        known: the files of cases.
+    """
+    files = set(known)
+    others = [file for folder in folders for file in volume_files_in(folder) if file not in files]
+    if not others:
+        return ()
+    problem = Problem(
+        "warning",
+        str(others[0]),
+        "belongs to no case",
+        expected="volumes with the names that the files of a case have",
+        found=f"{len(others)} with other names",
+        advice="They are left out: rename them if they are of the dataset.",
+        kind="ignored-file",
+    )
+    return (problem.relative_to(root),)
 
 
 _PART_WORDS: dict[str, Part] = {**PARTS, "tr": "train", "va": "val", "ts": "test"}

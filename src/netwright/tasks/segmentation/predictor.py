@@ -55,7 +55,8 @@ class Segmenter:
 
     ``label_values``: the value in label maps of each class, background first. ``slice_axis``: the canonical axis that
     the slices are normal to which a network of two dimensions sees; None for one that sees volumes. ``crf``: what its
-    probabilities are refined with before labels are told; None: nothing.
+    probabilities are refined with before labels are told; None: nothing. ``channel_names``: those of the data it was
+    trained on; empty where they were not kept.
     """
 
     network: nn.Module
@@ -65,6 +66,7 @@ class Segmenter:
     device: Any
     slice_axis: int | None = None
     crf: DenseCRF | None = None
+    channel_names: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, network: nn.Module, saved: SavedNetwork, device: Any) -> Segmenter:
@@ -76,6 +78,7 @@ class Segmenter:
             preprocessing=PreprocessingSettings.from_dict(saved.preprocessing),
             device=device,
             slice_axis=saved.architecture.get("slice_axis"),
+            channel_names=tuple(saved.architecture.get("channel_names", ())),
         )
 
     @property
@@ -252,11 +255,11 @@ class Segmenter:
             StorageError: a file would be lost.
         """
         refuse_masks(masks, self.task.metric)
-        cases = find_cases(images, self.task.channels)
+        cases = find_cases(images, self.task.channels, self.channel_names)
         names = [f"{case.name}{label_ending(case.images[0], format)}" for case in cases]
         images_read = [image for case in cases for image in case.images]
         files = [file for image in images_read for file in (files_of(image) if image.is_dir() else (image,))]
-        read = Reading([file for file in files if file != images.expanduser()], folder_of(images))
+        read = Reading([file for file in files if not file.is_dir()], folder_of(images))
         outputs = plan_outputs(output, names, [case.images[0] for case in cases], read, overwrite=overwrite)
 
         written = []

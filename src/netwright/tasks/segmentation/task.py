@@ -153,13 +153,14 @@ class Segmentation:
         )
 
     def describe(self, prepared: AnyPrepared, settings: RunSettings) -> dict[str, Any]:
-        """Names and values of the labels, and the axis that slices are normal to."""
+        """Names and values of the labels, names of the channels, and the axis that slices are normal to."""
         from netwright.tasks.segmentation.data import prepared_volumes
 
         volumes = prepared_volumes(prepared)
         return {
             "label_names": list(volumes.label_names),
             "label_values": list(volumes.label_values),
+            "channel_names": list(volumes.channel_names),
             "slice_axis": None if settings.slices is None else settings.slices.axis_of(volumes),
         }
 

@@ -1,0 +1,90 @@
+"""From a published layout of volumes to label maps with the publisher's values, by a network that reads its input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from netwright.data import PreprocessingSettings, inspect_dataset, open_any, prepare, split_any
+from netwright.tasks.segmentation.predictor import Segmenter
+from netwright.tasks.segmentation.task import SegmentationTask
+
+SHAPE = (8, 8, 8)
+SETTINGS = PreprocessingSettings(spacing="native", normalise="none", pad=False, size=SHAPE)
+
+
+class Reads(nn.Module):
+    """The class that the intensity of a channel gives, in tens."""
+
+    def __init__(self, channel: int, classes: int) -> None:
+        super().__init__()
+        self.channel, self.classes = channel, classes
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        index = (images[:, self.channel] / 10).round().long().clamp(0, self.classes - 1)
+        return nn.functional.one_hot(index, self.classes).movedim(-1, 1).float() * 20
+
+
+def write(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), path)
+
+
+def brats(folder: Path, values: np.ndarray, labelled: bool) -> None:
+    """The FLAIR alone shows the classes."""
+    for kind in ("t1", "t1ce", "t2"):
+        write(folder / f"{folder.name}_{kind}.nii.gz", values[::-1] * 10 + np.float32(len(kind)))
+    shown = np.searchsorted([0, 1, 2, 4], values) * 10
+    write(folder / f"{folder.name}_flair.nii.gz", shown.astype(np.float32))
+    if labelled:
+        write(folder / f"{folder.name}_seg.nii.gz", values)
+
+
+def kits(folder: Path, values: np.ndarray, labelled: bool) -> None:
+    write(folder / "imaging.nii.gz", (values * 10).astype(np.float32))
+    if labelled:
+        (folder / "instances").mkdir(parents=True)
+        write(folder / "segmentation.nii.gz", values)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "values", "channels"),
+    [(brats, "BraTS20_Training_{:03d}", (0, 1, 2, 4), 4), (kits, "dataset/case_{:05d}", (0, 1, 2, 3), 1)],
+)
+def test_from_inspection_to_prediction(
+    make: Callable[[Path, np.ndarray, bool], None],
+    name: str,
+    values: tuple[int, ...],
+    channels: int,
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    truth = [rng.choice(np.array(values, np.uint8), SHAPE) for _ in range(11)]
+    for number, labels in enumerate(truth):
+        make(tmp_path / "data" / name.format(number), labels, number < 10)
+    dataset = open_any(tmp_path / "data")
+    inspection = inspect_dataset(dataset)
+    assert inspection.problems == ()
+    assert [label.voxels for label in inspection.fingerprint.labels] == [
+        sum(int((labels == value).sum()) for labels in truth[:10]) for value in values
+    ]
+    prepared = prepare(dataset, SETTINGS, tmp_path / "cache")
+    assert len(split_any(prepared, 0).test) == 3
+    segmenter = Segmenter(
+        network=Reads(0, len(values)),
+        task=SegmentationTask(channels, prepared.label_names, SHAPE),
+        label_values=prepared.label_values,
+        preprocessing=SETTINGS,
+        device="cpu",
+        channel_names=prepared.channel_names,
+    )
+    written = segmenter.predict(tmp_path / "data", tmp_path / "out")
+    assert [path.name for path in written] == [f"{Path(name.format(n)).name}.nii.gz" for n in range(11)]
+    for path, labels in zip(written, truth, strict=True):
+        np.testing.assert_array_equal(np.asarray(nibabel.load(path).dataobj), labels)
