@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from netwright.data.files import reading
 from netwright.data.images.dataset import Box, ImageSet
@@ -143,8 +141,8 @@ def _tables(root: Path, problems: list[Problem]) -> list[_Table]:
 
 def _cars(path: Path) -> tuple[_Car, ...]:
     """The rows of a table: a struct for each picture. Pixels count from 1 in MATLAB, and the last one is inside."""
-    rows = np.ravel(read_matlab(path, ("annotations",))["annotations"])
-    fields = rows.dtype.names or ()
+    rows = read_matlab(path, ("annotations",))["annotations"]
+    fields = list(rows[0]) if isinstance(rows, list) and rows and isinstance(rows[0], dict) else []
     if missing := [name for name in (*_EDGES, "fname") if name not in fields]:
         found = ", ".join(fields) or "no structs"
         raise unfit(
@@ -160,14 +158,14 @@ def _cars(path: Path) -> tuple[_Car, ...]:
     return cars
 
 
-def _car(row: Any, has_class: bool) -> _Car:
+def _car(row: Mapping[str, Any], has_class: bool) -> _Car:
     left, top, right, bottom = (_whole(row[name]) for name in _EDGES)
     label = _whole(row["class"]) - 1 if has_class else None
-    return _Car(str(np.asarray(row["fname"]).item()), label, (left - 1, top - 1, right, bottom))
+    return _Car(str(row["fname"]), label, (left - 1, top - 1, right, bottom))
 
 
 def _whole(value: Any) -> int:
-    number = np.asarray(value).item()
+    number = value.item()
     if int(number) != number:
         raise ValueError(f"{number} where a whole number is expected")
     return int(number)
@@ -182,9 +180,8 @@ def _classes(root: Path, tables: Sequence[_Table], problems: list[Problem]) -> t
         problems += not_whole(root, "Stanford Cars", [f"no {_META}, so no names of classes"])
         names = tuple(str(number + 1) for number in range(highest + 1))
     else:
-        cells = np.ravel(read_matlab(path, ("class_names",))["class_names"])
-        with reading(path, "the name of each class"):
-            names = tuple(str(np.asarray(cell).item()) for cell in cells)
+        cells = read_matlab(path, ("class_names",))["class_names"]
+        names = tuple(str(cell) for cell in cells) if isinstance(cells, list) else ()
         if len(set(names)) < len(names) or len(names) < 2:
             raise unfit(path, "has class_names that cannot be used", "two or more, all different", f"{names}")
     if min(labels, default=0) < 0 or highest >= len(names):

@@ -164,7 +164,9 @@ def _numbers(root: Path) -> Path | None:
 
 def _read(path: Path, name: str) -> NDArray[Any]:
     most = most_pictures(path) * (_ROW + _ZERO) + _OVERHEAD
-    values: NDArray[Any] = np.asarray(read_matlab(path, (name,), most)[name])
+    values = read_matlab(path, (name,), most)[name]
+    if not isinstance(values, np.ndarray):
+        raise unfit(path, f"has no numbers in {name}", "an array of numbers", type(values).__name__)
     return values
 
 
