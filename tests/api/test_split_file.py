@@ -11,7 +11,7 @@ import pytest
 
 from netwright.api import create_run
 from netwright.data import open_any
-from netwright.errors import DatasetError, SettingsWarning
+from netwright.errors import DatasetError, RunError, SettingsWarning
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_run_data
 from netwright.settings import read_settings
@@ -75,6 +75,15 @@ def test_the_scale_of_pictures_is_measured_on_the_training_part_of_the_file(
     prepared = open_run_data(run.folder, run.settings).prepared
     raw = prepared.raw_images(prepared.indices(parts["train"]))  # type: ignore[attr-defined]
     assert prepared.means == pytest.approx(tuple(raw.mean(axis=(0, 2, 3))))  # type: ignore[attr-defined]
+
+
+def test_a_case_that_went_is_told(shapes: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(shapes, tmp_path / "Shapes")
+    path, parts = third_parts(tmp_path, root)
+    run = create_run(root, "marl-vgg16", user(path), tmp_path / "run")
+    (root / parts["train"][3]).unlink()
+    with pytest.raises(RunError, match=f"no longer has the case {parts['train'][3]}"):
+        open_run_data(run.folder, run.settings)
 
 
 def test_a_class_that_is_not_trained_is_refused(shapes: Path, tmp_path: Path) -> None:

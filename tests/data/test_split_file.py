@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -95,6 +96,39 @@ def test_a_table_is_followed_exactly_and_the_rest_is_drawn_by_patients(
     write_json(tmp_path / "splits.json", splits.to_dict())
     again = divided(tmp_path / "splits.json", dataset_of([name for name, _, _ in rows]), seed + 1)
     assert again == splits == given_splits(GivenParts.of(splits), seed + 2, FRACTIONS)
+
+
+MEMBERS = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 2)), min_size=5, max_size=40)
+
+
+@given(MEMBERS, st.integers(0, 99), st.sampled_from([(), ("test",), ("val",)]))
+def test_what_is_drawn_is_drawn_class_by_class_and_no_group_is_divided(
+    members: list[tuple[int, int]], seed: int, named: tuple[Part, ...]
+) -> None:
+    """``members``: the size and the class of each group. ``named``: the parts of the first groups."""
+    groups = {f"g{g}_{i}": f"g{g}" for g, (size, _) in enumerate(members) for i in range(size)}
+    strata = {name: members[int(group[1:])][1] for name, group in groups.items()}
+    parts: dict[str, Part | None] = {
+        name: dict(enumerate(named)).get(int(g[1:])) for name, g in groups.items()
+    }
+    drawn = [part for part in PARTS if part not in named]
+    classes = Counter(one for _, one in members[len(named) :])
+    assume(max(classes.values()) >= len(drawn))
+    splits = given_splits(GivenParts(parts, groups), seed, FRACTIONS, strata)
+    found = parts_of(splits)
+    assert sorted(found) == sorted(groups)
+    for name, part in parts.items():
+        assert found[name] == part if part else found[name] in drawn
+    for group in set(groups.values()):
+        assert len({found[name] for name, own in groups.items() if own == group}) == 1
+    for one, count in classes.items():
+        homes = Counter(
+            found[f"g{g}_0"] for g, (_, own) in enumerate(members) if own == one and g >= len(named)
+        )
+        total = sum(FRACTIONS[PARTS.index(part)] for part in drawn)
+        for part in drawn:
+            share = count * FRACTIONS[PARTS.index(part)] / total
+            assert abs(homes[part] - share) < 1 or homes[part] == 1 or count < 2 * len(drawn)
 
 
 def test_lists_of_json_and_the_names_of_runs(tmp_path: Path) -> None:

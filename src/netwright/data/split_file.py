@@ -60,7 +60,9 @@ def read_split_file(path: Path, fold: int | None = None) -> SplitFile:
         SettingsError: there is no such fold.
     """
     if not path.is_file():
-        raise DatasetError(f"{path} does not exist: expected {_FORMS}. Check --split-file.")
+        raise DatasetError(
+            f"{path} does not exist: expected {_FORMS}. Check --split-file (dataset.split_file)."
+        )
     ending = path.suffix.lower()
     if ending == ".csv":
         _require_no_fold(path, fold)

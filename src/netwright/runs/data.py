@@ -97,15 +97,16 @@ def open_run_data(folder: RunFolder, settings: RunSettings, on_case: OnCase | No
     """
     dataset = open_own(settings)
     splits = folder.splits()
-    given = None if settings.dataset.split_file is None else GivenParts.of(splits)
-    prepared = prepare_own(dataset, settings, on_case, given)
-    index = {name: i for i, name in enumerate(prepared.names)}
-    missing = [n for n in (*splits.training, *splits.validation, *splits.test) if n not in index]
+    known = set(dataset.names)
+    missing = [n for n in (*splits.training, *splits.validation, *splits.test) if n not in known]
     if missing:
         raise RunError(
             f"{settings.dataset.path} no longer has the case {missing[0]} ({len(missing)} of the run's cases are "
             f"missing). Put them back, or start a new run."
         )
+    given = None if settings.dataset.split_file is None else GivenParts.of(splits)
+    prepared = prepare_own(dataset, settings, on_case, given)
+    index = {name: i for i, name in enumerate(prepared.names)}
     return RunData(
         dataset=dataset,
         prepared=prepared,
