@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from netwright import __version__
 from netwright.cli.completion import complete_sample
+from netwright.cli.conduct import conduct, conduct_series, resume_series, stage, warnings_of_settings
 from netwright.cli.console import err, opened_run, out, print_json, print_lines
 from netwright.cli.options import (
     CompareOption,
@@ -37,6 +36,7 @@ from netwright.cli.options import (
     SingleOption,
     SpaceOption,
     SplitFileOption,
+    SplitsOption,
     StrategyOption,
     TrialsOption,
     TrustOption,
@@ -47,8 +47,8 @@ from netwright.cli.options import (
     read_label_map,
     read_user_settings,
 )
-from netwright.cli.results import dashboard, evaluate, export, predict, report, train
-from netwright.errors import NetwrightError, SettingsError, SettingsWarning
+from netwright.cli.results import compare, dashboard, evaluate, export, predict, report, train
+from netwright.errors import NetwrightError, SettingsError
 from netwright.execution.notes import LOGGER
 from netwright.execution.signals import INTERRUPTED, ended_by_signals
 
@@ -152,7 +152,7 @@ def inspect(
     from netwright.execution.resources import available_cores
 
     opened = open_any(dataset, format=format, map_label=read_label_map(map_label))
-    told = now_and_then(_stage, "inspected")
+    told = now_and_then(stage, "inspected")
     inspection = inspect_any(opened, workers=available_cores(), on_case=told)
     if as_json:
         print_json(inspection.to_dict())
@@ -215,8 +215,8 @@ def plan(
         single=single,
         compare=compare,
     )
-    with _warnings_of_settings() as told:
-        result = api.plan(dataset, recipe, user, on_stage=_stage, seconds=seconds or api.PLAN_SECONDS)
+    with warnings_of_settings() as told:
+        result = api.plan(dataset, recipe, user, on_stage=stage, seconds=seconds or api.PLAN_SECONDS)
     print_lines(told, console=err if as_json else out)
     if as_json:
         print_json(result.to_dict())
@@ -253,6 +253,7 @@ def search(
     fold: FoldOption = None,
     max_pixels: MaxPixelsOption = None,
     log: LogOption = None,
+    splits: SplitsOption = None,
     trust_code: TrustOption = False,
 ) -> None:
     """Search a network, compare it with a default or with standard networks, and write a report."""
@@ -282,10 +283,13 @@ def search(
         repeat=None if settings is None else read_settings(settings),
         trust_code=trust_code,
     )
-    with _warnings_of_settings() as told:
-        run = create_run(dataset, recipe, user, output, on_stage=_stage)
+    if splits is not None:
+        conduct_series(dataset, recipe, user, output, splits)
+        return
+    with warnings_of_settings() as told:
+        run = create_run(dataset, recipe, user, output, on_stage=stage)
     print_lines(told)
-    _conduct(run)
+    conduct(run)
 
 
 @app.command()
@@ -303,28 +307,34 @@ def resume(
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,
 ) -> None:
-    """Continue a run that was stopped or killed."""
+    """Continue a run, or a series of runs, that was stopped or killed."""
+    from netwright.api.series import is_series
+
+    if is_series(run):
+        resume_series(run, hours, compare, trust_code=trust_code)
+        return
     opened = opened_run(run, trust_code=trust_code)
     told = opened.other_versions()
     if told is not None:
         err.print(f"versions   {told}.", markup=False)
-    _conduct(opened, hours, compare)
+    conduct(opened, hours, compare)
 
 
 @app.command()
 def status(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Show the progress of a run, also while it runs."""
-    from netwright.api import open_run
+    """Show the progress of a run, or of a series of runs, also while it runs."""
+    from netwright.api.series import runs_in
     from netwright.cli.tables import status_lines
 
-    run_status = open_run(run).status()
+    found = [opened.status() for opened in runs_in([run])]
     if as_json:
-        print_json(run_status.to_dict())
+        print_json(found[0].to_dict() if len(found) == 1 else [one.to_dict() for one in found])
         return
-    print_lines(status_lines(run_status))
+    for one in found:
+        print_lines(status_lines(one))
 
 
-for verb in (train, evaluate, predict, export, report, dashboard):
+for verb in (train, evaluate, predict, export, compare, report, dashboard):
     app.command()(verb)
 
 
@@ -345,37 +355,6 @@ def recipes(
     for recipe in RECIPES.values():
         out.print(f"{recipe.name:<16} {recipe.title}", markup=False)
         out.print(f"{'':<16} {recipe.paper}; {recipe.task}", markup=False)
-
-
-@contextlib.contextmanager
-def _warnings_of_settings() -> Iterator[list[str]]:
-    """The lines to print of settings that are probably not meant. They are there when the block has ended."""
-    lines: list[str] = []
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", SettingsWarning)
-        yield lines
-    lines += [f"warning    {w.message}" for w in told if issubclass(w.category, SettingsWarning)]
-
-
-def _conduct(run: Any, hours: float | None = None, compare: str | None = None) -> None:
-    from netwright.cli.display import Display
-    from netwright.cli.inspected import command
-    from netwright.cli.tables import end_lines
-
-    display = Display(out)
-    try:
-        with display:
-            run.resume(display.show, hours=hours, compare=compare)
-    except KeyboardInterrupt:
-        err.print(
-            f"stopped    {command('resume', run.folder.root)}   goes on where this left off", markup=False
-        )
-        raise typer.Exit(1) from None
-    print_lines(end_lines(run))
-
-
-def _stage(text: str) -> None:
-    err.print(f"{text} ...", markup=False)
 
 
 def _stopped() -> None:

@@ -147,6 +147,16 @@ LogOption = Annotated[
 ]
 
 
+SplitsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--splits",
+        min=2,
+        help="So many runs, each with its own seed and division of the data, and a table of their means.",
+    ),
+]
+
+
 def _allow_pixels(most: int | None) -> int | None:
     """Raise or lower the limit for everything that the command reads."""
     if most is not None:

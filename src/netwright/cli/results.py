@@ -145,6 +145,24 @@ def predict(
     out.print(f"predicted  {task.predicted_words(written, output)}")
 
 
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of finished runs, or of series of runs, on the same data.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Put runs side by side: means and deviations over runs of one search, sizes, times, paired differences."""
+    from netwright.api.series import runs_in
+    from netwright.cli.compared import compared_lines
+    from netwright.report.collect.runs import compare_runs
+
+    compared = compare_runs([run.folder for run in runs_in(runs)])
+    if as_json:
+        print_json(compared.to_dict())
+        return
+    print_lines(compared_lines(compared))
+
+
 def export(
     run: RunArgument,
     output: Annotated[

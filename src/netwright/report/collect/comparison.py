@@ -33,7 +33,7 @@ def comparison_of(
         columns: what each case has scores for.
         metric: of the task.
     """
-    contestants = tuple(_contestant(folder, result, space) for result in read_results(folder))
+    contestants = tuple(contestant_of(folder, result, space) for result in read_results(folder))
     return Comparison(contestants, columns, metric_named(metric), settings.training.batch_size)
 
 
@@ -47,8 +47,8 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
         labels = tuple(
             dict.fromkeys(label for r in results for case in r["scores"].values() for label in case)
         )
-        metric = _metric_compared(settings)
-        told = verdict_sentences([_contestant(folder, r, space) for r in results], labels, metric.name)
+        metric = metric_compared(settings)
+        told = verdict_sentences([contestant_of(folder, r, space) for r in results], labels, metric.name)
         return (*told, *notes)
     best = best_of(records)
     if best is None or best.reward is None:
@@ -64,14 +64,21 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     return (f"{title}, {space.describe(best.choice)}, {reached} on validation.", *notes)
 
 
-def _metric_compared(settings: RunSettings) -> Metric:
+def metric_compared(settings: RunSettings) -> Metric:
     """The metric of a case's scores: the task's, or that of the objective where each case has a score of that name."""
     name = (settings.objective.metric or "dice").partition(".")[0]
     asked = metric_named(name)
     return asked if asked.column else metric_named(task_of_metric(name).metric)
 
 
-def _contestant(folder: RunFolder, result: Mapping[str, Any], space: Space) -> Contestant:
+def contestant_of(folder: RunFolder, result: Mapping[str, Any], space: Space) -> Contestant:
+    """A network of the final comparison.
+
+    Args:
+        folder: of the run.
+        result: as it is stored, with scores on test cases.
+        space: that the run searches.
+    """
     groups = folder.splits().groups
     outcome = Outcome.from_dict(result["outcome"])
     return Contestant(

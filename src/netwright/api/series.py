@@ -1,0 +1,154 @@
+"""Several runs of one search, each with its own seed and its own division of the dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from netwright.api import create_run, open_run
+from netwright.api.run import Run
+from netwright.api.runner import OnStatus
+from netwright.errors import SettingsError
+from netwright.files import read_json, write_json
+from netwright.planning.user_settings import UserSettings
+from netwright.report.collect.runs import ComparedRuns, compare_runs
+from netwright.runs.folder import default_output, require_new_folder
+from netwright.runs.status import FINISHED
+
+SERIES = "series.json"
+"""In the folder of a series: how many runs there are to be, and of which folds."""
+
+
+class Series:
+    """Runs in the folders ``split-1``, ``split-2``, ... of one folder. All but the first repeat its settings.
+
+    Args:
+        root: the folder.
+        splits: how many runs there are to be.
+        folds: a file of folds, and the fold of the first run; None: the divisions are drawn.
+    """
+
+    def __init__(self, root: Path, splits: int, folds: tuple[str, int] | None = None) -> None:
+        self.root = root
+        self.splits = splits
+        self._folds = folds
+
+    @property
+    def runs(self) -> list[Run]:
+        """Those that have begun."""
+        folders = (self._folder(number) for number in range(1, self.splits + 1))
+        return [open_run(folder) for folder in folders if (folder / "run.yaml").exists()]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every run has come to its end."""
+        runs = self.runs
+        return len(runs) == self.splits and all((run.folder.root / FINISHED).exists() for run in runs)
+
+    def compared(self) -> ComparedRuns:
+        """The runs side by side: means and standard deviations over them. See `compare_runs`."""
+        return compare_runs([run.folder for run in self.runs])
+
+    def resume(
+        self,
+        on_run: Callable[[Run], None] = lambda run: None,
+        on_status: OnStatus | None = None,
+        *,
+        trust_code: bool = False,
+    ) -> None:
+        """Conducts the runs to their ends, one after the other. What was finished stays.
+
+        Args:
+            on_run: called with each run before it goes on.
+            on_status: called about twice a second with the state of the current run.
+            trust_code: see `open_run`.
+
+        Raises:
+            KeyboardInterrupt: the user stopped it; `resume` goes on.
+            RunError: a run cannot go on.
+        """
+        for number in range(1, self.splits + 1):
+            run = self._run(number, trust_code=trust_code)
+            if not (run.folder.root / FINISHED).exists():
+                on_run(run)
+                run.resume(on_status)
+
+    def _folder(self, number: int) -> Path:
+        return self.root / f"split-{number}"
+
+    def _run(self, number: int, *, trust_code: bool) -> Run:
+        """A run, begun where it has not been yet: the first one's settings with the next seed, and the next fold."""
+        folder = self._folder(number)
+        if (folder / "run.yaml").exists():
+            return open_run(folder, trust_code=trust_code)
+        first, later = self.runs[0].settings, number - 1
+        given: dict[str, Any] = {}
+        if self._folds is not None:
+            file, fold = self._folds
+            given = {"dataset.split_file": file, "dataset.fold": fold + later}
+        user = UserSettings(seed=first.seed + later, assignments=given, repeat=first, trust_code=trust_code)
+        return create_run(Path(first.dataset.path), None, user, folder)
+
+
+def create_series(
+    dataset: Path,
+    recipe: str | None,
+    user: UserSettings,
+    output: Path | None,
+    splits: int,
+    on_stage: Callable[[str], None] = lambda text: None,
+) -> Series:
+    """Makes the folder of a series and its first run. Does not search yet.
+
+    Seeds count up from the user's: each gives another division of the dataset, and another search. So does the fold of
+    a file of folds, if the user names the first.
+
+    Args:
+        dataset: the path of the dataset.
+        recipe: its name; None: one that fits the data.
+        user: what the user set.
+        output: the folder of the series, new or empty; None: a new one is chosen.
+        splits: how many runs, two or more.
+        on_stage: called with a few words about what is being done.
+
+    Raises:
+        SettingsError: fewer than two runs, or a setting has a wrong name or value.
+        FolderTaken: the folder is not empty.
+    """
+    if splits < 2:
+        raise SettingsError(f"--splits is {splits}: expected 2 or more runs. Leave it out for one.")
+    root = output or default_output(dataset, f"{splits}-splits")
+    require_new_folder(root)
+    create_run(dataset, recipe, replace(user, seed=user.seed or 0), root / "split-1", on_stage)
+    file, fold = (user.values().get(f"dataset.{name}") for name in ("split_file", "fold"))
+    folds = None if file is None or fold is None else (str(Path(file).expanduser().absolute()), int(fold))
+    write_json(root / SERIES, {"splits": splits, "folds": folds})
+    return Series(root, splits, folds)
+
+
+def is_series(path: Path) -> bool:
+    """Whether a folder is that of a series of runs."""
+    return (Path(path) / SERIES).is_file()
+
+
+def open_series(path: Path) -> Series:
+    """Opens the series in a folder.
+
+    Raises:
+        RunError: its description is damaged.
+    """
+    values = read_json(Path(path) / SERIES)
+    return Series(Path(path), values["splits"], values["folds"] and tuple(values["folds"]))
+
+
+def runs_in(paths: list[Path]) -> list[Run]:
+    """The runs in the given folders, each that of a run or of a series.
+
+    Raises:
+        RunError: a folder holds neither.
+    """
+    return [
+        run for path in paths for run in (open_series(path).runs if is_series(path) else [open_run(path)])
+    ]

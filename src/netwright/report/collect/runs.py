@@ -1,0 +1,256 @@
+"""Several runs side by side: what their networks reached on test cases, and what the searches cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netwright.errors import RunError, SettingsError
+from netwright.means import mean_known
+from netwright.report.collect.comparison import contestant_of, metric_compared
+from netwright.report.metrics import Metric
+from netwright.report.statistics import PairedComparison, holm, paired_comparison, value_a_group
+from netwright.report.summaries import Summary, groups_of, summarise
+from netwright.runs.drawings import space_to_show
+from netwright.runs.folder import RunFolder
+from netwright.runs.results import read_results
+from netwright.runs.trials import load_search, record_of
+from netwright.settings import RunSettings
+from netwright.spaces.references import REFERENCES
+
+_OF_TRAINING = ("optimizer", "learning_rate", "weight_decay", "schedule", "averaging", "loss", "augmentation")
+"""Settings of a training that make another search. Its length, for example, may come from what the machine measured."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The mean over runs and their standard deviation (n - 1 in the denominator). NaN where there is none."""
+
+    mean: float
+    deviation: float
+
+    @classmethod
+    def of(cls, values: Sequence[float | None]) -> Spread:
+        """That of the values that are known.
+
+        >>> Spread.of([1.0, None, 3.0])
+        Spread(mean=2.0, deviation=1.4142135623730951)
+        """
+        known = [value for value in values if value is not None and not math.isnan(value)]
+        deviation = float(np.std(known, ddof=1)) if len(known) > 1 else math.nan
+        return cls(mean_known(known), deviation)
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """One way to a network, over all runs that took it.
+
+    Args:
+        title: the recipe of the searches, or the name of a network of the final comparisons.
+        runs: the run folders.
+        score: of each run, the mean over its test cases.
+        parameters: of the networks.
+        search_seconds: wall time of each search; NaN for networks that nobody searched.
+        worker_seconds: the same, times the candidates that trained at once.
+        train_seconds: of the network that was tested.
+        against_first: the first row minus this one, over the test cases that both have; a case counts with its mean
+            over the runs. The p-value is adjusted for the number of rows (Holm). None for the first row, and where no
+            case is common.
+    """
+
+    title: str
+    runs: tuple[str, ...]
+    score: Spread
+    parameters: Spread
+    search_seconds: Spread
+    worker_seconds: Spread
+    train_seconds: Spread
+    against_first: PairedComparison | None = None
+
+
+@dataclass(frozen=True)
+class ComparedRuns:
+    """Runs side by side. ``untested`` are those without a result on test cases."""
+
+    dataset: str
+    metric: Metric
+    rows: tuple[ComparedRow, ...]
+    untested: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "metric": self.metric.name}
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """A network of a run that was tested."""
+
+    run: Path
+    key: tuple[str, ...]
+    title: str
+    summary: Summary
+    search_seconds: float = math.nan
+    workers: int = 1
+
+
+def compare_runs(folders: Sequence[RunFolder]) -> ComparedRuns:
+    """The networks of several runs, a row for each way to them: the searched ones first, in the order of the runs.
+
+    Searches are of one row if they differ only in seed, data division and machine. A standard network is the same in
+    all runs; a start or a random network is that of its search.
+
+    Args:
+        folders: of the runs.
+
+    Raises:
+        RunError: none of them has been tested, or one cannot be read.
+        SettingsError: they are of different data, or scored by different metrics.
+    """
+    settings = {folder.root: folder.settings() for folder in folders}
+    dataset, metric = _common(settings)
+    titles = _titles(list(settings.values()))
+    tested: list[_Tested] = []
+    untested = []
+    for folder in folders:
+        own = list(_tested(folder, settings[folder.root], titles, metric))
+        tested += own
+        untested += [] if own else [str(folder.root)]
+    if not tested:
+        raise RunError(
+            f"{', '.join(untested)}: no network was tested on test cases yet. Finish a run first, by 'netwright "
+            "resume'."
+        )
+    searched = [one for one in tested if one.summary.searched]
+    keys = dict.fromkeys(one.key for one in [*searched, *tested])
+    groups = [[one for one in tested if one.key == key] for key in keys]
+    rows = [_row(group) for group in groups]
+    return ComparedRuns(dataset, metric, tuple(_against_first(rows, groups)), tuple(untested))
+
+
+def _common(settings: Mapping[Path, RunSettings]) -> tuple[str, Metric]:
+    """The name of the dataset and the metric that all runs have."""
+    datasets = {root: Path(one.dataset.path).name for root, one in settings.items()}
+    metrics = {root: metric_compared(one) for root, one in settings.items()}
+    first = next(iter(settings))
+    for root in settings:
+        for what, of_run in (("data", datasets), ("metric", {r: m.name for r, m in metrics.items()})):
+            if of_run[root] != of_run[first]:
+                raise SettingsError(
+                    f"{first} and {root} cannot be compared: expected runs of the same {what}, found {of_run[first]} "
+                    f"and {of_run[root]}. Leave one out."
+                )
+    return datasets[first], metrics[first]
+
+
+def _key(settings: RunSettings) -> tuple[str, ...]:
+    """What two searches have in common that differ in nothing but seed, division of the data and machine."""
+    training = settings.model_dump(mode="json")["training"]
+    return (
+        *_named(settings),
+        settings.objective.words(),
+        str([training[name] for name in _OF_TRAINING]),
+    )
+
+
+def _named(settings: RunSettings) -> tuple[str, ...]:
+    """What a kind of search is called by: the recipe, and what may set it apart from others of this recipe."""
+    budget = settings.budget
+    return (
+        settings.recipe,
+        settings.space.name,
+        settings.strategy.name,
+        "" if budget.hours is None else f"{budget.hours:g} h",
+        "" if budget.trials is None else f"{budget.trials} trials",
+    )
+
+
+def _titles(settings: Sequence[RunSettings]) -> dict[tuple[str, ...], str]:
+    """A title for each kind of search: its recipe, and what sets it apart from others of this recipe."""
+    names = {_key(one): _named(one) for one in settings}
+    titles: dict[tuple[str, ...], str] = {}
+    for key, (recipe, *parts) in names.items():
+        alike = [other for other in names.values() if other[0] == recipe]
+        apart = [
+            part for place, part in enumerate(parts, 1) if part and len({other[place] for other in alike}) > 1
+        ]
+        title = ", ".join([recipe, *apart])
+        again = sum(known == title or known.startswith(f"{title} (") for known in titles.values())
+        titles[key] = f"{title} ({again + 1})" if again else title
+    return titles
+
+
+def _tested(
+    folder: RunFolder, settings: RunSettings, titles: Mapping[tuple[str, ...], str], metric: Metric
+) -> Iterator[_Tested]:
+    results = read_results(folder)
+    if not results:
+        return
+    trials, seconds = load_search(folder)
+    space = space_to_show(folder, settings, [record_of(trial) for trial in trials])
+    contestants = [contestant_of(folder, result, space) for result in results]
+    labels = tuple(dict.fromkeys(label for c in contestants for case in c.scores.values() for label in case))
+    key = _key(settings)
+    make = partial(_Tested, folder.root)
+    for summary in summarise(contestants, labels, metric):
+        if not summary.tested:
+            continue
+        name, title = summary.contestant.name, summary.contestant.title
+        if summary.searched:
+            yield make(key, titles[key], summary, seconds, settings.machine.workers)
+        elif name in REFERENCES:
+            yield make(("reference", name), title, summary)
+        else:
+            yield make((*key, name), f"{titles[key]}: {title}", summary)
+
+
+def _row(group: Sequence[_Tested]) -> ComparedRow:
+    contestants = [one.summary.contestant for one in group]
+    return ComparedRow(
+        title=group[0].title,
+        runs=tuple(str(one.run) for one in group),
+        score=Spread.of([one.summary.overall.mean for one in group]),
+        parameters=Spread.of([c.parameters for c in contestants]),
+        search_seconds=Spread.of([one.search_seconds for one in group]),
+        worker_seconds=Spread.of([one.search_seconds * one.workers for one in group]),
+        train_seconds=Spread.of([c.train_seconds for c in contestants]),
+    )
+
+
+def _against_first(rows: Sequence[ComparedRow], groups: Sequence[Sequence[_Tested]]) -> list[ComparedRow]:
+    """The rows with their comparisons to the first one."""
+    comparisons = [_paired(groups[0], group) for group in groups[1:]]
+    adjusted = holm([math.nan if found is None else found.p_value for found in comparisons])
+    result = [rows[0]]
+    for row, found, p_value in zip(rows[1:], comparisons, adjusted, strict=True):
+        paired = None if found is None else replace(found, p_value=p_value)
+        result.append(replace(row, against_first=paired))
+    return result
+
+
+def _paired(one: Sequence[_Tested], other: Sequence[_Tested]) -> PairedComparison | None:
+    mine, theirs = _of_cases(one), _of_cases(other)
+    common = [case for case in mine if case in theirs]
+    if not common:
+        return None
+    patients: dict[str, str] = {}
+    for tested in (*one, *other):
+        patients |= tested.summary.contestant.groups
+    groups = groups_of(common, patients)
+    first, second = (value_a_group([scores[case] for case in common], groups) for scores in (mine, theirs))
+    return paired_comparison(first, second)
+
+
+def _of_cases(group: Sequence[_Tested]) -> dict[str, float]:
+    """Each test case with its mean score over the runs."""
+    scores: dict[str, list[float]] = {}
+    for one in group:
+        for case, score in one.summary.case_scores.items():
+            scores.setdefault(case, []).append(score)
+    return {case: mean_known(values) for case, values in scores.items()}
