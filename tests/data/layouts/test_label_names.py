@@ -41,7 +41,7 @@ ITK_SNAP = """################################################
 )
 def test_tables_are_found_and_read(tmp_path: Path, name: str, text: str, names: dict[int, str]) -> None:
     (tmp_path / "README.txt").write_text("Scans of 43 people.\nSee the paper.\n")
-    (tmp_path / "numbers.txt").write_text("1 2 3\n4 5 6\n")
+    (tmp_path / "numbers.txt").write_text("1 2 3 4 5\n6 7 8 9 10\n")
     (tmp_path / "picture.txt").write_bytes(b"\xff\xfe\x00")
     assert table_in(tmp_path) is None
     (tmp_path / name).write_text(text)

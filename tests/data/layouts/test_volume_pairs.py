@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from dicom_files import affine_of, write_series
-from netwright.data import find_cases, inspect_dataset, open_any
+from netwright.data import (
+    PreprocessingSettings,
+    find_cases,
+    inspect_dataset,
+    open_any,
+    prepare,
+    split_any,
+)
 from netwright.data.layouts.volume_files import MANIFEST
 from netwright.data.open import recognise
 from netwright.errors import DatasetError, DatasetWarning
@@ -163,13 +170,26 @@ def test_two_label_maps_of_an_image_are_refused(
         open_any(root)
 
 
-def test_two_cases_of_one_name_are_refused(pairs: Callable[..., Path]) -> None:
-    root = pairs("images/s{}.nii.gz", "labels/s{}.nii.gz")
-    pairs("more/images/s{}.nii.gz", "more/labels/s{}.nii.gz", root=root)
-    with pytest.raises(
-        DatasetError, match=r"images/s1\.nii\.gz and more/images/s1\.nii\.gz: expected another name"
-    ):
-        open_any(root)
+def test_parts_with_the_same_names_of_files(pairs: Callable[..., Path], tmp_path: Path) -> None:
+    root = pairs("train/images/s{}.nii.gz", "train/labels/s{}.nii.gz")
+    assert set(open_any(root).parts) == {None}, "one part alone is none"
+    pairs("Test/images/s{}.nii.gz", "Test/labels/s{}.nii.gz", root=root)
+    dataset = open_any(root)
+    assert dict(zip(dataset.names, dataset.parts, strict=True)) == {
+        f"{part}_s{number}": part for part in ("train", "test") for number in (1, 2, 3)
+    }
+    prepared = prepare(dataset, PreprocessingSettings(spacing="native", pad=False), tmp_path / "cache")
+    assert split_any(prepared, 0).test == ("test_s1", "test_s2", "test_s3")
+
+
+def test_scans_registered_to_others_are_left_out_and_told(pairs: Callable[..., Path]) -> None:
+    root = pairs("RawData/Training/img/img000{}.nii.gz", "RawData/Training/label/label000{}.nii.gz", (1, 2))
+    pairs("RegData/img/000{}/img0009-0001.nii.gz", "RegData/label/000{}/label0009-0001.nii.gz", root=root)
+    dataset = open_any(root)
+    assert dataset.names == ("img0001", "img0002", "img0003")
+    (told,) = dataset.problems
+    assert (told.kind, told.severity) == ("ignored-file", "warning")
+    assert told.found == "6 with other names"
 
 
 def test_files_named_as_nnunet_s_need_its_description(pairs: Callable[..., Path]) -> None:

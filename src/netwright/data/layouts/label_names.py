@@ -16,7 +16,7 @@ from netwright.errors import DatasetError
 
 ENDINGS = (".txt", ".label", ".ctbl", ".lut")
 
-_FREESURFER = re.compile(r"(?P<value>\d+)\s+(?P<name>\S+)(?:\s+\d+){3,5}")
+_FREESURFER = re.compile(r"(?P<value>\d+)\s+(?P<name>\S*[^\W\d]\S*)(?:\s+\d+){3,5}")
 _ITK_SNAP = re.compile(r'(?P<value>\d+)(?:\s+\d+){3}\s+\d*\.?\d+\s+[01]\s+[01]\s+"(?P<name>[^"]*)"')
 
 _LARGEST = 1_000_000

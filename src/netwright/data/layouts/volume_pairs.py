@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from netwright.data.layouts.volume_files import (
     in_order_of_name,
     named_labels,
     series_in,
+    strays,
     volume_files_in,
     with_parts,
 )
@@ -101,12 +103,18 @@ def matches_btcv(root: Path, description: Mapping[str, Any]) -> bool:
     """Whether a folder has pairs that are named as those of "Beyond the Cranial Vault"."""
     found = _found(root, islice(_folders(root), LOOKED_AT))
     return any(
-        re.fullmatch(r"img\d{4}", stem(image))
-        and re.fullmatch(r"label\d{4}", stem(label))
-        and (image.parent.name, label.parent.name) == ("img", "label")
+        _is_btcv(image) and _is_btcv(label)
         for one in found.values()
         for image in one.images
         for label in one.labels
+    )
+
+
+def _is_btcv(file: Path) -> bool:
+    """Whether a file is ``img/img0001`` or ``label/label0001``, and not one that was registered to another."""
+    return bool(re.fullmatch(rf"{file.parent.name}\d{{4}}", stem(file))) and file.parent.name in (
+        "img",
+        "label",
     )
 
 
@@ -121,8 +129,8 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         map_label: value -> value to take instead.
 
     Raises:
-        DatasetError: an image has two label maps or the reverse, two cases have one name, the label maps hold no
-            labels, or the table of labels cannot be used.
+        DatasetError: an image has two label maps or the reverse, the label maps hold no labels, or the table of labels
+            cannot be used.
     """
     cases, unlabelled = _cases(root)
     labels, naming, proposed = _meaning(root, description, cases, map_label)
@@ -130,11 +138,16 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
 
 
 def read_btcv(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
-    """As `read`, with the same arguments; the labels are the 13 organs, unless a ``dataset.json`` names others."""
-    cases, unlabelled = _cases(root)
+    """As `read`, with the same arguments; the labels are the 13 organs, unless a ``dataset.json`` names others.
+
+    Scans that were registered to others (``RegData``) are left out: a patient would be in two parts.
+    """
+    cases, unlabelled = _cases(root, _is_btcv)
     named = named_labels(root, description)
     labels, naming = (named, DESCRIPTION) if named else (BTCV_LABELS, BTCV)
-    return _dataset(root, description, map_label, "btcv", cases, unlabelled, labels, naming, {})
+    dataset = _dataset(root, description, map_label, "btcv", cases, unlabelled, labels, naming, {})
+    files = [file for folder in _folders(root) for file in volume_files_in(folder)]
+    return replace(dataset, problems=strays(root, _folders(root), [file for file in files if _is_btcv(file)]))
 
 
 def label_maps_among(folder: Path, files: Sequence[Path]) -> set[Path]:
@@ -206,24 +219,25 @@ def _is_label(root: Path, file: Path) -> bool:
     return bool(_LABEL_WORD.search(name))
 
 
-def _cases(root: Path) -> tuple[list[Case], list[str]]:
-    """The cases, and the names of those in folders without label maps."""
-    found = _found(root, _folders(root))
+def _cases(root: Path, of_it: Callable[[Path], bool] = lambda file: True) -> tuple[list[Case], list[str]]:
+    """The cases, and the names of those in folders without label maps. ``of_it``: whether a file is of the dataset."""
+    files = (file for folder in _folders(root) for file in _volumes_in(folder))
+    found = _sorted_in(root, filter(of_it, files))
     if not any(one.images and one.labels for one in found.values()):
         raise DatasetError(
             _numbered(found) or f"{root} has no image with a label map of a name like its own."
         )
     homes = {home for (home, _), one in found.items() if one.labels}
-    cases, unlabelled = [], []
-    for (home, _), one in found.items():
+    cases: dict[_Key, Case] = {}
+    unlabelled = []
+    for (home, name), one in found.items():
         if len(one.images) > 1 or len(one.labels) > 1:
             raise DatasetError(_ambiguous(root, one))
         if home in homes:
-            cases.append(_case(one))
+            cases[home, name] = _case(one)
         else:
             unlabelled += [_name(image) for image in one.images]
-    _require_names(root, cases)
-    return cases, sorted(unlabelled)
+    return _with_names(cases), sorted(unlabelled)
 
 
 def _case(one: _Found) -> Case:
@@ -264,15 +278,15 @@ def _ambiguous(root: Path, one: _Found) -> str:
     )
 
 
-def _require_names(root: Path, cases: Sequence[Case]) -> None:
-    seen: dict[str, Case] = {}
-    for case in cases:
-        if (other := seen.setdefault(case.name, case)) is not case:
-            both = [file.relative_to(root).as_posix() for file in (other.images[0], case.images[0])]
-            raise DatasetError(
-                f"{root} holds {enumerate_words(both)}: expected another name for each case. Rename one, and its "
-                "label map."
-            )
+def _with_names(cases: Mapping[_Key, Case]) -> list[Case]:
+    """The cases; where folders have files of one name, with what remains of the folders' names before it."""
+    count = Counter(case.name for case in cases.values())
+    return [
+        case
+        if count[case.name] == 1
+        else replace(case, name=f"{home}/{case.name}".strip("/").replace("/", "_"))
+        for (home, _), case in cases.items()
+    ]
 
 
 def _numbered(found: Mapping[_Key, _Found]) -> str | None:
