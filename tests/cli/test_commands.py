@@ -86,6 +86,7 @@ def test_inspect_tells_the_fingerprint_to_people_and_machines(netwright: Command
     told = netwright("inspect", dataset)
     assert told.returncode == 0
     assert "8 cases" in told.stdout
+    assert "prepared   median volume " in told.stdout
     found = json.loads(netwright("inspect", dataset, "--json").stdout)
     assert found["fingerprint"]["cases"] == 8
     assert {p["severity"] for p in found["problems"]} == {"warning"}, "eight cases are few"

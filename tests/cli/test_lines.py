@@ -24,6 +24,7 @@ from netwright.cli.app import app
 from netwright.cli.display import TrainingLines, plain_line
 from netwright.cli.tables import evaluation_lines, plan_lines, status_lines
 from netwright.data.splits import Splits
+from netwright.data.volumes.sizes import PreparedSizes
 from netwright.errors import DatasetError, SettingsError, SettingsWarning
 from netwright.files import write_json
 from netwright.planning.cost import Measurement, Plan
@@ -117,6 +118,18 @@ def test_plan_says_how_to_go_on_with_its_options(
     assert (given["network"], given["limit"]) == ("nets:small", ["parameters <= 2e4"])
     assert (given["assignments"], given["seed"]) == (["space.values.kernels=[4,8]"], 3)
     assert given["map_label"] == ["255=1", "7=2"]
+
+
+def test_a_plan_says_how_large_prepared_volumes_are(
+    netwright: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = PreparedSizes((0.8, 0.8, 5.0), (512, 512, 75), (240, 240, 36), 393_216_000)
+    monkeypatch.setattr("netwright.api.plan", lambda *_, **__: replace(PLAN, prepared=sizes))
+    told = netwright("plan", "shapes").stdout
+    assert "prepared   median volume 512 x 512 x 75 voxels of 0.8 x 0.8 x 5 mm" in told
+    assert "cache 393 MB" in told
+    assert "patches    an input sees 11 % of the median volume" in told
+    assert json.loads(netwright("plan", "shapes", "--json").stdout)["prepared"]["cache_bytes"] == 393_216_000
 
 
 def test_a_plan_for_programs_has_its_warnings_on_standard_error(

@@ -122,11 +122,11 @@ def test_goes_on_after_any_step_as_if_it_had_not_been_stopped(kind, name, data, 
 
 
 def test_goes_on_among_the_patches_of_large_volumes(data, path):
-    protocol = protocol_of("volumes", patches=3, foreground_patches=0.5, epochs=2)
+    protocol = protocol_of("volumes", patches=2, foreground_patches=0.5, epochs=2)
     training, whole = trained("volumes", protocol, data, path, copied=True)
     steps = steps_of(path)
-    assert len(steps) == training.epochs * 7  # 21 patches in batches of three
-    for step in steps:
+    assert len(steps) == training.epochs * 5  # 14 patches in batches of three
+    for step in steps[3::4]:
         assert trained("volumes", protocol, data, path, resume_from=copy_of(path, step))[1] == whole, step
 
 

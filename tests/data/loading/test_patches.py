@@ -31,6 +31,7 @@ class Volumes:
             label[0, 0, 0] = label[-2, -1, 1] = 1
             label[tuple(length // 2 for length in label.shape)] = 2
 
+        self.voxels = [[np.argwhere(label == value) for value in (1, 2)] for label in self.labels]
         self.images = [
             np.arange(1, 1 + label.size, dtype=np.float32).reshape(1, *label.shape) for label in self.labels
         ]
@@ -51,7 +52,7 @@ class Volumes:
         raise NotImplementedError
 
     def foreground(self, index: int) -> list[Any]:
-        return [np.argwhere(self.labels[index] == value) for value in (1, 2)]
+        return self.voxels[index]
 
 
 def batches(volumes: Volumes, patches: Patches | None, batch_size: int = 2) -> Batches:

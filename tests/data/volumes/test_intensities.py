@@ -53,7 +53,17 @@ def voxels(root: Path, channel: int, label: int | None, names: tuple[str, ...]) 
 def test_ct_is_measured_over_the_foreground_of_the_training_cases(cts: Path, tmp_path: Path) -> None:
     dataset = open_any(cts)
     cache = tmp_path / "cache"
-    prepared = prepare(dataset, SETTINGS, cache, seed=3, fractions=(0.5, 0.25, 0.25), workers=2)
+    done: list[tuple[int, int]] = []
+    prepared = prepare(
+        dataset,
+        SETTINGS,
+        cache,
+        seed=3,
+        fractions=(0.5, 0.25, 0.25),
+        workers=2,
+        on_case=lambda *case: done.append(case),
+    )
+    assert done == [*((number, 4) for number in range(1, 5)), *((number, 8) for number in range(1, 9))]
     measured = prepared.settings.ct_intensities
     assert measured is not None
     assert measured[1] is None

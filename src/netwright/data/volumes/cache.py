@@ -65,7 +65,8 @@ def prepare(
         fractions: as in `split_volumes`.
         given: as in `split_volumes`.
         workers: the number of threads.
-        on_case: called with the number of cases done and of all cases, after each case that is written.
+        on_case: called with the number of cases done and of all cases, after each case that is measured as CT, and from
+            the beginning after each that is written.
 
     Raises:
         UnusableFile: a file cannot be used. It is the error that `inspect_dataset` reports.
@@ -74,7 +75,7 @@ def prepare(
     """
     geometries, planned = _plan(dataset, settings, workers)
     resolved = with_intensities(
-        planned, dataset, lambda: split_volumes(dataset, seed, fractions, given).training, workers
+        planned, dataset, lambda: split_volumes(dataset, seed, fractions, given).training, workers, on_case
     )
     folder = cache_folder(Path(cache_root), dataset.name, _key(dataset, resolved, workers))
 

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.parallel import in_order
+from netwright.data.parallel import OnDone, counted, in_order
 from netwright.data.volumes.checks import check_case
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.data.volumes.fingerprint import ChannelFacts, pooled
@@ -37,6 +37,7 @@ def with_intensities(
     dataset: Dataset,
     training: Callable[[], Collection[str]],
     workers: int,
+    on_case: OnDone | None = None,
 ) -> PreprocessingSettings:
     """The same settings with the intensities of CT filled in, if they ask for them and have none.
 
@@ -48,6 +49,7 @@ def with_intensities(
         dataset: to be prepared.
         training: gives the names of the training cases.
         workers: the number of threads.
+        on_case: called with the number of cases measured and of all that are.
 
     Raises:
         UnusableFile: a file cannot be used.
@@ -69,7 +71,8 @@ def with_intensities(
         return settings
     names = set(training())
     cases = [case for case in dataset.cases if case.name in names]
-    facts = list(in_order(partial(_foreground, dataset=dataset, ct=ct), cases, workers))
+    results = in_order(partial(_foreground, dataset=dataset, ct=ct), cases, workers)
+    facts = list(counted(results, len(cases), on_case))
     measured = tuple(
         _of_channel(dataset, [case[number] for case in facts], len(cases)) if asked else None
         for number, asked in enumerate(ct)
