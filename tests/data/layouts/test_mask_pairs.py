@@ -244,6 +244,20 @@ def test_several_masks_of_a_picture(tmp_path: Path) -> None:
         assert {case.label.parent.name for case in dataset.cases if case.label} == {choice}
 
 
+def test_of_masks_side_by_side_one_kind_is_chosen(tmp_path: Path) -> None:
+    root = build(tmp_path, SIDE)
+    for number in range(1, PAIRS + 1):
+        picture(root / f"{number:03d}_seg.png", 3)
+    with pytest.raises(DatasetError, match=r"has several masks for 001\.jpg.*\{\"masks\": \"_mask\.png\"\}"):
+        open_any(root)
+    for choice, ending in (("_mask.png", "_mask"), ("_seg", "_seg")):
+        (root / "dataset.json").write_text(json.dumps({"masks": choice}))
+        dataset = open_any(root)
+        stems = [f"{number:03d}" for number in range(1, PAIRS + 1)]
+        assert [case.label.stem for case in dataset.cases if case.label] == [stem + ending for stem in stems]
+        assert list(left_out(dataset).values()) == [f"{PAIRS} such pictures"]
+
+
 @pytest.mark.parametrize("value", ["nowhere", ""])
 def test_a_choice_that_cannot_be_followed_is_refused(tmp_path: Path, value: object) -> None:
     root = build(tmp_path, LAYOUTS["labels"])

@@ -137,10 +137,9 @@ def _require_one_kind(found: Arrangement) -> None:
         kinds = {mask.kind: mask for mask in pair.masks}
         if len(kinds) > 1 and pair.image is not None:
             files = [within(found.root, mask.path) for mask in kinds.values()]
-            first = next(iter(kinds.values())).path
-            choice = (
-                first.parent.name if len({mask.path.parent for mask in kinds.values()}) > 1 else first.name
-            )
+            first = next(iter(kinds.values()))
+            apart = len({mask.path.parent for mask in kinds.values()}) > 1
+            choice = first.path.parent.name if apart else first.path.name.removeprefix(first.bare)
             raise DatasetError(
                 f"{found.root} has several masks for {within(found.root, pair.image.path)}: {enumerate_words(files)}. "
                 f"Expected one. Say which with `{MASKS}` in a {DESCRIPTION}, a folder's name or how the names of the "

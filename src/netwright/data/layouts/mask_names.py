@@ -120,7 +120,7 @@ def read_choice(root: Path, description: Mapping[str, Any]) -> Choice:
         DatasetError: one of them is empty.
     """
     given = {key: description.get(key) for key in (IMAGES, MASKS)}
-    chosen = {key: value for key, value in given.items() if isinstance(value, str)}
+    chosen = {key: value.rstrip("/") for key, value in given.items() if isinstance(value, str)}
     for key, value in chosen.items():
         if not value:
             raise DatasetError(
@@ -235,11 +235,7 @@ def _read_stem(file: Path, of_folder: Role | None, endings: Mapping[Role, str]) 
         if of_folder in (None, role) and (file.name.endswith(end) or file.stem.endswith(end)):
             bare = file.name.removesuffix(end) if file.name.endswith(end) else file.stem.removesuffix(end)
             return role, bare, end
-    of_name = (
-        None
-        if "mask" in endings
-        else _MASK_ENDING.fullmatch(file.stem) or _MASK_BEGINNING.fullmatch(file.stem)
-    )
+    of_name = _MASK_ENDING.fullmatch(file.stem) or _MASK_BEGINNING.fullmatch(file.stem)
     role = of_folder or ("mask" if of_name else "image")
     if role in endings or _OTHER_ENDING.fullmatch(file.stem):
         return "other", file.stem, ""
