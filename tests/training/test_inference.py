@@ -7,7 +7,7 @@ from torch import nn
 
 from netwright.tasks.segmentation.metrics.dice import dice_per_label
 from netwright.tasks.segmentation.validation import validation_dice
-from netwright.training.inference import evaluating, predict_probabilities
+from netwright.training.inference import evaluating, predict_volume
 
 SHAPES = [(12, 14, 10), (7, 9, 10), (30, 14, 10), (25, 20, 31), (8, 40, 5)]
 
@@ -28,7 +28,7 @@ class Recorder(nn.Module):
 def test_voxel_wise_network_gives_the_same_at_once_and_in_windows(shape):
     image = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
     network = Recorder()
-    probabilities = predict_probabilities(network, image, (12, 14, 10), batch_size=3)
+    probabilities = predict_volume(network, image, (12, 14, 10), batch_size=3).whole()
     x = torch.tensor(image)[0]
     expected = torch.stack([x, -x, 0.5 * x.square()]).softmax(0)
     assert probabilities.shape == (3, *shape)
@@ -39,7 +39,7 @@ def test_voxel_wise_network_gives_the_same_at_once_and_in_windows(shape):
 
 def test_a_volume_that_fits_takes_one_pass():
     network = Recorder()
-    predict_probabilities(network, np.zeros((1, 12, 10, 3), np.float32), (12, 14, 10))
+    predict_volume(network, np.zeros((1, 12, 10, 3), np.float32), (12, 14, 10)).whole()
     assert len(network.shapes) == 1
 
 
@@ -52,7 +52,7 @@ def test_windows_weigh_their_middle_more():
             inside[..., 2:-2, 2:-2, 2:-2] = 1
             return torch.cat([20 * (1 - inside), 20 * inside], 1)
 
-    probabilities = predict_probabilities(Border(), np.zeros((1, 24, 8, 8), np.float32), (8, 8, 8))
+    probabilities = predict_volume(Border(), np.zeros((1, 24, 8, 8), np.float32), (8, 8, 8)).whole()
     assert (probabilities[1, 2:-2, 3:5, 3:5] > 0.5).all()
 
 

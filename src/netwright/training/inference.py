@@ -6,8 +6,7 @@ pictures.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypedDict
 
@@ -17,9 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netwright.data.loading.batches import padding, windows
+from netwright.data.volumes.slabs import Slabs
 from netwright.execution import heartbeat
 from netwright.nn.losses import main_output
 from netwright.training.device import call_network, half_precision, tensor_channels_last
+from netwright.training.windows import band_axis, blended
 
 
 class InferenceSettings(TypedDict):
@@ -62,9 +63,9 @@ def forward(
     return main_output(outputs)
 
 
-def predict_probabilities(
+def predict_volume(
     network: nn.Module,
-    image: Tensor | NDArray[np.float32],
+    image: NDArray[np.float32],
     size: Sequence[int],
     *,
     device: torch.device | str = "cpu",
@@ -73,16 +74,16 @@ def predict_probabilities(
     mixed_precision: bool = False,
     channels_last: bool = False,
     air: Sequence[float] | NDArray[np.float32] = (),
-) -> NDArray[np.float32]:
-    """Class probabilities (K, X, Y, Z) of an image (C, X, Y, Z) of any size, in float32.
+) -> Slabs:
+    """Class probabilities of an image (C, X, Y, Z) of any size, computed slab by slab as they are read.
 
     A volume that fits into ``size`` is padded with ``air`` on all sides and computed at once. A larger one is covered
-    with overlapping windows of ``size``. Their probabilities are averaged with Gaussian weights on the CPU, so that
-    large volumes do not fill the GPU.
+    with overlapping windows of ``size``, whose probabilities are averaged with Gaussian weights
+    (`netwright.training.windows`).
 
     Args:
-        network: on ``device``. It is in evaluation mode during the call.
-        image: prepared like the training images.
+        network: on ``device``. It is in evaluation mode while it computes.
+        image: prepared like the training images; it may be mapped from a file.
         size: the network's input size in voxels.
         device: where to compute.
         overlap: the share by which windows overlap, from 0 to below 1.
@@ -91,15 +92,15 @@ def predict_probabilities(
         channels_last: as in training.
         air: the padding value of each channel; empty: zeros.
     """
-    volume = torch.from_numpy(np.array(image, np.float32)) if isinstance(image, np.ndarray) else image.float()
     settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
-    probabilities = _probabilities(network, volume[None], size, overlap, batch_size, air, **settings)
-    return np.ascontiguousarray(probabilities[0])
+    axis = band_axis(image.shape[1:], size)
+    x, y, z = image.shape[1:]
+    return Slabs((x, y, z), axis, _parts(network, image, size, axis, overlap, batch_size, air, **settings))
 
 
 def predict_slices(
     network: nn.Module,
-    image: Tensor | NDArray[np.float32],
+    image: NDArray[np.float32],
     size: Sequence[int],
     axis: int,
     *,
@@ -109,52 +110,48 @@ def predict_slices(
     mixed_precision: bool = False,
     channels_last: bool = False,
     air: Sequence[float] | NDArray[np.float32] = (),
-) -> NDArray[np.float32]:
-    """Class probabilities (K, X, Y, Z) of an image (C, X, Y, Z) by a two-dimensional network, in float32.
+) -> Slabs:
+    """Class probabilities of an image (C, X, Y, Z) by a two-dimensional network, computed as they are read.
 
-    Each slice along ``axis`` is predicted as a picture, as in `predict_probabilities`. The two other axes keep their
-    order. ``batch_size`` slices are computed at once, or windows where slices are larger than ``size``.
+    Each slice along ``axis`` is predicted as a picture, as volumes are in `predict_volume`. The two other axes keep
+    their order. ``batch_size`` slices are computed at once, or windows where slices are larger than ``size``.
 
     Args:
-        network: as in `predict_probabilities`, for inputs (B, C, H, W).
-        image: prepared like the training images.
+        network: as in `predict_volume`, for inputs (B, C, H, W).
+        image: as in `predict_volume`.
         size: the network's input size in pixels.
         axis: the axis perpendicular to the slices, from 0 to 2.
-        device: as in `predict_probabilities`.
-        overlap: as in `predict_probabilities`.
-        batch_size: as in `predict_probabilities`.
+        device: as in `predict_volume`.
+        overlap: as in `predict_volume`.
+        batch_size: see above.
         mixed_precision: as in training.
         channels_last: as in training.
-        air: as in `predict_probabilities`.
+        air: as in `predict_volume`.
     """
-    volume = torch.from_numpy(np.array(image, np.float32)) if isinstance(image, np.ndarray) else image.float()
     settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
-    slices = volume.movedim(axis + 1, 0)
-    at_once = batch_size if is_within(slices.shape[2:], size) else 1
-    probabilities = [
-        _probabilities(network, slices[start : start + at_once], size, overlap, batch_size, air, **settings)
-        for start in range(0, len(slices), at_once)
-    ]
-    return np.ascontiguousarray(np.moveaxis(np.concatenate(probabilities), 0, axis + 1))
+    slices = np.moveaxis(image, axis + 1, 0)
+    fit, cut = is_within(slices.shape[2:], size), band_axis(slices.shape[2:], size)
+
+    def parts() -> Iterator[NDArray[np.float32]]:
+        at_once = batch_size if fit else 1
+        for first in range(0, len(slices), at_once):
+            chosen = slices[first : first + at_once]
+            if fit:
+                probabilities = _at_once(network, chosen, size, air, **settings)
+            else:
+                pieces = _parts(network, chosen[0], size, cut, overlap, batch_size, air, **settings)
+                probabilities = np.concatenate([piece.copy() for piece in pieces], cut + 1)[None]
+            yield np.moveaxis(probabilities, 0, axis + 1)
+
+    x, y, z = image.shape[1:]
+    return Slabs((x, y, z), axis, parts())
 
 
-def load_windows(sizes: Iterable[Sequence[int]], size: Sequence[int]) -> None:
-    """Imports what is needed to predict in windows, if an image is larger than the network's input.
-
-    That takes seconds. A training calls this before its time begins, or its first validation would pay for it.
-
-    Args:
-        sizes: of the images.
-        size: of the network's input.
-    """
-    if not all(is_within(one, size) for one in sizes):
-        importlib.import_module("monai.inferers.utils")
-
-
-def _probabilities(
+def _parts(
     network: nn.Module,
-    images: Tensor,
+    image: NDArray[np.float32],
     size: Sequence[int],
+    axis: int,
     overlap: float,
     batch_size: int,
     air: Sequence[float] | NDArray[np.float32],
@@ -162,38 +159,66 @@ def _probabilities(
     device: torch.device | str,
     mixed_precision: bool,
     channels_last: bool,
-) -> NDArray[np.float32]:
-    """Class probabilities (N, K, *shape) of images (N, C, *shape), all at once where they fit into ``size``."""
-    shape = tuple(images.shape[2:])
-    padded_shape = [max(a, b) for a, b in zip(shape, size, strict=True)]
+) -> Iterator[NDArray[np.float32]]:
+    """Class probabilities (K, *shape) of an image (C, *shape), in parts along an axis."""
+    settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
+    shape = image.shape[1:]
+    if is_within(shape, size):
+        yield _at_once(network, image[None], size, air, **settings)[0]
+        return
+    padded_shape = [max(pair) for pair in zip(shape, size, strict=True)]
     _, target = windows(shape, padded_shape)
-    padded = images.new_zeros((*images.shape[:2], *padded_shape))
-    if len(air):
-        padded += torch.as_tensor(np.asarray(air, np.float32)).view(-1, *(1,) * len(size))
-    padded[:, :, *target] = images
+    filling = torch.from_numpy(_filled(len(image), size, air))
+
+    def read(origin: Sequence[int]) -> Tensor:
+        window = filling.clone()
+        begins = [begin - inside.start for begin, inside in zip(origin, target, strict=True)]
+        source = tuple(slice(max(b, 0), b + n) for b, n in zip(begins, size, strict=True))
+        part = image[:, *source]
+        place = (slice(max(-b, 0), max(-b, 0) + n) for b, n in zip(begins, part.shape[1:], strict=True))
+        window.numpy()[:, *place] = part
+        return window
 
     def predict(inputs: Tensor) -> Tensor:
-        logits = forward(network, inputs, mixed_precision=mixed_precision, channels_last=channels_last)
-        return logits.float().softmax(1)
+        with evaluating(network):
+            return forward(network, inputs, mixed_precision=mixed_precision, channels_last=channels_last)
 
+    inside = (slice(None), *target[:axis], *target[axis + 1 :])
+    for planes in blended(
+        predict, read, padded_shape, size, axis, overlap=overlap, batch_size=batch_size, device=device
+    ):
+        yield np.moveaxis(planes.numpy()[:, *inside], 0, axis + 1)
+
+
+def _at_once(
+    network: nn.Module,
+    images: NDArray[np.float32],
+    size: Sequence[int],
+    air: Sequence[float] | NDArray[np.float32],
+    *,
+    device: torch.device | str,
+    mixed_precision: bool,
+    channels_last: bool,
+) -> NDArray[np.float32]:
+    """Class probabilities (N, K, *shape) of images (N, C, *shape) that fit into ``size``, in one forward pass."""
+    _, target = windows(images.shape[2:], size)
+    batch = np.broadcast_to(_filled(images.shape[1], size, air), (len(images), images.shape[1], *size)).copy()
+    batch[:, :, *target] = images
     with evaluating(network):
-        if list(size) == padded_shape:
-            probabilities = predict(padded.to(device)).cpu()
-        else:
-            from monai.inferers.utils import sliding_window_inference
+        inputs = torch.from_numpy(batch).to(device)
+        logits = forward(network, inputs, mixed_precision=mixed_precision, channels_last=channels_last)
+        probabilities: NDArray[np.float32] = logits.float().softmax(1).cpu().numpy()
+    return probabilities[:, :, *target]
 
-            probabilities = sliding_window_inference(  # type: ignore[assignment]
-                padded,
-                tuple(size),
-                batch_size,
-                predict,
-                overlap=overlap,
-                mode="gaussian",
-                sw_device=device,
-                device="cpu",
-            )
-    cropped: NDArray[np.float32] = probabilities.numpy()[:, :, *target]
-    return cropped
+
+def _filled(
+    channels: int, size: Sequence[int], air: Sequence[float] | NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """An image (C, *size) of nothing but padding."""
+    filled = np.zeros((channels, *size), np.float32)
+    if len(air):
+        filled += padding(np.asarray(air, np.float32), filled.ndim)
+    return filled
 
 
 def predict_padded(

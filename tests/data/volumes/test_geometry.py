@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.orientations import inv_ornt_aff
 from scipy import ndimage
 
 from netwright.data.io.grid import Grid
 from netwright.data.volumes.geometry import Geometry, plan_geometry, resample, resample_labels
+from netwright.data.volumes.slabs import Slabs
 
 shapes = st.tuples(*[st.integers(3, 14)] * 3)
 spacings = st.tuples(*[st.floats(0.4, 3.0)] * 3)
@@ -210,6 +212,45 @@ def test_label_borders_come_closer_to_the_truth_than_with_nearest_neighbours(ste
 def ball(axes: list[np.ndarray], centre: np.ndarray, radius: float) -> np.ndarray:
     points = np.meshgrid(*axes, indexing="ij")
     return np.asarray(sum((p - c) ** 2 for p, c in zip(points, centre, strict=True)) < radius**2)
+
+
+@settings(max_examples=40)
+@given(
+    grids,
+    st.none() | spacings,
+    sizes,
+    st.booleans(),
+    st.integers(0, 2),
+    st.integers(1, 9),
+    st.integers(0, 2**32 - 1),
+)
+def test_slabs_are_restored_like_the_whole(
+    grid: Grid,
+    spacing: tuple[float, float, float] | None,
+    size: tuple[int, int, int],
+    resize: bool,
+    axis: int,
+    planes: int,
+    seed: int,
+) -> None:
+    geometry = plan_geometry(grid, spacing, size, pad=True, resize=resize)
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.ones(3), geometry.size).astype(np.float32).transpose(3, 0, 1, 2)
+
+    def parts() -> Iterator[np.ndarray]:
+        memory = np.empty_like(probabilities)
+        for start in range(0, geometry.size[axis], planes):
+            part = np.moveaxis(memory, axis + 1, 0)[:planes]
+            part[...] = np.nan  # what was given before is gone
+            part = part[: geometry.size[axis] - start]
+            part[...] = np.moveaxis(probabilities, axis + 1, 0)[start : start + planes]
+            yield np.moveaxis(part, 0, axis + 1)
+
+    whole = geometry.restore(probabilities)
+    np.testing.assert_array_equal(geometry.restore(Slabs(geometry.size, axis, parts())), whole)
+    np.testing.assert_array_equal(Slabs(geometry.size, axis, parts()).whole(), probabilities)
+    labels = Slabs(geometry.size, axis, parts()).labels()
+    np.testing.assert_array_equal(labels, probabilities.argmax(0))
 
 
 def test_restoring_takes_the_largest_interpolated_probability() -> None:

@@ -1,7 +1,6 @@
 """Networks of two dimensions on volumes, against networks of three that do the same."""
 
 import json
-import sys
 
 import nibabel
 import numpy as np
@@ -25,7 +24,7 @@ from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.validation import slice_dice, validation_dice
 from netwright.tasks.segmentation.volume_problem import VolumeProblem
 from netwright.training.config import TrainingProtocol
-from netwright.training.inference import predict_probabilities, predict_slices
+from netwright.training.inference import predict_slices, predict_volume
 from netwright.training.loop import train
 from netwright.training.outcome import Status
 from netwright.training.trial import evaluate_candidate
@@ -85,8 +84,8 @@ class PixelWise(nn.Module):
 def test_a_pixel_wise_network_gives_the_same_slice_by_slice_as_at_once(shape, axis):
     image = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
     network = PixelWise()
-    found = predict_slices(network, image, (12, 14), axis, batch_size=3)
-    expected = predict_probabilities(PixelWise(), image, shape)
+    found = predict_slices(network, image, (12, 14), axis, batch_size=3).whole()
+    expected = predict_volume(PixelWise(), image, shape).whole()
     assert found.shape == (3, *shape)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -106,7 +105,7 @@ def test_each_slice_is_predicted_by_itself_and_stays_in_its_place(axis):
     image = np.zeros((1, 8, 6, 7), np.float32)
     np.moveaxis(image, axis + 1, 0)[:] = np.arange(image.shape[axis + 1])[:, None, None, None] * 2
     size = [n for i, n in enumerate(image.shape[1:]) if i != axis]
-    found = predict_slices(Brightest(), image, size, axis, batch_size=4)
+    found = predict_slices(Brightest(), image, size, axis, batch_size=4).whole()
     np.testing.assert_array_equal(found[1] > 0.5, image[0] > 5)
 
 
@@ -211,22 +210,6 @@ def test_batches_are_of_slices_of_all_cases_and_drop_the_empty_ones(prepared):
         assert empty == "keep" or all(seen)
         lengths[empty] = len(seen)
     assert lengths["drop"] < lengths["keep"] <= 2 * prepared.label(0).shape[1]
-
-
-@pytest.mark.parametrize("of_slices", [True, False])
-def test_what_windows_take_is_there_before_the_time_of_a_training_begins(balls, of_slices, monkeypatch):
-    """Its import takes seconds. Within the first validation, these kept the next ones waiting for a minute."""
-    thin, module = Thin(balls), "monai.inferers.utils"
-    protocol = TrainingProtocol(batch_size=2, **PLAIN)
-    for size, needed in ((thin.size, False), ((12, 10, 1), True)):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-        if of_slices:
-            view = Slices(thin, SliceSettings())
-            problem = SliceProblem(view, SegmentationTask(1, thin.label_names, size[:2]))
-        else:
-            problem = VolumeProblem(thin, SegmentationTask(1, thin.label_names, size))
-        problem.validation_batches([0, 1], protocol)
-        assert (module in sys.modules) == needed
 
 
 def test_every_slice_counts_in_a_volume_s_dice(prepared):

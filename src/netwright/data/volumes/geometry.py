@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.io.grid import Grid
+from netwright.data.volumes.slabs import Slabs, likeliest
 
 Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
@@ -70,26 +71,28 @@ class Geometry:
         """Class indices (X, Y, Z) in canonical axes on the prepared grid (*size), background outside."""
         return resample_labels(labels, self._sources(), self.scale)
 
-    def restore(self, prediction: NDArray[Any]) -> NDArray[np.uint8]:
+    def restore(self, prediction: NDArray[Any] | Slabs) -> NDArray[np.uint8]:
         """Class indices on the original file's grid and in its axis order.
 
-        ``prediction``: probabilities (or logits) of the classes (K, *size), which are interpolated linearly
-        before the largest is taken, or class indices (*size).
+        ``prediction``: probabilities (or logits) of the classes (K, *size), also slab by slab, which are interpolated
+        linearly before the largest is taken, or class indices (*size).
 
         Raises:
             ValueError: the shape is not that of a prediction on the prepared grid.
         """
-        if prediction.ndim not in (3, 4) or prediction.shape[-3:] != self.size:
+        if len(prediction.shape) not in (3, 4) or prediction.shape[-3:] != self.size:
             raise ValueError(
                 f"a prediction of shape {prediction.shape} is not on the prepared grid: expected "
                 f"{self.size}, or (classes, *{self.size})"
             )
         targets = self._targets()
         steps = [1 / scale for scale in self.scale]
-        if prediction.ndim == 3:
+        if isinstance(prediction, Slabs):
+            labels = _likeliest_of(prediction, targets, steps)
+        elif prediction.ndim == 3:
             labels = resample_labels(prediction.astype(np.uint8), targets, steps)
         else:
-            labels = _argmax(enumerate(prediction), targets, steps)
+            labels = likeliest(_resampled(prediction, targets, steps))
         return self.grid.from_canonical(labels)
 
     def inside(self, axis: int) -> range:
@@ -193,10 +196,19 @@ def _factors(grid: Grid, spacing: Spacing | None) -> Spacing:
     return x, y, z
 
 
+class Cut(NamedTuple):
+    """A part of a volume, from ``start`` on, along an axis on which the volume has ``length`` voxels."""
+
+    axis: int
+    start: int
+    length: int
+
+
 def resample(
     array: NDArray[np.float32],
     positions: Sequence[NDArray[np.float64]],
     steps: Sequence[float] = (1.0, 1.0, 1.0),
+    cut: Cut | None = None,
 ) -> NDArray[np.float32]:
     """Linear interpolation of (..., X, Y, Z) at positions along the last three axes, in voxel indices.
 
@@ -208,20 +220,27 @@ def resample(
         positions: the positions along each axis.
         steps: the distance of two positions along each axis. Where it is above 1, the result is coarser than the array.
             The linear kernel is then wider by the same factor, so that every voxel counts and there is no aliasing.
+        cut: the part of a volume that the array is, in which the positions are those of the volume; None: all of it.
     """
-    for axis, (along, step) in enumerate(zip(positions, steps, strict=True), start=array.ndim - 3):
-        array = _resample_axis(array, axis, along, step)
+    first_axis = array.ndim - 3
+    for axis, (along, step) in enumerate(zip(positions, steps, strict=True)):
+        part = cut if cut is not None and cut.axis == axis else Cut(axis, 0, array.shape[first_axis + axis])
+        array = _resample_axis(array, first_axis + axis, along, step, part)
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def _resample_axis(
-    array: NDArray[Any], axis: int, positions: NDArray[np.float64], step: float
+    array: NDArray[Any], axis: int, positions: NDArray[np.float64], step: float, part: Cut
 ) -> NDArray[Any]:
-    length = array.shape[axis]
-    if step <= 1 and len(positions) == length and np.array_equal(positions, np.arange(length)):
+    own = np.arange(part.start, part.start + array.shape[axis])
+    if step <= 1 and np.array_equal(positions, own):
         return array
-    inside = _in_field(positions, length)
-    result = _averaged(array, axis, positions, step) if step > 1 else _interpolated(array, axis, positions)
+    inside = _in_field(positions, part.length)
+    result = (
+        _averaged(array, axis, positions, step, part)
+        if step > 1
+        else _interpolated(array, axis, positions, part)
+    )
     if not inside.all():
         result *= _along(inside, axis, array.ndim).astype(result.dtype)
     return result
@@ -232,25 +251,25 @@ def _in_field(positions: NDArray[np.float64], length: int) -> NDArray[np.bool_]:
     return np.asarray((positions >= -0.5 - _SNAP) & (positions <= length - 0.5 + _SNAP))
 
 
-def _interpolated(array: NDArray[Any], axis: int, positions: NDArray[np.float64]) -> NDArray[Any]:
-    last = array.shape[axis] - 1
-    nearest = np.clip(positions, 0, last)
+def _interpolated(array: NDArray[Any], axis: int, positions: NDArray[np.float64], part: Cut) -> NDArray[Any]:
+    nearest = np.clip(positions, 0, part.length - 1) - part.start
     below = np.floor(nearest).astype(np.intp)
     result = array.take(below, axis)
     weight = (nearest - below).astype(np.float32)
     if weight.any():
-        step = array.take(np.minimum(below + 1, last), axis)
+        step = array.take(np.minimum(below + 1, array.shape[axis] - 1), axis)
         step -= result
         step *= _along(weight, axis, array.ndim)
         result += step
     return result
 
 
-def _averaged(array: NDArray[Any], axis: int, positions: NDArray[np.float64], width: float) -> NDArray[Any]:
+def _averaged(
+    array: NDArray[Any], axis: int, positions: NDArray[np.float64], width: float, part: Cut
+) -> NDArray[Any]:
     """Averages weighted by a triangle that reaches ``width`` voxels to either side, at least 1."""
-    last = array.shape[axis] - 1
-    first = np.floor(positions - width).astype(np.intp) + 1
-    indices = first[:, None] + np.arange(int(2 * width) + 1)
+    last = part.length - 1
+    indices = _within_reach(positions, width)
     distances = indices - positions[:, None]
     exists = (indices >= 0) & (indices <= last)
     weights = np.maximum(1 - np.abs(distances) / width, 0) * exists
@@ -260,9 +279,27 @@ def _averaged(array: NDArray[Any], axis: int, positions: NDArray[np.float64], wi
     weights *= 1 - lean[:, None] * distances
     weights /= np.maximum(weights.sum(1, keepdims=True), _SNAP)
     result = np.zeros((*array.shape[:axis], len(positions), *array.shape[axis + 1 :]), np.float32)
-    for index, weight in zip(np.clip(indices, 0, last).T, weights.T.astype(np.float32), strict=True):
+    for index, weight in zip(
+        np.clip(indices, 0, last).T - part.start, weights.T.astype(np.float32), strict=True
+    ):
         result += array.take(index, axis) * _along(weight, axis, array.ndim)
     return result
+
+
+def _within_reach(positions: NDArray[np.float64], width: float) -> NDArray[np.intp]:
+    """The voxels (positions, n) that a kernel of a width reaches, also where there are none."""
+    first = np.floor(positions - width).astype(np.intp) + 1
+    return np.asarray(first[:, None] + np.arange(int(2 * width) + 1))
+
+
+def _needed(
+    positions: NDArray[np.float64], step: float, length: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The first and the last of ``length`` voxels that each position within them needs."""
+    if step > 1:
+        indices = _within_reach(positions, step).clip(0, length - 1)
+        return indices[:, 0], indices[:, -1]
+    return np.floor(positions).astype(np.intp), np.ceil(positions).astype(np.intp)
 
 
 def _along(values: NDArray[Any], axis: int, dimensions: int) -> NDArray[Any]:
@@ -289,23 +326,42 @@ def resample_labels(
     if whole and max(steps) <= 1:
         result = labels
         for axis, (along, step) in enumerate(zip(positions, steps, strict=True)):
-            result = _resample_axis(result, axis, along, step)
+            result = _resample_axis(result, axis, along, step, Cut(axis, 0, result.shape[axis]))
         return np.ascontiguousarray(result)
-    present = sorted({0, *np.flatnonzero(np.bincount(labels.ravel())).tolist()})
-    return _argmax(((index, labels == index) for index in present), positions, steps)
+    present = np.array(sorted({0, *np.flatnonzero(np.bincount(labels.ravel())).tolist()}), np.uint8)
+    return present[likeliest(_resampled((labels == index for index in present), positions, steps))]
 
 
-def _argmax(
-    scores: Iterable[tuple[int, NDArray[Any]]],
+def _resampled(
+    scores: Iterable[NDArray[Any]],
     positions: Sequence[NDArray[np.float64]],
     steps: Sequence[float],
+    cut: Cut | None = None,
+) -> Iterator[NDArray[np.float32]]:
+    return (resample(np.asarray(score, dtype=np.float32), positions, steps, cut) for score in scores)
+
+
+def _likeliest_of(
+    slabs: Slabs, positions: Sequence[NDArray[np.float64]], steps: Sequence[float]
 ) -> NDArray[np.uint8]:
-    """The class with the largest interpolated score. One score is in memory at a time; the lower index wins a tie."""
-    labels = np.zeros([len(along) for along in positions], dtype=np.uint8)
-    best = np.full(labels.shape, -np.inf, dtype=np.float32)
-    for index, score in scores:
-        resampled = resample(np.asarray(score, dtype=np.float32), positions, steps)
-        ahead = resampled > best
-        np.copyto(best, resampled, where=ahead)
-        labels[ahead] = index
+    """The class with the largest interpolated score, of each plane as soon as all that it needs has come."""
+    axis, along, length = slabs.axis, positions[slabs.axis], slabs.shape[slabs.axis]
+    first, last = _needed(along, steps[axis], length)
+    labels = np.empty([len(each) for each in positions], np.uint8)
+    done = start = 0  # planes with labels, and the voxel that the kept scores begin with
+    kept: NDArray[np.float32] | None = None
+    for part in slabs.parts:
+        kept = part if kept is None else np.concatenate([kept, part], axis + 1)
+        stop = start + kept.shape[axis + 1]
+        ready = int(np.searchsorted(last, stop))
+        if ready > done:
+            chosen = [*positions[:axis], along[done:ready], *positions[axis + 1 :]]
+            of_planes = likeliest(_resampled(kept, chosen, steps, Cut(axis, start, length)))
+            np.moveaxis(labels, axis, 0)[done:ready] = np.moveaxis(of_planes, axis, 0)
+            done = ready
+        needed = min(int(first[done]), stop) if done < len(along) else stop
+        kept = np.delete(
+            kept, np.s_[: needed - start], axis + 1
+        )  # a copy: the next part takes this one's place
+        start = needed
     return labels

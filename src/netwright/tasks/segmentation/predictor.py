@@ -19,6 +19,7 @@ from netwright.data.layouts import find_cases
 from netwright.data.layouts.description import stem
 from netwright.data.volumes.dataset import Case
 from netwright.data.volumes.preprocessing import PreparedImage, PreprocessingSettings, prepare_volume
+from netwright.data.volumes.slabs import Slabs
 from netwright.errors import DatasetError, MemoryShortage
 from netwright.means import mean_scores
 from netwright.tasks.base import Predictor, Results, SavedNetwork, Scores
@@ -100,18 +101,21 @@ class Segmenter:
 
         ``air``: what each channel is padded with; empty: zeros.
         """
-        from netwright.training.inference import predict_probabilities, predict_slices
+        return self._slabs(image, air).whole()
+
+    def _slabs(self, image: NDArray[np.float32], air: Sequence[float] | NDArray[np.float32]) -> Slabs:
+        from netwright.training.inference import predict_slices, predict_volume
 
         if self.slice_axis is not None:
             return predict_slices(
                 self.network, image, self.task.size, self.slice_axis, device=self.device, air=air
             )
-        return predict_probabilities(self.network, image, self.task.size, device=self.device, air=air)
+        return predict_volume(self.network, image, self.task.size, device=self.device, air=air)
 
     def _segment(self, volume: Volume, images: Sequence[Path]) -> NDArray[np.uint8]:
         prepared = self._prepared(volume, images)
-        refined = self._refined(self.probabilities(prepared.image, prepared.air), prepared, self.crf, images)
-        return prepared.geometry.restore(refined)
+        slabs = self._slabs(prepared.image, prepared.air)
+        return prepared.geometry.restore(self._refined(slabs, prepared, self.crf, images))
 
     def _prepared(self, volume: Volume, images: Sequence[Path]) -> PreparedImage:
         prepared = prepare_volume(volume, images, self.preprocessing)
@@ -135,13 +139,15 @@ class Segmenter:
 
     def _refined(
         self,
-        probabilities: NDArray[np.float32],
+        own: NDArray[np.float32] | Slabs,
         prepared: PreparedImage,
         crf: DenseCRF | None,
         images: Sequence[Path],
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.float32] | Slabs:
+        """What a CRF makes of the network's own probabilities, which it needs all at once; None: these."""
         if crf is None:
-            return probabilities
+            return own
+        probabilities = own.whole() if isinstance(own, Slabs) else own
         try:
             return refine(probabilities, prepared.image, prepared.geometry.spacing, crf)
         except MemoryError:
@@ -178,7 +184,9 @@ class Segmenter:
             prepared = self._prepared(read_image(case.images, case.time), case.images)
             grid = prepared.geometry.grid
             truth = case.classes(grid, self.label_values)
-            own = self.probabilities(prepared.image, prepared.air)
+            own: NDArray[np.float32] | Slabs = self._slabs(prepared.image, prepared.air)
+            if self.crf is not None or unkept is not None:
+                own = own.whole()  # for more than one use
             prediction = prepared.geometry.restore(self._refined(own, prepared, self.crf, case.images))
             if predictions is not None:
                 self._write(predictions, case.name, prediction, case.images[0])

@@ -17,7 +17,7 @@ from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.validation import dice_of, slice_dice
 from netwright.tasks.segmentation.volume_problem import dice_metrics, training_batches
 from netwright.training.config import TrainingProtocol
-from netwright.training.inference import load_windows, predict_slices, require_finite
+from netwright.training.inference import predict_slices
 from netwright.training.losses import TrainingLoss, loss_of
 
 
@@ -54,9 +54,7 @@ class SliceProblem:
         return loss_of(protocol, self.task, weights.to(device))
 
     def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
-        """As many as batches of slices. What takes windows is loaded now, before the time of a training begins."""
-        sizes = (self._slices.scans.image(case).shape[1:] for case in cases)
-        load_windows((size[: self.axis] + size[self.axis + 1 :] for size in sizes), self.task.size)
+        """As many as batches of slices."""
         return math.ceil(len(self._slices.all_of(cases)) / protocol.batch_size)
 
     def scores(
@@ -82,7 +80,7 @@ class SliceProblem:
         """Class probabilities (K, X, Y, Z) of each volume, stacked from its slices."""
         scans = self._slices.scans
         for case in cases:
-            probabilities = predict_slices(
+            slabs = predict_slices(
                 network,
                 scans.image(case),
                 self.task.size,
@@ -93,8 +91,7 @@ class SliceProblem:
                 channels_last=protocol.channels_last,
                 air=scans.air(case),
             )
-            require_finite(bool(np.isfinite(probabilities).all()))
-            yield probabilities
+            yield slabs.finite().whole()
 
     def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
         """Dice of the volumes (cases, foreground labels) of the likeliest classes."""

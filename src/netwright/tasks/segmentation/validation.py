@@ -15,9 +15,8 @@ from netwright.training.inference import (
     InferenceSettings,
     is_within,
     predict_padded,
-    predict_probabilities,
     predict_slices,
-    require_finite,
+    predict_volume,
 )
 
 
@@ -67,11 +66,10 @@ def validation_dice(
             dice[row] = dice_per_label(prediction, labels[row], classes)
     for row in (row for row, fit in enumerate(fits) if not fit):
         image = prepared.image(indices[row])
-        probabilities = predict_probabilities(
+        slabs = predict_volume(
             network, image, size, batch_size=batch_size, air=prepared.air(indices[row]), **settings
         )
-        require_finite(bool(np.isfinite(probabilities).all()))
-        dice[row] = dice_per_label(probabilities.argmax(0), labels[row], classes)
+        dice[row] = dice_per_label(slabs.finite().labels(), labels[row], classes)
     return dice
 
 
@@ -117,11 +115,10 @@ def slice_dice(
             small += [(row, position) for position in range(label.shape[axis])]
             continue
         image = volumes.image(index)
-        probabilities = predict_slices(
+        slabs = predict_slices(
             network, image, size, axis, batch_size=batch_size, air=volumes.air(index), **settings
         )
-        require_finite(bool(np.isfinite(probabilities).all()))
-        label_maps[row] = probabilities.argmax(0).astype(np.uint8)
+        label_maps[row] = slabs.finite().labels()
     for start in range(0, len(small), batch_size):
         chosen = small[start : start + batch_size]
         images = [np.moveaxis(volumes.image(indices[row]), axis + 1, 0)[position] for row, position in chosen]

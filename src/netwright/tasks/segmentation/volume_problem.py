@@ -17,7 +17,7 @@ from netwright.nn.losses import label_weights
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.validation import dice_of, validation_dice
 from netwright.training.config import TrainingProtocol
-from netwright.training.inference import load_windows, predict_probabilities, require_finite
+from netwright.training.inference import predict_volume
 from netwright.training.losses import TrainingLoss, loss_of
 from netwright.training.seeding import derive_seed
 
@@ -48,8 +48,7 @@ class VolumeProblem:
         return loss_of(protocol, self.task, weights.to(device))
 
     def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
-        """As many as batches of volumes. What takes windows is loaded now, before the time of a training begins."""
-        load_windows((self._prepared.image(case).shape[1:] for case in cases), self.task.size)
+        """As many as batches of volumes."""
         return math.ceil(len(cases) / protocol.batch_size)
 
     def scores(
@@ -73,7 +72,7 @@ class VolumeProblem:
     ) -> Iterator[NDArray[np.floating]]:
         """Class probabilities (K, X, Y, Z) of each volume."""
         for case in cases:
-            probabilities = predict_probabilities(
+            slabs = predict_volume(
                 network,
                 self._prepared.image(case),
                 self.task.size,
@@ -83,8 +82,7 @@ class VolumeProblem:
                 channels_last=protocol.channels_last,
                 air=self._prepared.air(case),
             )
-            require_finite(bool(np.isfinite(probabilities).all()))
-            yield probabilities
+            yield slabs.finite().whole()
 
     def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
         """Dice (cases, foreground labels) of the likeliest classes."""

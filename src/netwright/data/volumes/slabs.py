@@ -1,0 +1,76 @@
+"""Class probabilities of a volume, slab by slab: those of all classes and voxels are never in memory together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Slabs:
+    """Probabilities (K, X, Y, Z) in parts along an axis.
+
+    The parts come in order and are computed when they are asked for, once. A part is valid until the next one is asked
+    for, because its memory is used again.
+
+    Args:
+        shape: (X, Y, Z).
+        axis: that the volume is cut along, from 0 to 2.
+        parts: (K, X, Y, Z), each shorter than the volume along the axis.
+    """
+
+    shape: tuple[int, int, int]
+    axis: int
+    parts: Iterator[NDArray[np.float32]]
+
+    def finite(self) -> Slabs:
+        """The same, which raise `FloatingPointError` where a part that is read is not finite."""
+
+        def parts() -> Iterator[NDArray[np.float32]]:
+            for part in self.parts:
+                if not np.isfinite(part.sum()):
+                    raise FloatingPointError("the network's output is not finite")
+                yield part
+
+        return replace(self, parts=parts())
+
+    def labels(self) -> NDArray[np.uint8]:
+        """The likeliest class of each voxel (X, Y, Z); the lower index of equally likely ones."""
+        labels = np.empty(self.shape, np.uint8)
+        planes = np.moveaxis(labels, self.axis, 0)
+        start = 0
+        for part in self.parts:
+            stop = start + part.shape[1 + self.axis]
+            planes[start:stop] = np.moveaxis(likeliest(part), self.axis, 0)
+            start = stop
+        return labels
+
+    def whole(self, dtype: Any = np.float32) -> NDArray[Any]:
+        """All probabilities in one array (K, X, Y, Z) of a type."""
+        first = next(self.parts)
+        whole: NDArray[Any] = np.empty((len(first), *self.shape), dtype)
+        planes = np.moveaxis(whole, 1 + self.axis, 0)
+        stop = first.shape[1 + self.axis]
+        planes[:stop] = np.moveaxis(first, 1 + self.axis, 0)
+        for part in self.parts:
+            start, stop = stop, stop + part.shape[1 + self.axis]
+            planes[start:stop] = np.moveaxis(part, 1 + self.axis, 0)
+        return whole
+
+
+def likeliest(scores: Iterable[NDArray[np.float32]]) -> NDArray[np.uint8]:
+    """The index of the largest of several scores of one shape, voxel by voxel; the lowest index of equal ones.
+
+    One score is in memory at a time. Where all are minus infinity or not a number, the index is 0.
+    """
+    each = iter(scores)
+    best = np.fmax(next(each), -np.inf, dtype=np.float32)
+    labels = np.zeros(best.shape, np.uint8)
+    for index, score in enumerate(each, 1):
+        np.copyto(labels, np.uint8(index), where=score > best)
+        np.fmax(best, score, out=best)
+    return labels
