@@ -184,9 +184,9 @@ class Segmenter:
             prepared = self._prepared(read_image(case.images, case.time), case.images)
             grid = prepared.geometry.grid
             truth = case.classes(grid, self.label_values)
-            own: NDArray[np.float32] | Slabs = self._slabs(prepared.image, prepared.air)
-            if self.crf is not None or unkept is not None:
-                own = own.whole()  # for more than one use
+            slabs = self._slabs(prepared.image, prepared.air)
+            read_once = self.crf is None and unkept is None
+            own = slabs if read_once else slabs.whole()
             prediction = prepared.geometry.restore(self._refined(own, prepared, self.crf, case.images))
             if predictions is not None:
                 self._write(predictions, case.name, prediction, case.images[0])
