@@ -184,6 +184,16 @@ def test_a_fold_leaves_out_what_it_does_not_name_but_not_official_test_cases(tmp
     assert divided(saved(tmp_path, json.dumps(own), "own.json"), data).test == ("odd_1",)
 
 
+def test_a_fold_that_trains_on_patients_of_the_official_test_part_is_refused(tmp_path: Path) -> None:
+    names = [f"la_{number:03d}" for number in range(20)]
+    data = dataset_of([*names, "held"], {"la_001": "eve", "held": "eve"}, {"held": "test"})
+    path = saved(tmp_path, json.dumps(folds(names)), "splits_final.json")
+    with pytest.raises(
+        DatasetError, match=r"divides the patient \(group\) eve.*train \(la_001\) and test \(held\)"
+    ):
+        divided(path, data)
+
+
 def test_cases_follow_the_part_of_their_patient(tmp_path: Path) -> None:
     """Also where the dataset itself knows the patients, and the file names a group for one of the cases only."""
     groups = {"a1": "a", "a2": "a", "b1": "b", "b2": "b"}

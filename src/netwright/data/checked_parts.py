@@ -33,7 +33,7 @@ def given_parts(file: SplitFile, dataset: AnyDataset) -> tuple[GivenParts, tuple
         official = dict(zip(dataset.names, dataset.parts, strict=True))
         parts |= {name: "test" for name in unnamed if official[name] == "test"}
     groups = _groups(file, dataset)
-    _require_undivided(file, {name: part for name, part in file.parts.items() if part is not None}, groups)
+    _require_undivided(file, {name: part for name, part in parts.items() if part is not None}, groups)
     of_groups = {
         groups[name]: part for name, part in file.parts.items() if part is not None and name in groups
     }
