@@ -96,6 +96,17 @@ def test_a_label_map_without_an_image_is_named(kits: Callable[..., Path]) -> Non
     )
 
 
+def test_label_maps_whose_images_were_not_downloaded(kits: Callable[..., Path]) -> None:
+    root = kits(2023)
+    for file in root.glob("dataset/*/imaging.nii.gz"):
+        file.unlink()
+    (root / "dataset" / "case_00000" / "segmentation.nii.gz").unlink()
+    texts = [str(problem) for problem in inspect_dataset(open_any(root)).errors]
+    assert recognise(root) == "kits"
+    assert texts[0].startswith("dataset/case_00000 has no image: expected imaging.nii.gz in it")
+    assert "downloaded apart from the label maps" in texts[1]
+
+
 def test_cysts_that_nothing_announces_are_refused_with_what_to_write(
     kits: Callable[..., Path], write_volume: Write, label_map: Make
 ) -> None:

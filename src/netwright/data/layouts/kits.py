@@ -62,9 +62,9 @@ class _Files:
 
 
 def matches(root: Path, description: Mapping[str, Any]) -> bool:
-    """Whether a folder is of this format: some folder of a case has an image in it."""
+    """Whether a folder is of this format: some folder of a case has an image or a label map in it."""
     return any(
-        stem(file) == _IMAGE
+        stem(file) in (_IMAGE, *_LABELS)
         for folder in islice(_folders(root), LOOKED_AT)
         for file in volume_files_in(folder)
     )
@@ -91,7 +91,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         format="kits",
         channels=(CHANNEL,),
         labels=named or (_SINCE_2021 if _has_cysts(root, labelled) else _OF_2019),
-        cases=in_order_of_name(with_parts(root, [_case(files) for files in labelled])),
+        cases=in_order_of_name(with_parts(root, [_case(one) for one in found if one.label or not one.image])),
         map_label=map_label,
         file_ending=ending_of([files.image for files in found if files.image]),
         naming=DESCRIPTION if named else KITS,
@@ -135,9 +135,9 @@ def _case(files: _Files) -> Case:
 def _no_image(files: _Files) -> Problem:
     return Problem(
         "error",
-        str(files.label),
+        str(files.label or files.folder),
         "has no image",
-        expected=f"{_IMAGE}.nii.gz beside it",
+        expected=f"{_IMAGE}.nii.gz {'beside' if files.label else 'in'} it",
         found="none",
         advice="Fetch the images, which are downloaded apart from the label maps, or remove the case.",
         kind="missing-image",
