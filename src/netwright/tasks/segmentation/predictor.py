@@ -265,9 +265,7 @@ class Segmenter:
         refuse_masks(masks, self.task.metric)
         cases = find_cases(images, self.task.channels, self.channel_names)
         names = [f"{case.name}{label_ending(case.images[0], format)}" for case in cases]
-        images_read = [image for case in cases for image in case.images]
-        files = [file for image in images_read for file in (files_of(image) if image.is_dir() else (image,))]
-        read = Reading([file for file in files if not file.is_dir()], folder_of(images))
+        read = Reading(_files_read(cases, folder_of(images)), folder_of(images))
         outputs = plan_outputs(output, names, [case.images[0] for case in cases], read, overwrite=overwrite)
 
         written = []
@@ -294,6 +292,13 @@ class Segmenter:
         path = folder / f"{name}{label_ending(image)}"
         write_label_map(path, labels, image, self.label_values)
         return path
+
+
+def _files_read(cases: Sequence[Case], folder: Path | None) -> list[Path]:
+    """The files of the images, of a folder of slices also the slices; not the ``folder`` itself that was given."""
+    images = [image for case in cases for image in case.images]
+    files = [file for image in images for file in (files_of(image) if image.is_dir() else (image,))]
+    return [file for file in files if file != folder]
 
 
 def as_segmenter(predictor: Predictor) -> Segmenter:
