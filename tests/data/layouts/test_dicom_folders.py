@@ -74,7 +74,17 @@ def nnunet(root: Path, dicom: bool) -> Path:
     return root
 
 
-@pytest.mark.parametrize("layout", [decathlon, nnunet])
+def pairs(root: Path, dicom: bool) -> Path:
+    for seed, name in enumerate(CASES):
+        if dicom:
+            write_series(root / "images" / name, numbers(seed), name="IM{}")
+        else:
+            nifti(root / "images" / f"{name}.nii.gz", numbers(seed))
+        labels(root / "labels" / f"{name}.nii.gz", seed)
+    return root
+
+
+@pytest.mark.parametrize("layout", [decathlon, nnunet, pairs])
 def test_a_dataset_of_series_is_that_of_the_same_numbers_in_nifti(layout: object, tmp_path: Path) -> None:
     assert callable(layout)
     sets = []
