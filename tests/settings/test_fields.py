@@ -91,7 +91,7 @@ def test_values_that_are_listed_are_taken_and_others_refused(field: SettingField
         ("training.augmentation.shift", "number from 0 to 1"),
         ("supernet.momentum", "number at least 0 and under 1"),
         ("postprocessing.crf", "`true`, `false` or `always`"),
-        ("preprocessing.size", "3 numbers, `whole` or `null`"),
+        ("preprocessing.size", "3 numbers, `proportional`, `whole` or `null`"),
         ("machine.checkpoint_seconds", "number at least 0 or `null`"),
         ("log", "list"),
     ],
