@@ -12,7 +12,15 @@ import torch
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES
-from netwright.searches.one_shot import require_searchable, require_shared, shared_space
+from netwright.recipes.pdas import ALL
+from netwright.runs.data import open_own, prepare_own
+from netwright.searches.one_shot import (
+    SharedJob,
+    make_search,
+    require_searchable,
+    require_shared,
+    shared_space,
+)
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.tasks.classification.task import ClassificationTask
@@ -65,6 +73,17 @@ def test_epochs_of_candidates_are_refused_with_those_of_the_search() -> None:
 def test_trials_are_refused_however_they_are_given(assignment: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match="no trials"):
         resolved(assignments=assignment)
+
+
+@pytest.mark.parametrize("cases", ["training", "training+validation"])
+def test_the_paper_searches_on_all_cases_but_the_test_cases(cases: str, shapes: Path, tmp_path: Path) -> None:
+    assert all(RECIPES[name].values["supernet"]["cases"] == ALL for name in ("pdas-cells", "pdas-inpainting"))
+    given = {"supernet.cases": cases, "supernet.space.channels": 4, "supernet.space.normal_cells": 1}
+    settings = resolve(shapes, "pdas-cells", UserSettings(assignments=given))
+    prepared = prepare_own(open_own(settings), settings)
+    job = SharedJob(settings, prepared.folder, tuple(range(20)), tuple(range(20, 30)), tmp_path)
+    learnt = make_search(job)._inputs.cases
+    assert sorted(learnt) == list(range(30 if cases == ALL else 20))
 
 
 def test_another_space_or_strategy_turns_the_recipes_supernet_off() -> None:

@@ -1,9 +1,10 @@
 """PDAS: "Probabilistic Model-Based Dynamic Architecture Search" (under review at ICLR 2019, anonymous).
 
 The first two recipes search inside one training by a stochastic natural gradient with an adaptive learning rate, as in
-Sections 4.1 and 4.2. The network that was found is then trained from scratch on all cases except the test cases, as in
-the paper; a network of cells is larger then. The third recipe is no published system: it searches the blocks of
-SegNAS3D in the same way, and trains the result as the paper of SegNAS3D does.
+Sections 4.1 and 4.2. They search on all cases except the test cases, and the network that was found is then trained on
+the same ones from scratch, as in the paper; a network of cells is larger then. The third recipe is no published system:
+it searches the blocks of SegNAS3D in the same way on the training cases, and trains the result as the paper of SegNAS3D
+does.
 
 The paper does not say everything. Chosen here: plain momentum; a cutout of 16 x 16 pixels, as in DeVries and Taylor
 2017 for CIFAR-10; no weight decay for autoencoders, as the paper gives one for cells only; new masks for every batch.
@@ -16,6 +17,7 @@ from typing import Any
 from netwright.recipes.base import Recipe
 
 PAPER = "anonymous, PDAS, under review at ICLR 2019"
+ALL = "training+validation"
 _SGD = {
     "optimizer": "sgd",
     "nesterov": False,
@@ -34,7 +36,7 @@ def _values(name: str, space: str, shared: dict[str, Any], training: dict[str, A
         "strategy": {"name": "natural-gradient"},
         "supernet": shared,
         "training": {**_SGD, **training},
-        "train": {"cases": "training+validation"},
+        "train": {"cases": ALL},
     }
 
 
@@ -49,7 +51,7 @@ RECIPES = {
             values=_values(
                 "pdas-cells",
                 "cells",
-                {"space": {"channels": 16, "normal_cells": 2}},
+                {"cases": ALL, "space": {"channels": 16, "normal_cells": 2}},
                 {
                     "loss": "cross_entropy",
                     "loss_auxiliary_weight": 0.4,
@@ -68,7 +70,7 @@ RECIPES = {
             values=_values(
                 "pdas-inpainting",
                 "autoencoder",
-                {"steps": 50_000, "batch_size": 16, "weight_decay": 0.0},
+                {"cases": ALL, "steps": 50_000, "batch_size": 16, "weight_decay": 0.0},
                 {"loss": "mse", "batch_size": 16, "steps": 500_000, "augmentation": _FLIP_ALONE},
             ),
         ),

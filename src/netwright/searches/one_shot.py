@@ -55,6 +55,12 @@ class SharedJob:
     validation: tuple[int, ...]
     folder: Path
 
+    @property
+    def cases(self) -> tuple[int, ...]:
+        """Those that the search learns from."""
+        assert self.settings.supernet is not None
+        return (*self.training, *self.validation) if self.settings.supernet.on_all else self.training
+
 
 def shared_space(settings: RunSettings) -> Space:
     """The run's space with the options that hold for the search."""
@@ -162,7 +168,7 @@ def make_search(job: SharedJob) -> SharedSearch:
     inputs = SearchInputs(
         supernet=supernet,
         problem=problem,
-        cases=job.training,
+        cases=job.cases,
         protocol=shared_protocol(settings),
         settings=settings.supernet,
         start=strategy.init(dimensions_of(space.distributions())),

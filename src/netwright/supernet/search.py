@@ -60,7 +60,7 @@ DRAWS = 1000
 class SearchInputs:
     """The inputs of a search.
 
-    ``cases``: the training cases, which are divided into halves. ``protocol``: loss, augmentation, batch size,
+    ``cases``: those that it learns from, which are divided into halves. ``protocol``: loss, augmentation, batch size,
     precision and device. ``start``: the distribution before the first step, and the ladders of its variables.
     ``samples``: lambda, the number of networks per step.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from netwright.setting_fields import require_ranges, setting
 
@@ -20,8 +20,13 @@ class SupernetSettings:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
+    cases: Literal["training", "training+validation"] = setting(
+        "training",
+        "cases that the search learns from; `training+validation`: all but the test cases. Its scores on validation "
+        "cases are then no test",
+    )
     epochs: int = setting(
-        200, "passes over the half of the training cases on which the weights are trained", at_least=1
+        200, "passes over the half of these cases on which the weights are trained", at_least=1
     )
     steps: int | None = setting(None, "steps of the search, in place of epochs", at_least=1)
     seconds: float | None = setting(
@@ -53,6 +58,11 @@ class SupernetSettings:
 
     def __post_init__(self) -> None:
         require_ranges(self, "supernet")
+
+    @property
+    def on_all(self) -> bool:
+        """Whether the search learns from the validation cases, too."""
+        return self.cases != "training"
 
     def steps_of(self, steps_an_epoch: int) -> int:
         """The most steps of the search, given the number of steps per epoch."""

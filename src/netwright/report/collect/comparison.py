@@ -61,7 +61,9 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
         title, reached = "The most likely network", f"{reached} with the shared weights"
         if score is None and best.reason:
             return (f"{title}, {space.describe(best.choice)}, {best.reason}.", *notes)
-    return (f"{title}, {space.describe(best.choice)}, {reached} on validation.", *notes)
+    seen = settings.supernet is not None and settings.supernet.on_all
+    where = "on validation" + ", on which it was searched, too" * seen
+    return (f"{title}, {space.describe(best.choice)}, {reached} {where}.", *notes)
 
 
 def metric_compared(settings: RunSettings) -> Metric:
