@@ -180,7 +180,7 @@ class _Choosing:
         """The best finalist, which is used also where there is no room for its outputs, and then alone."""
         job, task = self._job, self._problem.task
         network = network_of([(finalist, 1.0)], (), job.settings, task).to(self._device)
-        self._rows[alone(0, 1)] = self._problem.scores(network, job.validation, job.protocol, self._device)
+        self._rows[alone(0, 1)] = self._problem.scores(network, job.validation, self._protocol, self._device)
         cost = finalist.cost or measured_cost(network, task, job.protocol, self._device)
         return _Tried(finalist, None, dict(cost))
 
@@ -192,7 +192,7 @@ class _Choosing:
 
     @property
     def _protocol(self) -> TrainingProtocol:
-        return self._job.protocol
+        return self._job.protocol.validating_whole
 
     def _left(self, share: float) -> float:
         """Seconds until a share of the time is over."""

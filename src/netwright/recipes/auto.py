@@ -32,6 +32,7 @@ RECIPES = {
                 "patches": 4,
                 "foreground_patches": 0.33,
                 "validation_share": 0.08,
+                "validation_patches": 8,
                 "in_parts": True,
                 "epochs": 100000,
             },

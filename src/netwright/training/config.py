@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
 from netwright.data.loading.augmentation_settings import AugmentationSettings
@@ -149,6 +149,13 @@ class TrainingProtocol:
         "epochs from one validation to the next; the first and the last epoch are always validated",
         at_least=1,
     )
+    validation_patches: int | None = setting(
+        None,
+        "judge a validation volume that needs more windows than this by as many fixed patches, half of them on "
+        "labels, while networks are trained. The networks that a search compares at its end are judged by whole "
+        "volumes. `null`: whole volumes always",
+        at_least=1,
+    )
     validation_share: float | None = setting(
         None,
         "the validations' largest share of the time, in place of `training.validate_every`: an epoch is "
@@ -192,6 +199,11 @@ class TrainingProtocol:
     def moving_average(self) -> float | None:
         """``averaging`` where the optimizer does not average the weights itself."""
         return None if self.optimizer == "schedule_free" else self.averaging
+
+    @property
+    def validating_whole(self) -> TrainingProtocol:
+        """The same, with validations on whole volumes."""
+        return replace(self, validation_patches=None)
 
     def epochs_of(self, batches: int) -> int:
         """The epochs, at most, of a training of so many batches each."""

@@ -14,10 +14,11 @@ from netwright.data.loading.batches import Batches, CroppedVolumes, Items
 from netwright.data.loading.patches import Patches
 from netwright.means import mean_scores
 from netwright.nn.losses import label_weights
+from netwright.tasks.segmentation.patch_validation import fixed_patches, patch_dice, sliding_windows
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.validation import dice_of, validation_dice
 from netwright.training.config import TrainingProtocol
-from netwright.training.inference import predict_volume
+from netwright.training.inference import InferenceSettings, predict_volume
 from netwright.training.losses import TrainingLoss, loss_of
 from netwright.training.seeding import derive_seed
 
@@ -48,24 +49,40 @@ class VolumeProblem:
         return loss_of(protocol, self.task, weights.to(device))
 
     def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
-        """As many as batches of volumes."""
-        return math.ceil(len(cases) / protocol.batch_size)
+        """As many as batches of volumes, and of the patches of volumes that are not computed whole."""
+        sampled = sum(self._is_sampled(case, protocol) for case in cases)
+        batches = math.ceil((len(cases) - sampled) / protocol.batch_size)
+        return batches + sampled * math.ceil((protocol.validation_patches or 0) / protocol.batch_size)
 
     def scores(
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
     ) -> NDArray[np.float64]:
-        """Dice (cases, foreground labels), NaN where a label is absent from truth and prediction."""
-        return validation_dice(
-            network,
-            self._prepared,
-            cases,
-            self.task.size,
-            self.task.classes,
-            device=device,
-            batch_size=protocol.batch_size,
-            mixed_precision=protocol.mixed_precision,
-            channels_last=protocol.channels_last,
+        """Dice (cases, foreground labels), NaN where a label is absent from truth and prediction.
+
+        Of a volume that needs more windows than ``validation_patches``, on so many fixed patches.
+        """
+        computed = InferenceSettings(
+            device=device, mixed_precision=protocol.mixed_precision, channels_last=protocol.channels_last
         )
+        size, classes, at_once = self.task.size, self.task.classes, protocol.batch_size
+        sampled = [self._is_sampled(case, protocol) for case in cases]
+        dice = np.full((len(cases), classes - 1), np.nan)
+        whole = [case for case, of_patches in zip(cases, sampled, strict=True) if not of_patches]
+        dice[~np.array(sampled, dtype=bool)] = validation_dice(
+            network, self._prepared, whole, size, classes, batch_size=at_once, **computed
+        )
+        for row, case in enumerate(cases):
+            if sampled[row]:
+                patches = fixed_patches(self._prepared, case, size, protocol.validation_patches or 0)
+                dice[row] = patch_dice(
+                    network, self._prepared, case, patches, size, classes, batch_size=at_once, **computed
+                )
+        return dice
+
+    def _is_sampled(self, case: int, protocol: TrainingProtocol) -> bool:
+        """Whether a case is judged by patches while networks are trained."""
+        most = protocol.validation_patches
+        return most is not None and sliding_windows(self._prepared.shape(case), self.task.size) > most
 
     def outputs(
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device

@@ -1,0 +1,103 @@
+"""The Dice of large volumes on a fixed set of patches, in place of the whole volume, while networks are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, prod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from netwright.data.loading.batches import CroppedVolumes, windows
+from netwright.data.loading.patches import centred
+from netwright.tasks.segmentation.metrics.dice import dice_per_label
+from netwright.training.inference import predict_padded
+
+
+def sliding_windows(shape: Sequence[int], size: Sequence[int]) -> int:
+    """How many windows of ``size`` that overlap by half cover a volume.
+
+    >>> sliding_windows((512, 512, 75), (240, 240, 36)), sliding_windows((43, 59, 47), (40, 56, 40))
+    (64, 8)
+    """
+    return prod(
+        1 + ceil(max(length - wanted, 0) / max(wanted // 2, 1))
+        for length, wanted in zip(shape, size, strict=True)
+    )
+
+
+def fixed_patches(
+    volumes: CroppedVolumes, index: int, size: Sequence[int], count: int
+) -> list[tuple[slice, ...]]:
+    """The patches of a volume by which networks are judged: the same in every call.
+
+    Every other one is centred on foreground, of each class in turn, so that each label is met; the others lie anywhere,
+    so that foreground that is seen where there is none counts, too.
+
+    Args:
+        volumes: prepared.
+        index: of the case.
+        size: of a patch.
+        count: how many.
+    """
+    rng = np.random.default_rng(index)
+    shape = volumes.shape(index)
+    present = [voxels for voxels in volumes.foreground(index) if len(voxels)]
+    patches = []
+    for number in range(count):
+        position = rng.random(len(shape)).tolist()
+        if present and number % 2 == 0:
+            voxels = present[number // 2 % len(present)]
+            position = centred(voxels[int(rng.integers(len(voxels)))].tolist(), shape, size)
+        patches.append(windows(shape, size, position)[0])
+    return patches
+
+
+def patch_dice(
+    network: nn.Module,
+    volumes: CroppedVolumes,
+    index: int,
+    patches: Sequence[tuple[slice, ...]],
+    size: Sequence[int],
+    classes: int,
+    *,
+    device: torch.device | str,
+    batch_size: int,
+    mixed_precision: bool,
+    channels_last: bool,
+) -> NDArray[np.float64]:
+    """Dice of each foreground label over all voxels of some patches of a case, (classes - 1,); NaN where a label
+    is absent from truth and prediction.
+
+    Args:
+        network: on the device.
+        volumes: prepared.
+        index: of the case.
+        patches: where they lie in the volume.
+        size: of the network's input.
+        classes: with the background.
+        device: where the network is computed.
+        batch_size: patches at once.
+        mixed_precision: as in `netwright.training.inference.forward`.
+        channels_last: as in `netwright.training.inference.forward`.
+
+    Raises:
+        FloatingPointError: the network's output is not finite.
+    """
+    image, label = volumes.image(index), volumes.label(index)
+    predicted: list[NDArray[np.uint8]] = []
+    for start in range(0, len(patches), batch_size):
+        images = [image[:, *patch] for patch in patches[start : start + batch_size]]
+        predicted += predict_padded(
+            network,
+            images,
+            size,
+            [volumes.air(index)] * len(images),
+            device=device,
+            mixed_precision=mixed_precision,
+            channels_last=channels_last,
+        )
+    truth = np.concatenate([label[patch].ravel() for patch in patches])
+    return dice_per_label(np.concatenate([one.ravel() for one in predicted]), truth, classes)

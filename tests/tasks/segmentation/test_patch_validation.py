@@ -1,0 +1,124 @@
+"""Large validation volumes are judged by fixed patches while networks are trained, all others whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from monai.data.utils import dense_patch_slices
+from monai.inferers.utils import _get_scan_interval
+from torch import Tensor, nn
+
+from netwright.tasks.segmentation.metrics.dice import dice_per_label
+from netwright.tasks.segmentation.patch_validation import fixed_patches, sliding_windows
+from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.volume_problem import VolumeProblem
+from netwright.training.config import TrainingProtocol
+
+CPU = torch.device("cpu")
+SIZE = (8, 8, 6)
+
+
+class Volumes:
+    """Noisy volumes with few labelled voxels, whose intensity is near their class."""
+
+    channels = 1
+    spacing = (1.0, 1.0, 1.0)
+
+    def __init__(self, shapes: Sequence[tuple[int, int, int]]) -> None:
+        rng = np.random.default_rng(0)
+        self.labels = [rng.choice(3, shape, p=(0.98, 0.01, 0.01)).astype(np.uint8) for shape in shapes]
+        self.images = [(label + rng.normal(0, 0.4, label.shape)).astype(np.float32) for label in self.labels]
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        return self.labels[index].shape
+
+    def image(self, index: int) -> Any:
+        return self.images[index][None]
+
+    def label(self, index: int) -> Any:
+        return self.labels[index]
+
+    def air(self, index: int) -> Any:
+        return np.zeros(1, np.float32)
+
+    def foreground(self, index: int) -> list[Any]:
+        return [np.argwhere(self.labels[index] == value) for value in (1, 2)]
+
+    def class_counts_of(self, indices: Sequence[int]) -> Any:
+        raise NotImplementedError
+
+
+class Nearest(nn.Module):
+    """Tells the class that the intensity is nearest to."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.cat([-((images - value) ** 2) for value in range(3)], dim=1)
+
+
+def protocol(**values: Any) -> TrainingProtocol:
+    return TrainingProtocol(batch_size=3, mixed_precision=False, channels_last=False, **values)
+
+
+@given(st.lists(st.tuples(st.integers(2, 90), st.integers(2, 30)), min_size=3, max_size=3))
+def test_as_many_windows_as_monai_slides(axes: list[tuple[int, int]]) -> None:
+    size = [wanted for _, wanted in axes]
+    shape = [max(length, wanted) for length, wanted in axes]  # shorter axes are padded
+    interval = _get_scan_interval(shape, size, 3, [0.5] * 3)
+    assert sliding_windows(shape, size) == len(dense_patch_slices(shape, size, interval))
+
+
+def test_patches_are_fixed_and_half_of_them_lie_on_each_class_in_turn() -> None:
+    volumes = Volumes([(30, 20, 5), (40, 16, 12)])
+    for index in range(2):
+        patches = fixed_patches(volumes, index, SIZE, 8)
+        assert patches == fixed_patches(volumes, index, SIZE, 8)
+        assert len({str(patch) for patch in patches}) > 6
+        for number, patch in enumerate(patches):
+            part = volumes.label(index)[patch]
+            assert part.shape == tuple(map(min, SIZE, volumes.shape(index)))
+            if number % 2 == 0:
+                assert (part == 1 + number // 2 % 2).any()
+    assert fixed_patches(volumes, 0, SIZE, 8) != fixed_patches(volumes, 1, SIZE, 8)
+
+
+def test_volumes_without_foreground_have_patches_anywhere() -> None:
+    volumes = Volumes([(30, 20, 6)])
+    volumes.labels[0][:] = 0
+    assert len(fixed_patches(volumes, 0, SIZE, 5)) == 5
+
+
+def test_scores_are_the_dice_over_the_patches_of_large_volumes_and_over_all_of_others() -> None:
+    volumes = Volumes([(8, 8, 6), (30, 20, 12), (9, 8, 6), (20, 30, 5)])
+    problem = VolumeProblem(volumes, SegmentationTask(1, ("one", "two"), SIZE))
+    cases = [3, 0, 1, 2]
+    whole = problem.scores(Nearest(), cases, protocol(), CPU)
+    sampled = problem.scores(Nearest(), cases, protocol(validation_patches=6), CPU)
+    np.testing.assert_array_equal(sampled[[1, 3]], whole[[1, 3]])
+    for row in (0, 2):
+        label, image = volumes.label(cases[row]), volumes.image(cases[row])[0]
+        patches = fixed_patches(volumes, cases[row], SIZE, 6)
+        truth = np.concatenate([label[patch].ravel() for patch in patches])
+        nearest = np.clip(np.concatenate([image[patch].ravel() for patch in patches]).round(), 0, 2)
+        np.testing.assert_allclose(sampled[row], dice_per_label(nearest.astype(np.uint8), truth, 3))
+        assert not np.allclose(sampled[row], whole[row])
+    # with as many patches as windows, volumes are computed whole
+    np.testing.assert_array_equal(
+        problem.scores(Nearest(), cases, protocol(validation_patches=500), CPU), whole
+    )
+    # and so they are in the comparison at the end
+    ended = problem.scores(Nearest(), cases, protocol(validation_patches=6).validating_whole, CPU)
+    np.testing.assert_array_equal(ended, whole)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(None, 2), (6, 5), (500, 2)])
+def test_the_planned_passes_count_patches(most: int | None, expected: int) -> None:
+    """Four cases in batches of three, or two of them and twice six patches in batches of three."""
+    volumes = Volumes([(8, 8, 6), (30, 20, 12), (9, 8, 6), (20, 30, 5)])
+    problem = VolumeProblem(volumes, SegmentationTask(1, ("one", "two"), SIZE))
+    assert problem.validation_batches(range(4), protocol(validation_patches=most)) == expected
