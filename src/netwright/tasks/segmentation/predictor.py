@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -104,13 +105,26 @@ class Segmenter:
         return self._slabs(image, air).whole()
 
     def _slabs(self, image: NDArray[np.float32], air: Sequence[float] | NDArray[np.float32]) -> Slabs:
+        from netwright.training.device import to_channels_last
         from netwright.training.inference import predict_slices, predict_volume
 
+        on_cpu = (
+            torch.device(self.device).type == "cpu"
+        )  # where channels last is faster in full precision, too
+        network = to_channels_last(self.network) if on_cpu else self.network
         if self.slice_axis is not None:
             return predict_slices(
-                self.network, image, self.task.size, self.slice_axis, device=self.device, air=air
+                network,
+                image,
+                self.task.size,
+                self.slice_axis,
+                device=self.device,
+                channels_last=on_cpu,
+                air=air,
             )
-        return predict_volume(self.network, image, self.task.size, device=self.device, air=air)
+        return predict_volume(
+            network, image, self.task.size, device=self.device, channels_last=on_cpu, air=air
+        )
 
     def _segment(self, volume: Volume, images: Sequence[Path]) -> NDArray[np.uint8]:
         prepared = self._prepared(volume, images)
