@@ -122,7 +122,9 @@ def predict(
     ] = False,
     format: Annotated[
         str | None,
-        typer.Option(help="Format of label maps: nifti, nrrd, mha or png; by default that of each image."),
+        typer.Option(
+            help="Format of label maps: nifti, nrrd, mha, png or dicom-seg (of DICOM); by default that of each image."
+        ),
     ] = None,
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,

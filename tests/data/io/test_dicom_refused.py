@@ -117,7 +117,11 @@ REFUSED: dict[str, tuple[Mapping[str, Any], Change, str]] = {
     ),
     "a table of numbers": ({"ModalityLUTSequence": []}, at(0), r"Modality LUT"),
     "a slope of 0": ({"RescaleSlope": 0}, at(0), "a rescale slope of 0"),
-    "a segmentation": ({"SOPClassUID": SegmentationStorage}, at(0), r"DICOM-SEG.*segimage2itkimage"),
+    "a segmentation": (
+        {"SOPClassUID": SegmentationStorage},
+        at(0),
+        r"DICOM-SEG.*give the file itself as the label map",
+    ),
     "a report": ({"Rows": None, "Modality": "SR"}, at(0), "without an image: .* found SR"),
     "frames without positions": ({"NumberOfFrames": 2}, at(0), "has 2 frames that do not say where they lie"),
     "too many voxels": ({"Rows": 60000, "Columns": 60000}, at(0), "announces 60000 x 60000 x 8"),

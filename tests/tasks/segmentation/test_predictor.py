@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from netwright.data.io.volumes import read_grid
+from dicom_files import write_series
+from netwright.data.io.volumes import read_grid, read_label
 from netwright.data.volumes.preprocessing import PreprocessingSettings
-from netwright.errors import DatasetError, DatasetWarning, MemoryShortage
+from netwright.errors import DatasetError, DatasetWarning, MemoryShortage, SettingsError
 from netwright.tasks.segmentation.data import LabelledCase
 from netwright.tasks.segmentation.dense_crf import DenseCRF
 from netwright.tasks.segmentation.predictor import Segmenter
@@ -50,6 +51,30 @@ def test_segments_and_scores_volumes_slice_by_slice(
     assert segmenter.test([case], tmp_path / "predictions").dice == {"case": {"bright": 1.0}}
     written = nibabel.load(tmp_path / "predictions" / "case.nii.gz")
     np.testing.assert_array_equal(np.asarray(written.dataobj), (image > 5) * 3)
+
+
+def test_predicts_dicom_segmentations_with_the_names_of_the_labels(tmp_path: Path) -> None:
+    highdicom = pytest.importorskip("highdicom")
+    stored = np.random.default_rng(0).integers(0, 10, (7, 9, 12)).astype(np.int16)
+    write_series(tmp_path / "scans" / "a", stored, tags={"FrameOfReferenceUID": "1.2.3"})
+    segmenter = Segmenter(
+        network=Threshold(),
+        task=SegmentationTask(1, ("bright",), (12, 9)),
+        label_values=(0, 1),
+        preprocessing=PreprocessingSettings(spacing="native", normalise="none", pad=False, size=(8, 8, 8)),
+        device="cpu",
+        slice_axis=2,
+    )
+    (path,) = segmenter.predict(tmp_path / "scans", tmp_path / "out", format="dicom-seg")
+    assert path.name == "a.dcm"
+    grid = read_grid(tmp_path / "scans" / "a")
+    np.testing.assert_array_equal(grid.from_canonical(read_label(path, grid)).T, stored > 5)
+    read = highdicom.seg.segread(path)
+    np.testing.assert_array_equal(read.get_volume(combine_segments=True).array.sum(), (stored > 5).sum())
+    assert read.get_segment_description(1).segment_label == "bright"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((9, 12, 9), np.float32), np.eye(4)), tmp_path / "b.nii")
+    with pytest.raises(SettingsError, match=r"b\.nii is no DICOM series"):
+        segmenter.predict(tmp_path / "b.nii", tmp_path / "out", format="dicom-seg")
 
 
 def test_a_label_beside_its_image_is_told_where_it_is_scored(tmp_path: Path) -> None:

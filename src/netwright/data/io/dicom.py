@@ -7,9 +7,9 @@ numbers are not changed, so that Hounsfield units stay what they are. Padding va
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from math import prod
@@ -32,6 +32,7 @@ from netwright.data.io.dicom_frames import (
     ADVICE,
     ENDING,
     EXPECTED,
+    LPS_TO_RAS,
     Frame,
     Head,
     frames_in,
@@ -41,15 +42,16 @@ from netwright.data.io.dicom_frames import (
     refused,
     series_of,
 )
+from netwright.data.io.dicom_seg import DicomSegmentation, is_segmentation, open_segmentation
+from netwright.data.io.dicom_seg_writer import write_segmentation
 from netwright.data.io.dicom_stack import in_order
 from netwright.data.io.dicom_voxels import DicomVoxels
 from netwright.data.io.grid import Grid, grid_of
 from netwright.data.io.header_problems import no_volume_in_space
 from netwright.data.io.nifti import NIFTI
-from netwright.data.io.volume_file import FileFormat
+from netwright.data.io.volume_file import FileFormat, VolumeFile
 from netwright.data.issues import UnusableFile, enumerate_words
 
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _NO_SLICES = ("LICENSE", "README", "VERSION", "DICOMDIR")
 _MOST_SERIES_NAMED = 5
 _KEPT = 64
@@ -68,6 +70,7 @@ class DicomVolume:
         affine: voxel indices to millimetres along RAS (4, 4).
         frames: in the order of the slices.
         kind: the type of the voxels.
+        frame_of_reference: the number of the coordinate system; "" if it has none.
     """
 
     path: Path
@@ -75,6 +78,7 @@ class DicomVolume:
     affine: NDArray[np.float64]
     frames: tuple[Frame, ...]
     kind: np.dtype[Any]
+    frame_of_reference: str
 
     @property
     def grid(self) -> Grid:
@@ -86,7 +90,7 @@ class DicomVolume:
         grid = grid_of(self.shape, self.affine)
         if grid is None:
             raise no_volume_in_space(self.path, "axes map", self.affine, "the position, convert it to NIfTI.")
-        return grid
+        return replace(grid, frame_of_reference=self.frame_of_reference)
 
     @property
     def time_points(self) -> int:
@@ -121,12 +125,13 @@ def holds_dicom(folder: Path) -> bool:
 
 
 def holds_slices(folder: Path) -> bool:
-    """Whether the DICOM files in a folder are slices of one volume: a file of several frames is a volume by itself."""
-    first = next(_slices(folder), None)
-    if first is None:
-        return False
+    """Whether the DICOM files in a folder are slices of one volume.
+
+    A file of several frames is a volume by itself, and a segmentation is a label map by itself.
+    """
     try:
-        return frames_in(first) == 1
+        first = next((file for file in _slices(folder) if not is_segmentation(file)), None)
+        return first is not None and frames_in(first) == 1
     except UnusableFile:  # whoever reads it says what is wrong
         return True
 
@@ -169,14 +174,16 @@ def digests(path: Path) -> tuple[str, ...]:
     return (blake2b(" ".join(contents).encode(), digest_size=16).hexdigest(),)
 
 
-def open_dicom(path: Path) -> DicomVolume:
-    """The headers of a series.
+def open_dicom(path: Path) -> DicomVolume | DicomSegmentation:
+    """The headers of a series, or that of a segmentation.
 
     Raises:
         UnusableFile: there is no series, more than one, or its slices make no volume.
     """
     if not is_folder(path):
         require_file(path, expected="a DICOM file")
+        if is_dicom(path) and is_segmentation(path):
+            return open_segmentation(path)
     files = [file for file in files_of(path) if not is_folder(file)]
     if is_folder(path):
         files += _not_slices(path, files)
@@ -219,7 +226,9 @@ def _opened(path: Path, signature: _Signature) -> DicomVolume:
         _require_bytes(head)
     plain = all((frame.slope, frame.intercept) == (1.0, 0.0) for frame in frames)
     kind = np.result_type(*(head.kind for head in heads)) if plain else np.dtype(np.float32)
-    return DicomVolume(path, shape, _LPS_TO_RAS @ affine, tuple(frames), kind)
+    with reading(files[0], EXPECTED, ADVICE):
+        reference = str(first.get("FrameOfReferenceUID") or "")
+    return DicomVolume(path, shape, LPS_TO_RAS @ affine, tuple(frames), kind, reference)
 
 
 def _require_bounds(path: Path, dataset: Any, files: int) -> None:
@@ -261,13 +270,27 @@ def _require_bytes(head: Head) -> None:
         raise unreadable(head.file, f"a header that announces {wanted} bytes of pixels", EXPECTED, ADVICE)
 
 
+def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile, names: Mapping[int, str]) -> None:
+    """As `write_segmentation`.
+
+    Raises:
+        ValueError: the reference is no DICOM series.
+    """
+    if not isinstance(reference, DicomVolume):
+        raise ValueError(f"{reference.path} is no DICOM series: its label map cannot be a DICOM segmentation")
+    step = float(np.linalg.norm(reference.affine[:3, 2]))
+    write_segmentation(path, labels, reference.frames, step, names)
+
+
 DICOM = FileFormat(
     title="DICOM",
     endings=(ENDING,),
     label_ending=NIFTI.label_ending,
     open=open_dicom,
-    write_labels=NIFTI.write_labels,
+    write_labels=_write_labels,
     files_of=files_of,
     digests=digests,
 )
-"""Read only: label maps of such images are NIfTI files."""
+"""Label maps of such images are NIfTI files, unless DICOM segmentations are asked for."""
+
+DICOM_SEG = replace(DICOM, title="DICOM-SEG", label_ending=ENDING)

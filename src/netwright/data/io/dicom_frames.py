@@ -28,7 +28,8 @@ _NO_MARKER = (
 ENDING = ".dcm"
 _MARKER_AT = 128
 _MARKER = b"DICM"
-_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
+SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+"""The SOP classes of segmentations: with a frame for each segment, and with label maps."""
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 
 _SERIES_TAGS = (
@@ -62,14 +63,18 @@ _SPACE_TAGS = (
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )
+_SEGMENT_TAGS = ("FrameOfReferenceUID", "SegmentationType", "SegmentSequence", "PixelPaddingValue")
 _GROUPS = {
     "ImagePositionPatient": "PlanePositionSequence",
     "ImageOrientationPatient": "PlaneOrientationSequence",
     "PixelSpacing": "PixelMeasuresSequence",
+    "SpacingBetweenSlices": "PixelMeasuresSequence",
     "RescaleSlope": "PixelValueTransformationSequence",
     "RescaleIntercept": "PixelValueTransformationSequence",
 }
 """Of a file of several frames: the sequence of the functional groups that has an element."""
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 Triple = tuple[float, float, float]
 
@@ -168,7 +173,9 @@ def read_head(path: Path) -> Any:
             raise ValueError("a header that is packed itself (deflated), which is not read")
         # Texts are decoded, and numbers converted, where they are taken from the data set: see `head_of`.
         return pydicom.dcmread(
-            path, stop_before_pixels=True, specific_tags=[*_SERIES_TAGS, *PIXEL_TAGS, *_SPACE_TAGS]
+            path,
+            stop_before_pixels=True,
+            specific_tags=[*_SERIES_TAGS, *PIXEL_TAGS, *_SPACE_TAGS, *_SEGMENT_TAGS],
         )
 
 
@@ -215,19 +222,18 @@ def head_of(path: Path, dataset: Any) -> Head:
             size,
             np.dtype(f"{'i' if signed else 'u'}{allocated // 8}"),
             bool(dataset.file_meta.TransferSyntaxUID.is_compressed),
-            tuple(_frames(path, dataset)),
+            tuple(frames_of(path, dataset)),
         )
 
 
 def _require_image(path: Path, dataset: Any, title: str) -> None:
-    if dataset.get("SOPClassUID") == _SEGMENTATION:
+    if dataset.get("SOPClassUID") in SEGMENTATIONS:
         raise refused(
             path,
             "is a DICOM segmentation (DICOM-SEG)",
-            "an image",
+            "slices alone in the folder of a series",
             title,
-            "Segmentations are not read. Convert it to a NIfTI label map, for example with dcmqi: segimage2itkimage "
-            "--inputDICOM FILE --outputType nii --mergeSegments --outputDirectory FOLDER.",
+            "It is a label map, and no slice: move it out of the folder, and give the file itself as the label map.",
             "dicom-kind",
         )
     if not dataset.get("Rows") or not dataset.get("Columns"):
@@ -284,7 +290,13 @@ def _require_grey(path: Path, dataset: Any) -> None:
         )
 
 
-def _frames(path: Path, dataset: Any) -> Iterator[Frame]:
+def frames_of(path: Path, dataset: Any) -> Iterator[Frame]:
+    """The frames that a header describes, in the order of the file.
+
+    Raises:
+        UnusableFile: one has no place in space.
+        ValueError: a number in the header cannot be right.
+    """
     count = int(dataset.get("NumberOfFrames") or 1)
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
     if groups is None:
@@ -321,8 +333,8 @@ def _frame(path: Path, number: int, name: str, groups: tuple[Any, ...]) -> Frame
             "dicom-orientation",
         )
     row, column = (axes / lengths[:, None]).tolist()
-    slope = _numbers(groups, "RescaleSlope", 1) or (1.0,)
-    intercept = _numbers(groups, "RescaleIntercept", 1) or (0.0,)
+    slope = numbers_of(groups, "RescaleSlope", 1) or (1.0,)
+    intercept = numbers_of(groups, "RescaleIntercept", 1) or (0.0,)
     if slope[0] == 0:
         raise ValueError("a rescale slope of 0, which leaves nothing of the image")
     return Frame(
@@ -339,7 +351,7 @@ def _frame(path: Path, number: int, name: str, groups: tuple[Any, ...]) -> Frame
 
 
 def _required(path: Path, groups: tuple[Any, ...], keyword: str, count: int) -> tuple[float, ...]:
-    values = _numbers(groups, keyword, count)
+    values = numbers_of(groups, keyword, count)
     if values is None:
         raise refused(
             path,
@@ -353,8 +365,17 @@ def _required(path: Path, groups: tuple[Any, ...], keyword: str, count: int) -> 
     return values
 
 
-def _numbers(groups: tuple[Any, ...], keyword: str, count: int) -> tuple[float, ...] | None:
-    """The numbers of an element, from the first group that has it; None where none has."""
+def numbers_of(groups: tuple[Any, ...], keyword: str, count: int) -> tuple[float, ...] | None:
+    """The numbers of an element, from the first group that has it; None where none has.
+
+    Args:
+        groups: those of a frame, and those of all frames.
+        keyword: of the element.
+        count: how many numbers it has.
+
+    Raises:
+        ValueError: it has others.
+    """
     for group in groups:
         inner = group.get(_GROUPS[keyword])
         value = (inner[0] if inner else group).get(keyword)

@@ -69,14 +69,15 @@ def _require_alike(path: Path, heads: Sequence[Head], frames: Sequence[Frame]) -
         turned = np.abs(np.subtract(_axes(frame), _axes(plane))).max()
         scaled = np.abs(np.divide(frame.spacing, plane.spacing) - 1).max()
         if turned > near or scaled > near:
-            raise _unlike(path, f"{_plane_text(plane)} in {plane.name}, {_plane_text(frame)} in {frame.name}")
+            raise _unlike(path, f"{plane_text(plane)} in {plane.name}, {plane_text(frame)} in {frame.name}")
 
 
 def _axes(frame: Frame) -> tuple[float, ...]:
     return (*frame.along_row, *frame.along_column)
 
 
-def _plane_text(frame: Frame) -> str:
+def plane_text(frame: Frame) -> str:
+    """Spacing and directions of the pixels of a frame."""
     directions = ", ".join(f"{one:.4g}" for one in _axes(frame))
     return f"pixels of {frame.spacing[0]:.4g} x {frame.spacing[1]:.4g} mm along ({directions})"
 

@@ -8,7 +8,9 @@ from itertools import chain
 from pathlib import Path
 
 from netwright.data.files import is_folder
-from netwright.data.io.dicom import DICOM, holds_dicom, holds_slices, looks_like_dicom
+from netwright.data.io.dicom import DICOM, DICOM_SEG, holds_dicom, holds_slices, looks_like_dicom
+from netwright.data.io.dicom_seg import DicomSegmentation
+from netwright.data.io.grid import Grid
 from netwright.data.io.nifti import NIFTI
 from netwright.data.io.picture_volume import PICTURES
 from netwright.data.io.simple_itk import META_IMAGE, NRRD
@@ -19,10 +21,11 @@ FILE_FORMATS: dict[str, FileFormat] = {
     "nrrd": NRRD,
     "mha": META_IMAGE,
     "png": PICTURES,
+    "dicom-seg": DICOM_SEG,
 }
 """Those that label maps are written in, by the names that `predict --format` takes."""
 
-_READ = (*FILE_FORMATS.values(), DICOM)
+_READ = (NIFTI, NRRD, META_IMAGE, PICTURES, DICOM)
 
 VOLUME_ENDINGS = tuple(chain.from_iterable(format.endings for format in _READ if format.volumes))
 """File endings of the volumes that netwright reads, in small letters."""
@@ -51,6 +54,28 @@ def open_volume(path: Path) -> VolumeFile:
         UnusableFile: the file is missing, damaged or of a kind that is not read.
     """
     return format_of(path).open(path)
+
+
+def open_label(path: Path, image: Grid | None) -> VolumeFile:
+    """A label map of any format, its header read.
+
+    A DICOM segmentation has the slices of its segments alone, and is placed on the grid of its image, if that is given.
+
+    Raises:
+        UnusableFile: as `open_volume`, or a DICOM segmentation does not lie on that grid.
+    """
+    file = open_volume(path)
+    return file.on(image) if image is not None and isinstance(file, DicomSegmentation) else file
+
+
+def segment_names(path: Path) -> dict[int, str]:
+    """The names that a DICOM segmentation gives to its labels, by value; empty for files of other formats.
+
+    Raises:
+        UnusableFile: it cannot be read.
+    """
+    file = open_volume(path) if format_of(path) is DICOM else None
+    return dict(file.names) if isinstance(file, DicomSegmentation) else {}
 
 
 def is_volume(path: Path) -> bool:

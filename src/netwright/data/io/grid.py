@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -22,10 +22,12 @@ class Grid:
     """The voxel grid of a file, in the file's own axis order.
 
     ``shape`` (X, Y, Z) in voxels; ``affine`` 4 x 4, voxel indices to millimetres in RAS+ world coordinates.
+    ``frame_of_reference``: the number that DICOM gives these coordinates; "" where it is not known.
     """
 
     shape: tuple[int, int, int]
     affine: Affine
+    frame_of_reference: str = field(default="", compare=False)
 
     @property
     def matrix(self) -> NDArray[np.float64]:

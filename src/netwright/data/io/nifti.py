@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite, prod
@@ -229,7 +229,7 @@ def write_volume(path: Path, image: Any) -> None:
     write_whole(path, gzip.compress(content, 6, mtime=0) if path.name.endswith(".gz") else content)
 
 
-def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile) -> None:
+def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile, names: Mapping[int, str]) -> None:
     """A label map with the header of the reference; of a reference in another format it takes the geometry alone."""
     stored = labels.astype(label_type(labels))
     if not isinstance(reference, NiftiFile):

@@ -6,7 +6,7 @@ canonical array is (columns, rows, 1), both reversed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,7 @@ class PictureFile:
         return ""
 
 
-def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile) -> None:
+def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile, names: Mapping[int, str]) -> None:
     write_label_picture(path, labels, reference.path)
 
 

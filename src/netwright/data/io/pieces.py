@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.io.formats import open_volume
+from netwright.data.io.formats import open_label, open_volume
+from netwright.data.io.grid import Grid
 from netwright.data.io.time_axis import require_time
 from netwright.data.io.volume_file import VolumeFile
 from netwright.data.volumes.counting import boxes
@@ -26,13 +27,18 @@ class Piece(NamedTuple):
     values: NDArray[Any]
 
 
-def volume_shape(path: Path, time: int | None = None) -> tuple[int, ...]:
+def volume_shape(path: Path, time: int | None = None, image: Grid | None = None) -> tuple[int, ...]:
     """(X, Y, Z), or (X, Y, Z, C) where a file holds several volumes and no ``time`` of one is given.
+
+    Args:
+        path: of the file.
+        time: of a volume in it, from 0.
+        image: of a label map, the grid of its image.
 
     Raises:
         UnusableFile: the file is no readable volume, or ends before ``time``.
     """
-    file = open_volume(path)
+    file = open_label(path, image)
     if time is not None:
         require_time(file, time)
     count = 1 if time is not None else file.time_points
@@ -48,13 +54,18 @@ def image_pieces(path: Path, time: int | None = None) -> Iterator[Piece]:
     return _pieces(open_volume(path), time, labels=False)
 
 
-def label_pieces(path: Path, time: int | None = None) -> Iterator[Piece]:
+def label_pieces(path: Path, time: int | None = None, image: Grid | None = None) -> Iterator[Piece]:
     """The voxels of a label map as they are stored. A mask of a picture is read as a volume.
+
+    Args:
+        path: of the file.
+        time: of the label map in it, from 0; None: all.
+        image: the grid of its image; None: it is not known.
 
     Raises:
         UnusableFile: as `image_pieces`.
     """
-    return _pieces(open_volume(path), time, labels=True)
+    return _pieces(open_label(path, image), time, labels=True)
 
 
 def _pieces(file: VolumeFile, time: int | None, *, labels: bool) -> Iterator[Piece]:

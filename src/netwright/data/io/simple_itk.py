@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -227,7 +227,9 @@ def _digests(path: Path, kind: _Kind) -> tuple[str, ...]:
     return (storage.header_digest, content_digest(storage.data))
 
 
-def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile, kind: _Kind) -> None:
+def _write_labels(
+    path: Path, labels: NDArray[Any], reference: VolumeFile, names: Mapping[int, str], kind: _Kind
+) -> None:
     """Writes a label map, packed, in one file.
 
     Raises:

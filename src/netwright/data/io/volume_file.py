@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,10 +71,11 @@ class FileFormat:
     Args:
         title: in messages.
         endings: of file names, in small letters.
-        label_ending: that of the label maps that are written, one of ``endings``.
+        label_ending: that of the label maps that are written.
         open: reads the header of a file. It raises `UnusableFile` where that cannot be read.
         write_labels: writes label values (X, Y, Z) or (X, Y, Z, T) at a path, in the geometry of an opened file of
-            whatever format. The file appears whole or not at all, and equal labels give equal bytes.
+            whatever format, with the names of labels by value, where the format has names. The file appears whole or
+            not at all, and equal labels give equal bytes, except in DICOM, which has times.
         volumes: whether the files hold volumes, not pictures.
         files_of: all files that belong to one of them, that one first, as some have their voxels in another.
         digests: hashes of the content of all these files, in which their names do not matter.
@@ -84,7 +85,7 @@ class FileFormat:
     endings: tuple[str, ...]
     label_ending: str
     open: Callable[[Path], VolumeFile]
-    write_labels: Callable[[Path, NDArray[Any], VolumeFile], None]
+    write_labels: Callable[[Path, NDArray[Any], VolumeFile, Mapping[int, str]], None]
     volumes: bool = True
     files_of: Callable[[Path], tuple[Path, ...]] = _itself
     digests: Callable[[Path], tuple[str, ...]] = _own_digest

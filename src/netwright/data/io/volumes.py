@@ -5,19 +5,22 @@ They may be files of any format of `FILE_FORMATS` (`formats.py`), pictures among
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.io.alignment import misplacement
-from netwright.data.io.formats import FILE_FORMATS, format_by_ending, format_of, open_volume
+from netwright.data.io.dicom import DICOM, DICOM_SEG
+from netwright.data.io.dicom_seg_writer import require_highdicom
+from netwright.data.io.formats import FILE_FORMATS, format_by_ending, format_of, open_label, open_volume
 from netwright.data.io.grid import Grid, shape_text
 from netwright.data.io.time_axis import advice_on_time, at_time
-from netwright.data.io.volume_file import VolumeFile
+from netwright.data.io.volume_file import FileFormat, VolumeFile
 from netwright.data.io.whole_labels import whole_labels
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.errors import SettingsError
@@ -52,6 +55,15 @@ def read_grid(path: Path) -> Grid:
         UnusableFile: the file is missing or no readable volume or picture.
     """
     return open_volume(path).grid
+
+
+def read_label_grid(path: Path, image: Grid | None) -> Grid:
+    """The voxel grid of a label map, from its header alone. ``image``: that of its image; None: it is not known.
+
+    Raises:
+        UnusableFile: the file cannot be read, or a DICOM segmentation does not lie on the image's grid.
+    """
+    return open_label(path, image).grid
 
 
 def read_image(paths: Sequence[Path], time: int | None = None) -> Volume:
@@ -97,7 +109,7 @@ def read_label(path: Path, reference: Grid | None = None, time: int | None = Non
         UnusableFile: the file is missing, truncated, neither volume nor mask, holds more than one volume, or
             does not lie where the image does, or a label is no whole number.
     """
-    file = open_volume(path)
+    file = open_label(path, reference)
     array = _array(file, time if time is not None and file.time_points > 1 else None, labels=True)
     grid = file.grid
     require_one_volume(path, array.shape)
@@ -132,20 +144,25 @@ def require_one_volume(path: Path, shape: Sequence[int]) -> None:
 
 
 def write_label_map(
-    path: Path, labels: NDArray[Any], reference: Path, values: Sequence[int] | None = None
+    path: Path,
+    labels: NDArray[Any],
+    reference: Path,
+    values: Sequence[int] | None = None,
+    names: Mapping[int, str] = MappingProxyType({}),
 ) -> None:
     """Write class indices (X, Y, Z), in the reference file's own axis order, as a label map.
 
     The ending of ``path`` says in which format, or else that of the reference does. They may be (X, Y, Z, T), one label
     map for each volume of a 4D reference. Shape, and of a volume affine and header geometry, are the reference's.
     ``values`` are the label values of the classes, in order of class index (by default the indices themselves). The
-    file appears whole or not at all, and the same labels give the same bytes.
+    file appears whole or not at all, and the same labels give the same bytes, except in DICOM, which has times.
 
     Args:
         path: of the file to write.
         labels: class indices.
         reference: the file of the image.
         values: the label value of each class index; None: the index itself.
+        names: of the labels, by value, for formats that have names.
 
     Raises:
         ValueError: the shape is not the reference's.
@@ -158,14 +175,15 @@ def write_label_map(
         raise ValueError(f"labels of shape {labels.shape} do not fit {reference}, which has {grid.shape}")
     if values is not None:
         labels = np.asarray(values)[labels]
-    (format_by_ending(path) or format_of(reference)).write_labels(path, labels, file)
+    (format_by_ending(path) or format_of(reference)).write_labels(path, labels, file, names)
 
 
 def label_ending(reference: Path, format: str | None = None) -> str:
     """The file ending of a label map for an image: that of the image's own format, or of another one of `FILE_FORMATS`.
 
     Raises:
-        SettingsError: there is no such format, or it is one of pictures and the image is a volume.
+        SettingsError: there is no such format, or it is one of pictures and the image is a volume, or one of DICOM and
+            the image is in another format or a library is missing.
     """
     own = format_of(reference)
     if format is None:
@@ -176,12 +194,28 @@ def label_ending(reference: Path, format: str | None = None) -> str:
         )
     chosen = FILE_FORMATS[format]
     if own.volumes and not chosen.volumes:
-        names = [name for name, one in FILE_FORMATS.items() if one.volumes]
         raise SettingsError(
             f"{reference} is a volume, of which the label map is no picture: expected the format "
-            f"{enumerate_words(names, 'or')}, got {format!r}."
+            f"{_formats_for(own)}, got {format!r}."
         )
+    if chosen is DICOM_SEG:
+        if own is not DICOM:
+            raise SettingsError(
+                f"{reference} is no DICOM series, to whose slices a DICOM segmentation refers: expected the format "
+                f"{_formats_for(own)}, got {format!r}."
+            )
+        require_highdicom()
     return chosen.label_ending
+
+
+def _formats_for(image: FileFormat) -> str:
+    """Those that label maps of images in a format can be written in, in words."""
+    possible = [
+        name
+        for name, one in FILE_FORMATS.items()
+        if (one.volumes or not image.volumes) and (one is not DICOM_SEG or image is DICOM)
+    ]
+    return enumerate_words(possible, "or")
 
 
 def _load(path: Path, time: int | None = None) -> tuple[NDArray[Any], Grid]:

@@ -1,4 +1,5 @@
-"""Label values and their names in a text file: FreeSurfer's colour table, or the label descriptions of ITK-SNAP.
+"""Label values and their names: in FreeSurfer's colour table or the label descriptions of ITK-SNAP, which are text
+files, or in DICOM segmentations.
 
 A line of FreeSurfer's is ``17  Left-Hippocampus  220 216 20 0``; one of ITK-SNAP's is
 ``1  255 0 0  1 1 1  "Hippocampus"`` (colour, opacity, visible, mesh visible, name). Lines that start with ``#`` are
@@ -7,11 +8,15 @@ comments. 3D Slicer writes colour tables as FreeSurfer does.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from netwright.data.files import read_text
-from netwright.data.issues import enumerate_words
+from netwright.data.io.formats import segment_names
+from netwright.data.issues import UnusableFile, enumerate_words
+from netwright.data.layouts.description import DESCRIPTION
 from netwright.errors import DatasetError
 
 ENDINGS = (".txt", ".label", ".ctbl", ".lut")
@@ -86,3 +91,30 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 
 def _read(line: str) -> re.Match[str] | None:
     return _ITK_SNAP.fullmatch(line) or _FREESURFER.fullmatch(line)
+
+
+def names_of_segments(root: Path, files: Sequence[Path]) -> dict[int, str]:
+    """The names of labels by value, where all label maps that can be read are DICOM segmentations; empty otherwise.
+
+    Raises:
+        DatasetError: a number has two names.
+    """
+    named: dict[int, tuple[str, Path]] = {}
+    for file in files:
+        try:
+            names = segment_names(file)
+        except UnusableFile:  # its inspection says why
+            continue
+        if not names:
+            return {}
+        for number, name in names.items():
+            first, other = named.setdefault(number, (name, file))
+            if first != name:
+                raise DatasetError(
+                    f"{root} has segments of one number and two names: segment {number} is {first!r} in "
+                    f"{other.relative_to(root)} and {name!r} in {file.relative_to(root)}. Expected one meaning of a "
+                    "number in all label maps, as the number is the label. Export the segmentations again with the "
+                    f"same numbers; if both names mean the same, name the labels in a {DESCRIPTION}: "
+                    f'{{"labels": {{"0": "background", "{number}": {json.dumps(first)}}}}}.'
+                )
+    return {number: named[number][0] for number in sorted(named)}

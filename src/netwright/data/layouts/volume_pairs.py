@@ -3,7 +3,7 @@
 
 Words such as ``img`` or ``labels`` say what a file is, and are left out of the names of files and folders; what remains
 must be the same for an image and its label map. The labels are those of a ``dataset.json``, else those of a table of
-FreeSurfer or ITK-SNAP in the folder, else the values in the label maps.
+FreeSurfer or ITK-SNAP in the folder, else the segments of DICOM segmentations, else the values in the label maps.
 
 The scans "Beyond the Cranial Vault" (synapse.org, syn3193805) are of this layout: ``Training/img/img0001.nii.gz``,
 ``Training/label/label0001.nii.gz``, and ``Testing/img`` without label maps.
@@ -26,7 +26,7 @@ from netwright.data.io.whole_labels import whole_labels
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.description import DESCRIPTION, stem
 from netwright.data.layouts.image_masks import labels_of_values
-from netwright.data.layouts.label_names import read_table, table_in
+from netwright.data.layouts.label_names import names_of_segments, read_table, table_in
 from netwright.data.layouts.volume_files import (
     LOOKED_AT,
     ending_of,
@@ -317,6 +317,9 @@ def _meaning(
         return named, DESCRIPTION, {}
     table = table_in(root)
     files = [case.label for case in cases if case.label is not None]
+    if table is None and (segments := names_of_segments(root, files)):
+        meant = {map_label.get(value, value) for value in segments} & segments.keys()
+        return {0: "background", **{value: segments[value] for value in sorted(meant)}}, "segments", {}
     values = set[int]().union(*in_order(_values, files, _READERS))
     if table is None:
         labels, proposed = labels_of_values(root, values | {0}, map_label)

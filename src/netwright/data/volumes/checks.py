@@ -14,7 +14,7 @@ from netwright.data.files import is_folder, require_file
 from netwright.data.io.alignment import misplacement
 from netwright.data.io.images import is_picture, require_one_orientation
 from netwright.data.io.time_axis import advice_on_time
-from netwright.data.io.volumes import Volume, read_grid, read_image, read_label
+from netwright.data.io.volumes import Volume, read_image, read_label, read_label_grid
 from netwright.data.io.whole_labels import advice_on_scale, value_text
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.volumes.dataset import ACDC, Case, Dataset
@@ -62,7 +62,8 @@ def check_case(case: Case, dataset: Dataset) -> CheckedCase:
         if volume is not None and is_picture(path):
             require_one_orientation(case.images[0], path)
         if volume is not None:
-            misplaced = misplacement(path, read_grid(path), volume.grid, case.images[0].name)
+            own = read_label_grid(path, volume.grid)
+            misplaced = misplacement(path, own, volume.grid, case.images[0].name)
             if misplaced is not None and misplaced.severity == "error":
                 raise UnusableFile(misplaced)
             problems += [] if misplaced is None else [misplaced]

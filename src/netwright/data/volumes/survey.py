@@ -17,7 +17,7 @@ from netwright.data.io.grid import Grid
 from netwright.data.io.images import is_picture, mask_size, require_one_orientation
 from netwright.data.io.pieces import image_pieces, label_pieces, volume_shape
 from netwright.data.io.time_axis import time_points
-from netwright.data.io.volumes import read_grid, require_one_volume
+from netwright.data.io.volumes import read_grid, read_label_grid, require_one_volume
 from netwright.data.io.whole_labels import whole_labels
 from netwright.data.issues import Problem, UnusableFile
 from netwright.data.volumes.checks import (
@@ -116,7 +116,7 @@ def _label_values(
     path = require_label(case)
     if image is not None and is_picture(path):
         require_one_orientation(case.images[0], path)
-    grid = read_grid(path)
+    grid = read_label_grid(path, image)
     if image is not None:
         misplaced = misplacement(path, grid, image, case.images[0].name)
         if misplaced is not None and misplaced.severity == "error":
@@ -125,10 +125,10 @@ def _label_values(
     time = case.time
     if not is_picture(path):
         time = time if time is not None and time_points(path) > 1 else None
-        require_one_volume(path, volume_shape(path, time))
+        require_one_volume(path, volume_shape(path, time, image))
     count = ValueCount()
     with _room(path):
-        for piece in label_pieces(path, time):
+        for piece in label_pieces(path, time, image):
             count.add(piece.values)
     stored, times = count.arrays()
     values = whole_labels(path, stored, times)

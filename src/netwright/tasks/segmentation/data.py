@@ -14,7 +14,7 @@ from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.data.io.alignment import misplacement
 from netwright.data.io.grid import Grid
 from netwright.data.io.images import is_picture, require_one_orientation
-from netwright.data.io.volumes import read_grid, read_label
+from netwright.data.io.volumes import read_label, read_label_grid
 from netwright.data.issues import UnusableFile
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.data.volumes.labels import class_indices, count_values, unnamed_values
@@ -69,7 +69,7 @@ class LabelledCase:
         if is_picture(self.label):
             require_one_orientation(self.images[0], self.label)
         labels = read_label(self.label, grid, self.time)
-        if problem := misplacement(self.label, read_grid(self.label), grid, self.images[0].name):
+        if problem := misplacement(self.label, read_label_grid(self.label, grid), grid, self.images[0].name):
             warnings.warn(str(problem), DatasetWarning, stacklevel=2)
         values_present, _ = count_values(labels)
         if unknown := unnamed_values(values_present.tolist(), label_values, self.map_label):

@@ -287,11 +287,19 @@ class Segmenter:
         def segment(item: tuple[Case, Path]) -> None:
             case, path = item
             labels = self._segment_all(case.images)
-            outputs.put(path, lambda made: write_label_map(made, labels, case.images[0], self.label_values))
+            outputs.put(
+                path,
+                lambda made: write_label_map(made, labels, case.images[0], self.label_values, self._names),
+            )
             written.append(path)
 
         each_usable(list(zip(cases, outputs.paths, strict=True)), segment, on_case)
         return written
+
+    @property
+    def _names(self) -> dict[int, str]:
+        """The names of the labels but background, by their values in label maps."""
+        return dict(zip(self.label_values[1:], self.task.label_names, strict=True))
 
     def _segment_all(self, images: Sequence[Path]) -> NDArray[np.uint8]:
         """Class indices (X, Y, Z) of an image, or (X, Y, Z, T) of a cine, in the axis order of its file."""
