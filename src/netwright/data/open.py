@@ -139,7 +139,7 @@ def _recognised(root: Path, description: Mapping[str, Any]) -> str | None:
 
 def _format_of(root: Path, description: Mapping[str, Any]) -> str | None:
     for name, known in FORMATS.items():
-        if known.recognised and known.matches(root, description):
+        if (known.recognised or known.matches)(root, description):
             return name
     return next(
         (name for name, known in IMAGE_FORMATS.items() if (known.recognised or known.matches)(root)), None

@@ -94,10 +94,10 @@ def photograph(path: Path) -> None:
     save_picture(path, rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
 
 
-def build(root: Path, parts: Parts) -> Path:
+def build(root: Path, parts: Parts, pairs: int = PAIRS) -> Path:
     number = 0
     for image, mask in parts.values():
-        for _ in range(PAIRS):
+        for _ in range(pairs):
             number += 1
             photograph(root / image.replace("#", f"{number:03d}"))
             picture(root / mask.replace("#", f"{number:03d}"))
@@ -201,7 +201,7 @@ def test_formats_that_are_not_read_are_refused_with_the_command_that_converts(tm
 @pytest.mark.parametrize("name", ["side by side", "labels", "ISIC 2018", "parts above"])
 def test_pictures_without_a_partner_are_told_by_inspect(tmp_path: Path, name: str) -> None:
     parts = LAYOUTS[name]
-    root = build(tmp_path, parts)
+    root = build(tmp_path, parts, 2 * PAIRS)
     image, mask = next(iter(parts.values()))
     (root / mask.replace("#", "001")).unlink()
     (root / image.replace("#", "002")).unlink()
@@ -210,6 +210,8 @@ def test_pictures_without_a_partner_are_told_by_inspect(tmp_path: Path, name: st
     assert errors["missing-label"].file == image.replace("#", "001")
     assert errors["missing-image"].file == mask.replace("#", "002")
     assert mask.replace("#", "003") in errors["missing-label"].expected
+    may_be_classes = name != "side by side"
+    assert all(("--format image-folder" in one.advice) is may_be_classes for one in errors.values())
 
 
 def test_a_part_without_masks_is_left_out(tmp_path: Path) -> None:
@@ -258,6 +260,29 @@ def test_of_masks_side_by_side_one_kind_is_chosen(tmp_path: Path) -> None:
         assert list(left_out(dataset).values()) == [f"{PAIRS} such pictures"]
 
 
+def test_only_what_decides_is_advised(tmp_path: Path) -> None:
+    """``.png`` is how both of two masks end. Where nothing decides, nothing is advised but to move files."""
+    root = build(tmp_path / "endings", {None: ("images/#.png", "masks/#.png")})
+    for number in range(1, PAIRS + 1):
+        picture(root / "masks" / f"{number:03d}_mask.png", 3)
+    with pytest.raises(DatasetError, match=r"\{\"masks\": \"_mask\.png\"\}") as error:
+        open_any(root)
+    (root / "dataset.json").write_text(f"{{{str(error.value).split('{')[1].split('}')[0]}}}")
+    cases = open_any(root, map_label={2: 1}).cases
+    assert [case.label.name for case in cases if case.label] == [
+        "001_mask.png",
+        "002_mask.png",
+        "003_mask.png",
+    ]
+    assert inspect_dataset(open_any(root, map_label={2: 1})).errors == ()
+
+    root = build(tmp_path / "beginnings", {None: ("images/#.png", "masks/mask_#.png")})
+    for number in range(1, PAIRS + 1):
+        picture(root / "masks" / f"label_{number:03d}.png")
+    with pytest.raises(DatasetError, match=r"Expected one\. Move the others out of the folder"):
+        open_any(root)
+
+
 @pytest.mark.parametrize("value", ["nowhere", ""])
 def test_a_choice_that_cannot_be_followed_is_refused(tmp_path: Path, value: object) -> None:
     root = build(tmp_path, LAYOUTS["labels"])
@@ -278,6 +303,28 @@ def test_pictures_of_classes_are_read_where_the_format_says_so(tmp_path: Path) -
     assert open_any(root, format="image-folder").classes == ("images", "labels")
     with pytest.raises(DatasetError, match="images"):
         open_any(root, format="images")
+
+
+def test_masks_in_folders_below_without_images_are_left_out(tmp_path: Path) -> None:
+    """Previews, and masks of single objects, beside the masks that belong to the images."""
+    for images, masks in (("images", "masks"), ("train/imgs", "train/gt")):
+        root = build(tmp_path / images, {None: (f"{images}/#.png", f"{masks}/#.png")})
+        for number in range(1, PAIRS + 1):
+            picture(root / masks / "preview" / f"{number:03d}.png", 3)
+        dataset = open_any(root)
+        assert [case.label for case in dataset.cases] == sorted((root / masks).glob("*.png"))
+        assert left_out(dataset) == {f"{masks}/preview/001.png": f"{PAIRS} such pictures"}
+        assert inspect_dataset(dataset).errors == ()
+
+
+def test_a_test_part_without_masks_does_not_matter(tmp_path: Path) -> None:
+    """Carvana has twenty times as many pictures for testing, without masks."""
+    root = build(tmp_path, LAYOUTS["Carvana, converted"])
+    for number in range(10 * PAIRS):
+        photograph(root / "test" / f"{number}_01.jpg")
+    dataset = open_any(root)
+    assert len(dataset.cases) == PAIRS
+    assert left_out(dataset) == {"test/0_01.jpg": f"{10 * PAIRS} such pictures"}
 
 
 def test_folders_of_photographs_are_no_masks(tmp_path: Path) -> None:

@@ -71,6 +71,14 @@ def test_images_and_masks_are_no_classes(tmp_path: Path, image: str, label: str,
         assert inspect_dataset(dataset).errors == ()
 
 
+def test_a_description_that_would_leave_out_images_is_not_advised(tmp_path: Path) -> None:
+    """Masks to be filled in, of which each is for a picture of training and one of testing."""
+    root = build(tmp_path, "test/#.jpg", "masks/#.png")
+    build(root, "train/#.jpg", "masks/#.png")
+    with pytest.raises(DatasetError, match="Name the folders images and masks, stems alike\\. If these"):
+        open_any(root)
+
+
 def test_masks_of_single_objects_are_to_be_joined(tmp_path: Path) -> None:
     """The layout of the Data Science Bowl 2018: a folder for each image, with a mask for each nucleus."""
     root = build(tmp_path, "stage1_train/id#/images/id#.png", "stage1_train/id#/masks/a5b#.png")

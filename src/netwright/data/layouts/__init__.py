@@ -19,14 +19,19 @@ __all__ = ["FORMATS", "Format", "find_cases"]
 class Format:
     """How a kind of folder is recognised by itself and its ``dataset.json``, in code and in words, and read.
 
-    ``recognised``: False where such a folder may mean another thing, so that the user has to name the format.
+    ``recognised`` says whether a folder is taken for this format when the user names none; None: wherever it matches.
     """
 
     title: str
     looked_for: str
     matches: Callable[[Path, Mapping[str, Any]], bool]
     read: Callable[[Path, Mapping[str, Any], Mapping[int, int]], Dataset]
-    recognised: bool = True
+    recognised: Callable[[Path, Mapping[str, Any]], bool] | None = None
+
+
+def _never(root: Path, description: Mapping[str, Any]) -> bool:
+    """For folders that may mean another thing."""
+    return False
 
 
 FORMATS: dict[str, Format] = {
@@ -39,9 +44,13 @@ FORMATS: dict[str, Format] = {
         "Beyond the Cranial Vault, abdomen", pairs.BTCV_LOOKED_FOR, pairs.matches_btcv, pairs.read_btcv
     ),
     "volume-pairs": Format("volumes with label maps", pairs.LOOKED_FOR, pairs.matches, pairs.read),
-    "cine": Format("cines", cine.LOOKED_FOR, cine.matches, cine.read, recognised=False),
+    "cine": Format("cines", cine.LOOKED_FOR, cine.matches, cine.read, recognised=_never),
     "image-masks": Format(
-        "pictures with masks", image_masks.LOOKED_FOR, image_masks.matches, image_masks.read
+        "pictures with masks",
+        image_masks.LOOKED_FOR,
+        image_masks.matches,
+        image_masks.read,
+        image_masks.recognised,
     ),
 }
 """The formats that are read, the more particular first."""

@@ -27,9 +27,9 @@ from netwright.data.layouts.mask_meanings import (
     unmapped_greys,
 )
 from netwright.data.layouts.mask_names import IMAGES, MASKS
-from netwright.data.layouts.mask_pairs import arrange, has_folders, recognised
+from netwright.data.layouts.mask_pairs import arrange, has_folders, is_certain, named_so
 from netwright.data.parallel import in_order
-from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, Case, Dataset
+from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, Dataset
 from netwright.data.volumes.labels import mapped
 from netwright.errors import DatasetError
 
@@ -44,12 +44,18 @@ _READERS = 4
 
 
 def matches(root: Path, description: Mapping[str, Any]) -> bool:
-    """Whether a folder is of this format: it has `images` and `masks` with pictures in one of them, or images and masks
-    by their names in a way that `mask_names` knows, and masks that look like masks."""
-    folders = [root / IMAGES, root / MASKS]
-    if has_folders(root) and any(map(list_pictures, folders)):
-        return True
-    return root.is_dir() and recognised(root, description)
+    """Whether a folder can be read as one of this format: it has `images` and `masks` with pictures in one of them, or
+    images and masks by their names in a way that `mask_names` knows."""
+    return _has_pictures(root) or (root.is_dir() and named_so(root, description))
+
+
+def recognised(root: Path, description: Mapping[str, Any]) -> bool:
+    """Whether a folder is of this format, and looks like that, so that it cannot mean another thing."""
+    return _has_pictures(root) or (root.is_dir() and is_certain(root, description))
+
+
+def _has_pictures(root: Path) -> bool:
+    return has_folders(root) and any(map(list_pictures, (root / IMAGES, root / MASKS)))
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -97,11 +103,6 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         proposed=proposed,
         problems=problems_of(found),
     )
-
-
-def _with_problem(case: Case, problems: Mapping[Path, Problem]) -> Case:
-    problem = problems.get(case.label) if case.label is not None else None
-    return case if problem is None else replace(case, problem=problem)
 
 
 def _home_of(root: Path, masks: Sequence[Path], plain: bool) -> Path:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from netwright.data.io.images import PICTURE_ENDINGS, is_picture
 from netwright.data.issues import Problem, enumerate_words
+from netwright.data.layouts import class_folders
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.layouts.mask_names import IMAGES, MASKS, Named
-from netwright.data.layouts.mask_pairs import Arrangement, Pair
+from netwright.data.layouts.mask_pairs import Arrangement, Pair, arrange
 from netwright.data.volumes.dataset import Case
 from netwright.errors import DatasetError
 
@@ -30,8 +31,19 @@ def cases_of(found: Arrangement) -> tuple[Case, ...]:
     _require_one_of_each_stem(found)
     _require_readable(found)
     names = _names(found.pairs)
-    cases = [_case(found, name, pair) for name, pair in zip(names, found.pairs, strict=True)]
+    classes = _if_classes(found)
+    cases = [_case(found, name, pair, classes) for name, pair in zip(names, found.pairs, strict=True)]
     return tuple(sorted(cases, key=lambda case: case.name))
+
+
+def readable(root: Path, description: Mapping[str, str]) -> Arrangement | None:
+    """The images and masks below a folder as a description would have them read; None where they would be refused."""
+    try:
+        if found := arrange(root, description):
+            cases_of(found)
+    except DatasetError:
+        return None
+    return found or None
 
 
 def problems_of(found: Arrangement) -> tuple[Problem, ...]:
@@ -43,7 +55,8 @@ def problems_of(found: Arrangement) -> tuple[Problem, ...]:
             f"{reason}, and is left out",
             expected="images with masks alone",
             found=f"{len(files)} such picture{'s' * (len(files) > 1)}",
-            advice="If it belongs to the dataset, name it as the pairs are named; otherwise nothing is to be done.",
+            advice="If it belongs to the dataset, name it as the pairs are named; otherwise nothing is to be done."
+            + _if_classes(found),
             kind=f"left-out: {reason}",
         )
         for reason, files in found.left_out.items()
@@ -51,24 +64,37 @@ def problems_of(found: Arrangement) -> tuple[Problem, ...]:
     )
 
 
-def _case(found: Arrangement, name: str, pair: Pair) -> Case:
+def _if_classes(found: Arrangement) -> str:
+    """What to do where the folders may be classes; empty where they cannot."""
+    may_be = not found.plain and class_folders.matches(found.root)
+    return " If the folders are classes, say --format image-folder." if may_be else ""
+
+
+def _case(found: Arrangement, name: str, pair: Pair, classes: str) -> Case:
     root = found.root
     image = pair.image.path if pair.image else pair.masks[0].path
     problem = None
     if found.plain and len(pair.masks) < 2:
         image = pair.image.path if pair.image else root / IMAGES / f"{name}.png"
     elif pair.image is None:
-        problem = _without(found, pair.named, "image")
+        problem = _without(found, pair.named, "image", classes)
     elif not pair.masks:
-        problem = _without(found, pair.named, "mask")
+        problem = _without(found, pair.named, "mask", classes)
     elif len(pair.masks) > 1:
         problem = _several(root, image, pair.masks)
     mask = pair.masks[0].path if pair.masks else None
     return Case(name, (image,), mask, problem=problem, part=pair.named.part)
 
 
-def _without(found: Arrangement, file: Named, partner: str) -> Problem:
-    """The problem of an image without a mask, or of a mask without an image. It names a pair of the same part."""
+def _without(found: Arrangement, file: Named, partner: str, classes: str) -> Problem:
+    """The problem of an image without a mask, or of a mask without an image. It names a pair of the same part.
+
+    Args:
+        found: all images and masks.
+        file: the one without a partner.
+        partner: what it lacks, `image` or `mask`.
+        classes: what to do where the folders may be classes.
+    """
     pairs = found.complete
     example = next((pair for pair in pairs if pair.named.part == file.part), pairs[0])
     of = [within(found.root, one.path) for one in (example.named, example.masks[0])]
@@ -79,9 +105,12 @@ def _without(found: Arrangement, file: Named, partner: str) -> Problem:
         f"has no {partner}",
         expected=f"{'a mask' if is_image else 'an image'}, as {enumerate_words(of)} belong together",
         found="none of that name",
-        advice="Add the mask, or remove the image: only images with masks can be used."
-        if is_image
-        else "Add the image, or remove the mask.",
+        advice=(
+            "Add the mask, or remove the image: only images with masks can be used."
+            if is_image
+            else "Add the image, or remove the mask."
+        )
+        + classes,
         kind="missing-label" if is_image else "missing-image",
     )
 
@@ -137,14 +166,33 @@ def _require_one_kind(found: Arrangement) -> None:
         kinds = {mask.kind: mask for mask in pair.masks}
         if len(kinds) > 1 and pair.image is not None:
             files = [within(found.root, mask.path) for mask in kinds.values()]
-            first = next(iter(kinds.values()))
-            apart = len({mask.path.parent for mask in kinds.values()}) > 1
-            choice = first.path.parent.name if apart else first.path.name.removeprefix(first.bare)
+            choice = _choice_among(found, list(kinds.values()))
             raise DatasetError(
                 f"{found.root} has several masks for {within(found.root, pair.image.path)}: {enumerate_words(files)}. "
-                f"Expected one. Say which with `{MASKS}` in a {DESCRIPTION}, a folder's name or how the names of the "
-                f'masks end, such as {{"{MASKS}": "{choice}"}}; or move the others out of the folder.'
+                "Expected one. "
+                + (
+                    "Move the others out of the folder."
+                    if choice is None
+                    else f"Say which with `{MASKS}` in a {DESCRIPTION}, a folder's name or how the names of the masks "
+                    f'end, such as {{"{MASKS}": "{choice}"}}; or move the others out of the folder.'
+                )
             )
+
+
+def _choice_among(found: Arrangement, masks: Sequence[Named]) -> str | None:
+    """What a description can say of the masks so that each image has one of several; None where nothing decides."""
+    apart = len({mask.path.parent for mask in masks}) > 1
+    with_masks = {pair.named.path for pair in found.complete}
+    lone = len(found.pairs) - len(with_masks)
+    for mask in masks:
+        choice = mask.path.parent.name if apart else mask.path.name.removeprefix(mask.bare)
+        chosen = readable(found.root, {MASKS: choice})
+        if chosen is None:
+            continue
+        chosen_with_masks = {pair.named.path for pair in chosen.complete}
+        if chosen_with_masks >= with_masks and len(chosen.pairs) - len(chosen_with_masks) <= lone:
+            return choice
+    return None
 
 
 def _require_one_of_each_stem(found: Arrangement) -> None:

@@ -64,25 +64,6 @@ _IMAGE_BEGINNING = re.compile(r"(?:image|img)(?:[_-](?P<bare>.+))?", re.IGNORECA
 
 
 @dataclass(frozen=True)
-class Place:
-    """What the folders of a file within the dataset say.
-
-    Args:
-        role: image or mask; ``other`` for what is known and not read; None: they do not say.
-        part: of the publisher; None where no folder names one.
-        before: the folders above the one that says the role, without those of parts.
-        rest: all folders that say neither role nor part.
-        kind: the folders that say the role, without their parts.
-    """
-
-    role: Role | None
-    part: Part | None
-    before: tuple[str, ...]
-    rest: tuple[str, ...]
-    kind: str
-
-
-@dataclass(frozen=True)
 class Choice:
     """What a ``dataset.json`` says of the images and of the masks: a folder's name, or how the names of files end."""
 
@@ -102,6 +83,7 @@ class Named:
         rest: all folders that say neither role nor part.
         bare: the stem without what marks images and masks.
         kind: what marks a mask: its folder and how its name ends.
+        sure: a folder whose name is known says the role, or the file is known to be neither.
     """
 
     path: Path
@@ -111,6 +93,7 @@ class Named:
     rest: tuple[str, ...]
     bare: str
     kind: str = ""
+    sure: bool = False
 
 
 def read_choice(root: Path, description: Mapping[str, Any]) -> Choice:
@@ -162,15 +145,16 @@ def read_names(root: Path, files: Sequence[Path], choice: Choice, plain: bool = 
         role, bare, ending = _read_stem(file, (place.role or "image") if by_folder else None, endings)
         if by_folder and images_apart and place.role is None and role == "image":
             role = "other"
-        named.append(
-            Named(file, role, place.part, place.before, place.rest, bare, f"{place.kind}{ending}".lower())
-        )
+        sure = place.role is not None or _OTHER_ENDING.fullmatch(file.stem) is not None
+        kind = f"{place.kind}{ending}".lower()
+        named.append(Named(file, role, place.part, place.before, place.rest, bare, kind, sure))
     return named
 
 
 @dataclass(frozen=True)
 class _Place:
-    """What the folders of a file say: see `Named`. ``kind``: the folders that say the role, without their parts."""
+    """What the folders of a file say: see `Named`. ``role`` is None where they say none, and ``kind`` has the folders
+    that say the role, without their parts."""
 
     role: Role | None
     part: Part | None

@@ -11,12 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from netwright.data.io.images import mask_size
 from netwright.data.layouts.class_folders import PARTS, files_below
 from netwright.data.layouts.description import DESCRIPTION
-from netwright.data.layouts.looks import is_flat, some
+from netwright.data.layouts.looks import is_flat, same_size, some
+from netwright.data.layouts.mask_cases import readable
 from netwright.data.layouts.mask_names import IMAGES, MASKS
-from netwright.data.layouts.mask_pairs import ENDINGS
+from netwright.data.layouts.mask_pairs import ENDINGS, doubt
+from netwright.data.volumes.dataset import PICTURES_WITH_MASKS
 from netwright.errors import DatasetError
 
 _MASK_WORD = re.compile(
@@ -52,14 +53,20 @@ def refuse_paired(root: Path) -> None:
     if pair is None:
         return
     image, mask = (file.relative_to(root).as_posix() for file in pair)
+    if (found := readable(root, {})) is not None and (why := doubt(found)) is not None:
+        raise DatasetError(
+            f"{root} looks like images and masks, or like classes: {image} and {mask} may belong together, but {why}. "
+            "Expected only images with masks, or only pictures of classes. If they are images and masks, say --format "
+            f"{PICTURES_WITH_MASKS}; if they are pictures of classes, say --format image-folder."
+        )
     raise DatasetError(
         f"{root} looks like images and masks: {image} and {mask} belong together. Expected names that say so, such as "
-        f"{IMAGES}/a.png and {MASKS}/a.png, or a.png and a_mask.png. {_advice(pair)} If these are pictures of classes "
-        "that only have such names, say --format image-folder."
+        f"{IMAGES}/a.png and {MASKS}/a.png, or a.png and a_mask.png. {_advice(root, pair)} If these are pictures of "
+        "classes that only have such names, say --format image-folder."
     )
 
 
-def _advice(pair: Paired) -> str:
+def _advice(root: Path, pair: Paired) -> str:
     """How the images and masks can be read: one picture for all objects, a description, or other names."""
     image, mask = pair
     masks = sum(file.suffix.lower() in ENDINGS for file in mask.parent.iterdir())
@@ -69,22 +76,24 @@ def _advice(pair: Paired) -> str:
             "Where each mask shows one object, join those of an image into one picture whose pixels are labelled where "
             f"they are in any of them. Name the folders {IMAGES} and {MASKS}, stems alike."
         )
-    chosen = {IMAGES: image.parent.name, MASKS: mask.parent.name}
-    if image.parent == mask.parent:
-        chosen = {IMAGES: image.suffix, MASKS: mask.suffix}
-        if mask.stem != image.stem:
-            longer = mask.stem.startswith(image.stem)
-            chosen = (
-                {MASKS: mask.stem.removeprefix(image.stem)}
-                if longer
-                else {IMAGES: image.name, MASKS: mask.name}
-            )
-    elif image.stem != mask.stem or image.parent.name == mask.parent.name:
-        return f"Name the folders {IMAGES} and {MASKS}, stems alike."
-    return (
-        f"Name the folders {IMAGES} and {MASKS}, stems alike; or say in a {DESCRIPTION} which files are which: "
-        f"{json.dumps(chosen)}."
-    )
+    advice = f"Name the folders {IMAGES} and {MASKS}, stems alike"
+    chosen = _chosen(pair)
+    found = readable(root, chosen)
+    if found is None or any(found.left_out.values()) or len(found.complete) < len(found.pairs):
+        return f"{advice}."
+    return f"{advice}; or say in a {DESCRIPTION} which files are which: {json.dumps(chosen)}."
+
+
+def _chosen(pair: Paired) -> dict[str, str]:
+    """What a description could say of such images and masks."""
+    image, mask = pair
+    if image.parent != mask.parent:
+        return {IMAGES: image.parent.name, MASKS: mask.parent.name}
+    if mask.stem == image.stem:
+        return {IMAGES: image.suffix, MASKS: mask.suffix}
+    if mask.stem.startswith(image.stem):
+        return {MASKS: mask.stem.removeprefix(image.stem)}
+    return {IMAGES: image.name, MASKS: mask.name}
 
 
 def refuse_masks_to_predict(folder: Path, files: Sequence[Path]) -> None:
@@ -196,7 +205,7 @@ def _of_case(files: Sequence[Path]) -> Paired | None:
 def _look_paired(pairs: Sequence[Paired]) -> bool:
     """Whether masks are flat, images are not, and both are alike in size."""
     return all(
-        is_flat(mask) and is_flat(image) is False and _alike(image, mask) for image, mask in some(pairs)
+        is_flat(mask) and is_flat(image) is False and same_size(image, mask) for image, mask in some(pairs)
     )
 
 
@@ -236,7 +245,3 @@ def _key(root: Path, path: Path) -> Key:
     if own or path.parent == root:
         return tuple(own or words)
     return _key(root, path.parent)
-
-
-def _alike(image: Path, mask: Path) -> bool:
-    return mask_size(image) == mask_size(mask)
