@@ -21,6 +21,7 @@ from netwright.data.layouts import FORMATS, Format
 from netwright.data.layouts.description import DESCRIPTION, read_description
 from netwright.data.layouts.image_formats import IMAGE_FORMATS, OF_FILES, ImageFormat
 from netwright.data.layouts.paired import refuse_paired
+from netwright.data.layouts.pictures_or_volumes import holds_volumes, more_pictures
 from netwright.data.splits import FRACTIONS, Splits
 from netwright.data.volumes.cache import image_digests, prepare, split_volumes
 from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, VOLUMES
@@ -138,12 +139,26 @@ def _recognised(root: Path, description: Mapping[str, Any]) -> str | None:
 
 
 def _format_of(root: Path, description: Mapping[str, Any]) -> str | None:
+    """The format of a folder or file. Volumes that lie anywhere in it come last: pictures may be what is meant."""
     for name, known in FORMATS.items():
-        if (known.recognised or known.matches)(root, description):
+        if not known.anywhere and (known.recognised or known.matches)(root, description):
             return name
-    return next(
+    pictures = next(
         (name for name, known in IMAGE_FORMATS.items() if (known.recognised or known.matches)(root)), None
     )
+    if pictures in (None, *OF_FILES) and holds_volumes(root):
+        anywhere = {name: known for name, known in FORMATS.items() if known.anywhere}
+        volumes = next(
+            (
+                name
+                for name, known in anywhere.items()
+                if (known.recognised or known.matches)(root, description)
+            ),
+            None,
+        )
+        if volumes is not None and (pictures is None or not more_pictures(root, pictures)):
+            return volumes
+    return pictures
 
 
 def task_of_format(format: str) -> tuple[str, int]:

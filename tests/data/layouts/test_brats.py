@@ -273,3 +273,21 @@ def test_files_beside_the_patients_are_told(
     write_volume(tmp_path / "other.nii.gz", 1)
     with pytest.warns(DatasetWarning, match=r"none of the patients' images in .*: other\.nii\.gz"):
         assert len(find_cases(tmp_path, 4)) == 1
+
+
+@pytest.mark.parametrize("name", ["BraTS20_Training_{:03d}", "BraTS-GLI-{:05d}-000"])
+def test_folders_of_parts_around_patients(patient: Callable[..., Path], tmp_path: Path, name: str) -> None:
+    old = "_" in name
+    for number, part in enumerate(("train", "train", "val", "test")):
+        patient(
+            tmp_path / part / name.format(number),
+            values=(1, 2, 4) if old else (1, 2, 3),
+            separator="_" if old else "-",
+        )
+    assert open_any(tmp_path).parts == ("train", "train", "val", "test")
+
+
+def test_patients_of_two_years_are_no_parts(patient: Callable[..., Path], tmp_path: Path) -> None:
+    for name in ("Brats18_2013_2_1", "Brats18_2013_0_1", "BraTS19_2013_5_1"):
+        patient(tmp_path / name)
+    assert set(open_any(tmp_path).parts) == {None}

@@ -227,3 +227,89 @@ def test_label_maps_beside_images_are_not_predicted(pairs: Callable[..., Path]) 
 def test_a_folder_a_case_is_predicted_under_the_folders_names(pairs: Callable[..., Path]) -> None:
     root = pairs("case{}/image.nii.gz", "case{}/label.nii.gz")
     assert [case.name for case in find_cases(root, 1)] == ["case1", "case2", "case3"]
+
+
+@pytest.mark.parametrize("layout", ["{}/s{{}}.nii.gz", "{}/images/s{{}}.nii.gz", "x/{}/s{{}}.nii.gz"])
+@pytest.mark.parametrize(
+    ("folders", "parts"),
+    [
+        (("LiTS", "CHAOS"), {None}),
+        (("siteVA", "ValHebron"), {None}),
+        (("CTs", "T1test"), {None}),
+        (("train", "Test"), {"train", "test"}),
+        (("training-scans", "testing-scans"), {"train", "test"}),
+    ],
+)
+def test_folders_are_parts_by_their_whole_names(
+    write_volume: Write,
+    noise: Make,
+    label_map: Make,
+    tmp_path: Path,
+    folders: tuple[str, str],
+    parts: set[str | None],
+    layout: str,
+) -> None:
+    for folder in folders:
+        image = layout.format(folder)
+        for number in (1, 2):
+            file = write_volume(tmp_path / image.format(number), noise(100))
+            write_volume(
+                Path(str(file).replace("/images/", "/labels/").replace(".nii.gz", "_seg.nii.gz")),
+                label_map(1, 2),
+            )
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "a": 1, "b": 2}}))
+    assert set(open_any(tmp_path).parts) == parts
+
+
+def test_a_folder_of_a_patient_is_no_part(pairs: Callable[..., Path], tmp_path: Path) -> None:
+    root = pairs("AB_0{}/image.nii.gz", "AB_0{}/label.nii.gz")
+    for name in ("TS_01", "VA_01", "test"):
+        pairs(f"{name}/image.nii.gz", f"{name}/label.nii.gz", root=root)
+    assert set(open_any(root).parts) == {None}
+
+
+def test_suffixes_of_images_and_labels_are_parts(pairs: Callable[..., Path]) -> None:
+    root = pairs("imagesTr/a{}.nii.gz", "labelsTr/a{}.nii.gz")
+    pairs("imagesVa/b{}.nii.gz", "labelsVa/b{}.nii.gz", root=root)
+    assert open_any(root).parts == ("train",) * 3 + ("val",) * 3
+    inner = root.rename(root.with_name("inner"))
+    for part in ("train", "test"):
+        pairs(f"{part}/imagesTr/c{{}}.nii.gz", f"{part}/labelsTr/c{{}}.nii.gz", root=inner / "both")
+    assert set(open_any(inner / "both").parts) == {"train", "test"}, "the outer folder decides"
+
+
+def test_files_of_one_name_in_two_folders_are_of_two_patients(
+    pairs: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = pairs("siteA/s{}.nii.gz", "siteA/s{}_seg.nii.gz")
+    pairs("siteB/s{}.nii.gz", "siteB/s{}_seg.nii.gz", root=root)
+    dataset = open_any(root)
+    assert len(set(dataset.names)) == len({case.group for case in dataset.cases}) == 6
+
+
+def test_folders_that_links_lead_to_are_visited_once(pairs: Callable[..., Path], tmp_path: Path) -> None:
+    root = pairs("images/s{}.nii.gz", "labels/s{}.nii.gz")
+    (root / "again").symlink_to(".")
+    (root / "a first").symlink_to("images")
+    (root / "around").symlink_to("..")
+    assert open_any(root).names == ("s1", "s2", "s3")
+    (root / "labels").rename(tmp_path / "elsewhere")
+    (root / "labels").symlink_to(tmp_path / "elsewhere")
+    (root / "images").rename(root / ".store")
+    (root / "images").symlink_to(".store")
+    (root / "a first").unlink()
+    assert open_any(root).names == ("s1", "s2", "s3")
+    assert inspect_dataset(open_any(root)).errors == ()
+
+
+def test_folders_without_slices_beside_series_do_not_matter(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).integers(0, 900, (6, 5, 4)).astype(np.int16)
+    labels = nibabel.Nifti1Image(
+        (numbers.T > 500).astype(np.uint8), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine_of()
+    )
+    (tmp_path / "images" / "@eaDir").mkdir(parents=True)
+    (tmp_path / "labels").mkdir()
+    for name in ("a", "b", "c"):
+        write_series(tmp_path / "images" / name, numbers)
+        nibabel.save(labels, tmp_path / "labels" / f"{name}.nii.gz")
+    assert open_any(tmp_path).names == ("a", "b", "c")

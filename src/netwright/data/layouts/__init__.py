@@ -1,4 +1,4 @@
-"""Dataset folders on disk, one module a format."""
+"""Dataset folders on disk, one module a format, and which of them a folder is."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Format:
     """How a kind of folder is recognised by itself and its ``dataset.json``, in code and in words, and read.
 
     ``recognised`` says whether a folder is taken for this format when the user names none; None: wherever it matches.
+    ``anywhere``: whether such volumes are looked for in the folders below, too; then pictures may be what is meant.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Format:
     matches: Callable[[Path, Mapping[str, Any]], bool]
     read: Callable[[Path, Mapping[str, Any], Mapping[int, int]], Dataset]
     recognised: Callable[[Path, Mapping[str, Any]], bool] | None = None
+    anywhere: bool = False
 
 
 def _never(root: Path, description: Mapping[str, Any]) -> bool:
@@ -38,12 +40,18 @@ FORMATS: dict[str, Format] = {
     "nnunet": Format("nnU-Net v2 raw", nnunet.LOOKED_FOR, nnunet.matches, nnunet.read),
     "msd": Format("Medical Segmentation Decathlon", msd.LOOKED_FOR, msd.matches, msd.read),
     "acdc": Format("ACDC", acdc.LOOKED_FOR, acdc.matches, acdc.read),
-    "brats": Format("BraTS", brats.LOOKED_FOR, brats.matches, brats.read),
-    "kits": Format("KiTS", kits.LOOKED_FOR, kits.matches, kits.read),
+    "brats": Format("BraTS", brats.LOOKED_FOR, brats.matches, brats.read, anywhere=True),
+    "kits": Format("KiTS", kits.LOOKED_FOR, kits.matches, kits.read, anywhere=True),
     "btcv": Format(
-        "Beyond the Cranial Vault, abdomen", pairs.BTCV_LOOKED_FOR, pairs.matches_btcv, pairs.read_btcv
+        "Beyond the Cranial Vault, abdomen",
+        pairs.BTCV_LOOKED_FOR,
+        pairs.matches_btcv,
+        pairs.read_btcv,
+        anywhere=True,
     ),
-    "volume-pairs": Format("volumes with label maps", pairs.LOOKED_FOR, pairs.matches, pairs.read),
+    "volume-pairs": Format(
+        "volumes with label maps", pairs.LOOKED_FOR, pairs.matches, pairs.read, anywhere=True
+    ),
     "cine": Format("cines", cine.LOOKED_FOR, cine.matches, cine.read, recognised=_never),
     "image-masks": Format(
         "pictures with masks",

@@ -21,6 +21,7 @@ from netwright.data.layouts.description import stem
 from netwright.data.layouts.volume_files import (
     ending_of,
     in_order_of_name,
+    require_one_folder_each,
     volume_files_in,
     volumes_by_stem,
     with_parts,
@@ -95,12 +96,9 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     """
     cases: list[Case] = []
     unlabelled: list[str] = []
-    seen: dict[str, Path] = {}
-    for folder in filter(_is_patient, _folders(root)):
-        if (other := seen.setdefault(folder.name, folder)) is not folder:
-            raise DatasetError(
-                f"{folder} and {other} are of one patient: expected each patient once. Rename or remove one."
-            )
+    folders = list(filter(_is_patient, _folders(root)))
+    require_one_folder_each([(folder.name, folder) for folder in folders], "patient")
+    for folder in folders:
         patient = _patient(folder)
         if patient.labels or folder.parent.name != "testing":
             cases += _cases(patient)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -42,9 +43,8 @@ def volume_files_in(folder: Path) -> list[Path]:
 
 
 def series_in(folder: Path) -> list[Path]:
-    """The folders in a folder that are DICOM series, sorted, if the first of its folders is one."""
-    inner = sorted(one for one in folder.iterdir() if one.name[0] != "." and is_folder(one))
-    return [one for one in inner if holds_slices(one)] if inner and holds_slices(inner[0]) else []
+    """The folders in a folder that are DICOM series, sorted."""
+    return [inner for inner in _visible(folder) if holds_slices(inner)]
 
 
 def volumes_by_stem(folder: Path) -> dict[str, Path]:
@@ -63,7 +63,7 @@ def volumes_by_stem(folder: Path) -> dict[str, Path]:
 
 
 def folders_below(root: Path, depth: int = DEPTH) -> Iterator[Path]:
-    """A folder and those within it, the nearer ones first.
+    """A folder and those within it, the nearer ones first, and each once whatever links lead to it.
 
     Left out are hidden ones, those that a prediction wrote, and those with a description, as they are other datasets.
 
@@ -71,22 +71,61 @@ def folders_below(root: Path, depth: int = DEPTH) -> Iterator[Path]:
         root: the folder.
         depth: how many levels below it are visited.
     """
+    seen = {root.resolve()}
     level = [root]
     for number in range(depth + 1):
         yield from level
         if number < depth:
-            level = [inner for folder in level for inner in _inner(folder)]
+            level = [inner for folder in level for inner in _unseen_in(folder, root, seen)]
 
 
-def _inner(folder: Path) -> list[Path]:
+def described_below(root: Path, depth: int = DEPTH) -> list[Path]:
+    """The folders with a description within a folder, which are datasets of their own, sorted.
+
+    Args:
+        root: the folder.
+        depth: how many levels below it are visited.
+    """
+    within = (folder for home in folders_below(root, depth - 1) for folder in _visible(home))
+    real = root.resolve()
     return sorted(
-        inner
-        for inner in folder.iterdir()
-        if inner.name[0] != "."
-        and inner.name != "__MACOSX"
-        and inner.is_dir()
-        and not any((inner / name).is_file() for name in (MANIFEST, DESCRIPTION))
+        folder
+        for folder in within
+        if (folder / DESCRIPTION).is_file() and not real.is_relative_to(folder.resolve())
     )
+
+
+def _unseen_in(folder: Path, root: Path, seen: set[Path]) -> list[Path]:
+    """The folders in a folder that are to be visited and not ``seen``; they are then."""
+    unseen = []
+    for inner in _visible(folder):
+        target = inner.resolve()
+        if (
+            target in seen
+            or any((inner / name).is_file() for name in (MANIFEST, DESCRIPTION))
+            or (inner.is_symlink() and _is_around(root.resolve(), target))
+        ):
+            continue
+        seen.add(target)
+        unseen.append(inner)
+    return unseen
+
+
+def _is_around(root: Path, target: Path) -> bool:
+    """Whether a link leads to what is visited without it, or back to the folders around the dataset."""
+    if target.is_relative_to(root):
+        return not any(part[0] == "." for part in target.relative_to(root).parts)
+    return root.is_relative_to(target)
+
+
+def _visible(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted, without hidden ones and what systems leave; none where it must not be read."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name[0] != "." and entry.is_dir()]
+    except OSError:
+        return []
+    return [folder / name for name in sorted(names) if name != "__MACOSX"]
 
 
 def named_labels(root: Path, description: Mapping[str, Any]) -> dict[int, str] | None:
@@ -146,25 +185,43 @@ def strays(root: Path, folders: Iterable[Path], known: Collection[Path]) -> tupl
     return (problem.relative_to(root),)
 
 
-_PART_WORDS: dict[str, Part] = {**PARTS, "tr": "train", "va": "val", "ts": "test"}
+_SUFFIXES: dict[str, Part] = {"Tr": "train", "Va": "val", "Ts": "test"}
+_SUFFIXED = re.compile(r"(?i:images?|imgs?|labels?|masks?)(Tr|Va|Ts)")
+_KIND = re.compile(r"(?i:images?|imgs?|labels?|lbls?|masks?|segs?|segmentations?|volumes?|vols?|scans?)")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
-def part_of(root: Path, file: Path) -> Part | None:
+def part_of(root: Path, file: Path, case: str = "") -> Part | None:
     """The official part of a file: that which a folder around it, below ``root``, is named after.
 
-    ``Training``, ``averaged-training-images`` and ``imagesTr`` are training.
+    ``Training``, ``averaged-training-images`` and ``imagesTr`` are training; ``BraTS20_Training_001`` and ``LiTS`` are
+    none. The outermost folder that is called as parts are decides.
+
+    Args:
+        root: the dataset's folder.
+        file: below it.
+        case: the name of the case. A folder that is called so is the patient's.
     """
-    for folder in reversed(file.relative_to(root).parent.parts):
-        for word in _WORD.findall(folder):
-            if part := _PART_WORDS.get(word.lower()):
-                return part
-    return None
+    folders = list(file.relative_to(root).parent.parts)
+    if folders and folders[-1] == case:
+        folders.pop()
+    named = [PARTS.get(folder.lower()) for folder in folders]
+    return next(filter(None, [*named, *map(_part_in, folders)]), None)
+
+
+def _part_in(folder: str) -> Part | None:
+    """The part in the name of a folder that also says that images or label maps are in it; None for other folders."""
+    if suffixed := _SUFFIXED.fullmatch(folder):
+        return _SUFFIXES[suffixed[1]]
+    words = _WORD.findall(folder)
+    if not any(map(_KIND.fullmatch, words)):
+        return None
+    return next((PARTS[word.lower()] for word in words if word.lower() in PARTS), None)
 
 
 def with_parts(root: Path, cases: Sequence[Case]) -> list[Case]:
     """The cases with their official parts by their folders; without, where all are of one part."""
-    parts = [part_of(root, case.label or case.images[0]) for case in cases]
+    parts = [part_of(root, case.label or case.images[0], case.group) for case in cases]
     if not {"val", "test"} & set(parts) or len(set(parts)) == 1:
         return list(cases)
     return [replace(case, part=part) for case, part in zip(cases, parts, strict=True)]

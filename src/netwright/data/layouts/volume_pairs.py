@@ -284,7 +284,7 @@ def _with_names(cases: Mapping[_Key, Case]) -> list[Case]:
     return [
         case
         if count[case.name] == 1
-        else replace(case, name=f"{home}/{case.name}".strip("/").replace("/", "_"))
+        else replace(case, name=f"{home}/{case.name}".strip("/").replace("/", "_"), group="")
         for (home, _), case in cases.items()
     ]
 

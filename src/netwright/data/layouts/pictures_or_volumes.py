@@ -1,0 +1,33 @@
+"""What a folder with both is meant for: the pictures, or the volumes in the folders below."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+from netwright.data.io.images import is_picture
+from netwright.data.layouts.images import IMAGES
+from netwright.data.layouts.volume_files import LOOKED_AT, folders_below, volume_files_in
+
+
+def holds_volumes(root: Path) -> bool:
+    """Whether there is a volume near the top of a folder."""
+    return any(volume_files_in(folder) for folder in islice(folders_below(root), LOOKED_AT))
+
+
+def more_pictures(root: Path, format: str) -> bool:
+    """Whether a folder with volumes is rather one of pictures: it holds more of them than pairs of volumes.
+
+    Pictures beside volumes in a folder are previews, and do not count; nor do those of one folder alone, as that makes
+    no classes.
+
+    Args:
+        root: the folder.
+        format: that of the pictures, one of `netwright.data.layouts.image_formats.OF_FILES`.
+    """
+    volumes = pictures = folders = 0
+    for folder in islice(folders_below(root), LOOKED_AT):
+        here = len(volume_files_in(folder))
+        own = 0 if here else sum(map(is_picture, folder.iterdir()))
+        volumes, pictures, folders = volumes + here, pictures + own, folders + bool(own)
+    return 2 * pictures > volumes and (folders > 1 or format == IMAGES)
