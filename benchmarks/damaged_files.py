@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import imagecodecs
@@ -39,6 +40,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
 
 from netwright.cli.inspected import inspection_lines
+from netwright.data import write_label_map
 from netwright.data.open import inspect_any, open_any
 from netwright.errors import NetwrightError
 from netwright.settings import read_settings
@@ -211,6 +213,7 @@ def _dicom(root: Path, compressed: bool) -> list[Path]:
             dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
             dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
             dataset.Modality, dataset.SeriesInstanceUID = "CT", series
+            dataset.StudyInstanceUID = dataset.FrameOfReferenceUID = series
             dataset.ImagePositionPatient = [0, 0, 2 * number]
             dataset.ImageOrientationPatient = [-1, 0, 0, 0, -1, 0]
             dataset.PixelSpacing, dataset.RescaleSlope, dataset.RescaleIntercept = [1, 1], 1, -1000
@@ -229,6 +232,20 @@ def _dicom(root: Path, compressed: bool) -> list[Path]:
         entry["image"] = entry["image"].removesuffix(".nii")
     description.write_text(json.dumps(values))
     return slices[::4]
+
+
+def _dicom_seg(root: Path) -> list[Path]:
+    """Images as folders of slices, label maps as DICOM segmentations."""
+    _dicom(root, False)
+    files = []
+    for label in sorted((root / "labelsTr").iterdir()):
+        array = np.asarray(nibabel.load(label).dataobj).astype(np.uint8)
+        files.append(label.with_suffix(".dcm"))
+        write_label_map(files[-1], array, root / "imagesTr" / label.stem, names={1: "one"})
+        label.unlink()
+    description = root / "dataset.json"
+    description.write_text(description.read_text().replace(".nii", ".dcm"))
+    return files
 
 
 def _nnunet(root: Path, listed: bool) -> list[Path]:
@@ -396,6 +413,7 @@ KINDS: dict[str, Kind] = {
     "mha": Kind(lambda root: _msd(root, ".mha"), (*_BINARY, exchange_tokens)),
     "dicom": Kind(lambda root: _dicom(root, False), (*_BINARY, exchange_tokens)),
     "dicom, compressed": Kind(lambda root: _dicom(root, True)),
+    **({"dicom-seg": Kind(_dicom_seg, (*_BINARY, exchange_tokens))} if find_spec("highdicom") else {}),
     "cine": Kind(_cine, format="cine"),
     "npz": Kind(lambda root: _npz(root, False)),
     "npz, packed": Kind(lambda root: _npz(root, True)),

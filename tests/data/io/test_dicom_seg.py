@@ -299,6 +299,30 @@ def test_no_label_anywhere_is_a_segmentation_too(tmp_path: Path) -> None:
     assert segment_names(tmp_path / "seg.dcm") == {1: "a"}
 
 
+def test_headers_with_little_or_rounded_otherwise_are_enough(tmp_path: Path) -> None:
+    """Slices as some scanners and anonymisers leave them, and a distance of slices that is wrong."""
+    reference = {"FrameOfReferenceUID": FRAME_OF_REFERENCE, "SliceThickness": None, "PatientSex": "X"}
+    turned = [round(one, 4) for one in sources(series(tmp_path / "b"))[0].ImageOrientationPatient]
+    folder = write_series(
+        tmp_path / "a",
+        np.zeros((8, 16, 16), np.int16),
+        oblique(),
+        {**reference, "SpacingBetweenSlices": 7},
+        lambda number: {"ImageOrientationPatient": turned} if number == 3 else {},
+    )
+    write_label_map(tmp_path / "seg.dcm", numbers().T, folder, names={1: "a", 2: "b", 3: "c"})
+    np.testing.assert_array_equal(in_slices(tmp_path / "seg.dcm", folder), numbers())
+    assert highdicom.seg.segread(tmp_path / "seg.dcm").get_volume().spacing == pytest.approx((2.5, 0.8, 0.7))
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR DA")
+def test_a_header_that_cannot_be_repeated_is_told(tmp_path: Path) -> None:
+    folder = series(tmp_path / "a", PatientBirthDate="yesterday")
+    with pytest.raises(UnusableFile, match=r"(?s)/a has a header that no DICOM.*yesterday.*such as nifti"):
+        write_label_map(tmp_path / "seg.dcm", numbers().T, folder)
+    assert not (tmp_path / "seg.dcm").exists()
+
+
 def test_a_series_without_frame_of_reference_gets_none(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "a", np.zeros((8, 16, 16), np.int16))
     with pytest.raises(UnusableFile, match="has no FrameOfReferenceUID"):

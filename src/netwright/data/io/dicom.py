@@ -26,6 +26,7 @@ from netwright.data.files import (
     reading,
     require_file,
     unreadable,
+    without_warnings,
 )
 from netwright.data.io.bounds import require_voxels
 from netwright.data.io.dicom_frames import (
@@ -226,7 +227,7 @@ def _opened(path: Path, signature: _Signature) -> DicomVolume:
         _require_bytes(head)
     plain = all((frame.slope, frame.intercept) == (1.0, 0.0) for frame in frames)
     kind = np.result_type(*(head.kind for head in heads)) if plain else np.dtype(np.float32)
-    with reading(files[0], EXPECTED, ADVICE):
+    with reading(files[0], EXPECTED, ADVICE), without_warnings():
         reference = str(first.get("FrameOfReferenceUID") or "")
     return DicomVolume(path, shape, LPS_TO_RAS @ affine, tuple(frames), kind, reference)
 

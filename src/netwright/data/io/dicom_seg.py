@@ -69,12 +69,13 @@ class DicomSegmentation:
         Raises:
             UnusableFile: the frames lie in another frame of reference, or not on voxels of the grid.
         """
-        if image.frame_of_reference and image.frame_of_reference != self.frame_of_reference:
+        known = {image.frame_of_reference, self.frame_of_reference} - {""}
+        if len(known) > 1:
             raise refused(
                 self.path,
                 "has another frame of reference than its image",
                 f"the FrameOfReferenceUID {image.frame_of_reference}",
-                self.frame_of_reference or "none",
+                self.frame_of_reference,
                 "Its positions count from another point, so it is probably the segmentation of another scan. Correct "
                 "the pair, or draw or resample the segmentation on this image.",
                 "dicom-seg-reference",

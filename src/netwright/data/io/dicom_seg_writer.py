@@ -21,6 +21,7 @@ _CODES = "99NETWRIGHT"
 """The coding scheme of the labels' names; those of one's own begin with 99."""
 
 _LONGEST = 64
+_SEXES = ("M", "F", "O", "")
 _LARGEST = 2**16 - 1
 _SERIES_NUMBERS = 1000
 """Above those of the scans of a study."""
@@ -68,7 +69,8 @@ def write_segmentation(
 
     Raises:
         SettingsError: highdicom is not installed.
-        UnusableFile: a value cannot be the number of a segment, or the series lacks what its segmentation repeats.
+        UnusableFile: a value cannot be the number of a segment, or the series has a header that its segmentation cannot
+            repeat.
         StorageError: the file cannot be written.
     """
     require_highdicom()
@@ -83,15 +85,16 @@ def write_segmentation(
             "Choose another format for its label map, such as nifti.",
             "dicom-seg-values",
         )
-    sources = _sources(frames)
+    sources = _sources(frames, step)
     _require_reference(series, sources[0])
-    with reading(series, EXPECTED, ADVICE), without_warnings():
-        content = _content(sources, _in_file_order(labels, frames), frames[0], step, values, names)
-    write_whole(path, content)
+    write_whole(path, _written(series, sources, _in_file_order(labels, frames), values, names))
 
 
-def _sources(frames: Sequence[Frame]) -> list[Any]:
-    """pydicom's data sets of the files of the slices, without pixels, each once."""
+def _sources(frames: Sequence[Frame], step: float) -> list[Any]:
+    """pydicom's data sets of the files of the slices, without pixels, each once, with all that highdicom asks for.
+
+    It wants orientation and pixel spacing equal to the last digit, which the slices of a volume need not have.
+    """
     import pydicom
 
     sources = []
@@ -101,8 +104,27 @@ def _sources(frames: Sequence[Frame]) -> list[Any]:
             for keyword in _EMPTY_IF_MISSING:
                 if keyword not in dataset:
                     setattr(dataset, keyword, "")
+            if dataset.PatientSex not in _SEXES:
+                dataset.PatientSex = ""
+            _set_plane(dataset, frames[0], step)
             sources.append(dataset)
     return sources
+
+
+def _set_plane(dataset: Any, frame: Frame, step: float) -> None:
+    """Orientation and spacing of a frame, in the header of a slice or in what all frames of a file share."""
+    from pydicom.dataset import Dataset
+
+    orientation = measures = dataset
+    if "PerFrameFunctionalGroupsSequence" in dataset:
+        orientation, measures, shared = Dataset(), Dataset(), Dataset()
+        shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+        dataset.SharedFunctionalGroupsSequence = [shared]
+    orientation.ImageOrientationPatient = [*frame.along_row, *frame.along_column]
+    measures.PixelSpacing = list(frame.spacing)
+    measures.SpacingBetweenSlices = step
+    if not measures.get("SliceThickness"):
+        measures.SliceThickness = step
 
 
 def _require_reference(series: Path, source: Any) -> None:
@@ -126,13 +148,29 @@ def _in_file_order(labels: NDArray[Any], frames: Sequence[Frame]) -> NDArray[Any
     return slices[np.argsort([frame.number for frame in frames])]
 
 
-def _content(
+def _written(
+    series: Path,
     sources: Sequence[Any],
     slices: NDArray[Any],
-    frame: Frame,
-    step: float,
     values: Sequence[int],
     names: Mapping[int, str],
+) -> bytes:
+    try:
+        with without_warnings():
+            return _content(sources, slices, values, names)
+    except Exception as error:  # whatever a header has led highdicom to
+        raise refused(
+            series,
+            "has a header that no DICOM segmentation can repeat",
+            "a series with patient, study, positions and pixel spacing as in the standard",
+            " ".join(str(error).split()) or type(error).__name__,
+            "Choose another format for its label map, such as nifti, or export the series again.",
+            "dicom-seg-header",
+        ) from error
+
+
+def _content(
+    sources: Sequence[Any], slices: NDArray[Any], values: Sequence[int], names: Mapping[int, str]
 ) -> bytes:
     import highdicom
 
@@ -152,9 +190,6 @@ def _content(
         device_serial_number="0",
         series_description=f"Segmentation by {MAKER}",
         content_label="SEGMENTATION",
-        pixel_measures=highdicom.PixelMeasuresSequence(
-            pixel_spacing=frame.spacing, slice_thickness=step, spacing_between_slices=step
-        ),
         omit_empty_frames=bool(slices.any()),
         specific_character_set="ISO_IR 192",
     )

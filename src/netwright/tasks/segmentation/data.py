@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.data.io.alignment import misplacement
 from netwright.data.io.grid import Grid
 from netwright.data.io.images import is_picture, require_one_orientation
-from netwright.data.io.volumes import read_label, read_label_grid
+from netwright.data.io.volumes import read_grid, read_label, read_label_grid
 from netwright.data.issues import UnusableFile
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.data.volumes.labels import class_indices, count_values, unnamed_values
@@ -68,6 +68,8 @@ class LabelledCase:
         """
         if is_picture(self.label):
             require_one_orientation(self.images[0], self.label)
+        # A grid that was stored with prepared data has none.
+        grid = replace(grid, frame_of_reference=read_grid(self.images[0]).frame_of_reference)
         labels = read_label(self.label, grid, self.time)
         if problem := misplacement(self.label, read_label_grid(self.label, grid), grid, self.images[0].name):
             warnings.warn(str(problem), DatasetWarning, stacklevel=2)
