@@ -142,6 +142,42 @@ def test_lists_of_json_and_the_names_of_runs(tmp_path: Path) -> None:
     assert parts_of(divided(path, data)) == parts_of(splits)
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("head", ["case,part,group", " Case,PART,Group", '"case","part","group"'])
+def test_tables_as_programs_write_them(tmp_path: Path, separator: str, head: str) -> None:
+    """With other separators and capitals, and the words that folders of parts may have."""
+    rows = [("a", "train", "p"), ("b", "val", ""), ("c", "test", ""), ("d", "", "p")]
+    expected = read_split_file(saved(tmp_path, table(rows), "plain.csv"))
+    words = {"train": "Training", "val": "validation", "test": "TESTING"}
+    lines = [head, *(",".join((case, words.get(part, ""), group)) for case, part, group in rows)]
+    found = read_split_file(saved(tmp_path, "\ufeff" + "\n".join(lines).replace(",", separator)))
+    assert (found.parts, found.groups) == (expected.parts, expected.groups)
+    assert expected.parts == {"a": "train", "b": "val", "c": "test", "d": None}
+
+
+def test_lists_may_have_the_names_of_folders(tmp_path: Path) -> None:
+    lists = {"Train": ["a"], "valid": ["b"], "TEST": ["c"]}
+    expected = {"a": "train", "b": "val", "c": "test"}
+    assert read_split_file(saved(tmp_path, json.dumps(lists), "own.json")).parts == expected
+    assert read_split_file(saved(tmp_path, json.dumps([lists]), "folds.json"), 0).parts == expected
+
+
+@pytest.mark.parametrize(
+    ("wrong", "names", "meant"),
+    [
+        ("a0.nii.gz", ["a0", "a1", "b0"], "a0"),
+        ("scans/A1.nii", ["a0", "a1", "b0"], "a1"),
+        ("a", ["a.mr", "b.mr"], "a.mr"),
+        ("case1", ["case_1", "other"], "case_1"),
+        ("a.nii.gz", ["a.mr", "a.ct", "b.ct"], None),
+    ],
+)
+def test_the_case_that_was_meant(tmp_path: Path, wrong: str, names: list[str], meant: str | None) -> None:
+    with pytest.raises(DatasetError, match="which /toy does not have") as error:
+        divided(saved(tmp_path, table([(wrong, "train", "")])), dataset_of(names))
+    assert str(error.value).endswith(f"Did you mean {meant}?" if meant else "Correct or remove it.")
+
+
 def folds(names: Sequence[str], count: int = 5) -> list[dict[str, list[str]]]:
     """As nnU-Net writes them: each case validates once."""
     return [
@@ -166,6 +202,15 @@ def test_folds_of_nnunet(tmp_path: Path) -> None:
         )
     with pytest.raises(SettingsError, match="--fold 5 does not exist: expected a number from 0 to 4"):
         read_split_file(path, 5)
+
+
+def test_folds_are_counted_from_0_and_not_from_the_end(tmp_path: Path) -> None:
+    path = saved(tmp_path, json.dumps(folds("abcdef")), "splits_final.json")
+    for fold in (-1, 5):
+        with pytest.raises(
+            SettingsError, match=f"--fold {fold} does not exist: expected a number from 0 to 4"
+        ):
+            read_split_file(path, fold)
 
 
 def test_a_fold_leaves_out_what_it_does_not_name_but_not_official_test_cases(tmp_path: Path) -> None:
@@ -255,7 +300,9 @@ def test_tables_that_are_refused(rows: list[tuple[str, str, str]], words: str, t
         ("parts.csv", "", "lacks the column case"),
         ("parts.csv", 'case,part\n"a,train\n', "cannot be read"),
         ("parts.json", '{"train": ["a"], "train": ["b"]}', "the key 'train' occurs twice"),
-        ("parts.json", '{"train": ["a"], "valid": ["b"]}', "has a part 'valid'"),
+        ("parts.json", '{"train": ["a"], "holdout": ["b"]}', "has a part 'holdout'"),
+        ("parts.json", '{"val": ["a"], "Valid": ["b"]}', "has two lists for val"),
+        ("parts.csv", "case part\na train\n", "with commas, semicolons or tabs between them"),
         ("parts.json", '{"train": "a"}', "has no list of names as train"),
         ("parts.json", '{"train": [1]}', "has no list of names as train"),
         ("parts.json", "[]", "has an empty list of folds"),

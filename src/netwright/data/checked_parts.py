@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
@@ -13,6 +14,7 @@ from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
 _LISTED = 5
+_ENDING = re.compile(r"(\.[a-z][a-z0-9]{0,4}){1,2}$")
 
 
 def given_parts(file: SplitFile, dataset: AnyDataset) -> tuple[GivenParts, tuple[str, ...]]:
@@ -64,12 +66,23 @@ def _require_known(file: SplitFile, dataset: AnyDataset) -> None:
     unknown = [name for name in (*file.parts, *file.left_out) if name not in known]
     if not unknown:
         return
-    meant = get_close_matches(unknown[0], dataset.names, n=1, cutoff=0.8)
-    proposed = f" Did you mean {meant[0]}?" if meant else ""
+    meant = _meant(unknown[0], dataset.names)
+    proposed = f" Did you mean {meant}?" if meant is not None else ""
     raise DatasetError(
         f"{file.path} names {_cases(unknown)}, which {dataset.root} does not have: expected names such as "
         f"{enumerate_words(dataset.names[:2])}. Correct or remove {_them(unknown)}.{proposed}"
     )
+
+
+def _meant(unknown: str, names: Sequence[str]) -> str | None:
+    """The case that was probably meant: the only one of that name without folders and endings, else a similar one."""
+    same = [name for name in names if _bare(name) == _bare(unknown)]
+    return same[0] if len(same) == 1 else next(iter(get_close_matches(unknown, names, n=1, cutoff=0.8)), None)
+
+
+def _bare(name: str) -> str:
+    """``scans/A0.nii.gz`` -> a0."""
+    return _ENDING.sub("", name.lower().rpartition("/")[2])
 
 
 def _groups(file: SplitFile, dataset: AnyDataset) -> dict[str, str]:

@@ -11,13 +11,14 @@ from typing import Any
 
 from netwright.data.files import reading
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
+from netwright.data.layouts.class_folders import PARTS as PART_WORDS
 from netwright.data.splits import PARTS, Part
 from netwright.errors import DatasetError, SettingsError
 
 COLUMNS = ("case", "part", "group")
 
-_OF_RUNS: dict[str, Part] = {"training": "train", "validation": "val", "test": "test"}
-"""The names of the parts in the ``splits.json`` of a run."""
+_SEPARATORS = (",", ";", "\t")
+"""Between the columns: programs write semicolons in languages with decimal commas."""
 
 _FORMS = (
     "a CSV file with the columns case, part and, if you like, group; or a JSON file with the lists train, val and "
@@ -80,7 +81,7 @@ def read_split_file(path: Path, fold: int | None = None) -> SplitFile:
         raise _wrong(path, "holds no parts", _FORMS, type(values).__name__)
     if values.keys() & {"training", "validation"}:
         return _of_run(path, values)
-    return SplitFile(path, _listed(path, values, PARTS), origin=f"as {path.name} says")
+    return SplitFile(path, _listed(path, values), origin=f"as {path.name} says")
 
 
 def _require_no_fold(path: Path, fold: int | None) -> None:
@@ -104,7 +105,7 @@ def _fold_of(path: Path, folds: Sequence[Any], fold: int | None) -> SplitFile:
     """A fold of a list, as nnU-Net has them: a table with the lists ``train`` and ``val``, here perhaps ``test``."""
     if not folds:
         raise _wrong(path, "has an empty list of folds", "at least one fold", "none")
-    if fold is not None and fold >= len(folds):
+    if fold is not None and not 0 <= fold < len(folds):
         raise SettingsError(
             f"--fold {fold} does not exist: expected a number from 0 to {len(folds) - 1}, as {path} has {len(folds)} "
             "folds and they are counted from 0."
@@ -117,7 +118,7 @@ def _fold_of(path: Path, folds: Sequence[Any], fold: int | None) -> SplitFile:
             "a table with the lists train and val",
             type(folds[number]).__name__,
         )
-    parts = _listed(path, folds[number], PARTS, f" (fold {number})")
+    parts = _listed(path, folds[number], f" (fold {number})")
     return SplitFile(
         path, parts, origin=f"as fold {number} of {path.name} says", fold=number, folds=len(folds)
     )
@@ -135,29 +136,29 @@ def _of_run(path: Path, values: Mapping[str, Any]) -> SplitFile:
     if not isinstance(left_out, list) or not all(isinstance(case, str) for case in left_out):
         raise _wrong(path, "has no list of names as left_out", "a list of cases", repr(left_out)[:80])
     lists = {name: value for name, value in values.items() if name not in ("groups", "origin", "left_out")}
-    parts = _listed(path, lists, _OF_RUNS)
+    parts = _listed(path, lists)
     if wrong := [case for case in left_out if case in parts]:
         raise _twice(path, wrong[0], f"{parts[wrong[0]]} and left_out", "")
     return SplitFile(path, parts, groups, str(origin) or f"as {path.name} says", left_out=tuple(left_out))
 
 
-def _listed(
-    path: Path, values: Mapping[str, Any], names: Mapping[str, Part] | Sequence[Part], where: str = ""
-) -> dict[str, Part | None]:
+def _listed(path: Path, values: Mapping[str, Any], where: str = "") -> dict[str, Part | None]:
     """The parts that lists of cases give.
 
     Args:
         path: of the file.
-        values: the list of each part.
-        names: the parts by their names in the file.
+        values: the list of each part, which may have the names that folders of parts may have.
         where: the place in the file, for messages.
     """
-    known: dict[str, Part] = dict(names) if isinstance(names, Mapping) else {part: part for part in names}
-    expected = f"lists with the names {enumerate_words(list(known))}"
+    expected = f"lists with the names {enumerate_words(PARTS)}"
+    found = enumerate_words(list(values))
+    known = {name: PART_WORDS[name.lower()] for name in values if name.lower() in PART_WORDS}
     if other := [name for name in values if name not in known]:
-        raise _wrong(
-            path, f"{where.strip()} has a part {other[0]!r}".strip(), expected, enumerate_words(list(values))
-        )
+        raise _wrong(path, f"{where.strip()} has a part {other[0]!r}".strip(), expected, found)
+    for part in PARTS:
+        if len(twice := [name for name in known if known[name] == part]) > 1:
+            what = f"{where.strip()} has two lists for {part}".strip()
+            raise _wrong(path, what, "one list for each part", enumerate_words(twice))
     parts: dict[str, Part | None] = {}
     for name, cases in values.items():
         if not isinstance(cases, list) or not all(isinstance(case, str) for case in cases):
@@ -177,25 +178,26 @@ def _read_table(path: Path) -> tuple[dict[str, Part | None], dict[str, str]]:
         reading(path, "a table in UTF-8", "Save it again as CSV."),
         path.open(encoding="utf-8-sig", newline="") as file,
     ):
-        lines = csv.reader(file, strict=True)
-        head = [name.strip() for name in next(lines, [])]
+        first = file.readline()
+        file.seek(0)
+        lines = csv.reader(file, delimiter=_separator(first), strict=True)
+        head = [_column(name) for name in next(lines, [])]
         rows = [(lines.line_num, [value.strip() for value in row]) for row in lines if any(row)]
     _require_columns(path, head)
     parts: dict[str, Part | None] = {}
     groups: dict[str, str] = {}
-    known: dict[str, Part | None] = {"": None}
-    known |= {part: part for part in PARTS}
+    known: dict[str, Part | None] = {"": None, **PART_WORDS}
     for line, values in rows:
         if len(values) != len(head):
             what = f"(line {line}) has too few or too many values"
             raise _wrong(path, what, str(len(head)), str(len(values)))
         row = dict(zip(head, values, strict=True))
-        case, part = row["case"], row["part"]
+        case, part = row["case"], row["part"].lower()
         if not case:
             raise _wrong(path, f"(line {line}) names no case", "the name of a case", "nothing")
         if part not in known:
             raise _wrong(
-                path, f"(line {line}, {case}) has an unknown part", "train, val, test or nothing", part
+                path, f"(line {line}, {case}) has an unknown part", "train, val, test or nothing", row["part"]
             )
         if case in parts:
             raise _twice(path, case, f"{parts[case] or 'no part'} and {part or 'no part'}", f" (line {line})")
@@ -205,8 +207,21 @@ def _read_table(path: Path) -> tuple[dict[str, Part | None], dict[str, str]]:
     return parts, groups
 
 
+def _separator(head: str) -> str:
+    """What separates the columns of a table whose first line is given."""
+    return next((one for one in _SEPARATORS if "case" in map(_column, head.split(one))), _SEPARATORS[0])
+
+
+def _column(name: str) -> str:
+    """The name of a column, known ones in lower case."""
+    name = name.strip()
+    bare = name.strip('"').lower()
+    return bare if bare in COLUMNS else name
+
+
 def _require_columns(path: Path, head: Sequence[str]) -> None:
-    expected, found = "the columns case, part and, if you like, group", enumerate_words(head) or "nothing"
+    expected = "the columns case, part and, if you like, group, with commas, semicolons or tabs between them"
+    found = enumerate_words(head) or "nothing"
     if missing := [name for name in COLUMNS[:2] if name not in head]:
         raise _wrong(path, f"lacks the column {missing[0]}", expected, found, "Name it in the first row.")
     other = [name for name in head if name not in COLUMNS or head.count(name) > 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -49,6 +50,54 @@ def test_attributes_and_official_parts(tmp_path: Path, homes: tuple[str, str, st
     assert inspect_images(dataset).errors == ()
     splits = image_splits(dataset, 0)
     assert [len(part) for part in (splits.training, splits.validation, splits.test)] == [12, 4, 4]
+
+
+def as_csv(root: Path) -> Path:
+    """The copy on Kaggle: tables of CSV that name their columns, and the aligned pictures a folder further down."""
+    columns = {
+        "list_attr_celeba": ("image_id", *ATTRIBUTES),
+        "list_bbox_celeba": ("image_id", "x_1", "y_1", "width", "height"),
+        "list_eval_partition": ("image_id", "partition"),
+    }
+    for name, head in columns.items():
+        text = root / f"{name}.txt"
+        lines = [line.split() for line in text.read_text().splitlines()]
+        rows = [line for line in lines if line[0].endswith(".jpg")]
+        with (root / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([head, *rows])
+        text.unlink()
+    (root / "img_align_celeba").rename(root / "moved")
+    (root / "img_align_celeba").mkdir()
+    (root / "moved").rename(root / "img_align_celeba" / "img_align_celeba")
+    return root
+
+
+def test_the_copy_on_kaggle_is_the_same(tmp_path: Path) -> None:
+    original = open_any(write_celeba(tmp_path / "original"))
+    root = as_csv(write_celeba(tmp_path / "kaggle"))
+    assert recognise(root) == "celeba"
+    copy = open_any(root)
+    assert (copy.classes, copy.labels, copy.parts) == (original.classes, original.labels, original.parts)
+    assert copy.problems == ()
+    boxes = [record.box for record in open_any(tmp_path / "original", format="images").records]
+    assert [record.box for record in open_any(root, format="images").records] == boxes
+    assert None not in boxes
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new", "words"),
+    [
+        ("list_attr_celeba.csv", "image_id,", "file,", "does not begin with the column image_id"),
+        ("list_attr_celeba.csv", ",", ";", "does not begin with the column image_id"),
+        ("list_attr_celeba.csv", ",-1", "", "line 2 has not 4 values"),
+        ("list_eval_partition.csv", ",2", ",3", "line 18 has no picture with 0, 1 or 2"),
+    ],
+)
+def test_tables_of_kaggle_that_are_not_right(root: Path, table: str, old: str, new: str, words: str) -> None:
+    text = (as_csv(root) / table).read_text()
+    (root / table).write_text(text.replace(old, new) if old == "," else text.replace(old, new, 1))
+    with pytest.raises(UnusableFile, match=f"{table} cannot be read.*{words}"):
+        open_any(root)
 
 
 def test_faces_to_restore_are_those_in_the_wild_cropped_to_their_boxes(root: Path) -> None:

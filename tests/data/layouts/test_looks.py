@@ -116,3 +116,18 @@ def test_a_table_of_labels_goes_before_masks_side_by_side(tmp_path: Path) -> Non
     assert [one.file for one in dataset.problems if one.kind == "ignored-file"] == ["0_seg.png"]
     (tmp_path / "labels.csv").write_text("name,r,g,b\nroad,128,64,128\n")  # of colours, and not of pictures
     assert open_any(tmp_path).format == "image-masks"
+
+
+def test_a_table_of_labels_beside_folders_of_images_and_masks_is_told(tmp_path: Path) -> None:
+    for number in range(COUNT):
+        photograph(tmp_path / "images" / f"{number}.png")
+        drawing(tmp_path / "masks" / f"{number}.png")
+    assert open_any(tmp_path).problems == ()
+    rows = [f"images/{number}.png,{number % 2},{number // 2 % 2}" for number in range(COUNT)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,cat,dog", *rows, ""]))
+    dataset = open_any(tmp_path)
+    assert dataset.format == "image-masks"
+    (warning,) = dataset.problems
+    assert (warning.severity, warning.file) == ("warning", "labels.csv")
+    assert "--format label-table" in warning.advice
+    assert open_any(tmp_path, format="label-table").classes == ("cat", "dog")

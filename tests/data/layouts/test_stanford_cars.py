@@ -104,6 +104,20 @@ def test_a_copy_that_was_unpacked_twice(root: Path) -> None:
     assert again.parts == whole.parts
 
 
+def test_copies_with_a_folder_for_each_archive(root: Path) -> None:
+    """As on Kaggle: ``car_devkit/devkit/``, ``cars_train/cars_train/``."""
+    whole, boxed = open_any(root), open_any(root, format="images")
+    for name in ("car_devkit", "cars_train", "cars_test"):
+        (root / ("devkit" if name == "car_devkit" else name)).rename(root / "moved")
+        (root / name).mkdir()
+        (root / "moved").rename(root / name / ("devkit" if name == "car_devkit" else name))
+    copy = open_any(root)
+    assert (copy.classes, copy.labels, copy.parts) == (whole.classes, whole.labels, whole.parts)
+    assert copy.problems == ()
+    boxes = [record.box for record in boxed.records]
+    assert [record.box for record in open_any(root, format="images").records] == boxes
+
+
 def test_pictures_that_are_missing_or_not_listed(root: Path) -> None:
     (root / "cars_train" / "00003.jpg").unlink()
     Image.new("RGB", (4, 4)).save(root / "cars_train" / "extra.png")

@@ -1,12 +1,14 @@
-"""CelebA: pictures of faces with forty attributes each, and tables of texts as their publisher has them."""
+"""CelebA: pictures of faces with forty attributes each, and tables of texts as their publisher has them, or of CSV as
+the copy on Kaggle has them."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from netwright.data.files import read_text, unreadable
+from netwright.data.files import read_text, reading, unreadable
 from netwright.data.images.dataset import Box, ImageSet
 from netwright.data.images.issues import labels_of_all, not_whole
 from netwright.data.issues import Problem, UnusableFile
@@ -22,14 +24,18 @@ CELEBA = "celeba"
 """The name of the format."""
 
 LOOKED_FOR = (
-    "CelebA: `img_align_celeba/` (or `img_celeba/`), `list_attr_celeba.txt` and `list_eval_partition.txt`, side by "
-    "side or in `Img/`, `Anno/` and `Eval/`"
+    "CelebA: `img_align_celeba/` (or `img_celeba/`), `list_attr_celeba.txt` and `list_eval_partition.txt` (or both "
+    "`.csv`), side by side or in `Img/`, `Anno/` and `Eval/`"
 )
 
 _ALIGNED, _WILD = "img_align_celeba", "img_celeba"
 _ATTRIBUTES = "list_attr_celeba.txt"
 _PARTITION = "list_eval_partition.txt"
 _BOXES = "list_bbox_celeba.txt"
+_CSV = ".csv"
+_FILE = "image_id"
+"""The column of the names in tables of CSV, and in the text with the boxes."""
+
 _HOMES = ("", "Img", "Anno", "Eval")
 """The folders of the publisher's drive, which many copies leave out."""
 
@@ -110,7 +116,10 @@ def read_to_restore(root: Path) -> ImageSet:
 
 
 def _find(root: Path, name: str) -> Path | None:
-    return next((root / home / name for home in _HOMES if (root / home / name).is_file()), None)
+    """A table of the publisher, else the same as CSV."""
+    names = (name, Path(name).with_suffix(_CSV).name)
+    places = (root / home / one for one in names for home in _HOMES)
+    return next((path for path in places if path.is_file()), None)
 
 
 def _pictures(root: Path, *names: str) -> Path | None:
@@ -120,27 +129,39 @@ def _pictures(root: Path, *names: str) -> Path | None:
 
 
 def _table(path: Path) -> tuple[tuple[str, ...], Rows]:
-    """The names of the columns and the rows: a line with the number of pictures, one with the names, the rows."""
+    """The names of the columns and the rows: a line with the number of pictures, one with the names, the rows. CSV has
+    no such number."""
     lines = _lines(path)
-    if len(lines) < 2 or len(lines[0]) != 1 or not lines[0][0].isdecimal():
-        raise _unusable(
-            path, "the number of pictures and the names of the columns are not in the first two lines"
-        )
-    names, rows = tuple(lines[1]), lines[2:]
-    if names[:1] == ("image_id",):  # which the table of boxes has, and that of attributes has not
+    announced = None
+    if path.suffix != _CSV:
+        if len(lines) < 2 or len(lines[0]) != 1 or not lines[0][0].isdecimal():
+            raise _unusable(
+                path, "the number of pictures and the names of the columns are not in the first two lines"
+            )
+        announced = int(lines.pop(0)[0])
+    elif not lines or lines[0][0] != _FILE:
+        raise _unusable(path, f"the first line does not begin with the column {_FILE}, followed by a comma")
+    names, rows = tuple(lines[0]), lines[1:]
+    if names[:1] == (_FILE,):  # which the text with the attributes has not
         names = names[1:]
     if len(set(names)) < len(names) or not names:
         raise _unusable(path, f"the columns are not all different: {' '.join(names)}")
-    if len(rows) != int(lines[0][0]):
-        raise _unusable(path, f"{len(rows)} rows where the first line announces {lines[0][0]}")
-    wrong = next((number for number, row in enumerate(rows, 3) if len(row) != len(names) + 1), None)
+    if announced not in (None, len(rows)):
+        raise _unusable(path, f"{len(rows)} rows where the first line announces {announced}")
+    first = 2 if announced is None else 3
+    wrong = next((number for number, row in enumerate(rows, first) if len(row) != len(names) + 1), None)
     if wrong is not None:
         raise _unusable(path, f"line {wrong} has not {len(names)} values")
     return names, _by_name(path, rows)
 
 
 def _lines(path: Path) -> list[list[str]]:
-    return [line.split() for line in read_text(path, _expected(path)).splitlines() if line.strip()]
+    """The values in each line that is not empty: words, or in CSV what is between commas."""
+    lines = [line for line in read_text(path, _expected(path)).splitlines() if line.strip()]
+    if path.suffix != _CSV:
+        return [line.split() for line in lines]
+    with reading(path, _expected(path), "Fetch the file again."):
+        return [[value.strip() for value in row] for row in csv.reader(lines, strict=True)]
 
 
 def _by_name(path: Path, rows: Sequence[Sequence[str]]) -> Rows:
@@ -156,9 +177,11 @@ def _parts(root: Path, problems: list[Problem]) -> dict[str, Part]:
     if path is None:
         problems += not_whole(root, "CelebA", [f"no {_PARTITION}, so no official parts"])
         return {}
-    lines = _lines(path)
+    lines, first = _lines(path), 1
+    if path.suffix == _CSV:
+        lines, first = lines[1:], 2
     wrong = next(
-        (number for number, row in enumerate(lines, 1) if len(row) != 2 or row[1] not in _PARTS), None
+        (number for number, row in enumerate(lines, first) if len(row) != 2 or row[1] not in _PARTS), None
     )
     if wrong is not None:
         raise _unusable(path, f"line {wrong} has no picture with 0, 1 or 2 behind it")

@@ -16,6 +16,7 @@ from typing import Any
 
 from netwright.data.io.images import PICTURE_ENDINGS, channel_names, has_colours, is_picture, read_head
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
+from netwright.data.layouts import label_table
 from netwright.data.layouts.description import DESCRIPTION, read_labels, stem, value_first
 from netwright.data.layouts.mask_cases import cases_of, problems_of
 from netwright.data.layouts.mask_meanings import (
@@ -101,8 +102,25 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         file_ending=".png",
         naming=DESCRIPTION if isinstance(named, dict) else home.relative_to(root).as_posix(),
         proposed=proposed,
-        problems=problems_of(found),
+        problems=(*problems_of(found), *_unused_table(root)),
     )
+
+
+def _unused_table(root: Path) -> list[Problem]:
+    """A warning where there is a table of labels, too, which is another dataset of the same pictures."""
+    if not label_table.recognised(root):
+        return []
+    return [
+        Problem(
+            "warning",
+            label_table.TABLE,
+            "is a table of labels, and is left out",
+            expected="images with masks alone",
+            found="labels of pictures, too",
+            advice=f"If the labels are to be told, and not the masks, say --format {label_table.LABEL_TABLE}.",
+            kind="left-out-table",
+        )
+    ]
 
 
 def _home_of(root: Path, masks: Sequence[Path], plain: bool) -> Path:

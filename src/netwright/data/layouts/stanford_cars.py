@@ -29,6 +29,9 @@ LOOKED_FOR = (
 )
 
 _DEVKIT = "devkit"
+_DEVKIT_HOMES = (_DEVKIT, "car_devkit/devkit", "car_devkit", ".")
+"""Where the tables may lie. Copies on Kaggle have a folder for each archive of the publisher."""
+
 _META = "cars_meta.mat"
 _HOMES: dict[Part, str] = {"train": "cars_train", "test": "cars_test"}
 _TABLES: dict[Part, tuple[str, ...]] = {
@@ -116,7 +119,7 @@ def read_to_restore(root: Path) -> ImageSet:
 
 def _find(root: Path, names: Sequence[str]) -> Path | None:
     """The first of some tables that is there, in the folder itself or in its ``devkit``."""
-    places = [home / name for name in names for home in (root / _DEVKIT, root)]
+    places = [root / home / name for name in names for home in _DEVKIT_HOMES]
     return next((path for path in places if path.is_file()), None)
 
 
