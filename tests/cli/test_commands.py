@@ -20,6 +20,7 @@ import yaml
 
 import netwright as package
 from dicom_files import affine_of, write_series
+from netwright.data.io.volumes import read_grid, read_label
 from netwright_tests import EXECUTABLE, SMALL, mean_dice
 from processes import finish, line_of
 
@@ -210,7 +211,7 @@ def test_predictions_lie_where_their_images_do(
     assert np.allclose(written.GetOrigin(), source.GetOrigin(), atol=1e-4)
     done = netwright("predict", finished_run, images, "-o", tmp_path / "itk", "--format", "dicom")
     assert done.returncode != 0
-    assert "expected nifti, nrrd, mha or png, got 'dicom'" in done.stderr
+    assert "expected nifti, nrrd, mha, png or dicom-seg, got 'dicom'" in done.stderr
 
 
 def test_a_dicom_series_is_predicted_as_the_nifti_file_of_its_numbers(
@@ -235,6 +236,26 @@ def test_a_dicom_series_is_predicted_as_the_nifti_file_of_its_numbers(
     for among in ("patients", "patients/p.1"):  # label maps there would be cases, or lie among the slices
         done = netwright("predict", finished_run, tmp_path / among, "-o", tmp_path / among)
         assert "lies among what is read" in done.stderr
+
+
+def test_a_dicom_segmentation_is_predicted_with_the_labels_of_the_nifti_file(
+    netwright: Command, dataset: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("highdicom")
+    array = np.asanyarray(nibabel.load(sorted((dataset / "imagesTr").iterdir())[0]).dataobj)
+    scan = write_series(
+        tmp_path / "scan",
+        np.rint(array * 100).astype(np.int16).T,
+        affine_of(spacing=(1, 1, 1)),
+        {"FrameOfReferenceUID": "1.2.3", "RescaleSlope": 0.01, "RescaleIntercept": 0},
+    )
+    for format in ("dicom-seg", "nifti"):
+        done = netwright("predict", finished_run, scan, "-o", tmp_path / "labels", "--format", format)
+        assert done.returncode == 0, done.stderr
+    grid = read_grid(scan)
+    made, plain = (read_label(tmp_path / "labels" / f"scan{ending}", grid) for ending in (".dcm", ".nii.gz"))
+    assert plain.any()
+    np.testing.assert_array_equal(made, plain)
 
 
 def test_predict_replaces_nothing_of_the_user_s_and_names_what_it_leaves_out(

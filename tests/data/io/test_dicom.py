@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +25,11 @@ from pydicom.uid import (
 
 from dicom_files import affine_of, write_enhanced, write_series
 from netwright.data import UnusableFile, read_image, read_label, write_label_map
+from netwright.data.io.dicom_seg_writer import require_highdicom
 from netwright.data.io.formats import image_file_digests
 from netwright.data.io.pieces import image_pieces
 from netwright.data.io.volumes import label_ending, read_grid
+from netwright.errors import SettingsError
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SHAPE = (8, 6, 5)
@@ -269,3 +272,12 @@ def test_label_maps_lie_where_the_series_does(format: str | None, tmp_path: Path
     np.testing.assert_allclose(
         np.reshape(image.GetDirection(), (3, 3)), affine[:3, :3] / [0.7, 0.8, 2.5], atol=1e-5
     )
+
+
+def test_without_highdicom_it_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = write_series(tmp_path / "a", STORED)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "highdicom" else find(name))
+    for refused in (require_highdicom, lambda: label_ending(scan, "dicom-seg")):
+        with pytest.raises(SettingsError, match=r"pip install 'netwright\[dicom-seg\]'"):
+            refused()

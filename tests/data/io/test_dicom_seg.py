@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -17,7 +17,6 @@ from pydicom.sr.codedict import codes
 
 from dicom_files import affine_of, write_enhanced, write_series
 from netwright.data import UnusableFile, read_image, read_label, write_label_map
-from netwright.data.io.dicom_seg_writer import require_highdicom
 from netwright.data.io.formats import segment_names
 from netwright.data.io.pieces import label_pieces
 from netwright.data.io.volumes import label_ending, read_grid, read_label_grid
@@ -337,9 +336,13 @@ def test_the_format_is_for_dicom_alone_and_no_default(tmp_path: Path) -> None:
         label_ending(tmp_path / "scan.nii.gz", "dicom-seg")
 
 
-def test_without_highdicom_it_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "highdicom" else find(name))
-    for refused in (require_highdicom, lambda: label_ending(series(tmp_path / "a"), "dicom-seg")):
-        with pytest.raises(SettingsError, match=r"pip install 'netwright\[dicom-seg\]'"):
-            refused()
+def test_an_image_in_another_format_has_the_same_labels(tmp_path: Path) -> None:
+    """The image as another program saved it in NIfTI: its axes in another order and direction."""
+    folder, array = series(tmp_path / "a"), numbers()
+    path = segmentation(tmp_path / "a.dcm", sources(folder), array)
+    whole = nibabel.Nifti1Image(np.zeros((16, 16, 8), np.float32), read_grid(folder).matrix)
+    ways = [[2, -1], [0, 1], [1, -1]]
+    nibabel.save(whole.as_reoriented(ways), tmp_path / "a.nii.gz")
+    grid = read_grid(tmp_path / "a.nii.gz")
+    expected = nibabel.orientations.apply_orientation(array.T, ways)
+    np.testing.assert_array_equal(grid.from_canonical(read_label(path, grid)), expected)
