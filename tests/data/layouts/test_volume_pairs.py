@@ -313,3 +313,96 @@ def test_folders_without_slices_beside_series_do_not_matter(tmp_path: Path) -> N
         write_series(tmp_path / "images" / name, numbers)
         nibabel.save(labels, tmp_path / "labels" / f"{name}.nii.gz")
     assert open_any(tmp_path).names == ("a", "b", "c")
+
+
+def test_two_datasets_below_a_folder_are_refused_by_name(pairs: Callable[..., Path]) -> None:
+    root = pairs("kidney/images/a{}.nii.gz", "kidney/labels/a{}.nii.gz")
+    pairs("brain/train/images/b{}.nii.gz", "brain/train/labels/b{}.nii.gz", root=root)
+    pairs("brain/test/images/b{}.nii.gz", "brain/test/labels/b{}.nii.gz", root=root)
+    with pytest.raises(
+        DatasetError,
+        match=r"in each of 2 folders \(brain and kidney\).*Give one of them, such as .*/kidney; or, if",
+    ) as refused:
+        open_any(root)
+    assert set(open_any(root / "brain").parts) == {"train", "test"}
+    text = str(refused.value)
+    (root / "dataset.json").write_text(text[text.index("{") : text.rindex("}") + 1])
+    assert len(open_any(root).names) == 9
+
+
+def test_a_folder_with_images_and_labels_for_each_case_is_a_case(pairs: Callable[..., Path]) -> None:
+    assert len(open_any(pairs("p{0}/images/a{0}.nii.gz", "p{0}/labels/a{0}.nii.gz")).names) == 3
+
+
+def test_sites_below_images_and_labels_are_one_dataset(pairs: Callable[..., Path]) -> None:
+    root = pairs("images/siteA/a{}.nii.gz", "labels/siteA/a{}.nii.gz")
+    pairs("images/siteB/a{}.nii.gz", "labels/siteB/a{}.nii.gz", root=root)
+    assert open_any(root).names[::3] == ("sitea_a1", "siteb_a1")
+
+
+def test_pairs_beside_a_dataset_with_a_description_are_refused(
+    pairs: Callable[..., Path], msd_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = pairs("other/images/a{}.nii.gz", "other/labels/a{}.nii.gz")
+    described = msd_folder(3, root=root / "Task01")
+    with pytest.raises(
+        DatasetError, match=f"expected one dataset. Give one of them, such as {described}; or move"
+    ):
+        open_any(root)
+    assert open_any(described).format == "msd"
+
+
+def test_a_dataset_within_another_is_told(
+    pairs: Callable[..., Path], msd_folder: Callable[..., Path]
+) -> None:
+    root = pairs("images/a{}.nii.gz", "labels/a{}.nii.gz")
+    msd_folder(3, root=root / "old" / "Task01")
+    dataset = open_any(root)
+    assert dataset.names == ("a1", "a2", "a3")
+    (told,) = dataset.problems
+    assert (told.severity, told.file, told.kind) == ("warning", "old/Task01", "ignored-dataset")
+
+
+def test_volumes_that_belong_to_no_pair_are_counted(
+    pairs: Callable[..., Path], write_volume: Write, noise: Make
+) -> None:
+    root = pairs("images/a{}.nii.gz", "labels/a{}.nii.gz")
+    for number in (1, 2):
+        write_volume(root / "notes" / f"t{number}.nii.gz", noise(100))
+        write_volume(root / "new scans" / f"b{number}.nii.gz", noise(100))
+    dataset = open_any(root)
+    assert dataset.unlabelled == ("b1", "b2")
+    (told,) = dataset.problems
+    assert (told.severity, told.file, told.found) == ("warning", "notes/t1.nii.gz", "2 with other names")
+
+
+def test_own_volumes_named_as_those_of_the_abdomen_have_no_organs(pairs: Callable[..., Path]) -> None:
+    root = pairs("img/img000{}.nii.gz", "label/label000{}.nii.gz", (1,))
+    assert open_any(root).labels == {0: "background", 1: "foreground"}
+    assert recognise(root) == "volume-pairs"
+    assert open_any(root, format="btcv").labels[1] == "spleen", "whoever names it knows"
+    pairs("img/img000{}.nii.gz", "label/label000{}.nii.gz", (6, 13), root=root)
+    assert recognise(root) == "btcv"
+    pairs("img/img000{}.nii.gz", "label/label000{}.nii.gz", (1, 255), root=root)
+    assert recognise(root) == "volume-pairs"
+
+
+@pytest.mark.parametrize("description", [{"name": "Mine"}, {"licence": "CC", "reference": "ours"}])
+def test_a_description_without_labels_names_what_it_names(
+    pairs: Callable[..., Path], description: dict[str, str]
+) -> None:
+    root = pairs("images/s{}.nii.gz", "labels/s{}.nii.gz")
+    (root / "dataset.json").write_text(json.dumps(description))
+    dataset = open_any(root)
+    assert dataset.labels == {0: "background", 1: "label 1", 2: "label 2"}
+    assert dataset.name == description.get("name", root.name)
+
+
+def test_a_description_of_channels_needs_labels(pairs: Callable[..., Path]) -> None:
+    root = pairs("images/s{}.nii.gz", "labels/s{}.nii.gz")
+    (root / "dataset.json").write_text(json.dumps({"channel_names": {"0": "CT"}}))
+    with pytest.raises(DatasetError, match="has channel_names but no `labels`") as refused:
+        open_any(root)
+    example = str(refused.value).partition("for example ")[2].rstrip(".")
+    (root / "dataset.json").write_text("{" + example + "}")
+    assert open_any(root).label_names == ("tumour",)

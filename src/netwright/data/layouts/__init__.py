@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netwright.data.layouts import acdc, brats, cine, image_masks, kits, msd, nnunet
+from netwright.data.layouts import acdc, brats, btcv, cine, image_masks, kits, msd, nnunet
 from netwright.data.layouts import volume_pairs as pairs
 from netwright.data.layouts.unlabelled import find_cases
 from netwright.data.volumes.dataset import Dataset
@@ -44,9 +44,10 @@ FORMATS: dict[str, Format] = {
     "kits": Format("KiTS", kits.LOOKED_FOR, kits.matches, kits.read, anywhere=True),
     "btcv": Format(
         "Beyond the Cranial Vault, abdomen",
-        pairs.BTCV_LOOKED_FOR,
-        pairs.matches_btcv,
-        pairs.read_btcv,
+        btcv.LOOKED_FOR,
+        btcv.matches,
+        btcv.read,
+        btcv.recognised,
         anywhere=True,
     ),
     "volume-pairs": Format(

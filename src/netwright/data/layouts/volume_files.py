@@ -162,7 +162,7 @@ def require_one_folder_each(folders: Iterable[tuple[str, Path]], what: str) -> N
 
 
 def strays(root: Path, folders: Iterable[Path], known: Collection[Path]) -> tuple[Problem, ...]:
-    """A warning of the volumes in folders that belong to no case; empty where there are none.
+    """Warnings of the volumes in folders that belong to no case, and of other datasets within; empty without such.
 
     Args:
         root: the dataset's folder.
@@ -171,18 +171,33 @@ def strays(root: Path, folders: Iterable[Path], known: Collection[Path]) -> tupl
     """
     files = set(known)
     others = [file for folder in folders for file in volume_files_in(folder) if file not in files]
-    if not others:
-        return ()
-    problem = Problem(
-        "warning",
-        str(others[0]),
-        "belongs to no case",
-        expected="volumes with the names that the files of a case have",
-        found=f"{len(others)} with other names",
-        advice="They are left out: rename them if they are of the dataset.",
-        kind="ignored-file",
-    )
-    return (problem.relative_to(root),)
+    described = described_below(root)
+    problems = []
+    if others:
+        problems.append(
+            Problem(
+                "warning",
+                str(others[0]),
+                "belongs to no case",
+                expected="volumes with the names that the files of a case have",
+                found=f"{len(others)} with other names",
+                advice="They are left out: rename them if they are of the dataset.",
+                kind="ignored-file",
+            )
+        )
+    if described:
+        problems.append(
+            Problem(
+                "warning",
+                str(described[0]),
+                "is a dataset of its own",
+                expected="one dataset in a folder",
+                found=f"{len(described)} with a {DESCRIPTION}",
+                advice="It is left out: give its own folder to read it.",
+                kind="ignored-dataset",
+            )
+        )
+    return tuple(problem.relative_to(root) for problem in problems)
 
 
 _SUFFIXES: dict[str, Part] = {"Tr": "train", "Va": "val", "Ts": "test"}

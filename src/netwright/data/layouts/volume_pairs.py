@@ -4,9 +4,6 @@
 Words such as ``img`` or ``labels`` say what a file is, and are left out of the names of files and folders; what remains
 must be the same for an image and its label map. The labels are those of a ``dataset.json``, else those of a table of
 FreeSurfer or ITK-SNAP in the folder, else the segments of DICOM segmentations, else the values in the label maps.
-
-The scans "Beyond the Cranial Vault" (synapse.org, syn3193805) are of this layout: ``Training/img/img0001.nii.gz``,
-``Training/label/label0001.nii.gz``, and ``Testing/img`` without label maps.
 """
 
 from __future__ import annotations
@@ -14,10 +11,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from netwright.data.io.pieces import label_pieces
@@ -29,93 +27,65 @@ from netwright.data.layouts.image_masks import labels_of_values
 from netwright.data.layouts.label_names import names_of_segments, read_table, table_in
 from netwright.data.layouts.volume_files import (
     LOOKED_AT,
+    described_below,
     ending_of,
     folders_below,
     in_order_of_name,
     named_labels,
-    series_in,
     strays,
     volume_files_in,
     with_parts,
 )
+from netwright.data.layouts.volume_names import (
+    LABEL_WORD,
+    Found,
+    Key,
+    found_in,
+    is_label,
+    says_image,
+    set_of,
+    sorted_in,
+    volumes_in,
+    without_words,
+)
 from netwright.data.parallel import in_order
 from netwright.data.volumes.counting import ValueCount
-from netwright.data.volumes.dataset import BTCV, Case, Dataset
+from netwright.data.volumes.dataset import Case, Dataset
 from netwright.errors import DatasetError
 
 LOOKED_FOR = (
     "volumes and label maps whose names are alike without words such as image, img, label, seg and mask: images/a and "
     "labels/a, img/img1 and label/label1, or a beside a_seg (.nii.gz and others)"
 )
-BTCV_LOOKED_FOR = (
-    "folders `img` and `label` (also below Training) with img0001 and label0001 (.nii.gz and others)"
-)
 
-BTCV_LABELS = {
-    0: "background",
-    1: "spleen",
-    2: "right kidney",
-    3: "left kidney",
-    4: "gallbladder",
-    5: "esophagus",
-    6: "liver",
-    7: "stomach",
-    8: "aorta",
-    9: "inferior vena cava",
-    10: "portal vein and splenic vein",
-    11: "pancreas",
-    12: "right adrenal gland",
-    13: "left adrenal gland",
-}
-
-_IMAGE = "images?|imgs?|volumes?|vols?|scans?"
-_LABEL = "labels?|lbls?|segs?|segm|segmentations?|masks?|gts?|groundtruths?|annotations?"
-_EDGES = r"(?<![A-Za-z])(?i:{})(?![a-z])"
-_IMAGE_WORD = re.compile(_EDGES.format(_IMAGE))
-_LABEL_WORD = re.compile(_EDGES.format(_LABEL))
-_WORD = re.compile(_EDGES.format(f"{_IMAGE}|{_LABEL}"))
-_SEPARATORS = re.compile(r"[\s_.-]+")
 _NUMBERED = re.compile(r"(.+)_(\d{4})")
 _READERS = 4
+_WITH_LABELS = ("channel_names", "modality", "file_ending")
+"""A ``dataset.json`` with one of these is meant to name the labels, too."""
 
-_Key = tuple[str, str]
-"""What remains of the folders below the dataset's, and of the stem."""
+_EXAMPLE = '{"labels": {"background": 0, "tumour": 1}}'
 
 
-@dataclass
-class _Found:
-    """The files of a key."""
+@dataclass(frozen=True)
+class Pairs:
+    """The cases in a folder.
 
-    images: list[Path] = field(default_factory=list)
-    labels: list[Path] = field(default_factory=list)
+    Args:
+        cases: images with label maps, and those of which one is missing.
+        unlabelled: the names of images in folders without any label map.
+        files: all files of both.
+    """
+
+    cases: list[Case]
+    unlabelled: list[str]
+    files: list[Path]
 
 
 def matches(root: Path, description: Mapping[str, Any]) -> bool:
     """Whether a folder is of this format: near its top there is an image with its label map, of one time point."""
-    if description and "labels" not in description:
-        return False  # it describes something else
-    found = _found(root, islice(_folders(root), LOOKED_AT))
+    found = found_in(root, islice(folders_below(root), LOOKED_AT))
     pair = next((one for one in found.values() if one.images and one.labels), None)
     return time_points(pair.labels[0]) < 2 if pair else _numbered(found) is not None
-
-
-def matches_btcv(root: Path, description: Mapping[str, Any]) -> bool:
-    """Whether a folder has pairs that are named as those of "Beyond the Cranial Vault"."""
-    found = _found(root, islice(_folders(root), LOOKED_AT))
-    return any(
-        _is_btcv(image) and _is_btcv(label)
-        for one in found.values()
-        for image in one.images
-        for label in one.labels
-    )
-
-
-def _is_btcv(file: Path) -> bool:
-    """Whether a file is ``img/img0001`` or ``label/label0001``, and not one that was registered to another."""
-    return bool(re.fullmatch(rf"{file.parent.name}\d{{4}}", stem(file))) and file.parent.name in (
-        "img",
-        "label",
-    )
 
 
 def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
@@ -129,118 +99,103 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         map_label: value -> value to take instead.
 
     Raises:
-        DatasetError: an image has two label maps or the reverse, the label maps hold no labels, or the table of labels
-            cannot be used.
+        DatasetError: an image has two label maps or the reverse, the folder holds several datasets, the label maps hold
+            no labels, or the table of labels cannot be used.
     """
-    cases, unlabelled = _cases(root)
-    labels, naming, proposed = _meaning(root, description, cases, map_label)
-    return _dataset(root, description, map_label, "volume-pairs", cases, unlabelled, labels, naming, proposed)
-
-
-def read_btcv(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
-    """As `read`, with the same arguments; the labels are the 13 organs, unless a ``dataset.json`` names others.
-
-    Scans that were registered to others (``RegData``) are left out: a patient would be in two parts.
-    """
-    cases, unlabelled = _cases(root, _is_btcv)
-    named = named_labels(root, description)
-    labels, naming = (named, DESCRIPTION) if named else (BTCV_LABELS, BTCV)
-    dataset = _dataset(root, description, map_label, "btcv", cases, unlabelled, labels, naming, {})
-    files = [file for folder in _folders(root) for file in volume_files_in(folder)]
-    return replace(dataset, problems=strays(root, _folders(root), [file for file in files if _is_btcv(file)]))
+    _require_labels(root, description)
+    pairs = pairs_in(root)
+    _require_one_set(root, description, pairs.cases)
+    labels, naming, proposed = _meaning(root, description, pairs.cases, map_label)
+    return dataset_of(root, description, map_label, "volume-pairs", pairs, labels, naming, proposed)
 
 
 def label_maps_among(folder: Path, files: Sequence[Path]) -> set[Path]:
     """Those of the volumes in a folder that are the label maps of others among them."""
-    found = _sorted_in(folder, files)
+    found = sorted_in(folder, files)
     return {label for one in found.values() if one.images for label in one.labels}
 
 
 def is_named_label(file: Path) -> bool:
     """Whether the name of a file says that it is a label map."""
-    return bool(_LABEL_WORD.search(stem(file)))
+    return bool(LABEL_WORD.search(stem(file)))
 
 
 def in_folders(path: Path) -> tuple[Case, ...]:
     """The images to predict in a folder that has a folder for each case, with one image; empty for other folders."""
     cases = []
-    for folder in _folders(path):
+    for folder in folders_below(path):
         files = volume_files_in(folder)
-        images = [file for file in files if not _is_label(path, file)]
-        if files and (folder == path or len(images) != 1 or _without_words(stem(images[0]))):
+        images = [file for file in files if not is_label(path, file)]
+        if files and (folder == path or len(images) != 1 or without_words(stem(images[0]))):
             return ()
         cases += [Case(folder.name, (image,), None) for image in images]
     return in_order_of_name(cases)
 
 
-def _folders(root: Path) -> Iterator[Path]:
-    return folders_below(root) if root.is_dir() else iter(())
+def pairs_in(root: Path, of_it: Callable[[Path], bool] = lambda file: True) -> Pairs:
+    """The cases in a folder.
 
+    Args:
+        root: the folder.
+        of_it: whether a file is of the dataset.
 
-def _found(root: Path, folders: Iterable[Path]) -> dict[_Key, _Found]:
-    return _sorted_in(root, (file for folder in folders for file in _volumes_in(folder)))
-
-
-def _volumes_in(folder: Path) -> list[Path]:
-    """The volumes in a folder; those that are series in DICOM, where its name says that it has images."""
-    return [
-        *volume_files_in(folder),
-        *(series_in(folder) if _IMAGE_WORD.search(folder.absolute().name) else []),
-    ]
-
-
-def _sorted_in(root: Path, files: Iterable[Path]) -> dict[_Key, _Found]:
-    found: dict[_Key, _Found] = {}
-    for file in files:
-        one = found.setdefault((_home(root, file), _without_words(stem(file))), _Found())
-        (one.labels if _is_label(root, file) else one.images).append(file)
-    return found
-
-
-def _home(root: Path, file: Path) -> str:
-    """What remains of the folders around a file: ``Training/img`` -> training."""
-    within = (_without_words(part) for part in file.relative_to(root).parent.parts)
-    return "/".join(part for part in within if part)
-
-
-def _without_words(name: str) -> str:
-    """``img0001`` -> 0001, ``DET0000101_avg_seg`` -> det0000101_avg, ``imagesTr`` -> tr."""
-    return _SEPARATORS.sub("_", _WORD.sub("_", name)).strip("_").lower()
-
-
-def _is_label(root: Path, file: Path) -> bool:
-    """Whether a file is a label map: its name says so, or else the nearest folder whose name says what is in it."""
-    name = stem(file)
-    if _LABEL_WORD.search(name) and not _IMAGE_WORD.search(name):
-        return True
-    for part in reversed(file.relative_to(root).parent.parts):
-        if bool(_LABEL_WORD.search(part)) != bool(_IMAGE_WORD.search(part)):
-            return bool(_LABEL_WORD.search(part))
-    return bool(_LABEL_WORD.search(name))
-
-
-def _cases(root: Path, of_it: Callable[[Path], bool] = lambda file: True) -> tuple[list[Case], list[str]]:
-    """The cases, and the names of those in folders without label maps. ``of_it``: whether a file is of the dataset."""
-    files = (file for folder in _folders(root) for file in _volumes_in(folder))
-    found = _sorted_in(root, filter(of_it, files))
-    if not any(one.images and one.labels for one in found.values()):
+    Raises:
+        DatasetError: there is no image with a label map, or one has two.
+    """
+    files = (file for folder in folders_below(root) for file in volumes_in(folder))
+    found = sorted_in(root, filter(of_it, files))
+    paired = {key for key, one in found.items() if one.images and one.labels}
+    if not paired:
         raise DatasetError(
             _numbered(found) or f"{root} has no image with a label map of a name like its own."
         )
     homes = {home for (home, _), one in found.items() if one.labels}
-    cases: dict[_Key, Case] = {}
-    unlabelled = []
+    names = {name for _, name in paired}
+    cases: dict[Key, Case] = {}
+    unlabelled: list[Path] = []
     for (home, name), one in found.items():
-        if len(one.images) > 1 or len(one.labels) > 1:
+        if home not in homes:
+            unlabelled += [image for image in one.images if name in names or says_image(root, image)]
+        elif len(one.images) > 1 or len(one.labels) > 1:
             raise DatasetError(_ambiguous(root, one))
-        if home in homes:
-            cases[home, name] = _case(one)
         else:
-            unlabelled += [_name(image) for image in one.images]
-    return _with_names(cases), sorted(unlabelled)
+            cases[home, name] = _case(one)
+    known = [file for case in cases.values() for file in (*case.images, case.label) if file is not None]
+    return Pairs(_with_names(cases), sorted(map(_name, unlabelled)), [*known, *unlabelled])
 
 
-def _case(one: _Found) -> Case:
+def _require_labels(root: Path, description: Mapping[str, Any]) -> None:
+    """Refuse a ``dataset.json`` that names channels and no labels."""
+    if "labels" not in description and (given := [key for key in _WITH_LABELS if key in description]):
+        raise DatasetError(
+            f"{root / DESCRIPTION} has {enumerate_words(given)} but no `labels`: expected a value for each label. Add "
+            f"them, for example {_EXAMPLE[1:-1]}."
+        )
+
+
+def _require_one_set(root: Path, description: Mapping[str, Any], cases: Sequence[Case]) -> None:
+    """Refuse several datasets below one folder, whose labels may mean different things."""
+    pairs = [(case.images[0], case.label) for case in cases if case.label is not None and not case.problem]
+    count = Counter(set_of(root, *pair) for pair in pairs)
+    sets = {root.joinpath(*home): number for home, number in count.items() if home is not None}
+    described = described_below(root)
+    named = "labels" in description or table_in(root) is not None
+    several = len(sets) > 1 and max(sets.values()) > 1 and not named  # with one case each they are cases
+    own = root in sets or any(image.parent == root for image, _ in pairs)
+    if not several and (own or not described):
+        return
+    others = [*sorted(sets or {image.parent for image, _ in pairs}), *described]
+    inside = [folder.relative_to(root).as_posix() for folder in others]
+    advice = "or move the others out of the folder"
+    if not described:
+        advice = f"or, if their labels mean the same, name them in {root / DESCRIPTION}: {_EXAMPLE}"
+    raise DatasetError(
+        f"{root} has images with label maps in each of {len(others)} folders ({enumerate_words(inside[:4])}): expected "
+        f"one dataset. Give one of them, such as {others[-1]}; {advice}."
+    )
+
+
+def _case(one: Found) -> Case:
     problem = None
     if not one.images:
         problem = _half(one.labels[0], "has no image", "an image", "missing-image")
@@ -252,7 +207,7 @@ def _case(one: _Found) -> Case:
 
 def _name(image: Path) -> str:
     """The stem; or the folder's name, where the stem is a word such as ``image``."""
-    return stem(image) if _without_words(stem(image)) else image.absolute().parent.name
+    return stem(image) if without_words(stem(image)) else image.absolute().parent.name
 
 
 def _half(file: Path, what: str, other: str, kind: str) -> Problem:
@@ -267,7 +222,7 @@ def _half(file: Path, what: str, other: str, kind: str) -> Problem:
     )
 
 
-def _ambiguous(root: Path, one: _Found) -> str:
+def _ambiguous(root: Path, one: Found) -> str:
     kind, files = ("images", one.images) if len(one.images) > 1 else ("label maps", one.labels)
     names = enumerate_words([file.relative_to(root).as_posix() for file in files])
     return (
@@ -278,7 +233,7 @@ def _ambiguous(root: Path, one: _Found) -> str:
     )
 
 
-def _with_names(cases: Mapping[_Key, Case]) -> list[Case]:
+def _with_names(cases: Mapping[Key, Case]) -> list[Case]:
     """The cases; where folders have files of one name, with what remains of the folders' names before it."""
     count = Counter(case.name for case in cases.values())
     return [
@@ -289,7 +244,7 @@ def _with_names(cases: Mapping[_Key, Case]) -> list[Case]:
     ]
 
 
-def _numbered(found: Mapping[_Key, _Found]) -> str | None:
+def _numbered(found: Mapping[Key, Found]) -> str | None:
     """What to say of files that are named as nnU-Net's, but are not described; None for other files."""
     labels = {key: one.labels[0] for key, one in found.items() if one.labels and not one.images}
     for (home, name), one in found.items():
@@ -320,7 +275,7 @@ def _meaning(
     if table is None and (segments := names_of_segments(root, files)):
         meant = {map_label.get(value, value) for value in segments} & segments.keys()
         return {0: "background", **{value: segments[value] for value in sorted(meant)}}, "segments", {}
-    values = set[int]().union(*in_order(_values, files, _READERS))
+    values = set[int]().union(*in_order(label_values, files, _READERS))
     if table is None:
         labels, proposed = labels_of_values(root, values | {0}, map_label)
         return labels, "label maps", proposed
@@ -329,7 +284,7 @@ def _meaning(
     return {0: "background", **{value: names[value] for value in sorted(meant)}}, table.name, {}
 
 
-def _values(path: Path) -> frozenset[int]:
+def label_values(path: Path) -> frozenset[int]:
     """The values in a label map; none where it cannot be read, as its inspection says why."""
     count = ValueCount()
     try:
@@ -340,30 +295,42 @@ def _values(path: Path) -> frozenset[int]:
         return frozenset()
 
 
-def _dataset(
+def dataset_of(
     root: Path,
     description: Mapping[str, Any],
     map_label: Mapping[int, int],
     format: str,
-    cases: Sequence[Case],
-    unlabelled: Sequence[str],
+    pairs: Pairs,
     labels: Mapping[int, str],
     naming: str,
-    proposed: Mapping[int, int],
+    proposed: Mapping[int, int] = MappingProxyType({}),
 ) -> Dataset:
-    images = [case.images[0] for case in cases if case.problem is None]
+    """The dataset of these cases. Volumes that belong to none are told.
+
+    Args:
+        root: the folder.
+        description: its ``dataset.json``; empty if there is none.
+        map_label: value -> value to take instead.
+        format: the name of the layout.
+        pairs: the cases.
+        labels: value -> name.
+        naming: what names them.
+        proposed: the labels that are proposed for values without a meaning.
+    """
+    images = [case.images[0] for case in pairs.cases if case.problem is None]
     return Dataset(
         name=str(description.get("name") or root.resolve().name),
         root=root,
         format=format,
         channels=_channels(images),
         labels=dict(labels),
-        cases=in_order_of_name(with_parts(root, cases)),
+        cases=in_order_of_name(with_parts(root, pairs.cases)),
         map_label=map_label,
-        file_ending=ending_of([case.label for case in cases if case.label is not None]),
+        file_ending=ending_of([case.label for case in pairs.cases if case.label is not None]),
         naming=naming,
         proposed=proposed,
-        unlabelled=tuple(unlabelled),
+        problems=strays(root, folders_below(root), pairs.files),
+        unlabelled=tuple(pairs.unlabelled),
     )
 
 
