@@ -55,6 +55,7 @@ LAYOUTS: dict[str, Parts] = {
         "train": ("training/images/#_training.tif", "training/1st_manual/#_manual1.png"),
         "test": ("test/images/#_test.tif", "test/1st_manual/#_manual1.png"),
     },
+    "HRF": {None: ("images/#_dr.JPG", "manual1/#_dr.tif")},
     "CHASE-DB1": {None: ("Image_#L.jpg", "Image_#L_1stHO.png")},
     "Cityscapes": in_folders(
         "leftImg8bit/@/aachen/aachen_#_000019_leftImg8bit.png",
@@ -176,6 +177,13 @@ def test_what_publishers_add_is_left_out_and_told(tmp_path: Path) -> None:
     assert all(case.label is not None and case.label.parent.name == "1st_manual" for case in dataset.cases)
     assert len(dataset.cases) == 2 * PAIRS
     assert left_out(dataset) == {"test/2nd_manual/004_manual2.png": "2 such pictures"}
+
+    root = build(tmp_path / "hrf", LAYOUTS["HRF"])
+    for number in range(1, PAIRS + 1):
+        picture(root / "mask" / f"{number:03d}_dr_mask.tif")
+    dataset = open_any(root)
+    assert [case.label for case in dataset.cases] == sorted((root / "manual1").iterdir())
+    assert left_out(dataset) == {"mask/001_dr_mask.tif": f"{PAIRS} such pictures"}
 
 
 def test_formats_that_are_not_read_are_refused_with_the_command_that_converts(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_images_and_masks_are_no_classes(tmp_path: Path, image: str, label: str,
             opened(root)
         text = str(error.value)
         assert "looks like images and masks" in text
-        assert "Name the folders images and masks, stems alike" in text
+        assert "Put the images into a folder images and the masks into a folder masks, stems alike" in text
         assert image.replace("#", "000") in text
         assert label.replace("#", "000") in text
     if choice is not None:
@@ -75,7 +75,10 @@ def test_a_description_that_would_leave_out_images_is_not_advised(tmp_path: Path
     """Masks to be filled in, of which each is for a picture of training and one of testing."""
     root = build(tmp_path, "test/#.jpg", "masks/#.png")
     build(root, "train/#.jpg", "masks/#.png")
-    with pytest.raises(DatasetError, match="Name the folders images and masks, stems alike\\. If these"):
+    with pytest.raises(
+        DatasetError,
+        match="Put the images into a folder images and the masks into a folder masks, stems alike\\. If these",
+    ):
         open_any(root)
 
 

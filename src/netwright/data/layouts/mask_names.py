@@ -19,10 +19,13 @@ IMAGES = "images"
 MASKS = "masks"
 
 _PART = "|".join(PARTS)
-_IMAGE_NAMES = "images?|imgs?|pictures?|photos?|inputs?|originals?|jpegimages|leftimg8bit|701_stillsraw_full"
+IMAGE_WORDS = "images?|imgs?|pictures?|photos?|inputs?|originals?"
+MASK_WORDS = "masks?|labels?|annotations?|annots?|gts?|segmentations?|segs?|trimaps?"
+"""What says of a name that it is that of images, or of masks, in lower case."""
+
+_IMAGE_NAMES = f"{IMAGE_WORDS}|jpegimages|leftimg8bit|701_stillsraw_full"
 _MASK_NAMES = (
-    "masks?|labels?|annotations?|annots?|gts?|ground[ _-]?truths?|segmentations?|segs?|trimaps?|segmentationclass|"
-    "gtfine|1st_manual|labeledapproved_full"
+    f"{MASK_WORDS}|ground[ _-]?truths?|segmentationclass|gtfine|1st_manual|manual1|labeledapproved_full"
 )
 _FOLDER = re.compile(
     rf"(?:(?P<before>{_PART})[ _-]?)?(?:(?P<image>{_IMAGE_NAMES})|(?P<mask>{_MASK_NAMES}))(?:[ _-]?(?P<after>{_PART}))?"
@@ -37,8 +40,8 @@ _OF_A_CHALLENGE = re.compile(
 _OTHER_FOLDERS = ("2nd_manual", "gtcoarse", "segmentationobject")
 """Second opinions of DRIVE, coarse masks of Cityscapes, and objects of PASCAL VOC: known, and not read."""
 
-_BESIDE = {"1st_manual": "mask"}
-"""In DRIVE ``mask`` is the field of view, and ``1st_manual`` the vessels."""
+_BESIDE = {"1st_manual": "mask", "manual1": "mask"}
+"""In DRIVE and HRF ``mask`` is the field of view, and ``1st_manual`` or ``manual1`` the vessels."""
 
 _CITYSCAPES = "gtfine"
 """Its masks of the test part are published without labels: they show the car that carries the camera, and borders."""

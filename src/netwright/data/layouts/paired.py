@@ -15,18 +15,18 @@ from netwright.data.layouts.class_folders import PARTS, files_below
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.layouts.looks import is_flat, same_size, some
 from netwright.data.layouts.mask_cases import readable
-from netwright.data.layouts.mask_names import IMAGES, MASKS
+from netwright.data.layouts.mask_names import IMAGE_WORDS, IMAGES, MASK_WORDS, MASKS
 from netwright.data.layouts.mask_pairs import ENDINGS, doubt
 from netwright.data.volumes.dataset import PICTURES_WITH_MASKS
 from netwright.errors import DatasetError
 
-_MASK_WORD = re.compile(
-    "masks?|msks?|labels?|lbls?|segs?|segmentations?|anno(t(ation)?)?s?|gts?|(ground)?truths?|manual|mattes?|trimaps?"
-)
+_MASK_WORD = re.compile(rf"{MASK_WORDS}|msks?|lbls?|annos?|(ground)?truths?|manual|mattes?")
 _OBSERVER = re.compile(r"manual\d")
 """In DRIVE the number says who drew the mask."""
 
-_IMAGE_WORD = re.compile("images?|imgs?|im|pic(ture)?s?|photos?|sat|inputs?|originals?")
+_IMAGE_WORD = re.compile(rf"{IMAGE_WORDS}|im|pics?|sat")
+"""More words than those that are read, as here they only have to be refused."""
+
 _MOST_LOOKED_AT = 100_000
 _FEWEST = 3
 _MOST_OF_CASE = 4
@@ -76,7 +76,7 @@ def _advice(root: Path, pair: Paired) -> str:
             "Where each mask shows one object, join those of an image into one picture whose pixels are labelled where "
             f"they are in any of them. Name the folders {IMAGES} and {MASKS}, stems alike."
         )
-    advice = f"Name the folders {IMAGES} and {MASKS}, stems alike"
+    advice = f"Put the images into a folder {IMAGES} and the masks into a folder {MASKS}, stems alike"
     chosen = _chosen(pair)
     found = readable(root, chosen)
     if found is None or any(found.left_out.values()) or len(found.complete) < len(found.pairs):
