@@ -77,6 +77,7 @@ SEARCHES = {
             "space.normal_cells": 1,
             "space.channels": 2,
             "supernet.space": {"normal_cells": 1, "channels": 2},
+            "supernet.cases": "training",
             "supernet.steps": 16,
             "supernet.snapshots": 16,
             "supernet.batch_size": 4,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from netwright.api.series import create_series, open_series
-from netwright.errors import FolderTaken, SettingsError
+from netwright.api.series import Series, create_series, open_series, runs_in
+from netwright.errors import FolderTaken, RunError, SettingsError
 from netwright.planning.user_settings import UserSettings
 from netwright.report.summaries import SEARCHED
 from netwright.runs.results import read_results
+from netwright_tests import SMALL
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 FEW = UserSettings(
@@ -65,17 +67,57 @@ def test_what_was_left_off_goes_on_with_the_runs_that_are_missing(
     assert "split-1" in refused.stderr
 
 
-def test_each_run_takes_the_next_fold(dataset: Path, tmp_path: Path) -> None:
-    names = [f"phantom_{number:03d}" for number in range(8)]
-    folds = [{"train": names[:4], "val": names[4:6]}, {"train": names[2:6], "val": names[6:]}]
+NAMES = [f"phantom_{number:03d}" for number in range(8)]
+
+
+@pytest.mark.filterwarnings("ignore::netwright.errors.SettingsWarning")
+@pytest.mark.parametrize("fold", [None, 0])
+def test_each_run_takes_the_next_fold(fold: int | None, dataset: Path, tmp_path: Path) -> None:
+    folds = [{"train": NAMES[:4], "val": NAMES[4:6]}, {"train": NAMES[2:6], "val": NAMES[6:]}]
     file = tmp_path / "splits_final.json"
     file.write_text(json.dumps(folds))
-    given = {**(FEW.assignments or {}), "dataset.split_file": file, "dataset.fold": 0}
-    series = create_series(dataset, "segnas4", replace(FEW, assignments=given), tmp_path / "series", 2)
+    given = {**(FEW.assignments or {}), "dataset.split_file": file}
+    given |= {} if fold is None else {"dataset.fold": fold}
+    user = replace(FEW, assignments=given)
+    series = create_series(dataset, "segnas4", user, tmp_path / "series", 2)
     reopened = open_series(series.root)
     runs = [series.runs[0], reopened._run(2, trust_code=False)]
     validation = [set(run.folder.splits().validation) for run in runs]
-    assert validation == [set(fold["val"]) for fold in folds]
+    assert validation == [set(one["val"]) for one in folds]
+    with pytest.raises(SettingsError, match=r"has 2 folds: expected 3 .* at most --splits 2"):
+        create_series(dataset, "segnas4", user, tmp_path / "more", 3)
+    assert not (tmp_path / "more").exists()
+
+
+@pytest.mark.filterwarnings("ignore::netwright.errors.SettingsWarning")
+def test_what_a_file_leaves_open_is_drawn_for_each_run(dataset: Path, tmp_path: Path) -> None:
+    file = tmp_path / "parts.csv"
+    file.write_text("case,part\n" + "".join(f"{name},{'test' * (name == NAMES[3])}\n" for name in NAMES))
+    user = replace(FEW, assignments={**(FEW.assignments or {}), "dataset.split_file": str(file)})
+    series = create_series(dataset, "segnas4", user, tmp_path / "series", 4)
+    runs = [series._run(number, trust_code=False) for number in range(1, 5)]
+    assert all(run.folder.splits().test == (NAMES[3],) for run in runs)
+    assert len({run.folder.splits().validation for run in runs}) > 1
+
+
+def test_a_series_without_a_comparison_ends_well_and_a_damaged_one_is_told(
+    dataset: Path, netwright: Command, tmp_path: Path
+) -> None:
+    root = tmp_path / "series"
+    words = ["--recipe", "segnas4", "--trials", 1, *SMALL, "--splits", 2, "--verdict-hours", 0, "--seed", 3]
+    done = netwright("search", dataset, "-o", root, *words)
+    assert done.returncode == 0, done.stderr
+    assert f"report     {root / 'split-2' / 'report.html'}" in done.stdout
+    assert [one.folder.root.name for one in runs_in([root, root / "split-1"])] == ["split-1", "split-2"]
+    repeated = UserSettings(repeat=open_series(root).runs[0].settings)
+    again = create_series(dataset, None, repeated, tmp_path / "again", 2)
+    assert again.runs[0].settings.seed == 3
+    shutil.rmtree(root / "split-1")
+    with pytest.raises(RunError, match="split-1"):
+        Series(root, 1).resume()
+    (root / "series.json").write_text("[]")
+    with pytest.raises(RunError, match="damaged"):
+        open_series(root)
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(dataset: Path, tmp_path: Path) -> None:

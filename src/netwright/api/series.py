@@ -10,7 +10,8 @@ from typing import Any
 from netwright.api import create_run, open_run
 from netwright.api.run import Run
 from netwright.api.runner import OnStatus
-from netwright.errors import SettingsError
+from netwright.data.split_file import read_split_file
+from netwright.errors import RunError, SettingsError
 from netwright.files import read_json, write_json
 from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.runs import ComparedRuns, compare_runs
@@ -27,13 +28,17 @@ class Series:
     Args:
         root: the folder.
         splits: how many runs there are to be.
-        folds: a file of folds, and the fold of the first run; None: the divisions are drawn.
+        split_file: the user's file of parts, read anew for each run; None: there is none.
+        fold: which of its folds the first run has; the others follow. None: it has no folds.
     """
 
-    def __init__(self, root: Path, splits: int, folds: tuple[str, int] | None = None) -> None:
+    def __init__(
+        self, root: Path, splits: int, split_file: str | None = None, fold: int | None = None
+    ) -> None:
         self.root = root
         self.splits = splits
-        self._folds = folds
+        self._split_file = split_file
+        self._fold = fold
 
     @property
     def runs(self) -> list[Run]:
@@ -83,11 +88,14 @@ class Series:
         folder = self._folder(number)
         if (folder / "run.yaml").exists():
             return open_run(folder, trust_code=trust_code)
+        if not self.runs:
+            raise RunError(f"{self.root} has lost its first run, split-1, whose settings the others repeat.")
         first, later = self.runs[0].settings, number - 1
         given: dict[str, Any] = {}
-        if self._folds is not None:
-            file, fold = self._folds
-            given = {"dataset.split_file": file, "dataset.fold": fold + later}
+        if self._split_file is not None:
+            given["dataset.split_file"] = self._split_file
+        if self._fold is not None:
+            given["dataset.fold"] = self._fold + later
         user = UserSettings(seed=first.seed + later, assignments=given, repeat=first, trust_code=trust_code)
         return create_run(Path(first.dataset.path), None, user, folder)
 
@@ -102,8 +110,9 @@ def create_series(
 ) -> Series:
     """Makes the folder of a series and its first run. Does not search yet.
 
-    Seeds count up from the user's: each gives another division of the dataset, and another search. So does the fold of
-    a file of folds, if the user names the first.
+    Seeds count up from the user's: each gives another division of the dataset, and another search. So do the folds of a
+    file of folds, from the one that the user names, or from the first. What another file of parts leaves open is drawn
+    for each run.
 
     Args:
         dataset: the path of the dataset.
@@ -121,11 +130,33 @@ def create_series(
         raise SettingsError(f"--splits is {splits}: expected 2 or more runs. Leave it out for one.")
     root = output or default_output(dataset, f"{splits}-splits")
     require_new_folder(root)
-    create_run(dataset, recipe, replace(user, seed=user.seed or 0), root / "split-1", on_stage)
-    file, fold = (user.values().get(f"dataset.{name}") for name in ("split_file", "fold"))
-    folds = None if file is None or fold is None else (str(Path(file).expanduser().absolute()), int(fold))
-    write_json(root / SERIES, {"splits": splits, "folds": folds})
-    return Series(root, splits, folds)
+    seed = user.seed if user.seed is not None else user.repeat.seed if user.repeat is not None else 0
+    file, fold = _parts_given(user, splits)
+    given = dict(user.assignments or {}) | ({} if fold is None else {"dataset.fold": fold})
+    create_run(dataset, recipe, replace(user, seed=seed, assignments=given), root / "split-1", on_stage)
+    write_json(root / SERIES, {"splits": splits, "split_file": file, "fold": fold})
+    return Series(root, splits, file, fold)
+
+
+def _parts_given(user: UserSettings, splits: int) -> tuple[str | None, int | None]:
+    """The user's file of parts, and the fold of it that the first run has.
+
+    Raises:
+        SettingsError: it has fewer folds than there are runs.
+    """
+    given = user.values().get("dataset.split_file")
+    if given is None:
+        return None, None
+    path = Path(given).expanduser().absolute()
+    file = read_split_file(path, user.values().get("dataset.fold"))
+    if file.fold is None:
+        return str(path), None
+    if file.fold + splits > file.folds:
+        raise SettingsError(
+            f"{path.name} has {file.folds} folds: expected {splits} from fold {file.fold} on, one for each of the "
+            f"--splits. Give at most --splits {file.folds - file.fold}."
+        )
+    return str(path), file.fold
 
 
 def is_series(path: Path) -> bool:
@@ -139,16 +170,21 @@ def open_series(path: Path) -> Series:
     Raises:
         RunError: its description is damaged.
     """
-    values = read_json(Path(path) / SERIES)
-    return Series(Path(path), values["splits"], values["folds"] and tuple(values["folds"]))
+    file = Path(path) / SERIES
+    values = read_json(file)
+    splits = values.get("splits") if isinstance(values, dict) else None
+    if not isinstance(splits, int):
+        raise RunError(f"{file} is damaged: expected the number of runs as splits. Restore it from a copy.")
+    return Series(Path(path), splits, values.get("split_file"), values.get("fold"))
 
 
 def runs_in(paths: list[Path]) -> list[Run]:
-    """The runs in the given folders, each that of a run or of a series.
+    """The runs in the given folders, each that of a run or of a series. A run that is given twice counts once.
 
     Raises:
         RunError: a folder holds neither.
     """
-    return [
+    runs = [
         run for path in paths for run in (open_series(path).runs if is_series(path) else [open_run(path)])
     ]
+    return list({run.folder.root.resolve(): run for run in runs}.values())

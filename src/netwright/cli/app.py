@@ -323,12 +323,12 @@ def resume(
 @app.command()
 def status(run: RunArgument, as_json: JsonOption = False) -> None:
     """Show the progress of a run, or of a series of runs, also while it runs."""
-    from netwright.api.series import runs_in
+    from netwright.api.series import is_series, runs_in
     from netwright.cli.tables import status_lines
 
     found = [opened.status() for opened in runs_in([run])]
     if as_json:
-        print_json(found[0].to_dict() if len(found) == 1 else [one.to_dict() for one in found])
+        print_json([one.to_dict() for one in found] if is_series(run) else found[0].to_dict())
         return
     for one in found:
         print_lines(status_lines(one))

@@ -103,6 +103,7 @@ def _go_on(series: Series, *, trust_code: bool = False) -> None:
     from netwright.cli.compared import compared_lines
     from netwright.cli.display import Display
     from netwright.cli.inspected import command
+    from netwright.runs.results import read_results
 
     def told(run: Any) -> None:
         out.print(f"run        {run.folder.root}, of {series.splits}", markup=False)
@@ -114,6 +115,7 @@ def _go_on(series: Series, *, trust_code: bool = False) -> None:
     except KeyboardInterrupt:
         err.print(f"stopped    {command('resume', series.root)}   goes on where this left off", markup=False)
         raise typer.Exit(1) from None
-    print_lines(compared_lines(series.compared()))
+    if any(read_results(run.folder) for run in series.runs):
+        print_lines(compared_lines(series.compared()))
     for run in series.runs:
         out.print(f"report     {run.folder.report}", markup=False)

@@ -152,8 +152,8 @@ class TrainingProtocol:
     validation_patches: int | None = setting(
         None,
         "judge a validation volume that needs more windows than this by as many fixed patches, half of them on "
-        "labels, while networks are trained. The networks that a search compares at its end are judged by whole "
-        "volumes. `null`: whole volumes always",
+        "labels, or more so that each label has one, while networks are trained. The networks that `auto` compares "
+        "at its end are judged by whole volumes. `null`: whole volumes always",
         at_least=1,
     )
     validation_share: float | None = setting(

@@ -59,3 +59,18 @@ def test_a_patch_that_sees_little_is_told() -> None:
     assert larger.view == pytest.approx(0.25, rel=0.1)
     small = sizes_of([grid((90, 90, 75), (1, 1, 1))], settings, channels=1)
     assert (small.view, list(dict(small.lines()))) == (1.0, ["prepared"])
+
+
+def test_voxels_for_a_quarter_are_those_that_show_a_quarter() -> None:
+    thin, fixed = [grid((512, 512, 75), (0.8, 0.8, 1.0))] * 3, (128, 128, 64)
+    settings = PreprocessingSettings(spacing="native", size=fixed)
+    told = dict(sizes_of(thin, settings, channels=1).lines())
+    edges = [float(edge) for edge in told["patches"].partition("[")[2].partition("]")[0].split(",")]
+    coarser = PreprocessingSettings(spacing=(edges[0], edges[1], edges[2]), size=fixed)
+    assert 0.25 <= sizes_of(thin, coarser, channels=1).view < 0.27
+
+
+def test_an_input_to_which_volumes_are_resized_sees_all_of_them() -> None:
+    settings = PreprocessingSettings(resize=True, size=(128, 128, 128))
+    found = sizes_of([grid((512, 512, 75), (0.8, 0.8, 5.0))] * 3, settings, channels=1)
+    assert (found.view, list(dict(found.lines()))) == (1.0, ["prepared"])

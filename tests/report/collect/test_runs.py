@@ -102,12 +102,39 @@ def test_other_searches_have_rows_of_their_own(copy: Copy) -> None:
     runs = [
         copy("a", scores, scores),
         copy("b", scores, scores, budget__trials=99),
-        copy("c", scores, scores, training__learning_rate=0.5),
+        copy("c", scores, scores, training__learning_rate=0.5, machine__workers=7),
     ]
+    rate = f"{runs[0].settings().training.learning_rate:g}"
     found = compare_runs(runs)
     titles = [row.title for row in found.rows if not np.isnan(row.search_seconds.mean)]
-    assert titles == ["segnas4, 4 trials", "segnas4, 99 trials", "segnas4, 4 trials (2)"]
-    assert len(titled(found.rows, "MONAI UNet").runs) == 3, "a standard network is the same everywhere"
+    assert titles == [
+        f"segnas4, budget.trials=4, training.learning_rate={rate}",
+        f"segnas4, budget.trials=99, training.learning_rate={rate}",
+        "segnas4, budget.trials=4, training.learning_rate=0.5",
+    ]
+    standard = [row for row in found.rows if row.title.startswith("MONAI UNet")]
+    assert [len(row.runs) for row in standard] == [2, 1], (
+        "a standard network that is trained alike is the same"
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"preprocessing__normalise": "minmax"},
+        {"training__batch_size": 5},
+        {"training__epochs": 9},
+        {"train__cases": "training+validation"},
+        {"verdict__epochs": 7},
+        {"space__n": [1, 9]},
+    ],
+)
+def test_a_setting_that_differs_makes_another_search(copy: Copy, change: dict[str, object]) -> None:
+    scores = drawn(0, 0.8)
+    found = compare_runs([copy("a", scores, scores), copy("b", scores, scores, **change)])
+    assert [len(row.runs) for row in found.rows if not np.isnan(row.search_seconds.mean)] == [1, 1]
+    titles = [row.title for row in found.rows]
+    assert len(set(titles)) == len(titles)
 
 
 def test_runs_of_other_data_or_without_results_are_told(copy: Copy) -> None:
@@ -117,7 +144,7 @@ def test_runs_of_other_data_or_without_results_are_told(copy: Copy) -> None:
     values = yaml.safe_load(settings)
     values["dataset"]["path"] = "/elsewhere/Other"
     other.settings_file.write_text(yaml.safe_dump(values))
-    with pytest.raises(SettingsError, match=r"found Sample and Other\. Leave one out"):
+    with pytest.raises(SettingsError, match=r"found Sample of 8 cases and Other of 8 cases\. Leave one out"):
         compare_runs([run, other])
     other.settings_file.write_text(settings)
     shutil.rmtree(other.winner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,17 +28,25 @@ class PreparedSizes:
         shape: voxels of the median volume along each canonical axis, without padding.
         size: voxels of a network's input.
         cache_bytes: what all volumes take on disk.
+        resized: whether every volume is resized to the input, which then sees all of it.
     """
 
     spacing: Spacing
     shape: Shape
     size: Shape
     cache_bytes: int
+    resized: bool = False
 
     @property
     def view(self) -> float:
         """The share of the median volume that an input sees."""
-        return prod(min(seen / whole, 1.0) for seen, whole in zip(self.size, self.shape, strict=True))
+        return 1.0 if self.resized else self._view_of_voxels(1.0)
+
+    def _view_of_voxels(self, factor: float) -> float:
+        """The share that an input would see of voxels so many times as long."""
+        return prod(
+            min(factor * seen / whole, 1.0) for seen, whole in zip(self.size, self.shape, strict=True)
+        )
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """What a user should know before a search: a heading and a text each."""
@@ -47,9 +56,9 @@ class PreparedSizes:
             f"cache {_megabytes(self.cache_bytes)}",
         )
         if self.view < SMALL_VIEW and self.shape[2] > 1:
-            coarser = [
-                math.ceil(100 * edge * (SMALL_VIEW / self.view) ** (1 / 3)) / 100 for edge in self.spacing
-            ]
+            factors = (1 + step / 100 for step in itertools.count(1))
+            enough = next(factor for factor in factors if self._view_of_voxels(factor) >= SMALL_VIEW)
+            coarser = [math.ceil(100 * edge * enough) / 100 for edge in self.spacing]
             yield (
                 "patches",
                 f"an input sees {100 * self.view:.0f} % of the median volume. Where a structure can only be told from "
@@ -75,7 +84,11 @@ def sizes_of(grids: Sequence[Grid], settings: PreprocessingSettings, channels: i
     assert isinstance(resolved.size, tuple)
     voxels = sum(prod(resolved.geometry(grid).size) for grid in grids)
     return PreparedSizes(
-        (edges[0], edges[1], edges[2]), (x, y, z), resolved.size, voxels * bytes_a_voxel(channels)
+        (edges[0], edges[1], edges[2]),
+        (x, y, z),
+        resolved.size,
+        voxels * bytes_a_voxel(channels),
+        resolved.resize,
     )
 
 

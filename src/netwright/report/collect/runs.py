@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,8 +25,43 @@ from netwright.runs.trials import load_search, record_of
 from netwright.settings import RunSettings
 from netwright.spaces.references import REFERENCES
 
-_OF_TRAINING = ("optimizer", "learning_rate", "weight_decay", "schedule", "averaging", "loss", "augmentation")
-"""Settings of a training that make another search. Its length, for example, may come from what the machine measured."""
+_OWN = ("seed", "machine", "log", "dataset", "split", "made_with")
+"""Settings in which runs of one search may differ: seed, machine, logs, and the data and its division."""
+
+_MEASURED = (
+    "preprocessing.ct_intensities",
+    "space.folder",
+    "space.fingerprint",
+    "training.device",
+    "training.early",
+    "training.threads",
+    "race.used_seconds",
+)
+"""Settings that are measured on the data or the machine when a run is made."""
+
+_OF_HOURS = (
+    "training.epochs",
+    "training.seconds",
+    "training.steps",
+    "supernet.seconds",
+    "strategy.population",
+)
+"""Settings that follow from the hours of a search and from what was measured."""
+
+_OF_PROTOCOL = (
+    "preprocessing",
+    "slices",
+    "images",
+    "inpainting",
+    "training",
+    "train",
+    "verdict",
+    "objective",
+)
+"""Tables of settings that a standard network of the final comparison depends on."""
+
+_MOST_TOLD = 3
+"""So many differences at most are in the title of a search."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +139,9 @@ class _Tested:
 def compare_runs(folders: Sequence[RunFolder]) -> ComparedRuns:
     """The networks of several runs, a row for each way to them: the searched ones first, in the order of the runs.
 
-    Searches are of one row if they differ only in seed, data division and machine. A standard network is the same in
-    all runs; a start or a random network is that of its search.
+    Searches are of one row if their settings differ only in seed, data division and machine, and in what was measured
+    there. A standard network is the same in all runs that prepare, train and test it alike; a start or a random network
+    is that of its search.
 
     Args:
         folders: of the runs.
@@ -113,8 +150,10 @@ def compare_runs(folders: Sequence[RunFolder]) -> ComparedRuns:
         RunError: none of them has been tested, or one cannot be read.
         SettingsError: they are of different data, or scored by different metrics.
     """
+    if not folders:
+        raise RunError("There is no run to compare: expected the folders of finished runs.")
     settings = {folder.root: folder.settings() for folder in folders}
-    dataset, metric = _common(settings)
+    dataset, metric = _common(folders, settings)
     titles = _titles(list(settings.values()))
     tested: list[_Tested] = []
     untested = []
@@ -130,57 +169,79 @@ def compare_runs(folders: Sequence[RunFolder]) -> ComparedRuns:
     searched = [one for one in tested if one.summary.searched]
     keys = dict.fromkeys(one.key for one in [*searched, *tested])
     groups = [[one for one in tested if one.key == key] for key in keys]
-    rows = [_row(group) for group in groups]
+    rows = _told_apart([_row(group) for group in groups], groups, settings, titles)
     return ComparedRuns(dataset, metric, tuple(_against_first(rows, groups)), tuple(untested))
 
 
-def _common(settings: Mapping[Path, RunSettings]) -> tuple[str, Metric]:
+def _common(folders: Sequence[RunFolder], settings: Mapping[Path, RunSettings]) -> tuple[str, Metric]:
     """The name of the dataset and the metric that all runs have."""
-    datasets = {root: Path(one.dataset.path).name for root, one in settings.items()}
+    data = {folder.root: _data(folder, settings[folder.root]) for folder in folders}
     metrics = {root: metric_compared(one) for root, one in settings.items()}
-    first = next(iter(settings))
+    first = folders[0].root
     for root in settings:
-        for what, of_run in (("data", datasets), ("metric", {r: m.name for r, m in metrics.items()})):
+        for what, of_run in (("data", data), ("metric", {r: m.name for r, m in metrics.items()})):
             if of_run[root] != of_run[first]:
                 raise SettingsError(
-                    f"{first} and {root} cannot be compared: expected runs of the same {what}, found {of_run[first]} "
-                    f"and {of_run[root]}. Leave one out."
+                    f"{first} and {root} cannot be compared: expected runs of the same {what}, found "
+                    f"{_told(of_run[first])} and {_told(of_run[root])}. Leave one out."
                 )
-    return datasets[first], metrics[first]
+    return Path(settings[first].dataset.path).name, metrics[first]
+
+
+def _data(folder: RunFolder, settings: RunSettings) -> tuple[str, frozenset[str], str]:
+    """What tells that two runs have the same data, wherever it lies: the name of its folder, its cases, its labels."""
+    splits = folder.splits()
+    cases = (*splits.training, *splits.validation, *splits.test, *splits.left_out)
+    values = sorted((settings.dataset.map_label or {}).items())
+    return Path(settings.dataset.path).name, frozenset(cases), str(values)
+
+
+def _told(value: object) -> str:
+    if not isinstance(value, tuple):
+        return str(value)
+    name, cases, labels = value
+    return f"{name} of {len(cases)} cases" + (f" with the labels {labels}" if labels != "[]" else "")
+
+
+def _values(settings: RunSettings) -> dict[str, str]:
+    """All settings of a search by dotted name, without those in which two runs of it may differ."""
+    timed = settings.budget.hours is not None
+    left_out = {*_MEASURED, *(_OF_HOURS if timed else ())}
+    flat = _flat({k: v for k, v in settings.model_dump(mode="json").items() if k not in _OWN})
+    return {
+        name: value for name, value in flat.items() if name not in left_out and not _is_within(name, left_out)
+    }
+
+
+def _is_within(name: str, tables: Collection[str]) -> bool:
+    return any(name.startswith(f"{table}.") for table in tables)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = f"{value:g}" if isinstance(value, float) else str(value)
+    return flat
 
 
 def _key(settings: RunSettings) -> tuple[str, ...]:
     """What two searches have in common that differ in nothing but seed, division of the data and machine."""
-    training = settings.model_dump(mode="json")["training"]
-    return (
-        *_named(settings),
-        settings.objective.words(),
-        str([training[name] for name in _OF_TRAINING]),
-    )
-
-
-def _named(settings: RunSettings) -> tuple[str, ...]:
-    """What a kind of search is called by: the recipe, and what may set it apart from others of this recipe."""
-    budget = settings.budget
-    return (
-        settings.recipe,
-        settings.space.name,
-        settings.strategy.name,
-        "" if budget.hours is None else f"{budget.hours:g} h",
-        "" if budget.trials is None else f"{budget.trials} trials",
-    )
+    return tuple(f"{name}={value}" for name, value in sorted(_values(settings).items()))
 
 
 def _titles(settings: Sequence[RunSettings]) -> dict[tuple[str, ...], str]:
-    """A title for each kind of search: its recipe, and what sets it apart from others of this recipe."""
-    names = {_key(one): _named(one) for one in settings}
+    """A title for each kind of search: its recipe, and the settings in which it differs from others of this recipe."""
+    kinds = {_key(one): (one.recipe, _values(one)) for one in settings}
     titles: dict[tuple[str, ...], str] = {}
-    for key, (recipe, *parts) in names.items():
-        alike = [other for other in names.values() if other[0] == recipe]
-        apart = [
-            part for place, part in enumerate(parts, 1) if part and len({other[place] for other in alike}) > 1
-        ]
-        title = ", ".join([recipe, *apart])
+    for key, (recipe, values) in kinds.items():
+        alike = [other for name, other in kinds.values() if name == recipe]
+        names = sorted({name for other in alike for name in other})
+        apart = [name for name in names if len({other.get(name) for other in alike}) > 1]
+        told = [f"{name}={values.get(name, 'none')}" for name in apart[:_MOST_TOLD]]
+        title = ", ".join([recipe, *told, *(["..."] if len(apart) > _MOST_TOLD else [])])
         again = sum(known == title or known.startswith(f"{title} (") for known in titles.values())
         titles[key] = f"{title} ({again + 1})" if again else title
     return titles
@@ -205,7 +266,8 @@ def _tested(
         if summary.searched:
             yield make(key, titles[key], summary, seconds, settings.machine.workers)
         elif name in REFERENCES:
-            yield make(("reference", name), title, summary)
+            protocol = tuple(text for text in key if text.startswith(tuple(f"{t}." for t in _OF_PROTOCOL)))
+            yield make(("reference", name, *protocol), title, summary)
         else:
             yield make((*key, name), f"{titles[key]}: {title}", summary)
 
@@ -221,6 +283,22 @@ def _row(group: Sequence[_Tested]) -> ComparedRow:
         worker_seconds=Spread.of([one.search_seconds * one.workers for one in group]),
         train_seconds=Spread.of([c.train_seconds for c in contestants]),
     )
+
+
+def _told_apart(
+    rows: Sequence[ComparedRow],
+    groups: Sequence[Sequence[_Tested]],
+    settings: Mapping[Path, RunSettings],
+    titles: Mapping[tuple[str, ...], str],
+) -> list[ComparedRow]:
+    """The rows; a standard network that was trained in several ways is called after the search beside it, too."""
+    count = Counter(row.title for row in rows)
+    return [
+        replace(row, title=f"{row.title}, beside {titles[_key(settings[group[0].run])]}")
+        if count[row.title] > 1
+        else row
+        for row, group in zip(rows, groups, strict=True)
+    ]
 
 
 def _against_first(rows: Sequence[ComparedRow], groups: Sequence[Sequence[_Tested]]) -> list[ComparedRow]:

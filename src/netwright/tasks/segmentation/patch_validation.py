@@ -28,28 +28,46 @@ def sliding_windows(shape: Sequence[int], size: Sequence[int]) -> int:
     )
 
 
+def patch_count(volumes: CroppedVolumes, index: int, count: int) -> int:
+    """How many patches a case has: ``count``, and one more for each label that half of these would pass over.
+
+    Args:
+        volumes: prepared.
+        index: of the case.
+        count: as in `fixed_patches`.
+    """
+    return count + max(len(_present(volumes, index)) - ceil(count / 2), 0)
+
+
+def _present(volumes: CroppedVolumes, index: int) -> list[NDArray[np.int64]]:
+    """Voxels of each foreground class that a case has."""
+    return [voxels for voxels in volumes.foreground(index) if len(voxels)]
+
+
 def fixed_patches(
     volumes: CroppedVolumes, index: int, size: Sequence[int], count: int
 ) -> list[tuple[slice, ...]]:
     """The patches of a volume by which networks are judged: the same in every call.
 
-    Every other one is centred on foreground, of each class in turn, so that each label is met; the others lie anywhere,
-    so that foreground that is seen where there is none counts, too.
+    Every other one is centred on foreground, of each class in turn; the others lie anywhere, so that foreground that is
+    seen where there is none counts, too. Where half of them are fewer than the labels of the volume, each label that is
+    left has one more, so that none is passed over.
 
     Args:
         volumes: prepared.
         index: of the case.
         size: of a patch.
-        count: how many.
+        count: how many, and more with many labels: see `patch_count`.
     """
     rng = np.random.default_rng(index)
     shape = volumes.shape(index)
-    present = [voxels for voxels in volumes.foreground(index) if len(voxels)]
+    present = _present(volumes, index)
     patches = []
-    for number in range(count):
+    for number in range(patch_count(volumes, index, count)):
         position = rng.random(len(shape)).tolist()
-        if present and number % 2 == 0:
-            voxels = present[number // 2 % len(present)]
+        foreground = number // 2 if number < count else number - count // 2
+        if present and (number % 2 == 0 or number >= count):
+            voxels = present[foreground % len(present)]
             position = centred(voxels[int(rng.integers(len(voxels)))].tolist(), shape, size)
         patches.append(windows(shape, size, position)[0])
     return patches

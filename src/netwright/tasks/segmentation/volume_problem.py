@@ -14,7 +14,12 @@ from netwright.data.loading.batches import Batches, CroppedVolumes, Items
 from netwright.data.loading.patches import Patches
 from netwright.means import mean_scores
 from netwright.nn.losses import label_weights
-from netwright.tasks.segmentation.patch_validation import fixed_patches, patch_dice, sliding_windows
+from netwright.tasks.segmentation.patch_validation import (
+    fixed_patches,
+    patch_count,
+    patch_dice,
+    sliding_windows,
+)
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.validation import dice_of, validation_dice
 from netwright.training.config import TrainingProtocol
@@ -50,16 +55,18 @@ class VolumeProblem:
 
     def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
         """As many as batches of volumes, and of the patches of volumes that are not computed whole."""
-        sampled = sum(self._is_sampled(case, protocol) for case in cases)
-        batches = math.ceil((len(cases) - sampled) / protocol.batch_size)
-        return batches + sampled * math.ceil((protocol.validation_patches or 0) / protocol.batch_size)
+        most = protocol.validation_patches or 0
+        sampled = [case for case in cases if self._is_sampled(case, protocol)]
+        batches = math.ceil((len(cases) - len(sampled)) / protocol.batch_size)
+        counts = (patch_count(self._prepared, case, most) for case in sampled)
+        return batches + sum(math.ceil(count / protocol.batch_size) for count in counts)
 
     def scores(
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
     ) -> NDArray[np.float64]:
         """Dice (cases, foreground labels), NaN where a label is absent from truth and prediction.
 
-        Of a volume that needs more windows than ``validation_patches``, on so many fixed patches.
+        Of a volume that needs more windows than ``validation_patches``, on so many fixed patches (see `patch_count`).
         """
         computed = InferenceSettings(
             device=device, mixed_precision=protocol.mixed_precision, channels_last=protocol.channels_last
@@ -82,7 +89,9 @@ class VolumeProblem:
     def _is_sampled(self, case: int, protocol: TrainingProtocol) -> bool:
         """Whether a case is judged by patches while networks are trained."""
         most = protocol.validation_patches
-        return most is not None and sliding_windows(self._prepared.shape(case), self.task.size) > most
+        if most is None or (windows := sliding_windows(self._prepared.shape(case), self.task.size)) <= most:
+            return False
+        return windows > patch_count(self._prepared, case, most)
 
     def outputs(
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
