@@ -57,7 +57,20 @@ def decathlon(root: Path, ending: str) -> Path:
     return root
 
 
-@pytest.mark.parametrize("layout", [pairs, decathlon])
+def nnunet(root: Path, ending: str) -> Path:
+    for seed, name in enumerate(CASES):
+        case(root, Path("imagesTr", f"{name}_0000"), Path("labelsTr", f"{name}{ending}"), seed)
+    values = {
+        "name": "toy",
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, "one": 1, "two": 2},
+        "file_ending": ending,
+    }
+    (root / "dataset.json").write_text(json.dumps(values))
+    return root
+
+
+@pytest.mark.parametrize("layout", [pairs, decathlon, nnunet])
 def test_a_dataset_with_segmentations_is_that_with_the_same_labels_in_nifti(
     layout: Callable[[Path, str], Path], tmp_path: Path
 ) -> None:

@@ -35,7 +35,7 @@ from netwright.data.io.dicom_places import Places, own_grid, places_on
 from netwright.data.io.grid import Grid
 from netwright.data.issues import UnusableFile, enumerate_words
 
-_KEPT = 64
+_KEPT = 16
 """So many segmentations are remembered with the headers of all their frames."""
 
 
@@ -120,7 +120,7 @@ class DicomSegmentation:
                 self.path,
                 "is a DICOM segmentation (DICOM-SEG)",
                 "an image",
-                f"the segments {self._named(sorted(self.names))}",
+                f"the segments {self._named(sorted(self.names)) or 'without names'}",
                 "It is a label map: give the folder of the series that it was drawn on as the image.",
                 "dicom-kind",
             )
@@ -247,7 +247,7 @@ def _pixels(dataset: Any, number: int, size: tuple[int, int]) -> NDArray[Any]:
 
     syntax = dataset.file_meta.TransferSyntaxUID
     pixels: NDArray[Any]
-    if int(dataset.BitsAllocated) == 1 and not syntax.is_compressed:
+    if int(dataset.BitsAllocated) == 1 and not syntax.is_compressed and syntax.is_little_endian:
         first, count = number * size[0] * size[1], size[0] * size[1]
         packed = np.frombuffer(dataset.PixelData, np.uint8)[first // 8 : (first + count + 7) // 8]
         pixels = np.unpackbits(packed, bitorder="little")[first % 8 :][:count].reshape(size)
