@@ -211,7 +211,7 @@ def test_predictions_lie_where_their_images_do(
     assert np.allclose(written.GetOrigin(), source.GetOrigin(), atol=1e-4)
     done = netwright("predict", finished_run, images, "-o", tmp_path / "itk", "--format", "dicom")
     assert done.returncode != 0
-    assert "expected nifti, nrrd, mha, png or dicom-seg, got 'dicom'" in done.stderr
+    assert "expected nifti, nrrd, mha, png, tiff or dicom-seg, got 'dicom'" in done.stderr
 
 
 def test_a_dicom_series_is_predicted_as_the_nifti_file_of_its_numbers(

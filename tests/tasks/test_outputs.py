@@ -376,7 +376,7 @@ def test_label_maps_are_of_the_scan_s_format_or_of_another(
         atol=1e-5,
     )
     refused(tmp_path / "scans", tmp_path / "out", "written by predict before", format=format)
-    with pytest.raises(SettingsError, match="expected nifti, nrrd, mha, png or dicom-seg, got 'dicom'"):
+    with pytest.raises(SettingsError, match="expected nifti, nrrd, mha, png, tiff or dicom-seg, got 'dicom'"):
         segmenter().predict(tmp_path / "scans", tmp_path / "out", format="dicom")
 
 

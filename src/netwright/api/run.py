@@ -291,8 +291,8 @@ class Run:
         """Predicts a file or a folder of files: segments each image on its own grid, classifies pictures, or restores
         them.
 
-        Writes into ``output``: for each case a label map ``<case>.nii.gz``, ``<case>.nrrd``, ``<case>.mha`` or
-        ``<case>.png``, or one ``predictions.csv``.
+        Writes into ``output``: for each case a label map ``<case>.nii.gz``, ``<case>.nrrd``, ``<case>.mha``,
+        ``<case>.tif`` or ``<case>.png``, or one ``predictions.csv``.
 
         Args:
             images: the file or folder.
@@ -303,7 +303,8 @@ class Run:
             masks: what is missing in pictures to restore, see `Inpainter.predict`.
             overwrite: whether earlier predictions in that folder may be replaced. Nothing else is ever replaced, and an
                 input never.
-            format: "nifti", "nrrd", "mha" or "png" for label maps in another file format than their images.
+            format: "nifti", "nrrd", "mha", "png" or "tiff" for label maps in another file format than their
+                images.
             on_case: called with the number of cases done and of all cases.
 
         Warns:

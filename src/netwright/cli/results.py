@@ -123,7 +123,8 @@ def predict(
     format: Annotated[
         str | None,
         typer.Option(
-            help="Format of label maps: nifti, nrrd, mha, png or dicom-seg (of DICOM); by default that of each image."
+            help="Format of label maps: nifti, nrrd, mha, png, tiff or dicom-seg (of DICOM); by default that of each "
+            "image."
         ),
     ] = None,
     max_pixels: MaxPixelsOption = None,

@@ -17,7 +17,7 @@ from netwright.data.images.prepared import INDEX, open_prepared_images
 from netwright.data.images.settings import ImageSettings
 from netwright.data.images.splits import image_splits
 from netwright.data.io.formats import is_volume
-from netwright.data.layouts import FORMATS, Format
+from netwright.data.layouts import FORMATS, Format, image_masks
 from netwright.data.layouts.description import DESCRIPTION, read_description
 from netwright.data.layouts.image_formats import IMAGE_FORMATS, OF_FILES, ImageFormat
 from netwright.data.layouts.paired import refuse_paired
@@ -29,6 +29,9 @@ from netwright.data.volumes.inspection import Inspection, inspect_dataset
 from netwright.data.volumes.prepared import open_prepared
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import DatasetError, SettingsError
+
+_VOLUME_PAIRS = "volume-pairs"
+"""The format of volumes and label maps with names alike."""
 
 _FOLDERS_SEARCHED = 20
 """At most this many folders within a folder are searched for a dataset."""
@@ -142,7 +145,8 @@ def _format_of(root: Path, description: Mapping[str, Any]) -> str | None:
     """The format of a folder or file. Volumes that lie anywhere in it come last: pictures may be what is meant."""
     for name, known in FORMATS.items():
         if not known.anywhere and (known.recognised or known.matches)(root, description):
-            return name
+            stacks = name == PICTURES_WITH_MASKS and image_masks.of_stacks(root, description)
+            return _VOLUME_PAIRS if stacks and FORMATS[_VOLUME_PAIRS].matches(root, description) else name
     pictures = next(
         (name for name, known in IMAGE_FORMATS.items() if (known.recognised or known.matches)(root)), None
     )

@@ -194,7 +194,7 @@ def test_the_ending_of_label_maps_is_the_input_s_or_the_one_asked_for() -> None:
     ]  # fmt: skip
     assert label_ending(Path("a.nii"), "nrrd") == ".nrrd"
     assert label_ending(Path("a.png"), "mha") == ".mha"
-    with pytest.raises(SettingsError, match="expected nifti, nrrd, mha, png or dicom-seg, got 'dicom'"):
+    with pytest.raises(SettingsError, match="expected nifti, nrrd, mha, png, tiff or dicom-seg, got 'dicom'"):
         label_ending(Path("a.nii"), "dicom")
     with pytest.raises(SettingsError, match=r"a\.nii is a volume.*nifti, nrrd or mha"):
         label_ending(Path("a.nii"), "png")

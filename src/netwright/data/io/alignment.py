@@ -41,7 +41,7 @@ def misplacement(
 
     Another shape is an error, and so is a place more than a voxel away: nothing then tells which voxel is which. Up to
     a voxel it is a warning: the file is taken voxel by voxel, as tools that round an affine, or count from a voxel's
-    corner, mean it.
+    corner, mean it. A label map in TIFF that does not say how large its voxels are has those of its image.
 
     Args:
         path: of the label map, or channel.
@@ -50,6 +50,8 @@ def misplacement(
         name: of the image's file, "" where it is not known.
         role: what the file at ``path`` is.
     """
+    if not grid.sized:
+        grid = grid.with_size_of(image)
     if same_place(grid, image):
         return None
     off = grid.displacement(image)

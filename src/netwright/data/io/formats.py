@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from netwright.data.files import is_folder
@@ -14,6 +14,8 @@ from netwright.data.io.grid import Grid
 from netwright.data.io.nifti import NIFTI
 from netwright.data.io.picture_volume import PICTURES
 from netwright.data.io.simple_itk import META_IMAGE, NRRD
+from netwright.data.io.tiff import PAGED_ENDINGS, is_stack
+from netwright.data.io.tiff_stack import TIFF_STACKS
 from netwright.data.io.volume_file import FileFormat, VolumeFile
 
 FILE_FORMATS: dict[str, FileFormat] = {
@@ -21,6 +23,7 @@ FILE_FORMATS: dict[str, FileFormat] = {
     "nrrd": NRRD,
     "mha": META_IMAGE,
     "png": PICTURES,
+    "tiff": TIFF_STACKS,
     "dicom-seg": DICOM_SEG,
 }
 """Those that label maps are written in, by the names that `predict --format` takes."""
@@ -28,13 +31,21 @@ FILE_FORMATS: dict[str, FileFormat] = {
 _READ = (NIFTI, NRRD, META_IMAGE, PICTURES, DICOM)
 
 VOLUME_ENDINGS = tuple(chain.from_iterable(format.endings for format in _READ if format.volumes))
-"""File endings of the volumes that netwright reads, in small letters."""
+"""File endings that only volumes have, in small letters. A TIFF may be a picture or a stack: see `is_stack`."""
 
 
 def format_by_ending(path: Path) -> FileFormat | None:
     """The format that a file's name ends for, in small or capital letters; None: none of them."""
     name = path.name.lower()
-    return next((format for format in _READ if name.endswith(format.endings)), None)
+    found = next((format for format in _READ if name.endswith(format.endings)), None)
+    return TIFF_STACKS if found is PICTURES and is_stack(path) else found
+
+
+def format_written(path: Path, reference: Path) -> FileFormat:
+    """The format of a label map that is to be written for an image: by the ending of its name, else the image's."""
+    if path.name.lower().endswith(PAGED_ENDINGS):
+        return TIFF_STACKS if format_of(reference).volumes else PICTURES
+    return format_by_ending(path) or format_of(reference)
 
 
 def format_of(path: Path) -> FileFormat:
@@ -78,14 +89,19 @@ def segment_names(path: Path) -> dict[int, str]:
     return dict(file.names) if isinstance(file, DicomSegmentation) else {}
 
 
+def is_flat(path: Path) -> bool:
+    """Whether a file is a picture or mask of one page, and no volume: by its name, and of a TIFF by its pages."""
+    return not format_of(path).volumes
+
+
 def is_volume(path: Path) -> bool:
     """Whether a file is a volume, by its name in small or capital letters, or a folder holds slices of one.
 
-    Files of DICOM may have no ending: they are known by how they begin.
+    Files of DICOM may have no ending: they are known by how they begin. A TIFF is one if it has several pages.
     """
     if is_folder(path):
         return holds_dicom(path)
-    return path.name.lower().endswith(VOLUME_ENDINGS) or looks_like_dicom(path)
+    return path.name.lower().endswith(VOLUME_ENDINGS) or is_stack(path) or looks_like_dicom(path)
 
 
 def volumes_in(path: Path) -> list[Path]:
@@ -95,7 +111,19 @@ def volumes_in(path: Path) -> list[Path]:
     """
     if not is_folder(path) or holds_slices(path):
         return [path] if is_volume(path) else []
-    return sorted(file for file in path.iterdir() if file.name[0] != "." and is_volume(file))
+    files = sorted(file for file in path.iterdir() if file.name[0] != ".")
+    stacks = first_is_stack(files)
+    return [file for file in files if (stacks or not is_paged(file)) and is_volume(file)]
+
+
+def is_paged(path: Path) -> bool:
+    """Whether a file is a TIFF by its name, of one page or several."""
+    return path.name.lower().endswith(PAGED_ENDINGS)
+
+
+def first_is_stack(files: Iterable[Path]) -> bool:
+    """Whether the first TIFF among files has several pages. So has every other one in a folder of volumes."""
+    return any(map(is_stack, islice(filter(is_paged, files), 1)))
 
 
 def images_of(files: Iterable[Path]) -> list[Path]:

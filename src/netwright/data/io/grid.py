@@ -22,12 +22,14 @@ class Grid:
     """The voxel grid of a file, in the file's own axis order.
 
     ``shape`` (X, Y, Z) in voxels; ``affine`` 4 x 4, voxel indices to millimetres in RAS+ world coordinates.
-    ``frame_of_reference``: the number that DICOM gives these coordinates; "" where it is not known.
+    ``frame_of_reference``: the number that DICOM gives these coordinates; "" where it is not known. ``sized``: whether
+    the file says how large its voxels are; where it does not, they are 1 mm wide.
     """
 
     shape: tuple[int, int, int]
     affine: Affine
     frame_of_reference: str = field(default="", compare=False)
+    sized: bool = True
 
     @property
     def matrix(self) -> NDArray[np.float64]:
@@ -84,6 +86,12 @@ class Grid:
         corners = np.array(list(product(*((0, length - 1) for length in reference.canonical_shape), [1]))).T
         moved = np.linalg.solve(target, (self._turned_affine(orientation) - target) @ corners)
         return float(np.abs(moved[:3]).max())
+
+    def with_size_of(self, reference: Grid) -> Grid:
+        """This grid with voxels as large as those of another along each of the file's axes."""
+        scale = np.linalg.norm(reference.matrix[:3, :3], axis=0) / np.linalg.norm(self.matrix[:3, :3], axis=0)
+        affine = self.matrix @ np.diag([*scale, 1.0])
+        return Grid(self.shape, tuple(tuple(float(x) for x in row) for row in affine), sized=reference.sized)
 
     def to_axes_of(self, reference: Grid, array: NDArray[Any]) -> NDArray[Any]:
         """From the file's axes (..., X, Y, Z) to the canonical axes of another grid, by flips and a permutation.

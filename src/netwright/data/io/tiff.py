@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,9 @@ from netwright.data.issues import Problem, UnusableFile
 
 MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How a TIFF begins."""
+
+PAGED_ENDINGS = (".tif", ".tiff")
+"""File endings of TIFF, in small letters."""
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEG = (6, 7, 34892)
@@ -77,6 +81,27 @@ def read_tiff(path: Path) -> Stored:
         return Stored(head, pixels, white=white)
 
 
+def is_stack(path: Path) -> bool:
+    """Whether a file is a TIFF by its name and has several pages; False of one that cannot be read."""
+    if not path.name.lower().endswith(PAGED_ENDINGS):
+        return False
+    try:
+        there = path.stat()
+    except (OSError, ValueError):
+        return False
+    return _has_pages(path, there.st_size, there.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _has_pages(path: Path, size: int, changed: int) -> bool:
+    """`is_stack` of a file that has a ``size`` and was ``changed`` at a time: it is asked for often."""
+    try:
+        with TiffFile(path, _multifile=False) as file:
+            return _count_pages(file, file.pages[0]) > 1
+    except Exception:  # whoever reads the file says what is wrong with it
+        return False
+
+
 @contextmanager
 def _first_page(path: Path) -> Iterator[Any]:
     """The one picture of a file, not yet decoded, of a kind that is read."""
@@ -91,7 +116,8 @@ def _first_page(path: Path) -> Iterator[Any]:
                     "holds more than one picture",
                     expected="one",
                     found=f"{pages} pages",
-                    advice="Save each page as a file of its own; a stack of slices is a volume: save it as NIfTI.",
+                    advice="Save each page as a file of its own. Stacks of slices are volumes: name them and their "
+                    "label maps as images/a.tif and labels/a.tif, all of several pages.",
                     kind="pages",
                 )
             )

@@ -79,6 +79,7 @@ class FileFormat:
         volumes: whether the files hold volumes, not pictures.
         files_of: all files that belong to one of them, that one first, as some have their voxels in another.
         digests: hashes of the content of all these files, in which their names do not matter.
+        oriented: whether they store how a volume lies in the patient.
     """
 
     title: str
@@ -89,6 +90,7 @@ class FileFormat:
     volumes: bool = True
     files_of: Callable[[Path], tuple[Path, ...]] = _itself
     digests: Callable[[Path], tuple[str, ...]] = _own_digest
+    oriented: bool = True
 
 
 def label_type(labels: NDArray[Any]) -> type[np.integer[Any]]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from netwright.data.io.alignment import misplacement
 from netwright.data.io.dicom import DICOM, DICOM_SEG
 from netwright.data.io.dicom_seg_writer import require_highdicom
-from netwright.data.io.formats import FILE_FORMATS, format_by_ending, format_of, open_label, open_volume
+from netwright.data.io.formats import FILE_FORMATS, format_of, format_written, open_label, open_volume
 from netwright.data.io.grid import Grid, shape_text
 from netwright.data.io.time_axis import advice_on_time, at_time
 from netwright.data.io.volume_file import FileFormat, VolumeFile
@@ -175,15 +175,16 @@ def write_label_map(
         raise ValueError(f"labels of shape {labels.shape} do not fit {reference}, which has {grid.shape}")
     if values is not None:
         labels = np.asarray(values)[labels]
-    (format_by_ending(path) or format_of(reference)).write_labels(path, labels, file, names)
+    format_written(path, reference).write_labels(path, labels, file, names)
 
 
 def label_ending(reference: Path, format: str | None = None) -> str:
     """The file ending of a label map for an image: that of the image's own format, or of another one of `FILE_FORMATS`.
 
     Raises:
-        SettingsError: there is no such format, or it is one of pictures and the image is a volume, or one of DICOM and
-            the image is in another format or a library is missing.
+        SettingsError: there is no such format; or it is one of pictures and the image is a volume; or one of DICOM and
+            the image is in another format, or a library is missing; or it does not store how the image lies in the
+            patient.
     """
     own = format_of(reference)
     if format is None:
@@ -205,6 +206,12 @@ def label_ending(reference: Path, format: str | None = None) -> str:
                 f"{_formats_for(own)}, got {format!r}."
             )
         require_highdicom()
+    if own.volumes and own.oriented and not chosen.oriented:
+        raise SettingsError(
+            f"{reference} is in {own.title}, and a label map in {chosen.title} would not store how it lies in the "
+            "patient: expected the format "
+            f"{_formats_for(own)}, got {format!r}."
+        )
     return chosen.label_ending
 
 
@@ -213,7 +220,9 @@ def _formats_for(image: FileFormat) -> str:
     possible = [
         name
         for name, one in FILE_FORMATS.items()
-        if (one.volumes or not image.volumes) and (one is not DICOM_SEG or image is DICOM)
+        if (one.volumes or not image.volumes)
+        and (one is not DICOM_SEG or image is DICOM)
+        and (one.oriented or not image.oriented or not image.volumes)
     ]
     return enumerate_words(possible, "or")
 

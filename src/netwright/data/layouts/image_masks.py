@@ -14,7 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from netwright.data.io.formats import first_is_stack
 from netwright.data.io.images import PICTURE_ENDINGS, channel_names, has_colours, is_picture, read_head
+from netwright.data.io.tiff import is_stack
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts import label_table
 from netwright.data.layouts.description import DESCRIPTION, read_labels, stem, value_first
@@ -53,6 +55,17 @@ def matches(root: Path, description: Mapping[str, Any]) -> bool:
 def recognised(root: Path, description: Mapping[str, Any]) -> bool:
     """Whether a folder is of this format, and looks like that, so that it cannot mean another thing."""
     return _has_pictures(root) or (root.is_dir() and is_certain(root, description))
+
+
+def of_stacks(root: Path, description: Mapping[str, Any]) -> bool:
+    """Whether what looks like images and masks by name are stacks of TIFF pages: the first image and the first mask."""
+    if _has_pictures(root):
+        return all(first_is_stack(list_pictures(root / name)) for name in (IMAGES, MASKS))
+    try:
+        pair = next(iter(arrange(root, description).complete), None)
+    except DatasetError:
+        return False  # reading says why
+    return pair is not None and all(map(is_stack, (pair.named.path, pair.masks[0].path)))
 
 
 def _has_pictures(root: Path) -> bool:

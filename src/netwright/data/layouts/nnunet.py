@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.files import is_folder
-from netwright.data.io.formats import VOLUME_ENDINGS, is_volume
+from netwright.data.io.formats import VOLUME_ENDINGS, first_is_stack, is_volume
+from netwright.data.io.tiff import PAGED_ENDINGS
 from netwright.data.issues import enumerate_words
 from netwright.data.layouts.description import (
     DESCRIPTION,
@@ -25,6 +26,7 @@ from netwright.data.layouts.description import (
     stem,
     value_first,
 )
+from netwright.data.layouts.volume_files import page_problem
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.errors import DatasetError
 
@@ -76,9 +78,11 @@ def _file_ending(root: Path, ending: str) -> str:
     Raises:
         DatasetError: it is none of NIfTI, or volumes of another ending lie there.
     """
-    known = next((one for one in VOLUME_ENDINGS if one.strip(".") == ending.lower().strip(".")), None)
+    paged = first_is_stack(list_files(root / "imagesTr", ""))
+    endings = (*VOLUME_ENDINGS, *PAGED_ENDINGS) if paged else VOLUME_ENDINGS
+    known = next((one for one in endings if one.strip(".") == ending.lower().strip(".")), None)
     if known is None:
-        there = next((one for one in VOLUME_ENDINGS if list_files(root / "imagesTr", one)), None)
+        there = next((one for one in endings if list_files(root / "imagesTr", one)), None)
         todo = (
             f"Correct `file_ending` there: the files of imagesTr end in {there}."
             if there
@@ -86,7 +90,7 @@ def _file_ending(root: Path, ending: str) -> str:
         )
         raise DatasetError(
             f"{root / DESCRIPTION} gives the file ending {ending!r}: expected "
-            f"{enumerate_words(VOLUME_ENDINGS, 'or')}. {todo}"
+            f"{enumerate_words(endings, 'or')}. {todo}"
         )
     if known != ending:
         raise DatasetError(
@@ -128,12 +132,11 @@ def list_files(folder: Path, ending: str | tuple[str, ...]) -> list[Path]:
 
 def _require_one_ending(root: Path, ending: str) -> None:
     """Raise where volumes of another ending lie among the files: they would be passed over without a word."""
+    others = (*VOLUME_ENDINGS, *PAGED_ENDINGS) if ending in PAGED_ENDINGS else VOLUME_ENDINGS
     for folder in (root / "imagesTr", root / "labelsTr"):
         files = list_files(folder, "")
         stray = [
-            file
-            for file in files
-            if file.name.lower().endswith(VOLUME_ENDINGS) and not file.name.endswith(ending)
+            file for file in files if file.name.lower().endswith(others) and not file.name.endswith(ending)
         ]
         if stray:
             more = f" and {len(stray) - 1} more of another ending" if len(stray) > 1 else ""
@@ -148,23 +151,22 @@ def _unlisted(root: Path, ending: str, channels: int) -> list[Case]:
     series = [file for file in list_files(root / "imagesTr", "") if is_folder(file) and is_volume(file)]
     images = group_channels(sorted([*list_files(root / "imagesTr", ending), *series]))
     labelled = {file.name.removesuffix(ending) for file in list_files(root / "labelsTr", ending)}
-    for files in images.values():
-        if max(files) >= channels:
+    for numbered in images.values():
+        if max(numbered) >= channels:
             raise DatasetError(
-                f"{files[max(files)]} is channel {max(files)}, but {root / DESCRIPTION} names {channels} "
+                f"{numbered[max(numbered)]} is channel {max(numbered)}, but {root / DESCRIPTION} names {channels} "
                 "(numbered from 0). Add the channel to `channel_names`, or remove the file."
             )
-    return [
-        Case(
-            name,
-            tuple(
-                images.get(name, {}).get(number, root / "imagesTr" / f"{name}_{number:04d}{ending}")
-                for number in range(channels)
-            ),
-            root / "labelsTr" / f"{name}{ending}",
+    cases = []
+    for name in images.keys() | labelled:
+        files = tuple(
+            images.get(name, {}).get(number, root / "imagesTr" / f"{name}_{number:04d}{ending}")
+            for number in range(channels)
         )
-        for name in images.keys() | labelled
-    ]
+        label = root / "labelsTr" / f"{name}{ending}"
+        problem = next(filter(None, map(page_problem, (*files, label))), None)
+        cases.append(Case(name, files, label, problem=problem))
+    return cases
 
 
 def _listed(root: Path, listed: Mapping[str, Any]) -> list[Case]:

@@ -9,8 +9,9 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from netwright.data.io.formats import VOLUME_ENDINGS, files_of, images_of, is_volume, volumes_in
-from netwright.data.io.images import PICTURE_ENDINGS, is_picture
+from netwright.data.io.formats import VOLUME_ENDINGS, files_of, images_of, is_flat, is_volume, volumes_in
+from netwright.data.io.images import PICTURE_ENDINGS, is_picture, read_head
+from netwright.data.io.tiff import is_stack
 from netwright.data.io.time_axis import time_points
 from netwright.data.issues import UnusableFile, enumerate_words
 from netwright.data.layouts import acdc, brats, image_masks, kits, nnunet, volume_pairs
@@ -62,7 +63,7 @@ def find_cases(path: Path, channels: int, names: Sequence[str] = ()) -> tuple[Ca
         tell_others(path, others, read, "patients' images")
         return patients
     files, kind = _files(path), "volumes"
-    if files and is_picture(files[0]):
+    if files and is_flat(files[0]):
         kind = "pictures"
     if not files and (cases := volume_pairs.in_folders(path)):
         return cases
@@ -76,7 +77,7 @@ def find_cases(path: Path, channels: int, names: Sequence[str] = ()) -> tuple[Ca
     if kind == "pictures":
         if path.is_dir():
             refuse_masks_to_predict(path, files)
-        return tuple(Case(stem(file), (file,), None) for file in files)
+        return tuple(Case(stem(file), (file,), None) for file in _single_pages(files))
     return _grouped(path, files, channels)
 
 
@@ -108,6 +109,16 @@ def _files(path: Path) -> list[Path]:
         labels = volume_pairs.label_maps_among(path, volumes) if len(volumes) > 1 else set()
         return [file for file in volumes if file not in labels] or ([path] if is_picture(path) else [])
     return list(image_masks.by_stem(path, "Predict them one by one, or rename one.").values())
+
+
+def _single_pages(files: Sequence[Path]) -> list[Path]:
+    """The pictures without stacks of pages, of which it warns."""
+    for file in filter(is_stack, files):
+        try:
+            read_head(file)
+        except UnusableFile as error:
+            tell_unusable(error)
+    return [file for file in files if not is_stack(file)]
 
 
 def _grouped(path: Path, files: Sequence[Path], channels: int) -> tuple[Case, ...]:
@@ -207,7 +218,7 @@ def _nothing(path: Path) -> str:
     """Why there is nothing to read, and where there may be something."""
     told = (
         f"{path} contains no images: expected volumes that end in "
-        f"{enumerate_words(VOLUME_ENDINGS, 'or')}, or pictures that end in "
+        f"{enumerate_words(VOLUME_ENDINGS, 'or')}, stacks of TIFF pages, or pictures that end in "
         f"{enumerate_words(PICTURE_ENDINGS, 'or')}"
     )
     if not path.is_dir():

@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from netwright.data.files import is_folder
+from netwright.data.files import is_file, is_folder
 from netwright.data.io.dicom import holds_slices, looks_like_dicom
-from netwright.data.io.formats import VOLUME_ENDINGS
-from netwright.data.issues import Problem
+from netwright.data.io.formats import VOLUME_ENDINGS, first_is_stack, is_paged
+from netwright.data.io.images import read_head
+from netwright.data.io.tiff import is_stack
+from netwright.data.issues import Problem, UnusableFile
 from netwright.data.layouts.class_folders import PARTS
 from netwright.data.layouts.description import DESCRIPTION, read_labels, stem, value_first
 from netwright.data.splits import Part
@@ -30,16 +32,42 @@ LOOKED_AT = 100
 
 
 def volume_files_in(folder: Path) -> list[Path]:
-    """The files in a folder that are volumes by their names, sorted; without hidden ones, and without slices."""
+    """The files in a folder that are volumes by their names, sorted; without hidden ones, and without slices.
+
+    So are all TIFF files in it, if the first one has several pages; otherwise they are pictures.
+    """
     if not folder.is_dir():
         return []
     files = sorted(
         file
         for file in folder.iterdir()
-        if file.name.lower().endswith(VOLUME_ENDINGS) and file.name[0] != "." and not is_folder(file)
+        if (file.name.lower().endswith(VOLUME_ENDINGS) or is_paged(file))
+        and file.name[0] != "."
+        and not is_folder(file)
     )
+    if not first_is_stack(files):
+        files = [file for file in files if not is_paged(file)]
     slices = any(looks_like_dicom(file) for file in files) and holds_slices(folder)
     return [file for file in files if not (slices and looks_like_dicom(file))]
+
+
+def page_problem(path: Path) -> Problem | None:
+    """An error where a TIFF among volumes is a single page, or cannot be read; None of a stack, and other files."""
+    if not is_paged(path) or not is_file(path) or is_stack(path):
+        return None
+    try:
+        read_head(path)
+    except UnusableFile as error:
+        return error.problem
+    return Problem(
+        "error",
+        str(path),
+        "is a single page",
+        expected="a stack of several pages, as the other files are",
+        found="one page",
+        advice="A page is no volume: save the whole stack, or remove the case.",
+        kind="single-page",
+    )
 
 
 def series_in(folder: Path) -> list[Path]:

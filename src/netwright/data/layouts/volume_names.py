@@ -22,6 +22,9 @@ IMAGE_WORD = re.compile(_EDGES.format(_IMAGE))
 LABEL_WORD = re.compile(_EDGES.format(_LABEL))
 _WORD = re.compile(_EDGES.format(f"{_IMAGE}|{_LABEL}"))
 _SEPARATORS = re.compile(r"[\s_.-]+")
+_OME = re.compile(r"\.ome$", re.IGNORECASE)
+"""OME-TIFF ends in ``.ome.tif``; its label map may not."""
+
 
 Key = tuple[str, str]
 """What remains of the folders below the dataset's, and of the stem."""
@@ -65,7 +68,7 @@ def home_of(root: Path, file: Path) -> str:
 
 def without_words(name: str) -> str:
     """``img0001`` -> 0001, ``DET0000101_avg_seg`` -> det0000101_avg, ``imagesTr`` -> tr."""
-    return _SEPARATORS.sub("_", _WORD.sub("_", name)).strip("_").lower()
+    return _SEPARATORS.sub("_", _WORD.sub("_", _OME.sub("", name))).strip("_").lower()
 
 
 def is_label(root: Path, file: Path) -> bool:

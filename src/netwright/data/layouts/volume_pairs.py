@@ -32,6 +32,7 @@ from netwright.data.layouts.volume_files import (
     folders_below,
     in_order_of_name,
     named_labels,
+    page_problem,
     strays,
     volume_files_in,
     with_parts,
@@ -202,6 +203,7 @@ def _case(one: Found) -> Case:
     elif not one.labels:
         problem = _half(one.images[0], "has no label map", "a label map", "missing-label")
     image = (one.images or one.labels)[0]
+    problem = problem or next(filter(None, map(page_problem, (*one.images, *one.labels))), None)
     return Case(_name(image), (image,), one.labels[0] if one.labels else None, problem=problem)
 
 

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from netwright.data.files import is_folder, require_file
 from netwright.data.io.alignment import misplacement
-from netwright.data.io.images import is_picture, require_one_orientation
+from netwright.data.io.formats import is_flat
+from netwright.data.io.grid import Grid
+from netwright.data.io.images import read_head, require_one_orientation
+from netwright.data.io.tiff import is_stack
+from netwright.data.io.tiff_spacing import unknown_spacing
 from netwright.data.io.time_axis import advice_on_time
 from netwright.data.io.volumes import Volume, read_image, read_label, read_label_grid
 from netwright.data.io.whole_labels import advice_on_scale, value_text
@@ -53,13 +57,13 @@ class CheckedCase:
 
 def check_case(case: Case, dataset: Dataset) -> CheckedCase:
     """Reads a case's files and looks for everything that would spoil a training."""
-    if case.problem is not None:
-        return CheckedCase(None, None, (case.problem.relative_to(dataset.root),))
+    if (unsound := case_problem(case, dataset)) is not None:
+        return CheckedCase(None, None, (unsound.relative_to(dataset.root),))
     volume, problems = _check_image(case, dataset)
     labels = None
     try:
         path = require_label(case)
-        if volume is not None and is_picture(path):
+        if volume is not None and is_flat(path):
             require_one_orientation(case.images[0], path)
         if volume is not None:
             own = read_label_grid(path, volume.grid)
@@ -76,6 +80,18 @@ def check_case(case: Case, dataset: Dataset) -> CheckedCase:
     return CheckedCase(volume, labels, tuple(problem.relative_to(dataset.root) for problem in problems))
 
 
+def case_problem(case: Case, dataset: Dataset) -> Problem | None:
+    """The problem of a case by its names and headers alone: that which it has, or a stack of pages among pictures."""
+    if case.problem is not None or dataset.dimensions > 2:
+        return case.problem
+    for path in filter(is_stack, (*case.images, *([case.label] if case.label is not None else []))):
+        try:
+            read_head(path)
+        except UnusableFile as error:
+            return error.problem
+    return None
+
+
 def require_label(case: Case) -> Path:
     """The label file of a case.
 
@@ -84,7 +100,7 @@ def require_label(case: Case) -> Path:
     """
     _require_sound(case)
     advice = "Add the label map, or remove the case from the dataset: only labelled cases can be used."
-    if case.label is None and is_picture(case.images[0]):
+    if case.label is None and is_flat(case.images[0]):
         raise UnusableFile(_no_mask(case.images[0]))
     if case.label is None:
         raise UnusableFile(
@@ -110,7 +126,7 @@ def require_images(case: Case) -> tuple[Path, ...]:
         UnusableFile: it is a mask without a picture, or the case has a problem.
     """
     _require_sound(case)
-    if is_picture(case.images[0]) and not case.images[0].is_file():
+    if is_flat(case.images[0]) and not case.images[0].is_file():
         raise UnusableFile(_no_image(case))
     return case.images
 
@@ -150,12 +166,21 @@ def _check_image(case: Case, dataset: Dataset) -> tuple[Volume | None, list[Prob
     except UnusableFile as error:
         return None, [error.problem]
     channels = len(volume.array)
-    problems = [*volume.problems, *channel_problems(case, dataset, channels)]
     path = case.images[0]
+    problems = [
+        *spacing_problems(path, volume.grid),
+        *volume.problems,
+        *channel_problems(case, dataset, channels),
+    ]
     for number, values in enumerate(volume.array):
         file = case.images[number] if len(case.images) == channels else path
         problems += check_intensities(file, number, values)
     return volume, problems
+
+
+def spacing_problems(path: Path, grid: Grid) -> list[Problem]:
+    """A warning of an image that does not say how large its voxels are."""
+    return [] if grid.sized else [unknown_spacing(path)]
 
 
 def channel_problems(case: Case, dataset: Dataset, channels: int) -> list[Problem]:
@@ -169,7 +194,7 @@ def channel_problems(case: Case, dataset: Dataset, channels: int) -> list[Proble
     path = case.images[0]
     if channels == len(dataset.channels):
         return []
-    if is_picture(path):
+    if is_flat(path):
         return [_other_colours(path, channels, dataset)]
     return [
         Problem(

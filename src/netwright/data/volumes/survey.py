@@ -13,19 +13,22 @@ import numpy as np
 
 from netwright.data.io.alignment import misplacement
 from netwright.data.io.bounds import room_for
+from netwright.data.io.formats import is_flat
 from netwright.data.io.grid import Grid
-from netwright.data.io.images import is_picture, mask_size, require_one_orientation
+from netwright.data.io.images import mask_size, require_one_orientation
 from netwright.data.io.pieces import image_pieces, label_pieces, volume_shape
 from netwright.data.io.time_axis import time_points
 from netwright.data.io.volumes import read_grid, read_label_grid, require_one_volume
 from netwright.data.io.whole_labels import whole_labels
 from netwright.data.issues import Problem, UnusableFile
 from netwright.data.volumes.checks import (
+    case_problem,
     channel_problems,
     intensity_problems,
     naming_labels,
     require_images,
     require_label,
+    spacing_problems,
     value_problems,
 )
 from netwright.data.volumes.counting import ContentHash, IntensityCount, ValueCount
@@ -36,8 +39,8 @@ from netwright.data.volumes.labels import mapped
 
 def case_facts(case: Case, dataset: Dataset) -> CaseFacts:
     """Reads and measures one case."""
-    if case.problem is not None:
-        return CaseFacts(case, None, (), {}, "", (case.problem.relative_to(dataset.root),))
+    if (unsound := case_problem(case, dataset)) is not None:
+        return CaseFacts(case, None, (), {}, "", (unsound.relative_to(dataset.root),))
     grid: Grid | None = None
     channels: tuple[ChannelFacts, ...] = ()
     content = ""
@@ -60,7 +63,7 @@ def case_facts(case: Case, dataset: Dataset) -> CaseFacts:
 
 
 def _room(path: Path) -> AbstractContextManager[None]:
-    return room_for(prod(mask_size(path))) if is_picture(path) else nullcontext()
+    return room_for(prod(mask_size(path))) if is_flat(path) else nullcontext()
 
 
 def _image_facts(case: Case, dataset: Dataset) -> tuple[Grid, tuple[ChannelFacts, ...], str, list[Problem]]:
@@ -71,7 +74,7 @@ def _image_facts(case: Case, dataset: Dataset) -> tuple[Grid, tuple[ChannelFacts
     """
     paths = require_images(case)
     grid = read_grid(paths[0])
-    problems: list[Problem] = []
+    problems: list[Problem] = spacing_problems(paths[0], grid)
     counts: list[IntensityCount] = []
     channel_paths: list[Path] = []
     hashes = []
@@ -114,7 +117,7 @@ def _label_values(
         UnusableFile: the label map cannot be used.
     """
     path = require_label(case)
-    if image is not None and is_picture(path):
+    if image is not None and is_flat(path):
         require_one_orientation(case.images[0], path)
     grid = read_label_grid(path, image)
     if image is not None:
@@ -123,7 +126,7 @@ def _label_values(
             raise UnusableFile(misplaced)
         problems += [] if misplaced is None else [misplaced]
     time = case.time
-    if not is_picture(path):
+    if not is_flat(path):
         time = time if time is not None and time_points(path) > 1 else None
         require_one_volume(path, volume_shape(path, time, image))
     count = ValueCount()

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.data.io.alignment import misplacement
+from netwright.data.io.formats import is_flat
 from netwright.data.io.grid import Grid
-from netwright.data.io.images import is_picture, require_one_orientation
+from netwright.data.io.images import require_one_orientation
 from netwright.data.io.volumes import read_grid, read_label, read_label_grid
 from netwright.data.issues import UnusableFile
+from netwright.data.volumes.checks import case_problem
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.data.volumes.labels import class_indices, count_values, unnamed_values
 from netwright.data.volumes.prepared import Prepared
@@ -66,7 +68,7 @@ class LabelledCase:
         Raises:
             DatasetError: the label map is unusable, lies on another grid than the image, or has other values.
         """
-        if is_picture(self.label):
+        if is_flat(self.label):
             require_one_orientation(self.images[0], self.label)
         # A grid that was stored with prepared data has none.
         grid = replace(grid, frame_of_reference=read_grid(self.images[0]).frame_of_reference)
@@ -88,8 +90,8 @@ def labelled(case: Case, dataset: Dataset) -> LabelledCase:
     Raises:
         DatasetError: it has no label map, or another problem.
     """
-    if case.problem is not None:
-        raise UnusableFile(case.problem)
+    if (problem := case_problem(case, dataset)) is not None:
+        raise UnusableFile(problem)
     if case.label is None:
         raise DatasetError(
             f"{dataset.root}: case {case.name} has no label map; expected one to test against."

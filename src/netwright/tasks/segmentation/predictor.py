@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.data.base import AnyDataset, OnCase
-from netwright.data.io.formats import files_of
-from netwright.data.io.images import is_picture
+from netwright.data.io.formats import files_of, is_flat
 from netwright.data.io.volumes import Volume, label_ending, read_image, write_label_map
 from netwright.data.layouts import find_cases
 from netwright.data.layouts.description import stem
@@ -143,7 +142,7 @@ class Segmenter:
 
     def _as_files(self, image: Path) -> str:
         """How the channels of a volume are given, where there are several."""
-        if self.task.channels < 2 or is_picture(image):
+        if self.task.channels < 2 or is_flat(image):
             return ""
         name = stem(image)
         return (
@@ -304,7 +303,7 @@ class Segmenter:
     def _segment_all(self, images: Sequence[Path]) -> NDArray[np.uint8]:
         """Class indices (X, Y, Z) of an image, or (X, Y, Z, T) of a cine, in the axis order of its file."""
         volume = read_image(images)
-        if self.task.channels > 1 or is_picture(images[0]) or len(volume.array) == 1:
+        if self.task.channels > 1 or is_flat(images[0]) or len(volume.array) == 1:
             return self._segment(volume, images)
         frames = (Volume(frame[None], volume.grid) for frame in volume.array)
         return np.stack([self._segment(frame, images) for frame in frames], axis=-1)
