@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,19 @@ def test_samples_are_the_same_for_the_same_seed(tmp_path: Path) -> None:
             write(tmp_path / "e")
         for name in "abc":
             (tmp_path / name).rename(tmp_path / f"{name}-{write.__name__}")
+
+
+def test_a_folder_beside_datasets_is_not_answered_with_their_parent(
+    tmp_path: Path, save_volume: Callable[..., Path]
+) -> None:
+    array = np.zeros((4, 4, 4), np.uint8)
+    array[1] = 1
+    for name in ("images/a", "labels/a"):
+        save_volume(tmp_path / "sets" / "good" / f"{name}.nii.gz", array)
+    save_volume(tmp_path / "sets" / "bad" / "x.nii.gz", array)
+    with pytest.raises(DatasetError) as refused:
+        open_any(tmp_path / "sets" / "bad")
+    assert "Did you mean" not in str(refused.value)
+    for inner in ("images", "labels"):
+        with pytest.raises(DatasetError, match=f"Did you mean {tmp_path / 'sets' / 'good'}\\?"):
+            open_any(tmp_path / "sets" / "good" / inner)

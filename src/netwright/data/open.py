@@ -17,11 +17,13 @@ from netwright.data.images.prepared import INDEX, open_prepared_images
 from netwright.data.images.settings import ImageSettings
 from netwright.data.images.splits import image_splits
 from netwright.data.io.formats import is_volume
-from netwright.data.layouts import FORMATS, Format, image_masks
+from netwright.data.layouts import FORMATS, Format, acdc, image_masks
+from netwright.data.layouts.class_folders import folders_in
 from netwright.data.layouts.description import DESCRIPTION, read_description
 from netwright.data.layouts.image_formats import IMAGE_FORMATS, OF_FILES, ImageFormat
 from netwright.data.layouts.paired import refuse_paired
 from netwright.data.layouts.pictures_or_volumes import holds_volumes, more_pictures
+from netwright.data.layouts.volume_names import are_counterparts
 from netwright.data.splits import FRACTIONS, Splits
 from netwright.data.volumes.cache import image_digests, prepare, split_volumes
 from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, VOLUMES
@@ -321,11 +323,19 @@ def _one_level_off(root: Path, inner: Sequence[Path]) -> Path | None:
     """The dataset in a folder below, or around, where the user gave a folder one level too high or too low."""
     within = [path for path in inner if path.is_dir()]
     described = [path for path in within if (path / DESCRIPTION).is_file()]
-    for candidate in [*described, *within[:_FOLDERS_SEARCHED], root.absolute().parent]:
+    for candidate in [*described, *within[:_FOLDERS_SEARCHED]]:
         try:
             name = _format_of(candidate, _description(candidate))
         except DatasetError:
             name = DESCRIPTION  # it is there, and reading it says what is wrong
         if name in FORMATS or name == DESCRIPTION:
             return candidate
-    return None
+    around = root.absolute().parent
+    return around if _is_made_of(around, root.absolute()) else None
+
+
+def _is_made_of(around: Path, folder: Path) -> bool:
+    """Whether a folder is a dataset through another in it: as images beside label maps, or as the patient of ACDC."""
+    if (around / DESCRIPTION).is_file() or (folder.name.startswith("patient") and acdc.matches(around, {})):
+        return True
+    return any(are_counterparts(folder, other) for other in folders_in(around))

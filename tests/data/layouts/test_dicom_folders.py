@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 from dicom_files import affine_of, write_enhanced, write_series
 from netwright.data import PreprocessingSettings, find_cases, inspect_any, open_any, prepare
@@ -153,3 +154,33 @@ def test_series_alone_are_no_dataset_and_told_what_makes_them_one(name: str, tmp
         DatasetError, match=rf"{tmp_path / 'x' / name} is a DICOM series: a dataset\.json can name"
     ):
         open_any(tmp_path / "x")
+
+
+def test_stray_slices_among_files_to_predict_are_left_out_and_told(tmp_path: Path) -> None:
+    for name in ("a0", "a1"):
+        nifti(tmp_path / f"{name}.nii.gz", numbers(0))
+    write_series(tmp_path, numbers(0)[:2], name="IM{}")
+    with pytest.warns(
+        DatasetWarning, match=r"left out 2 files that are none of the volumes .*: IM1 and IM2\."
+    ):
+        assert [case.name for case in find_cases(tmp_path, 1)] == ["a0", "a1"]
+    write_enhanced(tmp_path / "e.dcm", numbers(0))
+    with pytest.warns(DatasetWarning, match=r"IM1 and IM2\."):
+        assert [case.name for case in find_cases(tmp_path, 1)] == ["a0", "a1", "e"]
+
+
+def test_a_stray_slice_among_pictures_to_predict_is_left_out_and_told(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / f"{name}.png")
+    write_series(tmp_path, numbers(0)[:1], name="IM{}.dcm")
+    with pytest.warns(DatasetWarning, match=r"left out a file that is none of the pictures .*: IM1\.dcm\."):
+        assert [case.name for case in find_cases(tmp_path, 1)] == ["a", "b"]
+
+
+def test_slices_in_a_folder_below_do_not_hide_its_volumes(tmp_path: Path) -> None:
+    nifti(tmp_path / "a.nii.gz", numbers(0))
+    nifti(tmp_path / "more" / "b.nii.gz", numbers(0))
+    write_series(tmp_path / "more", numbers(0)[:1], name="IM{}.dcm")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(write_series(tmp_path / "c", numbers(0)) / "preview.png")
+    with pytest.warns(DatasetWarning, match=r"left out volumes in folders below .*more/b\.nii\.gz"):
+        assert [case.name for case in find_cases(tmp_path, 1)] == ["a", "c"]

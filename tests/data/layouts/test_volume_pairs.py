@@ -406,3 +406,12 @@ def test_a_description_of_channels_needs_labels(pairs: Callable[..., Path]) -> N
     example = str(refused.value).partition("for example ")[2].rstrip(".")
     (root / "dataset.json").write_text("{" + example + "}")
     assert open_any(root).label_names == ("tumour",)
+
+
+def test_labels_that_are_a_list_are_refused(pairs: Callable[..., Path]) -> None:
+    root = pairs("images/s{}.nii.gz", "labels/s{}.nii.gz")
+    (root / "dataset.json").write_text(json.dumps({"labels": ["background", "tumour"]}))
+    with pytest.raises(
+        DatasetError, match=r"gives the labels as \['background', 'tumour'\]: expected a value for"
+    ):
+        open_any(root)

@@ -137,6 +137,14 @@ def holds_slices(folder: Path) -> bool:
         return True
 
 
+def is_slice(file: Path) -> bool:
+    """Whether a file is one slice in DICOM; so is one whose header cannot be read."""
+    try:
+        return looks_like_dicom(file) and not is_segmentation(file) and frames_in(file) == 1
+    except UnusableFile:
+        return True
+
+
 def looks_like_dicom(file: Path) -> bool:
     """Whether a file is called as DICOM files are, or may be called so and begins as they do."""
     return _may_be_slice(file) and (file.name.lower().endswith(ENDING) or is_dicom(file)) and is_file(file)

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from netwright.data.files import is_folder
-from netwright.data.io.dicom import DICOM, DICOM_SEG, holds_dicom, holds_slices, looks_like_dicom
+from netwright.data.io.dicom import DICOM, DICOM_SEG, holds_dicom, holds_slices, is_slice, looks_like_dicom
 from netwright.data.io.dicom_seg import DicomSegmentation
 from netwright.data.io.grid import Grid
 from netwright.data.io.nifti import NIFTI
@@ -107,13 +107,29 @@ def is_volume(path: Path) -> bool:
 def volumes_in(path: Path) -> list[Path]:
     """The volumes of a folder, sorted: its files, and folders in it that hold slices.
 
-    The path itself where it is a volume: a file, or a folder of slices. Empty where there is none.
+    The path itself where it is a volume: a file, or a folder of slices in which nothing else can be read. Slices among
+    other images are none of the volumes. Empty where there is none.
     """
-    if not is_folder(path) or holds_slices(path):
+    if not is_folder(path):
         return [path] if is_volume(path) else []
-    files = sorted(file for file in path.iterdir() if file.name[0] != ".")
-    stacks = first_is_stack(files)
-    return [file for file in files if (stacks or not is_paged(file)) and is_volume(file)]
+    there = sorted(file for file in path.iterdir() if file.name[0] != ".")
+    if holds_slices(path):
+        if not any(_is_no_slice(file) for file in there):
+            return [path]
+        there = [file for file in there if not is_slice(file)]
+    stacks = first_is_stack(there)
+    files = [file for file in there if (stacks or not is_paged(file)) and is_volume(file)]
+    return [file for file in files if not (is_folder(file) and _holds_others(file))]
+
+
+def _is_no_slice(file: Path) -> bool:
+    """Whether a file is an image in another format than DICOM, by its name."""
+    return format_by_ending(file) not in (None, DICOM) and not is_folder(file)
+
+
+def _holds_others(folder: Path) -> bool:
+    """Whether a folder has volumes in other formats than DICOM; pictures may show its slices."""
+    return any(_is_no_slice(file) and is_volume(file) for file in folder.iterdir() if file.name[0] != ".")
 
 
 def is_paged(path: Path) -> bool:

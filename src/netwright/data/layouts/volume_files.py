@@ -163,7 +163,14 @@ def named_labels(root: Path, description: Mapping[str, Any]) -> dict[int, str] |
         DatasetError: they cannot be used.
     """
     labels = description.get("labels")
-    return read_labels(root, labels, value_first(labels)) if isinstance(labels, dict) else None
+    if labels is None:
+        return None
+    if not isinstance(labels, dict):
+        raise DatasetError(
+            f"{root / DESCRIPTION} gives the labels as {labels!r}: expected a value for each name, for example "
+            '{"background": 0, "tumour": 1}. Correct it, or leave it out.'
+        )
+    return read_labels(root, labels, value_first(labels))
 
 
 def ending_of(files: Collection[Path]) -> str:

@@ -82,6 +82,13 @@ def is_label(root: Path, file: Path) -> bool:
     return bool(LABEL_WORD.search(name))
 
 
+def are_counterparts(folder: Path, other: Path) -> bool:
+    """Whether one of two folders is of images and the other one of label maps, by names that are alike otherwise."""
+    names = folder.name, other.name
+    kinds = {(bool(IMAGE_WORD.search(name)), bool(LABEL_WORD.search(name))) for name in names}
+    return kinds == {(True, False), (False, True)} and len(set(map(without_words, names))) == 1
+
+
 def says_image(root: Path, file: Path) -> bool:
     """Whether the name of a file, or a folder around it, says that it is an image or of which part it is."""
     within = file.relative_to(root)
@@ -93,6 +100,11 @@ def set_of(root: Path, image: Path, label: Path) -> tuple[str, ...] | None:
     """The folder below ``root`` with a folder of images and one of label maps, without parts; None: there are no such.
 
     ``kidney/images/a`` and ``kidney/labels/a`` -> kidney.
+
+    Args:
+        root: the dataset's folder.
+        image: a file below it.
+        label: its label map.
     """
     around = _around(root, image, IMAGE_WORD)
     return around if around is not None and around == _around(root, label, LABEL_WORD) else None

@@ -61,7 +61,7 @@ LOOKED_FOR = (
 
 _NUMBERED = re.compile(r"(.+)_(\d{4})")
 _READERS = 4
-_WITH_LABELS = ("channel_names", "modality", "file_ending")
+_WITH_LABELS = {"channel_names", "modality", "file_ending"}
 """A ``dataset.json`` with one of these is meant to name the labels, too."""
 
 _EXAMPLE = '{"labels": {"background": 0, "tumour": 1}}'
@@ -84,6 +84,9 @@ class Pairs:
 
 def matches(root: Path, description: Mapping[str, Any]) -> bool:
     """Whether a folder is of this format: near its top there is an image with its label map, of one time point."""
+    of_volumes = description.keys() & {"labels", *_WITH_LABELS}
+    if not of_volumes and any(isinstance(value, list | dict) for value in description.values()):
+        return False  # it describes something else
     found = found_in(root, islice(folders_below(root), LOOKED_AT))
     pair = next((one for one in found.values() if one.images and one.labels), None)
     return time_points(pair.labels[0]) < 2 if pair else _numbered(found) is not None
@@ -167,7 +170,7 @@ def pairs_in(root: Path, of_it: Callable[[Path], bool] = lambda file: True) -> P
 
 def _require_labels(root: Path, description: Mapping[str, Any]) -> None:
     """Refuse a ``dataset.json`` that names channels and no labels."""
-    if "labels" not in description and (given := [key for key in _WITH_LABELS if key in description]):
+    if "labels" not in description and (given := sorted(_WITH_LABELS & description.keys())):
         raise DatasetError(
             f"{root / DESCRIPTION} has {enumerate_words(given)} but no `labels`: expected a value for each label. Add "
             f"them, for example {_EXAMPLE[1:-1]}."
