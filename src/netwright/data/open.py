@@ -147,14 +147,14 @@ def _format_of(root: Path, description: Mapping[str, Any]) -> str | None:
     """The format of a folder or file. Volumes that lie anywhere in it come last: pictures may be what is meant."""
     for name, known in FORMATS.items():
         if not known.anywhere and (known.recognised or known.matches)(root, description):
-            stacks = name == PICTURES_WITH_MASKS and image_masks.of_stacks(root, description)
-            return _VOLUME_PAIRS if stacks and FORMATS[_VOLUME_PAIRS].matches(root, description) else name
+            volumes = name == PICTURES_WITH_MASKS and image_masks.of_volumes(root, description)
+            return _VOLUME_PAIRS if volumes and FORMATS[_VOLUME_PAIRS].matches(root, description) else name
     pictures = next(
         (name for name, known in IMAGE_FORMATS.items() if (known.recognised or known.matches)(root)), None
     )
     if pictures in (None, *OF_FILES) and holds_volumes(root):
         anywhere = {name: known for name, known in FORMATS.items() if known.anywhere}
-        volumes = next(
+        format = next(
             (
                 name
                 for name, known in anywhere.items()
@@ -162,8 +162,8 @@ def _format_of(root: Path, description: Mapping[str, Any]) -> str | None:
             ),
             None,
         )
-        if volumes is not None and (pictures is None or not more_pictures(root, pictures)):
-            return volumes
+        if format is not None and (pictures is None or not more_pictures(root, pictures)):
+            return format
     return pictures
 
 

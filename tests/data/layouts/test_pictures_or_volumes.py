@@ -110,6 +110,15 @@ def test_volumes_beside_pictures_change_nothing(
     assert open_any(tmp_path, format=volumes).format == volumes
 
 
+@pytest.mark.parametrize("labels", ["labels", "masks"])
+def test_a_picture_among_images_does_not_hide_volumes(
+    picture: Callable[..., Path], pairs: Callable[..., None], tmp_path: Path, labels: str
+) -> None:
+    pairs(tmp_path, "images/a{}.nii.gz", labels + "/a{}.nii.gz")
+    picture(tmp_path / "images" / "preview.png")
+    assert open_any(tmp_path).names == ("a0", "a1", "a2", "a3")
+
+
 @pytest.mark.parametrize("picture_of", ["overview.png", "docs/{}.png", "case{}/preview.png"])
 def test_pictures_that_show_volumes_change_nothing(
     picture: Callable[..., Path], pairs: Callable[..., None], tmp_path: Path, picture_of: str

@@ -238,6 +238,9 @@ def test_a_folder_a_case_is_predicted_under_the_folders_names(pairs: Callable[..
         (("CTs", "T1test"), {None}),
         (("train", "Test"), {"train", "test"}),
         (("training-scans", "testing-scans"), {"train", "test"}),
+        (("TrainingData", "ValidationData"), {"train", "val"}),
+        (("train_set", "test_set"), {"train", "test"}),
+        (("T1test_data", "T2test_data"), {None}),
     ],
 )
 def test_folders_are_parts_by_their_whole_names(

@@ -31,6 +31,7 @@ from netwright.data.layouts.mask_meanings import (
 )
 from netwright.data.layouts.mask_names import IMAGES, MASKS
 from netwright.data.layouts.mask_pairs import arrange, has_folders, is_certain, named_so
+from netwright.data.layouts.volume_files import volume_files_in
 from netwright.data.parallel import in_order
 from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, Dataset
 from netwright.data.volumes.labels import mapped
@@ -57,10 +58,13 @@ def recognised(root: Path, description: Mapping[str, Any]) -> bool:
     return _has_pictures(root) or (root.is_dir() and is_certain(root, description))
 
 
-def of_stacks(root: Path, description: Mapping[str, Any]) -> bool:
-    """Whether what looks like images and masks by name are stacks of TIFF pages: the first image and the first mask."""
+def of_volumes(root: Path, description: Mapping[str, Any]) -> bool:
+    """Whether what looks like images and masks by name are volumes: the first image and the first mask are stacks of
+    TIFF pages, or both folders have volumes and only one of them pictures, too, which then show these."""
     if _has_pictures(root):
-        return all(first_is_stack(list_pictures(root / name)) for name in (IMAGES, MASKS))
+        pictures = [list_pictures(root / name) for name in (IMAGES, MASKS)]
+        volumes = all(volume_files_in(root / name) for name in (IMAGES, MASKS))
+        return all(map(first_is_stack, pictures)) or (volumes and not all(pictures))
     try:
         pair = next(iter(arrange(root, description).complete), None)
     except DatasetError:

@@ -237,15 +237,18 @@ def strays(root: Path, folders: Iterable[Path], known: Collection[Path]) -> tupl
 
 _SUFFIXES: dict[str, Part] = {"Tr": "train", "Va": "val", "Ts": "test"}
 _SUFFIXED = re.compile(r"(?i:images?|imgs?|labels?|masks?)(Tr|Va|Ts)")
-_KIND = re.compile(r"(?i:images?|imgs?|labels?|lbls?|masks?|segs?|segmentations?|volumes?|vols?|scans?)")
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_NEUTRAL = re.compile(
+    "images?|imgs?|labels?|lbls?|masks?|segs?|segmentations?|volumes?|vols?|scans?|data|datasets?|sets?|cases?|patients?"
+)
+"""A part may be named beside one of these words."""
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|(?<![A-Za-z\d])[a-z]+")
 
 
 def part_of(root: Path, file: Path, case: str = "") -> Part | None:
     """The official part of a file: that which a folder around it, below ``root``, is named after.
 
-    ``Training``, ``averaged-training-images`` and ``imagesTr`` are training; ``BraTS20_Training_001`` and ``LiTS`` are
-    none. The outermost folder that is called as parts are decides.
+    The outermost folder that is called like a part decides, else the outermost with a part in its name.
 
     Args:
         root: the dataset's folder.
@@ -256,17 +259,18 @@ def part_of(root: Path, file: Path, case: str = "") -> Part | None:
     if folders and folders[-1] == case:
         folders.pop()
     named = [PARTS.get(folder.lower()) for folder in folders]
-    return next(filter(None, [*named, *map(_part_in, folders)]), None)
+    return next(filter(None, [*named, *map(part_in, folders)]), None)
 
 
-def _part_in(folder: str) -> Part | None:
-    """The part in the name of a folder that also says that images or label maps are in it; None for other folders."""
+def part_in(folder: str) -> Part | None:
+    """The part in the name of a folder: ``Training``, ``train_data``, ``averaged-training-images`` and ``imagesTr`` are
+    training; ``BraTS20_Training_001`` and ``LiTS`` are none."""
     if suffixed := _SUFFIXED.fullmatch(folder):
         return _SUFFIXES[suffixed[1]]
-    words = _WORD.findall(folder)
-    if not any(map(_KIND.fullmatch, words)):
+    words = [word.lower() for word in _WORD.findall(folder)]
+    if folder.lower() not in PARTS and not any(map(_NEUTRAL.fullmatch, words)):
         return None
-    return next((PARTS[word.lower()] for word in words if word.lower() in PARTS), None)
+    return next((PARTS[word] for word in words if word in PARTS), None)
 
 
 def with_parts(root: Path, cases: Sequence[Case]) -> list[Case]:

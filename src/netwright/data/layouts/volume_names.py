@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netwright.data.layouts.class_folders import PARTS
 from netwright.data.layouts.description import stem
-from netwright.data.layouts.volume_files import part_of, series_in, volume_files_in
+from netwright.data.layouts.volume_files import part_in, part_of, series_in, volume_files_in
 
 _IMAGE = "images?|imgs?|volumes?|vols?|scans?"
 _LABEL = "labels?|lbls?|segs?|segm|segmentations?|masks?|gts?|groundtruths?|annotations?"
@@ -114,4 +113,4 @@ def _around(root: Path, file: Path, word: re.Pattern[str]) -> tuple[str, ...] | 
     """The folders around the nearest folder whose name has a word."""
     parts = file.relative_to(root).parent.parts
     at = next((number for number in reversed(range(len(parts))) if word.search(parts[number])), None)
-    return None if at is None else tuple(part for part in parts[:at] if part.lower() not in PARTS)
+    return None if at is None else tuple(part for part in parts[:at] if part_in(part) is None)
