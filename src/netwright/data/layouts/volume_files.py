@@ -65,7 +65,8 @@ def page_problem(path: Path) -> Problem | None:
         "is a single page",
         expected="a stack of several pages, as the other files are",
         found="one page",
-        advice="A page is no volume: save the whole stack, or remove the case.",
+        advice="A page is no volume: save the whole stack, or remove the case. Stacks of 3 or 4 slices of 8 bits are "
+        "written by tifffile as one page in colours, unless they are written with photometric='minisblack'.",
         kind="single-page",
     )
 
