@@ -418,3 +418,19 @@ def test_labels_that_are_a_list_are_refused(pairs: Callable[..., Path]) -> None:
         DatasetError, match=r"gives the labels as \['background', 'tumour'\]: expected a value for"
     ):
         open_any(root)
+
+
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        ("sub-00{0}/anat/ct{0}.nii.gz", "sub-00{0}/anat/ct{0}_seg.nii.gz"),
+        ("images/sub-00{0}/ct.nii.gz", "labels/sub-00{0}/ct.nii.gz"),
+    ],
+)
+def test_many_cases_in_folders_within_folders(pairs: Callable[..., Path], image: str, label: str) -> None:
+    root = pairs(image, label)
+    for number in range(4, 150):
+        (root / image.format(number)).parent.mkdir(parents=True)
+        (root / label.format(number)).parent.mkdir(parents=True, exist_ok=True)
+    assert recognise(root) == "volume-pairs"
+    assert len(open_any(root).names) == 3

@@ -12,16 +12,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from netwright.data.issues import Problem, enumerate_words
 from netwright.data.layouts.description import DESCRIPTION, stem
 from netwright.data.layouts.volume_files import (
-    LOOKED_AT,
     ending_of,
     folders_below,
+    folders_near_top,
     in_order_of_name,
     named_labels,
     require_one_folder_each,
@@ -119,11 +118,7 @@ def matches(root: Path, description: Mapping[str, Any]) -> bool:
     """Whether a folder is of this format: near its top there is a patient with all four scans."""
     if not root.is_dir():
         return False
-    return any(
-        not patient.missing
-        for folder in islice(folders_below(root), LOOKED_AT)
-        for patient in _patients_in(folder)
-    )
+    return any(not patient.missing for folder in folders_near_top(root) for patient in _patients_in(folder))
 
 
 def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:

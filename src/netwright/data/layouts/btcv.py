@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from netwright.data.layouts.description import DESCRIPTION, stem
-from netwright.data.layouts.volume_files import LOOKED_AT, folders_below, named_labels
+from netwright.data.layouts.volume_files import folders_near_top, named_labels
 from netwright.data.layouts.volume_names import found_in
 from netwright.data.layouts.volume_pairs import dataset_of, label_values, pairs_in
 from netwright.data.volumes.dataset import BTCV, Dataset
@@ -77,7 +76,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
 
 def _label_maps(root: Path) -> Iterator[Path]:
     """The label maps near the top of a folder that have such names, and an image."""
-    for one in found_in(root, islice(folders_below(root), LOOKED_AT)).values():
+    for one in found_in(root, folders_near_top(root)).values():
         if any(map(_is_of_it, one.images)):
             yield from filter(_is_of_it, one.labels)
 

@@ -11,16 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from netwright.data.issues import Problem
 from netwright.data.layouts.description import DESCRIPTION, stem
 from netwright.data.layouts.volume_files import (
-    LOOKED_AT,
     ending_of,
     folders_below,
+    folders_near_top,
     in_order_of_name,
     named_labels,
     require_one_folder_each,
@@ -65,7 +64,7 @@ def matches(root: Path, description: Mapping[str, Any]) -> bool:
     """Whether a folder is of this format: some folder of a case has an image or a label map in it."""
     return any(
         stem(file) in (_IMAGE, *_LABELS)
-        for folder in islice(_folders(root), LOOKED_AT)
+        for folder in filter(_is_case, folders_near_top(root, _DEPTH))
         for file in volume_files_in(folder)
     )
 
@@ -111,9 +110,11 @@ def unlabelled(path: Path) -> tuple[Case, ...]:
 
 def _folders(root: Path) -> Iterator[Path]:
     """The folders of cases: ``root`` itself, or those within it."""
-    if not root.is_dir():
-        return iter(())
-    return (folder for folder in folders_below(root, _DEPTH) if _CASE.fullmatch(folder.absolute().name))
+    return filter(_is_case, folders_below(root, _DEPTH))
+
+
+def _is_case(folder: Path) -> bool:
+    return bool(_CASE.fullmatch(folder.absolute().name))
 
 
 def _inside_case(root: Path, folder: Path) -> bool:

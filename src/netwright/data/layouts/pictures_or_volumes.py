@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 
 from netwright.data.io.images import is_picture
 from netwright.data.layouts.images import IMAGES
-from netwright.data.layouts.volume_files import LOOKED_AT, folders_below, volume_files_in
+from netwright.data.layouts.volume_files import folders_near_top, volume_files_in
 
 
 def holds_volumes(root: Path) -> bool:
     """Whether there is a volume near the top of a folder."""
-    return any(volume_files_in(folder) for folder in islice(folders_below(root), LOOKED_AT))
+    return any(volume_files_in(folder) for folder in folders_near_top(root))
 
 
 def more_pictures(root: Path, format: str) -> bool:
@@ -26,7 +25,7 @@ def more_pictures(root: Path, format: str) -> bool:
         format: that of the pictures, one of `netwright.data.layouts.image_formats.OF_FILES`.
     """
     volumes = pictures = folders = 0
-    for folder in islice(folders_below(root), LOOKED_AT):
+    for folder in folders_near_top(root):
         here = len(volume_files_in(folder))
         own = 0 if here else sum(map(is_picture, folder.iterdir()))
         volumes, pictures, folders = volumes + here, pictures + own, folders + bool(own)

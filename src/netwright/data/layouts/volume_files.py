@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ MANIFEST = "netwright-predictions.jsonl"
 DEPTH = 4
 """How many levels of folders lie at most around the files of a dataset, as archives are unpacked."""
 
-LOOKED_AT = 100
-"""At most this many folders are looked at to recognise a layout."""
+_LOOKED_AT = 300
+_LOOKED_AT_IN_EACH = 30
+"""At most this many folders are looked at to recognise a layout, and in each folder."""
 
 
 def volume_files_in(folder: Path) -> list[Path]:
@@ -100,12 +102,21 @@ def folders_below(root: Path, depth: int = DEPTH) -> Iterator[Path]:
         root: the folder.
         depth: how many levels below it are visited.
     """
+    return _walk(root, depth, None)
+
+
+def folders_near_top(root: Path, depth: int = DEPTH) -> Iterator[Path]:
+    """Those of `folders_below` that are looked at to recognise a layout: some, also in folders with very many."""
+    return islice(_walk(root, depth, _LOOKED_AT_IN_EACH), _LOOKED_AT)
+
+
+def _walk(root: Path, depth: int, most: int | None) -> Iterator[Path]:
     seen = {root.resolve()}
     level = [root]
     for number in range(depth + 1):
         yield from level
         if number < depth:
-            level = [inner for folder in level for inner in _unseen_in(folder, root, seen)]
+            level = [inner for folder in level for inner in _unseen_in(folder, root, seen)[:most]]
 
 
 def described_below(root: Path, depth: int = DEPTH) -> list[Path]:

@@ -13,7 +13,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,10 +25,10 @@ from netwright.data.layouts.description import DESCRIPTION, stem
 from netwright.data.layouts.image_masks import labels_of_values
 from netwright.data.layouts.label_names import names_of_segments, read_table, table_in
 from netwright.data.layouts.volume_files import (
-    LOOKED_AT,
     described_below,
     ending_of,
     folders_below,
+    folders_near_top,
     in_order_of_name,
     named_labels,
     page_problem,
@@ -87,7 +86,7 @@ def matches(root: Path, description: Mapping[str, Any]) -> bool:
     of_volumes = description.keys() & {"labels", *_WITH_LABELS}
     if not of_volumes and any(isinstance(value, list | dict) for value in description.values()):
         return False  # it describes something else
-    found = found_in(root, islice(folders_below(root), LOOKED_AT))
+    found = found_in(root, folders_near_top(root))
     pair = next((one for one in found.values() if one.images and one.labels), None)
     return time_points(pair.labels[0]) < 2 if pair else _numbered(found) is not None
 
