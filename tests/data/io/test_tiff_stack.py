@@ -268,6 +268,16 @@ def test_a_changed_byte_never_ends_in_another_error(
         read_image([path])
 
 
+@pytest.mark.parametrize("tag", [256, 257])
+def test_pages_without_pixels_are_refused(tmp_path: Path, tag: int) -> None:
+    for pages in (1, 5):
+        path = write(tmp_path / f"{pages}.tif", ARRAY[:pages], metadata=None)
+        with tifffile.TiffFile(path, mode="r+") as file:
+            for page in file.pages:
+                page.aspage().tags[tag].overwrite(0)
+        assert problem_of(path).kind == ("unreadable" if pages == 1 else "axes")
+
+
 def test_ome_pages_in_other_files_are_not_opened(tmp_path: Path) -> None:
     described = (
         '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:1">'

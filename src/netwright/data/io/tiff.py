@@ -121,6 +121,8 @@ def _first_page(path: Path) -> Iterator[Any]:
                     kind="pages",
                 )
             )
+        if not page.imagelength or not page.imagewidth:
+            raise ValueError("a picture without pixels")
         itemsize = page.dtype.itemsize if page.dtype else 1
         opacity = page.samplesperpixel in (2, 4)
         require_pixels(path, (page.imagelength, page.imagewidth), itemsize, opacity=opacity)
