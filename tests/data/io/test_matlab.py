@@ -122,7 +122,7 @@ def test_cells_in_cells_end_somewhere(tmp_path: Path) -> None:
 def test_damaged_files_are_refused_or_read(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, packed: bool
 ) -> None:
-    """Whatever is changed, the answer is a value or a refusal. `scipy.io.loadmat` ends the process on some of these."""
+    """Whatever is changed, the answer is a value or a refusal."""
     cells = np.empty((1, 2), dtype=object)
     cells[0] = "one", "two"
     variables = {

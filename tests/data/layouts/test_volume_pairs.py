@@ -75,6 +75,14 @@ def test_names_that_agree_but_for_words(
     assert inspect_dataset(dataset).errors == ()
 
 
+def test_a_description_names_the_channels(pairs: Callable[..., Path]) -> None:
+    root = pairs("images/s{}.nii.gz", "labels/s{}.nii.gz")
+    assert open_any(root).channels == ("image",)
+    described = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "lesion": 1}}
+    (root / "dataset.json").write_text(json.dumps(described))
+    assert open_any(root, format="volume-pairs").channels == ("CT",)
+
+
 def test_scans_of_the_abdomen_have_their_organs_names(
     pairs: Callable[..., Path], write_volume: Write, noise: Make, tmp_path: Path
 ) -> None:
@@ -83,6 +91,7 @@ def test_scans_of_the_abdomen_have_their_organs_names(
     dataset = open_any(root)
     assert recognise(root) == dataset.format == "btcv"
     assert len(dataset.labels) == 14
+    assert dataset.channels == ("CT",), "so that it is normalised as such"
     assert (dataset.labels[6], dataset.labels[13]) == ("liver", "left adrenal gland")
     assert dataset.names == ("img0001", "img0002", "img0003")
     assert dataset.unlabelled == ("img0061",)

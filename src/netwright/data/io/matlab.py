@@ -1,8 +1,7 @@
 """MATLAB files of version 5 to 7, which MATLAB writes by default: numbers, texts, cells and structs.
 
-They are not read with SciPy, because ``scipy.io.loadmat`` (1.17.1) ends the process on many damaged files
-(``findings/scipy-loadmat-damaged-file.sh``). The format is described in MathWorks' "MAT-File Format", whose names are
-used here.
+They are not read with SciPy, because ``scipy.io.loadmat`` (1.17.1) can end the process where a file is damaged. The
+format is described in MathWorks' "MAT-File Format", whose names are used here.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ LABELS = {
     12: "right adrenal gland",
     13: "left adrenal gland",
 }
+
+CHANNEL = "CT"
 
 _HOMES = ("Training", "Testing")
 _MOST_READ = 3
@@ -71,7 +74,8 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     """
     named = named_labels(root, description)
     labels, naming = (named, DESCRIPTION) if named else (LABELS, BTCV)
-    return dataset_of(root, description, map_label, "btcv", pairs_in(root, _is_of_it), labels, naming)
+    dataset = dataset_of(root, description, map_label, "btcv", pairs_in(root, _is_of_it), labels, naming)
+    return replace(dataset, channels=(CHANNEL,)) if len(dataset.channels) == 1 else dataset
 
 
 def _label_maps(root: Path) -> Iterator[Path]:

@@ -21,7 +21,7 @@ from netwright.data.io.pieces import label_pieces
 from netwright.data.io.time_axis import time_points
 from netwright.data.io.whole_labels import whole_labels
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
-from netwright.data.layouts.description import DESCRIPTION, stem
+from netwright.data.layouts.description import DESCRIPTION, read_channels, stem
 from netwright.data.layouts.image_masks import labels_of_values
 from netwright.data.layouts.label_names import names_of_segments, read_table, table_in
 from netwright.data.layouts.volume_files import (
@@ -326,7 +326,7 @@ def dataset_of(
         name=str(description.get("name") or root.resolve().name),
         root=root,
         format=format,
-        channels=_channels(images),
+        channels=_channels(root, description, images),
         labels=dict(labels),
         cases=in_order_of_name(with_parts(root, pairs.cases)),
         map_label=map_label,
@@ -338,7 +338,9 @@ def dataset_of(
     )
 
 
-def _channels(images: Sequence[Path]) -> tuple[str, ...]:
-    """The channels of the first image that can be read."""
+def _channels(root: Path, description: Mapping[str, Any], images: Sequence[Path]) -> tuple[str, ...]:
+    """The channels that the description names, such as CT; else those of the first image that can be read."""
+    if "channel_names" in description or "modality" in description:
+        return read_channels(root, description)
     count = next(filter(None, map(time_points, images)), 1)
     return ("image",) if count == 1 else tuple(f"channel {number}" for number in range(count))
