@@ -15,6 +15,22 @@ OnCase = Callable[[int, int], None]
 """Called after each case with the number of cases done and the number of all cases."""
 
 
+class Divisible(Protocol):
+    """Cases that are divided into parts, before and after they are prepared."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the cases."""
+
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """The patient of each case by the case's name; empty where cases have none."""
+
+    @property
+    def parts(self) -> tuple[Part | None, ...]:
+        """The official part of each case, None where there is none."""
+
+
 class AnyDataset(Protocol):
     """A dataset as its folder or file describes it: images with label maps, or pictures."""
 

@@ -86,6 +86,11 @@ class ImageSet:
         return task_of_pictures(self.labels_for, self.classes)
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, or of the labels."""
+        return self.classes
+
+    @property
     def class_word(self) -> str:
         """What to call one of ``classes``: a label, where pictures may have several."""
         return "label" if several_labels(self.labels) else "class"

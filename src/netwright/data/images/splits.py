@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Protocol
 
 from netwright.data.given_parts import GivenParts, given_splits
-from netwright.data.images.dataset import ImageSet, Label, classes_of
-from netwright.data.images.prepared import PreparedImages
+from netwright.data.images.dataset import Label, classes_of
 from netwright.data.issues import enumerate_words
 from netwright.data.splits import (
     FRACTIONS,
@@ -23,8 +23,28 @@ from netwright.data.splits import (
 from netwright.errors import DatasetError
 
 
+class DivisiblePictures(Protocol):
+    """Pictures that are divided into parts, before and after they are prepared."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the pictures."""
+
+    @property
+    def labels(self) -> Sequence[Label]:
+        """The class or the labels of each picture."""
+
+    @property
+    def parts(self) -> tuple[Part | None, ...]:
+        """The official part of each picture, None where there is none."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes."""
+
+
 def image_splits(
-    pictures: ImageSet | PreparedImages,
+    pictures: DivisiblePictures,
     seed: int,
     fractions: tuple[float, float, float] = FRACTIONS,
     given: GivenParts | None = None,
@@ -74,7 +94,7 @@ def image_splits(
 
 
 def _as_given(
-    pictures: ImageSet | PreparedImages, seed: int, fractions: tuple[float, float, float], given: GivenParts
+    pictures: DivisiblePictures, seed: int, fractions: tuple[float, float, float], given: GivenParts
 ) -> Splits:
     classes = dict(zip(pictures.names, strata(pictures.labels), strict=True))
     splits = given_splits(given, seed, fractions, classes)
@@ -84,7 +104,7 @@ def _as_given(
         for names in (splits.training, (*splits.validation, *splits.test))
     )
     if unknown := sorted(others - learned):
-        names = pictures.classes if isinstance(pictures, ImageSet) else pictures.class_names
+        names = pictures.class_names
         raise DatasetError(
             f"The training part that was given has no picture of {enumerate_words([names[one] for one in unknown])}: "
             "expected some of every class that is validated or tested. Move some there."

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.base import Divisible
 from netwright.data.build_once import cache_folder, open_or_build, write_header
 from netwright.data.files import READING
 from netwright.data.given_parts import GivenParts, given_splits
@@ -86,7 +87,7 @@ def prepare(
 
 
 def split_volumes(
-    data: Dataset | Prepared,
+    data: Divisible,
     seed: int,
     fractions: tuple[float, float, float],
     given: GivenParts | None = None,
