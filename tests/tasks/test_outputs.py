@@ -72,7 +72,7 @@ def contents(*folders: Path) -> dict[str, str]:
     return found
 
 
-def refused(images: Path, output: Path, words: str, **options: Any) -> None:
+def assert_refused(images: Path, output: Path, words: str, **options: Any) -> None:
     """Predicting is refused, and nothing has changed by it."""
     folders = (images if images.is_dir() else images.parent, output)
     before = contents(*folders)
@@ -98,11 +98,13 @@ def test_a_folder_is_never_predicted_into_itself(
     monkeypatch.chdir(scans)
     words = "inputs are never replaced|lies among what is read"
     for output in (scans, Path("."), tmp_path / "link", scans / ".." / "scans", tmp_path / "link" / "."):
-        refused(scans, output, words, overwrite=overwrite)
-        refused(Path("."), output, words, overwrite=overwrite)
+        assert_refused(scans, output, words, overwrite=overwrite)
+        assert_refused(Path("."), output, words, overwrite=overwrite)
         if name in ("a.nii.gz", "a.png"):
-            refused(scans / name, output, r"inputs are never replaced", overwrite=overwrite)
-            refused(tmp_path / "link" / name, output, r"inputs are never replaced", overwrite=overwrite)
+            assert_refused(scans / name, output, r"inputs are never replaced", overwrite=overwrite)
+            assert_refused(
+                tmp_path / "link" / name, output, r"inputs are never replaced", overwrite=overwrite
+            )
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
@@ -110,8 +112,8 @@ def test_a_link_to_an_input_is_an_input(tmp_path: Path, link: Callable[[Path, Pa
     source = scan(tmp_path / "scans" / "a.nii.gz")
     (tmp_path / "out").mkdir()
     link(source, tmp_path / "out" / "a.nii.gz")
-    refused(tmp_path / "scans", tmp_path / "out", "inputs are never replaced", overwrite=True)
-    refused(source, tmp_path / "out", "inputs are never replaced")
+    assert_refused(tmp_path / "scans", tmp_path / "out", "inputs are never replaced", overwrite=True)
+    assert_refused(source, tmp_path / "out", "inputs are never replaced")
 
 
 def test_a_file_that_predict_did_not_write_is_kept(tmp_path: Path) -> None:
@@ -119,16 +121,16 @@ def test_a_file_that_predict_did_not_write_is_kept(tmp_path: Path) -> None:
     scan(tmp_path / "scans" / "b.nii.gz", 1)
     truth = scan(tmp_path / "labels" / "b.nii.gz", 7)
     for overwrite in (False, True):
-        refused(
+        assert_refused(
             tmp_path / "scans", tmp_path / "labels", "b.nii.gz is there already, not", overwrite=overwrite
         )
     truth.unlink()
     truth.symlink_to(tmp_path / "nowhere")
-    refused(tmp_path / "scans", tmp_path / "labels", "b.nii.gz is there already, not", overwrite=True)
+    assert_refused(tmp_path / "scans", tmp_path / "labels", "b.nii.gz is there already, not", overwrite=True)
     truth.unlink()
     truth.mkdir()
-    refused(tmp_path / "scans", tmp_path / "labels", "b.nii.gz is there already, not", overwrite=True)
-    refused(tmp_path / "scans", tmp_path / "scans" / "a.nii.gz", "is a file: expected a folder")
+    assert_refused(tmp_path / "scans", tmp_path / "labels", "b.nii.gz is there already, not", overwrite=True)
+    assert_refused(tmp_path / "scans", tmp_path / "scans" / "a.nii.gz", "is a file: expected a folder")
 
 
 def test_what_predict_wrote_is_replaced_on_request_alone(tmp_path: Path) -> None:
@@ -136,10 +138,10 @@ def test_what_predict_wrote_is_replaced_on_request_alone(tmp_path: Path) -> None
     scan(scans / "a.nii.gz")
     (first,) = segmenter().predict(scans, out)
     before = first.read_bytes()
-    refused(scans, out, "a.nii.gz is there already, written by predict before.*--overwrite")
+    assert_refused(scans, out, "a.nii.gz is there already, written by predict before.*--overwrite")
     scan(scans / "a.nii.gz", 3)
     scan(scans / "b.nii.gz", 4)
-    refused(scans, out, "written by predict before")
+    assert_refused(scans, out, "written by predict before")
     written = segmenter().predict(scans, out, overwrite=True)
     assert [path.name for path in written] == ["a.nii.gz", "b.nii.gz"]
     assert first.read_bytes() != before
@@ -154,14 +156,14 @@ def test_a_label_map_that_was_corrected_by_hand_is_kept(tmp_path: Path) -> None:
     scan(tmp_path / "scans" / "a.nii.gz")
     (written,) = segmenter().predict(tmp_path / "scans", tmp_path / "out")
     scan(written, 9)
-    refused(tmp_path / "scans", tmp_path / "out", "changed since predict wrote it", overwrite=True)
+    assert_refused(tmp_path / "scans", tmp_path / "out", "changed since predict wrote it", overwrite=True)
 
 
 def test_a_prediction_that_is_read_is_an_input(tmp_path: Path) -> None:
     scan(tmp_path / "scans" / "a.nii.gz")
     (first,) = segmenter().predict(tmp_path / "scans", tmp_path / "out")
-    refused(first, tmp_path / "out", "inputs are never replaced", overwrite=True)
-    refused(tmp_path / "out", tmp_path / "out", "inputs are never replaced", overwrite=True)
+    assert_refused(first, tmp_path / "out", "inputs are never replaced", overwrite=True)
+    assert_refused(tmp_path / "out", tmp_path / "out", "inputs are never replaced", overwrite=True)
 
 
 def test_another_file_of_the_list_s_name_is_kept(tmp_path: Path) -> None:
@@ -169,7 +171,9 @@ def test_another_file_of_the_list_s_name_is_kept(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     for text in ("mine", json.dumps({"file": "a.nii.gz"}), ""):
         (tmp_path / "out" / "netwright-predictions.jsonl").write_text(text)
-        refused(tmp_path / "scans", tmp_path / "out", "is no list of what predict wrote", overwrite=True)
+        assert_refused(
+            tmp_path / "scans", tmp_path / "out", "is no list of what predict wrote", overwrite=True
+        )
 
 
 @pytest.mark.parametrize("names", [("s.nii", "s.nii.gz"), ("S.nii.gz", "s.nii.gz"), ("s.NII.GZ", "s.nii")])
@@ -375,7 +379,7 @@ def test_label_maps_are_of_the_scan_s_format_or_of_another(
         volume.TransformIndexToPhysicalPoint((8, 7, 3)),
         atol=1e-5,
     )
-    refused(tmp_path / "scans", tmp_path / "out", "written by predict before", format=format)
+    assert_refused(tmp_path / "scans", tmp_path / "out", "written by predict before", format=format)
     with pytest.raises(SettingsError, match="expected nifti, nrrd, mha, png, tiff or dicom-seg, got 'dicom'"):
         segmenter().predict(tmp_path / "scans", tmp_path / "out", format="dicom")
 

@@ -50,7 +50,7 @@ from netwright.data.io.dicom_voxels import DicomVoxels
 from netwright.data.io.grid import Grid, grid_of
 from netwright.data.io.header_problems import no_volume_in_space
 from netwright.data.io.nifti import NIFTI
-from netwright.data.io.volume_file import FileFormat, VolumeFile
+from netwright.data.io.volume_file import FileFormat, VolumeFile, WithoutTimeOrScale
 from netwright.data.issues import UnusableFile, enumerate_words
 
 _NO_SLICES = ("LICENSE", "README", "VERSION", "DICOMDIR")
@@ -62,7 +62,7 @@ _Signature = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
-class DicomVolume:
+class DicomVolume(WithoutTimeOrScale):
     """A series whose headers have been read, as a `netwright.data.io.volume_file.VolumeFile`.
 
     Args:
@@ -92,16 +92,6 @@ class DicomVolume:
         if grid is None:
             raise no_volume_in_space(self.path, "axes map", self.affine, "the position, convert it to NIfTI.")
         return replace(grid, frame_of_reference=self.frame_of_reference)
-
-    @property
-    def time_points(self) -> int:
-        """1: several images in one series are refused."""
-        return 1
-
-    @property
-    def time_step(self) -> str:
-        """Empty: there is no time."""
-        return ""
 
     @contextmanager
     def voxels(self, *, labels: bool = False) -> Iterator[DicomVoxels]:

@@ -33,6 +33,7 @@ from netwright.data.io.dicom_frames import (
 )
 from netwright.data.io.dicom_places import Places, own_grid, places_on
 from netwright.data.io.grid import Grid
+from netwright.data.io.volume_file import WithoutTimeOrScale
 from netwright.data.issues import UnusableFile, enumerate_words
 
 _KEPT = 16
@@ -40,7 +41,7 @@ _KEPT = 16
 
 
 @dataclass(frozen=True)
-class DicomSegmentation:
+class DicomSegmentation(WithoutTimeOrScale):
     """A segmentation whose header has been read, as a `netwright.data.io.volume_file.VolumeFile`.
 
     Args:
@@ -98,16 +99,6 @@ class DicomSegmentation:
         """
         return self.image or own_grid(self.path, self.frames, self.size, self.step)
 
-    @property
-    def time_points(self) -> int:
-        """1: there is no time."""
-        return 1
-
-    @property
-    def time_step(self) -> str:
-        """Empty: there is no time."""
-        return ""
-
     @contextmanager
     def voxels(self, *, labels: bool = False) -> Iterator[NDArray[Any]]:
         """The number of the segment of each voxel, 0 where there is none.
@@ -125,10 +116,6 @@ class DicomSegmentation:
                 "dicom-kind",
             )
         yield self._label_map()
-
-    def advice_on_scale(self, off: float) -> str:
-        """Empty: segments have no scale."""
-        return ""
 
     def _places(self) -> Places:
         return places_on(self.path, self.frames, self.size, self.grid)

@@ -23,11 +23,11 @@ from netwright.data.io.images import (
     read_picture,
     write_label_picture,
 )
-from netwright.data.io.volume_file import FileFormat, VolumeFile
+from netwright.data.io.volume_file import FileFormat, VolumeFile, WithoutTimeOrScale
 
 
 @dataclass(frozen=True)
-class PictureFile:
+class PictureFile(WithoutTimeOrScale):
     """A picture or mask as a `netwright.data.io.volume_file.VolumeFile`."""
 
     path: Path
@@ -51,16 +51,6 @@ class PictureFile:
         )
         return Grid((width, height, 1), rows)
 
-    @property
-    def time_points(self) -> int:
-        """1: colours are not time points."""
-        return 1
-
-    @property
-    def time_step(self) -> str:
-        """Empty: a picture has no time points."""
-        return ""
-
     @contextmanager
     def voxels(self, *, labels: bool = False) -> Iterator[NDArray[Any]]:
         """The pixels as they are shown; of a mask the labels as they are stored."""
@@ -68,10 +58,6 @@ class PictureFile:
             yield read_mask(self.path).T[:, :, None]
         else:
             yield np.moveaxis(read_picture(self.path).pixels, 0, 1)[:, :, None]
-
-    def advice_on_scale(self, off: float) -> str:
-        """Empty: pictures have no scale."""
-        return ""
 
 
 def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile, names: Mapping[int, str]) -> None:

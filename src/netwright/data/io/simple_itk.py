@@ -38,7 +38,7 @@ from netwright.data.io.header_problems import (
     unknown_numbers,
 )
 from netwright.data.io.itk_storage import Storage, meta_storage, nrrd_storage
-from netwright.data.io.volume_file import FileFormat, VolumeFile, label_type
+from netwright.data.io.volume_file import FileFormat, VolumeFile, WithoutTimeOrScale, label_type
 
 _ADVICE = f"{BROKEN_OFF}, or remove the case."
 _ADD_AXIS = "SimpleITK.WriteImage(SimpleITK.JoinSeries([SimpleITK.ReadImage(path)]), path)"
@@ -93,7 +93,7 @@ _META_IMAGE = _Kind("MetaImage", "MetaImageIO", meta_storage, ".mha", in_order=T
 
 
 @dataclass(frozen=True)
-class ItkFile:
+class ItkFile(WithoutTimeOrScale):
     """A file whose header has been read, as a `netwright.data.io.volume_file.VolumeFile`.
 
     Args:
@@ -139,11 +139,6 @@ class ItkFile:
         """How many volumes lie along the fourth axis."""
         return prod(self.shape[3:])
 
-    @property
-    def time_step(self) -> str:
-        """Empty: neither format says whether an axis is time."""
-        return ""
-
     @contextmanager
     def voxels(self, *, labels: bool = False) -> Iterator[NDArray[Any]]:
         """All voxels.
@@ -159,10 +154,6 @@ class ItkFile:
                 _require_same(array, checksum)
         # SimpleITK gives (Z, Y, X), or (Z, Y, X, C).
         yield np.moveaxis(array.T, 0, -1) if self.components > 1 else array.T
-
-    def advice_on_scale(self, off: float) -> str:
-        """Empty: neither format has a scale."""
-        return ""
 
 
 def _open(path: Path, kind: _Kind) -> ItkFile:

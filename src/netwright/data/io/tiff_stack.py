@@ -28,7 +28,7 @@ from netwright.data.io.stored import ORIENTATION_TAG, UPRIGHT
 from netwright.data.io.tiff import PAGED_ENDINGS
 from netwright.data.io.tiff_pages import Pages, require_all_pages
 from netwright.data.io.tiff_spacing import Edges, spacing_file, spacing_of
-from netwright.data.io.volume_file import FileFormat, VolumeFile, label_type
+from netwright.data.io.volume_file import FileFormat, VolumeFile, WithoutTimeOrScale, label_type
 from netwright.data.issues import Problem, UnusableFile
 
 _EXPECTED = "a complete stack of TIFF pages"
@@ -47,7 +47,7 @@ _LOSSY = (6, 7, 33003, 33004, 33005, 34712, 34892)
 
 
 @dataclass(frozen=True)
-class TiffStack:
+class TiffStack(WithoutTimeOrScale):
     """A stack whose header has been read, as a `netwright.data.io.volume_file.VolumeFile`.
 
     Args:
@@ -78,11 +78,6 @@ class TiffStack:
         """How many channels there are: stacks with time are not read."""
         return prod(self.shape[3:])
 
-    @property
-    def time_step(self) -> str:
-        """Empty: stacks with time are not read."""
-        return ""
-
     @contextmanager
     def voxels(self, *, labels: bool = False) -> Iterator[Pages]:
         """The numbers as they are stored, of palettes the indices. A page is read when it is needed.
@@ -94,10 +89,6 @@ class TiffStack:
             raise _changed_labels(self)
         with reading(self.path, _EXPECTED, _ADVICE), TiffFile(self.path, _multifile=False) as file:
             yield Pages(self.path, file.series[0], self.axes, self.shape)
-
-    def advice_on_scale(self, off: float) -> str:
-        """Empty: stacks have no scale."""
-        return ""
 
 
 def open_tiff_stack(path: Path) -> TiffStack:

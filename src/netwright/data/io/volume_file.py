@@ -56,6 +56,24 @@ class VolumeFile(Protocol):
         """
 
 
+class WithoutTimeOrScale:
+    """What a `VolumeFile` says in a format that has no time and no scale. A format that has one says it itself."""
+
+    @property
+    def time_points(self) -> int:
+        """1: there is no time."""
+        return 1
+
+    @property
+    def time_step(self) -> str:
+        """Empty: there is no time."""
+        return ""
+
+    def advice_on_scale(self, off: float) -> str:
+        """Empty: there is no scale."""
+        return ""
+
+
 def _itself(path: Path) -> tuple[Path, ...]:
     return (path,)
 
