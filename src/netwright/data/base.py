@@ -31,7 +31,7 @@ class Divisible(Protocol):
         """The official part of each case, None where there is none."""
 
 
-class AnyDataset(Protocol):
+class AnyDataset(Divisible, Protocol):
     """A dataset as its folder or file describes it: images with label maps, or pictures."""
 
     @property
@@ -67,18 +67,6 @@ class AnyDataset(Protocol):
         """Whether the images are volumes that a network may see slice by slice."""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The names of its cases."""
-
-    @property
-    def groups(self) -> Mapping[str, str]:
-        """The patient of each case by the case's name; empty where cases have none."""
-
-    @property
-    def parts(self) -> tuple[Part | None, ...]:
-        """The official part of each case, None where there is none."""
-
-    @property
     def counted(self) -> str:
         """How many cases it has, in words: "3 pictures"."""
 
@@ -112,7 +100,7 @@ class AnyPrepared(Protocol):
 
     @property
     def parts(self) -> tuple[Part | None, ...]:
-        """See `AnyDataset.parts`."""
+        """See `Divisible.parts`."""
 
     @property
     def channels(self) -> int:

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from netwright.data.base import OnCase
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-OnDone = Callable[[int, int], None]
-"""Called with the number of items done and the number of all items."""
 
 TOLD_SECONDS = 5.0
 """From one line about the progress of a long step to the next."""
@@ -49,21 +48,21 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
                 future.cancel()
 
 
-def counted(results: Iterable[Result], total: int, on_done: OnDone | None) -> Iterator[Result]:
-    """The results, after each of which ``on_done`` is called.
+def counted(results: Iterable[Result], total: int, on_case: OnCase | None) -> Iterator[Result]:
+    """The results, after each of which ``on_case`` is called.
 
     Args:
         results: in order.
         total: how many there will be.
-        on_done: called with the number of results so far, and ``total``; None: it is not.
+        on_case: called with the number of results so far, and ``total``; None: it is not.
     """
     for number, result in enumerate(results, 1):
         yield result
-        if on_done is not None:
-            on_done(number, total)
+        if on_case is not None:
+            on_case(number, total)
 
 
-def now_and_then(tell: Callable[[str], None], done: str) -> OnDone:
+def now_and_then(tell: Callable[[str], None], done: str) -> OnCase:
     """Tells how many items are done: for example "prepared 12 of 40", at most every `TOLD_SECONDS`.
 
     Args:
@@ -72,13 +71,13 @@ def now_and_then(tell: Callable[[str], None], done: str) -> OnDone:
     """
     last = time.monotonic()
 
-    def on_done(number: int, total: int) -> None:
+    def on_case(number: int, total: int) -> None:
         nonlocal last
         if number < total and time.monotonic() - last >= TOLD_SECONDS:
             last = time.monotonic()
             tell(f"{done} {number:,} of {total:,}")
 
-    return on_done
+    return on_case
 
 
 def many_in_order(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.base import OnCase
 from netwright.data.build_once import cache_folder, open_or_build, write_header
 from netwright.data.files import READING, content_digest
 from netwright.data.given_parts import GivenParts
@@ -34,8 +35,6 @@ from netwright.data.parallel import many_in_order
 from netwright.data.splits import FRACTIONS
 from netwright.errors import DatasetError
 
-OnPicture = Callable[[int, int], None]
-
 
 def prepare_images(
     dataset: ImageSet,
@@ -46,7 +45,7 @@ def prepare_images(
     fractions: tuple[float, float, float] = FRACTIONS,
     given: GivenParts | None = None,
     workers: int = 1,
-    on_case: OnPicture | None = None,
+    on_case: OnCase | None = None,
 ) -> PreparedImages:
     """Brings every picture to one size and writes them to a folder under ``cache_root``, or opens that folder where it
     exists.
@@ -86,7 +85,7 @@ def prepare_like(
     cache_root: Path,
     *,
     workers: int = 1,
-    on_case: OnPicture | None = None,
+    on_case: OnCase | None = None,
 ) -> PreparedImages:
     """Prepares pictures like those that a network was trained on. Nothing is measured on them.
 
@@ -132,7 +131,7 @@ def _prepared(
     scales: PicturePreparation | NDArray[np.bool_],
     cache_root: Path,
     workers: int,
-    on_case: OnPicture | None,
+    on_case: OnCase | None,
 ) -> PreparedImages:
     """Prepares the pictures. ``scales`` holds means and standard deviations, or for each picture whether they are
     measured on it.
@@ -228,7 +227,7 @@ def _build(
     scales: PicturePreparation | NDArray[np.bool_],
     folder: Path,
     workers: int,
-    on_case: OnPicture | None,
+    on_case: OnCase | None,
 ) -> None:
     assert settings.size is not None
     total, channels = len(dataset.records), len(dataset.channels)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.base import OnCase
 from netwright.data.images.dataset import ImageSet, Record
 from netwright.data.images.fingerprint import (
     ClassStatistics,
@@ -34,7 +35,7 @@ from netwright.data.images.reading import array_chunks, not_finite, read_record,
 from netwright.data.io.bounds import room_for
 from netwright.data.io.images import Picture, read_head
 from netwright.data.issues import Problem, UnusableFile
-from netwright.data.parallel import OnDone, counted, many_in_order
+from netwright.data.parallel import counted, many_in_order
 from netwright.data.volumes.inspection import Inspection
 
 _BLOCK = 1 << 20
@@ -59,7 +60,7 @@ class PictureFacts:
     transparent: bool = False
 
 
-def inspect_images(dataset: ImageSet, *, workers: int = 1, on_case: OnDone | None = None) -> Inspection:
+def inspect_images(dataset: ImageSet, *, workers: int = 1, on_case: OnCase | None = None) -> Inspection:
     """Reads every picture, measures the set and collects every problem. Never raises for a file's content.
 
     Args:

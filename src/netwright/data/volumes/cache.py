@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.base import Divisible
+from netwright.data.base import Divisible, OnCase
 from netwright.data.build_once import cache_folder, open_or_build, write_header
 from netwright.data.files import READING
 from netwright.data.given_parts import GivenParts, given_splits
 from netwright.data.io.formats import image_file_digests
 from netwright.data.io.volumes import read_grid
-from netwright.data.parallel import in_order
+from netwright.data.parallel import counted, in_order
 from netwright.data.splits import FRACTIONS, Splits, require_fractions, split
 from netwright.data.volumes.checks import check_case, require_images, require_label
 from netwright.data.volumes.dataset import Case, Dataset
@@ -51,7 +51,7 @@ def prepare(
     fractions: tuple[float, float, float] = FRACTIONS,
     given: GivenParts | None = None,
     workers: int = 1,
-    on_case: Callable[[int, int], None] | None = None,
+    on_case: OnCase | None = None,
 ) -> Prepared:
     """Preprocesses every case into a folder under ``cache_root``, or opens that folder where it exists.
 
@@ -176,7 +176,7 @@ def _build(
     geometries: Sequence[Geometry],
     folder: Path,
     workers: int,
-    on_case: Callable[[int, int], None] | None,
+    on_case: OnCase | None,
 ) -> None:
     cases = _write_arrays(dataset, settings, geometries, folder, workers, on_case)
     prepared = Prepared(
@@ -197,7 +197,7 @@ def _write_arrays(
     geometries: Sequence[Geometry],
     folder: Path,
     workers: int,
-    on_case: Callable[[int, int], None] | None,
+    on_case: OnCase | None,
 ) -> list[PreparedCase]:
     """Writes the arrays as plain files, in order. On a full disk this raises an error; a memory map would crash."""
     voxels = sum(int(np.prod(geometry.size)) for geometry in geometries)
@@ -208,9 +208,8 @@ def _write_arrays(
     with (folder / IMAGES).open("wb") as images, (folder / LABELS).open("wb") as labels:
         write_header(images, (voxels * len(dataset.channels),), "<f4")
         write_header(labels, (voxels,), "|u1")
-        for (case, geometry), (image, label, air, positions) in zip(
-            pairs, in_order(process, pairs, workers), strict=True
-        ):
+        results = zip(pairs, in_order(process, pairs, workers), strict=True)
+        for (case, geometry), (image, label, air, positions) in counted(results, len(pairs), on_case):
             images.write(image.astype("<f4", copy=False).data)
             labels.write(label.data)
             counts = np.bincount(label.ravel(), minlength=dataset.classes)
@@ -219,8 +218,6 @@ def _write_arrays(
             cases.append(
                 PreparedCase(case.name, geometry, tuple(counts.tolist()), case.group, air, case.part, kept)
             )
-            if on_case is not None:
-                on_case(len(cases), len(dataset.cases))
         for file in (images, labels):
             file.flush()
             os.fsync(file.fileno())

@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from netwright.data.base import OnCase
 from netwright.data.images.fingerprint import ImageFingerprint
 from netwright.data.issues import Problem, enumerate_words
-from netwright.data.parallel import OnDone, counted, in_order
+from netwright.data.parallel import counted, in_order
 from netwright.data.splits import Part, drawn_parts, part_words
 from netwright.data.volumes.dataset import ACDC, Dataset
 from netwright.data.volumes.fingerprint import CaseFacts, Fingerprint, summarise
@@ -92,7 +93,7 @@ class Inspection:
         }
 
 
-def inspect_dataset(dataset: Dataset, *, workers: int = 1, on_case: OnDone | None = None) -> Inspection:
+def inspect_dataset(dataset: Dataset, *, workers: int = 1, on_case: OnCase | None = None) -> Inspection:
     """Reads every file, measures the dataset and collects every problem. Never raises for a file's content.
 
     Args:

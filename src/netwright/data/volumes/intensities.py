@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.parallel import OnDone, counted, in_order
+from netwright.data.base import OnCase
+from netwright.data.parallel import counted, in_order
 from netwright.data.volumes.checks import check_case
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.data.volumes.fingerprint import ChannelFacts, pooled
@@ -37,7 +38,7 @@ def with_intensities(
     dataset: Dataset,
     training: Callable[[], Collection[str]],
     workers: int,
-    on_case: OnDone | None = None,
+    on_case: OnCase | None = None,
 ) -> PreprocessingSettings:
     """The same settings with the intensities of CT filled in, if they ask for them and have none.
 
