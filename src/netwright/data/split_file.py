@@ -118,7 +118,7 @@ def _fold_of(path: Path, folds: Sequence[Any], fold: int | None) -> SplitFile:
             "a table with the lists train and val",
             type(folds[number]).__name__,
         )
-    parts = _listed(path, folds[number], f" (fold {number})")
+    parts = _listed(path, folds[number], f"(fold {number})")
     return SplitFile(
         path, parts, origin=f"as fold {number} of {path.name} says", fold=number, folds=len(folds)
     )
@@ -148,23 +148,21 @@ def _listed(path: Path, values: Mapping[str, Any], where: str = "") -> dict[str,
     Args:
         path: of the file.
         values: the list of each part, which may have the names that folders of parts may have.
-        where: the place in the file, for messages.
+        where: the place in the file, for messages; empty: all of it.
     """
     expected = f"lists with the names {enumerate_words(PARTS)}"
     found = enumerate_words(list(values))
     known = {name: PART_WORDS[name.lower()] for name in values if name.lower() in PART_WORDS}
     if other := [name for name in values if name not in known]:
-        raise _wrong(path, f"{where.strip()} has a part {other[0]!r}".strip(), expected, found)
+        raise _wrong(path, f"{where} has a part {other[0]!r}", expected, found)
     for part in PARTS:
         if len(twice := [name for name in known if known[name] == part]) > 1:
-            what = f"{where.strip()} has two lists for {part}".strip()
+            what = f"{where} has two lists for {part}"
             raise _wrong(path, what, "one list for each part", enumerate_words(twice))
     parts: dict[str, Part | None] = {}
     for name, cases in values.items():
         if not isinstance(cases, list) or not all(isinstance(case, str) for case in cases):
-            raise _wrong(
-                path, f"{where.strip()} has no list of names as {name}".strip(), expected, repr(cases)[:80]
-            )
+            raise _wrong(path, f"{where} has no list of names as {name}", expected, repr(cases)[:80])
         for case in cases:
             if case in parts:
                 raise _twice(path, case, f"{parts[case]} and {known[name]}", where)
@@ -200,7 +198,7 @@ def _read_table(path: Path) -> tuple[dict[str, Part | None], dict[str, str]]:
                 path, f"(line {line}, {case}) has an unknown part", "train, val, test or nothing", row["part"]
             )
         if case in parts:
-            raise _twice(path, case, f"{parts[case] or 'no part'} and {part or 'no part'}", f" (line {line})")
+            raise _twice(path, case, f"{parts[case] or 'no part'} and {part or 'no part'}", f"(line {line})")
         parts[case] = known[part]
         if row.get("group"):
             groups[case] = row["group"]
@@ -232,10 +230,10 @@ def _require_columns(path: Path, head: Sequence[str]) -> None:
 
 
 def _twice(path: Path, case: str, parts: str, where: str) -> UnusableFile:
-    return _wrong(path, f"{where.strip()} names the case {case} twice".strip(), "each case once", parts)
+    return _wrong(path, f"{where} names the case {case} twice", "each case once", parts)
 
 
 def _wrong(
     path: Path, what: str, expected: str, found: str, advice: str = "Correct the file."
 ) -> UnusableFile:
-    return UnusableFile(Problem("error", str(path), what, expected, found, advice, kind="split-file"))
+    return UnusableFile(Problem("error", str(path), what.strip(), expected, found, advice, kind="split-file"))

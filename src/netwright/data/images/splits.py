@@ -79,6 +79,7 @@ def image_splits(
             shared.setdefault(label, []).append(name)
     wanted = drawn_parts(pictures.parts)
     shares = [fractions[PARTS.index(part)] for part in wanted]
+    # Not `shares_of`: three shares are divided, too, and the last bit could change the parts of earlier runs.
     shares = [share / sum(shares) for share in shares]
     for label in sorted(shared):
         for part, names in zip(wanted, dealt(shared[label], seed, shares), strict=True):

@@ -360,8 +360,7 @@ def _likeliest_of(
             np.moveaxis(labels, axis, 0)[done:ready] = np.moveaxis(of_planes, axis, 0)
             done = ready
         needed = min(int(first[done]), stop) if done < len(along) else stop
-        kept = np.delete(
-            kept, np.s_[: needed - start], axis + 1
-        )  # a copy: the next part takes this one's place
+        # a copy: the next part takes this one's place
+        kept = np.delete(kept, np.s_[: needed - start], axis + 1)
         start = needed
     return labels

@@ -37,7 +37,7 @@ class PreparedCase:
         voxels: the number of voxels of each class.
         group: see `Case`.
         air: the value that pads each channel; empty: zeros.
-        foreground: how many positions of each foreground class are kept; None: a cache of before has none.
+        foreground: how many positions of each foreground class are kept; None: an older cache has none.
         part: see `Case`.
     """
 
@@ -255,7 +255,7 @@ class Prepared:
                     tuple(case["voxels"]),
                     case["group"],
                     tuple(case.get("air", ())),
-                    case.get("part"),  # caches of before have none
+                    case.get("part"),  # older caches have none
                     None if case.get("foreground") is None else tuple(case["foreground"]),
                 )
                 for case in values["cases"]
