@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -87,6 +88,30 @@ def test_ct_is_measured_over_the_foreground_of_the_training_cases(cts: Path, tmp
     # and a run that goes on finds its cache without measuring again
     assert prepare(dataset, saved, cache, seed=9).folder == prepared.folder
     assert prepare(dataset, SETTINGS, cache, seed=9).folder != prepared.folder
+
+
+def test_ct_is_measured_once_for_a_training_part(cts: Path, tmp_path: Path) -> None:
+    """Also where it is prepared otherwise; and again where what is kept is damaged."""
+    dataset, cache = open_any(cts), tmp_path / "cache"
+    done: list[tuple[int, int]] = []
+
+    def prepared(settings: PreprocessingSettings = SETTINGS, seed: int = 3) -> PreprocessingSettings:
+        done.clear()
+        options = {"seed": seed, "fractions": (0.5, 0.25, 0.25), "on_case": lambda *case: done.append(case)}
+        return prepare(dataset, settings, cache, **options).settings  # type: ignore[arg-type]
+
+    first = prepared()
+    assert prepared() == first
+    assert done == []
+    assert prepared(replace(SETTINGS, spacing=(2.0, 2.0, 2.0))).ct_intensities == first.ct_intensities
+    assert {cases for _, cases in done} == {8}, "written, not measured"
+    (kept,) = cache.glob("*/intensities.json")
+    for damaged in ("", "7", "[[1, 2, 3, 0], null]", "null", "[[1]]"):
+        kept.write_text(damaged)
+        assert prepared() == first
+        assert done == [(number, 4) for number in range(1, 5)]
+    assert prepared(seed=4).ct_intensities != first.ct_intensities
+    assert done[:4] == [(number, 4) for number in range(1, 5)]
 
 
 def test_cases_for_validation_and_test_have_no_influence(

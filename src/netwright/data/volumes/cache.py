@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -24,7 +24,7 @@ from netwright.data.volumes.checks import check_case, require_images, require_la
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.data.volumes.foreground import foreground_positions
 from netwright.data.volumes.geometry import Geometry
-from netwright.data.volumes.intensities import with_intensities
+from netwright.data.volumes.intensities import measured_intensities, with_intensities
 from netwright.data.volumes.prepared import (
     FOREGROUND,
     IMAGES,
@@ -35,11 +35,13 @@ from netwright.data.volumes.prepared import (
     PreparedCase,
     open_prepared,
 )
-from netwright.data.volumes.preprocessing import PreprocessingSettings, air_of, normalised
+from netwright.data.volumes.preprocessing import CtIntensities, PreprocessingSettings, air_of, normalised
 from netwright.data.volumes.sizes import bytes_a_voxel
-from netwright.errors import DatasetError
+from netwright.errors import DatasetError, SettingsError
 
 __all__ = ["Prepared", "open_prepared", "prepare"]
+
+INTENSITIES = "intensities.json"
 
 
 def prepare(
@@ -67,7 +69,7 @@ def prepare(
         given: as in `split_volumes`.
         workers: the number of threads.
         on_case: called with the number of cases done and of all cases, after each case that is measured as CT, and from
-            the beginning after each that is written.
+            the beginning after each that is written. What is in the cache is neither measured nor written.
 
     Raises:
         UnusableFile: a file cannot be used. It is the error that `inspect_dataset` reports.
@@ -75,10 +77,19 @@ def prepare(
         StorageError: there is no room for the cache, or it cannot be written.
     """
     geometries, planned = _plan(dataset, settings, workers)
-    resolved = with_intensities(
-        planned, dataset, lambda: split_volumes(dataset, seed, fractions, given).training, workers, on_case
-    )
-    folder = cache_folder(Path(cache_root), dataset.name, _key(dataset, resolved, workers))
+    digests = list(in_order(_case_digests, dataset.cases, workers))
+    folder_of = partial(cache_folder, Path(cache_root), dataset.name)
+
+    def measured() -> CtIntensities:
+        training = set(split_volumes(dataset, seed, fractions, given).training)
+        learned = [digest for name, digest in zip(dataset.names, digests, strict=True) if name in training]
+        measure = partial(measured_intensities, dataset, training, workers, on_case)
+        key = _key(dataset, learned, measured="CT")
+        return _intensities(folder_of(key), len(dataset.channels), measure)
+
+    resolved = with_intensities(planned, dataset, measured)
+    values = {name: value for name, value in resolved.to_dict().items() if _matters(name, value)}
+    folder = folder_of(_key(dataset, digests, settings=values))
 
     def build(partial_folder: Path) -> None:
         _build(dataset, resolved, geometries, partial_folder, workers, on_case)
@@ -124,8 +135,39 @@ def _bytes(dataset: Dataset, geometries: Sequence[Geometry]) -> int:
     return voxels * bytes_a_voxel(len(dataset.channels))
 
 
-def _key(dataset: Dataset, settings: PreprocessingSettings, workers: int) -> str:
-    """A hash of everything that the cache depends on. The dataset's own path is not part of it."""
+def _intensities(folder: Path, channels: int, measure: Callable[[], CtIntensities]) -> CtIntensities:
+    """The intensities of CT, which are measured once for each training part.
+
+    Args:
+        folder: where they are kept.
+        channels: how many there are.
+        measure: called where they are not kept yet.
+    """
+
+    def opened(folder: Path) -> CtIntensities:
+        try:
+            values = json.loads((folder / INTENSITIES).read_text(encoding="utf-8"))
+            known = PreprocessingSettings.from_dict({"ct_intensities": values}).ct_intensities or ()
+            if len(known) != channels:
+                raise ValueError(f"expected {channels} entries, found {len(known)}")
+        except (OSError, ValueError, TypeError, SettingsError) as error:
+            raise DatasetError(f"{folder} holds no intensities of CT: {error}.") from error
+        return known
+
+    def build(partial_folder: Path) -> None:
+        (partial_folder / INTENSITIES).write_text(json.dumps(measure()), encoding="utf-8")
+
+    return open_or_build(folder, opened, build, 0)
+
+
+def _key(dataset: Dataset, cases: Sequence[Sequence[str]], **more: object) -> str:
+    """A hash of everything that a folder of the cache depends on. The dataset's own path is not part of it.
+
+    Args:
+        dataset: to be prepared.
+        cases: the `_case_digests` of its cases, or of some.
+        more: what else the folder depends on.
+    """
     meaning = {
         "version": VERSION,
         "reading": READING,
@@ -133,8 +175,8 @@ def _key(dataset: Dataset, settings: PreprocessingSettings, workers: int) -> str
         "channels": dataset.channels,
         "labels": list(dataset.labels.items()),
         "map_label": list(dataset.map_label.items()),
-        "settings": {name: value for name, value in settings.to_dict().items() if _matters(name, value)},
-        "cases": list(in_order(_case_digests, dataset.cases, workers)),
+        "cases": cases,
+        **more,
     }
     return blake2b(json.dumps(meaning, sort_keys=True).encode(), digest_size=8).hexdigest()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +14,7 @@ from netwright.data.parallel import counted, in_order
 from netwright.data.volumes.checks import check_case
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.data.volumes.fingerprint import ChannelFacts, pooled
-from netwright.data.volumes.preprocessing import Intensities, PreprocessingSettings
+from netwright.data.volumes.preprocessing import CtIntensities, Intensities, PreprocessingSettings
 from netwright.errors import DatasetError, SettingsError
 
 SAMPLED_VOXELS = 100_000
@@ -34,51 +34,61 @@ def is_ct(channel: str) -> bool:
 
 
 def with_intensities(
-    settings: PreprocessingSettings,
-    dataset: Dataset,
-    training: Callable[[], Collection[str]],
-    workers: int,
-    on_case: OnCase | None = None,
+    settings: PreprocessingSettings, dataset: Dataset, measured: Callable[[], CtIntensities]
 ) -> PreprocessingSettings:
     """The same settings with the intensities of CT filled in, if they ask for them and have none.
 
-    They are measured as in nnU-Net (Isensee et al., Nature Methods 2021), over the foreground voxels of all training
-    cases. Where no channel is CT, ``normalise`` becomes "zscore".
+    Where no channel is CT, ``normalise`` becomes "zscore".
 
     Args:
         settings: of the preparation.
         dataset: to be prepared.
-        training: gives the names of the training cases.
+        measured: gives the intensities, see `measured_intensities`.
+
+    Raises:
+        SettingsError: the user gave intensities for another number of channels.
+    """
+    if settings.normalise != "modality":
+        return settings
+    if not any(map(is_ct, dataset.channels)):
+        return replace(settings, normalise="zscore", ct_intensities=None)
+    known, channels = settings.ct_intensities, len(dataset.channels)
+    if known is None:
+        return replace(settings, ct_intensities=measured())
+    if len(known) != channels:
+        raise SettingsError(
+            f"preprocessing.ct_intensities has {len(known)} entries: expected one for each of the {channels} "
+            f"channels of {dataset.root}. Set it to null, to measure them."
+        )
+    return settings
+
+
+def measured_intensities(
+    dataset: Dataset, training: Set[str], workers: int, on_case: OnCase | None = None
+) -> CtIntensities:
+    """The intensities of each channel that is CT, None for the others.
+
+    They are measured as in nnU-Net (Isensee et al., Nature Methods 2021), over the foreground voxels of all training
+    cases.
+
+    Args:
+        dataset: to be prepared.
+        training: the names of the training cases.
         workers: the number of threads.
         on_case: called with the number of cases measured and of all that are.
 
     Raises:
         UnusableFile: a file cannot be used.
         DatasetError: no training case has a foreground voxel.
-        SettingsError: the user gave intensities for another number of channels.
     """
-    if settings.normalise != "modality":
-        return settings
     ct = [is_ct(name) for name in dataset.channels]
-    if not any(ct):
-        return replace(settings, normalise="zscore", ct_intensities=None)
-    known = settings.ct_intensities
-    if known is not None:
-        if len(known) != len(ct):
-            raise SettingsError(
-                f"preprocessing.ct_intensities has {len(known)} entries: expected one for each of the {len(ct)} "
-                f"channels of {dataset.root}. Set it to null, to measure them."
-            )
-        return settings
-    names = set(training())
-    cases = [case for case in dataset.cases if case.name in names]
+    cases = [case for case in dataset.cases if case.name in training]
     results = in_order(partial(_foreground, dataset=dataset, ct=ct), cases, workers)
     facts = list(counted(results, len(cases), on_case))
-    measured = tuple(
+    return tuple(
         _of_channel(dataset, [case[number] for case in facts], len(cases)) if asked else None
         for number, asked in enumerate(ct)
     )
-    return replace(settings, ct_intensities=measured)
 
 
 def _foreground(case: Case, dataset: Dataset, ct: Sequence[bool]) -> list[ChannelFacts | None]:

@@ -44,6 +44,9 @@ AIR_PERCENTILE = 0.5
 Intensities = tuple[float, float, float, float]
 """The lower and upper bound of a channel, and the mean and standard deviation by which it is normalised."""
 
+CtIntensities = tuple[Intensities | None, ...]
+"""The intensities of each channel; None for a channel that is not CT."""
+
 FOR_ANY_DATA: Mapping[str, Any] = {"spacing": "median", "size": "proportional", "normalise": "modality"}
 """The settings for whatever data a user has, in which they differ from those of the published systems."""
 
@@ -87,7 +90,7 @@ class PreprocessingSettings:
         "`zscore`: each channel of each case to zero mean and unit variance; `minmax`: to the range from 0 to 1; "
         "`modality`: CT by the foreground of all training cases, other channels as `zscore`",
     )
-    ct_intensities: tuple[Intensities | None, ...] | None = setting(
+    ct_intensities: CtIntensities | None = setting(
         None,
         "for each channel that is CT: lower and upper bound, mean and standard deviation, for "
         "`preprocessing.normalise=modality`; `null` for other channels. Measured on the training cases",
