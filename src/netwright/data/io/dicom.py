@@ -33,7 +33,6 @@ from netwright.data.io.dicom_frames import (
     ADVICE,
     ENDING,
     EXPECTED,
-    LPS_TO_RAS,
     Frame,
     Head,
     frames_in,
@@ -47,7 +46,7 @@ from netwright.data.io.dicom_seg import DicomSegmentation, is_segmentation, open
 from netwright.data.io.dicom_seg_writer import write_segmentation
 from netwright.data.io.dicom_stack import in_order
 from netwright.data.io.dicom_voxels import DicomVoxels
-from netwright.data.io.grid import Grid, grid_of
+from netwright.data.io.grid import LPS_TO_RAS, Grid, grid_of
 from netwright.data.io.header_problems import no_volume_in_space
 from netwright.data.io.nifti import NIFTI
 from netwright.data.io.volume_file import FileFormat, VolumeFile, WithoutTimeOrScale
@@ -183,21 +182,21 @@ def open_dicom(path: Path) -> DicomVolume | DicomSegmentation:
         require_file(path, expected="a DICOM file")
         if is_dicom(path) and is_segmentation(path):
             return open_segmentation(path)
-    files = [file for file in files_of(path) if not is_folder(file)]
-    if is_folder(path):
-        files += _not_slices(path, files)
     signature = tuple(
-        (file.name, status.st_size, status.st_mtime_ns) for file in files for status in [file.stat()]
+        (file.name, status.st_size, status.st_mtime_ns)
+        for file in _files_to_read(path)
+        for status in [file.stat()]
     )
     volume = _opened(path, signature)
     require_voxels(path, volume.shape)
     return volume
 
 
-def _not_slices(folder: Path, slices: Sequence[Path]) -> list[Path]:
-    """Files that are named as slices are and begin otherwise: whoever opens one says that it is damaged."""
-    known = set(slices)
-    return [file for file in _entries(folder) if file not in known and _may_be_slice(file) and file.is_file()]
+def _files_to_read(path: Path) -> list[Path]:
+    """A file itself; of a folder all files that are named as slices are, as one that begins otherwise is damaged."""
+    if not is_folder(path):
+        return [path]
+    return [file for file in _entries(path) if _may_be_slice(file) and is_file(file)]
 
 
 @lru_cache(_KEPT)

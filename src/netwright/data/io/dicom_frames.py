@@ -21,7 +21,7 @@ EXPECTED = "a complete DICOM image"
 ADVICE = f"{BROKEN_OFF}, or remove the case."
 
 _NO_MARKER = (
-    f"{ADVICE.removesuffix('.')}. A DICOM file that lacks this beginning gets it from dcmtk: dcmconv IN OUT. If it is "
+    f"{ADVICE} A DICOM file that lacks this beginning gets it from dcmtk: dcmconv IN OUT. If it is "
     "no slice, move it out of the folder."
 )
 
@@ -74,8 +74,6 @@ _GROUPS = {
 }
 """Of a file of several frames: the sequence of the functional groups that has an element."""
 
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-
 Triple = tuple[float, float, float]
 
 
@@ -112,8 +110,6 @@ class Head:
 
     Args:
         file: the file.
-        series: the number that its series has in the whole world.
-        title: of its series, in words.
         photometric: what the numbers mean where they are shown: MONOCHROME1 or MONOCHROME2.
         size: rows and columns.
         kind: the type of the stored numbers.
@@ -122,8 +118,6 @@ class Head:
     """
 
     file: Path
-    series: str
-    title: str
     photometric: str
     size: tuple[int, int]
     kind: np.dtype[Any]
@@ -207,17 +201,14 @@ def head_of(path: Path, dataset: Any) -> Head:
     Raises:
         UnusableFile: it is no grey image in space, or lacks what describes one.
     """
-    series, title = series_of(path, dataset)
     with reading(path, EXPECTED, ADVICE), without_warnings():
-        _require_image(path, dataset, title)
+        _require_image(path, dataset)
         _require_grey(path, dataset)
         require_decoder(path, dataset.file_meta.TransferSyntaxUID)
         allocated, signed = int(dataset.BitsAllocated), int(dataset.PixelRepresentation)
         size = int(dataset.Rows), int(dataset.Columns)
         return Head(
             path,
-            series,
-            title,
             str(dataset.PhotometricInterpretation),
             size,
             np.dtype(f"{'i' if signed else 'u'}{allocated // 8}"),
@@ -226,7 +217,8 @@ def head_of(path: Path, dataset: Any) -> Head:
         )
 
 
-def _require_image(path: Path, dataset: Any, title: str) -> None:
+def _require_image(path: Path, dataset: Any) -> None:
+    _, title = series_of(path, dataset)
     if dataset.get("SOPClassUID") in SEGMENTATIONS:
         raise refused(
             path,

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.io.alignment import ALIKE
-from netwright.data.io.dicom_frames import LPS_TO_RAS, Frame, refused
+from netwright.data.io.dicom_frames import Frame, refused
 from netwright.data.io.dicom_stack import plane_text
-from netwright.data.io.grid import Grid, grid_of, shape_text
+from netwright.data.io.grid import LPS_TO_RAS, Grid, grid_of, shape_text
 from netwright.data.io.header_problems import no_volume_in_space
 
 _SAME_PLACE_MM = 0.01

@@ -16,6 +16,9 @@ _orientations: Any = nibabel.orientations
 
 Affine = tuple[tuple[float, ...], ...]
 
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""From the axes of DICOM and ITK, to the patient's left, back and head, to those of a `Grid`; and back again."""
+
 
 @dataclass(frozen=True)
 class Grid:

@@ -29,7 +29,7 @@ from netwright.data.files import (
     write_whole,
 )
 from netwright.data.io.bounds import require_voxels
-from netwright.data.io.grid import Grid, grid_of
+from netwright.data.io.grid import LPS_TO_RAS, Grid, grid_of
 from netwright.data.io.header_problems import (
     no_volume_in_space,
     not_3d,
@@ -61,7 +61,6 @@ _CORRECT_UNIT = (
     "Correct the header, which is text: multiply the directions or spacings, and the origin, by {:g} if the unit is "
     'right, and write "mm" for the unit.'
 )
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -203,7 +202,7 @@ def _affine(
     if axes >= 3:
         affine[:3, :3] = (np.reshape(direction, (axes, axes)) * spacing)[:3, :3]
         affine[:3, 3] = origin[:3]
-    return np.asarray(_LPS_TO_RAS @ affine)
+    return np.asarray(LPS_TO_RAS @ affine)
 
 
 def _files_of(path: Path, kind: _Kind) -> tuple[Path, ...]:
@@ -229,7 +228,7 @@ def _write_labels(
     if not path.name.lower().endswith(kind.ending):
         raise ValueError(f"{path} does not end in {kind.ending}")
     simple_itk, further = _simple_itk(), labels.ndim - 3
-    affine = _LPS_TO_RAS @ reference.grid.matrix
+    affine = LPS_TO_RAS @ reference.grid.matrix
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     direction = np.eye(labels.ndim)
     direction[:3, :3] = affine[:3, :3] / spacing
