@@ -100,6 +100,17 @@ def test_a_nrrd_in_micrometres_is_refused_as_simple_itk_reads_it_as_millimetres(
     assert read_grid(path).spacing == (800, 800, 2000)
 
 
+@pytest.mark.parametrize(
+    ("spelt", "name"), [("Centimeters", "centimetres"), ("in", "inches"), ("nm", "nanometres")]
+)
+def test_units_of_a_nrrd_are_known_in_every_spelling(spelt: str, name: str, tmp_path: Path) -> None:
+    head = "NRRD0005\ntype: uint8\ndimension: 3\nsizes: 4 5 6\nspacings: 8 8 2\n"
+    path = tmp_path / "a.nrrd"
+    path.write_bytes(f'{head}units: "{spelt}" "{spelt}" "{spelt}"\nencoding: raw\n\n'.encode() + bytes(120))
+    with pytest.raises(UnusableFile, match=f"has a header in {name}: .* found voxels of 8 x 8 x 2 {name}"):
+        read_grid(path)
+
+
 def test_inspect_names_both_and_the_dataset_is_refused(msd_folder: Any) -> None:
     root = msd_folder(4)
     array = np.asanyarray(nibabel.load(root / "imagesTr" / "case_00.nii.gz").dataobj).astype(np.float32)

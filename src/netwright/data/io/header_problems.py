@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.io.grid import shape_text
+from netwright.data.io.units import Unit
 from netwright.data.issues import Problem, UnusableFile
 
 
@@ -78,27 +79,24 @@ def no_spacing(path: Path, spacing: Sequence[float]) -> UnusableFile:
     )
 
 
-def other_unit(
-    path: Path, unit: str, spacing: Sequence[float], millimetres: float, advice: str
-) -> UnusableFile:
+def other_unit(path: Path, unit: Unit, spacing: Sequence[float], advice: str) -> UnusableFile:
     """Lengths that are not in millimetres, by the header.
 
     Args:
         path: of the file.
         unit: the one that the header names.
         spacing: the edges of the voxels in that unit.
-        millimetres: how many the unit has.
         advice: how to save the scan in millimetres.
     """
     edges = " x ".join(f"{edge:.4g}" for edge in spacing)
-    read = " x ".join(f"{edge * millimetres:.4g}" for edge in spacing)
+    read = " x ".join(f"{edge * unit.millimetres:.4g}" for edge in spacing)
     return UnusableFile(
         Problem(
             "error",
             str(path),
-            f"has a header in {unit}s",
+            f"has a header in {unit.name}",
             expected="millimetres, or no unit",
-            found=f"voxels of {edges} {unit}s, which are {read} mm",
+            found=f"voxels of {edges} {unit.name}, which are {read} mm",
             advice=f"Some programs convert them, others take the numbers for millimetres. {advice} Its label map needs "
             "the same.",
             kind="unit",

@@ -37,6 +37,7 @@ from netwright.data.io.header_problems import (
     too_many_axes,
     unknown_numbers,
 )
+from netwright.data.io.units import UNITS
 from netwright.data.io.volume_file import FileFormat, VolumeFile, label_type
 from netwright.data.issues import UnusableFile
 
@@ -73,8 +74,8 @@ _REST_BYTES = 1 << 24
 _TIME_UNITS = {8: "sec", 16: "msec", 24: "usec"}
 """By the code of ``xyzt_units`` without the three bits of space."""
 
-_OTHER_UNITS = {1: ("metre", 1000.0), 3: ("micrometre", 0.001)}
-"""By the three bits of space in ``xyzt_units``: a name, and how many millimetres it has."""
+_OTHER_UNITS = {1: UNITS["m"], 3: UNITS["um"]}
+"""By the three bits of space in ``xyzt_units``."""
 
 
 @dataclass(frozen=True)
@@ -196,11 +197,10 @@ def open_nifti(path: Path) -> NiftiFile:
 
 def _require_millimetres(path: Path, header: Any, spacing: list[float]) -> None:
     """Refuse a header in another unit, or without the size of its voxels. ``spacing``: as stored."""
-    if (unit := int(header["xyzt_units"]) & 7) in _OTHER_UNITS:
+    if (unit := _OTHER_UNITS.get(int(header["xyzt_units"]) & 7)) is not None:
         with without_warnings():
             edges = np.linalg.norm(header.get_best_affine()[:3, :3], axis=0).tolist()
-        name, millimetres = _OTHER_UNITS[unit]
-        raise other_unit(path, name, edges, millimetres, _SAVE_MILLIMETRES.format(millimetres))
+        raise other_unit(path, unit, edges, _SAVE_MILLIMETRES.format(unit.millimetres))
     needed = spacing if header["sform_code"] == 0 else []
     if len(header.get_data_shape()) > 2 and not all(isfinite(edge) and edge for edge in needed):
         raise no_spacing(path, spacing)

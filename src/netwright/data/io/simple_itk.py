@@ -38,6 +38,7 @@ from netwright.data.io.header_problems import (
     unknown_numbers,
 )
 from netwright.data.io.itk_storage import Storage, meta_storage, nrrd_storage
+from netwright.data.io.units import UNITS
 from netwright.data.io.volume_file import FileFormat, VolumeFile, WithoutTimeOrScale, label_type
 
 _ADVICE = f"{BROKEN_OFF}, or remove the case."
@@ -47,16 +48,6 @@ _SAVE_MAGNITUDE = (
     "Save the magnitude: SimpleITK.WriteImage(SimpleITK.ComplexToModulus(SimpleITK.ReadImage(path)), "
     "new_path)."
 )
-_OTHER_UNITS = {
-    **dict.fromkeys(
-        ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers"), ("micrometre", 1e-3)
-    ),
-    **dict.fromkeys(("m", "meter", "meters"), ("metre", 1e3)),
-    "cm": ("centimetre", 10.0),
-    "nm": ("nanometre", 1e-6),
-}
-"""The units of a NRRD that are not millimetres: a name, and how many millimetres each has."""
-
 _CORRECT_UNIT = (
     "Correct the header, which is text: multiply the directions or spacings, and the origin, by {:g} if the unit is "
     'right, and write "mm" for the unit.'
@@ -169,9 +160,8 @@ def _open(path: Path, kind: _Kind) -> ItkFile:
         affine = _affine(spacing, reader.GetOrigin(), reader.GetDirection())
     if bits is None:
         raise unknown_numbers(path, numbers, _SAVE_MAGNITUDE)
-    if storage.unit in _OTHER_UNITS:
-        name, millimetres = _OTHER_UNITS[storage.unit]
-        raise other_unit(path, name, spacing[:3], millimetres, _CORRECT_UNIT.format(millimetres))
+    if (unit := UNITS.get(storage.unit)) is not None and unit.millimetres != 1:
+        raise other_unit(path, unit, spacing[:3], _CORRECT_UNIT.format(unit.millimetres))
     full_shape = (*shape, channels) if channels > 1 else tuple(shape)
     require_voxels(path, full_shape)
     value_bytes = int(bits[1]) // 8

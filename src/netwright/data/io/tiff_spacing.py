@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from netwright.data.files import is_file, reading
+from netwright.data.files import is_file, read_json
+from netwright.data.io.units import UNITS
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 
 Edges = tuple[float, float, float]
@@ -21,18 +21,6 @@ _MOST_JSON_BYTES = 1 << 22
 
 _CHANNEL = re.compile(r"_\d{4}$")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
-
-_MILLIMETRES = {
-    "pm": 1e-9,
-    "å": 1e-7,
-    **dict.fromkeys(("nm", "nanometer", "nanometers"), 1e-6),
-    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers"), 1e-3),
-    **dict.fromkeys(("mm", "millimeter", "millimeters"), 1.0),
-    **dict.fromkeys(("cm", "centimeter", "centimeters"), 10.0),
-    **dict.fromkeys(("m", "meter", "meters"), 1e3),
-    **dict.fromkeys(("in", "inch", "inches"), 25.4),
-}
-"""How many millimetres a unit has, in small letters. Pixels are no unit of length."""
 
 
 def spacing_of(path: Path, file: Any) -> Edges | None:
@@ -45,9 +33,9 @@ def spacing_of(path: Path, file: Any) -> Edges | None:
     Raises:
         UnusableFile: the JSON file beside it cannot be read, or gives no three lengths.
     """
-    beside = spacing_file(path)
+    beside = _beside(path)
     if beside is not None:
-        return _of_json(beside)
+        return _of_json(*beside)
     if file.is_ome:
         return _of_ome(file.ome_metadata)
     if file.is_imagej:
@@ -63,22 +51,26 @@ def spacing_file(path: Path) -> Path | None:
     Raises:
         UnusableFile: it is no JSON file.
     """
+    beside = _beside(path)
+    return None if beside is None else beside[0]
+
+
+def _beside(path: Path) -> tuple[Path, Any] | None:
+    """The JSON file beside a stack, and its ``spacing``."""
     for name in dict.fromkeys((path.stem, _CHANNEL.sub("", path.stem))):
         beside = path.with_name(f"{name}.json")
-        if is_file(beside) and beside.stat().st_size <= _MOST_JSON_BYTES and "spacing" in _contents(beside):
-            return beside
+        if not is_file(beside) or beside.stat().st_size > _MOST_JSON_BYTES:
+            continue
+        contents = read_json(
+            beside, "a JSON file, as it lies beside a TIFF of the same name", "Correct or remove it."
+        )
+        if isinstance(contents, dict) and "spacing" in contents:
+            return beside, contents["spacing"]
     return None
 
 
-def _contents(path: Path) -> Mapping[str, Any]:
-    with reading(path, "a JSON file, as it lies beside a TIFF of the same name", "Correct or remove it."):
-        contents = json.loads(path.read_text(encoding="utf-8"))
-    return contents if isinstance(contents, dict) else {}
-
-
-def _of_json(path: Path) -> Edges:
+def _of_json(path: Path, given: Any) -> Edges:
     """nnU-Net gives the edges in the order of the array, which is Z, Y, X, without a unit: they are taken for mm."""
-    given = _contents(path)["spacing"]
     lengths = given if isinstance(given, list) and len(given) == 3 else []
     if not lengths or not all(isinstance(edge, int | float) and _is_length(edge) for edge in lengths):
         raise UnusableFile(
@@ -127,8 +119,10 @@ def _pixel(page: Any, tag: int) -> float:
 
 def _edges(lengths: Sequence[tuple[float, object]]) -> Edges | None:
     """In mm; None unless all three lengths and units are known."""
-    scales = [_MILLIMETRES.get(_plain(unit), 0.0) for _, unit in lengths]
-    edges = [length * scale for (length, _), scale in zip(lengths, scales, strict=True)]
+    units = [UNITS.get(_plain(unit)) for _, unit in lengths]
+    edges = [
+        length * unit.millimetres if unit else 0.0 for (length, _), unit in zip(lengths, units, strict=True)
+    ]
     return (edges[0], edges[1], edges[2]) if all(map(_is_length, edges)) else None
 
 

@@ -98,7 +98,7 @@ def open_tiff_stack(path: Path) -> TiffStack:
         UnusableFile: the file is missing or damaged; it has other axes than slices and channels, or several images; the
             pages have colours, or numbers of a type that is not read; or there are too many voxels.
     """
-    require_file(path)
+    require_file(path, expected=_EXPECTED)
     with reading(path, _EXPECTED, _ADVICE), TiffFile(path, _multifile=False) as file:
         require_all_pages(file)
         if len(file.series) != 1:
