@@ -12,9 +12,7 @@ from netwright.data.images.fingerprint import ImageFingerprint
 from netwright.data.volumes.dataset import VOLUMES
 from netwright.data.volumes.fingerprint import Fingerprint
 from netwright.data.volumes.inspection import Inspection
-
-THICK = 3.0
-"""Voxels this much thicker than wide are mentioned (nnU-Net's threshold of anisotropy; Isensee et al. 2021)."""
+from netwright.data.volumes.targets import ANISOTROPIC
 
 
 def command(*words: object) -> str:
@@ -56,7 +54,7 @@ def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
         yield f"shape      {_range(fingerprint.shape, '.0f')} voxels (smallest, median, largest)"
         yield f"spacing    {_range(fingerprint.spacing, '.3g')} mm"
         thick = max(fingerprint.spacing.median) / min(fingerprint.spacing.median)
-        if thick >= THICK and min(fingerprint.shape.median) > 1:
+        if thick >= ANISOTROPIC and min(fingerprint.shape.median) > 1:
             yield (
                 f"thick      voxels are {thick:.1f} times as thick as wide: for networks of two dimensions "
                 "--set preprocessing.spacing=native keeps the slices of the scan"

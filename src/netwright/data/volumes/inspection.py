@@ -105,7 +105,7 @@ def inspect_dataset(dataset: Dataset, *, workers: int = 1, on_case: OnCase | Non
     facts = list(counted(results, len(dataset.cases), on_case))
     fingerprint = summarise(dataset, facts)
     problems = [*dataset.problems, *(problem for case in facts for problem in case.problems)]
-    problems += _too_few(dataset) + _duplicates(dataset, facts) + divided_patients(dataset)
+    problems += _too_few(dataset) + _duplicates(dataset, facts) + _divided_patients(dataset)
     problems += _absent_labels(dataset, fingerprint, facts)
     return Inspection(
         dataset.root,
@@ -175,7 +175,7 @@ def _duplicates(dataset: Dataset, facts: Sequence[CaseFacts]) -> list[Problem]:
     return problems
 
 
-def divided_patients(dataset: Dataset) -> list[Problem]:
+def _divided_patients(dataset: Dataset) -> list[Problem]:
     """Patients with cases in several official parts, which are kept as they are."""
     members: dict[str, dict[Part, list[str]]] = {}
     for case in dataset.cases:

@@ -15,7 +15,7 @@ ANISOTROPIC = 3.0
 threshold (Isensee et al., Nature Methods 2021)."""
 
 COARSE_PERCENTILE = 10
-"""Of the spacing of the coarse axis of an anisotropic dataset, as in nnU-Net."""
+"""Of the spacing along the coarse axis of an anisotropic dataset, as in nnU-Net."""
 
 LARGEST_PATCH = 128**3
 """The most voxels of a proportional input: those of the paper's input of 128 x 128 x 128."""
