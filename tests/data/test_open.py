@@ -20,10 +20,12 @@ from netwright.data.open import (
     open_any,
     open_prepared_any,
     prepare_any,
+    recognise,
     split_any,
 )
 from netwright.data.samples.images import write_classification_sample, write_segmentation_sample
 from netwright.errors import DatasetError, SettingsError
+from netwright_tests import save_picture
 from processes import run
 
 
@@ -155,3 +157,14 @@ def test_a_folder_beside_datasets_is_not_answered_with_their_parent(
     for inner in ("images", "labels"):
         with pytest.raises(DatasetError, match=f"Did you mean {tmp_path / 'sets' / 'good'}\\?"):
             open_any(tmp_path / "sets" / "good" / inner)
+
+
+def test_hidden_pictures_are_no_pictures(tmp_path: Path) -> None:
+    """As macOS leaves them, ``._a.png`` beside ``a.png``."""
+    save_picture(tmp_path / "._a.png", np.zeros((8, 8), np.uint8))
+    assert recognise(tmp_path) is None
+    for part in ("train/cat/a", "train/dog/a", "train/._b"):
+        save_picture(tmp_path / f"{part}.png", np.zeros((8, 8), np.uint8))
+    dataset = open_any(tmp_path)
+    assert (dataset.format, len(dataset.names)) == ("image-folder", 2)
+    assert dataset.problems == ()

@@ -110,10 +110,10 @@ def open_any(root: Path, format: str | None = None, map_label: Mapping[int, int]
     if not root.exists():
         raise DatasetError(f"{root} does not exist: expected the folder of a dataset, or an .npz file.")
     description = _description(root)
-    name = format or _recognised(root, description)
-    if name in FORMATS and FORMATS[name].matches(root, description):
+    name = _recognised(root, description) if format is None else _if_it_matches(root, format, description)
+    if name in FORMATS:
         return FORMATS[name].read(root, description, map_label or {})
-    if name in IMAGE_FORMATS and IMAGE_FORMATS[name].matches(root):
+    if name in IMAGE_FORMATS:
         if map_label:
             raise SettingsError(
                 f"--map-label is for the values of label maps, but {root} holds pictures "
@@ -135,6 +135,13 @@ def recognise(root: Path) -> str | None:
     return _recognised(root, _description(root))
 
 
+def _if_it_matches(root: Path, format: str, description: Mapping[str, Any]) -> str | None:
+    """The format if a folder or file can be read as one; else None."""
+    known = FORMATS.get(format)
+    matches = known.matches(root, description) if known else IMAGE_FORMATS[format].matches(root)
+    return format if matches else None
+
+
 def _recognised(root: Path, description: Mapping[str, Any]) -> str | None:
     """The format of a folder or file. Images with masks in a layout that is not supported are refused."""
     name = _format_of(root, description)
@@ -146,22 +153,15 @@ def _recognised(root: Path, description: Mapping[str, Any]) -> str | None:
 def _format_of(root: Path, description: Mapping[str, Any]) -> str | None:
     """The format of a folder or file. Volumes that lie anywhere in it come last: pictures may be what is meant."""
     for name, known in FORMATS.items():
-        if not known.anywhere and (known.recognised or known.matches)(root, description):
+        if not known.anywhere and known.means(root, description):
             volumes = name == PICTURES_WITH_MASKS and image_masks.of_volumes(root, description)
             return _VOLUME_PAIRS if volumes and FORMATS[_VOLUME_PAIRS].matches(root, description) else name
-    pictures = next(
-        (name for name, known in IMAGE_FORMATS.items() if (known.recognised or known.matches)(root)), None
-    )
+    pictures = next((name for name, known in IMAGE_FORMATS.items() if known.means(root)), None)
     if pictures in (None, *OF_FILES) and holds_volumes(root):
-        anywhere = {name: known for name, known in FORMATS.items() if known.anywhere}
-        format = next(
-            (
-                name
-                for name, known in anywhere.items()
-                if (known.recognised or known.matches)(root, description)
-            ),
-            None,
+        anywhere = (
+            name for name, known in FORMATS.items() if known.anywhere and known.means(root, description)
         )
+        format = next(anywhere, None)
         if format is not None and (pictures is None or not more_pictures(root, pictures)):
             return format
     return pictures

@@ -30,6 +30,10 @@ class Format:
     recognised: Callable[[Path, Mapping[str, Any]], bool] | None = None
     anywhere: bool = False
 
+    def means(self, root: Path, description: Mapping[str, Any]) -> bool:
+        """Whether a folder is taken for this format when the user names none."""
+        return (self.recognised or self.matches)(root, description)
+
 
 def _never(root: Path, description: Mapping[str, Any]) -> bool:
     """For folders that may mean another thing."""

@@ -145,8 +145,7 @@ def _pictures_of(
     root: Path, part: Part | None, home: Path, classes: Sequence[str], problems: list[Problem]
 ) -> Iterator[tuple[str, int, Part | None, Path]]:
     """Name, class, part and path of the pictures of a part; what does not belong there becomes a problem."""
-    loose = [entry for entry in sorted(home.iterdir()) if entry.is_file() and is_picture(entry)]
-    if loose:
+    if loose := list_pictures(home):
         problems.append(
             ignored_file(
                 loose[0], len(loose), "lies in no class folder", "a picture in the folder of its class"
@@ -169,8 +168,6 @@ def pictures_below(
     root: Path, folder: Path, problems: list[Problem], known: Sequence[str] = ()
 ) -> Iterator[tuple[str, Path]]:
     """Name within ``root`` and path of every picture below a folder; what does not belong there becomes a problem.
-
-    ``known``: names within ``root`` of files that are no pictures and may be there.
 
     Args:
         root: of the dataset.
@@ -208,6 +205,15 @@ def files_below(folder: Path) -> Iterator[Path]:
         for name in sorted(files):
             if name[0] != "." and name != "Thumbs.db":
                 yield Path(home, name)
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder itself, sorted, without hidden files."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        file for file in folder.iterdir() if is_picture(file) and file.name[0] != "." and file.is_file()
+    )
 
 
 def first_picture(folder: Path) -> Path | None:

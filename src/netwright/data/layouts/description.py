@@ -118,6 +118,26 @@ def stem(path: Path) -> str:
     return path.name[: len(path.name) - len(ending)]
 
 
+def by_stem(folder: Path, files: Iterable[Path], advice: str = "Remove or rename one.") -> dict[str, Path]:
+    """The files of a folder by stem, in their order.
+
+    Args:
+        folder: the folder, for the error.
+        files: in it.
+        advice: what to do, for the error.
+
+    Raises:
+        DatasetError: two have one stem.
+    """
+    file_of: dict[str, Path] = {}
+    for file in files:
+        if (other := file_of.setdefault(stem(file), file)) is not file:
+            raise DatasetError(
+                f"{folder} holds {other.name} and {file.name}: expected one file for each stem. {advice}"
+            )
+    return file_of
+
+
 def require_unique(root: Path, cases: Iterable[Case]) -> tuple[Case, ...]:
     """The cases, sorted by name.
 

@@ -29,6 +29,10 @@ class ImageFormat:
     task: str = "classification"
     to_restore: Callable[[Path], ImageSet] | None = None
 
+    def means(self, root: Path) -> bool:
+        """Whether a folder is taken for this layout when the user names none."""
+        return (self.recognised or self.matches)(root)
+
 
 def _read_npz(root: Path) -> ImageSet:
     path = tables.npz_in(root)
@@ -99,16 +103,15 @@ _PUBLISHED: dict[str, ImageFormat] = {
 """Layouts of which each is recognised by files that only it has."""
 
 
-def _published_in(root: Path) -> ImageFormat | None:
-    return next((known for known in _PUBLISHED.values() if known.to_restore and known.matches(root)), None)
+def _published_reader(root: Path) -> Callable[[Path], ImageSet] | None:
+    """How the pictures of a published layout are read without their classes; None where there is no such layout."""
+    layouts = (known for known in _PUBLISHED.values() if known.to_restore and known.matches(root))
+    return next((known.to_restore for known in layouts), None)
 
 
 def _read_images(root: Path) -> ImageSet:
     """Pictures without classes. Those of a published layout have its parts and boxes."""
-    published = _published_in(root)
-    if published is None or published.to_restore is None:
-        return images.read(root)
-    return published.to_restore(root)
+    return (_published_reader(root) or images.read)(root)
 
 
 IMAGE_FORMATS: dict[str, ImageFormat] = {
@@ -124,7 +127,7 @@ IMAGE_FORMATS: dict[str, ImageFormat] = {
     images.IMAGES: ImageFormat(
         "pictures without classes",
         images.LOOKED_FOR,
-        lambda root: images.matches(root) or _published_in(root) is not None,
+        lambda root: images.matches(root) or _published_reader(root) is not None,
         _read_images,
         images.recognised,
         task="inpainting",

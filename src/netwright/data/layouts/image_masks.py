@@ -15,11 +15,12 @@ from types import MappingProxyType
 from typing import Any
 
 from netwright.data.io.formats import first_is_stack
-from netwright.data.io.images import PICTURE_ENDINGS, channel_names, has_colours, is_picture, read_head
+from netwright.data.io.images import PICTURE_ENDINGS, channel_names, has_colours, read_head
 from netwright.data.io.tiff import is_stack
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts import label_table
-from netwright.data.layouts.description import DESCRIPTION, read_labels, stem, value_first
+from netwright.data.layouts.class_folders import list_pictures
+from netwright.data.layouts.description import DESCRIPTION, read_labels, value_first
 from netwright.data.layouts.mask_cases import cases_of, problems_of
 from netwright.data.layouts.mask_meanings import (
     levels,
@@ -74,15 +75,6 @@ def of_volumes(root: Path, description: Mapping[str, Any]) -> bool:
 
 def _has_pictures(root: Path) -> bool:
     return has_folders(root) and any(map(list_pictures, (root / IMAGES, root / MASKS)))
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """The pictures in a folder, sorted, without hidden files."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        file for file in folder.iterdir() if is_picture(file) and file.name[0] != "." and file.is_file()
-    )
 
 
 def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
@@ -143,29 +135,6 @@ def _unused_table(root: Path) -> list[Problem]:
 def _home_of(root: Path, masks: Sequence[Path], plain: bool) -> Path:
     """The folder with all masks."""
     return root / MASKS if plain or not masks else Path(os.path.commonpath([mask.parent for mask in masks]))
-
-
-def by_stem(
-    folder: Path, advice: str = "Remove or rename one.", files: Sequence[Path] | None = None
-) -> dict[str, Path]:
-    """The pictures in a folder, or the ``files`` below it, by stem, sorted.
-
-    Args:
-        folder: with the pictures.
-        advice: what to do, for the error.
-        files: those to take; None: all in the folder.
-
-    Raises:
-        DatasetError: two have one stem.
-    """
-    file_of: dict[str, Path] = {}
-    for file in list_pictures(folder) if files is None else files:
-        if (other := file_of.setdefault(stem(file), file)) is not file:
-            names = (path.relative_to(folder).as_posix() for path in (other, file))
-            raise DatasetError(
-                f"{folder} holds {' and '.join(names)}: expected one file for each stem. {advice}"
-            )
-    return file_of
 
 
 def _no_pair(root: Path) -> str:

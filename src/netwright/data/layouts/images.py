@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from netwright.data.images.dataset import Box, ImageSet, Record
-from netwright.data.io.images import is_picture
 from netwright.data.issues import Problem
 from netwright.data.layouts.boxes import BOXES, read_boxes
 from netwright.data.layouts.class_folders import (
@@ -16,10 +15,12 @@ from netwright.data.layouts.class_folders import (
     homes_of,
     ignored_file,
     image_set,
+    list_pictures,
     parts_of,
     pictures_below,
 )
 from netwright.data.layouts.description import DESCRIPTION
+from netwright.data.layouts.mask_pairs import has_folders
 from netwright.data.layouts.paired import refuse_paired
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
@@ -45,7 +46,7 @@ def recognised(root: Path) -> bool:
         training = parts_of(root).get("train", root)
     except DatasetError:
         return False
-    return any(_loose(training)) and not any(map(first_picture, folders_in(training)))
+    return bool(list_pictures(training)) and not any(map(first_picture, folders_in(training)))
 
 
 def read(root: Path) -> ImageSet:
@@ -54,7 +55,7 @@ def read(root: Path) -> ImageSet:
     Raises:
         DatasetError: there are pictures with masks, or parts without a training part.
     """
-    if (root / "images").is_dir() and (root / "masks").is_dir():
+    if has_folders(root):
         raise DatasetError(
             f"{root} holds pictures with masks: expected pictures alone, to be restored. Name {root / 'images'}."
         )
@@ -66,7 +67,7 @@ def read(root: Path) -> ImageSet:
         pictures += [
             (name, 0, part, path) for name, path in pictures_below(root, home, problems, (DESCRIPTION, BOXES))
         ]
-    if parts and (loose := list(_loose(root))):
+    if parts and (loose := list_pictures(root)):
         expected = "a picture in the folder of its part"
         problems.append(ignored_file(loose[0], len(loose), "lies in no part", expected))
     dataset = image_set(root, IMAGES, (), pictures, problems)
@@ -90,10 +91,6 @@ def cropped(dataset: ImageSet, boxes: Mapping[str, Box], problems: Sequence[Prob
     """
     records = tuple(_boxed(record, boxes.get(record.name)) for record in dataset.records)
     return replace(dataset, records=records, problems=(*dataset.problems, *problems))
-
-
-def _loose(folder: Path) -> Iterator[Path]:
-    return (entry for entry in sorted(folder.iterdir()) if entry.is_file() and is_picture(entry))
 
 
 def _boxed(record: Record, box: Box | None) -> Record:

@@ -14,9 +14,9 @@ from netwright.data.io.images import PICTURE_ENDINGS, is_picture, read_head
 from netwright.data.io.tiff import is_stack
 from netwright.data.io.time_axis import time_points
 from netwright.data.issues import UnusableFile, enumerate_words
-from netwright.data.layouts import acdc, brats, image_masks, kits, nnunet, volume_pairs
-from netwright.data.layouts.class_folders import files_below
-from netwright.data.layouts.description import DESCRIPTION, stem
+from netwright.data.layouts import acdc, brats, kits, nnunet, volume_pairs
+from netwright.data.layouts.class_folders import files_below, list_pictures
+from netwright.data.layouts.description import DESCRIPTION, by_stem, stem
 from netwright.data.layouts.paired import refuse_masks_to_predict
 from netwright.data.layouts.volume_files import MANIFEST, volume_files_in
 from netwright.data.volumes.dataset import Case
@@ -108,7 +108,7 @@ def _files(path: Path) -> list[Path]:
     if volumes or not path.is_dir():
         labels = volume_pairs.label_maps_among(path, volumes) if len(volumes) > 1 else set()
         return [file for file in volumes if file not in labels] or ([path] if is_picture(path) else [])
-    return list(image_masks.by_stem(path, "Predict them one by one, or rename one.").values())
+    return list(by_stem(path, list_pictures(path), "Predict them one by one, or rename one.").values())
 
 
 def _single_pages(files: Sequence[Path]) -> list[Path]:

@@ -17,7 +17,7 @@ from netwright.data.io.images import read_head
 from netwright.data.io.tiff import is_stack
 from netwright.data.issues import Problem, UnusableFile
 from netwright.data.layouts.class_folders import PARTS
-from netwright.data.layouts.description import DESCRIPTION, read_labels, stem, value_first
+from netwright.data.layouts.description import DESCRIPTION, by_stem, read_labels, stem, value_first
 from netwright.data.splits import Part
 from netwright.data.volumes.dataset import Case
 from netwright.errors import DatasetError
@@ -84,13 +84,7 @@ def volumes_by_stem(folder: Path) -> dict[str, Path]:
     Raises:
         DatasetError: two have one stem.
     """
-    files: dict[str, Path] = {}
-    for file in volume_files_in(folder):
-        if (other := files.setdefault(stem(file), file)) is not file:
-            raise DatasetError(
-                f"{folder} holds {other.name} and {file.name}: expected one file for each stem. Remove or rename one."
-            )
-    return files
+    return by_stem(folder, volume_files_in(folder))
 
 
 def folders_below(root: Path, depth: int = DEPTH) -> Iterator[Path]:
