@@ -46,12 +46,6 @@ class Series:
         folders = (self._folder(number) for number in range(1, self.splits + 1))
         return [open_run(folder) for folder in folders if (folder / "run.yaml").exists()]
 
-    @property
-    def finished(self) -> bool:
-        """Whether every run has come to its end."""
-        runs = self.runs
-        return len(runs) == self.splits and all((run.folder.root / FINISHED).exists() for run in runs)
-
     def compared(self) -> ComparedRuns:
         """The runs side by side: means and standard deviations over them. See `compare_runs`."""
         return compare_runs([run.folder for run in self.runs])

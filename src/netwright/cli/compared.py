@@ -9,13 +9,11 @@ from netwright.report import formatting
 from netwright.report.collect.runs import ComparedRow, ComparedRuns, Spread
 from netwright.report.metrics import Metric
 
-PLUS_MINUS = "±"
-
 
 def compared_lines(compared: ComparedRuns) -> Iterator[str]:
     """A table with a row for each way to a network, and the first one's differences to the others."""
     metric = compared.metric
-    yield f"{compared.dataset}   mean {PLUS_MINUS} standard deviation over runs"
+    yield f"{compared.dataset}   mean ± standard deviation over runs"
     header = ("", "runs", metric.axis, "parameters", "search", "search, all workers", "training")
     cells = [header, *(_cells(row, metric) for row in compared.rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
@@ -47,7 +45,7 @@ def _spread(spread: Spread, text: Callable[[float], str]) -> str:
         return formatting.DASH
     if math.isnan(spread.deviation):
         return text(spread.mean)
-    return f"{text(spread.mean)} {PLUS_MINUS} {text(spread.deviation)}"
+    return f"{text(spread.mean)} ± {text(spread.deviation)}"
 
 
 def _difference(first: ComparedRow, row: ComparedRow, metric: Metric) -> str:

@@ -14,6 +14,7 @@ from netwright.cli.console import err, out, print_lines
 from netwright.errors import SettingsError, SettingsWarning
 
 if TYPE_CHECKING:
+    from netwright.api.runner import OnStatus
     from netwright.api.series import Series
     from netwright.planning.user_settings import UserSettings
 
@@ -36,20 +37,26 @@ def conduct(run: Any, hours: float | None = None, compare: str | None = None) ->
         hours: more wall time.
         compare: "full": what the search was worth.
     """
+    from netwright.cli.tables import end_lines
+
+    with _shown(run.folder.root) as show:
+        run.resume(show, hours=hours, compare=compare)
+    print_lines(end_lines(run))
+
+
+@contextlib.contextmanager
+def _shown(root: Path) -> Iterator[OnStatus]:
+    """Within it, the states of what lies in a folder are shown; if the user stops it, how to go on is said."""
     from netwright.cli.display import Display
     from netwright.cli.inspected import command
-    from netwright.cli.tables import end_lines
 
     display = Display(out)
     try:
         with display:
-            run.resume(display.show, hours=hours, compare=compare)
+            yield display.show
     except KeyboardInterrupt:
-        err.print(
-            f"stopped    {command('resume', run.folder.root)}   goes on where this left off", markup=False
-        )
+        err.print(f"stopped    {command('resume', root)}   goes on where this left off", markup=False)
         raise typer.Exit(1) from None
-    print_lines(end_lines(run))
 
 
 def stage(text: str) -> None:
@@ -101,20 +108,13 @@ def resume_series(root: Path, hours: float | None, compare: str | None, *, trust
 
 def _go_on(series: Series, *, trust_code: bool = False) -> None:
     from netwright.cli.compared import compared_lines
-    from netwright.cli.display import Display
-    from netwright.cli.inspected import command
     from netwright.runs.results import read_results
 
     def told(run: Any) -> None:
         out.print(f"run        {run.folder.root}, of {series.splits}", markup=False)
 
-    display = Display(out)
-    try:
-        with display:
-            series.resume(told, display.show, trust_code=trust_code)
-    except KeyboardInterrupt:
-        err.print(f"stopped    {command('resume', series.root)}   goes on where this left off", markup=False)
-        raise typer.Exit(1) from None
+    with _shown(series.root) as show:
+        series.resume(told, show, trust_code=trust_code)
     if any(read_results(run.folder) for run in series.runs):
         print_lines(compared_lines(series.compared()))
     for run in series.runs:

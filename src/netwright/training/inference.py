@@ -20,7 +20,7 @@ from netwright.data.volumes.slabs import Slabs
 from netwright.execution import heartbeat
 from netwright.nn.losses import main_output
 from netwright.training.device import call_network, half_precision, tensor_channels_last
-from netwright.training.windows import band_axis, blended
+from netwright.training.windows import OVERLAP, band_axis, blended
 
 
 class InferenceSettings(TypedDict):
@@ -69,7 +69,7 @@ def predict_volume(
     size: Sequence[int],
     *,
     device: torch.device | str = "cpu",
-    overlap: float = 0.5,
+    overlap: float = OVERLAP,
     batch_size: int = 1,
     mixed_precision: bool = False,
     channels_last: bool = False,
@@ -105,7 +105,7 @@ def predict_slices(
     axis: int,
     *,
     device: torch.device | str = "cpu",
-    overlap: float = 0.5,
+    overlap: float = OVERLAP,
     batch_size: int = 8,
     mixed_precision: bool = False,
     channels_last: bool = False,

@@ -14,6 +14,8 @@ from math import prod
 import torch
 from torch import Tensor
 
+OVERLAP = 0.5
+"""The share by which windows overlap, unless another one is asked for."""
 TILE_VALUES = 2**18
 """Probabilities that are computed at once on a CPU: 1 MiB, which its caches hold."""
 PART_VALUES = 2**22
@@ -149,8 +151,7 @@ class _Band:
 
 
 def _device_for(size: int, device: torch.device) -> torch.device:
-    """The device, or the CPU where the device has no room for so many bytes."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return device if size <= SHARE_OF_DEVICE * free else torch.device("cpu")
-    return device if device.type == "cpu" else torch.device("cpu")
+    """The device, or the CPU where the device is no GPU, or has no room for so many bytes."""
+    if device.type == "cuda" and size <= SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
+        return device
+    return torch.device("cpu")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from netwright.report.collect.facts import notes_of
@@ -44,11 +44,8 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     space = space_to_show(folder, settings, records)
     notes = notes_of(study_to_show(folder, settings, space), len(records))
     if results:
-        labels = tuple(
-            dict.fromkeys(label for r in results for case in r["scores"].values() for label in case)
-        )
-        metric = metric_compared(settings)
-        told = verdict_sentences([contestant_of(folder, r, space) for r in results], labels, metric.name)
+        metric, contestants = metric_compared(settings), [contestant_of(folder, r, space) for r in results]
+        told = verdict_sentences(contestants, columns_of(results), metric.name)
         return (*told, *notes)
     best = best_of(records)
     if best is None or best.reward is None:
@@ -64,6 +61,11 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     seen = settings.supernet is not None and settings.supernet.on_all
     where = "on validation" + ", on which it was searched, too" * seen
     return (f"{title}, {space.describe(best.choice)}, {reached} {where}.", *notes)
+
+
+def columns_of(results: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What the cases of the results have scores for: labels, classes, or metrics of pictures."""
+    return tuple(dict.fromkeys(label for r in results for case in r["scores"].values() for label in case))
 
 
 def metric_compared(settings: RunSettings) -> Metric:

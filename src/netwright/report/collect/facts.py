@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,12 +104,10 @@ def _patients(splits: Splits) -> int:
 
 def _divided(splits: Splits) -> str:
     """How many patients lie in several parts. None does unless the makers of the dataset put them there."""
-    parts = [
-        {splits.groups.get(case, case) for case in part} for part in (splits.training, splits.validation)
-    ]
-    test = {splits.groups.get(case, case) for case in splits.test}
-    divided = (parts[0] & parts[1]) | (parts[0] & test) | (parts[1] & test)
-    return f"{len(divided)} of them" if divided else "none of them"
+    parts = (splits.training, splits.validation, splits.test)
+    count = Counter(patient for part in parts for patient in {splits.groups.get(case, case) for case in part})
+    divided = sum(of_parts > 1 for of_parts in count.values())
+    return f"{divided} of them" if divided else "none of them"
 
 
 def _choices(space: Space) -> str:

@@ -55,7 +55,7 @@ def probability_path(
     )
 
 
-ON_ALL = ", on validation cases, too, so that its score there is not a test"
+SEEN = ", on validation cases, too, so that its score there is not a test"
 
 
 def one_shot_facts(settings: RunSettings) -> tuple[tuple[str, str], ...]:
@@ -68,7 +68,7 @@ def one_shot_facts(settings: RunSettings) -> tuple[tuple[str, str], ...]:
         length = f"{given.seconds / 3600:g} h, at most {length}"
     options = ", ".join(f"{name}={str(value).lower()}" for name, value in given.space.items())
     return (
-        ("search", f"one training with shared weights, {length}{ON_ALL if given.on_all else ''}"),
+        ("search", f"one training with shared weights, {length}{SEEN if given.on_all else ''}"),
         (
             "its weights",
             f"SGD {given.learning_rate:g}, {samples} networks a step, batches of {given.batch_size}",

@@ -14,7 +14,7 @@ import numpy as np
 
 from netwright.errors import RunError, SettingsError
 from netwright.means import mean_known
-from netwright.report.collect.comparison import contestant_of, metric_compared
+from netwright.report.collect.comparison import columns_of, contestant_of, metric_compared
 from netwright.report.metrics import Metric
 from netwright.report.statistics import PairedComparison, holm, paired_comparison, value_a_group
 from netwright.report.summaries import Summary, groups_of, summarise
@@ -25,7 +25,7 @@ from netwright.runs.trials import load_search, record_of
 from netwright.settings import RunSettings
 from netwright.spaces.references import REFERENCES
 
-_OWN = ("seed", "machine", "log", "dataset", "split", "made_with")
+_OWN = ("seed", "machine", "log", "dataset", "split")
 """Settings in which runs of one search may differ: seed, machine, logs, and the data and its division."""
 
 _MEASURED = (
@@ -206,15 +206,14 @@ def _told(value: object) -> str:
 def _values(settings: RunSettings) -> dict[str, str]:
     """All settings of a search by dotted name, without those in which two runs of it may differ."""
     timed = settings.budget.hours is not None
-    left_out = {*_MEASURED, *(_OF_HOURS if timed else ())}
-    flat = _flat({k: v for k, v in settings.model_dump(mode="json").items() if k not in _OWN})
-    return {
-        name: value for name, value in flat.items() if name not in left_out and not _is_within(name, left_out)
-    }
+    left_out = (*_OWN, *_MEASURED, *(_OF_HOURS if timed else ()))
+    flat = _flat(settings.model_dump(mode="json"))
+    return {name: value for name, value in flat.items() if not _is_of(name, left_out)}
 
 
-def _is_within(name: str, tables: Collection[str]) -> bool:
-    return any(name.startswith(f"{table}.") for table in tables)
+def _is_of(name: str, tables: Collection[str]) -> bool:
+    """Whether a dotted name, or a table that it is in, is among the names."""
+    return any(f"{name}.".startswith(f"{table}.") for table in tables)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -256,17 +255,16 @@ def _tested(
     trials, seconds = load_search(folder)
     space = space_to_show(folder, settings, [record_of(trial) for trial in trials])
     contestants = [contestant_of(folder, result, space) for result in results]
-    labels = tuple(dict.fromkeys(label for c in contestants for case in c.scores.values() for label in case))
     key = _key(settings)
     make = partial(_Tested, folder.root)
-    for summary in summarise(contestants, labels, metric):
+    for summary in summarise(contestants, columns_of(results), metric):
         if not summary.tested:
             continue
         name, title = summary.contestant.name, summary.contestant.title
         if summary.searched:
             yield make(key, titles[key], summary, seconds, settings.machine.workers)
         elif name in REFERENCES:
-            protocol = tuple(text for text in key if text.startswith(tuple(f"{t}." for t in _OF_PROTOCOL)))
+            protocol = (text for text in key if _is_of(text.partition("=")[0], _OF_PROTOCOL))
             yield make(("reference", name, *protocol), title, summary)
         else:
             yield make((*key, name), f"{titles[key]}: {title}", summary)

@@ -14,6 +14,7 @@ from netwright.data.loading.batches import CroppedVolumes, windows
 from netwright.data.loading.patches import centred
 from netwright.tasks.segmentation.metrics.dice import dice_per_label
 from netwright.training.inference import predict_padded
+from netwright.training.windows import OVERLAP, starts
 
 
 def sliding_windows(shape: Sequence[int], size: Sequence[int]) -> int:
@@ -23,25 +24,25 @@ def sliding_windows(shape: Sequence[int], size: Sequence[int]) -> int:
     (64, 8)
     """
     return prod(
-        1 + ceil(max(length - wanted, 0) / max(wanted // 2, 1))
-        for length, wanted in zip(shape, size, strict=True)
+        len(starts(max(length, wanted), wanted, OVERLAP)) for length, wanted in zip(shape, size, strict=True)
     )
 
 
-def patch_count(volumes: CroppedVolumes, index: int, count: int) -> int:
-    """How many patches a case has: ``count``, and one more for each label that half of these would pass over.
+def patches_in_place(
+    volumes: CroppedVolumes, index: int, size: Sequence[int], most: int | None
+) -> list[tuple[slice, ...]]:
+    """The patches by which a case is judged while networks are trained; none: by its whole volume.
 
     Args:
         volumes: prepared.
         index: of the case.
-        count: as in `fixed_patches`.
+        size: of a patch.
+        most: ``validation_patches`` of the training: a volume that needs no more windows is computed whole.
     """
-    return count + max(len(_present(volumes, index)) - ceil(count / 2), 0)
-
-
-def _present(volumes: CroppedVolumes, index: int) -> list[NDArray[np.int64]]:
-    """Voxels of each foreground class that a case has."""
-    return [voxels for voxels in volumes.foreground(index) if len(voxels)]
+    if most is None or (windows := sliding_windows(volumes.shape(index), size)) <= most:
+        return []
+    patches = fixed_patches(volumes, index, size, most)
+    return patches if len(patches) < windows else []
 
 
 def fixed_patches(
@@ -57,13 +58,14 @@ def fixed_patches(
         volumes: prepared.
         index: of the case.
         size: of a patch.
-        count: how many, and more with many labels: see `patch_count`.
+        count: how many, if each label has one then.
     """
     rng = np.random.default_rng(index)
     shape = volumes.shape(index)
-    present = _present(volumes, index)
+    present = [voxels for voxels in volumes.foreground(index) if len(voxels)]
+    more = max(len(present) - ceil(count / 2), 0)
     patches = []
-    for number in range(patch_count(volumes, index, count)):
+    for number in range(count + more):
         position = rng.random(len(shape)).tolist()
         foreground = number // 2 if number < count else number - count // 2
         if present and (number % 2 == 0 or number >= count):

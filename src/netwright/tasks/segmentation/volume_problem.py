@@ -14,12 +14,7 @@ from netwright.data.loading.batches import Batches, CroppedVolumes, Items
 from netwright.data.loading.patches import Patches
 from netwright.means import mean_scores
 from netwright.nn.losses import label_weights
-from netwright.tasks.segmentation.patch_validation import (
-    fixed_patches,
-    patch_count,
-    patch_dice,
-    sliding_windows,
-)
+from netwright.tasks.segmentation.patch_validation import patch_dice, patches_in_place
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.validation import dice_of, validation_dice
 from netwright.training.config import TrainingProtocol
@@ -55,10 +50,8 @@ class VolumeProblem:
 
     def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
         """As many as batches of volumes, and of the patches of volumes that are not computed whole."""
-        most = protocol.validation_patches or 0
-        sampled = [case for case in cases if self._is_sampled(case, protocol)]
-        batches = math.ceil((len(cases) - len(sampled)) / protocol.batch_size)
-        counts = (patch_count(self._prepared, case, most) for case in sampled)
+        counts = [len(self._patches(case, protocol)) for case in cases]
+        batches = math.ceil(counts.count(0) / protocol.batch_size)
         return batches + sum(math.ceil(count / protocol.batch_size) for count in counts)
 
     def scores(
@@ -66,32 +59,40 @@ class VolumeProblem:
     ) -> NDArray[np.float64]:
         """Dice (cases, foreground labels), NaN where a label is absent from truth and prediction.
 
-        Of a volume that needs more windows than ``validation_patches``, on so many fixed patches (see `patch_count`).
+        Of a volume that needs more windows than ``validation_patches``, on fixed patches (see `patches_in_place`).
         """
         computed = InferenceSettings(
             device=device, mixed_precision=protocol.mixed_precision, channels_last=protocol.channels_last
         )
         size, classes, at_once = self.task.size, self.task.classes, protocol.batch_size
-        sampled = [self._is_sampled(case, protocol) for case in cases]
+        patches = [self._patches(case, protocol) for case in cases]
         dice = np.full((len(cases), classes - 1), np.nan)
-        whole = [case for case, of_patches in zip(cases, sampled, strict=True) if not of_patches]
-        dice[~np.array(sampled, dtype=bool)] = validation_dice(
-            network, self._prepared, whole, size, classes, batch_size=at_once, **computed
+        whole = [row for row, of_case in enumerate(patches) if not of_case]
+        dice[whole] = validation_dice(
+            network,
+            self._prepared,
+            [cases[row] for row in whole],
+            size,
+            classes,
+            batch_size=at_once,
+            **computed,
         )
-        for row, case in enumerate(cases):
-            if sampled[row]:
-                patches = fixed_patches(self._prepared, case, size, protocol.validation_patches or 0)
+        for row, of_case in enumerate(patches):
+            if of_case:
                 dice[row] = patch_dice(
-                    network, self._prepared, case, patches, size, classes, batch_size=at_once, **computed
+                    network,
+                    self._prepared,
+                    cases[row],
+                    of_case,
+                    size,
+                    classes,
+                    batch_size=at_once,
+                    **computed,
                 )
         return dice
 
-    def _is_sampled(self, case: int, protocol: TrainingProtocol) -> bool:
-        """Whether a case is judged by patches while networks are trained."""
-        most = protocol.validation_patches
-        if most is None or (windows := sliding_windows(self._prepared.shape(case), self.task.size)) <= most:
-            return False
-        return windows > patch_count(self._prepared, case, most)
+    def _patches(self, case: int, protocol: TrainingProtocol) -> list[tuple[slice, ...]]:
+        return patches_in_place(self._prepared, case, self.task.size, protocol.validation_patches)
 
     def outputs(
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
