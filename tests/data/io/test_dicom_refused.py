@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import DeflatedExplicitVRLittleEndian, SegmentationStorage
+import SimpleITK
+from pydicom.uid import DeflatedExplicitVRLittleEndian, RTDoseStorage, SegmentationStorage
 
 from dicom_files import affine_of, write_enhanced, write_series
 from netwright.data import UnusableFile, read_image
@@ -116,6 +117,11 @@ REFUSED: dict[str, tuple[Mapping[str, Any], Change, str]] = {
         "16 allocated, 12 stored, the highest at 15",
     ),
     "a table of numbers": ({"ModalityLUTSequence": []}, at(0), r"Modality LUT"),
+    "doses plane by plane": (
+        {"Modality": "RTDOSE", "DoseGridScaling": "0.001"},
+        at(0),
+        r"is a radiotherapy dose: .* found RTDOSE, .* a DoseGridScaling of 0\.001",
+    ),
     "a slope of 0": ({"RescaleSlope": 0}, at(0), "a rescale slope of 0"),
     "a segmentation": (
         {"SOPClassUID": SegmentationStorage},
@@ -149,6 +155,30 @@ def test_a_missing_frame_is_told_by_its_number(tmp_path: Path) -> None:
     path = write_enhanced(tmp_path / "a.dcm", STORED, order=[0, 1, 2, 4, 5, 6, 7])
     with pytest.raises(UnusableFile, match=r"5 mm from a\.dcm frame 3 to a\.dcm frame 4"):
         read_grid(path)
+
+
+def test_a_dose_is_refused_with_the_command_that_scales_it(tmp_path: Path) -> None:
+    groups = dict.fromkeys(("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"))
+    grid = {
+        "ImagePositionPatient": [1, 2, 3],
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+        "PixelSpacing": [0.8, 0.7],
+        "FrameIncrementPointer": 0x3004000C,
+        "GridFrameOffsetVector": [2.5 * number for number in range(len(STORED))],
+    }
+    dose = {"SOPClassUID": RTDoseStorage, "Modality": "RTDOSE", "DoseGridScaling": "2.5e-3"}
+    path = write_enhanced(tmp_path / "dose.dcm", STORED.astype(np.uint16), tags={**groups, **grid, **dose})
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.MediaStorageSOPClassUID = RTDoseStorage
+    dataset.save_as(path)
+    with pytest.raises(UnusableFile, match="is a radiotherapy dose") as caught:
+        read_grid(path)
+    assert "sitkFloat32) * 0.0025, new_path)" in caught.value.problem.advice
+    doses = SimpleITK.Cast(SimpleITK.ReadImage(path), SimpleITK.sitkFloat32) * 2.5e-3
+    SimpleITK.WriteImage(doses, tmp_path / "dose.nii.gz")
+    volume = read_image([tmp_path / "dose.nii.gz"])
+    np.testing.assert_allclose(volume.grid.from_canonical(volume.array)[0].T, STORED * 2.5e-3, rtol=1e-6)
+    assert volume.spacing == pytest.approx((0.7, 0.8, 2.5))
 
 
 def test_frames_and_their_descriptions_must_agree_in_number(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ _SPACE_TAGS = (
     "RescaleSlope",
     "RescaleIntercept",
     "ModalityLUTSequence",
+    "DoseGridScaling",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )
@@ -236,6 +237,17 @@ def _require_image(path: Path, dataset: Any) -> None:
             title,
             "Move it out of the folder.",
             "dicom-kind",
+        )
+    if "DoseGridScaling" in dataset:
+        scaling = float(dataset.DoseGridScaling)
+        raise refused(
+            path,
+            "is a radiotherapy dose",
+            "the slices of one scan",
+            f"{title}, whose numbers become doses by a DoseGridScaling of {scaling}",
+            "Save it as NIfTI; SimpleITK leaves the scaling to you: SimpleITK.WriteImage(SimpleITK.Cast("
+            f"SimpleITK.ReadImage(path), SimpleITK.sitkFloat32) * {scaling}, new_path).",
+            "dicom-dose",
         )
     if "LOCALIZER" in (dataset.get("ImageType") or ()):
         raise refused(
