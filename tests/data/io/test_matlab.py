@@ -108,6 +108,15 @@ def test_variables_that_cannot_be(tmp_path: Path, content: bytes, words: str) ->
         read_matlab(path, ("x",))
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_bound_of_bytes_is_that_of_the_variables_that_are_read(tmp_path: Path, packed: bool) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (1, 1 << 16)).astype(np.uint8)
+    path = write(tmp_path / "a.mat", {"X": pictures, "y": np.ones((1, 5))}, packed)
+    assert read_matlab(path, ("y",), most=1 << 12)["y"].tolist() == [[1] * 5]
+    with pytest.raises(UnusableFile, match="unpacks to more than 4,096 bytes"):
+        read_matlab(path, ("X",), most=1 << 12)
+
+
 def test_cells_in_cells_end_somewhere(tmp_path: Path) -> None:
     content = matrix(6, (1, 1), b"", element(2, b"\1"))
     for _ in range(2000):

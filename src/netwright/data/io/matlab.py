@@ -67,9 +67,9 @@ def read_matlab(path: Path, names: Sequence[str], most: int = TABLE_BYTES) -> di
         UnusableFile: the file is missing, damaged, too large, of version 7.3 or before 5, or lacks a variable.
     """
     require_file(path, "Restore the file.", "a MATLAB file")
-    _refuse_hdf5(path)
     found: dict[str, Any] = {}
     with reading(path, "a complete MATLAB file of version 5 to 7"):
+        _refuse_hdf5(path)
         for content in _matrices(path, names, most):
             found[content.name()] = content.value()
     if missing := [name for name in names if name not in found]:
@@ -91,7 +91,7 @@ def unfit(path: Path, what: str, expected: str, found: str) -> UnusableFile:
 
 
 def _matrices(path: Path, names: Sequence[str], most: int) -> Iterator[_Matrix]:
-    """The variables of these names. Others are passed over without being unpacked."""
+    """The variables of these names. Others are passed over, however large they are."""
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
         if len(header) < _HEADER_BYTES or header[-2:] not in _ORDERS:
@@ -102,21 +102,25 @@ def _matrices(path: Path, names: Sequence[str], most: int) -> Iterator[_Matrix]:
             end = file.tell() + size
             if end > path.stat().st_size:
                 raise EOFError(f"the file ends {end - path.stat().st_size} bytes too early")
+            matrix = None
             if kind == _COMPRESSED:
                 matrix = _unpacked(path, file, size, order, names, most)
-            else:
-                matrix = _stored(path, file, kind, size, order, most)
-            if matrix is not None and matrix.name() in names:
+            elif kind == _MATRIX:
+                matrix = _stored(path, file, size, order, names, most)
+            if matrix is not None:
                 yield matrix
             file.seek(end)
 
 
-def _stored(path: Path, file: BinaryIO, kind: int, size: int, order: str, most: int) -> _Matrix | None:
-    """A variable that is not compressed; None: something else."""
-    if kind != _MATRIX:
+def _stored(
+    path: Path, file: BinaryIO, size: int, order: str, names: Sequence[str], most: int
+) -> _Matrix | None:
+    """A variable of these names that is not compressed; None: another one."""
+    head = file.read(min(size, _HEAD_BYTES))
+    if _Matrix(memoryview(head), order).name() not in names:
         return None
     require_unpacked(path, size, most)
-    return _Matrix(memoryview(file.read(size)), order)
+    return _Matrix(memoryview(head + file.read(size - len(head))), order)
 
 
 def _unpacked(
@@ -172,9 +176,9 @@ class _Matrix:
         if kind == _CHAR:
             if len(dims) != 2 or dims[0] > 1 or stored not in _CODECS:
                 raise ValueError("a text of several lines, or in an unknown encoding")
-            codec = _CODECS[stored] + (
-                ("-le" if self.order == "<" else "-be") * (_CODECS[stored] == "utf-16")
-            )
+            codec = _CODECS[stored]
+            if codec == "utf-16":
+                codec += "-le" if self.order == "<" else "-be"
             return bytes(data).decode(codec)
         if kind not in _CLASSES or stored not in _NUMBERS or flags & _COMPLEX:
             raise ValueError(
