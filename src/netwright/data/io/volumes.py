@@ -194,37 +194,23 @@ def label_ending(reference: Path, format: str | None = None) -> str:
             f"The format of label maps: expected {enumerate_words(list(FILE_FORMATS), 'or')}, got {format!r}."
         )
     chosen = FILE_FORMATS[format]
-    if own.volumes and not chosen.volumes:
-        raise SettingsError(
-            f"{reference} is a volume, of which the label map is no picture: expected the format "
-            f"{_formats_for(own)}, got {format!r}."
-        )
+    if why := _unfit(own, chosen):
+        possible = enumerate_words([name for name, one in FILE_FORMATS.items() if not _unfit(own, one)], "or")
+        raise SettingsError(f"{reference} {why}: expected the format {possible}, got {format!r}.")
     if chosen is DICOM_SEG:
-        if own is not DICOM:
-            raise SettingsError(
-                f"{reference} is no DICOM series, to whose slices a DICOM segmentation refers: expected the format "
-                f"{_formats_for(own)}, got {format!r}."
-            )
         require_highdicom()
-    if own.volumes and own.oriented and not chosen.oriented:
-        raise SettingsError(
-            f"{reference} is in {own.title}, and a label map in {chosen.title} would not store how it lies in the "
-            "patient: expected the format "
-            f"{_formats_for(own)}, got {format!r}."
-        )
     return chosen.label_ending
 
 
-def _formats_for(image: FileFormat) -> str:
-    """Those that label maps of images in a format can be written in, in words."""
-    possible = [
-        name
-        for name, one in FILE_FORMATS.items()
-        if (one.volumes or not image.volumes)
-        and (one is not DICOM_SEG or image is DICOM)
-        and (one.oriented or not image.oriented or not image.volumes)
-    ]
-    return enumerate_words(possible, "or")
+def _unfit(image: FileFormat, labels: FileFormat) -> str:
+    """Why label maps of images in one format cannot be written in another; "" where they can."""
+    if image.volumes and not labels.volumes:
+        return "is a volume, of which the label map is no picture"
+    if labels is DICOM_SEG and image is not DICOM:
+        return "is no DICOM series, to whose slices a DICOM segmentation refers"
+    if image.volumes and image.oriented and not labels.oriented:
+        return f"is in {image.title}, and a label map in {labels.title} would not store how it lies in the patient"
+    return ""
 
 
 def _load(path: Path, time: int | None = None) -> tuple[NDArray[Any], Grid]:
