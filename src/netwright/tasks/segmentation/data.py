@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from netwright.data.io.alignment import misplacement
 from netwright.data.io.formats import is_flat
 from netwright.data.io.grid import Grid
 from netwright.data.io.images import require_one_orientation
-from netwright.data.io.volumes import read_grid, read_label, read_label_grid
+from netwright.data.io.volumes import read_label, read_label_grid
 from netwright.data.issues import UnusableFile
 from netwright.data.volumes.checks import case_problem
 from netwright.data.volumes.dataset import Case, Dataset
@@ -60,7 +60,7 @@ class LabelledCase:
     time: int | None = None
 
     def classes(self, grid: Grid, label_values: Sequence[int]) -> NDArray[np.uint8]:
-        """The true class indices (X, Y, Z), in canonical axes.
+        """The true class indices (X, Y, Z), in canonical axes. ``grid``: that of the image, as it is read.
 
         Warns:
             DatasetWarning: the label map lies a little beside its image.
@@ -70,8 +70,6 @@ class LabelledCase:
         """
         if is_flat(self.label):
             require_one_orientation(self.images[0], self.label)
-        # A grid that was stored with prepared data has none.
-        grid = replace(grid, frame_of_reference=read_grid(self.images[0]).frame_of_reference)
         labels = read_label(self.label, grid, self.time)
         if problem := misplacement(self.label, read_label_grid(self.label, grid), grid, self.images[0].name):
             warnings.warn(str(problem), DatasetWarning, stacklevel=2)

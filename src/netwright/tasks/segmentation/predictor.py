@@ -107,9 +107,8 @@ class Segmenter:
         from netwright.training.device import to_channels_last
         from netwright.training.inference import predict_slices, predict_volume
 
-        on_cpu = (
-            torch.device(self.device).type == "cpu"
-        )  # where channels last is faster in full precision, too
+        # On a CPU channels last is faster in full precision, too.
+        on_cpu = torch.device(self.device).type == "cpu"
         network = to_channels_last(self.network) if on_cpu else self.network
         if self.slice_axis is not None:
             return predict_slices(
@@ -194,8 +193,9 @@ class Segmenter:
         """
         result = SegmentationTest({}, {}, {}, {})
         for number, case in enumerate(cases, 1):
-            prepared = self._prepared(read_image(case.images, case.time), case.images)
-            grid = prepared.geometry.grid
+            volume = read_image(case.images, case.time)
+            prepared, grid = self._prepared(volume, case.images), volume.grid
+            del volume  # a large one would stay in memory
             truth = case.classes(grid, self.label_values)
             slabs = self._slabs(prepared.image, prepared.air)
             read_once = self.crf is None and unkept is None
