@@ -34,9 +34,8 @@ class Pages:
         self._numbers = planes.T if axes == "CZYX" else planes
         self._pages: list[Any] = list(series.pages)
         self._together = None
-        if (
-            len(self._pages) != planes.size
-        ):  # one directory describes all pages, which lie one after the other
+        if len(self._pages) != planes.size:
+            # One directory describes all pages, which lie one after the other.
             self._together = _mapped(path, series, (planes.size, shape[1], shape[0]))
         else:
             size = path.stat().st_size
