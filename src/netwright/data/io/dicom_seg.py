@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class DicomSegmentation(WithoutTimeOrScale):
                 "dicom-seg-reference",
             )
         placed = replace(self, image=image)
-        placed._places()
+        placed._places  # noqa: B018  whatever is wrong with them is raised here
         return placed
 
     @property
@@ -90,7 +90,7 @@ class DicomSegmentation(WithoutTimeOrScale):
         """That of the grid."""
         return self.grid.shape
 
-    @property
+    @cached_property
     def grid(self) -> Grid:
         """The image's grid, or that from the first to the last of the frames.
 
@@ -117,6 +117,7 @@ class DicomSegmentation(WithoutTimeOrScale):
             )
         yield self._label_map()
 
+    @cached_property
     def _places(self) -> Places:
         return places_on(self.path, self.frames, self.size, self.grid)
 
@@ -124,7 +125,7 @@ class DicomSegmentation(WithoutTimeOrScale):
         import pydicom
 
         require_voxels(self.path, self.shape)
-        places = self._places()
+        places = self._places
         with reading(self.path, EXPECTED, ADVICE), without_warnings():
             dataset = pydicom.dcmread(self.path, specific_tags=[*PIXEL_TAGS, "PixelData"])
             largest = max(self.segments) if self.segments else 2 ** int(dataset.BitsAllocated) - 1
