@@ -11,7 +11,6 @@ import pytest
 
 from dicom_files import write_series
 from netwright.data import PreprocessingSettings, inspect_any, open_any, prepare, write_label_map
-from netwright.data.io.grid import Grid
 from netwright.data.io.volumes import read_grid
 from netwright.data.volumes.dataset import Dataset
 from netwright.errors import DatasetError
@@ -117,6 +116,6 @@ def test_the_segmentation_of_another_scan_is_an_error_of_the_dataset(tmp_path: P
     assert isinstance(dataset, Dataset)
     seen = read_grid(dataset.cases[1].images[0])
     with pytest.raises(DatasetError, match="another frame of reference"):
-        labelled(dataset.cases[1], dataset).classes(Grid(seen.shape, seen.affine), (0, 1, 2))
+        labelled(dataset.cases[1], dataset).classes(seen, (0, 1, 2))
     with pytest.raises(DatasetError, match="another frame of reference"):
         prepare(open_any(root), PreprocessingSettings(), tmp_path / "cache")

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from dicom_files import write_series
-from netwright.data.io.volumes import read_grid, read_label
+from netwright.data.io.volumes import read_grid, read_label, write_label_map
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import DatasetError, DatasetWarning, MemoryShortage, SettingsError
 from netwright.tasks.segmentation.data import LabelledCase
@@ -75,6 +75,27 @@ def test_predicts_dicom_segmentations_with_the_names_of_the_labels(tmp_path: Pat
     nibabel.save(nibabel.Nifti1Image(np.zeros((9, 12, 9), np.float32), np.eye(4)), tmp_path / "b.nii")
     with pytest.raises(SettingsError, match=r"b\.nii is no DICOM series"):
         segmenter.predict(tmp_path / "b.nii", tmp_path / "out", format="dicom-seg")
+
+
+def test_a_dicom_segmentation_is_the_truth_of_its_own_scan_alone(tmp_path: Path) -> None:
+    pytest.importorskip("highdicom")
+    stored = np.random.default_rng(0).integers(0, 10, (7, 9, 12)).astype(np.int16)
+    scan, other = (
+        write_series(tmp_path / name, stored, tags={"FrameOfReferenceUID": f"1.2.{name}"}) for name in "34"
+    )
+    segmenter = Segmenter(
+        network=Threshold(),
+        task=SegmentationTask(1, ("bright",), (12, 9)),
+        label_values=(0, 1),
+        preprocessing=PreprocessingSettings(spacing="native", normalise="none", pad=False, size=(8, 8, 8)),
+        device="cpu",
+        slice_axis=2,
+    )
+    truth = tmp_path / "truth.dcm"
+    write_label_map(truth, (stored.T > 5).astype(np.uint8), scan, names={1: "bright"})
+    assert segmenter.test([LabelledCase("a", (scan,), truth, {})]).dice == {"a": {"bright": 1.0}}
+    with pytest.raises(DatasetError, match="another frame of reference"):
+        segmenter.test([LabelledCase("b", (other,), truth, {})])
 
 
 def test_a_label_beside_its_image_is_told_where_it_is_scored(tmp_path: Path) -> None:
