@@ -38,6 +38,8 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
+from scipy.io import savemat
+from tifffile import imwrite
 
 from netwright.cli.inspected import inspection_lines
 from netwright.data import write_label_map
@@ -248,6 +250,32 @@ def _dicom_seg(root: Path) -> list[Path]:
     return files
 
 
+def _stacks(root: Path, **options: object) -> list[Path]:
+    """Images and label maps as stacks of TIFF pages."""
+    rng = np.random.default_rng(0)
+    files = []
+    for name in "abc":
+        for folder, stored in (
+            ("images", rng.integers(0, 900, (4, 6, 5))),
+            ("labels", rng.integers(0, 2, (4, 6, 5))),
+        ):
+            (root / folder).mkdir(exist_ok=True)
+            files.append(root / folder / f"{name}.tif")
+            imwrite(files[-1], stored.astype(np.uint16), photometric="minisblack", **options)
+    return files
+
+
+def _svhn(root: Path, packed: bool) -> list[Path]:
+    rng = np.random.default_rng(0)
+    files = []
+    for part, count in (("train", 20), ("test", 10)):
+        pictures = rng.integers(0, 256, (32, 32, 3, count), dtype=np.uint8)
+        files.append(root / f"{part}_32x32.mat")
+        digits = (np.arange(count) % 10 + 1).astype(np.uint8)
+        savemat(files[-1], {"X": pictures, "y": digits[:, None]}, do_compression=packed)
+    return files
+
+
 def _nnunet(root: Path, listed: bool) -> list[Path]:
     rng = np.random.default_rng(0)
     values: dict[str, object] = {
@@ -405,6 +433,12 @@ def _description(root: Path) -> list[Path]:
     return [root / "dataset.json"]
 
 
+_OME = {
+    "axes": "ZYX",
+    **{f"PhysicalSize{axis}": 0.5 for axis in "XYZ"},
+    **{f"PhysicalSize{axis}Unit": "mm" for axis in "XYZ"},
+}
+
 KINDS: dict[str, Kind] = {
     "nii": Kind(lambda root: _msd(root, ".nii")),
     "nii.gz": Kind(_msd),
@@ -414,6 +448,12 @@ KINDS: dict[str, Kind] = {
     "dicom": Kind(lambda root: _dicom(root, False), (*_BINARY, exchange_tokens)),
     "dicom, compressed": Kind(lambda root: _dicom(root, True)),
     **({"dicom-seg": Kind(_dicom_seg, (*_BINARY, exchange_tokens))} if find_spec("highdicom") else {}),
+    "tiff, pages": Kind(lambda root: _stacks(root, ome=True, compression="zlib", metadata=_OME)),
+    "tiff, pages of ImageJ": Kind(
+        lambda root: _stacks(root, imagej=True, metadata={"axes": "ZYX", "unit": "um"})
+    ),
+    "mat": Kind(lambda root: _svhn(root, False)),
+    "mat, packed": Kind(lambda root: _svhn(root, True)),
     "cine": Kind(_cine, format="cine"),
     "npz": Kind(lambda root: _npz(root, False)),
     "npz, packed": Kind(lambda root: _npz(root, True)),
