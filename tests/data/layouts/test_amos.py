@@ -18,7 +18,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def amos(write_volume: Write, noise: Make, label_map: Make, tmp_path: Path) -> Callable[..., Path]:
-    """``numbers`` of the lists; ``named``: whether the entries of the validation images name their label maps."""
+    """``named``: whether the entries of the validation images name their label maps."""
 
     def build(named: bool = True, ending: str = ".nii.gz") -> Path:
         root = tmp_path / "amos22"

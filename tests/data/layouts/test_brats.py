@@ -194,6 +194,15 @@ def test_labels_whose_meaning_differs_between_years_must_be_named(of_2023: Calla
     assert problems(root) == []
 
 
+def test_a_patient_to_predict_says_nothing_of_the_labels(
+    of_2023: Callable[..., Path], patient: Callable[..., Path]
+) -> None:
+    root = of_2023(*(f"BraTS-GLI-{number:05d}-000" for number in range(3)))
+    patient(root / "A-local-scan", None, separator="-")
+    dataset = open_any(root)
+    assert (dataset.labels[3], dataset.unlabelled) == ("enhancing tumour", ("A-local-scan",))
+
+
 def test_challenges_whose_labels_mean_different_things_are_not_mixed(of_2023: Callable[..., Path]) -> None:
     root = of_2023("BraTS-GLI-00000-000", "BraTS-MEN-00004-000")
     with pytest.raises(

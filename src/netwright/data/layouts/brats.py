@@ -118,7 +118,11 @@ def matches(root: Path, description: Mapping[str, Any]) -> bool:
     """Whether a folder is of this format: near its top there is a patient with all four scans."""
     if not root.is_dir():
         return False
-    return any(not patient.missing for folder in folders_near_top(root) for patient in _patients_in(folder))
+    return any(
+        not patient.missing
+        for folder in folders_near_top(root)
+        for patient in _patients_in(folder, volume_files_in(folder))
+    )
 
 
 def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
@@ -132,9 +136,11 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     Raises:
         DatasetError: two folders are of one patient, or nothing says what the labels are.
     """
-    patients = list(_patients(root))
+    volumes = {folder: volume_files_in(folder) for folder in folders_below(root)}
+    patients = list(_patients(volumes))
     require_one_folder_each([(patient.name, patient.folder) for patient in patients], "patient")
     named = named_labels(root, description)
+    known = {file for patient in patients for file in patient.files.values()}
     cases, unlabelled = [], []
     for patient in patients:
         if patient.label is None and not patient.missing:
@@ -153,7 +159,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         naming=DESCRIPTION if named else BRATS,
         unlabelled=tuple(sorted(unlabelled)),
         elsewhere={} if named else _TREATED,
-        problems=strays(root, folders_below(root), [file for one in patients for file in one.files.values()]),
+        problems=strays(root, [file for files in volumes.values() for file in files if file not in known]),
     )
 
 
@@ -164,13 +170,15 @@ def unlabelled(path: Path) -> tuple[Case, ...]:
     """
     if not matches(path, {}):
         return ()
-    cases = [Case(patient.name, patient.images, None) for patient in _patients(path)]
+    volumes = {folder: volume_files_in(folder) for folder in folders_below(path)}
+    cases = [Case(patient.name, patient.images, None) for patient in _patients(volumes)]
     return in_order_of_name(cases)
 
 
-def _patients(root: Path) -> Iterator[_Patient]:
-    for folder in folders_below(root):
-        for patient in _patients_in(folder):
+def _patients(volumes: Mapping[Path, Sequence[Path]]) -> Iterator[_Patient]:
+    """The patients of folders, each given with its volumes."""
+    for folder, files in volumes.items():
+        for patient in _patients_in(folder, files):
             if patient.second is not None:
                 raise DatasetError(
                     f"{folder} holds {patient.second.name} and another file of that scan: expected one file for each. "
@@ -179,18 +187,18 @@ def _patients(root: Path) -> Iterator[_Patient]:
             yield patient
 
 
-def _patients_in(folder: Path) -> list[_Patient]:
+def _patients_in(folder: Path, files: Sequence[Path]) -> list[_Patient]:
     """The patients whose files lie in a folder: one, but for validation sets that are handed out in one folder."""
     patients: dict[tuple[str, _Scheme], _Patient] = {}
-    files = volume_files_in(folder)
-    for file in files:
+    stems = {file: stem(file) for file in files}
+    for file, bare in stems.items():
         for scheme in _SCHEMES:
-            if read := scheme.read(stem(file)):
+            if read := scheme.read(bare):
                 name, kind = read
                 patient = patients.setdefault((name, scheme), _Patient(name, folder, scheme))
                 if patient.files.setdefault(kind, file) is not file:
                     patient.second = file
-    misnamed = [file for file in files if stem(file).endswith(_MISNAMED)]
+    misnamed = [file for file, bare in stems.items() if bare.endswith(_MISNAMED)]
     if len(patients) == len(misnamed) == 1:
         next(iter(patients.values())).files.setdefault(_SEGMENTATION, misnamed[0])
     return list(patients.values())
@@ -239,7 +247,7 @@ def _labels(root: Path, patients: Sequence[_Patient]) -> dict[int, str]:
             f"{root} holds {first.name} and {second.name}, whose labels have other meanings: expected the patients of "
             f"one challenge. Give the folder of one, or name the labels in {root / DESCRIPTION}."
         )
-    return dict(next(iter(tables), tuple(_labels_of(root, patients[0]).items())))
+    return dict(next(iter(tables))) if tables else _labels_of(root, patients[0])
 
 
 def _labels_of(root: Path, patient: _Patient) -> dict[int, str]:

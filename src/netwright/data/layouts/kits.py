@@ -9,7 +9,7 @@ test set of 2019 have no label maps. Whatever else lies in a case's folder, such
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,10 +80,12 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     Raises:
         DatasetError: two folders are of one case, or a folder holds a volume twice.
     """
-    found = [_files(folder) for folder in _folders(root)]
+    folders = list(folders_below(root, _DEPTH))
+    found = [_files(folder) for folder in filter(_is_case, folders)]
     require_one_folder_each([(files.name, files.folder) for files in found], "case")
     labelled = [files for files in found if files.label is not None]
     named = named_labels(root, description)
+    others = (file for one in folders if not _inside_case(root, one) for file in volume_files_in(one))
     return Dataset(
         name=str(description.get("name") or root.resolve().name),
         root=root,
@@ -95,22 +97,15 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         file_ending=ending_of([files.image for files in found if files.image]),
         naming=DESCRIPTION if named else KITS,
         elsewhere={} if named else _SINCE_2021,
-        problems=strays(
-            root, (one for one in folders_below(root, _DEPTH) if not _inside_case(root, one)), ()
-        ),
+        problems=strays(root, list(others)),
         unlabelled=tuple(sorted(files.name for files in found if files.image and not files.label)),
     )
 
 
 def unlabelled(path: Path) -> tuple[Case, ...]:
     """The cases to predict in a folder of this layout, or in the folder of one case; empty for other folders."""
-    found = (_files(folder) for folder in _folders(path))
+    found = map(_files, filter(_is_case, folders_below(path, _DEPTH)))
     return in_order_of_name([Case(files.name, (files.image,), None) for files in found if files.image])
-
-
-def _folders(root: Path) -> Iterator[Path]:
-    """The folders of cases: ``root`` itself, or those within it."""
-    return filter(_is_case, folders_below(root, _DEPTH))
 
 
 def _is_case(folder: Path) -> bool:

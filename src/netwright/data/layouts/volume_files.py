@@ -202,16 +202,8 @@ def require_one_folder_each(folders: Iterable[tuple[str, Path]], what: str) -> N
             )
 
 
-def strays(root: Path, folders: Iterable[Path], known: Collection[Path]) -> tuple[Problem, ...]:
-    """Warnings of the volumes in folders that belong to no case, and of other datasets within; empty without such.
-
-    Args:
-        root: the dataset's folder.
-        folders: those to look in.
-        known: the files of cases.
-    """
-    files = set(known)
-    others = [file for folder in folders for file in volume_files_in(folder) if file not in files]
+def strays(root: Path, others: Sequence[Path]) -> tuple[Problem, ...]:
+    """Warnings of volumes below ``root`` that belong to no case, and of other datasets within; empty without such."""
     described = described_below(root)
     problems = []
     if others:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from netwright.data.files import is_folder
 from netwright.data.io.pieces import label_pieces
 from netwright.data.io.time_axis import time_points
 from netwright.data.io.whole_labels import whole_labels
@@ -73,12 +74,12 @@ class Pairs:
     Args:
         cases: images with label maps, and those of which one is missing.
         unlabelled: the names of images in folders without any label map.
-        files: all files of both.
+        others: volumes that are of neither.
     """
 
     cases: list[Case]
     unlabelled: list[str]
-    files: list[Path]
+    others: list[Path]
 
 
 def matches(root: Path, description: Mapping[str, Any]) -> bool:
@@ -145,7 +146,7 @@ def pairs_in(root: Path, of_it: Callable[[Path], bool] = lambda file: True) -> P
     Raises:
         DatasetError: there is no image with a label map, or one has two.
     """
-    files = (file for folder in folders_below(root) for file in volumes_in(folder))
+    files = [file for folder in folders_below(root) for file in volumes_in(folder)]
     found = sorted_in(root, filter(of_it, files))
     paired = {key for key, one in found.items() if one.images and one.labels}
     if not paired:
@@ -163,8 +164,9 @@ def pairs_in(root: Path, of_it: Callable[[Path], bool] = lambda file: True) -> P
             raise DatasetError(_ambiguous(root, one))
         else:
             cases[home, name] = _case(one)
-    known = [file for case in cases.values() for file in (*case.images, case.label) if file is not None]
-    return Pairs(_with_names(cases), sorted(map(_name, unlabelled)), [*known, *unlabelled])
+    known = {*unlabelled, *(file for case in cases.values() for file in (*case.images, case.label))}
+    others = [file for file in files if file not in known and not is_folder(file)]
+    return Pairs(_with_names(cases), sorted(map(_name, unlabelled)), others)
 
 
 def _require_labels(root: Path, description: Mapping[str, Any]) -> None:
@@ -333,7 +335,7 @@ def dataset_of(
         file_ending=ending_of([case.label for case in pairs.cases if case.label is not None]),
         naming=naming,
         proposed=proposed,
-        problems=strays(root, folders_below(root), pairs.files),
+        problems=strays(root, pairs.others),
         unlabelled=tuple(pairs.unlabelled),
     )
 
