@@ -3,8 +3,7 @@
 #
 # A radiotherapy dose (RT Dose) stores whole numbers, which DoseGridScaling turns into gray (PS3.3 C.8.8.3). SimpleITK reads
 # the distance of its planes from GridFrameOffsetVector, as it should, and leaves the scaling out: the image has the stored
-# numbers, without a word. RescaleSlope, which does the same for a CT, is applied, also where it stands in a dose, in which
-# the standard has none.
+# numbers, without a word. RescaleSlope, which does the same for a CT, is applied.
 #
 # One would guess that a reader that knows doses well enough to place their planes, and that scales all other images, gives
 # doses. Networks that predict doses, or reports on them, are then wrong by a factor that is another one in each file.

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # SimpleITK 2.5.7, nibabel 5.4.2 (with numpy 2.4.6)
 #
-# A NIfTI file may say in xyzt_units that its lengths are micrometres, as microscopes write. SimpleITK converts them to
-# millimetres when it reads the file. nibabel does not: affine and get_zooms() are the numbers as stored. One scan then has
-# voxels of 0.8 mm in a program that reads with SimpleITK, and of 800 mm in one that reads with nibabel and takes the numbers
-# for millimetres, as almost all do. A NRRD has the same in "space units", which SimpleITK reads past: its spacing is 800, and
-# saved as NIfTI the file says 800 mm.
+# A NIfTI file may say in xyzt_units that its lengths are micrometres. SimpleITK converts them to millimetres when it reads
+# the file. nibabel does not: affine and get_zooms() are the numbers as stored. One scan then has voxels of 0.8 mm in a
+# program that reads it with SimpleITK, and of 800 mm in one that reads it with nibabel and does not look at the unit. A NRRD
+# has its unit in "space units", which SimpleITK passes over: the spacing is 800, and the same saved as NIfTI says 800 mm.
 #
 # One would guess that SimpleITK treats units alike in both formats, and that spacing and affine of one NIfTI file agree in
 # both libraries.
