@@ -75,7 +75,7 @@ REFUSED: dict[str, tuple[Mapping[str, Any], Change, str]] = {
     "another orientation": (
         {},
         at(2, ImageOrientationPatient=[0, 1, 0, 0, 0, -1]),
-        r"differ in size, pixel spacing or orientation.*\(1, 0, 0, 0, 1, 0\) in 8.dcm|in 1.dcm",
+        r"differ in size, pixel spacing or orientation.*\(1, 0, 0, 0, 1, 0\) in 1.dcm.*\(0, 1, 0, 0, 0, -1\) in 6.dcm",
     ),
     "another pixel spacing": ({}, at(2, PixelSpacing=[0.9, 0.9]), "0.9 x 0.9 mm along .* in 6.dcm"),
     "two photometric interpretations": (
@@ -209,7 +209,7 @@ def test_pixels_that_end_early_are_told_of(tmp_path: Path) -> None:
         dataset = pydicom.dcmread(file)
         dataset.PixelData = dataset.PixelData[:-10]
         dataset.save_as(file)
-    with pytest.raises(UnusableFile, match=r"8?\.dcm cannot be read"):
+    with pytest.raises(UnusableFile, match=r"\d\.dcm cannot be read"):
         read_image([path])
 
 

@@ -35,7 +35,7 @@ from netwright.data.io.dicom_frames import (
     EXPECTED,
     Frame,
     Head,
-    frames_in,
+    count_frames,
     head_of,
     is_dicom,
     read_head,
@@ -121,7 +121,7 @@ def holds_slices(folder: Path) -> bool:
     """
     try:
         first = next((file for file in _slices(folder) if not is_segmentation(file)), None)
-        return first is not None and frames_in(first) == 1
+        return first is not None and count_frames(first) == 1
     except UnusableFile:  # whoever reads it says what is wrong
         return True
 
@@ -129,7 +129,7 @@ def holds_slices(folder: Path) -> bool:
 def is_slice(file: Path) -> bool:
     """Whether a file is one slice in DICOM; so is one whose header cannot be read."""
     try:
-        return looks_like_dicom(file) and not is_segmentation(file) and frames_in(file) == 1
+        return looks_like_dicom(file) and not is_segmentation(file) and count_frames(file) == 1
     except UnusableFile:
         return True
 
@@ -152,7 +152,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _may_be_slice(file: Path) -> bool:
-    """By its name, which may have any ending or none; a number after a dot is none, but the end of a long number."""
+    """Whether its name is one that slices have: an ending of DICOM, no ending, or a UID, which ends in a number."""
     if file.name[0] == "." or file.name.upper() in _NO_SLICES:
         return False
     ending = file.suffix.lower()

@@ -174,7 +174,7 @@ def read_head(path: Path) -> Any:
         )
 
 
-def frames_in(path: Path) -> int:
+def count_frames(path: Path) -> int:
     """How many frames a file says that it has.
 
     Raises:

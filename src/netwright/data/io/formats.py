@@ -153,7 +153,9 @@ def images_of(files: Iterable[Path]) -> list[Path]:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """An image's file, and the one that has its voxels where that is another.
+    """All files that an image is read from, its own first.
+
+    Others are the voxels of a header in a file of its own, the slices in a folder, and the JSON file beside a TIFF.
 
     Raises:
         UnusableFile: the header of such a file cannot be read.
@@ -162,7 +164,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
 
 
 def image_file_digests(path: Path) -> tuple[str, ...]:
-    """Hashes of the content of an image's file, and of the one that has its voxels; the names of both do not matter.
+    """Hashes of the contents of `files_of`, whose names do not matter; of a folder of slices a single one.
 
     Raises:
         UnusableFile: a file is missing, or the header of such a file cannot be read.
