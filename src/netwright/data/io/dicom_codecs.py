@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from numpy.typing import NDArray
+
 from netwright.data.issues import Problem, UnusableFile
 
 PLUGIN = "netwright"
@@ -48,7 +50,7 @@ def require_decoder(path: Path, syntax: Any) -> None:
     """
     if syntax.is_private or not syntax.is_transfer_syntax:
         raise ValueError(f"the unknown transfer syntax {syntax}")
-    if not syntax.is_compressed or plugin_for(syntax) or _is_known(syntax):
+    if not syntax.is_compressed or _plugin_for(syntax) or _is_known(syntax):
         return
     raise UnusableFile(
         Problem(
@@ -72,7 +74,27 @@ def _is_known(syntax: Any) -> bool:
         return False
 
 
-def plugin_for(syntax: str) -> str:
+def stored_numbers(dataset: Any, number: int, size: tuple[int, int]) -> NDArray[Any]:
+    """The numbers stored in a frame (rows, columns), decoded.
+
+    Args:
+        dataset: pydicom's, with the pixels.
+        number: of the frame, from 0.
+        size: rows and columns, as announced.
+
+    Raises:
+        ValueError: the frame has another size.
+    """
+    from pydicom.pixels.utils import pixel_array
+
+    plugin = _plugin_for(dataset.file_meta.TransferSyntaxUID)
+    pixels: NDArray[Any] = pixel_array(dataset, index=number, raw=True, decoding_plugin=plugin)
+    if pixels.shape != size:
+        raise ValueError(f"pixels of shape {pixels.shape}, where {size[0]} x {size[1]} are announced")
+    return pixels
+
+
+def _plugin_for(syntax: str) -> str:
     """The plugin with which pydicom decodes a transfer syntax; "" where it is one of its own."""
     with _adding:
         _add_plugin()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from netwright.data.files import reading, require_file, without_warnings
 from netwright.data.io.bounds import require_voxels
-from netwright.data.io.dicom_codecs import plugin_for, require_decoder
+from netwright.data.io.dicom_codecs import require_decoder, stored_numbers
 from netwright.data.io.dicom_frames import (
     ADVICE,
     EXPECTED,
@@ -231,20 +231,14 @@ def _pixels(dataset: Any, number: int, size: tuple[int, int]) -> NDArray[Any]:
 
     Bits are unpacked here: pydicom 3.0.2 fails on frames whose bits lie in one byte more than they fill.
     """
-    from pydicom.pixels.utils import pixel_array
-
     syntax = dataset.file_meta.TransferSyntaxUID
-    pixels: NDArray[Any]
     if int(dataset.BitsAllocated) == 1 and not syntax.is_compressed and syntax.is_little_endian:
         first, count = number * size[0] * size[1], size[0] * size[1]
         packed = np.frombuffer(dataset.PixelData, np.uint8)[first // 8 : (first + count + 7) // 8]
-        pixels = np.unpackbits(packed, bitorder="little")[first % 8 :][:count].reshape(size)
-    else:
-        pixels = pixel_array(dataset, index=number, raw=True, decoding_plugin=plugin_for(syntax))
-    if pixels.shape != size or pixels.dtype.kind != "u":
-        raise ValueError(
-            f"pixels of shape {pixels.shape} and type {pixels.dtype}, where {size} are announced"
-        )
+        return np.unpackbits(packed, bitorder="little")[first % 8 :][:count].reshape(size)
+    pixels = stored_numbers(dataset, number, size)
+    if pixels.dtype.kind != "u":
+        raise ValueError(f"numbers of type {pixels.dtype}, where a segmentation has none below 0")
     return pixels
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.files import reading, without_warnings
-from netwright.data.io.dicom_codecs import plugin_for
+from netwright.data.io.dicom_codecs import stored_numbers
 from netwright.data.io.dicom_frames import ADVICE, EXPECTED, PIXEL_TAGS, Frame
 
 
@@ -63,18 +63,13 @@ class DicomVoxels:
     def _decoded(self, frame: Frame) -> NDArray[Any]:
         """The numbers of a slice (rows, columns)."""
         import pydicom
-        from pydicom.pixels.utils import pixel_array
 
         rows, columns = self.shape[1::-1]
         with reading(frame.file, EXPECTED, ADVICE), without_warnings():
             if self._file is None or self._file[0] != frame.file:
                 dataset = pydicom.dcmread(frame.file, specific_tags=[*PIXEL_TAGS, "PixelData"])
                 self._file = frame.file, dataset
-            dataset = self._file[1]
-            plugin = plugin_for(dataset.file_meta.TransferSyntaxUID)
-            pixels: NDArray[Any] = pixel_array(dataset, index=frame.number, raw=True, decoding_plugin=plugin)
-            if pixels.shape != (rows, columns):
-                raise ValueError(f"pixels of shape {pixels.shape}, where {rows} x {columns} are announced")
+            pixels = stored_numbers(self._file[1], frame.number, (rows, columns))
         if (frame.slope, frame.intercept) == (1.0, 0.0):
             return pixels
         return np.asarray(pixels * np.float64(frame.slope) + frame.intercept)

@@ -51,7 +51,8 @@ def read_tiff(path: Path) -> Stored:
         UnusableFile: as `read_tiff_head`; it ends before its last pixel, or has a further channel that is no opacity.
     """
     with _first_page(path) as page:
-        _require_whole(path, page)
+        if not is_whole(page, path.stat().st_size):
+            raise ValueError("the file ends within its pixels, or leaves out some")
         head = _head(page)
         samples = page.asarray(maxworkers=1)
         if page.samplesperpixel > 1 and page.planarconfig == 2:
@@ -159,14 +160,10 @@ def _require_known(path: Path, page: Any) -> None:
         raise unknown_colours(path, f"white as zero, in numbers that are {page.dtype}")
 
 
-def _require_whole(path: Path, page: Any) -> None:
-    """Refuse a file that ends within its pixels, or leaves out some; decoders fill in what is missing."""
-    size = path.stat().st_size
-    counts = page.databytecounts
-    if not counts or any(
-        not count or offset + count > size for offset, count in zip(page.dataoffsets, counts, strict=True)
-    ):
-        raise ValueError("the file ends within its pixels, or leaves out some")
+def is_whole(page: Any, size: int) -> bool:
+    """Whether a file of ``size`` bytes has all parts of a tifffile page; decoders fill in what is missing."""
+    parts = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    return bool(parts) and all(count and offset + count <= size for offset, count in parts)
 
 
 def _head(page: Any) -> StoredHead:

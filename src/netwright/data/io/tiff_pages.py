@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.io.tiff import is_whole
+
 _DESCRIPTION = 270
 """The tag in which OME-XML and the descriptions of ImageJ and tifffile lie."""
 
@@ -83,11 +85,9 @@ def _require_whole(page: Any, shape: tuple[int, int], series: Any, size: int) ->
         raise ValueError("a page is missing, or lies in another file")
     if tuple(page.shape) != shape:
         raise ValueError(f"a page of {page.shape} among those of {shape}")
-    counts = page.databytecounts
-    ends = [offset + count for offset, count in zip(page.dataoffsets, counts, strict=True)]
     packed = series.keyframe.compression != 1
     wanted = 1 if packed else prod(shape) * series.keyframe.bitspersample // 8
-    if not counts or not all(counts) or max(ends) > size or sum(counts) < wanted:
+    if not is_whole(page, size) or sum(page.databytecounts) < wanted:
         raise ValueError("a page ends after the file does, or lacks pixels")
 
 
