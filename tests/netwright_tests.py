@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from PIL import Image
@@ -24,6 +25,12 @@ def save_picture(path: Path, pixels: Any, **options: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, **options)
     return path
+
+
+def save_photograph(path: Path) -> Path:
+    """A picture of noise (24, 32, 3), another one for each name."""
+    random = np.random.default_rng(crc32(path.as_posix().encode()))
+    return save_picture(path, random.integers(0, 256, (24, 32, 3), dtype=np.uint8))
 
 
 def mean_dice(found: Any, truth: Any, labels: int) -> float:

@@ -12,14 +12,9 @@ import pytest
 from netwright.data import open_any
 from netwright.data.open import recognise
 from netwright.errors import DatasetError
-from netwright_tests import save_picture
+from netwright_tests import save_photograph, save_picture
 
 COUNT = 6
-
-
-def photograph(path: Path) -> None:
-    rng = np.random.default_rng(crc32(str(path).encode()))
-    save_picture(path, rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
 
 
 def drawing(path: Path) -> None:
@@ -32,7 +27,7 @@ def classes_some_with_masks(root: Path) -> None:
     """Two classes of photographs, and masks of one of them in training."""
     for home in ("train/cat", "train/dog", "test/cat", "test/dog"):
         for number in range(COUNT):
-            photograph(root / home / f"{number}.jpg")
+            save_photograph(root / home / f"{number}.jpg")
             if home == "train/cat":
                 drawing(root / home / f"{number}_mask.png")
 
@@ -40,7 +35,7 @@ def classes_some_with_masks(root: Path) -> None:
 def classes_with_a_stray_name(root: Path) -> None:
     for home in ("train/cat", "train/dog"):
         for number in range(2 * COUNT):
-            photograph(root / home / f"{number}.jpg")
+            save_photograph(root / home / f"{number}.jpg")
     drawing(root / "train" / "cat" / "0_label.png")
 
 
@@ -62,12 +57,12 @@ def classes_of_drawings_in_parts(root: Path) -> None:
 def a_third_class(root: Path) -> None:
     drawn(root, "mask", "sketch")
     for number in range(COUNT):
-        photograph(root / "photo" / f"{number}.png")
+        save_photograph(root / "photo" / f"{number}.png")
 
 
 def classes_of_two_sizes(root: Path) -> None:
     for number in range(COUNT):
-        photograph(root / "photo" / f"{number}.png")
+        save_photograph(root / "photo" / f"{number}.png")
         save_picture(root / "mask" / f"{number}.png", np.tri(30, dtype=np.uint8))
 
 
@@ -106,7 +101,7 @@ def test_scans_on_black_are_images(tmp_path: Path) -> None:
 
 def test_a_table_of_labels_goes_before_masks_side_by_side(tmp_path: Path) -> None:
     for number in range(COUNT):
-        photograph(tmp_path / f"{number}.jpg")
+        save_photograph(tmp_path / f"{number}.jpg")
         drawing(tmp_path / f"{number}_seg.png")
     rows = [f"{number}.jpg,{number % 2},{number // 2 % 2}" for number in range(COUNT)]
     (tmp_path / "labels.csv").write_text("\n".join(["file,cat,dog", *rows, ""]))
@@ -120,7 +115,7 @@ def test_a_table_of_labels_goes_before_masks_side_by_side(tmp_path: Path) -> Non
 
 def test_a_table_of_labels_beside_folders_of_images_and_masks_is_told(tmp_path: Path) -> None:
     for number in range(COUNT):
-        photograph(tmp_path / "images" / f"{number}.png")
+        save_photograph(tmp_path / "images" / f"{number}.png")
         drawing(tmp_path / "masks" / f"{number}.png")
     assert open_any(tmp_path).problems == ()
     rows = [f"images/{number}.png,{number % 2},{number // 2 % 2}" for number in range(COUNT)]

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from netwright.data import Dataset, PreprocessingSettings, inspect_dataset, open_any, prepare_any, split_any
 from netwright.data.open import recognise
 from netwright.errors import DatasetError
-from netwright_tests import save_picture
+from netwright_tests import save_photograph, save_picture
 
 PAIRS = 3
 """Of each part."""
@@ -90,17 +89,12 @@ def picture(path: Path, values: int = 2) -> None:
     save_picture(path, (disc * (values - 1)).astype(np.uint8))
 
 
-def photograph(path: Path) -> None:
-    rng = np.random.default_rng(crc32(str(path).encode()))
-    save_picture(path, rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
-
-
 def build(root: Path, parts: Parts, pairs: int = PAIRS) -> Path:
     number = 0
     for image, mask in parts.values():
         for _ in range(pairs):
             number += 1
-            photograph(root / image.replace("#", f"{number:03d}"))
+            save_photograph(root / image.replace("#", f"{number:03d}"))
             picture(root / mask.replace("#", f"{number:03d}"))
     return root
 
@@ -140,7 +134,7 @@ def test_official_parts_reach_the_split(tmp_path: Path) -> None:
 def test_equal_numbers_in_every_part_get_names_of_their_own(tmp_path: Path) -> None:
     for part in ("train", "test"):
         for number in range(PAIRS):
-            photograph(tmp_path / part / "images" / f"{number}.png")
+            save_photograph(tmp_path / part / "images" / f"{number}.png")
             picture(tmp_path / part / "masks" / f"{number}.png")
     cases = open_any(tmp_path).cases
     assert {case.name: case.part for case in cases} == {
@@ -157,7 +151,7 @@ def test_what_publishers_add_is_left_out_and_told(tmp_path: Path) -> None:
     root = build(tmp_path / "city", LAYOUTS["Cityscapes"])
     for kind in ("color", "instanceIds", "labelTrainIds"):
         picture(root / "gtFine/train/aachen" / f"aachen_001_000019_gtFine_{kind}.png")
-    photograph(root / "leftImg8bit/test/berlin/berlin_009_000019_leftImg8bit.png")
+    save_photograph(root / "leftImg8bit/test/berlin/berlin_009_000019_leftImg8bit.png")
     picture(root / "gtFine/test/berlin/berlin_009_000019_gtFine_labelIds.png")
     dataset = open_any(root)
     assert len(dataset.cases) == 2 * PAIRS
@@ -329,7 +323,7 @@ def test_a_test_part_without_masks_does_not_matter(tmp_path: Path) -> None:
     """Carvana has twenty times as many pictures for testing, without masks."""
     root = build(tmp_path, LAYOUTS["Carvana, converted"])
     for number in range(10 * PAIRS):
-        photograph(root / "test" / f"{number}_01.jpg")
+        save_photograph(root / "test" / f"{number}_01.jpg")
     dataset = open_any(root)
     assert len(dataset.cases) == PAIRS
     assert left_out(dataset) == {"test/0_01.jpg": f"{10 * PAIRS} such pictures"}
@@ -338,6 +332,6 @@ def test_a_test_part_without_masks_does_not_matter(tmp_path: Path) -> None:
 def test_folders_of_photographs_are_no_masks(tmp_path: Path) -> None:
     """A class of the name does not make a dataset of masks: those must look like masks."""
     for number in range(PAIRS):
-        photograph(tmp_path / "images" / f"{number}.png")
-        photograph(tmp_path / "labels" / f"{number}.png")
+        save_photograph(tmp_path / "images" / f"{number}.png")
+        save_photograph(tmp_path / "labels" / f"{number}.png")
     assert open_any(tmp_path).format == "image-folder"

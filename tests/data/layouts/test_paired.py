@@ -13,15 +13,10 @@ from netwright.data import find_cases, inspect_dataset, open_any
 from netwright.data.open import recognise
 from netwright.errors import DatasetError
 from netwright.tasks.images import find_pictures
-from netwright_tests import save_picture
+from netwright_tests import save_photograph, save_picture
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 COUNT = 8
-
-
-def photograph(path: Path) -> Path:
-    seed = abs(hash(path.stem)) % 1000
-    return save_picture(path, np.random.default_rng(seed).integers(0, 256, (24, 32, 3), dtype=np.uint8))
 
 
 def mask(path: Path) -> Path:
@@ -33,7 +28,7 @@ def mask(path: Path) -> Path:
 def build(root: Path, image: str, label: str, count: int = COUNT) -> Path:
     """Images and masks under the names given, in which ``#`` is a number."""
     for number in range(count):
-        photograph(root / image.replace("#", f"{number:03d}"))
+        save_photograph(root / image.replace("#", f"{number:03d}"))
         mask(root / label.replace("#", f"{number:03d}"))
     return root
 
@@ -93,14 +88,14 @@ def test_masks_of_single_objects_are_to_be_joined(tmp_path: Path) -> None:
 
 def faces(root: Path) -> None:
     for number in range(COUNT):
-        photograph(root / "masks" / f"{number}.png")
-        photograph(root / "faces" / f"{number}.png")
+        save_photograph(root / "masks" / f"{number}.png")
+        save_photograph(root / "faces" / f"{number}.png")
 
 
 def with_and_without(root: Path) -> None:
     for number in range(COUNT):
-        photograph(root / "with_mask" / f"with_mask_{number}.png")
-        photograph(root / "without_mask" / f"without_mask_{number}.png")
+        save_photograph(root / "with_mask" / f"with_mask_{number}.png")
+        save_photograph(root / "without_mask" / f"without_mask_{number}.png")
 
 
 def drawings(root: Path) -> None:
@@ -111,27 +106,27 @@ def drawings(root: Path) -> None:
 
 def three_classes(root: Path) -> None:
     for number in range(COUNT):
-        photograph(root / "train" / "a" / f"{number}.png")
-        photograph(root / "train" / "b" / f"{number}.png")
+        save_photograph(root / "train" / "a" / f"{number}.png")
+        save_photograph(root / "train" / "b" / f"{number}.png")
         mask(root / "train" / "label" / f"x{number}.png")
 
 
 def flat_and_not(root: Path) -> None:
     for number in range(COUNT):
-        photograph(root / "full" / f"a{number}.png")
+        save_photograph(root / "full" / f"a{number}.png")
         mask(root / "empty" / f"b{number}.png")
 
 
 def few_of_each(root: Path) -> None:
     for number in range(COUNT):
         for picture in range(3):
-            photograph(root / f"person{number}" / f"{picture}.png")
+            save_photograph(root / f"person{number}" / f"{picture}.png")
 
 
 def drawn_of_each(root: Path) -> None:
     for number in range(COUNT):
-        photograph(root / f"person{number}" / "a.png")
-        photograph(root / f"person{number}" / "a_close.png")
+        save_photograph(root / f"person{number}" / "a.png")
+        save_photograph(root / f"person{number}" / "a_close.png")
         mask(root / f"person{number}" / "b.png")
 
 
@@ -160,13 +155,13 @@ def test_pairs_in_folders_below_are_cases(tmp_path: Path) -> None:
         f"{number:03d}" for number in range(5, 10)
     ]
     assert inspect_dataset(dataset).errors == ()
-    photograph(root / "images" / "thumbnails" / "007.png")
+    save_photograph(root / "images" / "thumbnails" / "007.png")
     dataset = open_any(root, map_label={255: 1})
     assert len(dataset.cases) == 10
     (warning,) = (one for one in inspect_dataset(dataset).warnings if one.kind.startswith("left-out"))
     assert warning.file == "images/thumbnails/007.png"
     mask(root / "masks" / "a" / "007.png")
-    photograph(root / "images" / "a" / "007.png")
+    save_photograph(root / "images" / "a" / "007.png")
     assert {"007", "a_007"} < {case.name for case in open_any(root).cases}
 
 
