@@ -79,8 +79,23 @@ def write_chestmnist(root: Path) -> Path:
     return root
 
 
+def write_cifar100(root: Path) -> Path:
+    """Files of a coarse label, a fine label and three planes for each picture; four fine classes."""
+    rng = np.random.default_rng(0)
+    root.mkdir()
+    for part, count in (("train", 24), ("test", 12)):
+        fine = np.arange(count, dtype=np.uint8)[:, None] % 4
+        planes = rng.integers(0, 256, (count, 3 * 32 * 32), dtype=np.uint8)
+        (root / f"{part}.bin").write_bytes(np.hstack([fine // 2, fine, planes]).tobytes())
+    (root / "fine_label_names.txt").write_text("bear\nlion\nrose\ntulip\n")
+    (root / "coarse_label_names.txt").write_text("large carnivores\nflowers\n")
+    return root
+
+
 @pytest.mark.slow  # the searches above, of other datasets
-@pytest.mark.parametrize("write", [write_cars, write_celeba, write_chestmnist, write_imagenet])
+@pytest.mark.parametrize(
+    "write", [write_cars, write_celeba, write_chestmnist, write_cifar100, write_imagenet]
+)
 def test_every_dataset_with_marl_vgg16(
     write: Callable[[Path], Path], netwright: Command, tmp_path: Path
 ) -> None:

@@ -129,8 +129,8 @@ def _pictures(root: Path, *names: str) -> Path | None:
 
 
 def _table(path: Path) -> tuple[tuple[str, ...], Rows]:
-    """The names of the columns and the rows: a line with the number of pictures, one with the names, the rows. CSV has
-    no such number."""
+    """The names of the columns, and the rows. The first line has the number of pictures, but not in CSV; the next one
+    the names."""
     lines = _lines(path)
     announced = None
     if path.suffix != _CSV:
