@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from netwright.data.io.bounds import room_for
 from netwright.data.io.images import mask_size, read_coloured_mask, read_mask
@@ -161,6 +160,8 @@ def _between(labels: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
     All pixels; those between other values (the 3 x 3 pixels around are not all equal, and the 5 x 5 pixels have both a
     lower and a higher value); and those within an area of their own value.
     """
+    from scipy import ndimage  # takes long to import, and is needed for few datasets
+
     inner = (ndimage.minimum_filter(labels, 3) == labels) & (ndimage.maximum_filter(labels, 3) == labels)
     edge = (
         (ndimage.minimum_filter(labels, 5) < labels) & (ndimage.maximum_filter(labels, 5) > labels) & ~inner
