@@ -25,6 +25,7 @@ from netwright.data.layouts.volume_files import (
     named_labels,
     require_one_folder_each,
     strays,
+    tree_below,
     volume_files_in,
     with_parts,
 )
@@ -136,11 +137,13 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     Raises:
         DatasetError: two folders are of one patient, or nothing says what the labels are.
     """
-    volumes = {folder: volume_files_in(folder) for folder in folders_below(root)}
+    folders, described = tree_below(root)
+    volumes = {folder: volume_files_in(folder) for folder in folders}
     patients = list(_patients(volumes))
     require_one_folder_each([(patient.name, patient.folder) for patient in patients], "patient")
     named = named_labels(root, description)
     known = {file for patient in patients for file in patient.files.values()}
+    others = [file for files in volumes.values() for file in files if file not in known]
     cases, unlabelled = [], []
     for patient in patients:
         if patient.label is None and not patient.missing:
@@ -159,7 +162,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         naming=DESCRIPTION if named else BRATS,
         unlabelled=tuple(sorted(unlabelled)),
         elsewhere={} if named else _TREATED,
-        problems=strays(root, [file for files in volumes.values() for file in files if file not in known]),
+        problems=strays(root, others, described),
     )
 
 

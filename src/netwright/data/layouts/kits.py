@@ -24,6 +24,7 @@ from netwright.data.layouts.volume_files import (
     named_labels,
     require_one_folder_each,
     strays,
+    tree_below,
     volume_files_in,
     volumes_by_stem,
     with_parts,
@@ -80,7 +81,8 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     Raises:
         DatasetError: two folders are of one case, or a folder holds a volume twice.
     """
-    folders = list(folders_below(root, _DEPTH))
+    tree, described = tree_below(root)
+    folders = [folder for folder in tree if len(folder.relative_to(root).parts) <= _DEPTH]
     found = [_files(folder) for folder in filter(_is_case, folders)]
     require_one_folder_each([(files.name, files.folder) for files in found], "case")
     labelled = [files for files in found if files.label is not None]
@@ -97,7 +99,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         file_ending=ending_of([files.image for files in found if files.image]),
         naming=DESCRIPTION if named else KITS,
         elsewhere={} if named else _SINCE_2021,
-        problems=strays(root, list(others)),
+        problems=strays(root, list(others), described),
         unlabelled=tuple(sorted(files.name for files in found if files.image and not files.label)),
     )
 

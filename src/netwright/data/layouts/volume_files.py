@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from netwright.data.files import is_file, is_folder
 from netwright.data.io.dicom import holds_slices, looks_like_dicom
@@ -87,6 +87,13 @@ def volumes_by_stem(folder: Path) -> dict[str, Path]:
     return by_stem(folder, volume_files_in(folder))
 
 
+class Tree(NamedTuple):
+    """The folders of `folders_below`, and those with a description within them, which are datasets of their own."""
+
+    folders: list[Path]
+    described: list[Path]
+
+
 def folders_below(root: Path, depth: int = DEPTH) -> Iterator[Path]:
     """A folder and those within it, the nearer ones first, and each once whatever links lead to it.
 
@@ -96,52 +103,56 @@ def folders_below(root: Path, depth: int = DEPTH) -> Iterator[Path]:
         root: the folder.
         depth: how many levels below it are visited.
     """
-    return _walk(root, depth, None)
+    return _walk(root, depth, None, [])
 
 
-def folders_near_top(root: Path, depth: int = DEPTH) -> Iterator[Path]:
-    """Those of `folders_below` that are looked at to recognise a layout: some, also in folders with very many."""
-    return islice(_walk(root, depth, _LOOKED_AT_IN_EACH), _LOOKED_AT)
-
-
-def _walk(root: Path, depth: int, most: int | None) -> Iterator[Path]:
-    seen = {root.resolve()}
-    level = [root]
-    for number in range(depth + 1):
-        yield from level
-        if number < depth:
-            level = [inner for folder in level for inner in _unseen_in(folder, root, seen)[:most]]
-
-
-def described_below(root: Path, depth: int = DEPTH) -> list[Path]:
-    """The folders with a description within a folder, which are datasets of their own, sorted.
+def tree_below(root: Path, depth: int = DEPTH) -> Tree:
+    """A folder and all those within it.
 
     Args:
         root: the folder.
         depth: how many levels below it are visited.
     """
-    within = (folder for home in folders_below(root, depth - 1) for folder in _visible(home))
-    real = root.resolve()
-    return sorted(
-        folder
-        for folder in within
-        if (folder / DESCRIPTION).is_file() and not real.is_relative_to(folder.resolve())
-    )
+    described: list[Path] = []
+    folders = list(_walk(root, depth, None, described))
+    return Tree(folders, sorted(described))
 
 
-def _unseen_in(folder: Path, root: Path, seen: set[Path]) -> list[Path]:
-    """The folders in a folder that are to be visited and not ``seen``; they are then."""
-    unseen = []
+def folders_near_top(root: Path, depth: int = DEPTH) -> Iterator[Path]:
+    """Those of `folders_below` that are looked at to recognise a layout: some, also in folders with very many."""
+    return islice(_walk(root, depth, _LOOKED_AT_IN_EACH, []), _LOOKED_AT)
+
+
+def _walk(root: Path, depth: int, most: int | None, described: list[Path]) -> Iterator[Path]:
+    """The folders to visit, at most so many in each; those with a description are added to ``described`` instead."""
+    seen = {root.resolve()}
+    level = [root]
+    for number in range(depth + 1):
+        yield from level
+        if number < depth:
+            level = [inner for folder in level for inner in _unseen_in(folder, root, seen, described)[:most]]
+
+
+def _unseen_in(folder: Path, root: Path, seen: set[Path], described: list[Path]) -> list[Path]:
+    """The folders in a folder that are to be visited and not ``seen``; they are then.
+
+    Args:
+        folder: in which to look.
+        root: the dataset's folder.
+        seen: the folders that were found, with links followed.
+        described: gets those that have a description.
+    """
+    unseen: list[Path] = []
     for inner in _visible(folder):
         target = inner.resolve()
         if (
             target in seen
-            or any((inner / name).is_file() for name in (MANIFEST, DESCRIPTION))
+            or (inner / MANIFEST).is_file()
             or (inner.is_symlink() and _is_around(root.resolve(), target))
         ):
             continue
         seen.add(target)
-        unseen.append(inner)
+        (described if (inner / DESCRIPTION).is_file() else unseen).append(inner)
     return unseen
 
 
@@ -202,9 +213,14 @@ def require_one_folder_each(folders: Iterable[tuple[str, Path]], what: str) -> N
             )
 
 
-def strays(root: Path, others: Sequence[Path]) -> tuple[Problem, ...]:
-    """Warnings of volumes below ``root`` that belong to no case, and of other datasets within; empty without such."""
-    described = described_below(root)
+def strays(root: Path, others: Sequence[Path], described: Sequence[Path]) -> tuple[Problem, ...]:
+    """Warnings of what is left out below a folder; empty where nothing is.
+
+    Args:
+        root: the dataset's folder.
+        others: volumes that belong to no case.
+        described: folders that are datasets of their own.
+    """
     problems = []
     if others:
         problems.append(

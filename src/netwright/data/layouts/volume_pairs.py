@@ -26,7 +26,6 @@ from netwright.data.layouts.description import DESCRIPTION, read_channels, stem
 from netwright.data.layouts.image_masks import labels_of_values
 from netwright.data.layouts.label_names import names_of_segments, read_table, table_in
 from netwright.data.layouts.volume_files import (
-    described_below,
     ending_of,
     folders_below,
     folders_near_top,
@@ -34,6 +33,7 @@ from netwright.data.layouts.volume_files import (
     named_labels,
     page_problem,
     strays,
+    tree_below,
     volume_files_in,
     with_parts,
 )
@@ -75,11 +75,13 @@ class Pairs:
         cases: images with label maps, and those of which one is missing.
         unlabelled: the names of images in folders without any label map.
         others: volumes that are of neither.
+        described: folders that are datasets of their own.
     """
 
     cases: list[Case]
     unlabelled: list[str]
     others: list[Path]
+    described: list[Path]
 
 
 def matches(root: Path, description: Mapping[str, Any]) -> bool:
@@ -108,7 +110,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     """
     _require_labels(root, description)
     pairs = pairs_in(root)
-    _require_one_set(root, description, pairs.cases)
+    _require_one_set(root, description, pairs)
     labels, naming, proposed = _meaning(root, description, pairs.cases, map_label)
     return dataset_of(root, description, map_label, "volume-pairs", pairs, labels, naming, proposed)
 
@@ -146,7 +148,8 @@ def pairs_in(root: Path, of_it: Callable[[Path], bool] = lambda file: True) -> P
     Raises:
         DatasetError: there is no image with a label map, or one has two.
     """
-    files = [file for folder in folders_below(root) for file in volumes_in(folder)]
+    folders, described = tree_below(root)
+    files = [file for folder in folders for file in volumes_in(folder)]
     found = sorted_in(root, filter(of_it, files))
     paired = {key for key, one in found.items() if one.images and one.labels}
     if not paired:
@@ -166,7 +169,7 @@ def pairs_in(root: Path, of_it: Callable[[Path], bool] = lambda file: True) -> P
             cases[home, name] = _case(one)
     known = {*unlabelled, *(file for case in cases.values() for file in (*case.images, case.label))}
     others = [file for file in files if file not in known and not is_folder(file)]
-    return Pairs(_with_names(cases), sorted(map(_name, unlabelled)), others)
+    return Pairs(_with_names(cases), sorted(map(_name, unlabelled)), others, described)
 
 
 def _require_labels(root: Path, description: Mapping[str, Any]) -> None:
@@ -178,12 +181,14 @@ def _require_labels(root: Path, description: Mapping[str, Any]) -> None:
         )
 
 
-def _require_one_set(root: Path, description: Mapping[str, Any], cases: Sequence[Case]) -> None:
+def _require_one_set(root: Path, description: Mapping[str, Any], found: Pairs) -> None:
     """Refuse several datasets below one folder, whose labels may mean different things."""
-    pairs = [(case.images[0], case.label) for case in cases if case.label is not None and not case.problem]
+    pairs = [
+        (case.images[0], case.label) for case in found.cases if case.label is not None and not case.problem
+    ]
     count = Counter(set_of(root, *pair) for pair in pairs)
     sets = {root.joinpath(*home): number for home, number in count.items() if home is not None}
-    described = described_below(root)
+    described = found.described
     named = "labels" in description or table_in(root) is not None
     several = len(sets) > 1 and max(sets.values()) > 1 and not named  # with one case each they are cases
     own = root in sets or any(image.parent == root for image, _ in pairs)
@@ -335,7 +340,7 @@ def dataset_of(
         file_ending=ending_of([case.label for case in pairs.cases if case.label is not None]),
         naming=naming,
         proposed=proposed,
-        problems=strays(root, pairs.others),
+        problems=strays(root, pairs.others, pairs.described),
         unlabelled=tuple(pairs.unlabelled),
     )
 
