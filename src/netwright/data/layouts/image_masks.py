@@ -62,8 +62,8 @@ def recognised(root: Path, description: Mapping[str, Any]) -> bool:
 def of_volumes(root: Path, description: Mapping[str, Any]) -> bool:
     """Whether what looks like images and masks by name are volumes: the first image and the first mask are stacks of
     TIFF pages, or both folders have volumes and only one of them pictures, too, which then show these."""
-    if _has_pictures(root):
-        pictures = [list_pictures(root / name) for name in (IMAGES, MASKS)]
+    pictures = [list_pictures(root / name) for name in (IMAGES, MASKS)]
+    if has_folders(root) and any(pictures):
         volumes = all(volume_files_in(root / name) for name in (IMAGES, MASKS))
         return all(map(first_is_stack, pictures)) or (volumes and not all(pictures))
     try:

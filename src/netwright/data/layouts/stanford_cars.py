@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,12 +82,9 @@ def read(root: Path) -> ImageSet:
         problems.append(_without_classes(unlabelled[0]))
     classes = _classes(root, tables, problems)
     entries: list[tuple[str, int, Part | None, Path]] = []
-    for table in tables:
-        pictures = listed_pictures(root, table.home, [car.file for car in table.cars], table.path, problems)
-        for car in table.cars:
-            if car.file in pictures and car.label is not None:
-                name, path = pictures[car.file]
-                entries.append((name, car.label, table.part, path))
+    for part, car, name, path in _listed_cars(root, tables, problems):
+        if car.label is not None:
+            entries.append((name, car.label, part, path))
     return image_set(root, CARS, classes, entries, problems)
 
 
@@ -105,16 +102,24 @@ def read_to_restore(root: Path) -> ImageSet:
     entries: list[tuple[str, int, Part | None, Path]] = []
     boxes: dict[str, Box] = {}
     tables = _tables(root, problems)
+    for part, car, name, path in _listed_cars(root, tables, problems):
+        entries.append((name, 0, part, path))
+        boxes[name] = car.box
+    dataset = image_set(root, IMAGES, (), entries, problems)
+    sizes = {record.name: record.size for record in dataset.records}
+    return cropped(dataset, *fitted_boxes(boxes, sizes, tables[0].path.name))
+
+
+def _listed_cars(
+    root: Path, tables: Sequence[_Table], problems: list[Problem]
+) -> Iterator[tuple[Part, _Car, str, Path]]:
+    """Part, row, name and path of every picture in the tables that is there; what is not becomes a problem."""
     for table in tables:
         pictures = listed_pictures(root, table.home, [car.file for car in table.cars], table.path, problems)
         for car in table.cars:
             if car.file in pictures:
                 name, path = pictures[car.file]
-                entries.append((name, 0, table.part, path))
-                boxes[name] = car.box
-    dataset = image_set(root, IMAGES, (), entries, problems)
-    sizes = {record.name: record.size for record in dataset.records}
-    return cropped(dataset, *fitted_boxes(boxes, sizes, tables[0].path.name))
+                yield table.part, car, name, path
 
 
 def _find(root: Path, names: Sequence[str]) -> Path | None:

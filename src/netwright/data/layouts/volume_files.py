@@ -106,15 +106,10 @@ def folders_below(root: Path, depth: int = DEPTH) -> Iterator[Path]:
     return _walk(root, depth, None, [])
 
 
-def tree_below(root: Path, depth: int = DEPTH) -> Tree:
-    """A folder and all those within it.
-
-    Args:
-        root: the folder.
-        depth: how many levels below it are visited.
-    """
+def tree_below(root: Path) -> Tree:
+    """A folder and all those within it, down to `DEPTH`."""
     described: list[Path] = []
-    folders = list(_walk(root, depth, None, described))
+    folders = list(_walk(root, DEPTH, None, described))
     return Tree(folders, sorted(described))
 
 
