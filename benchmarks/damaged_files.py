@@ -469,6 +469,7 @@ KINDS: dict[str, Kind] = {
     "tiff, 16 bits": Kind(lambda root: _masks(root, ".tif", "I;16")),
     "jpeg": Kind(lambda root: _masks(root, ".jpg")),
     "bmp": Kind(lambda root: _classes(root, ".bmp")),
+    "gif": Kind(lambda root: _masks(root, ".gif")),
     "dataset.json of decathlon": Kind(_description, _TEXT),
     "dataset.json of nnU-Net": Kind(lambda root: _nnunet(root, False), _TEXT),
     "dataset.json of nnU-Net, cases": Kind(lambda root: _nnunet(root, True), _TEXT),

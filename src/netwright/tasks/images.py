@@ -210,7 +210,7 @@ def find_pictures(path: Path, beside: Collection[str] = (), *, alone: bool = Tru
         files = sorted(filter(is_picture, there), key=lambda file: file.relative_to(path).as_posix())
     if not files or not files[0].is_file() or not is_picture(files[0]):
         raise DatasetError(
-            f"{path} contains no images: expected a picture (PNG, JPEG, TIFF, BMP) or a folder."
+            f"{path} contains no images: expected a picture (PNG, JPEG, TIFF, BMP, GIF) or a folder."
         )
     if path.is_dir() and alone:
         refuse_masks_to_predict(path, files)

@@ -11,7 +11,8 @@ import pytest
 from imagecodecs import jpeg_encode
 from PIL import Image, PngImagePlugin
 
-from netwright.data.io.images import read_head, read_mask, read_picture, write_label_picture
+from netwright.data.io.images import read_head, read_picture, write_label_picture
+from netwright.data.io.masks import read_mask
 from netwright.data.io.volumes import label_ending, read_grid, read_image, read_label, write_label_map
 from netwright.data.issues import UnusableFile
 from netwright_tests import save_picture as save
@@ -28,7 +29,7 @@ def kind_of(path: Path, reader: Any = read_picture) -> str:
     return error.value.problem.kind
 
 
-@pytest.mark.parametrize("ending", [".png", ".tif", ".tiff", ".bmp", ".PNG"])
+@pytest.mark.parametrize("ending", [".png", ".tif", ".tiff", ".bmp", ".PNG", ".gif"])
 @pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
 def test_lossless_files_give_back_their_pixels(tmp_path: Path, ending: str, pixels: Any) -> None:
     path = save(tmp_path / f"a{ending}", pixels)
@@ -150,7 +151,7 @@ def test_a_png_with_the_name_of_a_jpeg(tmp_path: Path) -> None:
 def test_kinds_that_are_refused(tmp_path: Path) -> None:
     Image.new("CMYK", (4, 4)).save(tmp_path / "c.tif")
     assert kind_of(tmp_path / "c.tif") == "colour-space"
-    Image.new("CMYK", (4, 4)).save(tmp_path / "c.jpg")
+    Image.new("CMYK", (4, 4), (0, 0, 0, 100)).save(tmp_path / "c.jpg")
     with pytest.raises(UnusableFile, match="is a mask stored as JPEG"):
         read_mask(tmp_path / "c.jpg")
     pages = [Image.fromarray(GREY), Image.fromarray(GREY)]

@@ -14,13 +14,8 @@ from imagecodecs import png_encode
 from PIL import Image, ImageOps, PngImagePlugin
 
 from netwright.data import inspect_dataset, open_any
-from netwright.data.io.images import (
-    read_head,
-    read_mask,
-    read_picture,
-    require_one_orientation,
-    write_label_picture,
-)
+from netwright.data.io.images import read_head, read_picture, write_label_picture
+from netwright.data.io.masks import read_mask, require_one_orientation
 from netwright.data.io.stored import turned, turned_back
 from netwright.data.issues import UnusableFile
 from netwright_tests import save_picture

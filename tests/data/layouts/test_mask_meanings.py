@@ -197,7 +197,11 @@ def white_is_zero(number: int, mask: Mask, path: Path) -> None:
 @pytest.mark.parametrize(
     ("save", "ending", "reason"),
     [
-        (grey, ".jpg", "is a mask stored as JPEG"),
+        (
+            lambda number, mask, path: save_picture(path, mask * np.uint8(100)),
+            ".jpg",
+            "is a mask stored as JPEG",
+        ),
         (coloured, ".png", "is a mask in colours"),
         (in_opacity, ".png", "is a mask that is transparent in places"),
         (white_is_zero, ".tif", "is a mask that stores white as zero"),
@@ -213,8 +217,45 @@ def test_masks_that_are_all_bad_say_why(tmp_path: Path, save: Save, ending: str,
 
 
 def test_masks_in_a_format_that_is_not_read(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"GIF is not read.*PNG"):
-        open_any(folder(tmp_path, grey, ".gif"))
+    with pytest.raises(DatasetError, match=r"WEBP is not read.*PNG"):
+        open_any(folder(tmp_path, grey, ".webp"))
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".tif"])
+@pytest.mark.parametrize("colours", ["L", "RGB"])
+def test_a_jpeg_of_black_and_white_is_split_at_half(tmp_path: Path, ending: str, colours: str) -> None:
+    """Kvasir-SEG has masks as JPEG."""
+
+    def save(number: int, mask: Mask, path: Path) -> None:
+        options = {"quality": 75} if ending == ".jpg" else {"compression": "jpeg"}
+        Image.fromarray(mask * np.uint8(255)).convert(colours).save(path, **options)
+
+    root = folder(tmp_path, save, ending)
+    dataset = open_any(root)
+    assert dataset.proposed == {0: 0, 255: 1}
+    inspection = inspect_dataset(open_any(root, map_label={255: 1}))
+    (warning,) = [problem for problem in inspection.warnings if problem.kind == "jpeg-masks"]
+    assert "10 such masks" in warning.found
+    assert inspection.errors == ()
+    assert inspection.fingerprint.labels[1].voxels == sum(int(shape(number).sum()) for number in range(CASES))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([0, 1, 2], np.uint8),
+        np.array([0, 128, 255], np.uint8),
+        np.array([0, 100, 180], np.uint8),
+    ],
+)
+def test_a_jpeg_of_other_values_is_refused_with_the_command(
+    tmp_path: Path, values: NDArray[np.uint8]
+) -> None:
+    def save(number: int, mask: Mask, path: Path) -> None:
+        Image.fromarray(values[mask]).save(path, quality=90)
+
+    with pytest.raises(DatasetError, match=r"(?s)stored as JPEG.*mogrify -format png -threshold 50% p0\.jpg"):
+        open_any(folder(tmp_path, save, ".jpg", shapes=three))
 
 
 def jpeg(quality: int) -> Callable[[Image.Image], Image.Image]:

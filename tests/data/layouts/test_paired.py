@@ -78,10 +78,10 @@ def test_a_description_that_would_leave_out_images_is_not_advised(tmp_path: Path
 
 
 def test_masks_of_single_objects_are_to_be_joined(tmp_path: Path) -> None:
-    """The layout of the Data Science Bowl 2018: a folder for each image, with a mask for each nucleus."""
-    root = build(tmp_path, "stage1_train/id#/images/id#.png", "stage1_train/id#/masks/a5b#.png")
+    """A folder for each image, with a mask for each nucleus, in folders of other names than those that are read."""
+    root = build(tmp_path, "stage1_train/id#/raw/id#.png", "stage1_train/id#/nuclei/a5b#.png")
     for number in range(COUNT):
-        mask(root / f"stage1_train/id{number:03d}/masks/77c{number:03d}.png")
+        mask(root / f"stage1_train/id{number:03d}/nuclei/77c{number:03d}.png")
     with pytest.raises(DatasetError, match="join those of an image into one picture"):
         open_any(root)
 

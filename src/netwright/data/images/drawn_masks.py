@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from netwright.data.images.dataset import Box
 from netwright.data.images.reading import cropped
 from netwright.data.images.settings import WHITE, ImageSettings, fitted
-from netwright.data.io.images import read_head, read_picture, require_one_orientation
+from netwright.data.io.images import read_head, read_picture
+from netwright.data.io.masks import require_one_orientation
 from netwright.data.issues import Problem, UnusableFile
 from netwright.errors import DatasetError
 

@@ -1,4 +1,4 @@
-"""PNG, JPEG and BMP files, their numbers as stored. Pillow reads them; libpng what Pillow would cut to 8 bits."""
+"""PNG, JPEG, BMP and GIF files, their numbers as stored. Pillow reads them; libpng what Pillow would cut to 8 bits."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from PIL import Image
 
 from netwright.data.io.bounds import require_pixels
 from netwright.data.io.stored import ORIENTATION_TAG, UPRIGHT, Stored, StoredHead, unknown_colours
+from netwright.data.issues import Problem, UnusableFile
 
-_FORMATS = ("PNG", "JPEG", "BMP")
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF")
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _KINDS: dict[str, Literal["bilevel", "grey", "palette", "colour"]] = {
     "1": "bilevel",
@@ -34,17 +35,17 @@ _PNG_GREY_ALPHA = 4
 
 
 def read_stored_head(path: Path) -> StoredHead:
-    """What the header of a PNG, JPEG or BMP says.
+    """What the header of a PNG, JPEG, BMP or GIF says.
 
     Raises:
-        UnusableFile: too many pixels, or a colour space that is not read.
+        UnusableFile: too many pixels, a colour space that is not read, or several frames.
     """
     with path.open("rb") as file, _opened(file, path) as image:
         return _head(path, file, image)
 
 
 def read_stored(path: Path) -> Stored:
-    """The numbers that a PNG, JPEG or BMP stores.
+    """The numbers that a PNG, JPEG, BMP or GIF stores.
 
     Raises:
         UnusableFile: as `read_stored_head`.
@@ -75,6 +76,8 @@ def _opened(file: BinaryIO, path: Path) -> Any:
 def _head(path: Path, file: BinaryIO, image: Any) -> StoredHead:
     if image.mode not in _KINDS:
         raise unknown_colours(path, str(image.mode))
+    if image.format == "GIF" and image.is_animated:
+        raise _animated(path)
     orientation = _orientation(file, image)
     bits, colours = _at(file, 24, 2) if image.format == "PNG" else (8, None)
     deep = bits == 16 or image.mode in _SIXTEEN_BITS
@@ -89,6 +92,20 @@ def _head(path: Path, file: BinaryIO, image: Any) -> StoredHead:
         palette=palette,
         orientation=orientation,
         lossy=image.format in ("JPEG", "MPO"),
+    )
+
+
+def _animated(path: Path) -> UnusableFile:
+    return UnusableFile(
+        Problem(
+            "error",
+            str(path),
+            "is an animation",
+            expected="a GIF of one frame",
+            found="several frames",
+            advice="Save the frame that is meant as PNG, for example with Pillow: Image.open(path).save(new_path).",
+            kind="animation",
+        )
     )
 
 

@@ -11,6 +11,7 @@ from netwright.data.files import is_folder
 from netwright.data.io.dicom import DICOM, DICOM_SEG, holds_dicom, holds_slices, is_slice, looks_like_dicom
 from netwright.data.io.dicom_seg import DicomSegmentation
 from netwright.data.io.grid import Grid
+from netwright.data.io.masks import objects_in
 from netwright.data.io.nifti import NIFTI
 from netwright.data.io.picture_volume import PICTURES
 from netwright.data.io.simple_itk import META_IMAGE, NRRD
@@ -51,10 +52,10 @@ def format_written(path: Path, reference: Path) -> FileFormat:
 def format_of(path: Path) -> FileFormat:
     """The format of a file by its name, or where that says nothing by how it begins; otherwise NIfTI.
 
-    A folder is one of slices, in DICOM.
+    A folder is one of slices, in DICOM, or of masks, one for each object.
     """
     if is_folder(path):
-        return DICOM
+        return DICOM if holds_slices(path) or not objects_in(path) else PICTURES
     return format_by_ending(path) or (DICOM if looks_like_dicom(path) else NIFTI)
 
 

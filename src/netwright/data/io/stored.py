@@ -25,7 +25,7 @@ UPRIGHT = 1
 class StoredHead:
     """What the header of a picture says.
 
-    ``format``: PNG, JPEG, BMP or TIFF. ``size``: height and width as stored. ``kind``: what a pixel holds; of a
+    ``format``: PNG, JPEG, BMP, GIF or TIFF. ``size``: height and width as stored. ``kind``: what a pixel holds; of a
     palette an index. ``depth``: the type of the numbers that are made of it. ``palette``: the colours (N, 3), uint8.
     ``orientation``: how the pixels are turned to be shown, 1 to 8 as EXIF and TIFF have it. ``lossy``: whether
     numbers were changed to make the file smaller. ``white_is_zero``: whether the largest number means black.

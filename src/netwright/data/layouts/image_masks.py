@@ -1,6 +1,6 @@
 """Pictures with masks: the folders ``images`` and ``masks`` with files of the same stems, and the ways of `mask_names`.
 
-Images are PNG, JPEG, TIFF or BMP, grey or in colours; masks are PNG, TIFF or BMP with one value a pixel. A
+Images are PNG, JPEG, TIFF, BMP or GIF, grey or in colours; masks are of the same formats, with one value a pixel. A
 ``dataset.json`` beside them may name the labels (``labels``, from value to name or from name to value) and the
 dataset (``name``); without one the labels are the values that the masks hold.
 """
@@ -15,13 +15,15 @@ from types import MappingProxyType
 from typing import Any
 
 from netwright.data.io.formats import first_is_stack
-from netwright.data.io.images import PICTURE_ENDINGS, channel_names, has_colours, read_head
+from netwright.data.io.images import PICTURE_ENDINGS, channel_names, read_head
+from netwright.data.io.masks import has_colours
 from netwright.data.io.tiff import is_stack
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts import label_table
 from netwright.data.layouts.class_folders import list_pictures
 from netwright.data.layouts.description import DESCRIPTION, read_labels, value_first
 from netwright.data.layouts.mask_cases import cases_of, problems_of
+from netwright.data.layouts.mask_lists import with_listed_parts
 from netwright.data.layouts.mask_meanings import (
     levels,
     mask_facts,
@@ -89,7 +91,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         DatasetError: no image has a mask, two files have one stem, an image may have one of several masks, or the masks
             hold no labels.
     """
-    found = arrange(root, description)
+    found = with_listed_parts(arrange(root, description))
     if not found:
         raise DatasetError(_no_pair(root))
     cases = cases_of(found)

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from netwright.data.io.images import mask_size, read_picture
+from netwright.data.io.images import read_picture
+from netwright.data.io.masks import mask_size
 from netwright.data.issues import UnusableFile
 
 _SAMPLED = 4

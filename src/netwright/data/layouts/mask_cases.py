@@ -7,16 +7,20 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from netwright.data.files import is_folder
 from netwright.data.io.images import PICTURE_ENDINGS, is_picture
+from netwright.data.io.masks import is_lossy
 from netwright.data.issues import Problem, enumerate_words
 from netwright.data.layouts import class_folders
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.layouts.mask_names import IMAGES, MASKS, Named
+from netwright.data.layouts.mask_objects import of_objects
 from netwright.data.layouts.mask_pairs import Arrangement, Pair, arrange
 from netwright.data.volumes.dataset import Case
 from netwright.errors import DatasetError
 
 _MOST_FOLDERS = 4
+_MAY_BE_JPEG = (".jpg", ".jpeg", ".tif", ".tiff")
 
 
 def cases_of(found: Arrangement) -> tuple[Case, ...]:
@@ -47,8 +51,11 @@ def readable(root: Path, description: Mapping[str, str]) -> Arrangement | None:
 
 
 def problems_of(found: Arrangement) -> tuple[Problem, ...]:
-    """Warnings of the pictures that are left out, one for each reason."""
-    return tuple(
+    """What is wrong with the lists of parts, that masks of objects are joined, that masks are split at half as they are
+    JPEG, and the pictures that are left out, one warning for each reason."""
+    masks = [mask for pair in found.pairs for mask in pair.masks]
+    problems = [*found.problems, *of_objects(masks), *_as_jpeg(masks)]
+    left_out = (
         Problem(
             "warning",
             str(files[0].relative_to(found.root)),
@@ -62,6 +69,26 @@ def problems_of(found: Arrangement) -> tuple[Problem, ...]:
         for reason, files in found.left_out.items()
         if files
     )
+    return (*(problem.relative_to(found.root) for problem in problems), *left_out)
+
+
+def _as_jpeg(masks: Sequence[Named]) -> list[Problem]:
+    """A warning of masks that are read although JPEG has changed them."""
+    lossy = [mask.path for mask in masks if mask.path.suffix.lower() in _MAY_BE_JPEG and is_lossy(mask.path)]
+    if not lossy:
+        return []
+    return [
+        Problem(
+            "warning",
+            str(lossy[0]),
+            "is a mask stored as JPEG, which changes edges",
+            expected="PNG, TIFF, BMP or GIF",
+            found=f"{len(lossy)} such mask{'s' * (len(lossy) > 1)}",
+            advice="Those in black and white are read: from 128 on a pixel is 255, otherwise 0. Edges may be off by a "
+            "pixel: if there are masks without loss, use those.",
+            kind="jpeg-masks",
+        )
+    ]
 
 
 def _if_classes(found: Arrangement) -> str:
@@ -210,7 +237,7 @@ def _require_one_of_each_stem(found: Arrangement) -> None:
 
 def _require_readable(found: Arrangement) -> None:
     files = [one.path for pair in found.pairs for one in (*([pair.image] if pair.image else []), *pair.masks)]
-    unreadable = [file for file in files if not is_picture(file)]
+    unreadable = [file for file in files if not is_picture(file) and not is_folder(file)]
     if not unreadable:
         return
     ending, _ = Counter(file.suffix for file in unreadable).most_common(1)[0]

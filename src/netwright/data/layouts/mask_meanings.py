@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.io.bounds import room_for
-from netwright.data.io.images import mask_size, read_coloured_mask, read_mask
+from netwright.data.io.masks import mask_size, read_coloured_mask, read_mask
 from netwright.data.io.whole_labels import value_text, whole_labels
 from netwright.data.issues import Problem, UnusableFile
 from netwright.data.volumes.labels import count_values, mapped

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.io.images import PICTURE_ENDINGS, is_picture
-from netwright.data.issues import enumerate_words
+from netwright.data.io.masks import mask_files
+from netwright.data.issues import Problem, enumerate_words
 from netwright.data.layouts.class_folders import files_below
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.layouts.label_table import recognised as is_label_table
@@ -24,10 +25,11 @@ from netwright.data.layouts.mask_names import (
     read_choice,
     read_names,
 )
+from netwright.data.layouts.mask_objects import joined
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
-ENDINGS = (*PICTURE_ENDINGS, ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".pbm", ".pnm")
+ENDINGS = (*PICTURE_ENDINGS, ".webp", ".jp2", ".pgm", ".ppm", ".pbm", ".pnm")
 """Endings of pictures. A mask is recognised by its name also in a format that is not read."""
 
 WITHOUT_MASKS = "is in a folder, or a part, without any mask"
@@ -66,6 +68,7 @@ class Arrangement:
         plain: they are in the folders `images` and `masks`.
         doubtful: how many pictures without a partner lie in folders whose names do not say what they are, and not in a
             part that lacks the masks of the others.
+        problems: of the lists of parts.
     """
 
     root: Path
@@ -73,6 +76,7 @@ class Arrangement:
     left_out: Mapping[str, tuple[Path, ...]]
     plain: bool
     doubtful: int = 0
+    problems: tuple[Problem, ...] = ()
 
     @property
     def complete(self) -> list[Pair]:
@@ -125,7 +129,7 @@ def doubt(found: Arrangement) -> str | None:
     if in_pairs < _PAIRED * (in_pairs + found.doubtful) or 2 * len(both) < min(images, masks):
         lone = len(found.pairs) - len(both) + sum(map(len, found.left_out.values()))
         return f"{lone} other pictures have no partner"
-    looked_at = some([(image.path, of[0].path) for image, of in both])
+    looked_at = some([(image.path, mask_files(of[0].path)[0]) for image, of in both])
     if any(is_flat(mask) is False for _, mask in looked_at):
         return "the masks do not look like masks"
     if not _most(same_size(*pair) for pair in looked_at):
@@ -158,6 +162,8 @@ def arrange(root: Path, description: Mapping[str, Any], most: int | None = None)
     if choice == Choice() and not name_masks(root, files):
         return Arrangement(root, (), {}, plain)
     named = read_names(root, _one_of_each(files), choice, plain)
+    if not plain:
+        named = joined(named)
     found = _paired(root, named, plain)
     if not found and choice != Choice():
         raise DatasetError(

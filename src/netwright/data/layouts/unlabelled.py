@@ -14,7 +14,7 @@ from netwright.data.io.images import PICTURE_ENDINGS, is_picture, read_head
 from netwright.data.io.tiff import is_stack
 from netwright.data.io.time_axis import time_points
 from netwright.data.issues import UnusableFile, enumerate_words
-from netwright.data.layouts import acdc, brats, kits, nnunet, volume_pairs
+from netwright.data.layouts import acdc, brats, kits, mask_objects, nnunet, volume_pairs
 from netwright.data.layouts.class_folders import files_below, list_pictures
 from netwright.data.layouts.description import DESCRIPTION, by_stem, stem
 from netwright.data.layouts.paired import refuse_masks_to_predict
@@ -30,11 +30,11 @@ _NUMBERED = re.compile(r".+_(\d{4})")
 def find_cases(path: Path, channels: int, names: Sequence[str] = ()) -> tuple[Case, ...]:
     """The unlabelled cases of a file or folder, to predict.
 
-    In the layout of ACDC the cases are the frames of the patients, labelled or not; where there are none, the cines.
-    In those of BraTS and KiTS they are the patients, and in a folder of folders with one image each these images. If
-    all files are named as in nnU-Net (``{case}_{channel:04d}``), they are grouped by case; a file that holds all
-    ``channels`` is a case by itself. Otherwise each volume, or picture, is a case, but for label maps that lie beside
-    their images. Folders within are not read.
+    In the layout of ACDC the cases are the frames of the patients, labelled or not; where there are none, the cines. In
+    those of BraTS and KiTS they are the patients, and in a folder of folders with one image each (also in ``images``,
+    as in the 2018 Data Science Bowl) these images. If all files are named as in nnU-Net (``{case}_{channel:04d}``),
+    they are grouped by case; a file that holds all ``channels`` is a case by itself. Otherwise each volume, or picture,
+    is a case, but for label maps that lie beside their images. Folders within are not read.
 
     Args:
         path: the file or folder.
@@ -66,6 +66,8 @@ def find_cases(path: Path, channels: int, names: Sequence[str] = ()) -> tuple[Ca
     if files and is_flat(files[0]):
         kind = "pictures"
     if not files and (cases := volume_pairs.in_folders(path)):
+        return cases
+    if not files and path.is_dir() and (cases := mask_objects.unlabelled(path)):
         return cases
     if not files:
         raise DatasetError(_nothing(path))

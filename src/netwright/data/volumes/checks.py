@@ -14,7 +14,8 @@ from netwright.data.files import is_folder, require_file
 from netwright.data.io.alignment import misplacement
 from netwright.data.io.formats import is_flat
 from netwright.data.io.grid import Grid
-from netwright.data.io.images import read_head, require_one_orientation
+from netwright.data.io.images import read_head
+from netwright.data.io.masks import require_one_orientation
 from netwright.data.io.tiff import is_stack
 from netwright.data.io.tiff_spacing import unknown_spacing
 from netwright.data.io.time_axis import advice_on_time
@@ -141,7 +142,7 @@ def _no_mask(image: Path) -> Problem:
         "error",
         str(image),
         "has no mask",
-        expected=f"a mask {image.stem} in PNG, TIFF or BMP in the folder {image.parent.parent / 'masks'}",
+        expected=f"a mask {image.stem} in PNG, TIFF, BMP or GIF in the folder {image.parent.parent / 'masks'}",
         found="none of that stem",
         advice="Add the mask, or remove the image: only images with masks can be used.",
         kind="missing-label",
@@ -153,7 +154,7 @@ def _no_image(case: Case) -> Problem:
         "error",
         str(case.label),
         "has no image",
-        expected=f"an image {case.name} in PNG, TIFF, JPEG or BMP in the folder {case.images[0].parent}",
+        expected=f"an image {case.name} in PNG, TIFF, JPEG, BMP or GIF in the folder {case.images[0].parent}",
         found="none of that stem",
         advice="Add the image, or remove the mask.",
         kind="missing-image",

@@ -15,7 +15,7 @@ from netwright.data.io.alignment import misplacement
 from netwright.data.io.bounds import room_for
 from netwright.data.io.formats import is_flat
 from netwright.data.io.grid import Grid
-from netwright.data.io.images import mask_size, require_one_orientation
+from netwright.data.io.masks import mask_size, require_one_orientation
 from netwright.data.io.pieces import image_pieces, label_pieces, volume_shape
 from netwright.data.io.time_axis import time_points
 from netwright.data.io.volumes import read_grid, read_label_grid, require_one_volume

@@ -14,7 +14,7 @@ from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.data.io.alignment import misplacement
 from netwright.data.io.formats import is_flat
 from netwright.data.io.grid import Grid
-from netwright.data.io.images import require_one_orientation
+from netwright.data.io.masks import require_one_orientation
 from netwright.data.io.volumes import read_label, read_label_grid
 from netwright.data.issues import UnusableFile
 from netwright.data.volumes.checks import case_problem
