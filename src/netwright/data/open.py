@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data.base import AnyDataset, AnyPrepared, OnCase
+from netwright.data.folds import folds_of
 from netwright.data.given_parts import GivenParts
 from netwright.data.images.cache import content_digests, prepare_images
 from netwright.data.images.dataset import PICTURES
 from netwright.data.images.inspection import inspect_images
 from netwright.data.images.prepared import INDEX, open_prepared_images
 from netwright.data.images.settings import ImageSettings
-from netwright.data.images.splits import image_splits
+from netwright.data.images.splits import image_splits, strata_by_name
 from netwright.data.io.formats import is_volume
 from netwright.data.layouts import FORMATS, Format, acdc, image_masks
 from netwright.data.layouts.class_folders import folders_in
@@ -50,6 +51,7 @@ class DataKind:
         inspect: as `inspect_any`.
         prepare: as `prepare_any`.
         split: as `split_any`.
+        strata: the class of each case, to be alike in all parts; None: it has no classes.
         open_prepared: what ``prepare`` has written.
         digests: as `digests_any`.
     """
@@ -60,6 +62,7 @@ class DataKind:
     inspect: Callable[..., Inspection]
     prepare: Callable[..., AnyPrepared]
     split: Callable[[Any, int, tuple[float, float, float], GivenParts | None], Splits]
+    strata: Callable[[Any], Mapping[str, int]] | None
     open_prepared: Callable[[Path], AnyPrepared]
     digests: Callable[[Any, int], dict[str, str]]
 
@@ -72,6 +75,7 @@ KINDS: dict[str, DataKind] = {
         inspect=inspect_dataset,
         prepare=prepare,
         split=split_volumes,
+        strata=None,
         open_prepared=open_prepared,
         digests=image_digests,
     ),
@@ -82,6 +86,7 @@ KINDS: dict[str, DataKind] = {
         inspect=inspect_images,
         prepare=prepare_images,
         split=image_splits,
+        strata=strata_by_name,
         open_prepared=open_prepared_images,
         digests=content_digests,
     ),
@@ -252,6 +257,34 @@ def split_any(
         SettingsError: the fractions are not three positive numbers that sum to 1.
     """
     return KINDS[prepared.kind].split(prepared, seed, fractions, given)
+
+
+def folds_any(
+    dataset: AnyDataset,
+    count: int,
+    seed: int,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    given: GivenParts | None = None,
+) -> tuple[Splits, ...]:
+    """The parts of the cases in each fold of a cross-validation: see `folds_of`.
+
+    Args:
+        dataset: the cases.
+        count: how many folds.
+        seed: as in `split_any`.
+        fractions: as in `split_any`.
+        given: as in `split_any`.
+
+    Raises:
+        DatasetError: there are too few cases, or too few of a class, for so many folds.
+        SettingsError: the fractions are not three positive numbers that sum to 1.
+    """
+    kind = KINDS[dataset.kind]
+    strata = None if kind.strata is None else kind.strata(dataset)
+    folds = folds_of(dataset, count, seed, fractions, given, strata)
+    for fold in folds:
+        kind.split(dataset, seed, fractions, GivenParts.of(fold))
+    return folds
 
 
 def digests_any(dataset: AnyDataset, workers: int = 1) -> dict[str, str]:

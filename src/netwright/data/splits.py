@@ -129,26 +129,39 @@ def draw_groups(
     Raises:
         DatasetError: there are fewer groups than parts.
     """
-    members: dict[str, list[str]] = {}
-    for name in names:
-        members.setdefault(groups.get(name, name), []).append(name)
+    members = members_of(names, groups)
     if len(members) < len(wanted):
         of = f" of {len(members)} patients (groups)" if len(members) < len(names) else ""
         raise DatasetError(
             f"{len(names)} cases{of} cannot be split into {part_words(wanted)}: expected at least "
             f"{len(wanted)}{' patients' if of else ''}. Label more cases."
         )
-    strata = strata or dict.fromkeys(names, 0)
-    alike: dict[int, list[str]] = {}
-    for group, own in members.items():
-        classes = Counter(strata[name] for name in own)
-        alike.setdefault(min(classes, key=lambda one: (-classes[one], one)), []).append(group)
+    alike = groups_by_class(members, strata)
     drawn: dict[Part, list[str]] = {part: [] for part in wanted}
     for stratum in sorted(alike):
         parts = dealt(alike[stratum], seed, shares_of(wanted, fractions))
         for part, of_part in zip(wanted, parts, strict=True):
             drawn[part] += [name for group in of_part for name in members[group]]
     return drawn
+
+
+def members_of(names: Iterable[str], groups: Mapping[str, str]) -> dict[str, list[str]]:
+    """The cases of each group. A case without a group is one by itself."""
+    members: dict[str, list[str]] = {}
+    for name in names:
+        members.setdefault(groups.get(name, name), []).append(name)
+    return members
+
+
+def groups_by_class(
+    members: Mapping[str, Sequence[str]], strata: Mapping[str, int] | None
+) -> dict[int, list[str]]:
+    """The groups of each class, which is that of most of their cases. None: all groups are of one class."""
+    alike: dict[int, list[str]] = {}
+    for group, own in members.items():
+        classes = Counter(0 if strata is None else strata[name] for name in own)
+        alike.setdefault(min(classes, key=lambda one: (-classes[one], one)), []).append(group)
+    return alike
 
 
 def shared_groups(names: Iterable[str], groups: Mapping[str, str]) -> dict[str, str]:

@@ -97,8 +97,7 @@ def image_splits(
 def _as_given(
     pictures: DivisiblePictures, seed: int, fractions: tuple[float, float, float], given: GivenParts
 ) -> Splits:
-    classes = dict(zip(pictures.names, strata(pictures.labels), strict=True))
-    splits = given_splits(given, seed, fractions, classes)
+    splits = given_splits(given, seed, fractions, strata_by_name(pictures))
     labels = dict(zip(pictures.names, pictures.labels, strict=True))
     learned, others = (
         {index for name in names for index in classes_of(labels[name])}
@@ -111,6 +110,11 @@ def _as_given(
             "expected some of every class that is validated or tested. Move some there."
         )
     return splits
+
+
+def strata_by_name(pictures: DivisiblePictures) -> dict[str, int]:
+    """`strata` by the name of each picture."""
+    return dict(zip(pictures.names, strata(pictures.labels), strict=True))
 
 
 def strata(labels: Sequence[Label]) -> list[int]:
