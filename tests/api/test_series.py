@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from netwright.api.series import Series, create_series, open_series, runs_in
+from netwright.api.series import Series, SeriesPlan, create_series, open_series, runs_in
 from netwright.errors import FolderTaken, RunError, SettingsError
 from netwright.planning.user_settings import UserSettings
 from netwright.report.summaries import SEARCHED
@@ -113,7 +113,7 @@ def test_a_series_without_a_comparison_ends_well_and_a_damaged_one_is_told(
     assert again.runs[0].settings.seed == 3
     shutil.rmtree(root / "split-1")
     with pytest.raises(RunError, match="split-1"):
-        Series(root, 1).resume()
+        Series(root, SeriesPlan(1)).resume()
     (root / "series.json").write_text("[]")
     with pytest.raises(RunError, match="damaged"):
         open_series(root)

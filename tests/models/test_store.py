@@ -9,7 +9,7 @@ import pytest
 
 from netwright.errors import RunError
 from netwright.files import write_json
-from netwright.models.store import ARCHITECTURE, ENSEMBLE, load_trained, saved_task
+from netwright.models.store import ARCHITECTURE, ENSEMBLE, FOLDS, load_trained, saved_task
 from netwright.training.files import WEIGHTS
 
 UNUSED: Any = None
@@ -60,4 +60,15 @@ def test_a_damaged_ensemble_is_told(tmp_path: Path, kept: Any) -> None:
     write_json(tmp_path / ARCHITECTURE, described)
     (tmp_path / WEIGHTS).touch()
     with pytest.raises(RunError, match=r"architecture\.json is damaged \(ensemble: .*Restore it"):
+        load_trained(tmp_path, UNUSED)
+
+
+@pytest.mark.parametrize(
+    "kept", [None, [], ["a"], [{"choice": {}, "reference": None, ENSEMBLE: {"members": []}}]]
+)
+def test_damaged_folds_are_told(tmp_path: Path, kept: Any) -> None:
+    described = {"task": "classification", "channels": 1, "class_names": ["a", "b"], "size": [8, 8]}
+    write_json(tmp_path / ARCHITECTURE, {**described, "choice": {}, "reference": None, FOLDS: kept})
+    (tmp_path / WEIGHTS).touch()
+    with pytest.raises(RunError, match=r"architecture\.json is damaged \(.*Restore it"):
         load_trained(tmp_path, UNUSED)

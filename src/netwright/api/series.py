@@ -1,13 +1,14 @@
-"""Several runs of one search, each with its own seed and its own division of the dataset."""
+"""Several runs of one search, each with its own seed and its own division of the dataset, or its own fold of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from netwright.api import create_run, open_run
+from netwright.api.folds import create_first_fold, keep_ensemble, parts_file
 from netwright.api.run import Run
 from netwright.api.runner import OnStatus
 from netwright.data.split_file import read_split_file
@@ -22,23 +23,40 @@ SERIES = "series.json"
 """In the folder of a series: how many runs there are to be, and of which folds."""
 
 
-class Series:
-    """Runs in the folders ``split-1``, ``split-2``, ... of one folder. All but the first repeat its settings.
+@dataclass(frozen=True)
+class SeriesPlan:
+    """What a series is made of.
 
     Args:
-        root: the folder.
         splits: how many runs there are to be.
         split_file: the user's file of parts, read anew for each run; None: there is none.
         fold: which of its folds the first run has; the others follow. None: it has no folds.
+        folds: whether the runs are the folds of a cross-validation, each with its own file of parts.
     """
 
-    def __init__(
-        self, root: Path, splits: int, split_file: str | None = None, fold: int | None = None
-    ) -> None:
+    splits: int
+    split_file: str | None = None
+    fold: int | None = None
+    folds: bool = False
+
+
+class Series:
+    """Runs in the folders ``split-1``, ``split-2``, ... of one folder, or ``fold-1``, ``fold-2``, ... All but the first
+    repeat its settings.
+
+    Args:
+        root: the folder.
+        plan: how many runs there are, and how they differ.
+    """
+
+    def __init__(self, root: Path, plan: SeriesPlan) -> None:
         self.root = root
-        self.splits = splits
-        self._split_file = split_file
-        self._fold = fold
+        self.plan = plan
+
+    @property
+    def splits(self) -> int:
+        """How many runs there are to be."""
+        return self.plan.splits
 
     @property
     def runs(self) -> list[Run]:
@@ -59,6 +77,8 @@ class Series:
     ) -> None:
         """Conducts the runs to their ends, one after the other. What was finished stays.
 
+        At the end of a cross-validation, the folder is a run whose network is the ensemble of the folds' networks.
+
         Args:
             on_run: called with each run before it goes on.
             on_status: called about twice a second with the state of the current run.
@@ -73,9 +93,11 @@ class Series:
             if not (run.folder.root / FINISHED).exists():
                 on_run(run)
                 run.resume(on_status)
+        if self.plan.folds:
+            keep_ensemble(self.root, [self._run(n, trust_code=trust_code) for n in range(1, self.splits + 1)])
 
     def _folder(self, number: int) -> Path:
-        return self.root / f"split-{number}"
+        return run_folder(self.root, number, folds=self.plan.folds)
 
     def _run(self, number: int, *, trust_code: bool) -> Run:
         """A run, begun where it has not been yet: the first one's settings with the next seed, and the next fold."""
@@ -83,15 +105,29 @@ class Series:
         if (folder / "run.yaml").exists():
             return open_run(folder, trust_code=trust_code)
         if not self.runs:
-            raise RunError(f"{self.root} has lost its first run, split-1, whose settings the others repeat.")
+            raise RunError(
+                f"{self.root} has lost its first run, {self._folder(1).name}, whose settings the others repeat."
+            )
         first, later = self.runs[0].settings, number - 1
         given: dict[str, Any] = {}
-        if self._split_file is not None:
-            given["dataset.split_file"] = self._split_file
-        if self._fold is not None:
-            given["dataset.fold"] = self._fold + later
+        file = str(parts_file(self.root, number)) if self.plan.folds else self.plan.split_file
+        if file is not None:
+            given["dataset.split_file"] = file
+        if self.plan.fold is not None:
+            given["dataset.fold"] = self.plan.fold + later
         user = UserSettings(seed=first.seed + later, assignments=given, repeat=first, trust_code=trust_code)
         return create_run(Path(first.dataset.path), None, user, folder)
+
+
+def run_folder(root: Path, number: int, *, folds: bool) -> Path:
+    """The folder of a run in a series, counted from 1.
+
+    Args:
+        root: of the series.
+        number: of the run.
+        folds: whether the runs are the folds of a cross-validation.
+    """
+    return root / f"{'fold' if folds else 'split'}-{number}"
 
 
 def create_series(
@@ -101,12 +137,14 @@ def create_series(
     output: Path | None,
     splits: int,
     on_stage: Callable[[str], None] = lambda text: None,
+    *,
+    folds: bool = False,
 ) -> Series:
     """Makes the folder of a series and its first run. Does not search yet.
 
     Seeds count up from the user's: each gives another division of the dataset, and another search. So do the folds of a
     file of folds, from the one that the user names, or from the first. What another file of parts leaves open is drawn
-    for each run.
+    for each run. In a cross-validation the dataset is divided once, by the user's seed.
 
     Args:
         dataset: the path of the dataset.
@@ -115,21 +153,29 @@ def create_series(
         output: the folder of the series, new or empty; None: a new one is chosen.
         splits: how many runs, two or more.
         on_stage: called with a few words about what is being done.
+        folds: whether the runs are the folds of a cross-validation: each holds out other cases.
 
     Raises:
+        DatasetError: there are too few cases for so many folds.
         SettingsError: fewer than two runs, or a setting has a wrong name or value.
         FolderTaken: the folder is not empty.
     """
+    what = "folds" if folds else "splits"
     if splits < 2:
-        raise SettingsError(f"--splits is {splits}: expected 2 or more runs. Leave it out for one.")
-    root = output or default_output(dataset, f"{splits}-splits")
+        raise SettingsError(f"--{what} is {splits}: expected 2 or more runs. Leave it out for one.")
+    root = output or default_output(dataset, f"{splits}-{what}")
     require_new_folder(root)
     seed = user.seed if user.seed is not None else user.repeat.seed if user.repeat is not None else 0
-    file, fold = _parts_given(user, splits)
-    given = dict(user.assignments or {}) | ({} if fold is None else {"dataset.fold": fold})
-    create_run(dataset, recipe, replace(user, seed=seed, assignments=given), root / "split-1", on_stage)
-    write_json(root / SERIES, {"splits": splits, "split_file": file, "fold": fold})
-    return Series(root, splits, file, fold)
+    user, first = replace(user, seed=seed), run_folder(root, 1, folds=folds)
+    if folds:
+        plan = SeriesPlan(splits, folds=True)
+        create_first_fold(dataset, recipe, user, root, first, splits, on_stage)
+    else:
+        plan = SeriesPlan(splits, *_parts_given(user, splits))
+        given = dict(user.assignments or {}) | ({} if plan.fold is None else {"dataset.fold": plan.fold})
+        create_run(dataset, recipe, replace(user, assignments=given), first, on_stage)
+    write_json(root / SERIES, asdict(plan))
+    return Series(root, plan)
 
 
 def _parts_given(user: UserSettings, splits: int) -> tuple[str | None, int | None]:
@@ -169,7 +215,8 @@ def open_series(path: Path) -> Series:
     splits = values.get("splits") if isinstance(values, dict) else None
     if not isinstance(splits, int):
         raise RunError(f"{file} is damaged: expected the number of runs as splits. Restore it from a copy.")
-    return Series(Path(path), splits, values.get("split_file"), values.get("fold"))
+    plan = SeriesPlan(splits, values.get("split_file"), values.get("fold"), bool(values.get("folds")))
+    return Series(Path(path), plan)
 
 
 def runs_in(paths: list[Path]) -> list[Run]:

@@ -20,6 +20,7 @@ from netwright.cli.options import (
     DatasetArgument,
     EpochsOption,
     FoldOption,
+    FoldsOption,
     FormatOption,
     HoursOption,
     JsonOption,
@@ -254,6 +255,7 @@ def search(
     max_pixels: MaxPixelsOption = None,
     log: LogOption = None,
     splits: SplitsOption = None,
+    folds: FoldsOption = None,
     trust_code: TrustOption = False,
 ) -> None:
     """Search a network, compare it with a default or with standard networks, and write a report."""
@@ -283,8 +285,10 @@ def search(
         repeat=None if settings is None else read_settings(settings),
         trust_code=trust_code,
     )
-    if splits is not None:
-        conduct_series(dataset, recipe, user, output, splits)
+    if splits is not None and folds is not None:
+        raise SettingsError("--splits and --folds were given: expected one of them. Leave the other out.")
+    if splits is not None or folds is not None:
+        conduct_series(dataset, recipe, user, output, splits=splits, folds=folds)
         return
     with warnings_of_settings() as told:
         run = create_run(dataset, recipe, user, output, on_stage=stage)

@@ -65,7 +65,13 @@ def stage(text: str) -> None:
 
 
 def conduct_series(
-    dataset: Path, recipe: str | None, user: UserSettings, output: Path | None, splits: int
+    dataset: Path,
+    recipe: str | None,
+    user: UserSettings,
+    output: Path | None,
+    *,
+    splits: int | None,
+    folds: int | None,
 ) -> None:
     """Make a series of runs and conduct it.
 
@@ -74,12 +80,14 @@ def conduct_series(
         recipe: of all runs; None: one that fits the data.
         user: what the user set.
         output: the folder; None: a new one.
-        splits: how many runs.
+        splits: how many runs; None: the folds of a cross-validation.
+        folds: how many folds.
     """
     from netwright.api.series import create_series
 
+    count = splits or folds or 0
     with warnings_of_settings() as told:
-        series = create_series(dataset, recipe, user, output, splits, on_stage=stage)
+        series = create_series(dataset, recipe, user, output, count, on_stage=stage, folds=folds is not None)
     print_lines(told)
     _go_on(series)
 
@@ -96,18 +104,19 @@ def resume_series(root: Path, hours: float | None, compare: str | None, *, trust
     Raises:
         SettingsError: hours or a comparison were given.
     """
-    from netwright.api.series import open_series
+    from netwright.api.series import open_series, run_folder
 
+    series = open_series(root)
     if hours is not None or compare is not None:
         raise SettingsError(
             f"{root} holds several runs: expected one for --hours and --compare. Name one of them, such as "
-            f"{root / 'split-1'}."
+            f"{run_folder(root, 1, folds=series.plan.folds)}."
         )
-    _go_on(open_series(root), trust_code=trust_code)
+    _go_on(series, trust_code=trust_code)
 
 
 def _go_on(series: Series, *, trust_code: bool = False) -> None:
-    from netwright.cli.compared import compared_lines
+    from netwright.cli.compared import compared_lines, ensemble_lines
     from netwright.runs.results import read_results
 
     def told(run: Any) -> None:
@@ -119,3 +128,5 @@ def _go_on(series: Series, *, trust_code: bool = False) -> None:
         print_lines(compared_lines(series.compared()))
     for run in series.runs:
         out.print(f"report     {run.folder.report}", markup=False)
+    if series.plan.folds:
+        print_lines(ensemble_lines(series))

@@ -152,7 +152,17 @@ SplitsOption = Annotated[
     typer.Option(
         "--splits",
         min=2,
-        help="So many runs, each with its own seed and division of the data, and a table of their means.",
+        help="So many runs, each with its own seed and division of the data and with all of --hours, and a table of "
+        "their means.",
+    ),
+]
+FoldsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--folds",
+        min=2,
+        help="Cross-validation: so many runs, each with all of --hours and with other cases held out; in the end their "
+        "networks are used as one.",
     ),
 ]
 

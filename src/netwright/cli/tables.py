@@ -139,10 +139,10 @@ def end_lines(run: Any) -> Iterator[str]:
     yield f"report   {run.folder.report}"
     if not (run.folder.winner / WEIGHTS).exists():
         yield f"train it {command('train', root)}"
-    yield f"use it   {command('predict', root, '/path/to/images', '-o', _output_folder(run.settings))}"
+    yield f"use it   {command('predict', root, '/path/to/images', '-o', output_folder(run.settings))}"
 
 
-def _output_folder(settings: RunSettings) -> str:
+def output_folder(settings: RunSettings) -> str:
     """The name of the folder into which a run's network writes."""
     return task_of_metric(str(settings.objective.metric)).output_folder
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 ARCHITECTURE = "architecture.json"
 PREPROCESSING = "preprocessing.json"
 ENSEMBLE = "ensemble"
+FOLDS = "folds"
+"""The networks of a cross-validation, which are used as one."""
+_OF_FOLD = ("choice", "reference", ENSEMBLE)
+"""What of a description may differ between the folds."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +132,75 @@ def load_trained(folder: Path, settings: RunSettings, device: str = "auto") -> P
         raise RunError(f"{folder} has no trained network ({WEIGHTS} is missing).")
     architecture = read_json(folder / ARCHITECTURE)
     task = _task_of(folder, architecture)
-    composition = _composition_of(folder, architecture)
-    network = build_composition(composition, settings, task.network_task(architecture))
+    network = _built(folder, architecture, settings, task.network_task(architecture))
     load_weights(network, folder / WEIGHTS)
     chosen = resolve_device(device)
     saved = SavedNetwork(folder, architecture, read_json(folder / PREPROCESSING))
     return task.predictor(network.to(chosen).eval(), saved, chosen)
+
+
+def _built(
+    folder: Path, architecture: Mapping[str, Any], settings: RunSettings, task: NetworkTask
+) -> nn.Module:
+    """The network in a folder, without its weights."""
+    if FOLDS not in architecture:
+        return build_composition(_composition_of(folder, architecture), settings, task)
+    from netwright.nn.ensemble import Ensemble
+    from netwright.nn.renormalised import Renormalised
+
+    folds = architecture[FOLDS]
+    if not isinstance(folds, list) or not folds or not all(isinstance(one, dict) for one in folds):
+        raise RunError(
+            f"{folder / ARCHITECTURE} is damaged ({FOLDS}): expected the networks of the folds. Restore it from a copy."
+        )
+    networks = [
+        build_composition(_composition_of(folder, {**architecture, **one}), settings, task) for one in folds
+    ]
+    return Ensemble([Renormalised(network, task.channels) for network in networks], output=task.output)
+
+
+def join_folds(folders: Sequence[Path], folder: Path, settings: RunSettings) -> None:
+    """Writes the ensemble of trained networks into a folder, from where `load_trained` has it as one network.
+
+    All count alike. Each may itself be an ensemble. They were trained on different parts of one dataset.
+
+    Args:
+        folders: of the networks.
+        folder: to write to; made where it does not exist.
+        settings: of their runs, whose space makes the networks.
+
+    Raises:
+        RunError: a file is missing or damaged, or the networks are not for the same input and output.
+        StorageError: the folder cannot be written to.
+    """
+    from netwright.nn.ensemble import Ensemble
+    from netwright.nn.renormalised import Renormalised
+    from netwright.training.weights import save_weights
+
+    saved = [saved_network(one) for one in folders]
+    task = saved_task(folders[0])
+    common, *others = ({k: v for k, v in one.architecture.items() if k not in _OF_FOLD} for one in saved)
+    for one, other in zip(folders[1:], others, strict=True):
+        if other != common:
+            apart = sorted(k for k in {*common, *other} if common.get(k) != other.get(k))
+            raise RunError(
+                f"{folders[0]} and {one} cannot be used as one network: expected networks for the same data, but they "
+                f"differ in {', '.join(apart)}."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    # Weights are never with the description of others.
+    (folder / WEIGHTS).unlink(missing_ok=True)
+    joined = task.join(saved, folder)
+    networks = [
+        Renormalised(load_trained(one, settings, "cpu").network, len(joined.images)).between(
+            joined.images, own
+        )
+        for one, own in zip(folders, joined.members, strict=True)
+    ]
+    folds = [{k: v for k, v in one.architecture.items() if k in _OF_FOLD} for one in saved]
+    write_json(folder / ARCHITECTURE, {**common, "choice": {}, "reference": None, FOLDS: folds})
+    write_json(folder / PREPROCESSING, joined.preprocessing)
+    save_weights(Ensemble(networks, output=task.network_task(common).output), folder / WEIGHTS)
 
 
 def build_composition(composition: Composition, settings: RunSettings, task: NetworkTask) -> nn.Module:

@@ -142,12 +142,18 @@ def _summary(contestant: Contestant, labels: Sequence[str], metric: Metric) -> S
     return Summary(
         contestant,
         case_scores,
-        _estimate(case_scores, contestant.groups),
-        {label: _estimate(values, contestant.groups) for label, values in by_label.items()},
+        estimate(case_scores, contestant.groups),
+        {label: estimate(values, contestant.groups) for label, values in by_label.items()},
     )
 
 
-def _estimate(scores: Mapping[str, float], groups: Mapping[str, str]) -> Estimate:
+def estimate(scores: Mapping[str, float], groups: Mapping[str, str]) -> Estimate:
+    """The mean over cases with its interval.
+
+    Args:
+        scores: of each case.
+        groups: the patient of each case that shares its patient with others.
+    """
     values = list(scores.values())
     low, high = bootstrap_interval(value_a_group(values, groups_of(scores, groups)))
     return Estimate(mean_known(values), low, high)

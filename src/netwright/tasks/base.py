@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netwright.report.run import ReportedRun
     from netwright.report.sections import Section
     from netwright.settings import RunSettings
+    from netwright.tasks.folds import Joined
     from netwright.training.config import TrainingProtocol
     from netwright.training.problem import NetworkTask, Problem
 
@@ -305,6 +306,19 @@ class Task(Protocol):
             settings: of the run.
             prepared: the run's data.
             validation: indices of the validation cases.
+        """
+
+    def join(self, members: Sequence[SavedNetwork], folder: Path) -> Joined:
+        """What networks that were trained on different parts of a dataset have in common, to be used as one.
+
+        What `finish` fitted to them is joined too, where it can be, and stored in the folder of that one network.
+
+        Args:
+            members: the networks.
+            folder: of the one network that they become.
+
+        Raises:
+            RunError: they prepare images differently, or a file is damaged.
         """
 
     def postprocessing(self, folder: Path) -> Postprocessing | None:

@@ -17,7 +17,7 @@ from netwright.means import mean_known
 from netwright.report.collect.comparison import columns_of, contestant_of, metric_compared
 from netwright.report.metrics import Metric
 from netwright.report.statistics import PairedComparison, holm, paired_comparison, value_a_group
-from netwright.report.summaries import Summary, groups_of, summarise
+from netwright.report.summaries import Estimate, Summary, estimate, groups_of, summarise
 from netwright.runs.drawings import space_to_show
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import read_results
@@ -91,6 +91,9 @@ class ComparedRow:
         title: the recipe of the searches, or the name of a network of the final comparisons.
         runs: the run folders.
         score: of each run, the mean over its test cases.
+        over_cases: the mean over all test cases, each with its mean over the runs that tested it. In a cross-validation
+            each case has one score, of networks that did not see it.
+        cases: how many these are.
         parameters: of the networks.
         search_seconds: wall time of each search; NaN for networks that nobody searched.
         worker_seconds: the same, times the candidates that trained at once.
@@ -103,6 +106,8 @@ class ComparedRow:
     title: str
     runs: tuple[str, ...]
     score: Spread
+    over_cases: Estimate
+    cases: int
     parameters: Spread
     search_seconds: Spread
     worker_seconds: Spread
@@ -272,10 +277,13 @@ def _tested(
 
 def _row(group: Sequence[_Tested]) -> ComparedRow:
     contestants = [one.summary.contestant for one in group]
+    scores = _of_cases(group)
     return ComparedRow(
         title=group[0].title,
         runs=tuple(str(one.run) for one in group),
         score=Spread.of([one.summary.overall.mean for one in group]),
+        over_cases=estimate(scores, _patients(group)),
+        cases=len(scores),
         parameters=Spread.of([c.parameters for c in contestants]),
         search_seconds=Spread.of([one.search_seconds for one in group]),
         worker_seconds=Spread.of([one.search_seconds * one.workers for one in group]),
@@ -315,12 +323,17 @@ def _paired(one: Sequence[_Tested], other: Sequence[_Tested]) -> PairedCompariso
     common = [case for case in mine if case in theirs]
     if not common:
         return None
-    patients: dict[str, str] = {}
-    for tested in (*one, *other):
-        patients |= tested.summary.contestant.groups
-    groups = groups_of(common, patients)
+    groups = groups_of(common, _patients([*one, *other]))
     first, second = (value_a_group([scores[case] for case in common], groups) for scores in (mine, theirs))
     return paired_comparison(first, second)
+
+
+def _patients(group: Sequence[_Tested]) -> dict[str, str]:
+    """The patient of each case that shares it with others."""
+    patients: dict[str, str] = {}
+    for one in group:
+        patients |= one.summary.contestant.groups
+    return patients
 
 
 def _of_cases(group: Sequence[_Tested]) -> dict[str, float]:

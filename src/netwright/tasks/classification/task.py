@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netwright.report.run import ReportedRun
     from netwright.report.sections import Section
     from netwright.settings import RunSettings
+    from netwright.tasks.folds import Joined
     from netwright.training.config import TrainingProtocol
     from netwright.training.problem import Problem
 
@@ -147,6 +148,12 @@ class Classification:
     ) -> Predictor:
         """Nothing is fitted after the training."""
         return predictor
+
+    def join(self, members: Sequence[SavedNetwork], folder: Path) -> Joined:
+        """Nothing is fitted after the training."""
+        from netwright.tasks.folds import join_pictures
+
+        return join_pictures(members)
 
     def postprocessing(self, folder: Path) -> None:
         """Nothing is fitted to the output."""

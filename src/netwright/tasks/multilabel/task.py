@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from netwright.report.run import ReportedRun
     from netwright.report.sections import Section
     from netwright.settings import RunSettings
+    from netwright.tasks.folds import Joined
     from netwright.training.config import TrainingProtocol
     from netwright.training.problem import Problem
 
@@ -154,6 +155,15 @@ class Multilabel:
         return predictor.with_thresholds(
             folder, prepared, validation if settings.train.cases == "training" else ()
         )
+
+    def join(self, members: Sequence[SavedNetwork], folder: Path) -> Joined:
+        """The threshold of a label is the mean of the members' thresholds."""
+        from netwright.tasks.folds import join_pictures
+        from netwright.tasks.multilabel.thresholds import mean_thresholds
+
+        labels = self.network_task(members[0].architecture).classes
+        mean_thresholds([member.folder for member in members], labels).write(folder)
+        return join_pictures(members)
 
     def postprocessing(self, folder: Path) -> None:
         """Nothing is fitted to the output."""

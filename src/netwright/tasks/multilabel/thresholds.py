@@ -61,6 +61,17 @@ def read_thresholds(folder: Path, labels: int) -> Thresholds:
         ) from None
 
 
+def mean_thresholds(folders: Sequence[Path], labels: int) -> Thresholds:
+    """The means of those that are kept in the folders of several networks.
+
+    Raises:
+        RunError: a file is damaged.
+    """
+    kept = [read_thresholds(folder, labels) for folder in folders]
+    means = np.mean([one.values for one in kept], axis=0)
+    return Thresholds(tuple(means.tolist()), all(one.chosen for one in kept))
+
+
 def _checked(values: Mapping[str, Any], labels: int) -> Thresholds:
     thresholds = tuple(float(value) for value in values["values"])
     if len(thresholds) != labels or not all(np.isfinite(thresholds)):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netwright.report.run import ReportedRun
     from netwright.report.sections import Section
     from netwright.settings import RunSettings
+    from netwright.tasks.folds import Joined
     from netwright.tasks.segmentation.crf_fitting import FittedCRF
     from netwright.training.config import TrainingProtocol
     from netwright.training.problem import Problem
@@ -199,6 +200,12 @@ class Segmentation:
             return predictor
         volumes = prepared_volumes(prepared)
         return fit_postprocessing(folder, settings, as_segmenter(predictor), volumes, validation)
+
+    def join(self, members: Sequence[SavedNetwork], folder: Path) -> Joined:
+        """Nothing that was fitted is kept: no case was seen by none of the networks, to choose a CRF by."""
+        from netwright.tasks.folds import join_volumes
+
+        return join_volumes(members)
 
     def postprocessing(self, folder: Path) -> FittedCRF | None:
         """The CRF, whether kept or not."""

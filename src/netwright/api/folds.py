@@ -1,0 +1,168 @@
+"""Cross-validation: a series of runs, each of which holds out other cases, and the ensemble of their networks."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from netwright.api import create_run
+from netwright.api.run import Run
+from netwright.data.checked_parts import given_parts
+from netwright.data.open import folds_any
+from netwright.data.split_file import read_split_file
+from netwright.data.splits import Splits
+from netwright.errors import DatasetWarning, RunError, SettingsError
+from netwright.files import number, read_json, write_json, write_text
+from netwright.models.store import join_folds, load_trained, saved_task
+from netwright.planning.context import Context
+from netwright.planning.draft import Draft
+from netwright.planning.recipe import first_draft
+from netwright.planning.resolve import Chapter, take_steps
+from netwright.planning.user_settings import UserSettings
+from netwright.runs.data import open_own, open_run_data
+from netwright.runs.folder import RunFolder
+from netwright.runs.status import FINISHED
+from netwright.training.files import WEIGHTS
+
+TESTED = "tested.json"
+"""Beside the weights of the ensemble: its scores on test cases that all folds have."""
+PARTS = "parts"
+"""The folder of a series with the parts of each fold, as ``splits.json`` has them."""
+
+
+def parts_file(root: Path, number: int) -> Path:
+    """The file with the parts of a fold, counted from 1."""
+    return root / PARTS / f"{number}.json"
+
+
+def create_first_fold(
+    dataset: Path,
+    recipe: str | None,
+    user: UserSettings,
+    root: Path,
+    folder: Path,
+    count: int,
+    on_stage: Callable[[str], None],
+) -> None:
+    """Writes the parts of all folds, and makes the run of the first one. Does not search yet.
+
+    Args:
+        dataset: the path of the dataset.
+        recipe: its name; None: one that fits the data.
+        user: what the user set.
+        root: the folder of the series.
+        folder: of the first run.
+        count: how many folds.
+        on_stage: called with a few words about what is being done.
+
+    Raises:
+        DatasetError: there are too few cases for so many folds.
+        SettingsError: a setting has a wrong name or value, a file of folds was given, or no network would be trained
+            after the search.
+    """
+    draft, context = first_draft(dataset, recipe, user), Context(user, on_stage=on_stage)
+    take_steps(draft, context, Chapter.SETTINGS)
+    if draft.race is None and draft.verdict.hours == 0:
+        raise SettingsError(
+            f"verdict.hours=0 (--verdict-hours) leaves out the training after the search, but the networks of "
+            f"{count} --folds are those that it makes. Give it some hours, or leave it out."
+        )
+    folds = _folds(draft, count)
+    try:
+        parts_file(root, 1).parent.mkdir(parents=True)
+        for number, parts in enumerate(folds, 1):
+            write_json(parts_file(root, number), parts.to_dict())
+        assignments = dict(user.assignments or {}) | {"dataset.split_file": str(parts_file(root, 1))}
+        assignments.pop("dataset.fold", None)
+        create_run(dataset, recipe, replace(user, assignments=assignments), folder, on_stage)
+    except BaseException:
+        shutil.rmtree(root / PARTS, ignore_errors=True)
+        if root.exists() and not any(root.iterdir()):
+            root.rmdir()
+        raise
+
+
+def _folds(draft: Draft, count: int) -> tuple[Splits, ...]:
+    dataset, path = open_own(draft), draft.dataset.split_file
+    if path is None:
+        return folds_any(dataset, count, draft.seed, draft.split)
+    file = read_split_file(path.expanduser(), draft.dataset.fold)
+    if file.fold is not None:
+        raise SettingsError(
+            f"{path} has folds of its own: expected a file with test cases at most, since --folds divides the others. "
+            f"Take its folds by --splits {file.folds}."
+        )
+    given, _ = given_parts(file, dataset)
+    return folds_any(dataset, count, draft.seed, draft.split, given)
+
+
+def keep_ensemble(root: Path, runs: Sequence[Run]) -> None:
+    """Makes the folder of a series a run whose network is the ensemble of the folds' networks. It is tested on the test
+    cases that all folds have, if there are any.
+
+    Nothing is done where that was done after the last run had ended.
+
+    Args:
+        root: of the series.
+        runs: of all folds, finished.
+
+    Raises:
+        RunError: a run has no network, or the networks cannot be used together.
+    """
+    folder, first = RunFolder(root), runs[0]
+    ended = max(read_json(run.folder.root / FINISHED)["finished"] for run in runs)
+    finished = root / FINISHED
+    if finished.exists() and read_json(finished)["finished"] > ended:
+        return
+    first.code()
+    lacking = next((run for run in runs if not (run.folder.winner / WEIGHTS).exists()), None)
+    if lacking is not None:
+        raise RunError(
+            f"{lacking.folder.root} has no trained network, so there is no ensemble of all folds. Its report says why."
+        )
+    with folder.locked():
+        parts = [run.folder.splits() for run in runs]
+        write_json(folder.splits_file, _all_parts(parts).to_dict())
+        write_text(folder.settings_file, first.folder.settings_file.read_text(encoding="utf-8"))
+        (folder.winner / TESTED).unlink(missing_ok=True)
+        join_folds([run.folder.winner for run in runs], folder.winner, folder.settings())
+        if folder.splits().test:
+            _test(folder, first)
+        write_json(finished, {"finished": time.time()})
+
+
+def _all_parts(parts: Sequence[Splits]) -> Splits:
+    """The parts of the ensemble: it has seen every case but the test cases that all folds have."""
+    test = set.intersection(*(set(one.test) for one in parts))
+    seen = {name for one in parts for name in (*one.training, *one.validation, *one.test)} - test
+    return replace(
+        parts[0],
+        training=tuple(sorted(seen)),
+        validation=(),
+        test=tuple(sorted(test)),
+        origin=f"{len(parts)} folds",
+    )
+
+
+def _test(folder: RunFolder, first: Run) -> None:
+    """Tests the ensemble on the test cases, which are those of the first run."""
+    settings = folder.settings()
+    run_data = open_run_data(first.folder, first.settings)
+    task = saved_task(folder.winner)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DatasetWarning)
+        trained = load_trained(folder.winner, settings)
+        results = task.final_results(trained, folder.winner, run_data.test, searched=True)
+    write_json(folder.winner / TESTED, {"metrics": trained.means(results), **results})
+
+
+def ensemble_metrics(root: Path) -> dict[str, float] | None:
+    """What the ensemble in the folder of a series reached on test cases; None: all cases were held out in turn."""
+    file = RunFolder(root).winner / TESTED
+    return (
+        {name: number(value) for name, value in read_json(file)["metrics"].items()} if file.exists() else None
+    )
