@@ -18,7 +18,7 @@ from netwright.data.open import open_any, split_any
 from netwright.errors import SettingsError
 from netwright.execution import notes
 from netwright.planning.early_termination import choose_early_termination
-from netwright.planning.from_data import require_validation_labels, shape_space
+from netwright.planning.from_data import choose_low_resolution, require_validation_labels, shape_space
 from netwright.planning.recipe import first_draft, read_without_classes
 from netwright.planning.task_settings import choose_task_settings
 from netwright.planning.user_settings import UserSettings
@@ -43,7 +43,8 @@ def settings_for(path: Path, recipe: str | None, **given: Any) -> RunSettings:
     assignments = {name.replace("__", "."): value for name, value in given.items()}
     settings = resolve(path, recipe, UserSettings(assignments=assignments))
     opened = open_own(settings)
-    settings = after(settings, choose_task_settings, user_set=assignments, dataset=opened)
+    steps = choose_task_settings, choose_low_resolution
+    settings = after(settings, *steps, user_set=assignments, dataset=opened)
     prepared = prepare_own(opened, settings)
     return after(settings, *CHOOSE_FROM_DATA, user_set=assignments, dataset=opened, prepared=prepared)
 
@@ -428,3 +429,27 @@ def test_ct_is_measured_again_where_a_run_is_repeated(shapes: Path) -> None:
     assert earlier.preprocessing.ct_intensities == ((-100, 240, 80, 50), None)
     repeated = first_draft(shapes, None, UserSettings(repeat=earlier)).preprocessing
     assert (repeated.normalise, repeated.ct_intensities) == ("modality", None)
+
+
+def test_volumes_at_low_resolution_are_for_networks_that_see_them(dataset: Path, shapes: Path) -> None:
+    """Inputs of 8 voxels a side see less than a quarter of 24; without need, or for others, there are none."""
+    small = {"preprocessing__size": [8, 8, 8]}
+    seen = settings_for(dataset, "auto", **small)
+    factors = seen.preprocessing.low_resolution
+    assert factors is not None
+    assert min(factors) > 1
+    assert seen.space.options["low_resolution"] == list(factors)
+    assert seen.space.options["channels"] == 2
+    assert "low_resolution" in make_space(seen.space).distributions()
+    for given in ({}, {**small, "preprocessing__low_resolution": None}):
+        without = settings_for(dataset, "auto", **given)
+        assert without.preprocessing.low_resolution is without.space.options["low_resolution"] is None
+        assert "low_resolution" not in make_space(without.space).distributions()
+    pictures = settings_for(shapes, "auto", space__name="classifier-stages")
+    assert pictures.preprocessing.low_resolution is None
+    for asked, reason in (
+        ({"recipe": "segnas4"}, "the space 'segnas4' has no first stage"),
+        ({"recipe": "auto", "slices": {}}, "networks see one slice at a time"),
+    ):
+        with pytest.raises(SettingsError, match=reason):
+            settings_for(dataset, **{**small, "preprocessing__low_resolution": [2, 2, 2], **asked})

@@ -99,6 +99,24 @@ def test_what_is_suggested_are_other_networks_or_trainings(task: SegmentationTas
     assert ("stem" in names) == (start["stem"] == 2)
 
 
+def test_a_first_stage_sees_the_surroundings_and_the_second_what_it_gives() -> None:
+    task = segmentation(9, 13, 10, channels=4)
+    space = space_for(task, low_resolution=(2, 2, 1), spacing=(1.0, 1.0, 3.0))
+    assert space.suggestions()[0] == {"low_resolution": True}
+    images = torch.randn(1, 4, 9, 13, 10)
+    without, staged = (
+        space.build({"low_resolution": chosen, "norm": "batch"}, task).eval() for chosen in (False, True)
+    )
+    elsewhere = torch.cat([images[:, :2], torch.randn(1, 2, 9, 13, 10)], 1)
+    torch.testing.assert_close(without(images), without(elsewhere))
+    assert not torch.allclose(staged(images), staged(elsewhere))
+    assert staged(images).shape == (1, 3, 9, 13, 10)
+    titles = [diagram.title for diagram in space.diagrams({"low_resolution": True}, task)]
+    assert titles == ["Block", "First stage, at low resolution", "Network"]
+    with pytest.raises(SettingsError, match="an even number of channels"):
+        space_for(segmentation(9, 13, 10, channels=3), low_resolution=(2, 2, 1))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (33, 65), (1, 9, 4), (8, 40, 40), (96, 17, 33)])
 def test_images_of_any_size(size: tuple[int, ...]) -> None:
     """Those that the space was made for, and any others."""
@@ -111,10 +129,13 @@ def test_images_of_any_size(size: tuple[int, ...]) -> None:
                 assert network(torch.zeros(1, 1, *shape)).shape == (1, task.classes, *shape)
 
 
-@pytest.mark.parametrize("task", [SMALL_2D, SMALL_3D])
-def test_what_is_canonical_is_what_matters(task: SegmentationTask) -> None:
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [(SMALL_2D, {}), (SMALL_3D, {}), (segmentation(9, 13, 10, channels=2), {"low_resolution": (2, 2, 1)})],
+)
+def test_what_is_canonical_is_what_matters(task: SegmentationTask, options: dict[str, Any]) -> None:
     """What `canonical` leaves out or clips changes neither network nor training; what it keeps changes one of them."""
-    space = space_for(task, fixed={"kernel": 3, "width": 8})
+    space = space_for(task, fixed={"kernel": 3, "width": 8}, **options)
     start = space.starting_choice()
     for choice in random_choices(space, 2, seed=len(task.size)):
         canonical, made = space.canonical(choice), made_of(space, choice, task)

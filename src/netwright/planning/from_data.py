@@ -28,6 +28,33 @@ def keep_preparation(draft: Draft, context: Context) -> None:
     draft.change({KINDS[prepared.kind].setting: prepared.settings.to_dict()})
 
 
+def choose_low_resolution(draft: Draft, _: Context) -> None:
+    """Keep no volumes at low resolution where the space has no first stage for them.
+
+    Raises:
+        SettingsError: the user asked for them.
+    """
+    wanted = draft.preprocessing.low_resolution
+    if wanted is None:
+        return
+    staged = (
+        takes_task(draft.space) and "low_resolution" in inspect.signature(space_maker(draft.space)).parameters
+    )
+    if staged and draft.slices is None:
+        return
+    if "preprocessing.low_resolution" in draft.user_set:
+        reason = (
+            "networks see one slice at a time"
+            if staged
+            else f"the space {draft.space.name!r} has no first stage"
+        )
+        raise SettingsError(
+            f"preprocessing.low_resolution is {wanted}, but {reason}. Leave it out, or take the space encoder-decoder "
+            "for whole volumes."
+        )
+    draft.change({"preprocessing.low_resolution": None})
+
+
 def limit_cutout(draft: Draft, context: Context) -> None:
     """Limit the cutout to half of the image's shorter side, which is the ratio for CIFAR (16 of 32 pixels).
 
@@ -67,6 +94,9 @@ def _shaped(draft: Draft, context: Context) -> dict[str, Any]:
     parameters = inspect.signature(space_maker(spec)).parameters
     if "spacing" in parameters:
         shape["spacing"] = _spacing(context)
+    if "low_resolution" in parameters:
+        factors = draft.preprocessing.coarse_factors
+        shape["low_resolution"] = None if factors is None else list(factors)
     for name, value in shape.items():
         if f"space.{name}" in draft.user_set and spec.options[name] != value:
             raise SettingsError(

@@ -20,6 +20,7 @@ from netwright.planning.draft import Draft
 from netwright.planning.early_termination import choose_early_termination, needs_batch_seconds, require_guess
 from netwright.planning.exploration_length import warn_of_exploration
 from netwright.planning.from_data import (
+    choose_low_resolution,
     keep_preparation,
     limit_cutout,
     require_own_training,
@@ -169,6 +170,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("volumes or slices", choose_slices),
         ("what the task needs", choose_task_settings),
         ("the dataset is usable", require_usable),
+        ("a first stage at low resolution", choose_low_resolution),
         ("the dataset is prepared", prepare_dataset),
         ("how it was prepared", keep_preparation),
         ("pictures with masks are slices", choose_slices_of_masks),

@@ -125,6 +125,7 @@ def _unknown_name(name: str, values: Mapping[str, Any]) -> str:
     known = list(dict.fromkeys([*_names(values), *settings]))
     last = _last(name)
     near = [k for k in known if last in (_last(k), _initials(k))]
+    near.sort(key=lambda k: difflib.SequenceMatcher(None, name, k).ratio(), reverse=True)
     near += [k for k in difflib.get_close_matches(name, known, n=NEAREST, cutoff=0.0) if k not in near]
     quoted = ""
     if near[0] in fields:

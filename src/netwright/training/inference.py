@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.data.loading.batches import padding, windows
+from netwright.data.loading.batches import Image, padding, whole, windows
 from netwright.data.volumes.slabs import Slabs
 from netwright.execution import heartbeat
 from netwright.nn.losses import main_output
@@ -65,7 +65,7 @@ def forward(
 
 def predict_volume(
     network: nn.Module,
-    image: NDArray[np.float32],
+    image: Image,
     size: Sequence[int],
     *,
     device: torch.device | str = "cpu",
@@ -83,7 +83,7 @@ def predict_volume(
 
     Args:
         network: on ``device``. It is in evaluation mode while it computes.
-        image: prepared like the training images; it may be mapped from a file.
+        image: prepared like the training images; it may be mapped from a file, or be cut as it is read.
         size: the network's input size in voxels.
         device: where to compute.
         overlap: the share by which windows overlap, from 0 to below 1.
@@ -149,7 +149,7 @@ def predict_slices(
 
 def _parts(
     network: nn.Module,
-    image: NDArray[np.float32],
+    image: Image,
     size: Sequence[int],
     axis: int,
     overlap: float,
@@ -164,7 +164,7 @@ def _parts(
     settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
     shape = image.shape[1:]
     if is_within(shape, size):
-        yield _at_once(network, image[None], size, air, **settings)[0]
+        yield _at_once(network, whole(image)[None], size, air, **settings)[0]
         return
     padded_shape = [max(pair) for pair in zip(shape, size, strict=True)]
     _, target = windows(shape, padded_shape)
@@ -223,7 +223,7 @@ def _filled(
 
 def predict_padded(
     network: nn.Module,
-    images: Sequence[NDArray[np.float32]],
+    images: Sequence[Image],
     size: Sequence[int],
     air: Sequence[NDArray[np.float32]],
     *,
@@ -248,7 +248,7 @@ def predict_padded(
     targets = [windows(image.shape[1:], size)[1] for image in images]
     for row, (image, target) in enumerate(zip(images, targets, strict=True)):
         batch.numpy()[row] = padding(air[row], image.ndim)
-        batch.numpy()[row][:, *target] = image
+        batch.numpy()[row][:, *target] = whole(image)
     with evaluating(network):
         logits = forward(
             network, batch.to(device), mixed_precision=mixed_precision, channels_last=channels_last

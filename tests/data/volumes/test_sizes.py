@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,14 +22,18 @@ def grid(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Gr
     return Grid(shape, tuple(map(tuple, np.diag([*spacing, 1.0]).tolist())))
 
 
-@pytest.mark.parametrize("values", [{}, FOR_ANY_DATA, {"spacing": "native", "pad": False}])
-def test_they_are_those_of_the_prepared_volumes(sample: Path, tmp_path: Path, values: dict[str, str]) -> None:
-    prepared = prepare(open_any(sample), PreprocessingSettings(**values), tmp_path)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "values", [{}, FOR_ANY_DATA, {"spacing": "native", "pad": False, "low_resolution": (2, 3, 1)}]
+)
+def test_they_are_those_of_the_prepared_volumes(sample: Path, tmp_path: Path, values: dict[str, Any]) -> None:
+    prepared = prepare(open_any(sample), PreprocessingSettings(**values), tmp_path)
     sizes, cases = prepared.sizes, range(len(prepared))
     inside = [[len(prepared.geometry(case).inside(axis)) for axis in range(3)] for case in cases]
     np.testing.assert_allclose(sizes.shape, np.median(inside, axis=0), atol=0.5)
     assert (sizes.size, sizes.spacing) == (prepared.size, prepared.spacing)
-    arrays = sum((prepared.folder / name).stat().st_size for name in ("images.npy", "labels.npy"))
+    files = [path for path in prepared.folder.glob("*.npy") if path.name != "foreground.npy"]
+    assert len(files) == 2 + ("low_resolution" in values and values["low_resolution"] != "auto")
+    arrays = sum(path.stat().st_size for path in files)
     assert 0 < arrays - sizes.cache_bytes < 1000  # the headers
 
 
@@ -45,11 +51,17 @@ def test_a_patch_that_sees_little_is_told() -> None:
     settings = PreprocessingSettings(**FOR_ANY_DATA)
     thick = sizes_of([grid((512, 512, 75), (0.8, 0.8, 5.0))] * 4, settings, channels=1)
     assert thick.view == pytest.approx(np.prod(thick.size) / (512 * 512 * 75))
-    assert thick.cache_bytes == 4 * 512 * 512 * 75 * 5
+    assert thick.cache_bytes == 4 * (512 * 512 * 75 * 5 + 256 * 256 * 75 * 4)
     told = dict(thick.lines())
     assert told["prepared"] == (
-        "median volume 512 x 512 x 75 voxels of 0.8 x 0.8 x 5 mm, input 240 x 240 x 36, cache 393 MB"
+        "median volume 512 x 512 x 75 voxels of 0.8 x 0.8 x 5 mm, input 240 x 240 x 36, cache 472 MB"
     )
+    assert told["patches"] == (
+        "an input sees 11 % of the median volume. Networks may have a first stage at low resolution, 1.6 x 1.6 x 5 mm: "
+        "its input of 240 x 240 x 36 voxels sees 42 %"
+    )
+    one = replace(settings, low_resolution=None)
+    told = dict(sizes_of([grid((512, 512, 75), (0.8, 0.8, 5.0))] * 4, one, channels=1).lines())
     coarser = [float(edge) for edge in told["patches"].partition("[")[2].partition("]")[0].split(",")]
     larger = sizes_of(
         [grid((512, 512, 75), (0.8, 0.8, 5.0))] * 4,

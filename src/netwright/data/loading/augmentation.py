@@ -32,6 +32,7 @@ def augment(
     spacing: Sequence[float] | None = None,
     mirrored: int = 0,
     outside: Tensor | None = None,
+    factors: Sequence[int] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Changes the images of a batch at random, and their labels alike.
 
@@ -53,6 +54,9 @@ def augment(
             axes.
         mirrored: the spatial axis from left to right: X for volumes, W for pictures.
         outside: (B, C), the values to put into images in place of zeros; None: zeros.
+        factors: how many times as long voxels are, along each axis, in the second half of the channels, which are the
+            surroundings of the first half and turn and move with it; None: all channels are of one resolution. Crops
+            and cutout take the same voxels of both.
 
     Returns:
         New tensors of the same shapes and types. Images are interpolated linearly; labels take the nearest voxel. What
@@ -61,7 +65,7 @@ def augment(
     if outside is not None and outside.any():
         level = outside.to(images).view(*outside.shape, *(1,) * (images.ndim - 2))
         images, labels = augment(
-            images - level, labels, settings, generator, spacing=spacing, mirrored=mirrored
+            images - level, labels, settings, generator, spacing=spacing, mirrored=mirrored, factors=factors
         )
         return images + level, labels
     spacing = (1.0,) * (images.ndim - 2) if spacing is None else spacing
@@ -73,8 +77,7 @@ def augment(
     if len(rows):
         of_rows = (angles[rows], shifts[rows], scales[rows])
         rows = rows.to(images.device)
-        changing = transform if images.ndim == 5 else transform_plane
-        new_images, new_labels = changing(images[rows], labels[rows], *of_rows, spacing=spacing)
+        new_images, new_labels = _transformed(images[rows], labels[rows], *of_rows, spacing, factors)
         images, labels = images.index_copy(0, rows, new_images), labels.index_copy(0, rows, new_labels)
     images = _intensities_changed(images, settings, generator)
     if settings.crop:
@@ -137,6 +140,26 @@ def transform(
     new_images = _resample(images, plane, linear, "bilinear")
     new_labels = _resample(labels[:, None].to(images.dtype), plane, nearest, "nearest")[:, 0]
     return new_images, new_labels.to(labels.dtype)
+
+
+def _transformed(
+    images: Tensor,
+    labels: Tensor,
+    angles: Tensor,
+    shifts: Tensor,
+    scales: Tensor,
+    spacing: Sequence[float],
+    factors: Sequence[int] | None,
+) -> tuple[Tensor, Tensor]:
+    changing = transform if images.ndim == 5 else transform_plane
+    if factors is None:
+        return changing(images, labels, angles, shifts, scales, spacing=spacing)
+    near, far = images.chunk(2, 1)
+    near, new_labels = changing(near, labels, angles, shifts, scales, spacing=spacing)
+    longer = [factor * edge for factor, edge in zip(factors, spacing, strict=True)]
+    moved = shifts / torch.tensor(factors)  # so far in mm as the first half
+    far, _ = changing(far, labels, angles, moved, scales, spacing=longer)
+    return torch.cat([near, far], 1), new_labels
 
 
 def transform_plane(

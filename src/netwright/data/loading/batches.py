@@ -14,6 +14,24 @@ from netwright.data.loading.augmentation import AugmentationSettings, augment
 from netwright.data.loading.patches import ForegroundCentres, Patches
 
 
+class Image(Protocol):
+    """An array (C, *shape), or what is cut like one and made as it is cut."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, *shape)."""
+
+    @property
+    def ndim(self) -> int:
+        """With the axis of the channels."""
+
+    def __len__(self) -> int:
+        """Channels."""
+
+    def __getitem__(self, part: Any, /) -> Any:
+        """A part, as an array. ``part``: a slice of all channels, then one along each axis."""
+
+
 class Items(Protocol):
     """Numbered images and labels of three or two dimensions, from which batches are made."""
 
@@ -25,7 +43,7 @@ class Items(Protocol):
     def spacing(self) -> tuple[float, ...]:
         """The size of the voxels in mm, one number for each axis."""
 
-    def image(self, index: int) -> NDArray[np.float32]:
+    def image(self, index: int) -> Image:
         """(C, X, Y, Z), or (C, X, Y)."""
 
     def label(self, index: int) -> NDArray[np.uint8]:
@@ -78,6 +96,12 @@ def windows(
     return tuple(source), tuple(target)
 
 
+def whole(image: Image) -> NDArray[np.float32]:
+    """All of an image, as an array."""
+    array: NDArray[np.float32] = image[:, *(slice(0, length) for length in image.shape[1:])]
+    return array
+
+
 def padding(air: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
     """Values of the channels (C,), shaped to broadcast over an image (C, *size) with ``dimensions`` spatial axes."""
     return air.reshape(-1, *(1,) * (dimensions - 1))
@@ -100,6 +124,8 @@ class Batches:
         augmentation: None for none.
         generator: on the CPU; the only source of random numbers.
         patches: of volumes much larger than ``size``, in training; None: one of each, anywhere.
+        factors: how many times as long the voxels of the second half of the channels are, which are the surroundings of
+            the first (`netwright.data.volumes.surroundings`); None: all channels are of one resolution.
     """
 
     def __init__(
@@ -113,6 +139,7 @@ class Batches:
         augmentation: AugmentationSettings | None = None,
         generator: torch.Generator | None = None,
         patches: Patches | None = None,
+        factors: Sequence[int] | None = None,
     ) -> None:
         self._prepared = prepared
         self._patches = patches if generator is not None else None
@@ -122,6 +149,7 @@ class Batches:
         self._device = torch.device(device)
         self._augmentation = augmentation if generator is not None else None
         self._generator = generator
+        self._factors = factors
 
     @property
     def generator(self) -> torch.Generator | None:
@@ -154,6 +182,7 @@ class Batches:
                     self._generator,
                     spacing=self._prepared.spacing,
                     outside=air,
+                    factors=self._factors,
                 )
             yield images, labels.long()
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from hashlib import blake2b
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from netwright.data.volumes.foreground import foreground_positions
 from netwright.data.volumes.geometry import Geometry
 from netwright.data.volumes.intensities import measured_intensities, with_intensities
 from netwright.data.volumes.prepared import (
+    COARSE,
     FOREGROUND,
     IMAGES,
     INDEX,
@@ -35,8 +37,15 @@ from netwright.data.volumes.prepared import (
     PreparedCase,
     open_prepared,
 )
-from netwright.data.volumes.preprocessing import CtIntensities, PreprocessingSettings, air_of, normalised
-from netwright.data.volumes.sizes import bytes_a_voxel
+from netwright.data.volumes.preprocessing import (
+    CtIntensities,
+    PreprocessingSettings,
+    air_of,
+    coarse_shape,
+    coarsened,
+    normalised,
+)
+from netwright.data.volumes.sizes import cache_bytes
 from netwright.errors import DatasetError, SettingsError
 
 __all__ = ["Prepared", "open_prepared", "prepare"]
@@ -94,7 +103,9 @@ def prepare(
     def build(partial_folder: Path) -> None:
         _build(dataset, resolved, geometries, partial_folder, workers, on_case)
 
-    return open_or_build(folder, open_prepared, build, _bytes(dataset, geometries))
+    shapes = [geometry.size for geometry in geometries]
+    size = cache_bytes(shapes, len(dataset.channels), resolved.coarse_factors)
+    return open_or_build(folder, open_prepared, build, size)
 
 
 def split_volumes(
@@ -128,11 +139,6 @@ def _plan(
     grids = list(in_order(lambda case: read_grid(require_images(case)[0]), dataset.cases, workers))
     resolved = settings.resolved(grids)
     return [resolved.geometry(grid) for grid in grids], resolved
-
-
-def _bytes(dataset: Dataset, geometries: Sequence[Geometry]) -> int:
-    voxels = sum(int(np.prod(geometry.size)) for geometry in geometries)
-    return voxels * bytes_a_voxel(len(dataset.channels))
 
 
 def _intensities(folder: Path, channels: int, measure: Callable[[], CtIntensities]) -> CtIntensities:
@@ -183,7 +189,7 @@ def _key(dataset: Dataset, cases: Sequence[Sequence[str]], **more: object) -> st
 
 def _matters(name: str, value: object) -> bool:
     """Whether a setting is part of the key: not if it has the value that it had before there was such a setting."""
-    return (name, value) != ("ct_intensities", None)
+    return (name, value) not in (("ct_intensities", None), ("low_resolution", None))
 
 
 def _case_digests(case: Case) -> list[str]:
@@ -230,6 +236,13 @@ def _build(
         settings,
         tuple(cases),
     )
+    factors = settings.coarse_factors
+    if factors is not None:
+        voxels = sum(prod(coarse_shape(geometry.size, factors)) for geometry in geometries)
+        with (folder / COARSE).open("wb") as file:
+            write_header(file, (voxels * prepared.channels,), "<f4")
+            for index in range(len(prepared)):
+                file.write(coarsened(prepared.image(index), factors).data)
     (folder / INDEX).write_text(json.dumps(prepared.to_dict()), encoding="utf-8")
 
 

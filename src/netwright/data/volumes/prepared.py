@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from netwright.data.splits import Part
 from netwright.data.volumes.dataset import VOLUMES
 from netwright.data.volumes.foreground import foreground_positions
 from netwright.data.volumes.geometry import Geometry, Shape, Spacing
-from netwright.data.volumes.preprocessing import PreprocessingSettings
+from netwright.data.volumes.preprocessing import PreprocessingSettings, coarse_shape
 from netwright.data.volumes.sizes import PreparedSizes, sizes_of
 from netwright.errors import DatasetError
 
@@ -24,6 +25,7 @@ INDEX = "index.json"
 IMAGES = "images.npy"
 LABELS = "labels.npy"
 FOREGROUND = "foreground.npy"
+COARSE = "low-resolution.npy"
 VERSION = 3
 
 
@@ -158,6 +160,13 @@ class Prepared:
         values: NDArray[np.float32] = self._images[start : start + self.channels * int(np.prod(size))]
         return values.reshape(self.channels, *size)
 
+    def coarse(self, index: int) -> NDArray[np.float32]:
+        """The image (C, X, Y, Z) of a case at low resolution, mapped read-only; only where the settings have one."""
+        shape = self._coarse_shapes[index]
+        start = self.channels * sum(map(prod, self._coarse_shapes[:index]))
+        values: NDArray[np.float32] = self._coarse[start : start + self.channels * prod(shape)]
+        return values.reshape(self.channels, *shape)
+
     def label(self, index: int) -> NDArray[np.uint8]:
         """The class indices (X, Y, Z) of a case, mapped read-only."""
         size = self.cases[index].geometry.size
@@ -197,6 +206,16 @@ class Prepared:
     @cached_property
     def _images(self) -> Any:
         return np.load(self.folder / IMAGES, mmap_mode="r", allow_pickle=False)
+
+    @cached_property
+    def _coarse(self) -> Any:
+        return np.load(self.folder / COARSE, mmap_mode="r", allow_pickle=False)
+
+    @cached_property
+    def _coarse_shapes(self) -> tuple[tuple[int, ...], ...]:
+        factors = self.settings.coarse_factors
+        assert factors is not None
+        return tuple(coarse_shape(case.geometry.size, factors) for case in self.cases)
 
     @cached_property
     def _labels(self) -> Any:
@@ -284,6 +303,9 @@ def open_prepared(folder: Path) -> Prepared:
         if any(case.foreground is not None for case in prepared.cases):
             positions = int(prepared._foreground_starts[-1])
             expected[FOREGROUND], arrays[FOREGROUND] = (positions, "<i8"), prepared._foreground
+        if prepared.settings.coarse_factors is not None:
+            coarse = prepared.channels * sum(map(prod, prepared._coarse_shapes))
+            expected[COARSE], arrays[COARSE] = (coarse, "<f4"), prepared._coarse
         for name, array in arrays.items():
             if (array.size, array.dtype.str) != expected[name]:
                 raise DatasetError(

@@ -16,7 +16,13 @@ from netwright.data.io.volumes import Volume
 from netwright.data.issues import UnusableFile
 from netwright.data.volumes.checks import check_intensities
 from netwright.data.volumes.geometry import Geometry, Shape, Spacing, plan_geometry, resampled_shape
-from netwright.data.volumes.targets import SIZE_MULTIPLE, isotropic_edge, median_spacing, proportional_size
+from netwright.data.volumes.targets import (
+    SIZE_MULTIPLE,
+    isotropic_edge,
+    low_resolution,
+    median_spacing,
+    proportional_size,
+)
 from netwright.errors import DatasetError, DatasetWarning, SettingsError
 from netwright.setting_fields import setting
 
@@ -47,7 +53,12 @@ Intensities = tuple[float, float, float, float]
 CtIntensities = tuple[Intensities | None, ...]
 """The intensities of each channel; None for a channel that is not CT."""
 
-FOR_ANY_DATA: Mapping[str, Any] = {"spacing": "median", "size": "proportional", "normalise": "modality"}
+FOR_ANY_DATA: Mapping[str, Any] = {
+    "spacing": "median",
+    "size": "proportional",
+    "normalise": "modality",
+    "low_resolution": "auto",
+}
 """The settings for whatever data a user has, in which they differ from those of the published systems."""
 
 
@@ -106,6 +117,12 @@ class PreprocessingSettings:
         "normalising; `zero`: in all recipes but `segnas11`, `segnas4` and `segnas7`, and in runs of "
         "older versions",
     )
+    low_resolution: Shape | Literal["auto"] | None = setting(
+        None,
+        "keep each volume at low resolution, too, for networks with a first stage that sees more of it: how many times "
+        "as long voxels are along each axis; `auto`: if an input sees less than a quarter of the median volume, so "
+        "that the first stage sees a quarter; `null`: no such stage. For the space `encoder-decoder`",
+    )
 
     def __post_init__(self) -> None:
         _require_choice("normalise", self.normalise, ("zscore", "minmax", "none", "modality"))
@@ -123,11 +140,26 @@ class PreprocessingSettings:
             _require_three("size", self.size, "three numbers of voxels, each above 0")
             if any(length != int(length) for length in self.size):
                 raise SettingsError(f"size is {self.size}: expected three whole numbers of voxels.")
+        _require_factors(self.low_resolution)
 
     @property
     def is_resolved(self) -> bool:
         """Whether nothing is left to be chosen from a dataset."""
-        return not (self.size is None or self.size in _SIZES or self.spacing in _SPACINGS)
+        chosen = self.size is None or self.size in _SIZES or self.spacing in _SPACINGS
+        return not (chosen or self.low_resolution == "auto")
+
+    @property
+    def coarse_factors(self) -> Shape | None:
+        """How many times as long voxels are at low resolution; None: there are no volumes at low resolution.
+
+        Raises:
+            SettingsError: it is still to be chosen.
+        """
+        if isinstance(self.low_resolution, str):
+            raise SettingsError(
+                "low_resolution must be chosen from a dataset first: use `settings.resolved`."
+            )
+        return self.low_resolution
 
     def resolved(self, grids: Sequence[Grid]) -> PreprocessingSettings:
         """The same settings with spacing and size chosen from the grids of a dataset's cases.
@@ -152,12 +184,18 @@ class PreprocessingSettings:
             spacing = median_spacing(grids)
         target = None if isinstance(spacing, str) else spacing
         shapes = np.array([resampled_shape(grid, target) for grid in grids])
-        if self.size == "proportional" and not flat:
-            edges = target or np.median([grid.spacing for grid in grids], axis=0).tolist()
+        edges = target or np.median([grid.spacing for grid in grids], axis=0).tolist()
+        if isinstance(self.size, tuple):
+            size = self.size
+        elif self.size == "proportional" and not flat:
             size = proportional_size(shapes, edges)
         else:
             size = _chosen_size(shapes, whole=self.size == "whole", flat=flat)
-        return replace(self, spacing=spacing, size=size if isinstance(self.size, str) else self.size or size)
+        factors = self.low_resolution
+        if factors == "auto":
+            whole = flat or self.resize
+            factors = None if whole else low_resolution(size, np.median(shapes, axis=0).tolist(), edges)
+        return replace(self, spacing=spacing, size=size, low_resolution=factors)
 
     def intensities_of(self, channel: int) -> Intensities | None:
         """By what a channel is normalised, if it is CT; None: by its own voxels.
@@ -272,6 +310,25 @@ def normalised(image: NDArray[np.float32], settings: PreprocessingSettings) -> N
     return result
 
 
+def coarsened(image: NDArray[np.float32], factors: Sequence[int]) -> NDArray[np.float32]:
+    """An image (C, X, Y, Z) at low resolution: means of blocks, which are smaller at its far ends.
+
+    ``factors``: voxels of a block along each axis.
+    """
+    for axis, factor in enumerate(factors, start=1):
+        if factor > 1:
+            begins = np.arange(0, image.shape[axis], factor)
+            counts = np.diff([*begins, image.shape[axis]]).astype(np.float32)
+            sums: NDArray[np.float32] = np.add.reduceat(image, begins, axis)
+            image = sums / counts.reshape(-1, *(1,) * (image.ndim - 1 - axis))
+    return np.ascontiguousarray(image)
+
+
+def coarse_shape(shape: Sequence[int], factors: Sequence[int]) -> tuple[int, ...]:
+    """Of a volume at low resolution: see `coarsened`."""
+    return tuple(-(-length // factor) for length, factor in zip(shape, factors, strict=True))
+
+
 def _chosen_size(shapes: NDArray[np.int64], *, whole: bool, flat: bool) -> Shape:
     """An input size for volumes of these shapes (cases, 3): the median of each side, or the largest, so that none is
     cropped; rounded up, and bounded.
@@ -308,6 +365,20 @@ def _require_intensities(measured: Intensities | None) -> None:
         raise SettingsError(
             f"ct_intensities has {measured}: expected a lower bound, an upper bound, a mean and a standard deviation "
             "above 0."
+        )
+
+
+def _require_factors(factors: Sequence[int] | str | None) -> None:
+    if factors is None or factors == "auto":
+        return
+    if isinstance(factors, str) or len(factors) != 3 or any(f != int(f) or f < 1 for f in factors):
+        raise SettingsError(
+            f"low_resolution is {factors!r}: expected auto, null, or three whole numbers of at least 1, how many times "
+            "as long voxels are along each axis."
+        )
+    if max(factors) == 1:
+        raise SettingsError(
+            "low_resolution is 1 along each axis: expected a number above 1, or null for no first stage."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -12,11 +12,8 @@ import numpy as np
 
 from netwright.data.io.grid import Grid
 from netwright.data.volumes.geometry import Shape, Spacing, resampled_shape
-from netwright.data.volumes.preprocessing import PreprocessingSettings
-
-SMALL_VIEW = 0.25
-"""A patch that sees a smaller share of the median volume may lack the context to tell what it sees (Isensee et al.,
-Nature Methods 2021, take a low-resolution stage there)."""
+from netwright.data.volumes.preprocessing import PreprocessingSettings, coarse_shape
+from netwright.data.volumes.targets import SMALL_VIEW, view
 
 
 @dataclass(frozen=True)
@@ -29,6 +26,7 @@ class PreparedSizes:
         size: voxels of a network's input.
         cache_bytes: what all volumes take on disk.
         resized: whether every volume is resized to the input, which then sees all of it.
+        low_resolution: how many times as long the voxels of a first stage are along each axis; None: there is none.
     """
 
     spacing: Spacing
@@ -36,17 +34,12 @@ class PreparedSizes:
     size: Shape
     cache_bytes: int
     resized: bool = False
+    low_resolution: Shape | None = None
 
     @property
     def view(self) -> float:
         """The share of the median volume that an input sees."""
-        return 1.0 if self.resized else self._view_of_voxels(1.0)
-
-    def _view_of_voxels(self, factor: float) -> float:
-        """The share that an input would see of voxels so many times as long."""
-        return prod(
-            min(factor * seen / whole, 1.0) for seen, whole in zip(self.size, self.shape, strict=True)
-        )
+        return 1.0 if self.resized else view(self.size, self.shape)
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """What a user should know before a search: a heading and a text each."""
@@ -55,15 +48,23 @@ class PreparedSizes:
             f"median volume {_times(self.shape)} voxels of {_times(self.spacing)} mm, input {_times(self.size)}, "
             f"cache {_megabytes(self.cache_bytes)}",
         )
-        if self.view < SMALL_VIEW and self.shape[2] > 1:
-            factors = (1 + step / 100 for step in itertools.count(1))
-            enough = next(factor for factor in factors if self._view_of_voxels(factor) >= SMALL_VIEW)
+        sees = f"an input sees {100 * self.view:.0f} % of the median volume"
+        if self.low_resolution is not None:
+            seen = view(self.size, self.shape, self.low_resolution)
+            longer = [factor * edge for factor, edge in zip(self.low_resolution, self.spacing, strict=True)]
+            yield (
+                "patches",
+                f"{sees}. Networks may have a first stage at low resolution, {_times(longer)} mm: its input of "
+                f"{_times(self.size)} voxels sees {100 * seen:.0f} %",
+            )
+        elif self.view < SMALL_VIEW and self.shape[2] > 1:
+            steps = (1 + step / 100 for step in itertools.count(1))
+            enough = next(step for step in steps if view(self.size, self.shape, [step] * 3) >= SMALL_VIEW)
             coarser = [math.ceil(100 * edge * enough) / 100 for edge in self.spacing]
             yield (
                 "patches",
-                f"an input sees {100 * self.view:.0f} % of the median volume. Where a structure can only be told from "
-                "its surroundings, larger voxels show more of them: --set preprocessing.spacing="
-                f"[{','.join(f'{edge:g}' for edge in coarser)}] for a quarter",
+                f"{sees}. Where a structure can only be told from its surroundings, larger voxels show more of them: "
+                f"--set preprocessing.spacing=[{','.join(f'{edge:g}' for edge in coarser)}] for a quarter",
             )
 
 
@@ -82,19 +83,29 @@ def sizes_of(grids: Sequence[Grid], settings: PreprocessingSettings, channels: i
     )
     edges = spacing or np.median([grid.spacing for grid in grids], axis=0).tolist()
     assert isinstance(resolved.size, tuple)
-    voxels = sum(prod(resolved.geometry(grid).size) for grid in grids)
     return PreparedSizes(
         (edges[0], edges[1], edges[2]),
         (x, y, z),
         resolved.size,
-        voxels * bytes_a_voxel(channels),
+        cache_bytes([resolved.geometry(grid).size for grid in grids], channels, resolved.coarse_factors),
         resolved.resize,
+        resolved.coarse_factors,
     )
 
 
-def bytes_a_voxel(channels: int) -> int:
-    """What a voxel of a prepared volume takes on disk: its image in single precision, and its label."""
-    return 4 * channels + 1
+def cache_bytes(shapes: Iterable[Shape], channels: int, low_resolution: Shape | None) -> int:
+    """What prepared volumes take on disk: images in single precision, also at low resolution, and labels.
+
+    Args:
+        shapes: of the volumes.
+        channels: of the images.
+        low_resolution: how many times as long voxels are there; None: there are no such images.
+    """
+    return sum(
+        (4 * channels + 1) * prod(shape)
+        + (4 * channels * prod(coarse_shape(shape, low_resolution)) if low_resolution else 0)
+        for shape in shapes
+    )
 
 
 def _times(values: Sequence[float]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,10 @@ COARSE_PERCENTILE = 10
 
 LARGEST_PATCH = 128**3
 """The most voxels of a proportional input: those of the paper's input of 128 x 128 x 128."""
+
+SMALL_VIEW = 0.25
+"""A patch that sees a smaller share of the median volume may lack the context to tell what it sees (Isensee et al.,
+Nature Methods 2021, take a low-resolution stage there)."""
 
 SIZE_MULTIPLE = 8
 """A size chosen from the fingerprint is a multiple of this, so that three poolings divide it."""
@@ -75,3 +80,50 @@ def proportional_size(shapes: NDArray[np.int64], spacing: Sequence[float]) -> Sh
         size[axis] -= multiples[axis]
     x, y, z = (int(length) for length in size)
     return x, y, z
+
+
+def view(size: Sequence[int], shape: Sequence[int], factors: Sequence[float] = (1, 1, 1)) -> float:
+    """The share of a volume that an input sees.
+
+    Args:
+        size: of the input in voxels.
+        shape: of the volume in voxels.
+        factors: how many times as long the input's voxels are along each axis.
+
+    >>> view((240, 240, 36), (512, 512, 72), (2, 2, 1)) == (480 / 512) ** 2 / 2
+    True
+    """
+    return prod(
+        min(factor * seen / whole, 1.0) for factor, seen, whole in zip(factors, size, shape, strict=True)
+    )
+
+
+def low_resolution(size: Sequence[int], shape: Sequence[int], spacing: Sequence[float]) -> Shape | None:
+    """How many times as long voxels are along each axis in the surroundings of an input that a first stage sees.
+
+    They grow until the first stage sees `SMALL_VIEW` of the volume, as in nnU-Net, here by whole numbers, so that their
+    values are means of blocks. An axis that is seen whole, or has voxels at least twice as long as the shortest edge of
+    the others, waits until these have caught up.
+
+    Args:
+        size: of the input in voxels.
+        shape: of the median volume in voxels.
+        spacing: edges of a voxel, in any unit.
+
+    Returns:
+        None where an input sees enough.
+
+    >>> low_resolution((240, 240, 36), (512, 512, 75), (0.8, 0.8, 5.0))
+    (2, 2, 1)
+    >>> low_resolution((128, 128, 128), (512, 512, 300), (1.0, 1.0, 1.0))
+    (3, 3, 3)
+    >>> low_resolution((40, 56, 40), (43, 59, 47), (1.0, 1.0, 1.0)) is None
+    True
+    """
+    factors = np.ones(3, dtype=int)
+    while view(size, shape, factors.tolist()) < SMALL_VIEW:
+        edges = factors * np.array(spacing)
+        partly = factors * np.array(size) < np.array(shape)
+        factors[partly & (edges < 2 * edges[partly].min())] += 1
+    x, y, z = factors.tolist()
+    return None if x * y * z == 1 else (x, y, z)

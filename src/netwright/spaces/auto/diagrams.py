@@ -39,24 +39,31 @@ def block_diagram(layers: Layers, kernel: int) -> Diagram:
     return Diagram("Block", tuple(nodes), tuple(edges))
 
 
-def u_diagram(plan: Plan, task: TaskShape) -> Diagram:
-    """The levels, one row each: the encoder on the left, the decoder on the right; joined features are dashed."""
+def u_diagram(plan: Plan, channels: int, task: TaskShape, title: str) -> Diagram:
+    """The levels, one row each: the encoder on the left, the decoder on the right; joined features are dashed.
+
+    Args:
+        plan: of the network.
+        channels: that it gets.
+        task: the size of its input, and the classes.
+        title: of the diagram.
+    """
     count, block = len(plan.levels), plan.layers.block
     stem = "" if max(plan.stem_stride) == 1 else f", every {max(plan.stem_stride)} voxels"
-    nodes = [Node("image", "image", 0, 0, _detail(task.channels, task.size))]
+    nodes = [Node("image", "image", 0, 0, _detail(channels, task.size))]
     edges = []
     for level in range(count):
-        title = f"{plan.blocks} {block} block{'s' * (plan.blocks != 1)}"
+        blocks = f"{plan.blocks} {block} block{'s' * (plan.blocks != 1)}"
         detail = _detail(plan.channels[level], plan.levels[level].size)
-        nodes.append(Node(f"encoder {level + 1}", title, level + 1, level, detail))
+        nodes.append(Node(f"encoder {level + 1}", blocks, level + 1, level, detail))
         how = (
             f"convolution{stem}" if not level else "strided" if plan.downsampling == "convolution" else "max"
         )
         edges.append(Edge(nodes[-2].name, nodes[-1].name, how))
     for level in range(count - 2, -1, -1):
-        title = f"{plan.decoder_blocks} {block} block{'s' * (plan.decoder_blocks != 1)}"
+        blocks = f"{plan.decoder_blocks} {block} block{'s' * (plan.decoder_blocks != 1)}"
         detail = _detail(plan.channels[level], plan.levels[level].size)
-        nodes.append(Node(f"decoder {level + 1}", title, 2 * count - level - 1, level, detail))
+        nodes.append(Node(f"decoder {level + 1}", blocks, 2 * count - level - 1, level, detail))
         edges.append(Edge(nodes[-2].name, nodes[-1].name, plan.upsampling))
         edges.append(Edge(f"encoder {level + 1}", nodes[-1].name, plan.join, dashed=True))
         if 0 < level <= plan.supervision:
@@ -66,7 +73,7 @@ def u_diagram(plan: Plan, task: TaskShape) -> Diagram:
     last = nodes[-1].name
     nodes.append(Node("output", "logits", 2 * count, 0, _detail(task.classes, task.size)))
     edges.append(Edge(last, "output", "transposed" if stem else "pointwise"))
-    return Diagram("Network", tuple(nodes), tuple(edges))
+    return Diagram(title, tuple(nodes), tuple(edges))
 
 
 def stages_diagram(plan: ClassifierPlan, task: TaskShape) -> Diagram:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any, ClassVar
@@ -33,6 +33,7 @@ from netwright.spaces.auto.training_values import (
     optimizer_fields,
     usual_batch,
 )
+from netwright.spaces.auto.two_stages import TwoStages, WithoutSurroundings
 from netwright.spaces.base import Choice, Diagram, TaskShape, Value, is_dense
 
 DEEPEST = 6
@@ -55,6 +56,9 @@ class EncoderDecoderSpace:
         spacing: edges of a voxel in mm. An axis with voxels at least twice as long as the shortest edge is not
             convolved along or halved until the others have caught up. None: all are taken to be alike, as in pictures
             and slices; a run fills it in.
+        low_resolution: how many times as long along each axis the voxels are of the second half of the channels, which
+            are the surroundings of the image (`preprocessing.low_resolution`): whether a first stage sees them is a
+            dimension. None: all channels are the image's; a run fills it in.
         mirroring: whether a mirrored image could be one of the dataset; False, as where a label is called left or
             right: images are never mirrored.
         fixed: dimensions that are not searched, with their values: ``{width: 16}``; None: all are searched.
@@ -70,6 +74,7 @@ class EncoderDecoderSpace:
     classes: int
     size: tuple[int, ...]
     spacing: tuple[float, ...] | None = None
+    low_resolution: tuple[int, ...] | None = None
     mirroring: bool = True
     fixed: Mapping[str, Value] | None = None
     dense: bool | None = None
@@ -85,6 +90,13 @@ class EncoderDecoderSpace:
             raise SettingsError(
                 f"spacing: expected a length over 0 for each of {len(self.size)} axes, got {spacing!r}."
             )
+        if self.low_resolution is not None and (
+            len(self.low_resolution) != len(self.size) or self.channels % 2
+        ):
+            raise SettingsError(
+                f"low_resolution: expected a number for each of {len(self.size)} axes, and an even number of channels, "
+                f"of which half are surroundings; got {self.low_resolution!r} and {self.channels} channels."
+            )
         require_fixed(self._table, self._fixed)
 
     @property
@@ -94,6 +106,14 @@ class EncoderDecoderSpace:
     @cached_property
     def _resolutions(self) -> tuple[Resolution, ...]:
         return resolutions(self.size, self.spacing, DEEPEST + 1)
+
+    @cached_property
+    def _coarse_resolutions(self) -> tuple[Resolution, ...]:
+        """Of the surroundings, whose voxels are longer."""
+        assert self.low_resolution is not None
+        edges = self.spacing or (1.0,) * len(self.size)
+        longer = [edge * factor for edge, factor in zip(edges, self.low_resolution, strict=True)]
+        return resolutions(self.size, longer, DEEPEST + 1)
 
     @cached_property
     def _table(self) -> Table:
@@ -127,6 +147,7 @@ class EncoderDecoderSpace:
             "spatial": real(0.0, 2.0, 1.0, step=0.5),
             "intensity": real(0.0, 2.0, 0.0, step=0.5),
             "mirroring": one_of(True, False) if self.mirroring else one_of(False),
+            "low_resolution": one_of(False) if self.low_resolution is None else one_of(False, True),
         }
 
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -145,10 +166,12 @@ class EncoderDecoderSpace:
         """Changes of the starting choice that often help, the most promising first.
 
         Each but the last was better than the start, alone, in a short training on nuclei or on the hippocampus
-        (`benchmarks/record_curves.py`, `docs/results.md`); of the batches those of 2 and 4 in place of 16.
+        (`benchmarks/record_curves.py`, `docs/results.md`); of the batches those of 2 and 4 in place of 16. A first
+        stage at low resolution, where there can be one, was not measured: nnU-Net has it for such volumes.
         """
         finer, fewer = (int(self._table[name].start) // 2 for name in ("stem", "batch"))
         changes: list[dict[str, Value]] = [
+            {"low_resolution": True},
             {"rate": 3.0},
             {"mirroring": False},
             {"width": 32},
@@ -173,7 +196,7 @@ class EncoderDecoderSpace:
                 "upsampling": values["levels"] > 1,
                 "join": values["levels"] > 1,
                 "decoder_blocks": values["levels"] > 1,
-                "supervision_weight": values["supervision"] > 0,
+                "supervision_weight": values["supervision"] > 0 or values["low_resolution"],
                 "intensity": values["intensity"] > 0,  # so that networks of older runs keep their keys
             }.items()
             if not matters
@@ -191,12 +214,15 @@ class EncoderDecoderSpace:
             "loss_cross_entropy_weight": total * (1 - share),
             "augmentation": augmentation_fields(values),
         }
-        if values["supervision"]:
+        if values["supervision"] or values["low_resolution"]:
             fields["loss_auxiliary_weight"] = values["supervision_weight"]
         return fields
 
     def plan(self, choice: Choice) -> Plan:
-        """The network of a choice."""
+        """The network of a choice, of two stages the second."""
+        return self._plan(choice, self._resolutions)
+
+    def _plan(self, choice: Choice, known: tuple[Resolution, ...]) -> Plan:
         values = self._values(choice)
         first = values["stem"].bit_length()
         layers = Layers(
@@ -214,8 +240,8 @@ class EncoderDecoderSpace:
         )
         return Plan(
             layers,
-            stem=self._resolutions[:first],
-            below=self._resolutions[first : first + values["levels"] - 1],
+            stem=known[:first],
+            below=known[first : first + values["levels"] - 1],
             **{name: values[name] for name in names},
         )
 
@@ -231,7 +257,25 @@ class EncoderDecoderSpace:
                 f"task's input has the size {' x '.join(map(str, task.size))}"
                 f"{'' if is_dense(task) else ' and one label for the whole image'}."
             )
-        return EncoderDecoder(self.plan(choice), task.channels, task.classes)
+        second = EncoderDecoder(self.plan(choice), self._seen(choice, task), task.classes)
+        if self.low_resolution is None:
+            return second
+        if not self._in_stages(choice):
+            return WithoutSurroundings(second)
+        first = EncoderDecoder(self._first(choice), task.channels // 2, task.classes)
+        return TwoStages(first, second, self.low_resolution)
+
+    def _in_stages(self, choice: Choice) -> bool:
+        return bool(self._values(choice)["low_resolution"])
+
+    def _first(self, choice: Choice) -> Plan:
+        """The first of two stages: as the second, at the resolutions of the surroundings."""
+        return replace(self._plan(choice, self._coarse_resolutions), supervision=0)
+
+    def _seen(self, choice: Choice, task: TaskShape) -> int:
+        """The channels of the network of `plan`: those of the image, and one a class from a first stage."""
+        channels = task.channels // (1 if self.low_resolution is None else 2)
+        return channels + task.classes * self._in_stages(choice)
 
     def describe(self, choice: Choice) -> str:
         """For example ``residual 16 x 4 levels, stem 2, nadam 0.002, batch 4, spatial 1``."""
@@ -246,13 +290,18 @@ class EncoderDecoderSpace:
             f"batch {fields['batch_size']}",
             f"spatial {values['spatial']:g}{' mirrored' if values['mirroring'] else ''}",
             *([f"intensity {values['intensity']:g}"] if values["intensity"] else []),
+            *(["after a stage at low resolution"] if values["low_resolution"] else []),
         ]
         return ", ".join(words)
 
     def diagrams(self, choice: Choice, task: TaskShape) -> tuple[Diagram, ...]:
-        """A block, and the network as a U."""
+        """A block, and the network as a U, of two stages both."""
         plan = self.plan(choice)
-        return block_diagram(plan.layers, plan.kernel), u_diagram(plan, task)
+        stages = [u_diagram(plan, self._seen(choice, task), task, "Network")]
+        if self._in_stages(choice):
+            first = u_diagram(self._first(choice), task.channels // 2, task, "First stage, at low resolution")
+            stages.insert(0, first)
+        return block_diagram(plan.layers, plan.kernel), *stages
 
     def _values(self, choice: Choice) -> dict[str, Any]:
         """A value for every dimension; levels and auxiliary heads are as many as the size allows."""

@@ -17,9 +17,16 @@ from netwright.data.io.formats import files_of, is_flat
 from netwright.data.io.volumes import Volume, label_ending, read_image, write_label_map
 from netwright.data.layouts import find_cases
 from netwright.data.layouts.description import stem
+from netwright.data.loading.batches import Image
 from netwright.data.volumes.dataset import Case
-from netwright.data.volumes.preprocessing import PreparedImage, PreprocessingSettings, prepare_volume
+from netwright.data.volumes.preprocessing import (
+    PreparedImage,
+    PreprocessingSettings,
+    coarsened,
+    prepare_volume,
+)
 from netwright.data.volumes.slabs import Slabs
+from netwright.data.volumes.surroundings import SurroundedImage
 from netwright.errors import DatasetError, MemoryShortage
 from netwright.means import mean_scores
 from netwright.tasks.base import Predictor, Results, SavedNetwork, Scores
@@ -83,6 +90,11 @@ class Segmenter:
         )
 
     @property
+    def channels(self) -> int:
+        """Of an image. A network may also see its surroundings, in as many channels."""
+        return self.task.channels // (1 if self.preprocessing.coarse_factors is None else 2)
+
+    @property
     def is_postprocessed(self) -> bool:
         """Whether the network has a CRF."""
         return self.crf is not None
@@ -120,8 +132,14 @@ class Segmenter:
                 channels_last=on_cpu,
                 air=air,
             )
+        factors, padding = self.preprocessing.coarse_factors, np.asarray(air, np.float32)
+        volume: Image = image
+        if factors is not None:
+            padding = padding if len(padding) else np.zeros(len(image), np.float32)
+            volume = SurroundedImage(image, coarsened(image, factors), factors, padding)
+            padding = np.tile(padding, 2)
         return predict_volume(
-            network, image, self.task.size, device=self.device, channels_last=on_cpu, air=air
+            network, volume, self.task.size, device=self.device, channels_last=on_cpu, air=padding
         )
 
     def _segment(self, volume: Volume, images: Sequence[Path]) -> NDArray[np.uint8]:
@@ -132,21 +150,21 @@ class Segmenter:
     def _prepared(self, volume: Volume, images: Sequence[Path]) -> PreparedImage:
         prepared = prepare_volume(volume, images, self.preprocessing)
         channels = prepared.image.shape[0]
-        if channels != self.task.channels:
+        if channels != self.channels:
             raise DatasetError(
                 f"{images[0]} has {channels} channel{'s' * (channels != 1)}; this network was trained on "
-                f"{self.task.channels}. Give images like those it was trained on{self._as_files(images[0])}."
+                f"{self.channels}. Give images like those it was trained on{self._as_files(images[0])}."
             )
         return prepared if self.slice_axis is None else prepared.without_padding(self.slice_axis)
 
     def _as_files(self, image: Path) -> str:
         """How the channels of a volume are given, where there are several."""
-        if self.task.channels < 2 or is_flat(image):
+        if self.channels < 2 or is_flat(image):
             return ""
         name = stem(image)
         return (
-            f": one 4D file with {self.task.channels} volumes, or a file for each channel, named {name}_0000.nii.gz to "
-            f"{name}_{self.task.channels - 1:04d}.nii.gz"
+            f": one 4D file with {self.channels} volumes, or a file for each channel, named {name}_0000.nii.gz to "
+            f"{name}_{self.channels - 1:04d}.nii.gz"
         )
 
     def _refined(
@@ -276,7 +294,7 @@ class Segmenter:
             StorageError: a file would be lost.
         """
         refuse_masks(masks, self.task.metric)
-        cases = find_cases(images, self.task.channels, self.channel_names)
+        cases = find_cases(images, self.channels, self.channel_names)
         names = [f"{case.name}{label_ending(case.images[0], format)}" for case in cases]
         read = Reading(_files_read(cases, folder_of(images)), folder_of(images))
         outputs = plan_outputs(output, names, [case.images[0] for case in cases], read, overwrite=overwrite)
@@ -303,7 +321,7 @@ class Segmenter:
     def _segment_all(self, images: Sequence[Path]) -> NDArray[np.uint8]:
         """Class indices (X, Y, Z) of an image, or (X, Y, Z, T) of a cine, in the axis order of its file."""
         volume = read_image(images)
-        if self.task.channels > 1 or is_flat(images[0]) or len(volume.array) == 1:
+        if self.channels > 1 or is_flat(images[0]) or len(volume.array) == 1:
             return self._segment(volume, images)
         frames = (Volume(frame[None], volume.grid) for frame in volume.array)
         return np.stack([self._segment(frame, images) for frame in frames], axis=-1)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from netwright.data.loading.batches import PreparedVolumes
+from netwright.data.loading.batches import PreparedVolumes, whole
 from netwright.tasks.segmentation.metrics.dice import dice_per_label
 from netwright.training.inference import (
     InferenceSettings,
@@ -114,14 +114,16 @@ def slice_dice(
         if is_within(label.shape[:axis] + label.shape[axis + 1 :], size):
             small += [(row, position) for position in range(label.shape[axis])]
             continue
-        image = volumes.image(index)
+        image = whole(volumes.image(index))
         slabs = predict_slices(
             network, image, size, axis, batch_size=batch_size, air=volumes.air(index), **settings
         )
         label_maps[row] = slabs.finite().labels()
     for start in range(0, len(small), batch_size):
         chosen = small[start : start + batch_size]
-        images = [np.moveaxis(volumes.image(indices[row]), axis + 1, 0)[position] for row, position in chosen]
+        images = [
+            np.moveaxis(whole(volumes.image(indices[row])), axis + 1, 0)[position] for row, position in chosen
+        ]
         air = [volumes.air(indices[row]) for row, _ in chosen]
         predictions = predict_padded(network, images, size, air, **settings)
         for (row, position), prediction in zip(chosen, predictions, strict=True):

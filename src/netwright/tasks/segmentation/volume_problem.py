@@ -28,11 +28,19 @@ class VolumeProblem:
 
     Metrics: ``dice``, the mean over cases and foreground labels, and ``dice.<label name>``, left out where no case
     has the label. Classes are weighted in the loss by their voxels in the training cases.
+
+    Args:
+        prepared: the volumes.
+        task: the input of a network, and its labels.
+        factors: see `Batches`.
     """
 
-    def __init__(self, prepared: CroppedVolumes, task: SegmentationTask) -> None:
+    def __init__(
+        self, prepared: CroppedVolumes, task: SegmentationTask, factors: Sequence[int] | None = None
+    ) -> None:
         self.task = task
         self._prepared = prepared
+        self._factors = factors
 
     def batches(
         self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
@@ -41,7 +49,9 @@ class VolumeProblem:
         patches = None
         if protocol.patches > 1 or protocol.foreground_patches:
             patches = Patches(self._prepared, self.task.size, protocol.patches, protocol.foreground_patches)
-        return training_batches(self._prepared, cases, self.task, protocol, device, seed, patches)
+        return training_batches(
+            self._prepared, cases, self.task, protocol, device, seed, patches, self._factors
+        )
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
         """The protocol's, with the class weights of the cases."""
@@ -128,6 +138,7 @@ def training_batches(
     device: torch.device,
     seed: int,
     patches: Patches | None = None,
+    factors: Sequence[int] | None = None,
 ) -> Batches:
     """Shuffled and augmented batches of images with label maps.
 
@@ -139,6 +150,7 @@ def training_batches(
         device: where the batches are needed.
         seed: of order and augmentation.
         patches: see `Batches`.
+        factors: see `Batches`.
     """
     return Batches(
         items,
@@ -149,6 +161,7 @@ def training_batches(
         augmentation=protocol.augmentation,
         generator=torch.Generator().manual_seed(derive_seed(seed, "batches")),
         patches=patches,
+        factors=factors,
     )
 
 
