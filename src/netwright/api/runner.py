@@ -19,6 +19,7 @@ from netwright.execution.signals import ended_by_signals
 from netwright.files import read_json, write_json
 from netwright.logs.follow import Follower, following
 from netwright.runs.clock import SPENT
+from netwright.runs.cost import metered
 from netwright.runs.data import RunData, open_run_data
 from netwright.runs.drawings import Drawer
 from netwright.runs.folder import RunFolder
@@ -60,6 +61,7 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
         try:
             # One executor for both parts: a worker takes seconds to start.
             with (
+                metered(folder, settings),
                 following(folder.root, settings.log) as follower,
                 make_executor(machine.workers, machine.threads, limit, name=machine.executor) as executor,
             ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from netwright.api.folds import ensemble_metrics
 from netwright.api.series import Series
@@ -19,7 +20,7 @@ def compared_lines(compared: ComparedRuns) -> Iterator[str]:
     metric = compared.metric
     yield f"{compared.dataset}   mean ± standard deviation over runs"
     over = f"{metric.axis} over {metric.cases}"
-    header = ("", "runs", metric.axis, over, "parameters", "search", "search, all workers", "training")
+    header = ("", "runs", metric.axis, over, "parameters", "search", "search, all devices", "training")
     cells = [header, *(_cells(row, metric) for row in compared.rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
     for line in cells:
@@ -55,7 +56,7 @@ def _cells(row: ComparedRow, metric: Metric) -> tuple[str, ...]:
         _over_cases(row, metric),
         _spread(row.parameters, lambda count: formatting.parameters(round(count))),
         _spread(row.search_seconds, formatting.duration),
-        _spread(row.worker_seconds, formatting.duration),
+        _spread(row.device_seconds, partial(formatting.device_time, device=row.device or "device")),
         _spread(row.train_seconds, formatting.duration),
     )
 

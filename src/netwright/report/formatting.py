@@ -91,6 +91,29 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} m" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} m"
 
 
+def device_time(seconds: float, device: str) -> str:
+    """Time multiplied by devices: ``0.05 GPU days``, as papers have it, or ``0.47 core hours``."""
+    if math.isnan(seconds):
+        return DASH
+    return f"{_digits(seconds / 86400)} GPU days" if device == "GPU" else f"{hours(seconds)} {device} hours"
+
+
+def hours(seconds: float) -> str:
+    """Hours with two digits or more: ``0.47``, ``4.7``, ``471``."""
+    return _digits(seconds / 3600)
+
+
+def energy(joules: float) -> str:
+    """``1.32 kWh``, ``132 Wh`` or ``0.52 Wh``."""
+    hours = joules / 3600
+    return f"{_digits(hours / 1000)} kWh" if hours >= 1000 else f"{_digits(hours)} Wh"
+
+
+def _digits(value: float) -> str:
+    """Two digits or more: ``0.047``, ``0.47``, ``4.7``, ``47``, ``471``."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
 def milliseconds(value: float | None) -> str:
     """``46 ms``, ``8.3 ms`` or ``1.24 s``."""
     if value is None or math.isnan(value):

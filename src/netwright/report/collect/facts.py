@@ -15,6 +15,7 @@ from netwright.execution.resources import available_cores
 from netwright.files import read_json
 from netwright.report import formatting
 from netwright.report.collect.one_shot import one_shot_facts
+from netwright.runs.cost import GPU, RunCost, read_cost
 from netwright.runs.data import RunData
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import ENDED, TrialRecord
@@ -61,9 +62,34 @@ def facts_of(
             f"{platform.machine()}, {formatting.counted(available_cores(), 'core')}; "
             f"{formatting.counted(machine.workers, 'worker')} of {formatting.counted(machine.threads, 'thread')}",
         ),
+        *cost_facts(read_cost(folder)),
         ("seed", str(settings.seed)),
         *version_facts(folder.settings_file, _resumptions(folder)),
     )
+
+
+def cost_facts(cost: RunCost) -> tuple[tuple[str, str], ...]:
+    """The time that a run took, times its devices, and the energy. Empty for runs of earlier versions."""
+    if not cost.sessions:
+        return ()
+    sessions = f", in {len(cost.sessions)} sessions" if len(cost.sessions) > 1 else ""
+    times = [f"{formatting.hours(seconds)} {device} hours" for device, seconds in cost.device_seconds.items()]
+    days = cost.device_seconds.get(GPU)
+    times += [] if days is None else [formatting.device_time(days, GPU)]
+    return (
+        ("cost", f"{formatting.duration(cost.seconds)}{sessions}; {', '.join(times)}"),
+        ("energy", _energy(cost)),
+    )
+
+
+def _energy(cost: RunCost) -> str:
+    if not cost.energy:
+        return "this machine does not tell: it has no counter that can be read"
+    parts = [f"{part} {formatting.energy(joules)}" for part, joules in cost.energy.items()]
+    missing = cost.seconds - cost.seconds_told
+    rest = f"; not told for {formatting.duration(missing)} of the time" if missing > 1 else ""
+    total = formatting.energy(sum(cost.energy.values()))
+    return f"{total}: {', '.join(parts)}; all that these used while the run went on, other programs included{rest}"
 
 
 def _resumptions(folder: RunFolder) -> Any:

@@ -18,6 +18,7 @@ from netwright.report.collect.comparison import columns_of, contestant_of, metri
 from netwright.report.metrics import Metric
 from netwright.report.statistics import PairedComparison, holm, paired_comparison, value_a_group
 from netwright.report.summaries import Estimate, Summary, estimate, groups_of, summarise
+from netwright.runs.cost import CORE, read_cost
 from netwright.runs.drawings import space_to_show
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import read_results
@@ -96,7 +97,8 @@ class ComparedRow:
         cases: how many these are.
         parameters: of the networks.
         search_seconds: wall time of each search; NaN for networks that nobody searched.
-        worker_seconds: the same, times the candidates that trained at once.
+        device_seconds: the same, times the GPUs that it used, or the cores where there were none.
+        device: "GPU" or "core"; "" for networks that nobody searched, or where runs differ in it.
         train_seconds: of the network that was tested.
         against_first: the first row minus this one, over the test cases that both have; a case counts with its mean
             over the runs. The p-value is adjusted for the number of rows (Holm). None for the first row, and where no
@@ -110,7 +112,8 @@ class ComparedRow:
     cases: int
     parameters: Spread
     search_seconds: Spread
-    worker_seconds: Spread
+    device_seconds: Spread
+    device: str
     train_seconds: Spread
     against_first: PairedComparison | None = None
 
@@ -138,7 +141,8 @@ class _Tested:
     title: str
     summary: Summary
     search_seconds: float = math.nan
-    workers: int = 1
+    device: str = ""
+    devices: int = 1
 
 
 def compare_runs(folders: Sequence[RunFolder]) -> ComparedRuns:
@@ -267,12 +271,20 @@ def _tested(
             continue
         name, title = summary.contestant.name, summary.contestant.title
         if summary.searched:
-            yield make(key, titles[key], summary, seconds, settings.machine.workers)
+            yield make(key, titles[key], summary, seconds, *_devices(folder, settings))
         elif name in REFERENCES:
             protocol = (text for text in key if _is_of(text.partition("=")[0], _OF_PROTOCOL))
             yield make(("reference", name, *protocol), title, summary)
         else:
             yield make((*key, name), f"{titles[key]}: {title}", summary)
+
+
+def _devices(folder: RunFolder, settings: RunSettings) -> tuple[str, int]:
+    """The devices of a search: those of its last session. Of runs of earlier versions the workers' cores are known."""
+    sessions = read_cost(folder).sessions
+    if sessions:
+        return sessions[-1].device, sessions[-1].devices
+    return CORE, settings.machine.workers * settings.machine.threads
 
 
 def _row(group: Sequence[_Tested]) -> ComparedRow:
@@ -286,7 +298,8 @@ def _row(group: Sequence[_Tested]) -> ComparedRow:
         cases=len(scores),
         parameters=Spread.of([c.parameters for c in contestants]),
         search_seconds=Spread.of([one.search_seconds for one in group]),
-        worker_seconds=Spread.of([one.search_seconds * one.workers for one in group]),
+        device_seconds=Spread.of([one.search_seconds * one.devices for one in group]),
+        device=group[0].device if len({one.device for one in group}) == 1 else "",
         train_seconds=Spread.of([c.train_seconds for c in contestants]),
     )
 
