@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,21 @@ from netwright.errors import SettingsError
 from netwright.execution import notes
 from netwright.planning.early_termination import choose_early_termination
 from netwright.planning.from_data import choose_low_resolution, require_validation_labels, shape_space
+from netwright.planning.patches import choose_patches
 from netwright.planning.recipe import first_draft, read_without_classes
 from netwright.planning.task_settings import choose_task_settings
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
-from netwright.searches.components import require_components
+from netwright.searches.components import problem_of, protocol_of, require_components
 from netwright.settings import RunSettings, SpecSettings, parse_settings
 from netwright.spaces import make_space, same_space
+from netwright.spaces.auto import EncoderDecoderSpace
 from netwright.spaces.dense import DenseSpace
 from netwright.spaces.kinds import INPAINTING, KINDS, Kind
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.training.trial import predicted_cost
 from planning.steps import CHOOSE_FROM_DATA, after, resolve
 
 CLASSIFIER = {"space.network": "tiny_networks:classifier"}
@@ -453,3 +457,27 @@ def test_volumes_at_low_resolution_are_for_networks_that_see_them(dataset: Path,
     ):
         with pytest.raises(SettingsError, match=reason):
             settings_for(dataset, **{**small, "preprocessing__low_resolution": [2, 2, 2], **asked})
+
+
+def test_as_many_patches_of_each_size_as_the_memory_allows(dataset: Path) -> None:
+    """Independently: as many as the dry run says, and one more would be too many."""
+    settings = settings_for(dataset, "auto", preprocessing__size=[16, 8, 16], machine__memory_limit_mb=6.0)
+    prepared = prepare_own(open_own(settings), settings)
+    task = problem_of(settings, prepared).task
+    at = {"dataset": None, "prepared": prepared, "task": task}
+    space = make_space(after(settings, choose_patches, **at).space)
+    assert isinstance(space, EncoderDecoderSpace)
+    assert space.patches == ((8, 8, 8), (16, 8, 16), (24, 8, 24))
+    assert space.batches is not None
+    assert list(space.batches) == sorted(space.batches, reverse=True)
+    choice, batch = space.starting_choice(), space.batches[1]
+    protocol = protocol_of(settings, space, choice)
+    for count, fits in ((batch, True), (2 + int(1.2 * batch), False)):
+        cost = predicted_cost(partial(space.build, choice), task, replace(protocol, batch_size=count))
+        assert cost.predicted_memory_mb is not None
+        assert (cost.predicted_memory_mb <= 6) is fits
+    whole = settings_for(dataset, "auto")
+    kept = after(whole, choose_patches, dataset=None, prepared=prepare_own(open_own(whole), whole), task=task)
+    assert kept.space.options.get("patches") is None
+    asked = after(settings, choose_patches, user_set={"training.patch_size"}, **at)
+    assert asked.space.options.get("patches") is None

@@ -117,6 +117,24 @@ def test_a_first_stage_sees_the_surroundings_and_the_second_what_it_gives() -> N
         space_for(segmentation(9, 13, 10, channels=3), low_resolution=(2, 2, 1))
 
 
+def test_a_batch_of_any_patches_has_as_many_voxels_as_the_memory_allows() -> None:
+    sizes, most = ((20, 20, 20), (32, 32, 32), (40, 40, 40)), (20, 20, 1)
+    space = space_for(segmentation(32, 32, 32), patches=sizes, batches=most)
+    start = space.starting_choice()
+    assert (start["patch"], start["batch"]) == ("32 x 32 x 32", 8)
+    assert space.training(start)["patch_size"] is None
+    batches = {
+        (patch, batch): space.training({"patch": patch, "batch": batch})
+        for patch in ("20 x 20 x 20", "40 x 40 x 40")
+        for batch in (2, 4, 8)
+    }
+    assert [fields["batch_size"] for fields in batches.values()] == [8, 16, 20, 1, 1, 1]
+    assert {fields["patch_size"] for fields in batches.values()} == {sizes[0], sizes[2]}
+    for wrong in ({"patches": ((8, 8),)}, {"patches": ((8, 8, 8),), "batches": (1, 2)}, {"batches": (1,)}):
+        with pytest.raises(SettingsError, match="patches: expected sizes of 3 axes"):
+            space_for(segmentation(32, 32, 32), **wrong)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (33, 65), (1, 9, 4), (8, 40, 40), (96, 17, 33)])
 def test_images_of_any_size(size: tuple[int, ...]) -> None:
     """Those that the space was made for, and any others."""
@@ -131,7 +149,12 @@ def test_images_of_any_size(size: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("task", "options"),
-    [(SMALL_2D, {}), (SMALL_3D, {}), (segmentation(9, 13, 10, channels=2), {"low_resolution": (2, 2, 1)})],
+    [
+        (SMALL_2D, {}),
+        (SMALL_3D, {}),
+        (segmentation(9, 13, 10, channels=2), {"low_resolution": (2, 2, 1)}),
+        (SMALL_3D, {"patches": ((6, 8, 8), (9, 13, 10), (13, 16, 12)), "batches": (12, 5, 1)}),
+    ],
 )
 def test_what_is_canonical_is_what_matters(task: SegmentationTask, options: dict[str, Any]) -> None:
     """What `canonical` leaves out or clips changes neither network nor training; what it keeps changes one of them."""

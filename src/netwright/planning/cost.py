@@ -206,11 +206,20 @@ def facts_of(
         "training_cases": len(training),
         "validation_cases": len(validation),
         "size": problem_of(settings, prepared).task.size,
-        "prepared": prepared.sizes if settings.slices is None else None,
+        "prepared": _sizes(settings, prepared),
         "workers": settings.machine.workers,
         "threads": settings.machine.threads,
         "epochs": _epochs_of(settings, prepared, training),
     }
+
+
+def _sizes(settings: RunSettings, prepared: AnyPrepared) -> PreparedSizes | None:
+    """The sizes of prepared volumes, with those of the patches that the space chooses from."""
+    sizes, options = prepared.sizes, settings.space.options
+    if settings.slices is not None or sizes is None:
+        return None
+    patches = zip(options.get("patches") or (), options.get("batches") or (), strict=True)
+    return replace(sizes, patches=tuple((tuple(size), batch) for size, batch in patches))
 
 
 def _epochs_of(settings: RunSettings, prepared: AnyPrepared, training: Sequence[int]) -> int:

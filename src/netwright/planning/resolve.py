@@ -41,6 +41,7 @@ from netwright.planning.open_data import (
     require_usable,
     split_dataset,
 )
+from netwright.planning.patches import choose_patches
 from netwright.planning.race import (
     choose_crf_minutes,
     choose_first_part,
@@ -178,6 +179,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("the task", find_task),
         ("cutout", limit_cutout),
         ("shape of the space", shape_space),
+        ("sizes of patches", choose_patches),
         ("training that the space chooses", require_own_training),
         ("loss", choose_loss),
         ("metric", choose_metric),

@@ -120,7 +120,8 @@ class TrainingProtocol:
     patches: int = setting(
         1,
         "the most patches of a case in an epoch, where the case has the voxels of several inputs: as many as have its "
-        "voxels. Only for volumes that a network sees whole, not slice by slice",
+        "voxels; of smaller patches (`training.patch_size`) as many more. Only for volumes that a network sees whole, "
+        "not slice by slice",
         at_least=1,
     )
     foreground_patches: float = setting(
@@ -129,6 +130,12 @@ class TrainingProtocol:
         "out anywhere",
         at_least=0,
         at_most=1,
+    )
+    patch_size: tuple[int, int, int] | None = setting(
+        None,
+        "voxels along each axis of what volumes are trained on, where networks see them whole and not slice by slice. "
+        "Networks are validated and used with the input of `preprocessing.size`, whatever they are trained on. `null`: "
+        "that input",
     )
     augmentation: AugmentationSettings | None = setting(
         description="random changes of the training images; `null`: none", factory=AugmentationSettings
@@ -194,6 +201,11 @@ class TrainingProtocol:
                 raise SettingsError(
                     f"training.{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."
                 )
+
+        if self.patch_size is not None and (len(self.patch_size) != 3 or min(self.patch_size) < 1):
+            raise SettingsError(
+                f"training.patch_size is {self.patch_size!r}: expected three whole numbers of voxels of at least 1."
+            )
 
     @property
     def moving_average(self) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import prod
 from typing import Any, TypeVar
 
 import torch
@@ -27,6 +28,7 @@ def dry_run(
     batch_size: int,
     *,
     loss: Loss,
+    size: tuple[int, ...] | None = None,
     label_size: tuple[int, ...] | None = None,
     label_type: torch.dtype = torch.int64,
     device: torch.device | str = "cpu",
@@ -45,6 +47,7 @@ def dry_run(
         task: the input and output of the network.
         batch_size: images in a training step.
         loss: (what the network returns, labels) to a scalar.
+        size: of the images; None: the task's. FLOPs are those of an image of the task's in any case.
         label_size: the shape of the labels of one image; () for one label an image, None for one label a voxel.
         label_type: the number type of the labels.
         device: where the network would be trained.
@@ -59,15 +62,17 @@ def dry_run(
         InfeasibleArchitecture: from ``build``.
     """
     on_cpu = torch.device(device).type == "cpu"
+    size = task.size if size is None else size
     with FakeTensorMode():
         network = build(task)
         network.train()
         tensors = LiveTensors(heap=on_cpu)
         labels = partial(
-            torch.empty, batch_size, *(task.size if label_size is None else label_size), dtype=label_type
+            torch.empty, batch_size, *(size if label_size is None else label_size), dtype=label_type
         )
         with tensors:
-            flops = _training_step(network, task, batch_size, labels, mixed_precision, loss)
+            images = partial(torch.empty, batch_size, task.channels, *size)
+            flops = _training_step(network, images, labels, mixed_precision, loss)
     weights = list(network.parameters())
     parameters = sum(weight.numel() for weight in weights)
     trainable = sum(weight.numel() for weight in weights if weight.requires_grad)
@@ -79,7 +84,7 @@ def dry_run(
     return Cost(
         parameters=parameters,
         size_mb=FLOAT_BYTES * parameters / BYTES_PER_MB,
-        flops=flops,
+        flops=flops / batch_size * prod(task.size) / prod(size),
         predicted_memory_mb=(state_bytes + max(tensors.peak, update_bytes)) / BYTES_PER_MB,
     )
 
@@ -91,14 +96,13 @@ def fits(cost: Cost, limit_mb: float | None) -> bool:
 
 def _training_step(
     network: nn.Module,
-    task: TaskShape,
-    batch_size: int,
+    make_images: Callable[[], Tensor],
     make_labels: Callable[[], Tensor],
     mixed_precision: bool,
     loss: Loss,
 ) -> float:
-    """Runs the forward and backward pass of one batch. Returns the FLOPs of the forward pass of one image."""
-    images = torch.empty(batch_size, task.channels, *task.size)
+    """Runs the forward and backward pass of one batch. Returns the FLOPs of the forward pass."""
+    images = make_images()
     labels = make_labels()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed_precision):
         with FlopCounterMode(display=False) as counter:
@@ -106,4 +110,4 @@ def _training_step(
         value = loss(outputs, labels)
     del outputs
     value.backward()  # type: ignore[no-untyped-call]
-    return float(counter.get_total_flops()) / batch_size
+    return float(counter.get_total_flops())

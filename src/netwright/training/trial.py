@@ -305,13 +305,15 @@ def predicted_cost(build: Build, task: NetworkTask, protocol: TrainingProtocol) 
         return loss_of(protocol, task, torch.ones(task.classes))(outputs, labels)
 
     half = half_precision(device) if protocol.mixed_precision else None
+    size = protocol.patch_size or task.size
     try:
         return dry_run(
             build,
             task,
             protocol.batch_size,
             loss=loss,
-            label_size=task.label_size,
+            size=size,
+            label_size=task.label_size if size == task.size else size,
             label_type=LABEL_TYPES[task.label_type],
             device=device,
             mixed_precision=half is not None,
@@ -323,9 +325,9 @@ def predicted_cost(build: Build, task: NetworkTask, protocol: TrainingProtocol) 
     except ValueError as error:
         if not is_single_value(error):
             raise
-        size = " x ".join(map(str, task.size))
+        voxels = " x ".join(map(str, size))
         raise InfeasibleArchitecture(
-            f"A training batch of size {protocol.batch_size} of images of {size} voxels leaves a single value a "
+            f"A training batch of size {protocol.batch_size} of images of {voxels} voxels leaves a single value a "
             "channel at the network's deepest level, which cannot be normalised. Use larger batches or images, "
             "or fewer poolings."
         ) from None

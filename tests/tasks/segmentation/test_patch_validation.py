@@ -14,11 +14,13 @@ from monai.data.utils import dense_patch_slices
 from monai.inferers.utils import _get_scan_interval
 from torch import Tensor, nn
 
+from netwright.errors import SettingsError
 from netwright.tasks.segmentation.metrics.dice import dice_per_label
 from netwright.tasks.segmentation.patch_validation import fixed_patches, sliding_windows
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.volume_problem import VolumeProblem
 from netwright.training.config import TrainingProtocol
+from netwright.training.trial import predicted_cost
 
 CPU = torch.device("cpu")
 SIZE = (8, 8, 6)
@@ -134,3 +136,40 @@ def test_the_planned_passes_count_patches(most: int | None, expected: int) -> No
     volumes = Volumes([(8, 8, 6), (30, 20, 12), (9, 8, 6), (20, 30, 5)])
     problem = VolumeProblem(volumes, SegmentationTask(1, ("one", "two"), SIZE))
     assert problem.validation_batches(range(4), protocol(validation_patches=most)) == expected
+
+
+def test_a_network_is_trained_on_patches_of_any_size_and_judged_as_all_others() -> None:
+    """An epoch has as many voxels whatever the size; half the voxels are twice as many patches."""
+    volumes = Volumes([(30, 20, 12), (8, 8, 6), (32, 32, 24)])
+    problem = VolumeProblem(volumes, SegmentationTask(1, ("one", "two"), SIZE))
+    cases, usual = [0, 1, 2], {"patches": 4, "foreground_patches": 0.5}
+    plain, smaller, larger = (protocol(**usual, patch_size=size) for size in (None, (8, 8, 3), (16, 16, 6)))
+    for of, size, count in (
+        (plain, SIZE, 4 + 1 + 4),
+        (smaller, (8, 8, 3), 8 + 2 + 8),
+        (larger, (16, 16, 6), 3),
+    ):
+        batches = list(problem.batches(cases, of, CPU, seed=0))
+        assert {tuple(images.shape[2:]) for images, _ in batches} == {size}
+        assert {tuple(labels.shape[1:]) for _, labels in batches} == {size}
+        assert sum(len(images) for images, _ in batches) == count
+    np.testing.assert_array_equal(
+        problem.scores(Nearest(), cases, smaller, CPU), problem.scores(Nearest(), cases, plain, CPU)
+    )
+    with pytest.raises(SettingsError, match=r"training\.patch_size is \(8, 8\)"):
+        protocol(patch_size=(8, 8))
+
+
+def test_a_step_on_other_patches_costs_what_it_costs_with_that_input() -> None:
+    def cost(size: tuple[int, ...], **values: Any) -> Any:
+        task = SegmentationTask(1, ("one", "two"), size)
+        network = lambda task: nn.Conv3d(1, 3, 3, padding=1)  # noqa: E731
+        return predicted_cost(network, task, protocol(**values))
+
+    patched, smaller, whole = (
+        cost((32, 32, 32), patch_size=(16, 32, 32)),
+        cost((16, 32, 32)),
+        cost((32, 32, 32)),
+    )
+    assert patched.predicted_memory_mb == smaller.predicted_memory_mb < whole.predicted_memory_mb
+    assert patched.flops == whole.flops

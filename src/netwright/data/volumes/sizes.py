@@ -27,6 +27,7 @@ class PreparedSizes:
         cache_bytes: what all volumes take on disk.
         resized: whether every volume is resized to the input, which then sees all of it.
         low_resolution: how many times as long the voxels of a first stage are along each axis; None: there is none.
+        patches: sizes that networks may be trained on, and the most of each in a batch; empty: that of the input.
     """
 
     spacing: Spacing
@@ -35,6 +36,7 @@ class PreparedSizes:
     cache_bytes: int
     resized: bool = False
     low_resolution: Shape | None = None
+    patches: tuple[tuple[Shape, int], ...] = ()
 
     @property
     def view(self) -> float:
@@ -48,6 +50,9 @@ class PreparedSizes:
             f"median volume {_times(self.shape)} voxels of {_times(self.spacing)} mm, input {_times(self.size)}, "
             f"cache {_megabytes(self.cache_bytes)}",
         )
+        if self.patches:
+            tried = ", ".join(f"{_times(size)} (at most {batch} in a batch)" for size, batch in self.patches)
+            yield "trained", f"on patches of one of these sizes: {tried}"
         sees = f"an input sees {100 * self.view:.0f} % of the median volume"
         if self.low_resolution is not None:
             seen = view(self.size, self.shape, self.low_resolution)

@@ -25,6 +25,9 @@ SMALL_VIEW = 0.25
 """A patch that sees a smaller share of the median volume may lack the context to tell what it sees (Isensee et al.,
 Nature Methods 2021, take a low-resolution stage there)."""
 
+PATCH_SHARES = (0.25, 0.5, 2.0)
+"""Sizes of patches to train on beside that of the input, in shares of its voxels."""
+
 SIZE_MULTIPLE = 8
 """A size chosen from the fingerprint is a multiple of this, so that three poolings divide it."""
 
@@ -70,9 +73,7 @@ def proportional_size(shapes: NDArray[np.int64], spacing: Sequence[float]) -> Sh
         shapes: (cases, 3) voxels of the resampled volumes.
         spacing: edges of a voxel along each axis, in any unit.
     """
-    median = np.median(shapes, axis=0)
-    lag = np.floor(np.log2(np.array(spacing) / min(spacing)) + ALIKE).astype(int)
-    multiples = np.maximum(SIZE_MULTIPLE >> lag, 1)
+    median, multiples = np.median(shapes, axis=0), _multiples(spacing)
     size = (np.ceil(median / multiples) * multiples).astype(int)
     while size.prod() > LARGEST_PATCH:
         covered = np.where(size > multiples, size / median, 0)
@@ -80,6 +81,42 @@ def proportional_size(shapes: NDArray[np.int64], spacing: Sequence[float]) -> Sh
         size[axis] -= multiples[axis]
     x, y, z = (int(length) for length in size)
     return x, y, z
+
+
+def _multiples(spacing: Sequence[float]) -> NDArray[np.int64]:
+    """What a length along each axis should be a multiple of."""
+    lag = np.floor(np.log2(np.array(spacing) / min(spacing)) + ALIKE).astype(int)
+    multiples: NDArray[np.int64] = np.maximum(SIZE_MULTIPLE >> lag, 1)
+    return multiples
+
+
+def patch_sizes(size: Sequence[int], shape: Sequence[int], spacing: Sequence[float]) -> tuple[Shape, ...]:
+    """Sizes of patches to train on, the smallest first: those of `PATCH_SHARES` of an input's voxels, and the input.
+
+    Args:
+        size: of the input in voxels.
+        shape: of the median volume in voxels, which larger patches do not exceed.
+        spacing: edges of a voxel, in any unit.
+
+    Returns:
+        Only the input where volumes have the voxels of less than two.
+
+    >>> patch_sizes((240, 240, 36), (512, 512, 75), (0.8, 0.8, 5.0))
+    ((152, 152, 22), (192, 192, 28), (240, 240, 36), (304, 304, 46))
+    >>> patch_sizes((40, 56, 40), (43, 59, 47), (1.0, 1.0, 1.0))
+    ((40, 56, 40),)
+    """
+    x, y, z = (int(length) for length in size)
+    whole = (x, y, z)
+    if prod(shape) < 2 * prod(size):
+        return (whole,)
+    multiples, found = _multiples(spacing), {whole}
+    longest = np.maximum(np.ceil(np.array(shape) / multiples) * multiples, size)
+    for share in PATCH_SHARES:
+        lengths = np.round(np.array(size) * share ** (1 / 3) / multiples).clip(1) * multiples
+        x, y, z = (int(length) for length in np.minimum(lengths, longest))
+        found.add((x, y, z))
+    return tuple(sorted(found, key=prod))
 
 
 def view(size: Sequence[int], shape: Sequence[int], factors: Sequence[float] = (1, 1, 1)) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -59,6 +60,9 @@ class EncoderDecoderSpace:
         low_resolution: how many times as long along each axis the voxels are of the second half of the channels, which
             are the surroundings of the image (`preprocessing.low_resolution`): whether a first stage sees them is a
             dimension. None: all channels are the image's; a run fills it in.
+        patches: sizes of the patches that can be trained on, in voxels, the smallest first. None: that of the input; a
+            run fills it in.
+        batches: the most patches of each size in a batch, for the memory. None: any number; a run fills it in.
         mirroring: whether a mirrored image could be one of the dataset; False, as where a label is called left or
             right: images are never mirrored.
         fixed: dimensions that are not searched, with their values: ``{width: 16}``; None: all are searched.
@@ -75,6 +79,8 @@ class EncoderDecoderSpace:
     size: tuple[int, ...]
     spacing: tuple[float, ...] | None = None
     low_resolution: tuple[int, ...] | None = None
+    patches: tuple[tuple[int, ...], ...] | None = None
+    batches: tuple[int, ...] | None = None
     mirroring: bool = True
     fixed: Mapping[str, Value] | None = None
     dense: bool | None = None
@@ -97,11 +103,27 @@ class EncoderDecoderSpace:
                 f"low_resolution: expected a number for each of {len(self.size)} axes, and an even number of channels, "
                 f"of which half are surroundings; got {self.low_resolution!r} and {self.channels} channels."
             )
+        sizes = self.patches or ()
+        known = all(len(size) == len(self.size) and min(size) >= 1 for size in sizes)
+        if not known or (self.batches is not None and len(self.batches) != len(sizes)):
+            raise SettingsError(
+                f"patches: expected sizes of {len(self.size)} axes, and batches with a number for each; got "
+                f"{self.patches!r} and {self.batches!r}."
+            )
         require_fixed(self._table, self._fixed)
 
     @property
     def _fixed(self) -> Mapping[str, Value]:
         return {} if self.fixed is None else self.fixed
+
+    @cached_property
+    def _patches(self) -> dict[str, tuple[tuple[int, ...], int]]:
+        """The sizes of patches, the smallest first, and the most in a batch of each, by their names."""
+        sizes = self.patches or (self.size,)
+        most = self.batches or (sys.maxsize,) * len(sizes)
+        return {
+            " x ".join(map(str, size)): (tuple(size), batch) for size, batch in zip(sizes, most, strict=True)
+        }
 
     @cached_property
     def _resolutions(self) -> tuple[Resolution, ...]:
@@ -125,6 +147,8 @@ class EncoderDecoderSpace:
             if halved + 2 <= reached or not halved
         ]
         batch = usual_batch(prod(self.size), AT_ONCE, *BATCHES)
+        known = list(self._patches)
+        within = [name for name, (size, _) in self._patches.items() if prod(size) <= prod(self.size)]
         return {
             "width": whole(8, 64, 16, step=8),
             "levels": whole(min(2, reached), min(DEEPEST, reached), 4),
@@ -142,6 +166,7 @@ class EncoderDecoderSpace:
             "supervision": whole(0, max(0, min(2, reached - 2)), 0),
             "supervision_weight": one_of(0.1, 0.2, 0.4, start=0.2),
             **optimizer_dimensions(batch, *BATCHES),
+            "patch": one_of(*known, start=(within or known)[-1]),
             "loss": one_of(*LOSSES),
             "dice_share": one_of(0.2, 0.35, 0.5, 0.65, 0.8, start=0.5),
             "spatial": real(0.0, 2.0, 1.0, step=0.5),
@@ -167,9 +192,12 @@ class EncoderDecoderSpace:
 
         Each but the last was better than the start, alone, in a short training on nuclei or on the hippocampus
         (`benchmarks/record_curves.py`, `docs/results.md`); of the batches those of 2 and 4 in place of 16. A first
-        stage at low resolution, where there can be one, was not measured: nnU-Net has it for such volumes.
+        stage at low resolution, where there can be one, and smaller patches were not measured: nnU-Net has the one for
+        such volumes, and more batches of other places may make up for the view of the others.
         """
         finer, fewer = (int(self._table[name].start) // 2 for name in ("stem", "batch"))
+        known, start = list(self._patches), str(self._table["patch"].start)
+        smaller = known[max(0, known.index(start) - 1)]
         changes: list[dict[str, Value]] = [
             {"low_resolution": True},
             {"rate": 3.0},
@@ -182,6 +210,7 @@ class EncoderDecoderSpace:
             {"loss": "exponential_logarithmic"},
             {"spatial": 2.0},
             {"intensity": 1.0},
+            {"patch": smaller},
         ]
         return suggested(self._table, self._fixed, changes)
 
@@ -204,7 +233,10 @@ class EncoderDecoderSpace:
         return {name: values[name] for name in self.distributions() if name not in left_out}
 
     def training(self, choice: Choice) -> dict[str, Any]:
-        """Fields of the training protocol: optimizer, batch, loss, augmentation."""
+        """Fields of the training protocol: optimizer, batch, loss, augmentation, and the size of patches if searched.
+
+        A batch of smaller patches has more of them, so that it has as many voxels, as far as the memory allows.
+        """
         values = self._values(choice)
         total, share = LOSSES[values["loss"]], values["dice_share"]
         fields: dict[str, Any] = {
@@ -216,7 +248,15 @@ class EncoderDecoderSpace:
         }
         if values["supervision"] or values["low_resolution"]:
             fields["loss_auxiliary_weight"] = values["supervision_weight"]
+        if self.patches is not None:
+            size, most = self._patches[values["patch"]]
+            fields["patch_size"] = None if size == tuple(self.size) else size
+            fields["batch_size"] = min(self._in_batch(values["batch"], size), most)
         return fields
+
+    def _in_batch(self, batch: int, size: tuple[int, ...]) -> int:
+        """How many patches of a size have the voxels of a batch of inputs, about."""
+        return max(1, round(batch * prod(self.size) / prod(size)))
 
     def plan(self, choice: Choice) -> Plan:
         """The network of a choice, of two stages the second."""
@@ -287,7 +327,7 @@ class EncoderDecoderSpace:
             *([f"kernel {values['kernel']}"] if values["kernel"] > 3 else []),
             *([f"{values['supervision']} auxiliary"] if values["supervision"] else []),
             f"{fields['optimizer']} {fields['learning_rate']:.2g}",
-            f"batch {fields['batch_size']}",
+            f"batch {fields['batch_size']}{' of ' + values['patch'] if fields.get('patch_size') else ''}",
             f"spatial {values['spatial']:g}{' mirrored' if values['mirroring'] else ''}",
             *([f"intensity {values['intensity']:g}"] if values["intensity"] else []),
             *(["after a stage at low resolution"] if values["low_resolution"] else []),
@@ -304,9 +344,12 @@ class EncoderDecoderSpace:
         return block_diagram(plan.layers, plan.kernel), *stages
 
     def _values(self, choice: Choice) -> dict[str, Any]:
-        """A value for every dimension; levels and auxiliary heads are as many as the size allows."""
+        """A value for every dimension; levels, auxiliary heads and batches are as large as size and memory allow."""
         values: dict[str, Any] = values_of(self._table, self._fixed, choice)
         below_stem = len(self._resolutions) - values["stem"].bit_length() + 1
         values["levels"] = min(values["levels"], below_stem)
         values["supervision"] = min(values["supervision"], max(0, values["levels"] - 2))
+        size, most = self._patches[values["patch"]]
+        while values["batch"] > BATCHES[0] and self._in_batch(values["batch"] // 2, size) >= most:
+            values["batch"] //= 2
         return values

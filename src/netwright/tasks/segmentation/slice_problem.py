@@ -46,7 +46,7 @@ class SliceProblem:
     ) -> Batches:
         """As in `netwright.data.loading.batches.Batches`: a slice an item."""
         items = _Items(self._slices, cases)
-        return training_batches(items, range(len(items)), self.task, protocol, device, seed)
+        return training_batches(items, range(len(items)), self.task.size, protocol, device, seed)
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
         """The protocol's, with the class weights of the slices that are trained on."""

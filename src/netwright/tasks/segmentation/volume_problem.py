@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from math import prod
 
 import numpy as np
 import torch
@@ -46,12 +47,11 @@ class VolumeProblem:
         self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device, seed: int
     ) -> Batches:
         """As in `netwright.data.loading.batches.Batches`: a volume a case, or several patches of it."""
-        patches = None
+        size, patches = protocol.patch_size or self.task.size, None
         if protocol.patches > 1 or protocol.foreground_patches:
-            patches = Patches(self._prepared, self.task.size, protocol.patches, protocol.foreground_patches)
-        return training_batches(
-            self._prepared, cases, self.task, protocol, device, seed, patches, self._factors
-        )
+            most = max(1, round(protocol.patches * prod(self.task.size) / prod(size)))
+            patches = Patches(self._prepared, size, most, protocol.foreground_patches)
+        return training_batches(self._prepared, cases, size, protocol, device, seed, patches, self._factors)
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
         """The protocol's, with the class weights of the cases."""
@@ -133,7 +133,7 @@ class VolumeProblem:
 def training_batches(
     items: Items,
     indices: Sequence[int],
-    task: SegmentationTask,
+    size: Sequence[int],
     protocol: TrainingProtocol,
     device: torch.device,
     seed: int,
@@ -145,7 +145,7 @@ def training_batches(
     Args:
         items: gives the image and the label map of an index.
         indices: to train on.
-        task: the input of the network.
+        size: that images are cropped or padded to.
         protocol: of the training.
         device: where the batches are needed.
         seed: of order and augmentation.
@@ -155,7 +155,7 @@ def training_batches(
     return Batches(
         items,
         indices,
-        task.size,
+        size,
         protocol.batch_size,
         device=device,
         augmentation=protocol.augmentation,
