@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -159,4 +160,64 @@ def write_celeba(root: Path, wild: bool = True, homes: tuple[str, str, str] = ("
     ):
         (root / home).mkdir(parents=True, exist_ok=True)
         (root / home / name).write_text(head + "\n".join(rows) + "\n")
+    return root
+
+
+NUMBERS_COUNTS = {"train": 16, "test": 10}
+
+Digit = tuple[int, tuple[int, int, int, int]]
+
+
+def house_number(part: str, number: int) -> tuple[NDArray[np.uint8], list[Digit]]:
+    """A picture with one to three digits, and the label and box (left, top, width, height) of each.
+
+    Pixels of boxes count from 0. The picture is brighter within them. The label 10 is the digit 0.
+    """
+    rng = np.random.default_rng([number, len(part)])
+    pixels = rng.integers(0, 60, (20, 34, 3), dtype=np.uint8)
+    digits = []
+    for place in range(1 + number % 3):
+        label, left, top = (number + 4 * place) % 10 + 1, 2 + 10 * place, 3 + number % 3
+        pixels[top : top + 14, left : left + 8] = rng.integers(100, 140, (14, 8, 3))
+        pixels[top + label : top + label + 2, left : left + 8] = 230
+        digits.append((label, (left, top, 8, 14)))
+    return pixels, digits
+
+
+def write_digit_struct(path: Path, rows: Sequence[tuple[str, Sequence[Digit]]]) -> Path:
+    """``digitStruct.mat`` as MATLAB 7.3 writes a struct array: a single digit has numbers, several have references."""
+    with h5py.File(path, "w", userblock_size=512, libver="earliest") as file:
+        held = file.create_group("#refs#")
+        columns = {name: np.empty((len(rows), 1), h5py.ref_dtype) for name in ("bbox", "name")}
+        for row, (name, digits) in enumerate(rows):
+            text = np.frombuffer(name.encode("utf-16-le"), np.uint16)[:, None]
+            columns["name"][row, 0] = held.create_dataset(f"name{row}", data=text).ref
+            group = held.create_group(f"bbox{row}")
+            columns["bbox"][row, 0] = group.ref
+            for position, field in enumerate(("left", "top", "width", "height", "label")):
+                numbers = [np.array([[float([*box, label][position])]]) for label, box in digits]
+                if len(numbers) == 1:
+                    group.create_dataset(field, data=numbers[0])
+                    continue
+                several = np.empty((len(numbers), 1), h5py.ref_dtype)
+                for place, value in enumerate(numbers):
+                    several[place, 0] = held.create_dataset(f"{field}{row}_{place}", data=value).ref
+                group.create_dataset(field, data=several)
+        for name, column in columns.items():
+            file.create_dataset(f"digitStruct/{name}", data=column, compression="gzip")
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(116) + bytes(8) + b"\0\x02IM")
+    return path
+
+
+def write_svhn_numbers(root: Path) -> Path:
+    """``train`` and ``test``, each with its pictures, ``digitStruct.mat`` and ``see_bboxes.m``."""
+    for part, count in NUMBERS_COUNTS.items():
+        rows = []
+        for number in range(count):
+            pixels, digits = house_number(part, number)
+            save_picture(root / part / f"{number + 1}.png", pixels)
+            rows.append((f"{number + 1}.png", digits))
+        write_digit_struct(root / part / "digitStruct.mat", rows)
+        (root / part / "see_bboxes.m").write_text("load digitStruct.mat\n")
     return root

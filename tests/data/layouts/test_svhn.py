@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.io import savemat
 
 from netwright.data.images.cache import content_digests, prepare_images
@@ -91,20 +90,6 @@ def test_without_a_test_file(tmp_path: Path) -> None:
     (root / "train_32x32.mat").rename(root / "test_32x32.mat")
     with pytest.raises(DatasetError, match=r"no pictures for training: expected train_32x32\.mat"):
         open_any(root)
-
-
-def test_whole_house_numbers_are_refused_but_can_be_restored(tmp_path: Path) -> None:
-    for part in ("train", "test"):
-        (tmp_path / part).mkdir()
-        (tmp_path / part / "digitStruct.mat").write_bytes(bytes(512) + b"\x89HDF\r\n\x1a\n")
-        for number in range(1, 4):
-            pixels = np.random.default_rng(number).integers(0, 256, (8, 9 + number, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / part / f"{number}.png")
-    assert recognise(tmp_path) == "svhn"
-    with pytest.raises(UnusableFile, match=r"(?s)whole house numbers.*cropped digits.*--format images"):
-        open_any(tmp_path)
-    dataset = open_any(tmp_path, format="images")
-    assert [dataset.parts.count(part) for part in ("train", "test")] == [3, 3]
 
 
 @pytest.mark.parametrize(

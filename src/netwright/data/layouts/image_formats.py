@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.data.images.dataset import ImageSet
-from netwright.data.layouts import celeba, cifar, imagenet, images, label_table, stanford_cars, svhn
+from netwright.data.layouts import (
+    celeba,
+    cifar,
+    imagenet,
+    images,
+    label_table,
+    stanford_cars,
+    svhn,
+    svhn_numbers,
+)
 from netwright.data.layouts import class_folders as folder
 from netwright.data.layouts import image_tables as tables
 
@@ -73,7 +82,16 @@ _PUBLISHED: dict[str, ImageFormat] = {
     cifar.COARSE: ImageFormat(
         "CIFAR-100 with coarse classes", cifar.COARSE_LOOKED_FOR, cifar.matches, cifar.read_coarse, _never
     ),
-    svhn.SVHN: ImageFormat("SVHN", svhn.LOOKED_FOR, svhn.matches, svhn.read, to_restore=svhn.read_to_restore),
+    svhn.SVHN: ImageFormat(
+        "SVHN", svhn.LOOKED_FOR, svhn.matches, svhn.read, to_restore=_without_classes(svhn.read)
+    ),
+    svhn_numbers.SVHN_NUMBERS: ImageFormat(
+        "SVHN, whole house numbers",
+        svhn_numbers.LOOKED_FOR,
+        svhn_numbers.matches,
+        svhn_numbers.read,
+        to_restore=images.read,
+    ),
     svhn.SVHN_EXTRA: ImageFormat(
         "SVHN with its extra pictures", svhn.EXTRA_LOOKED_FOR, svhn.matches, svhn.read_with_extra, _never
     ),

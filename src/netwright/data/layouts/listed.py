@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from netwright.data.images.issues import not_whole
@@ -18,7 +18,12 @@ def home_of(folder: Path) -> Path:
 
 
 def listed_pictures(
-    root: Path, home: Path, listed: Collection[str], table: Path, problems: list[Problem]
+    root: Path,
+    home: Path,
+    listed: Collection[str],
+    table: Path,
+    problems: list[Problem],
+    known: Sequence[str] = (),
 ) -> dict[str, tuple[str, Path]]:
     """Name within ``root`` and path of every listed picture, by its name in the table.
 
@@ -31,12 +36,14 @@ def listed_pictures(
         listed: their names in the table, within ``home``.
         table: that lists them.
         problems: gets the problems that are found.
+        known: names within ``root`` of files that are no pictures and may be there.
 
     Raises:
         DatasetError: none of the listed pictures is there.
     """
     there = {
-        path.relative_to(home).as_posix(): (name, path) for name, path in pictures_below(root, home, problems)
+        path.relative_to(home).as_posix(): (name, path)
+        for name, path in pictures_below(root, home, problems, known)
     }
     found = {name: there[name] for name in listed if name in there}
     if not found:

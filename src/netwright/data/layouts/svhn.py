@@ -16,8 +16,7 @@ from netwright.data.io.arrays import CHUNK_BYTES
 from netwright.data.io.bounds import most_pictures, require_contents, require_pictures
 from netwright.data.io.images import channel_names
 from netwright.data.io.matlab import read_matlab, unfit
-from netwright.data.issues import Problem, UnusableFile
-from netwright.data.layouts import images
+from netwright.data.issues import Problem
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
@@ -35,13 +34,12 @@ _TRAIN, _TEST, _EXTRA = "train_32x32.mat", "test_32x32.mat", "extra_32x32.mat"
 _ORIGINAL = {_TRAIN: 73257, _TEST: 26032, _EXTRA: 531131}
 """Pictures in each file (ufldl.stanford.edu/housenumbers)."""
 
-_BOXES = "digitStruct.mat"
-"""The table of the other of the two formats, that of whole house numbers."""
-
 _ROW = 3 * SIDE * SIDE
 _OVERHEAD = 1 << 16
-_DIGITS = tuple("0123456789")
-_ZERO = 10
+DIGITS = tuple("0123456789")
+"""The classes."""
+
+ZERO = 10
 """The label of the digit 0."""
 
 
@@ -80,8 +78,8 @@ class Digits:
 
 
 def matches(root: Path) -> bool:
-    """Whether a folder holds SVHN: the cropped digits, or the whole numbers, which `read` refuses."""
-    return root.is_dir() and (_has_digits(root) or _numbers(root) is not None)
+    """Whether a folder holds SVHN's cropped digits."""
+    return root.is_dir() and any((root / name).is_file() for name in _ORIGINAL)
 
 
 def read(root: Path) -> ImageSet:
@@ -89,7 +87,7 @@ def read(root: Path) -> ImageSet:
 
     Raises:
         DatasetError: there is no training file.
-        UnusableFile: a file is damaged or no such file, or the folder holds whole numbers.
+        UnusableFile: a file is damaged or no such file.
     """
     return _read_set(root, SVHN, (_TRAIN,))
 
@@ -101,25 +99,14 @@ def read_with_extra(root: Path) -> ImageSet:
         DatasetError: there is no training file, or no extra file.
         UnusableFile: as `read`.
     """
-    if _has_digits(root) and not (root / _EXTRA).is_file():
+    if not (root / _EXTRA).is_file():
         raise DatasetError(
             f"{root} lacks {_EXTRA}: expected it for --format {SVHN_EXTRA}. Say --format {SVHN}."
         )
     return _read_set(root, SVHN_EXTRA, (_TRAIN, _EXTRA))
 
 
-def read_to_restore(root: Path) -> ImageSet:
-    """The pictures without their digits; where only whole numbers are there, these.
-
-    Raises:
-        DatasetError: as `read`.
-    """
-    return images.without_classes(read(root)) if _has_digits(root) else images.read(root)
-
-
 def _read_set(root: Path, format: str, training: tuple[str, ...]) -> ImageSet:
-    if not _has_digits(root):
-        raise _whole_numbers(root, _numbers(root) or root)
     if not (root / _TRAIN).is_file():
         raise DatasetError(f"{root} has no pictures for training: expected {_TRAIN}. Add it.")
     parts: dict[Part, tuple[str, ...]] = {"train": training}
@@ -145,25 +132,15 @@ def _read_set(root: Path, format: str, training: tuple[str, ...]) -> ImageSet:
         root=root,
         format=format,
         channels=channel_names(3),
-        classes=_DIGITS,
+        classes=DIGITS,
         records=tuple(records),
         arrays=arrays,
         problems=tuple(problem.relative_to(root) for problem in problems),
     )
 
 
-def _has_digits(root: Path) -> bool:
-    return any((root / name).is_file() for name in _ORIGINAL)
-
-
-def _numbers(root: Path) -> Path | None:
-    """The table of the boxes of whole numbers, None where there is none."""
-    homes = [root, *(root / name for name in ("train", "test", "extra"))]
-    return next((home / _BOXES for home in homes if (home / _BOXES).is_file()), None)
-
-
 def _read(path: Path, name: str) -> NDArray[Any]:
-    most = most_pictures(path) * (_ROW + _ZERO) + _OVERHEAD
+    most = most_pictures(path) * (_ROW + ZERO) + _OVERHEAD
     values = read_matlab(path, (name,), most)[name]
     if not isinstance(values, np.ndarray):
         raise unfit(path, f"has no numbers in {name}", "an array of numbers", type(values).__name__)
@@ -189,15 +166,15 @@ def _records(
     path: Path, part: Part, first: int, labels: NDArray[np.int64], problems: list[Problem]
 ) -> Iterator[Record]:
     """The pictures of a file with a digit; of the others there is one problem. ``first``: the row of the first."""
-    outside = np.flatnonzero((labels < 1) | (labels > _ZERO))
+    outside = np.flatnonzero((labels < 1) | (labels > ZERO))
     if outside.size:
-        problems.append(labels_out_of_range(f"{path} (y)", outside, labels, 1, len(_DIGITS)))
+        problems.append(labels_out_of_range(f"{path} (y)", outside, labels, 1, len(DIGITS)))
     digits = len(str(max(len(labels) - 1, 0)))
     home = f"{part}/extra" if path.name == _EXTRA else part
     for row, label in enumerate(labels.tolist()):
-        if 1 <= label <= _ZERO:
+        if 1 <= label <= ZERO:
             name = f"{home}/{row:0{digits}d}"
-            yield Record(name, label % _ZERO, part, path, first + row, (SIDE, SIDE))
+            yield Record(name, label % ZERO, part, path, first + row, (SIDE, SIDE))
 
 
 def _not_as_original(root: Path, counts: dict[str, int]) -> list[Problem]:
@@ -219,19 +196,4 @@ def _left_out(root: Path) -> Problem:
         found="the extra pictures, which are easier than the others",
         advice=f"To train on them, too, say --format {SVHN_EXTRA}.",
         kind="extra",
-    )
-
-
-def _whole_numbers(root: Path, table: Path) -> UnusableFile:
-    return UnusableFile(
-        Problem(
-            "error",
-            str(root),
-            "holds SVHN's whole house numbers",
-            expected=f"the cropped digits ({_TRAIN} and {_TEST}, which the publisher calls Format 2)",
-            found=f"{table.relative_to(root).as_posix()}, the boxes of the digits in each picture (Format 1)",
-            advice="A number of several digits is no class: fetch the cropped digits from the same page. To restore "
-            "the whole pictures (inpainting), say --format images.",
-            kind="whole-numbers",
-        )
     )

@@ -1,0 +1,158 @@
+"""SVHN's whole house numbers: pictures, and ``digitStruct.mat`` with the boxes of the digits, which are classified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from netwright.data.images.dataset import Box, ImageSet, Record
+from netwright.data.images.issues import not_whole
+from netwright.data.io.matlab import unfit
+from netwright.data.io.matlab_hdf5 import read_named_structs
+from netwright.data.issues import Problem
+from netwright.data.layouts.class_folders import image_set
+from netwright.data.layouts.images import cropped
+from netwright.data.layouts.listed import listed_pictures
+from netwright.data.layouts.svhn import DIGITS, ZERO
+from netwright.data.splits import Part
+from netwright.errors import DatasetError
+
+SVHN_NUMBERS = "svhn-numbers"
+
+LOOKED_FOR = (
+    "`train/digitStruct.mat` beside the pictures, and `test/digitStruct.mat`, of SVHN's whole house numbers"
+)
+
+_TABLE = "digitStruct.mat"
+_VIEWER = "see_bboxes.m"
+"""MATLAB's code that shows the boxes, which the publisher puts beside them."""
+
+_PARTS: dict[Part, str] = {"train": "train", "test": "test"}
+_EXTRA = "extra"
+_ORIGINAL = {"train": 33402, "test": 13068}
+"""Pictures of each part (ufldl.stanford.edu/housenumbers)."""
+
+_FIELDS = ("left", "top", "width", "height", "label")
+
+
+def matches(root: Path) -> bool:
+    """Whether a folder holds SVHN's whole numbers: those of a part are enough, and `read` says what it lacks."""
+    return root.is_dir() and any((root / home / _TABLE).is_file() for home in (*_PARTS.values(), _EXTRA))
+
+
+def read(root: Path) -> ImageSet:
+    """The digits of the pictures, each cropped to its box, with the official test part.
+
+    Boxes are cut to their pictures, and digits whose box holds nothing are left out, with a warning each. Pixels count
+    from 0, as in the publisher's ``see_bboxes.m``, which adds 1 for MATLAB.
+
+    Raises:
+        DatasetError: there is no training part, or a table has none of its pictures.
+        UnusableFile: a table is damaged or no such table, or h5py is not installed.
+    """
+    if not (root / _PARTS["train"] / _TABLE).is_file():
+        raise DatasetError(
+            f"{root} has no boxes for training: expected {_PARTS['train']}/{_TABLE}. Unpack train.tar.gz there."
+        )
+    entries: list[tuple[str, int, Part | None, Path]] = []
+    boxes: dict[str, Box] = {}
+    problems: list[Problem] = []
+    differences: list[str] = []
+    for part, folder in _PARTS.items():
+        home = root / folder
+        if not (home / _TABLE).is_file():
+            differences.append(f"no {folder}/{_TABLE}, so no official test part")
+            continue
+        digits = _digits(home / _TABLE)
+        if len(digits) != _ORIGINAL[part]:
+            differences.append(f"{len(digits)} pictures in place of {_ORIGINAL[part]} in {folder}")
+        known = [f"{folder}/{name}" for name in (_TABLE, _VIEWER)]
+        pictures = listed_pictures(root, home, list(digits), home / _TABLE, problems, known)
+        width = max(len(Path(name).stem) for name in digits)
+        for file, (_, path) in pictures.items():
+            for number, (label, box) in enumerate(digits[file], 1):
+                name = f"{folder}/{path.stem.zfill(width)}_{number}"
+                entries.append((name, label, part, path))
+                boxes[name] = box
+    problems += not_whole(root, "SVHN", differences)
+    if (root / _EXTRA / _TABLE).is_file():
+        problems.append(_left_out(root))
+    return _cropped(image_set(root, SVHN_NUMBERS, DIGITS, entries, problems), boxes)
+
+
+def _digits(table: Path) -> dict[str, list[tuple[int, Box]]]:
+    """Class and box of each digit, by the name of the picture.
+
+    Raises:
+        UnusableFile: the table is not that of the publisher.
+    """
+    digits: dict[str, list[tuple[int, Box]]] = {}
+    for name, fields in read_named_structs(table, "digitStruct", "name", "bbox", _FIELDS):
+        columns = [fields[field] for field in _FIELDS]
+        if len({len(column) for column in columns}) != 1 or not all(
+            number.is_integer() for column in columns for number in column
+        ):
+            raise unfit(
+                table, f"has digits of {name} that are incomplete", "whole numbers for each", str(fields)
+            )
+        rows = [tuple(map(int, row)) for row in zip(*columns, strict=True)]
+        if outside := [label for *_, label in rows if not 1 <= label <= ZERO]:
+            raise unfit(table, f"has a label of {name} out of range", f"1 to {ZERO}", str(outside[0]))
+        digits[name] = [
+            (label % ZERO, (left, top, left + width, top + height))
+            for left, top, width, height, label in rows
+        ]
+    if not digits:
+        raise unfit(table, "lists no pictures", "the pictures of a part", "none")
+    return digits
+
+
+def _cropped(dataset: ImageSet, boxes: Mapping[str, Box]) -> ImageSet:
+    fitted: dict[str, Box] = {}
+    cut: list[Record] = []
+    empty: list[Record] = []
+    for record in dataset.records:
+        left, top, right, bottom = boxes[record.name]
+        height, width = record.size or (bottom, right)
+        box = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+        if box[0] >= box[2] or box[1] >= box[3]:
+            empty.append(record)
+            continue
+        cut += [record] if box != boxes[record.name] else []
+        fitted[record.name] = box
+    kept = tuple(record for record in dataset.records if record.name in fitted)
+    problems = [
+        *_of_boxes(dataset, "goes beyond its picture, and is cut", cut),
+        *_of_boxes(dataset, "holds nothing of its picture, and is left out", empty),
+    ]
+    return cropped(replace(dataset, records=kept), fitted, problems)
+
+
+def _of_boxes(dataset: ImageSet, what: str, records: Sequence[Record]) -> list[Problem]:
+    if not records:
+        return []
+    some = f"{len(records)} box{'es' * (len(records) > 1)}, such as that of {records[0].name}"
+    return [
+        Problem(
+            "warning",
+            str(records[0].path.relative_to(dataset.root)),
+            f"has a box that {what}",
+            expected="boxes within their pictures",
+            found=some,
+            advice="The publisher's own table has such boxes: nothing is to be done.",
+            kind="box",
+        )
+    ]
+
+
+def _left_out(root: Path) -> Problem:
+    return Problem(
+        "warning",
+        str(root / _EXTRA),
+        "is left out",
+        expected="the training and the test part alone",
+        found="the extra pictures, which are easier than the others",
+        advice="Nothing is to be done.",
+        kind="extra",
+    )

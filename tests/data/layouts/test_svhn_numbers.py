@@ -1,0 +1,121 @@
+"""SVHN's whole house numbers, whose tables h5py writes as MATLAB 7.3 does."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netwright.data.images.inspection import inspect_images
+from netwright.data.images.reading import read_record
+from netwright.data.images.splits import image_splits
+from netwright.data.issues import UnusableFile
+from netwright.data.layouts.svhn_numbers import read
+from netwright.data.open import open_any, recognise
+from netwright.errors import DatasetError
+from published_pictures import (
+    NUMBERS_COUNTS,
+    house_number,
+    write_digit_struct,
+    write_svhn,
+    write_svhn_numbers,
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_svhn_numbers(tmp_path / "svhn")
+
+
+def test_every_digit_is_the_part_of_its_picture_in_its_box(root: Path) -> None:
+    assert recognise(root) == "svhn-numbers"
+    dataset = open_any(root)
+    assert (dataset.format, dataset.task, dataset.class_names) == (
+        "svhn-numbers",
+        "classification",
+        tuple("0123456789"),
+    )
+    records = {record.name: record for record in read(root).records}
+    assert tuple(sorted(records)) == dataset.names
+    for part, count in NUMBERS_COUNTS.items():
+        for number in range(count):
+            pixels, digits = house_number(part, number)
+            for place, (label, (left, top, width, height)) in enumerate(digits, 1):
+                name = f"{part}/{number + 1:0{len(str(count))}d}_{place}"
+                record = records.pop(name)
+                assert (record.label, record.part) == (label % 10, part)
+                crop = pixels[top : top + height, left : left + width]
+                np.testing.assert_array_equal(read_record(record).pixels, crop)
+                assert record.size == (height, width)
+    assert not records
+
+
+def test_it_is_inspected_and_its_test_part_is_kept(root: Path) -> None:
+    dataset = read(root)
+    inspection = inspect_images(dataset)
+    assert {problem.kind for problem in inspection.problems} <= {"not-whole", "few-cases"}
+    assert "16 pictures in place of 33402 in train" in str(inspection.problems)
+    assert {name.partition("/")[0] for name in image_splits(dataset, 0).test} == {"test"}
+
+
+def test_boxes_beyond_the_picture_are_cut_and_empty_ones_left_out(root: Path) -> None:
+    rows = [(f"{number + 1}.png", house_number("test", number)[1]) for number in range(10)]
+    rows[0] = ("1.png", [(1, (-1, -2, 9, 9)), (2, (40, 3, 5, 5)), (3, (30, 10, 20, 20))])
+    write_digit_struct(root / "test" / "digitStruct.mat", rows)
+    dataset = read(root)
+    sizes = {record.name: record.size for record in dataset.records if record.name.startswith("test/01_")}
+    assert sizes == {"test/01_1": (7, 8), "test/01_3": (10, 4)}
+    boxes = [problem for problem in dataset.problems if problem.kind == "box"]
+    assert [problem.found for problem in boxes] == [
+        "2 boxes, such as that of test/01_1",
+        "1 box, such as that of test/01_2",
+    ]
+
+
+def test_whole_pictures_to_restore_and_cropped_digits_beside(root: Path) -> None:
+    dataset = open_any(root, format="images")
+    assert [dataset.parts.count(part) for part in ("train", "test")] == [16, 10]
+    write_svhn(root)
+    assert recognise(root) == "svhn"
+
+
+def test_parts_that_lack(root: Path) -> None:
+    (root / "test" / "digitStruct.mat").unlink()
+    assert "no test/digitStruct.mat" in str(read(root).problems)
+    assert set(read(root).parts) == {"train"}
+    (root / "train" / "digitStruct.mat").rename(root / "test" / "digitStruct.mat")
+    with pytest.raises(DatasetError, match=r"expected train/digitStruct\.mat"):
+        open_any(root)
+
+
+def test_without_h5py_it_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "h5py" else find(name))
+    with pytest.raises(UnusableFile, match=r"pip install 'netwright\[matlab\]'"):
+        open_any(root)
+
+
+@pytest.mark.parametrize(
+    ("digits", "words"),
+    [
+        ([(11, (0, 0, 5, 5))], "label of 1.png out of range: expected 1 to 10, found 11"),
+        ([(0, (0, 0, 5, 5))], "out of range"),
+        ([(1, (0.5, 0, 5, 5))], "whole numbers"),
+        ([(1, (float("nan"), 0, 5, 5))], "whole numbers"),
+    ],
+)
+def test_tables_that_hold_something_else(root: Path, digits: Any, words: str) -> None:
+    write_digit_struct(root / "train" / "digitStruct.mat", [("1.png", digits)])
+    with pytest.raises(UnusableFile, match=words):
+        read(root)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"half"])
+def test_damaged_tables(root: Path, content: bytes) -> None:
+    path = root / "train" / "digitStruct.mat"
+    path.write_bytes(path.read_bytes()[:3000] if content == b"half" else content)
+    with pytest.raises(UnusableFile, match=r"digitStruct\.mat"):
+        read(root)
