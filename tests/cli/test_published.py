@@ -13,8 +13,13 @@ import pytest
 from netwright.data.images.dataset import ImageSet
 from netwright.data.io.images import read_head
 from netwright.data.open import open_any
+from netwright.data.samples import write_kind
+from netwright.data.samples.published_pictures import (
+    digit_pictures,
+    write_cars,
+    write_svhn,
+)
 from netwright_tests import save_picture
-from published_pictures import digit_pictures, write_cars, write_celeba, write_imagenet, write_svhn
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -67,39 +72,14 @@ def test_stanford_cars_are_restored_in_their_boxes(netwright: Command, tmp_path:
     assert {read_head(path).size for path in restored} == {(12, 12)}
 
 
-def write_chestmnist(root: Path) -> Path:
-    """Pictures with none, one or several of three labels in an array."""
-    rng = np.random.default_rng(0)
-    arrays = {}
-    for part, count in (("train", 24), ("val", 9), ("test", 12)):
-        arrays[f"{part}_images"] = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        arrays[f"{part}_labels"] = (np.arange(count)[:, None] >> np.arange(3) & 1).astype(np.uint8)
-    root.mkdir()
-    np.savez(root / "chestmnist.npz", **arrays)
-    return root
-
-
-def write_cifar100(root: Path) -> Path:
-    """Files of a coarse label, a fine label and three planes for each picture; four fine classes."""
-    rng = np.random.default_rng(0)
-    root.mkdir()
-    for part, count in (("train", 24), ("test", 12)):
-        fine = np.arange(count, dtype=np.uint8)[:, None] % 4
-        planes = rng.integers(0, 256, (count, 3 * 32 * 32), dtype=np.uint8)
-        (root / f"{part}.bin").write_bytes(np.hstack([fine // 2, fine, planes]).tobytes())
-    (root / "fine_label_names.txt").write_text("bear\nlion\nrose\ntulip\n")
-    (root / "coarse_label_names.txt").write_text("large carnivores\nflowers\n")
-    return root
-
-
 @pytest.mark.slow  # the searches above, of other datasets
 @pytest.mark.parametrize(
-    "write", [write_cars, write_celeba, write_chestmnist, write_cifar100, write_imagenet]
+    "kind",
+    ["stanford-cars", "celeba", "chestmnist", "medmnist", "mnist", "cifar-100", "imagenet", "svhn-numbers"],
 )
-def test_every_dataset_with_marl_vgg16(
-    write: Callable[[Path], Path], netwright: Command, tmp_path: Path
-) -> None:
-    root = write(tmp_path / "data")
+def test_every_dataset_with_marl_vgg16(kind: str, netwright: Command, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_kind(kind, root)
     assert netwright("inspect", root).returncode == 0
     words = ("--recipe", "marl-vgg16", "--trials", 2, "--epochs", 1, "--workers", 1)
     words += ("--set", "images.size=[32,32]", "--set", "space.values.kernels=[2,4]")

@@ -110,9 +110,12 @@ def sample(
     kind: Annotated[
         str,
         typer.Option(
-            metavar="[volumes|masks|classes|labels|cardiac|images]",
-            help="3D phantoms with label maps; pictures with masks, with one class each or with several labels each; "
-            "heart scans; or pictures alone.",
+            metavar="KIND",
+            help="volumes: 3D phantoms with label maps; masks: pictures with masks; classes: pictures of one class "
+            "each; labels: of several labels each; cardiac: heart scans, as ACDC; images: pictures alone. Small "
+            "made-up copies in published layouts: brats, kits, amos, btcv, nnunet, brains, isic, carvana, "
+            "data-science-bowl, voc, mnist, cifar-10, cifar-100, medmnist, chestmnist, svhn, svhn-numbers, "
+            "stanford-cars, celeba, imagenet.",
             autocompletion=complete_sample,
         ),
     ] = "volumes",

@@ -16,7 +16,7 @@ from scipy.io import savemat
 
 from netwright.data.io.matlab import read_matlab
 from netwright.data.issues import UnusableFile
-from published_pictures import annotations
+from netwright.data.samples.published_pictures import cars_table
 
 TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 HEADER = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H", 0x100) + b"IM"
@@ -62,7 +62,7 @@ def test_numbers_of_every_type_are_those_that_scipy_wrote(
 def test_texts_cells_and_structs(tmp_path: Path, packed: bool) -> None:
     cells = np.empty((2, 2), dtype=object)
     cells[0, 0], cells[1, 0], cells[0, 1], cells[1, 1] = "a", "Škoda", np.ones((1, 2)), ""
-    rows = annotations("test")
+    rows = cars_table("test")
     path = write(tmp_path / "a.mat", {"cells": cells, "text": "two words", "structs": rows}, packed)
     found = read_matlab(path, ("structs", "cells", "text"))
     assert found["text"] == "two words"
@@ -138,7 +138,7 @@ def test_damaged_files_are_refused_or_read(
         "numbers": np.arange(12),
         "text": "text",
         "cells": cells,
-        "structs": annotations("test")[:, :2],
+        "structs": cars_table("test")[:, :2],
     }
     stream = io.BytesIO()
     savemat(stream, variables, do_compression=packed)

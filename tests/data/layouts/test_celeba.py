@@ -14,15 +14,15 @@ from netwright.data.images.splits import image_splits
 from netwright.data.issues import UnusableFile
 from netwright.data.layouts.celeba import read
 from netwright.data.open import open_any, recognise, task_of_format
+from netwright.data.samples.published_pictures import ATTRIBUTES, FACES, face, write_celeba
 from netwright.errors import DatasetError
-from published_pictures import ATTRIBUTES, FACES, face, write_celeba
 
 PARTS = {"0": "train", "1": "val", "2": "test"}
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return write_celeba(tmp_path / "celeba")
+    return write_celeba(tmp_path / "celeba", format="PNG")
 
 
 def spoil(root: Path, table: str, old: str, new: str) -> None:
@@ -33,7 +33,7 @@ def spoil(root: Path, table: str, old: str, new: str) -> None:
 
 @pytest.mark.parametrize("homes", [("", "", ""), ("Img", "Anno", "Eval")])
 def test_attributes_and_official_parts(tmp_path: Path, homes: tuple[str, str, str]) -> None:
-    root = write_celeba(tmp_path, homes=homes)
+    root = write_celeba(tmp_path, homes=homes, format="PNG")
     assert recognise(root) == "celeba"
     assert task_of_format("celeba") == ("multilabel", 2)
     dataset = open_any(root)
@@ -73,8 +73,8 @@ def as_csv(root: Path) -> Path:
 
 
 def test_the_copy_on_kaggle_is_the_same(tmp_path: Path) -> None:
-    original = open_any(write_celeba(tmp_path / "original"))
-    root = as_csv(write_celeba(tmp_path / "kaggle"))
+    original = open_any(write_celeba(tmp_path / "original", format="PNG"))
+    root = as_csv(write_celeba(tmp_path / "kaggle", format="PNG"))
     assert recognise(root) == "celeba"
     copy = open_any(root)
     assert (copy.classes, copy.labels, copy.parts) == (original.classes, original.labels, original.parts)
@@ -112,7 +112,7 @@ def test_faces_to_restore_are_those_in_the_wild_cropped_to_their_boxes(root: Pat
 
 
 def test_the_boxes_are_not_those_of_the_aligned_pictures(tmp_path: Path) -> None:
-    dataset = open_any(write_celeba(tmp_path, wild=False), format="images")
+    dataset = open_any(write_celeba(tmp_path, wild=False, format="PNG"), format="images")
     assert {record.box for record in dataset.records} == {None}
     assert {record.path.parent.name for record in dataset.records} == {"img_align_celeba"}
     assert [(problem.severity, problem.kind) for problem in dataset.problems] == [("warning", "box")]

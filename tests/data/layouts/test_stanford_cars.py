@@ -15,13 +15,13 @@ from netwright.data.images.splits import image_splits
 from netwright.data.issues import UnusableFile
 from netwright.data.layouts.stanford_cars import read
 from netwright.data.open import open_any, recognise
+from netwright.data.samples.published_pictures import CARS, CARS_COUNTS, car, cars_table, write_cars
 from netwright.errors import DatasetError
-from published_pictures import CARS, CARS_COUNTS, annotations, car, write_cars
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return write_cars(tmp_path / "cars")
+    return write_cars(tmp_path / "cars", format="PNG")
 
 
 def test_classes_and_official_parts(root: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_table_of_the_user_s_takes_the_place_of_the_boxes(root: Path) -> None:
 
 
 def test_boxes_beyond_their_pictures_and_without_pixels(root: Path) -> None:
-    rows = annotations("train")
+    rows = cars_table("train")
     rows[0, 0]["bbox_x2"], rows[0, 0]["bbox_y2"] = 900.0, 900.0
     rows[0, 1]["bbox_x1"] = rows[0, 1]["bbox_x2"] + 1
     savemat(root / "devkit" / "cars_train_annos.mat", {"annotations": rows})
@@ -150,7 +150,7 @@ def test_without_names_of_classes(root: Path) -> None:
     ],
 )
 def test_tables_that_are_not_right(root: Path, field: str, value: object, words: str) -> None:
-    rows = annotations("train")
+    rows = cars_table("train")
     rows[0, 1][field] = value
     savemat(root / "devkit" / "cars_train_annos.mat", {"annotations": rows})
     with pytest.raises(UnusableFile, match=words):

@@ -19,8 +19,8 @@ from netwright.data.images.splits import image_splits
 from netwright.data.issues import UnusableFile
 from netwright.data.layouts.svhn import read
 from netwright.data.open import open_any, recognise
+from netwright.data.samples.published_pictures import SVHN_PARTS, digit_pictures, write_svhn
 from netwright.errors import DatasetError
-from published_pictures import SVHN_COUNTS, digit_pictures, write_svhn
 
 
 def test_every_pixel_and_every_digit(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_official_test_part_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_extra_pictures_only_if_they_are_asked_for(tmp_path: Path) -> None:
-    root = write_svhn(tmp_path, tuple(SVHN_COUNTS))
+    root = write_svhn(tmp_path, SVHN_PARTS)
     plain, more = open_any(root), open_any(root, format="svhn-extra")
     assert recognise(root) == "svhn"
     assert "extra" in {problem.kind for problem in plain.problems}

@@ -15,14 +15,11 @@ from netwright.data.images.splits import image_splits
 from netwright.data.issues import UnusableFile
 from netwright.data.layouts.svhn_numbers import read
 from netwright.data.open import open_any, recognise
+from netwright.data.samples.published_arrays import house_number, write_digit_struct, write_svhn_numbers
+from netwright.data.samples.published_pictures import counts, write_svhn
 from netwright.errors import DatasetError
-from published_pictures import (
-    NUMBERS_COUNTS,
-    house_number,
-    write_digit_struct,
-    write_svhn,
-    write_svhn_numbers,
-)
+
+COUNTS = counts(20)
 
 
 @pytest.fixture
@@ -40,11 +37,11 @@ def test_every_digit_is_the_part_of_its_picture_in_its_box(root: Path) -> None:
     )
     records = {record.name: record for record in read(root).records}
     assert tuple(sorted(records)) == dataset.names
-    for part, count in NUMBERS_COUNTS.items():
+    for part, count in COUNTS.items():
         for number in range(count):
             pixels, digits = house_number(part, number)
             for place, (label, (left, top, width, height)) in enumerate(digits, 1):
-                name = f"{part}/{number + 1:0{len(str(count))}d}_{place}"
+                name = f"{part}/{number + 1:02d}_{place}"
                 record = records.pop(name)
                 assert (record.label, record.part) == (label % 10, part)
                 crop = pixels[top : top + height, left : left + width]
@@ -57,7 +54,7 @@ def test_it_is_inspected_and_its_test_part_is_kept(root: Path) -> None:
     dataset = read(root)
     inspection = inspect_images(dataset)
     assert {problem.kind for problem in inspection.problems} <= {"not-whole", "few-cases"}
-    assert "16 pictures in place of 33402 in train" in str(inspection.problems)
+    assert "20 pictures in place of 33402 in train" in str(inspection.problems)
     assert {name.partition("/")[0] for name in image_splits(dataset, 0).test} == {"test"}
 
 
@@ -77,7 +74,7 @@ def test_boxes_beyond_the_picture_are_cut_and_empty_ones_left_out(root: Path) ->
 
 def test_whole_pictures_to_restore_and_cropped_digits_beside(root: Path) -> None:
     dataset = open_any(root, format="images")
-    assert [dataset.parts.count(part) for part in ("train", "test")] == [16, 10]
+    assert [dataset.parts.count(part) for part in ("train", "test")] == [20, 10]
     write_svhn(root)
     assert recognise(root) == "svhn"
 

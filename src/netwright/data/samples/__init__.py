@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 
 from netwright.data.samples.cardiac import write_cardiac_sample
@@ -15,7 +16,24 @@ from netwright.data.samples.images import (
     write_segmentation_sample,
 )
 from netwright.data.samples.inpainting import write_inpainting_sample
-from netwright.data.samples.phantoms import write_sample
+from netwright.data.samples.phantoms import require_own, write_sample
+from netwright.data.samples.published_arrays import (
+    write_chestmnist,
+    write_cifar10,
+    write_cifar100,
+    write_medmnist,
+    write_mnist,
+    write_svhn_numbers,
+)
+from netwright.data.samples.published_masks import (
+    write_carvana,
+    write_data_science_bowl,
+    write_isic,
+    write_voc,
+)
+from netwright.data.samples.published_pictures import write_cars, write_celeba, write_imagenet, write_svhn
+from netwright.data.samples.published_volumes import VOLUME_LAYOUTS, write_volumes_of
+from netwright.errors import SettingsError
 from netwright.spec import entry_of
 
 
@@ -40,6 +58,52 @@ class Sample:
         return default
 
 
+def _published(
+    write: Callable[..., Path], counted: str = "pictures", words: str = "pictures", fewest: int = 12
+) -> Sample:
+    """A made-up copy of a published dataset, which has no file of ours to tell an earlier one by: the folder has to be
+    new.
+
+    Args:
+        write: as in `Sample`.
+        counted: as in `Sample`.
+        words: as in `Sample`.
+        fewest: fewer lack a class, or a part.
+    """
+
+    @wraps(write)
+    def write_anew(folder: Path, **options: int) -> Path:
+        folder = Path(folder).expanduser()
+        require_own(folder, "")
+        if options.get(counted, fewest) < fewest:
+            raise SettingsError(f"A sample of {options[counted]} {counted}: expected at least {fewest}.")
+        return write(folder, **options)
+
+    return Sample(write_anew, counted, words)
+
+
+_FOR_TRAINING = "pictures for training, with others for testing"
+_MASKS = "pictures with masks"
+
+LAYOUTS: dict[str, Sample] = {
+    **{kind: _published(write_volumes_of(kind), "cases", "cases", fewest=4) for kind in VOLUME_LAYOUTS},
+    "isic": _published(write_isic, words=_MASKS, fewest=5),
+    "carvana": _published(write_carvana, words=_MASKS, fewest=5),
+    "data-science-bowl": _published(write_data_science_bowl, words=_MASKS, fewest=5),
+    "voc": _published(write_voc, words=_MASKS, fewest=5),
+    "mnist": _published(write_mnist, words=_FOR_TRAINING),
+    "cifar-10": _published(write_cifar10, words=_FOR_TRAINING),
+    "cifar-100": _published(write_cifar100, words=_FOR_TRAINING),
+    "medmnist": _published(write_medmnist, words=_FOR_TRAINING),
+    "chestmnist": _published(write_chestmnist, words=_FOR_TRAINING),
+    "svhn": _published(write_svhn, words=_FOR_TRAINING),
+    "svhn-numbers": _published(write_svhn_numbers, words=_FOR_TRAINING),
+    "stanford-cars": _published(write_cars, words=_FOR_TRAINING),
+    "celeba": _published(write_celeba),
+    "imagenet": _published(write_imagenet, words="pictures of each synset", fewest=4),
+}
+"""Made-up copies of published datasets, in the layouts of their publishers."""
+
 SAMPLES: dict[str, Sample] = {
     "volumes": Sample(write_sample, "cases", "cases"),
     "masks": Sample(write_segmentation_sample, "pictures", "pictures with masks"),
@@ -55,6 +119,7 @@ SAMPLES: dict[str, Sample] = {
     ),
     "cardiac": Sample(write_cardiac_sample, "patients", "hearts at end diastole and end systole"),
     "images": Sample(write_inpainting_sample, "pictures", "pictures"),
+    **LAYOUTS,
 }
 """By the name that ``netwright sample --kind`` takes."""
 

@@ -107,7 +107,7 @@ def write_segmentation_sample(path: Path, *, pictures: int = 24, seed: int = 0, 
     path = Path(path).expanduser()
     require_own(path, MASKS_NAME)
     for number in range(pictures):
-        picture, mask = _cells(np.random.default_rng([seed, number]), size, _hard(number))
+        picture, mask = cells(np.random.default_rng([seed, number]), size, _hard(number))
         write_picture(path / "images" / f"cells_{number:03d}.png", picture)
         write_picture(path / "masks" / f"cells_{number:03d}.png", mask)
     labels = {"labels": {str(value): name for value, name in MASK_LABELS.items()}}
@@ -202,7 +202,8 @@ def _inside(label: int, across: Field, along: Field) -> Field:
     return inside.astype(np.float64)
 
 
-def _cells(rng: np.random.Generator, size: int, hard: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def cells(rng: np.random.Generator, size: int, hard: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A grey picture (size, size) of cells, and its mask: 1 cell, 2 nucleus; a hard one has little contrast."""
     rows, columns = coordinates(size)
     contrast = rng.uniform(0.5, 0.65) if hard else rng.uniform(0.85, 1.15)
     levels = 0.25 + contrast * np.array([0.0, 0.25, 0.5])
