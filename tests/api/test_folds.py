@@ -87,7 +87,7 @@ def test_an_ensemble_of_folds_gets_pictures_as_each_network_was_trained_on(
     assert evaluated.metrics == pytest.approx(tested["metrics"])
     assert set(evaluated.cases) == set(parts[0].test)
     told = netwright("resume", series.root).stdout
-    assert "on the test cases:\naccuracy" in told
+    assert f"accuracy {' ' * 16}{tested['metrics']['accuracy']:.3f}" in told
     assert f"netwright predict {series.root}" in told
     refused = netwright("resume", series.root, "--hours", 1)
     assert refused.returncode == 2
@@ -150,6 +150,7 @@ def test_folds_from_the_search_to_the_prediction(dataset: Path, netwright: Comma
     )
     assert done.returncode == 0, done.stderr
     assert "8 cases)" in done.stdout, "each case has a score"
+    assert "Together they have seen every case" in open_run(root).report(tmp_path / "page.html").read_text()
     compared = json.loads(netwright("compare", root, "--json").stdout)
     assert compared["rows"][0]["cases"] == 8
     assert netwright("export", root, "-o", tmp_path / "folds.pt2").returncode == 0

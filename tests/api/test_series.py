@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from netwright.api.series import Series, SeriesPlan, create_series, open_series, runs_in
+from netwright.api.series import Series, create_series, open_series, runs_in
 from netwright.errors import FolderTaken, RunError, SettingsError
 from netwright.planning.user_settings import UserSettings
 from netwright.report.summaries import SEARCHED
 from netwright.runs.results import read_results
+from netwright.runs.series import SeriesPlan
 from netwright_tests import SMALL
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -58,6 +59,8 @@ def test_what_was_left_off_goes_on_with_the_runs_that_are_missing(
     assert compared["rows"][0]["score"]["mean"] == pytest.approx(sum(means) / 2)
     table = netwright("compare", *(run.folder.root for run in runs)).stdout
     assert table in done.stdout, "the same table ends the series"
+    assert f"report     {series.root / 'report.html'}" in done.stdout
+    assert "2 runs on Sample" in (series.root / "report.html").read_text()
     status = json.loads(netwright("status", series.root, "--json").stdout)
     assert [one["phase"] for one in status] == ["finished", "finished"]
 

@@ -16,7 +16,7 @@ from netwright.data.open import folds_any
 from netwright.data.split_file import read_split_file
 from netwright.data.splits import Splits
 from netwright.errors import DatasetWarning, RunError, SettingsError
-from netwright.files import number, read_json, write_json, write_text
+from netwright.files import read_json, write_json, write_text
 from netwright.models.store import join_folds, load_trained, saved_task
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
@@ -25,18 +25,9 @@ from netwright.planning.resolve import Chapter, take_steps
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, open_run_data
 from netwright.runs.folder import RunFolder
+from netwright.runs.series import PARTS, TESTED, parts_file
 from netwright.runs.status import FINISHED
 from netwright.training.files import WEIGHTS
-
-TESTED = "tested.json"
-"""Beside the weights of the ensemble: its scores on test cases that all folds have."""
-PARTS = "parts"
-"""The folder of a series with the parts of each fold, as ``splits.json`` has them."""
-
-
-def parts_file(root: Path, number: int) -> Path:
-    """The file with the parts of a fold, counted from 1."""
-    return root / PARTS / f"{number}.json"
 
 
 def create_first_fold(
@@ -158,11 +149,3 @@ def _test(folder: RunFolder, first: Run) -> None:
         trained = load_trained(folder.winner, settings)
         results = task.final_results(trained, folder.winner, run_data.test, searched=True)
     write_json(folder.winner / TESTED, {"metrics": trained.means(results), **results})
-
-
-def ensemble_metrics(root: Path) -> dict[str, float] | None:
-    """What the ensemble in the folder of a series reached on test cases; None: all cases were held out in turn."""
-    file = RunFolder(root).winner / TESTED
-    return (
-        {name: number(value) for name, value in read_json(file)["metrics"].items()} if file.exists() else None
-    )

@@ -20,6 +20,7 @@ from netwright.models.export.trained import export_path, export_trained
 from netwright.models.store import load_trained, saved_task
 from netwright.runs.data import cache_root, note_of, nothing_unseen, open_run_data, unseen_cases
 from netwright.runs.folder import RunFolder, held
+from netwright.runs.series import is_series
 from netwright.runs.status import FINISHED, RunStatus, read_status
 from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
 from netwright.runs.trust import require_trusted
@@ -124,9 +125,12 @@ class Run:
             StorageError: it cannot be written.
         """
         from netwright.report.collect.run import write_report
+        from netwright.report.collect.series import write_series
 
-        settings = self.settings
         path = None if output is None else Path(output)
+        if is_series(self.folder.root):
+            return write_series(self.folder.root, path)
+        settings = self.settings
         return write_report(self.folder, settings, open_run_data(self.folder, settings), path)
 
     def train(

@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from netwright.api import create_run, open_run
-from netwright.api.folds import create_first_fold, keep_ensemble, parts_file
+from netwright.api.folds import create_first_fold, keep_ensemble
 from netwright.api.run import Run
 from netwright.api.runner import OnStatus
 from netwright.data.split_file import read_split_file
 from netwright.errors import RunError, SettingsError
-from netwright.files import read_json, write_json
+from netwright.files import write_json
 from netwright.planning.user_settings import UserSettings
-from netwright.report.collect.runs import ComparedRuns, compare_runs
+from netwright.report.collect.runs import compare_runs
+from netwright.report.collect.series import write_series
+from netwright.report.compared import ComparedRuns
 from netwright.runs.folder import default_output, require_new_folder
+from netwright.runs.results import read_results
+from netwright.runs.series import SERIES, SeriesPlan, begun_runs, is_series, parts_file, read_plan, run_folder
 from netwright.runs.status import FINISHED
-
-SERIES = "series.json"
-"""In the folder of a series: how many runs there are to be, and of which folds."""
-
-
-@dataclass(frozen=True)
-class SeriesPlan:
-    """What a series is made of.
-
-    Args:
-        splits: how many runs there are to be.
-        split_file: the user's file of parts, read anew for each run; None: there is none.
-        fold: which of its folds the first run has; the others follow. None: it has no folds.
-        folds: whether the runs are the folds of a cross-validation, each with its own file of parts.
-    """
-
-    splits: int
-    split_file: str | None = None
-    fold: int | None = None
-    folds: bool = False
 
 
 class Series:
@@ -61,12 +45,23 @@ class Series:
     @property
     def runs(self) -> list[Run]:
         """Those that have begun."""
-        folders = (self._folder(number) for number in range(1, self.splits + 1))
-        return [open_run(folder) for folder in folders if (folder / "run.yaml").exists()]
+        return [Run(folder) for folder in begun_runs(self.root, self.plan)]
 
     def compared(self) -> ComparedRuns:
         """The runs side by side: means and standard deviations over them. See `compare_runs`."""
         return compare_runs([run.folder for run in self.runs])
+
+    def report(self, output: Path | str | None = None) -> Path:
+        """Writes a page with the runs side by side, and its numbers as CSV. Returns the path of the page.
+
+        Args:
+            output: the file, or a folder for ``report.html``; by default the folder of the series.
+
+        Raises:
+            RunError: no run has been tested yet.
+            StorageError: it cannot be written.
+        """
+        return write_series(self.root, None if output is None else Path(output))
 
     def resume(
         self,
@@ -95,6 +90,8 @@ class Series:
                 run.resume(on_status)
         if self.plan.folds:
             keep_ensemble(self.root, [self._run(n, trust_code=trust_code) for n in range(1, self.splits + 1)])
+        if any(read_results(run.folder) for run in self.runs):
+            self.report()
 
     def _folder(self, number: int) -> Path:
         return run_folder(self.root, number, folds=self.plan.folds)
@@ -117,17 +114,6 @@ class Series:
             given["dataset.fold"] = self.plan.fold + later
         user = UserSettings(seed=first.seed + later, assignments=given, repeat=first, trust_code=trust_code)
         return create_run(Path(first.dataset.path), None, user, folder)
-
-
-def run_folder(root: Path, number: int, *, folds: bool) -> Path:
-    """The folder of a run in a series, counted from 1.
-
-    Args:
-        root: of the series.
-        number: of the run.
-        folds: whether the runs are the folds of a cross-validation.
-    """
-    return root / f"{'fold' if folds else 'split'}-{number}"
 
 
 def create_series(
@@ -199,24 +185,13 @@ def _parts_given(user: UserSettings, splits: int) -> tuple[str | None, int | Non
     return str(path), file.fold
 
 
-def is_series(path: Path) -> bool:
-    """Whether a folder is that of a series of runs."""
-    return (Path(path) / SERIES).is_file()
-
-
 def open_series(path: Path) -> Series:
     """Opens the series in a folder.
 
     Raises:
         RunError: its description is damaged.
     """
-    file = Path(path) / SERIES
-    values = read_json(file)
-    splits = values.get("splits") if isinstance(values, dict) else None
-    if not isinstance(splits, int):
-        raise RunError(f"{file} is damaged: expected the number of runs as splits. Restore it from a copy.")
-    plan = SeriesPlan(splits, values.get("split_file"), values.get("fold"), bool(values.get("folds")))
-    return Series(Path(path), plan)
+    return Series(Path(path), read_plan(Path(path)))
 
 
 def runs_in(paths: list[Path]) -> list[Run]:

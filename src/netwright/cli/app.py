@@ -315,7 +315,7 @@ def resume(
     trust_code: TrustOption = False,
 ) -> None:
     """Continue a run, or a series of runs, that was stopped or killed."""
-    from netwright.api.series import is_series
+    from netwright.runs.series import is_series
 
     if is_series(run):
         resume_series(run, hours, compare, trust_code=trust_code)
@@ -330,8 +330,9 @@ def resume(
 @app.command()
 def status(run: RunArgument, as_json: JsonOption = False) -> None:
     """Show the progress of a run, or of a series of runs, also while it runs."""
-    from netwright.api.series import is_series, runs_in
+    from netwright.api.series import runs_in
     from netwright.cli.tables import status_lines
+    from netwright.runs.series import is_series
 
     found = [opened.status() for opened in runs_in([run])]
     if as_json:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
+from pathlib import Path
 
-from netwright.api.folds import ensemble_metrics
-from netwright.api.series import Series
 from netwright.cli.inspected import command
 from netwright.cli.tables import metric_lines, output_folder
 from netwright.report import formatting
-from netwright.report.collect.runs import ComparedRow, ComparedRuns, Spread
+from netwright.report.collect.series import ensemble_words
+from netwright.report.compared import ComparedRow, ComparedRuns
+from netwright.report.draw.compared import device_words, spread_words
 from netwright.report.metrics import Metric
+from netwright.runs.series import ensemble_metrics
+from netwright.settings import RunSettings
 
 
 def compared_lines(compared: ComparedRuns) -> Iterator[str]:
@@ -34,46 +36,38 @@ def compared_lines(compared: ComparedRuns) -> Iterator[str]:
         yield f"left out   {run}: no network of it was tested on test cases yet"
 
 
-def ensemble_lines(series: Series) -> Iterator[str]:
-    """The end of a cross-validation: how good the ensemble of the folds is known to be, and how to use it."""
-    tested = ensemble_metrics(series.root)
-    if tested is not None:
-        yield "The networks of all folds are used as one, which reaches on the test cases:"
-        yield from metric_lines(tested)
-    else:
-        yield (
-            "The networks of all folds are used as one. Together they have seen every case, so they are not "
-            "tested; the scores above are of each fold's network on the cases that were held out from it."
-        )
-    yield f"use it   {command('predict', series.root, '/path/to/images', '-o', output_folder(series.runs[0].settings))}"
+def ensemble_lines(root: Path, settings: RunSettings) -> Iterator[str]:
+    """The end of a cross-validation: what is known of the ensemble of the folds, and how to use it.
+
+    Args:
+        root: of the series.
+        settings: of its runs.
+    """
+    yield from ensemble_words(root)
+    yield from metric_lines(ensemble_metrics(root) or {})
+    yield f"use it   {command('predict', root, '/path/to/images', '-o', output_folder(settings))}"
 
 
 def _cells(row: ComparedRow, metric: Metric) -> tuple[str, ...]:
     return (
         row.title,
         str(len(row.runs)),
-        _spread(row.score, metric.value),
+        " ".join([spread_words(row.score, metric.value), *([f"({row.failed})"] if row.failed else [])]),
         _over_cases(row, metric),
-        _spread(row.parameters, lambda count: formatting.parameters(round(count))),
-        _spread(row.search_seconds, formatting.duration),
-        _spread(row.device_seconds, partial(formatting.device_time, device=row.device or "device")),
-        _spread(row.train_seconds, formatting.duration),
+        spread_words(row.parameters, lambda count: formatting.parameters(round(count))),
+        spread_words(row.search_seconds, formatting.duration),
+        device_words(row.device_seconds, row.device),
+        spread_words(row.train_seconds, formatting.duration),
     )
 
 
 def _over_cases(row: ComparedRow, metric: Metric) -> str:
+    if not row.cases:
+        return formatting.DASH
     interval = metric.interval(row.over_cases.low, row.over_cases.high)
     return (
         f"{metric.value(row.over_cases.mean)} ({f'{interval}, ' * bool(interval)}{metric.count(row.cases)})"
     )
-
-
-def _spread(spread: Spread, text: Callable[[float], str]) -> str:
-    if math.isnan(spread.mean):
-        return formatting.DASH
-    if math.isnan(spread.deviation):
-        return text(spread.mean)
-    return f"{text(spread.mean)} ± {text(spread.deviation)}"
 
 
 def _difference(first: ComparedRow, row: ComparedRow, metric: Metric) -> str:

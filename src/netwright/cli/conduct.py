@@ -104,7 +104,8 @@ def resume_series(root: Path, hours: float | None, compare: str | None, *, trust
     Raises:
         SettingsError: hours or a comparison were given.
     """
-    from netwright.api.series import open_series, run_folder
+    from netwright.api.series import open_series
+    from netwright.runs.series import run_folder
 
     series = open_series(root)
     if hours is not None or compare is not None:
@@ -124,9 +125,10 @@ def _go_on(series: Series, *, trust_code: bool = False) -> None:
 
     with _shown(series.root) as show:
         series.resume(told, show, trust_code=trust_code)
-    if any(read_results(run.folder) for run in series.runs):
-        print_lines(compared_lines(series.compared()))
     for run in series.runs:
         out.print(f"report     {run.folder.report}", markup=False)
+    if any(read_results(run.folder) for run in series.runs):
+        print_lines(compared_lines(series.compared()))
+        out.print(f"report     {series.root / 'report.html'}", markup=False)
     if series.plan.folds:
-        print_lines(ensemble_lines(series))
+        print_lines(ensemble_lines(series.root, series.runs[0].settings))

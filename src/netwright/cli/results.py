@@ -152,18 +152,37 @@ def compare(
     runs: Annotated[
         list[Path], typer.Argument(help="Folders of finished runs, or of series of runs, on the same data.")
     ],
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="SETTING",
+            help="Draw figures over a setting in which the searches differ, such as strategy.epsilon_decay; by default "
+            "over the only one.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Also write a page with figures, and its numbers as CSV, into a folder."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put runs side by side: means and deviations over runs of one search, sizes, times, paired differences."""
     from netwright.api.series import runs_in
     from netwright.cli.compared import compared_lines
+    from netwright.report.collect.compared_page import write_compared
     from netwright.report.collect.runs import compare_runs
 
-    compared = compare_runs([run.folder for run in runs_in(runs)])
+    compared = compare_runs([run.folder for run in runs_in(runs)], by)
+    page = None if output is None else write_compared(compared, output)
     if as_json:
         print_json(compared.to_dict())
         return
     print_lines(compared_lines(compared))
+    if page is not None:
+        out.print(f"page       {page}", markup=False)
 
 
 def export(
@@ -205,10 +224,13 @@ def report(
         typer.Option("-o", "--output", help="File or folder for the report; by default the run's folder."),
     ] = None,
 ) -> None:
-    """Write the report of a run, also before its end."""
+    """Write the report of a run, or of a series of runs, also before its end."""
     from netwright.api import open_run
+    from netwright.api.series import open_series
+    from netwright.runs.series import is_series
 
-    out.print(f"report     {open_run(run).report(output)}", markup=False)
+    opened = open_series(run) if is_series(run) else open_run(run)
+    out.print(f"report     {opened.report(output)}", markup=False)
 
 
 def dashboard(

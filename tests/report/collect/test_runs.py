@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -12,8 +13,12 @@ import pytest
 import yaml
 from scipy import stats
 
-from netwright.errors import RunError, SettingsError
-from netwright.report.collect.runs import ComparedRow, compare_runs
+from netwright.errors import RunError, SettingsError, StorageError
+from netwright.report.collect.compared_page import write_compared
+from netwright.report.collect.runs import compare_runs
+from netwright.report.compared import ComparedRow, Spread
+from netwright.report.draw.compared import device_words
+from netwright.report.draw.compared_figures import bars_over_setting, boxes_of_runs, courses_of_runs, places
 from netwright.runs.folder import RunFolder
 
 Copy = Callable[..., RunFolder]
@@ -154,3 +159,90 @@ def test_runs_of_other_data_or_without_results_are_told(copy: Copy) -> None:
     assert titled(found.rows, "segnas4").runs == (str(run.root),)
     with pytest.raises(RunError, match="netwright resume"):
         compare_runs([other])
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_page_and_its_numbers_over_a_setting(copy: Copy, tmp_path: Path) -> None:
+    """As Figs. 11 to 13 of the Q-learning paper: three runs for each of two decay rates."""
+    rates, winners = (0.99, 0.9), {(n, r): drawn(10 * n + r, 0.8) for n in range(2) for r in range(3)}
+    runs = [
+        copy(
+            f"rate-{n}-{r}",
+            winners[n, r],
+            drawn(50 + r, 0.7),
+            seed=r,
+            objective__metric="dice",
+            strategy=spec(rate),
+        )
+        for n, rate in enumerate(rates)
+        for r in range(3)
+    ]
+    failed = json.loads((runs[0].contestant("monai-unet") / "result.json").read_text())
+    failed["outcome"] |= {"status": "out_of_memory", "reason": "16 GB"}
+    (runs[0].contestant("monai-unet") / "result.json").write_text(json.dumps({**failed, "scores": {}}))
+
+    compared = compare_runs(runs)
+    assert compared.by == "strategy.rate"
+    assert compared.settings == ("strategy.rate",)
+    assert titled(compared.rows, "MONAI UNet").failed == "1 out of memory"
+    assert len(titled(compared.rows, "MONAI UNet").runs) == 5
+    assert places(compared)[:2] == ["0.9", "0.99"], "in order of number"
+    bars, line = bars_over_setting(compared).data
+    means = {n: [np.mean(list(winners[n, r].values())) for r in range(3)] for n in range(2)}
+    assert list(bars.x) == ["0.9", "0.99"]
+    assert list(bars.y) == pytest.approx([np.mean(means[1]), np.mean(means[0])])
+    assert list(bars.error_y.array) == pytest.approx([np.std(means[n], ddof=1) for n in (1, 0)])
+    assert list(line.y) == [1000 * (1 + len("rate-0-0"))] * 2
+    boxes = [box for box in boxes_of_runs(compared).data if box.name == "segnas4" and box.xaxis == "x"]
+    assert sorted(boxes[0].x) == pytest.approx(sorted([*means[0], *means[1]]))
+    panels = courses_of_runs(compared)
+    assert [note.text for note in panels.layout.annotations] == ["strategy.rate 0.9", "strategy.rate 0.99"]
+    assert len(panels.data) == 6
+
+    page = write_compared(compared, tmp_path / "page", ["A note & more."])
+    text = page.read_text()
+    assert "A note &amp; more." in text
+    assert "1 out of memory" in text
+    rows, networks, trials = (
+        table(page.with_name(f"compared-{name}.csv")) for name in ("table", "runs", "trials")
+    )
+    assert [row["network"] for row in rows] == [row.title for row in compared.rows]
+    assert float(rows[0]["score"]) == compared.rows[0].score.mean
+    mine = [row for row in networks if row["searched"] == "1"]
+    assert [(row["run"], row["strategy.rate"]) for row in mine] == [
+        (str(run.root), f"{rate:g}")
+        for run, rate in zip(runs, (rates[0],) * 3 + (rates[1],) * 3, strict=True)
+    ]
+    assert len(trials) == 6 * 4, "each search had four trials"
+    assert write_compared(compared, tmp_path / "page") == page, "its own files are replaced"
+    page.with_name("compared-runs.csv").write_text("mine")
+    with pytest.raises(StorageError, match=r"compared-runs\.csv already exists"):
+        write_compared(compared, tmp_path / "page")
+
+
+def spec(rate: float) -> dict[str, object]:
+    return {"name": "random", "rate": rate}
+
+
+def test_only_a_setting_that_differs_can_be_compared_by(copy: Copy) -> None:
+    scores = drawn(0, 0.8)
+    runs = [copy("a", scores, scores), copy("b", scores, scores, budget__trials=99)]
+    with pytest.raises(SettingsError, match=r"which are budget\.trials"):
+        compare_runs(runs, by="seed")
+    runs.append(copy("c", scores, scores, training__learning_rate=0.5))
+    assert compare_runs(runs).by is None, "they differ in two settings"
+    compared = compare_runs(runs, by="budget.trials")
+    groups = {one.group for one in compared.networks if one.searched}
+    rate = f"{runs[0].settings().training.learning_rate:g}"
+    assert groups == {f"segnas4, training.learning_rate={rate}", "segnas4, training.learning_rate=0.5"}
+    assert len(bars_over_setting(compared).data) == 4
+
+
+def test_costs_are_in_gpu_days_as_in_papers() -> None:
+    assert device_words(Spread.of([86400 * 3 * 2.2, 86400 * 3 * 2.0]), "GPU") == "6.3 ± 0.42 GPU days"
+    assert device_words(Spread.of([7200.0]), "core") == "2.0 core hours"
+    assert device_words(Spread.of([]), "") == "–"

@@ -22,16 +22,29 @@ def report_path(folder: RunFolder, output: Path | None) -> Path:
     Raises:
         StorageError: the report cannot be written there, or another file is there.
     """
-    path, advice = folder.report, "Give another path with -o."
     if output is not None:
-        path = output / path.name if output.is_dir() or not output.suffix else output
-        advice = "Give a file in a writable folder."
-        if path.suffix.lower() not in (".html", ".htm"):
-            raise StorageError(
-                f"{path} is not a name for a report: expected one that ends in .html, or a folder. Change -o."
-            )
-        require_own(path)
-    require_writable_parent(path, advice)
+        return page_path(output, folder.report.name)
+    require_writable_parent(folder.report, "Give another path with -o.")
+    return folder.report
+
+
+def page_path(output: Path, name: str) -> Path:
+    """The path of a page that the user asked for. Its folder is made where it does not exist.
+
+    Args:
+        output: the file, or the folder for it (a name without an ending is a folder).
+        name: of the file in that folder.
+
+    Raises:
+        StorageError: it cannot be written there, or another file is there.
+    """
+    path = output / name if output.is_dir() or not output.suffix else output
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise StorageError(
+            f"{path} is not a name for a report: expected one that ends in .html, or a folder. Change -o."
+        )
+    require_own(path)
+    require_writable_parent(path, "Give a file in a writable folder.")
     return path
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from netwright.errors import RunError, SettingsError
 from netwright.means import mean_known
+from netwright.report import formatting
 from netwright.report.collect.comparison import columns_of, contestant_of, metric_compared
+from netwright.report.collect.search import reward_name, trial_rows
+from netwright.report.collect.searches import OF_PROTOCOL, Key, is_of, key_of, settings_apart, titles_of
+from netwright.report.compared import ComparedNetwork, ComparedRow, ComparedRuns, Spread
 from netwright.report.metrics import Metric
+from netwright.report.results import TrialRow
 from netwright.report.statistics import PairedComparison, holm, paired_comparison, value_a_group
-from netwright.report.summaries import Estimate, Summary, estimate, groups_of, summarise
+from netwright.report.summaries import Summary, estimate, groups_of, summarise
 from netwright.runs.cost import CORE, read_cost
 from netwright.runs.drawings import space_to_show
 from netwright.runs.folder import RunFolder
@@ -25,127 +27,25 @@ from netwright.runs.results import read_results
 from netwright.runs.trials import load_search, record_of
 from netwright.settings import RunSettings
 from netwright.spaces.references import REFERENCES
-
-_OWN = ("seed", "machine", "log", "dataset", "split")
-"""Settings in which runs of one search may differ: seed, machine, logs, and the data and its division."""
-
-_MEASURED = (
-    "preprocessing.ct_intensities",
-    "space.folder",
-    "space.fingerprint",
-    "training.device",
-    "training.early",
-    "training.threads",
-    "race.used_seconds",
-)
-"""Settings that are measured on the data or the machine when a run is made."""
-
-_OF_HOURS = (
-    "training.epochs",
-    "training.seconds",
-    "training.steps",
-    "supernet.seconds",
-    "strategy.population",
-)
-"""Settings that follow from the hours of a search and from what was measured."""
-
-_OF_PROTOCOL = (
-    "preprocessing",
-    "slices",
-    "images",
-    "inpainting",
-    "training",
-    "train",
-    "verdict",
-    "objective",
-)
-"""Tables of settings that a standard network of the final comparison depends on."""
-
-_MOST_TOLD = 3
-"""So many differences at most are in the title of a search."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """The mean over runs and their standard deviation (n - 1 in the denominator). NaN where there is none."""
-
-    mean: float
-    deviation: float
-
-    @classmethod
-    def of(cls, values: Sequence[float | None]) -> Spread:
-        """That of the values that are known.
-
-        >>> Spread.of([1.0, None, 3.0])
-        Spread(mean=2.0, deviation=1.4142135623730951)
-        """
-        known = [value for value in values if value is not None and not math.isnan(value)]
-        deviation = float(np.std(known, ddof=1)) if len(known) > 1 else math.nan
-        return cls(mean_known(known), deviation)
-
-
-@dataclass(frozen=True)
-class ComparedRow:
-    """One way to a network, over all runs that took it.
-
-    Args:
-        title: the recipe of the searches, or the name of a network of the final comparisons.
-        runs: the run folders.
-        score: of each run, the mean over its test cases.
-        over_cases: the mean over all test cases, each with its mean over the runs that tested it. In a cross-validation
-            each case has one score, of networks that did not see it.
-        cases: how many these are.
-        parameters: of the networks.
-        search_seconds: wall time of each search; NaN for networks that nobody searched.
-        device_seconds: the same, times the GPUs that it used, or the cores where there were none.
-        device: "GPU" or "core"; "" for networks that nobody searched, or where runs differ in it.
-        train_seconds: of the network that was tested.
-        against_first: the first row minus this one, over the test cases that both have; a case counts with its mean
-            over the runs. The p-value is adjusted for the number of rows (Holm). None for the first row, and where no
-            case is common.
-    """
-
-    title: str
-    runs: tuple[str, ...]
-    score: Spread
-    over_cases: Estimate
-    cases: int
-    parameters: Spread
-    search_seconds: Spread
-    device_seconds: Spread
-    device: str
-    train_seconds: Spread
-    against_first: PairedComparison | None = None
-
-
-@dataclass(frozen=True)
-class ComparedRuns:
-    """Runs side by side. ``untested`` are those without a result on test cases."""
-
-    dataset: str
-    metric: Metric
-    rows: tuple[ComparedRow, ...]
-    untested: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {**asdict(self), "metric": self.metric.name}
+from netwright.training.outcome import Status
 
 
 @dataclass(frozen=True)
 class _Tested:
-    """A network of a run that was tested."""
+    """A network of a run that was tested, or whose training failed."""
 
-    run: Path
-    key: tuple[str, ...]
+    run: RunFolder
+    settings: RunSettings
+    key: Key
     title: str
     summary: Summary
     search_seconds: float = math.nan
     device: str = ""
     devices: int = 1
+    course: tuple[TrialRow, ...] = ()
 
 
-def compare_runs(folders: Sequence[RunFolder]) -> ComparedRuns:
+def compare_runs(folders: Sequence[RunFolder], by: str | None = None) -> ComparedRuns:
     """The networks of several runs, a row for each way to them: the searched ones first, in the order of the runs.
 
     Searches are of one row if their settings differ only in seed, data division and machine, and in what was measured
@@ -154,32 +54,75 @@ def compare_runs(folders: Sequence[RunFolder]) -> ComparedRuns:
 
     Args:
         folders: of the runs.
+        by: a setting in which the searches differ, which figures are drawn over; None: the only one, if they differ in
+            one.
 
     Raises:
         RunError: none of them has been tested, or one cannot be read.
-        SettingsError: they are of different data, or scored by different metrics.
+        SettingsError: they are of different data, scored by different metrics, or do not differ in ``by``.
     """
     if not folders:
         raise RunError("There is no run to compare: expected the folders of finished runs.")
-    settings = {folder.root: folder.settings() for folder in folders}
-    dataset, metric = _common(folders, settings)
-    titles = _titles(list(settings.values()))
-    tested: list[_Tested] = []
+    settings = [folder.settings() for folder in folders]
+    dataset, metric = _common(folders, dict(zip((f.root for f in folders), settings, strict=True)))
+    apart = settings_apart(settings, by)
+    titles = titles_of(settings)
+    networks: list[_Tested] = []
     untested = []
-    for folder in folders:
-        own = list(_tested(folder, settings[folder.root], titles, metric))
-        tested += own
-        untested += [] if own else [str(folder.root)]
-    if not tested:
+    for folder, own in zip(folders, settings, strict=True):
+        found = list(_networks(folder, own, titles, metric))
+        networks += found
+        untested += [] if any(one.summary.tested for one in found) else [str(folder.root)]
+    if len(untested) == len(folders):
         raise RunError(
             f"{', '.join(untested)}: no network was tested on test cases yet. Finish a run first, by 'netwright "
             "resume'."
         )
-    searched = [one for one in tested if one.summary.searched]
-    keys = dict.fromkeys(one.key for one in [*searched, *tested])
-    groups = [[one for one in tested if one.key == key] for key in keys]
-    rows = _told_apart([_row(group) for group in groups], groups, settings, titles)
-    return ComparedRuns(dataset, metric, tuple(_against_first(rows, groups)), tuple(untested))
+    networks.sort(key=lambda one: (not one.summary.searched, not one.summary.tested))
+    groups = [[one for one in networks if one.key == key] for key in dict.fromkeys(n.key for n in networks)]
+    rows = _told_apart([_row(group) for group in groups], groups, titles)
+    by = by or (next(iter(apart[0])) if len(apart[0]) == 1 else None)
+    return ComparedRuns(
+        dataset,
+        metric,
+        tuple(_against_first(rows, groups)),
+        tuple(untested),
+        _compared(rows, groups, dict(zip((f.root for f in folders), apart, strict=True)), by),
+        tuple(apart[0]),
+        by,
+        reward_name(settings[0]) if len(set(map(reward_name, settings))) == 1 else "reward",
+    )
+
+
+def _compared(
+    rows: Sequence[ComparedRow],
+    groups: Sequence[Sequence[_Tested]],
+    apart: Mapping[Path, dict[str, str]],
+    by: str | None,
+) -> tuple[ComparedNetwork, ...]:
+    """Each network of each run, in the order of the rows."""
+    titles = titles_of([one.settings for group in groups for one in group], by)
+    return tuple(
+        ComparedNetwork(
+            run=str(one.run.root),
+            row=row.title,
+            group=titles[key_of(one.settings, by)] if one.summary.searched else row.title,
+            searched=one.summary.searched,
+            seed=one.settings.seed,
+            settings=apart[one.run.root],
+            status=one.summary.contestant.status,
+            description=one.summary.contestant.description,
+            score=one.summary.overall,
+            parameters=one.summary.contestant.parameters,
+            search_seconds=one.search_seconds,
+            device_seconds=one.search_seconds * one.devices,
+            device=one.device,
+            train_seconds=one.summary.contestant.train_seconds,
+            course=one.course,
+        )
+        for row, group in zip(rows, groups, strict=True)
+        for one in group
+    )
 
 
 def _common(folders: Sequence[RunFolder], settings: Mapping[Path, RunSettings]) -> tuple[str, Metric]:
@@ -212,68 +155,28 @@ def _told(value: object) -> str:
     return f"{name} of {len(cases)} cases" + (f" with the labels {labels}" if labels != "[]" else "")
 
 
-def _values(settings: RunSettings) -> dict[str, str]:
-    """All settings of a search by dotted name, without those in which two runs of it may differ."""
-    timed = settings.budget.hours is not None
-    left_out = (*_OWN, *_MEASURED, *(_OF_HOURS if timed else ()))
-    flat = _flat(settings.model_dump(mode="json"))
-    return {name: value for name, value in flat.items() if not _is_of(name, left_out)}
-
-
-def _is_of(name: str, tables: Collection[str]) -> bool:
-    """Whether a dotted name, or a table that it is in, is among the names."""
-    return any(f"{name}.".startswith(f"{table}.") for table in tables)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = f"{value:g}" if isinstance(value, float) else str(value)
-    return flat
-
-
-def _key(settings: RunSettings) -> tuple[str, ...]:
-    """What two searches have in common that differ in nothing but seed, division of the data and machine."""
-    return tuple(f"{name}={value}" for name, value in sorted(_values(settings).items()))
-
-
-def _titles(settings: Sequence[RunSettings]) -> dict[tuple[str, ...], str]:
-    """A title for each kind of search: its recipe, and the settings in which it differs from others of this recipe."""
-    kinds = {_key(one): (one.recipe, _values(one)) for one in settings}
-    titles: dict[tuple[str, ...], str] = {}
-    for key, (recipe, values) in kinds.items():
-        alike = [other for name, other in kinds.values() if name == recipe]
-        names = sorted({name for other in alike for name in other})
-        apart = [name for name in names if len({other.get(name) for other in alike}) > 1]
-        told = [f"{name}={values.get(name, 'none')}" for name in apart[:_MOST_TOLD]]
-        title = ", ".join([recipe, *told, *(["..."] if len(apart) > _MOST_TOLD else [])])
-        again = sum(known == title or known.startswith(f"{title} (") for known in titles.values())
-        titles[key] = f"{title} ({again + 1})" if again else title
-    return titles
-
-
-def _tested(
-    folder: RunFolder, settings: RunSettings, titles: Mapping[tuple[str, ...], str], metric: Metric
+def _networks(
+    folder: RunFolder, settings: RunSettings, titles: Mapping[Key, str], metric: Metric
 ) -> Iterator[_Tested]:
+    """The networks of a run that were tested, and those beside the searched one whose training failed."""
     results = read_results(folder)
     if not results:
         return
     trials, seconds = load_search(folder)
-    space = space_to_show(folder, settings, [record_of(trial) for trial in trials])
+    records = [record_of(trial) for trial in trials]
+    space = space_to_show(folder, settings, records)
     contestants = [contestant_of(folder, result, space) for result in results]
-    key = _key(settings)
-    make = partial(_Tested, folder.root)
+    key = key_of(settings)
+    make = partial(_Tested, folder, settings)
     for summary in summarise(contestants, columns_of(results), metric):
-        if not summary.tested:
+        if not summary.tested and (summary.searched or summary.contestant.status == Status.COMPLETE):
             continue
         name, title = summary.contestant.name, summary.contestant.title
         if summary.searched:
-            yield make(key, titles[key], summary, seconds, *_devices(folder, settings))
+            course = trial_rows(records, space) if settings.supernet is None else ()
+            yield make(key, titles[key], summary, seconds, *_devices(folder, settings), course)
         elif name in REFERENCES:
-            protocol = (text for text in key if _is_of(text.partition("=")[0], _OF_PROTOCOL))
+            protocol = (text for text in key if is_of(text.partition("=")[0], OF_PROTOCOL))
             yield make(("reference", name, *protocol), title, summary)
         else:
             yield make((*key, name), f"{titles[key]}: {title}", summary)
@@ -289,31 +192,31 @@ def _devices(folder: RunFolder, settings: RunSettings) -> tuple[str, int]:
 
 def _row(group: Sequence[_Tested]) -> ComparedRow:
     contestants = [one.summary.contestant for one in group]
-    scores = _of_cases(group)
+    tested = [one for one in group if one.summary.tested]
+    scores = _of_cases(tested)
+    failed = Counter(one.summary.contestant.status for one in group if not one.summary.tested)
     return ComparedRow(
         title=group[0].title,
-        runs=tuple(str(one.run) for one in group),
-        score=Spread.of([one.summary.overall.mean for one in group]),
-        over_cases=estimate(scores, _patients(group)),
+        runs=tuple(str(one.run.root) for one in tested),
+        score=Spread.of([one.summary.overall.mean for one in tested]),
+        over_cases=estimate(scores, _patients(tested)),
         cases=len(scores),
         parameters=Spread.of([c.parameters for c in contestants]),
         search_seconds=Spread.of([one.search_seconds for one in group]),
         device_seconds=Spread.of([one.search_seconds * one.devices for one in group]),
         device=group[0].device if len({one.device for one in group}) == 1 else "",
-        train_seconds=Spread.of([c.train_seconds for c in contestants]),
+        train_seconds=Spread.of([one.summary.contestant.train_seconds for one in tested]),
+        failed=", ".join(f"{count} {formatting.status(status)}" for status, count in failed.items()),
     )
 
 
 def _told_apart(
-    rows: Sequence[ComparedRow],
-    groups: Sequence[Sequence[_Tested]],
-    settings: Mapping[Path, RunSettings],
-    titles: Mapping[tuple[str, ...], str],
+    rows: Sequence[ComparedRow], groups: Sequence[Sequence[_Tested]], titles: Mapping[Key, str]
 ) -> list[ComparedRow]:
     """The rows; a standard network that was trained in several ways is called after the search beside it, too."""
     count = Counter(row.title for row in rows)
     return [
-        replace(row, title=f"{row.title}, beside {titles[_key(settings[group[0].run])]}")
+        replace(row, title=f"{row.title}, beside {titles[key_of(group[0].settings)]}")
         if count[row.title] > 1
         else row
         for row, group in zip(rows, groups, strict=True)

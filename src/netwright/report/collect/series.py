@@ -1,0 +1,49 @@
+"""The report of a series of runs: the runs side by side, and what is known of the ensemble of folds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from netwright.report.collect.compared_page import write_compared
+from netwright.report.collect.runs import compare_runs
+from netwright.report.metrics import metric_named
+from netwright.runs.folder import RunFolder
+from netwright.runs.series import begun_runs, ensemble_metrics, read_plan
+from netwright.training.files import WEIGHTS
+
+
+def write_series(root: Path, output: Path | None = None) -> Path:
+    """Writes the report of a series of runs, and its numbers as CSV. Returns the path of the report.
+
+    Args:
+        root: of the series.
+        output: the file, or a folder for ``report.html``; None: the folder of the series.
+
+    Raises:
+        RunError: no run has been tested yet, or one cannot be read.
+        StorageError: it cannot be written, or another file would be lost.
+    """
+    compared = compare_runs(begun_runs(root, read_plan(root)))
+    name = RunFolder(root).report.name
+    path = root if output is None else output
+    return write_compared(compared, path / name if path.is_dir() else path, tuple(ensemble_words(root)))
+
+
+def ensemble_words(root: Path) -> Iterator[str]:
+    """How good the ensemble of the folds is known to be, in sentences; nothing where there is none."""
+    if not (RunFolder(root).winner / WEIGHTS).exists():
+        return
+    tested = ensemble_metrics(root)
+    if tested is None:
+        yield (
+            "The networks of all folds are used as one. Together they have seen every case, so they are not tested as "
+            "one: each score is that of a fold's network on cases that were held out from it."
+        )
+        return
+    name, value = next(iter(tested.items()))
+    metric = metric_named(name)
+    yield (
+        f"The networks of all folds, used as one, reach {metric.value(value)} {metric.name} on the test cases. Other "
+        "scores are those of each fold's network on the same cases."
+    )

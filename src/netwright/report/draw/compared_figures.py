@@ -1,0 +1,245 @@
+"""Plots of several runs side by side, as in Figs. 11 to 13 of Iranfar et al. 2022 (multi-agent Q-learning)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netwright.report.compared import ComparedNetwork, ComparedRuns, Spread
+from netwright.report.draw.search_figures import WINDOW
+from netwright.report.draw.style import INK, QUIET, escaped, log_range, log_ticks, shorten, style
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+SHADES = (INK, QUIET, "#b9c0ca")
+"""Of groups that stand side by side, over and over."""
+
+LONGEST = 46
+"""Letters of a title in a plot."""
+
+COLUMNS = 3
+"""Panels beside one another."""
+
+PANEL = 230
+"""The height of a panel in pixels."""
+
+SMOOTHED = 8
+"""A moving average is over this share of a search's trials at most: one of 8."""
+
+
+def places(compared: ComparedRuns) -> list[str]:
+    """Where the networks stand in a plot: the values of the setting that runs are compared by, else their rows."""
+    found = list(dict.fromkeys(place_of(compared, network) for network in compared.networks))
+    numbered = {place: _number(place) for place in found}
+    first = [place for place in found if not math.isnan(numbered[place])]
+    return [*sorted(first, key=numbered.__getitem__), *(place for place in found if place not in first)]
+
+
+def place_of(compared: ComparedRuns, network: ComparedNetwork) -> str:
+    """Where a network stands. One that nobody searched has no value of a setting, and stands by itself."""
+    by = compared.by
+    return network.settings[by] if by is not None and network.searched else network.row
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def boxes_of_runs(compared: ComparedRuns) -> go.Figure:
+    """How much runs of one search differ: boxes of score and of size, every run a dot (Fig. 11)."""
+    import plotly.graph_objects as go
+
+    metric = compared.metric
+    groups = list(dict.fromkeys(network.group for network in compared.networks))
+    figure = go.Figure()
+    panels: tuple[tuple[str, Callable[[ComparedNetwork], float]], ...] = (
+        ("x", lambda network: network.score.mean),
+        ("x2", lambda network: float(network.parameters or math.nan)),
+    )
+    for axis, value in panels:
+        for number, group in enumerate(groups):
+            own = [one for one in compared.networks if one.group == group and not math.isnan(value(one))]
+            figure.add_trace(
+                go.Box(
+                    x=[value(one) for one in own],
+                    y=[_short(place_of(compared, one)) for one in own],
+                    text=[escaped(one.run) for one in own],
+                    name=escaped(shorten(group, LONGEST)),
+                    orientation="h",
+                    boxpoints="all",
+                    pointpos=0,
+                    jitter=0.3,
+                    fillcolor="rgba(0,0,0,0)",
+                    line={"color": SHADES[number % len(SHADES)], "width": 1.4},
+                    marker={"color": INK, "size": 6, "opacity": 0.5},
+                    hovertemplate="%{text}<br>%{x:.4g}<extra></extra>",
+                    hoveron="points",
+                    legendgroup=group,
+                    showlegend=compared.by is not None and axis == "x" and len(groups) > 1,
+                    xaxis=axis,
+                    yaxis=axis.replace("x", "y"),
+                )
+            )
+    order = [_short(place) for place in reversed(places(compared))]
+    sizes = [float(one.parameters) for one in compared.networks if one.parameters]
+    ends = log_range(sizes)
+    shared = {"categoryorder": "array", "categoryarray": order, "showgrid": False, "type": "category"}
+    title = {} if compared.by is None else {"title": escaped(compared.by)}
+    figure.update_layout(
+        boxmode="group" if compared.by is not None and len(groups) > 1 else "overlay",
+        xaxis={"title": f"test {escaped(metric.axis)} of a run", "domain": [0, 0.48]},
+        xaxis2={
+            "title": "parameters",
+            "domain": [0.54, 1],
+            "anchor": "y2",
+            "type": "log",
+            "range": ends,
+            **log_ticks(*ends),
+        },
+        yaxis={**shared, **title},
+        yaxis2={**shared, "anchor": "x2", "showticklabels": False},
+    )
+    style(figure, height=110 + 54 * len(order))
+    return figure
+
+
+def bars_over_setting(compared: ComparedRuns) -> go.Figure:
+    """The mean score as bars and the mean size as lines over the values of the setting, both with the standard
+    deviation over runs (Fig. 12).
+    """
+    import plotly.graph_objects as go
+
+    searched = [one for one in compared.networks if one.searched]
+    groups = list(dict.fromkeys(one.group for one in searched))
+    values = [place for place in places(compared) if any(place_of(compared, n) == place for n in searched)]
+    figure = go.Figure()
+    for number, group in enumerate(groups):
+        shade, several = SHADES[number % len(SHADES)], len(groups) > 1
+        cells = [[n for n in searched if (n.group, place_of(compared, n)) == (group, v)] for v in values]
+        scores = [Spread.of([one.score.mean for one in cell]) for cell in cells]
+        sizes = [Spread.of([one.parameters for one in cell]) for cell in cells]
+        name = f"{escaped(shorten(group, LONGEST))}: " if several else ""
+        figure.add_trace(
+            go.Bar(
+                x=values,
+                y=[_or_none(one.mean) for one in scores],
+                error_y=_errors(scores),
+                name=f"{name}{escaped(compared.metric.name)}",
+                marker={"color": shade, "opacity": 0.35},
+                width=0.5 / len(groups),
+                hovertemplate="%{x}<br>%{y:.4g}<extra></extra>",
+            )
+        )
+        figure.add_trace(
+            go.Scatter(
+                x=values,
+                y=[_or_none(one.mean) for one in sizes],
+                error_y=_errors(sizes),
+                name=f"{name}parameters",
+                mode="lines+markers",
+                line={"color": shade, "width": 2},
+                marker={"size": 8},
+                yaxis="y2",
+                hovertemplate="%{x}<br>%{y:,.0f} parameters<extra></extra>",
+            )
+        )
+    figure.update_layout(
+        barmode="group",
+        xaxis={"title": escaped(compared.by or ""), "type": "category"},
+        yaxis={"title": f"test {escaped(compared.metric.axis)} (bars)", "rangemode": "tozero"},
+        yaxis2={
+            "title": "parameters (lines)",
+            "overlaying": "y",
+            "side": "right",
+            "rangemode": "tozero",
+            "showgrid": False,
+        },
+    )
+    style(figure, height=380)
+    figure.update_layout(margin={"r": 80}, yaxis2={"showgrid": False})
+    return figure
+
+
+def _errors(spreads: Sequence[Spread]) -> dict[str, object]:
+    return {
+        "type": "data",
+        "array": [0.0 if math.isnan(one.deviation) else one.deviation for one in spreads],
+        "thickness": 1.2,
+        "color": INK,
+    }
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def courses_of_runs(compared: ComparedRuns) -> go.Figure:
+    """How the searches went: a panel for each kind, a line for each run, the moving average of its trials' rewards
+    (Fig. 13). Of a search in phases the exploration is left out.
+    """
+    from plotly.subplots import make_subplots
+
+    shown = [one for one in compared.networks if any(trial.reward is not None for trial in one.course)]
+    titles = list(dict.fromkeys((place_of(compared, n), n.group) for n in shown))
+    order = places(compared)
+    titles.sort(key=lambda title: order.index(title[0]))
+    several = len({group for _, group in titles}) > 1 and compared.by is not None
+    rows = math.ceil(len(titles) / COLUMNS)
+    figure = make_subplots(
+        rows,
+        min(COLUMNS, len(titles)),
+        shared_yaxes="all",
+        shared_xaxes="all",
+        horizontal_spacing=0.04,
+        vertical_spacing=0.16 / rows,
+        subplot_titles=[_panel(compared, *title, several=several) for title in titles],
+    )
+    for number, title in enumerate(titles):
+        row, column = divmod(number, COLUMNS)
+        own = [one for one in shown if (place_of(compared, one), one.group) == title]
+        for run, network in enumerate(own):
+            figure.add_trace(_course(network, SHADES[run % len(SHADES)]), row=row + 1, col=column + 1)
+    style(figure, height=80 + PANEL * rows)
+    figure.update_annotations(font_size=13)
+    figure.update_yaxes(title_text=escaped(compared.reward_name), col=1)
+    figure.update_xaxes(title_text="trial", row=rows)
+    return figure
+
+
+def _panel(compared: ComparedRuns, place: str, group: str, *, several: bool) -> str:
+    if compared.by is None:
+        return _short(place)
+    return escaped(f"{compared.by} {place}") + (f"<br>{_short(group)}" if several else "")
+
+
+def _course(network: ComparedNetwork, colour: str) -> go.Scatter:
+    import plotly.graph_objects as go
+
+    trials = [trial for trial in network.course if trial.phase != "exploration"]
+    rewards = np.array([np.nan if t.reward is None else t.reward for t in trials], dtype=np.float64)
+    known = np.flatnonzero(~np.isnan(rewards))
+    window = max(1, min(WINDOW, len(known) // SMOOTHED))
+    sums = np.concatenate([[0.0], np.cumsum(rewards[known])])
+    ends = np.arange(1, len(known) + 1)
+    starts = np.maximum(0, ends - window)
+    return go.Scatter(
+        x=known.tolist(),
+        y=((sums[ends] - sums[starts]) / (ends - starts)).tolist(),
+        mode="lines+markers" if len(known) < 2 * WINDOW else "lines",
+        line={"color": colour, "width": 1.6},
+        marker={"size": 4},
+        name=escaped(network.run),
+        showlegend=False,
+        hovertemplate=f"{escaped(network.run)}<br>trial %{{x}}: %{{y:.4g}}<extra></extra>",
+    )
+
+
+def _short(title: str) -> str:
+    return escaped(shorten(title, LONGEST))
